@@ -1,0 +1,131 @@
+"""The policy: every threshold, weight and limit that shapes a verdict, with a hash of its own.
+
+A policy is a value: two workers with the same policy hash give the same verdict for the same picture and
+models. Connections and sizes of pools are not policy; they live in `config.settings`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+BUILT_IN = Path(__file__).with_name("policy.toml")
+
+WEIGHT_TOLERANCE = 1e-9
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SignalParameters(_Frozen):
+    """The twelve published detection parameters, by their published names (units in the descriptions)."""
+
+    live_threshold: float = Field(0.58, gt=0, lt=1, description="confidence at which the verdict turns LIVE")
+    min_face_confidence: float = Field(0.60, ge=0, le=1, description="face detector confidence to proceed")
+    min_blur_variance: float = Field(40.0, gt=0, description="Laplacian variance floor, 8-bit grey levels squared")
+    min_ear: float = Field(0.15, gt=0, lt=1, description="eye aspect ratio below which the eyes count as closed")
+    max_yaw_deg: float = Field(35.0, gt=0, le=90, description="yaw at which the pose score begins to decay, degrees")
+    max_pitch_deg: float = Field(30.0, gt=0, le=90, description="pitch at which the pose score begins to decay, degrees")
+    min_face_area_ratio: float = Field(0.04, gt=0, lt=1, description="face box over image area below which is penalised")
+    max_asymmetry: float = Field(0.20, gt=0, description="symmetry index at which the symmetry score reaches 0")
+    lbp_dominant_bin_spoof_threshold: float = Field(
+        0.60, gt=0, lt=1, description="dominant LBP bin fraction above which skin is suspiciously uniform"
+    )
+    fft_kurtosis_max: float = Field(12.0, gt=3, description="ring kurtosis ceiling; natural images are near 3")
+    fft_hf_ratio_baseline: float = Field(0.65, gt=0, lt=1, description="expected high-frequency energy ratio")
+    fft_az_variance_max: float = Field(0.35, gt=0, description="azimuthal variance above which is directional bias")
+
+
+class SignalWeights(_Frozen):
+    """Each signal's share of the confidence; they sum to 1 and skin texture weighs most."""
+
+    sharpness: float = Field(0.12, ge=0, le=1)
+    eye_aspect_ratio: float = Field(0.10, ge=0, le=1)
+    head_pose: float = Field(0.10, ge=0, le=1)
+    face_area_ratio: float = Field(0.08, ge=0, le=1)
+    facial_symmetry: float = Field(0.10, ge=0, le=1)
+    lbp_texture: float = Field(0.24, ge=0, le=1)
+    exif_metadata: float = Field(0.10, ge=0, le=1)
+    fft_deepfake: float = Field(0.16, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        weights: dict[str, float] = self.model_dump()
+        if abs(sum(weights.values()) - 1.0) > WEIGHT_TOLERANCE:
+            raise ValueError(f"signal weights sum to {sum(weights.values()):.6f}, they must sum to 1")
+        if any(w >= self.lbp_texture for name, w in weights.items() if name != "lbp_texture"):
+            raise ValueError("lbp_texture must be the heaviest signal")
+        return self
+
+
+class ImageLimits(_Frozen):
+    """What the image gate lets through to a native decoder."""
+
+    max_bytes: int = Field(10 * 1024 * 1024, gt=0, description="decoded image file, bytes")
+    max_pixels: int = Field(50_000_000, gt=0, description="width x height from the header")
+    max_side: int = Field(16_384, gt=0, description="longest side, pixels")
+    min_side: int = Field(64, gt=0, description="shortest side, pixels")
+    max_pixels_per_byte: float = Field(
+        400.0, gt=0, description="header pixels over file bytes; photographs stay far below, decompression bombs do not"
+    )
+
+
+class Framing(_Frozen):
+    """Who and what must be in the picture."""
+
+    max_bystander_ratio: float = Field(
+        0.25, ge=0, le=1, description="a second face with a box below this share of the largest is a far bystander"
+    )
+    max_rotation_deg: float = Field(30.0, gt=0, le=90, description="head rotation asked for, any axis, degrees")
+    ideal_face_area: tuple[float, float] = Field((0.10, 0.40), description="face box share of a good selfie")
+
+
+class Deadlines(_Frozen):
+    """Nested: a detector gives up before the event does, the event before a rebalance takes it away."""
+
+    detector_s: float = Field(10.0, gt=0)
+    event_s: float = Field(25.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.event_s < 2 * self.detector_s:
+            raise ValueError("event_s must leave room for two detector deadlines (a crash is retried once)")
+        return self
+
+
+class Policy(_Frozen):
+    """Everything a verdict depends on besides the picture and the models."""
+
+    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    inconclusive_band: float = Field(0.04, gt=0, lt=0.2, description="half-width of INCONCLUSIVE around the threshold")
+    parameters: SignalParameters = SignalParameters()  # type: ignore[call-arg]  # defaults; the plugin sees Field() as required
+    weights: SignalWeights = SignalWeights()  # type: ignore[call-arg]  # as above
+    image: ImageLimits = ImageLimits()  # type: ignore[call-arg]  # as above
+    framing: Framing = Framing()  # type: ignore[call-arg]  # as above
+    deadlines: Deadlines = Deadlines()  # type: ignore[call-arg]  # as above
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        threshold, band = self.parameters.live_threshold, self.inconclusive_band
+        if threshold - band <= 0 or threshold + band >= 0.80:
+            raise ValueError("live_threshold with its band must stay above 0 and below 0.80, where score 90 begins")
+        return self
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON of every field: the `policy.hash` of a decision."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load(path: Path | None = None) -> Policy:
+    """Read a policy file (TOML), the built-in one by default. Unknown keys and bad values raise ValueError."""
+    with (path or BUILT_IN).open("rb") as file:
+        return Policy.model_validate(tomllib.load(file))

@@ -1,0 +1,6 @@
+"""From the bytes of one picture to the readings of every signal; knows neither Kafka nor Redis.
+
+In order: `image_gate` (is it safe to decode), `frame` (decode once, at one working size), `face_mesh/`
+(landmarks and head pose, once), `framing` (one face, well placed), `signals/` (one file a signal, all on
+the same frame), `analysis` (these steps in a row), `pool` (the slot processes the steps run in).
+"""
