@@ -1,0 +1,227 @@
+"""Settings: where the services are and how much of this machine to use.
+
+They come from the environment (prefix `LIVENESS_`, `__` between levels) or from a TOML file named by
+`LIVENESS_CONFIG`; the environment wins. Unknown keys and combinations that can't work are refused at
+start-up; secrets print as stars. What shapes a verdict is not here but in `config.policy`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from config import policy as policies
+from config.policy import Policy
+
+CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
+MIB = 1024 * 1024
+#: A 10 MiB picture in base64 inside JSON, with room for the other fields.
+DEFAULT_MAX_EVENT_BYTES = 15 * MIB
+
+
+class SettingsError(Exception):
+    """The settings can't be used; the message names each key and what is wrong with it, and no value."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _legal_prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,80}", value):
+        raise ValueError("a topic prefix may hold up to 80 letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _legal_servers(value: str) -> str:
+    if not all(
+        re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", part) for part in value.split(",")
+    ):
+        raise ValueError("expected host:port[,host:port...]")
+    return value
+
+
+class KafkaSettings(_Group):
+    """The broker. `topic_prefix` also sets apart the consumer group and the Redis keys of an installation."""
+
+    bootstrap_servers: Annotated[str, AfterValidator(_legal_servers)] = "127.0.0.1:9092"
+    topic_prefix: Annotated[str, AfterValidator(_legal_prefix)] = ""
+    group_id: str | None = Field(None, min_length=1, max_length=200)
+    #: One number drives the topics, the consumer's fetch and the producer's request size.
+    max_event_bytes: int = Field(DEFAULT_MAX_EVENT_BYTES, ge=64 * 1024, le=100 * MIB)
+    partitions: int = Field(12, ge=1, le=10_000)
+    #: -1 leaves it to the broker's default.
+    replication_factor: int = Field(-1, ge=-1, le=10)
+    #: How long a fetch waits for data; unset leaves the client's own (right for a real broker).
+    fetch_max_wait_ms: int | None = Field(None, ge=1, le=10_000)
+    #: The in-process mock broker: no admin calls, no size limits to check.
+    embedded: bool = False
+
+
+class RedisSettings(_Group):
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    key_prefix: str | None = Field(None, max_length=100)
+    call_timeout_s: float = Field(1.0, gt=0, le=30)
+    #: How long a decision is kept for duplicates; longer than submissions can be replayed.
+    decision_ttl_s: int = Field(48 * 3600, ge=60)
+
+
+class DetectionSettings(_Group):
+    """The slot processes: one picture each at a time, killed at the deadline, recycled."""
+
+    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    slot_memory_mib: int = Field(3072, ge=512)
+    recycle_after: int = Field(5000, ge=1)
+    #: Pictures held beyond those being analysed, so that a slot never waits for the next one.
+    read_ahead: int = Field(2, ge=0, le=64)
+    #: MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package.
+    face_landmarker_bundle: Path | None = None
+
+
+class DeliverySettings(_Group):
+    """How long to insist before giving up loudly; nothing is ever acknowledged by giving up."""
+
+    send_timeout_s: float = Field(20.0, gt=0)
+    #: A refused or unreachable output is retried this long, then the process exits without an ack.
+    output_patience_s: float = Field(120.0, gt=0)
+    #: At start-up the services may take this long to answer.
+    startup_patience_s: float = Field(60.0, gt=0)
+    rebalance_timeout_s: float = Field(60.0, gt=0)
+    commit_interval_s: float = Field(1.0, gt=0)
+    max_deciding: int = Field(64, ge=1, le=1024, description="detections being decided at once")
+    #: Exit when there is work and none was finished for this long (a stalled consumer).
+    stall_timeout_s: float = Field(60.0, gt=0)
+
+
+class HttpSettings(_Group):
+    """Health and metrics of one worker."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0 switches it off")
+
+
+class LogSettings(_Group):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Settings(BaseSettings):
+    """Everything an operator sets. Build it with `load()`, which turns mistakes into one readable error."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIVENESS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    detection: DetectionSettings = DetectionSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    #: The `source` of the CloudEvents published here.
+    source: str = Field("liveness-stream", pattern=r"^[A-Za-z0-9/._:-]{1,128}$")
+    #: A policy file; unset uses the built-in policy.
+    policy_file: Path | None = None
+
+    @property
+    def group_id(self) -> str:
+        return self.kafka.group_id or f"{self.kafka.topic_prefix}liveness"
+
+    @property
+    def redis_prefix(self) -> str:
+        if self.redis.key_prefix is not None:
+            return self.redis.key_prefix
+        return f"{self.kafka.topic_prefix}liveness:"
+
+    def policy(self) -> Policy:
+        """The policy file's contents; raises SettingsError when it can't be used."""
+        try:
+            return policies.load(self.policy_file)
+        except ValidationError as error:
+            raise SettingsError(_readable(error, "policy.")) from None
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"policy_file: {error}") from None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.delivery.send_timeout_s > self.delivery.output_patience_s:
+            raise ValueError("delivery.send_timeout_s can't be longer than delivery.output_patience_s")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(CONFIG_FILE_VARIABLE)
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment and the TOML file; raises SettingsError with every mistake named."""
+    _refuse_unknown_variables(os.environ)
+    file = os.environ.get(CONFIG_FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE} names a file that isn't there: {file}")
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_readable(error)) from None
+    except ValueError as error:
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
+    _check_nesting(settings)
+    return settings
+
+
+def _check_nesting(settings: Settings) -> None:
+    event_s = settings.policy().deadlines.event_s
+    if event_s >= settings.delivery.rebalance_timeout_s:
+        raise SettingsError(
+            f"delivery.rebalance_timeout_s ({settings.delivery.rebalance_timeout_s:g}) must be longer than "
+            f"the policy's deadlines.event_s ({event_s:g})"
+        )
+
+
+#: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
+_OTHER_VARIABLES = frozenset(
+    {CONFIG_FILE_VARIABLE, "LIVENESS_REQUIRE_REAL", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
+    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
+)
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would be silently ignored by the settings reader: say so instead."""
+    groups = {name.upper() for name in Settings.model_fields}
+    for name in environment:
+        if not name.startswith("LIVENESS_") or name in _OTHER_VARIABLES:
+            continue
+        if name.removeprefix("LIVENESS_").split("__")[0] not in groups:
+            raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")
+
+
+def _readable(error: ValidationError, prefix: str = "") -> str:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in item["loc"]) or "settings"
+        lines.append(f"{prefix}{where}: {item['msg']}")
+    return "; ".join(lines)

@@ -1,0 +1,76 @@
+"""In-order acknowledgement: within a partition only the head of what is in flight may be committed.
+
+Faust commits past an unfinished event once agents overlap; a crash then loses it. Here each partition keeps
+a queue in offset order, and an offset is acknowledged only when everything before it is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class AckableMessage(Protocol):
+    """The part of a Faust message that the tracker needs."""
+
+    topic: str
+    partition: int
+    offset: int
+    generation_id: int | None
+
+
+class AckableEvent(Protocol):
+    @property
+    def message(self) -> AckableMessage: ...
+
+    def ack(self) -> bool: ...
+
+
+Partition = tuple[str, int]
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One event in flight. Holds the event strongly: Faust keeps only weak references to it."""
+
+    event: AckableEvent = field(repr=False)
+    done: bool = False
+
+    @property
+    def partition(self) -> Partition:
+        return (self.event.message.topic, self.event.message.partition)
+
+
+class InOrderAcks:
+    """Tracks events of all assigned partitions; used from one event loop, never blocks, never raises."""
+
+    def __init__(self, current_generation: Callable[[], int]) -> None:
+        self._current_generation = current_generation
+        self._partitions: dict[Partition, deque[Ticket]] = {}
+
+    def begin(self, event: AckableEvent) -> Ticket:
+        """Register an event in the order it was read."""
+        ticket = Ticket(event)
+        self._partitions.setdefault(ticket.partition, deque()).append(ticket)
+        return ticket
+
+    def finish(self, ticket: Ticket) -> None:
+        """Its outputs are confirmed: acknowledge it, or remember that for when its turn comes."""
+        ticket.done = True
+        queue = self._partitions.get(ticket.partition)
+        while queue and queue[0].done:
+            event = queue.popleft().event
+            # After a rebalance somebody else owns the offset; our ack would be for a partition we lost.
+            if event.message.generation_id == self._current_generation():
+                event.ack()
+
+    def revoke(self, partitions: Iterable[Partition]) -> None:
+        """Forget partitions that were taken away; their unacknowledged events are read again by the next owner."""
+        for partition in partitions:
+            self._partitions.pop(partition, None)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(len(queue) for queue in self._partitions.values())

@@ -1,0 +1,63 @@
+"""Aggregation: the readings of all signals become one confidence in [0, 1] (1 = live). Pure.
+
+The sum runs over the policy's weights, not over the readings that happen to be there: a signal that is
+missing, abstained or failed counts 0, so that it can lower a verdict and never raise it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from config.policy import SignalWeights
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Reading, ReadingStatus
+
+#: The bar of a signal's `passed`: convenience only, no verdict depends on it.
+PASS_MARK = 0.5
+#: Confidence is published, and judged, to four decimals.
+CONFIDENCE_DIGITS = SCORE_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedSignal:
+    """A reading with its share of the confidence, as a decision shows it."""
+
+    reading: Reading
+    weight: float
+
+    @property
+    def passed(self) -> bool:
+        return self.reading.status is ReadingStatus.SCORED and self.score >= PASS_MARK
+
+    @property
+    def score(self) -> float:
+        """The reading's liveness to the digits that are published, so that `passed` agrees with it."""
+        return round(self.reading.liveness, SCORE_DIGITS)
+
+    @property
+    def shortfall(self) -> float:
+        """How much this signal cost the confidence: 0 for a perfect one, its weight for a missing one."""
+        return self.weight * (1.0 - self.reading.liveness)
+
+
+def weigh(readings: Iterable[Reading], weights: SignalWeights) -> tuple[WeighedSignal, ...]:
+    """Every weighted signal once, in catalogue order; the missing ones as abstained."""
+    by_name = {reading.name: reading for reading in readings}
+    shares: dict[str, float] = weights.model_dump()
+    return tuple(
+        WeighedSignal(reading=by_name.get(name) or _missing(name, label), weight=shares[name])
+        for name, label in SIGNAL_LABELS.items()
+    )
+
+
+def confidence(signals: Iterable[WeighedSignal]) -> float:
+    """Weighted sum in [0, 1], rounded to what is published so that the verdict agrees with what is read."""
+    total = sum(signal.weight * signal.reading.liveness for signal in signals)
+    return round(min(max(total, 0.0), 1.0), CONFIDENCE_DIGITS)
+
+
+def _missing(name: str, label: str) -> Reading:
+    return Reading(
+        name=name, label=label, status=ReadingStatus.ABSTAINED, reason="not_measured", detail="Not measured."
+    )

@@ -1,0 +1,109 @@
+"""The detect stage: one submission record in, the outputs that must be confirmed before it is acknowledged.
+
+intake -> admission -> detection. Every record ends in a detection for the decide agent, a dead letter, or
+both (a picture that crashed its slot twice: the bytes are set aside and the submission is still answered).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from config.error_codes import MEANING, ErrorCode
+from config.policy import Policy
+from detectors.contract import Analysis
+from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from stream import intake, metrics
+from stream.admission import admit
+from stream.clock import Clock
+from stream.dead_letter import dead_letter
+from stream.decision_store import DecisionStore
+from stream.detection_codec import detection_output
+from stream.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
+from stream.patience import Patience
+
+log = structlog.get_logger()
+
+SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
+
+
+class Analyser(Protocol):
+    """The slot pool as this stage sees it: never raises for what a picture does."""
+
+    async def analyse(self, image: bytes) -> Analysis | SlotTimeout | SlotCrashed: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectStage:
+    """Pure of Kafka and Faust. `handle` may wait (slots, store) and raises only for bugs and lost patience."""
+
+    analyser: Analyser
+    store: DecisionStore
+    patience: Patience
+    clock: Clock
+    policy: Policy
+    detections_topic: str
+    dead_letter_topic: str
+    source: str
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        read = intake.read(record, self.policy.image)
+        if isinstance(read, Poison):
+            return [self._dead_letter(record, read.reason, read.message)]
+        started = self.clock.monotonic()
+        queue_ms = float(max(self.clock.now_ms() - record.appended_at_ms, 0))
+        metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
+        finding, letters = await self._finding(read, record)
+        detection = Detection(
+            ids=read.ids,
+            fingerprint=read.fingerprint,
+            appended_at_ms=read.appended_at_ms,
+            finding=finding,
+            queue_ms=queue_ms,
+            detection_ms=(self.clock.monotonic() - started) * 1000,
+        )
+        return [*letters, detection_output(detection, self.detections_topic, self.source)]
+
+    async def _finding(
+        self, read: Submission | Rejected, record: Record
+    ) -> tuple[Analysis | Refusal | AlreadyDecided, list[Output]]:
+        if isinstance(read, Rejected):
+            return Refusal(error=read.error, message=read.message), []
+        refused = await admit(read, self.store, self.patience)
+        if refused is not None:
+            return refused, []
+        return await self._detect(read, record)
+
+    async def _detect(
+        self, submission: Submission, record: Record
+    ) -> tuple[Analysis | Refusal, list[Output]]:
+        try:
+            async with asyncio.timeout(self.policy.deadlines.event_s):
+                found = await self.analyser.analyse(submission.image)
+        except TimeoutError:
+            return _refusal(ErrorCode.SERVER_ERROR), []
+        if isinstance(found, SlotTimeout):
+            return _refusal(ErrorCode.DETECTOR_TIMEOUT), []
+        if isinstance(found, SlotCrashed):
+            log.error(
+                "slot_crashed_twice",
+                partition=record.partition,
+                offset=record.offset,
+                cause=found.cause,
+                code=found.code,
+            )
+            letter = self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice")
+            return _refusal(ErrorCode.INFERENCE_ERROR), [letter]
+        return found, []
+
+    def _dead_letter(self, record: Record, reason: str, message: str) -> Output:
+        metrics.DEAD_LETTERS.labels(reason=reason).inc()
+        return dead_letter(record, self.dead_letter_topic, reason=reason, message=message)
+
+
+def _refusal(error: ErrorCode) -> Refusal:
+    return Refusal(error=error, message=MEANING[error][0])

@@ -1,0 +1,122 @@
+"""The internal event between the two agents: a `Detection` as JSON, and strictly back again.
+
+The topic is internal but its bytes are still checked: another detector group may write to it one day, and a
+record nobody here wrote must not become a decision.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.error_codes import ErrorCode
+from detectors import analysis_codec
+from detectors.analysis_codec import MalformedAnalysis
+from detectors.contract import Analysis
+from stream.cloud_events import EventType, binary_headers
+from stream.messages import AlreadyDecided, Detection, Output, Refusal, SubmissionIds
+
+MAX_DETECTION_BYTES = 512 * 1024
+
+
+class DetectionError(ValueError):
+    """The record is not a detection; the message names what is wrong and quotes nothing."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class _Ids(_Strict):
+    submission_id: str = Field(min_length=1, max_length=128)
+    correlation_id: str | None = Field(max_length=36)
+    tenant: str | None = Field(max_length=64)
+    session_id: str | None = Field(max_length=256)
+    resource_id: str | None = Field(max_length=256)
+
+
+class _Refused(_Strict):
+    error: Annotated[ErrorCode, Field(strict=False)]
+    message: str = Field(max_length=1000)
+
+
+class _Wire(_Strict):
+    version: Literal[1]
+    ids: _Ids
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{32}$")
+    appended_at_ms: int = Field(ge=0)
+    queue_ms: float = Field(ge=0)
+    detection_ms: float = Field(ge=0)
+    analysis: dict[str, Any] | None = None
+    refusal: _Refused | None = None
+    decided: str | None = None
+
+
+def encode_detection(detection: Detection) -> bytes:
+    ids = detection.ids
+    document: dict[str, Any] = {
+        "version": 1,
+        "ids": {name: getattr(ids, name) for name in _Ids.model_fields},
+        "fingerprint": detection.fingerprint,
+        "appended_at_ms": detection.appended_at_ms,
+        "queue_ms": round(detection.queue_ms, 3),
+        "detection_ms": round(detection.detection_ms, 3),
+    }
+    match detection.finding:
+        case Analysis() as analysis:
+            document["analysis"] = analysis_codec.to_document(analysis)
+        case Refusal(error=error, message=message):
+            document["refusal"] = {"error": error, "message": message}
+        case AlreadyDecided(decision=decision):
+            document["decided"] = base64.b64encode(decision).decode("ascii")
+    return orjson.dumps(document)
+
+
+def decode_detection(value: bytes | None) -> Detection:
+    """The strict inverse; raises DetectionError."""
+    if not value or len(value) > MAX_DETECTION_BYTES:
+        raise DetectionError("the detection is empty or too large")
+    try:
+        wire = _Wire.model_validate(orjson.loads(value))
+        finding = _finding(wire)
+    except orjson.JSONDecodeError:
+        raise DetectionError("the detection is not JSON") from None
+    except ValidationError as error:
+        names = sorted({".".join(map(str, item["loc"])) for item in error.errors(include_input=False)})
+        raise DetectionError(f"missing or malformed: {', '.join(names)}"[:200]) from None
+    except (MalformedAnalysis, binascii.Error) as error:
+        raise DetectionError(f"finding: {error}"[:200]) from None
+    return Detection(
+        ids=SubmissionIds(**wire.ids.model_dump()),
+        fingerprint=wire.fingerprint,
+        appended_at_ms=wire.appended_at_ms,
+        finding=finding,
+        queue_ms=wire.queue_ms,
+        detection_ms=wire.detection_ms,
+    )
+
+
+def detection_output(detection: Detection, topic: str, source: str) -> Output:
+    """The record for the detections topic, keyed by correlation id (by submission id where there is none)."""
+    ids = detection.ids
+    headers = binary_headers(
+        EventType.DETECTION, event_id=detection.fingerprint, source=source, subject=ids.submission_id
+    )
+    key = (ids.correlation_id or ids.submission_id).encode()
+    return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
+
+
+def _finding(wire: _Wire) -> Analysis | Refusal | AlreadyDecided:
+    present = [part for part in (wire.analysis, wire.refusal, wire.decided) if part is not None]
+    if len(present) != 1:
+        raise DetectionError("exactly one of analysis, refusal and decided must be there")
+    if wire.analysis is not None:
+        return analysis_codec.from_document(wire.analysis)
+    if wire.refusal is not None:
+        return Refusal(error=wire.refusal.error, message=wire.refusal.message)
+    assert wire.decided is not None  # one of the three is there
+    return AlreadyDecided(decision=base64.b64decode(wire.decided, validate=True))

@@ -1,0 +1,43 @@
+"""The embedded broker: librdkafka's mock cluster, which ships in the confluent-kafka wheel.
+
+It speaks Kafka's protocol on a loopback port but keeps 5 MiB a partition, knows no admin calls, no compaction
+and no second member of a group. It lives as long as the object does.
+"""
+
+from __future__ import annotations
+
+import time
+
+from confluent_kafka import Producer
+
+#: What the mock cluster can't do, as shown on screen.
+LIMITS = "keeps 5 MiB a partition, one worker, nothing survives the process"
+#: It answers a fetch only when the wait ends, so the wait is short.
+FETCH_MAX_WAIT_MS = 5
+START_TIMEOUT_S = 10.0
+
+
+class EmbeddedBroker:
+    """A started mock cluster of one broker; raises RuntimeError if it does not come up."""
+
+    def __init__(self) -> None:
+        self._cluster = Producer(
+            {
+                "test.mock.num.brokers": 1,
+                "log_level": 0,
+            }
+        )
+        self.bootstrap_servers = self._address()
+
+    def close(self) -> None:
+        """End the cluster; the object can't be used afterwards."""
+        self._cluster.flush(1)
+        del self._cluster
+
+    def _address(self) -> str:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            brokers = self._cluster.list_topics(timeout=START_TIMEOUT_S).brokers
+            for broker in brokers.values():
+                return f"{broker.host}:{broker.port}"
+        raise RuntimeError("the embedded broker did not start")

@@ -1,0 +1,75 @@
+"""Health and metrics of one worker over HTTP: `/live`, `/ready`, `/metrics`.
+
+Live: the process makes progress or knows what it waits for. Ready: it also has partitions and its dependencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from config.settings import HttpSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthState:
+    assigned: int
+    waiting_for: tuple[str, ...]
+    in_flight: int
+    idle_s: float
+    stall_timeout_s: float
+    lag: int
+
+    @property
+    def stalled(self) -> bool:
+        """There is work, none of it gets done, and no dependency is to blame."""
+        work = self.in_flight > 0 or self.lag > 0
+        return work and not self.waiting_for and self.idle_s > self.stall_timeout_s
+
+    @property
+    def ready(self) -> bool:
+        return self.assigned > 0 and not self.waiting_for and not self.stalled
+
+
+class HealthServer:
+    """Serves a state that is asked for at each request. Off when the port is 0."""
+
+    def __init__(self, settings: HttpSettings, state: Callable[[], HealthState]) -> None:
+        self._settings = settings
+        self._state = state
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        if not self._settings.port:
+            return
+        app = web.Application()
+        app.router.add_get("/live", self._live)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        state = self._state()
+        return _answer(state, ok=not state.stalled)
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        state = self._state()
+        return _answer(state, ok=state.ready)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _answer(state: HealthState, *, ok: bool) -> web.Response:
+    body = orjson.dumps({"ok": ok, **asdict(state)})
+    return web.Response(body=body, status=200 if ok else 503, content_type="application/json")

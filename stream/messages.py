@@ -1,0 +1,111 @@
+"""The values that flow from a Kafka record to a decision: frozen, and free of Kafka, Redis and Faust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from config.error_codes import ErrorCode
+from detectors.contract import Analysis
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One Kafka record as it was read; `appended_at_ms` is the broker's clock, UTC milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One record to be published: raw bytes and headers, so that a duplicate is the same bytes again."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionIds:
+    """Whose submission this is. Ids are checked text; `correlation_id` is a lower-case hyphenated GUID."""
+
+    submission_id: str
+    correlation_id: str | None = None
+    tenant: str | None = None
+    session_id: str | None = None
+    resource_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureContext:
+    """Where a submission says it came from; personal data, so it is never shown in logs or repr."""
+
+    client_ip: str | None = field(default=None, repr=False)
+    device_id: str | None = field(default=None, repr=False)
+    captured_at: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A selfie to be analysed. `fingerprint` tells a duplicate from another picture under the same id."""
+
+    ids: SubmissionIds
+    context: CaptureContext
+    image: bytes = field(repr=False)
+    fingerprint: str
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A submission that can be named but not analysed: it gets a decision that says why."""
+
+    ids: SubmissionIds
+    error: ErrorCode
+    message: str
+    fingerprint: str
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poison:
+    """A record nobody can be answered for: it goes to the dead-letter topic, bytes unchanged."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No analysis, and why: an error of the closed table with words that quote nothing of the event."""
+
+    error: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyDecided:
+    """The same submission again: the stored decision, to be published once more as it is."""
+
+    decision: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """What the detect agent hands to the decide agent: small, no pixels, keyed by correlation id."""
+
+    ids: SubmissionIds
+    fingerprint: str
+    appended_at_ms: int
+    finding: Analysis | Refusal | AlreadyDecided
+    queue_ms: float = 0.0
+    detection_ms: float = 0.0

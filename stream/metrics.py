@@ -1,0 +1,25 @@
+"""Prometheus metrics in base units; label values come from closed sets, never from an event."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+RECORDS = Counter("liveness_records_total", "Records read, by agent.", ["agent"])
+DECISIONS = Counter("liveness_decisions_total", "Decisions published, by verdict.", ["verdict"])
+DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions published again.")
+ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
+DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
+STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)
+STAGE_CPU_SECONDS = Counter("liveness_stage_cpu_seconds_total", "Processor time by stage.", ["stage"])
+DECISION_SECONDS = Histogram(
+    "liveness_decision_seconds", "From the broker's append to the published decision.", buckets=_SECONDS
+)
+IN_FLIGHT = Gauge("liveness_in_flight", "Records being worked on, by agent.", ["agent"])
+WAITING = Gauge("liveness_waiting", "1 while the worker waits for a dependency.", ["dependency"])
+SLOT_RESTARTS = Gauge("liveness_slot_restarts", "Slot processes replaced since start, by reason.", ["reason"])
+SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
+OLDEST_UNREAD_SECONDS = Gauge(
+    "liveness_oldest_record_age_seconds", "Age of the last submission taken in, when it was taken in."
+)

@@ -1,0 +1,108 @@
+"""The decision store on Redis: one `SET key value NX GET` decides the first writer.
+
+The command may be sent again after a lost reply (the client does so by itself): the second one finds our own
+value, which is the same answer, so no script and no counter is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import redis.asyncio as redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from config.settings import RedisSettings
+from stream.decision_store import StoredDecision, owner_key
+from stream.messages import SubmissionIds
+from stream.patience import Unavailable
+
+#: What `SET ... NX GET` and the stored format need.
+MINIMUM_VERSION = (7, 0)
+FINGERPRINT_LENGTH = 32
+#: Replies that mean "not now" rather than "never": the server is loading, failing over or out of memory.
+_PASSING_REPLIES = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "OOM",
+    "BUSY",
+    "NOREPLICAS",
+    "MISCONF",
+)
+
+
+def connect(settings: RedisSettings, max_connections: int = 32) -> redis.Redis:
+    """A client with bounded calls; nothing is sent before the first call."""
+    return redis.Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_timeout=settings.call_timeout_s,
+        socket_connect_timeout=settings.call_timeout_s,
+        max_connections=max_connections,
+        decode_responses=False,
+        client_name="liveness-stream",
+    )
+
+
+class RedisDecisionStore:
+    def __init__(self, client: redis.Redis, key_prefix: str, ttl_s: int) -> None:
+        self._client = client
+        self._prefix = key_prefix
+        self._ttl_s = ttl_s
+
+    async def find(self, ids: SubmissionIds) -> StoredDecision | None:
+        try:
+            held = await self._client.get(self._key(ids))
+        except RedisError as error:
+            raise unavailable(error) from error
+        return None if held is None else _unpack(held)
+
+    async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        return await self._set_if_new(self._key(ids), ours)
+
+    async def keep_mismatch(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        return await self._set_if_new(f"{self._key(ids)}:other:{ours.fingerprint}", ours)
+
+    async def ping(self) -> None:
+        try:
+            await self._client.ping()
+        except RedisError as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _set_if_new(self, key: str, ours: StoredDecision) -> StoredDecision:
+        try:
+            held = await self._client.set(key, _pack(ours), nx=True, get=True, ex=self._ttl_s)
+        except RedisError as error:
+            raise unavailable(error) from error
+        return ours if held is None else _unpack(held)
+
+    def _key(self, ids: SubmissionIds) -> str:
+        # Ids come from outside: hashed, they have one length and can't reach into another key.
+        digest = hashlib.sha256("\x00".join(owner_key(ids)).encode()).hexdigest()[:40]
+        return f"{self._prefix}decision:{{{digest}}}"
+
+
+def _pack(stored: StoredDecision) -> bytes:
+    return stored.fingerprint.encode("ascii") + stored.decision
+
+
+def _unpack(held: object) -> StoredDecision:
+    if not isinstance(held, bytes):
+        raise TypeError("the client must not decode replies")
+    return StoredDecision(held[:FINGERPRINT_LENGTH].decode("ascii"), held[FINGERPRINT_LENGTH:])
+
+
+def unavailable(error: RedisError) -> Unavailable:
+    """The slow-down signal for a passing fault; anything else is a bug or a wrong setting and goes on as it is."""
+    passing = isinstance(error, RedisConnectionError | RedisTimeoutError) or (
+        isinstance(error, ResponseError) and str(error).startswith(_PASSING_REPLIES)
+    )
+    if not passing:
+        raise error
+    return Unavailable("redis", type(error).__name__)

@@ -1,0 +1,173 @@
+"""One worker process: what it owns, in what order it starts and stops, and how it gives up.
+
+Giving up is always the same: say why, then leave at once without acknowledging anything. What was in flight is
+read again by whoever gets the partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from config.settings import Settings
+from detectors.pool import SlotPool
+from stream import metrics
+from stream.acks import InOrderAcks
+from stream.agents import Lane, LaneRunner, register
+from stream.app import LivenessApp
+from stream.clock import Clock
+from stream.decision_store import DecisionStore
+from stream.health import HealthServer, HealthState
+from stream.patience import OutOfPatience, Patience
+from stream.publishing import Publisher
+
+log = structlog.get_logger()
+
+EXIT_BUG = 1
+EXIT_UNREACHABLE = 3
+WATCH_EVERY_S = 1.0
+#: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
+STOP_GRACE_S = 75.0
+
+
+class Role(StrEnum):
+    DETECT = "detect"
+    DECIDE = "decide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What bootstrap put together for one worker. `pool` is there only where the worker detects."""
+
+    settings: Settings
+    app: LivenessApp
+    lanes: Sequence[Lane]
+    store: DecisionStore
+    pool: SlotPool | None
+    publisher: Publisher
+    patience: Patience
+    clock: Clock
+
+
+class Stalled(Exception):
+    """There is work and none of it gets done: the consumer is stuck, and only a new process helps."""
+
+
+class Worker:
+    """Ties the parts to the life of the Faust app."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._app = parts.app
+        self._acks = InOrderAcks(lambda: self._app.consumer_generation_id)
+        self._finished_at = parts.clock.monotonic()
+        self._watch_task: asyncio.Task[None] | None = None
+        self._health = HealthServer(parts.settings.http, self.state)
+        self._app.attach(self)
+        self._app.on_partitions_revoked.connect(self._revoked, weak=False)
+        for lane in parts.lanes:
+            register(self._app, self._runner_of(lane), lane)
+
+    def state(self) -> HealthState:
+        """What the health check and the watchdog go by."""
+        return HealthState(
+            assigned=len(self._app.consumer.assignment()) if self._app.started else 0,
+            waiting_for=self._parts.patience.waiting_for,
+            in_flight=self._acks.in_flight,
+            idle_s=self._parts.clock.monotonic() - self._finished_at,
+            stall_timeout_s=self._parts.settings.delivery.stall_timeout_s,
+            lag=self._lag(),
+        )
+
+    async def start(self) -> None:
+        """Before the first record: slots warm, store answering, health on."""
+        await self._health.start()
+        if self._parts.pool is not None:
+            await self._parts.pool.start()
+        patience_s = self._parts.settings.delivery.startup_patience_s
+        await self._parts.patience.insist(self._parts.store.ping, at_most_s=patience_s)
+        self._finished_at = self._parts.clock.monotonic()
+        self._watch_task = asyncio.create_task(self._watch())
+        log.info(
+            "worker_started",
+            roles=[lane.name for lane in self._parts.lanes],
+            group=self._parts.settings.group_id,
+            slots=self._parts.settings.detection.slots if self._parts.pool else 0,
+            embedded=self._parts.settings.kafka.embedded,
+        )
+
+    def stopping(self) -> None:
+        """A stop was asked for: finish what is in flight, but not for ever."""
+        asyncio.get_running_loop().call_later(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
+
+    async def stop(self) -> None:
+        """After the consumer has stopped."""
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+        await self._health.stop()
+        if self._parts.pool is not None:
+            await self._parts.pool.stop()
+        await self._parts.store.close()
+        log.info("worker_stopped")
+
+    def fail(self, error: BaseException) -> None:
+        """Leave at once; the exit code tells a dependency that stayed away from a bug."""
+        if isinstance(error, OutOfPatience):
+            log.critical("gave_up_waiting", why=str(error))
+            self._leave(EXIT_UNREACHABLE, "exit")
+        log.critical("worker_failed", exc_info=error)
+        self._leave(EXIT_BUG, "exit")
+
+    def _leave(self, code: int, event: str) -> None:
+        log.critical(event, code=code, in_flight=self._acks.in_flight)
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _runner_of(self, lane: Lane) -> Callable[[], LaneRunner]:
+        return lambda: LaneRunner(lane, self._acks, self._parts.publisher, self._note_finished, self.fail)
+
+    def _note_finished(self) -> None:
+        self._finished_at = self._parts.clock.monotonic()
+
+    async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
+        self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            self._report_pool()
+            state = self.state()
+            if state.stalled:
+                self.fail(
+                    Stalled(f"nothing finished for {state.idle_s:.0f} s with {state.lag} records to read")
+                )
+
+    def _report_pool(self) -> None:
+        if self._parts.pool is None:
+            return
+        stats = self._parts.pool.stats()
+        metrics.SLOTS_BUSY.set(stats.busy)
+        for reason, count in stats.restarts.items():
+            metrics.SLOT_RESTARTS.labels(reason=str(reason)).set(count)
+
+    def _lag(self) -> int:
+        """Records in the assigned partitions that were not yet committed, as far as is known."""
+        if not self._app.started:
+            return 0
+        consumer: Any = self._app.consumer
+        lag = 0
+        for tp in consumer.assignment():
+            committed = consumer._committed_offset.get(tp)
+            high = consumer.highwater(tp)
+            if committed is not None and high:
+                lag += max(high - committed, 0)
+        return lag
