@@ -39,7 +39,7 @@ def build_worker(
     policy, clock, patience = settings.policy(), SystemClock(), Patience()
     app = make_app(settings)
     store = RedisDecisionStore(connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
-    pool = _pool(settings, policy, analyser) if Role.DETECT in roles else None
+    pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
     names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
     common: dict[str, Any] = {
         "store": store,
@@ -73,13 +73,20 @@ def build_worker(
     )
 
 
-def _pool(settings: Settings, policy: Policy, analyser: Callable[..., Analyser]) -> SlotPool:
+def open_pool(
+    settings: Settings,
+    policy: Policy,
+    *,
+    slots: int | None = None,
+    analyser: Callable[..., Analyser] = face_analyser,
+) -> SlotPool:
+    """The slot processes, not yet started; `slots` overrides the setting."""
     detection = settings.detection
     return SlotPool(
         analyser,
         (policy.model_dump_json(), detection.face_landmarker_bundle),
         settings=PoolSettings(
-            slots=detection.slots,
+            slots=slots or detection.slots,
             deadline_s=policy.deadlines.detector_s,
             memory_mib=detection.slot_memory_mib,
             max_image_bytes=policy.image.max_bytes,

@@ -86,8 +86,7 @@ class DetectStage:
                 found = await self.analyser.analyse(submission.image)
         except TimeoutError:
             return _refusal(ErrorCode.SERVER_ERROR), []
-        if isinstance(found, SlotTimeout):
-            return _refusal(ErrorCode.DETECTOR_TIMEOUT), []
+        letters = []
         if isinstance(found, SlotCrashed):
             log.error(
                 "slot_crashed_twice",
@@ -96,13 +95,23 @@ class DetectStage:
                 cause=found.cause,
                 code=found.code,
             )
-            letter = self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice")
-            return _refusal(ErrorCode.INFERENCE_ERROR), [letter]
-        return found, []
+            letters.append(
+                self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice")
+            )
+        return finding_of(found), letters
 
     def _dead_letter(self, record: Record, reason: str, message: str) -> Output:
         metrics.DEAD_LETTERS.labels(reason=reason).inc()
         return dead_letter(record, self.dead_letter_topic, reason=reason, message=message)
+
+
+def finding_of(found: Analysis | SlotTimeout | SlotCrashed) -> Analysis | Refusal:
+    """What a slot's end means for the submission."""
+    if isinstance(found, SlotTimeout):
+        return _refusal(ErrorCode.DETECTOR_TIMEOUT)
+    if isinstance(found, SlotCrashed):
+        return _refusal(ErrorCode.INFERENCE_ERROR)
+    return found
 
 
 def _refusal(error: ErrorCode) -> Refusal:

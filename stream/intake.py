@@ -23,7 +23,7 @@ from config.policy import ImageLimits
 from detectors.image_format import sniff
 from stream import cloud_events
 from stream.cloud_events import EnvelopeError, Mode
-from stream.messages import CaptureContext, Poison, Record, Rejected, Submission, SubmissionIds
+from stream.messages import CaptureContext, Poison, Record, Refusal, Rejected, Submission, SubmissionIds
 
 #: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists
 #: from becoming a gigabyte of Python objects; base64 holds none of these characters.
@@ -223,11 +223,25 @@ def _image_bytes(image: object, limits: ImageLimits) -> bytes:
         image = _from_base64(image, limits)
     if not isinstance(image, bytes) or not image:
         raise _Refused(ErrorCode.INVALID_REQUEST, "image is missing or blank")
-    if len(image) > limits.max_bytes:
-        raise _Refused(ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {limits.max_bytes} bytes")
-    if sniff(image) is None:
-        raise _Refused(ErrorCode.UNSUPPORTED_FORMAT, "the image is not a JPEG, PNG, WebP or BMP file")
+    refusal = check_image(image, limits)
+    if refusal is not None:
+        raise _Refused(refusal.error, refusal.message)
     return image
+
+
+def check_image(image: bytes, limits: ImageLimits) -> Refusal | None:
+    """What can be said about a picture without decoding it; None lets it through to a slot."""
+    if not image:
+        return Refusal(error=ErrorCode.INVALID_REQUEST, message="the image is empty")
+    if len(image) > limits.max_bytes:
+        return Refusal(
+            error=ErrorCode.IMAGE_TOO_LARGE, message=f"the image has more than {limits.max_bytes} bytes"
+        )
+    if sniff(image) is None:
+        return Refusal(
+            error=ErrorCode.UNSUPPORTED_FORMAT, message="the image is not a JPEG, PNG, WebP or BMP file"
+        )
+    return None
 
 
 def _from_base64(text: str, limits: ImageLimits) -> bytes:

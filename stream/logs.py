@@ -15,7 +15,17 @@ import structlog
 from config.settings import LogSettings
 
 #: Faust names its services after the module they are defined in, ours included.
-_LIBRARIES = ("faust", "mode", "aiokafka", "kafka", "asyncio", "redis", "aiohttp", "stream.app", "stream.transport")
+_LIBRARIES = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "kafka",
+    "asyncio",
+    "redis",
+    "aiohttp",
+    "stream.app",
+    "stream.transport",
+)
 
 
 def configure(settings: LogSettings) -> None:

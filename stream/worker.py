@@ -66,12 +66,14 @@ class Worker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._app = parts.app
+        self.app = self._app = parts.app
         self._acks = InOrderAcks(lambda: self._app.consumer_generation_id)
         self._finished_at = parts.clock.monotonic()
         self._watch_task: asyncio.Task[None] | None = None
         self._health = HealthServer(parts.settings.http, self.state)
         self._app.attach(self)
+        self._joined = False
+        self._app.on_partitions_assigned.connect(self._assigned, weak=False)
         self._app.on_partitions_revoked.connect(self._revoked, weak=False)
         for lane in parts.lanes:
             register(self._app, self._runner_of(lane), lane)
@@ -79,7 +81,7 @@ class Worker:
     def state(self) -> HealthState:
         """What the health check and the watchdog go by."""
         return HealthState(
-            assigned=len(self._app.consumer.assignment()) if self._app.started else 0,
+            assigned=len(self._assignment()),
             waiting_for=self._parts.patience.waiting_for,
             in_flight=self._acks.in_flight,
             idle_s=self._parts.clock.monotonic() - self._finished_at,
@@ -138,6 +140,11 @@ class Worker:
     def _note_finished(self) -> None:
         self._finished_at = self._parts.clock.monotonic()
 
+    async def _assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
+        self._joined = True
+        self._note_finished()
+        log.info("partitions_assigned", count=len(assigned))
+
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
         self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
 
@@ -159,13 +166,17 @@ class Worker:
         for reason, count in stats.restarts.items():
             metrics.SLOT_RESTARTS.labels(reason=str(reason)).set(count)
 
+    def _assignment(self) -> frozenset[Any]:
+        """Partitions this worker owns; empty while it has not joined, or is between two assignments."""
+        if not self._joined:
+            return frozenset()
+        return frozenset(self._app.consumer.assignment())
+
     def _lag(self) -> int:
         """Records in the assigned partitions that were not yet committed, as far as is known."""
-        if not self._app.started:
-            return 0
         consumer: Any = self._app.consumer
         lag = 0
-        for tp in consumer.assignment():
+        for tp in self._assignment():
             committed = consumer._committed_offset.get(tp)
             high = consumer.highwater(tp)
             if committed is not None and high:

@@ -21,8 +21,11 @@ _Float = NDArray[np.float32]
 
 #: EXIF of an ordinary phone, tag -> value: make, model, software; then exposure, f-stop, ISO, focal length.
 _CAMERA_TAGS = {0x010F: "Example", 0x0110: "Example Phone", 0x0131: "1.0"}
-_OPTICAL_TAGS = {0x829A: (1, 60), 0x829D: (22, 10), 0x8827: 100, 0x920A: (27, 10)}
+_OPTICAL_TAGS = {0x829A: 1 / 60, 0x829D: 2.2, 0x8827: 100, 0x920A: 2.7}
 
+
+#: Long side of the picture a second camera takes of a print or a screen, pixels.
+SECOND_CAMERA_SIDE = 960
 
 #: Head and shoulders of scikit-image's 512x512 astronaut: rows, columns.
 _ASTRONAUT_PORTRAIT = (slice(0, 340), slice(60, 400))
@@ -48,6 +51,7 @@ def without_metadata(photo: Photo) -> bytes:
 
 def printed_photo(photo: Photo) -> bytes:
     """A print held to the camera: halftone dots, narrow range of tones, soft, slightly tilted."""
+    photo = _second_shot(photo)
     tones = _as_float(cv2.GaussianBlur(photo, (0, 0), 1.2))
     dots = _halftone(photo.shape[0], photo.shape[1], cell=4.0, angle_deg=45.0)
     printed = np.clip((tones / 255 - dots[..., None]) * 1.2 + 0.5, 0, 1)
@@ -58,6 +62,7 @@ def printed_photo(photo: Photo) -> bytes:
 
 def screen_replay(photo: Photo) -> bytes:
     """A phone screen held to the camera: pixel grid with colour stripes, moire, blue cast, glare."""
+    photo = _second_shot(photo)
     height, width = photo.shape[:2]
     soft = _as_float(cv2.GaussianBlur(photo, (0, 0), 1.0))
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -73,6 +78,7 @@ def screen_replay(photo: Photo) -> bytes:
 
 def recaptured_photo(photo: Photo) -> bytes:
     """A photo of a photo: small on a table, out of focus, flat, compressed twice."""
+    photo = _second_shot(photo)
     once = decode(jpeg(photo, quality=40))
     height, width = photo.shape[:2]
     small = cv2.resize(once, (width * 6 // 10, height * 6 // 10), interpolation=cv2.INTER_AREA)
@@ -126,10 +132,19 @@ def no_face(photo: Photo) -> bytes:
 def low_quality(photo: Photo) -> bytes:
     """A hasty selfie in bad light: dark, shaken, few pixels, hard compression."""
     height, width = photo.shape[:2]
-    dark = _as_uint8(_as_float(photo) * 0.55)
-    shaken = cv2.filter2D(dark, -1, np.full((1, 5), 0.2, np.float32))
+    dark = _as_uint8(_as_float(photo) * 0.45)
+    shaken = cv2.filter2D(dark, -1, np.full((1, 7), 1 / 7, np.float32))
     small = cv2.resize(shaken, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return jpeg(_as_uint8(cv2.resize(small, (width, height))), quality=25)
+
+
+def _second_shot(photo: Photo) -> Photo:
+    """The shown picture at the resolution of the camera that takes it again."""
+    height, width = photo.shape[:2]
+    scale = SECOND_CAMERA_SIDE / max(height, width)
+    size = round(width * scale), round(height * scale)
+    smaller = scale < 1
+    return _as_uint8(cv2.resize(photo, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC))
 
 
 #: Presentation attacks by the name the demo shows.
@@ -179,7 +194,7 @@ def _wave(position: NDArray[np.float32], period: float) -> _Float:
 
 
 def _tilt(photo: Photo, amount: float) -> Photo:
-    """Perspective of a sheet turned a little away: its right side `amount` of the height shorter at each end."""
+    """A sheet turned a little away: its right side is shorter by `amount` of the height at each end."""
     height, width = photo.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     turned = corners + np.array([[0, 0], [0, amount], [0, -amount], [0, 0]], np.float32) * height
@@ -192,4 +207,4 @@ def _as_float(photo: object) -> _Float:
 
 
 def _as_uint8(pixels: object) -> Photo:
-    return np.clip(np.asarray(pixels), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.asarray(pixels), 0, 255), np.uint8)

@@ -1,0 +1,57 @@
+"""The `liveness` command: one file a subcommand, each a thin layer over what the package does.
+
+With `--json` stdout carries JSON alone (one object, or one a line for streams); all else goes to stderr.
+Exit codes: 0 done, 1 the job found a failure, 2 wrong use or settings, 3 a service can't be reached.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from config.settings import SettingsError
+from stream.cli import bench, check, demo, dev, models, submit, tail, topics, worker
+from stream.cli.console import ExitCode, complain
+from stream.kafka_clients import KafkaUnreachable, TopicMissing
+from stream.patience import OutOfPatience
+from stream.provisioning import ProvisioningError
+
+app = typer.Typer(
+    name="liveness",
+    help="Event-driven face-liveness decisions over Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.command)
+app.command("dev")(dev.command)
+app.command("worker")(worker.command)
+app.command("check")(check.command)
+app.command("submit")(submit.command)
+app.command("tail")(tail.command)
+app.add_typer(topics.app, name="topics")
+app.command("models")(models.command)
+app.command("bench")(bench.command)
+
+#: What a user can mend or wait for, by exit code; anything else is a bug and shows its traceback.
+_EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
+    (SettingsError, ExitCode.WRONG_USE),
+    (TopicMissing, ExitCode.FAILURE),
+    (ProvisioningError, ExitCode.FAILURE),
+    (KafkaUnreachable, ExitCode.UNREACHABLE),
+    (OutOfPatience, ExitCode.UNREACHABLE),
+)
+
+
+def main() -> NoReturn:
+    """Entry point: run the command, turn expected errors into one line and an exit code."""
+    try:
+        app()
+    except tuple(kind for kind, _ in _EXPECTED) as error:
+        complain(str(error))
+        sys.exit(next(code for kind, code in _EXPECTED if isinstance(error, kind)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

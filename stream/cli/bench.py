@@ -1,0 +1,7 @@
+"""`liveness bench`."""
+
+from __future__ import annotations
+
+
+def command() -> None:
+    """Measure."""

@@ -1,0 +1,42 @@
+"""Where output goes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    FAILURE = 1
+    WRONG_USE = 2
+    UNREACHABLE = 3
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on one line, out at once."""
+    print_line(orjson.dumps(document))
+
+
+def print_line(line: bytes) -> None:
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(message: str) -> None:
+    """Progress, for people."""
+    err.print(message)
+
+
+def complain(message: str) -> None:
+    err.print(f"[bold red]error[/]: {message}", markup=True)

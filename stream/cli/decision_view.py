@@ -1,0 +1,54 @@
+"""A decision as a person reads it: verdict, each signal with bar, weight and words, and what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.text import Text
+
+_COLOUR = {"LIVE": "green", "SPOOF": "red", "INCONCLUSIVE": "yellow"}
+_BAR_WIDTH = 12
+_LABEL_WIDTH = 21
+
+
+def show(console: Console, title: str, event: dict[str, Any]) -> None:
+    """Print one decision event."""
+    console.print(Group(_headline(title, event), *_body(event)))
+    console.print()
+
+
+def _headline(title: str, event: dict[str, Any]) -> Text:
+    result, error = event["result"], event["error"]
+    colour = _COLOUR[result["verdict"]]
+    line = Text.assemble((f" {result['verdict']} ", f"bold reverse {colour}"), " ", (title, "bold"))
+    if error is not None:
+        line.append(f"  {error['code']}: {error['message']}", style="yellow")
+    else:
+        line.append(
+            f"  confidence {result['confidence']:.2f} (threshold {result['threshold']:.2f}), score {result['score']}"
+        )
+        line.append(f", {result['outcome']}", style=colour)
+    total = event["elapsed_ms"].get("total")
+    return line if total is None else line.append(f"  {total:.0f} ms", style="dim")
+
+
+def _body(event: dict[str, Any]) -> list[Text]:
+    result = event["result"]
+    lines = [] if event["error"] else [_signal(signal) for signal in result["signals"]]
+    return lines + [Text(f"   -> {advice['message']}", style="cyan") for advice in result["advice"]]
+
+
+def _signal(signal: dict[str, Any]) -> Text:
+    mark = ("   ok  ", "green") if signal["passed"] else ("   low ", "red")
+    share = (f" x {signal['weight']:.2f}  ", "dim")
+    label = f"{signal['label']:<{_LABEL_WIDTH}} "
+    return Text.assemble(
+        mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, (signal["detail"], "dim")
+    )
+
+
+def _bar(score: float) -> Text:
+    filled = round(score * _BAR_WIDTH)
+    colour = "green" if score >= 0.8 else "yellow" if score >= 0.5 else "red"
+    return Text.assemble(("█" * filled, colour), ("░" * (_BAR_WIDTH - filled), "dim"))

@@ -1,0 +1,111 @@
+"""`liveness demo`: the main job on an embedded broker and store, on real photographs, shown as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from stream.cli.console import ExitCode, JsonOption, complain, out, print_line, say
+from stream.cli.decision_view import show
+from stream.cli.pictures import pictures
+from stream.dead_letter import described
+from stream.demo.play import Played, play
+from stream.demo.scenario import Act, acts
+from stream.embedded import broker, store
+from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
+from stream.messages import Record
+from stream.topics import Topic, topic_name
+
+#: Short, so that the picture that never finishes is given up while somebody watches.
+DEADLINES = "[deadlines]\ndetector_s = 1.0\nevent_s = 10.0\n"
+
+
+def command(
+    folder: Annotated[
+        list[Path] | None, typer.Argument(exists=True, help="Your own pictures, or folders of them.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Send photographs, simulated attacks and bad inputs through the whole path and show every decision."""
+    own = pictures(folder) if folder else []
+    if not json:
+        say(f"[bold]Embedded broker[/]: {broker.LIMITS}. [bold]Embedded store[/]: {store.LIMITS}.")
+    say("Starting a worker ...")
+    try:
+        with _policy_file() as policy, EmbeddedServices() as services:
+            environment = {
+                **services.environment,
+                "LIVENESS_POLICY_FILE": str(policy),
+                "LIVENESS_LOG__LEVEL": "error",
+            }
+            settings = services.settings()
+            with WorkerProcess(environment):
+                programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
+                viewer = _Viewer(json)
+                played = asyncio.run(play(programme, settings, viewer.show))
+    except WorkerDidNotStart as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+    if not json:
+        viewer.summary(played)
+    if played.unanswered:
+        complain(f"no answer for: {'; '.join(played.unanswered)}")
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+class _Viewer:
+    """Shows each answer and counts for the summary."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._verdicts: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+
+    def show(self, act: Act, record: Record) -> None:
+        if not act.answered:
+            say(f"dead letter: {act.title}: {described(record).get('message')}")
+            return
+        value = record.value or b""
+        event: dict[str, Any] = orjson.loads(value)
+        self._verdicts[event["result"]["verdict"]] += 1
+        if event["error"]:
+            self._errors[event["error"]["code"]] += 1
+        if self._json:
+            print_line(value)
+        else:
+            show(out, act.title, event)
+
+    def summary(self, played: Played) -> None:
+        out.rule("summary")
+        out.print(
+            f"{played.decisions} decisions, {played.dead_letters} dead letter: {_counted(self._verdicts)}"
+        )
+        out.print(f"error codes: {_counted(self._errors)}")
+        out.print(
+            "The attacks are simulated on one portrait: they show how the signals react, not detection rates.\n"
+            "\nNext:\n"
+            "  your own selfie          .venv/bin/liveness check selfie.jpg\n"
+            "  your own folder          .venv/bin/liveness demo path/to/pictures\n"
+            "  real Kafka and Redis     make services-up, then see README, Going to production"
+        )
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+@contextmanager
+def _policy_file() -> Iterator[Path]:
+    """The default policy but for the deadlines, under a name that says so."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "demo-policy.toml"
+        path.write_text(f'name = "demo"\n{DEADLINES}', encoding="utf-8")
+        yield path

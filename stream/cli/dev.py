@@ -1,0 +1,37 @@
+"""`liveness dev`: an embedded installation that stays up, for building against it from other terminals."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import typer
+
+from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
+from stream.embedded import broker, store
+from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
+
+
+def command(json: JsonOption = False) -> None:
+    """Run broker, store and worker in one go until Ctrl-C; print the settings that lead to them."""
+    say(f"Embedded broker: {broker.LIMITS}. Embedded store: {store.LIMITS}.")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        with EmbeddedServices() as services, WorkerProcess(services.environment):
+            _show(services.environment, json)
+            stopped.wait()
+    except WorkerDidNotStart as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+
+
+def _show(environment: dict[str, str], json: bool) -> None:
+    if json:
+        print_json(environment)
+        return
+    say("Ready. In another terminal:")
+    for name, value in environment.items():
+        out.print(f"export {name}={value}")
+    say("then: liveness submit selfie.jpg    liveness tail")

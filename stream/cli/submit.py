@@ -1,0 +1,113 @@
+"""`liveness submit`: publish pictures as submissions and wait for their decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from config import settings as configuration
+from config.settings import Settings
+from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, print_line, say
+from stream.cli.decision_view import show
+from stream.cli.pictures import pictures
+from stream.kafka_clients import producer, reader, send
+from stream.submissions import Form, NewSubmission, submission_output
+from stream.topics import Topic, topic_name
+
+DEFAULT_TIMEOUT_S = 30.0
+
+
+def command(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, or folders of pictures.")],
+    form: Annotated[Form, typer.Option(help="How to wrap the picture.")] = Form.BINARY,
+    correlation_id: Annotated[
+        str | None, typer.Option(help="The person's GUID; a new one each by default.")
+    ] = None,
+    submission_id: Annotated[str | None, typer.Option(help="For one picture; a new one by default.")] = None,
+    tenant: Annotated[str | None, typer.Option()] = None,
+    session_id: Annotated[str | None, typer.Option()] = None,
+    client_ip: Annotated[str | None, typer.Option(help="The address the selfie came from.")] = None,
+    device_id: Annotated[str | None, typer.Option()] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the decisions.")] = True,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for each next decision.")
+    ] = DEFAULT_TIMEOUT_S,
+    json: JsonOption = False,
+) -> None:
+    """Publish pictures and show each decision as it arrives. Exit 1 if one got none in time."""
+    files = pictures(paths)
+    if submission_id is not None and len(files) > 1:
+        raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
+    optional = {"tenant": tenant, "session_id": session_id, "client_ip": client_ip, "device_id": device_id}
+    given = {"correlation_id": correlation_id, "submission_id": submission_id}
+    named = {name: value for name, value in given.items() if value is not None}
+    new = [
+        (
+            file,
+            NewSubmission(
+                image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named
+            ),
+        )  # type: ignore[arg-type]  # only str fields are in `named`
+        for file in files
+    ]
+    settings = configuration.load()
+    if asyncio.run(_submit(settings, new, form, wait, timeout, json)):
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+async def _submit(
+    settings: Settings,
+    new: list[tuple[Path, NewSubmission]],
+    form: Form,
+    wait: bool,
+    timeout: float,
+    json: bool,
+) -> int:
+    """Number of submissions without a decision."""
+    topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
+    decisions = topic_name(Topic.DECISIONS, settings.kafka)
+    async with (
+        reader(settings.kafka, decisions, from_start=False) as answers,
+        producer(settings.kafka) as client,
+    ):
+        for file, submission in new:
+            await send(client, submission_output(submission, topic, form))
+            if not wait:
+                _sent(file, submission, json)
+        if not wait:
+            return 0
+        waiting = {submission.submission_id: file for file, submission in new}
+        try:
+            records = answers.records()
+            while waiting:
+                record = await asyncio.wait_for(anext(records), timeout)
+                _answered(record.value or b"", waiting, json)
+        except TimeoutError:
+            complain(
+                f"no decision within {timeout:g} s for: {', '.join(str(file) for file in waiting.values())}"
+            )
+            say("Is a worker running? Start one with: liveness worker")
+        return len(waiting)
+
+
+def _answered(value: bytes, waiting: dict[str, Path], json: bool) -> None:
+    event: dict[str, Any] = orjson.loads(value)
+    file = waiting.pop(event["submission_id"], None)
+    if file is None:
+        return
+    if json:
+        print_line(value)
+    else:
+        show(out, file.name, event)
+
+
+def _sent(file: Path, submission: NewSubmission, json: bool) -> None:
+    ids = {"submission_id": submission.submission_id, "correlation_id": submission.correlation_id}
+    if json:
+        print_json({"file": str(file), **ids})
+    else:
+        out.print(f"{file.name}: submitted as {submission.submission_id}")

@@ -1,0 +1,71 @@
+"""`liveness tail`: watch what is published; pictures and personal headers are never shown."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from config import settings as configuration
+from config.settings import Settings
+from stream.cli.console import JsonOption, out, print_json, print_line
+from stream.cli.decision_view import show
+from stream.dead_letter import described
+from stream.kafka_clients import TopicReader, reader
+from stream.messages import Record
+from stream.topics import Topic, topic_name
+
+
+class Tailed(StrEnum):
+    DECISIONS = "decisions"
+    DEAD_LETTER = "dead-letter"
+
+
+_TOPIC = {Tailed.DECISIONS: Topic.DECISIONS, Tailed.DEAD_LETTER: Topic.DEAD_LETTER}
+
+
+def command(
+    what: Annotated[Tailed, typer.Argument(help="What to watch.")] = Tailed.DECISIONS,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest record kept.")
+    ] = False,
+    follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
+    most: Annotated[int, typer.Option("--most", min=0, help="Stop after this many; 0 never stops.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Show decisions (or why records were set aside) as they are published. Ctrl-C ends it."""
+    asyncio.run(_tail(configuration.load(), what, from_start, follow, most, json))
+
+
+async def _tail(
+    settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool
+) -> None:
+    shown = 0
+    async with reader(
+        settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start
+    ) as source:
+        async for record in _records(source, follow):
+            _print(what, record, json)
+            shown += 1
+            if shown == most:
+                return
+
+
+def _records(source: TopicReader, follow: bool) -> Any:
+    return source.records() if follow else source.until_end()
+
+
+def _print(what: Tailed, record: Record, json: bool) -> None:
+    if what is Tailed.DEAD_LETTER:
+        letter = described(record)
+        print_json(letter) if json else out.print(letter, markup=False)
+        return
+    value = record.value or b""
+    if json:
+        print_line(value)
+        return
+    event = orjson.loads(value)
+    show(out, event["submission_id"], event)

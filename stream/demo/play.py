@@ -1,0 +1,61 @@
+"""Send the acts one after another and hand out each answer as it arrives.
+
+Paced by what was answered: the embedded broker keeps only 5 MiB a partition, so little may be under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from config.settings import Settings
+from stream.demo.scenario import Act
+from stream.kafka_clients import TopicReader, producer, reader, send
+from stream.messages import Record
+from stream.topics import Topic, topic_name
+
+ANSWER_TIMEOUT_S = 60.0
+SUBJECT_HEADER = "ce_subject"
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of it: `unanswered` holds the titles that got no decision or dead letter in time."""
+
+    decisions: int = 0
+    dead_letters: int = 0
+    unanswered: list[str] = field(default_factory=list)
+
+
+async def play(acts: Iterable[Act], settings: Settings, show: Callable[[Act, Record], None]) -> Played:
+    """Send each act, wait for its answer, show it."""
+    played = Played()
+    decisions = topic_name(Topic.DECISIONS, settings.kafka)
+    letters = topic_name(Topic.DEAD_LETTER, settings.kafka)
+    async with (
+        reader(settings.kafka, decisions, from_start=False) as decided,
+        reader(settings.kafka, letters, from_start=False) as set_aside,
+        producer(settings.kafka) as client,
+    ):
+        for act in acts:
+            await send(client, act.output)
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    record = await (_decision(decided, act) if act.answered else anext(set_aside.records()))
+            except TimeoutError:
+                played.unanswered.append(act.title)
+                continue
+            if act.answered:
+                played.decisions += 1
+            else:
+                played.dead_letters += 1
+            show(act, record)
+    return played
+
+
+async def _decision(source: TopicReader, act: Act) -> Record:
+    async for record in source.records():
+        if dict(record.headers).get(SUBJECT_HEADER) == act.submission_id.encode():
+            return record
+    raise AssertionError("the reader never ends")

@@ -1,0 +1,127 @@
+"""An embedded installation: broker, store, and one ordinary worker process that uses them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO, Self
+
+from config import settings as configuration
+from config.settings import Settings
+from stream.embedded.broker import FETCH_MAX_WAIT_MS, EmbeddedBroker
+from stream.embedded.store import EmbeddedStore
+
+WORKER_START_TIMEOUT_S = 90.0
+WORKER_STOP_TIMEOUT_S = 20.0
+
+
+class WorkerDidNotStart(Exception):
+    """The worker ended or stayed silent; its own output says why."""
+
+
+class EmbeddedServices:
+    """The broker and the store, with the settings that lead to them."""
+
+    def __init__(self) -> None:
+        self._broker = EmbeddedBroker()
+        self._store = EmbeddedStore()
+        self.environment = {
+            "LIVENESS_KAFKA__BOOTSTRAP_SERVERS": self._broker.bootstrap_servers,
+            "LIVENESS_KAFKA__EMBEDDED": "true",
+            "LIVENESS_KAFKA__FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS),
+            "LIVENESS_REDIS__URL": self._store.url,
+        }
+
+    def settings(self) -> Settings:
+        """Settings for a client in this process, on top of the user's own."""
+        return configuration.load(
+            kafka={
+                "bootstrap_servers": self._broker.bootstrap_servers,
+                "embedded": True,
+                "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
+            },
+            redis={"url": self._store.url},
+        )
+
+    def close(self) -> None:
+        self._store.close()
+        self._broker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class WorkerProcess:
+    """`liveness worker` as a child process with a health port; ready when `start` returns."""
+
+    def __init__(self, environment: Mapping[str, str], stderr: IO[bytes] | int | None = None) -> None:
+        self._port = _free_port()
+        self._environment = {
+            **os.environ,
+            **environment,
+            "LIVENESS_HTTP__HOST": "127.0.0.1",
+            "LIVENESS_HTTP__PORT": str(self._port),
+        }
+        self._stderr = stderr
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self, timeout_s: float = WORKER_START_TIMEOUT_S) -> Self:
+        """Start and wait until it has partitions; raises WorkerDidNotStart."""
+        command = [sys.executable, "-m", "stream.cli", "worker"]
+        self._process = subprocess.Popen(command, env=self._environment, stderr=self._stderr)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise WorkerDidNotStart(f"the worker ended with code {self._process.returncode}")
+            if self._ready():
+                return self
+            time.sleep(0.1)
+        self.stop()
+        raise WorkerDidNotStart(f"the worker was not ready within {timeout_s:g} s")
+
+    def stop(self) -> int:
+        """Ask it to finish, wait, insist; its exit code."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        try:
+            return self._process.wait(WORKER_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/ready", timeout=2) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

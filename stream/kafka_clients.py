@@ -1,0 +1,155 @@
+"""Plain Kafka clients for the command line: produce a submission, read a topic, look at a cluster.
+
+The worker does not use these; it speaks through Faust. None of them joins a consumer group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from config.settings import KafkaSettings
+from stream.messages import Headers, Output, Record
+from stream.topics import max_request_bytes
+
+CONNECT_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_MS = 10_000
+
+
+class KafkaUnreachable(Exception):
+    """No broker answered; the message names the addresses that were tried."""
+
+
+class TopicMissing(Exception):
+    """A topic isn't there; the message names the command that mends it."""
+
+
+@asynccontextmanager
+async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    client = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        max_request_size=max_request_bytes(kafka),
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        acks="all",
+        enable_idempotence=not kafka.embedded,
+    )
+    await _started(client, kafka)
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    await _started(client, kafka)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def send(client: AIOKafkaProducer, output: Output) -> None:
+    """Send one record and wait for the broker's confirmation."""
+    await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=list(output.headers))
+
+
+class TopicReader:
+    """Reads whole topics without a group: every partition, from the start or from now."""
+
+    def __init__(self, client: AIOKafkaConsumer) -> None:
+        self._client = client
+
+    async def records(self) -> AsyncIterator[Record]:
+        """Records as they come, for ever."""
+        async for message in self._client:
+            yield _record(message)
+
+    async def until_end(self) -> AsyncIterator[Record]:
+        """What is in the topics now, then stop."""
+        ends = await self._client.end_offsets(self._client.assignment())
+        pending = {tp for tp in ends if ends[tp] > await self._client.position(tp)}
+        while pending:
+            batch = await self._client.getmany(timeout_ms=1000)
+            for messages in batch.values():
+                for message in messages:
+                    yield _record(message)
+            pending = {tp for tp in pending if ends[tp] > await self._client.position(tp)}
+
+
+@asynccontextmanager
+async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncIterator[TopicReader]:
+    """A positioned reader: what is published after this returns is seen."""
+    await _require(topics, kafka)
+    client = _consumer(kafka, *topics)
+    await _started(client, kafka)
+    try:
+        partitions = sorted(client.assignment())
+        await (client.seek_to_beginning if from_start else client.seek_to_end)(*partitions)
+        for partition in partitions:
+            await client.position(partition)
+        yield TopicReader(client)
+    finally:
+        await client.stop()
+
+
+def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=kafka.bootstrap_servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=max_request_bytes(kafka),
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+
+
+async def _require(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
+    """Waiting for a topic that isn't there would look like an unreachable broker. The embedded one makes topics."""
+    if kafka.embedded:
+        return
+    client = _consumer(kafka)
+    await _started(client, kafka)
+    try:
+        missing = set(topics) - await client.topics()
+    finally:
+        await client.stop()
+    if missing:
+        raise TopicMissing(f"{', '.join(sorted(missing))}: not there; create with: liveness topics create")
+
+
+async def _started(
+    client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, kafka: KafkaSettings
+) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.start()
+    except (KafkaError, TimeoutError, OSError) as error:
+        closing = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+        await closing()
+        raise KafkaUnreachable(
+            f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
+        ) from error
+
+
+def _record(message: Any) -> Record:
+    headers: Headers = tuple(message.headers or ())
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=headers,
+        appended_at_ms=message.timestamp,
+    )
