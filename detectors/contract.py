@@ -58,7 +58,8 @@ class Analysis:
 
     Either `error` is set and there are no readings, or every active signal has one reading.
     `notes` are reason codes that concern the picture as a whole and move no score (for example
-    `trailing_data`, `bystander`, `rotation_over_limit`). `elapsed_ms` is wall time by step: gate, decode, mesh, signals.
+    `trailing_data`, `bystander`, `rotation_over_limit`). `elapsed_ms` is wall time by step: gate, decode,
+    mesh, framing, signals; `cpu_ms` is the whole process's processor time, all threads.
     """
 
     error: ErrorCode | None = None

@@ -15,13 +15,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 Photo = NDArray[np.uint8]
 _Float = NDArray[np.float32]
 
 #: EXIF of an ordinary phone, tag -> value: make, model, software; then exposure, f-stop, ISO, focal length.
 _CAMERA_TAGS = {0x010F: "Example", 0x0110: "Example Phone", 0x0131: "1.0"}
-_OPTICAL_TAGS = {0x829A: 1 / 60, 0x829D: 2.2, 0x8827: 100, 0x920A: 2.7}
+_OPTICAL_TAGS = {
+    0x829A: IFDRational(1, 60),
+    0x829D: IFDRational(22, 10),
+    0x8827: 100,
+    0x920A: IFDRational(27, 10),
+}
 
 
 #: Long side of the picture a second camera takes of a print or a screen, pixels.
