@@ -35,7 +35,7 @@ class SettingsError(Exception):
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def _legal_prefix(value: str) -> str:
@@ -56,64 +56,86 @@ class KafkaSettings(_Group):
     """The broker. `topic_prefix` also sets apart the consumer group and the Redis keys of an installation."""
 
     bootstrap_servers: Annotated[str, AfterValidator(_legal_servers)] = "127.0.0.1:9092"
+    """Addresses of some brokers, host:port, comma-separated."""
     topic_prefix: Annotated[str, AfterValidator(_legal_prefix)] = ""
+    """Put before every topic name, the consumer group and the Redis keys."""
     group_id: str | None = Field(None, min_length=1, max_length=200)
-    #: One number drives the topics, the consumer's fetch and the producer's request size.
+    """Consumer group of the workers; the prefix followed by "liveness" unless set."""
     max_event_bytes: int = Field(DEFAULT_MAX_EVENT_BYTES, ge=64 * 1024, le=100 * MIB)
+    """Largest submission; drives the topics, the consumer's fetch and the producer's requests."""
     partitions: int = Field(12, ge=1, le=10_000)
-    #: -1 leaves it to the broker's default.
+    """Partitions of topics yet to be created: the most workers that can share the work."""
     replication_factor: int = Field(-1, ge=-1, le=10)
-    #: How long a fetch waits for data; unset leaves the client's own (right for a real broker).
+    """Copies of topics yet to be created; -1 leaves it to the broker's default."""
     fetch_max_wait_ms: int | None = Field(None, ge=1, le=10_000)
-    #: The in-process mock broker: no admin calls, no size limits to check.
+    """How long a fetch waits for data; unset leaves the client's own, right for a real broker."""
     embedded: bool = False
+    """The broker is the in-process mock: no admin calls, no sizes to check."""
 
 
 class RedisSettings(_Group):
+    """The store of decisions."""
+
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Where Redis is, with its password if it has one."""
     key_prefix: str | None = Field(None, max_length=100)
+    """Put before every key; the topic prefix followed by "liveness:" unless set."""
     call_timeout_s: float = Field(1.0, gt=0, le=30)
-    #: How long a decision is kept for duplicates; longer than submissions can be replayed.
+    """A call unanswered for so long counts as Redis being away."""
     decision_ttl_s: int = Field(48 * 3600, ge=60)
+    """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 
 
 class DetectionSettings(_Group):
     """The slot processes: one picture each at a time, killed at the deadline, recycled."""
 
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    """Slot processes; one a core unless set."""
     slot_memory_mib: int = Field(3072, ge=512)
+    """Address space one slot may use."""
     recycle_after: int = Field(5000, ge=1)
-    #: Pictures held beyond those being analysed, so that a slot never waits for the next one.
+    """Pictures after which a slot is replaced by a fresh one."""
     read_ahead: int = Field(2, ge=0, le=64)
-    #: MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package.
+    """Pictures held beyond those being analysed, so that a slot never waits for the next one."""
     face_landmarker_bundle: Path | None = None
+    """MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package."""
 
 
 class DeliverySettings(_Group):
     """How long to insist before giving up loudly; nothing is ever acknowledged by giving up."""
 
     send_timeout_s: float = Field(20.0, gt=0)
-    #: A refused or unreachable output is retried this long, then the process exits without an ack.
+    """A send that is not confirmed for so long is sent again."""
     output_patience_s: float = Field(120.0, gt=0)
-    #: At start-up the services may take this long to answer.
+    """An output refused or out of reach for so long ends the process (exit 3), nothing acknowledged."""
     startup_patience_s: float = Field(60.0, gt=0)
+    """At start-up the services may take so long to answer (then exit 3)."""
     rebalance_timeout_s: float = Field(60.0, gt=0)
+    """How long a worker may take to hand over partitions; longer than the policy's event deadline."""
     commit_interval_s: float = Field(1.0, gt=0)
-    max_deciding: int = Field(64, ge=1, le=1024, description="detections being decided at once")
-    #: Exit when there is work and none was finished for this long (a stalled consumer).
+    """How often acknowledged positions are committed."""
+    max_deciding: int = Field(64, ge=1, le=1024)
+    """Detections being decided at once."""
     stall_timeout_s: float = Field(60.0, gt=0)
+    """With work at hand and none finished for so long, a worker ends itself (exit 1)."""
 
 
 class HttpSettings(_Group):
     """Health and metrics of one worker."""
 
     host: str = "127.0.0.1"
-    port: int = Field(0, ge=0, le=65535, description="0 switches it off")
+    """Address to listen on."""
+    port: int = Field(0, ge=0, le=65535)
+    """Port of /live, /ready and /metrics; 0 switches them off."""
 
 
 class LogSettings(_Group):
+    """Structured logs, on stderr."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important events shown."""
     format: Literal["auto", "json", "console"] = "auto"
+    """JSON lines or columns; auto writes columns to a terminal."""
 
 
 class Settings(BaseSettings):
@@ -125,6 +147,7 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
+        use_attribute_docstrings=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -133,10 +156,10 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    #: The `source` of the CloudEvents published here.
     source: str = Field("liveness-stream", pattern=r"^[A-Za-z0-9/._:-]{1,128}$")
-    #: A policy file; unset uses the built-in policy.
+    """The `source` of the CloudEvents published here."""
     policy_file: Path | None = None
+    """A policy file (TOML); unset uses the built-in policy."""
 
     @property
     def group_id(self) -> str:

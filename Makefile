@@ -1,0 +1,55 @@
+# `make` or `make help` lists what there is. Only Python 3.11 or 3.12 and make are needed; the rest is set up here.
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+ACCEPTED = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c '$(ACCEPTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make the virtual environment from the lock file
+
+$(READY): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv)" >&2; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON): about a minute, once" >&2
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
+demo: $(READY) ## Run the main job on an embedded broker, on real photographs
+	@$(BIN)/liveness demo $(PICTURES)
+
+test: $(READY) ## Run every test the services at hand allow
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Style, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd deploy/local && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict *.py
+
+format: $(READY) ## Put every file in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure speed, bare and through the broker
+	@$(BIN)/liveness bench
+
+# Needs uv. The lock files carry hashes and no index address.
+LOCK = uv pip compile pyproject.toml --universal --no-emit-index-url --generate-hashes --no-annotate \
+	--python-version 3.11 --custom-compile-command 'make lock' --quiet
+lock: ## Renew the lock files from pyproject.toml
+	$(LOCK) -o requirements.lock
+	$(LOCK) --group dev -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+include deploy/local/services.mk
