@@ -21,6 +21,8 @@ from stream.topics import Topic, topic_name
 from stream.worker import Parts, Role, Worker
 
 ALL_ROLES = frozenset(Role)
+#: Imported once and inherited by every slot; none of them starts a thread.
+SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
 
 
 def face_analyser(policy_json: str, bundle: Path | None) -> Analyser:
@@ -91,5 +93,6 @@ def open_pool(
             memory_mib=detection.slot_memory_mib,
             max_image_bytes=policy.image.max_bytes,
             recycle_after=detection.recycle_after,
+            preload=SLOT_PRELOAD,
         ),
     )

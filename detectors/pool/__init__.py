@@ -1,0 +1,52 @@
+"""Slot processes: native code meets strangers' pictures in here, and nowhere else.
+
+In order: `settings`, `pool` (queue, a keeper a slot, quarantine for second attempts), `slot_maker` and
+`launcher` (the worker's side of the fork server), `fork_server` (a process of its own), `confinement`
+(what a slot gives up), `slot_process` (the slot's loop), `slot` (one slot seen from the worker),
+`blocks` (pictures in shared memory), `framing` (the rest, in short frames), `outcomes` (what comes back).
+
+What ends how: a deadline kills the slot (`SlotTimeout`); a lost process costs its picture a second attempt
+in a fresh process of its own, and the second loss is `SlotCrashed`; an exception is an analysis that
+failed with INFERENCE_ERROR; each time the slot is replaced and no other picture notices. If the worker
+dies, however it does, the fork server sees its socket end and takes every slot along within milliseconds.
+(A process forked from the worker without exec would hold that socket: don't.)
+
+Why not pebble: it would unpickle in the parent what a process that has read a stranger's file wrote; its
+processes outlive a killed worker while they spin; and it costs more. CPU of parent and slot for one no-op
+job, two slots on two cores (M, `python tests/bench/pool_overhead.py`):
+
+    picture      4 KB   64 KB   300 KB    2 MB   10 MB
+    pebble       0.12    0.24     0.59     4.0    20.1 ms
+    here         0.12    0.11     0.10     0.16    0.57 ms
+
+Shared memory isn't dearer for the smallest picture either, so there is no second path through a pipe. With
+a real analysis (9 ms CPU, cold caches, the answer coded and checked on both sides) the pool takes 0.7 ms.
+"""
+
+from detectors.pool.outcomes import (
+    CrashCause,
+    PoolClosed,
+    PoolStats,
+    RestartReason,
+    SlotCrashed,
+    SlotStartError,
+    SlotStats,
+    SlotTimeout,
+)
+from detectors.pool.plan import Analyser
+from detectors.pool.pool import SlotPool
+from detectors.pool.settings import PoolSettings
+
+__all__ = [
+    "Analyser",
+    "CrashCause",
+    "PoolClosed",
+    "PoolSettings",
+    "PoolStats",
+    "RestartReason",
+    "SlotCrashed",
+    "SlotPool",
+    "SlotStartError",
+    "SlotStats",
+    "SlotTimeout",
+]

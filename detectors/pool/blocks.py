@@ -1,0 +1,56 @@
+"""Shared memory for pictures: one anonymous block a slot, so that a block has at most one reader.
+
+A block has no name (memfd), so no way of dying can leave anything in /dev/shm. It is sealed: the slot
+can neither write to it nor shorten it (a shortened block would kill the parent with SIGBUS).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import tempfile
+
+#: linux/fcntl.h (in Python's fcntl from 3.13 on): later mappings are read-only, the parent's stays writable.
+F_SEAL_FUTURE_WRITE = 0x0010
+
+
+class ImageBlock:
+    """The parent's side. Write only while no slot reads: between jobs, or after its slot is known dead."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.fd = _anonymous_file(capacity)
+        self._map = mmap.mmap(self.fd, capacity)
+        _seal(self.fd)
+
+    def write(self, image: bytes | memoryview) -> int:
+        """Copy the picture to the front of the block and return its length."""
+        length = len(image)
+        self._map[:length] = image
+        return length
+
+    def close(self) -> None:
+        self._map.close()
+        os.close(self.fd)
+
+
+def map_read_only(fd: int, capacity: int) -> memoryview:
+    """The slot's side: the whole block, read-only, without a copy. The mapping lives as long as the view."""
+    return memoryview(mmap.mmap(fd, capacity, access=mmap.ACCESS_READ))
+
+
+def _anonymous_file(capacity: int) -> int:
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("liveness-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:  # pragma: no cover  # not Linux: an unlinked file does the same without seals
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, capacity)
+    return fd
+
+
+def _seal(fd: int) -> None:
+    if hasattr(fcntl, "F_ADD_SEALS"):
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)

@@ -1,0 +1,68 @@
+"""What the fork server is told once, at its start: how every slot is to be made.
+
+Pickle is used in this direction only, from the worker to its own children, for the analyser's factory.
+"""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from detectors.contract import Analysis
+
+
+class Analyser(Protocol):
+    """Built once in each slot. `analyse` may block, crash or raise; the view is valid until it returns."""
+
+    def analyse(self, image: memoryview, /) -> Analysis: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotPlan:
+    """`factory` is unpacked in the slot only: its modules may start threads, which no fork may see."""
+
+    factory: bytes
+    preload: tuple[str, ...]
+    memory_mib: int
+    block_bytes: int
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(
+            {
+                "factory": base64.b64encode(self.factory).decode(),
+                "preload": self.preload,
+                "memory_mib": self.memory_mib,
+                "block_bytes": self.block_bytes,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, encoded: bytes) -> SlotPlan:
+        fields = orjson.loads(encoded)
+        return cls(
+            factory=base64.b64decode(fields["factory"]),
+            preload=tuple(fields["preload"]),
+            memory_mib=fields["memory_mib"],
+            block_bytes=fields["block_bytes"],
+        )
+
+
+def pack_factory(factory: Callable[..., Analyser], args: tuple[Any, ...]) -> bytes:
+    """Raises ValueError for a factory that a slot could not import."""
+    if getattr(factory, "__module__", None) == "__main__":
+        raise ValueError("the analyser factory is in __main__, which slots don't import: move it to a module")
+    try:
+        return pickle.dumps((factory, args))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(f"the analyser factory and its arguments must be picklable: {error}") from None
+
+
+def build_analyser(packed: bytes) -> Analyser:
+    factory, args = pickle.loads(packed)  # noqa: S301  # written by the parent process, see above
+    analyser: Analyser = factory(*args)
+    return analyser

@@ -1,0 +1,176 @@
+"""One slot process as the event loop sees it: a channel for one job at a time and the block it reads from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from dataclasses import dataclass
+
+from detectors.analysis_codec import MalformedAnalysis, decode
+from detectors.contract import Analysis
+from detectors.pool.blocks import ImageBlock
+from detectors.pool.framing import JOB, MalformedReply, Reply, ReplyKind, ReplyReader
+from detectors.pool.launcher import Launcher, SlotProcess
+from detectors.pool.outcomes import CrashCause, SlotStartError
+
+#: A killed process is gone within milliseconds, unless it hangs in the kernel.
+_REAP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`raised`: the analyser threw, so the slot should not be used again."""
+
+    analysis: Analysis
+    raised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """No answer by the deadline; the slot has been killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The process is gone, by itself or killed for a reply that is none."""
+
+    cause: CrashCause
+    code: int
+
+
+class Slot:
+    """`open` it, `run` one picture at a time, `close` it. After Expired or Lost it is of no more use."""
+
+    def __init__(self, launcher: Launcher, block: ImageBlock) -> None:
+        self.jobs = 0
+        self.busy = False
+        self.lost = False
+        self._malformed = False
+        self._launcher = launcher
+        self._block = block
+        self._loop = asyncio.get_running_loop()
+        self._replies = ReplyReader()
+        self._waiting: asyncio.Future[Reply | Expired | None] | None = None
+        self._channel, theirs = socket.socketpair()
+        self._channel.setblocking(False)
+        with theirs:
+            self._process: SlotProcess = launcher.fork(theirs, block.fd)
+        self._loop.add_reader(self._channel, self._on_readable)
+
+    @classmethod
+    async def open(cls, launcher: Launcher, block: ImageBlock, timeout_s: float) -> Slot:
+        """Fork a slot and wait until its analyser is built; raises SlotStartError."""
+        slot = cls(launcher, block)
+        try:
+            reply = await slot._reply_within(timeout_s)
+            if not isinstance(reply, Reply) or reply.kind is not ReplyKind.READY:
+                raise SlotStartError(await slot._why_not_ready(reply))
+        except BaseException:
+            await slot.close()
+            raise
+        return slot
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def run(self, image: bytes | memoryview, deadline_s: float) -> Answered | Expired | Lost:
+        """Analyse one picture. The deadline counts from now; at the deadline the process is killed."""
+        self.jobs += 1
+        self.busy = True
+        try:
+            length = self._block.write(image)
+            with contextlib.suppress(OSError):  # a dead slot's end of file follows
+                self._channel.send(JOB.pack(self.jobs, length))
+            reply = await self._reply_within(deadline_s)
+        finally:
+            self.busy = False
+        if isinstance(reply, Expired):
+            return reply
+        answer = self._interpret(reply)
+        return answer if answer is not None else await self._loss()
+
+    async def close(self) -> None:
+        """Kill the process if it lives and wait until the block has no reader any more."""
+        self._abandon()
+        done, _ = await asyncio.wait([self._process.exited], timeout=_REAP_S)
+        if not done:  # the fork server or the kernel hangs: end them all
+            await self._launcher.close()
+
+    def _interpret(self, reply: Reply | None) -> Answered | None:
+        if reply is None:
+            return None
+        try:
+            if reply.kind not in (ReplyKind.ANALYSED, ReplyKind.RAISED) or reply.job != self.jobs:
+                raise MalformedAnalysis("not the answer to this job")
+            return Answered(decode(reply.body), raised=reply.kind is ReplyKind.RAISED)
+        except MalformedAnalysis:
+            self._malformed = True
+            return None
+
+    async def _loss(self) -> Lost:
+        await self.close()
+        code = self._process.exited.result() if self._process.exited.done() else -signal.SIGKILL
+        if self._malformed:
+            return Lost(CrashCause.MALFORMED_REPLY, 0)
+        return Lost(CrashCause.SIGNAL, -code) if code < 0 else Lost(CrashCause.EXIT, code)
+
+    async def _why_not_ready(self, reply: Reply | Expired | None) -> str:
+        if isinstance(reply, Expired):
+            return "the analyser was not built in time"
+        if reply is not None and reply.kind is ReplyKind.START_FAILED:
+            return f"the analyser could not be built: {reply.body.decode(errors='replace')}"
+        lost = await self._loss()
+        return f"the slot process ended while the analyser was built ({lost.cause} {lost.code})"
+
+    async def _reply_within(self, seconds: float) -> Reply | Expired | None:
+        """The next reply; None if the process is gone, Expired (and killed) if the time is up first."""
+        if self.lost:
+            return None
+        self._waiting = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._expire)
+        try:
+            return await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+
+    def _expire(self) -> None:
+        self._settle(Expired())
+        self._abandon()
+
+    def _on_readable(self) -> None:
+        try:
+            chunk = self._channel.recv(65536)
+            replies = self._replies.feed(chunk)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk, replies = b"", []
+        except MalformedReply:
+            self._malformed = True
+            chunk, replies = b"", []
+        if len(replies) == 1 and self._settle(replies[0]):
+            return
+        if chunk and not replies:
+            return  # a part of a reply
+        self._malformed = self._malformed or bool(replies)  # one that nobody asked for
+        self._abandon()
+
+    def _settle(self, reply: Reply | Expired | None) -> bool:
+        if self._waiting is None or self._waiting.done():
+            return False
+        self._waiting.set_result(reply)
+        return True
+
+    def _abandon(self) -> None:
+        """Stop listening and kill; harmless if it is dead already."""
+        if self.lost:
+            return
+        self.lost = True
+        self._loop.remove_reader(self._channel)
+        self._channel.close()
+        self._launcher.kill(self._process)
+        self._settle(None)

@@ -1,0 +1,61 @@
+"""The slot's own side: build the analyser once, then one picture after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import time
+
+from config.error_codes import ErrorCode
+from detectors.analysis_codec import encode
+from detectors.contract import Analysis
+from detectors.pool.blocks import map_read_only
+from detectors.pool.framing import JOB, Reply, ReplyKind, pack_reply
+from detectors.pool.plan import Analyser, SlotPlan, build_analyser
+
+MAX_START_WORDS = 500
+
+
+def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
+    """Answer jobs until the parent closes the channel. The caller has confined the process."""
+    try:
+        analyser = build_analyser(plan.factory)
+        block = map_read_only(block_fd, plan.block_bytes)
+        os.close(block_fd)
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"[:MAX_START_WORDS]
+        channel.sendall(pack_reply(Reply(0, ReplyKind.START_FAILED, words.encode(errors="replace"))))
+        return
+    channel.sendall(pack_reply(Reply(0, ReplyKind.READY)))
+    while (job := _next_job(channel)) is not None:
+        number, length = job
+        kind, body = answer(analyser, block[:length])
+        channel.sendall(pack_reply(Reply(number, kind, body)))
+
+
+def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:
+    """Run one analysis. An exception becomes its type's name: its words could quote the picture."""
+    started = time.process_time()
+    try:
+        analysis = analyser.analyse(image)
+        if not analysis.cpu_ms:
+            analysis = dataclasses.replace(analysis, cpu_ms=_cpu_ms_since(started))
+        return ReplyKind.ANALYSED, encode(analysis)
+    except Exception as error:
+        failed = Analysis(
+            error=ErrorCode.INFERENCE_ERROR, message=type(error).__name__[:80], cpu_ms=_cpu_ms_since(started)
+        )
+        return ReplyKind.RAISED, encode(failed)
+
+
+def _cpu_ms_since(started: float) -> float:
+    return (time.process_time() - started) * 1000
+
+
+def _next_job(channel: socket.socket) -> tuple[int, int] | None:
+    header = channel.recv(JOB.size, socket.MSG_WAITALL)
+    if len(header) < JOB.size:
+        return None
+    number, length = JOB.unpack(header)
+    return number, length

@@ -1,0 +1,56 @@
+"""A pool of fakes that is always stopped, and a wait for conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors.pool import PoolSettings, SlotPool
+from tests.unit.detectors_pool.fakes import Scripted
+
+MakePool = Callable[..., Awaitable[SlotPool]]
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; when its zombie is reaped is up to init if it was handed to that."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.fixture
+async def make_pool() -> AsyncIterator[MakePool]:
+    """`await make_pool(slots=2, ...)`: a started pool without preloads; settings by keyword."""
+    pools: list[SlotPool] = []
+
+    async def make(
+        factory: Callable[..., Any] = Scripted, args: tuple[Any, ...] = (), **changed: Any
+    ) -> SlotPool:
+        settings = PoolSettings(**{"slots": 1, "preload": (), "deadline_s": 10.0, **changed})
+        pool = SlotPool(factory, args, settings=settings)
+        pools.append(pool)
+        await pool.start()
+        return pool
+
+    yield make
+    for pool in pools:
+        await pool.stop(grace_s=0)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Wait for a condition; fails after ten seconds."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true"
+            await asyncio.sleep(0.005)
+
+    return wait

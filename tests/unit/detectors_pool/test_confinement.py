@@ -1,0 +1,46 @@
+"""What a slot may and may not."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from detectors.pool.settings import PoolSettings, available_cores, slot_environment
+from tests.unit.detectors_pool.fakes import picture
+
+
+async def test_limits_signals_and_threads(make_pool):
+    pool = await make_pool(memory_mib=1024)
+    limits = (await pool.analyse(picture("limits"))).elapsed_ms
+    assert limits["core"] == 0
+    assert limits["address_space"] == (1024 << 20) % 86_400_000
+    assert limits["threads"] == 1
+
+
+async def test_secrets_of_the_worker_stay_with_the_worker(make_pool, monkeypatch):
+    monkeypatch.setenv("LIVENESS_KAFKA_PASSWORD", "hunter2")
+    pool = await make_pool(environment={"OMP_NUM_THREADS": "1"})
+    names = (await pool.analyse(picture("environment"))).notes
+    assert "LIVENESS_KAFKA_PASSWORD" not in names
+    assert {"OMP_NUM_THREADS", "PATH"} <= set(names)
+
+
+def test_the_settings_win_over_the_environment():
+    made = slot_environment(PoolSettings(), {"OMP_NUM_THREADS": "8", "PATH": "/bin", "AWS_SECRET": "x"})
+    assert made["OMP_NUM_THREADS"] == "1"
+    assert made["PATH"] == "/bin"
+    assert "AWS_SECRET" not in made
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_native_noise_is_silenced_unless_asked_for(make_pool, monkeypatch, capfd, debug):
+    monkeypatch.setenv("LIVENESS_SLOT_STDERR", "1" if debug else "0")
+    pool = await make_pool()
+    await pool.analyse(picture("loud"))
+    captured = capfd.readouterr()
+    assert ("native noise" in captured.out + captured.err) is debug
+
+
+def test_available_cores_follow_the_affinity_mask():
+    assert available_cores() == len(os.sched_getaffinity(0))

@@ -1,0 +1,172 @@
+"""Start, recycling, stop, and what is left behind: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from detectors.pool import PoolClosed, PoolSettings, SlotPool, SlotStartError
+from tests.unit.detectors_pool import fakes
+from tests.unit.detectors_pool.fakes import picture
+
+
+def children() -> list[int]:
+    return [child.pid for child in psutil.Process().children(recursive=True)]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "words"),
+    [
+        (fakes.broken_factory, ("no model there",), "FileNotFoundError: no model there"),
+        (fakes.crashing_factory, (), r"ended while the analyser was built \(exit 3\)"),
+        (fakes.slow_factory, (), "not built in time"),
+    ],
+)
+async def test_a_factory_that_fails_is_a_clear_error_and_leaves_nothing(make_pool, factory, args, words):
+    before = open_files()
+    with pytest.raises(SlotStartError, match=words):
+        await make_pool(factory, args, slots=2, start_timeout_s=1.5)
+    assert children() == []
+    assert open_files() == before
+
+
+async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, monkeypatch):
+    monkeypatch.setattr("detectors.pool.launcher._BOOT", "raise SystemExit(1)")
+    with pytest.raises(SlotStartError, match="LIVENESS_SLOT_STDERR"):
+        await make_pool()
+    assert children() == []
+
+
+async def test_a_preload_that_is_not_there_is_left_to_the_factory(make_pool):
+    pool = await make_pool(preload=("no_such_module", "colorsys"))
+    assert (await pool.analyse(picture("modules", "colorsys,faust"))).notes == ("colorsys",)
+
+
+def test_a_factory_that_no_slot_could_import_is_refused():
+    with pytest.raises(ValueError, match="picklable"):
+        SlotPool(lambda: fakes.Scripted())
+    local = type("Local", (fakes.Scripted,), {"__module__": "__main__"})
+    with pytest.raises(ValueError, match="__main__"):
+        SlotPool(local)
+
+
+@pytest.mark.parametrize(
+    "field", ["slots", "deadline_s", "start_timeout_s", "memory_mib", "max_image_bytes", "recycle_after"]
+)
+def test_settings_must_be_positive(field):
+    with pytest.raises(ValueError, match=field):
+        PoolSettings(**{field: 0})
+
+
+async def test_a_pool_that_is_not_running_says_so(make_pool):
+    pool = SlotPool(fakes.Scripted, settings=PoolSettings(slots=1, preload=()))
+    with pytest.raises(PoolClosed, match="not been started"):
+        await pool.analyse(b"x")
+    await pool.stop()
+    pool = await make_pool()
+    with pytest.raises(RuntimeError, match="already"):
+        await pool.start()
+    await pool.stop()
+    with pytest.raises(PoolClosed, match="stopped"):
+        await pool.analyse(b"x")
+    await pool.stop()
+
+
+async def test_slots_are_recycled_after_their_number_of_jobs(make_pool, until):
+    pool = await make_pool(recycle_after=3)
+    pids = [(await pool.analyse(picture("pid"))).notes[0] for _ in range(7)]
+    assert len(set(pids)) == 3
+    assert pids[0] == pids[2]
+    assert pids[3] == pids[5]
+    assert pool.stats().restarts == {"recycled": 2}
+    await until(lambda: not os.path.exists(f"/proc/{pids[0]}"))
+
+
+async def test_first_recycling_is_staggered(make_pool):
+    pool = await make_pool(slots=2, recycle_after=1000)
+    assert pool._jobs_left == [1000, 500]
+
+
+async def test_stats_show_the_slots(make_pool):
+    pool = await make_pool(slots=2)
+    await pool.analyse(picture("hog", 50))
+    stats = pool.stats()
+    assert (len(stats.slots), stats.busy, stats.queued, stats.quarantined) == (2, 0, 0, 0)
+    assert sum(slot.jobs for slot in stats.slots) == 1
+    assert all(slot.peak_mib >= slot.rss_mib > 1 for slot in stats.slots)
+    assert max(slot.peak_mib for slot in stats.slots) > 50
+
+
+async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, tmp_path, until):
+    before = open_files()
+    pool = await make_pool(slots=2)
+    gate = tmp_path / "gate"
+    jobs = [asyncio.create_task(pool.analyse(picture("gate", gate))) for _ in range(5)]
+    await until(lambda: pool.stats().busy == 2)
+    stopping = asyncio.create_task(pool.stop(grace_s=10))
+    await asyncio.sleep(0)
+    with pytest.raises(PoolClosed, match="stopped"):
+        await pool.analyse(b"x")
+    gate.touch()
+    await stopping
+    assert [job.result().message for job in jobs] == ["passed"] * 5
+    assert children() == []
+    assert open_files() == before
+
+
+async def test_stop_while_busy_kills_after_the_grace_period(make_pool, until):
+    before = open_files()
+    pool = await make_pool(slots=2)
+    jobs = [asyncio.create_task(pool.analyse(picture("spin_c"))) for _ in range(4)]
+    crashing = asyncio.create_task(pool.analyse(picture("segv")))
+    await until(lambda: pool.stats().busy == 2)
+    started = time.monotonic()
+    await pool.stop(grace_s=0.2)
+    assert time.monotonic() - started < 1.5
+    ends = await asyncio.gather(*jobs, crashing, return_exceptions=True)
+    assert all(isinstance(end, PoolClosed) for end in ends)
+    assert children() == []
+    assert open_files() == before
+
+
+async def test_a_pool_that_can_not_restart_its_slots_fails_loudly(make_pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.01, 0.01))
+    pool = await make_pool(fakes.once_only_factory, (str(tmp_path / "built"), 1))
+    with pytest.raises(PoolClosed, match="the model is gone"):
+        await pool.analyse(picture("segv"))
+    with pytest.raises(PoolClosed, match="the slot pool has failed"):
+        await pool.analyse(picture("echo"))
+
+
+async def test_a_restart_that_fails_once_is_tried_again(make_pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.2, 0.2, 0.2))
+    built = tmp_path / "built"
+    pool = await make_pool(fakes.once_only_factory, (str(built), 1))
+    await pool.analyse(picture("raises"))
+    waiting = asyncio.create_task(pool.analyse(picture("echo", "again")))
+    built.write_bytes(b"")  # the model is back
+    assert (await waiting).message == "again"
+
+
+async def test_as_pid_1_of_a_container_it_reaps_slots_whose_server_died(make_pool, until):
+    libc = ctypes.CDLL(None)
+    libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to this process, as they do to PID 1
+    try:
+        pool = await make_pool(slots=2)
+        before = set(children())
+        os.kill(int((await pool.analyse(picture("pid"))).notes[1]), signal.SIGKILL)
+        await until(lambda: not pool.stats().slots)
+        assert (await pool.analyse(picture("echo", "again"))).message == "again"
+        assert not before & set(children())
+    finally:
+        libc.prctl(36, 0, 0, 0, 0)

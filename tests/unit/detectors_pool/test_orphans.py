@@ -1,0 +1,83 @@
+"""A killed worker leaves no process and no shared memory behind; slots do not import its script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+
+from tests.unit.detectors_pool.conftest import gone
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+
+Path(sys.argv[1]).open("a").write("imported\\n")
+
+from detectors.pool import PoolSettings, SlotPool
+from tests.unit.detectors_pool.fakes import Scripted, picture
+
+
+async def main():
+    pool = SlotPool(Scripted, settings=PoolSettings(slots=2, preload=()))
+    await pool.start()
+    spinning = [asyncio.create_task(pool.analyse(picture("spin_c", sys.argv[2] + str(n)))) for n in (1, 2)]
+    if sys.argv[3] == "stop":
+        await pool.stop(grace_s=0)
+    else:
+        await asyncio.gather(*spinning)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def start_worker(tmp_path, then: str) -> subprocess.Popen[bytes]:
+    script = tmp_path / "worker"  # like a console script: no .py
+    script.write_text(textwrap.dedent(WORKER))
+    arguments = [script, tmp_path / "imports", tmp_path / "spinning", then]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+async def test_a_killed_worker_leaves_nothing(tmp_path, until):
+    shared = set(os.listdir("/dev/shm"))
+    with start_worker(tmp_path, "wait") as worker:
+        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
+        family = psutil.Process(worker.pid).children(recursive=True)
+        assert len(family) == 3  # the fork server and two slots, deep in native code
+        worker.send_signal(signal.SIGKILL)
+        await until(lambda: all(gone(child.pid) for child in family))
+        assert worker.stderr.read() == b""
+    assert set(os.listdir("/dev/shm")) <= shared
+    assert (tmp_path / "imports").read_text() == "imported\n"
+
+
+async def test_signals_to_the_whole_group_are_left_to_the_worker(tmp_path, until):
+    with start_worker(tmp_path, "wait") as worker:
+        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
+        family = psutil.Process(worker.pid).children(recursive=True)
+        for child in family:
+            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGTERM)
+        assert not any(gone(child.pid) for child in family)
+        os.killpg(worker.pid, signal.SIGTERM)
+        await until(lambda: all(gone(child.pid) for child in family))
+
+
+async def test_a_worker_that_stops_is_silent(tmp_path, until):
+    with start_worker(tmp_path, "stop") as worker:
+        _, noise = worker.communicate(timeout=20)
+    assert b"resource_tracker" not in noise
+    assert b"never retrieved" not in noise or b"PoolClosed" in noise
+    assert worker.returncode == 0
