@@ -111,6 +111,11 @@ class DeliverySettings(_Group):
     startup_patience_s: float = Field(60.0, gt=0)
     """At start-up the services may take so long to answer (then exit 3)."""
     rebalance_timeout_s: float = Field(60.0, gt=0)
+    #: A worker that fell silent keeps its partitions this long; not below the broker's own minimum (6 s).
+    session_timeout_s: float = Field(30.0, gt=0)
+    heartbeat_interval_s: float = Field(3.0, gt=0)
+    #: How long a client waits for the broker's answer to any one request.
+    request_timeout_s: float = Field(40.0, gt=0)
     """How long a worker may take to hand over partitions; longer than the policy's event deadline."""
     commit_interval_s: float = Field(1.0, gt=0)
     """How often acknowledged positions are committed."""
@@ -184,6 +189,12 @@ class Settings(BaseSettings):
     def _check(self) -> Self:
         if self.delivery.send_timeout_s > self.delivery.output_patience_s:
             raise ValueError("delivery.send_timeout_s can't be longer than delivery.output_patience_s")
+        if self.delivery.session_timeout_s <= 3 * self.delivery.heartbeat_interval_s:
+            raise ValueError(
+                "delivery.session_timeout_s must be longer than three times delivery.heartbeat_interval_s"
+            )
+        if self.delivery.session_timeout_s >= self.delivery.request_timeout_s:
+            raise ValueError("delivery.session_timeout_s must be shorter than delivery.request_timeout_s")
         return self
 
     @classmethod

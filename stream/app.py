@@ -23,8 +23,6 @@ from stream.transport import Transport
 
 #: Records read ahead of the agents; with 10 MB pictures every one of them counts.
 STREAM_BUFFER = 4
-SESSION_TIMEOUT_S = 30.0
-REQUEST_TIMEOUT_S = 40.0
 
 
 class Lifecycle(Protocol):
@@ -91,10 +89,10 @@ def make_app(settings: Settings) -> LivenessApp:
         stream_buffer_maxsize=STREAM_BUFFER,
         broker_commit_interval=delivery.commit_interval_s,
         broker_commit_every=100,
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=delivery.session_timeout_s,
+        broker_heartbeat_interval=delivery.heartbeat_interval_s,
         broker_rebalance_timeout=delivery.rebalance_timeout_s,
-        broker_request_timeout=REQUEST_TIMEOUT_S,
+        broker_request_timeout=delivery.request_timeout_s,
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=max_request_bytes(kafka),

@@ -66,6 +66,7 @@ class DetectStage:
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
+        metrics.STAGE_SECONDS.labels(stage="detection").observe(detection.detection_ms / 1000)
         return [*letters, detection_output(detection, self.detections_topic, self.source)]
 
     async def _finding(
@@ -98,6 +99,8 @@ class DetectStage:
             letters.append(
                 self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice")
             )
+        if isinstance(found, Analysis):
+            metrics.observe_analysis(found.elapsed_ms, found.cpu_ms)
         return finding_of(found), letters
 
     def _dead_letter(self, record: Record, reason: str, message: str) -> Output:

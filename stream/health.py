@@ -17,18 +17,18 @@ from config.settings import HttpSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthState:
+    """`stuck_s`: for how long there has been work, none of it finished, and no dependency was to blame."""
+
     assigned: int
     waiting_for: tuple[str, ...]
     in_flight: int
-    idle_s: float
-    stall_timeout_s: float
     lag: int
+    stuck_s: float
+    stall_timeout_s: float
 
     @property
     def stalled(self) -> bool:
-        """There is work, none of it gets done, and no dependency is to blame."""
-        work = self.in_flight > 0 or self.lag > 0
-        return work and not self.waiting_for and self.idle_s > self.stall_timeout_s
+        return self.stuck_s > self.stall_timeout_s
 
     @property
     def ready(self) -> bool:

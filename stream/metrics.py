@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -12,14 +14,25 @@ DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions pub
 ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
 STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)
-STAGE_CPU_SECONDS = Counter("liveness_stage_cpu_seconds_total", "Processor time by stage.", ["stage"])
+SLOT_CPU_SECONDS = Counter("liveness_slot_cpu_seconds_total", "Processor time of analyses in slots.")
 DECISION_SECONDS = Histogram(
     "liveness_decision_seconds", "From the broker's append to the published decision.", buckets=_SECONDS
 )
 IN_FLIGHT = Gauge("liveness_in_flight", "Records being worked on, by agent.", ["agent"])
 WAITING = Gauge("liveness_waiting", "1 while the worker waits for a dependency.", ["dependency"])
-SLOT_RESTARTS = Gauge("liveness_slot_restarts", "Slot processes replaced since start, by reason.", ["reason"])
+SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(
     "liveness_oldest_record_age_seconds", "Age of the last submission taken in, when it was taken in."
 )
+
+#: The steps a slot reports; anything else in its answer is not made a label.
+SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals")
+
+
+def observe_analysis(elapsed_ms: Mapping[str, float], cpu_ms: float) -> None:
+    """Record what one analysis took."""
+    for stage in SLOT_STAGES:
+        if stage in elapsed_ms:
+            STAGE_SECONDS.labels(stage=stage).observe(elapsed_ms[stage] / 1000)
+    SLOT_CPU_SECONDS.inc(cpu_ms / 1000)

@@ -1,4 +1,4 @@
-"""Topics as they should be, and as they are: `create` makes what is missing, `check` says what differs.
+"""Topics as they should be, and as they are: `create` makes and mends them, `check` says what differs.
 
 The worker never creates a topic; it checks them at start-up and names the command that mends them.
 """
@@ -6,7 +6,7 @@ The worker never creates a topic; it checks them at start-up and names the comma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -21,12 +21,17 @@ MENDING_COMMAND = "liveness topics create"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic: `problems` is empty when it serves; `partitions` is 0 when it isn't there."""
+    """One topic: `problems` (setting -> what is wrong) is empty when it serves; `partitions` is 0 when it isn't there."""
 
     name: str
     partitions: int
     created: bool = False
-    problems: tuple[str, ...] = ()
+    mended: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_words(self) -> str:
+        return "; ".join(f"{what} {wrong}" for what, wrong in self.problems.items())
 
 
 class ProvisioningError(Exception):
@@ -34,17 +39,19 @@ class ProvisioningError(Exception):
 
 
 async def create(kafka: KafkaSettings) -> list[TopicState]:
-    """Make every topic of the table that is missing; existing ones are left alone. Safe to repeat."""
+    """Make every topic that is missing and mend the settings `check` objects to. Safe to repeat."""
     async with admin(kafka) as client:
-        existing = set(await client.list_topics())
-        missing = [spec for spec in TABLE if topic_name(spec.topic, kafka) not in existing]
+        before = await _states(client, kafka)
+        missing = {state.name for state in before if not state.partitions}
+        wrong = [state for state in before if state.problems and state.partitions]
         if missing:
-            await _create(client, missing, kafka)
-        made = {topic_name(spec.topic, kafka) for spec in missing}
-        states = await _states(client, kafka)
+            await _create(client, [spec for spec in TABLE if topic_name(spec.topic, kafka) in missing], kafka)
+        if wrong:
+            await _mend(client, wrong, kafka)
+        mended = {state.name for state in wrong}
         return [
-            TopicState(name=s.name, partitions=s.partitions, created=s.name in made, problems=s.problems)
-            for s in states
+            replace(state, created=state.name in missing, mended=state.name in mended)
+            for state in await _states(client, kafka)
         ]
 
 
@@ -73,6 +80,21 @@ async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], kafka: Ka
             raise ProvisioningError(f"{name}: {rest[0] if rest and rest[0] else error.__name__}")
 
 
+async def _mend(client: AIOKafkaAdminClient, wrong: list[TopicState], kafka: KafkaSettings) -> None:
+    """Kafka replaces all of a topic's own settings at once, so those that are in order are sent along."""
+    specs = {topic_name(spec.topic, kafka): spec for spec in TABLE}
+    own = await _configs(client, [state.name for state in wrong], own_only=True)
+    wanted = []
+    for state in wrong:
+        ours = topic_configs(specs[state.name], kafka)
+        mended = {**own[state.name], **{setting: ours[setting] for setting in state.problems}}
+        wanted.append(ConfigResource(ConfigResourceType.TOPIC, state.name, mended))
+    for response in await client.alter_configs(wanted):
+        for code, message, _kind, name in response.resources:
+            if code:
+                raise ProvisioningError(f"{name}: {message or for_code(code).__name__}")
+
+
 async def _states(client: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[TopicState]:
     existing = set(await client.list_topics())
     names = [topic_name(spec.topic, kafka) for spec in TABLE]
@@ -85,33 +107,40 @@ async def _states(client: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[Top
         TopicState(
             name=name,
             partitions=partitions.get(name, 0),
-            problems=_problems(spec, kafka, configs[name]) if name in configs else ("missing",),
+            problems=_problems(spec, kafka, configs[name]) if name in configs else {"topic": "is missing"},
         )
         for spec, name in zip(TABLE, names, strict=True)
     ]
 
 
-async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+#: Where Kafka says a setting comes from: the topic's own.
+_TOPIC_SOURCE = 1
+
+
+async def _configs(
+    client: AIOKafkaAdminClient, names: list[str], *, own_only: bool = False
+) -> dict[str, dict[str, str]]:
+    """Settings of each topic, its own or all that apply to it."""
     if not names:
         return {}
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found: dict[str, dict[str, str]] = {}
     for response in await client.describe_configs(asked):
         for _code, _message, _kind, name, entries in response.resources:
-            found[name] = {entry[0]: entry[1] for entry in entries}
+            found[name] = {e[0]: e[1] for e in entries if not own_only or e[3] == _TOPIC_SOURCE}
     return found
 
 
-def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) -> tuple[str, ...]:
-    """Only what would lose or refuse records; longer retention or more room is the operator's business."""
+def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) -> dict[str, str]:
+    """Setting -> what is wrong with it. Only what would lose or refuse records; the rest is the operator's business."""
     wanted = topic_configs(spec, kafka)
-    problems = []
+    problems = {}
     if int(actual.get("max.message.bytes", "0")) < int(wanted["max.message.bytes"]):
-        problems.append(
-            f"max.message.bytes is {actual.get('max.message.bytes')}, needs {wanted['max.message.bytes']}"
+        problems["max.message.bytes"] = (
+            f"is {actual.get('max.message.bytes')}, needs {wanted['max.message.bytes']}"
         )
     if spec.cleanup not in actual.get("cleanup.policy", ""):
-        problems.append(f"cleanup.policy is {actual.get('cleanup.policy')}, needs {spec.cleanup}")
+        problems["cleanup.policy"] = f"is {actual.get('cleanup.policy')}, needs {spec.cleanup}"
     if actual.get("message.timestamp.type") != wanted["message.timestamp.type"]:
-        problems.append("message.timestamp.type is not LogAppendTime: event time would be the sender's")
-    return tuple(problems)
+        problems["message.timestamp.type"] = "is not LogAppendTime: event time would be the sender's"
+    return problems

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from config.settings import Settings
-from detectors.pool import SlotPool
+from detectors.pool import RestartReason, SlotPool
 from stream import metrics
 from stream.acks import InOrderAcks
 from stream.agents import Lane, LaneRunner, register
@@ -68,25 +68,30 @@ class Worker:
         self._parts = parts
         self.app = self._app = parts.app
         self._acks = InOrderAcks(lambda: self._app.consumer_generation_id)
-        self._finished_at = parts.clock.monotonic()
+        self._moved_at = parts.clock.monotonic()
         self._watch_task: asyncio.Task[None] | None = None
         self._health = HealthServer(parts.settings.http, self.state)
         self._app.attach(self)
         self._joined = False
-        self._app.on_partitions_assigned.connect(self._assigned, weak=False)
-        self._app.on_partitions_revoked.connect(self._revoked, weak=False)
+        self._restarts: dict[RestartReason, int] = {}
+        signals: Any = self._app
+        signals.on_partitions_assigned.connect(self._assigned, weak=False)
+        signals.on_partitions_revoked.connect(self._revoked, weak=False)
         for lane in parts.lanes:
             register(self._app, self._runner_of(lane), lane)
 
     def state(self) -> HealthState:
         """What the health check and the watchdog go by."""
+        waiting_for, in_flight, lag = self._parts.patience.waiting_for, self._acks.in_flight, self._lag()
+        if waiting_for or not (in_flight or lag):
+            self._note_movement()
         return HealthState(
             assigned=len(self._assignment()),
-            waiting_for=self._parts.patience.waiting_for,
-            in_flight=self._acks.in_flight,
-            idle_s=self._parts.clock.monotonic() - self._finished_at,
+            waiting_for=waiting_for,
+            in_flight=in_flight,
+            lag=lag,
+            stuck_s=self._parts.clock.monotonic() - self._moved_at,
             stall_timeout_s=self._parts.settings.delivery.stall_timeout_s,
-            lag=self._lag(),
         )
 
     async def start(self) -> None:
@@ -96,7 +101,7 @@ class Worker:
             await self._parts.pool.start()
         patience_s = self._parts.settings.delivery.startup_patience_s
         await self._parts.patience.insist(self._parts.store.ping, at_most_s=patience_s)
-        self._finished_at = self._parts.clock.monotonic()
+        self._note_movement()
         self._watch_task = asyncio.create_task(self._watch())
         log.info(
             "worker_started",
@@ -135,14 +140,14 @@ class Worker:
         os._exit(code)
 
     def _runner_of(self, lane: Lane) -> Callable[[], LaneRunner]:
-        return lambda: LaneRunner(lane, self._acks, self._parts.publisher, self._note_finished, self.fail)
+        return lambda: LaneRunner(lane, self._acks, self._parts.publisher, self._note_movement, self.fail)
 
-    def _note_finished(self) -> None:
-        self._finished_at = self._parts.clock.monotonic()
+    def _note_movement(self) -> None:
+        self._moved_at = self._parts.clock.monotonic()
 
     async def _assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
         self._joined = True
-        self._note_finished()
+        self._note_movement()
         log.info("partitions_assigned", count=len(assigned))
 
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
@@ -155,7 +160,7 @@ class Worker:
             state = self.state()
             if state.stalled:
                 self.fail(
-                    Stalled(f"nothing finished for {state.idle_s:.0f} s with {state.lag} records to read")
+                    Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read")
                 )
 
     def _report_pool(self) -> None:
@@ -164,7 +169,8 @@ class Worker:
         stats = self._parts.pool.stats()
         metrics.SLOTS_BUSY.set(stats.busy)
         for reason, count in stats.restarts.items():
-            metrics.SLOT_RESTARTS.labels(reason=str(reason)).set(count)
+            metrics.SLOT_RESTARTS.labels(reason=str(reason)).inc(count - self._restarts.get(reason, 0))
+        self._restarts = dict(stats.restarts)
 
     def _assignment(self) -> frozenset[Any]:
         """Partitions this worker owns; empty while it has not joined, or is between two assignments."""

@@ -1,7 +1,63 @@
-"""`liveness bench`."""
+"""`liveness bench`: selfies a second, processor time and latency of the whole path, against the bare work."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
 
-def command() -> None:
-    """Measure."""
+import typer
+
+from stream.bench import report as reports
+from stream.bench.child import ChildFailed
+from stream.bench.installation import Broker, default_broker
+from stream.bench.measurement import PictureRefused
+from stream.bench.photographs import SIZES, Size
+from stream.bench.session import Plan, run
+from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
+from stream.cli.pictures import pictures
+from stream.embedded.session import WorkerDidNotStart
+
+
+def command(
+    folder: Annotated[
+        list[Path] | None, typer.Argument(exists=True, help="Your own pictures; the portrait by default.")
+    ] = None,
+    broker: Annotated[
+        Broker | None, typer.Option(help="By default the configured one, else the embedded one.")
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(SIZES),
+    seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,
+    slots: Annotated[int | None, typer.Option(min=1, help="Slot processes; by default the setting.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure the path through the broker to the decision, and the bare analysis, in turns. Takes minutes."""
+    plan = Plan(
+        broker=broker or default_broker(),
+        sizes=_sizes(sizes),
+        seconds=seconds,
+        rounds=rounds,
+        slots=slots,
+        files=pictures(folder) if folder else [],
+    )
+    say(f"Measuring on the {plan.broker} broker.")
+    try:
+        report = run(plan, say)
+    except (WorkerDidNotStart, ChildFailed, PictureRefused) as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+    if json:
+        print_json(reports.document(report))
+    else:
+        out.print(reports.table(report))
+    if report.failed:
+        complain("some submissions got no decision, or one with an error: the figures don't count")
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _sizes(text: str) -> list[Size]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in SIZES]
+    if unknown:
+        raise typer.BadParameter(f"expected some of {', '.join(SIZES)}", param_hint="--sizes")
+    return [SIZES[name] for name in names]

@@ -51,7 +51,7 @@ def command(
             NewSubmission(
                 image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named
             ),
-        )  # type: ignore[arg-type]  # only str fields are in `named`
+        )
         for file in files
     ]
     settings = configuration.load()

@@ -18,7 +18,7 @@ app = typer.Typer(help="Make, list and check the topics.", no_args_is_help=True)
 
 @app.command("create")
 def create(json: JsonOption = False) -> None:
-    """Make every topic that is missing. Safe to repeat; existing topics are left as they are."""
+    """Make every topic that is missing, mend settings that would lose or refuse records. Safe to repeat."""
     states = asyncio.run(provisioning.create(configuration.load().kafka))
     _show(states, json)
 
@@ -44,6 +44,6 @@ def _show(states: list[TopicState], json: bool) -> None:
         return
     table = Table("topic", "partitions", "state", box=None)
     for state in states:
-        word = "created" if state.created else "; ".join(state.problems) or "ok"
+        word = state.in_words or ("created" if state.created else "mended" if state.mended else "ok")
         table.add_row(state.name, str(state.partitions), word)
     out.print(table)

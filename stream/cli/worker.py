@@ -45,7 +45,7 @@ async def _check_topics(settings: Settings) -> None:
         return
     patience = Patience()
     states = await patience.insist(lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s)
-    problems = [f"{state.name}: {problem}" for state in states for problem in state.problems]
+    problems = [f"{state.name}: {state.in_words}" for state in states if state.problems]
     if problems:
         raise ProvisioningError(f"{'; '.join(problems)}. Mend with: {MENDING_COMMAND}")
 
