@@ -6,6 +6,7 @@ Source: CloudEvents Kafka protocol binding 1.0.2 (structured when the content ty
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -34,15 +35,18 @@ class EnvelopeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """How a record is wrapped: `attributes` without their prefix (binary mode only), `content_type` lower-case."""
+    """How a record is wrapped: `attributes` without their prefix (binary mode only), `content_type` lower-case.
+
+    An attribute that comes twice or isn't UTF-8 text is there with None: it was sent, and can't be used.
+    """
 
     mode: Mode
     content_type: str
-    attributes: dict[str, str]
+    attributes: dict[str, str | None]
 
 
 def unwrap(headers: Headers) -> Envelope:
-    """Tell the mode from the headers; raises EnvelopeError for headers that aren't text or come twice."""
+    """Tell the mode from the headers; never raises, so that sound headers can name a submission in any case."""
     content_type = _content_type(headers)
     if content_type.startswith(STRUCTURED_TYPE):
         return Envelope(Mode.STRUCTURED, content_type, {})
@@ -57,22 +61,23 @@ def _content_type(headers: Headers) -> str:
     return ""
 
 
-def _attributes(headers: Headers) -> dict[str, str]:
-    attributes: dict[str, str] = {}
+def _attributes(headers: Headers) -> dict[str, str | None]:
+    attributes: dict[str, str | None] = {}
     for name, value in headers:
-        if not name.startswith(ATTRIBUTE_PREFIX):
-            continue
-        key = name.removeprefix(ATTRIBUTE_PREFIX)
-        if key in attributes:
-            raise EnvelopeError("a ce_ header comes twice")
-        try:
-            attributes[key] = value.decode("utf-8")
-        except UnicodeDecodeError:
-            raise EnvelopeError("a ce_ header is not UTF-8 text") from None
+        if name.startswith(ATTRIBUTE_PREFIX):
+            key = name.removeprefix(ATTRIBUTE_PREFIX)
+            attributes[key] = None if key in attributes else _text(value)
     return attributes
 
 
-def require_submission(attributes: dict[str, object]) -> None:
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def require_submission(attributes: Mapping[str, object]) -> None:
     """Check the envelope's own attributes; raises EnvelopeError with what is missing or unknown."""
     if attributes.get("specversion") != SPEC_VERSION:
         raise EnvelopeError("specversion must be 1.0")

@@ -2,6 +2,9 @@
 
 Every byte is hostile. A record that names a submission is answered with a decision whatever else is wrong
 with it; a record that names none is poison. Nothing of the content is ever quoted in a message.
+
+An event names its submission in its object or in its envelope (CloudEvents attributes, the record key for the
+correlation id); where both do, the object has the last word.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from __future__ import annotations
 import binascii
 import hashlib
 import ipaddress
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
@@ -29,7 +35,9 @@ from stream.messages import CaptureContext, Poison, Record, Refusal, Rejected, S
 #: from becoming a gigabyte of Python objects; base64 holds none of these characters.
 MAX_JSON_SEPARATORS = 2_000
 
-_BINARY_EXTENSIONS = {
+#: CloudEvents attribute -> field.
+_NAMED_BY_ENVELOPE = {
+    "subject": "submission_id",
     "correlationid": "correlation_id",
     "tenant": "tenant",
     "sessionid": "session_id",
@@ -42,18 +50,32 @@ _BINARY_EXTENSIONS = {
 }
 
 
-def _address(value: str) -> str:
-    return str(ipaddress.ip_address(value))
+#: Stricter than `uuid.UUID`, which also reads 0x, underscores, braces and digits of other scripts.
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
 
 
 def _guid(value: str) -> str:
-    if len(value) not in (32, 36):
+    if not _GUID.fullmatch(value):
         raise ValueError("expected a 128-bit GUID")
     return str(uuid.UUID(value))
 
 
+def _address(value: str) -> str:
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    return str(ipaddress.ip_address(value))
+
+
+def _moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
 SubmissionId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 ShortText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")]
+_TIMESTAMP = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
+)
 
 
 class _Fields(BaseModel):
@@ -69,101 +91,104 @@ class _Fields(BaseModel):
     resource_id: ShortText | None = None
     client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
     device_id: ShortText | None = None
-    captured_at: (
-        Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{5,18}(Z|[+-]\d\d:\d\d)?$")] | None
-    ) = None
+    captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """A record taken apart: `image` is raw bytes, base64 text, or nothing usable."""
+class _Picture:
+    """What a record carries for an image: raw bytes, base64 text, or nothing usable."""
 
-    fields: dict[str, Any]
     image: object
     encrypted: bool = False
 
 
 class _Refused(Exception):
-    def __init__(self, error: ErrorCode, message: str, fields: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, error: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.error = error
         self.message = message
-        self.fields = fields
 
 
 def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
     """Read one record of the submissions topic."""
-    parts: _Parts | None = None
+    known: dict[str, Any] = {}
     try:
-        parts = _with_key(_take_apart(record), record)
-        return _submission(parts, record, limits)
+        picture = _take_apart(record, known)
+        return _submission(known, picture, record, limits)
     except _Refused as refused:
-        fields = refused.fields if parts is None else parts.fields
-        return _rejected(fields or {}, refused, record)
+        return _rejected(known, refused, record)
 
 
-def _take_apart(record: Record) -> _Parts:
-    try:
-        envelope = cloud_events.unwrap(record.headers)
-    except EnvelopeError as error:
-        raise _Refused(ErrorCode.INVALID_REQUEST, str(error)) from None
-    if envelope.mode is Mode.BINARY and not envelope.content_type.startswith("application/json"):
-        return _from_binary(dict(envelope.attributes), record.value or b"")
-    document = _json_object(record.value)
+def _take_apart(record: Record, known: dict[str, Any]) -> _Picture:
+    """Fills `known` on the way, so that a refusal half-way still knows whom to answer."""
+    if record.key:
+        known["correlation_id"] = record.key[:64].decode("utf-8", "replace")
+    envelope = cloud_events.unwrap(record.headers)
     if envelope.mode is Mode.BARE:
-        return _from_object(document)
-    if envelope.mode is Mode.BINARY:
-        return _from_event(dict(envelope.attributes), document)
-    return _from_event(document, document.get("data"))
+        return _from_object(_json_object(record.value), known)
+    if envelope.mode is Mode.STRUCTURED:
+        event = _json_object(record.value)
+        return _from_event(event, event.get("data"), known)
+    if envelope.content_type.startswith("application/json"):
+        _learn(known, _named_by(envelope.attributes))
+        return _from_event(envelope.attributes, _json_object(record.value), known)
+    return _from_binary(envelope.attributes, record.value, known)
 
 
-def _from_binary(attributes: dict[str, Any], image: bytes) -> _Parts:
-    fields = {name: attributes[header] for header, name in _BINARY_EXTENSIONS.items() if header in attributes}
-    fields["submission_id"] = attributes.get("subject") or attributes.get("id")
-    _require_envelope(attributes, fields)
-    return _Parts(fields, image)
+def _learn(known: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    known.update({name: value for name, value in fields.items() if value is not None})
 
 
-def _from_event(attributes: dict[str, Any], data: object) -> _Parts:
+def _named_by(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: attributes.get(name) or None for name, field in _NAMED_BY_ENVELOPE.items()}
+
+
+def _from_binary(attributes: Mapping[str, Any], image: bytes | None, known: dict[str, Any]) -> _Picture:
+    _learn(known, _named_by(attributes))
+    if attributes.get("subject", "") == "":
+        _learn(known, {"submission_id": attributes.get("id")})
+    _require_envelope(attributes)
+    return _Picture(image)
+
+
+def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, Any]) -> _Picture:
+    _learn(known, _named_by(attributes))
     if not isinstance(data, dict):
-        named = {
-            "submission_id": attributes.get("subject"),
-            "correlation_id": attributes.get("correlationid"),
-        }
-        _require_envelope(attributes, named)
-        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object", named)
-    parts = _from_object(data)
-    _require_envelope(attributes, parts.fields)
-    return parts
+        _require_envelope(attributes)
+        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
+    picture = _from_object(data, known)
+    _require_envelope(attributes)
+    return picture
 
 
-def _require_envelope(attributes: dict[str, Any], fields: Mapping[str, Any]) -> None:
+def _require_envelope(attributes: Mapping[str, Any]) -> None:
     try:
         cloud_events.require_submission(attributes)
     except EnvelopeError as error:
-        raise _Refused(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}", fields) from None
+        raise _Refused(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}") from None
 
 
-def _from_object(document: dict[str, Any]) -> _Parts:
+def _from_object(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
     if "resourceId" in document and "context" in document:
-        return _from_module(document)
-    image = document.pop("image", None)
-    return _Parts(document, image)
+        return _from_module(document, known)
+    picture = _Picture(document.pop("image", None))
+    _learn(known, document)
+    return picture
 
 
-def _from_module(document: dict[str, Any]) -> _Parts:
+def _from_module(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
     """The onboarding module's envelope: `resourceId` names the submission, the record key the person."""
     resource = document["resourceId"]
-    fields = {"submission_id": resource, "resource_id": resource}
+    _learn(known, {"submission_id": resource, "resource_id": resource})
     try:
         selfie = document["context"]["subject"]["biometrics"][0]
         image = selfie["selfieImage"]
-        encrypted = selfie.get("selfieImageEncryption", False)
+        encrypted = selfie.get("selfieImageEncryption")
     except (KeyError, IndexError, TypeError, AttributeError):
         message = "context.subject.biometrics[0].selfieImage is missing"
-        raise _Refused(ErrorCode.INVALID_REQUEST, message, fields) from None
-    return _Parts(fields, image, encrypted=encrypted is not False)
+        raise _Refused(ErrorCode.INVALID_REQUEST, message) from None
+    return _Picture(image, encrypted=encrypted is not None and encrypted is not False)
 
 
 def _json_object(value: bytes | None) -> dict[str, Any]:
@@ -180,18 +205,13 @@ def _json_object(value: bytes | None) -> dict[str, Any]:
     return document
 
 
-def _with_key(parts: _Parts, record: Record) -> _Parts:
-    if parts.fields.get("correlation_id") is None and record.key:
-        key = record.key[:64].decode("utf-8", "replace")
-        return _Parts({**parts.fields, "correlation_id": key}, parts.image, parts.encrypted)
-    return parts
-
-
-def _submission(parts: _Parts, record: Record, limits: ImageLimits) -> Submission:
-    fields = _validated(parts.fields)
-    if parts.encrypted:
+def _submission(
+    known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits
+) -> Submission:
+    fields = _validated(known)
+    if picture.encrypted:
         raise _Refused(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
-    image = _image_bytes(parts.image, limits)
+    image = _image_bytes(picture.image, limits)
     digest = hashlib.sha256(image).hexdigest()
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
         raise _Refused(ErrorCode.INVALID_REQUEST, "image_sha256 is not the digest of the image")
@@ -281,9 +301,9 @@ _ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
 }
 
 
-def _rejected(fields: Mapping[str, Any], refused: _Refused, record: Record) -> Rejected | Poison:
+def _rejected(known: Mapping[str, Any], refused: _Refused, record: Record) -> Rejected | Poison:
     """Answer the submission if it can be named; without a submission id there is nobody to answer."""
-    sound = {name: _sound_id(name, fields.get(name)) for name in _ID_CHECKS}
+    sound = {name: _sound_id(name, known.get(name)) for name in _ID_CHECKS}
     submission_id = sound.pop("submission_id")
     if submission_id is None:
         return Poison(reason=refused.error, message=refused.message)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the job found a failure, 2 wrong use or settings, 3 a serv
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -47,6 +48,8 @@ _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
 
 def main() -> NoReturn:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
+    # The client library's own words about a broker that is away; the worker turns its logs on again.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()
     except tuple(kind for kind, _ in _EXPECTED) as error:
