@@ -1,0 +1,127 @@
+"""From the bytes of one picture to an `Analysis`: gate, decode, mesh, framing, signals, in a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.error_codes import ErrorCode
+from config.policy import Policy
+from detectors import framing, image_gate
+from detectors.contract import Analysis, ImageRefused, Reading
+from detectors.face_mesh import Face, open_mesh, pose_of
+from detectors.frame import Frame, decode
+from detectors.signals import Observation, Signal, build
+from detectors.signals.base import failed
+
+_MS = 1000.0
+
+
+class Stopwatch:
+    """Wall time by step, milliseconds."""
+
+    def __init__(self) -> None:
+        self.elapsed_ms: dict[str, float] = {}
+        self._cpu_started = time.process_time()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.elapsed_ms[name] = (time.perf_counter() - started) * _MS
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of the whole process since the watch was made."""
+        return (time.process_time() - self._cpu_started) * _MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """The one face of a picture, before any signal has looked at it."""
+
+    seen: Observation
+    notes: tuple[str, ...]
+
+
+class FaceAnalyser:
+    """Everything a slot process needs to analyse pictures; one per process, not thread-safe.
+
+    The constructor loads the models (about a second) and may raise OSError or ValueError (a bundle that
+    is missing or is not the pinned file).
+    """
+
+    def __init__(self, policy: Policy, mesh_bundle: Path | None = None) -> None:
+        self._policy = policy
+        self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
+        self.signals: tuple[Signal, ...] = build(policy.parameters)
+
+    def analyse(self, image: bytes | memoryview) -> Analysis:
+        """Readings of every signal, or the error that says why there are none. Blocks; does not raise
+        for anything a picture can contain. The caller owns the deadline: native code can't be interrupted."""
+        watch = Stopwatch()
+        try:
+            sighting = self.look(image, watch)
+            with watch.step("signals"):
+                readings = tuple(_read(signal, sighting.seen) for signal in self.signals)
+        except ImageRefused as refusal:
+            return Analysis(
+                error=refusal.code,
+                message=refusal.message,
+                face_detected=refusal.code is ErrorCode.MULTIPLE_FACES,
+                models=self.mesh.models,
+                elapsed_ms=watch.elapsed_ms,
+                cpu_ms=watch.cpu_ms,
+            )
+        return Analysis(
+            face_detected=True,
+            readings=readings,
+            notes=sighting.notes,
+            models=self.mesh.models,
+            elapsed_ms=watch.elapsed_ms,
+            cpu_ms=watch.cpu_ms,
+        )
+
+    def look(self, image: bytes | memoryview, watch: Stopwatch | None = None) -> Sighting:
+        """Gate, decode, mesh and framing only; raises `ImageRefused`."""
+        watch = watch or Stopwatch()
+        with watch.step("gate"):
+            header = image_gate.inspect(image, self._policy.image)
+        with watch.step("decode"):
+            frame = decode(image, header)
+        with watch.step("mesh"):
+            faces = self._find(frame)
+        with watch.step("framing"):
+            subject = framing.choose(faces, self._policy.framing)
+            pose = pose_of(subject.face.transform)
+            missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
+        notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
+        return Sighting(
+            seen=Observation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes
+        )
+
+    def close(self) -> None:
+        """Free the native models."""
+        self.mesh.close()
+
+    def _find(self, frame: Frame) -> tuple[Face, ...]:
+        """The faces; a native failure on this picture is an answer, not a crash."""
+        try:
+            return self.mesh.find(frame.bgr)
+        except (RuntimeError, ValueError) as error:
+            raise ImageRefused(
+                ErrorCode.INFERENCE_ERROR, f"the face mesh failed on this image ({type(error).__name__})"
+            ) from error
+
+
+def _read(signal: Signal, seen: Observation) -> Reading:
+    """One reading; a signal that breaks is FAILED, never an exception out of the analysis, never a score."""
+    try:
+        return signal.read(seen)
+    except Exception as error:  # any bug of one signal must cost that signal only
+        return failed(signal, "signal_error", f"the check could not be computed ({type(error).__name__})")

@@ -1,0 +1,49 @@
+"""Draw what the analysis saw on the working frame: landmarks, face box and the axes of the head pose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.analysis import Sighting
+from detectors.face_mesh import Face
+
+#: BGR. Axes as usual: x red, y green, z (out of the face) blue.
+_LANDMARK, _BOX = (0, 200, 0), (0, 215, 255)
+_AXES = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
+_NOSE_TIP = 4
+
+
+def draw(sighting: Sighting) -> NDArray[np.uint8]:
+    """A copy of the working frame, uint8 (height, width, 3) BGR, with the drawing on it."""
+    canvas = sighting.seen.frame.bgr.copy()
+    face = sighting.seen.face
+    for x, y in np.rint(face.landmarks[:, :2]).astype(int).tolist():
+        cv2.circle(canvas, (x, y), 1, _LANDMARK, cv2.FILLED)
+    corners = np.rint((face.box.left, face.box.top, face.box.right, face.box.bottom)).astype(int).tolist()
+    cv2.rectangle(canvas, (corners[0], corners[1]), (corners[2], corners[3]), _BOX, 2)
+    _draw_axes(canvas, face)
+    return canvas
+
+
+def annotate(sighting: Sighting, path: Path) -> None:
+    """Write the drawing as a PNG; raises OSError if it can't be written. Only on a person's request: it
+    is the photograph, and nothing else in the product keeps one."""
+    encoded, png = cv2.imencode(".png", draw(sighting))
+    if not encoded:
+        raise OSError("the annotated picture could not be encoded")
+    path.write_bytes(png.tobytes())
+
+
+def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
+    """The canonical face's axes from the nose tip, half a face wide, without perspective."""
+    rotation = face.transform[:3, :3] / np.linalg.norm(face.transform[:3, 0])
+    start = face.landmarks[_NOSE_TIP, :2]
+    for axis, colour in enumerate(_AXES):
+        direction = rotation[:2, axis] * (1.0, -1.0)  # the picture's y points down
+        end = start + direction * face.box.width / 2
+        points = np.rint((start, end)).astype(int).tolist()
+        cv2.line(canvas, tuple(points[0]), tuple(points[1]), colour, 3, cv2.LINE_AA)

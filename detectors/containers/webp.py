@@ -1,0 +1,68 @@
+"""WebP headers: the RIFF chunks (RFC 9649) and the size fields inside VP8, VP8L and VP8X."""
+
+from __future__ import annotations
+
+from detectors.containers.base import Container, Malformed, NotStill
+
+_ANIMATION_FLAG = 0x02
+#: A still WebP has at most a handful (VP8X, ICCP, ALPH, VP8, EXIF, XMP).
+MAX_CHUNKS = 256
+
+
+def parse_webp(image: memoryview) -> Container:
+    """Canvas size, EXIF block and end of a still WebP; the RIFF size says where the picture ends."""
+    end = 8 + int.from_bytes(image[4:8], "little")
+    if end > len(image) or end < 20:
+        raise Malformed("the WebP is shorter than its RIFF header says")
+    sizes: list[tuple[int, int]] = []
+    has_data, exif, position = False, None, 12
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > end:
+            break
+        kind = bytes(image[position : position + 4])
+        length = int.from_bytes(image[position + 4 : position + 8], "little")
+        payload = image[position + 8 : position + 8 + length]
+        if position + 8 + length > end:
+            raise Malformed("a WebP chunk is longer than the file")
+        if kind in (b"ANIM", b"ANMF") or (kind == b"VP8X" and payload[:1] and payload[0] & _ANIMATION_FLAG):
+            raise NotStill("the WebP is animated")
+        if kind in _SIZE_OF:
+            sizes.append(_SIZE_OF[kind](payload))
+            has_data = has_data or kind != b"VP8X"
+        elif kind == b"EXIF" and exif is None:
+            exif = bytes(payload)
+        position += 8 + length + (length & 1)
+    else:
+        raise Malformed("the WebP has more chunks than a picture needs")
+    if not has_data:
+        raise Malformed("the WebP has no picture data")
+    width, height = max(s[0] for s in sizes), max(s[1] for s in sizes)
+    return Container(width=width, height=height, end=end, pictures=((0, end),), exif=_strip_prefix(exif))
+
+
+def _lossy_size(payload: memoryview) -> tuple[int, int]:
+    if bytes(payload[3:6]) != b"\x9d\x01\x2a" or len(payload) < 10:
+        raise Malformed("the WebP frame header is broken")
+    width, height = int.from_bytes(payload[6:8], "little"), int.from_bytes(payload[8:10], "little")
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _lossless_size(payload: memoryview) -> tuple[int, int]:
+    if bytes(payload[:1]) != b"\x2f" or len(payload) < 5:
+        raise Malformed("the WebP frame header is broken")
+    packed = int.from_bytes(payload[1:5], "little")
+    return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+
+
+def _canvas_size(payload: memoryview) -> tuple[int, int]:
+    if len(payload) < 10:
+        raise Malformed("the WebP canvas header is too short")
+    return int.from_bytes(payload[4:7], "little") + 1, int.from_bytes(payload[7:10], "little") + 1
+
+
+_SIZE_OF = {b"VP8 ": _lossy_size, b"VP8L": _lossless_size, b"VP8X": _canvas_size}
+
+
+def _strip_prefix(exif: bytes | None) -> bytes | None:
+    """Some writers keep JPEG's identifier in front of the TIFF block."""
+    return exif.removeprefix(b"Exif\x00\x00") if exif else exif

@@ -1,0 +1,29 @@
+"""Landmarks and head pose of every face in a frame.
+
+`port` says what a mesh answers, `solutions` and `tasks` are the two ways to get it from MediaPipe,
+`pose` turns landmarks into the 4x4 transform where MediaPipe does not give it, and reads angles off it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detectors.face_mesh.port import Box, Face, FaceMesh
+from detectors.face_mesh.pose import Pose, pose_of
+
+__all__ = ["Box", "Face", "FaceMesh", "Pose", "open_mesh", "pose_of"]
+
+
+def open_mesh(bundle: Path | None, *, min_face_confidence: float) -> FaceMesh:
+    """The mesh for this process: the Tasks bundle if one is configured, else the models in the wheel.
+
+    Loads weights (about a second); a bundle with another hash than the pinned one raises ValueError.
+    MediaPipe is imported here and not at the top, so that only slot processes pay for it.
+    """
+    if bundle is not None:
+        from detectors.face_mesh.tasks import TasksMesh  # noqa: PLC0415  # see above
+
+        return TasksMesh(bundle, min_face_confidence=min_face_confidence)
+    from detectors.face_mesh.solutions import SolutionsMesh  # noqa: PLC0415  # see above
+
+    return SolutionsMesh(min_face_confidence=min_face_confidence)

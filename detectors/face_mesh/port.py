@@ -1,0 +1,89 @@
+"""The port: one frame in, faces out, largest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract import ModelVersion
+
+#: Faces looked for: enough to tell a couple and a bystander apart, each further one costs a mesh run.
+MAX_FACES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Axis-aligned box in pixels of the working frame, x right, y down; may reach outside the frame."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part inside a frame of that size (pixels); empty boxes collapse to zero area."""
+        left, top = min(max(self.left, 0.0), width), min(max(self.top, 0.0), height)
+        return Box(left, top, max(left, min(self.right, width)), max(top, min(self.bottom, height)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """One face on a working frame.
+
+    `landmarks`: float32 (468 or 478, 3), pixels of the working frame, x right, y down, z in the same
+    scale as x, smaller = nearer to the camera (MediaPipe's numbering; 468 and up are the irises).
+    `box`: the landmarks' extent. `transform`: float64 (4, 4), canonical face model (centimetres, x right,
+    y up, z towards the camera) to camera space, columns hold rotation times scale.
+    `blendshapes`: name -> 0..1 where the adapter has them.
+    """
+
+    landmarks: NDArray[np.float32]
+    box: Box
+    transform: NDArray[np.float64]
+    blendshapes: Mapping[str, float] | None = None
+
+
+class FaceMesh(Protocol):
+    """Finds faces; one per process, not thread-safe, holds native memory until `close`."""
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """The files it runs, hashed when they were loaded."""
+
+    def find(self, bgr: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """Faces on a uint8 (height, width, 3) BGR working frame, largest box first. Blocks a few
+        milliseconds; whatever native code raises is a RuntimeError or ValueError."""
+
+    def close(self) -> None: ...
+
+
+def box_of(landmarks: NDArray[np.float32]) -> Box:
+    """Extent of the face's own landmarks (irises lie inside)."""
+    left, top = landmarks[:, :2].min(axis=0)
+    right, bottom = landmarks[:, :2].max(axis=0)
+    return Box(float(left), float(top), float(right), float(bottom))
+
+
+def to_pixels(normalised: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """MediaPipe's normalised landmarks (n, 3) to pixels; z is normalised by the width."""
+    return normalised * np.array([width, height, width], np.float32)
+
+
+def largest_first(faces: list[Face]) -> tuple[Face, ...]:
+    return tuple(sorted(faces, key=lambda face: face.box.area, reverse=True))

@@ -1,0 +1,65 @@
+"""One face, well placed: who is in the picture (B12) and what the person should change.
+
+The one-face rule refuses; every other image requirement is a note, a reason code that moves no score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.error_codes import ErrorCode
+from config.policy import Framing
+from detectors.contract import ImageRefused
+from detectors.face_mesh import Face, Pose
+from detectors.frame import Frame
+
+#: Mean grey level (8 bit) of the face below or above which a picture is too dark or too bright.
+#: The test photographs lie between 105 and 159 (`tests/bench/signal_ranges.py` reads the same folder).
+DARK_GREY, BRIGHT_GREY = 50.0, 215.0
+#: Share of the face box that may lie outside the picture before the face counts as cut off.
+CUT_OFF_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The one face and what is amiss with its surroundings."""
+
+    face: Face
+    notes: tuple[str, ...]
+
+
+def choose(faces: tuple[Face, ...], rules: Framing) -> Subject:
+    """The face to check (faces come largest first); raises `ImageRefused` for none or a second person.
+
+    A second face whose box is below `max_bystander_ratio` of the largest one's area is a far bystander.
+    """
+    if not faces:
+        raise ImageRefused(ErrorCode.NO_FACE_DETECTED, "no face was found in the image")
+    largest, *others = faces
+    if any(face.box.area >= rules.max_bystander_ratio * largest.box.area for face in others):
+        raise ImageRefused(ErrorCode.MULTIPLE_FACES, f"{len(faces)} faces of similar size are in the image")
+    return Subject(largest, ("bystander",) if others else ())
+
+
+def requirements_missed(frame: Frame, face: Face, pose: Pose, rules: Framing) -> tuple[str, ...]:
+    """Reason codes of the image requirements this picture misses, in a fixed order."""
+    inside = face.box.clipped(frame.width, frame.height)
+    share = inside.area / (frame.width * frame.height)
+    brightness = _face_brightness(frame, face)
+    lowest, highest = rules.ideal_face_area
+    missed = {
+        "face_too_small": share < lowest,
+        "face_too_large": share > highest,
+        "face_cut_off": inside.area < (1 - CUT_OFF_SHARE) * face.box.area,
+        "rotation_over_limit": max(abs(pose.yaw), abs(pose.pitch), abs(pose.roll)) > rules.max_rotation_deg,
+        "too_dark": brightness < DARK_GREY,
+        "too_bright": brightness > BRIGHT_GREY,
+    }
+    return tuple(code for code, is_missed in missed.items() if is_missed)
+
+
+def _face_brightness(frame: Frame, face: Face) -> float:
+    """Mean grey level of the face box inside the frame, 0 to 255; 0 if nothing of it is inside."""
+    box = face.box.clipped(frame.width, frame.height)
+    pixels = frame.grey[int(box.top) : int(box.bottom) + 1, int(box.left) : int(box.right) + 1]
+    return float(pixels.mean()) if pixels.size else 0.0

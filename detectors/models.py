@@ -1,0 +1,50 @@
+"""The model files an analysis runs on: found, hashed once, and refused if a pinned hash differs."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from detectors.contract import ModelVersion
+
+#: MediaPipe's wheel carries these; FaceMesh with refined landmarks runs exactly these two.
+_SOLUTIONS_FILES = (
+    ("face_detection_short_range", "modules/face_detection/face_detection_short_range.tflite"),
+    ("face_landmark_with_attention", "modules/face_landmark/face_landmark_with_attention.tflite"),
+)
+
+#: face_landmarker.task, float16, version 1 (Apache-2.0), from
+#: storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task
+FACE_LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+FACE_LANDMARKER_VERSION = "float16/1"
+
+
+def sha256_of(path: Path) -> str:
+    """Lower-case hex of the file's SHA-256; raises OSError if it can't be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def solutions_models() -> tuple[ModelVersion, ...]:
+    """The models inside the installed MediaPipe wheel, located without importing it."""
+    spec = find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("mediapipe is not installed")
+    root = Path(spec.origin).parent
+    release = f"mediapipe {version('mediapipe')}"
+    return tuple(
+        ModelVersion(name=name, version=release, sha256=sha256_of(root / file))
+        for name, file in _SOLUTIONS_FILES
+    )
+
+
+def face_landmarker_model(bundle: bytes) -> ModelVersion:
+    """The Tasks bundle's bytes; raises ValueError if they are not the pinned file's."""
+    found = hashlib.sha256(bundle).hexdigest()
+    if found != FACE_LANDMARKER_SHA256:
+        raise ValueError(f"face_landmarker.task: SHA-256 {found} is not the pinned {FACE_LANDMARKER_SHA256}")
+    return ModelVersion(name="face_landmarker", version=FACE_LANDMARKER_VERSION, sha256=found)

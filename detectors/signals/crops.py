@@ -1,0 +1,29 @@
+"""Square grey crops of the face at the working frame's own resolution: texture must not be resampled.
+
+A face smaller than the crop brings its surroundings with it; the framing notes say that it is small.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.face_mesh import Box
+from detectors.frame import Frame
+
+
+def centre_crop(frame: Frame, box: Box, side: int) -> NDArray[np.uint8]:
+    """uint8 (side, side) around the centre of `box`, moved inside the frame; a frame too small for it
+    is reflected at its borders."""
+    left = round((box.left + box.right) / 2 - side / 2)
+    top = round((box.top + box.bottom) / 2 - side / 2)
+    left = max(0, min(left, frame.width - side))
+    top = max(0, min(top, frame.height - side))
+    crop = frame.grey[top : top + side, left : left + side]
+    missing_rows, missing_columns = side - crop.shape[0], side - crop.shape[1]
+    if missing_rows or missing_columns:
+        crop = np.asarray(
+            cv2.copyMakeBorder(crop, 0, missing_rows, 0, missing_columns, cv2.BORDER_REFLECT_101), np.uint8
+        )
+    return crop

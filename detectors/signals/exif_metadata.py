@@ -1,0 +1,79 @@
+"""EXIF metadata: hardware tags speak for a camera, software names for a screenshot or an editor."""
+
+from __future__ import annotations
+
+import re
+
+from config.policy import SignalParameters
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Reading
+from detectors.exif import ExifFacts
+from detectors.signals.base import Observation, scored
+
+SPOOF_KEYWORDS = (
+    "screenshot",
+    "screen capture",
+    "snipping",
+    "obs",
+    "bandicam",
+    "photoshop",
+    "gimp",
+    "preview",
+    "snagit",
+)
+
+NO_EXIF, NO_HARDWARE, CAMERA, PER_OPTICAL_TAG, SPOOF_SOFTWARE = 0.50, 0.55, 0.75, 0.05, 0.10
+
+#: Whole words, so that neither "Obsidian" nor "Jobs" is "obs"; digits may follow ("obs64").
+_KEYWORD = re.compile(
+    r"(?<![^\W\d_])(?:"
+    + "|".join(word.replace(" ", r"[\s_-]*") for word in SPOOF_KEYWORDS)
+    + r")(?![^\W\d_])",
+    re.IGNORECASE,
+)
+
+
+def spoof_keyword(exif: ExifFacts) -> str | None:
+    """The listed keyword that a software tag names, or None.
+
+    Also true for a user comment that is nothing but a keyword: phones mark screenshots that way.
+    """
+    for text in exif.software:
+        if found := _KEYWORD.search(text):
+            return _listed(found[0])
+    found_comment = _KEYWORD.search(exif.comment)
+    only = found_comment is not None and _bare(found_comment[0]) == _bare(exif.comment.removeprefix("ASCII"))
+    return _listed(found_comment[0]) if found_comment is not None and only else None
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\s_-]+", "", text).lower()
+
+
+def _listed(found: str) -> str:
+    """The keyword as the table spells it: nothing out of the file reaches a log."""
+    return next(word for word in SPOOF_KEYWORDS if _bare(word) == _bare(found))
+
+
+class ExifMetadata:
+    name = "exif_metadata"
+    label = SIGNAL_LABELS[name]
+
+    def __init__(self, parameters: SignalParameters) -> None:
+        """No parameter of the published table concerns this signal."""
+
+    def read(self, seen: Observation) -> Reading:
+        liveness, detail = _judge(seen.exif)
+        return scored(self, liveness, detail, weak="spoof_software")
+
+
+def _judge(exif: ExifFacts) -> tuple[float, str]:
+    if keyword := spoof_keyword(exif):
+        return SPOOF_SOFTWARE, f"screen-capture or editing software named: {keyword}"
+    if not exif.present:
+        return NO_EXIF, "no EXIF metadata"
+    if not exif.has_camera:
+        return NO_HARDWARE, "EXIF present, no camera make or model"
+    if not exif.optical:
+        return CAMERA, "camera make or model present"
+    return CAMERA + PER_OPTICAL_TAG * len(exif.optical), "camera with " + ", ".join(exif.optical)

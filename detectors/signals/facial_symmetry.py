@@ -1,0 +1,60 @@
+"""Facial symmetry: mirrored landmark pairs about the midline of the face, with the head turned back first."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.policy import SignalParameters
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Reading
+from detectors.signals.base import Curve, Observation, scored
+
+#: (person's right, person's left) landmarks: outer and inner eye corners, brows, nostrils, mouth corners,
+#: cheek bones, jawline.
+PAIRS = np.array(
+    [
+        (33, 263),
+        (133, 362),
+        (70, 300),
+        (105, 334),
+        (129, 358),
+        (61, 291),
+        (234, 454),
+        (132, 361),
+        (172, 397),
+        (136, 365),
+    ]
+)
+#: Forehead, nose bridge, nose tip, lips, chin.
+MIDLINE = np.array([10, 168, 6, 4, 0, 17, 152])
+
+
+def symmetry_index(landmarks: NDArray[np.float32], transform: NDArray[np.float64]) -> float:
+    """Mean mismatch of mirrored pairs over their distance apart; 0 = perfectly symmetric.
+
+    Landmarks (n, 3) are in pixels; the rotation in `transform` (4, 4) takes the head's turn out, so that
+    a turned face is not taken for a crooked one.
+    """
+    rotation = transform[:3, :3] / np.linalg.norm(transform[:3, 0])
+    upright = (landmarks * np.array([1.0, -1.0, -1.0])) @ rotation  # metric axes, then the inverse rotation
+    midline = upright[MIDLINE, 0].mean()
+    right, left = upright[PAIRS[:, 0]], upright[PAIRS[:, 1]]
+    apart = np.abs(left[:, 0] - right[:, 0])
+    sideways = np.abs((left[:, 0] - midline) + (right[:, 0] - midline))
+    upwards = np.abs(left[:, 1] - right[:, 1])
+    return float((np.hypot(sideways, upwards) / np.maximum(apart, 1e-6)).mean())
+
+
+class FacialSymmetry:
+    name = "facial_symmetry"
+    label = SIGNAL_LABELS[name]
+
+    def __init__(self, parameters: SignalParameters) -> None:
+        limit = parameters.max_asymmetry
+        # Test photographs 0.013 to 0.069.
+        self._score = Curve((0.0, 1.0), (0.4 * limit, 0.8), (0.7 * limit, 0.5), (limit, 0.0))
+
+    def read(self, seen: Observation) -> Reading:
+        index = symmetry_index(seen.face.landmarks, seen.face.transform)
+        return scored(self, self._score(index), f"asymmetry index {index:.3f}", weak="asymmetric_face")

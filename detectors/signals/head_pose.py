@@ -1,0 +1,32 @@
+"""Head pose: rotation of the face towards the camera, from the 4x4 facial transformation matrix."""
+
+from __future__ import annotations
+
+from config.policy import SignalParameters
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Reading
+from detectors.signals.base import Curve, Observation, scored
+
+#: The image requirements ask for less than 30 degrees in any axis; roll has no parameter of its own.
+MAX_ROLL_DEG = 30.0
+
+
+class HeadPose:
+    name = "head_pose"
+    label = SIGNAL_LABELS[name]
+
+    def __init__(self, parameters: SignalParameters) -> None:
+        self._yaw = rotation_curve(parameters.max_yaw_deg)
+        self._pitch = rotation_curve(parameters.max_pitch_deg)
+        self._roll = rotation_curve(MAX_ROLL_DEG)
+
+    def read(self, seen: Observation) -> Reading:
+        pose = seen.pose
+        liveness = min(self._yaw(abs(pose.yaw)), self._pitch(abs(pose.pitch)), self._roll(abs(pose.roll)))
+        detail = f"yaw {pose.yaw:+.0f}, pitch {pose.pitch:+.0f}, roll {pose.roll:+.0f} degrees"
+        return scored(self, liveness, detail, weak="head_turned")
+
+
+def rotation_curve(limit_deg: float) -> Curve:
+    """Near-frontal (up to a third of the limit) 0.85 and more, acceptable to the limit, then failing."""
+    return Curve((0.0, 1.0), (limit_deg / 3, 0.85), (limit_deg, 0.5), (2 * limit_deg, 0.0))

@@ -1,0 +1,123 @@
+"""Pictures and analysers shared by the detector tests. Photographs come from outside the repository."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from config.policy import Policy
+from detectors.analysis import FaceAnalyser
+from detectors.exif import ExifFacts
+from detectors.face_mesh import Box, Face, Pose
+from detectors.frame import Frame
+from detectors.signals import Observation
+from stream.demo import attacks
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    return Policy()
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> attacks.Photo:
+    """NASA's portrait of Eileen Collins out of scikit-image, 512x512 BGR, without importing scikit-image."""
+    spec = find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return attacks.decode((Path(spec.origin).parent / "data" / "astronaut.png").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def portrait(astronaut: attacks.Photo) -> attacks.Photo:
+    return attacks.portrait(astronaut)
+
+
+@pytest.fixture(scope="session")
+def analyser(policy: Policy) -> Iterator[FaceAnalyser]:
+    made = FaceAnalyser(policy)
+    yield made
+    made.close()
+
+
+def _outside(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT / default))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: set {variable}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    return sorted(_outside("LIVENESS_TEST_IMAGES", "../shared/images").glob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    path = _outside("LIVENESS_TEST_MODELS", "../shared/models") / "face_landmarker.task"
+    if not path.is_file():
+        pytest.skip(f"no {path.name}")
+    return path
+
+
+def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
+    """A 4x4 transform with these angles (degrees), by the definition in `detectors.face_mesh.pose`."""
+    y, p, r = math.radians(yaw), math.radians(-pitch), math.radians(roll)
+    about_y = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
+    about_z = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
+    transform = np.eye(4)
+    transform[:3, :3] = about_y @ about_x @ about_z
+    return transform
+
+
+@pytest.fixture(scope="session")
+def transform_of() -> Callable[..., np.ndarray]:
+    return rotation
+
+
+@pytest.fixture(scope="session")
+def face_of() -> Callable[..., Face]:
+    """A face whose box has this share of a 1000x1000 frame, centred; its landmarks are all zero."""
+
+    def make(share: float = 0.2, **overrides: Any) -> Face:
+        half = 500 * math.sqrt(share)
+        fields: dict[str, Any] = {
+            "landmarks": np.zeros((478, 3), np.float32),
+            "box": Box(500 - half, 500 - half, 500 + half, 500 + half),
+            "transform": np.eye(4),
+            **overrides,
+        }
+        return Face(**fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def observe(face_of: Callable[..., Face]) -> Callable[..., Observation]:
+    """An observation on a 1000x1000 frame of grey noise; what a test cares about comes by name."""
+    noise = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)
+
+    def make(
+        *,
+        face: Face | None = None,
+        pose: Pose | None = None,
+        exif: ExifFacts | None = None,
+        grey: np.ndarray | None = None,
+    ) -> Observation:
+        pixels = noise if grey is None else grey
+        frame = Frame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
+        return Observation(
+            frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts()
+        )
+
+    return make

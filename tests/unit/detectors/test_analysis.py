@@ -1,0 +1,253 @@
+"""Bytes in, analysis out: the honest, the hostile and the mutated."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from config.error_codes import ErrorCode
+from config.policy import Policy
+from detectors import annotation
+from detectors.analysis import FaceAnalyser
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Analysis, Reading, ReadingStatus
+from detectors.signals import Observation
+from stream.demo import attacks
+from stream.demo.attacks import Photo
+
+
+def confidence(analysis: Analysis, policy: Policy) -> float:
+    weights: dict[str, float] = policy.weights.model_dump()
+    return sum(weights[reading.name] * reading.liveness for reading in analysis.readings)
+
+
+@pytest.fixture(scope="module")
+def selfie(portrait: Photo) -> bytes:
+    return attacks.camera_photo(portrait)
+
+
+def test_a_selfie_gets_every_reading(analyser: FaceAnalyser, selfie: bytes) -> None:
+    analysis = analyser.analyse(selfie)
+    assert analysis.error is None
+    assert analysis.face_detected
+    assert [reading.name for reading in analysis.readings] == list(SIGNAL_LABELS)
+    assert all(reading.status is ReadingStatus.SCORED for reading in analysis.readings)
+    assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing", "signals"]
+    assert analysis.cpu_ms > 0
+    assert len(analysis.models) == 2
+
+
+def test_the_same_bytes_give_the_same_readings(analyser: FaceAnalyser, selfie: bytes) -> None:
+    first, again = analyser.analyse(selfie), analyser.analyse(memoryview(selfie))
+    assert first.readings == again.readings
+
+
+def test_another_picture_in_between_changes_nothing(
+    analyser: FaceAnalyser, selfie: bytes, portrait: Photo
+) -> None:
+    first = analyser.analyse(selfie).readings
+    analyser.analyse(attacks.screen_replay(portrait))
+    assert analyser.analyse(selfie).readings == first
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "low", "high"),
+    [
+        ("camera photo: LIVE", attacks.camera_photo, 0.80, 1.0),
+        ("without metadata: LIVE", attacks.without_metadata, 0.62, 1.0),
+        ("printed photo: not LIVE", attacks.printed_photo, 0.0, 0.62),
+        ("screen replay: SPOOF", attacks.screen_replay, 0.0, 0.54),
+        ("photo of a photo: SPOOF", attacks.recaptured_photo, 0.0, 0.54),
+        ("generated face: SPOOF", attacks.generated_face, 0.0, 0.54),
+        ("low quality: INCONCLUSIVE", attacks.low_quality, 0.54, 0.62),
+    ],
+)
+def test_the_demo_shows_every_verdict_by_the_default_policy(
+    analyser: FaceAnalyser,
+    portrait: Photo,
+    policy: Policy,
+    name: str,
+    make: Callable[[Photo], bytes],
+    low: float,
+    high: float,
+) -> None:
+    assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
+
+
+@pytest.mark.parametrize("make", [attacks.edited_photo, attacks.screenshot])
+def test_software_tags_cost_the_metadata_signal(
+    analyser: FaceAnalyser, portrait: Photo, make: Callable[[Photo], bytes]
+) -> None:
+    readings = {reading.name: reading for reading in analyser.analyse(make(portrait)).readings}
+    assert readings["exif_metadata"].liveness == 0.10
+
+
+def test_the_attacks_are_repeatable(portrait: Photo) -> None:
+    for make in attacks.ATTACKS.values():
+        assert make(portrait) == make(portrait)
+
+
+def multiple_page_tiff() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (90, 90)).save(file, "TIFF", save_all=True, append_images=[Image.new("RGB", (90, 90))])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "code"),
+    [
+        ("nothing", b"", ErrorCode.INVALID_REQUEST),
+        ("text", b"not a picture " * 30, ErrorCode.UNSUPPORTED_FORMAT),
+        ("another format", multiple_page_tiff(), ErrorCode.UNSUPPORTED_FORMAT),
+        ("too many bytes", b"\xff\xd8\xff" + bytes(10 * 1024 * 1024), ErrorCode.IMAGE_TOO_LARGE),
+        ("magic only", b"\xff\xd8\xff\xd9", ErrorCode.INVALID_REQUEST),
+    ],
+)
+def test_hostile_bytes_are_answered(analyser: FaceAnalyser, name: str, image: bytes, code: ErrorCode) -> None:
+    analysis = analyser.analyse(image)
+    assert analysis.error is code, name
+    assert analysis.message
+    assert not analysis.readings
+    assert not analysis.face_detected
+
+
+def test_two_people_are_refused_as_found(analyser: FaceAnalyser, portrait: Photo) -> None:
+    analysis = analyser.analyse(attacks.two_people(portrait))
+    assert analysis.error is ErrorCode.MULTIPLE_FACES
+    assert analysis.face_detected
+
+
+def test_nobody_is_refused(analyser: FaceAnalyser, portrait: Photo) -> None:
+    analysis = analyser.analyse(attacks.no_face(portrait))
+    assert analysis.error is ErrorCode.NO_FACE_DETECTED
+    assert not analysis.face_detected
+    assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (64, 9000), (9000, 64)])
+def test_odd_shapes_are_answered(analyser: FaceAnalyser, width: int, height: int) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    assert analyser.analyse(attacks.jpeg(picture, quality=80)).error is ErrorCode.NO_FACE_DETECTED
+
+
+def test_trailing_data_is_a_note_and_moves_no_score(analyser: FaceAnalyser, selfie: bytes) -> None:
+    with_video = analyser.analyse(selfie + b"\x00ftypmp42" * 100)
+    assert "trailing_data" in with_video.notes
+    assert with_video.readings == analyser.analyse(selfie).readings
+
+
+class Broken:
+    """A signal with a bug."""
+
+    name, label = "sharpness", "Image sharpness"
+
+    def read(self, seen: Observation) -> Reading:
+        raise ZeroDivisionError("secret words of the file")
+
+
+class NotANumber(Broken):
+    def read(self, seen: Observation) -> Reading:
+        return Reading(
+            name=self.name, label=self.label, status=ReadingStatus.SCORED, liveness=float("nan"), detail="nan"
+        )
+
+
+@pytest.mark.parametrize("broken", [Broken(), NotANumber()])
+def test_a_signal_that_breaks_fails_alone(
+    policy: Policy, analyser: FaceAnalyser, selfie: bytes, broken: Broken
+) -> None:
+    healthy = analyser.signals
+    analyser.signals = (broken, *healthy[1:])
+    try:
+        analysis = analyser.analyse(selfie)
+    finally:
+        analyser.signals = healthy
+    failed, *others = analysis.readings
+    assert (failed.status, failed.liveness, failed.reason) == (ReadingStatus.FAILED, 0.0, "signal_error")
+    assert "secret" not in failed.detail
+    assert all(reading.status is ReadingStatus.SCORED for reading in others)
+
+
+class BrokenMesh:
+    models = ()
+
+    def find(self, bgr: np.ndarray) -> tuple[()]:
+        raise RuntimeError("graph failed")
+
+    def close(self) -> None: ...
+
+
+def test_a_mesh_that_breaks_is_an_inference_error(analyser: FaceAnalyser, selfie: bytes) -> None:
+    healthy = analyser.mesh
+    analyser.mesh = BrokenMesh()
+    try:
+        analysis = analyser.analyse(selfie)
+    finally:
+        analyser.mesh = healthy
+    assert analysis.error is ErrorCode.INFERENCE_ERROR
+    assert "graph" not in analysis.message
+
+
+def test_shared_photographs_look_alive(
+    analyser: FaceAnalyser, policy: Policy, photographs: list[Path]
+) -> None:
+    """Real photographs are LIVE or, with two or no faces found, not answered at all."""
+    for path in photographs:
+        analysis = analyser.analyse(path.read_bytes())
+        if path.name.startswith("two_people"):
+            assert analysis.error in (ErrorCode.MULTIPLE_FACES, ErrorCode.NO_FACE_DETECTED)
+            continue
+        assert confidence(analysis, policy) > 0.70, path.name
+        readings = {reading.name: reading.liveness for reading in analysis.readings}
+        assert readings["lbp_texture"] >= 0.55, path.name
+        assert readings["fft_deepfake"] >= 0.60, path.name
+        assert readings["facial_symmetry"] >= 0.80, path.name
+
+
+def test_the_tasks_bundle_is_the_other_adapter(bundle: Path, policy: Policy, selfie: bytes) -> None:
+    other = FaceAnalyser(policy, bundle)
+    analysis = other.analyse(selfie)
+    other.close()
+    assert analysis.models[0].name == "face_landmarker"
+    assert confidence(analysis, policy) > 0.80
+
+
+def test_an_annotated_picture_is_written(
+    analyser: FaceAnalyser, selfie: bytes, portrait: Photo, tmp_path: Path
+) -> None:
+    sighting = analyser.look(selfie)
+    annotation.annotate(sighting, tmp_path / "seen.png")
+    drawn = attacks.decode((tmp_path / "seen.png").read_bytes())
+    assert drawn.shape == portrait.shape
+    assert (drawn != sighting.seen.frame.bgr).any()
+    with pytest.raises(OSError, match="No such file"):
+        annotation.annotate(sighting, tmp_path / "no" / "folder.png")
+
+
+FILES = {"JPEG": attacks.camera_photo, "PNG": attacks.screenshot}
+
+
+@pytest.mark.parametrize("kind", FILES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), max_size=6),
+    repeat=st.integers(0, 3),
+)
+def test_mutated_pictures_are_answered(
+    analyser: FaceAnalyser, portrait: Photo, kind: str, edits: list[tuple[float, bytes]], repeat: int
+) -> None:
+    mutated = bytearray(FILES[kind](portrait))
+    for where, what in edits:
+        start = int(where ** (repeat + 1) * (len(mutated) - 8))
+        mutated[start : start + len(what)] = what
+    analysis = analyser.analyse(bytes(mutated))
+    assert (analysis.error is None) == (len(analysis.readings) == 8)
+    assert replace(analysis).cpu_ms >= 0

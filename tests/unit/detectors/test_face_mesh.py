@@ -1,0 +1,163 @@
+"""The mesh port: MediaPipe's wire format, the pose fit, and both adapters on photographs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.policy import Policy
+from detectors.analysis import FaceAnalyser
+from detectors.face_mesh import Box, open_mesh, pose_of
+from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS, BASIS_WEIGHTS
+from detectors.face_mesh.pose import VERTICAL_FOV_DEG, Pose, fit_transform
+from detectors.face_mesh.solutions import read_landmarks
+from detectors.frame import Frame, decode
+from detectors.image_gate import inspect
+from detectors.models import face_landmarker_model, solutions_models
+
+ANGLES = st.tuples(st.floats(-60, 60), st.floats(-50, 50), st.floats(-60, 60))
+
+
+def frame_of(path: Path, policy: Policy) -> Frame:
+    image = path.read_bytes()
+    return decode(image, inspect(image, policy.image))
+
+
+def furthest(a: Pose, b: Pose) -> float:
+    return max(abs(a.yaw - b.yaw), abs(a.pitch - b.pitch), abs(a.roll - b.roll))
+
+
+@given(ANGLES, st.floats(0.1, 20))
+def test_angles_come_back_from_a_scaled_rotation(
+    transform_of: Callable[..., np.ndarray], angles: tuple[float, float, float], scale: float
+) -> None:
+    transform = transform_of(*angles)
+    transform[:3, :3] *= scale
+    assert furthest(pose_of(transform), Pose(*angles)) < 1e-6
+
+
+def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Landmarks (478, 3), pixels, of the canonical basis in this pose, 60 cm before the virtual camera."""
+    focal = height / 2 / np.tan(np.radians(VERTICAL_FOV_DEG) / 2)
+    metric = transform[:3, :3] @ BASIS_POSITIONS + np.array([[3.0], [-2.0], [-60.0]])
+    pixels = np.stack(
+        (
+            width / 2 + focal * metric[0] / -metric[2],
+            height / 2 - focal * metric[1] / -metric[2],
+            -(metric[2] + 60.0) * focal / 60.0,
+        )
+    )
+    landmarks = np.tile(pixels.mean(axis=1), (478, 1))
+    landmarks[BASIS_LANDMARKS] = pixels.T
+    return landmarks.astype(np.float32)
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (-25, 10, 5), (0, -20, 0), (10, 15, -30)])
+def test_the_fit_finds_a_known_pose(
+    transform_of: Callable[..., np.ndarray], angles: tuple[float, ...]
+) -> None:
+    found = pose_of(fit_transform(photographed(transform_of(*angles), 720, 960), 720, 960))
+    assert furthest(found, Pose(*angles)) < 1.0
+
+
+def test_signs_are_as_documented(transform_of: Callable[..., np.ndarray]) -> None:
+    nose = list(BASIS_LANDMARKS).index(4)
+    straight = photographed(transform_of(0, 0, 0), 720, 960)[BASIS_LANDMARKS]
+    assert (photographed(transform_of(20, 0, 0), 720, 960)[BASIS_LANDMARKS] - straight)[
+        nose, 0
+    ] > 0  # to the right
+    assert (photographed(transform_of(0, 20, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 1] < 0  # up
+    top = list(BASIS_LANDMARKS).index(10)
+    assert (photographed(transform_of(0, 0, 20), 720, 960)[BASIS_LANDMARKS] - straight)[
+        top, 0
+    ] < 0  # to the left
+
+
+@pytest.mark.parametrize("landmarks", [np.zeros((478, 3)), np.full((478, 3), np.nan)])
+def test_points_that_are_no_face_are_refused(landmarks: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"face|converge"):
+        fit_transform(landmarks.astype(np.float32), 100, 100)
+
+
+def test_the_canonical_basis_is_left_right_symmetric() -> None:
+    assert BASIS_WEIGHTS @ BASIS_POSITIONS[0] == pytest.approx(0, abs=1e-5)
+    assert len(set(BASIS_LANDMARKS)) == 33
+
+
+def test_the_canonical_basis_is_the_bundles(bundle: Path) -> None:
+    import zipfile
+
+    from mediapipe.tasks.cc.vision.face_geometry.proto import geometry_pipeline_metadata_pb2 as geometry
+
+    metadata = geometry.GeometryPipelineMetadata()
+    metadata.ParseFromString(zipfile.ZipFile(bundle).read("geometry_pipeline_metadata_landmarks.binarypb"))
+    vertices = np.array(metadata.canonical_mesh.vertex_buffer).reshape(-1, 5)[:, :3]
+    basis = metadata.procrustes_landmark_basis
+    assert [entry.landmark_id for entry in basis] == BASIS_LANDMARKS.tolist()
+    assert np.allclose([entry.weight for entry in basis], BASIS_WEIGHTS, atol=1e-7)
+    assert np.allclose(vertices[BASIS_LANDMARKS].T, BASIS_POSITIONS, atol=1e-5)
+
+
+def test_wire_bytes_and_attributes_agree() -> None:
+    from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
+
+    message = NormalizedLandmarkList()
+    for index in range(478):
+        message.landmark.add(x=index / 478, y=0.0, z=-1.5)
+    expected = np.array([(p.x, p.y, p.z) for p in message.landmark], np.float32)
+    assert (read_landmarks(message) == expected).all()
+    message.landmark[5].visibility = 0.5  # another layout: the slow way
+    assert (read_landmarks(message) == expected).all()
+    assert read_landmarks(NormalizedLandmarkList()).shape == (0, 3)
+
+
+def test_a_box_is_clipped_to_its_frame() -> None:
+    assert Box(-10, 20, 50, 200).clipped(100, 100) == Box(0, 20, 50, 100)
+    assert Box(150, 20, 180, 40).clipped(100, 100).area == 0
+
+
+def test_one_face_with_everything(analyser: FaceAnalyser, portrait: np.ndarray) -> None:
+    (face,) = analyser.mesh.find(portrait)
+    assert face.landmarks.shape == (478, 3)
+    assert face.landmarks.dtype == np.float32
+    assert face.transform.shape == (4, 4)
+    assert 0.05 < face.box.area / (portrait.shape[0] * portrait.shape[1]) < 0.2
+    assert abs(pose_of(face.transform).yaw) < 10
+
+
+def test_models_are_hashed(analyser: FaceAnalyser) -> None:
+    assert analyser.mesh.models == solutions_models()
+    assert all(len(model.sha256) == 64 for model in solutions_models())
+
+
+def test_another_bundle_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    forged = tmp_path / "face_landmarker.task"
+    forged.write_bytes(struct.pack("<I", 0x04034B50))
+    with pytest.raises(ValueError, match="not the pinned"):
+        open_mesh(forged, min_face_confidence=0.6)
+    with pytest.raises(ValueError, match="not the pinned"):
+        face_landmarker_model(b"")
+
+
+def test_the_pose_is_within_3_degrees_of_the_tasks_matrix(
+    photographs: list[Path], bundle: Path, analyser: FaceAnalyser, policy: Policy
+) -> None:
+    tasks = open_mesh(bundle, min_face_confidence=policy.parameters.min_face_confidence)
+    compared = 0
+    for path in photographs:
+        frame = frame_of(path, policy)
+        ours, theirs = analyser.mesh.find(frame.bgr), tasks.find(frame.bgr)
+        for one, other in zip(ours[:1], theirs[:1], strict=False):
+            refit = fit_transform(other.landmarks, frame.width, frame.height)
+            assert np.abs(refit - other.transform).max() < 1e-3, f"{path.name}: the same landmarks"
+            assert furthest(pose_of(one.transform), pose_of(other.transform)) < 3.0, path.name
+            assert other.blendshapes
+            compared += 1
+    tasks.close()
+    assert compared >= 10

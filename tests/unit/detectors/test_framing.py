@@ -1,0 +1,82 @@
+"""Who is in the picture, and which image requirement it misses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from config.error_codes import ErrorCode
+from config.policy import Framing
+from detectors.contract import ImageRefused
+from detectors.face_mesh import Box, Face, Pose
+from detectors.frame import Frame
+from detectors.framing import choose, requirements_missed
+
+RULES = Framing()
+FRONTAL = Pose(0, 0, 0)
+FaceOf = Callable[..., Face]
+
+
+def frame(grey: int = 120) -> Frame:
+    pixels = np.full((1000, 1000), grey, np.uint8)
+    return Frame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
+
+
+def test_no_face_is_refused() -> None:
+    with pytest.raises(ImageRefused) as refused:
+        choose((), RULES)
+    assert refused.value.code is ErrorCode.NO_FACE_DETECTED
+
+
+def test_one_face_has_no_notes(face_of: FaceOf) -> None:
+    subject = choose((face_of(),), RULES)
+    assert subject.notes == ()
+
+
+@pytest.mark.parametrize(("share", "is_bystander"), [(0.25, False), (0.24, True), (0.9, False), (0.01, True)])
+def test_a_second_face_is_a_bystander_below_the_ratio(
+    face_of: FaceOf, share: float, is_bystander: bool
+) -> None:
+    faces = (face_of(0.2), face_of(0.2 * share))
+    if is_bystander:
+        subject = choose(faces, RULES)
+        assert subject.face is faces[0]
+        assert subject.notes == ("bystander",)
+    else:
+        with pytest.raises(ImageRefused) as refused:
+            choose(faces, RULES)
+        assert refused.value.code is ErrorCode.MULTIPLE_FACES
+
+
+@pytest.mark.parametrize(
+    ("note", "share", "pose", "grey"),
+    [
+        ("", 0.2, FRONTAL, 120),
+        ("", 0.1001, Pose(29, -29, 29), 51),
+        ("face_too_small", 0.099, FRONTAL, 120),
+        ("face_too_large", 0.41, FRONTAL, 120),
+        ("rotation_over_limit", 0.2, Pose(30.1, 0, 0), 120),
+        ("rotation_over_limit", 0.2, Pose(0, -30.1, 0), 120),
+        ("rotation_over_limit", 0.2, Pose(0, 0, 30.1), 120),
+        ("too_dark", 0.2, FRONTAL, 49),
+        ("too_bright", 0.2, FRONTAL, 216),
+    ],
+)
+def test_each_requirement_missed_is_a_note(
+    face_of: FaceOf, note: str, share: float, pose: Pose, grey: int
+) -> None:
+    expected = (note,) if note else ()
+    assert requirements_missed(frame(grey), face_of(share), pose, RULES) == expected
+
+
+def test_a_face_over_the_border_is_cut_off(face_of: FaceOf) -> None:
+    assert requirements_missed(frame(), face_of(box=Box(-20, 100, 480, 600)), FRONTAL, RULES) == (
+        "face_cut_off",
+    )
+
+
+def test_a_face_outside_the_picture_never_crashes(face_of: FaceOf) -> None:
+    missed = requirements_missed(frame(), face_of(box=Box(-90, -90, -10, -10)), FRONTAL, RULES)
+    assert missed == ("face_too_small", "face_cut_off")

@@ -1,0 +1,251 @@
+"""The image gate on honest files, on every kind of hostile file, and on mutated real ones."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from config.error_codes import ErrorCode
+from config.policy import ImageLimits
+from detectors.contract import ImageRefused
+from detectors.image_format import ImageFormat, sniff
+from detectors.image_gate import ImageHeader, inspect
+
+LIMITS = ImageLimits()
+PIXELS = np.random.default_rng(5).integers(0, 256, (96, 128, 3), np.uint8)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+
+def saved(kind: str, pixels: np.ndarray = PIXELS, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+FILES = {kind: saved(kind) for kind in FORMATS} | {
+    "JPEG progressive": saved("JPEG", progressive=True),
+    "WEBP lossless": saved("WEBP", lossless=True),
+    "WEBP with EXIF": saved("WEBP", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00"),
+    "BMP grey": saved("BMP", PIXELS[:, :, 0]),
+}
+
+
+def refusal(image: bytes, limits: ImageLimits = LIMITS) -> ErrorCode:
+    with pytest.raises(ImageRefused) as refused:
+        inspect(image, limits)
+    return refused.value.code
+
+
+def png_chunk(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def png(width: int, height: int, data: bytes = b"", *extra: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = [png_chunk(b"IHDR", header), *extra, png_chunk(b"IDAT", data), png_chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
+def test_an_honest_file_passes(name: str, wrap: type) -> None:
+    header = inspect(wrap(FILES[name]), LIMITS)
+    assert (header.width, header.height) == (128, 96)
+    assert header.format == name.split(maxsplit=1)[0]
+    assert not header.trailing_data
+    assert header.exif.orientation == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_the_decoder_gets_still_decodes_to_the_same_picture(name: str) -> None:
+    header = inspect(FILES[name], LIMITS)
+    kept = b"".join(FILES[name][start:stop] for start, stop in header.pictures)
+    same = np.asarray(Image.open(io.BytesIO(kept))) == np.asarray(Image.open(io.BytesIO(FILES[name])))
+    assert same.all()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_data_after_the_image_is_a_note(name: str) -> None:
+    header = inspect(FILES[name] + b"\x00" * 40 + b"\xff\xd9 a video follows", LIMITS)
+    assert header.trailing_data
+    assert header.pictures[-1][1] == len(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_cut_is_refused_and_quickly(name: str) -> None:
+    whole = FILES[name]
+    for length in {*range(1, 40), *range(40, len(whole), max(1, len(whole) // 60)), len(whole) - 1}:
+        assert refusal(whole[:length]) in (ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_FORMAT), length
+
+
+def test_nothing_is_an_invalid_request() -> None:
+    assert refusal(b"") is ErrorCode.INVALID_REQUEST
+
+
+def test_one_byte_too_many() -> None:
+    padded = FILES["JPEG"].ljust(LIMITS.max_bytes, b"\x00")
+    assert inspect(padded, LIMITS).trailing_data
+    assert refusal(padded + b"\x00") is ErrorCode.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        ("text", b"hello, this is no picture at all" * 9),
+        ("GIF", saved("GIF")),
+        ("TIFF", saved("TIFF")),
+        ("SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("HEIC", b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100),
+        ("PDF", b"%PDF-1.7" + b"\x00" * 100),
+        ("two letters of BMP", b"BMW drives on without being a bitmap"),
+        ("polyglot: PDF in front of a JPEG", b"%PDF-1.4\n" + FILES["JPEG"]),
+        ("polyglot: GIF header in front of a PNG", b"GIF89a/*" + FILES["PNG"]),
+        ("polyglot: HTML in front of a WebP", b"<!--" + FILES["WEBP"]),
+        ("RIFF that is no WebP", b"RIFF\x24\x00\x00\x00WAVEfmt " + b"\x00" * 40),
+    ],
+)
+def test_wrong_magic_is_unsupported(name: str, image: bytes) -> None:
+    assert sniff(image) is None, name
+    assert refusal(image) is ErrorCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_sniff_needs_only_the_first_bytes(kind: str) -> None:
+    assert sniff(FILES[kind][:18]) is ImageFormat(kind)
+
+
+def frames() -> list[Image.Image]:
+    return [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_animations_are_unsupported(kind: str) -> None:
+    file = io.BytesIO()
+    first, second = frames()
+    first.save(file, kind, save_all=True, append_images=[second], duration=100)
+    assert refusal(file.getvalue()) is ErrorCode.UNSUPPORTED_FORMAT
+
+
+def test_a_bomb_of_109_kilobytes_is_refused_by_its_header() -> None:
+    bomb = png(42_000, 42_000, b"\x00" * 109_000, depth=8, colour=2)  # 5.3 GB of pixels
+    assert refusal(bomb) is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_a_bomb_inside_the_pixel_limit_is_refused_by_its_ratio() -> None:
+    rows = zlib.compress(bytes(1 + 7000 // 8) * 7000, 9)
+    bomb = png(7000, 7000, rows, depth=1, colour=0)  # 49 MP of one bit each
+    assert len(bomb) < 20_000
+    assert refusal(bomb) is ErrorCode.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_a_flat_colour_is_no_bomb(kind: str) -> None:
+    assert inspect(saved(kind, np.full((2000, 1500, 3), 77, np.uint8)), LIMITS).width == 1500
+
+
+def test_a_flat_12_megapixel_png_is_no_bomb() -> None:
+    rows = zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)
+    assert inspect(png(4000, 3000, rows), LIMITS).height == 3000
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(20_000, 100), (100, 16_385), (8_000, 7_000), (2**31 - 1, 2**31 - 1)]
+)
+def test_huge_dimensions(width: int, height: int) -> None:
+    assert refusal(png(width, height, b"\x00" * 9)) is ErrorCode.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 100), (63, 500), (500, 1)])
+def test_tiny_dimensions(width: int, height: int) -> None:
+    assert refusal(png(width, height, b"\x00" * 9)) is ErrorCode.INVALID_REQUEST
+
+
+def test_compressed_text_chunks_never_reach_a_decoder() -> None:
+    inflating = zlib.compress(b"\x00" * 50_000_000, 9)
+    plain = inspect(FILES["PNG"], LIMITS).pictures
+    assert plain == ((0, len(FILES["PNG"])),)
+    for kind in (b"zTXt", b"iTXt", b"iCCP"):
+        loaded = png(128, 96, b"\x00" * 300, png_chunk(kind, b"x\x00\x00" + inflating))
+        started = time.perf_counter()
+        header = inspect(loaded, LIMITS)
+        assert time.perf_counter() - started < 0.5
+        kept = b"".join(loaded[start:stop] for start, stop in header.pictures)
+        assert kind not in kept
+
+
+def test_a_png_of_very_many_chunks_ends_the_walk() -> None:
+    assert refusal(png(128, 96, b"\x00", *[png_chunk(b"tEXt", b"")] * 30_000)) is ErrorCode.INVALID_REQUEST
+
+
+def test_a_jpeg_of_very_many_scans_ends_the_walk() -> None:
+    whole = saved("JPEG", progressive=True)
+    first_scan = whole.index(b"\xff\xda")
+    scan = whole[first_scan : whole.index(b"\xff", first_scan + 12)]
+    started = time.perf_counter()
+    header = inspect(whole[:first_scan] + scan * 50_000 + b"\xff\xd9", LIMITS)
+    assert time.perf_counter() - started < 2
+    assert not header.trailing_data
+
+
+def test_an_end_marker_inside_the_thumbnail_is_not_the_end() -> None:
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(FILES["JPEG"])) + FILES["JPEG"]
+    whole = FILES["JPEG"][:2] + thumbnail + FILES["JPEG"][2:]
+    header = inspect(whole, LIMITS)
+    assert not header.trailing_data
+    assert refusal(whole[:-2]) is ErrorCode.INVALID_REQUEST
+
+
+def test_two_frame_headers_are_refused() -> None:
+    whole = FILES["JPEG"]
+    start = whole.index(b"\xff\xc0")
+    length = int.from_bytes(whole[start + 2 : start + 4], "big") + 2
+    assert refusal(whole[:start] + whole[start : start + length] + whole[start:]) is ErrorCode.INVALID_REQUEST
+
+
+def test_software_named_by_a_png_is_read() -> None:
+    text = png_chunk(b"tEXt", b"Software\x00gnome-screenshot")
+    assert inspect(png(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
+
+
+@pytest.mark.parametrize("name", FILES)
+@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=8),
+    cut=st.floats(0.5, 1),
+)
+def test_mutated_files_are_answered(name: str, edits: list[tuple[float, bytes]], cut: float) -> None:
+    mutated = bytearray(FILES[name])
+    for where, what in edits:
+        start = int(where**3 * len(mutated))  # mostly in the headers
+        mutated[start : start + len(what)] = what
+    try:
+        header = inspect(bytes(mutated[: int(cut * len(mutated))]), LIMITS)
+    except ImageRefused:
+        return
+    assert isinstance(header, ImageHeader)
+    assert all(0 <= start < stop <= len(mutated) for start, stop in header.pictures)
+
+
+@given(
+    st.sampled_from(
+        [
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\x40\x00\x00\x00WEBP",
+            b"BM" + b"\x00" * 12 + b"\x28\x00\x00\x00",
+            b"",
+        ]
+    ),
+    st.binary(max_size=400),
+)
+def test_noise_behind_a_good_magic_is_answered(magic: bytes, noise: bytes) -> None:
+    with pytest.raises(ImageRefused):
+        inspect(magic + noise, LIMITS)

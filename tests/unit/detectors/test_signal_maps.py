@@ -1,0 +1,198 @@
+"""Properties of the score maps and of the measurements behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from config.policy import SignalParameters
+from detectors.face_mesh import Box
+from detectors.frame import Frame
+from detectors.signals import build
+from detectors.signals.base import Curve, Signal
+from detectors.signals.crops import centre_crop
+from detectors.signals.face_area_ratio import FaceAreaRatio
+from detectors.signals.facial_symmetry import MIDLINE, PAIRS, symmetry_index
+from detectors.signals.fft_deepfake import FftDeepfake, Spectrum, SpectrumMeter
+from detectors.signals.head_pose import rotation_curve
+from detectors.signals.lbp_texture import BINS, LbpTexture, entropy_bits, lbp_histogram
+from detectors.signals.sharpness import laplacian_variance
+
+PARAMETERS = SignalParameters()
+MEASUREMENT = st.floats(min_value=0, max_value=1e6, allow_nan=False)
+
+
+def signal(name: str) -> Signal:
+    return next(made for made in build(PARAMETERS) if made.name == name)
+
+
+RISING = {
+    "sharpness": signal("sharpness")._score,  # type: ignore[attr-defined]
+    "eye_aspect_ratio": signal("eye_aspect_ratio")._score,  # type: ignore[attr-defined]
+    "lbp entropy": lambda x: LbpTexture(PARAMETERS).liveness(entropy_bits=x, dominant=0.1),
+}
+FALLING = {
+    "head_pose": rotation_curve(35.0),
+    "facial_symmetry": signal("facial_symmetry")._score,  # type: ignore[attr-defined]
+    "lbp dominant bin": lambda x: LbpTexture(PARAMETERS).liveness(entropy_bits=5.3, dominant=x),
+    "fft kurtosis": lambda x: FftDeepfake(PARAMETERS).liveness(Spectrum(x, 0.65, 0.1)),
+    "fft azimuthal": lambda x: FftDeepfake(PARAMETERS).liveness(Spectrum(3.0, 0.65, x)),
+    "fft distance from the baseline": lambda x: FftDeepfake(PARAMETERS).liveness(
+        Spectrum(3.0, 0.65 + x, 0.1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*RISING, *FALLING])
+@given(a=MEASUREMENT, b=MEASUREMENT)
+def test_maps_are_monotone_finite_and_inside_the_unit_interval(name: str, a: float, b: float) -> None:
+    score = RISING.get(name) or FALLING[name]
+    low, high = score(min(a, b)), score(max(a, b))
+    assert 0.0 <= low <= 1.0
+    assert 0.0 <= high <= 1.0
+    assert low <= high if name in RISING else low >= high
+
+
+@given(share=st.floats(min_value=0, max_value=1))
+def test_face_area_rises_to_the_optimum_and_falls_after_it(share: float) -> None:
+    score = FaceAreaRatio(PARAMETERS)._score
+    step = 1e-4
+    if share < 0.2 - step:
+        assert score(share + step) >= score(share)
+    elif share > 0.2:
+        assert score(share + step) <= score(share)
+
+
+@given(
+    blur=st.floats(0.1, 1e4),
+    ear=st.floats(0.01, 0.9),
+    yaw=st.floats(1, 90),
+    area=st.floats(0.001, 0.99),
+    limit=st.floats(0.01, 0.99),
+    kurtosis=st.floats(3.1, 100),
+)
+def test_any_legal_parameters_build_signals(
+    blur: float, ear: float, yaw: float, area: float, limit: float, kurtosis: float
+) -> None:
+    try:
+        parameters = SignalParameters(
+            min_blur_variance=blur,
+            min_ear=ear,
+            max_yaw_deg=yaw,
+            min_face_area_ratio=area,
+            lbp_dominant_bin_spoof_threshold=limit,
+            fft_kurtosis_max=kurtosis,
+            fft_az_variance_max=limit,
+            max_asymmetry=limit,
+        )
+    except ValidationError:
+        return
+    assert len(build(parameters)) == 8
+
+
+@pytest.mark.parametrize(
+    "points", [((0, 0), (0, 1)), ((1, 0), (0, 1)), ((0, 0), (1, 1.5)), ((0, math.nan), (1, 1))]
+)
+def test_a_curve_refuses_what_is_no_map(points: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ValueError, match="curve"):
+        Curve(*points)
+
+
+# --- measurements ----------------------------------------------------------------------------------------
+
+RANDOM = np.random.default_rng(11)
+NOISE = RANDOM.integers(0, 256, (128, 128), np.uint8)
+FLAT = np.full((128, 128), 90, np.uint8)
+
+
+def test_blur_lowers_the_laplacian_variance() -> None:
+    soft = np.asarray(cv2.GaussianBlur(NOISE, (0, 0), 2), np.uint8)
+    assert laplacian_variance(NOISE) > laplacian_variance(soft) > laplacian_variance(FLAT) == 0
+
+
+def test_lbp_has_58_uniform_patterns_and_one_bin_for_the_rest() -> None:
+    histogram = lbp_histogram(NOISE)
+    assert histogram.shape == (BINS,)
+    assert histogram.sum() == pytest.approx(1)
+    assert (histogram[:58] > 0).all()
+
+
+def test_lbp_of_one_pattern_has_no_entropy() -> None:
+    histogram = lbp_histogram(FLAT)
+    assert histogram.max() == 1
+    assert entropy_bits(histogram) == 0
+
+
+def test_lbp_agrees_with_the_definition_pixel_by_pixel() -> None:
+    crop = NOISE[:8, :8]
+    offsets = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
+    others = 0
+    for row in range(1, 7):
+        for column in range(1, 7):
+            bits = [int(crop[row + r, column + c] >= crop[row, column]) for r, c in offsets]
+            changes = sum(bits[i] != bits[i - 1] for i in range(8))
+            others += changes > 2
+    assert lbp_histogram(crop)[BINS - 1] == pytest.approx(others / 36)
+
+
+def test_spectrum_of_noise_is_natural() -> None:
+    spectrum = SpectrumMeter(128).measure(NOISE)
+    assert spectrum.ring_kurtosis == pytest.approx(3.1, abs=0.3)
+    assert spectrum.azimuthal_variance < 0.1
+
+
+def test_a_pixel_grid_raises_kurtosis_and_direction() -> None:
+    grid = NOISE // 2
+    grid[:, ::3] += 60
+    spectrum, natural = SpectrumMeter(128).measure(grid), SpectrumMeter(128).measure(NOISE)
+    assert spectrum.ring_kurtosis > natural.ring_kurtosis
+    assert spectrum.azimuthal_variance > natural.azimuthal_variance
+    assert FftDeepfake(PARAMETERS).liveness(spectrum) < FftDeepfake(PARAMETERS).liveness(natural)
+
+
+def test_a_flat_crop_has_no_high_frequencies() -> None:
+    assert SpectrumMeter(128).measure(FLAT) == Spectrum(3.0, 0.0, 0.0)
+
+
+@given(
+    size=st.tuples(st.integers(4, 300), st.integers(4, 300)),
+    centre=st.tuples(st.integers(-50, 350), st.integers(-50, 350)),
+)
+def test_a_crop_has_its_size_wherever_the_face_is(size: tuple[int, int], centre: tuple[int, int]) -> None:
+    grey = np.zeros(size, np.uint8)
+    frame = Frame(bgr=np.dstack([grey] * 3), grey=grey, full_width=size[1], full_height=size[0])
+    box = Box(centre[0] - 5, centre[1] - 5, centre[0] + 5, centre[1] + 5)
+    assert centre_crop(frame, box, 96).shape == (96, 96)
+
+
+def symmetric_face() -> np.ndarray:
+    landmarks = np.zeros((478, 3))
+    landmarks[MIDLINE, 1] = np.linspace(-60, 60, len(MIDLINE))
+    for index, (right, left) in enumerate(PAIRS):
+        height, half = 50 - 10 * index, 20 + 5 * index
+        landmarks[right] = (-half, height, half / 2)
+        landmarks[left] = (half, height, half / 2)
+    return landmarks
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
+def test_a_turned_symmetric_face_stays_symmetric(
+    transform_of: Callable[..., np.ndarray], yaw: float, pitch: float, roll: float
+) -> None:
+    transform = transform_of(yaw, pitch, roll)
+    metric = symmetric_face() * (1, -1, -1)  # pixels to metric axes
+    turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)
+    assert symmetry_index(turned.astype(np.float32), transform * 1.7) < 1e-4
+
+
+def test_a_shifted_side_is_asymmetric() -> None:
+    landmarks = symmetric_face()
+    landmarks[PAIRS[:, 1], 1] += 12
+    assert symmetry_index(landmarks.astype(np.float32), np.eye(4)) > 0.1
