@@ -1,4 +1,4 @@
-"""Native libraries write to the process' stderr behind Python's back; this keeps them off a person's screen."""
+"""Native libraries write to stderr behind Python's back; this keeps them off a person's screen."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ _EXIF_ID = b"Exif\x00\x00"
 
 #: A camera JPEG has some tens of segments, a progressive one about ten scans with a table each.
 MAX_SEGMENTS = 4096
+#: Every scan of a progressive file is a pass over all its blocks, whatever its size: a few kilobytes of repeated
+#: scans cost a minute of decoding. Encoders write about ten; 100 of them at 50 MP stay under ten seconds.
+MAX_SCANS = 100
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: in
         _frame_header(image[start + 4 : stop], walk)
     if code == _SOS:
         walk.scans += 1
+        if walk.scans > MAX_SCANS:
+            raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
     walk.kept.append((position, stop))
     return stop
 

@@ -24,7 +24,7 @@ from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerP
 from stream.messages import Record
 from stream.topics import Topic, topic_name
 
-#: Short, so that the picture that never finishes is given up while somebody watches.
+#: Short, so that the picture made to take seconds is given up while somebody watches.
 DEADLINES = "[deadlines]\ndetector_s = 1.0\nevent_s = 10.0\n"
 
 

@@ -29,10 +29,10 @@ def giant_png(side: int = 60_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
-def endless_jpeg(width: int = 4000, height: int = 4000, scans: int = 4000) -> bytes:
+def slow_jpeg(side: int = 7000, scans: int = 90) -> bytes:
     """A progressive JPEG that repeats its last scan: each pass over all blocks costs time and few bytes."""
     buffer = BytesIO()
-    Image.new("RGB", (width, height), (128, 110, 100)).save(buffer, "JPEG", progressive=True, quality=75)
+    Image.new("RGB", (side, side), (128, 110, 100)).save(buffer, "JPEG", progressive=True, quality=75)
     file = buffer.getvalue()
     last = file.rindex(_START_OF_SCAN)
     return file[:last] + file[last : -len(_END_OF_IMAGE)] * scans + _END_OF_IMAGE

@@ -67,8 +67,8 @@ def _attacks(topic: str) -> Iterator[Act]:
         ("attack: screen replay", attacks.screen_replay),
         ("attack: photo of a photo", attacks.recaptured_photo),
         ("attack: generated face", attacks.generated_face),
-        ("attack: edited, software named in EXIF", attacks.edited_photo),
-        ("attack: screenshot", attacks.screenshot),
+        ("edited, software named in EXIF: one signal alone does not decide", attacks.edited_photo),
+        ("a screenshot of it: one signal alone does not decide", attacks.screenshot),
     ):
         yield _picture(topic, title, make(portrait))
 
@@ -80,7 +80,7 @@ def _bad_pictures(topic: str) -> Iterator[Act]:
     yield _picture(topic, "half a file", bad_inputs.truncated(attacks.camera_photo(portrait)))
     yield _picture(topic, "a document", bad_inputs.not_an_image())
     yield _picture(topic, "a PNG that promises gigabytes", bad_inputs.giant_png())
-    yield _picture(topic, "a JPEG that takes for ever to decode", bad_inputs.endless_jpeg())
+    yield _picture(topic, "a JPEG made to take seconds to decode", bad_inputs.slow_jpeg())
 
 
 def _bad_events(topic: str) -> Iterator[Act]:
