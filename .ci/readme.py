@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stream.demo import attacks, scenario
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "deploy/local/README.md")
 BLOCK = re.compile(r"^```sh run\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -18,9 +20,6 @@ BLOCK_TIMEOUT_S = 300
 
 
 def main() -> int:
-    sys.path.insert(0, str(ROOT))
-    from stream.demo import attacks, scenario
-
     SELFIE.write_bytes(attacks.camera_photo(attacks.portrait(attacks.decode(scenario.astronaut()))))
     try:
         ran = sum(run(name, block) for name in DOCUMENTS for block in BLOCK.findall((ROOT / name).read_text()))

@@ -29,34 +29,22 @@ class SignalParameters(_Frozen):
 
     live_threshold: float = Field(0.58, gt=0, lt=1, description="confidence at which the verdict turns LIVE")
     min_face_confidence: float = Field(0.60, ge=0, le=1, description="face detector confidence to proceed")
-    min_blur_variance: float = Field(
-        40.0, gt=0, description="Laplacian variance floor, 8-bit grey levels squared"
-    )
-    min_ear: float = Field(
-        0.15, gt=0, lt=1, description="eye aspect ratio below which the eyes count as closed"
-    )
-    max_yaw_deg: float = Field(
-        35.0, gt=0, le=90, description="yaw at which the pose score begins to decay, degrees"
-    )
+    min_blur_variance: float = Field(40.0, gt=0, description="Laplacian variance floor, 8-bit grey levels squared")
+    min_ear: float = Field(0.15, gt=0, lt=1, description="eye aspect ratio below which the eyes count as closed")
+    max_yaw_deg: float = Field(35.0, gt=0, le=90, description="yaw at which the pose score begins to decay, degrees")
     max_pitch_deg: float = Field(
         30.0, gt=0, le=90, description="pitch at which the pose score begins to decay, degrees"
     )
     min_face_area_ratio: float = Field(
         0.04, gt=0, lt=1, description="face box over image area below which is penalised"
     )
-    max_asymmetry: float = Field(
-        0.20, gt=0, description="symmetry index at which the symmetry score reaches 0"
-    )
+    max_asymmetry: float = Field(0.20, gt=0, description="symmetry index at which the symmetry score reaches 0")
     lbp_dominant_bin_spoof_threshold: float = Field(
         0.60, gt=0, lt=1, description="dominant LBP bin fraction above which skin is suspiciously uniform"
     )
-    fft_kurtosis_max: float = Field(
-        12.0, gt=3, description="ring kurtosis ceiling; natural images are near 3"
-    )
+    fft_kurtosis_max: float = Field(12.0, gt=3, description="ring kurtosis ceiling; natural images are near 3")
     fft_hf_ratio_baseline: float = Field(0.65, gt=0, lt=1, description="expected high-frequency energy ratio")
-    fft_az_variance_max: float = Field(
-        0.35, gt=0, description="azimuthal variance above which is directional bias"
-    )
+    fft_az_variance_max: float = Field(0.35, gt=0, description="azimuthal variance above which is directional bias")
 
 
 class SignalWeights(_Frozen):
@@ -109,10 +97,15 @@ class Framing(_Frozen):
         le=1,
         description="a second face with a box below this share of the largest is a far bystander",
     )
-    max_rotation_deg: float = Field(
-        30.0, gt=0, le=90, description="head rotation asked for, any axis, degrees"
-    )
+    max_rotation_deg: float = Field(30.0, gt=0, le=90, description="head rotation asked for, any axis, degrees")
     ideal_face_area: tuple[float, float] = Field((0.10, 0.40), description="face box share of a good selfie")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.ideal_face_area
+        if not 0 <= low < high <= 1:
+            raise ValueError("ideal_face_area must be two rising shares between 0 and 1")
+        return self
 
 
 class Deadlines(_Frozen):
@@ -132,9 +125,7 @@ class Policy(_Frozen):
     """Everything a verdict depends on besides the picture and the models."""
 
     name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    inconclusive_band: float = Field(
-        0.04, gt=0, lt=0.2, description="half-width of INCONCLUSIVE around the threshold"
-    )
+    inconclusive_band: float = Field(0.04, gt=0, lt=0.2, description="half-width of INCONCLUSIVE around the threshold")
     parameters: SignalParameters = SignalParameters()
     weights: SignalWeights = SignalWeights()
     image: ImageLimits = ImageLimits()
@@ -145,9 +136,7 @@ class Policy(_Frozen):
     def _check(self) -> Self:
         threshold, band = self.parameters.live_threshold, self.inconclusive_band
         if threshold - band <= 0 or threshold + band >= 0.80:
-            raise ValueError(
-                "live_threshold with its band must stay above 0 and below 0.80, where score 90 begins"
-            )
+            raise ValueError("live_threshold with its band must stay above 0 and below 0.80, where score 90 begins")
         return self
 
     @cached_property

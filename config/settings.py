@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -20,12 +21,14 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from config import policy as policies
 from config.policy import Policy
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 MIB = 1024 * 1024
+HIGHEST_PORT = 65_535
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
 
@@ -45,10 +48,32 @@ def _legal_prefix(value: str) -> str:
 
 
 def _legal_servers(value: str) -> str:
-    if not all(
-        re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", part) for part in value.split(",")
-    ):
+    if not all(_is_server(part) for part in value.split(",")):
         raise ValueError("expected host:port[,host:port...]")
+    return value
+
+
+def _is_server(value: str) -> bool:
+    named = re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value)
+    return named is not None and 0 < int(named[2]) <= HIGHEST_PORT
+
+
+def _legal_redis_url(value: SecretStr) -> SecretStr:
+    """Refused here, without its password, rather than by the client when it connects."""
+    try:
+        url = urlsplit(value.get_secret_value())
+        place = url.path if url.scheme == "unix" else url.hostname
+        sound = url.scheme in ("redis", "rediss", "unix") and bool(place) and url.port != 0
+    except ValueError:  # a port that is no port
+        sound = False
+    if not sound:
+        raise ValueError("expected redis://[user:password@]host[:port][/database], or rediss:// for TLS")
+    return value
+
+
+def _legal_key_prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:._-]{0,100}", value):
+        raise ValueError("a key prefix may hold up to 100 letters, digits, colons, dots, dashes, underscores")
     return value
 
 
@@ -190,9 +215,7 @@ class Settings(BaseSettings):
         if self.delivery.send_timeout_s > self.delivery.output_patience_s:
             raise ValueError("delivery.send_timeout_s can't be longer than delivery.output_patience_s")
         if self.delivery.session_timeout_s <= 3 * self.delivery.heartbeat_interval_s:
-            raise ValueError(
-                "delivery.session_timeout_s must be longer than three times delivery.heartbeat_interval_s"
-            )
+            raise ValueError("delivery.session_timeout_s must be longer than three times delivery.heartbeat_interval_s")
         if self.delivery.session_timeout_s >= self.delivery.request_timeout_s:
             raise ValueError("delivery.session_timeout_s must be shorter than delivery.request_timeout_s")
         return self
@@ -221,18 +244,28 @@ def load(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_readable(error)) from None
-    except ValueError as error:
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
-    _check_nesting(settings)
+    _check_with_policy(settings)
     return settings
 
 
-def _check_nesting(settings: Settings) -> None:
-    event_s = settings.policy().deadlines.event_s
-    if event_s >= settings.delivery.rebalance_timeout_s:
+def _check_with_policy(settings: Settings) -> None:
+    """Deadlines nest, and what the policy lets in fits through the broker."""
+    policy, delivery = settings.policy(), settings.delivery
+    event_s = policy.deadlines.event_s
+    for name in ("rebalance_timeout_s", "stall_timeout_s"):
+        limit = getattr(delivery, name)
+        if event_s >= limit:
+            raise SettingsError(
+                f"delivery.{name} ({limit:g}) must be longer than the policy's deadlines.event_s ({event_s:g})"
+            )
+    if policy.image.max_bytes >= settings.kafka.max_event_bytes:
         raise SettingsError(
-            f"delivery.rebalance_timeout_s ({settings.delivery.rebalance_timeout_s:g}) must be longer than "
-            f"the policy's deadlines.event_s ({event_s:g})"
+            f"kafka.max_event_bytes ({settings.kafka.max_event_bytes}) must be more than "
+            f"the policy's image.max_bytes ({policy.image.max_bytes})"
         )
 
 

@@ -101,9 +101,7 @@ class FaceAnalyser:
             pose = pose_of(subject.face.transform)
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
-        return Sighting(
-            seen=Observation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes
-        )
+        return Sighting(seen=Observation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes)
 
     def close(self) -> None:
         """Free the native models."""

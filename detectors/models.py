@@ -37,8 +37,7 @@ def solutions_models() -> tuple[ModelVersion, ...]:
     root = Path(spec.origin).parent
     release = f"mediapipe {version('mediapipe')}"
     return tuple(
-        ModelVersion(name=name, version=release, sha256=sha256_of(root / file))
-        for name, file in _SOLUTIONS_FILES
+        ModelVersion(name=name, version=release, sha256=sha256_of(root / file)) for name, file in _SOLUTIONS_FILES
     )
 
 

@@ -8,9 +8,7 @@ from stream.messages import AlreadyDecided, Refusal, Submission
 from stream.patience import Patience
 
 
-async def admit(
-    submission: Submission, store: DecisionStore, patience: Patience
-) -> Refusal | AlreadyDecided | None:
+async def admit(submission: Submission, store: DecisionStore, patience: Patience) -> Refusal | AlreadyDecided | None:
     """None admits; anything else is a finished result. Waits while the store is away, never guesses."""
     stored = await patience.insist(lambda: store.find(submission.ids))
     if stored is None:

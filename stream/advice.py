@@ -22,18 +22,14 @@ RETAKE = Advice("retake", "Please take a new photo with the camera, in even ligh
 _HOLD_STILL = Advice("hold_still", "Hold the phone still and let the camera focus; wipe the lens.")
 _OPEN_EYES = Advice("open_eyes", "Keep both eyes open and take off dark glasses.")
 _FACE_CAMERA = Advice("face_camera", "Look straight into the camera, with your head upright.")
-_COME_CLOSER = Advice(
-    "come_closer", "Hold the phone closer, so that your face fills about a fifth of the picture."
-)
+_COME_CLOSER = Advice("come_closer", "Hold the phone closer, so that your face fills about a fifth of the picture.")
 _MOVE_BACK = Advice(
     "move_back", "Hold the phone further away, so that your whole face and some room around it is seen."
 )
 _WHOLE_FACE = Advice("whole_face", "Keep your whole face inside the picture.")
 _EVEN_LIGHT = Advice("even_light", "Find even light from the front: no strong lamp or window behind you.")
 _LESS_LIGHT = Advice("less_light", "Move out of direct sun or glare.")
-_LIVE_CAMERA = Advice(
-    "live_camera", "Take the photo of yourself with the camera now, not of a print or a screen."
-)
+_LIVE_CAMERA = Advice("live_camera", "Take the photo of yourself with the camera now, not of a print or a screen.")
 _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no screenshot, filter or editing.")
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
 _OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file of at most 10 MB.")
@@ -56,9 +52,7 @@ _BY_REASON: dict[str, Advice] = {
     "spoof_software": _UNEDITED,
     "bystander": _ALONE,
     "multiple_faces": _ALONE,
-    "no_face_detected": Advice(
-        "show_face", "Show your whole face to the camera, in good light, at arm's length."
-    ),
+    "no_face_detected": Advice("show_face", "Show your whole face to the camera, in good light, at arm's length."),
     "unsupported_format": _OTHER_FILE,
     "image_too_large": _OTHER_FILE,
     "invalid_request": _SEND_AGAIN,

@@ -93,6 +93,7 @@ def _record(event: Any) -> Record:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        headers=tuple(message.headers or ()),
+        # A header's value may be null; to us that is an empty one.
+        headers=tuple((name, value or b"") for name, value in message.headers or ()),
         appended_at_ms=int((message.timestamp or 0) * 1000),
     )

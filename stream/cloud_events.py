@@ -44,6 +44,10 @@ class Envelope:
     content_type: str
     attributes: dict[str, str | None]
 
+    @property
+    def unreadable(self) -> bool:
+        return None in self.attributes.values()
+
 
 def unwrap(headers: Headers) -> Envelope:
     """Tell the mode from the headers; never raises, so that sound headers can name a submission in any case."""

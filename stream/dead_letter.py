@@ -9,9 +9,7 @@ from __future__ import annotations
 from stream.messages import Headers, Output, Record
 
 #: Original headers that are safe to keep, and how much of each.
-KEPT_HEADERS = frozenset(
-    {"content-type", "ce_specversion", "ce_type", "ce_id", "ce_subject", "ce_correlationid"}
-)
+KEPT_HEADERS = frozenset({"content-type", "ce_specversion", "ce_type", "ce_id", "ce_subject", "ce_correlationid"})
 KEPT_HEADER_BYTES = 256
 #: What we add, in this order.
 WHY_HEADERS = (
@@ -28,9 +26,7 @@ def dead_letter(record: Record, topic: str, *, reason: str, message: str) -> Out
     """`reason` is machine-readable and from a closed set; `message` quotes nothing of the record."""
     facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
     why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
-    kept = tuple(
-        (name, value[:KEPT_HEADER_BYTES]) for name, value in record.headers if name.lower() in KEPT_HEADERS
-    )
+    kept = tuple((name, value[:KEPT_HEADER_BYTES]) for name, value in record.headers if name.lower() in KEPT_HEADERS)
     return Output(topic=topic, key=record.key, value=record.value, headers=(*why, *kept))
 
 

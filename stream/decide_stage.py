@@ -43,9 +43,7 @@ class DecideStage:
             detection = decode_detection(record.value)
         except DetectionError as error:
             metrics.DEAD_LETTERS.labels(reason=BAD_DETECTION_REASON).inc()
-            return [
-                dead_letter(record, self.dead_letter_topic, reason=BAD_DETECTION_REASON, message=str(error))
-            ]
+            return [dead_letter(record, self.dead_letter_topic, reason=BAD_DETECTION_REASON, message=str(error))]
         stored = await self._first(detection)
         return [self._output(detection, stored.decision)]
 

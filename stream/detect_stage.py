@@ -79,9 +79,7 @@ class DetectStage:
             return refused, []
         return await self._detect(read, record)
 
-    async def _detect(
-        self, submission: Submission, record: Record
-    ) -> tuple[Analysis | Refusal, list[Output]]:
+    async def _detect(self, submission: Submission, record: Record) -> tuple[Analysis | Refusal, list[Output]]:
         try:
             async with asyncio.timeout(self.policy.deadlines.event_s):
                 found = await self.analyser.analyse(submission.image)
@@ -96,9 +94,7 @@ class DetectStage:
                 cause=found.cause,
                 code=found.code,
             )
-            letters.append(
-                self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice")
-            )
+            letters.append(self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice"))
         if isinstance(found, Analysis):
             metrics.observe_analysis(found.elapsed_ms, found.cpu_ms)
         return finding_of(found), letters

@@ -7,7 +7,6 @@ record nobody here wrote must not become a decision.
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -18,7 +17,18 @@ from detectors import analysis_codec
 from detectors.analysis_codec import MalformedAnalysis
 from detectors.contract import Analysis
 from stream.cloud_events import EventType, binary_headers
-from stream.messages import AlreadyDecided, Detection, Output, Refusal, SubmissionIds
+from stream.decision import request_id
+from stream.messages import (
+    CANONICAL_GUID,
+    SHORT_TEXT,
+    SUBMISSION_ID,
+    TENANT,
+    AlreadyDecided,
+    Detection,
+    Output,
+    Refusal,
+    SubmissionIds,
+)
 
 MAX_DETECTION_BYTES = 512 * 1024
 
@@ -32,11 +42,13 @@ class _Strict(BaseModel):
 
 
 class _Ids(_Strict):
-    submission_id: str = Field(min_length=1, max_length=128)
-    correlation_id: str | None = Field(max_length=36)
-    tenant: str | None = Field(max_length=64)
-    session_id: str | None = Field(max_length=256)
-    resource_id: str | None = Field(max_length=256)
+    """The same alphabets as at intake: an id can reach neither into another key nor into a header."""
+
+    submission_id: str = Field(pattern=SUBMISSION_ID)
+    correlation_id: str | None = Field(pattern=CANONICAL_GUID)
+    tenant: str | None = Field(pattern=TENANT)
+    session_id: str | None = Field(pattern=SHORT_TEXT)
+    resource_id: str | None = Field(pattern=SHORT_TEXT)
 
 
 class _Refused(_Strict):
@@ -86,10 +98,9 @@ def decode_detection(value: bytes | None) -> Detection:
     except orjson.JSONDecodeError:
         raise DetectionError("the detection is not JSON") from None
     except ValidationError as error:
-        names = sorted({".".join(map(str, item["loc"])) for item in error.errors(include_input=False)})
-        raise DetectionError(f"missing or malformed: {', '.join(names)}"[:200]) from None
-    except (MalformedAnalysis, binascii.Error) as error:
-        raise DetectionError(f"finding: {error}"[:200]) from None
+        raise DetectionError(f"missing, unknown or malformed: {', '.join(_where(error))}") from None
+    except MalformedAnalysis as error:
+        raise DetectionError(f"analysis: {error}") from None
     return Detection(
         ids=SubmissionIds(**wire.ids.model_dump()),
         fingerprint=wire.fingerprint,
@@ -110,6 +121,15 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
     return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
 
 
+def _where(error: ValidationError) -> list[str]:
+    """The fields at fault; an unknown one only by the place it stands in, since its name is a stranger's."""
+    places = set()
+    for item in error.errors(include_input=False, include_url=False):
+        path = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+        places.add(".".join(map(str, path)) or "detection")
+    return sorted(places)
+
+
 def _finding(wire: _Wire) -> Analysis | Refusal | AlreadyDecided:
     present = [part for part in (wire.analysis, wire.refusal, wire.decided) if part is not None]
     if len(present) != 1:
@@ -119,4 +139,17 @@ def _finding(wire: _Wire) -> Analysis | Refusal | AlreadyDecided:
     if wire.refusal is not None:
         return Refusal(error=wire.refusal.error, message=wire.refusal.message)
     assert wire.decided is not None  # one of the three is there
-    return AlreadyDecided(decision=base64.b64decode(wire.decided, validate=True))
+    return AlreadyDecided(decision=_decision_of(wire, wire.decided))
+
+
+def _decision_of(wire: _Wire, encoded: str) -> bytes:
+    """The bytes of a decision about this very submission: they are published as they are."""
+    try:
+        decision = base64.b64decode(encoded, validate=True)
+        document = orjson.loads(decision)
+    except ValueError:
+        raise DetectionError("decided is not a decision") from None
+    ids = SubmissionIds(**wire.ids.model_dump())
+    if not isinstance(document, dict) or document.get("request_id") != request_id(ids, wire.fingerprint):
+        raise DetectionError("decided is not a decision on this submission")
+    return decision

@@ -14,8 +14,7 @@ import hashlib
 import ipaddress
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -28,8 +27,19 @@ from config.error_codes import ErrorCode
 from config.policy import ImageLimits
 from detectors.image_format import sniff
 from stream import cloud_events
-from stream.cloud_events import EnvelopeError, Mode
-from stream.messages import CaptureContext, Poison, Record, Refusal, Rejected, Submission, SubmissionIds
+from stream.cloud_events import Envelope, EnvelopeError, Mode
+from stream.messages import (
+    SHORT_TEXT,
+    SUBMISSION_ID,
+    TENANT,
+    CaptureContext,
+    Poison,
+    Record,
+    Refusal,
+    Rejected,
+    Submission,
+    SubmissionIds,
+)
 
 #: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists
 #: from becoming a gigabyte of Python objects; base64 holds none of these characters.
@@ -71,11 +81,8 @@ def _moment(value: str) -> str:
     return value
 
 
-SubmissionId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
-ShortText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")]
-_TIMESTAMP = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
-)
+ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
 
 
 class _Fields(BaseModel):
@@ -83,9 +90,9 @@ class _Fields(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
-    submission_id: SubmissionId
+    submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
     correlation_id: Annotated[str, AfterValidator(_guid)]
-    tenant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
     session_id: ShortText | None = None
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     resource_id: ShortText | None = None
@@ -127,13 +134,11 @@ def _take_apart(record: Record, known: dict[str, Any]) -> _Picture:
     envelope = cloud_events.unwrap(record.headers)
     if envelope.mode is Mode.BARE:
         return _from_object(_json_object(record.value), known)
-    if envelope.mode is Mode.STRUCTURED:
-        event = _json_object(record.value)
-        return _from_event(event, event.get("data"), known)
-    if envelope.content_type.startswith("application/json"):
-        _learn(known, _named_by(envelope.attributes))
-        return _from_event(envelope.attributes, _json_object(record.value), known)
-    return _from_binary(envelope.attributes, record.value, known)
+    if envelope.mode is Mode.BINARY:
+        return _from_binary(envelope, record.value, known)
+    event = _json_object(record.value)
+    _learn(known, _named_by(event))
+    return _from_event(event, event.get("data"), known)
 
 
 def _learn(known: dict[str, Any], fields: Mapping[str, Any]) -> None:
@@ -144,21 +149,25 @@ def _named_by(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {field: attributes.get(name) or None for name, field in _NAMED_BY_ENVELOPE.items()}
 
 
-def _from_binary(attributes: Mapping[str, Any], image: bytes | None, known: dict[str, Any]) -> _Picture:
+def _from_binary(envelope: Envelope, value: bytes | None, known: dict[str, Any]) -> _Picture:
+    attributes = envelope.attributes
+    carries_json = envelope.content_type.startswith("application/json")
     _learn(known, _named_by(attributes))
-    if attributes.get("subject", "") == "":
+    if not carries_json and attributes.get("subject", "") == "":
         _learn(known, {"submission_id": attributes.get("id")})
+    if envelope.unreadable:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "a ce_ header comes twice or is not UTF-8 text")
+    if carries_json:
+        return _from_event(attributes, _json_object(value), known)
     _require_envelope(attributes)
-    return _Picture(image)
+    return _Picture(value)
 
 
 def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, Any]) -> _Picture:
-    _learn(known, _named_by(attributes))
-    if not isinstance(data, dict):
-        _require_envelope(attributes)
-        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
-    picture = _from_object(data, known)
+    picture = _from_object(data, known) if isinstance(data, dict) else None
     _require_envelope(attributes)
+    if picture is None:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
     return picture
 
 
@@ -205,9 +214,7 @@ def _json_object(value: bytes | None) -> dict[str, Any]:
     return document
 
 
-def _submission(
-    known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits
-) -> Submission:
+def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits) -> Submission:
     fields = _validated(known)
     if picture.encrypted:
         raise _Refused(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
@@ -254,13 +261,9 @@ def check_image(image: bytes, limits: ImageLimits) -> Refusal | None:
     if not image:
         return Refusal(error=ErrorCode.INVALID_REQUEST, message="the image is empty")
     if len(image) > limits.max_bytes:
-        return Refusal(
-            error=ErrorCode.IMAGE_TOO_LARGE, message=f"the image has more than {limits.max_bytes} bytes"
-        )
+        return Refusal(error=ErrorCode.IMAGE_TOO_LARGE, message=f"the image has more than {limits.max_bytes} bytes")
     if sniff(image) is None:
-        return Refusal(
-            error=ErrorCode.UNSUPPORTED_FORMAT, message="the image is not a JPEG, PNG, WebP or BMP file"
-        )
+        return Refusal(error=ErrorCode.UNSUPPORTED_FORMAT, message="the image is not a JPEG, PNG, WebP or BMP file")
     return None
 
 

@@ -48,9 +48,7 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 @asynccontextmanager
 async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(
-        bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
     await _started(client, kafka)
     try:
         yield client
@@ -89,15 +87,22 @@ class TopicReader:
 @asynccontextmanager
 async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncIterator[TopicReader]:
     """A positioned reader: what is published after this returns is seen."""
-    await _require(topics, kafka)
-    client = _consumer(kafka, *topics)
-    await _started(client, kafka)
-    try:
+    async with whole_topics_consumer(kafka, *topics) as client:
         partitions = sorted(client.assignment())
         await (client.seek_to_beginning if from_start else client.seek_to_end)(*partitions)
         for partition in partitions:
             await client.position(partition)
         yield TopicReader(client)
+
+
+@asynccontextmanager
+async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer with every partition of the topics; raises TopicMissing or KafkaUnreachable."""
+    await _require(topics, kafka)
+    client = _consumer(kafka, *topics)
+    await _started(client, kafka)
+    try:
+        yield client
     finally:
         await client.stop()
 
@@ -128,9 +133,7 @@ async def _require(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
         raise TopicMissing(f"{', '.join(sorted(missing))}: not there; create with: liveness topics create")
 
 
-async def _started(
-    client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, kafka: KafkaSettings
-) -> None:
+async def _started(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await client.start()
@@ -143,7 +146,7 @@ async def _started(
 
 
 def _record(message: Any) -> Record:
-    headers: Headers = tuple(message.headers or ())
+    headers: Headers = tuple((name, value or b"") for name, value in message.headers or ())
     return Record(
         topic=message.topic,
         partition=message.partition,

@@ -9,6 +9,12 @@ from detectors.contract import Analysis
 
 Headers = tuple[tuple[str, bytes], ...]
 
+#: What an id may consist of, wherever it comes in: printable ASCII without spaces.
+SUBMISSION_ID = r"^[!-~]{1,128}$"
+SHORT_TEXT = r"^[!-~]{1,256}$"
+TENANT = r"^[A-Za-z0-9._-]{1,64}$"
+CANONICAL_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

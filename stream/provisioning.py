@@ -99,9 +99,7 @@ async def _states(client: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[Top
     existing = set(await client.list_topics())
     names = [topic_name(spec.topic, kafka) for spec in TABLE]
     there = [name for name in names if name in existing]
-    partitions = (
-        {t["topic"]: len(t["partitions"]) for t in await client.describe_topics(there)} if there else {}
-    )
+    partitions = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics(there)} if there else {}
     configs = await _configs(client, there)
     return [
         TopicState(
@@ -136,9 +134,7 @@ def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) 
     wanted = topic_configs(spec, kafka)
     problems = {}
     if int(actual.get("max.message.bytes", "0")) < int(wanted["max.message.bytes"]):
-        problems["max.message.bytes"] = (
-            f"is {actual.get('max.message.bytes')}, needs {wanted['max.message.bytes']}"
-        )
+        problems["max.message.bytes"] = f"is {actual.get('max.message.bytes')}, needs {wanted['max.message.bytes']}"
     if spec.cleanup not in actual.get("cleanup.policy", ""):
         problems["cleanup.policy"] = f"is {actual.get('cleanup.policy')}, needs {spec.cleanup}"
     if actual.get("message.timestamp.type") != wanted["message.timestamp.type"]:

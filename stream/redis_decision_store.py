@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+import orjson
 import redis.asyncio as redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -22,29 +23,34 @@ from stream.patience import Unavailable
 MINIMUM_VERSION = (7, 0)
 FINGERPRINT_LENGTH = 32
 #: Replies that mean "not now" rather than "never": the server is loading, failing over or out of memory.
-_PASSING_REPLIES = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "OOM",
-    "BUSY",
-    "NOREPLICAS",
-    "MISCONF",
+_PASSING_REPLIES = frozenset(
+    {
+        "LOADING",
+        "READONLY",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "OOM",
+        "BUSY",
+        "NOREPLICAS",
+        "MISCONF",
+    }
 )
 
 
 def connect(settings: RedisSettings, max_connections: int = 32) -> redis.Redis:
-    """A client with bounded calls; nothing is sent before the first call."""
-    return redis.Redis.from_url(
+    """A client with bounded calls; nothing is sent before the first call. Callers beyond `max_connections`
+    wait their turn, which is no fault of the server's."""
+    pool = redis.BlockingConnectionPool.from_url(
         settings.url.get_secret_value(),
         socket_timeout=settings.call_timeout_s,
         socket_connect_timeout=settings.call_timeout_s,
         max_connections=max_connections,
+        timeout=None,
         decode_responses=False,
         client_name="liveness-stream",
     )
+    return redis.Redis.from_pool(pool)
 
 
 class RedisDecisionStore:
@@ -83,8 +89,9 @@ class RedisDecisionStore:
         return ours if held is None else _unpack(held)
 
     def _key(self, ids: SubmissionIds) -> str:
-        # Ids come from outside: hashed, they have one length and can't reach into another key.
-        digest = hashlib.sha256("\x00".join(owner_key(ids)).encode()).hexdigest()[:40]
+        # Ids come from outside: hashed, they have one length and can't reach into another key; as JSON,
+        # no tenant and id read like another tenant and id.
+        digest = hashlib.sha256(orjson.dumps(owner_key(ids))).hexdigest()[:40]
         return f"{self._prefix}decision:{{{digest}}}"
 
 
@@ -101,8 +108,13 @@ def _unpack(held: object) -> StoredDecision:
 def unavailable(error: RedisError) -> Unavailable:
     """The slow-down signal for a passing fault; anything else is a bug or a wrong setting and goes on as it is."""
     passing = isinstance(error, RedisConnectionError | RedisTimeoutError) or (
-        isinstance(error, ResponseError) and str(error).startswith(_PASSING_REPLIES)
+        isinstance(error, ResponseError) and _reply_code(error) in _PASSING_REPLIES
     )
     if not passing:
         raise error
     return Unavailable("redis", type(error).__name__)
+
+
+def _reply_code(error: ResponseError) -> str:
+    """The reply's first word; for kinds of errors it knows, the client has cut it off the text."""
+    return error.status_code or str(error).partition(" ")[0]

@@ -33,16 +33,12 @@ class NewSubmission:
     optional: dict[str, str] = field(default_factory=dict)
 
 
-def submission_output(
-    new: NewSubmission, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli"
-) -> Output:
+def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli") -> Output:
     """The record to publish, keyed by correlation id."""
     key = new.correlation_id.encode()
     match form:
         case Form.BINARY:
-            extensions: dict[str, str | None] = {
-                name.replace("_", ""): value for name, value in new.optional.items()
-            }
+            extensions: dict[str, str | None] = {name.replace("_", ""): value for name, value in new.optional.items()}
             headers = binary_headers(
                 EventType.SUBMISSION,
                 event_id=str(uuid.uuid4()),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from config.error_codes import ErrorCode
+from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
-from detectors.contract import Analysis
+from detectors.contract import Analysis, ReadingStatus
 from stream.advice import Advice, advice_for
 from stream.aggregation import WeighedSignal, confidence, weigh
 from stream.messages import Refusal
@@ -71,6 +71,10 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
     if finding.error is not None:
         return _undecided(finding.error, finding.message, policy, face_detected=finding.face_detected)
     signals = weigh(finding.readings, policy.weights)
+    if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
+        # Nothing was measured, so there is nothing to hold against the person.
+        error = ErrorCode.INFERENCE_ERROR
+        return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
     value = confidence(signals)
     answer = answer_for(value, policy)
     reasons = _reasons(signals, finding.notes)

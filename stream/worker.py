@@ -159,9 +159,7 @@ class Worker:
             self._report_pool()
             state = self.state()
             if state.stalled:
-                self.fail(
-                    Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read")
-                )
+                self.fail(Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read"))
 
     def _report_pool(self) -> None:
         if self._parts.pool is None:

@@ -44,9 +44,7 @@ def parse_png(image: memoryview) -> Container:
         raise Malformed("the PNG has more chunks than a picture needs")
     if not has_data:
         raise Malformed("the PNG has no picture data")
-    return Container(
-        width=width, height=height, end=position, pictures=join_ranges(kept), exif=exif, software=software
-    )
+    return Container(width=width, height=height, end=position, pictures=join_ranges(kept), exif=exif, software=software)
 
 
 def _size(image: memoryview) -> tuple[int, int]:

@@ -49,9 +49,7 @@ class TasksMesh:
             result.face_blendshapes,
             strict=True,
         )
-        return largest_first(
-            [_face(points, matrix, shapes, width, height) for points, matrix, shapes in found]
-        )
+        return largest_first([_face(points, matrix, shapes, width, height) for points, matrix, shapes in found])
 
     def close(self) -> None:
         self._landmarker.close()

@@ -64,8 +64,6 @@ class PoolSettings:
 def slot_environment(settings: PoolSettings, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of slot processes: the harmless part of `environ`, then the settings' own."""
     kept = {
-        name: value
-        for name, value in environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+        name: value for name, value in environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
     return {**kept, **settings.environment}

@@ -71,6 +71,4 @@ def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Readin
 
 def failed(signal: Signal, reason: str, detail: str) -> Reading:
     """A FAILED reading: the check broke, which is no evidence either way."""
-    return Reading(
-        name=signal.name, label=signal.label, status=ReadingStatus.FAILED, reason=reason, detail=detail
-    )
+    return Reading(name=signal.name, label=signal.label, status=ReadingStatus.FAILED, reason=reason, detail=detail)

@@ -26,9 +26,7 @@ NO_EXIF, NO_HARDWARE, CAMERA, PER_OPTICAL_TAG, SPOOF_SOFTWARE = 0.50, 0.55, 0.75
 
 #: Whole words, so that neither "Obsidian" nor "Jobs" is "obs"; digits may follow ("obs64").
 _KEYWORD = re.compile(
-    r"(?<![^\W\d_])(?:"
-    + "|".join(word.replace(" ", r"[\s_-]*") for word in SPOOF_KEYWORDS)
-    + r")(?![^\W\d_])",
+    r"(?<![^\W\d_])(?:" + "|".join(word.replace(" ", r"[\s_-]*") for word in SPOOF_KEYWORDS) + r")(?![^\W\d_])",
     re.IGNORECASE,
 )
 

@@ -63,9 +63,7 @@ class LbpTexture:
         self._entropy = Curve((2.5, 0.0), (4.0, 0.34), (4.6, 0.55), (5.04, 0.8), (5.4, 1.0))
         # Test photographs 0.07 to 0.25. With the default limit of 0.60 spoofs exceed 0.65: the second point.
         room = 1 - limit
-        self._dominant = Curve(
-            (0.5 * limit, 1.0), (limit, 0.4), (limit + room / 8, 0.3), (limit + room * 2 / 3, 0.0)
-        )
+        self._dominant = Curve((0.5 * limit, 1.0), (limit, 0.4), (limit + room / 8, 0.3), (limit + room * 2 / 3, 0.0))
 
     def read(self, seen: Observation) -> Reading:
         histogram = lbp_histogram(centre_crop(seen.frame, seen.face.box, CROP_SIDE))

@@ -22,9 +22,7 @@ def command(
     folder: Annotated[
         list[Path] | None, typer.Argument(exists=True, help="Your own pictures; the portrait by default.")
     ] = None,
-    broker: Annotated[
-        Broker | None, typer.Option(help="By default the configured one, else the embedded one.")
-    ] = None,
+    broker: Annotated[Broker | None, typer.Option(help="By default the configured one, else the embedded one.")] = None,
     sizes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(SIZES),
     seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,

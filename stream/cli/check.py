@@ -25,9 +25,7 @@ from stream.verdict import judge
 
 
 def command(
-    photo: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A JPEG, PNG, WebP or BMP file.")
-    ],
+    photo: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A JPEG, PNG, WebP or BMP file.")],
     annotate: Annotated[
         Path | None, typer.Option(help="Write a PNG with landmarks, face box and head pose drawn in.")
     ] = None,

@@ -85,12 +85,11 @@ class _Viewer:
 
     def summary(self, played: Played) -> None:
         out.rule("summary")
-        out.print(
-            f"{played.decisions} decisions, {played.dead_letters} dead letter: {_counted(self._verdicts)}"
-        )
+        out.print(f"{played.decisions} decisions, {played.dead_letters} dead letter: {_counted(self._verdicts)}")
         out.print(f"error codes: {_counted(self._errors)}")
         out.print(
-            "The attacks are simulated on one portrait: they show how the signals react, not detection rates.\n"
+            "The attacks are simulated on one portrait: they show how the signals react, not how many\n"
+            "attacks are found.\n"
             "\nNext:\n"
             "  your own selfie          .venv/bin/liveness check selfie.jpg\n"
             "  your own folder          .venv/bin/liveness demo path/to/pictures\n"

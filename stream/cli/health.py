@@ -13,9 +13,7 @@ from stream.health_probe import TIMEOUT_S, ask
 
 
 def command(
-    ready: Annotated[
-        bool, typer.Option("--ready", help="Also require partitions and every dependency.")
-    ] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="Also require partitions and every dependency.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = TIMEOUT_S,
     json: JsonOption = False,
 ) -> None:

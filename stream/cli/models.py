@@ -13,14 +13,10 @@ from stream.cli.console import JsonOption, out, print_json
 
 
 def command(json: JsonOption = False) -> None:
-    """Show which model files decisions are made with. A configured file that isn't the pinned one is refused."""
+    """Show which model files decisions are made with; refuse a configured one that isn't the pinned file."""
     bundle = configuration.load().detection.face_landmarker_bundle
     try:
-        found = (
-            models.solutions_models()
-            if bundle is None
-            else (models.face_landmarker_model(bundle.read_bytes()),)
-        )
+        found = models.solutions_models() if bundle is None else (models.face_landmarker_model(bundle.read_bytes()),)
     except (OSError, ValueError) as error:
         raise SettingsError(f"detection.face_landmarker_bundle: {error}") from None
     if json:

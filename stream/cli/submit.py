@@ -24,9 +24,7 @@ DEFAULT_TIMEOUT_S = 30.0
 def command(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, or folders of pictures.")],
     form: Annotated[Form, typer.Option(help="How to wrap the picture.")] = Form.BINARY,
-    correlation_id: Annotated[
-        str | None, typer.Option(help="The person's GUID; a new one each by default.")
-    ] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="The person's GUID; a new one each by default.")] = None,
     submission_id: Annotated[str | None, typer.Option(help="For one picture; a new one by default.")] = None,
     tenant: Annotated[str | None, typer.Option()] = None,
     session_id: Annotated[str | None, typer.Option()] = None,
@@ -48,9 +46,7 @@ def command(
     new = [
         (
             file,
-            NewSubmission(
-                image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named
-            ),
+            NewSubmission(image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named),
         )
         for file in files
     ]
@@ -87,9 +83,7 @@ async def _submit(
                 record = await asyncio.wait_for(anext(records), timeout)
                 _answered(record.value or b"", waiting, json)
         except TimeoutError:
-            complain(
-                f"no decision within {timeout:g} s for: {', '.join(str(file) for file in waiting.values())}"
-            )
+            complain(f"no decision within {timeout:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say("Is a worker running? Start one with: liveness worker")
         return len(waiting)
 

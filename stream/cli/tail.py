@@ -29,9 +29,7 @@ _TOPIC = {Tailed.DECISIONS: Topic.DECISIONS, Tailed.DEAD_LETTER: Topic.DEAD_LETT
 
 def command(
     what: Annotated[Tailed, typer.Argument(help="What to watch.")] = Tailed.DECISIONS,
-    from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin with the oldest record kept.")
-    ] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest record kept.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
     most: Annotated[int, typer.Option("--most", min=0, help="Stop after this many; 0 never stops.")] = 0,
     json: JsonOption = False,
@@ -40,13 +38,9 @@ def command(
     asyncio.run(_tail(configuration.load(), what, from_start, follow, most, json))
 
 
-async def _tail(
-    settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool
-) -> None:
+async def _tail(settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool) -> None:
     shown = 0
-    async with reader(
-        settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start
-    ) as source:
+    async with reader(settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start) as source:
         async for record in _records(source, follow):
             _print(what, record, json)
             shown += 1

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 from rich.table import Table
 
 from config import settings as configuration
-from stream import provisioning
+from config.settings import Settings
+from stream import backlog, provisioning
+from stream.backlog import Backlog
 from stream.cli.console import ExitCode, JsonOption, out, print_json
+from stream.clock import SystemClock
 from stream.provisioning import TopicState
 
 app = typer.Typer(help="Make, list and check the topics.", no_args_is_help=True)
@@ -31,19 +35,30 @@ def list_(json: JsonOption = False) -> None:
 
 @app.command("check")
 def check(json: JsonOption = False) -> None:
-    """The same, and exit 1 if a topic is missing or would lose or refuse records."""
-    states = asyncio.run(provisioning.check(configuration.load().kafka))
-    _show(states, json)
-    if any(state.problems for state in states):
+    """The same with the workers' backlog; exit 1 if records would be lost or refused."""
+    settings = configuration.load()
+    states, backlogs = asyncio.run(_look(settings))
+    _show(states, json, backlogs)
+    if any(state.problems for state in states) or any(waiting.at_risk for waiting in backlogs):
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _show(states: list[TopicState], json: bool) -> None:
+async def _look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
+    states = await provisioning.check(settings.kafka)
+    there = all(state.partitions for state in states)
+    return states, await backlog.look(settings, SystemClock()) if there else []
+
+
+def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = ()) -> None:
     if json:
-        print_json({"topics": [asdict(state) for state in states]})
+        print_json({"topics": [asdict(state) for state in states], "backlog": [asdict(b) for b in backlogs]})
         return
-    table = Table("topic", "partitions", "state", box=None)
+    unread = {waiting.topic: waiting for waiting in backlogs}
+    table = Table("topic", "partitions", "unread", "state", box=None)
     for state in states:
         word = state.in_words or ("created" if state.created else "mended" if state.mended else "ok")
-        table.add_row(state.name, str(state.partitions), word)
+        waiting = unread.get(state.name)
+        if waiting is not None and waiting.at_risk:
+            word += "; the oldest unread record is past half its retention, start more workers: liveness worker"
+        table.add_row(state.name, str(state.partitions), "" if waiting is None else str(waiting.lag), word)
     out.print(table)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import structlog
 import typer
+from aiokafka.errors import KafkaError
 
 from config import settings as configuration
 from config.settings import Settings
-from stream import logs, provisioning
+from stream import backlog, logs, provisioning
+from stream.backlog import Backlog
 from stream.bootstrap import build_worker
+from stream.clock import SystemClock
 from stream.kafka_clients import KafkaUnreachable
 from stream.patience import Patience, Unavailable
 from stream.provisioning import MENDING_COMMAND, ProvisioningError
 from stream.run import run
 from stream.worker import Role
 
+log = structlog.get_logger()
+
 
 def command(
-    roles: Annotated[
-        str, typer.Option(help="Which agents to run, comma-separated: detect, decide.")
-    ] = "detect,decide",
+    roles: Annotated[str, typer.Option(help="Which agents to run, comma-separated: detect, decide.")] = "detect,decide",
 ) -> None:
     """Run a worker. Start as many as there are partitions; they share the work."""
     chosen = _roles(roles)
@@ -43,15 +47,21 @@ async def _check_topics(settings: Settings) -> None:
     """Refuse to start on topics that would lose or refuse records; wait a while for a broker that is away."""
     if settings.kafka.embedded:
         return
-    patience = Patience()
-    states = await patience.insist(lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s)
+    states, backlogs = await Patience().insist(lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s)
     problems = [f"{state.name}: {state.in_words}" for state in states if state.problems]
     if problems:
         raise ProvisioningError(f"{'; '.join(problems)}. Mend with: {MENDING_COMMAND}")
+    for waiting in backlogs:
+        if waiting.at_risk:
+            log.warning("backlog_at_risk", topic=waiting.topic, lag=waiting.lag, mend="start more: liveness worker")
+        elif waiting.lag:
+            log.info("backlog", topic=waiting.topic, lag=waiting.lag)
 
 
-async def _look(settings: Settings) -> list[provisioning.TopicState]:
+async def _look(settings: Settings) -> tuple[list[provisioning.TopicState], list[Backlog]]:
     try:
-        return await provisioning.check(settings.kafka)
-    except KafkaUnreachable as error:
-        raise Unavailable("kafka", str(error)) from error
+        states = await provisioning.check(settings.kafka)
+        there = all(state.partitions for state in states)
+        return states, await backlog.look(settings, SystemClock()) if there else []
+    except (KafkaUnreachable, KafkaError) as error:
+        raise Unavailable("kafka", type(error).__name__) from error

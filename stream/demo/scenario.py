@@ -52,12 +52,8 @@ def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
 def _photographs(topic: str) -> Iterator[Act]:
     portrait = _portrait()
     yield _picture(topic, "astronaut portrait, as a camera stores it", attacks.camera_photo(portrait))
-    yield _picture(
-        topic, "the same photo, metadata stripped", attacks.without_metadata(portrait), Form.STRUCTURED
-    )
-    yield _picture(
-        topic, "the same photo, small and heavily compressed", attacks.low_quality(portrait), Form.MODULE
-    )
+    yield _picture(topic, "the same photo, metadata stripped", attacks.without_metadata(portrait), Form.STRUCTURED)
+    yield _picture(topic, "the same photo, small and heavily compressed", attacks.low_quality(portrait), Form.MODULE)
 
 
 def _attacks(topic: str) -> Iterator[Act]:
@@ -111,9 +107,7 @@ def _act(topic: str, title: str, new: NewSubmission, form: Form = Form.BINARY) -
 
 def _object(topic: str, title: str, fields: dict[str, str]) -> Act:
     ids = {"submission_id": str(uuid.uuid4()), "correlation_id": str(uuid.uuid4())}
-    output = Output(
-        topic=topic, key=ids["correlation_id"].encode(), value=orjson.dumps(ids | fields), headers=()
-    )
+    output = Output(topic=topic, key=ids["correlation_id"].encode(), value=orjson.dumps(ids | fields), headers=())
     return Act(title=title, submission_id=ids["submission_id"], output=output)
 
 

@@ -76,9 +76,7 @@ async def measure_pebble(jobs: int) -> None:
             return await asyncio.wrap_future(pool.schedule(length, args=(image,), timeout=10))
 
         # No public name: the processes are children of the fork server, not of this one.
-        await measure(
-            "pebble", job, lambda: [w.pid for w in pool._pool_manager.worker_manager.workers.values()], jobs
-        )
+        await measure("pebble", job, lambda: [w.pid for w in pool._pool_manager.worker_manager.workers.values()], jobs)
 
 
 async def measure_slots(jobs: int) -> None:

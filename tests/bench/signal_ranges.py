@@ -85,9 +85,7 @@ def main() -> None:
             print(f"{name:18}{kind:18}{value:6.3f} {verdict(value, policy):13}{cells}")
             for reading in analysis.readings:
                 scores[reading.name, kind].append(reading.liveness)
-                measured[reading.name, kind].append(
-                    [float(number) for number in NUMBER.findall(reading.detail)]
-                )
+                measured[reading.name, kind].append([float(number) for number in NUMBER.findall(reading.detail)])
             for step, ms in analysis.elapsed_ms.items():
                 elapsed[step].append(ms)
     print("\nscore by kind: lowest, median, highest")

@@ -126,9 +126,7 @@ async def test_killed_broker_comes_back_with_its_records(pair: Pair, lines: str)
     await client.start()
     await client.create_topics([admin.NewTopic(topic, 1, 1)])
     await client.close()
-    producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=address, acks="all", max_request_size=16 * 1024 * 1024
-    )
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=address, acks="all", max_request_size=16 * 1024 * 1024)
     await producer.start()
     await producer.send_and_wait(topic, largest)
     await producer.stop()

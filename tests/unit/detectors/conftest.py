@@ -116,8 +116,6 @@ def observe(face_of: Callable[..., Face]) -> Callable[..., Observation]:
     ) -> Observation:
         pixels = noise if grey is None else grey
         frame = Frame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
-        return Observation(
-            frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts()
-        )
+        return Observation(frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts())
 
     return make

@@ -50,9 +50,7 @@ def test_the_same_bytes_give_the_same_readings(analyser: FaceAnalyser, selfie: b
     assert first.readings == again.readings
 
 
-def test_another_picture_in_between_changes_nothing(
-    analyser: FaceAnalyser, selfie: bytes, portrait: Photo
-) -> None:
+def test_another_picture_in_between_changes_nothing(analyser: FaceAnalyser, selfie: bytes, portrait: Photo) -> None:
     first = analyser.analyse(selfie).readings
     analyser.analyse(attacks.screen_replay(portrait))
     assert analyser.analyse(selfie).readings == first
@@ -196,9 +194,7 @@ def test_a_mesh_that_breaks_is_an_inference_error(analyser: FaceAnalyser, selfie
     assert "graph" not in analysis.message
 
 
-def test_shared_photographs_look_alive(
-    analyser: FaceAnalyser, policy: Policy, photographs: list[Path]
-) -> None:
+def test_shared_photographs_look_alive(analyser: FaceAnalyser, policy: Policy, photographs: list[Path]) -> None:
     """Real photographs are LIVE or, with two or no faces found, not answered at all."""
     for path in photographs:
         analysis = analyser.analyse(path.read_bytes())

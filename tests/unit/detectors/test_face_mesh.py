@@ -59,9 +59,7 @@ def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (-25, 10, 5), (0, -20, 0), (10, 15, -30)])
-def test_the_fit_finds_a_known_pose(
-    transform_of: Callable[..., np.ndarray], angles: tuple[float, ...]
-) -> None:
+def test_the_fit_finds_a_known_pose(transform_of: Callable[..., np.ndarray], angles: tuple[float, ...]) -> None:
     found = pose_of(fit_transform(photographed(transform_of(*angles), 720, 960), 720, 960))
     assert furthest(found, Pose(*angles)) < 1.0
 
@@ -69,14 +67,10 @@ def test_the_fit_finds_a_known_pose(
 def test_signs_are_as_documented(transform_of: Callable[..., np.ndarray]) -> None:
     nose = list(BASIS_LANDMARKS).index(4)
     straight = photographed(transform_of(0, 0, 0), 720, 960)[BASIS_LANDMARKS]
-    assert (photographed(transform_of(20, 0, 0), 720, 960)[BASIS_LANDMARKS] - straight)[
-        nose, 0
-    ] > 0  # to the right
+    assert (photographed(transform_of(20, 0, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 0] > 0  # to the right
     assert (photographed(transform_of(0, 20, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 1] < 0  # up
     top = list(BASIS_LANDMARKS).index(10)
-    assert (photographed(transform_of(0, 0, 20), 720, 960)[BASIS_LANDMARKS] - straight)[
-        top, 0
-    ] < 0  # to the left
+    assert (photographed(transform_of(0, 0, 20), 720, 960)[BASIS_LANDMARKS] - straight)[top, 0] < 0  # to the left
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((478, 3)), np.full((478, 3), np.nan)])

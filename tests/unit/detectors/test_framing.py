@@ -36,9 +36,7 @@ def test_one_face_has_no_notes(face_of: FaceOf) -> None:
 
 
 @pytest.mark.parametrize(("share", "is_bystander"), [(0.25, False), (0.24, True), (0.9, False), (0.01, True)])
-def test_a_second_face_is_a_bystander_below_the_ratio(
-    face_of: FaceOf, share: float, is_bystander: bool
-) -> None:
+def test_a_second_face_is_a_bystander_below_the_ratio(face_of: FaceOf, share: float, is_bystander: bool) -> None:
     faces = (face_of(0.2), face_of(0.2 * share))
     if is_bystander:
         subject = choose(faces, RULES)
@@ -64,17 +62,13 @@ def test_a_second_face_is_a_bystander_below_the_ratio(
         ("too_bright", 0.2, FRONTAL, 216),
     ],
 )
-def test_each_requirement_missed_is_a_note(
-    face_of: FaceOf, note: str, share: float, pose: Pose, grey: int
-) -> None:
+def test_each_requirement_missed_is_a_note(face_of: FaceOf, note: str, share: float, pose: Pose, grey: int) -> None:
     expected = (note,) if note else ()
     assert requirements_missed(frame(grey), face_of(share), pose, RULES) == expected
 
 
 def test_a_face_over_the_border_is_cut_off(face_of: FaceOf) -> None:
-    assert requirements_missed(frame(), face_of(box=Box(-20, 100, 480, 600)), FRONTAL, RULES) == (
-        "face_cut_off",
-    )
+    assert requirements_missed(frame(), face_of(box=Box(-20, 100, 480, 600)), FRONTAL, RULES) == ("face_cut_off",)
 
 
 def test_a_face_outside_the_picture_never_crashes(face_of: FaceOf) -> None:

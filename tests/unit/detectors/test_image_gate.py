@@ -157,9 +157,7 @@ def test_a_flat_12_megapixel_png_is_no_bomb() -> None:
     assert inspect(png(4000, 3000, rows), LIMITS).height == 3000
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(20_000, 100), (100, 16_385), (8_000, 7_000), (2**31 - 1, 2**31 - 1)]
-)
+@pytest.mark.parametrize(("width", "height"), [(20_000, 100), (100, 16_385), (8_000, 7_000), (2**31 - 1, 2**31 - 1)])
 def test_huge_dimensions(width: int, height: int) -> None:
     assert refusal(png(width, height, b"\x00" * 9)) is ErrorCode.IMAGE_TOO_LARGE
 

@@ -44,9 +44,7 @@ FALLING = {
     "lbp dominant bin": lambda x: LbpTexture(PARAMETERS).liveness(entropy_bits=5.3, dominant=x),
     "fft kurtosis": lambda x: FftDeepfake(PARAMETERS).liveness(Spectrum(x, 0.65, 0.1)),
     "fft azimuthal": lambda x: FftDeepfake(PARAMETERS).liveness(Spectrum(3.0, 0.65, x)),
-    "fft distance from the baseline": lambda x: FftDeepfake(PARAMETERS).liveness(
-        Spectrum(3.0, 0.65 + x, 0.1)
-    ),
+    "fft distance from the baseline": lambda x: FftDeepfake(PARAMETERS).liveness(Spectrum(3.0, 0.65 + x, 0.1)),
 }
 
 
@@ -97,9 +95,7 @@ def test_any_legal_parameters_build_signals(
     assert len(build(parameters)) == 8
 
 
-@pytest.mark.parametrize(
-    "points", [((0, 0), (0, 1)), ((1, 0), (0, 1)), ((0, 0), (1, 1.5)), ((0, math.nan), (1, 1))]
-)
+@pytest.mark.parametrize("points", [((0, 0), (0, 1)), ((1, 0), (0, 1)), ((0, 0), (1, 1.5)), ((0, math.nan), (1, 1))])
 def test_a_curve_refuses_what_is_no_map(points: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(ValueError, match="curve"):
         Curve(*points)

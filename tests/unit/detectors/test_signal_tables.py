@@ -37,9 +37,7 @@ def test_the_registry_is_the_catalogue_in_order(signals: dict[str, Signal]) -> N
 
 def stripes(variance: float) -> np.ndarray:
     """A grey picture whose Laplacian has about this variance: every second pixel raised, 4 rows apart."""
-    noise = np.random.default_rng(3).normal(
-        128, np.sqrt(variance / 20), (1000, 1000)
-    )  # Laplacian of noise: x20
+    noise = np.random.default_rng(3).normal(128, np.sqrt(variance / 20), (1000, 1000))  # Laplacian of noise: x20
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 
 
@@ -122,9 +120,7 @@ def test_both_eyes_count(signals: dict[str, Signal], observe: Observe, face_of: 
         ("0.00 – 0.49 Significant rotation", Pose(80, 0, 0), 0.00, 0.0),
     ],
 )
-def test_head_pose(
-    signals: dict[str, Signal], observe: Observe, row: str, pose: Pose, low: float, high: float
-) -> None:
+def test_head_pose(signals: dict[str, Signal], observe: Observe, row: str, pose: Pose, low: float, high: float) -> None:
     assert low <= signals["head_pose"].read(observe(pose=pose)).liveness <= high, row
 
 
@@ -246,9 +242,7 @@ def test_exif_metadata(
 
 
 def test_exif_keywords_are_the_published_list() -> None:
-    published = (
-        "screenshot · screen capture · snipping · obs · bandicam · photoshop · gimp · preview · snagit"
-    )
+    published = "screenshot · screen capture · snipping · obs · bandicam · photoshop · gimp · preview · snagit"
     assert tuple(published.split(" · ")) == SPOOF_KEYWORDS
 
 

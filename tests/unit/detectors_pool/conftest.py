@@ -29,9 +29,7 @@ async def make_pool() -> AsyncIterator[MakePool]:
     """`await make_pool(slots=2, ...)`: a started pool without preloads; settings by keyword."""
     pools: list[SlotPool] = []
 
-    async def make(
-        factory: Callable[..., Any] = Scripted, args: tuple[Any, ...] = (), **changed: Any
-    ) -> SlotPool:
+    async def make(factory: Callable[..., Any] = Scripted, args: tuple[Any, ...] = (), **changed: Any) -> SlotPool:
         settings = PoolSettings(**{"slots": 1, "preload": (), "deadline_s": 10.0, **changed})
         pool = SlotPool(factory, args, settings=settings)
         pools.append(pool)

@@ -19,9 +19,7 @@ from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
 FULL = Analysis(
     face_detected=True,
     readings=(
-        Reading(
-            name="sharpness", label="Sharpness", status=ReadingStatus.SCORED, liveness=0.75, detail="σ² 81.5"
-        ),
+        Reading(name="sharpness", label="Sharpness", status=ReadingStatus.SCORED, liveness=0.75, detail="σ² 81.5"),
         Reading(
             name="exif_metadata",
             label="EXIF",

@@ -69,9 +69,7 @@ async def test_the_view_is_read_only(make_pool):
     ("command", "type_name"),
     [("raises", "LookupError"), ("no_analysis", "AttributeError"), ("not_finite", "MalformedAnalysis")],
 )
-async def test_an_exception_is_a_failed_analysis_that_names_its_type_only(
-    make_pool, until, command, type_name
-):
+async def test_an_exception_is_a_failed_analysis_that_names_its_type_only(make_pool, until, command, type_name):
     pool = await make_pool()
     failed = await pool.analyse(picture(command, "secret"))
     assert (failed.error, failed.message) == (ErrorCode.INFERENCE_ERROR, type_name)
