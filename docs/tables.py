@@ -1,7 +1,7 @@
 """Write the reference tables of the README from the code, so that they can't say anything else.
 
-    .venv/bin/python docs/tables.py           rewrites the tables between their markers
-    .venv/bin/python docs/tables.py --check   exit 1 if a table is not what the code says
+.venv/bin/python docs/tables.py           rewrites the tables between their markers
+.venv/bin/python docs/tables.py --check   exit 1 if a table is not what the code says
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MENDING_COMMAND = "liveness topics create"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic: `problems` (setting -> what is wrong) is empty when it serves; `partitions` is 0 when it isn't there."""
+    """One topic: `problems` (setting -> what is wrong) is empty when it serves; 0 `partitions`: it isn't there."""
 
     name: str
     partitions: int

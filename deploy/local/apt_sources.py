@@ -82,9 +82,7 @@ def parse_paragraphs(text: str) -> list[SourceEntry]:
             "off",
         ):
             continue
-        uris, suites, components = (
-            tuple(fields.get(key, "").split()) for key in ("uris", "suites", "components")
-        )
+        uris, suites, components = (tuple(fields.get(key, "").split()) for key in ("uris", "suites", "components"))
         entries.append(SourceEntry(uris, suites, components, _carried(fields)))
     return entries
 

@@ -35,9 +35,7 @@ class ProcessIdentity:
 def require_proc() -> None:
     """Raise `MissingError` where processes can't be told apart as this module does."""
     if not (PROC / "self/stat").exists():
-        raise MissingError(
-            "the local services need Linux (/proc); elsewhere run Kafka and Redis in containers"
-        )
+        raise MissingError("the local services need Linux (/proc); elsewhere run Kafka and Redis in containers")
 
 
 def boot_id() -> str:

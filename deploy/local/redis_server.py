@@ -123,9 +123,7 @@ def find_server() -> str:
     if named:
         if is_new_enough(server_version(named)):
             return named
-        raise MissingError(
-            f"LIVENESS_REDIS_SERVER={named} isn't a redis-server of version {MINIMUM_MAJOR} or newer"
-        )
+        raise MissingError(f"LIVENESS_REDIS_SERVER={named} isn't a redis-server of version {MINIMUM_MAJOR} or newer")
     on_path = shutil.which("redis-server")
     version = server_version(on_path) if on_path else None
     if on_path and is_new_enough(version):

@@ -55,9 +55,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, default=DEFAULT_STATE, help="folder of ports, data, logs (default: .services)"
     )
-    parser.add_argument(
-        "--if-needed", action="store_true", help="build-redis: do nothing when a Redis to run is found"
-    )
+    parser.add_argument("--if-needed", action="store_true", help="build-redis: do nothing when a Redis to run is found")
     return parser.parse_args(arguments)
 
 
@@ -65,9 +63,7 @@ def checked_state(folder: Path) -> Path:
     """The state folder as an absolute path without links, so that its marks are always the same text."""
     state = folder.expanduser().resolve()
     if any(character in str(state) for character in ",\n\r"):
-        raise WrongUseError(
-            f"{state}: Kafka can't keep data in a folder with a comma or line break in its name"
-        )
+        raise WrongUseError(f"{state}: Kafka can't keep data in a folder with a comma or line break in its name")
     if state.exists() and not state.is_dir():
         raise WrongUseError(f"{state} isn't a folder")
     return state

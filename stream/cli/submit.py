@@ -60,7 +60,7 @@ async def _submit(
     new: list[tuple[Path, NewSubmission]],
     form: Form,
     wait: bool,
-    timeout: float,
+    timeout_s: float,
     json: bool,
 ) -> int:
     """Number of submissions without a decision."""
@@ -80,10 +80,10 @@ async def _submit(
         try:
             records = answers.records()
             while waiting:
-                record = await asyncio.wait_for(anext(records), timeout)
+                record = await asyncio.wait_for(anext(records), timeout_s)
                 _answered(record.value or b"", waiting, json)
         except TimeoutError:
-            complain(f"no decision within {timeout:g} s for: {', '.join(str(file) for file in waiting.values())}")
+            complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say("Is a worker running? Start one with: liveness worker")
         return len(waiting)
 

@@ -141,9 +141,7 @@ def damaged_process(pid: int) -> str:
 class TestState:
     def test_round_trip(self, tmp_path: Path) -> None:
         records = {
-            "kafka": service_state.ServiceRecord(
-                {"client": 20001}, processes.ProcessIdentity(12, 34, "boot")
-            ),
+            "kafka": service_state.ServiceRecord({"client": 20001}, processes.ProcessIdentity(12, 34, "boot")),
             "redis": service_state.ServiceRecord({"client": 20002}),
         }
         service_state.save(tmp_path / "state.json", records)
@@ -166,9 +164,7 @@ class TestState:
             '{"version": 1, "services": {"kafka": null}}',
         ],
     )
-    def test_damaged_is_set_aside(
-        self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_damaged_is_set_aside(self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "state.json"
         path.write_text(text)
         assert service_state.load(path) == {}
@@ -324,9 +320,7 @@ class TestRedisFound:
         assert redis_server.is_new_enough(version) is enough
 
     def test_nothing_names_package_and_command(self) -> None:
-        with pytest.raises(
-            prerequisites.MissingError, match=r"not found on PATH.*redis-server.*make services-redis"
-        ):
+        with pytest.raises(prerequisites.MissingError, match=r"not found on PATH.*redis-server.*make services-redis"):
             redis_server.find_server()
 
     @pytest.mark.parametrize(("output", "told"), [(REDIS_7, "version 7.0.15"), (VALKEY, "not a Redis")])
@@ -411,9 +405,7 @@ class TestMissingTools:
         put_program(empty_machine, "redis-server", REDIS_8)
         assert needed_packages.needed_packages() == []
 
-    def test_redis_without_a_debian_address(
-        self, empty_machine: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_redis_without_a_debian_address(self, empty_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for tool in prerequisites.REDIS_BUILD_TOOLS:
             put_program(empty_machine, tool)
         monkeypatch.setattr(redis_source, "read_machine_sources", list)
@@ -541,9 +533,7 @@ class TestAptSources:
         (tmp_path / "sources.list.d").mkdir()
         (tmp_path / "sources.list").write_text("deb http://one.example/debian bookworm main\n")
         (tmp_path / "sources.list.d" / "b.sources").write_text(PARAGRAPHS)
-        (tmp_path / "sources.list.d" / "c.list.disabled").write_text(
-            "deb http://no.example/debian bookworm main\n"
-        )
+        (tmp_path / "sources.list.d" / "c.list.disabled").write_text("deb http://no.example/debian bookworm main\n")
         entries = apt_sources.read_machine_sources(tmp_path)
         assert [entry.uris[0] for entry in entries] == [
             "http://one.example/debian",
@@ -669,17 +659,13 @@ class TestCommandLine:
         assert ended.value.code == 2
         assert capsys.readouterr().out == ""
 
-    @pytest.mark.parametrize(
-        ("command", "code"), [("down", 0), ("status", 1), ("kill-kafka", 2), ("start-redis", 2)]
-    )
+    @pytest.mark.parametrize(("command", "code"), [("down", 0), ("status", 1), ("kill-kafka", 2), ("start-redis", 2)])
     def test_nothing_started(self, command: str, code: int, tmp_path: Path) -> None:
         state = tmp_path / "never"
         assert services.main([command, "--state", str(state)]) == code
         assert not state.exists()
 
-    def test_missing_programs_are_3_and_start_nothing(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_missing_programs_are_3_and_start_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert services.main(["up", "--state", str(tmp_path / "state")]) == 3
         captured = capsys.readouterr()
         assert captured.out == ""
