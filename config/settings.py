@@ -136,12 +136,13 @@ class DeliverySettings(_Group):
     startup_patience_s: float = Field(60.0, gt=0)
     """At start-up the services may take so long to answer (then exit 3)."""
     rebalance_timeout_s: float = Field(60.0, gt=0)
-    #: A worker that fell silent keeps its partitions this long; not below the broker's own minimum (6 s).
-    session_timeout_s: float = Field(30.0, gt=0)
-    heartbeat_interval_s: float = Field(3.0, gt=0)
-    #: How long a client waits for the broker's answer to any one request.
-    request_timeout_s: float = Field(40.0, gt=0)
     """How long a worker may take to hand over partitions; longer than the policy's event deadline."""
+    session_timeout_s: float = Field(30.0, gt=0)
+    """A worker that fell silent keeps its partitions so long; not below the broker's own minimum (6 s)."""
+    heartbeat_interval_s: float = Field(3.0, gt=0)
+    """How often a worker tells the broker that it is there."""
+    request_timeout_s: float = Field(40.0, gt=0)
+    """How long a client waits for the broker's answer to any one request."""
     commit_interval_s: float = Field(1.0, gt=0)
     """How often acknowledged positions are committed."""
     max_deciding: int = Field(64, ge=1, le=1024)
