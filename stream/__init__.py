@@ -1,0 +1,17 @@
+"""The processor: submissions from Kafka, one decision for each back to Kafka.
+
+The main path, in order, each stage in the file of its name:
+
+1. `intake`        bytes of a record -> Submission, Rejected (it can be answered) or Poison (it can't)
+2. `admission`     decided before? other content under a used id? then no detection is paid for
+3. `detect_stage`  one picture to a slot process and back (`detectors.pool`); `detection_codec` hands it on
+4. `aggregation`   readings -> confidence
+5. `verdict`       confidence and policy -> LIVE, SPOOF or INCONCLUSIVE, with reasons; `advice` for the person
+6. `decision`      the published event
+7. `decide_stage`  first writer wins (`decision_store`), so that duplicates are the same bytes
+8. `publishing`    confirmed, or not acknowledged; `dead_letter` for what can't be answered
+
+Around it: `messages` are the values that flow, `topics` the table of topics, `agents` and `acks` the way from a Faust
+stream to in-order acknowledgements, `patience` the waiting for what is away, `worker` the life of a process,
+`bootstrap` puts everything together, `cli` is the command line, `embedded` the broker and store of the demo.
+"""
