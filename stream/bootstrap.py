@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from config.policy import Policy
-from config.settings import Settings
+from config.settings import Settings, SettingsError
+from detectors import models
+from detectors.contract import ModelVersion
 from detectors.pool import Analyser, PoolSettings, SlotPool
 from stream.agents import Lane
 from stream.app import ConfirmedSender, make_app
@@ -75,6 +77,17 @@ def build_worker(
     )
 
 
+def model_versions(settings: Settings) -> tuple[ModelVersion, ...]:
+    """The model files in use; raises SettingsError for a configured file that isn't the pinned one."""
+    bundle = settings.detection.face_landmarker_bundle
+    if bundle is None:
+        return models.solutions_models()
+    try:
+        return (models.face_landmarker_model(bundle.read_bytes()),)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"detection.face_landmarker_bundle: {error}") from None
+
+
 def open_pool(
     settings: Settings,
     policy: Policy,
@@ -82,7 +95,8 @@ def open_pool(
     slots: int | None = None,
     analyser: Callable[..., Analyser] = face_analyser,
 ) -> SlotPool:
-    """The slot processes, not yet started; `slots` overrides the setting."""
+    """The slot processes, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
+    model_versions(settings)
     detection = settings.detection
     return SlotPool(
         analyser,

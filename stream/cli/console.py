@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -39,4 +40,4 @@ def say(message: str) -> None:
 
 
 def complain(message: str) -> None:
-    err.print(f"[bold red]error[/]: {message}", markup=True)
+    err.print(Text.assemble(("error", "bold red"), ": ", message))
