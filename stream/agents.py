@@ -95,5 +95,6 @@ def _record(event: Any) -> Record:
         value=message.value,
         # A header's value may be null; to us that is an empty one.
         headers=tuple((name, value or b"") for name, value in message.headers or ()),
-        appended_at_ms=int((message.timestamp or 0) * 1000),
+        # Faust turns the broker's whole milliseconds into float seconds; a record without a time has -1.
+        appended_at_ms=max(round((message.timestamp or 0) * 1000), 0),
     )

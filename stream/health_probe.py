@@ -38,6 +38,8 @@ class Health:
         waiting = ", ".join(self.state.get("waiting_for", ()))
         numbers = ("assigned", "partitions"), ("in_flight", "in flight"), ("lag", "to read")
         parts = [f"{self.state[key]} {name}" for key, name in numbers if key in self.state]
+        if not waiting and self.state.get("assigned") == 0:
+            parts = ["no partitions yet"]
         return f"{verdict}: {', '.join(parts)}" + (f"; waits for {waiting}" if waiting else "")
 
 

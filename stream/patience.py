@@ -56,6 +56,7 @@ class Patience:
         except Unavailable as error:
             dependency, fault = error.dependency, error.fault
         self._begin(dependency, fault)
+        answered = False
         try:
             while True:
                 waited = loop.time() - started
@@ -64,12 +65,15 @@ class Patience:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 try:
-                    return await call()
+                    answer = await call()
                 except Unavailable as error:
                     fault = error.fault
                     self._say(dependency, fault, loop.time())
+                else:
+                    answered = True
+                    return answer
         finally:
-            self._end(dependency)
+            self._end(dependency, answered)
 
     def _begin(self, dependency: str, fault: str) -> None:
         self._waiting[dependency] = self._waiting.get(dependency, 0) + 1
@@ -81,10 +85,11 @@ class Patience:
             self._last_said[dependency] = now
             log.warning("waiting", dependency=dependency, fault=fault, tasks=self._waiting[dependency])
 
-    def _end(self, dependency: str) -> None:
+    def _end(self, dependency: str, answered: bool) -> None:
         self._waiting[dependency] -= 1
         if not self._waiting[dependency]:
             del self._waiting[dependency]
             self._last_said.pop(dependency, None)
             metrics.WAITING.labels(dependency=dependency).set(0)
-            log.info("no_longer_waiting", dependency=dependency)
+            if answered:  # and not given up or cancelled
+                log.info("no_longer_waiting", dependency=dependency)

@@ -100,8 +100,8 @@ def _pack(stored: StoredDecision) -> bytes:
 
 
 def _unpack(held: object) -> StoredDecision:
-    if not isinstance(held, bytes):
-        raise TypeError("the client must not decode replies")
+    if not isinstance(held, bytes) or len(held) <= FINGERPRINT_LENGTH:
+        raise TypeError("the key holds no decision")
     return StoredDecision(held[:FINGERPRINT_LENGTH].decode("ascii"), held[FINGERPRINT_LENGTH:])
 
 

@@ -6,8 +6,13 @@ import sys
 from typing import NoReturn
 
 import faust
+import structlog
+from aiokafka.errors import KafkaConnectionError
 
-from stream.worker import Worker
+from stream.patience import OutOfPatience
+from stream.worker import EXIT_UNREACHABLE, Worker
+
+log = structlog.get_logger()
 
 
 def run(worker: Worker) -> NoReturn:
@@ -22,4 +27,20 @@ def run(worker: Worker) -> NoReturn:
     )
     # It would write terminal codes into logs.
     process.spinner = None
-    process.execute_from_commandline()
+    try:
+        process.execute_from_commandline()
+    except SystemExit as end:
+        away = _who_was_away(end.__context__)
+        if away is None:
+            raise
+        log.critical("gave_up_waiting", why=away)
+        sys.exit(EXIT_UNREACHABLE)
+
+
+def _who_was_away(ended_by: BaseException | None) -> str | None:
+    """Why a start failed for want of a service; Faust ends with 1 for any reason. None if it was something else."""
+    if isinstance(ended_by, OutOfPatience):
+        return str(ended_by)
+    if isinstance(ended_by, KafkaConnectionError):  # gone between the look at its topics and the join
+        return "kafka did not answer while the worker started"
+    return None

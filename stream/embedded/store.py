@@ -16,7 +16,12 @@ class EmbeddedStore:
         self._server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
         self._server.daemon_threads = True
         self.url = f"redis://127.0.0.1:{self._server.server_address[1]}/0"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="embedded-store", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},  # how long a close may take
+            name="embedded-store",
+            daemon=True,
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -1,0 +1,42 @@
+"""One floor process: the analysis of a slot, in a plain loop, without pool, broker or store around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from config.policy import Policy
+from detectors.analysis import FaceAnalyser
+from stream.bench.child import serve
+
+
+class Floor:
+    def __init__(self, plan: dict[str, Any]) -> None:
+        bundle = plan["bundle"]
+        self._analyser = FaceAnalyser(Policy.model_validate_json(plan["policy"]), Path(bundle) if bundle else None)
+        self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
+        self._queue: Iterator[bytes] = cycle(self._pictures)
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        if order["do"] == "try":
+            return {"errors": [self._analyser.analyse(picture).error for picture in self._pictures]}
+        return self._work(order["seconds"])
+
+    def _work(self, seconds: float) -> dict[str, Any]:
+        """Analyse picture after picture for that long; whole pictures only."""
+        count, started, cpu_started = 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() - started < seconds:
+            self._analyser.analyse(next(self._queue))
+            count += 1
+        return {
+            "count": count,
+            "seconds": time.perf_counter() - started,
+            "cpu_s": time.process_time() - cpu_started,
+        }
+
+
+if __name__ == "__main__":
+    serve(lambda plan: Floor(plan).answer)

@@ -1,0 +1,163 @@
+"""The load generator: publishes submissions on a schedule and reads their decisions.
+
+A process of its own, on librdkafka rather than on the worker's client, so that neither its processor time nor
+a fault of that client hides in what is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from stream.bench.child import serve
+from stream.bench.schedule import Paced, Saturating, Schedule
+from stream.submissions import NewSubmission, submission_output
+
+METADATA_TIMEOUT_S = 30.0
+#: Between looks at the schedule and the producer's events; an answer ends the wait at once.
+LONGEST_WAIT_S = 0.02
+SHORTEST_WAIT_S = 0.001
+#: After the last submission; then what is missing counts as undecided.
+DRAIN_TIMEOUT_S = 30.0
+SUBJECT = "ce_subject"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came back. `moments` and `latencies_s` go together, by decision."""
+
+    sent: int = 0
+    moments: list[float] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    elapsed_ms: Counter[str] = field(default_factory=Counter)
+
+
+class LoadGenerator:
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._topic: str = plan["submissions"]
+        self._pictures: Iterator[bytes] = cycle([Path(file).read_bytes() for file in plan["pictures"]])
+        self._most_a_partition: int = plan["most_a_partition"]
+        common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True}
+        self._producer = Producer(
+            {**common, "linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
+        )
+        self._consumer = Consumer(
+            {
+                **common,
+                "group.id": f"{self._topic}.bench",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": plan["fetch_max_wait_ms"],
+            }
+        )
+        self._assign(plan["decisions"])
+        metadata = self._producer.list_topics(self._topic, timeout=METADATA_TIMEOUT_S)
+        self._partitions = len(metadata.topics[self._topic].partitions)
+        self._waiting: dict[bytes, tuple[float, int]] = {}
+        self._in_partition = [0] * self._partitions
+        self._next_partition = 0
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        now = time.monotonic()
+        schedule: Schedule
+        if order["do"] == "saturate":
+            schedule = Saturating(now + order["seconds"], order["in_flight"])
+        else:
+            schedule = Paced(now, order["rate_per_s"], order["seconds"])
+        tally = self._run(schedule)
+        undecided = len(self._waiting)
+        self._waiting.clear()
+        self._in_partition = [0] * self._partitions
+        return {
+            "sent": tally.sent,
+            "undecided": undecided,
+            "moments": tally.moments,
+            "latencies_s": tally.latencies_s,
+            "errors": dict(tally.errors),
+            "elapsed_ms": dict(tally.elapsed_ms),
+        }
+
+    def _assign(self, decisions: str) -> None:
+        """From the present end of every partition, so that nothing published from now on is missed."""
+        metadata = self._consumer.list_topics(decisions, timeout=METADATA_TIMEOUT_S)
+        positions = []
+        for number in metadata.topics[decisions].partitions:
+            _low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(decisions, number), timeout=METADATA_TIMEOUT_S
+            )
+            positions.append(TopicPartition(decisions, number, high))
+        self._consumer.assign(positions)
+
+    def _run(self, schedule: Schedule) -> Tally:
+        tally, give_up_at = Tally(), float("inf")
+        while True:
+            now = time.monotonic()
+            self._send_due(schedule, now, tally)
+            over = schedule.over(now)
+            if over and (not self._waiting or now > give_up_at):
+                return tally
+            if over and give_up_at == float("inf"):
+                give_up_at = now + DRAIN_TIMEOUT_S
+            wait_s = LONGEST_WAIT_S if over else min(schedule.wait(now), LONGEST_WAIT_S)
+            self._collect(max(wait_s, SHORTEST_WAIT_S), tally)
+
+    def _send_due(self, schedule: Schedule, now: float, tally: Tally) -> None:
+        while (partition := self._free_partition()) is not None:
+            due = schedule.due(now, len(self._waiting))
+            if due is None:
+                break
+            self._send(due, partition)
+            tally.sent += 1
+        self._producer.poll(0)
+
+    def _free_partition(self) -> int | None:
+        """Partitions in turn, but none that holds all it may: the embedded broker would drop its oldest."""
+        for step in range(self._partitions):
+            number = (self._next_partition + step) % self._partitions
+            if self._in_partition[number] < self._most_a_partition:
+                self._next_partition = number + 1
+                return number
+        return None
+
+    def _send(self, due: float, partition: int) -> None:
+        new = NewSubmission(image=next(self._pictures))
+        output = submission_output(new, self._topic)
+        self._waiting[new.submission_id.encode()] = (due, partition)
+        self._in_partition[partition] += 1
+        self._producer.produce(
+            self._topic, value=output.value, key=output.key, partition=partition, headers=list(output.headers)
+        )
+
+    def _collect(self, wait_s: float, tally: Tally) -> None:
+        message = self._consumer.poll(wait_s)
+        while message is not None:
+            if message.error() is None:
+                self._note(message, time.monotonic(), tally)
+            message = self._consumer.poll(0)
+
+    def _note(self, message: Message, now: float, tally: Tally) -> None:
+        subject = dict(message.headers() or []).get(SUBJECT)
+        found = self._waiting.pop(subject, None) if isinstance(subject, bytes) else None
+        if found is None:
+            return
+        due, partition = found
+        self._in_partition[partition] -= 1
+        tally.moments.append(now)
+        tally.latencies_s.append(now - due)
+        event: dict[str, Any] = orjson.loads(message.value() or b"{}")
+        if event["error"] is not None:
+            tally.errors[event["error"]["code"]] += 1
+        for step, ms in event["elapsed_ms"].items():
+            tally.elapsed_ms[step] += ms
+
+
+if __name__ == "__main__":
+    serve(lambda plan: LoadGenerator(plan).answer)

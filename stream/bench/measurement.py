@@ -1,0 +1,155 @@
+"""One size: rounds of floor and path in turn, then latency at two loads."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.bench.accounting import FORK_SERVER, SLOT, WORKER, Books, Snapshot
+from stream.bench.figures import apportion, paired_ratio, percentile, within
+from stream.bench.floor import FloorProcesses, FloorRound
+from stream.bench.load import LoadProcess, LoadRun
+from stream.bench.report import Latency, SizeResult
+
+#: Enough for every slot and every buffer on the way; more would only lengthen the queue on the topic.
+IN_FLIGHT = 32
+#: Before a path round counts: the pipeline fills.
+FILL_S = 1.5
+WARM_UP_S = 2.0
+LOADS = (50, 90)
+#: The steps of a slot, as decisions tell them.
+SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals")
+
+Progress = Callable[[str], None]
+
+
+class PictureRefused(Exception):
+    """A picture can't be measured: its analysis ends in an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRound:
+    """`cpu_ms` by role, milliseconds a submission."""
+
+    per_s: float
+    cpu_ms: Mapping[str, float]
+    run: LoadRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The processes of one size, running and warm."""
+
+    floor: FloorProcesses
+    load: LoadProcess
+    books: Books
+    seconds: float
+    rounds: int
+    progress: Progress
+
+    def measure(self, size: str, pictures: Sequence[Path]) -> SizeResult:
+        self._warm_up()
+        floors, paths = self._rounds()
+        capacity = statistics.median(path.per_s for path in paths)
+        latencies = {str(load): self._latency(capacity * load / 100) for load in LOADS}
+        return result_of(
+            size,
+            picture_bytes=round(statistics.mean(picture.stat().st_size for picture in pictures)),
+            floors=floors,
+            paths=paths,
+            latencies=latencies,
+            peak_mib=self.books.peak_mib(),
+        )
+
+    def _warm_up(self) -> None:
+        refused = [error for error in self.floor.errors() if error is not None]
+        if refused:
+            raise PictureRefused(f"{len(refused)} of the pictures can't be analysed ({refused[0]})")
+        self.load.saturate(WARM_UP_S, IN_FLIGHT)
+        self.load.result()
+
+    def _rounds(self) -> tuple[list[FloorRound], list[PathRound]]:
+        floors, paths = [], []
+        for number in range(self.rounds):
+            self.progress(f"round {number + 1} of {self.rounds}")
+            floors.append(self.floor.measure(self.seconds))
+            paths.append(self._path_round())
+        return floors, paths
+
+    def _path_round(self) -> PathRound:
+        """What is decided, and what is used, between two moments in the middle of a full load."""
+        self.load.saturate(FILL_S + self.seconds, IN_FLIGHT)
+        time.sleep(FILL_S)
+        before = self.books.snapshot()
+        time.sleep(self.seconds)
+        after = self.books.snapshot()
+        return path_round(before, after, self.load.result())
+
+    def _latency(self, rate_per_s: float) -> Latency:
+        self.progress(f"latency at {rate_per_s:.1f} a second")
+        self.load.pace(rate_per_s, self.seconds * 2)
+        run = self.load.result()
+        return Latency(
+            rate_per_s=rate_per_s,
+            sent=run.sent,
+            undecided=run.undecided,
+            p50=_ms(percentile(run.latencies_s, 50)),
+            p99=_ms(percentile(run.latencies_s, 99)),
+        )
+
+
+def path_round(before: Snapshot, after: Snapshot, run: LoadRun) -> PathRound:
+    decided = within(run.moments, before.moment, after.moment)
+    used = after.since(before)
+    return PathRound(
+        per_s=decided / (after.moment - before.moment),
+        cpu_ms={role: 1000 * cpu_s / max(decided, 1) for role, cpu_s in used.items()},
+        run=run,
+    )
+
+
+def result_of(
+    size: str,
+    *,
+    picture_bytes: int,
+    floors: Sequence[FloorRound],
+    paths: Sequence[PathRound],
+    latencies: Mapping[str, Latency],
+    peak_mib: Mapping[str, float],
+) -> SizeResult:
+    """The rounds of one size, drawn together. Pure."""
+    ours = [sum(path.cpu_ms[role] for role in (WORKER, FORK_SERVER, SLOT)) for path in paths]
+    medians = {role: statistics.median(path.cpu_ms[role] for path in paths) for role in paths[0].cpu_ms}
+    slots, worker, fork_server = medians.pop(SLOT), medians.pop(WORKER), medians.pop(FORK_SERVER)
+    clocks = {step: sum(path.run.elapsed_ms.get(step, 0.0) for path in paths) for step in SLOT_STEPS}
+    return SizeResult(
+        size=size,
+        picture_bytes=picture_bytes,
+        floor_per_s=statistics.median(floor.per_s for floor in floors),
+        path_per_s=statistics.median(path.per_s for path in paths),
+        ratio=paired_ratio([path.per_s for path in paths], [floor.per_s for floor in floors]),
+        floor_cpu_ms=statistics.median(floor.cpu_ms for floor in floors),
+        path_cpu_ms=statistics.median(ours),
+        cpu_ratio=paired_ratio([floor.cpu_ms for floor in floors], ours),
+        cpu_ms={**apportion(slots, clocks), WORKER: worker, FORK_SERVER: fork_server},
+        other_cpu_ms=medians,
+        latency_ms=latencies,
+        peak_mib=peak_mib,
+        errors=_errors(paths),
+        undecided=sum(p.run.undecided for p in paths) + sum(one.undecided for one in latencies.values()),
+    )
+
+
+def _errors(paths: Sequence[PathRound]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for path in paths:
+        for code, count in path.run.errors.items():
+            total[code] = total.get(code, 0) + count
+    return total
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

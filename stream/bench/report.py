@@ -1,0 +1,145 @@
+"""What a benchmark found, as JSON and as a table."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from detectors.pool.settings import available_cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """From when a submission was due to be sent until its decision was read, milliseconds. `undecided` ones
+    have no latency and make the percentiles too good: a run with any is a failed one."""
+
+    rate_per_s: float
+    sent: int
+    undecided: int
+    p50: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeResult:
+    """One size. Rates are medians of the rounds, ratios medians of each pair of rounds.
+
+    `floor_cpu_ms` and `path_cpu_ms` are processor milliseconds a submission: of the floor processes, and of
+    the worker with all its children. `cpu_ms` splits the latter; the steps inside a slot share what the slots
+    used in proportion to their own clocks. `other_cpu_ms` is what stands on the same machine but isn't ours.
+    """
+
+    size: str
+    picture_bytes: int
+    floor_per_s: float
+    path_per_s: float
+    ratio: float
+    floor_cpu_ms: float
+    path_cpu_ms: float
+    cpu_ratio: float
+    cpu_ms: Mapping[str, float]
+    other_cpu_ms: Mapping[str, float]
+    latency_ms: Mapping[str, Latency]
+    peak_mib: Mapping[str, float]
+    errors: Mapping[str, int]
+    undecided: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    broker: str
+    slots: int
+    rounds: int
+    seconds: float
+    pictures: str
+    results: Sequence[SizeResult]
+    cores: int = field(default_factory=available_cores)
+    processor: str = field(default_factory=lambda: _processor())
+
+    @property
+    def failed(self) -> bool:
+        """A submission got no decision, or a measured picture could not be analysed."""
+        return any(result.undecided or result.errors for result in self.results)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Plain values, numbers rounded to what the measurement is good for."""
+    rounded: dict[str, Any] = _rounded(asdict(report))
+    return rounded
+
+
+def table(report: Report) -> Group:
+    """For people: one row a size, then what a submission costs and how long it takes."""
+    return Group(_rates(report), "", _costs(report), "", _latencies(report), "", _memory(report))
+
+
+def _rates(report: Report) -> Table:
+    made = Table("size", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", box=None)
+    made.title, made.title_justify = "selfies a second, processor ms a selfie", "left"
+    for r in report.results:
+        made.add_row(
+            r.size,
+            f"{r.floor_per_s:.1f}",
+            f"{r.path_per_s:.1f}",
+            f"{r.ratio:.2f}",
+            f"{r.floor_cpu_ms:.1f}",
+            f"{r.path_cpu_ms:.1f}",
+            f"{r.cpu_ratio:.2f}",
+        )
+    return made
+
+
+def _costs(report: Report) -> Table:
+    return _by_name(
+        report, "processor ms a selfie, by stage", [{**r.cpu_ms, **r.other_cpu_ms} for r in report.results], 2
+    )
+
+
+def _memory(report: Report) -> Table:
+    return _by_name(report, "peak memory, MiB", [r.peak_mib for r in report.results], 0)
+
+
+def _by_name(report: Report, title: str, columns: Sequence[Mapping[str, float]], digits: int) -> Table:
+    names = dict.fromkeys(name for column in columns for name in column)
+    made = Table("", *(r.size for r in report.results), box=None, title=title, title_justify="left")
+    for name in names:
+        made.add_row(name, *(f"{column[name]:.{digits}f}" if name in column else "" for column in columns))
+    return made
+
+
+def _latencies(report: Report) -> Table:
+    made = Table("size", "load", "sent/s", "p50", "p99", box=None, title="latency, ms", title_justify="left")
+    for result in report.results:
+        for load, latency in result.latency_ms.items():
+            made.add_row(result.size, f"{load} %", f"{latency.rate_per_s:.1f}", _ms(latency.p50), _ms(latency.p99))
+    return made
+
+
+def _ms(value: float | None) -> str:
+    return "none decided" if value is None else f"{value:.0f}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

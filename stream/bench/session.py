@@ -1,0 +1,78 @@
+"""The whole benchmark: for each size its own pictures, services, worker and load."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from detectors.pool.settings import available_cores
+from stream.bench import photographs
+from stream.bench.accounting import Books
+from stream.bench.floor import FloorProcesses
+from stream.bench.installation import Broker, installation
+from stream.bench.load import LoadProcess
+from stream.bench.measurement import Bench, Progress
+from stream.bench.photographs import Size
+from stream.bench.report import Report, SizeResult
+from stream.embedded.session import WorkerProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`slots` None leaves the worker's own setting; `files` empty uses the portrait."""
+
+    broker: Broker
+    sizes: Sequence[Size]
+    seconds: float
+    rounds: int
+    slots: int | None
+    files: Sequence[Path] = ()
+
+
+def run(plan: Plan, progress: Progress) -> Report:
+    """Blocks for a few minutes. Raises what services, worker, child processes and unfit pictures raise."""
+    slots, results = 0, []
+    for size in plan.sizes:
+        progress(f"{size.name}: starting")
+        slots, result = _one_size(plan, size, lambda said, size=size: progress(f"{size.name}: {said}"))  # type: ignore[misc]  # bound now
+        results.append(result)
+    return Report(
+        broker=str(plan.broker),
+        slots=slots,
+        rounds=plan.rounds,
+        seconds=plan.seconds,
+        pictures="the user's" if plan.files else "astronaut portrait, enlarged, with grain",
+        results=results,
+    )
+
+
+def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResult]:
+    with ExitStack() as exits:
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="liveness-bench-")))
+        pictures = _pictures(plan, size, folder)
+        place = exits.enter_context(installation(plan.broker, plan.slots))
+        worker = exits.enter_context(WorkerProcess(place.environment))
+        floor = exits.enter_context(FloorProcesses(place.settings, pictures, available_cores()))
+        load = exits.enter_context(LoadProcess(place.settings, pictures))
+        floors = {f"floor_{number}": pid for number, pid in enumerate(floor.pids, start=1)}
+        bench = Bench(
+            floor=floor,
+            load=load,
+            books=Books(worker.pid, {**place.processes, "load": load.pid, **floors}),
+            seconds=plan.seconds,
+            rounds=plan.rounds,
+            progress=progress,
+        )
+        return place.settings.detection.slots, bench.measure(size.name, pictures)
+
+
+def _pictures(plan: Plan, size: Size, folder: Path) -> list[Path]:
+    made = photographs.from_files(size, plan.files) if plan.files else photographs.from_portrait(size)
+    files = []
+    for number, picture in enumerate(made):
+        files.append(folder / f"{number}.jpg")
+        files[-1].write_bytes(picture)
+    return files
