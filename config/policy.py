@@ -19,6 +19,9 @@ BUILT_IN = Path(__file__).with_name("policy.toml")
 
 WEIGHT_TOLERANCE = 1e-9
 
+#: A hundredth away from confidence 0 (score 1) and from 0.80 (score 90): far more than confidences are rounded.
+LOWEST_BAND, HIGHEST_BAND = 0.01, 0.79
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -135,8 +138,11 @@ class Policy(_Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         threshold, band = self.parameters.live_threshold, self.inconclusive_band
-        if threshold - band <= 0 or threshold + band >= 0.80:
-            raise ValueError("live_threshold with its band must stay above 0 and below 0.80, where score 90 begins")
+        if threshold - band < LOWEST_BAND or threshold + band > HIGHEST_BAND:
+            raise ValueError(
+                f"live_threshold with its band must stay within {LOWEST_BAND:g} and {HIGHEST_BAND:g}, "
+                "so that every verdict has scores of its own"
+            )
         return self
 
     @cached_property

@@ -101,9 +101,9 @@ class KafkaSettings(_Group):
 class RedisSettings(_Group):
     """The store of decisions."""
 
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    url: Annotated[SecretStr, AfterValidator(_legal_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
     """Where Redis is, with its password if it has one."""
-    key_prefix: str | None = Field(None, max_length=100)
+    key_prefix: Annotated[str, AfterValidator(_legal_key_prefix)] | None = None
     """Put before every key; the topic prefix followed by "liveness:" unless set."""
     call_timeout_s: float = Field(1.0, gt=0, le=30)
     """A call unanswered for so long counts as Redis being away."""

@@ -51,6 +51,8 @@ class LaneRunner:
         self._fail = fail
         self._bound = asyncio.Semaphore(lane.limit)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._records = metrics.RECORDS.labels(agent=lane.name)
+        self._in_progress = metrics.IN_FLIGHT.labels(agent=lane.name)
 
     async def run(self, stream: AsyncIterator[Any]) -> None:
         """Start a task for every event, in order, as soon as there is room for it."""
@@ -62,8 +64,8 @@ class LaneRunner:
             task.add_done_callback(self._finished)
 
     async def _work(self, ticket: Ticket, record: Record) -> None:
-        metrics.RECORDS.labels(agent=self._lane.name).inc()
-        with metrics.IN_FLIGHT.labels(agent=self._lane.name).track_inprogress():
+        self._records.inc()
+        with self._in_progress.track_inprogress():
             await self._publisher.publish(await self._lane.stage.handle(record))
         self._acks.finish(ticket)
         self._on_finished()

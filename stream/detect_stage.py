@@ -66,7 +66,7 @@ class DetectStage:
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
-        metrics.STAGE_SECONDS.labels(stage="detection").observe(detection.detection_ms / 1000)
+        metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*letters, detection_output(detection, self.detections_topic, self.source)]
 
     async def _finding(

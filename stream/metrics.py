@@ -30,9 +30,17 @@ OLDEST_UNREAD_SECONDS = Gauge(
 SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals")
 
 
+_STAGES = {stage: STAGE_SECONDS.labels(stage=stage) for stage in (*SLOT_STAGES, "detection")}
+
+
+def observe_stage(stage: str, seconds: float) -> None:
+    """Record the wall time of a stage of the table above."""
+    _STAGES[stage].observe(seconds)
+
+
 def observe_analysis(elapsed_ms: Mapping[str, float], cpu_ms: float) -> None:
     """Record what one analysis took."""
     for stage in SLOT_STAGES:
         if stage in elapsed_ms:
-            STAGE_SECONDS.labels(stage=stage).observe(elapsed_ms[stage] / 1000)
+            observe_stage(stage, elapsed_ms[stage] / 1000)
     SLOT_CPU_SECONDS.inc(cpu_ms / 1000)

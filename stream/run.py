@@ -10,6 +10,7 @@ import structlog
 from aiokafka.errors import KafkaConnectionError
 
 from stream.patience import OutOfPatience
+from stream.process import settle, yield_to_slots
 from stream.worker import EXIT_UNREACHABLE, Worker
 
 log = structlog.get_logger()
@@ -17,6 +18,8 @@ log = structlog.get_logger()
 
 def run(worker: Worker) -> NoReturn:
     """Blocks; ends the process with 0 after a stop, 1 after a bug, 3 when a service stayed away."""
+    yield_to_slots()
+    settle()
     process = faust.Worker(
         worker.app,
         override_logging=False,

@@ -1,7 +1,9 @@
-"""The two places where Faust's Kafka transport needs a setting it doesn't offer.
+"""The places where Faust's Kafka transport needs a setting it doesn't offer.
 
 - the producer is idempotent, so that a retried send is not written twice;
-- the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when it ends.
+- the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when it ends;
+- a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
+  of times for it, and saves nothing, since it collects the whole answer anyway.
 """
 
 from __future__ import annotations
@@ -9,7 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import aiokafka.conn
 from faust.transport.drivers import aiokafka as driver
+
+#: Bytes collected before the socket is left alone for a while; above any single fetch.
+READER_LIMIT = 64 * 1024 * 1024
 
 
 class _Producer(driver.Producer):
@@ -21,6 +27,7 @@ class _Producer(driver.Producer):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        aiokafka.conn.READER_LIMIT = READER_LIMIT  # read when it connects, later
         app: Any = self.consumer.app
         wait_ms = app.fetch_max_wait_ms
         if wait_ms is not None:

@@ -1,0 +1,113 @@
+"""The ladder in pytest: what a marked test gets, what an unmarked one can't reach, what the run says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.ladder.choice import Climb, Rung, Services, capped
+from tests.ladder.guard import SocketGuard
+from tests.ladder.rungs import starters
+from tests.ladder.session import Ladder
+
+pytest_plugins = ["pytester", "tests.e2e.fixtures"]
+
+REQUIRE_REAL = "LIVENESS_REQUIRE_REAL"
+REAL_MARKERS = ("real", "local_services")
+SERVICE_MARKERS = (*REAL_MARKERS, "embedded")
+#: Variables that lead to no service: where things are kept, and what the machine has for tests.
+KEPT = frozenset(
+    {REQUIRE_REAL, "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
+    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
+)
+
+_ladder = pytest.StashKey[Ladder]()
+_guard = pytest.StashKey[SocketGuard]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--highest-rung",
+        choices=[rung.name.lower() for rung in Rung],
+        default=Rung.ADDRESSES.name.lower(),
+        help="leave out what is higher on the ladder of services, to see what a bare machine would do",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the service settings out of the environment: tests get them from the ladder, or not at all."""
+    config.stash[_ladder] = Ladder(capped(starters(dict(os.environ)), _highest(config)))
+    config.stash[_guard] = SocketGuard()
+    for name in [name for name in os.environ if name.startswith("LIVENESS_") and name not in KEPT]:
+        del os.environ[name]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _ladder in config.stash:
+        config.stash[_ladder].close()
+
+
+def pytest_report_header() -> str:
+    wanted = "required" if real_required() else "skipped without them"
+    return f"services: found when the first test needs them; tests of real ones are {wanted}"
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    terminalreporter.section("services")
+    for line in config.stash[_ladder].report():
+        terminalreporter.line(line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not any(item.get_closest_marker(name) for name in SERVICE_MARKERS):
+        item.config.stash[_guard].on()
+    elif item.get_closest_marker("real"):
+        _held(item.config.stash[_ladder].real())
+    elif item.get_closest_marker("local_services") and _highest(item.config) < Rung.LOCAL:
+        pytest.skip("no local services: left out by --highest-rung")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    item.config.stash[_guard].off()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Where real services are required, a test that skips for want of them is a failure."""
+    report = yield
+    needs_real = any(item.get_closest_marker(name) for name in REAL_MARKERS)
+    if report.skipped and needs_real and real_required() and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_REAL} is set, but: {report.longrepr[2]}"
+    return report
+
+
+def real_required() -> bool:
+    return os.environ.get(REQUIRE_REAL, "") not in ("", "0")
+
+
+def _highest(config: pytest.Config) -> Rung:
+    return Rung[config.getoption("--highest-rung").upper()]
+
+
+def _held(reached: Climb) -> Services:
+    if reached.services is None:
+        pytest.skip(f"no real services: {reached.why}")
+    return reached.services
+
+
+@pytest.fixture
+def services(request: pytest.FixtureRequest) -> Iterator[Services]:
+    """Kafka and Redis on the highest rung there is, not below the one the test's marker accepts."""
+    ladder = request.config.stash[_ladder]
+    if request.node.get_closest_marker("real"):
+        yield _held(ladder.real())
+    elif request.node.get_closest_marker("embedded"):
+        yield _held(ladder.any())
+    else:
+        pytest.fail("a test that uses services says which it accepts: mark it `real` or `embedded`")

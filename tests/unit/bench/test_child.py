@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stream.bench.child import Child, ChildFailed
+
+ECHO = """
+from stream.bench.child import serve
+
+def build(plan):
+    if plan.get("broken"):
+        raise ValueError("this plan can't be followed")
+    def answer(order):
+        if order.get("end"):
+            raise SystemExit(3)
+        return {"plan": plan, "order": order}
+    return answer
+
+serve(build)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "echo_child.py").write_text(ECHO)
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+def test_a_child_is_told_its_plan_then_answers_orders(environment: dict[str, str]) -> None:
+    with Child("echo_child", {"a": 1}, environment) as child:
+        assert child.hear() == {"ready": True}
+        child.tell({"b": 2})
+        assert child.hear() == {"plan": {"a": 1}, "order": {"b": 2}}
+
+
+def test_a_child_that_cannot_start_says_why(environment: dict[str, str]) -> None:
+    with (
+        Child("echo_child", {"broken": True}, environment) as child,
+        pytest.raises(ChildFailed, match="this plan can't be followed"),
+    ):
+        child.hear()
+
+
+def test_a_child_that_ends_is_an_error_not_a_wait(environment: dict[str, str]) -> None:
+    with Child("echo_child", {}, environment) as child:
+        child.hear()
+        child.tell({"end": True})
+        with pytest.raises(ChildFailed, match="code 3"):
+            child.hear()
+
+
+def test_a_child_ends_with_its_parent_s_interest(environment: dict[str, str]) -> None:
+    with Child("echo_child", {}, environment) as child:
+        child.hear()
+        pid = child.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

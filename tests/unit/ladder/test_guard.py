@@ -1,0 +1,42 @@
+"""A test that declared nothing reaches nothing outside its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from tests.ladder.guard import Unreachable
+
+
+def test_no_setting_leads_to_a_service() -> None:
+    assert not [name for name in os.environ if name.startswith(("LIVENESS_KAFKA", "LIVENESS_REDIS"))]
+
+
+@pytest.mark.parametrize("port", [9092, 6379])
+def test_a_foreign_port_is_refused(port: int) -> None:
+    with pytest.raises(Unreachable, match="mark it"):
+        socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+def test_connect_ex_is_refused_too() -> None:
+    with socket.socket() as made, pytest.raises(Unreachable):
+        made.connect_ex(("127.0.0.1", 9092))
+
+
+async def test_asyncio_is_refused_too() -> None:
+    with pytest.raises(Unreachable):
+        await asyncio.open_connection("127.0.0.1", 6379)
+
+
+def test_a_server_of_its_own_may_be_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=5).close()
+
+
+def test_unix_sockets_may_be_used() -> None:
+    left, right = socket.socketpair()
+    left.close()
+    right.close()

@@ -1,0 +1,105 @@
+"""Fakes for the ports of the two stages; each records what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from config.policy import Policy
+from detectors.contract import Analysis
+from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from stream.clock import Clock
+from stream.decide_stage import DecideStage
+from stream.decision_store import DecisionStore, InMemoryDecisionStore
+from stream.detect_stage import DetectStage
+from stream.messages import Output, Record
+from stream.patience import Patience, Unavailable
+from tests.unit.stream.builders import APPENDED_AT_MS, analysis
+from tests.unit.stream.builders import record as make_record
+
+Found = Analysis | SlotTimeout | SlotCrashed
+
+
+class FakeClock(Clock):
+    """Every look at it is a step later, so that no two decisions carry the same time."""
+
+    def __init__(self) -> None:
+        self.at_ms = APPENDED_AT_MS + 50
+
+    def now_ms(self) -> int:
+        self.at_ms += 1
+        return self.at_ms
+
+    def monotonic(self) -> float:
+        return self.now_ms() / 1000
+
+
+class FakeAnalyser:
+    """Answers what it was given, or what a function awaits; `pictures` are those it was asked about."""
+
+    def __init__(self, found: Found | Callable[[], Awaitable[Found]] | None = None) -> None:
+        self.found = analysis() if found is None else found
+        self.pictures: list[bytes] = []
+
+    async def analyse(self, image: bytes) -> Found:
+        self.pictures.append(image)
+        return await self.found() if callable(self.found) else self.found
+
+
+class Away:
+    """Makes an in-memory store unreachable for its first calls of a name."""
+
+    def __init__(self, times: int, only: str = "") -> None:
+        self.left = times
+        self.only = only
+        self.calls: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self.calls.append(name)
+        if self.left and name.startswith(self.only):
+            self.left -= 1
+            raise Unavailable("redis", "ConnectionError")
+
+
+class Line:
+    """Both stages over one store, as in a worker; `analyser` and `store` may be shared between lines."""
+
+    def __init__(self, analyser: FakeAnalyser | None = None, store: DecisionStore | None = None) -> None:
+        self.analyser = analyser or FakeAnalyser()
+        self.store = store or InMemoryDecisionStore()
+        self.patience = Patience()
+        self.clock = FakeClock()
+        policy = Policy()
+        self.detect_stage = DetectStage(
+            analyser=self.analyser,
+            store=self.store,
+            patience=self.patience,
+            clock=self.clock,
+            policy=policy,
+            detections_topic="detections",
+            dead_letter_topic="dead",
+            source="/test",
+        )
+        self.decide_stage = DecideStage(
+            store=self.store,
+            patience=self.patience,
+            clock=self.clock,
+            policy=policy,
+            decisions_topic="decisions",
+            dead_letter_topic="dead",
+            source="/test",
+        )
+
+    async def detect(self, given: Record) -> list[Output]:
+        return list(await self.detect_stage.handle(given))
+
+    async def decide(self, detection: Output) -> Output:
+        """The decision on what the detect stage put out."""
+        assert detection.topic == "detections"
+        given = make_record(detection.value, detection.headers, detection.key)
+        (output,) = await self.decide_stage.handle(replace(given, topic="detections"))
+        return output
+
+    async def decision(self, given: Record) -> Output:
+        """One submission all the way; its last output goes on to the decide stage."""
+        return await self.decide((await self.detect(given))[-1])

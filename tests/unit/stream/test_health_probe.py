@@ -1,0 +1,157 @@
+"""What a container health check asks, against the worker's own health page."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from config.settings import HttpSettings, SettingsError
+from stream import cli, health_probe
+from stream.health import HealthServer, HealthState
+from stream.health_probe import Health, Page, ask
+
+WORKING = HealthState(assigned=12, waiting_for=(), in_flight=2, lag=7, stuck_s=0.1, stall_timeout_s=60)
+WAITING = dataclasses.replace(WORKING, waiting_for=("redis",))
+STALLED = dataclasses.replace(WORKING, stuck_s=61)
+JOINING = dataclasses.replace(WORKING, assigned=0, in_flight=0, lag=0)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def worker_in(state: HealthState, port: int) -> AsyncIterator[None]:
+    server = HealthServer(HttpSettings(host="127.0.0.1", port=port), lambda: state)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "ready"),
+    [(WORKING, True, True), (WAITING, True, False), (STALLED, False, False), (JOINING, True, False)],
+    ids=["working", "waiting for redis", "stalled", "joining"],
+)
+async def test_live_is_progress_or_a_reason_and_ready_is_more(
+    state: HealthState, live: bool, ready: bool, port: int
+) -> None:
+    async with worker_in(state, port):
+        assert (await asyncio.to_thread(ask, "127.0.0.1", port, "live")).ok is live
+        assert (await asyncio.to_thread(ask, "127.0.0.1", port, "ready")).ok is ready
+
+
+@pytest.mark.parametrize(
+    ("state", "page", "words"),
+    [
+        (WORKING, "live", "live: 12 partitions, 2 in flight, 7 to read"),
+        (WAITING, "live", "live: 12 partitions, 2 in flight, 7 to read; waits for redis"),
+        (WAITING, "ready", "not ready: 12 partitions, 2 in flight, 7 to read; waits for redis"),
+        (JOINING, "ready", "not ready: no partitions yet"),
+    ],
+)
+async def test_words_say_what_the_worker_does_or_waits_for(
+    state: HealthState, page: Page, words: str, port: int
+) -> None:
+    async with worker_in(state, port):
+        assert (await asyncio.to_thread(ask, "127.0.0.1", port, page)).words() == words
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", ""])
+async def test_a_page_on_every_interface_is_asked_on_the_loopback(host: str, port: int) -> None:
+    async with worker_in(WORKING, port):
+        assert (await asyncio.to_thread(ask, host, port)).ok
+
+
+def test_no_answer_is_not_live(port: int) -> None:
+    health = ask("127.0.0.1", port)
+    assert not health.ok
+    assert health.words() == f"not live: no answer on port {port} (ConnectionRefusedError)"
+
+
+def test_an_answer_that_takes_too_long_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        health = ask("127.0.0.1", silent.getsockname()[1], timeout_s=0.2)
+    assert not health.ok
+    assert "TimeoutError" in health.fault
+
+
+@pytest.mark.parametrize("body", ["OK", "[1]", '{"ok": "yes"}', "{}", '{"ok": false}'])
+async def test_another_program_on_the_port_is_not_a_live_worker(body: str, port: int) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    app = web.Application()
+    app.router.add_get("/live", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        assert not (await asyncio.to_thread(ask, "127.0.0.1", port)).ok
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[tuple[str, int, str]]]:
+    """Stand in for the request; returns what was asked."""
+
+    def prepare(ok: bool) -> list[tuple[str, int, str]]:
+        asked: list[tuple[str, int, str]] = []
+
+        def ask(host: str, port: int, page: Page = "live", timeout_s: float = 3.0) -> Health:
+            asked.append((host, port, page))
+            return Health(page=page, ok=ok, state={"assigned": 1})
+
+        monkeypatch.setattr(health_probe, "ask", ask)
+        monkeypatch.setattr("stream.cli.health.ask", ask)
+        monkeypatch.setenv("LIVENESS_HTTP__HOST", "127.0.0.1")
+        monkeypatch.setenv("LIVENESS_HTTP__PORT", "8123")
+        return asked
+
+    return prepare
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_tells(answered: Callable[[bool], list[tuple[str, int, str]]], ok: bool, code: int) -> None:
+    asked = answered(ok)
+    assert health_probe.main() == code
+    assert CliRunner().invoke(cli.app, ["health"]).exit_code == code
+    assert CliRunner().invoke(cli.app, ["health", "--ready", "--json"]).exit_code == code
+    assert asked == [
+        ("127.0.0.1", 8123, "live"),
+        ("127.0.0.1", 8123, "live"),
+        ("127.0.0.1", 8123, "ready"),
+    ]
+
+
+@pytest.mark.parametrize("port", [None, "0", "http"])
+def test_a_page_that_is_off_is_a_wrong_setting(port: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIVENESS_HTTP__PORT", raising=False)
+    if port is not None:
+        monkeypatch.setenv("LIVENESS_HTTP__PORT", port)
+    assert health_probe.main() == 2
+    assert isinstance(CliRunner().invoke(cli.app, ["health"]).exception, SettingsError)
+
+
+def test_the_probe_loads_nothing_but_the_standard_library() -> None:
+    """It runs every few seconds in every container."""
+    script = "import sys, stream.health_probe; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "http" in loaded.stdout.split()
+    heavy = {"aiohttp", "aiokafka", "config", "cv2", "faust", "numpy", "pydantic", "typer"}
+    assert heavy.isdisjoint(loaded.stdout.split())

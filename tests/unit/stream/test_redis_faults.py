@@ -1,0 +1,163 @@
+"""What the Redis store makes of a server that is away, busy or wrong: "not now" is told from "never"."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+
+from config.settings import RedisSettings
+from stream.decision_store import StoredDecision
+from stream.embedded.store import EmbeddedStore
+from stream.patience import Unavailable
+from stream.redis_decision_store import RedisDecisionStore, connect
+from tests.unit.stream.builders import SECRET, ids
+
+OURS = StoredDecision("a" * 32, b"decision")
+TIMEOUT_S = 0.2
+
+CALLS = {
+    "find": lambda store: store.find(ids()),
+    "keep_first": lambda store: store.keep_first(ids(), OURS),
+    "keep_mismatch": lambda store: store.keep_mismatch(ids(), OURS),
+    "ping": lambda store: store.ping(),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+
+
+def store_at(port: int, **settings) -> RedisDecisionStore:
+    given = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "call_timeout_s": TIMEOUT_S, **settings}
+    return RedisDecisionStore(connect(RedisSettings(**given)), "p:", 60)
+
+
+@asynccontextmanager
+async def server(reply: bytes | None) -> AsyncIterator[int]:
+    """Greets a client properly, then answers every command alike; None never answers at all."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await read_command(reader):
+            if reply is None:
+                continue
+            if command[0] == b"HELLO":
+                writer.write(b"%1\r\n+proto\r\n:3\r\n")
+            elif command[0] in (b"CLIENT", b"AUTH", b"SELECT"):
+                writer.write(b"+OK\r\n")
+            else:
+                writer.write(reply)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+async def read_command(reader: asyncio.StreamReader) -> list[bytes]:
+    try:
+        parts = int((await reader.readline())[1:])
+        words = []
+        for _ in range(parts):
+            size = int((await reader.readline())[1:])
+            words.append((await reader.readexactly(size + 2))[:-2])
+        return words
+    except (ValueError, asyncio.IncompleteReadError, ConnectionError):
+        return []
+
+
+@every_call
+async def test_a_refused_connection_means_not_now(call):
+    with socket.socket() as bound:  # bound and not listening
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(Unavailable) as away:
+            await call(store_at(bound.getsockname()[1]))
+    assert (away.value.dependency, away.value.fault) == ("redis", "ConnectionError")
+    assert SECRET not in str(away.value)
+
+
+@every_call
+async def test_a_server_that_does_not_answer_means_not_now_and_soon(call):
+    loop = asyncio.get_running_loop()
+    async with server(None) as port:
+        started = loop.time()
+        with pytest.raises(Unavailable, match="redis: TimeoutError"):
+            await call(store_at(port))
+        assert TIMEOUT_S * 0.9 <= loop.time() - started < TIMEOUT_S + 5
+
+
+PASSING = [
+    "LOADING Redis is loading the dataset in memory",
+    "READONLY You can't write against a read only replica.",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "BUSY Redis is busy running a script.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+]
+LASTING = [
+    "WRONGTYPE Operation against a key holding the wrong kind of value",
+    "NOPERM User has no permissions to run the 'set' command",
+    "ERR syntax error",
+    "ERR unknown command 'SET'",
+    "CROSSSLOT Keys in request don't hash to the same slot",
+    "MOVED 3999 127.0.0.1:6381",
+    "BUSYGROUP no such thing",
+]
+
+
+@every_call
+@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: reply.split()[0])
+async def test_a_passing_fault_means_not_now(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(Unavailable) as away:
+            await call(store_at(port))
+    assert away.value.dependency == "redis"
+
+
+@every_call
+@pytest.mark.parametrize("reply", LASTING, ids=lambda reply: " ".join(reply.split()[:2]))
+async def test_a_wrong_reply_is_loud(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(ResponseError):
+            await call(store_at(port))
+
+
+@pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"#t\r\n"])
+async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
+    async with server(reply) as port:
+        for call in (CALLS["find"], CALLS["keep_first"], CALLS["keep_mismatch"]):
+            with pytest.raises((TypeError, RedisError)):
+                await call(store_at(port))
+
+
+async def test_a_server_that_comes_back_is_used_again():
+    first = EmbeddedStore()
+    port = int(first.url.rsplit(":", 1)[1].split("/")[0])
+    store = store_at(port, url=first.url, call_timeout_s=5)
+    assert await store.keep_first(ids(), OURS) == OURS
+    await store.close()
+    first.close()
+    with pytest.raises(Unavailable):
+        await store.find(ids())
+    again = EmbeddedStore()
+    try:
+        assert await store_at(0, url=again.url, call_timeout_s=5).find(ids()) is None
+    finally:
+        again.close()
+
+
+async def test_more_callers_than_connections_wait_their_turn():
+    embedded = EmbeddedStore()
+    store = RedisDecisionStore(connect(RedisSettings(url=embedded.url, call_timeout_s=10), max_connections=2), "p:", 60)
+    try:
+        answers = await asyncio.gather(
+            *(store.keep_first(ids(submission_id=f"s{number}"), OURS) for number in range(64))
+        )
+        assert answers == [OURS] * 64
+    finally:
+        await store.close()
+        embedded.close()

@@ -1,0 +1,101 @@
+"""What is installed is what was locked, and there is one OpenCV: a second one would overwrite half of the first."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from importlib.metadata import distributions, packages_distributions, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def locked(file: str) -> dict[str, str]:
+    """Name -> version of each line of a lock file that is for this platform."""
+    found = {}
+    for line in (ROOT / file).read_text().splitlines():
+        if named := re.match(r"([A-Za-z0-9._-]+)==(\S+?)\s*(?:;\s*(.*?))?\s*\\?$", line):
+            name, pinned, marker = named.groups()
+            if not marker or Marker(marker).evaluate():
+                found[canonical(name)] = pinned
+    return found
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+INSTALLED = {canonical(each.metadata["Name"]): each.version for each in distributions()}
+
+
+def test_the_lock_file_is_read():
+    assert len(locked("requirements-dev.lock")) > 60
+    assert locked("requirements-dev.lock")["mediapipe"] == "0.10.21"
+
+
+def test_what_is_installed_is_what_was_locked():
+    wanted = locked("requirements-dev.lock")
+    assert {name: INSTALLED.get(name) for name in wanted} == wanted
+
+
+def test_production_is_a_part_of_development():
+    development = locked("requirements-dev.lock")
+    production = locked("requirements.lock")
+    assert production
+    assert {name: development.get(name) for name in production} == production
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_files_pin_by_digest_and_name_no_index(name):
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    entries = re.findall(r"^[A-Za-z0-9._-]+==.*(?:\n    --hash=sha256:[0-9a-f]{64}.*)*", text, re.MULTILINE)
+    assert entries
+    assert [entry.splitlines()[0] for entry in entries if "--hash=" not in entry] == []
+
+
+def test_there_is_one_opencv():
+    assert packages_distributions()["cv2"] == ["opencv-python-headless"]
+    assert [name for name in INSTALLED if name.startswith("opencv")] == ["opencv-python-headless"]
+
+
+def test_every_declared_dependency_is_there():
+    declared = [re.split(r"[\s;\[<>=!~]", line)[0] for line in requires("liveness-stream") or []]
+    assert len(declared) > 15
+    for name in declared:
+        assert version(name)
+
+
+LIBRARIES = [
+    *("faust", "mode", "aiokafka", "redis", "fakeredis", "confluent_kafka", "orjson", "pybase64", "pydantic"),
+    *("pydantic_settings", "structlog", "prometheus_client", "typer", "rich", "psutil", "aiohttp", "PIL", "numpy"),
+    *("cv2", "cloudevents", "testcontainers"),
+]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_library_imports(name):
+    assert importlib.import_module(name)
+
+
+def test_the_portrait_of_the_demo_is_there():
+    """scikit-image is installed as a folder of pictures only; its own dependencies are not."""
+    spec = find_spec("skimage")
+    assert spec is not None
+    assert (Path(spec.origin or "").parent / "data" / "astronaut.png").is_file()
+
+
+def test_the_face_mesh_imports_without_the_packages_its_wheel_asks_for():
+    """In a process of its own: native libraries start threads, which this one must not have."""
+    code = (
+        "from mediapipe.python.solutions import face_mesh; import cv2, importlib.util as u;"
+        "print(cv2.__version__.split('.')[0], [n for n in ('jax', 'scipy', 'sounddevice') if u.find_spec(n)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=1) == ["4", "[]\n"]
