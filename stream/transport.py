@@ -3,7 +3,8 @@
 - the producer is idempotent, so that a retried send is not written twice;
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when it ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
-  of times for it, and saves nothing, since it collects the whole answer anyway.
+  of times for it, and saves nothing, since it collects the whole answer anyway;
+- a record with an unreadable header name does not stop its partition (`record_reading`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiokafka.conn
+import aiokafka.consumer.fetcher
 from faust.transport.drivers import aiokafka as driver
+
+from stream.record_reading import TolerantRecords
 
 #: Bytes collected before the socket is left alone for a while; above any single fetch.
 READER_LIMIT = 64 * 1024 * 1024
@@ -27,7 +31,9 @@ class _Producer(driver.Producer):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        aiokafka.conn.READER_LIMIT = READER_LIMIT  # read when it connects, later
+        # Both are looked up when the consumer connects and fetches, later.
+        aiokafka.conn.READER_LIMIT = READER_LIMIT
+        aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
         app: Any = self.consumer.app
         wait_ms = app.fetch_max_wait_ms
         if wait_ms is not None:
