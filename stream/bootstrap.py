@@ -15,6 +15,7 @@ from stream.agents import Lane
 from stream.app import ConfirmedSender, make_app
 from stream.clock import SystemClock
 from stream.decide_stage import DecideStage
+from stream.decision_store import DecisionStore
 from stream.detect_stage import DetectStage
 from stream.patience import Patience
 from stream.publishing import Publisher
@@ -42,7 +43,7 @@ def build_worker(
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
     policy, clock, patience = settings.policy(), SystemClock(), Patience()
     app = make_app(settings)
-    store = RedisDecisionStore(connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
+    store = open_store(settings)
     pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
     names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
     common: dict[str, Any] = {
@@ -75,6 +76,11 @@ def build_worker(
             clock=clock,
         )
     )
+
+
+def open_store(settings: Settings) -> DecisionStore:
+    """The decision store; nothing is sent before the first call."""
+    return RedisDecisionStore(connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
 
 
 def model_versions(settings: Settings) -> tuple[ModelVersion, ...]:

@@ -34,7 +34,7 @@ class DecisionStore(Protocol):
         """The same for other content under an owned id: kept by id and fingerprint, never replacing the owner."""
 
     async def ping(self) -> None:
-        """Answer if the store can be reached."""
+        """Answer if the store would take a decision now."""
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -62,7 +62,7 @@ class _TolerantBatch:
             yield from islice(_LenientBatch(bytearray(fetched[start:end])), done, None)
 
 
-class _LenientBatch(_DefaultRecordBatchPy):
+class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # the client has no types
     _buffer: Any
 
     def __iter__(self) -> Any:

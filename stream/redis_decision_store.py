@@ -10,17 +10,15 @@ import hashlib
 
 import orjson
 import redis.asyncio as redis
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from config.settings import RedisSettings
+from config.settings import RedisSettings, SettingsError
 from stream.decision_store import StoredDecision, owner_key
 from stream.messages import SubmissionIds
 from stream.patience import Unavailable
 
-#: What `SET ... NX GET` and the stored format need.
-MINIMUM_VERSION = (7, 0)
 FINGERPRINT_LENGTH = 32
 #: Replies that mean "not now" rather than "never": the server is loading, failing over or out of memory.
 _PASSING_REPLIES = frozenset(
@@ -36,6 +34,8 @@ _PASSING_REPLIES = frozenset(
         "MISCONF",
     }
 )
+#: Replies that no waiting mends: the address, the password or the rights are wrong.
+_REFUSALS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"})
 
 
 def connect(settings: RedisSettings, max_connections: int = 32) -> redis.Redis:
@@ -73,10 +73,8 @@ class RedisDecisionStore:
         return await self._set_if_new(f"{self._key(ids)}:other:{ours.fingerprint}", ours)
 
     async def ping(self) -> None:
-        try:
-            await self._client.ping()
-        except RedisError as error:
-            raise unavailable(error) from error
+        # A write of the kind that matters: a replica, a full server or one that is too old answers PING all the same.
+        await self._set_if_new(f"{self._prefix}probe", StoredDecision("0" * FINGERPRINT_LENGTH, b"probe"))
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -106,13 +104,16 @@ def _unpack(held: object) -> StoredDecision:
 
 
 def unavailable(error: RedisError) -> Unavailable:
-    """The slow-down signal for a passing fault; anything else is a bug or a wrong setting and goes on as it is."""
-    passing = isinstance(error, RedisConnectionError | RedisTimeoutError) or (
-        isinstance(error, ResponseError) and _reply_code(error) in _PASSING_REPLIES
-    )
-    if not passing:
-        raise error
-    return Unavailable("redis", type(error).__name__)
+    """The slow-down signal for a passing fault. Raises SettingsError for what waiting doesn't mend; anything else
+    is a bug and goes on as it is."""
+    code = _reply_code(error) if isinstance(error, ResponseError) else ""
+    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or code in _REFUSALS:
+        raise SettingsError(f"redis.url: Redis refuses this client ({code or type(error).__name__})") from error
+    if code == "ERR" and "syntax" in str(error):
+        raise SettingsError("redis.url: Redis 7.0 or newer is needed") from error
+    if isinstance(error, RedisConnectionError | RedisTimeoutError) or code in _PASSING_REPLIES:
+        return Unavailable("redis", type(error).__name__)
+    raise error
 
 
 def _reply_code(error: ResponseError) -> str:

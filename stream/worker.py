@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from detectors.pool import RestartReason, SlotPool
 from stream import metrics
 from stream.acks import InOrderAcks
@@ -32,6 +32,7 @@ from stream.publishing import Publisher
 log = structlog.get_logger()
 
 EXIT_BUG = 1
+EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
 #: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
@@ -130,6 +131,9 @@ class Worker:
         if isinstance(error, OutOfPatience):
             log.critical("gave_up_waiting", why=str(error))
             self._leave(EXIT_UNREACHABLE, "exit")
+        if isinstance(error, SettingsError):
+            log.critical("wrong_settings", why=str(error))
+            self._leave(EXIT_SETTINGS, "exit")
         log.critical("worker_failed", exc_info=error)
         self._leave(EXIT_BUG, "exit")
 

@@ -10,7 +10,7 @@ import typer
 from stream.bench import report as reports
 from stream.bench.child import ChildFailed
 from stream.bench.installation import Broker, default_broker
-from stream.bench.measurement import PictureRefused
+from stream.bench.measurement import Unmeasurable
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
@@ -41,7 +41,7 @@ def command(
     say(f"Measuring on the {plan.broker} broker.")
     try:
         report = run(plan, say)
-    except (WorkerDidNotStart, ChildFailed, PictureRefused) as error:
+    except (WorkerDidNotStart, ChildFailed, Unmeasurable) as error:
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
     if json:

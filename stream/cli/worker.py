@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated
 
 import structlog
@@ -13,7 +14,7 @@ from config import settings as configuration
 from config.settings import Settings
 from stream import backlog, logs, provisioning
 from stream.backlog import Backlog
-from stream.bootstrap import build_worker
+from stream.bootstrap import build_worker, open_store
 from stream.clock import SystemClock
 from stream.kafka_clients import KafkaUnreachable
 from stream.patience import Patience, Unavailable
@@ -31,7 +32,7 @@ def command(
     chosen = _roles(roles)
     settings = configuration.load()
     logs.configure(settings.log)
-    asyncio.run(_check_topics(settings))
+    asyncio.run(_check_services(settings))
     run(build_worker(settings, chosen))
 
 
@@ -41,6 +42,23 @@ def _roles(text: str) -> frozenset[Role]:
     except ValueError:
         raise typer.BadParameter(f"expected some of {', '.join(Role)}", param_hint="--roles") from None
     return chosen
+
+
+async def _check_services(settings: Settings) -> None:
+    """Wait a while for both; refuse to start where waiting doesn't help."""
+    # The client library's own line for every attempt; ours says what is being waited for.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    await _check_topics(settings)
+    await _check_store(settings)
+    logs.configure(settings.log)
+
+
+async def _check_store(settings: Settings) -> None:
+    store = open_store(settings)
+    try:
+        await Patience().insist(store.ping, at_most_s=settings.delivery.startup_patience_s)
+    finally:
+        await store.close()
 
 
 async def _check_topics(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
-from config.settings import RedisSettings
+from config.settings import RedisSettings, SettingsError
 from stream.decision_store import StoredDecision
 from stream.embedded.store import EmbeddedStore
 from stream.patience import Unavailable
@@ -98,10 +98,15 @@ PASSING = [
     "NOREPLICAS Not enough good replicas to write.",
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
 ]
+REFUSING = [
+    "NOPERM User has no permissions to run the 'set' command",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "DENIED Redis is running in protected mode.",
+    "ERR syntax error",
+]
 LASTING = [
     "WRONGTYPE Operation against a key holding the wrong kind of value",
-    "NOPERM User has no permissions to run the 'set' command",
-    "ERR syntax error",
     "ERR unknown command 'SET'",
     "CROSSSLOT Keys in request don't hash to the same slot",
     "MOVED 3999 127.0.0.1:6381",
@@ -124,6 +129,15 @@ async def test_a_wrong_reply_is_loud(call, reply):
     async with server(f"-{reply}\r\n".encode()) as port:
         with pytest.raises(ResponseError):
             await call(store_at(port))
+
+
+@every_call
+@pytest.mark.parametrize("reply", REFUSING, ids=lambda reply: reply.split()[0])
+async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(SettingsError, match=r"^redis\.url: Redis ") as refused:
+            await call(store_at(port))
+    assert SECRET not in str(refused.value)
 
 
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"#t\r\n"])
