@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from stream import metrics
 from stream.acks import InOrderAcks, Ticket
 from stream.app import LivenessApp
+from stream.kafka_records import record_of
 from stream.messages import Output, Record
 from stream.publishing import Publisher
 
@@ -89,14 +90,5 @@ def register(app: LivenessApp, runner: Callable[[], LaneRunner], lane: Lane) -> 
 
 def _record(event: Any) -> Record:
     message = event.message
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value,
-        # A header's value may be null; to us that is an empty one.
-        headers=tuple((name, value or b"") for name, value in message.headers or ()),
-        # Faust turns the broker's whole milliseconds into float seconds; a record without a time has -1.
-        appended_at_ms=max(round((message.timestamp or 0) * 1000), 0),
-    )
+    # Faust turns the broker's whole milliseconds into float seconds.
+    return record_of(message, timestamp_ms=round((message.timestamp or 0) * 1000))

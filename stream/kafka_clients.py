@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from config.settings import KafkaSettings
-from stream.messages import Headers, Output, Record
+from stream.kafka_records import record_of
+from stream.messages import Output, Record
 from stream.topics import max_request_bytes
 
 CONNECT_TIMEOUT_S = 10.0
@@ -70,7 +70,7 @@ class TopicReader:
     async def records(self) -> AsyncIterator[Record]:
         """Records as they come, for ever."""
         async for message in self._client:
-            yield _record(message)
+            yield record_of(message, timestamp_ms=message.timestamp)
 
     async def until_end(self) -> AsyncIterator[Record]:
         """What is in the topics now, then stop."""
@@ -80,7 +80,7 @@ class TopicReader:
             batch = await self._client.getmany(timeout_ms=1000)
             for messages in batch.values():
                 for message in messages:
-                    yield _record(message)
+                    yield record_of(message, timestamp_ms=message.timestamp)
             pending = {tp for tp in pending if ends[tp] > await self._client.position(tp)}
 
 
@@ -143,16 +143,3 @@ async def _started(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminCl
         raise KafkaUnreachable(
             f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
         ) from error
-
-
-def _record(message: Any) -> Record:
-    headers: Headers = tuple((name, value or b"") for name, value in message.headers or ())
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value,
-        headers=headers,
-        appended_at_ms=message.timestamp,
-    )

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream import agents, kafka_clients
+from stream import agents
+from stream.kafka_records import record_of
 from stream.messages import Poison, Record
 from tests.unit.stream.builders import read
 
@@ -23,7 +24,7 @@ def from_faust(**changes) -> Record:
 
 
 def from_reader(**changes) -> Record:
-    return kafka_clients._record(message(timestamp=1_700_000_000_123, **changes))
+    return record_of(message(**changes), timestamp_ms=1_700_000_000_123)
 
 
 @pytest.mark.parametrize("made", [from_faust, from_reader])
