@@ -81,5 +81,7 @@ async def _look(settings: Settings) -> tuple[list[provisioning.TopicState], list
         states = await provisioning.check(settings.kafka)
         there = all(state.partitions for state in states)
         return states, await backlog.look(settings, SystemClock()) if there else []
-    except (KafkaUnreachable, KafkaError) as error:
+    except KafkaUnreachable as error:
+        raise Unavailable("kafka", str(error)) from error
+    except KafkaError as error:
         raise Unavailable("kafka", type(error).__name__) from error

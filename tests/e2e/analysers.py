@@ -1,0 +1,82 @@
+"""An analyser that does what the picture says in bytes behind its end; everything else is a plain answer.
+
+It stands in for the face analyser where a test needs a picture to be slow, to crash or to hang at a moment
+that the test chooses. Signals go through files, so that nothing depends on luck.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Analysis, Reading, ReadingStatus
+
+MARK = b"\n#LIVENESS-TEST "
+GATE_POLL_S = 0.005
+
+
+def marked(image: bytes, command: str, argument: object = "") -> bytes:
+    """The picture with an instruction behind its last byte."""
+    return image + MARK + f"{command} {argument}".encode()
+
+
+def instruction(image: bytes) -> tuple[str, str]:
+    """What a picture says is to be done; two empty texts if nothing."""
+    _, found, text = image.rpartition(MARK)
+    command, _, argument = text.decode(errors="replace").partition(" ") if found else ("", "", "")
+    return command, argument
+
+
+READINGS = tuple(
+    Reading(name=name, label=label, status=ReadingStatus.SCORED, liveness=1.0, detail="Scripted.")
+    for name, label in SIGNAL_LABELS.items()
+)
+
+
+class Scripted:
+    def analyse(self, image: memoryview, /) -> Analysis:
+        command, argument = instruction(bytes(image))
+        acts: dict[str, Callable[[str], None]] = {
+            "hold": _hold,
+            "crash": _crash,
+            "hang": _hang,
+            "raise": _raise,
+        }
+        if command in acts:
+            acts[command](argument)
+        return Analysis(face_detected=True, readings=READINGS)
+
+
+def scripted(policy_json: str, bundle: Path | None) -> Scripted:
+    """The factory that a slot process imports."""
+    return Scripted()
+
+
+def begun(gate: Path) -> Path:
+    """The file that appears once a picture waits at its gate."""
+    return gate.with_name(gate.name + ".begun")
+
+
+def _hold(path: str) -> None:
+    """Say that it has begun, then wait until the gate is there."""
+    gate = Path(path)
+    begun(gate).touch()
+    while not os.path.exists(gate):
+        time.sleep(GATE_POLL_S)
+
+
+def _crash(argument: str) -> None:
+    ctypes.string_at(0)
+
+
+def _hang(argument: str) -> None:
+    while True:
+        pass
+
+
+def _raise(argument: str) -> None:
+    raise LookupError(f"words that quote the picture: {argument}")

@@ -1,0 +1,105 @@
+"""One installation of the processor for one test: own topics, own group, own Redis keys, short timeouts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from config.settings import Settings
+from stream import provisioning
+from stream.kafka_clients import producer, send
+from stream.messages import Record
+from stream.submissions import Form, NewSubmission, submission_output
+from stream.topics import Topic, topic_name
+from tests.e2e.checker import Report, group_lag, read_all, read_and_check
+from tests.e2e.waiting import eventually
+
+#: A killed worker gives its partitions up after six seconds, the least a broker allows by default.
+QUICK_REJOIN = {
+    "LIVENESS_DELIVERY__SESSION_TIMEOUT_S": "6",
+    "LIVENESS_DELIVERY__HEARTBEAT_INTERVAL_S": "1.5",
+    "LIVENESS_DELIVERY__COMMIT_INTERVAL_S": "0.5",
+}
+
+
+class Installation:
+    """`environment` is what its workers get; every other method looks at it from outside, as a client."""
+
+    def __init__(self, services: Mapping[str, str], partitions: int = 4, **changed: str) -> None:
+        """`changed`: settings in lower case, as in `delivery__output_patience_s="3"`."""
+        self.environment = {
+            **services,
+            **QUICK_REJOIN,
+            "LIVENESS_KAFKA__TOPIC_PREFIX": f"t{uuid.uuid4().hex[:10]}.",
+            "LIVENESS_KAFKA__PARTITIONS": str(partitions),
+            "LIVENESS_DETECTION__SLOTS": "1",
+            "LIVENESS_LOG__FORMAT": "json",
+            **{f"LIVENESS_{name.upper()}": value for name, value in changed.items()},
+        }
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What a worker with this environment would use."""
+        values: dict[str, Any] = {}
+        for name, value in self.environment.items():
+            group, _, key = name.removeprefix("LIVENESS_").lower().partition("__")
+            if key:
+                values.setdefault(group, {})[key] = value
+            else:
+                values[group] = value
+        return Settings(**values)
+
+    def topic(self, topic: Topic) -> str:
+        return topic_name(topic, self.settings.kafka)
+
+    async def create_topics(self) -> None:
+        if not self.settings.kafka.embedded:  # which makes them when they are first asked for
+            await provisioning.create(self.settings.kafka)
+
+    async def publish(self, submissions: Iterable[NewSubmission], form: Form = Form.BINARY) -> None:
+        """Publish and wait for the broker's confirmation of each."""
+        async with producer(self.settings.kafka) as client:
+            for new in submissions:
+                await send(client, submission_output(new, self.topic(Topic.SUBMISSIONS), form))
+
+    async def decisions(self) -> int:
+        """How many records the decisions topic holds now."""
+        kafka = self.settings.kafka
+        partitions = [TopicPartition(self.topic(Topic.DECISIONS), number) for number in range(kafka.partitions)]
+        async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers) as client:
+            return sum((await client.end_offsets(partitions)).values())
+
+    async def drained(self, within_s: float = 90.0) -> None:
+        """Wait until the group has nothing left to read on either topic."""
+
+        async def nothing_left() -> bool:
+            return not any((await group_lag(self.settings)).values())
+
+        await eventually(nothing_left, "the group has read everything", within_s)
+
+    async def check(self) -> Report:
+        return await read_and_check(self.settings)
+
+    async def records(self, topic: Topic) -> list[Record]:
+        return await read_all(self.settings, topic)
+
+
+def policy_file(folder: Path, *, detector_s: float, event_s: float) -> str:
+    """A policy with these deadlines and nothing else changed; its path."""
+    file = folder / f"policy-{uuid.uuid4().hex[:8]}.toml"
+    file.write_text(f"[deadlines]\ndetector_s = {detector_s}\nevent_s = {event_s}\n")
+    return str(file)
+
+
+def long_hold(folder: Path) -> dict[str, str]:
+    """Settings with which a picture may wait at a gate for a minute, whatever the machine is doing."""
+    return {
+        "policy_file": policy_file(folder, detector_s=60, event_s=130),
+        "delivery__rebalance_timeout_s": "140",
+        "delivery__stall_timeout_s": "150",
+    }

@@ -1,0 +1,32 @@
+"""The counter-proof: the same worker with Faust's own acknowledgements at `concurrency=4`.
+
+Faust commits past an event that is still in flight once agents overlap; nothing else differs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream import worker
+from stream.agents import Lane, _record
+from stream.app import LivenessApp
+from tests.e2e import scripted_worker
+
+CONCURRENCY = 4
+
+
+def register(app: LivenessApp, runner: Any, lane: Lane) -> None:
+    """In place of `stream.agents.register`: an event is acknowledged when its own loop turn ends."""
+
+    async def agent(stream: Any) -> None:
+        publisher = runner()._publisher
+        async for event in stream.events():
+            await publisher.publish(await lane.stage.handle(_record(event)))
+
+    agent.__name__ = agent.__qualname__ = lane.name
+    app.agent(app.topic(lane.topic), concurrency=CONCURRENCY, name=lane.name)(agent)
+
+
+if __name__ == "__main__":
+    worker.register = register  # type: ignore[attr-defined]
+    scripted_worker.main()

@@ -1,0 +1,65 @@
+"""`liveness worker` with the scripted analyser, and on request with a bug in one stage.
+
+Everything else is put together by `stream.bootstrap`, as in production.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from config import settings as configuration
+from stream import agents, logs, worker
+from stream.agents import Lane, Stage
+from stream.bootstrap import build_worker
+from stream.messages import Output, Record
+from stream.run import run
+from stream.worker import Role
+from tests.e2e.analysers import begun, instruction, scripted
+
+
+class Buggy:
+    """A stage that breaks on a record that says `bug`, once the test has opened the gate it names."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        command, gate = instruction(record.value or b"")
+        if command == "bug":
+            begun(Path(gate)).touch()
+            raise RuntimeError("a bug in a stage")
+        return await self._stage.handle(record)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--roles", default="detect,decide")
+    parser.add_argument("--bug", action="store_true")
+    parsed = parser.parse_args(arguments)
+    settings = configuration.load()
+    logs.configure(settings.log)
+    if parsed.bug:
+        _plant_bug()
+    roles = frozenset(Role(role) for role in parsed.roles.split(","))
+    run(build_worker(settings, roles, analyser=scripted))
+
+
+def _plant_bug() -> None:
+    def register(app: Any, runner: Any, lane: Lane) -> None:
+        def with_bug() -> Any:
+            made = runner()
+            made._lane = dataclasses.replace(lane, stage=Buggy(lane.stage))
+            return made
+
+        agents.register(app, with_bug, lane)
+
+    worker.register = register  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,164 @@
+"""Worker processes under test: started, watched through their own log and health port, ended by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.waiting import eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIVENESS = ("stream.cli", "worker")
+SCRIPTED = ("tests.e2e.scripted_worker",)
+NAIVE = ("tests.e2e.naive_worker",)
+START_S = 90.0
+END_S = 60.0
+
+
+class Worker:
+    """One worker process. `command` is a module and its first arguments."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        command: tuple[str, ...] = LIVENESS,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.port = _free_port()
+        self.log = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
+        http = {"LIVENESS_HTTP__HOST": "127.0.0.1", "LIVENESS_HTTP__PORT": str(self.port)}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command, *arguments],
+                cwd=REPOSITORY,
+                env={**os.environ, **environment, **http},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Its log lines of one event."""
+        found = []
+        for line in self.output.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and entry.get("event") == name:
+                found.append(entry)
+        return found
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of its health port; status 0 when it doesn't answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    async def ready(self, within_s: float = START_S) -> Worker:
+        """Wait until it has partitions; fails at once if it ends instead."""
+
+        async def answers() -> bool:
+            assert self.code is None, f"the worker ended with code {self.code}:\n{self.output[-3000:]}"
+            status, _ = await asyncio.to_thread(self.get, "/ready")
+            return status == 200
+
+        await eventually(answers, "the worker is ready", within_s)
+        return self
+
+    async def said(self, event: str, within_s: float = 60.0, **fields: object) -> dict[str, Any]:
+        """Wait for a log line with these fields."""
+
+        def told() -> dict[str, Any] | None:
+            for entry in self.events(event):
+                if all(entry.get(name) == value for name, value in fields.items()):
+                    return entry
+            return None
+
+        entry = await eventually(told, f"the worker says {event} {fields}", within_s)
+        assert isinstance(entry, dict)
+        return entry
+
+    async def ended(self, within_s: float = END_S) -> int:
+        """Wait for its end; its exit code."""
+        await eventually(lambda: self.code is not None, "the worker ends", within_s)
+        assert self.code is not None
+        return self.code
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to say, finish or commit anything."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+
+class Crew:
+    """Makes workers of one installation and leaves none behind."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = dict(environment)
+        self._folder = folder
+        self.workers: list[Worker] = []
+
+    def start(self, command: tuple[str, ...] = LIVENESS, *arguments: str, **changed: str) -> Worker:
+        settings = {f"LIVENESS_{name.upper()}": value for name, value in changed.items()}
+        worker = Worker({**self._environment, **settings}, self._folder, command, arguments)
+        self.workers.append(worker)
+        return worker
+
+    @property
+    def alive(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.code is None]
+
+    async def stop(self) -> None:
+        """Ask all of them to finish and wait; kill who doesn't."""
+        stopping = self.alive
+        for worker in stopping:
+            worker.terminate()
+        for worker in stopping:
+            try:
+                await worker.ended()
+            finally:
+                if worker.code is None:
+                    worker.kill()
+
+    def end(self) -> None:
+        for worker in self.alive:
+            worker.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

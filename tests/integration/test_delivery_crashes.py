@@ -1,0 +1,132 @@
+"""Pictures that crash, hang or wait too long, and a bug: each costs itself alone, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from config.error_codes import ErrorCode
+from stream.detect_stage import SLOT_CRASH_REASON
+from stream.messages import Record
+from stream.submissions import NewSubmission, submission_output
+from stream.topics import Topic
+from tests.e2e.analysers import begun, marked
+from tests.e2e.checker import group_lag
+from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.installation import Installation, policy_file
+from tests.e2e.pictures import plain_picture, submission
+from tests.e2e.workers import SCRIPTED
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+BYSTANDERS = 10
+
+
+async def errors_by_submission(installation: Installation) -> dict[str, str | None]:
+    """What each decision says went wrong; None where nothing did."""
+    found = {}
+    for record in await installation.records(Topic.DECISIONS):
+        event = orjson.loads(record.value or b"")
+        found[event["submission_id"]] = event["error"] and event["error"]["code"]
+    return found
+
+
+def around(hostile: list[NewSubmission]) -> list[NewSubmission]:
+    """The hostile ones in the middle of harmless ones."""
+    harmless = [submission(plain_picture()) for _ in range(BYSTANDERS)]
+    half = BYSTANDERS // 2
+    return [*harmless[:half], *hostile, *harmless[half:]]
+
+
+async def test_crash_is_dead_lettered_and_the_rest_decided(install: MakeInstallation, crew_of: MakeCrew) -> None:
+    installation = await install(partitions=1, detection__slots="2")
+    crash = submission(marked(plain_picture(), "crash"), client_ip="203.0.113.7")
+    raising = submission(marked(plain_picture(), "raise", "secret-words"))
+    worker = await crew_of(installation).start(SCRIPTED).ready()
+    await installation.publish(around([crash, raising]))
+    await installation.drained()
+
+    report = await installation.check()
+    assert report.sound, report.problems
+    assert (report.decided, report.dead_lettered) == (BYSTANDERS + 2, 1)
+    errors = await errors_by_submission(installation)
+    assert errors.pop(crash.submission_id) == ErrorCode.INFERENCE_ERROR
+    assert errors.pop(raising.submission_id) == ErrorCode.INFERENCE_ERROR
+    assert Counter(errors.values()) == {None: BYSTANDERS}
+    (letter,) = await installation.records(Topic.DEAD_LETTER)
+    assert_letter_of(letter, crash, installation)
+    assert worker.code is None
+
+
+def assert_letter_of(letter: Record, crash: NewSubmission, installation: Installation) -> None:
+    """Bytes and key unchanged; why and from where in the headers; nothing personal."""
+    sent = submission_output(crash, installation.topic(Topic.SUBMISSIONS))
+    assert (letter.key, letter.value) == (sent.key, sent.value)
+    headers = dict(letter.headers)
+    assert headers["reason"] == SLOT_CRASH_REASON.encode()
+    assert headers["source_topic"] == sent.topic.encode()
+    assert headers["ce_subject"] == crash.submission_id.encode()
+    assert not any(b"203.0.113.7" in value for value in headers.values())
+
+
+async def test_hang_is_a_detector_timeout(install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path) -> None:
+    installation = await install(
+        partitions=1, detection__slots="2", policy_file=policy_file(tmp_path, detector_s=1, event_s=20)
+    )
+    hanging = submission(marked(plain_picture(), "hang"))
+    await crew_of(installation).start(SCRIPTED).ready()
+    await installation.publish(around([hanging]))
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
+    assert report.dead_lettered == 0
+    errors = await errors_by_submission(installation)
+    assert errors.pop(hanging.submission_id) == ErrorCode.DETECTOR_TIMEOUT
+    assert Counter(errors.values()) == {None: BYSTANDERS}
+
+
+async def test_a_slow_pool_ends_in_the_event_deadline(
+    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
+) -> None:
+    """One slot and three pictures that hang: the last waits for a slot longer than an event may take."""
+    installation = await install(
+        partitions=1,
+        detection__read_ahead="4",
+        policy_file=policy_file(tmp_path, detector_s=3, event_s=6),
+    )
+    hanging = [submission(marked(plain_picture(), "hang")) for _ in range(3)]
+    await crew_of(installation).start(SCRIPTED).ready()
+    await installation.publish(hanging)
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
+    codes = Counter((await errors_by_submission(installation)).values())
+    assert sum(codes.values()) == len(hanging)
+    assert codes[ErrorCode.DETECTOR_TIMEOUT] >= 1
+    assert codes[ErrorCode.SERVER_ERROR] >= 1
+    assert set(codes) == {ErrorCode.DETECTOR_TIMEOUT, ErrorCode.SERVER_ERROR}
+
+
+async def test_a_bug_ends_the_process_and_loses_nothing(
+    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
+) -> None:
+    installation = await install(partitions=1)
+    crew = crew_of(installation)
+    gate = tmp_path / "bug"
+    victim = submission(marked(plain_picture(), "bug", gate))
+    buggy = await crew.start(SCRIPTED, "--bug").ready()
+    await installation.publish([victim])
+    assert await buggy.ended() == 1
+    assert begun(gate).exists()
+    assert buggy.events("worker_failed")
+    assert "a bug in a stage" in buggy.output, "a bug is loud"
+    assert (await group_lag(installation.settings))[Topic.SUBMISSIONS] == 1, "nothing was acknowledged"
+
+    await crew.start(SCRIPTED).ready()
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
+    assert (report.decided, report.duplicates) == (1, 0)

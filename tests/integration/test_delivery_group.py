@@ -1,0 +1,109 @@
+"""Workers come and go in the group: a clean stop leaves nothing to repeat, roles share the work."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stream.topics import Topic
+from tests.e2e.analysers import begun, marked
+from tests.e2e.checker import offsets
+from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.installation import long_hold
+from tests.e2e.pictures import plain_picture, submission
+from tests.e2e.waiting import eventually
+from tests.e2e.workers import SCRIPTED
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+#: Submissions published at a time while workers come and go.
+LOAD = 20
+
+
+async def test_a_clean_stop_finishes_and_repeats_nothing(
+    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
+) -> None:
+    """SIGTERM with a picture in flight: it is decided and committed, and a new worker finds nothing to repeat."""
+    installation = await install(
+        partitions=2,
+        detection__slots="2",
+        **long_hold(tmp_path),
+    )
+    crew = crew_of(installation)
+    gate = tmp_path / "gate"
+    worker = await crew.start(SCRIPTED).ready()
+    held = submission(marked(plain_picture(), "hold", gate))
+    await installation.publish([held])
+    await eventually(begun(gate).exists, "a picture is in flight")
+    await installation.publish(submission(plain_picture()) for _ in range(8))
+    worker.terminate()
+    await eventually(lambda: worker.get("/live")[0] == 200, "it still answers while it finishes")
+    assert worker.code is None
+    gate.touch()
+    assert await worker.ended() == 0
+    assert worker.events("worker_stopped")
+    detections = await installation.records(Topic.DETECTIONS)
+    assert held.correlation_id.encode() in {record.key for record in detections}, "it was finished"
+    for source, outputs in ((Topic.SUBMISSIONS, Topic.DETECTIONS), (Topic.DETECTIONS, Topic.DECISIONS)):
+        committed = sum(read for _, read in (await offsets(installation.settings, source)).values())
+        assert committed == len(await installation.records(outputs)), f"every finished one of {source} is committed"
+
+    await crew.start(SCRIPTED).ready()
+    await installation.drained()
+    after = await installation.check()
+    assert after.sound, after.problems
+    assert (after.decided, after.duplicates) == (9, 0)
+
+
+async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew_of: MakeCrew) -> None:
+    """Submissions keep coming until every change in the group is over."""
+    installation = await install()
+    crew = crew_of(installation)
+    changed = asyncio.Event()
+
+    async def changes() -> None:
+        second = await crew.start(SCRIPTED).ready()
+        await second.said("partitions_assigned", count=4)
+        first.terminate()
+        assert await first.ended() == 0
+        await crew.start(SCRIPTED).ready()
+
+    async def decided(number: int) -> bool:
+        return await installation.decisions() >= number
+
+    async def publish_meanwhile() -> int:
+        published = 0
+        while not changed.is_set():
+            await installation.publish(submission(plain_picture()) for _ in range(LOAD))
+            published += LOAD
+            await eventually(partial(decided, published - LOAD), "the workers keep up")
+        return published
+
+    first = await crew.start(SCRIPTED).ready()
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(publish_meanwhile())
+        await changes()
+        changed.set()
+    await installation.drained()
+    report = await installation.check()
+    print(f"join and leave: {report.duplicates} duplicates of {report.decided}")
+    assert report.sound, report.problems
+    assert report.decided == publishing.result()
+
+
+async def test_roles_in_separate_processes(install: MakeInstallation, crew_of: MakeCrew) -> None:
+    installation = await install()
+    crew = crew_of(installation)
+    detecting, deciding = crew.start(SCRIPTED, "--roles", "detect"), crew.start(SCRIPTED, "--roles", "decide")
+    await asyncio.gather(detecting.ready(), deciding.ready())
+    await installation.publish(submission(plain_picture()) for _ in range(40))
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
+    assert report.decided == 40
+    assert 'liveness_records_total{agent="detect"} 40.0' in detecting.get("/metrics")[1]
+    assert 'liveness_records_total{agent="decide"} 40.0' in deciding.get("/metrics")[1]
+    assert 'agent="decide"' not in detecting.get("/metrics")[1]

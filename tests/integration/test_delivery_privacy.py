@@ -1,0 +1,97 @@
+"""Nothing personal leaves by the side doors: not by logs at debug level, metrics or dead-letter headers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.submissions import Form, NewSubmission
+from stream.topics import Topic
+from tests.e2e.analysers import marked
+from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.installation import Installation, policy_file
+from tests.e2e.pictures import plain_picture
+from tests.e2e.workers import SCRIPTED, Worker
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+ADDRESS = "203.0.113.77"
+DEVICE = "device-4f1c9a-of-a-person"
+TOKEN = "token-77b0e2-of-a-session"
+PERSONAL = {"client_ip": ADDRESS, "device_id": DEVICE, "session_token": TOKEN}
+IN_THE_PICTURE = "words-inside-the-picture"
+
+
+def picture(command: str) -> bytes:
+    return marked(plain_picture(), command, IN_THE_PICTURE)
+
+
+def forbidden() -> Iterator[bytes]:
+    """What must show up nowhere: the personal fields, and pieces of the picture, raw, escaped and in base64."""
+    yield from (value.encode() for value in PERSONAL.values())
+    yield IN_THE_PICTURE.encode()
+    middle = plain_picture()[600:624]
+    yield middle
+    yield repr(middle)[2:-1].encode()
+    yield middle.hex().encode()
+    yield from (base64.b64encode(plain_picture())[start : start + 24] for start in (0, 400, 800))
+
+
+def assert_nothing_personal(where: str, text: bytes) -> None:
+    leaks = [piece for piece in forbidden() if piece in text]
+    assert not leaks, f"{where} holds {len(leaks)} of the personal values"
+
+
+async def publish_every_path(installation: Installation) -> int:
+    """Success, an exception in the analyser, a crash, a hang, refused fields, poison: in every form."""
+    count = 0
+    for form in (Form.BINARY, Form.STRUCTURED, Form.BARE):
+        new = [NewSubmission(image=picture(act), optional=PERSONAL) for act in ("none", "raise", "crash")]
+        await installation.publish(new, form)
+        count += len(new)
+    await installation.publish([NewSubmission(image=picture("hang"), optional=PERSONAL)])
+    wrong = PERSONAL | {"client_ip": f"{ADDRESS}.not-an-address"}
+    await installation.publish([NewSubmission(image=picture("none"), optional=wrong)])
+    nameless = NewSubmission(image=picture("none"), submission_id="", optional=PERSONAL)
+    await installation.publish([nameless], Form.BARE)
+    return count + 3
+
+
+async def test_side_doors(install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path) -> None:
+    installation = await install(
+        partitions=1, log__level="debug", policy_file=policy_file(tmp_path, detector_s=1, event_s=20)
+    )
+    crew = crew_of(installation)
+    worker = await crew.start(SCRIPTED).ready()
+    published = await publish_every_path(installation)
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
+    assert report.submissions == published
+    assert report.dead_lettered == 4, "three crashes and the nameless one"
+    _, metrics = worker.get("/metrics")
+    assert "liveness_records_total" in metrics
+    assert_quiet(worker, metrics)
+    for letter in await installation.records(Topic.DEAD_LETTER):
+        headers = b"\n".join(name.encode() + b": " + value for name, value in letter.headers)
+        assert b"reason" in headers
+        assert_nothing_personal("a dead letter's headers", headers)
+    for decision in await installation.records(Topic.DECISIONS):
+        assert_nothing_personal("a decision", decision.value or b"")
+
+    await crew.stop()
+    buggy = await crew.start(SCRIPTED, "--bug").ready()
+    bug = marked(picture("none"), "bug", tmp_path / "bug")
+    await installation.publish([NewSubmission(image=bug, optional=PERSONAL)])
+    assert await buggy.ended() == 1
+    assert buggy.events("worker_failed")
+    assert_quiet(buggy, "")
+
+
+def assert_quiet(worker: Worker, metrics: str) -> None:
+    assert worker.output, "a silent worker would prove nothing"
+    assert_nothing_personal("the log", worker.log.read_bytes())
+    assert_nothing_personal("the metrics", metrics.encode())
