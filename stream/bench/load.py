@@ -13,7 +13,7 @@ from stream.bench.child import Child
 from stream.topics import Topic, max_request_bytes, topic_name
 
 #: What one partition of the embedded broker holds at most (it keeps 5 MiB), with room for headers.
-EMBEDDED_PARTITION_BYTES = 4_500_000
+EMBEDDED_PARTITION_BYTES = 5_000_000
 #: No bound but memory on a real broker.
 UNBOUNDED = 1_000_000
 #: A real broker answers a fetch as soon as there is a record.

@@ -59,8 +59,7 @@ class LoadGenerator:
             }
         )
         self._assign(plan["decisions"])
-        metadata = self._producer.list_topics(self._topic, timeout=METADATA_TIMEOUT_S)
-        self._partitions = len(metadata.topics[self._topic].partitions)
+        self._partitions = len(self._partitions_of(self._topic))
         self._waiting: dict[bytes, tuple[float, int]] = {}
         self._in_partition = [0] * self._partitions
         self._next_partition = 0
@@ -87,14 +86,20 @@ class LoadGenerator:
 
     def _assign(self, decisions: str) -> None:
         """From the present end of every partition, so that nothing published from now on is missed."""
-        metadata = self._consumer.list_topics(decisions, timeout=METADATA_TIMEOUT_S)
         positions = []
-        for number in metadata.topics[decisions].partitions:
+        for number in self._partitions_of(decisions):
             _low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(decisions, number), timeout=METADATA_TIMEOUT_S
             )
             positions.append(TopicPartition(decisions, number, high))
         self._consumer.assign(positions)
+
+    def _partitions_of(self, topic: str) -> list[int]:
+        """Asked by the producer: that makes the embedded broker create a topic it hasn't seen yet."""
+        found = list(self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].partitions)
+        if not found:
+            raise RuntimeError(f"{topic} has no partitions")
+        return found
 
     def _run(self, schedule: Schedule) -> Tally:
         tally, give_up_at = Tally(), float("inf")

@@ -26,8 +26,8 @@ SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals")
 Progress = Callable[[str], None]
 
 
-class PictureRefused(Exception):
-    """A picture can't be measured: its analysis ends in an error."""
+class Unmeasurable(Exception):
+    """Nothing to measure: a picture's analysis ends in an error, or submissions get no decision at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +67,11 @@ class Bench:
     def _warm_up(self) -> None:
         refused = [error for error in self.floor.errors() if error is not None]
         if refused:
-            raise PictureRefused(f"{len(refused)} of the pictures can't be analysed ({refused[0]})")
+            raise Unmeasurable(f"{len(refused)} of the pictures can't be analysed ({refused[0]})")
         self.load.saturate(WARM_UP_S, IN_FLIGHT)
-        self.load.result()
+        run = self.load.result()
+        if not run.moments:
+            raise Unmeasurable(f"none of {run.sent} submissions got a decision")
 
     def _rounds(self) -> tuple[list[FloorRound], list[PathRound]]:
         floors, paths = [], []
