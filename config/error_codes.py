@@ -40,7 +40,7 @@ MEANING: dict[ErrorCode, tuple[str, str]] = {
     ),
     ErrorCode.DECRYPTION_FAILED: (
         "the image is encrypted and no key here opens it",
-        "send it unencrypted or configure the key",
+        "send it unencrypted",
     ),
     ErrorCode.DUPLICATE_MISMATCH: (
         "this submission id was used before with other content",

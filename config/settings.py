@@ -291,5 +291,6 @@ def _readable(error: ValidationError, prefix: str = "") -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in item["loc"]) or "settings"
-        lines.append(f"{prefix}{where}: {item['msg']}")
+        what = "is not a setting" if item["type"] == "extra_forbidden" else item["msg"]
+        lines.append(f"{prefix}{where}: {what}")
     return "; ".join(lines)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from config.error_codes import MEANING
 from config.policy import Policy
 from config.settings import Settings
+from stream.advice import BY_REASON
 from stream.topics import TABLE, TopicSpec
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -44,6 +45,12 @@ def error_table() -> str:
     return "\n".join(rows)
 
 
+def reason_table() -> str:
+    rows = ["| reason | advice | what the person is told |", "|---|---|---|"]
+    rows += [f"| `{reason}` | `{advice.code}` | {advice.message} |" for reason, advice in BY_REASON.items()]
+    return "\n".join(rows)
+
+
 def topic_table() -> str:
     rows = ["| topic | kept | pictures |", "|---|---|---|"]
     rows += [f"| `{spec.topic}` | {_kept(spec)} | {'yes' if spec.carries_images else 'no'} |" for spec in TABLE]
@@ -54,6 +61,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "policy": policy_table,
     "errors": error_table,
+    "reasons": reason_table,
     "topics": topic_table,
 }
 

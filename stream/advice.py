@@ -33,10 +33,11 @@ _LIVE_CAMERA = Advice("live_camera", "Take the photo of yourself with the camera
 _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no screenshot, filter or editing.")
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
 _OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file of at most 10 MB.")
-_SEND_AGAIN = Advice("send_again", "Please send the photo again.")
+_SEND_AGAIN = Advice("send_again", "This is not about your photo: please send it again in a moment.")
+_SMALLER_FILE = Advice("smaller_file", "Please send the photo again, scaled down if it is very large.")
 
 #: Reasons come from the signals, the framing rules and the error codes; a test holds this table against them.
-_BY_REASON: dict[str, Advice] = {
+BY_REASON: dict[str, Advice] = {
     "blurry": _HOLD_STILL,
     "eyes_closed": _OPEN_EYES,
     "head_turned": _FACE_CAMERA,
@@ -58,7 +59,7 @@ _BY_REASON: dict[str, Advice] = {
     "invalid_request": _SEND_AGAIN,
     "decryption_failed": _SEND_AGAIN,
     "duplicate_mismatch": _SEND_AGAIN,
-    "detector_timeout": _SEND_AGAIN,
+    "detector_timeout": _SMALLER_FILE,
     "inference_error": _SEND_AGAIN,
     "server_error": _SEND_AGAIN,
 }
@@ -66,5 +67,5 @@ _BY_REASON: dict[str, Advice] = {
 
 def advice_for(reasons: Iterable[str]) -> tuple[Advice, ...]:
     """Advice for the strongest reasons first, each once; a plain retake when none of them has its own."""
-    found = dict.fromkeys(_BY_REASON[reason] for reason in reasons if reason in _BY_REASON)
+    found = dict.fromkeys(BY_REASON[reason] for reason in reasons if reason in BY_REASON)
     return tuple(found)[:MOST_ADVICE] or (RETAKE,)

@@ -6,17 +6,25 @@ when a worker starts and by `liveness topics check`.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 
 from config.settings import Settings
 from stream.clock import Clock
-from stream.kafka_clients import admin, whole_topics_consumer
+from stream.kafka_clients import KafkaUnreachable, admin, whole_topics_consumer
 from stream.topics import TABLE, Topic, topic_name
 
 #: Topics the workers' group reads.
 READ_TOPICS = (Topic.SUBMISSIONS, Topic.DETECTIONS)
+COORDINATOR_TIMEOUT_S = 15.0
 RETENTION_MS = {spec.topic: spec.retention_ms for spec in TABLE}
 
 
@@ -32,11 +40,23 @@ class Backlog:
 async def look(settings: Settings, clock: Clock) -> list[Backlog]:
     """The backlog of each topic that the group reads; raises KafkaUnreachable or TopicMissing."""
     names = {topic: topic_name(topic, settings.kafka) for topic in READ_TOPICS}
-    async with admin(settings.kafka) as client:
-        offsets = await client.list_consumer_group_offsets(settings.group_id)
-    committed = {tp: found.offset for tp, found in offsets.items() if found.offset >= 0}
+    committed = await _committed(settings)
     async with whole_topics_consumer(settings.kafka, *names.values()) as consumer:
         return [await _of(topic, name, committed, consumer, clock.now_ms()) for topic, name in names.items()]
+
+
+async def _committed(settings: Settings) -> dict[TopicPartition, int]:
+    """What the group has committed. A broker that never had a group makes the topic for it when first asked."""
+    deadline = time.monotonic() + COORDINATOR_TIMEOUT_S
+    async with admin(settings.kafka) as client:
+        while True:
+            try:
+                offsets = await client.list_consumer_group_offsets(settings.group_id)
+                return {tp: found.offset for tp, found in offsets.items() if found.offset >= 0}
+            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError) as error:
+                if time.monotonic() > deadline:
+                    raise KafkaUnreachable(f"no coordinator for the consumer group ({type(error).__name__})") from error
+            await asyncio.sleep(0.2)
 
 
 async def _of(

@@ -64,8 +64,13 @@ _NAMED_BY_ENVELOPE = {
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
 
 
+def is_guid(value: str) -> bool:
+    """Whether this can be a correlation id: 32 hex digits, with or without the four hyphens."""
+    return _GUID.fullmatch(value) is not None
+
+
 def _guid(value: str) -> str:
-    if not _GUID.fullmatch(value):
+    if not is_guid(value):
         raise ValueError("expected a 128-bit GUID")
     return str(uuid.UUID(value))
 

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from config.settings import Settings, SettingsError
-from detectors.pool import RestartReason, SlotPool
+from detectors.pool import RestartReason, SlotPool, SlotStartError
 from stream import metrics
 from stream.acks import InOrderAcks
 from stream.agents import Lane, LaneRunner, register
@@ -73,7 +73,7 @@ class Worker:
         self._watch_task: asyncio.Task[None] | None = None
         self._health = HealthServer(parts.settings.http, self.state)
         self._app.attach(self)
-        self._joined = False
+        self._joined = self._stopping = False
         self._restarts: dict[RestartReason, int] = {}
         signals: Any = self._app
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
@@ -98,8 +98,8 @@ class Worker:
     async def start(self) -> None:
         """Before the first record: slots warm, store answering, health on."""
         await self._health.start()
-        if self._parts.pool is not None:
-            await self._parts.pool.start()
+        if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
+            return
         patience_s = self._parts.settings.delivery.startup_patience_s
         await self._parts.patience.insist(self._parts.store.ping, at_most_s=patience_s)
         self._note_movement()
@@ -112,8 +112,18 @@ class Worker:
             embedded=self._parts.settings.kafka.embedded,
         )
 
+    async def _slots_ready(self, pool: SlotPool) -> bool:
+        """False when a stop came while the slots were being made, which ends them."""
+        try:
+            await pool.start()
+        except SlotStartError:
+            if not self._stopping:
+                raise
+        return not self._stopping
+
     def stopping(self) -> None:
         """A stop was asked for: finish what is in flight, but not for ever."""
+        self._stopping = True
         asyncio.get_running_loop().call_later(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
 
     async def stop(self) -> None:

@@ -31,8 +31,10 @@ class ImageBlock:
         return length
 
     def close(self) -> None:
-        self._map.close()
-        os.close(self.fd)
+        """Idempotent: a start that fails and a stop may both come here."""
+        if not self._map.closed:
+            self._map.close()
+            os.close(self.fd)
 
 
 def map_read_only(fd: int, capacity: int) -> memoryview:

@@ -24,4 +24,4 @@ class FaceAreaRatio:
     def read(self, seen: Observation) -> Reading:
         frame = seen.frame
         share = seen.face.box.clipped(frame.width, frame.height).area / (frame.width * frame.height)
-        return scored(self, self._score(share), f"face fills {share:.1%} of the image", weak="face_size")
+        return scored(self, self._score(share), f"face fills {share:.1%} of the image", weak="face_too_small")

@@ -14,7 +14,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis
 from stream.bootstrap import open_pool
-from stream.cli.console import ExitCode, JsonOption, err, out, print_line
+from stream.cli.console import ExitCode, JsonOption, out, print_line, say
 from stream.cli.decision_view import show
 from stream.clock import SystemClock
 from stream.decision import decision_event, encode
@@ -32,6 +32,8 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Show the verdict on a photo, each signal, and what to change. Exit 1 if it could not be analysed."""
+    if annotate is not None:
+        _refuse_place(annotate, photo)
     settings = configuration.load()
     policy = settings.policy()
     image = photo.read_bytes()
@@ -42,11 +44,21 @@ def command(
     if json:
         print_line(encode(event))
     else:
-        show(out, photo.name, event)
+        show(out, photo.name, event, policy.inconclusive_band)
     if verdict.error is not None:
+        if annotate is not None:
+            say("nothing to draw: the picture could not be analysed")
         raise typer.Exit(ExitCode.FAILURE)
     if annotate is not None:
         _annotate(image, annotate, settings, policy)
+
+
+def _refuse_place(annotate: Path, photo: Path) -> None:
+    """The drawing must not replace the photograph, and needs a folder that is there."""
+    if annotate.resolve() == photo.resolve():
+        raise typer.BadParameter("that is the photo itself", param_hint="--annotate")
+    if not annotate.resolve().parent.is_dir():
+        raise typer.BadParameter("there is no such folder", param_hint="--annotate")
 
 
 async def _detect(image: bytes, settings: Settings, policy: Policy) -> Detection:
@@ -79,4 +91,4 @@ def _annotate(image: bytes, path: Path, settings: Settings, policy: Policy) -> N
     with native_stderr_silenced():
         analyser = FaceAnalyser(policy, settings.detection.face_landmarker_bundle)
         annotate(analyser.look(image), path)
-    err.print(f"drawn to {path}")
+    say(f"drawn to {path}")

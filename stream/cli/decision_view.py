@@ -12,22 +12,22 @@ _BAR_WIDTH = 12
 _LABEL_WIDTH = 21
 
 
-def show(console: Console, title: str, event: dict[str, Any]) -> None:
-    """Print one decision event."""
-    console.print(Group(_headline(title, event), *_body(event)))
+def show(console: Console, title: str, event: dict[str, Any], band: float) -> None:
+    """Print one decision event; `band` is the policy's half-width of INCONCLUSIVE."""
+    console.print(Group(_headline(title, event, band), *_body(event)))
     console.print()
 
 
-def _headline(title: str, event: dict[str, Any]) -> Text:
+def _headline(title: str, event: dict[str, Any], band: float) -> Text:
     result, error = event["result"], event["error"]
     colour = _COLOUR[result["verdict"]]
     line = Text.assemble((f" {result['verdict']} ", f"bold reverse {colour}"), " ", (title, "bold"))
     if error is not None:
         line.append(f"  {error['code']}: {error['message']}", style="yellow")
     else:
-        line.append(
-            f"  confidence {result['confidence']:.2f} (threshold {result['threshold']:.2f}), score {result['score']}"
-        )
+        low, high = result["threshold"] - band, result["threshold"] + band
+        line.append(f"  confidence {result['confidence']:.3f} (LIVE from {high:.2f}, SPOOF below {low:.2f})")
+        line.append(f", score {result['score']}")
         line.append(f", {result['outcome']}", style=colour)
     total = event["elapsed_ms"].get("total")
     return line if total is None else line.append(f"  {total:.0f} ms", style="dim")

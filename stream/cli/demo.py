@@ -49,7 +49,7 @@ def command(
             settings = services.settings()
             with WorkerProcess(environment):
                 programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
-                viewer = _Viewer(json)
+                viewer = _Viewer(json, settings.policy().inconclusive_band)
                 played = asyncio.run(play(programme, settings, viewer.show))
     except WorkerDidNotStart as error:
         complain(str(error))
@@ -64,8 +64,10 @@ def command(
 class _Viewer:
     """Shows each answer and counts for the summary."""
 
-    def __init__(self, json: bool) -> None:
+    def __init__(self, json: bool, band: float) -> None:
         self._json = json
+        self._band = band
+        self._own: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
 
@@ -75,17 +77,21 @@ class _Viewer:
             return
         value = record.value or b""
         event: dict[str, Any] = orjson.loads(value)
-        self._verdicts[event["result"]["verdict"]] += 1
-        if event["error"]:
+        (self._own if act.own else self._verdicts)[event["result"]["verdict"]] += 1
+        if event["error"] and not act.own:
             self._errors[event["error"]["code"]] += 1
         if self._json:
             print_line(value)
         else:
-            show(out, act.title, event)
+            show(out, act.title, event, self._band)
 
     def summary(self, played: Played) -> None:
         out.rule("summary")
-        out.print(f"{played.decisions} decisions, {played.dead_letters} dead letter: {_counted(self._verdicts)}")
+        if self._own:
+            out.print(f"your pictures: {_counted(self._own)}")
+        own = sum(self._own.values())
+        out.print(f"the demo's: {played.decisions - own} decisions, {played.dead_letters} dead letter")
+        out.print(f"verdicts: {_counted(self._verdicts)}")
         out.print(f"error codes: {_counted(self._errors)}")
         out.print(
             "The attacks are simulated on one portrait: they show how the signals react, not how many\n"

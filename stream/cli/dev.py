@@ -34,4 +34,4 @@ def _show(environment: dict[str, str], json: bool) -> None:
     say("Ready. In another terminal:")
     for name, value in environment.items():
         out.print(f"export {name}={value}")
-    say("then: liveness submit selfie.jpg    liveness tail")
+    say("then: .venv/bin/liveness submit selfie.jpg    .venv/bin/liveness tail")

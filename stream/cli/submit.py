@@ -14,6 +14,7 @@ from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
+from stream.intake import is_guid
 from stream.kafka_clients import producer, reader, send
 from stream.submissions import Form, NewSubmission, submission_output
 from stream.topics import Topic, topic_name
@@ -38,6 +39,8 @@ def command(
 ) -> None:
     """Publish pictures and show each decision as it arrives. Exit 1 if one got none in time."""
     files = pictures(paths)
+    if correlation_id is not None and not is_guid(correlation_id):
+        raise typer.BadParameter("expected a 128-bit GUID", param_hint="--correlation-id")
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
     optional = {"tenant": tenant, "session_id": session_id, "client_ip": client_ip, "device_id": device_id}
@@ -81,14 +84,14 @@ async def _submit(
             records = answers.records()
             while waiting:
                 record = await asyncio.wait_for(anext(records), timeout_s)
-                _answered(record.value or b"", waiting, json)
+                _answered(record.value or b"", waiting, json, settings.policy().inconclusive_band)
         except TimeoutError:
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say("Is a worker running? Start one with: liveness worker")
         return len(waiting)
 
 
-def _answered(value: bytes, waiting: dict[str, Path], json: bool) -> None:
+def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -> None:
     event: dict[str, Any] = orjson.loads(value)
     file = waiting.pop(event["submission_id"], None)
     if file is None:
@@ -96,7 +99,7 @@ def _answered(value: bytes, waiting: dict[str, Path], json: bool) -> None:
     if json:
         print_line(value)
     else:
-        show(out, file.name, event)
+        show(out, file.name, event, band)
 
 
 def _sent(file: Path, submission: NewSubmission, json: bool) -> None:

@@ -39,10 +39,10 @@ def command(
 
 
 async def _tail(settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool) -> None:
-    shown = 0
+    shown, band = 0, settings.policy().inconclusive_band
     async with reader(settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start) as source:
         async for record in _records(source, follow):
-            _print(what, record, json)
+            _print(what, record, json, band)
             shown += 1
             if shown == most:
                 return
@@ -52,7 +52,7 @@ def _records(source: TopicReader, follow: bool) -> Any:
     return source.records() if follow else source.until_end()
 
 
-def _print(what: Tailed, record: Record, json: bool) -> None:
+def _print(what: Tailed, record: Record, json: bool, band: float) -> None:
     if what is Tailed.DEAD_LETTER:
         letter = described(record)
         print_json(letter) if json else out.print(letter, markup=False)
@@ -62,4 +62,4 @@ def _print(what: Tailed, record: Record, json: bool) -> None:
         print_line(value)
         return
     event = orjson.loads(value)
-    show(out, event["submission_id"], event)
+    show(out, event["submission_id"], event, band)

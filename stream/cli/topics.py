@@ -10,12 +10,14 @@ import typer
 from rich.table import Table
 
 from config import settings as configuration
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from stream import backlog, provisioning
 from stream.backlog import Backlog
 from stream.cli.console import ExitCode, JsonOption, out, print_json
 from stream.clock import SystemClock
 from stream.provisioning import TopicState
+
+EMBEDDED = "the embedded broker makes topics by itself and has no settings to look at"
 
 app = typer.Typer(help="Make, list and check the topics.", no_args_is_help=True)
 
@@ -23,24 +25,31 @@ app = typer.Typer(help="Make, list and check the topics.", no_args_is_help=True)
 @app.command("create")
 def create(json: JsonOption = False) -> None:
     """Make every topic that is missing, mend settings that would lose or refuse records. Safe to repeat."""
-    states = asyncio.run(provisioning.create(configuration.load().kafka))
+    states = asyncio.run(provisioning.create(_settings().kafka))
     _show(states, json)
 
 
 @app.command("list")
 def list_(json: JsonOption = False) -> None:
     """Show every topic as the broker has it."""
-    _show(asyncio.run(provisioning.check(configuration.load().kafka)), json)
+    _show(asyncio.run(provisioning.check(_settings().kafka)), json)
 
 
 @app.command("check")
 def check(json: JsonOption = False) -> None:
     """The same with the workers' backlog; exit 1 if records would be lost or refused."""
-    settings = configuration.load()
+    settings = _settings()
     states, backlogs = asyncio.run(_look(settings))
     _show(states, json, backlogs)
     if any(state.problems for state in states) or any(waiting.at_risk for waiting in backlogs):
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _settings() -> Settings:
+    settings = configuration.load()
+    if settings.kafka.embedded:
+        raise SettingsError(f"kafka.embedded: {EMBEDDED}")
+    return settings
 
 
 async def _look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +18,13 @@ from stream.submissions import Form, NewSubmission, submission_output
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One record to send. `answered` is False for a record nobody can be answered for."""
+    """One record to send. `answered` is False for a record nobody can be answered for; `own` is the user's."""
 
     title: str
     submission_id: str
     output: Output
     answered: bool = True
+    own: bool = False
 
 
 def astronaut() -> bytes:
@@ -42,7 +43,7 @@ def _portrait() -> attacks.Photo:
 def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
     """The whole programme; the user's own pictures come first."""
     for path in pictures:
-        yield _picture(topic, path.name, path.read_bytes())
+        yield replace(_picture(topic, path.name, path.read_bytes()), own=True)
     yield from _photographs(topic)
     yield from _attacks(topic)
     yield from _bad_pictures(topic)

@@ -175,3 +175,31 @@ async def test_more_callers_than_connections_wait_their_turn():
     finally:
         await store.close()
         embedded.close()
+
+
+async def test_a_late_reply_is_never_read_by_the_next_caller():
+    """A server slower than the deadline: the call it was slow for is given up with its connection."""
+    slow = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await read_command(reader):
+            if command[0] == b"HELLO":
+                writer.write(b"%1\r\n+proto\r\n:3\r\n")
+            elif command[0] == b"GET" and not slow.is_set():
+                slow.set()
+                await asyncio.sleep(TIMEOUT_S * 2)
+                held = OURS.fingerprint.encode() + b"late"
+                writer.write(b"$%d\r\n%s\r\n" % (len(held), held))
+            elif command[0] == b"GET":
+                writer.write(b"_\r\n")
+            else:
+                writer.write(b"+OK\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        store = store_at(listening.sockets[0].getsockname()[1])
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await store.find(ids())
+        assert await store.find(ids(submission_id="another")) is None
+        await store.close()
