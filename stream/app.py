@@ -125,7 +125,11 @@ class ConfirmedSender:
     async def __call__(self, output: Output) -> None:
         try:
             await self._confirmed(output)
-        except (aiokafka.errors.KafkaError, ProducerSendError, TimeoutError) as error:
+        except ProducerSendError as error:
+            if isinstance(error.__cause__, aiokafka.errors.MessageSizeTooLargeError):
+                raise  # our own limit: no waiting makes the record smaller
+            raise Unavailable("kafka", type(error).__name__) from error
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
             raise Unavailable("kafka", type(error).__name__) from error
 
     async def _confirmed(self, output: Output) -> None:

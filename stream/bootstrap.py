@@ -52,6 +52,7 @@ def build_worker(
         "clock": clock,
         "policy": policy,
         "dead_letter_topic": names[Topic.DEAD_LETTER],
+        "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
     lanes = []

@@ -6,6 +6,8 @@ device, token) stay out. `source_*` headers tell where it came from, so that a r
 
 from __future__ import annotations
 
+import hashlib
+
 from stream.messages import Headers, Output, Record
 
 #: Original headers that are safe to keep, and how much of each.
@@ -22,12 +24,24 @@ WHY_HEADERS = (
 )
 
 
-def dead_letter(record: Record, topic: str, *, reason: str, message: str) -> Output:
-    """`reason` is machine-readable and from a closed set; `message` quotes nothing of the record."""
+def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:
+    """`reason` is machine-readable and from a closed set; `message` quotes nothing of the record.
+
+    A record of more than `max_bytes`, which can only come packed, is set aside without them: their number and
+    digest stand in.
+    """
     facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
     why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
     kept = tuple((name, value[:KEPT_HEADER_BYTES]) for name, value in record.headers if name.lower() in KEPT_HEADERS)
-    return Output(topic=topic, key=record.key, value=record.value, headers=(*why, *kept))
+    key, value = record.key, record.value
+    if len(key or b"") + len(value or b"") > max_bytes:
+        why = (*why, *_digest(value or b""))
+        key, value = (key or b"")[:KEPT_HEADER_BYTES], None
+    return Output(topic=topic, key=key, value=value, headers=(*why, *kept))
+
+
+def _digest(value: bytes) -> Headers:
+    return (("value_bytes", str(len(value)).encode()), ("value_sha256", hashlib.sha256(value).hexdigest().encode()))
 
 
 def described(record: Record) -> dict[str, str | int]:

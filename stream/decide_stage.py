@@ -36,6 +36,7 @@ class DecideStage:
     policy: Policy
     decisions_topic: str
     dead_letter_topic: str
+    max_event_bytes: int
     source: str
 
     async def handle(self, record: Record) -> Sequence[Output]:
@@ -43,7 +44,14 @@ class DecideStage:
             detection = decode_detection(record.value)
         except DetectionError as error:
             metrics.DEAD_LETTERS.labels(reason=BAD_DETECTION_REASON).inc()
-            return [dead_letter(record, self.dead_letter_topic, reason=BAD_DETECTION_REASON, message=str(error))]
+            letter = dead_letter(
+                record,
+                self.dead_letter_topic,
+                reason=BAD_DETECTION_REASON,
+                message=str(error),
+                max_bytes=self.max_event_bytes,
+            )
+            return [letter]
         stored = await self._first(detection)
         return [self._output(detection, stored.decision)]
 

@@ -15,6 +15,7 @@ import structlog
 
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
+from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
 from stream import intake, metrics
@@ -48,6 +49,7 @@ class DetectStage:
     policy: Policy
     detections_topic: str
     dead_letter_topic: str
+    max_event_bytes: int
     source: str
 
     async def handle(self, record: Record) -> Sequence[Output]:
@@ -55,7 +57,7 @@ class DetectStage:
         if isinstance(read, Poison):
             return [self._dead_letter(record, read.reason, read.message)]
         started = self.clock.monotonic()
-        queue_ms = float(max(self.clock.now_ms() - record.appended_at_ms, 0))
+        queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         finding, letters = await self._finding(read, record)
         detection = Detection(
@@ -101,7 +103,9 @@ class DetectStage:
 
     def _dead_letter(self, record: Record, reason: str, message: str) -> Output:
         metrics.DEAD_LETTERS.labels(reason=reason).inc()
-        return dead_letter(record, self.dead_letter_topic, reason=reason, message=message)
+        return dead_letter(
+            record, self.dead_letter_topic, reason=reason, message=message, max_bytes=self.max_event_bytes
+        )
 
 
 def finding_of(found: Analysis | SlotTimeout | SlotCrashed) -> Analysis | Refusal:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.error_codes import ErrorCode
 from detectors import analysis_codec
-from detectors.analysis_codec import MalformedAnalysis
+from detectors.analysis_codec import MAX_MS, MalformedAnalysis
 from detectors.contract import Analysis
 from stream.cloud_events import EventType, binary_headers
 from stream.decision import request_id
@@ -53,7 +53,7 @@ class _Ids(_Strict):
 
 class _Refused(_Strict):
     error: Annotated[ErrorCode, Field(strict=False)]
-    message: str = Field(max_length=1000)
+    message: str = Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
 
 
 class _Wire(_Strict):
@@ -61,8 +61,8 @@ class _Wire(_Strict):
     ids: _Ids
     fingerprint: str = Field(pattern=r"^[0-9a-f]{32}$")
     appended_at_ms: int = Field(ge=0)
-    queue_ms: float = Field(ge=0)
-    detection_ms: float = Field(ge=0)
+    queue_ms: float = Field(ge=0, le=MAX_MS)
+    detection_ms: float = Field(ge=0, le=MAX_MS)
     analysis: dict[str, Any] | None = None
     refusal: _Refused | None = None
     decided: str | None = None

@@ -32,6 +32,7 @@ from stream.messages import (
     SHORT_TEXT,
     SUBMISSION_ID,
     TENANT,
+    UNREADABLE_BATCH_HEADER,
     CaptureContext,
     Poison,
     Record,
@@ -44,6 +45,8 @@ from stream.messages import (
 #: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists
 #: from becoming a gigabyte of Python objects; base64 holds none of these characters.
 MAX_JSON_SEPARATORS = 2_000
+
+UNREADABLE_BATCH = "UNREADABLE_BATCH"
 
 #: CloudEvents attribute -> field.
 _NAMED_BY_ENVELOPE = {
@@ -124,6 +127,8 @@ class _Refused(Exception):
 
 def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
     """Read one record of the submissions topic."""
+    if any(name == UNREADABLE_BATCH_HEADER for name, _ in record.headers):
+        return Poison(reason=UNREADABLE_BATCH, message="the broker's batch can't be read; its bytes are kept")
     known: dict[str, Any] = {}
     try:
         picture = _take_apart(record, known)

@@ -9,6 +9,9 @@ from detectors.contract import Analysis
 
 Headers = tuple[tuple[str, bytes], ...]
 
+#: Marks the stand-in for a batch that the broker stored and nobody can read (`record_reading`).
+UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
+
 #: What an id may consist of, wherever it comes in: printable ASCII without spaces.
 SUBMISSION_ID = r"^[!-~]{1,128}$"
 SHORT_TEXT = r"^[!-~]{1,256}$"

@@ -74,8 +74,9 @@ class RedisDecisionStore:
         self._ttl_s = ttl_s
 
     async def find(self, ids: SubmissionIds) -> StoredDecision | None:
-        held = await self._call("GET", self._key(ids))
-        return None if held is None else _unpack(held)
+        key = self._key(ids)
+        held = await self._call("GET", key)
+        return None if held is None else _unpack(held, key)
 
     async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         return await self._set_if_new(self._key(ids), ours)
@@ -92,17 +93,17 @@ class RedisDecisionStore:
 
     async def _set_if_new(self, key: str, ours: StoredDecision) -> StoredDecision:
         held = await self._call("SET", key, _pack(ours), "NX", "GET", "EX", self._ttl_s)
-        return ours if held is None else _unpack(held)
+        return ours if held is None else _unpack(held, key)
 
-    async def _call(self, *command: str | bytes | int) -> object:
+    async def _call(self, name: str, key: str, *arguments: str | bytes | int) -> object:
         """One command. Callers beyond the number of connections wait their turn, which is no fault of the server's."""
         try:
             async with self._turns, asyncio.timeout(self._client.call_timeout_s):
-                return await self._converse(command)
+                return await self._converse((name, key, *arguments))
         except TimeoutError as error:
             raise Unavailable("redis", "TimeoutError") from error
         except RedisError as error:
-            raise unavailable(error) from error
+            raise unavailable(error, key) from error
 
     async def _converse(self, command: tuple[str | bytes | int, ...]) -> object:
         """A connection that fails or is cut short closes itself, so the next caller never reads a late reply."""
@@ -125,18 +126,27 @@ def _pack(stored: StoredDecision) -> bytes:
     return stored.fingerprint.encode("ascii") + stored.decision
 
 
-def _unpack(held: object) -> StoredDecision:
-    if not isinstance(held, bytes) or len(held) <= FINGERPRINT_LENGTH:
-        raise TypeError("the key holds no decision")
+class ForeignValue(Exception):
+    """Something else wrote to a key of ours; the message names the key and what to do."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Redis key {key} holds no decision: delete it, and let nobody else write under its prefix")
+
+
+def _unpack(held: object, key: str) -> StoredDecision:
+    if not isinstance(held, bytes) or len(held) <= FINGERPRINT_LENGTH or not held[:FINGERPRINT_LENGTH].isascii():
+        raise ForeignValue(key)
     return StoredDecision(held[:FINGERPRINT_LENGTH].decode("ascii"), held[FINGERPRINT_LENGTH:])
 
 
-def unavailable(error: RedisError) -> Unavailable:
+def unavailable(error: RedisError, key: str) -> Unavailable:
     """The slow-down signal for a passing fault. Raises SettingsError for what waiting doesn't mend; anything else
     is a bug and goes on as it is."""
     code = _reply_code(error) if isinstance(error, ResponseError) else ""
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or code in _REFUSALS:
         raise SettingsError(f"redis.url: Redis refuses this client ({code or type(error).__name__})") from error
+    if "WRONGTYPE" in (code, str(error).partition(" ")[0]):
+        raise ForeignValue(key) from error
     if code == "ERR" and "syntax" in str(error):
         raise SettingsError("redis.url: Redis 7.0 or newer is needed") from error
     if isinstance(error, RedisConnectionError | RedisTimeoutError) or code in _PASSING_REPLIES:

@@ -191,12 +191,28 @@ class Worker:
         return frozenset(self._app.consumer.assignment())
 
     def _lag(self) -> int:
-        """Records in the assigned partitions that were not yet committed, as far as is known."""
+        """Records in the assigned partitions that were not read or not committed yet, as far as is known.
+
+        Offsets that no reader ever sees (the marker of a transaction, records deleted by retention) don't count. A
+        partition shorter than what was read of it, deleted and made anew, counts until the watchdog ends the worker.
+        """
         consumer: Any = self._app.consumer
         lag = 0
         for tp in self._assignment():
-            committed = consumer._committed_offset.get(tp)
-            high = consumer.highwater(tp)
-            if committed is not None and high:
-                lag += max(high - committed, 0)
+            position, high = self._position(tp), consumer.highwater(tp)
+            if position is not None and high is not None:
+                lag += high - position if high >= position else 1
+            committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
+            if committed is not None and read is not None:
+                lag += max(read + 1 - committed, 0)
         return lag
+
+    def _position(self, tp: Any) -> int | None:
+        """The next offset to fetch; neither Faust nor its thread tells."""
+        consumer: Any = self._app.consumer
+        subscription = consumer._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state is not None and state.has_valid_position else None

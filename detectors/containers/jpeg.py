@@ -34,7 +34,7 @@ class _Walk:
 
 
 def parse_jpeg(image: memoryview) -> Container:
-    """Follow the segments; beyond `MAX_SEGMENTS` the last end-of-image marker counts as the end."""
+    """Follow the segments to the end of the image; more than `MAX_SEGMENTS` hide something."""
     walk, position = _Walk(kept=[(0, 2)]), 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(image, position)
@@ -44,10 +44,7 @@ def parse_jpeg(image: memoryview) -> Container:
         if code == _EOI:
             return _finish(walk, position, found.end())
         position = _segment(image, walk, code, position, start)
-    end = bytes(image).rfind(b"\xff\xd9") + 2
-    if end < position:
-        raise Malformed("the JPEG ends before its end-of-image marker")
-    return _finish(walk, position, end)
+    raise Malformed(f"the JPEG has more than {MAX_SEGMENTS} segments, which no camera writes")
 
 
 def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: int) -> int:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from config import settings as configuration
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis
 from stream.bootstrap import open_pool
-from stream.cli.console import ExitCode, JsonOption, out, print_line, say
+from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
 from stream.clock import SystemClock
 from stream.decision import decision_event, encode
@@ -91,4 +92,4 @@ def _annotate(image: bytes, path: Path, settings: Settings, policy: Policy) -> N
     with native_stderr_silenced():
         analyser = FaceAnalyser(policy, settings.detection.face_landmarker_bundle)
         annotate(analyser.look(image), path)
-    say(f"drawn to {path}")
+    say(escape(plain(f"drawn to {path}")))

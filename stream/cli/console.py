@@ -34,10 +34,15 @@ def print_line(line: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def plain(text: str) -> str:
+    """Text from outside, harmless on a terminal: no escape sequences, no second line."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def say(message: str) -> None:
     """Progress, for people."""
     err.print(message)
 
 
 def complain(message: str) -> None:
-    err.print(Text.assemble(("error", "bold red"), ": ", message))
+    err.print(Text.assemble(("error", "bold red"), ": ", plain(message)))

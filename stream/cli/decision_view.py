@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from stream.cli.console import plain
+
 _COLOUR = {"LIVE": "green", "SPOOF": "red", "INCONCLUSIVE": "yellow"}
 _BAR_WIDTH = 12
 _LABEL_WIDTH = 21
@@ -14,7 +16,7 @@ _LABEL_WIDTH = 21
 
 def show(console: Console, title: str, event: dict[str, Any], band: float) -> None:
     """Print one decision event; `band` is the policy's half-width of INCONCLUSIVE."""
-    console.print(Group(_headline(title, event, band), *_body(event)))
+    console.print(Group(_headline(plain(title), event, band), *_body(event)))
     console.print()
 
 
@@ -23,7 +25,7 @@ def _headline(title: str, event: dict[str, Any], band: float) -> Text:
     colour = _COLOUR[result["verdict"]]
     line = Text.assemble((f" {result['verdict']} ", f"bold reverse {colour}"), " ", (title, "bold"))
     if error is not None:
-        line.append(f"  {error['code']}: {error['message']}", style="yellow")
+        line.append(f"  {plain(error['code'])}: {plain(error['message'])}", style="yellow")
     else:
         low, high = result["threshold"] - band, result["threshold"] + band
         line.append(f"  confidence {result['confidence']:.3f} (LIVE from {high:.2f}, SPOOF below {low:.2f})")
@@ -36,15 +38,15 @@ def _headline(title: str, event: dict[str, Any], band: float) -> Text:
 def _body(event: dict[str, Any]) -> list[Text]:
     result = event["result"]
     lines = [] if event["error"] else [_signal(signal) for signal in result["signals"]]
-    return lines + [Text(f"   -> {advice['message']}", style="cyan") for advice in result["advice"]]
+    return lines + [Text(f"   -> {plain(advice['message'])}", style="cyan") for advice in result["advice"]]
 
 
 def _signal(signal: dict[str, Any]) -> Text:
     mark = ("   ok  ", "green") if signal["passed"] else ("   low ", "red")
     share = (f" x {signal['weight']:.2f}  ", "dim")
-    label = f"{signal['label']:<{_LABEL_WIDTH}} "
+    label = f"{plain(signal['label']):<{_LABEL_WIDTH}} "
     return Text.assemble(
-        mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, (signal["detail"], "dim")
+        mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, (plain(signal["detail"]), "dim")
     )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, print_line, say
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
 from stream.intake import is_guid
@@ -92,8 +92,11 @@ async def _submit(
 
 
 def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -> None:
-    event: dict[str, Any] = orjson.loads(value)
-    file = waiting.pop(event["submission_id"], None)
+    try:
+        event: dict[str, Any] = orjson.loads(value)
+        file = waiting.pop(event["submission_id"], None)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return  # somebody else's record
     if file is None:
         return
     if json:
@@ -107,4 +110,4 @@ def _sent(file: Path, submission: NewSubmission, json: bool) -> None:
     if json:
         print_json({"file": str(file), **ids})
     else:
-        out.print(f"{file.name}: submitted as {submission.submission_id}")
+        out.print(plain(f"{file.name}: submitted as {submission.submission_id}"), markup=False)

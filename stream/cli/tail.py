@@ -11,7 +11,7 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings
-from stream.cli.console import JsonOption, out, print_json, print_line
+from stream.cli.console import JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.dead_letter import described
 from stream.kafka_clients import TopicReader, reader
@@ -61,5 +61,8 @@ def _print(what: Tailed, record: Record, json: bool, band: float) -> None:
     if json:
         print_line(value)
         return
-    event = orjson.loads(value)
-    show(out, event["submission_id"], event, band)
+    try:
+        event = orjson.loads(value)
+        show(out, event["submission_id"], event, band)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        say(f"partition {record.partition}, offset {record.offset}: no decision")

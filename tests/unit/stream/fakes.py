@@ -78,6 +78,7 @@ class Line:
             policy=policy,
             detections_topic="detections",
             dead_letter_topic="dead",
+            max_event_bytes=15 * 1024 * 1024,
             source="/test",
         )
         self.decide_stage = DecideStage(
@@ -87,6 +88,7 @@ class Line:
             policy=policy,
             decisions_topic="decisions",
             dead_letter_topic="dead",
+            max_event_bytes=15 * 1024 * 1024,
             source="/test",
         )
 

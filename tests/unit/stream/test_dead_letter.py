@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +16,16 @@ from tests.unit.stream.builders import APPENDED_AT_MS, SECRET, ce_headers, recor
 PERSONAL = ["clientip", "deviceid", "sessiontoken", "sessionid", "capturedat", "imagesha256", "resourceid", "tenant"]
 
 
-def set_aside(given_record):
-    return dead_letter(given_record, "dead", reason="INVALID_REQUEST", message="why")
+def set_aside(given_record, max_bytes=15 * 1024 * 1024):
+    return dead_letter(given_record, "dead", reason="INVALID_REQUEST", message="why", max_bytes=max_bytes)
+
+
+def test_a_record_too_large_to_be_sent_on_is_set_aside_by_its_digest():
+    letter = set_aside(record(b"x" * 90, (), b"k" * 300), max_bytes=389)
+    assert (letter.key, letter.value) == (b"k" * KEPT_HEADER_BYTES, None)
+    assert dict(letter.headers)["value_bytes"] == b"90"
+    assert dict(letter.headers)["value_sha256"] == hashlib.sha256(b"x" * 90).hexdigest().encode()
+    assert set_aside(record(b"x" * 90, (), b"k" * 300), max_bytes=390).value == b"x" * 90
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\x00\xff", b"x" * 1000])

@@ -49,8 +49,11 @@ all_ids = st.builds(
     session_id=st.none() | id_text,
     resource_id=st.none() | id_text,
 )
+printable = st.characters(exclude_categories=["Cc", "Cs"])
 findings = st.dictionaries(st.sampled_from(list(SIGNAL_LABELS)), st.none() | st.floats(0, 1)).map(analysis) | st.builds(
-    Refusal, error=st.sampled_from(ErrorCode), message=st.text(max_size=200)
+    Refusal,
+    error=st.sampled_from(ErrorCode),
+    message=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200),
 )
 milliseconds = st.integers(0, 10**9).map(lambda n: n / 1000)
 

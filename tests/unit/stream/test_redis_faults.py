@@ -14,7 +14,7 @@ from config.settings import RedisSettings, SettingsError
 from stream.decision_store import StoredDecision
 from stream.embedded.store import EmbeddedStore
 from stream.patience import Unavailable
-from stream.redis_decision_store import RedisDecisionStore, connect
+from stream.redis_decision_store import ForeignValue, RedisDecisionStore, connect
 from tests.unit.stream.builders import SECRET, ids
 
 OURS = StoredDecision("a" * 32, b"decision")
@@ -106,7 +106,6 @@ REFUSING = [
     "ERR syntax error",
 ]
 LASTING = [
-    "WRONGTYPE Operation against a key holding the wrong kind of value",
     "ERR unknown command 'SET'",
     "CROSSSLOT Keys in request don't hash to the same slot",
     "MOVED 3999 127.0.0.1:6381",
@@ -132,6 +131,13 @@ async def test_a_wrong_reply_is_loud(call, reply):
 
 
 @every_call
+async def test_a_key_of_another_kind_is_named(call):
+    async with server(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n") as port:
+        with pytest.raises(ForeignValue, match=r"^Redis key p:(decision|probe)"):
+            await call(store_at(port))
+
+
+@every_call
 @pytest.mark.parametrize("reply", REFUSING, ids=lambda reply: reply.split()[0])
 async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
     async with server(f"-{reply}\r\n".encode()) as port:
@@ -144,7 +150,7 @@ async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
 async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
     async with server(reply) as port:
         for call in (CALLS["find"], CALLS["keep_first"], CALLS["keep_mismatch"]):
-            with pytest.raises((TypeError, RedisError)):
+            with pytest.raises((ForeignValue, RedisError)):
                 await call(store_at(port))
 
 
