@@ -27,11 +27,13 @@ class Snapshot:
 
 
 class Books:
-    """Follows a worker with its children, and the other processes named."""
+    """Follows a worker with its children, and the other processes named; of those that are `idle` while the
+    path is measured, only the memory."""
 
-    def __init__(self, worker_pid: int, others: Mapping[str, int]) -> None:
+    def __init__(self, worker_pid: int, others: Mapping[str, int], idle: Mapping[str, int] | None = None) -> None:
         self._worker = psutil.Process(worker_pid)
         self._others = dict(others)
+        self._idle = dict(idle or {})
 
     def snapshot(self) -> Snapshot:
         used: dict[str, float] = {WORKER: 0.0, FORK_SERVER: 0.0, SLOT: 0.0}
@@ -42,7 +44,7 @@ class Books:
     def peak_mib(self) -> dict[str, float]:
         """Peak resident memory of each process; slots are numbered."""
         peaks: dict[str, float] = {}
-        for role, pid in self._processes():
+        for role, pid in [*self._processes(), *self._idle.items()]:
             numbered = role == SLOT
             name = f"{role}_{sum(n.startswith(SLOT) for n in peaks) + 1}" if numbered else role
             peaks[name] = round(resident_mib(pid)[1], 1)

@@ -61,7 +61,7 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResu
         bench = Bench(
             floor=floor,
             load=load,
-            books=Books(worker.pid, {**place.processes, "load": load.pid, **floors}),
+            books=Books(worker.pid, {**place.processes, "load": load.pid}, floors),
             seconds=plan.seconds,
             rounds=plan.rounds,
             progress=progress,
