@@ -164,6 +164,22 @@ ATTACKS: Mapping[str, Callable[[Photo], bytes]] = {
 }
 
 
+def scaled_to_bytes(file: bytes, most: int) -> bytes | None:
+    """The user's picture as a JPEG of at most `most` bytes, its EXIF kept; None if it can't be read."""
+    try:
+        with Image.open(BytesIO(file)) as image:
+            exif, rgb = image.getexif(), image.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    for side in (4000, 2800, 2000, 1400):
+        rgb.thumbnail((side, side))
+        buffer = BytesIO()
+        rgb.save(buffer, "JPEG", quality=90, exif=exif)
+        if buffer.tell() <= most:
+            return buffer.getvalue()
+    return None
+
+
 def jpeg(photo: Photo, *, quality: int, exif: Image.Exif | None = None) -> bytes:
     """A baseline JPEG of a BGR photograph."""
     return _save(photo, "JPEG", quality=quality, **({"exif": exif} if exif else {}))

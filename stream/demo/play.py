@@ -6,13 +6,17 @@ Paced by what was answered: the embedded broker keeps only 5 MiB a partition, so
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import orjson
+
 from config.settings import Settings
 from stream.demo.scenario import Act
+from stream.embedded.broker import LARGE_BYTES
 from stream.kafka_clients import TopicReader, producer, reader, send
-from stream.messages import Record
+from stream.messages import Output, Record
 from stream.topics import Topic, topic_name
 
 ANSWER_TIMEOUT_S = 60.0
@@ -40,6 +44,8 @@ async def play(acts: Iterable[Act], settings: Settings, show: Callable[[Act, Rec
     ):
         for act in acts:
             await send(client, act.output)
+            if len(act.output.value or b"") > LARGE_BYTES:
+                await send(client, _filler(act.output))
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     record = await (_decision(decided, act) if act.answered else anext(set_aside.records()))
@@ -52,6 +58,12 @@ async def play(acts: Iterable[Act], settings: Settings, show: Callable[[Act, Rec
                 played.dead_letters += 1
             show(act, record)
     return played
+
+
+def _filler(behind: Output) -> Output:
+    """A small event behind a large picture, for the embedded broker's sake; its answer interests nobody."""
+    ids = {"submission_id": f"filler-{uuid.uuid4()}", "correlation_id": (behind.key or b"").decode()}
+    return Output(topic=behind.topic, key=behind.key, value=orjson.dumps(ids), headers=())
 
 
 async def _decision(source: TopicReader, act: Act) -> Record:

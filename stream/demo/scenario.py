@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from stream.demo import attacks, bad_inputs
+from stream.embedded.broker import LARGEST_BYTES
 from stream.messages import Output
 from stream.submissions import Form, NewSubmission, submission_output
 
@@ -43,11 +44,22 @@ def _portrait() -> attacks.Photo:
 def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
     """The whole programme; the user's own pictures come first."""
     for path in pictures:
-        yield replace(_picture(topic, path.name, path.read_bytes()), own=True)
+        yield replace(_own(topic, path), own=True)
     yield from _photographs(topic)
     yield from _attacks(topic)
     yield from _bad_pictures(topic)
     yield from _bad_events(topic)
+
+
+def _own(topic: str, path: Path) -> Act:
+    """The user's picture as it is, unless it is more than the embedded broker can hold."""
+    file = path.read_bytes()
+    if len(file) <= LARGEST_BYTES:
+        return _picture(topic, path.name, file)
+    smaller = attacks.scaled_to_bytes(file, LARGEST_BYTES)
+    if smaller is None:  # no picture at all: let the path say so
+        return _picture(topic, f"{path.name} (its first {LARGEST_BYTES} bytes)", file[:LARGEST_BYTES])
+    return _picture(topic, f"{path.name} (scaled down for the embedded broker)", smaller)
 
 
 def _photographs(topic: str) -> Iterator[Act]:

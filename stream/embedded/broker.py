@@ -1,7 +1,8 @@
 """The embedded broker: librdkafka's mock cluster, which ships in the confluent-kafka wheel.
 
 It speaks Kafka's protocol on a loopback port but keeps 5 MiB a partition, knows no admin calls, no compaction
-and no second member of a group. It lives as long as the object does.
+and no second member of a group. It lives as long as the object does. A record that displaces everything before it
+in its partition can't be read: pictures of some megabytes need a small record behind each (the demo sends one).
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import time
 from confluent_kafka import Producer
 
 #: What the mock cluster can't do, as shown on screen.
-LIMITS = "keeps 5 MiB a partition, one worker, nothing survives the process"
+LIMITS = "keeps 5 MiB a partition (pictures up to 2 MB), one worker, nothing survives the process"
+#: Above this, a record may displace everything before it in its partition.
+LARGE_BYTES = 2 * 1024 * 1024
+#: Above this, it always does.
+LARGEST_BYTES = 4 * 1024 * 1024
 #: It answers a fetch only when the wait ends, so the wait is short.
 FETCH_MAX_WAIT_MS = 5
 START_TIMEOUT_S = 10.0

@@ -47,7 +47,7 @@ def decided(record: Record, **changed: object) -> Record:
 
 
 def letter(record: Record) -> Record:
-    return on_topic(dead_letter(record, DEAD_LETTERS, reason="WHY", message="why"))
+    return on_topic(dead_letter(record, DEAD_LETTERS, reason="WHY", message="why", max_bytes=15 * 1024 * 1024))
 
 
 def poison() -> Record:
