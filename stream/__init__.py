@@ -12,6 +12,7 @@ The main path, in order, each stage in the file of its name:
 8. `publishing`    confirmed, or not acknowledged; `dead_letter` for what can't be answered
 
 Around it: `messages` are the values that flow, `topics` the table of topics, `agents` and `acks` the way from a Faust
-stream to in-order acknowledgements, `record_reading` gets past any batch a broker can store, `patience` the waiting for what is away, `worker` the life of a process,
-`bootstrap` puts everything together, `cli` is the command line, `embedded` the broker and store of the demo.
+stream to in-order acknowledgements, `record_reading` gets past any batch a broker can store, `patience` waits for what
+is away, `worker` is the life of a process, `bootstrap` puts everything together, `cli` is the command line, `embedded`
+the broker and store of the demo.
 """
