@@ -115,6 +115,8 @@ class TestProcessIdentity:
         marks = {"LIVENESS_TEST_MARK": str(tmp_path)}
         started = processes.start_detached(["/bin/sleep", "60"], tmp_path, tmp_path / "log", marks)
         try:
+            # A process shows its environment only a moment after it was started.
+            assert processes.wait_until(lambda: bool(processes.find_marked(marks)), 5)
             found = processes.find_marked(marks)
             assert [process for process, _ in found] == [started]
             assert os.getsid(started.pid) == started.pid
