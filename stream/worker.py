@@ -67,22 +67,22 @@ class Worker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self.app = self._app = parts.app
-        self._acks = InOrderAcks(lambda: self._app.consumer_generation_id)
+        self.app = parts.app
+        self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
         self._moved_at = parts.clock.monotonic()
         self._watch_task: asyncio.Task[None] | None = None
         self._health = HealthServer(parts.settings.http, self.state)
-        self._app.attach(self)
+        self.app.attach(self)
         self._joined = self._stopping = False
         self._restarts: dict[RestartReason, int] = {}
-        signals: Any = self._app
+        signals: Any = self.app
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
         signals.on_partitions_revoked.connect(self._revoked, weak=False)
         for lane in parts.lanes:
-            register(self._app, self._runner_of(lane), lane)
+            register(self.app, self._runner_of(lane), lane)
 
     def state(self) -> HealthState:
-        """What the health check and the watchdog go by."""
+        """What the health check and the watchdog go by. Time without work, or spent waiting, is never time stuck."""
         waiting_for, in_flight, lag = self._parts.patience.waiting_for, self._acks.in_flight, self._lag()
         if waiting_for or not (in_flight or lag):
             self._note_movement()
@@ -188,7 +188,7 @@ class Worker:
         """Partitions this worker owns; empty while it has not joined, or is between two assignments."""
         if not self._joined:
             return frozenset()
-        return frozenset(self._app.consumer.assignment())
+        return frozenset(self.app.consumer.assignment())
 
     def _lag(self) -> int:
         """Records in the assigned partitions that were not read or not committed yet, as far as is known.
@@ -196,7 +196,7 @@ class Worker:
         Offsets that no reader ever sees (the marker of a transaction, records deleted by retention) don't count. A
         partition shorter than what was read of it, deleted and made anew, counts until the watchdog ends the worker.
         """
-        consumer: Any = self._app.consumer
+        consumer: Any = self.app.consumer
         lag = 0
         for tp in self._assignment():
             position, high = self._position(tp), consumer.highwater(tp)
@@ -209,7 +209,7 @@ class Worker:
 
     def _position(self, tp: Any) -> int | None:
         """The next offset to fetch; neither Faust nor its thread tells."""
-        consumer: Any = self._app.consumer
+        consumer: Any = self.app.consumer
         subscription = consumer._thread._ensure_consumer()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
         if assignment is None or tp not in assignment.tps:

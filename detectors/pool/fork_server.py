@@ -115,7 +115,7 @@ class ForkServer:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
+        except BaseException:  # whatever it was, this child must end here and never return into the server's loop
             traceback.print_exc()
         finally:
             os._exit(code)

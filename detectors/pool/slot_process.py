@@ -23,7 +23,7 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
         analyser = build_analyser(plan.factory)
         block = map_read_only(block_fd, plan.block_bytes)
         os.close(block_fd)
-    except Exception as error:
+    except Exception as error:  # any reason the models don't load is for the operator to read
         words = f"{type(error).__name__}: {error}"[:MAX_START_WORDS]
         channel.sendall(pack_reply(Reply(0, ReplyKind.START_FAILED, words.encode(errors="replace"))))
         return
@@ -42,7 +42,7 @@ def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:
         if not analysis.cpu_ms:
             analysis = dataclasses.replace(analysis, cpu_ms=_cpu_ms_since(started))
         return ReplyKind.ANALYSED, encode(analysis)
-    except Exception as error:
+    except Exception as error:  # one picture's trouble is its answer, not the end of the slot's channel
         failed = Analysis(
             error=ErrorCode.INFERENCE_ERROR, message=type(error).__name__[:80], cpu_ms=_cpu_ms_since(started)
         )
