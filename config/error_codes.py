@@ -17,6 +17,8 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
     DECRYPTION_FAILED = "DECRYPTION_FAILED"
     DUPLICATE_MISMATCH = "DUPLICATE_MISMATCH"
+    SUBJECT_PAUSED = "SUBJECT_PAUSED"
+    SUBJECT_BLOCKED = "SUBJECT_BLOCKED"
     NO_FACE_DETECTED = "NO_FACE_DETECTED"
     MULTIPLE_FACES = "MULTIPLE_FACES"
     DETECTOR_TIMEOUT = "DETECTOR_TIMEOUT"
@@ -45,6 +47,14 @@ MEANING: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.DUPLICATE_MISMATCH: (
         "this submission id was used before with other content",
         "use a new submission id for every new picture",
+    ),
+    ErrorCode.SUBJECT_PAUSED: (
+        "too many tries in a short time: nothing is analysed until the pause is over",
+        "wait as long as the message says, then submit again",
+    ),
+    ErrorCode.SUBJECT_BLOCKED: (
+        "abuse was found: nothing is analysed until the block ends or a reviewer overrides it",
+        "have a reviewer look at the flags named in the decision",
     ),
     ErrorCode.NO_FACE_DETECTED: (
         "no face was found in the image",

@@ -15,6 +15,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from config.abuse import AbusePolicy
+
 BUILT_IN = Path(__file__).with_name("policy.toml")
 
 WEIGHT_TOLERANCE = 1e-9
@@ -134,6 +136,7 @@ class Policy(_Frozen):
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
     deadlines: Deadlines = Deadlines()
+    abuse: AbusePolicy = AbusePolicy()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -29,6 +38,8 @@ from config.policy import Policy
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 MIB = 1024 * 1024
 HIGHEST_PORT = 65_535
+#: Characters of a signing or hashing secret.
+SHORTEST_SECRET = 32
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
 
@@ -99,7 +110,7 @@ class KafkaSettings(_Group):
 
 
 class RedisSettings(_Group):
-    """The store of decisions."""
+    """The store of decisions and of the abuse table."""
 
     url: Annotated[SecretStr, AfterValidator(_legal_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
     """Where Redis is, with its password if it has one."""
@@ -107,6 +118,8 @@ class RedisSettings(_Group):
     """Put before every key; the topic prefix followed by "liveness:" unless set."""
     call_timeout_s: float = Field(1.0, gt=0, le=30)
     """A call unanswered for so long counts as Redis being away."""
+    cluster: bool = False
+    """The address is that of a node of a Redis Cluster."""
     decision_ttl_s: int = Field(48 * 3600, ge=60)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 
@@ -151,6 +164,62 @@ class DeliverySettings(_Group):
     """With work at hand and none finished for so long, a worker ends itself (exit 1)."""
 
 
+class HashKeySettings(_Group):
+    """One secret of the keyed hash that stands for an address or a device."""
+
+    id: str = Field(pattern=r"^[a-z0-9]{1,16}$")
+    """Its name, seen in published subject keys."""
+    secret: SecretStr
+    """At least 32 characters, the same in every worker."""
+    since: AwareDatetime | None = None
+    """When it comes into force; unset: from the beginning. Exactly one key has none."""
+
+
+def _sound_hash_keys(keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings, ...]:
+    if any(len(key.secret.get_secret_value()) < SHORTEST_SECRET for key in keys):
+        raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
+    if len({key.id for key in keys}) != len(keys) or len({key.since for key in keys}) != len(keys):
+        raise ValueError("hash keys must differ in id and in the time they come into force")
+    if keys and all(key.since is not None for key in keys):
+        raise ValueError("one hash key must have no since: it is in force until the first of the others")
+    return keys
+
+
+class AbuseSettings(_Group):
+    """What the abuse table needs from its surroundings; its limits are in the policy."""
+
+    hash_keys: Annotated[tuple[HashKeySettings, ...], AfterValidator(_sound_hash_keys)] = ()
+    """Secrets of the keyed hash for addresses and devices, JSON: [{"id", "secret", "since"}]. Unset: neither is \
+observed."""
+    network_lists: Path | None = None
+    """Folder of netset files, one network or address a line; a file's name without its ending is the list's name."""
+    network_list_max_age_days: float = Field(14.0, gt=0)
+    """A list older than this (its own date line, else the file's) is left out, and the worker says so."""
+    network_list_reload_s: float = Field(30.0, gt=0)
+    """How often the lists are looked at for changes."""
+    asn_database: Path | None = None
+    """MaxMind-format database of autonomous systems."""
+    country_database: Path | None = None
+    """MaxMind-format database of countries."""
+    sweep_s: float = Field(5.0, gt=0)
+    """How often flags are looked at that may have expired."""
+
+
+class WebhookSettings(_Group):
+    """Where `liveness notify` posts abuse flags; nothing is posted unless both url and secret are set."""
+
+    url: SecretStr | None = None
+    """https:// address that receives each flag event."""
+    secret: SecretStr | None = None
+    """Signs each request (HMAC-SHA256), at least 32 characters."""
+    timeout_s: float = Field(5.0, gt=0, le=60)
+    """How long one request may take."""
+    give_up_after_s: float = Field(600.0, gt=0)
+    """Retries end after so long and the flag is set aside in the dead-letter topic."""
+    allow_private: bool = False
+    """Also http:// and addresses that are not public; for a receiver inside your own network."""
+
+
 class HttpSettings(_Group):
     """Health and metrics of one worker."""
 
@@ -185,6 +254,8 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     detection: DetectionSettings = DetectionSettings()
     delivery: DeliverySettings = DeliverySettings()
+    abuse: AbuseSettings = AbuseSettings()
+    webhook: WebhookSettings = WebhookSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     source: str = Field("liveness-stream", pattern=r"^[A-Za-z0-9/._:-]{1,128}$")

@@ -1,4 +1,4 @@
-"""Write the reference tables of the README from the code, so that they can't say anything else.
+"""Write the reference tables of the documents from the code, so that they can't say anything else.
 
 .venv/bin/python docs/tables.py           rewrites the tables between their markers
 .venv/bin/python docs/tables.py --check   exit 1 if a table is not what the code says
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -14,13 +15,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from config.abuse import RULE_NAMES, AbusePolicy
 from config.error_codes import MEANING
 from config.policy import Policy
 from config.settings import Settings
 from stream.advice import BY_REASON
 from stream.topics import TABLE, TopicSpec
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "docs/ABUSE.md")
 HOUR_MS = 3_600_000
 
 
@@ -35,7 +38,25 @@ def settings_table() -> str:
 def policy_table() -> str:
     rows = ["| key | default | what |", "|---|---|---|"]
     for path, field in _fields(Policy):
-        rows.append(f"| `{'.'.join(path)}` | {_default(field)} | {field.description or ''} |")
+        if path[0] != "abuse":  # its own table, in docs/ABUSE.md
+            rows.append(f"| `{'.'.join(path)}` | {_default(field)} | {field.description or ''} |")
+    return "\n".join(rows)
+
+
+def rules_table() -> str:
+    rows = ["| rule | what it looks at | active | enforced |", "|---|---|---|---|"]
+    for name in RULE_NAMES:
+        limits = AbusePolicy.model_fields[name].default
+        what = inspect.cleandoc(type(limits).__doc__ or "").partition("\n")[0]
+        rows.append(f"| `{name}` | {what} | {_yes(limits.active)} | {_yes(limits.enforced)} |")
+    return "\n".join(rows)
+
+
+def abuse_table() -> str:
+    rows = ["| key | default | what |", "|---|---|---|"]
+    for path, field in _fields(AbusePolicy, ("abuse",)):
+        if path[-1] not in ("active", "enforced"):  # in the table of rules
+            rows.append(f"| `{'.'.join(path)}` | {_default(field)} | {field.description or ''} |")
     return "\n".join(rows)
 
 
@@ -63,6 +84,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "reasons": reason_table,
     "topics": topic_table,
+    "rules": rules_table,
+    "abuse": abuse_table,
 }
 
 
@@ -93,20 +116,27 @@ def _default(field: Any) -> str:
     return "" if value in (None, "") else f"`{value}`"
 
 
+def _yes(on: bool) -> str:
+    return "yes" if on else "no"
+
+
 def _kept(spec: TopicSpec) -> str:
     hours = spec.retention_ms // HOUR_MS
     return "for ever" if spec.retention_ms < 0 else f"{hours} h" if hours < 48 else f"{hours // 24} d"
 
 
 def main() -> int:
-    current = README.read_text(encoding="utf-8")
-    wanted = with_tables(current)
-    if "--check" in sys.argv[1:]:
-        if current != wanted:
-            print("README.md: a table is not what the code says; run: .venv/bin/python docs/tables.py", file=sys.stderr)
-        return int(current != wanted)
-    README.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = 0
+    for name in DOCUMENTS:
+        path = ROOT / name
+        current = path.read_text(encoding="utf-8")
+        wanted = with_tables(current)
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
+        elif current != wanted:
+            print(f"{name}: a table is not what the code says; run: .venv/bin/python docs/tables.py", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 The main path, in order, each stage in the file of its name:
 
 1. `intake`        bytes of a record -> Submission, Rejected (it can be answered) or Poison (it can't)
-2. `admission`     decided before? other content under a used id? then no detection is paid for
+2. `admission`     decided before? other content under a used id? flagged (`abuse.gate`)? then no detection is paid for
 3. `detect_stage`  one picture to a slot process and back (`detectors.pool`); `detection_codec` hands it on
 4. `aggregation`   readings -> confidence
 5. `verdict`       confidence and policy -> LIVE, SPOOF or INCONCLUSIVE, with reasons; `advice` for the person
-6. `decision`      the published event
-7. `decide_stage`  first writer wins (`decision_store`), so that duplicates are the same bytes
-8. `publishing`    confirmed, or not acknowledged; `dead_letter` for what can't be answered
+6. `abuse_stage`   the table learns what happened, the rules speak (`abuse`)
+7. `decision`      the published event
+8. `decide_stage`  first writer wins (`decision_store`), so that duplicates are the same bytes
+9. `publishing`    confirmed, or not acknowledged; `dead_letter` for what can't be answered
+
+Beside it, what people decide: `commands` -> `command_stage` (`abuse.reviews`) -> audit topic; `sweeper` ends flags,
+`rebuild` makes the table anew, `notify` posts flags to a webhook.
 
 Around it: `messages` are the values that flow, `topics` the table of topics, `agents` and `acks` the way from a Faust
 stream to in-order acknowledgements, `record_reading` gets past any batch a broker can store, `patience` waits for what

@@ -1,21 +1,68 @@
-"""Admission: is this submission worth a detection? One look-up, before any picture is decoded."""
+"""Admission: is this submission worth a detection? Looked up before any picture is decoded."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+
+from abuse.event_time import iso8601
+from abuse.flags import RefusalKind
+from abuse.gate import Gate
+from abuse.observation import Origin
+from abuse.rules.base import Objection
+from abuse.subjects import correlation
 from config.error_codes import MEANING, ErrorCode
+from stream import metrics
 from stream.decision_store import DecisionStore
 from stream.messages import AlreadyDecided, Refusal, Submission
 from stream.patience import Patience
 
+MINUTE_MS = 60_000
 
-async def admit(submission: Submission, store: DecisionStore, patience: Patience) -> Refusal | AlreadyDecided | None:
-    """None admits; anything else is a finished result. Waits while the store is away, never guesses."""
-    stored = await patience.insist(lambda: store.find(submission.ids))
-    if stored is None:
-        return None
-    if stored.fingerprint == submission.fingerprint:
-        return AlreadyDecided(decision=stored.decision)
-    return mismatch()
+_ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: ErrorCode.SUBJECT_BLOCKED}
+#: Errors that come from here and not from looking at a submission: it was not an attempt.
+GATE_ERRORS = frozenset(_ERROR.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Waits while what it asks is away, never guesses."""
+
+    store: DecisionStore
+    gate: Gate
+    patience: Patience
+
+    async def admit(self, submission: Submission, origin: Origin) -> Refusal | AlreadyDecided | None:
+        """None admits; anything else is a finished result. Both look-ups go out together."""
+        stored, objections = await asyncio.gather(
+            self.patience.insist(lambda: self.store.find(submission.ids)),
+            self.patience.insist(lambda: self._objections(submission, origin)),
+        )
+        if stored is not None:
+            if stored.fingerprint == submission.fingerprint:
+                return AlreadyDecided(decision=stored.decision)
+            return mismatch()
+        for objection in objections:
+            enforced = "yes" if objection.enforced else "no"
+            metrics.ABUSE_OBJECTIONS.labels(kind=str(objection.flag.kind), enforced=enforced).inc()
+        return refusal(objections[0], submission.appended_at_ms) if objections and objections[0].enforced else None
+
+    async def _objections(self, submission: Submission, origin: Origin) -> tuple[Objection, ...]:
+        ids = submission.ids
+        assert ids.correlation_id is not None, "intake lets none through without"
+        subjects = (correlation(ids.correlation_id), *origin.subjects)
+        return await self.gate.objections(ids.tenant, subjects, submission.appended_at_ms)
+
+
+def refusal(objection: Objection, at_ms: int) -> Refusal:
+    """The answer to a submission that a flag stands against; `at_ms` is when it came in."""
+    error, until_ms = _ERROR[objection.refusal.kind], objection.refusal.until_ms
+    if error is ErrorCode.SUBJECT_PAUSED:
+        minutes = -(-(until_ms - at_ms) // MINUTE_MS)
+        ending = f"{minutes} min left, until {iso8601(until_ms)}"
+    else:
+        ending = f"until {iso8601(until_ms)} unless a reviewer decides before"
+    return Refusal(error=error, message=f"{MEANING[error][0]}; {ending}")
 
 
 def mismatch() -> Refusal:

@@ -34,6 +34,8 @@ _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no sc
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
 _OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file of at most 10 MB.")
 _SEND_AGAIN = Advice("send_again", "This is not about your photo: please send it again in a moment.")
+_WAIT = Advice("wait", "There were too many tries in a short time. Please wait a while before you try again.")
+_CONTACT = Advice("contact_support", "This check can't be continued online. Please contact support.")
 _SMALLER_FILE = Advice("smaller_file", "Please send the photo again, scaled down if it is very large.")
 
 #: Reasons come from the signals, the framing rules and the error codes; a test holds this table against them.
@@ -59,6 +61,8 @@ BY_REASON: dict[str, Advice] = {
     "invalid_request": _SEND_AGAIN,
     "decryption_failed": _SEND_AGAIN,
     "duplicate_mismatch": _SEND_AGAIN,
+    "subject_paused": _WAIT,
+    "subject_blocked": _CONTACT,
     "detector_timeout": _SMALLER_FILE,
     "inference_error": _SEND_AGAIN,
     "server_error": _SEND_AGAIN,

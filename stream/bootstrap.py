@@ -6,22 +6,39 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from abuse.engine import AbuseEngine
+from abuse.flag_events import PolicyName
+from abuse.gate import Gate
+from abuse.ledger import Ledger
+from abuse.networks import NetworkWatch, open_networks
+from abuse.origins import OriginReader
+from abuse.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.redis_ledger import RedisLedger
+from abuse.redis_port import Calls
+from abuse.reviews import Reviews
+from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from config.settings import Settings, SettingsError
 from detectors import models
 from detectors.contract import ModelVersion
 from detectors.pool import Analyser, PoolSettings, SlotPool
+from stream import metrics
+from stream.abuse_stage import AbuseStage
+from stream.admission import Admission
 from stream.agents import Lane
 from stream.app import ConfirmedSender, make_app
 from stream.clock import SystemClock
+from stream.command_stage import CommandStage
 from stream.decide_stage import DecideStage
 from stream.decision_store import DecisionStore
 from stream.detect_stage import DetectStage
 from stream.patience import Patience
 from stream.publishing import Publisher
-from stream.redis_decision_store import RedisDecisionStore, connect
+from stream.redis_calls import connect
+from stream.redis_decision_store import RedisDecisionStore
+from stream.sweeper import Sweeper
 from stream.topics import Topic, topic_name
-from stream.worker import Parts, Role, Worker
+from stream.worker import Chore, Parts, Role, Worker
 
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
@@ -43,28 +60,73 @@ def build_worker(
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
     policy, clock, patience = settings.policy(), SystemClock(), Patience()
     app = make_app(settings)
-    store = open_store(settings)
+    calls = connect(settings.redis)
+    store, ledger = open_store(settings, calls), open_ledger(settings, policy, calls)
+    engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
     pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
     names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
     common: dict[str, Any] = {
-        "store": store,
-        "patience": patience,
         "clock": clock,
         "policy": policy,
         "dead_letter_topic": names[Topic.DEAD_LETTER],
         "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
-    lanes = []
+    lanes, chores = [], list[Chore]()
     if pool is not None:
-        detect = DetectStage(analyser=pool, detections_topic=names[Topic.DETECTIONS], **common)
+        networks = open_networks(settings.abuse, clock.now_ms())
+        watch = NetworkWatch(
+            networks,
+            clock.now_ms,
+            settings.abuse.network_list_reload_s,
+            told=lambda state: metrics.observe_network_lists(state.lists),
+        )
+        chores.append(watch.run)
+        detect = DetectStage(
+            analyser=pool,
+            admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
+            origins=OriginReader(hasher(settings, policy), networks),
+            detections_topic=names[Topic.DETECTIONS],
+            **common,
+        )
         limit = settings.detection.slots + settings.detection.read_ahead
         lanes.append(Lane(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
     if Role.DECIDE in roles:
-        decide = DecideStage(decisions_topic=names[Topic.DECISIONS], **common)
+        decide = DecideStage(
+            store=store,
+            abuse=AbuseStage(ledger=ledger, engine=engine, patience=patience, policy=policy),
+            patience=patience,
+            decisions_topic=names[Topic.DECISIONS],
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            **common,
+        )
         limit = settings.delivery.max_deciding
         lanes.append(Lane(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
     sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
+    publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
+    if Role.COMMAND in roles:
+        stage = CommandStage(
+            reviews=Reviews(ledger, policy.abuse.flag_ttl_s),
+            log=RedisCommandLog(calls, settings.redis_prefix),
+            audit=RedisAuditLog(calls, settings.redis_prefix),
+            patience=patience,
+            audit_topic=names[Topic.AUDIT],
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            dead_letter_topic=names[Topic.DEAD_LETTER],
+            max_event_bytes=settings.kafka.max_event_bytes,
+            source=settings.source,
+        )
+        lanes.append(Lane(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
+        sweeper = Sweeper(
+            ledger=ledger,
+            publisher=publisher,
+            patience=patience,
+            clock=clock,
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            source=settings.source,
+            every_s=settings.abuse.sweep_s,
+        )
+        chores.append(sweeper.run)
     return Worker(
         Parts(
             settings=settings,
@@ -72,16 +134,35 @@ def build_worker(
             lanes=lanes,
             store=store,
             pool=pool,
-            publisher=Publisher(sender, patience, settings.delivery.output_patience_s),
+            publisher=publisher,
             patience=patience,
             clock=clock,
+            chores=chores,
         )
     )
 
 
-def open_store(settings: Settings) -> DecisionStore:
+def open_store(settings: Settings, calls: Calls | None = None) -> DecisionStore:
     """The decision store; nothing is sent before the first call."""
-    return RedisDecisionStore(connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
+    return RedisDecisionStore(calls or connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
+
+
+def open_ledger(settings: Settings, policy: Policy, calls: Calls) -> Ledger:
+    """The abuse table."""
+    return RedisLedger(calls, settings.redis_prefix, policy.abuse.flag_ttl_s)
+
+
+def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
+    """What stands for addresses and devices; None without hash keys, and then neither is observed."""
+    keys = [
+        HashKey(
+            id=key.id,
+            secret=key.secret.get_secret_value().encode(),
+            since_ms=0 if key.since is None else int(key.since.timestamp() * 1000),
+        )
+        for key in settings.abuse.hash_keys
+    ]
+    return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
 def model_versions(settings: Settings) -> tuple[ModelVersion, ...]:

@@ -1,29 +1,36 @@
 """The decide stage: one detection in, the decision to publish out.
 
-verdict -> first writer wins. Whatever was stored first for this submission is what is published, so that a
-duplicate, a redelivery and a race all give the same bytes.
+verdict -> abuse -> first writer wins. Whatever was stored first for this submission is what is published, so that a
+duplicate, a redelivery and a race all give the same bytes. The flags a submission brought about are published with it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from abuse.flags import FlagEvent
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
 from stream import decision, metrics
+from stream.abuse_stage import AbuseStage, is_about
 from stream.admission import mismatch
 from stream.clock import Clock
 from stream.cloud_events import EventType, binary_headers
 from stream.dead_letter import dead_letter
 from stream.decision_store import DecisionStore, StoredDecision
 from stream.detection_codec import DetectionError, decode_detection
+from stream.flag_output import flag_output
 from stream.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.patience import Patience
 from stream.verdict import Verdict, judge
 
 BAD_DETECTION_REASON = "BAD_DETECTION"
+
+#: The decision that stands, and the flag events to publish with it.
+Decided = tuple[StoredDecision, list[FlagEvent]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +38,12 @@ class DecideStage:
     """Pure of Kafka and Faust. `handle` may wait for the store and raises only for bugs."""
 
     store: DecisionStore
+    abuse: AbuseStage
     patience: Patience
     clock: Clock
     policy: Policy
     decisions_topic: str
+    flags_topic: str
     dead_letter_topic: str
     max_event_bytes: int
     source: str
@@ -52,33 +61,54 @@ class DecideStage:
                 max_bytes=self.max_event_bytes,
             )
             return [letter]
-        stored = await self._first(detection)
-        return [self._output(detection, stored.decision)]
-
-    async def _first(self, detection: Detection) -> StoredDecision:
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
-            ours = StoredDecision(detection.fingerprint, finding.decision)
+            first, flags = await self._again(detection, finding), list[FlagEvent]()
         elif isinstance(finding, Refusal) and finding.error is ErrorCode.DUPLICATE_MISMATCH:
-            return await self._mismatch(detection, finding)
+            first, flags = await self._mismatch(detection, finding)
         else:
-            ours = self._decide(detection, finding)
-        first = await self.patience.insist(lambda: self.store.keep_first(detection.ids, ours))
+            first, flags = await self._first(detection, finding)
+        return [self._output(detection, first.decision), *(self._flag_output(flag) for flag in flags)]
+
+    async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
+        """The decision found at admission; kept once more, in case it has expired since."""
+        found = StoredDecision(detection.fingerprint, finding.decision)
+        metrics.DUPLICATES.inc()
+        return await self.patience.insist(lambda: self.store.keep_first(detection.ids, found))
+
+    async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Decided:
+        ours, events = await self._decide(detection, finding)
+        first, flags = await asyncio.gather(
+            self.patience.insist(lambda: self.store.keep_first(detection.ids, ours)), self.abuse.record(events)
+        )
         if first.fingerprint != detection.fingerprint:
-            return await self._mismatch(detection, mismatch())
-        if first is not ours or isinstance(finding, AlreadyDecided):
+            stands, more = await self._mismatch(detection, mismatch())
+            return stands, [*flags, *more]  # what was stored is told, also of content that lost
+        if first is not ours:
             metrics.DUPLICATES.inc()
-        return first
+        return first, self._to_publish(first, ours, flags, detection)
 
-    async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredDecision:
-        ours = self._decide(detection, refusal)
-        return await self.patience.insist(lambda: self.store.keep_mismatch(detection.ids, ours))
+    async def _mismatch(self, detection: Detection, refusal: Refusal) -> Decided:
+        ours, events = await self._decide(detection, refusal)
+        first, flags = await asyncio.gather(
+            self.patience.insist(lambda: self.store.keep_mismatch(detection.ids, ours)), self.abuse.record(events)
+        )
+        return first, self._to_publish(first, ours, flags, detection)
 
-    def _decide(self, detection: Detection, finding: Analysis | Refusal) -> StoredDecision:
+    def _to_publish(
+        self, first: StoredDecision, ours: StoredDecision, flags: list[FlagEvent], detection: Detection
+    ) -> list[FlagEvent]:
+        return flags if first is ours or is_about(first.decision, detection) else []
+
+    async def _decide(
+        self, detection: Detection, finding: Analysis | Refusal
+    ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
+        """Our decision, not yet stored, and the flag events that go with it."""
         verdict = judge(finding, self.policy)
+        assessed = await self.abuse.assess(detection, verdict)
         _count(verdict, detection, self.clock.now_ms())
-        event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms())
-        return StoredDecision(detection.fingerprint, decision.encode(event))
+        event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
+        return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events
 
     def _output(self, detection: Detection, value: bytes) -> Output:
         ids = detection.ids
@@ -91,6 +121,9 @@ class DecideStage:
         )
         key = ids.correlation_id or ids.submission_id
         return Output(topic=self.decisions_topic, key=key.encode(), value=value, headers=headers)
+
+    def _flag_output(self, event: FlagEvent) -> Output:
+        return flag_output(event, self.flags_topic, self.source)
 
 
 def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:

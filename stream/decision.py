@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
+from abuse.event_time import iso8601
 from config.policy import Policy
 from detectors.contract import Analysis
 from stream.aggregation import WeighedSignal
-from stream.clock import iso8601
 from stream.messages import Detection, SubmissionIds
 from stream.verdict import Verdict
 
@@ -23,8 +23,10 @@ def request_id(ids: SubmissionIds, fingerprint: str) -> str:
     return f"lv_{digest[:16]}"
 
 
-def decision_event(detection: Detection, verdict: Verdict, policy: Policy, now_ms: int) -> dict[str, Any]:
-    """The published event as plain values, in the documented order."""
+def decision_event(
+    detection: Detection, verdict: Verdict, policy: Policy, now_ms: int, abuse: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The published event as plain values, in the documented order; without `abuse` it was not observed."""
     ids = detection.ids
     error = None if verdict.error is None else {"code": str(verdict.error), "message": verdict.message}
     return {
@@ -38,7 +40,7 @@ def decision_event(detection: Detection, verdict: Verdict, policy: Policy, now_m
         "status": "success" if error is None else "error",
         "result": _result(verdict, policy),
         "error": error,
-        "abuse": None,
+        "abuse": abuse,
         "policy": {"name": policy.name, "hash": policy.sha256},
         "models": _models(detection),
         "elapsed_ms": _elapsed(detection, now_ms),

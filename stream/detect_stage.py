@@ -13,19 +13,19 @@ from typing import Protocol
 
 import structlog
 
+from abuse.observation import NOWHERE, Origin
+from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
 from stream import intake, metrics
-from stream.admission import admit
+from stream.admission import Admission
 from stream.clock import Clock
 from stream.dead_letter import dead_letter
-from stream.decision_store import DecisionStore
 from stream.detection_codec import detection_output
 from stream.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
-from stream.patience import Patience
 
 log = structlog.get_logger()
 
@@ -43,8 +43,8 @@ class DetectStage:
     """Pure of Kafka and Faust. `handle` may wait (slots, store) and raises only for bugs and lost patience."""
 
     analyser: Analyser
-    store: DecisionStore
-    patience: Patience
+    admission: Admission
+    origins: OriginReader
     clock: Clock
     policy: Policy
     detections_topic: str
@@ -59,24 +59,39 @@ class DetectStage:
         started = self.clock.monotonic()
         queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
-        finding, letters = await self._finding(read, record)
+        origin = self._origin(read)
+        finding, letters = await self._finding(read, origin, record)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
             appended_at_ms=read.appended_at_ms,
             finding=finding,
+            origin=origin,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*letters, detection_output(detection, self.detections_topic, self.source)]
 
+    def _origin(self, read: Submission | Rejected) -> Origin:
+        """From here on nothing knows an address or a device but by its hash."""
+        if isinstance(read, Rejected):
+            return NOWHERE
+        context = read.context
+        return self.origins.origin(
+            read.ids.tenant,
+            device_id=context.device_id,
+            client_ip=context.client_ip,
+            expected=context.expected_client_ip,
+            at_ms=read.appended_at_ms,
+        )
+
     async def _finding(
-        self, read: Submission | Rejected, record: Record
+        self, read: Submission | Rejected, origin: Origin, record: Record
     ) -> tuple[Analysis | Refusal | AlreadyDecided, list[Output]]:
         if isinstance(read, Rejected):
             return Refusal(error=read.error, message=read.message), []
-        refused = await admit(read, self.store, self.patience)
+        refused = await self.admission.admit(read, origin)
         if refused is not None:
             return refused, []
         return await self._detect(read, record)

@@ -10,8 +10,10 @@ import base64
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from abuse.observation import NOWHERE, Origin
+from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.error_codes import ErrorCode
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_MS, MalformedAnalysis
@@ -31,6 +33,13 @@ from stream.messages import (
 )
 
 MAX_DETECTION_BYTES = 512 * 1024
+MAX_FORMER_KEYS = 16
+MAX_NETWORKS = 256
+
+#: The parts of an origin that are subjects, each under the name of its type.
+_SUBJECTS = ("device", "address", "prefix")
+
+HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
 
 class DetectionError(ValueError):
@@ -51,6 +60,21 @@ class _Ids(_Strict):
     resource_id: str | None = Field(pattern=SHORT_TEXT)
 
 
+class _Subject(_Strict):
+    """A device, address or prefix by its keyed hash."""
+
+    key: HashedKey
+    former: list[HashedKey] = Field(max_length=MAX_FORMER_KEYS)
+
+
+class _Origin(_Strict):
+    device: _Subject | None
+    address: _Subject | None
+    prefix: _Subject | None
+    networks: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]] = Field(max_length=MAX_NETWORKS)
+    as_expected: bool | None
+
+
 class _Refused(_Strict):
     error: Annotated[ErrorCode, Field(strict=False)]
     message: str = Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
@@ -63,6 +87,8 @@ class _Wire(_Strict):
     appended_at_ms: int = Field(ge=0)
     queue_ms: float = Field(ge=0, le=MAX_MS)
     detection_ms: float = Field(ge=0, le=MAX_MS)
+    #: Unset in what a worker of an earlier version wrote.
+    origin: _Origin | None = None
     analysis: dict[str, Any] | None = None
     refusal: _Refused | None = None
     decided: str | None = None
@@ -77,6 +103,7 @@ def encode_detection(detection: Detection) -> bytes:
         "appended_at_ms": detection.appended_at_ms,
         "queue_ms": round(detection.queue_ms, 3),
         "detection_ms": round(detection.detection_ms, 3),
+        "origin": _origin_document(detection.origin),
     }
     match detection.finding:
         case Analysis() as analysis:
@@ -106,6 +133,7 @@ def decode_detection(value: bytes | None) -> Detection:
         fingerprint=wire.fingerprint,
         appended_at_ms=wire.appended_at_ms,
         finding=finding,
+        origin=NOWHERE if wire.origin is None else _origin(wire.origin),
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
     )
@@ -119,6 +147,24 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
     )
     key = (ids.correlation_id or ids.submission_id).encode()
     return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
+
+
+def _origin_document(origin: Origin) -> dict[str, Any]:
+    subjects = {name: getattr(origin, name) for name in _SUBJECTS}
+    return {
+        **{name: None if s is None else {"key": s.key, "former": s.former} for name, s in subjects.items()},
+        "networks": origin.networks,
+        "as_expected": origin.as_expected,
+    }
+
+
+def _origin(wire: _Origin) -> Origin:
+    subjects = {
+        name: Subject(type=SubjectType(name), key=each.key, former=tuple(each.former))
+        for name in _SUBJECTS
+        if (each := getattr(wire, name)) is not None
+    }
+    return Origin(**subjects, networks=tuple(wire.networks), as_expected=wire.as_expected)
 
 
 def _where(error: ValidationError) -> list[str]:

@@ -46,6 +46,9 @@ from stream.messages import (
 #: from becoming a gigabyte of Python objects; base64 holds none of these characters.
 MAX_JSON_SEPARATORS = 2_000
 
+#: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
+IPV4_MAPPED_BITS = 96
+
 UNREADABLE_BATCH = "UNREADABLE_BATCH"
 
 #: CloudEvents attribute -> field.
@@ -57,6 +60,7 @@ _NAMED_BY_ENVELOPE = {
     "sessiontoken": "session_token",
     "resourceid": "resource_id",
     "clientip": "client_ip",
+    "expectedclientip": "expected_client_ip",
     "deviceid": "device_id",
     "capturedat": "captured_at",
     "imagesha256": "image_sha256",
@@ -72,7 +76,8 @@ def is_guid(value: str) -> bool:
     return _GUID.fullmatch(value) is not None
 
 
-def _guid(value: str) -> str:
+def canonical_guid(value: str) -> str:
+    """Lower-case with hyphens; raises ValueError for what is no GUID."""
     if not is_guid(value):
         raise ValueError("expected a 128-bit GUID")
     return str(uuid.UUID(value))
@@ -82,6 +87,17 @@ def _address(value: str) -> str:
     if "%" in value:
         raise ValueError("an address of one link only names nobody")
     return str(ipaddress.ip_address(value))
+
+
+def _network(value: str) -> str:
+    """One address or a network, as a network; dressed as IPv6 it is still IPv4."""
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    network = ipaddress.ip_network(value, strict=False)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= IPV4_MAPPED_BITS:
+        return str(ipaddress.ip_network((mapped, network.prefixlen - IPV4_MAPPED_BITS)))
+    return str(network)
 
 
 def _moment(value: str) -> str:
@@ -99,12 +115,13 @@ class _Fields(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
-    correlation_id: Annotated[str, AfterValidator(_guid)]
+    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
     session_id: ShortText | None = None
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     resource_id: ShortText | None = None
     client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
+    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)] | None = None
     device_id: ShortText | None = None
     captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
@@ -237,6 +254,7 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
         ids=ids,
         context=CaptureContext(
             client_ip=fields.client_ip,
+            expected_client_ip=fields.expected_client_ip,
             device_id=fields.device_id,
             captured_at=fields.captured_at,
             session_token=fields.session_token,

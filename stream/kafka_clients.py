@@ -1,24 +1,29 @@
-"""Plain Kafka clients for the command line: produce a submission, read a topic, look at a cluster.
+"""Plain Kafka clients: produce a submission, read a topic, look at a cluster, be a member of a group.
 
-The worker does not use these; it speaks through Faust. None of them joins a consumer group.
+The worker does not use these; it speaks through Faust. Only the notifier's joins a consumer group, and it never the
+workers'.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+import aiokafka.consumer.fetcher
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from config.settings import KafkaSettings
+from config.settings import KafkaSettings, Settings
 from stream.kafka_records import record_of
 from stream.messages import Output, Record
+from stream.record_reading import TolerantRecords
 from stream.topics import max_request_bytes
 
 CONNECT_TIMEOUT_S = 10.0
+#: A member that can't say goodbye is missed after its session timeout.
+LEAVE_TIMEOUT_S = 3.0
 REQUEST_TIMEOUT_MS = 10_000
 
 
@@ -98,13 +103,66 @@ async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncI
 @asynccontextmanager
 async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer with every partition of the topics; raises TopicMissing or KafkaUnreachable."""
-    await _require(topics, kafka)
+    await require_topics(topics, kafka)
     client = _consumer(kafka, *topics)
     await _started(client, kafka)
     try:
         yield client
     finally:
         await client.stop()
+
+
+Revoked = Callable[[Collection[tuple[str, int]]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def group_consumer(
+    settings: Settings, group_id: str, topic: str, revoked: Revoked
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A member of a consumer group that commits by hand, from the oldest record kept where nothing was committed.
+
+    It joins in the background, once this has returned. `revoked` is awaited before partitions (topic, number) go to
+    another member. Raises TopicMissing or KafkaUnreachable.
+    """
+    kafka, delivery = settings.kafka, settings.delivery
+    await require_topics((topic,), kafka)
+    # Looked up at each fetch: no batch that the broker stored may stop a partition for good.
+    aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
+    client = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
+        request_timeout_ms=round(delivery.request_timeout_s * 1000),
+        session_timeout_ms=round(delivery.session_timeout_s * 1000),
+        heartbeat_interval_ms=round(delivery.heartbeat_interval_s * 1000),
+        # Not reading for a while is no fault here: deliveries may wait long for their receiver.
+        max_poll_interval_ms=_A_DAY_MS,
+    )
+    await _started(client, kafka)
+    # Now, not before the start, which would wait for partitions: that takes as long as a killed member's session.
+    client.subscribe([topic], listener=_Listener(revoked))
+    try:
+        yield client
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await client.stop()
+
+
+_A_DAY_MS = 24 * 3_600_000
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client has no types
+    def __init__(self, revoked: Revoked) -> None:
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Collection[tuple[str, int]]) -> None:
+        await self._revoked(revoked)
+
+    def on_partitions_assigned(self, assigned: Collection[tuple[str, int]]) -> None:
+        """Nothing to prepare: the first read is the first that is seen of them."""
 
 
 def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
@@ -119,7 +177,7 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
     )
 
 
-async def _require(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
+async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
     """Waiting for a topic that isn't there would look like an unreachable broker. The embedded one makes topics."""
     if kafka.embedded:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
 
@@ -58,6 +59,8 @@ class CaptureContext:
     """Where a submission says it came from; personal data, so it is never shown in logs or repr."""
 
     client_ip: str | None = field(default=None, repr=False)
+    #: The network `client_ip` should be in, as the publisher expects; one address is a network of its own.
+    expected_client_ip: str | None = field(default=None, repr=False)
     device_id: str | None = field(default=None, repr=False)
     captured_at: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
@@ -116,5 +119,6 @@ class Detection:
     fingerprint: str
     appended_at_ms: int
     finding: Analysis | Refusal | AlreadyDecided
+    origin: Origin = NOWHERE
     queue_ms: float = 0.0
     detection_ms: float = 0.0

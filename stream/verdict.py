@@ -98,6 +98,11 @@ def answer_for(value: float, policy: Policy) -> Answer:
     return Answer.SPOOF if value < low - EPSILON else Answer.INCONCLUSIVE
 
 
+def spoof_bound(policy: Policy) -> float:
+    """The confidence below which the answer is SPOOF."""
+    return _band(policy)[0]
+
+
 def score_for(value: float, policy: Policy) -> int:
     """The 0-100 score of a confidence in [0, 1]: at least 1, since 0 says that there is no result."""
     low, high = _band(policy)

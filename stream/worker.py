@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,14 +39,20 @@ WATCH_EVERY_S = 1.0
 STOP_GRACE_S = 75.0
 
 
+#: Something a worker does beside its lanes, for as long as it runs.
+Chore = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Role(StrEnum):
     DETECT = "detect"
     DECIDE = "decide"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What bootstrap put together for one worker. `pool` is there only where the worker detects."""
+    """What bootstrap put together for one worker. `pool` is there only where the worker detects; `chores` run beside
+    the lanes for as long as the worker does, and end it if they fail."""
 
     settings: Settings
     app: LivenessApp
@@ -56,6 +62,7 @@ class Parts:
     publisher: Publisher
     patience: Patience
     clock: Clock
+    chores: Sequence[Chore] = ()
 
 
 class Stalled(Exception):
@@ -70,7 +77,7 @@ class Worker:
         self.app = parts.app
         self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
         self._moved_at = parts.clock.monotonic()
-        self._watch_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._health = HealthServer(parts.settings.http, self.state)
         self.app.attach(self)
         self._joined = self._stopping = False
@@ -103,7 +110,9 @@ class Worker:
         patience_s = self._parts.settings.delivery.startup_patience_s
         await self._parts.patience.insist(self._parts.store.ping, at_most_s=patience_s)
         self._note_movement()
-        self._watch_task = asyncio.create_task(self._watch())
+        self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._parts.chores)]
+        for task in self._tasks:
+            task.add_done_callback(self._chore_ended)
         log.info(
             "worker_started",
             roles=[lane.name for lane in self._parts.lanes],
@@ -128,8 +137,8 @@ class Worker:
 
     async def stop(self) -> None:
         """After the consumer has stopped."""
-        if self._watch_task is not None:
-            self._watch_task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._health.stop()
         if self._parts.pool is not None:
             await self._parts.pool.stop()
@@ -166,6 +175,10 @@ class Worker:
 
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
         self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
+
+    def _chore_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
 
     async def _watch(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from config.settings import SettingsError
-from stream.cli import bench, check, demo, dev, health, models, submit, tail, topics, worker
+from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain
 from stream.kafka_clients import KafkaUnreachable, TopicMissing
 from stream.patience import OutOfPatience
@@ -32,8 +32,10 @@ app.command("worker")(worker.command)
 app.command("check")(check.command)
 app.command("submit")(submit.command)
 app.command("tail")(tail.command)
+app.command("notify")(notify.command)
 app.command("health")(health.command)
 app.add_typer(topics.app, name="topics")
+app.add_typer(abuse.app, name="abuse")
 app.command("models")(models.command)
 app.command("bench")(bench.command)
 

@@ -13,6 +13,7 @@ from stream.bench.installation import Broker, default_broker
 from stream.bench.measurement import Unmeasurable
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
+from stream.cli import bench_abuse
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
 from stream.cli.pictures import pictures
 from stream.embedded.session import WorkerDidNotStart
@@ -27,9 +28,14 @@ def command(
     seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,
     slots: Annotated[int | None, typer.Option(min=1, help="Slot processes; by default the setting.")] = None,
+    abuse: Annotated[bool, typer.Option("--abuse", help="Measure the abuse table on the configured Redis.")] = False,
+    ids: Annotated[str, typer.Option(help="With --abuse: correlation ids in the table.")] = "10000,100000,1000000",
     json: JsonOption = False,
 ) -> None:
     """Measure the path through the broker to the decision, and the bare analysis, in turns. Takes minutes."""
+    if abuse:
+        bench_abuse.run(ids, seconds, rounds, json)
+        return
     plan = Plan(
         broker=broker or default_broker(),
         sizes=_sizes(sizes),

@@ -38,7 +38,14 @@ def _headline(title: str, event: dict[str, Any], band: float) -> Text:
 def _body(event: dict[str, Any]) -> list[Text]:
     result = event["result"]
     lines = [] if event["error"] else [_signal(signal) for signal in result["signals"]]
+    lines += [_flag(flag) for flag in (event["abuse"] or {}).get("flags", ())]
     return lines + [Text(f"   -> {plain(advice['message'])}", style="cyan") for advice in result["advice"]]
+
+
+def _flag(flag: dict[str, Any]) -> Text:
+    what = "flag" if flag["enforced"] else "flag (shadow)"
+    subject = flag["subject"]["type"].replace("_", " ")
+    return Text(f"   {what}: {plain(flag['kind'])} by {plain(subject)}, {plain(flag['severity'])}", style="magenta")
 
 
 def _signal(signal: dict[str, Any]) -> Text:

@@ -30,6 +30,9 @@ def command(
     tenant: Annotated[str | None, typer.Option()] = None,
     session_id: Annotated[str | None, typer.Option()] = None,
     client_ip: Annotated[str | None, typer.Option(help="The address the selfie came from.")] = None,
+    expected_client_ip: Annotated[
+        str | None, typer.Option(help="The address or network it should have come from.")
+    ] = None,
     device_id: Annotated[str | None, typer.Option()] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the decisions.")] = True,
     timeout: Annotated[
@@ -43,7 +46,13 @@ def command(
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="--correlation-id")
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
-    optional = {"tenant": tenant, "session_id": session_id, "client_ip": client_ip, "device_id": device_id}
+    optional = {
+        "tenant": tenant,
+        "session_id": session_id,
+        "client_ip": client_ip,
+        "expected_client_ip": expected_client_ip,
+        "device_id": device_id,
+    }
     given = {"correlation_id": correlation_id, "submission_id": submission_id}
     named = {name: value for name, value in given.items() if value is not None}
     new = [

@@ -24,15 +24,23 @@ from stream.worker import Role
 
 log = structlog.get_logger()
 
+ALL_ROLES = ",".join(Role)
+
 
 def command(
-    roles: Annotated[str, typer.Option(help="Which agents to run, comma-separated: detect, decide.")] = "detect,decide",
+    roles: Annotated[
+        str, typer.Option(help="Which agents to run, comma-separated: detect, decide, command.")
+    ] = ALL_ROLES,
 ) -> None:
     """Run a worker. Start as many as there are partitions; they share the work."""
     chosen = _roles(roles)
     settings = configuration.load()
     logs.configure(settings.log)
     asyncio.run(_check_services(settings))
+    if Role.DETECT in chosen and not settings.abuse.hash_keys:
+        log.warning(
+            "addresses_and_devices_not_observed", mend="set LIVENESS_ABUSE__HASH_KEYS, the same in every worker"
+        )
     run(build_worker(settings, chosen))
 
 

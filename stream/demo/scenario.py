@@ -49,6 +49,7 @@ def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
     yield from _attacks(topic)
     yield from _bad_pictures(topic)
     yield from _bad_events(topic)
+    yield from _brute_force(topic)
 
 
 def _own(topic: str, path: Path) -> Act:
@@ -108,6 +109,17 @@ def _bad_events(topic: str) -> Iterator[Act]:
     yield _act(topic, "another picture under that submission id", other)
     garbage = Output(topic=topic, key=None, value=b"\xff\xfe not an event", headers=())
     yield Act(title="bytes that name no submission", submission_id="", output=garbage, answered=False)
+
+
+def _brute_force(topic: str) -> Iterator[Act]:
+    """One person tries attack after attack; the policy pauses them at the fifth."""
+    attack, person = attacks.screen_replay(_portrait()), str(uuid.uuid4())
+    optional = {"client_ip": "203.0.113.7", "device_id": "demo-device"}
+    for attempt in range(1, 6):
+        new = NewSubmission(image=attack, correlation_id=person, optional=optional)
+        yield _act(topic, f"brute force: the same person's attack number {attempt}", new)
+    photo = NewSubmission(image=attacks.camera_photo(_portrait()), correlation_id=person, optional=optional)
+    yield _act(topic, "brute force: anything more from that person is refused before it is analysed", photo)
 
 
 def _picture(topic: str, title: str, image: bytes, form: Form = Form.BINARY) -> Act:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -33,6 +35,8 @@ class EmbeddedServices:
         self._broker = EmbeddedBroker()
         self._store = EmbeddedStore()
         self.environment = {
+            # Fit for what lives as long as this process: addresses and devices are observed like in production.
+            "LIVENESS_ABUSE__HASH_KEYS": json.dumps([{"id": "embedded", "secret": secrets.token_hex(16)}]),
             "LIVENESS_KAFKA__BOOTSTRAP_SERVERS": self._broker.bootstrap_servers,
             "LIVENESS_KAFKA__EMBEDDED": "true",
             "LIVENESS_KAFKA__FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS),

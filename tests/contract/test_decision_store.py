@@ -1,4 +1,4 @@
-"""One suite for every decision store: in memory, on the embedded store over TCP, and on a real Redis."""
+"""One suite for every decision store: in memory, on the embedded store over TCP, on a real Redis and a real cluster."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import pytest
 import redis.asyncio as redis
 
+from abuse.redis_port import Calls, ForeignValue
 from config.settings import RedisSettings
 from stream.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.embedded.store import EmbeddedStore
 from stream.messages import SubmissionIds
-from stream.redis_decision_store import ForeignValue, RedisDecisionStore, connect
+from stream.redis_calls import connect
+from stream.redis_decision_store import RedisDecisionStore
 
 TTL_S = 3600
 IDS = SubmissionIds(submission_id="sub-1")
@@ -23,18 +25,21 @@ IDS = SubmissionIds(submission_id="sub-1")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A store, another one over the same state, and where there is one, the client and prefix beneath."""
+    """A store, another one over the same state, and where there is one, what is beneath: the way the store goes,
+    a client to look behind it, the prefix."""
 
     store: DecisionStore
     other_worker: DecisionStore
-    client: redis.Redis | None = None
+    calls: Calls | None = None
+    client: redis.Redis | redis.RedisCluster | None = None
     prefix: str = ""
 
 
 REAL = pytest.param("redis", marks=pytest.mark.real)
+CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
 
 
-@pytest.fixture(params=["memory", "embedded", REAL])
+@pytest.fixture(params=["memory", "embedded", REAL, CLUSTER])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "memory":
         store = InMemoryDecisionStore()
@@ -44,7 +49,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             yield made
 
 
-@pytest.fixture(params=["embedded", REAL])
+@pytest.fixture(params=["embedded", REAL, CLUSTER])
 async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async with over_redis(request) as made:
         yield made
@@ -53,26 +58,30 @@ async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def over_redis(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     embedded = EmbeddedStore() if request.param == "embedded" else None
+    cluster = request.param == "cluster"
     if embedded is not None:
         url = embedded.url
+    elif cluster:
+        url = request.getfixturevalue("redis_cluster").url
     else:
         url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
     prefix = f"contract-{uuid.uuid4().hex}:"
-    clients = [connect(RedisSettings(url=url, call_timeout_s=10)) for _ in range(2)]
-    stores = [RedisDecisionStore(client, prefix, TTL_S) for client in clients]
-    yield Subject(stores[0], stores[1], clients[0], prefix)
+    ways = [connect(RedisSettings(url=url, call_timeout_s=10, cluster=cluster)) for _ in range(2)]
+    stores = [RedisDecisionStore(calls, prefix, TTL_S) for calls in ways]
+    client = (redis.RedisCluster if cluster else redis.Redis).from_url(url)
+    yield Subject(stores[0], stores[1], ways[0], client, prefix)
     if embedded is None:
-        await clean_up(clients[0], prefix)
+        await clean_up(client, prefix)
+    await client.aclose()
     for store in stores:
         await store.close()
     if embedded is not None:
         embedded.close()
 
 
-async def clean_up(client: redis.Redis, prefix: str) -> None:
-    keys = [key async for key in client.scan_iter(match=f"{prefix}*")]
-    if keys:
-        await client.unlink(*keys)
+async def clean_up(client: redis.Redis | redis.RedisCluster, prefix: str) -> None:
+    async for key in client.scan_iter(match=f"{prefix}*"):
+        await client.unlink(key)
 
 
 @pytest.fixture
@@ -253,7 +262,7 @@ async def test_a_value_that_is_no_decision_is_loud(beneath, value):
 
 
 async def test_installations_with_other_prefixes_never_meet(beneath):
-    stranger = RedisDecisionStore(beneath.client, f"{beneath.prefix}other:", TTL_S)
+    stranger = RedisDecisionStore(beneath.calls, f"{beneath.prefix}other:", TTL_S)
     await beneath.store.keep_first(IDS, decided("a"))
     assert await stranger.find(IDS) is None
     assert await stranger.keep_first(IDS, decided("b")) == decided("b")

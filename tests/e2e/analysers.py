@@ -31,10 +31,12 @@ def instruction(image: bytes) -> tuple[str, str]:
     return command, argument
 
 
-READINGS = tuple(
-    Reading(name=name, label=label, status=ReadingStatus.SCORED, liveness=1.0, detail="Scripted.")
-    for name, label in SIGNAL_LABELS.items()
-)
+def _readings(liveness: float) -> tuple[Reading, ...]:
+    """Every signal at one value: 1 is LIVE, 0 is SPOOF."""
+    return tuple(
+        Reading(name=name, label=label, status=ReadingStatus.SCORED, liveness=liveness, detail="Scripted.")
+        for name, label in SIGNAL_LABELS.items()
+    )
 
 
 class Scripted:
@@ -48,7 +50,7 @@ class Scripted:
         }
         if command in acts:
             acts[command](argument)
-        return Analysis(face_detected=True, readings=READINGS)
+        return Analysis(face_detected=True, readings=_readings(float(argument) if command == "liveness" else 1.0))
 
 
 def scripted(policy_json: str, bundle: Path | None) -> Scripted:

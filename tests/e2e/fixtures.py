@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cluster import RedisCluster
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MissingPrograms, PrivatePair
 from tests.e2e.workers import Crew
@@ -34,6 +35,26 @@ def private_pair(_pair_of_the_run: PrivatePair) -> PrivatePair:
     """A broker and a Redis that may be killed; both run when the test begins."""
     _pair_of_the_run.up()
     return _pair_of_the_run
+
+
+@pytest.fixture(scope="session")
+def _cluster_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    try:
+        cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
+    except MissingPrograms as error:
+        pytest.skip(f"no local services: {error}")
+    try:
+        cluster.form()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def redis_cluster(_cluster_of_the_run: RedisCluster) -> RedisCluster:
+    """Three Redis nodes that may be killed and may move slots; all run and agree when the test begins."""
+    _cluster_of_the_run.wait_until_sound()
+    return _cluster_of_the_run
 
 
 @pytest.fixture

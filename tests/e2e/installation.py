@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from config.settings import Settings
@@ -49,7 +50,7 @@ class Installation:
         for name, value in self.environment.items():
             group, _, key = name.removeprefix("LIVENESS_").lower().partition("__")
             if key:
-                values.setdefault(group, {})[key] = value
+                values.setdefault(group, {})[key] = orjson.loads(value) if value[:1] in ("[", "{") else value
             else:
                 values[group] = value
         return Settings(**values)

@@ -38,7 +38,7 @@ class Buggy:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--roles", default="detect,decide")
+    parser.add_argument("--roles", default="detect,decide,command")
     parser.add_argument("--bug", action="store_true")
     parsed = parser.parse_args(arguments)
     settings = configuration.load()

@@ -24,10 +24,12 @@ PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
 ONLY_IN = {
     "faust": ("stream/app.py", "stream/run.py", "stream/transport.py"),
     "mode": ("stream/app.py", "stream/run.py", "stream/transport.py"),
-    "redis": ("stream/redis_decision_store.py",),
+    "redis": tuple(f"stream/redis_{name}.py" for name in ("calls", "cluster_calls", "node", "topology")),
     "fakeredis": ("stream/embedded/store.py",),
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
     "aiokafka": ("stream/",),
+    "aiohttp": ("stream/health.py", "stream/notify/"),
+    "maxminddb": ("abuse/geo.py",),
     "mediapipe": ("detectors/",),
     "onnxruntime": ("detectors/",),
     "cv2": ("detectors/", *PICTURE_MAKERS),
@@ -39,6 +41,13 @@ PURE = tuple(
     for name in (
         *("intake", "cloud_events", "messages", "detection_codec", "aggregation", "verdict", "advice", "decision"),
         *("decision_store", "admission", "dead_letter", "topics", "acks", "clock", "detect_stage", "decide_stage"),
+        *("notify/notice", "notify/signing", "abuse_stage", "commands", "command_stage", "flag_output"),
+    )
+) + tuple(
+    f"abuse/{name}.py"
+    for name in (
+        *("subjects", "observation", "journal", "windows", "flags", "flag_events", "ledger", "engine", "gate"),
+        *("ip_risk", "origins", "reviews", "audit", "expiry", "rules/base", "rules/excessive_retries"),
     )
 )
 NOT_IN_THE_CORE = frozenset(

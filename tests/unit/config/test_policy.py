@@ -105,24 +105,56 @@ def leaves(values, path=()):
 
 def changed(path, value):
     """The default policy with one field moved a little, unchecked: any difference must show in the hash."""
-    if len(path) == 1:
-        return Policy().model_copy(update={path[0]: value})
-    group = getattr(Policy(), path[0]).model_copy(update={path[1]: value})
-    return Policy().model_copy(update={path[0]: group})
+    return _with(Policy(), path, value)
+
+
+def _with(model, path, value):
+    name, *rest = path
+    held = getattr(model, name)
+    if not rest:
+        inner = value
+    elif isinstance(held, dict):
+        inner = {**held, rest[0]: value}
+    else:
+        inner = _with(held, rest, value)
+    return model.model_copy(update={name: inner})
+
+
+def another(value):
+    """A value of the same type that is not this one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return f"{value}x"
+    return (0.2, 0.3) if isinstance(value, tuple) else value + 1
 
 
 FIELDS = list(leaves(Policy().model_dump()))
+#: Every rule of the abuse table has its two switches; these are what each adds.
+ABUSE_FIELDS = {
+    "excessive_retries": 8,
+    "attack_frequency": 2,
+    "attack_severity": 3,
+    "address_velocity": 2,
+    "many_ids_on_address": 3,
+    "shared_address": 3,
+    "device_velocity": 3,
+    "listed_network": 3 + 2,
+    "address_mismatch": 2,
+    "content_mismatch": 2,
+}
+RISK_FIELDS = 6
 
 
 @pytest.mark.parametrize(("path", "value"), FIELDS, ids=[".".join(path) for path, _ in FIELDS])
 def test_the_hash_changes_with_every_field(path, value):
-    other = f"{value}x" if isinstance(value, str) else (0.2, 0.3) if isinstance(value, tuple) else value + 1
     assert changed(path, value).sha256 == Policy().sha256
-    assert changed(path, other).sha256 != Policy().sha256
+    assert changed(path, another(value)).sha256 != Policy().sha256
 
 
 def test_every_field_is_in_the_hash_test():
-    assert len(FIELDS) == 2 + len(PUBLISHED) + 8 + 5 + 3 + 2
+    abuse = sum(count + 2 for count in ABUSE_FIELDS.values()) + RISK_FIELDS + 1
+    assert len(FIELDS) == 2 + len(PUBLISHED) + 8 + 5 + 3 + 2 + abuse
 
 
 def test_the_hash_is_the_same_in_another_process():

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from abuse.engine import AbuseEngine
+from abuse.flag_events import PolicyName
+from abuse.gate import Gate
+from abuse.ledger import InMemoryLedger, Ledger
+from abuse.networks import no_networks
+from abuse.origins import OriginReader
+from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from stream.abuse_stage import AbuseStage
+from stream.admission import Admission
 from stream.clock import Clock
 from stream.decide_stage import DecideStage
 from stream.decision_store import DecisionStore, InMemoryDecisionStore
@@ -64,16 +73,26 @@ class Away:
 class Line:
     """Both stages over one store, as in a worker; `analyser` and `store` may be shared between lines."""
 
-    def __init__(self, analyser: FakeAnalyser | None = None, store: DecisionStore | None = None) -> None:
+    def __init__(
+        self,
+        analyser: FakeAnalyser | None = None,
+        store: DecisionStore | None = None,
+        ledger: Ledger | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.flags: list[Output] = []
         self.analyser = analyser or FakeAnalyser()
         self.store = store or InMemoryDecisionStore()
         self.patience = Patience()
         self.clock = FakeClock()
-        policy = Policy()
+        self.ledger: Ledger = ledger or InMemoryLedger()
+        policy = policy or Policy()
+        engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
+        hasher = SubjectHasher([HashKey(id="k1", secret=b"s" * 32)], remember_ms=0)
         self.detect_stage = DetectStage(
             analyser=self.analyser,
-            store=self.store,
-            patience=self.patience,
+            admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
+            origins=OriginReader(hasher, no_networks()),
             clock=self.clock,
             policy=policy,
             detections_topic="detections",
@@ -83,10 +102,12 @@ class Line:
         )
         self.decide_stage = DecideStage(
             store=self.store,
+            abuse=AbuseStage(ledger=self.ledger, engine=engine, patience=self.patience, policy=policy),
             patience=self.patience,
             clock=self.clock,
             policy=policy,
             decisions_topic="decisions",
+            flags_topic="flags",
             dead_letter_topic="dead",
             max_event_bytes=15 * 1024 * 1024,
             source="/test",
@@ -99,7 +120,9 @@ class Line:
         """The decision on what the detect stage put out."""
         assert detection.topic == "detections"
         given = make_record(detection.value, detection.headers, detection.key)
-        (output,) = await self.decide_stage.handle(replace(given, topic="detections"))
+        output, *flags = await self.decide_stage.handle(replace(given, topic="detections"))
+        assert all(flag.topic == "flags" for flag in flags)
+        self.flags += flags
         return output
 
     async def decision(self, given: Record) -> Output:

@@ -1,0 +1,148 @@
+"""The rules at work: what stands against a submission before it is analysed, and what it amounts to after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from abuse.flag_events import PolicyName, field_of, flags_from, own_levels, published, raised, stored
+from abuse.flags import Flag, FlagEvent, RefusalKind, RuleFinding
+from abuse.ip_risk import IpRisk, ip_risk
+from abuse.ledger import Dossier, Known, Switches
+from abuse.observation import Observation
+from abuse.rules import RULES, rules_of
+from abuse.rules.base import Case, Objection, Rule
+from abuse.subjects import PERSONAL, SubjectType
+from config.abuse import AbusePolicy
+
+#: Other sessions named in one decision.
+MOST_SESSIONS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored."""
+
+    flags: tuple[Flag, ...] = ()
+    ip_risk: IpRisk | None = None
+    other_flagged_sessions: tuple[str, ...] = ()
+    events: tuple[FlagEvent, ...] = ()
+
+    @property
+    def is_abuse_detected(self) -> bool:
+        """A flag on the person, or one that is enforced; a shadow flag on a shared address alone is neither."""
+        return any(flag.enforced or flag.subject.type in PERSONAL for flag in self.flags)
+
+
+class AbuseEngine:
+    def __init__(self, policy: AbusePolicy, name: PolicyName) -> None:
+        self._policy = policy
+        self._name = name
+        self._under = lru_cache(maxsize=256)(self._switched)
+
+    def objections(self, known: Known, at_ms: int) -> tuple[Objection, ...]:
+        """Before: everything that stands against a submission at `at_ms`, enforced first, then blocks, the longest
+        first."""
+        rules, flags = self._rules(known.switches), known.flags
+        found = [objection for rule in rules.values() for objection in rule.ask(flags, at_ms)]
+        return tuple(sorted(found, key=_weight))
+
+    def assess(self, observation: Observation, known: Known) -> Assessment:
+        """After: what the rules found; `known` includes the observation."""
+        policy, rules = self._under(_canonical(known.switches))
+        case = Case(
+            observation=observation,
+            journals={dossier.subject.type: dossier.attempts for dossier in known.dossiers},
+            policy=policy,
+        )
+        told = [(rule, rule.tell(case)) for rule in rules.values()]
+        dossiers = {dossier.subject.type: dossier for dossier in known.dossiers}
+        events = [
+            event
+            for rule, what in told
+            for finding in what.findings
+            for event in self._events(finding, rule, observation, dossiers[finding.subject.type])
+        ]
+        events += _own_again(known, observation.submission_id)
+        return Assessment(
+            flags=_open_flags(dossiers.values(), events, observation.at_ms),
+            ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
+            other_flagged_sessions=_other_sessions(observation, dossiers.values(), events),
+            events=tuple(events),
+        )
+
+    def reminder(self, known: Known, at_ms: int) -> Assessment:
+        """What is to be said of a submission that was not observed: its open flags."""
+        return Assessment(flags=_open_flags(known.dossiers, (), at_ms))
+
+    def _events(
+        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: Dossier
+    ) -> list[FlagEvent]:
+        """Those that nobody stored. What a reviewer cleared brings about nothing, even when it comes late."""
+        if finding.at_ms <= dossier.cleared_at_ms:
+            return []
+        return raised(
+            finding,
+            tenant=observation.tenant,
+            cause=observation.submission_id,
+            cleared_at_ms=dossier.cleared_at_ms,
+            enforced=rule.limits.enforced,
+            policy=self._name,
+            ttl_s=self._policy.flag_ttl_s,
+            held=dossier.fields,
+        )
+
+    def _rules(self, switches: Switches) -> dict[str, Rule[Any]]:
+        return self._under(_canonical(switches))[1]
+
+    def _switched(self, switches: bytes) -> tuple[AbusePolicy, dict[str, Rule[Any]]]:
+        policy = self._policy.switched(orjson.loads(switches))
+        return policy, dict(zip(RULES, rules_of(policy), strict=True))
+
+
+def _own_again(known: Known, submission_id: str) -> list[FlagEvent]:
+    """What this very submission brought about when it came before: perhaps stored, and not published. It is
+    published again whatever the rules, a switch or a reviewer say by now."""
+    texts = {text for dossier in known.dossiers for text in own_levels(dossier.fields, submission_id)}
+    return sorted(map(published, texts), key=field_of)
+
+
+def _canonical(switches: Switches) -> bytes:
+    return orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
+
+
+def _weight(objection: Objection) -> tuple[bool, bool, int, str]:
+    refusal = objection.refusal
+    return (not objection.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, objection.flag.flag_id)
+
+
+def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
+    """Flags as they will stand once the events are stored."""
+    fresh: dict[SubjectType, dict[str, str]] = {}
+    for event in events:
+        fresh.setdefault(event.subject.type, {})[field_of(event)] = stored(event)
+    flags = []
+    for dossier in dossiers:
+        added = fresh.get(dossier.subject.type)
+        standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
+        flags += [flag for flag in standing if flag.open_at(at_ms)]
+    return tuple(flags)
+
+
+def _other_sessions(
+    observation: Observation, dossiers: Iterable[Dossier], events: Iterable[FlagEvent]
+) -> tuple[str, ...]:
+    """Sessions of other correlation ids that share a flagged subject of a person with this one, newest first."""
+    flagged_now = {event.subject.type for event in events}
+    sessions: dict[str, None] = {}
+    for dossier in dossiers:
+        kind = dossier.subject.type
+        flagged = kind in flagged_now or any(flag.open_at(observation.at_ms) for flag in dossier.flags)
+        if kind in PERSONAL and flagged:
+            others = (a for a in reversed(dossier.attempts) if a.correlation_id != observation.correlation_id)
+            sessions |= {a.session_id: None for a in others if a.session_id is not None}
+    return tuple(sessions)[:MOST_SESSIONS]

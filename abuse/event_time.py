@@ -1,0 +1,17 @@
+"""Event time in text and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso8601(at_ms: int) -> str:
+    """UTC milliseconds as ISO 8601 with a Z, for example 2026-01-02T03:04:05.678Z."""
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds(text: str) -> int:
+    """The inverse, exactly; raises ValueError for what is no time with a zone."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,130 @@
+"""What one subject was seen to do: a set of attempts, each written as one line of text.
+
+A line says everything about its attempt, its time first, so that a set of lines is its own order: adding one twice,
+late or in another order gives the same set, and keeping the newest N of a set is the same whenever it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+from abuse.observation import Finding, Observation
+from abuse.subjects import SubjectType
+
+#: Lines kept by journal. A busy address is told apart long before; its counts then read "at least".
+KEPT = {
+    SubjectType.CORRELATION_ID: 256,
+    SubjectType.DEVICE: 256,
+    SubjectType.ADDRESS: 128,
+    SubjectType.PREFIX: 128,
+}
+#: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
+SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
+#: These come in while their sender is refused, too. They have a part of the journal to themselves, so that nobody makes
+#: it forget verdicts by filling it with what can't be analysed.
+PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
+DAY_MS = 86_400_000
+#: How far back rules look: their windows, and for pauses those that led to them.
+REACH_MS = {SubjectType.CORRELATION_ID: 3 * DAY_MS}
+DEFAULT_REACH_MS = DAY_MS
+
+LINES_REMEMBERED = 16_384
+
+_TIME_DIGITS = 13
+_LETTER = {
+    Finding.LIVE: "L",
+    Finding.SPOOF: "S",
+    Finding.INCONCLUSIVE: "I",
+    Finding.UNANALYSED: "U",
+    Finding.MISMATCH: "M",
+}
+_FINDING = {letter: finding for finding, letter in _LETTER.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Attempt:
+    """One submission as a journal remembers it; in order of event time, then submission id.
+
+    `elsewhere`: it came from another address than the publisher expected.
+    """
+
+    at_ms: int
+    submission_id: str
+    correlation_id: str
+    session_id: str | None = None
+    finding: Finding
+    severity: float = 0.0
+    species: str = ""
+    elsewhere: bool = False
+
+
+def shard_of(kind: SubjectType, submission_id: str) -> int:
+    """Which shard of a journal a submission is written to that got past the gate."""
+    return crc32(submission_id.encode()) % SHARDS.get(kind, 1)
+
+
+def part_of(kind: SubjectType, observation: Observation) -> int:
+    """Which part of a journal an observation is written to: a shard, or the part behind them."""
+    behind = observation.finding in PAST_NO_GATE
+    return SHARDS.get(kind, 1) if behind else shard_of(kind, observation.submission_id)
+
+
+def parts(kind: SubjectType) -> int:
+    """How many parts a journal has."""
+    return SHARDS.get(kind, 1) + 1
+
+
+def reach_ms(kind: SubjectType) -> int:
+    return REACH_MS.get(kind, DEFAULT_REACH_MS)
+
+
+def attempt_of(observation: Observation) -> Attempt:
+    return Attempt(
+        at_ms=observation.at_ms,
+        submission_id=observation.submission_id,
+        correlation_id=observation.correlation_id,
+        session_id=observation.session_id,
+        finding=observation.finding,
+        severity=round(observation.severity, 2),
+        species=observation.species,
+        elsewhere=observation.origin.as_expected is False,
+    )
+
+
+def line_of(attempt: Attempt) -> str:
+    """Ids and reasons hold no spaces (checked at intake), so spaces part them. A small letter came from elsewhere."""
+    letter = _LETTER[attempt.finding]
+    return (
+        f"{attempt.at_ms:0{_TIME_DIGITS}d} {letter.lower() if attempt.elsewhere else letter} {attempt.severity:.2f}"
+        f" {attempt.species} {attempt.correlation_id} {attempt.session_id or ''} {attempt.submission_id}"
+    )
+
+
+@lru_cache(maxsize=LINES_REMEMBERED)
+def attempt_from(line: str) -> Attempt:
+    """The inverse of `line_of`; raises ValueError for anything else. Lines of a busy address are read again with each
+    of its submissions, and under its prefix too: taking them apart once is nine tenths of that cost."""
+    at_ms, letter, severity, species, correlation_id, session_id, submission_id = line.split(" ")
+    return Attempt(
+        at_ms=int(at_ms),
+        submission_id=submission_id,
+        correlation_id=correlation_id,
+        session_id=session_id or None,
+        finding=_FINDING[letter.upper()],
+        severity=float(severity),
+        species=species,
+        elsewhere=letter.islower(),
+    )
+
+
+def attempts_from(lines: Iterable[str], *, after_ms: int = -1) -> tuple[Attempt, ...]:
+    """In order, each submission once (its earliest line), without what a reviewer cleared: up to `after_ms`."""
+    first: dict[str, Attempt] = {}
+    for line in sorted(set(lines)):
+        attempt = attempt_from(line)
+        if attempt.at_ms > after_ms:
+            first.setdefault(attempt.submission_id, attempt)
+    return tuple(sorted(first.values(), key=lambda attempt: (attempt.at_ms, attempt.submission_id)))

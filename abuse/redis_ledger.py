@@ -1,0 +1,265 @@
+"""The abuse table on Redis, one server or a cluster.
+
+No scripts: every command adds to a set what names itself, and is the same whether sent once or twice, early or late.
+Each touches one key, so they go out together wherever the keys live. Everything expires.
+
+    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept
+    flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
+    flag:{FLAG_ID}                    whose flag it is
+    due:{N}                           sorted set: flags by when to look at them next, in sixteen parts
+    switches:{TENANT}                 what a settings event switched
+    turn                              which worker looks for expired flags
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import orjson
+
+from abuse.flag_events import field_of, stored
+from abuse.flags import FlagEvent
+from abuse.journal import KEPT, attempt_of, line_of, part_of, parts, reach_ms
+from abuse.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
+from abuse.observation import Observation
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.subjects import Subject, SubjectType
+
+#: A journal outlives what rules look back on by a day, for submissions that come late.
+JOURNAL_SLACK_MS = 86_400_000
+SWITCHES_TTL_S = 400 * 86_400
+DUE_PARTS = 16
+PAGE = 1000
+
+
+class RedisLedger:
+    def __init__(self, calls: Calls, key_prefix: str, flag_ttl_s: int) -> None:
+        self._calls = calls
+        self._prefix = f"{key_prefix}abuse:"
+        self._flags_ttl_ms = flag_ttl_s * 1000 + 2 * GRACE_MS
+
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+        keys = [self._flags_key(tenant, s.type, key) for s in subjects for key in s.keys]
+        *tables, switches = await self._calls.round_trip(
+            [*(("HGETALL", key) for key in keys), self._get_switches(tenant)]
+        )
+        read = iter(zip(keys, tables, strict=True))
+        dossiers = tuple(_dossier(s, [], [next(read) for _ in s.keys], None) for s in subjects)
+        return Known(dossiers=dossiers, switches=self._switches(tenant, switches))
+
+    async def observe(self, observation: Observation) -> Known:
+        tenant, subjects = observation.tenant, observation.subjects
+        writes = self._writes(observation)
+        reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
+        replies = await self._calls.round_trip(
+            [*writes, *(c for read in reads for c in read), self._get_switches(tenant)]
+        )
+        answers = iter(replies[len(writes) : -1])
+        dossiers = []
+        for subject, read in zip(subjects, reads, strict=True):
+            mine = [(str(command[1]), next(answers)) for command in read]
+            dossiers.append(_dossier(subject, *_parted(subject, mine), observation.at_ms))
+        return Known(dossiers=tuple(dossiers), switches=self._switches(tenant, replies[-1]))
+
+    async def learn(self, observations: Sequence[Observation]) -> None:
+        await self._calls.round_trip([command for each in observations for command in self._writes(each)])
+
+    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+        reads = self._reads(tenant, subject, 0)
+        replies = await self._calls.round_trip(reads)
+        mine = [(str(command[1]), reply) for command, reply in zip(reads, replies, strict=True)]
+        return _dossier(subject, *_parted(subject, mine), None)
+
+    async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
+        if not events:
+            return []
+        commands: list[Command] = []
+        for event in events:
+            key = self._flags_key(event.tenant, event.subject.type, event.subject.key)
+            commands += [
+                ("HSETNX", key, field_of(event), stored(event)),
+                ("HGET", key, field_of(event)),
+                ("PEXPIRE", key, self._flags_ttl_ms),
+                ("SET", self._flag_key(event.flag_id), _locator(event), "PX", self._flags_ttl_ms),
+                ("ZADD", self._due_key(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
+                ("PEXPIRE", self._due_key(event.flag_id), self._flags_ttl_ms),
+            ]
+        replies = await self._calls.round_trip(commands)
+        return own_events(events, (cast(bytes, reply).decode() for reply in replies[1::6]))
+
+    async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
+        key = self._flags_key(tenant, subject.type, subject.key)
+        await self._calls.round_trip([("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms)])
+
+    async def locate(self, flag_id: str) -> Locator | None:
+        key = self._flag_key(flag_id)
+        (held,) = await self._calls.round_trip([("GET", key)])
+        return None if held is None else _located(held, key)
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        commands: list[Command] = [
+            ("ZRANGE", self._part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
+        ]
+        replies = await self._calls.round_trip(commands)
+        return sorted(name for reply in replies for name in _texts(reply))[:most]
+
+    async def later(self, flag_id: str, at_ms: int) -> None:
+        key = self._due_key(flag_id)
+        await self._calls.round_trip([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
+
+    async def forget(self, flag_id: str) -> None:
+        """The trace that leads to the others goes last."""
+        locator = await self.locate(flag_id)
+        if locator is not None:
+            key = self._flags_key(locator.tenant, locator.subject.type, locator.subject.key)
+            (table,) = await self._calls.round_trip([("HKEYS", key)])
+            names = [name for name in _texts(table) if name.startswith(f"{flag_id} ")]
+            if names:
+                await self._calls.round_trip([("HDEL", key, *names)])
+        await self._calls.round_trip([("DEL", self._flag_key(flag_id)), ("ZREM", self._due_key(flag_id), flag_id)])
+
+    async def flag_ids(self) -> list[str]:
+        found: list[str] = []
+        for part in range(DUE_PARTS):
+            start, page = 0, [""]
+            while page:
+                (reply,) = await self._calls.round_trip([("ZRANGE", self._part(part), start, start + PAGE - 1)])
+                page = _texts(reply)
+                found += page
+                start += PAGE
+        return sorted(set(found))
+
+    async def take_turn(self, name: str, for_ms: int) -> bool:
+        key = f"{self._prefix}turn"
+        (held,) = await self._calls.round_trip([("SET", key, name, "NX", "GET", "PX", for_ms)])
+        if held is None:
+            return True
+        if held != name.encode():
+            return False
+        await self._calls.round_trip([("SET", key, name, "PX", for_ms)])
+        return True
+
+    async def switches(self, tenant: str | None) -> Switches:
+        (held,) = await self._calls.round_trip([self._get_switches(tenant)])
+        return self._switches(tenant, held)
+
+    async def switch(self, tenant: str | None, switches: Switches) -> None:
+        text = orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
+        await self._calls.round_trip([("SET", self._switches_key(tenant), text, "EX", SWITCHES_TTL_S)])
+
+    def _writes(self, observation: Observation) -> list[Command]:
+        line, commands = line_of(attempt_of(observation)), list[Command]()
+        for subject in observation.subjects:
+            kind = subject.type
+            key = self._journal_key(observation.tenant, kind, subject.key, part_of(kind, observation))
+            commands += [
+                ("ZADD", key, observation.at_ms, line),
+                ("ZREMRANGEBYRANK", key, 0, -KEPT[kind] - 1),
+                ("PEXPIRE", key, reach_ms(kind) + JOURNAL_SLACK_MS),
+            ]
+        return commands
+
+    def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
+        """All parts of all keys' journals, then the flags of all keys."""
+        kind = subject.type
+        journals = [(key, part) for key in subject.keys for part in range(parts(kind))]
+        return [
+            *(
+                ("ZRANGE", self._journal_key(tenant, kind, key, part), after_ms, "+inf", "BYSCORE")
+                for key, part in journals
+            ),
+            *(("HGETALL", self._flags_key(tenant, kind, key)) for key in subject.keys),
+        ]
+
+    def _switches(self, tenant: str | None, held: Reply) -> Switches:
+        if held is None:
+            return {}
+        try:
+            switches = orjson.loads(cast(bytes, held))
+            return {rule: {switch: _yes_or_no(on) for switch, on in each.items()} for rule, each in switches.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ForeignValue(self._switches_key(tenant)) from error
+
+    def _get_switches(self, tenant: str | None) -> Command:
+        return ("GETEX", self._switches_key(tenant), "EX", SWITCHES_TTL_S)
+
+    def _journal_key(self, tenant: str | None, kind: SubjectType, key: str, shard: int) -> str:
+        return f"{self._prefix}journal:{{{tenant or ''}|{kind}|{key}|{shard}}}"
+
+    def _flags_key(self, tenant: str | None, kind: SubjectType, key: str) -> str:
+        return f"{self._prefix}flags:{{{tenant or ''}|{kind}|{key}}}"
+
+    def _flag_key(self, flag_id: str) -> str:
+        return f"{self._prefix}flag:{{{flag_id}}}"
+
+    def _due_key(self, flag_id: str) -> str:
+        return self._part(int(flag_id[-1], DUE_PARTS))
+
+    def _part(self, number: int) -> str:
+        return f"{self._prefix}due:{{{number}}}"
+
+    def _switches_key(self, tenant: str | None) -> str:
+        return f"{self._prefix}switches:{{{tenant or ''}|}}"
+
+
+def _locator(event: FlagEvent) -> bytes:
+    return orjson.dumps([event.tenant, event.subject.type, event.subject.key])
+
+
+def _located(held: Reply, key: str) -> Locator:
+    try:
+        tenant, kind, name = orjson.loads(cast(bytes, held))
+        return Locator(tenant=tenant, subject=Subject(type=SubjectType(kind), key=name))
+    except (ValueError, TypeError) as error:
+        raise ForeignValue(key) from error
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a switch is on or off")
+    return value
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
+
+
+#: What was read, by key.
+_Read = list[tuple[str, Reply]]
+#: What reading raises for values that are none of ours.
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
+    """Journals, and the tables of flags that were read behind them."""
+    tables = len(subject.keys)
+    return read[:-tables], read[-tables:]
+
+
+def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+    """Raises ForeignValue."""
+    try:
+        return _read(subject, journals, tables, at_ms)
+    except _FOREIGN as error:
+        raise ForeignValue(_culprit(subject, journals, tables)) from error
+
+
+def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+    """Of what several keys of a subject say about the same, the newest key's word counts: it is the first."""
+    fields: dict[str, str] = {}
+    for _, table in reversed(tables):
+        flat = _texts(table)
+        fields |= dict(zip(flat[::2], flat[1::2], strict=True))
+    lines = [line for _, journal in journals for line in _texts(journal)]
+    return dossier_of(subject, lines, fields, at_ms=at_ms)
+
+
+def _culprit(subject: Subject, journals: _Read, tables: _Read) -> str:
+    """The first key that can't be read even on its own."""
+    for read in [*(([each], []) for each in journals), *(([], [each]) for each in tables)]:
+        try:
+            _read(subject, *read, None)
+        except _FOREIGN:
+            return [*read[0], *read[1]][0][0]
+    return tables[0][0]

@@ -1,0 +1,188 @@
+"""What people decide: confirm a flag, override it, reset a correlation id, switch a rule.
+
+A decision is planned first, from what the table holds, and carried out after the plan is safely stored: carried out
+twice, it has the same effect.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from abuse.flag_events import Review, cleared_field, confirmed, overridden
+from abuse.flags import Flag, FlagEvent, FlagState, subject_document
+from abuse.ledger import Ledger, Switches
+from abuse.subjects import Subject, SubjectType, correlation
+
+#: New correlation ids follow from the command, so that the same command gives the same one.
+_NAMESPACE = uuid.UUID("8f6f1f0e-7f5b-5b0c-9b1d-2a3c1c0b8f11")
+
+
+class RefusalCode(StrEnum):
+    """Why a command changed nothing."""
+
+    INVALID_COMMAND = "INVALID_COMMAND"
+    UNKNOWN_COMMAND = "UNKNOWN_COMMAND"
+    UNKNOWN_FLAG = "UNKNOWN_FLAG"
+    NO_OPEN_FLAG = "NO_OPEN_FLAG"
+    FLAG_EXPIRED = "FLAG_EXPIRED"
+    ALREADY_CONFIRMED = "ALREADY_CONFIRMED"
+    ALREADY_OVERRIDDEN = "ALREADY_OVERRIDDEN"
+    NOTHING_TO_CHANGE = "NOTHING_TO_CHANGE"
+
+
+class Refused(Exception):
+    """The command changes nothing; the message says why in words."""
+
+    def __init__(self, code: RefusalCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearing:
+    """A subject whose past no longer counts."""
+
+    subject: Subject
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a command will do: `changed` is for the answer, the rest for the table. `switches` are only those to change:
+    somebody else may switch other rules before the plan is carried out, or carried out again."""
+
+    changed: dict[str, Any]
+    events: tuple[FlagEvent, ...] = ()
+    clearings: tuple[Clearing, ...] = ()
+    switches: Switches | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which flags are meant: one by its id, or all open ones of a subject."""
+
+    flag_id: str | None = None
+    subject: Subject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """Plans read the table and write nothing; they raise `Refused`. `ttl_s`: how long a confirmed flag lives."""
+
+    ledger: Ledger
+    ttl_s: int
+
+    async def confirm(self, tenant: str | None, target: Target, review: Review) -> Plan:
+        flags = await self._meant(tenant, target, review.at_ms)
+        if all(flag.state is FlagState.CONFIRMED for flag in flags):
+            raise Refused(RefusalCode.ALREADY_CONFIRMED, "a reviewer has confirmed it already")
+        fresh = [flag for flag in flags if flag.state is not FlagState.CONFIRMED]
+        events = tuple(confirmed(flag, review, self.ttl_s) for flag in fresh)
+        return Plan(changed={"flags": _changes(fresh, FlagState.CONFIRMED)}, events=events)
+
+    async def override(self, tenant: str | None, target: Target, review: Review) -> Plan:
+        flags = await self._meant(tenant, target, review.at_ms)
+        subject = flags[0].subject
+        others = [flag.flag_id for flag in await self._open(tenant, subject, review.at_ms) if flag not in flags]
+        return self._lifted(tenant, flags, subject, review, still_open=others)
+
+    async def reset(self, tenant: str | None, correlation_id: str, review: Review) -> Plan:
+        """Every open flag of the id is overridden, its past no longer counts, and a new id is issued."""
+        subject = correlation(correlation_id)
+        return self._lifted(tenant, await self._open(tenant, subject, review.at_ms), subject, review)
+
+    async def switch(self, tenant: str | None, wanted: Switches) -> Plan:
+        before = await self.ledger.switches(tenant)
+        after = merged(before, wanted)
+        if after == before:
+            raise Refused(RefusalCode.NOTHING_TO_CHANGE, "the rules are switched like this already")
+        return Plan(changed={"before": before, "after": after}, switches=wanted)
+
+    async def carry_out(self, tenant: str | None, plan: Plan) -> None:
+        """May be repeated. The subject is cleared last: until then what is known of it stays reviewable."""
+        await self.ledger.record(plan.events)
+        for clearing in plan.clearings:
+            await self.ledger.clear(tenant, clearing.subject, clearing.name, clearing.text)
+        if plan.switches is not None:
+            held = await self.ledger.switches(tenant)
+            await self.ledger.switch(tenant, merged(held, plan.switches))
+
+    def _lifted(
+        self,
+        tenant: str | None,
+        flags: Sequence[Flag],
+        subject: Subject,
+        review: Review,
+        still_open: Sequence[str] = (),
+    ) -> Plan:
+        name, text = cleared_field(review.command_id, review.at_ms)
+        changed: dict[str, Any] = {
+            "flags": _changes(flags, FlagState.OVERRIDDEN),
+            "cleared": subject_document(subject),
+            "still_open": list(still_open),
+        }
+        if subject.type is SubjectType.CORRELATION_ID:
+            changed["correlation_id"] = subject.key
+            changed["new_correlation_id"] = str(uuid.uuid5(_NAMESPACE, f"{tenant or ''} {review.command_id}"))
+        return Plan(
+            changed=changed,
+            events=tuple(overridden(flag, review) for flag in flags),
+            clearings=(Clearing(subject=subject, name=name, text=text),),
+        )
+
+    async def _meant(self, tenant: str | None, target: Target, at_ms: int) -> Sequence[Flag]:
+        """The flags to decide on: never none. Raises Refused."""
+        if target.flag_id is not None:
+            return [await self._by_id(tenant, target.flag_id, at_ms)]
+        assert target.subject is not None, "a target has a flag or a subject"
+        flags = await self._open(tenant, target.subject, at_ms)
+        if not flags:
+            raise Refused(RefusalCode.NO_OPEN_FLAG, "the subject has no open flag")
+        return flags
+
+    async def _open(self, tenant: str | None, subject: Subject, at_ms: int) -> Sequence[Flag]:
+        known = await self.ledger.look(tenant, [subject])
+        return [flag for flag in known.flags if flag.open_at(at_ms)]
+
+    async def _by_id(self, tenant: str | None, flag_id: str, at_ms: int) -> Flag:
+        flag = await find(self.ledger, flag_id)
+        if flag is None or flag.tenant != tenant:
+            raise Refused(RefusalCode.UNKNOWN_FLAG, "no flag has this id (another tenant's can't be seen)")
+        if flag.state is FlagState.OVERRIDDEN:
+            raise Refused(RefusalCode.ALREADY_OVERRIDDEN, "a reviewer has overridden it already")
+        if not flag.open_at(at_ms):
+            raise Refused(RefusalCode.FLAG_EXPIRED, "the flag has expired")
+        return flag
+
+
+def merged(held: Switches, wanted: Switches) -> Switches:
+    """The switches that are held, but for those wanted otherwise."""
+    both = {rule: {**held.get(rule, {}), **wanted.get(rule, {})} for rule in sorted({*held, *wanted})}
+    return {rule: on for rule, on in both.items() if on}
+
+
+async def find(ledger: Ledger, flag_id: str) -> Flag | None:
+    """A flag by its id. Two round trips."""
+    locator = await ledger.locate(flag_id)
+    if locator is None:
+        return None
+    known = await ledger.look(locator.tenant, [locator.subject])
+    return next((flag for flag in known.flags if flag.flag_id == flag_id), None)
+
+
+def _changes(flags: Sequence[Flag], state: FlagState) -> list[dict[str, Any]]:
+    return [
+        {
+            "flag_id": flag.flag_id,
+            "kind": flag.kind,
+            "subject": subject_document(flag.subject),
+            "from": flag.state,
+            "to": state,
+        }
+        for flag in flags
+    ]

@@ -1,0 +1,39 @@
+"""Submissions from one address in a short time, whoever they are for."""
+
+from __future__ import annotations
+
+from abuse.flags import FlagKind, Severity
+from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, Told, over_limit
+from abuse.rules.risk import graded
+from abuse.rules.shared_address import figures, is_shared
+from abuse.subjects import SubjectType
+from abuse.windows import window_at
+from config.abuse import AddressVelocityLimits
+
+
+class AddressVelocity(Rule[AddressVelocityLimits]):
+    kind = FlagKind.ADDRESS_VELOCITY
+
+    def _tell(self, case: Case) -> Told:
+        subject = case.subject(SubjectType.ADDRESS)
+        if subject is None:
+            return NOTHING
+        attempts, at_ms = case.attempts(SubjectType.ADDRESS), case.observation.at_ms
+        count = Count(
+            measure=lambda window: len(window.attempts),
+            limit=self.limits.submissions,
+            window_s=self.limits.window_s,
+            severity=Severity.LOW,
+            counts=figures,
+            spared=lambda window: is_shared(window, case.policy.shared_address),
+        )
+        return Told(
+            findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count),
+            risk=self._risk(case),
+        )
+
+    def _risk(self, case: Case) -> tuple[RiskPart, ...]:
+        recent = window_at(case.observation.at_ms, case.attempts(SubjectType.ADDRESS), self.limits.window_s)
+        points = graded(len(recent), self.limits.submissions, case.policy.risk.address_velocity)
+        detail = f"{len(recent)} of {self.limits.submissions} submissions in {self.limits.window_s} s"
+        return (RiskPart(name="address_velocity", points=points, detail=detail),)

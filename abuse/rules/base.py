@@ -1,0 +1,202 @@
+"""What a rule is: asked before a submission is analysed, told after it was.
+
+A rule is a value without state: it reads what the table holds, and answers. `ask` and `tell` are the same for every
+rule and honour its switches; a rule fills in `_ask` and `_tell`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+from abuse.flags import (
+    BUCKET_MS,
+    HIGHEST_LEVEL,
+    MS,
+    Evidence,
+    Flag,
+    FlagKind,
+    FlagState,
+    Linked,
+    Refusal,
+    RefusalKind,
+    RuleFinding,
+    Severity,
+)
+from abuse.journal import Attempt
+from abuse.observation import Observation
+from abuse.subjects import Subject, SubjectType
+from abuse.windows import Window, windows_with
+from config.abuse import AbusePolicy, RuleLimits
+
+#: Submissions named in the evidence of one flag, the newest; the counts say how many there are.
+MOST_LINKED = 100
+_SEVERITIES = tuple(Severity)
+
+L = TypeVar("L", bound=RuleLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One observation and what its subjects did, itself included; attempts are in order of event time."""
+
+    observation: Observation
+    journals: Mapping[SubjectType, Sequence[Attempt]]
+    policy: AbusePolicy
+
+    def attempts(self, kind: SubjectType) -> Sequence[Attempt]:
+        return self.journals.get(kind, ())
+
+    def subject(self, kind: SubjectType) -> Subject | None:
+        return next((subject for subject in self.observation.subjects if subject.type is kind), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskPart:
+    """Points of IP risk and where they come from; a negative part lowers the risk."""
+
+    name: str
+    points: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a rule makes of a case."""
+
+    findings: tuple[RuleFinding, ...] = ()
+    risk: tuple[RiskPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """A flag that stands against a submission. One that isn't enforced refuses nobody and keeps its reasons."""
+
+    flag: Flag
+    refusal: Refusal
+    enforced: bool
+
+
+NOTHING = Told()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(ABC, Generic[L]):
+    """One rule under its limits. `kind` names it; a rule that raises no flags has none."""
+
+    limits: L
+    kind: ClassVar[FlagKind | None] = None
+
+    def ask(self, flags: Iterable[Flag], at_ms: int) -> tuple[Objection, ...]:
+        """Before: which of this rule's flags on the submission's subjects stand against it at `at_ms`."""
+        ours = [flag for flag in flags if flag.kind is self.kind and flag.open_at(at_ms)]
+        return self._ask(ours, at_ms) if ours else ()
+
+    def tell(self, case: Case) -> Told:
+        """After: what the observation, together with what was known, amounts to."""
+        return self._tell(case) if self.limits.active else NOTHING
+
+    def _ask(self, flags: Sequence[Flag], at_ms: int) -> tuple[Objection, ...]:
+        """A flag stands against its subject as long as its refusal runs. What a reviewer confirmed is enforced
+        whatever the switches say."""
+        objections = []
+        for flag in flags:
+            refusal = flag.refusal_at(at_ms)
+            if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
+                enforced = self.limits.enforced or flag.state is FlagState.CONFIRMED
+                objections.append(Objection(flag=flag, refusal=refusal, enforced=enforced))
+        return tuple(objections)
+
+    def _tell(self, case: Case) -> Told:
+        return NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How a rule counts: what of a window, against which limit, and how pressing the limit itself is.
+
+    `counts` are further figures for the evidence, `linked` the attempts that go into it; a `spared` window is no
+    finding however full it is.
+    """
+
+    measure: Callable[[Window], float]
+    limit: float
+    window_s: int
+    severity: Severity
+    counts: Callable[[Window], Mapping[str, int | float | str]] = field(default=lambda window: {})
+    linked: Callable[[Window], Sequence[Attempt]] = field(default=lambda window: window.attempts)
+    spared: Callable[[Window], bool] = field(default=lambda window: False)
+
+
+def over_limit(
+    kind: FlagKind, subject: Subject, at_ms: int, attempts: Sequence[Attempt], count: Count
+) -> tuple[RuleFinding, ...]:
+    """A finding for each day on which a window with the attempt at `at_ms` reached the limit: its fullest window.
+
+    Twice the limit is one level higher and one severity more, four times two. Where the rule is enforced, the
+    subject is refused until the window has passed, and no less than the day.
+    """
+    fullest: dict[int, tuple[float, Window]] = {}
+    for window in windows_with(at_ms, attempts, count.window_s):
+        used, day = count.measure(window), window.end_ms // BUCKET_MS
+        if used >= count.limit and not count.spared(window) and (day not in fullest or used > fullest[day][0]):
+            fullest[day] = (used, window)
+    return tuple(_finding(kind, subject, used, window, count) for used, window in fullest.values())
+
+
+def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, count: Count) -> RuleFinding:
+    return RuleFinding(
+        kind=kind,
+        subject=subject,
+        severities=rising(count.severity, levels(used, count.limit)),
+        first_ms=window.attempts[0].at_ms,
+        at_ms=window.end_ms,
+        evidence=Evidence(
+            used=used,
+            limit=count.limit,
+            window_s=count.window_s,
+            counts=count.counts(window),
+            linked=linked(count.linked(window)),
+        ),
+        refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=_until_ms(window, count)),
+    )
+
+
+def _until_ms(window: Window, count: Count) -> int:
+    """A flag is raised once a day: were its refusal over before, the rest of the day would be free."""
+    return max(window.end_ms + count.window_s * MS, (window.end_ms // BUCKET_MS + 1) * BUCKET_MS)
+
+
+def levels(used: float, limit: float) -> int:
+    """1 at the limit, one more each time it is doubled."""
+    level = 1
+    while level < HIGHEST_LEVEL and used >= limit * 2**level:
+        level += 1
+    return level
+
+
+def rising(severity: Severity, count: int) -> tuple[Severity, ...]:
+    first = _SEVERITIES.index(severity)
+    return tuple(_SEVERITIES[min(first + step, len(_SEVERITIES) - 1)] for step in range(count))
+
+
+def linked(attempts: Sequence[Attempt]) -> tuple[Linked, ...]:
+    """The newest attempts as evidence, oldest first."""
+    return tuple(
+        Linked(
+            correlation_id=attempt.correlation_id,
+            session_id=attempt.session_id,
+            submission_id=attempt.submission_id,
+            at_ms=attempt.at_ms,
+            why=f"{attempt.finding} ({attempt.species})" if attempt.species else str(attempt.finding),
+        )
+        for attempt in attempts[-MOST_LINKED:]
+    )
+
+
+def one_per_id(window: Window) -> Sequence[Attempt]:
+    """The newest attempt of each correlation id, in order."""
+    newest = {attempt.correlation_id: attempt for attempt in window.attempts}
+    return sorted(newest.values(), key=lambda attempt: (attempt.at_ms, attempt.submission_id))

@@ -1,0 +1,35 @@
+"""Many correlation ids, or many submissions, of one device."""
+
+from __future__ import annotations
+
+from abuse.flags import FlagKind, Severity
+from abuse.rules.base import NOTHING, Case, Count, Rule, Told, one_per_id, over_limit
+from abuse.rules.shared_address import figures
+from abuse.subjects import SubjectType
+from abuse.windows import Window
+from config.abuse import DeviceVelocityLimits
+
+
+class DeviceVelocity(Rule[DeviceVelocityLimits]):
+    """What is used is the larger share of the two limits, in ids: with 5 ids or 30 submissions it is 5 of 5."""
+
+    kind = FlagKind.DEVICE_VELOCITY
+
+    def _tell(self, case: Case) -> Told:
+        subject = case.subject(SubjectType.DEVICE)
+        if subject is None:
+            return NOTHING
+        count = Count(
+            measure=self._in_ids,
+            limit=self.limits.ids,
+            window_s=self.limits.window_s,
+            severity=Severity.MEDIUM,
+            counts=lambda window: {**figures(window), "submissions_limit": self.limits.submissions},
+            linked=one_per_id,
+        )
+        attempts = case.attempts(SubjectType.DEVICE)
+        return Told(findings=over_limit(FlagKind.DEVICE_VELOCITY, subject, case.observation.at_ms, attempts, count))
+
+    def _in_ids(self, window: Window) -> float:
+        by_submissions = len(window.attempts) * self.limits.ids / self.limits.submissions
+        return window.ids if window.ids >= by_submissions else round(by_submissions, 2)

@@ -1,0 +1,41 @@
+"""Addresses on a list of networks (Tor exits, VPNs, hosting), or in a network or country named in the policy."""
+
+from __future__ import annotations
+
+from abuse.flags import MS, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told, rising
+from abuse.subjects import SubjectType
+from config.abuse import DAY_S, ListedNetworkLimits
+
+#: Names that come from a database about every address; they count only where the policy gives them points.
+BY_DATABASE = ("asn-", "country-")
+
+
+class ListedNetwork(Rule[ListedNetworkLimits]):
+    kind = FlagKind.LISTED_NETWORK
+
+    def _tell(self, case: Case) -> Told:
+        names, subject = case.observation.origin.networks, case.subject(SubjectType.ADDRESS)
+        points = {name: self._points(name) for name in names}
+        if subject is None or not any(points.values()):
+            return NOTHING
+        highest = max(points.values())
+        detail = ", ".join(name for name, worth in points.items() if worth)
+        risk = (RiskPart(name="listed_network", points=highest, detail=detail),)
+        if highest < self.limits.flag_from:
+            return Told(risk=risk)
+        at_ms = case.observation.at_ms
+        finding = RuleFinding(
+            kind=FlagKind.LISTED_NETWORK,
+            subject=subject,
+            severities=rising(Severity.LOW, 1),
+            first_ms=at_ms,
+            at_ms=at_ms,
+            evidence=Evidence(used=highest, limit=self.limits.flag_from, window_s=0, counts=points),
+            refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_S * MS),
+        )
+        return Told(findings=(finding,), risk=risk)
+
+    def _points(self, name: str) -> int:
+        unnamed = 0 if name.startswith(BY_DATABASE) else self.limits.other_points
+        return self.limits.points.get(name, unnamed)

@@ -1,0 +1,43 @@
+"""An address that people share (carrier NAT, an office): many ids and few attacks. It lowers the risk, flags nobody."""
+
+from __future__ import annotations
+
+from abuse.observation import Finding
+from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told
+from abuse.subjects import SubjectType
+from abuse.windows import Window, window_at
+from config.abuse import SharedAddressLimits
+
+#: Fewer SPOOF verdicts than this say nothing about an address: people fail too.
+TELLING_SPOOFS = 3
+
+
+class SharedAddress(Rule[SharedAddressLimits]):
+    def _tell(self, case: Case) -> Told:
+        kept = window_at(case.observation.at_ms, case.attempts(SubjectType.ADDRESS), self.limits.window_s)
+        if not kept or not is_shared(Window(kept), self.limits):
+            return NOTHING
+        window = Window(kept)
+        detail = f"{window.ids} ids, {_percent(window.spoof_ratio)} of {len(kept)} submissions are attacks"
+        return Told(risk=(RiskPart(name="shared_address", points=-case.policy.risk.shared_address, detail=detail),))
+
+
+def is_shared(window: Window, limits: SharedAddressLimits) -> bool:
+    """Whether what was seen of an address or prefix is what sharing looks like."""
+    few = window.spoofs < TELLING_SPOOFS or window.spoof_ratio < limits.spoof_ratio
+    return limits.active and few and window.ids >= limits.ids
+
+
+def figures(window: Window) -> dict[str, int | float | str]:
+    """What evidence about an address says besides the figure over its limit."""
+    spoofs = sum(attempt.finding is Finding.SPOOF for attempt in window.attempts)
+    return {
+        "submissions": len(window.attempts),
+        "correlation_ids": window.ids,
+        "attacks": spoofs,
+        "spoof_ratio": round(window.spoof_ratio, 3),
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"

@@ -1,0 +1,61 @@
+"""Reading files that somebody else replaces while we look: mounted ConfigMaps, downloads, a copy half done."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class FileRefused(Exception):
+    """The file can't be used as it is; the message says why and holds nothing of its text."""
+
+
+class StillChanging(Exception):
+    """The file changed under our eyes: look again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one state of a file from the next without reading it. A swapped symlink changes the inode."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Version:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    @property
+    def modified_ms(self) -> int:
+        return self.modified_ns // 1_000_000
+
+
+def version_of(path: Path) -> Version:
+    """The version now at `path`, symlinks followed. Raises OSError."""
+    return Version.of(os.stat(path))
+
+
+def read_version(path: Path, *, max_bytes: int) -> tuple[Version, bytes]:
+    """One version, whole. Blocks. Raises FileRefused, StillChanging or OSError.
+
+    A symlink swapped meanwhile does no harm: what was opened is read to its end, and its version is the
+    old one, so that the next look finds the new.
+    """
+    # Without O_NONBLOCK, opening a named pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise FileRefused("not a regular file")
+        if before.st_size > max_bytes:
+            raise FileRefused(f"larger than {max_bytes} bytes")
+        content = file.read(max_bytes + 1)
+        after = os.fstat(descriptor)
+    if Version.of(before) != Version.of(after) or len(content) != after.st_size:
+        raise StillChanging
+    return Version.of(after), content

@@ -1,0 +1,185 @@
+"""What an observation costs in the abuse table, and whether it costs more the more people the table knows.
+
+A table of its own on the configured Redis is filled to each size in turn. At each size rounds of observations (write,
+read, rules, flags) alternate with rounds of a floor: as many single small round trips, which drift with the machine as
+the observations do. What counts is their ratio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from abuse.engine import AbuseEngine
+from abuse.flag_events import PolicyName
+from abuse.observation import Finding, Observation, Origin
+from abuse.redis_ledger import RedisLedger
+from abuse.redis_port import Calls
+from abuse.subjects import Subject, SubjectType
+from config.abuse import AbusePolicy
+from config.settings import Settings
+from stream.bench.figures import paired_ratio, percentile
+from stream.redis_calls import connect
+
+#: Submissions under way at once, as in a busy worker.
+AT_ONCE = 16
+FILL_BATCH = 500
+#: People behind one address, and the share of attacks among submissions.
+PEOPLE_PER_ADDRESS, SPOOFS = 3, 0.03
+#: Everything happens within a day, so that nothing is out of reach of the rules.
+SPREAD_MS = 20 * 3_600_000
+SCAN_COUNT = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableResult:
+    """One size. `floor_per_s` are bare round trips a second; `cost` is what an observation costs in bare round
+    trips (median of paired rounds); `cpu_ms` is processor time of the asking process."""
+
+    ids: int
+    observed_per_s: float
+    floor_per_s: float
+    cost: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: float
+    flag_events: int
+    bytes_per_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    sizes: Sequence[int]
+    rounds: int
+    seconds: float
+
+
+async def measure(settings: Settings, plan: TablePlan, say: Callable[[str], None]) -> list[TableResult]:
+    """Fill, measure, fill on; the benchmark's keys are removed at the end. Raises `stream.patience.Unavailable`."""
+    calls = connect(settings.redis)
+    prefix = f"bench-{uuid.uuid4().hex}:"
+    bench = _Bench(calls, prefix, settings.policy().abuse, plan)
+    try:
+        return [await bench.at(size, say) for size in plan.sizes]
+    finally:
+        say("Removing the benchmark's keys.")
+        await _remove(calls, prefix)
+        await calls.close()
+
+
+class _Bench:
+    def __init__(self, calls: Calls, prefix: str, policy: AbusePolicy, plan: TablePlan) -> None:
+        self._calls, self._prefix, self._plan = calls, prefix, plan
+        self._ledger = RedisLedger(calls, prefix, policy.flag_ttl_s)
+        self._engine = AbuseEngine(policy, PolicyName(name="bench", sha256="0" * 64))
+        self._chance = random.Random(7)  # noqa: S311  # a load, not a secret
+        self._known = self._flag_events = 0
+        self._begun_ms = time.time_ns() // 1_000_000
+        self._bytes_before: int | None = None
+
+    async def at(self, ids: int, say: Callable[[str], None]) -> TableResult:
+        if self._bytes_before is None:
+            self._bytes_before = await self._used()
+        say(f"Filling the table to {ids:,} correlation ids.")
+        await self._fill(ids)
+        used = await self._used() - self._bytes_before
+        say(f"Measuring at {ids:,}.")
+        observed: list[float] = []
+        floors: list[float] = []
+        waits: list[float] = []
+        cpu, self._flag_events = 0.0, 0
+        for _ in range(self._plan.rounds):
+            floors.append(len(await self._round(self._floor)) / self._plan.seconds)
+            began = time.process_time()
+            latencies = await self._round(self._observe)
+            cpu += time.process_time() - began
+            observed.append(len(latencies) / self._plan.seconds)
+            waits += latencies
+        return TableResult(
+            ids=ids,
+            observed_per_s=statistics.median(observed),
+            floor_per_s=statistics.median(floors),
+            cost=paired_ratio(floors, observed),
+            p50_ms=(percentile(waits, 50) or 0) * 1000,
+            p99_ms=(percentile(waits, 99) or 0) * 1000,
+            cpu_ms=cpu * 1000 / max(len(waits), 1),
+            flag_events=self._flag_events,
+            bytes_per_id=used // ids,
+        )
+
+    async def _fill(self, ids: int) -> None:
+        for start in range(self._known, ids, FILL_BATCH):
+            batch = [self._observation(number) for number in range(start, min(start + FILL_BATCH, ids))]
+            await self._ledger.learn(batch)
+        self._known = ids
+
+    async def _round(self, work: Callable[[], Awaitable[None]]) -> list[float]:
+        """Seconds each piece of work took, done for a while, several at once."""
+        end, taken = time.monotonic() + self._plan.seconds, list[float]()
+
+        async def one_after_another() -> None:
+            while (began := time.monotonic()) < end:
+                await work()
+                taken.append(time.monotonic() - began)
+
+        await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
+        return taken
+
+    async def _observe(self) -> None:
+        """What the decide stage does for a submission of somebody the table knows."""
+        observation = self._observation(self._chance.randrange(self._known))
+        known = await self._ledger.observe(observation)
+        assessment = self._engine.assess(observation, known)
+        if assessment.events:
+            await self._ledger.record(assessment.events)
+            self._flag_events += len(assessment.events)
+
+    async def _floor(self) -> None:
+        await self._calls.round_trip([("SET", f"{self._prefix}floor", b"0" * 32, "EX", 60)])
+
+    async def _used(self) -> int:
+        (info,) = await self._calls.round_trip([("INFO", "memory")])
+        text = info.decode() if isinstance(info, bytes) else ""
+        return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).partition(":")[2])
+
+    def _observation(self, number: int) -> Observation:
+        at_ms = self._begun_ms - self._chance.randrange(SPREAD_MS)
+        spoof = self._chance.random() < SPOOFS
+        address = number // PEOPLE_PER_ADDRESS
+        return Observation(
+            tenant=None,
+            correlation_id=str(uuid.UUID(int=number + 1)),
+            submission_id=str(uuid.UUID(int=self._chance.getrandbits(128))),
+            session_id=None,
+            at_ms=at_ms,
+            finding=Finding.SPOOF if spoof else Finding.LIVE,
+            severity=0.4 if spoof else 0.0,
+            species="flat_texture" if spoof else "",
+            origin=Origin(
+                device=_subject(SubjectType.DEVICE, number),
+                address=_subject(SubjectType.ADDRESS, address),
+                prefix=_subject(SubjectType.PREFIX, address // 4),
+            ),
+        )
+
+
+def _subject(kind: SubjectType, number: int) -> Subject:
+    return Subject(type=kind, key=f"k1-{hashlib.sha256(f'{kind} {number}'.encode()).hexdigest()[:32]}")
+
+
+async def _remove(calls: Calls, prefix: str) -> None:
+    cursor = b"0"
+    while True:
+        (reply,) = await calls.round_trip([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
+        assert isinstance(reply, list), "a cursor and keys"
+        cursor, keys = reply  # type: ignore[assignment]
+        if keys:
+            await calls.round_trip([("UNLINK", key) for key in keys])  # type: ignore[union-attr,misc]
+        if cursor == b"0":
+            return

@@ -1,0 +1,21 @@
+"""`liveness abuse`: look at the abuse table, and decide on what it flags.
+
+Looking reads the table; deciding sends a command and waits for its answer, so that whoever decides leaves a trace.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from stream.cli.abuse import audit, deciding, looking, rebuilding
+
+app = typer.Typer(help="Look at abuse flags and decide on them.", no_args_is_help=True)
+app.command("list")(looking.list_)
+app.command("show")(looking.show)
+app.command("watch")(looking.watch)
+app.command("confirm")(deciding.confirm)
+app.command("override")(deciding.override)
+app.command("reset")(deciding.reset)
+app.command("switch")(deciding.switch)
+app.command("audit")(audit.command)
+app.command("rebuild")(rebuilding.command)

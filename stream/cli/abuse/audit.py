@@ -1,0 +1,55 @@
+"""`liveness abuse audit`: who decided what and when, and whether the trail is whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import typer
+from rich.text import Text
+
+from abuse import audit
+from config import settings as configuration
+from config.settings import Settings
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+from stream.kafka_clients import reader
+from stream.topics import Topic, topic_name
+
+
+def command(json: JsonOption = False) -> None:
+    """Show every audit entry and check the chain of their hashes. Exit 1 if an entry is missing or was changed."""
+    entries, unreadable = asyncio.run(_read(configuration.load()))
+    checked = audit.check(entries)
+    for entry in sorted(entries, key=lambda entry: (entry["at"], entry["number"])):
+        print_json(entry) if json else out.print(_line(entry))
+    problems = [*checked.problems, *([f"{unreadable} records are no audit entries"] if unreadable else [])]
+    for problem in problems:
+        complain(problem)
+    say(f"{checked.entries} entries in {checked.chains} chain(s), {len(problems)} problem(s)")
+    if problems:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:
+    """Every entry once, and how many records are none."""
+    found: dict[bytes, dict[str, Any]] = {}
+    unreadable = 0
+    async with reader(settings.kafka, topic_name(Topic.AUDIT, settings.kafka), from_start=True) as source:
+        async for record in source.until_end():
+            try:
+                entry = orjson.loads(record.value or b"")
+                audit.require_entry(entry)
+                found[record.value or b""] = entry
+            except ValueError:
+                unreadable += 1
+    return list(found.values()), unreadable
+
+
+def _line(entry: dict[str, Any]) -> Text:
+    error = entry["error"]
+    words = (
+        f"{entry['at']}  {entry['chain']} {entry['number']}  {entry['outcome']:<8} {entry['command'] or '-'} "
+        f"by {entry['actor'] or '-'} ({entry['reason'] or '-'})"
+    )
+    return Text(plain(words if error is None else f"{words}  {error['code']}"))

@@ -1,0 +1,36 @@
+"""The table behind the commands that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from abuse.ledger import Ledger
+from abuse.redis_audit import RedisAuditLog, RedisCommandLog
+from config.settings import Settings
+from stream.bootstrap import open_ledger
+from stream.patience import Patience
+from stream.redis_calls import connect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    ledger: Ledger
+    audit: RedisAuditLog
+    commands: RedisCommandLog
+    patience: Patience
+
+
+@asynccontextmanager
+async def table(settings: Settings) -> AsyncIterator[Table]:
+    calls, prefix = connect(settings.redis), settings.redis_prefix
+    try:
+        yield Table(
+            ledger=open_ledger(settings, settings.policy(), calls),
+            audit=RedisAuditLog(calls, prefix),
+            commands=RedisCommandLog(calls, prefix),
+            patience=Patience(),
+        )
+    finally:
+        await calls.close()

@@ -1,0 +1,70 @@
+"""How a flag or a subject is named on the command line."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from abuse.flags import FLAG_ID
+from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
+from config.settings import Settings
+from stream.bootstrap import hasher
+from stream.intake import canonical_guid, is_guid
+
+HELP = (
+    "A flag id (fl_...), a correlation id, or device:, address: or prefix: followed by the hashed key that a flag has, "
+    "or by the device id or address itself."
+)
+TargetArgument = Annotated[str, typer.Argument(help=HELP)]
+TenantOption = Annotated[str | None, typer.Option(help="The tenant it belongs to.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Either a flag or a subject."""
+
+    flag_id: str | None = None
+    subject: Subject | None = None
+
+    @property
+    def key(self) -> str:
+        return self.flag_id or (self.subject.key if self.subject is not None else "")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As a command names it."""
+        if self.subject is None:
+            return {"flag_id": self.flag_id}
+        return {"subject": {"type": self.subject.type, "key": self.subject.key}}
+
+
+def named(text: str, tenant: str | None, settings: Settings) -> Named:
+    """Raises BadParameter, without the text: it may be an address."""
+    if re.fullmatch(FLAG_ID, text):
+        return Named(flag_id=text)
+    if is_guid(text):
+        return Named(subject=correlation(canonical_guid(text)))
+    kind, colon, key = text.partition(":")
+    if not colon or kind not in ("device", "address", "prefix"):
+        raise typer.BadParameter(HELP, param_hint="TARGET")
+    if re.fullmatch(HASHED_KEY, key):
+        return Named(subject=Subject(type=SubjectType(kind), key=key))
+    return Named(subject=_hashed(kind, key, tenant, settings))
+
+
+def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subject:
+    hashing = hasher(settings, settings.policy())
+    if hashing is None:
+        raise typer.BadParameter(
+            "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers",
+            param_hint="TARGET",
+        )
+    make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
+    try:
+        return make(tenant, key.partition("/")[0] if kind == "prefix" else key, time.time_ns() // 1_000_000)
+    except ValueError:
+        raise typer.BadParameter("expected an IPv4 or IPv6 address", param_hint="TARGET") from None

@@ -1,0 +1,57 @@
+"""`liveness bench --abuse`: the abuse table at growing numbers of people."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from config import settings as configuration
+from config.settings import SettingsError
+from stream.bench.abuse_table import TablePlan, TableResult, measure
+from stream.cli.console import out, print_json, say
+from stream.patience import OutOfPatience, Unavailable
+
+
+def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
+    """Raises BadParameter for sizes that are none, OutOfPatience when Redis is away."""
+    settings = configuration.load()
+    if settings.redis.cluster:
+        raise SettingsError("redis.cluster: the benchmark of the table measures one server")
+    plan = TablePlan(sizes=_sizes(ids), rounds=rounds, seconds=seconds)
+    try:
+        results = asyncio.run(measure(settings, plan, say))
+    except Unavailable as error:
+        raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
+    if json:
+        print_json({"seconds": seconds, "rounds": rounds, "results": [asdict(result) for result in results]})
+    else:
+        out.print(_table(results))
+
+
+def _sizes(text: str) -> list[int]:
+    parts = [part.strip().replace("_", "") for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter("expected numbers, comma-separated", param_hint="--ids")
+    return sorted(int(part) for part in parts)
+
+
+def _table(results: list[TableResult]) -> Table:
+    table = Table(
+        *("ids", "observations/s", "bare/s", "cost in bare round trips", "p50", "p99", "own CPU", "bytes an id"),
+        box=None,
+    )
+    for result in results:
+        table.add_row(
+            f"{result.ids:,}",
+            f"{result.observed_per_s:.0f}",
+            f"{result.floor_per_s:.0f}",
+            f"{result.cost:.2f}",
+            f"{result.p50_ms:.1f} ms",
+            f"{result.p99_ms:.1f} ms",
+            f"{result.cpu_ms:.2f} ms",
+            f"{result.bytes_per_id}",
+        )
+    return table

@@ -1,0 +1,173 @@
+"""Who may be posted to: nobody inside the network, unless the operator allows it.
+
+Whoever may set the address could otherwise reach what only this machine reaches (server-side request forgery):
+databases, control planes, the cloud's metadata service. A name is looked up here, every address it stands for is
+checked, and exactly the checked ones are connected to, so that a second, different answer of the name server is
+never used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from config.settings import HIGHEST_PORT, SettingsError, WebhookSettings
+
+Address = IPv4Address | IPv6Address
+
+#: Not public whatever the running Python's own table says (IANA special-purpose registries, 2025).
+_NOT_PUBLIC_4 = tuple(
+    IPv4Network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/3"),
+    )
+)
+#: All that is routed in public; what lies outside (loopback, private, link-local, multicast, IPv4-compatible) is not.
+_PUBLIC_6 = IPv6Network("2000::/3")
+#: Inside it: protocol assignments with Teredo and ORCHID, and documentation.
+_NOT_PUBLIC_6 = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+#: Well-known NAT64 prefix (RFC 6052): the last 32 bits are the IPv4 address that is meant.
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+#: Never a receiver, even where private addresses are allowed: this host, link-local (which has the clouds' metadata
+#: services), groups; and the metadata services that have other addresses (Azure, AWS over IPv6, Alibaba, Oracle).
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/128", "fe80::/10", "ff00::/8"),
+        *("168.63.129.16/32", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32"),
+    )
+)
+
+
+class TargetRefused(Exception):
+    """The address may not be posted to; the message doesn't name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A checked URL. Its path and query may be secrets, so neither is ever shown."""
+
+    url: URL = field(repr=False)
+    allow_private: bool
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, for people."""
+        return str(self.url.origin())
+
+    @property
+    def host(self) -> str:
+        return self.url.raw_host or ""
+
+
+def target_of(webhook: WebhookSettings) -> Target:
+    """Everything that can be told without asking a name server. Raises SettingsError, which quotes no value."""
+    if webhook.url is None or webhook.secret is None:
+        raise SettingsError(
+            "webhook.url and webhook.secret: nothing is posted unless both are set "
+            "(LIVENESS_WEBHOOK__URL, LIVENESS_WEBHOOK__SECRET)"
+        )
+    try:
+        # The client's own reading of it: checking one reading and using another would be a way around the check.
+        url = URL(webhook.url.get_secret_value())
+        port = url.port
+    except ValueError:
+        raise SettingsError("webhook.url: not a URL") from None
+    if fault := _fault(url, port, webhook.allow_private):
+        raise SettingsError(f"webhook.url: {fault}")
+    return Target(url, webhook.allow_private)
+
+
+def _fault(url: URL, port: int | None, allow_private: bool) -> str | None:
+    host = url.raw_host
+    if url.scheme not in (("https", "http") if allow_private else ("https",)) or not host:
+        return "expected https://host/..." + ("" if allow_private else " (webhook.allow_private also allows http)")
+    if url.user is not None or url.password is not None:
+        return "user and password in it are not supported: the signature says who sends"
+    if port is None or not 0 < port <= HIGHEST_PORT:
+        return "not a port"
+    literal = _literal(host)
+    if literal is None:
+        # Name servers are not asked for numbers: `127.1` and `0x7f000001` are addresses to the system's own reader.
+        return "write the address in full" if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", _last_label(host)) else None
+    return objection(literal, allow_private=allow_private)
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _last_label(host: str) -> str:
+    return host.rstrip(".").rpartition(".")[2].lower()
+
+
+def objection(address: Address, *, allow_private: bool) -> str | None:
+    """Why this address may not be connected to; None if it may."""
+    meant = _meant(address)
+    if any(meant in network for network in _NEVER if network.version == meant.version):
+        return "it is no receiver's address (this host, link-local, multicast or a cloud's metadata service)"
+    if allow_private or _is_public(meant):
+        return None
+    return "it is not a public address; webhook.allow_private allows receivers inside your own network"
+
+
+def _meant(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one that only wraps it: mapped, NAT64, 6to4."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NOT_PUBLIC_4)
+    return address in _PUBLIC_6 and not any(address in network for network in _NOT_PUBLIC_6)
+
+
+class CheckedResolver(AbstractResolver):
+    """The HTTP client's name server: asked once a connection, it answers with checked addresses or refuses.
+
+    One address that may not be connected to is enough to refuse them all: no honest name has both kinds.
+    """
+
+    def __init__(self, lookup: AbstractResolver, *, allow_private: bool) -> None:
+        self._lookup = lookup
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Raises TargetRefused, or OSError when the name server doesn't know the host."""
+        found = await self._lookup.resolve(host, port, family)
+        self._check(entry["host"] for entry in found)
+        return found
+
+    async def close(self) -> None:
+        await self._lookup.close()
+
+    def _check(self, hosts: Iterable[str]) -> None:
+        for host in hosts:
+            address = _literal(host)
+            if address is None:
+                raise TargetRefused("the name server answered with something that is no address")
+            if why := objection(address, allow_private=self._allow_private):
+                raise TargetRefused(f"the host's address can't be used: {why}")

@@ -1,0 +1,211 @@
+"""One delivery: attempts until the receiver takes the notice, refuses it for good, or has had long enough.
+
+Any 2xx means taken. 400, 410, 413 and 422 speak about the notice itself, so it is set aside at once; everything
+else may be mended at the other end (a key, a route, an overload) and is tried again, at growing random distances.
+Nothing of the answer but its status and its Retry-After is used, and nothing of it is ever shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+import structlog
+from aiohttp.abc import AbstractResolver
+
+from stream import metrics
+from stream.clock import Clock
+from stream.notify.notice import Notice
+from stream.notify.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from stream.notify.targets import CheckedResolver, Target, TargetRefused
+
+log = structlog.get_logger()
+
+#: The receiver understood and says no to this very notice: the same bytes will get the same answer.
+FINAL = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.GONE,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+#: An answer's body is read only so that the connection can be used again; beyond this it is dropped instead.
+MOST_ANSWER_BYTES = 64 * 1024
+USER_AGENT = "liveness-stream"
+#: A receiver that fails is worth a line now and then, not one an attempt.
+SAY_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """Exponential backoff with full jitter: a pause is anything between nothing and a growing limit."""
+
+    give_up_after_s: float
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 60.0
+    #: A receiver may ask for longer than that, but not for as long as it likes.
+    longest_retry_after_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    status: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undeliverable:
+    """`why` is a status or the class of an error: nothing of the request, nothing of the answer."""
+
+    why: str
+    attempts: int
+
+
+Outcome = Delivered | Undeliverable
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    retry_after_s: float | None
+
+    @property
+    def taken(self) -> bool:
+        return 200 <= self.status < 300
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}"
+
+
+class Webhook:
+    """Posts to one target. Used from one event loop, any number of deliveries at once."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        target: Target,
+        key: bytes,
+        retries: Retries,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._target = target
+        self._key = key
+        self._retries = retries
+        self._clock = clock
+        self._sleep = sleep
+        self._last_said = float("-inf")
+
+    async def deliver(self, notice: Notice) -> Outcome:
+        """Takes as long as the retries allow. Raises nothing for what a receiver or a network can do."""
+        deadline = self._clock.monotonic() + self._retries.give_up_after_s
+        attempts = 0
+        while True:
+            attempts += 1
+            answer = await self._attempt(notice)
+            if isinstance(answer, _Answer) and answer.taken:
+                return Delivered(status=answer.status, attempts=attempts)
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0 or (isinstance(answer, _Answer) and answer.status in FINAL):
+                return Undeliverable(why=str(answer), attempts=attempts)
+            pause_s = min(self._pause_s(attempts, answer), left_s)
+            metrics.WEBHOOK_DELIVERIES.labels(outcome="retried").inc()
+            self._say(str(answer), attempts, pause_s)
+            await self._sleep(pause_s)
+
+    def _pause_s(self, attempts: int, answer: _Answer | str) -> float:
+        limits = self._retries
+        limit_s = min(limits.longest_pause_s, limits.first_pause_s * 2.0 ** min(attempts - 1, 32))
+        pause_s = random.uniform(0, limit_s)  # noqa: S311  # jitter, not a secret
+        wished_s = answer.retry_after_s if isinstance(answer, _Answer) else None
+        return pause_s if wished_s is None else max(pause_s, min(wished_s, limits.longest_retry_after_s))
+
+    def _say(self, why: str, attempt: int, pause_s: float) -> None:
+        now = self._clock.monotonic()
+        if now - self._last_said >= SAY_EVERY_S:
+            self._last_said = now
+            log.warning("webhook_failing", why=why, attempt=attempt, next_in_s=round(pause_s, 1))
+
+    async def _attempt(self, notice: Notice) -> _Answer | str:
+        """An answer, or the class of what went wrong. Signed anew each time: receivers refuse old signatures."""
+        headers = {**notice.headers, **self._signature(notice)}
+        try:
+            async with self._session.post(
+                self._target.url, data=notice.body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = _Answer(response.status, self._retry_after_s(response.headers.get("Retry-After", "")))
+                await _drain(response)
+                return answer
+        except (aiohttp.ClientError, TargetRefused, OSError) as error:  # TimeoutError is an OSError
+            return type(error).__name__
+
+    def _signature(self, notice: Notice) -> dict[str, str]:
+        now_s = self._clock.now_ms() // 1000
+        return {
+            ID_HEADER: notice.event_id,
+            TIMESTAMP_HEADER: str(now_s),
+            SIGNATURE_HEADER: sign(self._key, notice.event_id, now_s, notice.body),
+        }
+
+    def _retry_after_s(self, value: str) -> float | None:
+        """Seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
+        if re.fullmatch(r"[0-9]{1,9}", value):
+            return float(value)
+        try:
+            moment = parsedate_to_datetime(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return max(moment.timestamp() - self._clock.now_ms() / 1000, 0.0)
+        except (ValueError, OverflowError, TypeError, IndexError):
+            return None
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """The status has been given, so that nothing about the body matters any more.
+
+    Left unread, the rest of it makes the client close the connection.
+    """
+    read = 0
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        while read < MOST_ANSWER_BYTES:
+            part = await response.content.read(MOST_ANSWER_BYTES - read)
+            if not part:
+                return
+            read += len(part)
+
+
+@asynccontextmanager
+async def session_for(
+    target: Target, *, timeout_s: float, at_once: int, lookup: AbstractResolver | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that reaches only what the target's rules allow.
+
+    No proxy (it would look names up and connect for us, unchecked), no cookies, no unpacking of answers, TLS always
+    verified. Names aren't cached: each connection has its own look-up and check.
+    """
+    connector = aiohttp.TCPConnector(
+        resolver=CheckedResolver(lookup or aiohttp.ThreadedResolver(), allow_private=target.allow_private),
+        use_dns_cache=False,
+        limit=at_once,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        trust_env=False,
+        auto_decompress=False,
+    ) as session:
+        yield session

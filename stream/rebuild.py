@@ -1,0 +1,148 @@
+"""The abuse table anew, from what was published: decisions (attempts), abuse flags (their events), audit (the rest).
+
+Everything written names itself, so rebuilding on top of a table that is there adds what it lacks and changes nothing
+else; workers may go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import orjson
+
+from abuse import plan_codec
+from abuse.audit import head_after
+from abuse.event_time import milliseconds
+from abuse.flag_events import cleared_field
+from abuse.ledger import Ledger, Switches
+from abuse.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.reviews import Plan, merged
+from config.settings import Settings
+from stream.kafka_clients import reader
+from stream.messages import Record
+from stream.patience import Patience
+from stream.rebuild_records import NOT_OURS, cleared_of, entry_of, flag_event_of, observation_of, switches_of
+from stream.topics import Topic, topic_name
+
+T = TypeVar("T")
+
+#: Records written at once.
+BATCH = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuilt:
+    """How much was read and written; `unreadable` records are not ours or of no version known here."""
+
+    observations: int = 0
+    flag_events: int = 0
+    audit_entries: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuild:
+    settings: Settings
+    ledger: Ledger
+    audit: RedisAuditLog
+    commands: RedisCommandLog
+    patience: Patience
+
+    async def run(self) -> Rebuilt:
+        done = Rebuilt()
+        async for batch in self._batches(Topic.DECISIONS, observation_of, done):
+            observations = [observation for observation in batch if observation is not None]
+            await self.patience.insist(partial(self.ledger.learn, observations))
+            done.observations += len(observations)
+        async for events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
+            await self.patience.insist(partial(self.ledger.record, events))
+            done.flag_events += len(events)
+        await self._restore(done)
+        return done
+
+    async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
+        batch: list[T] = []
+        async for record in self._records(topic):
+            try:
+                batch.append(read(record.value or b""))
+            except NOT_OURS:
+                done.unreadable += 1
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def _records(self, topic: Topic) -> AsyncIterator[Record]:
+        kafka = self.settings.kafka
+        async with reader(kafka, topic_name(topic, kafka), from_start=True) as source:
+            async for record in source.until_end():
+                yield record
+
+    async def _restore(self, done: Rebuilt) -> None:
+        """What people decided, in the order they did: a later word on the same counts."""
+        entries: dict[tuple[str, int], bytes] = {}
+        async for record in self._records(Topic.AUDIT):
+            value = record.value or b""
+            try:
+                entry = entry_of(value)
+            except NOT_OURS:
+                done.unreadable += 1
+            else:
+                entries.setdefault((entry["chain"], entry["number"]), value)
+        switched: dict[str | None, list[Switches]] = {}
+        for value in _in_turn(entries):
+            try:
+                tenant, switches = await self.patience.insist(partial(self._decided, value))
+            except NOT_OURS:
+                done.unreadable += 1
+                continue
+            done.audit_entries += 1
+            if switches is not None:
+                said = switched.setdefault(tenant, [{}])
+                said.append(merged(said[-1], switches))
+        for tenant, said in switched.items():
+            await self.patience.insist(partial(self._switch, tenant, said))
+        await self._restore_head(entries)
+
+    async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
+        """The tenant, and what the entry switched for it."""
+        entry = orjson.loads(value)
+        tenant, subject, switches = entry["tenant"], cleared_of(entry), switches_of(entry)
+        answered = {"record": None, "entry": entry, "plan": plan_codec.to_document(Plan(changed=entry["changed"]))}
+        if subject is not None:
+            name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
+            await self.ledger.clear(tenant, subject, name, text)
+        await self.commands.keep_first(entry["command_id"], orjson.dumps({**answered, "answer": value.decode()}))
+        return tenant, switches
+
+    async def _switch(self, tenant: str | None, said: Sequence[Switches]) -> None:
+        """To the last of what was said, one after the other, unless the table holds something else: it may have been
+        said meanwhile."""
+        held = await self.ledger.switches(tenant)
+        if held != said[-1] and held in said:
+            await self.ledger.switch(tenant, said[-1])
+
+    async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
+        """The chain goes on where the latest one ended. Its entries are in order of their numbers, not of their times:
+        commands of several partitions are carried out as they come."""
+        if entries and (await self.patience.insist(self.audit.head)).number == 0:
+            latest = orjson.loads(max(entries.values(), key=_when))["chain"]
+            last = max(number for chain, number in entries if chain == latest)
+            await self.patience.insist(partial(self.audit.restore, head_after(entries[latest, last])))
+
+
+def _in_turn(entries: Mapping[tuple[str, int], bytes]) -> list[bytes]:
+    """One chain after the other, each by its numbers."""
+    begun: dict[str, tuple[str, str, int]] = {}
+    for (chain, _), entry in entries.items():
+        begun[chain] = min(begun.get(chain, _when(entry)), _when(entry))
+    return [entries[place] for place in sorted(entries, key=lambda place: (begun[place[0]], place))]
+
+
+def _when(entry: bytes) -> tuple[str, str, int]:
+    document = orjson.loads(entry)
+    return document["at"], document["chain"], document["number"]

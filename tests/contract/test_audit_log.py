@@ -1,0 +1,266 @@
+"""One suite for every audit log and command log: in memory, on the embedded store over TCP, on a real Redis and a real
+cluster. What it must hold to: one chain whoever appends, an answer once, everything expires."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import pytest
+import redis.asyncio as redis
+
+from abuse.audit import AuditLog, ChainCheck, CommandLog, Head, InMemoryAuditLog, InMemoryCommandLog, check, head_after
+from abuse.redis_audit import ENTRY_TTL_S, HEAD_TTL_S, RedisAuditLog, RedisCommandLog
+from abuse.redis_port import Calls, ForeignValue
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.redis_calls import connect
+from tests.unit.abuse.test_audit import entry_of
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Several workers' logs over one state, and where there is one, what is beneath."""
+
+    audits: Sequence[AuditLog]
+    commands: Sequence[CommandLog]
+    client: Any = None
+    calls: Calls | None = None
+    prefix: str = ""
+
+    @property
+    def head_key(self) -> str:
+        return f"{self.prefix}abuse:audit-head"
+
+    async def keys(self) -> list[bytes]:
+        return sorted([key async for key in self.client.scan_iter(match=f"{self.prefix}*")])
+
+
+WORKERS = 4
+REAL = pytest.param("redis", marks=pytest.mark.real)
+CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
+
+
+@pytest.fixture(params=["memory", "embedded", REAL, CLUSTER])
+async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
+    if request.param == "memory":
+        yield Logs([InMemoryAuditLog()] * WORKERS, [InMemoryCommandLog()] * WORKERS)
+    else:
+        async with over_redis(request) as made:
+            yield made
+
+
+@pytest.fixture(params=["embedded", REAL, CLUSTER])
+async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
+    async with over_redis(request) as made:
+        yield made
+
+
+@asynccontextmanager
+async def over_redis(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
+    embedded = EmbeddedStore() if request.param == "embedded" else None
+    cluster = request.param == "cluster"
+    if embedded is not None:
+        url = embedded.url
+    elif cluster:
+        url = request.getfixturevalue("redis_cluster").url
+    else:
+        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
+    prefix = f"contract-{uuid.uuid4().hex}:"
+    ways = [connect(RedisSettings(url=url, call_timeout_s=20, cluster=cluster)) for _ in range(WORKERS)]
+    client = (redis.RedisCluster if cluster else redis.Redis).from_url(url)
+    yield Logs(
+        [RedisAuditLog(calls, prefix) for calls in ways],
+        [RedisCommandLog(calls, prefix) for calls in ways],
+        client,
+        ways[0],
+        prefix,
+    )
+    if embedded is None:
+        async for key in client.scan_iter(match=f"{prefix}*"):
+            await client.unlink(key)
+    await client.aclose()
+    for calls in ways:
+        await calls.close()
+    if embedded is not None:
+        embedded.close()
+
+
+async def append(log: AuditLog, *numbers: int) -> list[dict[str, Any]]:
+    return [orjson.loads(await log.append(entry_of(number), await log.head())) for number in numbers]
+
+
+def whole(entries: Sequence[dict[str, Any]], length: int) -> bool:
+    return check(entries) == ChainCheck(entries=length, chains=1, problems=())
+
+
+async def test_entries_follow_each_other(logs):
+    entries = await append(logs.audits[0], *range(5))
+    assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert whole(entries, 5)
+    assert await logs.audits[1].head() == head_after(orjson.dumps(entries[-1]))
+
+
+async def test_before_the_first_entry_there_is_a_head_and_it_stays(logs):
+    heads = {await log.head() for log in logs.audits}
+    assert len(heads) == 1
+    assert heads.pop().number == 0
+
+
+async def test_all_workers_begin_the_same_chain(logs):
+    heads = await asyncio.gather(*(log.head() for log in logs.audits for _ in range(5)))
+    assert len(set(heads)) == 1
+
+
+async def test_many_who_append_at_once_make_one_whole_chain(logs):
+    async def worker(which: int) -> list[dict[str, Any]]:
+        return await append(logs.audits[which], *range(which * 50, which * 50 + 50))
+
+    entries = [entry for each in await asyncio.gather(*map(worker, range(WORKERS))) for entry in each]
+    assert whole(entries, 200)
+    assert {entry["command_id"] for entry in entries} == {f"c-{number}" for number in range(200)}
+    assert (await logs.audits[0].head()).number == 200
+
+
+async def test_all_at_once_behind_the_same_head_find_a_place_each(logs):
+    after = await logs.audits[0].head()
+    values = await asyncio.gather(*(log.append(entry_of(n), after) for n, log in enumerate(logs.audits)))
+    assert whole([orjson.loads(value) for value in values], WORKERS)
+    assert (await logs.audits[0].head()).number == WORKERS
+
+
+async def test_an_entry_appended_again_is_the_same_bytes_wherever_one_begins_to_look(logs):
+    one, other = logs.audits[:2]
+    begin = await one.head()
+    first = await one.append(entry_of(1), begin)
+    after = await one.head()
+    rest = await append(other, *range(2, 8))
+    for where in (begin, begin):
+        assert await other.append(entry_of(1), where) == first
+    assert await one.head() == head_after(orjson.dumps(rest[-1])), "looking at the past does not move the end back"
+    assert after.number == 1
+    assert whole([orjson.loads(first), *rest], 7)
+
+
+async def test_what_is_appended_again_counts_by_its_command_not_by_its_words(logs):
+    begin = await logs.audits[0].head()
+    first = await logs.audits[0].append(entry_of(1), begin)
+    assert await logs.audits[1].append(entry_of(1, outcome="refused"), begin) == first
+
+
+async def test_a_worker_that_looks_at_an_old_end_appends_behind_the_newest(logs):
+    begin = await logs.audits[0].head()
+    entries = await append(logs.audits[0], *range(6))
+    late = orjson.loads(await logs.audits[1].append(entry_of(99), begin))
+    assert late["number"] == 7
+    assert whole([*entries, late], 7)
+
+
+async def test_a_head_that_lags_is_mended_by_the_next_entry(beneath):
+    one, other = beneath.audits[:2]
+    begin = await one.head()
+    entries = await append(one, *range(6))
+    await one.restore(begin)
+    entries += await append(other, 99)
+    assert whole(entries, 7)
+    assert (await one.head()).number == 7
+
+
+async def test_a_lost_head_begins_another_chain_which_shows(beneath):
+    one = beneath.audits[0]
+    entries = await append(one, *range(3))
+    await beneath.client.delete(beneath.head_key)
+    entries += await append(beneath.audits[1], *range(3, 6))
+    checked = check(entries)
+    assert (checked.entries, checked.chains, checked.problems) == (6, 2, ())
+    assert [entry["number"] for entry in entries] == [1, 2, 3, 1, 2, 3]
+
+
+async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whole(beneath):
+    one, other = beneath.audits[:2]
+    entries = await append(one, *range(3))
+    planned = await one.head()
+    await beneath.client.delete(beneath.head_key)
+    entries += await append(other, *range(3, 6))
+    entries.append(orjson.loads(await one.append(entry_of(99), planned)))
+    entries += await append(other, *range(6, 9))
+    checked = check(entries)
+    assert (checked.entries, checked.chains, checked.problems) == (10, 2, ())
+
+
+async def test_a_restored_head_is_where_the_chain_goes_on(beneath):
+    one, other = beneath.audits[:2]
+    entries = await append(one, *range(3))
+    end = await one.head()
+    for key in await beneath.keys():
+        await beneath.client.delete(key)
+    assert (await other.head()).chain != end.chain
+    await other.restore(end)
+    entries += await append(one, *range(3, 6))
+    assert whole(entries, 6)
+
+
+async def test_everything_expires(beneath):
+    await append(beneath.audits[0], *range(3))
+    await beneath.commands[0].keep_first("c-1", b"plan")
+    await beneath.commands[0].replace("c-1", b"answer")
+    await beneath.commands[0].replace("c-2", b"answer")
+    keys = await beneath.keys()
+    assert len(keys) == 6
+    for key in keys:
+        most = HEAD_TTL_S if key.decode() == beneath.head_key else ENTRY_TTL_S
+        assert most - 120 < await beneath.client.ttl(key) <= most
+
+
+async def test_looking_for_the_head_keeps_it(beneath):
+    await beneath.audits[0].head()
+    await beneath.client.expire(beneath.head_key, 60)
+    await beneath.audits[1].head()
+    assert await beneath.client.ttl(beneath.head_key) > HEAD_TTL_S - 120
+
+
+@pytest.mark.parametrize("value", [b"text", b"7", b"[]", b"{}", b"\xff"])
+async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
+    log = beneath.audits[0]
+    await beneath.client.set(beneath.head_key, value)
+    with pytest.raises(ForeignValue, match="audit-head"):
+        await log.head()
+    await beneath.client.set(f"{beneath.prefix}abuse:audit:{{one 1}}", value)
+    with pytest.raises(ForeignValue, match="audit:"):
+        await log.append(entry_of(1), Head(chain="one"))
+
+
+async def test_of_a_command_the_first_text_is_kept(logs):
+    one, other = logs.commands[:2]
+    assert await one.find("c-1") is None
+    assert await one.keep_first("c-1", b"plan") == b"plan"
+    assert await other.keep_first("c-1", b"another") == b"plan"
+    assert await other.find("c-1") == b"plan"
+    await one.replace("c-1", b"answer")
+    assert await other.keep_first("c-1", b"another") == b"answer"
+    assert await other.find("c-2") is None
+
+
+async def test_of_many_at_once_one_is_first(logs):
+    kept = await asyncio.gather(*(log.keep_first("c-1", b"%d" % n) for n, log in enumerate(logs.commands)))
+    assert len(set(kept)) == 1
+
+
+async def test_any_id_and_any_bytes_are_kept_apart(logs):
+    names = ["c", "C", "c}", "{c}", "c:1", "*", "c" * 128, "!~"]
+    for name in names:
+        await logs.commands[0].keep_first(name, name.encode() + bytes(range(256)))
+    for name in names:
+        assert await logs.commands[1].find(name) == name.encode() + bytes(range(256))
+
+
+async def test_two_installations_on_one_server_know_nothing_of_each_other(beneath):
+    await append(beneath.audits[0], 1)
+    other = RedisAuditLog(beneath.calls, f"{beneath.prefix}other:")
+    assert (await other.head()).number == 0
+    assert replace(await other.head(), chain="") == Head(chain="")

@@ -1,0 +1,721 @@
+"""One suite for every ledger: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+
+What each must hold to: everything written names itself, so that the table is the same whatever comes twice, late or
+in another order; the first writer of a flag event wins; everything expires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis.asyncio as redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from abuse.engine import AbuseEngine
+from abuse.flag_events import cleared_field, field_of, raised
+from abuse.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
+from abuse.journal import KEPT, Attempt, attempt_of, line_of, part_of
+from abuse.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
+from abuse.observation import Finding, Observation
+from abuse.redis_ledger import SWITCHES_TTL_S, RedisLedger
+from abuse.redis_port import Calls, ForeignValue
+from abuse.subjects import Subject, SubjectType, correlation
+from config.abuse import AbusePolicy
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.redis_calls import connect
+from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
+
+FLAG_TTL_S = 30 * DAY_S
+ME = correlation(guid(1))
+DEVICE = subject(SubjectType.DEVICE, 1)
+#: For property tests: the same number everywhere, no clock, and the fixtures serve all examples.
+PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+#: Keys looked at in one go: the server may be full of others'.
+SCANNED = 20_000
+RedisClient = redis.Redis | redis.RedisCluster
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A ledger, another worker's over the same state, and where there is one, what is beneath."""
+
+    ledger: Ledger
+    other_worker: Ledger
+    calls: Calls | None = None
+    client: RedisClient | None = None
+    prefix: str = ""
+
+    def empty(self) -> Held:
+        """A table of its own on the same server."""
+        if self.calls is None:
+            fresh = InMemoryLedger()
+            return Held(fresh, fresh)
+        prefix = f"{self.prefix}{uuid.uuid4().hex}:"
+        ledger = RedisLedger(self.calls, prefix, FLAG_TTL_S)
+        return Held(ledger, ledger, self.calls, self.client, prefix)
+
+
+REAL = pytest.param("redis", marks=pytest.mark.real)
+CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
+
+
+@pytest.fixture(params=["memory", "embedded", REAL, CLUSTER])
+async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+    if request.param == "memory":
+        ledger = InMemoryLedger()
+        yield Held(ledger, ledger)
+    else:
+        async with over_redis(request) as made:
+            yield made
+
+
+@pytest.fixture(params=["embedded", REAL, CLUSTER])
+async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+    async with over_redis(request) as made:
+        yield made
+
+
+@asynccontextmanager
+async def over_redis(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+    embedded = EmbeddedStore() if request.param == "embedded" else None
+    cluster = request.param == "cluster"
+    if embedded is not None:
+        url = embedded.url
+    elif cluster:
+        url = request.getfixturevalue("redis_cluster").url
+    else:
+        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
+    prefix = f"contract-{uuid.uuid4().hex}:"
+    ways = [connect(RedisSettings(url=url, call_timeout_s=10, cluster=cluster)) for _ in range(2)]
+    ledgers = [RedisLedger(calls, prefix, FLAG_TTL_S) for calls in ways]
+    client = (redis.RedisCluster if cluster else redis.Redis).from_url(url)
+    yield Held(ledgers[0], ledgers[1], ways[0], client, prefix)
+    if embedded is None:
+        async for key in client.scan_iter(match=f"{prefix}*", count=SCANNED):
+            await client.unlink(key)
+    await client.aclose()
+    for calls in ways:
+        await calls.close()
+    if embedded is not None:
+        embedded.close()
+
+
+@pytest.fixture
+def ledger(held: Held) -> Ledger:
+    return held.ledger
+
+
+def flag_events(level: int = 1, *, cause: str = "sub-5", about: Subject = ME, at_s: float = 0, **changes: Any) -> list:
+    finding = RuleFinding(
+        kind=changes.get("kind", FlagKind.EXCESSIVE_RETRIES),
+        subject=about,
+        severities=(Severity.MEDIUM,) * level,
+        first_ms=at_ms(at_s),
+        at_ms=at_ms(at_s),
+        evidence=Evidence(used=5, limit=5, window_s=180),
+    )
+    return raised(
+        finding,
+        tenant=changes.get("tenant"),
+        cause=cause,
+        cleared_at_ms=NEVER_CLEARED,
+        enforced=True,
+        policy=POLICY_NAME,
+        ttl_s=FLAG_TTL_S,
+    )
+
+
+async def flags_of(ledger: Ledger, about: Subject = ME, tenant: str | None = None) -> list:
+    return list((await ledger.look(tenant, [about])).flags)
+
+
+async def keys_of(beneath: Held) -> list[bytes]:
+    assert beneath.client is not None
+    return sorted([key async for key in beneath.client.scan_iter(match=f"{beneath.prefix}*", count=SCANNED)])
+
+
+async def contents(beneath: Held) -> dict[str, Any]:
+    """Everything there is under the prefix, but for when it expires."""
+    found: dict[str, Any] = {}
+    for key in await keys_of(beneath):
+        kind = await beneath.client.type(key)
+        name = key.decode().removeprefix(beneath.prefix)
+        if kind == b"zset":
+            found[name] = await beneath.client.zrange(key, 0, -1, withscores=True)
+        elif kind == b"hash":
+            found[name] = await beneath.client.hgetall(key)
+        else:
+            found[name] = await beneath.client.get(key)
+    return found
+
+
+# --- journals
+
+
+async def test_of_a_stranger_nothing_is_known(ledger):
+    known = await ledger.look("bank-1", [ME, DEVICE])
+    assert [dossier.subject for dossier in known.dossiers] == [ME, DEVICE]
+    assert all(dossier.attempts == () and dossier.fields == {} for dossier in known.dossiers)
+    assert (known.flags, known.switches) == ((), {})
+
+
+async def test_an_observation_is_known_of_all_its_subjects(held):
+    observation = seen(1, device=1, address=1, prefix=1, session_id="s", species="flat_texture", severity=0.4)
+    known = await held.ledger.observe(observation)
+    assert tuple(dossier.subject for dossier in known.dossiers) == observation.subjects
+    for dossier in known.dossiers:
+        assert dossier.attempts == (attempt_of(observation),)
+        assert (await held.other_worker.history(None, dossier.subject)).attempts == dossier.attempts
+
+
+async def test_looking_writes_nothing_and_tells_no_attempts(ledger):
+    await ledger.observe(seen(1))
+    (dossier,) = (await ledger.look(None, [ME])).dossiers
+    assert dossier.attempts == ()
+
+
+async def test_journals_of_tenants_and_of_subjects_are_kept_apart(ledger):
+    await ledger.observe(seen(1, tenant="bank-1", device=1))
+    for tenant, about in [(None, ME), ("bank-2", ME), ("bank-1", correlation(guid(2))), (None, DEVICE)]:
+        assert (await ledger.history(tenant, about)).attempts == ()
+    assert len((await ledger.history("bank-1", ME)).attempts) == 1
+
+
+async def test_attempts_come_in_order_of_event_time(ledger):
+    for number, at_s in enumerate([50, 10, 30, 10, 0], start=1):
+        known = await ledger.observe(seen(number, at_s, address=1))
+    for dossier in known.dossiers:
+        assert [each.submission_id for each in dossier.attempts] == ["sub-5", "sub-2", "sub-4", "sub-3", "sub-1"]
+
+
+async def test_rules_see_no_further_back_than_they_reach(ledger):
+    await ledger.observe(seen(1, 0, address=1))
+    known = await ledger.observe(seen(2, DAY_S, address=1))
+    counts = {dossier.subject.type: len(dossier.attempts) for dossier in known.dossiers}
+    assert counts == {SubjectType.CORRELATION_ID: 2, SubjectType.ADDRESS: 1}
+    known = await ledger.observe(seen(3, DAY_S - 0.001, address=1))
+    assert len(known.dossiers[1].attempts) == 3
+
+
+@pytest.mark.parametrize("kind", [SubjectType.CORRELATION_ID, SubjectType.DEVICE])
+async def test_a_journal_keeps_the_newest(ledger, kind):
+    kept = KEPT[kind]
+    observations = series(every(1, kept + 30), device=1)
+    await ledger.learn(list(reversed(observations)))
+    about = ME if kind is SubjectType.CORRELATION_ID else DEVICE
+    attempts = (await ledger.history(None, about)).attempts
+    assert [each.submission_id for each in attempts] == [each.submission_id for each in observations[30:]]
+    await ledger.observe(observations[0])
+    assert (await ledger.history(None, about)).attempts == attempts
+
+
+async def test_the_journal_of_a_busy_address_is_split_and_read_as_one(ledger):
+    observations = series(every(1, 100), address=1, prefix=1)
+    await ledger.learn(observations[:-1])
+    known = await ledger.observe(observations[-1])
+    assert [len(dossier.attempts) for dossier in known.dossiers] == [100, 100, 100]
+
+
+async def test_learning_is_observing_without_an_answer(held):
+    observations = series(every(7, 12), device=1, address=1, prefix=1)
+    one, other = held.empty(), held.empty()
+    for each in observations:
+        await one.ledger.observe(each)
+    await other.ledger.learn([*observations, observations[3]])
+    await other.ledger.learn([])
+    for about in observations[0].subjects:
+        assert await one.ledger.history(None, about) == await other.ledger.history(None, about)
+
+
+async def test_what_was_cleared_is_not_told(ledger):
+    await ledger.learn(series(every(1, 5)))
+    await ledger.clear(None, ME, *cleared_field("cmd-1", at_ms(2)))
+    (dossier,) = (await ledger.observe(seen(6, 5))).dossiers
+    assert [each.submission_id for each in dossier.attempts] == ["sub-4", "sub-5", "sub-6"]
+    assert dossier.cleared_at_ms == at_ms(2)
+    assert (await ledger.history(None, ME)).attempts == dossier.attempts
+    await ledger.clear(None, ME, *cleared_field("cmd-2", at_ms(1)))
+    assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(2), "the latest clearing counts"
+
+
+async def test_former_keys_are_read_and_never_written(held):
+    before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
+    await held.ledger.observe(seen(1, 0, device=1))
+    await held.ledger.record(flag_events(about=before, kind=FlagKind.DEVICE_VELOCITY))
+    observation = seen(2, 1)
+    known = await held.ledger.observe(replace(observation, origin=replace(observation.origin, device=after)))
+    assert [each.submission_id for each in known.dossiers[1].attempts] == ["sub-1", "sub-2"]
+    assert [flag.subject.key for flag in known.flags] == [before.key]
+    assert await flags_of(held.ledger, after) == await flags_of(held.ledger, before)
+    (old,) = (await held.ledger.history(None, before)).attempts
+    assert old.submission_id == "sub-1"
+
+
+async def test_of_two_keys_that_say_different_things_the_newer_counts(ledger):
+    before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
+    await ledger.clear(None, before, "cleared cmd-1", str(at_ms(1)))
+    await ledger.clear(None, Subject(type=after.type, key=after.key), "cleared cmd-1", str(at_ms(5)))
+    assert (await ledger.history(None, after)).cleared_at_ms == at_ms(5)
+
+
+# --- any order, any repetition
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the journals must hold, worked out plainly: of all there ever was, the newest of each shard."""
+
+    observations: tuple[Observation, ...]
+
+    def journals(self) -> dict[tuple[tuple[str, str, str], int], set[str]]:
+        shards: dict[Any, set[tuple[int, str]]] = {}
+        for each in self.observations:
+            for about in each.subjects:
+                shard = ((each.tenant or "", about.type, about.key), part_of(about.type, each))
+                shards.setdefault(shard, set()).add((each.at_ms, line_of(attempt_of(each))))
+        return {shard: {line for _, line in sorted(entries)[-KEPT[shard[0][1]] :]} for shard, entries in shards.items()}
+
+
+some = st.builds(
+    lambda number, at_s, who, finding, tenant, origin, session: seen(
+        number, at_s, who=who, finding=finding, tenant=tenant, session_id=session, **origin
+    ),
+    st.integers(1, 12),
+    st.integers(0, 2 * DAY_S),
+    st.integers(1, 3),
+    st.sampled_from(Finding),
+    st.sampled_from([None, "bank-1"]),
+    st.fixed_dictionaries(
+        {},
+        optional={name: st.integers(1, 2) for name in ("device", "address", "prefix")} | {"as_expected": st.booleans()},
+    ),
+    st.sampled_from([None, "s-1"]),
+)
+observations_of_all_kinds = st.lists(some, min_size=1, max_size=14)
+#: Small enough that the cap matters.
+FEW = dict.fromkeys(KEPT, 3)
+
+
+def muddled(observations, chance: random.Random):
+    """Each at least once, some again, in any order."""
+    again = [*observations, *chance.choices(observations, k=len(observations) // 2)]
+    chance.shuffle(again)
+    return again
+
+
+def journals_in(found: dict[str, Any]) -> dict[str, set[str]]:
+    return {
+        name.removeprefix("abuse:journal:"): {line.decode() for line, _ in members}
+        for name, members in found.items()
+        if name.startswith("abuse:journal:")
+    }
+
+
+@settings(PROPERTY, max_examples=150)
+@given(observations_of_all_kinds, st.randoms(use_true_random=False), st.booleans())
+async def test_in_memory_any_order_and_any_repetition_gives_what_the_model_says(observations, chance, capped):
+    with patch.dict(KEPT, FEW if capped else {}):
+        for sequence in (observations, muddled(observations, chance)):
+            ledger = InMemoryLedger()
+            for each in sequence:
+                await ledger.observe(each)
+            assert ledger.journals == Model(tuple(observations)).journals()
+
+
+@settings(PROPERTY, max_examples=5)
+@given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False), capped=st.booleans())
+async def test_on_redis_any_order_and_any_repetition_gives_what_the_model_says(
+    beneath, given_observations, chance, capped
+):
+    in_order, in_disorder = beneath.empty(), beneath.empty()
+    with patch.dict(KEPT, FEW if capped else {}):
+        for each in given_observations:
+            await in_order.ledger.observe(each)
+        await asyncio.gather(*(in_disorder.ledger.observe(each) for each in muddled(given_observations, chance)))
+        found = await contents(in_order)
+        assert await contents(in_disorder) == found
+        expected = {
+            f"{{{tenant}|{kind}|{key}|{shard}}}": lines
+            for ((tenant, kind, key), shard), lines in Model(tuple(given_observations)).journals().items()
+        }
+        assert journals_in(found) == expected
+    await every_key_expires(in_order)
+
+
+async def every_key_expires(beneath: Held) -> None:
+    keys = await keys_of(beneath)
+    assert keys
+    assert [key for key in keys if await beneath.client.pttl(key) <= 0] == []
+
+
+LOW = AbusePolicy.model_validate(
+    {
+        "excessive_retries": {"failures": 2, "attempts": 3, "pauses": 2, "failure_window_s": DAY_S, "pause_s": 600},
+        "attack_frequency": {"attacks": 2},
+        "device_velocity": {"ids": 2, "submissions": 3},
+        "content_mismatch": {"mismatches": 1},
+        "address_velocity": {"submissions": 3, "window_s": DAY_S},
+        "many_ids_on_address": {"ids": 2, "prefix_ids": 3},
+    }
+)
+
+
+@settings(PROPERTY, max_examples=5)
+@given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False))
+async def test_redis_says_what_memory_says_at_every_step(beneath, given_observations, chance):
+    table, fake = beneath.empty().ledger, InMemoryLedger()
+    engine = AbuseEngine(LOW, POLICY_NAME)
+    for number, each in enumerate(muddled(given_observations, chance)):
+        known = await table.observe(each)
+        assert known == await fake.observe(each)
+        events = engine.assess(each, known).events
+        assert await table.record(events) == await fake.record(events)
+        if number % 4 == 3:
+            field, text = cleared_field(f"cmd-{number}", each.at_ms - 1)
+            for one in (table, fake):
+                await one.clear(each.tenant, each.subjects[-1], field, text)
+                await one.switch(each.tenant, {"attack_frequency": {"active": number % 8 == 3}})
+        assert await table.look(each.tenant, each.subjects) == await fake.look(each.tenant, each.subjects)
+    for each in given_observations:
+        for about in each.subjects:
+            assert await table.history(each.tenant, about) == await fake.history(each.tenant, about)
+    assert await table.flag_ids() == await fake.flag_ids()
+    assert await table.due(START_MS + 60 * DAY_MS, 1000) == await fake.due(START_MS + 60 * DAY_MS, 1000)
+
+
+#: Rules that look at counts only, so that a flag once earned is earned in every order.
+COUNTS_ONLY = AbusePolicy.model_validate(
+    {
+        "excessive_retries": {"failures": 2, "failure_window_s": 1800, "attempts": 4, "pause_s": 600, "pauses": 2},
+        "attack_frequency": {"attacks": 2, "window_s": 7200},
+        "attack_severity": {"attacks": 2, "window_s": 7200},
+        "device_velocity": {"ids": 2, "submissions": 4, "window_s": 7200},
+        "content_mismatch": {"mismatches": 1, "window_s": 7200},
+        **{
+            rule: {"active": False}
+            for rule in (
+                "address_velocity",
+                "many_ids_on_address",
+                "shared_address",
+                "listed_network",
+                "address_mismatch",
+            )
+        },
+    }
+)
+
+
+@st.composite
+def a_day(draw: st.DrawFn) -> list[Observation]:
+    """Of one UTC day; each submission is one observation, whatever comes twice."""
+    count = draw(st.integers(1, 16))
+    return [
+        seen(
+            number,
+            60 * draw(st.integers(0, 17 * 60)) if draw(st.booleans()) else 60 * draw(st.integers(0, 90)),
+            who=draw(st.integers(1, 2)),
+            device=draw(st.sampled_from([None, 1, 2])),
+            finding=draw(st.sampled_from([Finding.SPOOF, Finding.SPOOF, Finding.LIVE, Finding.MISMATCH])),
+            severity=draw(st.sampled_from([0.3, 0.9])),
+        )
+        for number in range(count)
+    ]
+
+
+async def names_after(ledger: Ledger, observations) -> set[tuple[str, str]]:
+    """Flags and levels recorded once each observation went the whole way."""
+    engine, names = AbuseEngine(COUNTS_ONLY, POLICY_NAME), set()
+    for each in observations:
+        events = engine.assess(each, await ledger.observe(each)).events
+        names |= {(event.flag_id, event.name) for event in await ledger.record(events)}
+    return names
+
+
+@settings(PROPERTY, max_examples=150)
+@given(a_day(), st.randoms(use_true_random=False))
+async def test_in_memory_the_flags_of_a_day_are_the_same_in_every_order(observations, chance):
+    in_order = sorted(observations, key=lambda each: each.at_ms)
+    expected = await names_after(InMemoryLedger(), in_order)
+    assert await names_after(InMemoryLedger(), muddled(observations, chance)) == expected
+    assert await names_after(InMemoryLedger(), [*in_order, *in_order]) == expected
+
+
+@settings(PROPERTY, max_examples=5)
+@given(observations=a_day(), chance=st.randoms(use_true_random=False))
+async def test_on_redis_the_flags_of_a_day_are_the_same_in_every_order(beneath, observations, chance):
+    expected = await names_after(InMemoryLedger(), observations)
+    assert await names_after(beneath.empty().ledger, muddled(observations, chance)) == expected
+
+
+async def test_two_workers_at_once_lose_no_attempt(held):
+    observations = series(every(1, 24), device=1, address=1)
+    workers = (held.ledger, held.other_worker)
+    await asyncio.gather(*(workers[number % 2].observe(each) for number, each in enumerate(observations)))
+    for about in observations[0].subjects:
+        assert len((await held.ledger.history(None, about)).attempts) == 24
+
+
+# --- flags
+
+
+async def test_an_event_is_answered_to_its_cause_as_it_was_first_stored(held):
+    (event,) = flag_events()
+    assert await held.ledger.record([event]) == [event]
+    again = replace(event, document=event.document.replace(b'"used":5', b'"used":9'))
+    assert await held.other_worker.record([again]) == [event]
+    (flag,) = await flags_of(held.ledger)
+    assert flag.event["evidence"]["used"] == 5
+
+
+async def test_the_first_writer_wins_and_the_second_publishes_nothing(held):
+    first, second = flag_events(cause="sub-5"), flag_events(2, cause="sub-6")
+    assert await held.ledger.record(first) == first
+    assert await held.other_worker.record(second) == second[1:], "only the level nobody had raised"
+    assert [flag.level for flag in await flags_of(held.ledger)] == [2]
+
+
+async def test_of_many_at_once_one_is_first(held):
+    offers = [flag_events(cause=f"sub-{number}") for number in range(10)]
+    workers = (held.ledger, held.other_worker)
+    answers = await asyncio.gather(*(workers[number % 2].record(offer) for number, offer in enumerate(offers)))
+    assert sorted(map(len, answers)) == [0] * 9 + [1]
+
+
+async def test_nothing_to_record_is_nothing(ledger):
+    assert await ledger.record([]) == []
+
+
+async def test_flags_are_those_of_their_tenant_and_subject(ledger):
+    await ledger.record(flag_events(tenant="bank-1"))
+    assert len(await flags_of(ledger, tenant="bank-1")) == 1
+    for tenant, about in [(None, ME), ("bank-2", ME), ("bank-1", correlation(guid(2)))]:
+        assert await flags_of(ledger, about, tenant) == []
+
+
+async def test_a_flag_is_found_by_its_id(ledger):
+    (event,) = flag_events(tenant="bank-1", about=DEVICE)
+    assert await ledger.locate(event.flag_id) is None
+    await ledger.record([event])
+    assert await ledger.locate(event.flag_id) == Locator(tenant="bank-1", subject=DEVICE)
+
+
+async def test_flags_are_due_at_their_end(ledger):
+    (event,) = flag_events()
+    await ledger.record([event])
+    assert await ledger.due(event.expires_at_ms - 1, 10) == []
+    assert await ledger.due(event.expires_at_ms, 10) == [event.flag_id]
+    await ledger.later(event.flag_id, event.expires_at_ms + 5)
+    assert await ledger.due(event.expires_at_ms + 4, 10) == []
+    await ledger.record([event])
+    assert await ledger.due(event.expires_at_ms + 4, 10) == [], "recorded again it is not due any sooner"
+    assert await ledger.due(event.expires_at_ms + 5, 10) == [event.flag_id]
+
+
+async def test_a_flag_that_escalates_is_due_later(ledger):
+    await ledger.record(flag_events(1, at_s=0))
+    (_, second) = flag_events(2, at_s=60, cause="sub-6")
+    await ledger.record([second])
+    assert await ledger.due(second.expires_at_ms - 1, 10) == []
+
+
+def days_of_flags(count: int) -> list[FlagEvent]:
+    return [event for day in range(count) for event in flag_events(at_s=day * DAY_S)]
+
+
+async def test_no_more_are_due_than_asked_for_and_all_are_listed(ledger):
+    events = days_of_flags(40)
+    await ledger.record(events)
+    ids = sorted(event.flag_id for event in events)
+    assert await ledger.flag_ids() == ids
+    due = await ledger.due(START_MS + 400 * DAY_MS, 7)
+    assert len(due) == 7
+    assert set(due) <= set(ids)
+
+
+async def test_more_flags_than_a_page_are_listed(beneath):
+    with patch("abuse.redis_ledger.PAGE", 2):
+        events = days_of_flags(50)
+        await beneath.ledger.record(events)
+        assert await beneath.ledger.flag_ids() == sorted(event.flag_id for event in events)
+
+
+async def test_a_forgotten_flag_leaves_no_trace(held):
+    mine, other = flag_events(2), flag_events(kind=FlagKind.ATTACK_FREQUENCY)
+    fresh = held.empty()
+    await fresh.ledger.record([*mine, *other])
+    await fresh.ledger.forget(mine[0].flag_id)
+    assert [flag.kind for flag in await flags_of(fresh.ledger)] == [FlagKind.ATTACK_FREQUENCY]
+    assert await fresh.ledger.locate(mine[0].flag_id) is None
+    assert await fresh.ledger.flag_ids() == [other[0].flag_id]
+    assert await fresh.ledger.due(START_MS + 400 * DAY_MS, 10) == [other[0].flag_id]
+    await fresh.ledger.forget(mine[0].flag_id)
+    await fresh.ledger.forget(other[0].flag_id)
+    await fresh.ledger.forget("fl_" + "0" * 24)
+    if fresh.client is not None:
+        assert await keys_of(fresh) == []
+
+
+async def test_two_flags_with_ids_that_begin_alike_are_two(ledger):
+    (event,) = flag_events()
+    longer = replace(event, flag_id=f"{event.flag_id}0")
+    await ledger.record([event, longer])
+    await ledger.forget(event.flag_id)
+    assert await ledger.flag_ids() == [longer.flag_id]
+    fields = (await ledger.history(None, ME)).fields
+    assert list(fields) == [field_of(longer)]
+
+
+# --- switches
+
+
+async def test_switches_are_the_tenant_s_and_replace_each_other(held):
+    assert await held.ledger.switches("bank-1") == {}
+    wanted = {"excessive_retries": {"active": True, "enforced": False}}
+    await held.ledger.switch("bank-1", wanted)
+    assert await held.other_worker.switches("bank-1") == wanted
+    assert (await held.other_worker.look("bank-1", [ME])).switches == wanted
+    assert (await held.other_worker.observe(seen(1, tenant="bank-1"))).switches == wanted
+    assert await held.ledger.switches(None) == {}
+    await held.ledger.switch("bank-1", {})
+    assert await held.ledger.switches("bank-1") == {}
+
+
+# --- what is beneath
+
+
+async def test_everything_expires(beneath):
+    fresh = beneath.empty()
+    await fresh.ledger.observe(seen(1, device=1, address=1, prefix=1))
+    (event,) = flag_events()
+    await fresh.ledger.record([event])
+    await fresh.ledger.clear(None, DEVICE, *cleared_field("cmd-1", 5))
+    await fresh.ledger.switch(None, {})
+    await every_key_expires(fresh)
+    assert len(await keys_of(fresh)) == 4 + 1 + 1 + 1 + 1 + 1
+    for key in await keys_of(fresh):
+        kind, ttl_s = key.decode().removeprefix(fresh.prefix).split(":")[1], await fresh.client.pttl(key) / 1000
+        if kind in ("flags", "flag", "due"):
+            assert ttl_s > FLAG_TTL_S + GRACE_MS / 1000, "as long as it may be read"
+        elif kind == "switches":
+            assert ttl_s > SWITCHES_TTL_S - 60
+        else:
+            assert DAY_S < ttl_s <= 4 * DAY_S
+
+
+async def test_putting_off_a_flag_whose_part_is_gone_leaves_nothing_for_ever(beneath):
+    fresh = beneath.empty()
+    await fresh.ledger.later("fl_" + "a" * 24, at_ms(0))
+    await every_key_expires(fresh)
+
+
+async def test_using_the_switches_keeps_them(beneath):
+    await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
+    (key,) = await keys_of(beneath)
+    await beneath.client.expire(key, 100)
+    await beneath.ledger.look(None, [ME])
+    assert await beneath.client.ttl(key) > SWITCHES_TTL_S - 60
+
+
+async def test_an_observation_keeps_the_journals_it_is_written_to(beneath):
+    fresh = beneath.empty()
+    await fresh.ledger.observe(seen(1, 0))
+    (key,) = await keys_of(fresh)
+    await fresh.client.expire(key, 100)
+    await fresh.ledger.observe(seen(2, 1))
+    assert await fresh.client.ttl(key) > DAY_S
+
+
+async def beneath_with(beneath: Held, kind: str) -> tuple[Held, bytes]:
+    """A table with one key of each kind, and the key of the kind asked for."""
+    fresh = beneath.empty()
+    await fresh.ledger.observe(seen(1))
+    await fresh.ledger.record(flag_events())
+    await fresh.ledger.switch(None, {})
+    (key,) = [each for each in await keys_of(fresh) if each.startswith(f"{fresh.prefix}abuse:{kind}:".encode())]
+    return fresh, key
+
+
+CALLS = {
+    "look": lambda ledger: ledger.look(None, [ME]),
+    "observe": lambda ledger: ledger.observe(seen(2, 1)),
+    "history": lambda ledger: ledger.history(None, ME),
+    "switches": lambda ledger: ledger.switches(None),
+    "locate": lambda ledger: ledger.locate(flag_events()[0].flag_id),
+    "record": lambda ledger: ledger.record(flag_events()),
+}
+READS = {
+    "journal": ["observe", "history"],
+    "flags": ["look", "observe", "history"],
+    "switches": ["look", "observe", "switches"],
+    "flag": ["locate"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"), [*((kind, call) for kind, calls in READS.items() for call in calls), ("flags", "record")]
+)
+async def test_a_key_of_another_type_is_loud(beneath, kind, call):
+    fresh, key = await beneath_with(beneath, kind)
+    await fresh.client.delete(key)
+    await fresh.client.lpush(key, b"somebody else's")
+    with pytest.raises(ForeignValue, match="delete it") as foreign:
+        await CALLS[call](fresh.ledger)
+    assert key.decode() in str(foreign.value)
+
+
+JUNK = {
+    "journal": [b"junk", b"\xff\xfe", b"a b c d e f g", b"1700000000000 X 0.00  c  s"],
+    "flags": [b"junk", b"\xff\xfe", b'x {"flag_id": 1}', b"x 5", b"x {}"],
+    "switches": [
+        b"junk",
+        b"\xff",
+        b"5",
+        b"null",
+        b'{"attack_frequency": 5}',
+        b'{"attack_frequency": {"active": "no"}}',
+    ],
+    "flag": [b"junk", b"\xff", b"{}", b"[1]", b'[null, "person", "x"]'],
+}
+
+
+@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in JUNK.items() for value in values])
+async def test_a_value_that_is_not_ours_is_loud(beneath, kind, value):
+    fresh, key = await beneath_with(beneath, kind)
+    if kind == "journal":
+        await fresh.client.zadd(key, {value: at_ms(0)})
+    elif kind == "flags":
+        await fresh.client.hset(key, f"fl_{'0' * 24} level 1", value)
+    else:
+        await fresh.client.set(key, value)
+    for call in READS[kind]:
+        with pytest.raises(ForeignValue, match="delete it") as foreign:
+            await CALLS[call](fresh.ledger)
+        assert key.decode() in str(foreign.value)
+
+
+async def test_installations_with_other_prefixes_never_meet(beneath):
+    stranger = RedisLedger(beneath.calls, f"{beneath.prefix}other:", FLAG_TTL_S)
+    await beneath.ledger.observe(seen(1))
+    await beneath.ledger.record(flag_events())
+    await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
+    assert (await stranger.history(None, ME)).attempts == ()
+    assert (await stranger.look(None, [ME])).switches == {}
+    assert await stranger.flag_ids() == []
+
+
+def test_the_day_of_a_flag_is_in_its_id():
+    (event,) = flag_events()
+    window = window_name(at_ms(0), NEVER_CLEARED)
+    assert event.flag_id == flag_id(None, FlagKind.EXCESSIVE_RETRIES, ME, window)
+    assert isinstance(attempt_of(seen(1)), Attempt)

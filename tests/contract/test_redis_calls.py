@@ -1,0 +1,157 @@
+"""One suite for the client of Redis: against the embedded store, a real server and a real cluster of three."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from redis.crc import key_slot
+from redis.exceptions import ResponseError
+
+from abuse.redis_port import Calls, ForeignValue
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.patience import Unavailable
+from stream.redis_calls import connect
+
+KEEP_S = 300
+REAL = pytest.param("redis", marks=pytest.mark.real)
+CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the calls go to. `open` makes another client of it; they are closed after the test."""
+
+    open: Callable[..., Calls]
+    calls: Calls
+    prefix: str
+
+    def key(self, name: object) -> str:
+        return f"{self.prefix}{name}"
+
+
+@pytest.fixture(params=["embedded", REAL, CLUSTER])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    embedded = EmbeddedStore() if request.param == "embedded" else None
+    cluster = request.param == "cluster"
+    if embedded is not None:
+        url = embedded.url
+    elif cluster:
+        url = request.getfixturevalue("redis_cluster").url
+    else:
+        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
+    opened: list[Calls] = []
+
+    def open_calls(call_timeout_s: float = 20, max_connections: int = 32) -> Calls:
+        settings = RedisSettings(url=url, call_timeout_s=call_timeout_s, cluster=cluster)
+        opened.append(connect(settings, max_connections))
+        return opened[-1]
+
+    yield Server(open_calls, open_calls(), f"calls-{uuid.uuid4().hex}:")
+    for calls in opened:
+        await calls.close()
+    if embedded is not None:
+        embedded.close()
+
+
+async def test_nothing_asked_is_nothing_answered(server):
+    assert await server.calls.round_trip([]) == []
+
+
+async def test_replies_come_in_the_order_of_the_commands_whatever_node_answers(server):
+    keys = [server.key(number) for number in range(60)]
+    assert len({key_slot(key.encode()) * 3 // 16384 for key in keys}) == 3
+    stored = await server.calls.round_trip([("SET", key, f"value {key}", "EX", KEEP_S) for key in keys])
+    assert stored == [b"OK"] * 60
+    read = await server.calls.round_trip([("GET", key) for key in reversed(keys)])
+    assert read == [f"value {key}".encode() for key in reversed(keys)]
+
+
+async def test_commands_on_one_key_are_carried_out_in_their_order(server):
+    counted, other = server.key("counted"), server.key("other")
+    batch = [command for _ in range(20) for command in (("INCR", counted), ("INCR", other))]
+    assert await server.calls.round_trip(batch) == [number for number in range(1, 21) for _ in range(2)]
+    assert await server.calls.round_trip([("EXPIRE", key, KEEP_S) for key in (counted, other)]) == [1, 1]
+
+
+async def test_each_kind_of_reply_has_one_shape(server):
+    text, places = server.key("text"), server.key("places")
+    assert await server.calls.round_trip(
+        [
+            ("GET", text),
+            ("SET", text, b"\x00\r\n\xff"),
+            ("GET", text),
+            ("STRLEN", text),
+            ("ZADD", places, 1.5, "a", 2, b"b"),
+            ("ZSCORE", places, "a"),
+            ("ZSCORE", places, "nobody"),
+            ("ZRANGE", places, 0, -1, "WITHSCORES"),
+            ("ZRANGE", places, 5, 6),
+            ("ZMSCORE", places, "b", "nobody"),
+            ("EXPIRE", text, KEEP_S),
+            ("EXPIRE", places, KEEP_S),
+        ]
+    ) == [
+        *(None, b"OK", b"\x00\r\n\xff", 4),
+        *(2, b"1.5", None, [b"a", b"1.5", b"b", b"2"], [], [b"2", None]),
+        *(1, 1),
+    ]
+
+
+async def test_a_key_may_be_text_or_bytes(server):
+    key = server.key("é")
+    await server.calls.round_trip([("SET", key, "x", "EX", KEEP_S)])
+    assert await server.calls.round_trip([("GET", key.encode())]) == [b"x"]
+
+
+async def test_a_thousand_commands_are_one_batch(server):
+    keys = [server.key(number) for number in range(1000)]
+    values = [b"%d" % number * 100 for number in range(1000)]
+    stored = [("SET", key, value, "EX", KEEP_S) for key, value in zip(keys, values, strict=True)]
+    assert await server.calls.round_trip(stored) == [b"OK"] * 1000
+    assert await server.calls.round_trip([("GET", key) for key in keys]) == values
+
+
+async def test_an_error_among_the_replies_leaves_no_reply_unread(server):
+    calls = server.open(max_connections=1)
+    wrong, text = server.key("wrong"), server.key("text")
+    await calls.round_trip([("SET", text, "text", "EX", KEEP_S)])
+    for _ in range(3):
+        with pytest.raises(ForeignValue, match=text):
+            await calls.round_trip([("SET", wrong, "1", "EX", KEEP_S), ("ZSCORE", text, "a"), ("GET", wrong)])
+        with pytest.raises(ResponseError):
+            await calls.round_trip([("NOSUCHCOMMAND", wrong), ("GET", text)])
+        assert await calls.round_trip([("GET", wrong), ("GET", text)]) == [b"1", b"text"]
+
+
+async def test_many_callers_share_few_connections(server):
+    async def one(number: int) -> list[object]:
+        key = server.key(number)
+        return await server.calls.round_trip([("SET", key, number, "EX", KEEP_S), ("GET", key)])
+
+    answers = await asyncio.gather(*(one(number) for number in range(200)))
+    assert answers == [[b"OK", b"%d" % number] for number in range(200)]
+
+
+async def test_a_caller_that_is_cut_short_harms_no_other(server):
+    calls = server.open(max_connections=2)
+    keys = [server.key(number) for number in range(30)]
+    await calls.round_trip([("SET", key, key, "EX", KEEP_S) for key in keys])
+    wanted = [key.encode() for key in keys]
+    for turns in range(12):
+        caller = asyncio.create_task(calls.round_trip([("GET", key) for key in reversed(keys)]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+        assert await calls.round_trip([("GET", key) for key in keys]) == wanted
+
+
+async def test_a_server_slower_than_the_deadline_is_away(server):
+    calls = server.open(call_timeout_s=1e-6)
+    with pytest.raises(Unavailable, match="redis: TimeoutError"):
+        await calls.round_trip([("GET", server.key("x"))])

@@ -1,0 +1,95 @@
+"""An observation in a decision, and back: what the table is rebuilt from."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abuse.observation import Finding, Observation, Origin
+from abuse.observation_codec import from_decision, to_document
+from abuse.subjects import SubjectType
+from tests.unit.abuse.builders import seen, subject
+
+ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
+
+
+def subjects(kind):
+    return st.none() | st.integers(0, 2**100).map(lambda number: subject(kind, number))
+
+
+observations = st.builds(
+    Observation,
+    tenant=st.none() | ids,
+    correlation_id=st.uuids().map(str),
+    submission_id=ids,
+    session_id=st.none() | ids,
+    at_ms=st.integers(0, 10**13),
+    finding=st.sampled_from(Finding),
+    severity=st.integers(0, 100).map(lambda n: n / 100),
+    species=st.sampled_from(["", "flat_texture"]),
+    origin=st.builds(
+        Origin,
+        device=subjects(SubjectType.DEVICE),
+        address=subjects(SubjectType.ADDRESS),
+        prefix=subjects(SubjectType.PREFIX),
+        networks=st.lists(ids, max_size=3).map(tuple),
+        as_expected=st.none() | st.booleans(),
+    ),
+)
+
+
+def decision_on(observation, document):
+    return orjson.loads(
+        orjson.dumps(
+            {
+                "tenant": observation.tenant,
+                "correlation_id": observation.correlation_id,
+                "submission_id": "not what it was counted as",
+                "session_id": observation.session_id,
+                "abuse": {"observation": document},
+            }
+        )
+    )
+
+
+@given(observations)
+def test_through_the_decision_and_back(observation):
+    assert from_decision(decision_on(observation, to_document(observation))) == observation
+
+
+@pytest.mark.parametrize("abuse", [None, {"observation": None}, {}])
+def test_a_decision_that_taught_nothing_teaches_nothing(abuse):
+    assert from_decision({"abuse": abuse}) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("at", "yesterday"),
+        ("at", None),
+        ("finding", "fine"),
+        ("subjects", [{"type": "person", "key": "x"}]),
+        ("subjects", [{"type": "device"}]),
+        ("subjects", None),
+        ("networks", None),
+        ("counted_as", ...),
+        ("as_expected", ...),
+    ],
+)
+def test_what_no_worker_wrote_is_refused(field, value):
+    document = to_document(seen(device=1))
+    document[field] = value
+    if value is ...:
+        del document[field]
+    with pytest.raises((KeyError, ValueError, TypeError)):
+        from_decision({**decision_on(seen(), None), "abuse": {"observation": document}})
+
+
+def test_it_shows_hashes_only_and_leaves_out_the_person():
+    document = to_document(seen(device=1, address=2, prefix=3, networks=("tor",), as_expected=True))
+    assert list(document) == [
+        *("at", "counted_as", "finding", "severity", "species", "subjects", "networks", "as_expected"),
+    ]
+    assert [each["type"] for each in document["subjects"]] == ["device", "address", "prefix"]

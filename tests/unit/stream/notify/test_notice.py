@@ -1,0 +1,71 @@
+"""What of a record is posted: its bytes, five attributes, nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.notify.notice import LONGEST_HEADER, NoNotice, notice_of
+from tests.unit.stream.notify.builders import BODY, flag_record
+
+
+def headers_with(**attributes: bytes):
+    base = {"specversion": b"1.0", "type": b"liveness.abuse-flag.v1", "source": b"here", "id": b"f-1"}
+    return tuple((f"ce_{name}", value) for name, value in {**base, **attributes}.items())
+
+
+def test_bytes_and_names_of_the_event():
+    notice = notice_of(flag_record(event_id="flag-1"))
+    assert (notice.event_id, notice.body) == ("flag-1", BODY)
+    assert notice.headers == {
+        "content-type": "application/json",
+        "ce-id": "flag-1",
+        "ce-type": "liveness.abuse-flag.v1",
+        "ce-source": "liveness-stream",
+        "ce-specversion": "1.0",
+        "ce-subject": "a%20b",
+    }
+
+
+def test_nothing_else_is_handed_on():
+    headers = (*headers_with(correlationid=b"c", clientip=b"203.0.113.7"), ("authorization", b"x"), ("Host", b"y"))
+    assert set(notice_of(flag_record(headers=headers)).headers) == {
+        "content-type",
+        *("ce-id", "ce-type", "ce-source", "ce-specversion"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        (b"plain/:?#[]@!$&'()*+,;=~", "plain/:?#[]@!$&'()*+,;=~"),
+        (b'a "b" 50%', "a%20%22b%22%2050%25"),
+        ("Ünï€".encode(), "%C3%9Cn%C3%AF%E2%82%AC"),
+        (b"x\r\nauthorization: me", "x%0D%0Aauthorization:%20me"),
+        (b"\x00\x7f", "%00%7F"),
+    ],
+)
+def test_values_are_encoded_as_the_binding_says(value, encoded):
+    assert notice_of(flag_record(headers=headers_with(subject=value))).headers["ce-subject"] == encoded
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"x" * (LONGEST_HEADER + 1), b" " * LONGEST_HEADER])
+def test_what_a_header_can_not_carry_is_left_out(value):
+    assert "ce-subject" not in notice_of(flag_record(headers=headers_with(subject=value))).headers
+
+
+@pytest.mark.parametrize("event_id", [b"", b"a b", b"a\n", b"\xff", b"x" * 257, "ü".encode()])
+def test_without_a_usable_id_there_is_nothing_to_post(event_id):
+    with pytest.raises(NoNotice, match="no usable event id"):
+        notice_of(flag_record(headers=headers_with(id=event_id)))
+
+
+@pytest.mark.parametrize("headers", [(), (("content-type", b"application/json"),), headers_with() + headers_with()])
+def test_a_record_that_is_no_event_or_names_it_twice(headers):
+    with pytest.raises(NoNotice):
+        notice_of(flag_record(headers=headers))
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_nothing_in_it(value):
+    with pytest.raises(NoNotice, match="no event"):
+        notice_of(flag_record(value=value))

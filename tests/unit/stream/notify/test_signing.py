@@ -1,0 +1,84 @@
+"""Signatures are the specification's own, and anything changed, old or odd is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.notify.signing import SignatureRefused, sign, signing_key, verify
+
+#: From the specification's reference libraries.
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+MESSAGE_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+AT_S = 1614265330
+BODY = b'{"test": 2432232314}'
+SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+KEY = signing_key(SECRET)
+HEADERS = {"webhook-id": MESSAGE_ID, "webhook-timestamp": str(AT_S), "webhook-signature": SIGNATURE}
+
+
+def test_the_reference_vector():
+    assert sign(KEY, MESSAGE_ID, AT_S, BODY) == SIGNATURE
+    assert verify(KEY, HEADERS, BODY, now_s=AT_S) == MESSAGE_ID
+
+
+def test_header_names_in_any_case_and_one_of_several_signatures():
+    headers = {name.title(): value for name, value in HEADERS.items()}
+    headers["Webhook-Signature"] = f"v1a,AAAA v1,{'A' * 43}= {SIGNATURE}"
+    assert verify(KEY, headers, BODY, now_s=AT_S) == MESSAGE_ID
+
+
+@pytest.mark.parametrize(
+    ("changed", "body"),
+    [
+        ({}, BODY + b" "),
+        ({}, b""),
+        ({"webhook-id": MESSAGE_ID + "x"}, BODY),
+        ({"webhook-id": ""}, BODY),
+        ({"webhook-timestamp": str(AT_S + 1)}, BODY),
+        ({"webhook-timestamp": f" {AT_S}"}, BODY),
+        ({"webhook-timestamp": "1e9"}, BODY),
+        ({"webhook-timestamp": "٣٤"}, BODY),
+        ({"webhook-timestamp": ""}, BODY),
+        ({"webhook-signature": ""}, BODY),
+        ({"webhook-signature": "v1,"}, BODY),
+        ({"webhook-signature": SIGNATURE[3:]}, BODY),
+        ({"webhook-signature": "v2," + SIGNATURE[3:]}, BODY),
+        ({"webhook-signature": "v1,ünsigned"}, BODY),
+    ],
+)
+def test_anything_changed_is_refused(changed, body):
+    with pytest.raises(SignatureRefused):
+        verify(KEY, {**HEADERS, **changed}, body, now_s=AT_S)
+
+
+@pytest.mark.parametrize("missing", HEADERS)
+def test_a_missing_header_is_refused(missing):
+    with pytest.raises(SignatureRefused):
+        verify(KEY, {name: value for name, value in HEADERS.items() if name != missing}, BODY, now_s=AT_S)
+
+
+def test_another_key_is_refused():
+    with pytest.raises(SignatureRefused):
+        verify(bytes(32), HEADERS, BODY, now_s=AT_S)
+
+
+@pytest.mark.parametrize(("off_s", "good"), [(-301, False), (-300, True), (0, True), (300, True), (301, False)])
+def test_five_minutes_either_way(off_s, good):
+    if good:
+        assert verify(KEY, HEADERS, BODY, now_s=AT_S + off_s) == MESSAGE_ID
+        return
+    with pytest.raises(SignatureRefused, match="old"):
+        verify(KEY, HEADERS, BODY, now_s=AT_S + off_s)
+
+
+def test_a_plain_secret_is_its_own_text():
+    assert signing_key("x" * 32) == b"x" * 32
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 31, "whsec_", "whsec_AAAA", "whsec_" + "!" * 40, "whsec_" + "ü" * 40])
+def test_a_weak_or_malformed_secret_is_refused_without_quoting_it(secret):
+    with pytest.raises(ValueError, match=r"needs at least|not base64") as refused:
+        signing_key(secret)
+    assert not secret or secret not in str(refused.value)
+    assert refused.value.__cause__ is None

@@ -1,0 +1,164 @@
+"""Who may be posted to: a table of addresses in every spelling, and names that lead to them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import pytest
+from aiohttp import ThreadedResolver
+
+from config.settings import SettingsError, WebhookSettings
+from stream.notify.process import check_host
+from stream.notify.targets import CheckedResolver, TargetRefused, objection, target_of
+from tests.unit.stream.notify.builders import FakeLookup
+
+PUBLIC = [
+    *("8.8.8.8", "93.184.216.34", "1.1.1.1", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0"),
+    *("192.167.255.255", "11.0.0.0", "223.255.255.255"),
+    *("2606:4700:4700::1111", "2a00:1450:4001:80e::200e", "2001:4860:4860::8888"),
+    *("::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"),
+]
+#: Inside somebody's network: allowed where the operator says so.
+PRIVATE = [
+    *("10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "127.255.255.254"),
+    *("100.64.0.1", "100.127.255.255", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1"),
+    *("192.88.99.1", "240.0.0.1", "::1", "fc00::1", "fd12:3456::1", "fec0::1", "2001:db8::1", "3fff::1"),
+    *("2001::1", "2001:10::1", "100::1", "64:ff9b:1::1", "::127.0.0.1", "::8.8.8.8", "4000::1", "5f00::1"),
+    *("::ffff:10.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::10.0.0.1", "64:ff9b::7f00:1"),
+    *("2002:a00:1::1", "2002:7f00:1::", "2002:c0a8:101::1", "::ffff:100.64.0.1"),
+]
+#: Nobody's receiver.
+NEVER = [
+    *("0.0.0.0", "0.1.2.3", "255.255.255.255", "224.0.0.1", "239.255.255.255", "::", "ff02::1", "ff0e::1"),
+    *("169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%1", "febf::1", "fd00:ec2::254", "100.100.100.200"),
+    *("168.63.129.16", "192.0.0.192", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"),
+    *("::ffff:0.0.0.0", "::ffff:168.63.129.16", "64:ff9b::168.63.129.16", "64:ff9b::224.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses(address):
+    assert objection(ipaddress.ip_address(address), allow_private=False) is None
+    assert objection(ipaddress.ip_address(address), allow_private=True) is None
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_that_must_be_allowed(address):
+    assert "allow_private" in (objection(ipaddress.ip_address(address), allow_private=False) or "")
+    assert objection(ipaddress.ip_address(address), allow_private=True) is None
+
+
+@pytest.mark.parametrize("allow_private", [False, True])
+@pytest.mark.parametrize("address", NEVER)
+def test_addresses_that_are_never_a_receiver(address, allow_private):
+    assert "no receiver" in (objection(ipaddress.ip_address(address), allow_private=allow_private) or "")
+
+
+def settings(url: str | None, *, allow_private: bool = False, secret: str | None = "x" * 32) -> WebhookSettings:
+    return WebhookSettings(url=url, secret=secret, allow_private=allow_private)
+
+
+def in_a_url(address: str) -> str:
+    return f"https://[{address}]/x" if ":" in address else f"https://{address}/x"
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, *(one for one in NEVER if "%" not in one)])
+def test_a_literal_that_is_not_public_is_a_settings_error(address):
+    with pytest.raises(SettingsError, match=r"^webhook\.url: ") as refused:
+        target_of(settings(in_a_url(address)))
+    assert address not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_a_public_literal_is_fine(address):
+    host = target_of(settings(in_a_url(address))).host
+    assert ipaddress.ip_address(host) == ipaddress.ip_address(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "hooks.example.org", "https://", "https:///path", "ftp://hooks.example.org/", "file:///etc/passwd"),
+        *("https://me@hooks.example.org/", "https://me:pw@hooks.example.org/", "https://:pw@hooks.example.org/"),
+        *("https://hooks.example.org:0/", "https://hooks.example.org:99999/", "https://hooks.example.org:x/"),
+        *("https://[::1", "https://2130706433/", "https://127.1/", "https://0x7f.0.0.1/", "https://0x7f000001/"),
+        *("https://10.1/", "https://127.0.0.1./", "https://１２７.0.0.1/", "https://example.1/", "https://0177.0.0.1/"),
+        *("http://hooks.example.org/", "http://8.8.8.8/"),
+    ],
+)
+def test_urls_that_are_refused_at_start(url):
+    with pytest.raises(SettingsError, match=r"^webhook\.url: ") as refused:
+        target_of(settings(url))
+    assert "pw" not in str(refused.value)
+    assert "passwd" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/x", "http://hooks.internal/x", "https://10.0.0.1/x", "http://[::1]:8080/x"]
+)
+def test_what_allowing_private_ones_allows(url):
+    assert str(target_of(settings(url, allow_private=True)).url) == url
+    with pytest.raises(SettingsError):
+        target_of(settings(url))
+
+
+@pytest.mark.parametrize("url", ["https://me:pw@10.0.0.1/x", "http://169.254.169.254/latest", "gopher://10.0.0.1/"])
+def test_what_it_does_not_allow(url):
+    with pytest.raises(SettingsError):
+        target_of(settings(url, allow_private=True))
+
+
+@pytest.mark.parametrize(("url", "secret"), [(None, None), ("https://hooks.example.org/p4th", None), (None, "s" * 32)])
+def test_both_or_nothing(url, secret):
+    with pytest.raises(SettingsError, match=r"webhook\.url and webhook\.secret: nothing is posted unless both") as no:
+        target_of(settings(url, secret=secret))
+    assert "p4th" not in str(no.value)
+
+
+def test_a_target_shows_its_origin_only():
+    target = target_of(settings("https://hooks.example.org:8443/p4th?token=t0ken"))
+    assert target.origin == "https://hooks.example.org:8443"
+    assert "p4th" not in repr(target)
+    assert "t0ken" not in repr(target)
+
+
+async def test_a_name_with_public_addresses_only_is_connected_to_as_checked():
+    lookup = FakeLookup(["8.8.8.8", "2606:4700:4700::1111"])
+    found = await CheckedResolver(lookup, allow_private=False).resolve("hooks.example.org", 443)
+    assert [entry["host"] for entry in found] == ["8.8.8.8", "2606:4700:4700::1111"]
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
+@pytest.mark.parametrize("place", [0, 1])
+async def test_one_private_address_refuses_the_name(address, place):
+    answer = ["8.8.8.8"]
+    answer.insert(place, address)
+    with pytest.raises(TargetRefused) as refused:
+        await CheckedResolver(FakeLookup(answer), allow_private=False).resolve("hooks.example.org", 443)
+    assert address not in str(refused.value).split()
+
+
+async def test_an_answer_that_is_no_address_is_refused():
+    with pytest.raises(TargetRefused):
+        await CheckedResolver(FakeLookup(["elsewhere.example.org"]), allow_private=True).resolve("hooks.example.org")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "017700000001"])
+async def test_the_systems_own_reading_of_a_name_is_checked(host):
+    """Whatever spelling gets this far, getaddrinfo turns it into the address that is checked."""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        pytest.skip("this system doesn't read it as an address")
+    with pytest.raises(TargetRefused):
+        await CheckedResolver(ThreadedResolver(), allow_private=False).resolve(host, 443)
+
+
+async def test_a_name_is_looked_up_at_start():
+    target = target_of(settings("https://hooks.example.org/p4th"))
+    refusing = CheckedResolver(FakeLookup(["10.0.0.1"]), allow_private=False)
+    with pytest.raises(SettingsError, match=r"^webhook\.url: the host's address can't be used"):
+        await check_host(target, refusing, timeout_s=5)
+    unknown = CheckedResolver(FakeLookup([]), allow_private=False)
+    await check_host(target, unknown, timeout_s=5)  # a name server may be away for a moment

@@ -1,0 +1,152 @@
+"""Both stages over the Redis adapters on the embedded store: how often they go there, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import pytest
+import redis.asyncio as redis
+
+from abuse.redis_ledger import RedisLedger
+from abuse.redis_port import Calls, Command, Reply
+from config.policy import Policy
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.redis_calls import connect
+from stream.redis_decision_store import RedisDecisionStore
+from tests.unit.stream.abuse_line import ADDRESS, BLATANT, DEVICE, GUID, OTHER_ADDRESS, abuse_of, code_of, sent
+from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, base64_of
+from tests.unit.stream.fakes import FakeAnalyser, Line
+
+PREFIX = "waves:"
+EVERYTHING = {
+    "client_ip": ADDRESS,
+    "device_id": DEVICE,
+    "session_id": "session-1",
+    "tenant": "bank-1",
+    "expected_client_ip": "198.51.100.0/24",
+}
+#: Admission, observing, storing: what a submission may wait for, one after the other.
+MOST_WAVES = 3
+
+
+class Waves:
+    """Counts round trips that follow one another; those under way at the same time are one wave."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._under_way = 0
+        self.waves = 0
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        if not commands:
+            return []
+        self.waves += not self._under_way
+        self._under_way += 1
+        try:
+            return await self._calls.round_trip(commands)
+        finally:
+            self._under_way -= 1
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+@pytest.fixture
+def store() -> Iterator[EmbeddedStore]:
+    embedded = EmbeddedStore()
+    yield embedded
+    embedded.close()
+
+
+@pytest.fixture
+async def waves(store: EmbeddedStore) -> AsyncIterator[Waves]:
+    counting = Waves(connect(RedisSettings(url=store.url, call_timeout_s=10)))
+    yield counting
+    await counting.close()
+
+
+def line_over(calls: Waves, policy: Policy | None = None) -> Line:
+    policy = policy or Policy()
+    return Line(
+        FakeAnalyser(BLATANT),
+        RedisDecisionStore(calls, PREFIX, 3600),
+        RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s),
+        policy,
+    )
+
+
+async def waves_of(calls, work):
+    before = calls.waves
+    result = await work
+    return calls.waves - before, result
+
+
+async def test_a_submission_takes_three_round_trips_one_after_another_at_most(waves):
+    line = line_over(waves)
+    counts = []
+    for number in range(1, 8):
+        count, output = await waves_of(waves, line.decision(sent(number, number, **EVERYTHING)))
+        counts.append(count)
+    assert code_of(output) == "SUBJECT_PAUSED"
+    assert max(counts) == MOST_WAVES
+    assert len(line.flags) >= 3, "among them are submissions that raise flags"
+    count, _ = await waves_of(waves, line.decision(sent(1, 30, **EVERYTHING)))
+    assert count == 2, "a duplicate is looked up and kept"
+    count, output = await waves_of(waves, line.decision(sent(1, 31, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
+    assert code_of(output) == "DUPLICATE_MISMATCH"
+    assert count == MOST_WAVES
+
+
+async def test_a_rejected_one_is_not_even_looked_up(waves):
+    count, _ = await waves_of(waves, line_over(waves).decision(sent(1, image="%", **EVERYTHING)))
+    assert count == 2
+
+
+async def test_the_counter_counts(waves):
+    """One after the other is two, at the same time one."""
+    command: list[Command] = [("GET", "x")]
+    await waves.round_trip(command)
+    await waves.round_trip(command)
+    assert waves.waves == 2
+    await asyncio.gather(*(waves.round_trip(command) for _ in range(3)))
+    assert waves.waves == 3
+
+
+async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(waves, store):
+    policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
+    line = line_over(waves, policy)
+    for number in range(8):
+        address = ADDRESS if number % 2 else OTHER_ADDRESS
+        who = OTHER_GUID if number > 5 else GUID
+        changed = {**EVERYTHING, "client_ip": address, "correlation_id": who}
+        output = await line.decision(sent(number, number, **changed))
+    assert abuse_of(output)["flags"]
+    client = redis.Redis.from_url(store.url)
+    held = [key async for key in client.scan_iter(count=1000)]
+    kinds = {key.decode().removeprefix(PREFIX).split(":{")[0] for key in held}
+    assert kinds == {"decision", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:due"}
+    everything = b"".join([key + await client.dump(key) + await read(client, key) for key in held])
+    for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):
+        assert private.encode() not in everything
+    assert IMAGE[:40] not in everything
+    assert [key for key in held if await client.pttl(key) <= 0] == []
+    await client.aclose()
+
+
+async def read(client: redis.Redis, key: bytes) -> bytes:
+    kind = await client.type(key)
+    if kind == b"zset":
+        return b"".join(await client.zrange(key, 0, -1))
+    if kind == b"hash":
+        return b"".join(part for pair in (await client.hgetall(key)).items() for part in pair)
+    return await client.get(key)
+
+
+async def test_two_workers_that_share_a_redis_raise_a_flag_once(waves):
+    lines = [line_over(waves), line_over(waves)]
+    detections = [(await lines[number % 2].detect(sent(number, number)))[0] for number in range(5)]
+    await asyncio.gather(*(lines[number % 2].decide(each) for number, each in enumerate(detections)))
+    ids = sorted(dict(flag.headers)["ce_id"] for line in lines for flag in line.flags)
+    assert len(ids) == len(set(ids)) == 2, "retries and severity"
