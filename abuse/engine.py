@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +58,7 @@ class AbuseEngine:
             observation=observation,
             journals={dossier.subject.type: dossier.attempts for dossier in known.dossiers},
             policy=policy,
+            cleared_ms={dossier.subject.type: dossier.cleared_at_ms for dossier in known.dossiers},
         )
         told = [(rule, rule.tell(case)) for rule in rules.values()]
         dossiers = {dossier.subject.type: dossier for dossier in known.dossiers}
@@ -69,7 +70,7 @@ class AbuseEngine:
         ]
         events += _own_again(known, observation.submission_id)
         return Assessment(
-            flags=_open_flags(dossiers.values(), events, observation.at_ms),
+            flags=_as_switched(_open_flags(dossiers.values(), events, observation.at_ms), rules),
             ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
             other_flagged_sessions=_other_sessions(observation, dossiers.values(), events),
             events=tuple(events),
@@ -77,7 +78,7 @@ class AbuseEngine:
 
     def reminder(self, known: Known, at_ms: int) -> Assessment:
         """What is to be said of a submission that was not observed: its open flags."""
-        return Assessment(flags=_open_flags(known.dossiers, (), at_ms))
+        return Assessment(flags=_as_switched(_open_flags(known.dossiers, (), at_ms), self._rules(known.switches)))
 
     def _events(
         self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: Dossier
@@ -131,6 +132,11 @@ def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms:
         standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
         flags += [flag for flag in standing if flag.open_at(at_ms)]
     return tuple(flags)
+
+
+def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple[Flag, ...]:
+    """As the gate takes them: `enforced` by the switches of now, not of when the flag was raised."""
+    return tuple(replace(flag, enforced=rules[flag.kind].enforces(flag)) for flag in flags)
 
 
 def _other_sessions(

@@ -23,8 +23,8 @@ KEPT = {
 }
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
-#: These come in while their sender is refused, too. They have a part of the journal to themselves, so that nobody makes
-#: it forget verdicts by filling it with what can't be analysed.
+#: These come in while their sender is refused, too. They have a part of the journal to themselves, whose oldest lines are
+#: kept: whoever fills it makes it forget neither verdicts nor the pause that he earned.
 PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
 DAY_MS = 86_400_000
 #: How far back rules look: their windows, and for pauses those that led to them.
@@ -75,6 +75,16 @@ def part_of(kind: SubjectType, observation: Observation) -> int:
 def parts(kind: SubjectType) -> int:
     """How many parts a journal has."""
     return SHARDS.get(kind, 1) + 1
+
+
+def is_behind(kind: SubjectType, part: int) -> bool:
+    """Whether this part keeps its oldest lines; the others keep their newest."""
+    return part == SHARDS.get(kind, 1)
+
+
+def life_ms(kind: SubjectType) -> int:
+    """How long a journal's lines are kept: as far as rules look back, and a day more for submissions that come late."""
+    return reach_ms(kind) + DAY_MS
 
 
 def reach_ms(kind: SubjectType) -> int:

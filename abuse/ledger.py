@@ -14,7 +14,18 @@ import orjson
 
 from abuse.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, stored
 from abuse.flags import Flag, FlagEvent
-from abuse.journal import KEPT, Attempt, attempt_of, attempts_from, line_of, part_of, reach_ms
+from abuse.journal import (
+    KEPT,
+    Attempt,
+    attempt_from,
+    attempt_of,
+    attempts_from,
+    is_behind,
+    life_ms,
+    line_of,
+    part_of,
+    reach_ms,
+)
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
 
@@ -221,10 +232,14 @@ class InMemoryLedger:
     def _write(self, observation: Observation) -> None:
         line = line_of(attempt_of(observation))
         for subject in observation.subjects:
-            key = (observation.tenant or "", subject.type, subject.key)
-            part = (key, part_of(subject.type, observation))
-            kept = sorted({*self.journals.get(part, ()), line})[-KEPT[subject.type] :]
-            self.journals[part] = set(kept)
+            kind, number = subject.type, part_of(subject.type, observation)
+            part = ((observation.tenant or "", kind, subject.key), number)
+            lines = sorted({*self.journals.get(part, ()), line})
+            if is_behind(kind, number):
+                fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
+                self.journals[part] = set(fresh[: KEPT[kind]])
+            else:
+                self.journals[part] = set(lines[-KEPT[kind] :])
 
     def _lines(self, tenant: str | None, subject: Subject) -> set[str]:
         keys = {(tenant or "", subject.type, key) for key in subject.keys}

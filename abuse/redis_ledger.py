@@ -3,7 +3,7 @@
 No scripts: every command adds to a set what names itself, and is the same whether sent once or twice, early or late.
 Each touches one key, so they go out together wherever the keys live. Everything expires.
 
-    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept
+    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept (of the last part, the oldest)
     flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
     flag:{FLAG_ID}                    whose flag it is
     due:{N}                           sorted set: flags by when to look at them next, in sixteen parts
@@ -20,14 +20,12 @@ import orjson
 
 from abuse.flag_events import field_of, stored
 from abuse.flags import FlagEvent
-from abuse.journal import KEPT, attempt_of, line_of, part_of, parts, reach_ms
+from abuse.journal import KEPT, attempt_of, is_behind, life_ms, line_of, part_of, parts, reach_ms
 from abuse.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
 from abuse.observation import Observation
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import Subject, SubjectType
 
-#: A journal outlives what rules look back on by a day, for submissions that come late.
-JOURNAL_SLACK_MS = 86_400_000
 SWITCHES_TTL_S = 400 * 86_400
 DUE_PARTS = 16
 PAGE = 1000
@@ -152,12 +150,15 @@ class RedisLedger:
         line, commands = line_of(attempt_of(observation)), list[Command]()
         for subject in observation.subjects:
             kind = subject.type
-            key = self._journal_key(observation.tenant, kind, subject.key, part_of(kind, observation))
-            commands += [
-                ("ZADD", key, observation.at_ms, line),
-                ("ZREMRANGEBYRANK", key, 0, -KEPT[kind] - 1),
-                ("PEXPIRE", key, reach_ms(kind) + JOURNAL_SLACK_MS),
-            ]
+            part = part_of(kind, observation)
+            key = self._journal_key(observation.tenant, kind, subject.key, part)
+            commands.append(("ZADD", key, observation.at_ms, line))
+            if is_behind(kind, part):
+                commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
+                commands.append(("ZREMRANGEBYRANK", key, KEPT[kind], -1))
+            else:
+                commands.append(("ZREMRANGEBYRANK", key, 0, -KEPT[kind] - 1))
+            commands.append(("PEXPIRE", key, life_ms(kind)))
         return commands
 
     def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:

@@ -35,7 +35,7 @@ def observation_of(decision: bytes) -> Observation | None:
         for subject in observation.subjects:
             _require_subject(observation.tenant, subject)
         attempt = attempt_of(observation)
-        _require(attempt_from(line_of(attempt)) == attempt and attempt.at_ms >= 0)
+        _require(attempt_from(line_of(attempt)) == attempt and attempt.at_ms >= 0 and 0 <= attempt.severity <= 1)
     return observation
 
 

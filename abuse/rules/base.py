@@ -40,11 +40,15 @@ L = TypeVar("L", bound=RuleLimits)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One observation and what its subjects did, itself included; attempts are in order of event time."""
+    """One observation and what its subjects did, itself included; attempts are in order of event time.
+
+    `cleared_ms` is when a reviewer last cleared a subject; journals begin after it.
+    """
 
     observation: Observation
     journals: Mapping[SubjectType, Sequence[Attempt]]
     policy: AbusePolicy
+    cleared_ms: Mapping[SubjectType, int] = field(default_factory=dict)
 
     def attempts(self, kind: SubjectType) -> Sequence[Attempt]:
         return self.journals.get(kind, ())
@@ -105,9 +109,12 @@ class Rule(ABC, Generic[L]):
         for flag in flags:
             refusal = flag.refusal_at(at_ms)
             if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
-                enforced = self.limits.enforced or flag.state is FlagState.CONFIRMED
-                objections.append(Objection(flag=flag, refusal=refusal, enforced=enforced))
+                objections.append(Objection(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
         return tuple(objections)
+
+    def enforces(self, flag: Flag) -> bool:
+        """Whether a flag of this rule refuses anybody as things are switched."""
+        return (self.limits.active and self.limits.enforced) or flag.state is FlagState.CONFIRMED
 
     def _tell(self, case: Case) -> Told:
         return NOTHING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abuse.flags import MS, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.flags import MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told, rising
 from abuse.subjects import SubjectType
 from config.abuse import DAY_S, ListedNetworkLimits
@@ -22,9 +22,9 @@ class ListedNetwork(Rule[ListedNetworkLimits]):
         highest = max(points.values())
         detail = ", ".join(name for name, worth in points.items() if worth)
         risk = (RiskPart(name="listed_network", points=highest, detail=detail),)
-        if highest < self.limits.flag_from:
-            return Told(risk=risk)
         at_ms = case.observation.at_ms
+        if highest < self.limits.flag_from or self._accepted(case, at_ms):
+            return Told(risk=risk)
         finding = RuleFinding(
             kind=FlagKind.LISTED_NETWORK,
             subject=subject,
@@ -35,6 +35,12 @@ class ListedNetwork(Rule[ListedNetworkLimits]):
             refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_S * MS),
         )
         return Told(findings=(finding,), risk=risk)
+
+    def _accepted(self, case: Case, at_ms: int) -> bool:
+        """A reviewer has said that this address is all right: it will be on the list tomorrow as well, so for as
+        long as the flag would have lived it isn't raised again."""
+        cleared_ms = case.cleared_ms.get(SubjectType.ADDRESS, NEVER_CLEARED)
+        return cleared_ms > NEVER_CLEARED and at_ms < cleared_ms + case.policy.flag_ttl_s * MS
 
     def _points(self, name: str) -> int:
         unnamed = 0 if name.startswith(BY_DATABASE) else self.limits.other_points

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from abuse.engine import AbuseEngine
 from abuse.flag_events import cleared_field, field_of, raised
 from abuse.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
-from abuse.journal import KEPT, Attempt, attempt_of, line_of, part_of
+from abuse.journal import KEPT, Attempt, attempt_of, is_behind, line_of, part_of
 from abuse.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
 from abuse.observation import Finding, Observation
 from abuse.redis_ledger import SWITCHES_TTL_S, RedisLedger
@@ -272,6 +272,11 @@ async def test_of_two_keys_that_say_different_things_the_newer_counts(ledger):
 # --- any order, any repetition
 
 
+def _kept(kind: str, part: int, entries: list[tuple[int, str]]) -> set[str]:
+    most = KEPT[SubjectType(kind)]
+    return {line for _, line in (entries[:most] if is_behind(SubjectType(kind), part) else entries[-most:])}
+
+
 @dataclass(frozen=True)
 class Model:
     """What the journals must hold, worked out plainly: of all there ever was, the newest of each shard."""
@@ -284,7 +289,7 @@ class Model:
             for about in each.subjects:
                 shard = ((each.tenant or "", about.type, about.key), part_of(about.type, each))
                 shards.setdefault(shard, set()).add((each.at_ms, line_of(attempt_of(each))))
-        return {shard: {line for _, line in sorted(entries)[-KEPT[shard[0][1]] :]} for shard, entries in shards.items()}
+        return {shard: _kept(shard[0][1], shard[1], sorted(entries)) for shard, entries in shards.items()}
 
 
 some = st.builds(

@@ -317,3 +317,26 @@ async def test_a_flag_is_one_of_its_day():
 
 def test_a_subject_is_hashed_or_a_correlation_id():
     assert correlation(guid(1)) == Subject(type=SubjectType.CORRELATION_ID, key=guid(1))
+
+
+async def test_a_listed_address_that_a_reviewer_accepted_is_not_flagged_every_day():
+    table = Table()
+    seen_there = [seen(n, n * DAY_S, address=1, networks=("tor",), finding=Finding.LIVE) for n in range(4)]
+    await table.see(seen_there[0])
+    address = subject(SubjectType.ADDRESS, 1)
+    (flag,) = await flags_of(table, address)
+    await override(table, flag, 1)
+    for observation in seen_there[1:]:
+        assessment = await table.see(observation)
+        assert assessment.flags == ()
+        assert [part.name for part in assessment.ip_risk.parts] == ["listed_network"]
+    assert (await table.see(seen(40, 31 * DAY_S, address=1, networks=("tor",)))).flags
+
+
+async def test_a_decision_shows_a_flag_as_it_is_switched_now():
+    table = Table()
+    await table.see(*series(FIVE))
+    await table.ledger.switch(None, SHADOW)
+    known = await table.ledger.look(None, [correlation(guid(1))])
+    assert [flag.enforced for flag in known.flags] == [True]
+    assert [flag.enforced for flag in table.engine.reminder(known, at_ms(50)).flags] == [False]

@@ -609,7 +609,7 @@ async def test_nobody_makes_the_table_forget_failures(filler):
         for n in range(KEPT[SubjectType.CORRELATION_ID] + 1):
             at_s = 1804 * number + number + 10 + n
             if filler == "other content":
-                await line.decision(sent(0, at_s, image=base64_of(OTHER_IMAGE)))
+                await line.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE)))
             else:
                 await line.decision(sent(1000 * (number + 1) + n, at_s, image=base64_of(b"no picture")))
     assert code_of(await line.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED

@@ -89,7 +89,7 @@ def decision_of(observation: Observation | None, **changes: Any) -> bytes:
     return orjson.dumps({**ids, "abuse": {"observation": document and {**document, **changes}}})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedStore]:
     store = EmbeddedStore()
     yield store
@@ -118,6 +118,7 @@ async def world(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> Async
     monkeypatch.setattr(rebuild, "reader", reader)
     yield made
     await made.calls.close()
+    made.client.flushall()
     made.client.close()
 
 
@@ -247,7 +248,7 @@ async def test_more_records_than_one_batch(world):
     world.topics[DECISIONS] += [decision_of(None), b'{"abuse": null}']
     done = await world.rebuild("new:")
     assert (done.observations, done.unreadable) == (2 * BATCH + 7, 0)
-    assert len(world.dump("new:")) == 2 * BATCH + 8, "a journal each, and the head of the chain"
+    assert len(world.dump("new:")) == 2 * BATCH + 7, "a journal each"
 
 
 # What is none of ours
@@ -295,8 +296,6 @@ async def test_a_flag_event_none_of_ours_is_counted_and_left_out(world, value):
     good = flag_events(subject=OTHER)[0]
     world.topics[FLAGS] = [value, good.document]
     done = await world.rebuild("new:")
-    if value == changed_event(tenant="Zebra"):
-        return
     assert (done.flag_events, done.unreadable) == (1, 1)
     assert await world.ledger("new:").flag_ids() == [good.flag_id]
     assert (await world.ledger("new:").look(None, [ME])).flags == ()
@@ -309,8 +308,9 @@ BAD_DECISIONS = [
     *(
         decision_of(seen(address=1), **{name: value})
         for name in ("at", "counted_as", "finding", "severity", "species", "subjects")
-        for value in (None, [7], {}, "a b", -1)
+        for value in (None, [7], {"x": 1}, "a b", -1)
     ),
+    *(decision_of(seen(), severity=value) for value in (1.01, -0.01, 1e300)),
     decision_of(seen(address=1), severity="0.5"),
     decision_of(seen(address=1), subjects=[{"type": "address", "key": "203.0.113.7"}]),
     decision_of(seen(address=1), at="1969-01-01T00:00:00Z"),
