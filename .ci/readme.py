@@ -13,7 +13,7 @@ from pathlib import Path
 from stream.demo import attacks, scenario
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "deploy/local/README.md")
+DOCUMENTS = ("README.md", "docs/ABUSE.md", "deploy/local/README.md")
 BLOCK = re.compile(r"^```sh run\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SELFIE, DRAWN = ROOT / "selfie.jpg", ROOT / "seen.png"
 BLOCK_TIMEOUT_S = 300

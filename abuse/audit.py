@@ -31,9 +31,15 @@ class AuditLog(Protocol):
     async def head(self) -> Head:
         """The end of the chain, which is begun if there is none."""
 
+    async def peek(self) -> Head | None:
+        """The end of the chain if there is one; begins none."""
+
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         """The entry as it stands in the chain, behind `after` and whatever others appended since. An entry of the
         same `command_id` found there is the one: appending again gives the same bytes."""
+
+    async def restore(self, head: Head) -> None:
+        """Say where the chain ends."""
 
 
 class CommandLog(Protocol):
@@ -99,6 +105,16 @@ class ChainCheck:
     problems: tuple[str, ...]
 
 
+def missing_end(entries: Iterable[Mapping[str, Any]], head: Head | None) -> str | None:
+    """What `check` can't see: entries cut off the end. `head` is where the table says that the chain ended, before
+    the entries were read; None if nothing is missing."""
+    if head is None or head.number == 0:
+        return None
+    if any(entry["chain"] == head.chain and entry["sha256"] == head.sha256 for entry in entries):
+        return None
+    return f"chain {head.chain}: entry {head.number}, its last, is missing or was changed"
+
+
 def check(entries: Iterable[Mapping[str, Any]]) -> ChainCheck:
     """Hold entries (`require_entry`), in any order and with duplicates, against their chain.
 
@@ -139,9 +155,13 @@ class InMemoryAuditLog:
 
     def __init__(self) -> None:
         self.entries: list[bytes] = []
+        self._restored: Head | None = None
 
     async def head(self) -> Head:
-        return head_after(self.entries[-1]) if self.entries else Head(chain="memory")
+        return await self.peek() or Head(chain="memory")
+
+    async def peek(self) -> Head | None:
+        return head_after(self.entries[-1]) if self.entries else self._restored
 
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         for sealed_entry in self.entries:
@@ -149,6 +169,9 @@ class InMemoryAuditLog:
                 return sealed_entry
         self.entries.append(sealed(entry, await self.head()))
         return self.entries[-1]
+
+    async def restore(self, head: Head) -> None:
+        self._restored = head
 
 
 class InMemoryCommandLog:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from abuse.flag_events import PolicyName, field_of, flags_from, own_levels, published, raised, stored
-from abuse.flags import Flag, FlagEvent, RefusalKind, RuleFinding
+from abuse.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
 from abuse.ip_risk import IpRisk, ip_risk
 from abuse.ledger import Dossier, Known, Switches
 from abuse.observation import Observation
@@ -91,7 +91,7 @@ class AbuseEngine:
             tenant=observation.tenant,
             cause=observation.submission_id,
             cleared_at_ms=dossier.cleared_at_ms,
-            enforced=rule.limits.enforced,
+            enforced=rule.limits.enforced or _stands(finding, dossier, observation.at_ms),
             policy=self._name,
             ttl_s=self._policy.flag_ttl_s,
             held=dossier.fields,
@@ -103,6 +103,12 @@ class AbuseEngine:
     def _switched(self, switches: bytes) -> tuple[AbusePolicy, dict[str, Rule[Any]]]:
         policy = self._policy.switched(orjson.loads(switches))
         return policy, dict(zip(RULES, rules_of(policy), strict=True))
+
+
+def _stands(finding: RuleFinding, dossier: Dossier, at_ms: int) -> bool:
+    """Whether a reviewer has confirmed a flag of this kind: what comes on top is enforced as well."""
+    of_kind = (flag for flag in dossier.flags if flag.kind is finding.kind)
+    return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
 
 
 def _own_again(known: Known, submission_id: str) -> list[FlagEvent]:

@@ -23,8 +23,8 @@ KEPT = {
 }
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
-#: These come in while their sender is refused, too. They have a part of the journal to themselves, whose oldest lines are
-#: kept: whoever fills it makes it forget neither verdicts nor the pause that he earned.
+#: These come in while their sender is refused, too. They have a part of the journal to themselves, whose oldest lines
+#: are kept: whoever fills it makes it forget neither verdicts nor the pause that was earned.
 PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
 DAY_MS = 86_400_000
 #: How far back rules look: their windows, and for pauses those that led to them.

@@ -36,6 +36,10 @@ class RedisAuditLog:
             held = ours if held is None else held
         return self._head(held)
 
+    async def peek(self) -> Head | None:
+        (held,) = await self._calls.round_trip([("GET", self._head_key)])
+        return None if held is None else self._head(held)
+
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         while True:
             ours, key = sealed(entry, after), self._next_key(after)
@@ -47,7 +51,6 @@ class RedisAuditLog:
                 return stands
 
     async def restore(self, head: Head) -> None:
-        """Say where the chain ends."""
         await self._calls.round_trip([("SET", self._head_key, _packed(head), "EX", HEAD_TTL_S)])
 
     async def _advance(self, head: Head) -> None:

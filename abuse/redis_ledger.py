@@ -3,7 +3,7 @@
 No scripts: every command adds to a set what names itself, and is the same whether sent once or twice, early or late.
 Each touches one key, so they go out together wherever the keys live. Everything expires.
 
-    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept (of the last part, the oldest)
+    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept (`abuse.journal`)
     flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
     flag:{FLAG_ID}                    whose flag it is
     due:{N}                           sorted set: flags by when to look at them next, in sixteen parts

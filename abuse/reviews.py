@@ -79,9 +79,9 @@ class Reviews:
 
     async def confirm(self, tenant: str | None, target: Target, review: Review) -> Plan:
         flags = await self._meant(tenant, target, review.at_ms)
-        if all(flag.state is FlagState.CONFIRMED for flag in flags):
+        fresh = [flag for flag in flags if not _confirmed_by_another(flag, review)]
+        if not fresh:
             raise Refused(RefusalCode.ALREADY_CONFIRMED, "a reviewer has confirmed it already")
-        fresh = [flag for flag in flags if flag.state is not FlagState.CONFIRMED]
         events = tuple(confirmed(flag, review, self.ttl_s) for flag in fresh)
         return Plan(changed={"flags": _changes(fresh, FlagState.CONFIRMED)}, events=events)
 
@@ -158,6 +158,11 @@ class Reviews:
         if not flag.open_at(at_ms):
             raise Refused(RefusalCode.FLAG_EXPIRED, "the flag has expired")
         return flag
+
+
+def _confirmed_by_another(flag: Flag, review: Review) -> bool:
+    """And not by this very command, of which everything but the flag's event may have been lost."""
+    return flag.state is FlagState.CONFIRMED and flag.event["cause"] != review.command_id
 
 
 def merged(held: Switches, wanted: Switches) -> Switches:

@@ -98,7 +98,7 @@ class SharedAddressLimits(RuleLimits):
     ids: int = Field(15, ge=2, le=MOST_COUNTED)
     """From so many correlation ids on."""
     spoof_ratio: float = Field(0.10, gt=0, le=1)
-    """A smaller share of SPOOF verdicts than this; fewer than three never count against it."""
+    """The share of SPOOF verdicts is not surely (Wilson's 95 % interval) as high; fewer than three never count."""
     window_s: int = Field(DAY_S, ge=1, le=DAY_S)
     """Seconds."""
 

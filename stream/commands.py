@@ -45,6 +45,8 @@ class _Strict(BaseModel):
 class _Subject(_Strict):
     type: Annotated[SubjectType, Field(strict=False)]
     key: Annotated[str, StringConstraints(max_length=64)]
+    #: Keys the same device or address had under hash keys replaced a while ago.
+    former: Annotated[list[Annotated[str, StringConstraints(pattern=HASHED_KEY)]], Field(max_length=16)] = []
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -56,7 +58,7 @@ class _Subject(_Strict):
 
     def subject(self) -> Subject:
         key = canonical_guid(self.key) if self.type is SubjectType.CORRELATION_ID else self.key
-        return Subject(type=self.type, key=key)
+        return Subject(type=self.type, key=key, former=tuple(self.former))
 
 
 class _Switch(_Strict):

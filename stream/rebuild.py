@@ -6,7 +6,7 @@ else; workers may go on meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -14,11 +14,10 @@ from typing import TypeVar
 import orjson
 
 from abuse import plan_codec
-from abuse.audit import head_after
+from abuse.audit import AuditLog, CommandLog, head_after
 from abuse.event_time import milliseconds
 from abuse.flag_events import cleared_field
 from abuse.ledger import Ledger, Switches
-from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.reviews import Plan, merged
 from config.settings import Settings
 from stream.kafka_clients import reader
@@ -47,8 +46,8 @@ class Rebuilt:
 class Rebuild:
     settings: Settings
     ledger: Ledger
-    audit: RedisAuditLog
-    commands: RedisCommandLog
+    audit: AuditLog
+    commands: CommandLog
     patience: Patience
 
     async def run(self) -> Rebuilt:
@@ -93,7 +92,7 @@ class Rebuild:
                 done.unreadable += 1
             else:
                 entries.setdefault((entry["chain"], entry["number"]), value)
-        switched: dict[str | None, list[Switches]] = {}
+        switched: dict[str | None, Switches] = {}
         for value in _in_turn(entries):
             try:
                 tenant, switches = await self.patience.insist(partial(self._decided, value))
@@ -102,8 +101,7 @@ class Rebuild:
                 continue
             done.audit_entries += 1
             if switches is not None:
-                said = switched.setdefault(tenant, [{}])
-                said.append(merged(said[-1], switches))
+                switched[tenant] = merged(switched.get(tenant, {}), switches)
         for tenant, said in switched.items():
             await self.patience.insist(partial(self._switch, tenant, said))
         await self._restore_head(entries)
@@ -119,12 +117,10 @@ class Rebuild:
         await self.commands.keep_first(entry["command_id"], orjson.dumps({**answered, "answer": value.decode()}))
         return tenant, switches
 
-    async def _switch(self, tenant: str | None, said: Sequence[Switches]) -> None:
-        """To the last of what was said, one after the other, unless the table holds something else: it may have been
-        said meanwhile."""
-        held = await self.ledger.switches(tenant)
-        if held != said[-1] and held in said:
-            await self.ledger.switch(tenant, said[-1])
+    async def _switch(self, tenant: str | None, said: Switches) -> None:
+        """As was said last, unless the table holds anything: it may have been said meanwhile."""
+        if not await self.ledger.switches(tenant):
+            await self.ledger.switch(tenant, said)
 
     async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
         """The chain goes on where the latest one ended. Its entries are in order of their numbers, not of their times:

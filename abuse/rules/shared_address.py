@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told
 from abuse.subjects import SubjectType
@@ -10,6 +12,8 @@ from config.abuse import SharedAddressLimits
 
 #: Fewer SPOOF verdicts than this say nothing about an address: people fail too.
 TELLING_SPOOFS = 3
+#: Of the normal distribution, two-sided 95 %.
+Z = 1.96
 
 
 class SharedAddress(Rule[SharedAddressLimits]):
@@ -23,9 +27,19 @@ class SharedAddress(Rule[SharedAddressLimits]):
 
 
 def is_shared(window: Window, limits: SharedAddressLimits) -> bool:
-    """Whether what was seen of an address or prefix is what sharing looks like."""
-    few = window.spoofs < TELLING_SPOOFS or window.spoof_ratio < limits.spoof_ratio
+    """Whether what was seen of an address or prefix is what sharing looks like.
+
+    The share of attacks is looked at again with every submission, so chance alone would take it over any limit now
+    and then: only a share that is surely higher counts.
+    """
+    few = window.spoofs < TELLING_SPOOFS or surely(window.spoofs, len(window.attempts)) < limits.spoof_ratio
     return limits.active and few and window.ids >= limits.ids
+
+
+def surely(found: int, of: int) -> float:
+    """The share that is at least there: the lower end of Wilson's 95 % score interval (E. B. Wilson, 1927)."""
+    share, spread = found / of, Z * Z / of
+    return (share + spread / 2 - Z * math.sqrt((share * (1 - share) + spread / 4) / of)) / (1 + spread)
 
 
 def figures(window: Window) -> dict[str, int | float | str]:

@@ -41,13 +41,21 @@ PURE = tuple(
     for name in (
         *("intake", "cloud_events", "messages", "detection_codec", "aggregation", "verdict", "advice", "decision"),
         *("decision_store", "admission", "dead_letter", "topics", "acks", "clock", "detect_stage", "decide_stage"),
-        *("notify/notice", "notify/signing", "abuse_stage", "commands", "command_stage", "flag_output"),
+        *(
+            "notify/notice",
+            "notify/signing",
+            "abuse_stage",
+            "commands",
+            "command_stage",
+            "flag_output",
+            "rebuild_records",
+        ),
     )
 ) + tuple(
     f"abuse/{name}.py"
     for name in (
         *("subjects", "observation", "journal", "windows", "flags", "flag_events", "ledger", "engine", "gate"),
-        *("ip_risk", "origins", "reviews", "audit", "expiry", "rules/base", "rules/excessive_retries"),
+        *("ip_risk", "origins", "reviews", "plan_codec", "audit", "expiry", "rules/base", "rules/excessive_retries"),
     )
 )
 NOT_IN_THE_CORE = frozenset(

@@ -12,6 +12,7 @@ from rich.text import Text
 from abuse import audit
 from config import settings as configuration
 from config.settings import Settings
+from stream.cli.abuse.table import PATIENCE_S, table
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.kafka_clients import reader
 from stream.topics import Topic, topic_name
@@ -19,16 +20,26 @@ from stream.topics import Topic, topic_name
 
 def command(json: JsonOption = False) -> None:
     """Show every audit entry and check the chain of their hashes. Exit 1 if an entry is missing or was changed."""
-    entries, unreadable = asyncio.run(_read(configuration.load()))
+    settings = configuration.load()
+    # First the end, then the entries: those appended meanwhile are no surprise.
+    head = asyncio.run(_head(settings))
+    entries, unreadable = asyncio.run(_read(settings))
     checked = audit.check(entries)
     for entry in sorted(entries, key=lambda entry: (entry["at"], entry["number"])):
         print_json(entry) if json else out.print(_line(entry))
-    problems = [*checked.problems, *([f"{unreadable} records are no audit entries"] if unreadable else [])]
+    problems = [*checked.problems, *filter(None, [audit.missing_end(entries, head)])]
+    if unreadable:
+        problems.append(f"{unreadable} records are no audit entries")
     for problem in problems:
         complain(problem)
     say(f"{checked.entries} entries in {checked.chains} chain(s), {len(problems)} problem(s)")
     if problems:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+async def _head(settings: Settings) -> audit.Head | None:
+    async with table(settings) as opened:
+        return await opened.patience.insist(opened.audit.peek, at_most_s=PATIENCE_S)
 
 
 async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:

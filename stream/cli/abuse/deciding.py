@@ -12,7 +12,9 @@ from rich.text import Text
 
 from config import settings as configuration
 from config.abuse import RULE_NAMES
-from stream.cli.abuse.target import TargetArgument, TenantOption, named
+from config.settings import Settings
+from stream.cli.abuse.table import PATIENCE_S, table
+from stream.cli.abuse.target import Named, TargetArgument, TenantOption, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
 from stream.command_client import NoAnswer, ask
 from stream.commands import COMMAND_ID, CommandName
@@ -42,7 +44,7 @@ def confirm(
     settings = configuration.load()
     what = named(target, tenant, settings)
     command = _command(CommandName.CONFIRM, actor, reason, note, tenant, command_id, **what.fields)
-    _decide(command, what.key, timeout, json)
+    _decide(command, asyncio.run(_key(settings, what)), timeout, json)
 
 
 def override(
@@ -62,7 +64,7 @@ def override(
     settings = configuration.load()
     what = named(target, tenant, settings)
     command = _command(CommandName.OVERRIDE, actor, reason, note, tenant, command_id, **what.fields)
-    _decide(command, what.key, timeout, json)
+    _decide(command, asyncio.run(_key(settings, what)), timeout, json)
 
 
 def reset(
@@ -120,6 +122,16 @@ def _command(
         "tenant": tenant,
         **what,
     }
+
+
+async def _key(settings: Settings, what: Named) -> str:
+    """The subject, also of a flag, so that commands about the same subject are carried out in order."""
+    if what.subject is not None:
+        return what.subject.key
+    flag_id = what.flag_id or ""
+    async with table(settings) as opened:
+        locator = await opened.patience.insist(lambda: opened.ledger.locate(flag_id), at_most_s=PATIENCE_S)
+    return flag_id if locator is None else locator.subject.key
 
 
 def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> None:

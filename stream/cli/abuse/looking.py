@@ -20,7 +20,7 @@ from abuse.reviews import find
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.abuse import view
-from stream.cli.abuse.table import Table, table
+from stream.cli.abuse.table import PATIENCE_S, Table, table
 from stream.cli.abuse.target import Named, TargetArgument, TenantOption, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.kafka_clients import reader
@@ -28,8 +28,6 @@ from stream.topics import Topic, topic_name
 
 #: Flags read at once.
 PAGE = 64
-#: How long a person waits for Redis.
-PATIENCE_S = 10.0
 
 
 def list_(
@@ -87,9 +85,10 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
     async with table(settings) as opened:
         if what.flag_id is not None:
             flag = await _find(opened, what.flag_id)
-            if flag is not None:
-                _show_flag(flag, json)
-            return flag is not None
+            if flag is None or tenant not in (None, flag.tenant):
+                return False
+            _show_flag(flag, json)
+            return True
         subject = what.subject
         assert subject is not None, "a target is a flag or a subject"
         dossier = await opened.patience.insist(lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from abuse.audit import AuditLog, CommandLog
 from abuse.ledger import Ledger
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from config.settings import Settings
@@ -13,12 +14,15 @@ from stream.bootstrap import open_ledger
 from stream.patience import Patience
 from stream.redis_calls import connect
 
+#: How long a person waits for Redis.
+PATIENCE_S = 10.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     ledger: Ledger
-    audit: RedisAuditLog
-    commands: RedisCommandLog
+    audit: AuditLog
+    commands: CommandLog
     patience: Patience
 
 

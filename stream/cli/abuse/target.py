@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from abuse.flags import FLAG_ID
-from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
+from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation, plain_address
 from config.settings import Settings
 from stream.bootstrap import hasher
 from stream.intake import canonical_guid, is_guid
@@ -31,15 +31,11 @@ class Named:
     subject: Subject | None = None
 
     @property
-    def key(self) -> str:
-        return self.flag_id or (self.subject.key if self.subject is not None else "")
-
-    @property
     def fields(self) -> dict[str, Any]:
         """As a command names it."""
         if self.subject is None:
             return {"flag_id": self.flag_id}
-        return {"subject": {"type": self.subject.type, "key": self.subject.key}}
+        return {"subject": {"type": self.subject.type, "key": self.subject.key, "former": list(self.subject.former)}}
 
 
 def named(text: str, tenant: str | None, settings: Settings) -> Named:
@@ -65,6 +61,15 @@ def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subj
         )
     make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
     try:
-        return make(tenant, key.partition("/")[0] if kind == "prefix" else key, time.time_ns() // 1_000_000)
+        return make(tenant, _address_in(key) if kind == "prefix" else key, time.time_ns() // 1_000_000)
     except ValueError:
-        raise typer.BadParameter("expected an IPv4 or IPv6 address", param_hint="TARGET") from None
+        lengths = " or ".join(f"/{length} of IPv{version}" for version, length in PREFIX_LENGTH.items())
+        raise typer.BadParameter(f"expected an address, or a prefix of {lengths}", param_hint="TARGET") from None
+
+
+def _address_in(prefix: str) -> str:
+    """An address stands for the prefix it is in; raises ValueError for a prefix of another length."""
+    address, slash, length = prefix.partition("/")
+    if slash and length != str(PREFIX_LENGTH[plain_address(address).version]):
+        raise ValueError("no prefix that is observed")
+    return address

@@ -8,6 +8,7 @@ from abuse.flags import Severity
 from abuse.ip_risk import ip_risk
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING
+from abuse.rules.shared_address import surely
 from abuse.subjects import SubjectType
 from config.abuse import AbusePolicy
 from tests.unit.abuse.builders import POLICY_NAME, Table, at_ms, every, guid, seen, told
@@ -80,20 +81,29 @@ async def test_seventeen_ids_that_attack_from_one_address_are_flagged_and_named(
         (14, 0, False),
         (15, 0, True),
         (15, 2, True),
-        (15, 3, False),
-        (30, 3, False),
-        (31, 3, True),
-        (200, 19, True),
-        (200, 20, False),
+        (15, 3, True),
+        (15, 4, False),
+        (30, 6, True),
+        (30, 7, False),
+        (200, 28, True),
+        (200, 29, False),
     ],
 )
 def test_what_makes_an_address_shared(people, attacks, shared):
-    """From fifteen ids, under a tenth of attacks; fewer than three of these never count against it."""
+    """From fifteen ids, unless surely a tenth or more are attacks; fewer than three of these never count against it."""
     observations = crowd(people, attacks)
     assert bool(told("shared_address", observations).risk) is shared
     assert told("shared_address", observations).findings == ()
     if people >= 15:
         assert bool(told("many_ids_on_address", observations).findings) is not shared
+
+
+@pytest.mark.parametrize(
+    ("found", "of", "share"), [(0, 10, 0.0), (1, 10, 0.0179), (5, 10, 0.2366), (10, 10, 0.7225), (50, 100, 0.4038)]
+)
+def test_the_share_that_is_surely_there(found, of, share):
+    """Values of the published formula, to be found in any table of Wilson intervals."""
+    assert surely(found, of) == pytest.approx(share, abs=2e-4)
 
 
 def test_a_shared_address_is_spared_its_velocity_too():

@@ -613,3 +613,15 @@ async def test_nobody_makes_the_table_forget_failures(filler):
             else:
                 await line.decision(sent(1000 * (number + 1) + n, at_s, image=base64_of(b"no picture")))
     assert code_of(await line.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED
+
+
+async def test_nobody_moves_a_pause_to_hide_behind_it():
+    """A pause earned by what can't be analysed stays where it was, however much more of it follows: failures after it
+    count."""
+    line = attacked()
+    for number in range(10):
+        await line.decision(sent(number, number, image=base64_of(b"no picture")))
+    for number in range(KEPT[SubjectType.CORRELATION_ID] + 20):
+        await line.decision(sent(1000 + number, 1500 + number, image=base64_of(b"no picture")))
+    await five_failures(line, first=5000, at_s=1810)
+    assert code_of(await line.decision(sent(6000, 1816))) == ErrorCode.SUBJECT_PAUSED

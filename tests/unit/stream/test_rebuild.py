@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from abuse import observation_codec
-from abuse.audit import Head, check, digest, head_after, sealed
+from abuse.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, digest, head_after, sealed
+from abuse.ledger import InMemoryLedger
 from abuse.observation import Finding, Observation
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.redis_ledger import RedisLedger
@@ -40,9 +41,7 @@ class World:
 
     client: redis.Redis
     calls: Calls
-    topics: dict[str, list[bytes | None]] = field(
-        default_factory=lambda: {name: [] for name in (DECISIONS, FLAGS, AUDIT)}
-    )
+    topics: dict[str, list[bytes | None]]
 
     def ledger(self, prefix: str) -> RedisLedger:
         return RedisLedger(self.calls, prefix, FLAG_TTL_S)
@@ -89,23 +88,27 @@ def decision_of(observation: Observation | None, **changes: Any) -> bytes:
     return orjson.dumps({**ids, "abuse": {"observation": document and {**document, **changes}}})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[EmbeddedStore]:
     store = EmbeddedStore()
     yield store
     store.close()
 
 
+Topics = dict[str, list[bytes | None]]
+
+
 @pytest.fixture
-async def world(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    made = World(redis.Redis.from_url(server.url), connect(RedisSettings(url=server.url, call_timeout_s=20)))
+def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
+    """What a rebuild reads."""
+    held: Topics = {name: [] for name in (DECISIONS, FLAGS, AUDIT)}
 
     class Source:
         def __init__(self, topic: str) -> None:
             self.topic = topic
 
         async def until_end(self) -> AsyncIterator[Record]:
-            for offset, value in enumerate(list(made.topics[self.topic])):
+            for offset, value in enumerate(list(held[self.topic])):
                 yield Record(
                     topic=self.topic, partition=0, offset=offset, key=None, value=value, headers=(), appended_at_ms=0
                 )
@@ -116,10 +119,29 @@ async def world(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> Async
         yield Source(topic)
 
     monkeypatch.setattr(rebuild, "reader", reader)
+    return held
+
+
+@pytest.fixture
+async def world(server: EmbeddedStore, topics: Topics) -> AsyncIterator[World]:
+    calls = connect(RedisSettings(url=server.url, call_timeout_s=20))
+    made = World(redis.Redis.from_url(server.url), calls, topics)
     yield made
-    await made.calls.close()
-    made.client.flushall()
+    await calls.close()
     made.client.close()
+
+
+class Memory(InMemoryAuditLog):
+    """A log whose end may be told."""
+
+    async def restore(self, head: Head) -> None:
+        assert head.number > 0
+
+
+async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None) -> Rebuilt:
+    """A rebuild into memory."""
+    parts: dict[str, Any] = {"ledger": ledger, "audit": Memory(), "commands": log or InMemoryCommandLog()}
+    return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
 
 
 async def eventful(world: World, prefix: str) -> None:
@@ -292,13 +314,13 @@ BAD_FLAGS = [
 
 
 @pytest.mark.parametrize("value", BAD_FLAGS)
-async def test_a_flag_event_none_of_ours_is_counted_and_left_out(world, value):
-    good = flag_events(subject=OTHER)[0]
-    world.topics[FLAGS] = [value, good.document]
-    done = await world.rebuild("new:")
+async def test_a_flag_event_none_of_ours_is_counted_and_left_out(topics, value):
+    ledger, good = InMemoryLedger(), flag_events(subject=OTHER)[0]
+    topics[FLAGS] = [value, good.document]
+    done = await rebuilt(ledger)
     assert (done.flag_events, done.unreadable) == (1, 1)
-    assert await world.ledger("new:").flag_ids() == [good.flag_id]
-    assert (await world.ledger("new:").look(None, [ME])).flags == ()
+    assert list(ledger.locators) == [good.flag_id]
+    assert len(ledger.fields) == 1
 
 
 BAD_DECISIONS = [
@@ -322,13 +344,12 @@ BAD_DECISIONS = [
 
 
 @pytest.mark.parametrize("value", BAD_DECISIONS)
-async def test_a_decision_none_of_ours_is_counted_and_left_out(world, value):
-    world.topics[DECISIONS] = [value, decision_of(seen(2, who=2))]
-    done = await world.rebuild("new:")
+async def test_a_decision_none_of_ours_is_counted_and_left_out(topics, value):
+    ledger = InMemoryLedger()
+    topics[DECISIONS] = [value, decision_of(seen(2, who=2))]
+    done = await rebuilt(ledger)
     assert (done.observations, done.unreadable) == (1, 1)
-    assert [key for key in world.dump("new:") if key.startswith("journal:")] == [
-        f"journal:{{|correlation_id|{guid(2)}|0}}"
-    ]
+    assert list(ledger.journals) == [(("", SubjectType.CORRELATION_ID, guid(2)), 0)]
 
 
 def entry_with(changed: Any, **changes: Any) -> bytes:
@@ -354,11 +375,12 @@ BAD_ENTRIES = [
 
 
 @pytest.mark.parametrize("value", BAD_ENTRIES)
-async def test_an_entry_none_of_ours_is_counted_and_left_out(world, value):
-    world.topics[AUDIT] = [value]
-    done = await world.rebuild("new:")
+async def test_an_entry_none_of_ours_is_counted_and_left_out(topics, value):
+    ledger, log = InMemoryLedger(), InMemoryCommandLog()
+    topics[AUDIT] = [value]
+    done = await rebuilt(ledger, log)
     assert (done.audit_entries, done.unreadable) == (0, 1)
-    assert [key for key in world.dump("new:") if not key.startswith("audit-head")] == []
+    assert (ledger.fields, ledger.switched, log.kept) == ({}, {}, {})
 
 
 async def test_a_forged_entry_beside_the_true_one_is_left_out(world):

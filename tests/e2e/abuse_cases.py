@@ -1,0 +1,196 @@
+"""What the tests of the abuse table share: how to earn a flag quickly, and what table and topics hold then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from stream.cloud_events import EventType, binary_headers
+from stream.command_client import SOURCE
+from stream.kafka_clients import producer, send
+from stream.messages import Output, Record
+from stream.submissions import NewSubmission, submission_output
+from stream.topics import Topic
+from tests.e2e.analysers import marked
+from tests.e2e.installation import Installation
+from tests.e2e.pictures import plain_picture
+from tests.e2e.waiting import eventually
+
+HASH_KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
+LIVE, SPOOF = 0.95, 0.1
+#: SPOOF verdicts that earn a pause.
+FAILURES = 5
+REFUSED = frozenset({"SUBJECT_PAUSED", "SUBJECT_BLOCKED"})
+ANSWER_S = 60.0
+
+
+def picture(correlation_id: str, liveness: float, **optional: str) -> NewSubmission:
+    return NewSubmission(
+        image=marked(plain_picture(), "liveness", liveness), correlation_id=correlation_id, optional=optional
+    )
+
+
+def failures(correlation_id: str, number: int = FAILURES, **optional: str) -> list[NewSubmission]:
+    return [picture(correlation_id, SPOOF, **optional) for _ in range(number)]
+
+
+async def publish(installation: Installation, submissions: Iterable[NewSubmission]) -> None:
+    """In order, and quicker than one by one."""
+    async with producer(installation.settings.kafka) as client:
+        sending = []
+        for new in submissions:
+            out = submission_output(new, installation.topic(Topic.SUBMISSIONS))
+            sending.append(await client.send(out.topic, key=out.key, value=out.value, headers=list(out.headers)))
+        await asyncio.gather(*sending)
+
+
+async def decided(installation: Installation, submissions: Sequence[NewSubmission]) -> list[dict[str, Any]]:
+    """Publish these; their decisions in the same order, once all are there."""
+    await publish(installation, submissions)
+    return await decisions_of(installation, [new.submission_id for new in submissions])
+
+
+async def decisions_of(installation: Installation, names: Sequence[str]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+
+    async def all_there() -> bool:
+        for record in await installation.records(Topic.DECISIONS):
+            event = orjson.loads(record.value or b"")
+            found[event["submission_id"]] = event
+        return set(names) <= set(found)
+
+    await eventually(all_there, "every submission is answered", ANSWER_S)
+    return [found[name] for name in names]
+
+
+def error_code(decision: dict[str, Any]) -> str | None:
+    return None if decision["error"] is None else str(decision["error"]["code"])
+
+
+async def flagged(installation: Installation, *correlation_ids: str, **optional: str) -> dict[str, dict[str, Any]]:
+    """Earn a pause for each of these ids; the flag of each, by correlation id."""
+    await publish(installation, [new for name in correlation_ids for new in failures(name, **optional)])
+    found: dict[str, dict[str, Any]] = {}
+
+    async def all_there() -> bool:
+        for flag in await flag_events(installation):
+            if flag["kind"] == "excessive_retries":
+                found[flag["subject"]["key"]] = flag
+        return set(correlation_ids) <= set(found)
+
+    await eventually(all_there, "every id is flagged", ANSWER_S)
+    return {name: found[name] for name in correlation_ids}
+
+
+async def flag_events(installation: Installation) -> list[dict[str, Any]]:
+    return [orjson.loads(record.value or b"") for record in await installation.records(Topic.ABUSE_FLAGS)]
+
+
+async def flag_contents(installation: Installation) -> dict[str, list[bytes]]:
+    """Event id -> everything that was published under it."""
+    found: dict[str, list[bytes]] = defaultdict(list)
+    for record in await installation.records(Topic.ABUSE_FLAGS):
+        found[dict(record.headers)["ce_id"].decode()].append(record.value or b"")
+    return found
+
+
+def event_id(flag_id: str, name: str) -> str:
+    """As on the topic; held against the product by the tests that compare both."""
+    return f"{flag_id}-{name.replace(' ', '-')}"
+
+
+def command(name: str, **fields: Any) -> dict[str, Any]:
+    said = {"actor": "reviewer", "reason": "tests", "note": "", "tenant": None}
+    return {"command": name, "command_id": str(uuid.uuid4()), **said, **fields}
+
+
+async def order(installation: Installation, commands: Iterable[dict[str, Any] | bytes], key: str | None = None) -> None:
+    """Publish commands without waiting for answers, each under its own key unless told otherwise."""
+    async with producer(installation.settings.kafka) as client:
+        for each in commands:
+            value = each if isinstance(each, bytes) else orjson.dumps(each)
+            name = str(uuid.uuid4())
+            headers = binary_headers(EventType.COMMAND, event_id=name, source=SOURCE, subject=name)
+            out = Output(
+                topic=installation.topic(Topic.COMMANDS), key=(key or name).encode(), value=value, headers=headers
+            )
+            await send(client, out)
+
+
+async def answers(installation: Installation, names: Iterable[str]) -> dict[str, list[bytes]]:
+    """Command id -> every answer on the audit topic, once each of these commands has one."""
+    wanted = set(names)
+    found: dict[str, list[bytes]] = {}
+
+    async def all_there() -> bool:
+        found.clear()
+        for record in await installation.records(Topic.AUDIT):
+            entry = orjson.loads(record.value or b"")
+            found.setdefault(entry["command_id"], []).append(record.value or b"")
+        return wanted <= set(found)
+
+    await eventually(all_there, "every command is answered", ANSWER_S)
+    return found
+
+
+class AbuseTable:
+    """The keys of the table as Redis holds them, seen from outside."""
+
+    def __init__(self, installation: Installation) -> None:
+        settings = installation.settings
+        self._url = settings.redis.url.get_secret_value()
+        self._prefix = f"{settings.redis_prefix}abuse:"
+
+    async def dump(self) -> dict[str, Any]:
+        """Key behind the prefix -> its value, whatever its type; no times to live."""
+        async with Redis.from_url(self._url, protocol=2) as redis:
+            held = {}
+            for key in await self._keys(redis):
+                held[key.decode().removeprefix(self._prefix)] = await _value(redis, key)
+            return held
+
+    async def forget(self) -> int:
+        """Delete every key of the table, and nothing else."""
+        async with Redis.from_url(self._url, protocol=2) as redis:
+            keys = await self._keys(redis)
+            return int(await redis.delete(*keys)) if keys else 0
+
+    async def immortal(self) -> list[str]:
+        """Keys that never expire."""
+        async with Redis.from_url(self._url, protocol=2) as redis:
+            return [key.decode() for key in await self._keys(redis) if await redis.ttl(key) == -1]
+
+    async def flag_events(self) -> dict[str, bytes]:
+        """Event id -> document, of every flag."""
+        found = {}
+        for key, value in (await self.dump()).items():
+            if key.startswith("flags:"):
+                for field, text in value.items():
+                    flag_id, _, name = field.decode().partition(" ")
+                    if flag_id != "cleared":
+                        found[event_id(flag_id, name)] = text.partition(b" ")[2]
+        return found
+
+    async def _keys(self, redis: Redis) -> list[bytes]:
+        return sorted([key async for key in redis.scan_iter(match=f"{self._prefix}*", count=1000)])
+
+
+async def _value(redis: Redis, key: bytes) -> Any:
+    kind = (await redis.type(key)).decode()
+    if kind == "hash":
+        return await redis.hgetall(key)
+    if kind == "zset":
+        return await redis.zrange(key, 0, -1, withscores=True)
+    assert kind == "string", f"{key!r} is a {kind}"
+    return await redis.get(key)
+
+
+def contents(records: Iterable[Record]) -> set[tuple[bytes | None, bytes | None]]:
+    return {(record.key, record.value) for record in records}

@@ -1,0 +1,96 @@
+"""`liveness bench --abuse`: sizes, and what it leaves behind on the server: nothing."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from config.settings import RedisSettings, Settings, SettingsError
+from stream.bench import abuse_table
+from stream.bench.abuse_table import TablePlan, measure
+from stream.cli import bench_abuse
+from stream.embedded.store import EmbeddedStore
+from stream.redis_calls import SingleCalls, connect
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [("10", [10]), ("30,10, 20", [10, 20, 30]), ("1_000", [1000]), ("10,10", [10, 10]), (" 5 ", [5])],
+)
+def test_sizes_are_numbers_in_order(text, sizes):
+    assert bench_abuse._sizes(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", ",", "0", "10,", "-1", "1.5", "1e3", "ten", "\u0661", "\u00b2", "_"])
+def test_what_is_no_size_is_wrong_use(text):
+    with pytest.raises(typer.BadParameter):
+        bench_abuse._sizes(text)
+
+
+def test_a_cluster_is_not_measured(monkeypatch):
+    monkeypatch.setenv("LIVENESS_REDIS__CLUSTER", "true")
+    with pytest.raises(SettingsError, match="one server"):
+        bench_abuse.run("10", 1.0, 1, json=True)
+
+
+def small(url: str) -> Settings:
+    return Settings(redis=RedisSettings(url=url, call_timeout_s=20))
+
+
+async def left(url: str) -> list[object]:
+    calls = connect(RedisSettings(url=url, call_timeout_s=20))
+    try:
+        return await calls.round_trip([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
+    finally:
+        await calls.close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> EmbeddedStore:
+    """The embedded store, which doesn't tell its memory."""
+
+    async def used(self: object) -> int:
+        return 0
+
+    monkeypatch.setattr(abuse_table._Bench, "_used", used)
+    store = EmbeddedStore()
+    yield store
+    store.close()
+
+
+async def test_a_small_table_is_measured_and_its_keys_are_removed(server):
+    said: list[str] = []
+    results = await measure(small(server.url), TablePlan(sizes=[20, 40], rounds=1, seconds=0.5), said.append)
+    assert [result.ids for result in results] == [20, 40]
+    for result in results:
+        assert result.observed_per_s > 0 < result.floor_per_s
+        assert result.cost == pytest.approx(result.floor_per_s / result.observed_per_s)
+        assert 0 < result.p50_ms <= result.p99_ms
+    assert await left(server.url) == [[b"0", []]]
+    assert said[-1].startswith("Removing")
+
+
+async def test_keys_are_removed_when_it_fails_too(server, monkeypatch):
+    async def broken(self: object) -> None:
+        raise RuntimeError("on the way")
+
+    monkeypatch.setattr(abuse_table._Bench, "_observe", broken)
+    with pytest.raises(RuntimeError, match="on the way"):
+        await measure(small(server.url), TablePlan(sizes=[20], rounds=1, seconds=0.2), lambda _: None)
+    assert await left(server.url) == [[b"0", []]]
+
+
+@pytest.mark.real
+async def test_on_a_real_server_memory_is_told_and_other_keys_stay(services):
+    url = services.environment["LIVENESS_REDIS__URL"]
+    calls = connect(RedisSettings(url=url, call_timeout_s=20))
+    assert isinstance(calls, SingleCalls)
+    prefix = "bench-neighbour:"
+    try:
+        await calls.round_trip([("SET", prefix, b"1", "EX", 60)])
+        (result,) = await measure(small(url), TablePlan(sizes=[200], rounds=1, seconds=0.5), lambda _: None)
+        assert (result.ids, isinstance(result.bytes_per_id, int)) == (200, True)
+        assert await calls.round_trip([("GET", prefix)]) == [b"1"]
+    finally:
+        await calls.round_trip([("UNLINK", prefix)])
+        await calls.close()
