@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import (
     AskError,
@@ -99,7 +100,9 @@ class Node:
         answers: list[Answer] = []
         try:
             await _ready(connection)
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            # The client's own packing takes fifteen times as long.
+            packed = b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]  # its stub
+            await connection.send_packed_command(packed, check_health=False)
             for _ in commands:
                 answers.append(await _answer(connection))  # noqa: PERF401  # those before a fault are wanted
         except RedisConnectionError as fault:

@@ -25,6 +25,7 @@ ONLY_IN = {
     "faust": ("stream/app.py", "stream/run.py", "stream/transport.py"),
     "mode": ("stream/app.py", "stream/run.py", "stream/transport.py"),
     "redis": tuple(f"stream/redis_{name}.py" for name in ("calls", "cluster_calls", "node", "topology")),
+    "hiredis": ("stream/redis_node.py",),
     "fakeredis": ("stream/embedded/store.py",),
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
     "aiokafka": ("stream/",),
