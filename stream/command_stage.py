@@ -26,6 +26,8 @@ from stream.flag_output import flag_output
 from stream.messages import Output, Poison, Record
 from stream.patience import Patience
 
+LONGEST_KEY = 256
+
 NO_PLAN = Plan(changed={})
 
 
@@ -113,7 +115,9 @@ class CommandStage:
             subject=command_id,
             extensions={"tenant": tenant},
         )
-        return Output(topic=self.audit_topic, key=record.key, value=value, headers=headers)
+        # A key of a megabyte would make the answer one that the broker never takes.
+        key = command_id.encode() if len(record.key or b"") > LONGEST_KEY else record.key
+        return Output(topic=self.audit_topic, key=key, value=value, headers=headers)
 
 
 def _entry(command: Command | InvalidCommand, record: Record) -> dict[str, Any]:

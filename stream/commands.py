@@ -144,7 +144,8 @@ def read(record: Record) -> Command | InvalidCommand | Poison:
     if not isinstance(command_id, str) or not re.fullmatch(COMMAND_ID, command_id):
         return Poison(reason=BAD_COMMAND, message="command_id is missing or malformed")
     try:
-        name = CommandName(str(document.get("command")))
+        # Whatever is no text can't be put into words safely: it may be nested a thousand deep.
+        name = CommandName(command if isinstance(command := document.get("command"), str) else "")
     except ValueError:
         known = ", ".join(CommandName)
         return InvalidCommand(

@@ -32,12 +32,21 @@ def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_by
     """
     facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
     why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
-    kept = tuple((name, value[:KEPT_HEADER_BYTES]) for name, value in record.headers if name.lower() in KEPT_HEADERS)
+    kept = _kept(record.headers)
     key, value = record.key, record.value
     if len(key or b"") + len(value or b"") > max_bytes:
         why = (*why, *_digest(value or b""))
         key, value = (key or b"")[:KEPT_HEADER_BYTES], None
     return Output(topic=topic, key=key, value=value, headers=(*why, *kept))
+
+
+def _kept(headers: Headers) -> Headers:
+    """The first of each name: a header that comes hundreds of times would take the letter over the topic's limit."""
+    first: dict[str, tuple[str, bytes]] = {}
+    for name, value in headers:
+        if name.lower() in KEPT_HEADERS:
+            first.setdefault(name.lower(), (name, value[:KEPT_HEADER_BYTES]))
+    return tuple(first.values())
 
 
 def _digest(value: bytes) -> Headers:

@@ -20,7 +20,7 @@ HELP = (
     "or by the device id or address itself."
 )
 TargetArgument = Annotated[str, typer.Argument(help=HELP)]
-TenantOption = Annotated[str | None, typer.Option(help="The tenant it belongs to.")]
+TenantOption = Annotated[str | None, typer.Option(help="The tenant it belongs to; without, what names no tenant.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
