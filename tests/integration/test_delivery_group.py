@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.topics import Topic
+from stream.worker import Role
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import offsets
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
@@ -60,13 +61,14 @@ async def test_a_clean_stop_finishes_and_repeats_nothing(
 
 async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew_of: MakeCrew) -> None:
     """Submissions keep coming until every change in the group is over."""
-    installation = await install()
+    partitions = 4
+    installation = await install(partitions)
     crew = crew_of(installation)
     changed = asyncio.Event()
 
     async def changes() -> None:
         second = await crew.start(SCRIPTED).ready()
-        await second.said("partitions_assigned", count=4)
+        await second.said("partitions_assigned", count=len(Role) * partitions // 2)
         first.terminate()
         assert await first.ended() == 0
         await crew.start(SCRIPTED).ready()

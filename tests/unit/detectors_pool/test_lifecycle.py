@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -16,8 +17,15 @@ from tests.unit.detectors_pool import fakes
 from tests.unit.detectors_pool.fakes import picture
 
 
-def children() -> list[int]:
-    return [child.pid for child in psutil.Process().children(recursive=True)]
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@pytest.fixture
+def left_behind() -> Callable[[], set[int]]:
+    """Child processes that were not there when the test began: other tests' servers may be."""
+    others = children()
+    return lambda: children() - others
 
 
 def open_files() -> int:
@@ -32,19 +40,19 @@ def open_files() -> int:
         (fakes.slow_factory, (), "not built in time"),
     ],
 )
-async def test_a_factory_that_fails_is_a_clear_error_and_leaves_nothing(make_pool, factory, args, words):
+async def test_a_factory_that_fails_is_a_clear_error_and_leaves_nothing(make_pool, left_behind, factory, args, words):
     before = open_files()
     with pytest.raises(SlotStartError, match=words):
         await make_pool(factory, args, slots=2, start_timeout_s=1.5)
-    assert children() == []
+    assert not left_behind()
     assert open_files() == before
 
 
-async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, monkeypatch):
+async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, left_behind, monkeypatch):
     monkeypatch.setattr("detectors.pool.launcher._BOOT", "raise SystemExit(1)")
     with pytest.raises(SlotStartError, match="LIVENESS_SLOT_STDERR"):
         await make_pool()
-    assert children() == []
+    assert not left_behind()
 
 
 async def test_a_preload_that_is_not_there_is_left_to_the_factory(make_pool):
@@ -107,7 +115,7 @@ async def test_stats_show_the_slots(make_pool):
     assert max(slot.peak_mib for slot in stats.slots) > 50
 
 
-async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, tmp_path, until):
+async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, left_behind, tmp_path, until):
     before = open_files()
     pool = await make_pool(slots=2)
     gate = tmp_path / "gate"
@@ -120,11 +128,11 @@ async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, tmp_path
     gate.touch()
     await stopping
     assert [job.result().message for job in jobs] == ["passed"] * 5
-    assert children() == []
+    assert not left_behind()
     assert open_files() == before
 
 
-async def test_stop_while_busy_kills_after_the_grace_period(make_pool, until):
+async def test_stop_while_busy_kills_after_the_grace_period(make_pool, left_behind, until):
     before = open_files()
     pool = await make_pool(slots=2)
     jobs = [asyncio.create_task(pool.analyse(picture("spin_c"))) for _ in range(4)]
@@ -135,7 +143,7 @@ async def test_stop_while_busy_kills_after_the_grace_period(make_pool, until):
     assert time.monotonic() - started < 1.5
     ends = await asyncio.gather(*jobs, crashing, return_exceptions=True)
     assert all(isinstance(end, PoolClosed) for end in ends)
-    assert children() == []
+    assert not left_behind()
     assert open_files() == before
 
 
@@ -158,15 +166,15 @@ async def test_a_restart_that_fails_once_is_tried_again(make_pool, tmp_path, mon
     assert (await waiting).message == "again"
 
 
-async def test_as_pid_1_of_a_container_it_reaps_slots_whose_server_died(make_pool, until):
+async def test_as_pid_1_of_a_container_it_reaps_slots_whose_server_died(make_pool, left_behind, until):
     libc = ctypes.CDLL(None)
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to this process, as they do to PID 1
     try:
         pool = await make_pool(slots=2)
-        before = set(children())
+        before = left_behind()
         os.kill(int((await pool.analyse(picture("pid"))).notes[1]), signal.SIGKILL)
         await until(lambda: not pool.stats().slots)
         assert (await pool.analyse(picture("echo", "again"))).message == "again"
-        assert not before & set(children())
+        assert not before & left_behind()
     finally:
         libc.prctl(36, 0, 0, 0, 0)
