@@ -36,23 +36,36 @@ class AuditLog(Protocol):
 
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         """The entry as it stands in the chain, behind `after` and whatever others appended since. An entry of the
-        same `command_id` found there is the one: appending again gives the same bytes."""
+        same command (`command_of`) found there is the one: appending again gives the same bytes."""
 
     async def restore(self, head: Head) -> None:
         """Say where the chain ends."""
 
 
-class CommandLog(Protocol):
-    """What each command is doing or did, by its id. Raises `stream.patience.Unavailable` when the table is away."""
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """Which command it is: two tenants may choose the same id."""
 
-    async def find(self, command_id: str) -> bytes | None:
+    tenant: str | None
+    command_id: str
+
+
+class CommandLog(Protocol):
+    """What each command is doing or did. Raises `stream.patience.Unavailable` when the table is away."""
+
+    async def find(self, key: CommandKey) -> bytes | None:
         """What was kept."""
 
-    async def keep_first(self, command_id: str, text: bytes) -> bytes:
+    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
         """Keep this unless there is something; answer what is kept."""
 
-    async def replace(self, command_id: str, text: bytes) -> None:
+    async def replace(self, key: CommandKey, text: bytes) -> None:
         """Keep this instead."""
+
+
+def command_of(entry: Mapping[str, Any]) -> CommandKey:
+    """Whose answer an entry is."""
+    return CommandKey(entry["tenant"], entry["command_id"])
 
 
 def sealed(entry: Mapping[str, Any], after: Head) -> bytes:
@@ -108,7 +121,10 @@ class ChainCheck:
 def missing_end(entries: Iterable[Mapping[str, Any]], head: Head | None) -> str | None:
     """What `check` can't see: entries cut off the end. `head` is where the table says that the chain ended, before
     the entries were read; None if nothing is missing."""
-    if head is None or head.number == 0:
+    if head is None:
+        lost = "there are entries, but the table knows of no chain; if it was lost: liveness abuse rebuild"
+        return next((lost for _ in entries), None)
+    if head.number == 0:
         return None
     if any(entry["chain"] == head.chain and entry["sha256"] == head.sha256 for entry in entries):
         return None
@@ -165,7 +181,7 @@ class InMemoryAuditLog:
 
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         for sealed_entry in self.entries:
-            if orjson.loads(sealed_entry)["command_id"] == entry["command_id"]:
+            if command_of(orjson.loads(sealed_entry)) == command_of(entry):
                 return sealed_entry
         self.entries.append(sealed(entry, await self.head()))
         return self.entries[-1]
@@ -178,13 +194,13 @@ class InMemoryCommandLog:
     """The fake."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
+        self.kept: dict[CommandKey, bytes] = {}
 
-    async def find(self, command_id: str) -> bytes | None:
-        return self.kept.get(command_id)
+    async def find(self, key: CommandKey) -> bytes | None:
+        return self.kept.get(key)
 
-    async def keep_first(self, command_id: str, text: bytes) -> bytes:
-        return self.kept.setdefault(command_id, text)
+    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
+        return self.kept.setdefault(key, text)
 
-    async def replace(self, command_id: str, text: bytes) -> None:
-        self.kept[command_id] = text
+    async def replace(self, key: CommandKey, text: bytes) -> None:
+        self.kept[key] = text

@@ -20,7 +20,7 @@ from abuse.subjects import PERSONAL, SubjectType
 from config.abuse import AbusePolicy
 
 #: Other sessions named in one decision.
-MOST_SESSIONS = 100
+MOST_SESSIONS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,11 @@ class AbuseEngine:
         self._name = name
         self._under = lru_cache(maxsize=256)(self._switched)
 
-    def objections(self, known: Known, at_ms: int) -> tuple[Objection, ...]:
+    def objections(self, known: Known, submission_id: str, at_ms: int) -> tuple[Objection, ...]:
         """Before: everything that stands against a submission at `at_ms`, enforced first, then blocks, the longest
-        first."""
-        rules, flags = self._rules(known.switches), known.flags
+        first. A flag it brought about itself does not: it was analysed, and its decision lost before it was kept."""
+        rules = self._rules(known.switches)
+        flags = [flag for flag in known.flags if submission_id not in flag.causes]
         found = [objection for rule in rules.values() for objection in rule.ask(flags, at_ms)]
         return tuple(sorted(found, key=_weight))
 
@@ -57,6 +58,7 @@ class AbuseEngine:
         case = Case(
             observation=observation,
             journals={dossier.subject.type: dossier.attempts for dossier in known.dossiers},
+            flags={dossier.subject.type: dossier.flags for dossier in known.dossiers},
             policy=policy,
             cleared_ms={dossier.subject.type: dossier.cleared_at_ms for dossier in known.dossiers},
         )

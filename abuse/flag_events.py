@@ -131,7 +131,7 @@ def raised(
 def confirmed(flag: Flag, review: Review, ttl_s: int) -> FlagEvent:
     """The flag stands, refuses its subject from now on whatever its rule does, and lives a full life again."""
     expires_at_ms = review.at_ms + ttl_s * MS
-    refusal = Refusal(kind=RefusalKind.BLOCKED, from_ms=review.at_ms - 1, until_ms=expires_at_ms)
+    refusal = Refusal(kind=RefusalKind.BLOCKED, from_ms=review.at_ms, until_ms=expires_at_ms)
     changed = {"enforced": True, "refusal": _refusal(refusal), "expires_at": iso8601(expires_at_ms)}
     return _reviewed(flag, review, FlagState.CONFIRMED, expires_at_ms, changed)
 
@@ -219,6 +219,11 @@ def cleared_at(fields: Fields) -> int:
     return max((int(text) for name, text in fields.items() if name.startswith(f"{_CLEARED} ")), default=NEVER_CLEARED)
 
 
+def older_clearings(fields: Fields, at_ms: int) -> list[str]:
+    """Fields that a clearing up to `at_ms` makes superfluous."""
+    return [name for name, text in fields.items() if name.startswith(f"{_CLEARED} ") and int(text) < at_ms]
+
+
 def flags_from(fields: Fields) -> tuple[Flag, ...]:
     """Every flag of a subject, by id."""
     events: dict[str, dict[str, str]] = {}
@@ -259,6 +264,7 @@ def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
         last_ms=max(milliseconds(document["last_seen"]) for document in automatic),
         expires_at_ms=max(milliseconds(document["expires_at"]) for document in in_force),
         refusals=tuple(r for r in (_refusal_from(document["refusal"]) for document in in_force) if r is not None),
+        causes=frozenset(document["cause"] for document in automatic),
         documents=tuple(events[name].encode() for name in in_turn),
     )
 

@@ -23,7 +23,9 @@ BUCKET_MS = 86_400 * MS
 HIGHEST_LEVEL = 3
 #: Of a subject no reviewer has cleared; before every attempt.
 NEVER_CLEARED = -1
-
+#: What came in so shortly before a refusal began and hasn't been analysed yet was sent along with what earned it: a
+#: broker gives all records of a batch one time.
+UNDER_WAY_MS = 180 * MS
 
 #: What a flag id looks like.
 FLAG_ID = r"^fl_[0-9a-f]{24}$"
@@ -65,14 +67,15 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Submissions of the subject after `from_ms` and before `until_ms` (event time) are not analysed."""
+    """Submissions of the subject from `from_ms` until before `until_ms` (event time) are not analysed, nor is what
+    was still under way when it began."""
 
     kind: RefusalKind
     from_ms: int
     until_ms: int
 
     def covers(self, at_ms: int) -> bool:
-        return self.from_ms < at_ms < self.until_ms
+        return self.from_ms - UNDER_WAY_MS <= at_ms < self.until_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,8 @@ class FlagEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A flag as its events add up; `document` is the event that gave it its state."""
+    """A flag as its events add up, the last of `documents` gave it its state; `causes` are the submissions that
+    brought it about."""
 
     flag_id: str
     kind: FlagKind
@@ -149,6 +153,7 @@ class Flag:
     last_ms: int
     expires_at_ms: int
     refusals: tuple[Refusal, ...]
+    causes: frozenset[str]
     documents: tuple[bytes, ...] = field(repr=False)
 
     def open_at(self, at_ms: int) -> bool:

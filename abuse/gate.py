@@ -16,9 +16,11 @@ class Gate:
     ledger: Ledger
     engine: AbuseEngine
 
-    async def objections(self, tenant: str | None, subjects: Sequence[Subject], at_ms: int) -> tuple[Objection, ...]:
+    async def objections(
+        self, tenant: str | None, subjects: Sequence[Subject], submission_id: str, at_ms: int
+    ) -> tuple[Objection, ...]:
         """Everything that stands against a submission at `at_ms` (event time); the first is enforced if any is.
 
         One round trip. Raises `stream.patience.Unavailable` when the table is away: whoever asks waits.
         """
-        return self.engine.objections(await self.ledger.look(tenant, subjects), at_ms)
+        return self.engine.objections(await self.ledger.look(tenant, subjects), submission_id, at_ms)

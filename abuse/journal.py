@@ -21,12 +21,16 @@ KEPT = {
     SubjectType.ADDRESS: 128,
     SubjectType.PREFIX: 128,
 }
+DAY_MS = 86_400_000
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
-#: These come in while their sender is refused, too. They have a part of the journal to themselves, whose oldest lines
-#: are kept: whoever fills it makes it forget neither verdicts nor the pause that was earned.
+#: These come in while their sender is refused, too: whoever fills the journal with them must make it forget neither
+#: verdicts nor each other. Those that are nobody's failure have a part of the journal to themselves, whose oldest lines
+#: are kept, and so is the pause that was earned.
 PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
-DAY_MS = 86_400_000
+#: Lines of one submission id that lie less apart are the same submission, sent twice and read at once. A decision is
+#: kept for no less, so that another submission under the id comes later.
+TWICE_MS = 3_600_000
 #: How far back rules look: their windows, and for pauses those that led to them.
 REACH_MS = {SubjectType.CORRELATION_ID: 3 * DAY_MS}
 DEFAULT_REACH_MS = DAY_MS
@@ -67,17 +71,19 @@ def shard_of(kind: SubjectType, submission_id: str) -> int:
 
 
 def part_of(kind: SubjectType, observation: Observation) -> int:
-    """Which part of a journal an observation is written to: a shard, or the part behind them."""
-    behind = observation.finding in PAST_NO_GATE
-    return SHARDS.get(kind, 1) if behind else shard_of(kind, observation.submission_id)
+    """Which part of a journal an observation is written to: a shard, or a part behind them."""
+    if observation.finding not in PAST_NO_GATE:
+        return shard_of(kind, observation.submission_id)
+    apart = observation.finding is Finding.MISMATCH and kind is SubjectType.CORRELATION_ID
+    return SHARDS.get(kind, 1) + apart
 
 
 def parts(kind: SubjectType) -> int:
     """How many parts a journal has."""
-    return SHARDS.get(kind, 1) + 1
+    return SHARDS.get(kind, 1) + (2 if kind is SubjectType.CORRELATION_ID else 1)
 
 
-def is_behind(kind: SubjectType, part: int) -> bool:
+def keeps_oldest(kind: SubjectType, part: int) -> bool:
     """Whether this part keeps its oldest lines; the others keep their newest."""
     return part == SHARDS.get(kind, 1)
 
@@ -132,9 +138,12 @@ def attempt_from(line: str) -> Attempt:
 
 def attempts_from(lines: Iterable[str], *, after_ms: int = -1) -> tuple[Attempt, ...]:
     """In order, each submission once (its earliest line), without what a reviewer cleared: up to `after_ms`."""
-    first: dict[str, Attempt] = {}
+    attempts: list[Attempt] = []
+    counted_ms: dict[str, int] = {}
     for line in sorted(set(lines)):
         attempt = attempt_from(line)
-        if attempt.at_ms > after_ms:
-            first.setdefault(attempt.submission_id, attempt)
-    return tuple(sorted(first.values(), key=lambda attempt: (attempt.at_ms, attempt.submission_id)))
+        since_ms = attempt.at_ms - counted_ms.get(attempt.submission_id, -TWICE_MS)
+        if attempt.at_ms > after_ms and since_ms >= TWICE_MS:
+            counted_ms[attempt.submission_id] = attempt.at_ms
+            attempts.append(attempt)
+    return tuple(sorted(attempts, key=lambda attempt: (attempt.at_ms, attempt.submission_id)))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import orjson
 
-from abuse.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, stored
+from abuse.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, older_clearings, stored
 from abuse.flags import Flag, FlagEvent
 from abuse.journal import (
     KEPT,
@@ -20,7 +20,7 @@ from abuse.journal import (
     attempt_from,
     attempt_of,
     attempts_from,
-    is_behind,
+    keeps_oldest,
     life_ms,
     line_of,
     part_of,
@@ -95,7 +95,8 @@ class Ledger(Protocol):
         Only these are to be published: the others are, or will be, by whoever caused them."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
-        """Write a field that says up to when a reviewer cleared the subject."""
+        """Write a field that says up to when a reviewer cleared the subject, in place of those that say an earlier
+        time. Takes up to three round trips."""
 
     async def locate(self, flag_id: str) -> Locator | None:
         """Whose flag this is, if it is known."""
@@ -190,7 +191,10 @@ class InMemoryLedger:
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         self._on_call("clear")
-        self.fields.setdefault((tenant or "", subject.type, subject.key), {})[name] = text
+        fields = self.fields.setdefault((tenant or "", subject.type, subject.key), {})
+        fields[name] = text
+        for older in older_clearings(fields, int(text)):
+            del fields[older]
 
     async def locate(self, flag_id: str) -> Locator | None:
         self._on_call("locate")
@@ -235,7 +239,7 @@ class InMemoryLedger:
             kind, number = subject.type, part_of(subject.type, observation)
             part = ((observation.tenant or "", kind, subject.key), number)
             lines = sorted({*self.journals.get(part, ()), line})
-            if is_behind(kind, number):
+            if keeps_oldest(kind, number):
                 fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
                 self.journals[part] = set(fresh[: KEPT[kind]])
             else:

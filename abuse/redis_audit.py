@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import orjson
 
-from abuse.audit import Head, head_after, sealed
+from abuse.audit import CommandKey, Head, command_of, head_after, sealed
 from abuse.redis_port import Calls, ForeignValue, Reply
 
 #: Longer than a command can be read again.
@@ -45,8 +45,8 @@ class RedisAuditLog:
             ours, key = sealed(entry, after), self._next_key(after)
             (held,) = await self._calls.round_trip([("SET", key, ours, "NX", "GET", "EX", ENTRY_TTL_S)])
             stands = ours if held is None else cast(bytes, held)
-            after, command_id = _standing(stands, key)
-            if command_id == entry["command_id"]:
+            after, command = _standing(stands, key)
+            if command == command_of(entry):
                 await self._advance(after)
                 return stands
 
@@ -80,26 +80,27 @@ class RedisCommandLog:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:command:"
 
-    async def find(self, command_id: str) -> bytes | None:
-        (held,) = await self._calls.round_trip([("GET", self._key(command_id))])
+    async def find(self, key: CommandKey) -> bytes | None:
+        (held,) = await self._calls.round_trip([("GET", self._key(key))])
         return cast("bytes | None", held)
 
-    async def keep_first(self, command_id: str, text: bytes) -> bytes:
-        (held,) = await self._calls.round_trip([("SET", self._key(command_id), text, "NX", "GET", "EX", ENTRY_TTL_S)])
+    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
+        (held,) = await self._calls.round_trip([("SET", self._key(key), text, "NX", "GET", "EX", ENTRY_TTL_S)])
         return text if held is None else cast(bytes, held)
 
-    async def replace(self, command_id: str, text: bytes) -> None:
-        await self._calls.round_trip([("SET", self._key(command_id), text, "EX", ENTRY_TTL_S)])
+    async def replace(self, key: CommandKey, text: bytes) -> None:
+        await self._calls.round_trip([("SET", self._key(key), text, "EX", ENTRY_TTL_S)])
 
-    def _key(self, command_id: str) -> str:
+    def _key(self, key: CommandKey) -> str:
         """Ids come from outside: hashed, they have one length and can't reach into another key."""
-        return f"{self._prefix}{{{hashlib.sha256(command_id.encode()).hexdigest()[:40]}}}"
+        digest = hashlib.sha256(orjson.dumps([key.tenant, key.command_id])).hexdigest()
+        return f"{self._prefix}{{{digest[:40]}}}"
 
 
-def _standing(entry: bytes, key: str) -> tuple[Head, str]:
+def _standing(entry: bytes, key: str) -> tuple[Head, CommandKey]:
     """The place of an entry, and whose answer it is. Raises ForeignValue."""
     try:
-        return head_after(entry), orjson.loads(entry)["command_id"]
+        return head_after(entry), command_of(orjson.loads(entry))
     except (ValueError, KeyError, TypeError) as error:
         raise ForeignValue(key) from error
 

@@ -18,9 +18,9 @@ from typing import cast
 
 import orjson
 
-from abuse.flag_events import field_of, stored
+from abuse.flag_events import field_of, older_clearings, stored
 from abuse.flags import FlagEvent
-from abuse.journal import KEPT, attempt_of, is_behind, life_ms, line_of, part_of, parts, reach_ms
+from abuse.journal import KEPT, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
 from abuse.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
 from abuse.observation import Observation
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
@@ -88,7 +88,12 @@ class RedisLedger:
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         key = self._flags_key(tenant, subject.type, subject.key)
-        await self._calls.round_trip([("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms)])
+        *_, table = await self._calls.round_trip(
+            [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
+        )
+        older = older_clearings(_fields(table), int(text))
+        if older:
+            await self._calls.round_trip([("HDEL", key, *older)])
 
     async def locate(self, flag_id: str) -> Locator | None:
         key = self._flag_key(flag_id)
@@ -153,7 +158,7 @@ class RedisLedger:
             part = part_of(kind, observation)
             key = self._journal_key(observation.tenant, kind, subject.key, part)
             commands.append(("ZADD", key, observation.at_ms, line))
-            if is_behind(kind, part):
+            if keeps_oldest(kind, part):
                 commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
                 commands.append(("ZREMRANGEBYRANK", key, KEPT[kind], -1))
             else:
@@ -226,6 +231,11 @@ def _texts(reply: Reply) -> list[str]:
     return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
 
 
+def _fields(table: Reply) -> dict[str, str]:
+    flat = _texts(table)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 #: What was read, by key.
 _Read = list[tuple[str, Reply]]
 #: What reading raises for values that are none of ours.
@@ -250,8 +260,7 @@ def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -
     """Of what several keys of a subject say about the same, the newest key's word counts: it is the first."""
     fields: dict[str, str] = {}
     for _, table in reversed(tables):
-        flat = _texts(table)
-        fields |= dict(zip(flat[::2], flat[1::2], strict=True))
+        fields |= _fields(table)
     lines = [line for _, journal in journals for line in _texts(journal)]
     return dossier_of(subject, lines, fields, at_ms=at_ms)
 

@@ -7,6 +7,7 @@ start-up; secrets print as stars. What shapes a verdict is not here but in `conf
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ from config import policy as policies
 from config.policy import Policy
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
+HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
 MIB = 1024 * 1024
 HIGHEST_PORT = 65_535
 #: Characters of a signing or hashing secret.
@@ -120,7 +122,7 @@ class RedisSettings(_Group):
     """A call unanswered for so long counts as Redis being away."""
     cluster: bool = False
     """The address is that of a node of a Redis Cluster."""
-    decision_ttl_s: int = Field(48 * 3600, ge=60)
+    decision_ttl_s: int = Field(48 * 3600, ge=3600)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 
 
@@ -317,11 +319,22 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(_readable(error)) from None
     except SourceError as error:
-        raise SettingsError(str(error)) from None
+        raise SettingsError(_no_hash_keys(os.environ) or str(error)) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
     _check_with_policy(settings)
     return settings
+
+
+def _no_hash_keys(environment: Mapping[str, str]) -> str | None:
+    """The settings reader names only the group of a variable that is no JSON; this one is easily written so."""
+    for name, text in environment.items():
+        if name.upper() == HASH_KEYS_VARIABLE:
+            try:
+                json.loads(text)
+            except ValueError:
+                return f'{name} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
+    return None
 
 
 def _check_with_policy(settings: Settings) -> None:

@@ -19,7 +19,6 @@ from abuse.observation import Finding, Observation
 from abuse.subjects import correlation
 from config.error_codes import ErrorCode
 from config.policy import Policy
-from stream.admission import GATE_ERRORS
 from stream.messages import Detection
 from stream.patience import Patience
 from stream.verdict import Answer, Verdict, spoof_bound
@@ -46,12 +45,12 @@ class AbuseStage:
     patience: Patience
     policy: Policy
 
-    async def assess(self, detection: Detection, verdict: Verdict) -> Assessed:
-        """One round trip. A submission nobody is named for, by correlation id, teaches nothing."""
+    async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
+        """One round trip. A submission that is not `observed` teaches nothing, nor does one nobody is named for."""
         correlation_id = detection.ids.correlation_id
         if correlation_id is None:
             return Assessed()
-        if verdict.error in GATE_ERRORS:
+        if not observed:
             subjects = (correlation(correlation_id), *detection.origin.subjects)
             known = await self.patience.insist(lambda: self.ledger.look(detection.ids.tenant, subjects))
             reminder = self.engine.reminder(known, detection.appended_at_ms)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import orjson
+
 from abuse.event_time import iso8601
 from abuse.flags import RefusalKind
 from abuse.gate import Gate
@@ -14,14 +16,12 @@ from abuse.subjects import correlation
 from config.error_codes import MEANING, ErrorCode
 from stream import metrics
 from stream.decision_store import DecisionStore
-from stream.messages import AlreadyDecided, Refusal, Submission
+from stream.messages import AlreadyDecided, Refusal, Submission, SubmissionIds
 from stream.patience import Patience
 
 MINUTE_MS = 60_000
 
 _ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: ErrorCode.SUBJECT_BLOCKED}
-#: Errors that come from here and not from looking at a submission: it was not an attempt.
-GATE_ERRORS = frozenset(_ERROR.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Admission:
         if stored is not None:
             if stored.fingerprint == submission.fingerprint:
                 return AlreadyDecided(decision=stored.decision)
-            return mismatch()
+            return mismatch(submission.ids, stored.decision)
         for objection in objections:
             enforced = "yes" if objection.enforced else "no"
             metrics.ABUSE_OBJECTIONS.labels(kind=str(objection.flag.kind), enforced=enforced).inc()
@@ -51,7 +51,7 @@ class Admission:
         ids = submission.ids
         assert ids.correlation_id is not None, "intake lets none through without"
         subjects = (correlation(ids.correlation_id), *origin.subjects)
-        return await self.gate.objections(ids.tenant, subjects, submission.appended_at_ms)
+        return await self.gate.objections(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
 
 
 def refusal(objection: Objection, at_ms: int) -> Refusal:
@@ -62,9 +62,12 @@ def refusal(objection: Objection, at_ms: int) -> Refusal:
         ending = f"{minutes} min left, until {iso8601(until_ms)}"
     else:
         ending = f"until {iso8601(until_ms)} unless a reviewer decides before"
-    return Refusal(error=error, message=f"{MEANING[error][0]}; {ending}")
+    return Refusal(error=error, message=f"{MEANING[error][0]}; {ending}", counts=False)
 
 
-def mismatch() -> Refusal:
-    """The answer to other content under a used submission id."""
-    return Refusal(error=ErrorCode.DUPLICATE_MISMATCH, message=MEANING[ErrorCode.DUPLICATE_MISMATCH][0])
+def mismatch(ids: SubmissionIds, decision: bytes) -> Refusal:
+    """The answer to other content under a submission id that `decision` was made for. Whoever guesses another's id
+    and is first must not bring the other into trouble."""
+    error = ErrorCode.DUPLICATE_MISMATCH
+    own = orjson.loads(decision)["correlation_id"] == ids.correlation_id
+    return Refusal(error=error, message=MEANING[error][0], counts=own)

@@ -24,6 +24,7 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
     """The audit entry that answers the command. `key`: the correlation id, subject or flag it is about, so that
     commands about the same are carried out in order. Raises NoAnswer."""
     kafka, command_id = settings.kafka, command["command_id"]
+    tenants = (command.get("tenant"), None)  # none where the tenant itself is malformed
     output = Output(
         topic=topic_name(Topic.COMMANDS, kafka),
         key=key.encode(),
@@ -40,16 +41,17 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
             async with asyncio.timeout(timeout_s):
                 async for record in records:
                     answer = _answer(record.value)
-                    if answer is not None and answer.get("command_id") == command_id:
+                    if answer.get("command_id") == command_id and answer.get("tenant") in tenants:
                         return answer
         except TimeoutError:
             pass
     raise NoAnswer(f"no answer within {timeout_s:g} s; is a worker with the command role running?")
 
 
-def _answer(value: bytes | None) -> dict[str, Any] | None:
+def _answer(value: bytes | None) -> dict[str, Any]:
+    """An audit entry; empty for what is none."""
     try:
         document = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from abuse import plan_codec
-from abuse.audit import AuditLog, CommandLog, Head
+from abuse.audit import AuditLog, CommandKey, CommandLog, Head
 from abuse.event_time import iso8601
 from abuse.flag_events import Review
 from abuse.reviews import Plan, Refused, Reviews
@@ -55,16 +55,17 @@ class CommandStage:
 
     async def _obey(self, command: Command | InvalidCommand, record: Record) -> list[Output]:
         """May be begun again at any point."""
-        held = await self.log.find(command.command_id)
+        key = CommandKey(command.tenant, command.command_id)
+        held = await self.log.find(key)
         if held is None:
-            held = await self.log.keep_first(command.command_id, orjson.dumps(await self._draft(command, record)))
+            held = await self.log.keep_first(key, orjson.dumps(await self._draft(command, record)))
         draft: dict[str, Any] = orjson.loads(held)
         plan = plan_codec.from_document(draft["plan"])
         if draft["answer"] is None:
             await self.reviews.carry_out(draft["entry"]["tenant"], plan)
             answer = await self.audit.append(draft["entry"], Head(**draft["after"]))
             draft["answer"] = answer.decode()
-            await self.log.replace(command.command_id, orjson.dumps(draft))
+            await self.log.replace(key, orjson.dumps(draft))
             metrics.COMMANDS.labels(outcome=draft["entry"]["outcome"]).inc()
         # Sent again it is answered again; only the record that brought the change about publishes it.
         flags = plan.events if draft["record"] == _place(record) else ()
@@ -122,20 +123,14 @@ class CommandStage:
 
 def _entry(command: Command | InvalidCommand, record: Record) -> dict[str, Any]:
     """What the audit trail says; refused until a plan says otherwise."""
-    said: dict[str, Any] = dict.fromkeys(("command", "actor", "reason", "note", "tenant", "error"))
-    if isinstance(command, Command):
-        said |= {
-            "command": command.name,
-            "actor": command.actor,
-            "reason": command.reason,
-            "note": command.note,
-            "tenant": command.tenant,
-        }
-    else:
-        said["error"] = {"code": command.code, "message": command.message}
     return {
         "command_id": command.command_id,
-        **said,
+        "command": command.name,
+        "actor": command.actor,
+        "reason": command.reason,
+        "note": command.note,
+        "tenant": command.tenant,
+        "error": {"code": command.code, "message": command.message} if isinstance(command, InvalidCommand) else None,
         "at": iso8601(record.appended_at_ms),
         "outcome": "refused",
         "changed": {},

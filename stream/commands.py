@@ -24,10 +24,13 @@ from stream.intake import canonical_guid
 from stream.messages import SHORT_TEXT, SUBMISSION_ID, TENANT, UNREADABLE_BATCH_HEADER, Poison, Record
 
 MAX_COMMAND_BYTES = 64 * 1024
+# What a sender may say; `TENANT` is as in submissions.
 #: With a flag id before it, still an id that any receiver takes.
 COMMAND_ID = SUBMISSION_ID
+ACTOR = SHORT_TEXT
+REASON = r"^[a-z0-9_]{1,64}$"
 #: No control characters: what is written here is read on terminals.
-NOTE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+NOTE = r"^[^\x00-\x1f\x7f-\x9f]{0,1000}$"
 BAD_COMMAND = "BAD_COMMAND"
 
 
@@ -77,9 +80,9 @@ def _known_rules(rules: dict[str, _Switch]) -> dict[str, _Switch]:
 class _Common(_Strict):
     command: str
     command_id: Annotated[str, StringConstraints(pattern=COMMAND_ID)]
-    actor: Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
-    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
-    note: Annotated[str, StringConstraints(max_length=1000, pattern=NOTE)] = ""
+    actor: Annotated[str, StringConstraints(pattern=ACTOR)]
+    reason: Annotated[str, StringConstraints(pattern=REASON)]
+    note: Annotated[str, StringConstraints(pattern=NOTE)] = ""
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
 
 
@@ -127,11 +130,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidCommand:
-    """It names itself and nothing more is sure."""
+    """It names itself, and nothing more is sure: the rest is what of it is legal, each looked at by itself."""
 
     command_id: str
     code: RefusalCode
     message: str
+    name: CommandName | None = None
+    actor: str | None = None
+    reason: str | None = None
+    note: str | None = field(default=None, repr=False)
+    tenant: str | None = None
 
 
 def read(record: Record) -> Command | InvalidCommand | Poison:
@@ -143,19 +151,36 @@ def read(record: Record) -> Command | InvalidCommand | Poison:
     command_id = document.get("command_id")
     if not isinstance(command_id, str) or not re.fullmatch(COMMAND_ID, command_id):
         return Poison(reason=BAD_COMMAND, message="command_id is missing or malformed")
-    try:
-        # Whatever is no text can't be put into words safely: it may be nested a thousand deep.
-        name = CommandName(command if isinstance(command := document.get("command"), str) else "")
-    except ValueError:
-        known = ", ".join(CommandName)
-        return InvalidCommand(
-            command_id=command_id, code=RefusalCode.UNKNOWN_COMMAND, message=f"command must be one of {known}"
-        )
+    name = _name(document)
+    if name is None:
+        message = f"command must be one of {', '.join(CommandName)}"
+        return _invalid(document, command_id, RefusalCode.UNKNOWN_COMMAND, message)
     try:
         return _command(name, _MODEL[name].model_validate(document))
     except ValidationError as error:
         message = f"missing, unknown or malformed: {', '.join(_places(error))}"
-        return InvalidCommand(command_id=command_id, code=RefusalCode.INVALID_COMMAND, message=message)
+        return _invalid(document, command_id, RefusalCode.INVALID_COMMAND, message)
+
+
+def _name(document: dict[str, Any]) -> CommandName | None:
+    return next((name for name in CommandName if name == document.get("command")), None)
+
+
+def _invalid(document: dict[str, Any], command_id: str, code: RefusalCode, message: str) -> InvalidCommand:
+    def said(name: str, pattern: str) -> str | None:
+        value = document.get(name)
+        return value if isinstance(value, str) and re.fullmatch(pattern, value) else None
+
+    return InvalidCommand(
+        command_id=command_id,
+        code=code,
+        message=message,
+        name=_name(document),
+        actor=said("actor", ACTOR),
+        reason=said("reason", REASON),
+        note=said("note", NOTE),
+        tenant=said("tenant", TENANT),
+    )
 
 
 def _object(record: Record) -> dict[str, Any] | None:

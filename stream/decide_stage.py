@@ -78,11 +78,13 @@ class DecideStage:
 
     async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Decided:
         ours, events = await self._decide(detection, finding)
+        # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
+        keep = self.store.keep_first if detection.ids.correlation_id else self.store.keep_apart
         first, flags = await asyncio.gather(
-            self.patience.insist(lambda: self.store.keep_first(detection.ids, ours)), self.abuse.record(events)
+            self.patience.insist(lambda: keep(detection.ids, ours)), self.abuse.record(events)
         )
         if first.fingerprint != detection.fingerprint:
-            stands, more = await self._mismatch(detection, mismatch())
+            stands, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
             return stands, [*flags, *more]  # what was stored is told, also of content that lost
         if first is not ours:
             metrics.DUPLICATES.inc()
@@ -91,7 +93,7 @@ class DecideStage:
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> Decided:
         ours, events = await self._decide(detection, refusal)
         first, flags = await asyncio.gather(
-            self.patience.insist(lambda: self.store.keep_mismatch(detection.ids, ours)), self.abuse.record(events)
+            self.patience.insist(lambda: self.store.keep_apart(detection.ids, ours)), self.abuse.record(events)
         )
         return first, self._to_publish(first, ours, flags, detection)
 
@@ -105,7 +107,8 @@ class DecideStage:
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
         """Our decision, not yet stored, and the flag events that go with it."""
         verdict = judge(finding, self.policy)
-        assessed = await self.abuse.assess(detection, verdict)
+        observed = not isinstance(finding, Refusal) or finding.counts
+        assessed = await self.abuse.assess(detection, verdict, observed=observed)
         _count(verdict, detection, self.clock.now_ms())
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
         return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events

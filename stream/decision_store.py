@@ -30,8 +30,8 @@ class DecisionStore(Protocol):
     async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         """Store ours unless the id is owned; answer whichever was first. The same call again answers the same."""
 
-    async def keep_mismatch(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        """The same for other content under an owned id: kept by id and fingerprint, never replacing the owner."""
+    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        """The same for what can't own the id, other content under an owned one say: kept by id and fingerprint."""
 
     async def ping(self) -> None:
         """Answer if the store would take a decision now."""
@@ -63,8 +63,8 @@ class InMemoryDecisionStore:
         self._on_call("keep_first")
         return self._owners.setdefault(owner_key(ids), ours)
 
-    async def keep_mismatch(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        self._on_call("keep_mismatch")
+    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        self._on_call("keep_apart")
         return self._mismatches.setdefault((owner_key(ids), ours.fingerprint), ours)
 
     async def ping(self) -> None:

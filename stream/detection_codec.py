@@ -78,6 +78,7 @@ class _Origin(_Strict):
 class _Refused(_Strict):
     error: Annotated[ErrorCode, Field(strict=False)]
     message: str = Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+    counts: bool
 
 
 class _Wire(_Strict):
@@ -108,8 +109,8 @@ def encode_detection(detection: Detection) -> bytes:
     match detection.finding:
         case Analysis() as analysis:
             document["analysis"] = analysis_codec.to_document(analysis)
-        case Refusal(error=error, message=message):
-            document["refusal"] = {"error": error, "message": message}
+        case Refusal(error=error, message=message, counts=counts):
+            document["refusal"] = {"error": error, "message": message, "counts": counts}
         case AlreadyDecided(decision=decision):
             document["decided"] = base64.b64encode(decision).decode("ascii")
     return orjson.dumps(document)
@@ -183,7 +184,7 @@ def _finding(wire: _Wire) -> Analysis | Refusal | AlreadyDecided:
     if wire.analysis is not None:
         return analysis_codec.from_document(wire.analysis)
     if wire.refusal is not None:
-        return Refusal(error=wire.refusal.error, message=wire.refusal.message)
+        return Refusal(error=wire.refusal.error, message=wire.refusal.message, counts=wire.refusal.counts)
     assert wire.decided is not None  # one of the three is there
     return AlreadyDecided(decision=_decision_of(wire, wire.decided))
 

@@ -98,10 +98,15 @@ class Poison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """No analysis, and why: an error of the closed table with words that quote nothing of the event."""
+    """No analysis, and why: an error of the closed table with words that quote nothing of the event.
+
+    `counts`: whether it is an attempt of its sender. A refusal at the gate is none, nor is one because another sender
+    had used the submission id.
+    """
 
     error: ErrorCode
     message: str
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import orjson
 
 from abuse import plan_codec
-from abuse.audit import AuditLog, CommandLog, head_after
+from abuse.audit import AuditLog, CommandLog, command_of, head_after
 from abuse.event_time import milliseconds
 from abuse.flag_events import cleared_field
 from abuse.ledger import Ledger, Switches
@@ -114,7 +114,7 @@ class Rebuild:
         if subject is not None:
             name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, subject, name, text)
-        await self.commands.keep_first(entry["command_id"], orjson.dumps({**answered, "answer": value.decode()}))
+        await self.commands.keep_first(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
         return tenant, switches
 
     async def _switch(self, tenant: str | None, said: Switches) -> None:

@@ -21,7 +21,7 @@ from abuse.ledger import Switches
 from abuse.observation import Observation
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.abuse import RULE_NAMES
-from stream.messages import CANONICAL_GUID, SUBMISSION_ID, TENANT
+from stream.messages import CANONICAL_GUID, SHORT_TEXT, TENANT
 
 #: What a record that is no event of ours makes a reader raise.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
@@ -42,7 +42,7 @@ def observation_of(decision: bytes) -> Observation | None:
 def flag_event_of(document: bytes) -> FlagEvent:
     event = published(document)
     _require_subject(event.tenant, event.subject)
-    _require(_matches(FLAG_ID, event.flag_id) and _matches(SUBMISSION_ID, event.cause))
+    _require(_matches(FLAG_ID, event.flag_id) and _matches(SHORT_TEXT, event.cause))
     (flag,) = flags_from({field_of(event): stored(event)})
     level, evidence = flag.event["level"], flag.event["evidence"]
     _require(type(level) is int and 1 <= level <= HIGHEST_LEVEL and isinstance(flag.event["enforced"], bool))

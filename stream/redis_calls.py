@@ -6,16 +6,12 @@ on `redis_node`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Calls, Command
 from config.settings import RedisSettings
-from stream.patience import Unavailable
 from stream.redis_cluster_calls import ClusterCalls
-from stream.redis_node import Node, connection_options, replies, unavailable
+from stream.redis_node import Answer, Node, RoundTrips, connection_options
 from stream.redis_topology import Topology
 
 
@@ -27,25 +23,18 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> Calls:
     return SingleCalls(Node(options), settings.call_timeout_s, max_connections)
 
 
-class SingleCalls:
-    """All commands in one write on one connection, all replies read from it, under one deadline."""
+class SingleCalls(RoundTrips):
+    """All commands in one write on one connection, all replies read from it."""
 
     def __init__(self, node: Node, call_timeout_s: float, max_connections: int) -> None:
+        super().__init__(call_timeout_s, max_connections)
         self._node = node
-        self._timeout_s = call_timeout_s
-        self._turns = asyncio.Semaphore(max_connections)
-
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
-        """Callers beyond the number of connections wait their turn, which is no fault of the server's."""
-        if not commands:
-            return []
-        try:
-            async with self._turns, asyncio.timeout(self._timeout_s):
-                return replies(commands, await self._node.exchange(commands))
-        except TimeoutError as error:
-            raise Unavailable("redis", "TimeoutError") from error
-        except RedisError as error:
-            raise unavailable(error, "") from error
 
     async def close(self) -> None:
         await self._node.close()
+
+    async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
+        return await self._node.exchange(commands)
+
+    def _failed(self) -> None:
+        """There is nothing to doubt: the server has one address."""

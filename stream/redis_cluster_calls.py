@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisError
+from redis.exceptions import AskError, MovedError
 
-from abuse.redis_port import Command, Reply
+from abuse.redis_port import Command
 from stream.patience import Unavailable
-from stream.redis_node import Answer, key_of, replies, unavailable
+from stream.redis_node import Answer, RoundTrips, key_of
 from stream.redis_topology import Address, Topology
 
 #: Redirections followed in one call. One leads to the owner, two when a slot arrived while we were told it is on its
@@ -28,37 +28,21 @@ class Route:
     asking: bool = False
 
 
-class ClusterCalls:
+class ClusterCalls(RoundTrips):
     """Commands of one node in one write on one of its connections, all nodes in parallel, one deadline for all."""
 
     def __init__(self, topology: Topology, call_timeout_s: float, max_connections: int) -> None:
+        super().__init__(call_timeout_s, max_connections)
         self._topology = topology
-        self._timeout_s = call_timeout_s
-        # A call holds at most one connection to each node.
-        self._turns = asyncio.Semaphore(max_connections)
-
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
-        """Callers beyond the number of connections wait their turn, which is no fault of the cluster's."""
-        if not commands:
-            return []
-        try:
-            async with self._turns, asyncio.timeout(self._timeout_s):
-                await self._topology.settle()
-                return replies(commands, await self._answers(commands))
-        except TimeoutError as error:
-            self._topology.doubt()
-            raise Unavailable("redis", "TimeoutError") from error
-        except Unavailable:
-            self._topology.doubt()
-            raise
-        except RedisError as error:
-            self._topology.doubt()
-            raise unavailable(error, "") from error
 
     async def close(self) -> None:
         await self._topology.close()
 
+    def _failed(self) -> None:
+        self._topology.doubt()
+
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
+        await self._topology.settle()
         answers: list[Answer] = [None] * len(commands)
         routes: dict[Route, list[int]] = {}
         for number, command in enumerate(commands):

@@ -34,7 +34,7 @@ class RedisDecisionStore:
     async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         return await self._set_if_new(self._key(ids), ours)
 
-    async def keep_mismatch(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         return await self._set_if_new(f"{self._key(ids)}:other:{ours.fingerprint}", ours)
 
     async def ping(self) -> None:

@@ -1,4 +1,4 @@
-"""One Redis server: its connections, and what its errors mean.
+"""One Redis server: its connections, what its errors mean, and what a round trip is, to one server or to several.
 
 Commands go over the library's connections directly, without its client and pool. The client's own way (a retry, a
 timer and a task a command, metrics nobody reads) takes about 0.2 ms of a submission's processor time more, and
@@ -8,6 +8,7 @@ timer and a task a command, metrics nobody reads) takes about 0.2 ms of a submis
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
@@ -127,6 +128,42 @@ class Node:
         self._closed = True
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
+
+
+class RoundTrips(ABC):
+    """What the clients of one server and of a cluster share (port: `abuse.redis_port.Calls`).
+
+    At most `max_connections` calls are under way; each holds at most one connection to each node.
+    """
+
+    def __init__(self, call_timeout_s: float, max_connections: int) -> None:
+        self._timeout_s = call_timeout_s
+        self._turns = asyncio.Semaphore(max_connections)
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        """Callers beyond the number of connections wait their turn, which is no fault of the server's."""
+        if not commands:
+            return []
+        try:
+            async with self._turns, asyncio.timeout(self._timeout_s):
+                return replies(commands, await self._answers(commands))
+        except TimeoutError as error:
+            self._failed()
+            raise Unavailable("redis", "TimeoutError") from error
+        except Unavailable:
+            self._failed()
+            raise
+        except RedisError as error:
+            self._failed()
+            raise unavailable(error, "") from error
+
+    @abstractmethod
+    async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
+        """One answer a command, in their order. Raises RedisError or Unavailable; the deadline is set around it."""
+
+    @abstractmethod
+    def _failed(self) -> None:
+        """A call got no answer, or one that says to come back."""
 
 
 def _blamed(answers: list[Answer], wanted: int, fault: RedisConnectionError) -> list[Answer]:

@@ -20,7 +20,6 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
             return NOTHING
         attempts, at_ms = case.attempts(SubjectType.ADDRESS), case.observation.at_ms
         count = Count(
-            measure=lambda window: len(window.attempts),
             limit=self.limits.submissions,
             window_s=self.limits.window_s,
             severity=Severity.LOW,

@@ -32,7 +32,7 @@ from abuse.windows import Window, windows_with
 from config.abuse import AbusePolicy, RuleLimits
 
 #: Submissions named in the evidence of one flag, the newest; the counts say how many there are.
-MOST_LINKED = 100
+MOST_LINKED = 20
 _SEVERITIES = tuple(Severity)
 
 L = TypeVar("L", bound=RuleLimits)
@@ -42,12 +42,14 @@ L = TypeVar("L", bound=RuleLimits)
 class Case:
     """One observation and what its subjects did, itself included; attempts are in order of event time.
 
-    `cleared_ms` is when a reviewer last cleared a subject; journals begin after it.
+    `flags` are those already there, whatever their state; `cleared_ms` is when a reviewer last cleared a subject:
+    journals begin after it.
     """
 
     observation: Observation
     journals: Mapping[SubjectType, Sequence[Attempt]]
     policy: AbusePolicy
+    flags: Mapping[SubjectType, Sequence[Flag]] = field(default_factory=dict)
     cleared_ms: Mapping[SubjectType, int] = field(default_factory=dict)
 
     def attempts(self, kind: SubjectType) -> Sequence[Attempt]:
@@ -124,14 +126,14 @@ class Rule(ABC, Generic[L]):
 class Count:
     """How a rule counts: what of a window, against which limit, and how pressing the limit itself is.
 
-    `counts` are further figures for the evidence, `linked` the attempts that go into it; a `spared` window is no
-    finding however full it is.
+    Attempts are counted unless the rule says what it measures. `counts` are further figures for the evidence, `linked`
+    the attempts that go into it; a `spared` window is no finding however full it is.
     """
 
-    measure: Callable[[Window], float]
     limit: float
     window_s: int
     severity: Severity
+    measure: Callable[[Window], float] = field(default=lambda window: len(window.attempts))
     counts: Callable[[Window], Mapping[str, int | float | str]] = field(default=lambda window: {})
     linked: Callable[[Window], Sequence[Attempt]] = field(default=lambda window: window.attempts)
     spared: Callable[[Window], bool] = field(default=lambda window: False)

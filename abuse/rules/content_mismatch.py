@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abuse.flags import FlagKind, Severity
+from abuse.journal import Attempt
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Count, Rule, Told, over_limit
-from abuse.subjects import SubjectType
-from abuse.windows import keep
+from abuse.rules.base import NOTHING, Case, Count, Rule, Told
+from abuse.rules.counted import too_many
 from config.abuse import ContentMismatchLimits
 
 
@@ -14,14 +14,11 @@ class ContentMismatch(Rule[ContentMismatchLimits]):
     kind = FlagKind.CONTENT_MISMATCH
 
     def _tell(self, case: Case) -> Told:
-        subject = case.subject(SubjectType.CORRELATION_ID)
-        if subject is None or case.observation.finding is not Finding.MISMATCH:
+        if case.observation.finding is not Finding.MISMATCH:
             return NOTHING
-        others = keep(case.attempts(SubjectType.CORRELATION_ID), lambda a: a.finding is Finding.MISMATCH)
-        count = Count(
-            measure=lambda window: len(window.attempts),
-            limit=self.limits.mismatches,
-            window_s=self.limits.window_s,
-            severity=Severity.LOW,
-        )
-        return Told(findings=over_limit(FlagKind.CONTENT_MISMATCH, subject, case.observation.at_ms, others, count))
+        count = Count(limit=self.limits.mismatches, window_s=self.limits.window_s, severity=Severity.LOW)
+        return Told(findings=too_many(FlagKind.CONTENT_MISMATCH, case, _is_mismatch, count))
+
+
+def _is_mismatch(attempt: Attempt) -> bool:
+    return attempt.finding is Finding.MISMATCH

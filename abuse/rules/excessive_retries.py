@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abuse.flags import BUCKET_MS, MS, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
-from abuse.journal import Attempt
+from abuse.flags import BUCKET_MS, MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.journal import KEPT, PAST_NO_GATE, Attempt
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Rule, Told, linked
 from abuse.subjects import Subject, SubjectType
@@ -16,15 +16,19 @@ from config.abuse import RetryLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """From the attempt that was one too many, for the pause's length; `earned_by` are the attempts that counted."""
+    """From the attempt that was one too many, for the pause's length; `earned_by` are the attempts that counted, as
+    far as the journal remembers them."""
 
     start_ms: int
     end_ms: int
     earned_by: tuple[Attempt, ...]
-    used: int
-    limit: int
-    window_s: int
-    unit: str
+    limit: int = 0
+    window_s: int = 0
+    unit: str = ""
+
+    @property
+    def begun_ms(self) -> int:
+        return self.earned_by[0].at_ms if self.earned_by else self.start_ms
 
 
 class ExcessiveRetries(Rule[RetryLimits]):
@@ -38,12 +42,13 @@ class ExcessiveRetries(Rule[RetryLimits]):
         earned = pauses(case.attempts(SubjectType.CORRELATION_ID), self.limits)
         if subject is None or not earned:
             return NOTHING
+        before = forgotten(case, earned[0])
         highest: dict[int, RuleFinding] = {}
         for index, pause in enumerate(earned):
             if pause.start_ms < case.observation.at_ms:
                 continue
             day = pause.start_ms // BUCKET_MS
-            finding = self._finding(subject, self._recent(earned[: index + 1]))
+            finding = self._finding(subject, self._recent([*before, *earned[: index + 1]]))
             if day not in highest or len(finding.severities) >= len(highest[day].severities):
                 highest[day] = finding
         return Told(findings=tuple(highest.values()))
@@ -68,10 +73,10 @@ class ExcessiveRetries(Rule[RetryLimits]):
             kind=FlagKind.EXCESSIVE_RETRIES,
             subject=subject,
             severities=tuple(severities),
-            first_ms=recent[0].earned_by[0].at_ms,
+            first_ms=recent[0].begun_ms,
             at_ms=last.start_ms,
             evidence=Evidence(
-                used=last.used,
+                used=len(last.earned_by),
                 limit=last.limit,
                 window_s=last.window_s,
                 counts=counts,
@@ -111,6 +116,23 @@ def pauses(attempts: Sequence[Attempt], limits: RetryLimits) -> list[Pause]:
     return found
 
 
+def forgotten(case: Case, first: Pause) -> list[Pause]:
+    """Pauses before the first that the journal knows of, told by their flags: whoever sends so much that the journal
+    forgets how they were earned doesn't get rid of them."""
+    attempts = [a for a in case.attempts(SubjectType.CORRELATION_ID) if a.finding not in PAST_NO_GATE]
+    if len(attempts) < KEPT[SubjectType.CORRELATION_ID]:
+        return []
+    since_ms = case.cleared_ms.get(SubjectType.CORRELATION_ID, NEVER_CLEARED)
+    told = sorted(
+        (refusal.from_ms, refusal.until_ms)
+        for flag in case.flags.get(SubjectType.CORRELATION_ID, ())
+        if flag.kind is FlagKind.EXCESSIVE_RETRIES
+        for refusal in flag.refusals
+        if refusal.kind is RefusalKind.PAUSED and since_ms < refusal.from_ms and refusal.until_ms <= first.start_ms
+    )
+    return [Pause(start_ms=from_ms, end_ms=end_ms, earned_by=()) for from_ms, end_ms in told]
+
+
 class _Counter:
     """The attempts of one sliding window."""
 
@@ -136,7 +158,6 @@ def _pause(attempt: Attempt, counter: _Counter, unit: str, limits: RetryLimits) 
         start_ms=attempt.at_ms,
         end_ms=attempt.at_ms + limits.pause_s * MS,
         earned_by=tuple(counter.attempts),
-        used=len(counter.attempts),
         limit=counter.limit,
         window_s=counter.window_s,
         unit=unit,

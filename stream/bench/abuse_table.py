@@ -20,7 +20,7 @@ from abuse.engine import AbuseEngine
 from abuse.flag_events import PolicyName
 from abuse.observation import Finding, Observation, Origin
 from abuse.redis_ledger import RedisLedger
-from abuse.redis_port import Calls
+from abuse.redis_port import Calls, Reply
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from config.settings import Settings
@@ -174,12 +174,17 @@ def _subject(kind: SubjectType, number: int) -> Subject:
 
 
 async def _remove(calls: Calls, prefix: str) -> None:
-    cursor = b"0"
-    while True:
-        (reply,) = await calls.round_trip([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
-        assert isinstance(reply, list), "a cursor and keys"
-        cursor, keys = reply  # type: ignore[assignment]
-        if keys:
-            await calls.round_trip([("UNLINK", key) for key in keys])  # type: ignore[union-attr,misc]
-        if cursor == b"0":
-            return
+    cursor, done = b"0", False
+    while not done:
+        (page,) = await calls.round_trip([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
+        cursor, keys = _scanned(page)
+        await calls.round_trip([("UNLINK", key) for key in keys])
+        done = cursor == b"0"
+
+
+def _scanned(page: Reply) -> tuple[bytes, list[bytes]]:
+    """Where to scan on, and the keys found."""
+    match page:
+        case [bytes(cursor), list(keys)]:
+            return cursor, [key for key in keys if isinstance(key, bytes)]
+    raise TypeError("a reply to SCAN is a cursor and keys")

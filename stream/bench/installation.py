@@ -24,7 +24,7 @@ from stream.kafka_clients import admin
 from stream.topics import TABLE, topic_name
 
 #: Decisions of a benchmark are of no use to anybody; the shortest time the settings allow.
-DECISION_TTL_S = 60
+DECISION_TTL_S = 3600
 
 
 class Broker(StrEnum):

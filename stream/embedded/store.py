@@ -9,11 +9,17 @@ from fakeredis import TcpFakeServer
 LIMITS = "in memory, nothing survives the process"
 
 
+class _Server(TcpFakeServer):
+    """With room for as many connections at once as a worker opens; five is what the library waits for."""
+
+    request_queue_size = 128
+
+
 class EmbeddedStore:
     """A started server on a free loopback port."""
 
     def __init__(self) -> None:
-        self._server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+        self._server = _Server(("127.0.0.1", 0), server_type="redis")
         self._server.daemon_threads = True
         self.url = f"redis://127.0.0.1:{self._server.server_address[1]}/0"
         self._thread = threading.Thread(

@@ -4,23 +4,31 @@ cluster. What it must hold to: one chain whoever appends, an answer once, everyt
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import pytest
-import redis.asyncio as redis
 
-from abuse.audit import AuditLog, ChainCheck, CommandLog, Head, InMemoryAuditLog, InMemoryCommandLog, check, head_after
+from abuse.audit import (
+    AuditLog,
+    ChainCheck,
+    CommandKey,
+    CommandLog,
+    Head,
+    InMemoryAuditLog,
+    InMemoryCommandLog,
+    check,
+    head_after,
+)
 from abuse.redis_audit import ENTRY_TTL_S, HEAD_TTL_S, RedisAuditLog, RedisCommandLog
-from abuse.redis_port import Calls, ForeignValue
-from config.settings import RedisSettings
-from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import connect
+from abuse.redis_port import ForeignValue
+from tests.contract.backings import Backing
 from tests.unit.abuse.test_audit import entry_of
+
+WORKERS = 4
+SENT = CommandKey(None, "c-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,66 +37,32 @@ class Logs:
 
     audits: Sequence[AuditLog]
     commands: Sequence[CommandLog]
-    client: Any = None
-    calls: Calls | None = None
-    prefix: str = ""
+    redis: Backing | None = None
 
     @property
     def head_key(self) -> str:
-        return f"{self.prefix}abuse:audit-head"
-
-    async def keys(self) -> list[bytes]:
-        return sorted([key async for key in self.client.scan_iter(match=f"{self.prefix}*")])
+        return self.redis.key("abuse:audit-head")
 
 
-WORKERS = 4
-REAL = pytest.param("redis", marks=pytest.mark.real)
-CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
-
-
-@pytest.fixture(params=["memory", "embedded", REAL, CLUSTER])
-async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
-    if request.param == "memory":
-        yield Logs([InMemoryAuditLog()] * WORKERS, [InMemoryCommandLog()] * WORKERS)
-    else:
-        async with over_redis(request) as made:
-            yield made
-
-
-@pytest.fixture(params=["embedded", REAL, CLUSTER])
-async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
-    async with over_redis(request) as made:
-        yield made
-
-
-@asynccontextmanager
-async def over_redis(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
-    embedded = EmbeddedStore() if request.param == "embedded" else None
-    cluster = request.param == "cluster"
-    if embedded is not None:
-        url = embedded.url
-    elif cluster:
-        url = request.getfixturevalue("redis_cluster").url
-    else:
-        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
-    prefix = f"contract-{uuid.uuid4().hex}:"
-    ways = [connect(RedisSettings(url=url, call_timeout_s=20, cluster=cluster)) for _ in range(WORKERS)]
-    client = (redis.RedisCluster if cluster else redis.Redis).from_url(url)
-    yield Logs(
-        [RedisAuditLog(calls, prefix) for calls in ways],
-        [RedisCommandLog(calls, prefix) for calls in ways],
-        client,
-        ways[0],
-        prefix,
+def over(redis: Backing) -> Logs:
+    ways = redis.ways(WORKERS)
+    return Logs(
+        [RedisAuditLog(calls, redis.prefix) for calls in ways],
+        [RedisCommandLog(calls, redis.prefix) for calls in ways],
+        redis,
     )
-    if embedded is None:
-        async for key in client.scan_iter(match=f"{prefix}*"):
-            await client.unlink(key)
-    await client.aclose()
-    for calls in ways:
-        await calls.close()
-    if embedded is not None:
-        embedded.close()
+
+
+@pytest.fixture
+def logs(any_backing: Backing | None) -> Logs:
+    if any_backing is not None:
+        return over(any_backing)
+    return Logs([InMemoryAuditLog()] * WORKERS, [InMemoryCommandLog()] * WORKERS)
+
+
+@pytest.fixture
+def beneath(backing: Backing) -> Logs:
+    return over(backing)
 
 
 async def append(log: AuditLog, *numbers: int) -> list[dict[str, Any]]:
@@ -153,6 +127,16 @@ async def test_what_is_appended_again_counts_by_its_command_not_by_its_words(log
     assert await logs.audits[1].append(entry_of(1, outcome="refused"), begin) == first
 
 
+async def test_entries_of_two_tenants_with_one_command_id_are_two(logs):
+    begin = await logs.audits[0].head()
+    tenants = (None, "bank-1", "bank-2")
+    values = [await logs.audits[0].append(entry_of(1, tenant=tenant), begin) for tenant in tenants]
+    entries = [orjson.loads(value) for value in values]
+    assert [entry["tenant"] for entry in entries] == [*tenants]
+    assert whole(entries, 3)
+    assert [await logs.audits[1].append(entry_of(1, tenant=tenant), begin) for tenant in tenants] == values
+
+
 async def test_a_worker_that_looks_at_an_old_end_appends_behind_the_newest(logs):
     begin = await logs.audits[0].head()
     entries = await append(logs.audits[0], *range(6))
@@ -174,7 +158,7 @@ async def test_a_head_that_lags_is_mended_by_the_next_entry(beneath):
 async def test_a_lost_head_begins_another_chain_which_shows(beneath):
     one = beneath.audits[0]
     entries = await append(one, *range(3))
-    await beneath.client.delete(beneath.head_key)
+    await beneath.redis.client.delete(beneath.head_key)
     entries += await append(beneath.audits[1], *range(3, 6))
     checked = check(entries)
     assert (checked.entries, checked.chains, checked.problems) == (6, 2, ())
@@ -185,7 +169,7 @@ async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whol
     one, other = beneath.audits[:2]
     entries = await append(one, *range(3))
     planned = await one.head()
-    await beneath.client.delete(beneath.head_key)
+    await beneath.redis.client.delete(beneath.head_key)
     entries += await append(other, *range(3, 6))
     entries.append(orjson.loads(await one.append(entry_of(99), planned)))
     entries += await append(other, *range(6, 9))
@@ -197,8 +181,8 @@ async def test_a_restored_head_is_where_the_chain_goes_on(beneath):
     one, other = beneath.audits[:2]
     entries = await append(one, *range(3))
     end = await one.head()
-    for key in await beneath.keys():
-        await beneath.client.delete(key)
+    for key in await beneath.redis.keys():
+        await beneath.redis.client.delete(key)
     assert (await other.head()).chain != end.chain
     await other.restore(end)
     entries += await append(one, *range(3, 6))
@@ -207,60 +191,76 @@ async def test_a_restored_head_is_where_the_chain_goes_on(beneath):
 
 async def test_everything_expires(beneath):
     await append(beneath.audits[0], *range(3))
-    await beneath.commands[0].keep_first("c-1", b"plan")
-    await beneath.commands[0].replace("c-1", b"answer")
-    await beneath.commands[0].replace("c-2", b"answer")
-    keys = await beneath.keys()
+    await beneath.commands[0].keep_first(SENT, b"plan")
+    await beneath.commands[0].replace(SENT, b"answer")
+    await beneath.commands[0].replace(CommandKey(None, "c-2"), b"answer")
+    keys = await beneath.redis.keys()
     assert len(keys) == 6
     for key in keys:
         most = HEAD_TTL_S if key.decode() == beneath.head_key else ENTRY_TTL_S
-        assert most - 120 < await beneath.client.ttl(key) <= most
+        assert most - 120 < await beneath.redis.client.ttl(key) <= most
 
 
 async def test_looking_for_the_head_keeps_it(beneath):
     await beneath.audits[0].head()
-    await beneath.client.expire(beneath.head_key, 60)
+    await beneath.redis.client.expire(beneath.head_key, 60)
     await beneath.audits[1].head()
-    assert await beneath.client.ttl(beneath.head_key) > HEAD_TTL_S - 120
+    assert await beneath.redis.client.ttl(beneath.head_key) > HEAD_TTL_S - 120
 
 
 @pytest.mark.parametrize("value", [b"text", b"7", b"[]", b"{}", b"\xff"])
 async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
     log = beneath.audits[0]
-    await beneath.client.set(beneath.head_key, value)
+    await beneath.redis.client.set(beneath.head_key, value)
     with pytest.raises(ForeignValue, match="audit-head"):
         await log.head()
-    await beneath.client.set(f"{beneath.prefix}abuse:audit:{{one 1}}", value)
+    await beneath.redis.client.set(beneath.redis.key("abuse:audit:{one 1}"), value)
     with pytest.raises(ForeignValue, match="audit:"):
         await log.append(entry_of(1), Head(chain="one"))
 
 
 async def test_of_a_command_the_first_text_is_kept(logs):
     one, other = logs.commands[:2]
-    assert await one.find("c-1") is None
-    assert await one.keep_first("c-1", b"plan") == b"plan"
-    assert await other.keep_first("c-1", b"another") == b"plan"
-    assert await other.find("c-1") == b"plan"
-    await one.replace("c-1", b"answer")
-    assert await other.keep_first("c-1", b"another") == b"answer"
-    assert await other.find("c-2") is None
+    assert await one.find(SENT) is None
+    assert await one.keep_first(SENT, b"plan") == b"plan"
+    assert await other.keep_first(SENT, b"another") == b"plan"
+    assert await other.find(SENT) == b"plan"
+    await one.replace(SENT, b"answer")
+    assert await other.keep_first(SENT, b"another") == b"answer"
+    assert await other.find(CommandKey(None, "c-2")) is None
+
+
+async def test_commands_of_two_tenants_with_one_id_are_two(logs):
+    keys = [CommandKey(tenant, "c-1") for tenant in (None, "bank-1", "bank-2")]
+    for number, key in enumerate(keys):
+        assert await logs.commands[0].find(key) is None
+        assert await logs.commands[0].keep_first(key, b"plan %d" % number) == b"plan %d" % number
+    await logs.commands[0].replace(keys[1], b"answer")
+    assert [await logs.commands[1].find(key) for key in keys] == [b"plan 0", b"answer", b"plan 2"]
+
+
+async def test_a_tenant_and_an_id_are_not_run_together(logs):
+    keys = [CommandKey("a", "b c"), CommandKey("a b", "c"), CommandKey(None, "a b c"), CommandKey('a","b', "c")]
+    for number, key in enumerate(keys):
+        await logs.commands[0].keep_first(key, b"%d" % number)
+    assert [await logs.commands[1].find(key) for key in keys] == [b"0", b"1", b"2", b"3"]
 
 
 async def test_of_many_at_once_one_is_first(logs):
-    kept = await asyncio.gather(*(log.keep_first("c-1", b"%d" % n) for n, log in enumerate(logs.commands)))
+    kept = await asyncio.gather(*(log.keep_first(SENT, b"%d" % n) for n, log in enumerate(logs.commands)))
     assert len(set(kept)) == 1
 
 
 async def test_any_id_and_any_bytes_are_kept_apart(logs):
     names = ["c", "C", "c}", "{c}", "c:1", "*", "c" * 128, "!~"]
     for name in names:
-        await logs.commands[0].keep_first(name, name.encode() + bytes(range(256)))
+        await logs.commands[0].keep_first(CommandKey(None, name), name.encode() + bytes(range(256)))
     for name in names:
-        assert await logs.commands[1].find(name) == name.encode() + bytes(range(256))
+        assert await logs.commands[1].find(CommandKey(None, name)) == name.encode() + bytes(range(256))
 
 
 async def test_two_installations_on_one_server_know_nothing_of_each_other(beneath):
     await append(beneath.audits[0], 1)
-    other = RedisAuditLog(beneath.calls, f"{beneath.prefix}other:")
+    other = RedisAuditLog(beneath.redis.way(), beneath.redis.key("other:"))
     assert (await other.head()).number == 0
     assert replace(await other.head(), chain="") == Head(chain="")

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-import redis.asyncio as redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.engine import AbuseEngine
 from abuse.flag_events import cleared_field, field_of, raised
 from abuse.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
-from abuse.journal import KEPT, Attempt, attempt_of, is_behind, line_of, part_of
+from abuse.journal import KEPT, Attempt, attempt_of, line_of, part_of
 from abuse.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
 from abuse.observation import Finding, Observation
 from abuse.redis_ledger import SWITCHES_TTL_S, RedisLedger
-from abuse.redis_port import Calls, ForeignValue
+from abuse.redis_port import ForeignValue
 from abuse.subjects import Subject, SubjectType, correlation
 from config.abuse import AbusePolicy
-from config.settings import RedisSettings
-from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import connect
+from tests.contract.backings import Backing
 from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
 
 FLAG_TTL_S = 30 * DAY_S
@@ -41,10 +36,6 @@ DEVICE = subject(SubjectType.DEVICE, 1)
 #: For property tests: the same number everywhere, no clock, and the fixtures serve all examples.
 PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
-#: Keys looked at in one go: the server may be full of others'.
-SCANNED = 20_000
-RedisClient = redis.Redis | redis.RedisCluster
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -52,63 +43,30 @@ class Held:
 
     ledger: Ledger
     other_worker: Ledger
-    calls: Calls | None = None
-    client: RedisClient | None = None
-    prefix: str = ""
+    redis: Backing | None = None
 
     def empty(self) -> Held:
         """A table of its own on the same server."""
-        if self.calls is None:
-            fresh = InMemoryLedger()
-            return Held(fresh, fresh)
-        prefix = f"{self.prefix}{uuid.uuid4().hex}:"
-        ledger = RedisLedger(self.calls, prefix, FLAG_TTL_S)
-        return Held(ledger, ledger, self.calls, self.client, prefix)
+        return in_memory() if self.redis is None else over(self.redis.apart())
 
 
-REAL = pytest.param("redis", marks=pytest.mark.real)
-CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
+def in_memory() -> Held:
+    ledger = InMemoryLedger()
+    return Held(ledger, ledger)
 
 
-@pytest.fixture(params=["memory", "embedded", REAL, CLUSTER])
-async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
-    if request.param == "memory":
-        ledger = InMemoryLedger()
-        yield Held(ledger, ledger)
-    else:
-        async with over_redis(request) as made:
-            yield made
+def over(redis: Backing) -> Held:
+    return Held(*(RedisLedger(calls, redis.prefix, FLAG_TTL_S) for calls in redis.ways(2)), redis)
 
 
-@pytest.fixture(params=["embedded", REAL, CLUSTER])
-async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
-    async with over_redis(request) as made:
-        yield made
+@pytest.fixture
+def held(any_backing: Backing | None) -> Held:
+    return in_memory() if any_backing is None else over(any_backing)
 
 
-@asynccontextmanager
-async def over_redis(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
-    embedded = EmbeddedStore() if request.param == "embedded" else None
-    cluster = request.param == "cluster"
-    if embedded is not None:
-        url = embedded.url
-    elif cluster:
-        url = request.getfixturevalue("redis_cluster").url
-    else:
-        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
-    prefix = f"contract-{uuid.uuid4().hex}:"
-    ways = [connect(RedisSettings(url=url, call_timeout_s=10, cluster=cluster)) for _ in range(2)]
-    ledgers = [RedisLedger(calls, prefix, FLAG_TTL_S) for calls in ways]
-    client = (redis.RedisCluster if cluster else redis.Redis).from_url(url)
-    yield Held(ledgers[0], ledgers[1], ways[0], client, prefix)
-    if embedded is None:
-        async for key in client.scan_iter(match=f"{prefix}*", count=SCANNED):
-            await client.unlink(key)
-    await client.aclose()
-    for calls in ways:
-        await calls.close()
-    if embedded is not None:
-        embedded.close()
+@pytest.fixture
+def beneath(backing: Backing) -> Held:
+    return over(backing)
 
 
 @pytest.fixture
@@ -140,23 +98,18 @@ async def flags_of(ledger: Ledger, about: Subject = ME, tenant: str | None = Non
     return list((await ledger.look(tenant, [about])).flags)
 
 
-async def keys_of(beneath: Held) -> list[bytes]:
-    assert beneath.client is not None
-    return sorted([key async for key in beneath.client.scan_iter(match=f"{beneath.prefix}*", count=SCANNED)])
-
-
 async def contents(beneath: Held) -> dict[str, Any]:
     """Everything there is under the prefix, but for when it expires."""
     found: dict[str, Any] = {}
-    for key in await keys_of(beneath):
-        kind = await beneath.client.type(key)
-        name = key.decode().removeprefix(beneath.prefix)
+    for key in await beneath.redis.keys():
+        kind = await beneath.redis.client.type(key)
+        name = key.decode().removeprefix(beneath.redis.prefix)
         if kind == b"zset":
-            found[name] = await beneath.client.zrange(key, 0, -1, withscores=True)
+            found[name] = await beneath.redis.client.zrange(key, 0, -1, withscores=True)
         elif kind == b"hash":
-            found[name] = await beneath.client.hgetall(key)
+            found[name] = await beneath.redis.client.hgetall(key)
         else:
-            found[name] = await beneath.client.get(key)
+            found[name] = await beneath.redis.client.get(key)
     return found
 
 
@@ -220,6 +173,24 @@ async def test_a_journal_keeps_the_newest(ledger, kind):
     assert (await ledger.history(None, about)).attempts == attempts
 
 
+async def test_many_that_could_not_be_analysed_do_not_hide_a_later_mismatch(ledger):
+    verdict, mismatch = seen(1, 0), seen(400, 400, finding=Finding.MISMATCH)
+    unanalysed = [seen(number, number, finding=Finding.UNANALYSED) for number in range(2, 302)]
+    await ledger.learn([verdict, *unanalysed])
+    (dossier,) = (await ledger.observe(mismatch)).dossiers
+    oldest = unanalysed[: KEPT[SubjectType.CORRELATION_ID]]
+    assert dossier.attempts == tuple(attempt_of(each) for each in (verdict, *oldest, mismatch))
+    assert (await ledger.history(None, ME)).attempts == dossier.attempts
+
+
+async def test_many_mismatches_hide_neither_a_newer_one_nor_any_other_attempt(ledger):
+    others = [seen(1, 0), seen(2, 1, finding=Finding.UNANALYSED)]
+    mismatches = [seen(number, number, finding=Finding.MISMATCH) for number in range(10, 310)]
+    await ledger.learn([*others, *mismatches])
+    newest = mismatches[-KEPT[SubjectType.CORRELATION_ID] :]
+    assert (await ledger.history(None, ME)).attempts == tuple(attempt_of(each) for each in (*others, *newest))
+
+
 async def test_the_journal_of_a_busy_address_is_split_and_read_as_one(ledger):
     observations = series(every(1, 100), address=1, prefix=1)
     await ledger.learn(observations[:-1])
@@ -249,6 +220,42 @@ async def test_what_was_cleared_is_not_told(ledger):
     assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(2), "the latest clearing counts"
 
 
+async def clear_at(ledger: Ledger, *times_s: int, about: Subject = ME, tenant: str | None = None) -> None:
+    for at_s in times_s:
+        await ledger.clear(tenant, about, *cleared_field(f"cmd-{at_s}", at_ms(at_s)))
+
+
+async def test_clearing_takes_the_place_of_earlier_clearings_and_of_nothing_else(held):
+    await held.ledger.record(flag_events())
+    flag_fields = (await held.ledger.history(None, ME)).fields
+    await clear_at(held.ledger, 1, about=DEVICE)
+    await clear_at(held.ledger, 1, tenant="bank-1")
+    await clear_at(held.ledger, 1, 2)
+    await clear_at(held.other_worker, 3)
+    dossier = await held.ledger.history(None, ME)
+    assert dossier.fields == {**flag_fields, **dict([cleared_field("cmd-3", at_ms(3))])}
+    assert dossier.cleared_at_ms == at_ms(3)
+    for tenant, about in ((None, DEVICE), ("bank-1", ME)):
+        assert (await held.ledger.history(tenant, about)).cleared_at_ms == at_ms(1)
+
+
+ORDERS = [*permutations((1, 2, 3)), (1, 2, 3, 1, 2, 3), (3, 2, 1, 1, 2, 3), (3, 3, 3)]
+
+
+@pytest.mark.parametrize("times_s", ORDERS, ids=str)
+async def test_of_clearings_in_any_order_the_latest_counts(ledger, times_s):
+    await clear_at(ledger, *times_s)
+    assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(3)
+    await clear_at(ledger, 4)
+    assert (await ledger.history(None, ME)).fields == dict([cleared_field("cmd-4", at_ms(4))])
+
+
+async def test_of_clearings_at_once_the_latest_counts(held):
+    workers = (held.ledger, held.other_worker)
+    await asyncio.gather(*(clear_at(workers[at_s % 2], at_s) for at_s in range(1, 21)))
+    assert (await held.ledger.history(None, ME)).cleared_at_ms == at_ms(20)
+
+
 async def test_former_keys_are_read_and_never_written(held):
     before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
     await held.ledger.observe(seen(1, 0, device=1))
@@ -272,24 +279,32 @@ async def test_of_two_keys_that_say_different_things_the_newer_counts(ledger):
 # --- any order, any repetition
 
 
-def _kept(kind: str, part: int, entries: list[tuple[int, str]]) -> set[str]:
-    most = KEPT[SubjectType(kind)]
-    return {line for _, line in (entries[:most] if is_behind(SubjectType(kind), part) else entries[-most:])}
+def keeps_its_oldest(about: Subject, finding: Finding) -> bool:
+    """Of what comes in while its sender is refused, all but the mismatches of a correlation id."""
+    apart = finding is Finding.MISMATCH and about.type is not SubjectType.CORRELATION_ID
+    return finding is Finding.UNANALYSED or apart
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the journals must hold, worked out plainly: of all there ever was, the newest of each shard."""
+    """What the journals must hold, worked out plainly: of all there ever was, the oldest of some parts and the newest
+    of the others."""
 
     observations: tuple[Observation, ...]
 
     def journals(self) -> dict[tuple[tuple[str, str, str], int], set[str]]:
-        shards: dict[Any, set[tuple[int, str]]] = {}
+        parts: dict[Any, set[tuple[int, str]]] = {}
         for each in self.observations:
             for about in each.subjects:
-                shard = ((each.tenant or "", about.type, about.key), part_of(about.type, each))
-                shards.setdefault(shard, set()).add((each.at_ms, line_of(attempt_of(each))))
-        return {shard: _kept(shard[0][1], shard[1], sorted(entries)) for shard, entries in shards.items()}
+                part = ((each.tenant or "", about.type, about.key), part_of(about.type, each))
+                entries = parts.setdefault((part, keeps_its_oldest(about, each.finding)), set())
+                entries.add((each.at_ms, line_of(attempt_of(each))))
+        return {part: self._kept(part[0][1], oldest, entries) for (part, oldest), entries in parts.items()}
+
+    @staticmethod
+    def _kept(kind: SubjectType, oldest: bool, entries: set[tuple[int, str]]) -> set[str]:
+        in_order = sorted(entries)
+        return {line for _, line in (in_order[: KEPT[kind]] if oldest else in_order[-KEPT[kind] :])}
 
 
 some = st.builds(
@@ -359,9 +374,9 @@ async def test_on_redis_any_order_and_any_repetition_gives_what_the_model_says(
 
 
 async def every_key_expires(beneath: Held) -> None:
-    keys = await keys_of(beneath)
+    keys = await beneath.redis.keys()
     assert keys
-    assert [key for key in keys if await beneath.client.pttl(key) <= 0] == []
+    assert [key for key in keys if await beneath.redis.client.pttl(key) <= 0] == []
 
 
 LOW = AbusePolicy.model_validate(
@@ -567,8 +582,8 @@ async def test_a_forgotten_flag_leaves_no_trace(held):
     await fresh.ledger.forget(mine[0].flag_id)
     await fresh.ledger.forget(other[0].flag_id)
     await fresh.ledger.forget("fl_" + "0" * 24)
-    if fresh.client is not None:
-        assert await keys_of(fresh) == []
+    if fresh.redis is not None:
+        assert await fresh.redis.keys() == []
 
 
 async def test_two_flags_with_ids_that_begin_alike_are_two(ledger):
@@ -607,9 +622,10 @@ async def test_everything_expires(beneath):
     await fresh.ledger.clear(None, DEVICE, *cleared_field("cmd-1", 5))
     await fresh.ledger.switch(None, {})
     await every_key_expires(fresh)
-    assert len(await keys_of(fresh)) == 4 + 1 + 1 + 1 + 1 + 1
-    for key in await keys_of(fresh):
-        kind, ttl_s = key.decode().removeprefix(fresh.prefix).split(":")[1], await fresh.client.pttl(key) / 1000
+    assert len(await fresh.redis.keys()) == 4 + 1 + 1 + 1 + 1 + 1
+    for key in await fresh.redis.keys():
+        kind = key.decode().removeprefix(fresh.redis.prefix).split(":")[1]
+        ttl_s = await fresh.redis.client.pttl(key) / 1000
         if kind in ("flags", "flag", "due"):
             assert ttl_s > FLAG_TTL_S + GRACE_MS / 1000, "as long as it may be read"
         elif kind == "switches":
@@ -626,19 +642,19 @@ async def test_putting_off_a_flag_whose_part_is_gone_leaves_nothing_for_ever(ben
 
 async def test_using_the_switches_keeps_them(beneath):
     await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
-    (key,) = await keys_of(beneath)
-    await beneath.client.expire(key, 100)
+    (key,) = await beneath.redis.keys()
+    await beneath.redis.client.expire(key, 100)
     await beneath.ledger.look(None, [ME])
-    assert await beneath.client.ttl(key) > SWITCHES_TTL_S - 60
+    assert await beneath.redis.client.ttl(key) > SWITCHES_TTL_S - 60
 
 
 async def test_an_observation_keeps_the_journals_it_is_written_to(beneath):
     fresh = beneath.empty()
     await fresh.ledger.observe(seen(1, 0))
-    (key,) = await keys_of(fresh)
-    await fresh.client.expire(key, 100)
+    (key,) = await fresh.redis.keys()
+    await fresh.redis.client.expire(key, 100)
     await fresh.ledger.observe(seen(2, 1))
-    assert await fresh.client.ttl(key) > DAY_S
+    assert await fresh.redis.client.ttl(key) > DAY_S
 
 
 async def beneath_with(beneath: Held, kind: str) -> tuple[Held, bytes]:
@@ -647,7 +663,7 @@ async def beneath_with(beneath: Held, kind: str) -> tuple[Held, bytes]:
     await fresh.ledger.observe(seen(1))
     await fresh.ledger.record(flag_events())
     await fresh.ledger.switch(None, {})
-    (key,) = [each for each in await keys_of(fresh) if each.startswith(f"{fresh.prefix}abuse:{kind}:".encode())]
+    (key,) = [each for each in await fresh.redis.keys() if each.startswith(fresh.redis.key(f"abuse:{kind}:").encode())]
     return fresh, key
 
 
@@ -672,8 +688,8 @@ READS = {
 )
 async def test_a_key_of_another_type_is_loud(beneath, kind, call):
     fresh, key = await beneath_with(beneath, kind)
-    await fresh.client.delete(key)
-    await fresh.client.lpush(key, b"somebody else's")
+    await fresh.redis.client.delete(key)
+    await fresh.redis.client.lpush(key, b"somebody else's")
     with pytest.raises(ForeignValue, match="delete it") as foreign:
         await CALLS[call](fresh.ledger)
     assert key.decode() in str(foreign.value)
@@ -698,11 +714,11 @@ JUNK = {
 async def test_a_value_that_is_not_ours_is_loud(beneath, kind, value):
     fresh, key = await beneath_with(beneath, kind)
     if kind == "journal":
-        await fresh.client.zadd(key, {value: at_ms(0)})
+        await fresh.redis.client.zadd(key, {value: at_ms(0)})
     elif kind == "flags":
-        await fresh.client.hset(key, f"fl_{'0' * 24} level 1", value)
+        await fresh.redis.client.hset(key, f"fl_{'0' * 24} level 1", value)
     else:
-        await fresh.client.set(key, value)
+        await fresh.redis.client.set(key, value)
     for call in READS[kind]:
         with pytest.raises(ForeignValue, match="delete it") as foreign:
             await CALLS[call](fresh.ledger)
@@ -710,7 +726,7 @@ async def test_a_value_that_is_not_ours_is_loud(beneath, kind, value):
 
 
 async def test_installations_with_other_prefixes_never_meet(beneath):
-    stranger = RedisLedger(beneath.calls, f"{beneath.prefix}other:", FLAG_TTL_S)
+    stranger = RedisLedger(beneath.redis.way(), beneath.redis.key("other:"), FLAG_TTL_S)
     await beneath.ledger.observe(seen(1))
     await beneath.ledger.record(flag_events())
     await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -13,13 +12,12 @@ from redis.exceptions import ResponseError
 
 from abuse.redis_port import Calls, ForeignValue
 from config.settings import RedisSettings
-from stream.embedded.store import EmbeddedStore
 from stream.patience import Unavailable
 from stream.redis_calls import connect
+from tests.contract.backings import Backing
+from tests.unit.stream.scripted_redis import encoded, scripted
 
 KEEP_S = 300
-REAL = pytest.param("redis", marks=pytest.mark.real)
-CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +26,12 @@ class Server:
 
     open: Callable[..., Calls]
     calls: Calls
-    prefix: str
-
-    def key(self, name: object) -> str:
-        return f"{self.prefix}{name}"
+    key: Callable[[object], str]
 
 
-@pytest.fixture(params=["embedded", REAL, CLUSTER])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    embedded = EmbeddedStore() if request.param == "embedded" else None
-    cluster = request.param == "cluster"
-    if embedded is not None:
-        url = embedded.url
-    elif cluster:
-        url = request.getfixturevalue("redis_cluster").url
-    else:
-        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
-    opened: list[Calls] = []
-
-    def open_calls(call_timeout_s: float = 20, max_connections: int = 32) -> Calls:
-        settings = RedisSettings(url=url, call_timeout_s=call_timeout_s, cluster=cluster)
-        opened.append(connect(settings, max_connections))
-        return opened[-1]
-
-    yield Server(open_calls, open_calls(), f"calls-{uuid.uuid4().hex}:")
-    for calls in opened:
-        await calls.close()
-    if embedded is not None:
-        embedded.close()
+@pytest.fixture
+def server(backing: Backing) -> Server:
+    return Server(backing.way, backing.way(), backing.key)
 
 
 async def test_nothing_asked_is_nothing_answered(server):
@@ -135,6 +111,15 @@ async def test_many_callers_share_few_connections(server):
 
     answers = await asyncio.gather(*(one(number) for number in range(200)))
     assert answers == [[b"OK", b"%d" % number] for number in range(200)]
+
+
+async def test_callers_beyond_the_number_of_connections_wait_their_turn():
+    async with scripted(lambda command: encoded(command[1])) as (node,):
+        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{node.port}/0", call_timeout_s=20), max_connections=3)
+        answers = await asyncio.gather(*(calls.round_trip([("GET", number)]) for number in range(50)))
+        await calls.close()
+    assert answers == [[b"%d" % number] for number in range(50)]
+    assert node.opened == 3
 
 
 async def test_a_caller_that_is_cut_short_harms_no_other(server):

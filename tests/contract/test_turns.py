@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
-from config.settings import RedisSettings
-from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import connect
+from tests.contract.backings import Backing
 
 TTL_S = 86_400
 LONG_MS, SHORT_MS = 600_000, 200
@@ -28,30 +24,10 @@ class Turns:
     key: str
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param("redis", marks=pytest.mark.real),
-        pytest.param("cluster", marks=pytest.mark.local_services),
-    ]
-)
-async def turns(request: pytest.FixtureRequest) -> AsyncIterator[Turns]:
-    embedded = EmbeddedStore() if request.param == "embedded" else None
-    if embedded is not None:
-        url = embedded.url
-    elif request.param == "cluster":
-        url = request.getfixturevalue("redis_cluster").url
-    else:
-        url = request.getfixturevalue("services").environment["LIVENESS_REDIS__URL"]
-    settings = RedisSettings(url=url, call_timeout_s=20, cluster=request.param == "cluster")
-    prefix, ways = f"contract-{uuid.uuid4().hex}:", [connect(settings) for _ in range(2)]
-    key = f"{prefix}abuse:turn"
-    yield Turns(*(RedisLedger(calls, prefix, TTL_S) for calls in ways), ways[0], key)
-    await ways[0].round_trip([("UNLINK", key)])
-    for calls in ways:
-        await calls.close()
-    if embedded is not None:
-        embedded.close()
+@pytest.fixture
+def turns(backing: Backing) -> Turns:
+    one, other = (RedisLedger(calls, backing.prefix, TTL_S) for calls in backing.ways(2))
+    return Turns(one, other, backing.way(), backing.key("abuse:turn"))
 
 
 async def test_whoever_comes_first_has_the_turn_until_it_is_over(turns):

@@ -20,7 +20,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -53,7 +53,6 @@ LIVE, UNCLEAR = 0.95, 0.58
 SPOOF = (0.02, 0.52)
 REFUSALS = frozenset({ErrorCode.SUBJECT_PAUSED, ErrorCode.SUBJECT_BLOCKED})
 ROUND_S, SETTLE_S = 90.0, 15.0
-POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +253,7 @@ class BruteForce:
     _wanted: dict[str, float] = field(default_factory=dict)
     _decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _flags: list[dict[str, Any]] = field(default_factory=list)
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> Outcome:
         """Raises Unanswered when the installation does not keep up."""
@@ -314,15 +314,18 @@ class BruteForce:
         }
         await self._until(lambda: named <= {flag["flag_id"] for flag in self._flags}, SETTLE_S)
 
-    async def _until(self, done: Any, within_s: float) -> None:
-        deadline = time.monotonic() + within_s
-        while not done():
-            if time.monotonic() > deadline:
-                missing = len(self._sent) - len(self._decisions)
-                raise Unanswered(
-                    f"{missing} submissions without a decision, or flags without an event: is a worker up?"
-                )
-            await asyncio.sleep(POLL_S)
+    async def _until(self, done: Callable[[], bool], within_s: float) -> None:
+        """Looks again at whatever is heard: nothing else changes what was decided and flagged."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not done():
+                    self._heard.clear()
+                    await self._heard.wait()
+        except TimeoutError:
+            missing = len(self._sent) - len(self._decisions)
+            raise Unanswered(
+                f"{missing} submissions without a decision, or flags without an event: is a worker up?"
+            ) from None
 
     def _hear(self, topic: str, value: bytes) -> None:
         """Only what concerns this attack: others may use the installation too."""
@@ -332,10 +335,11 @@ class BruteForce:
                 self._flags.append(event)
         elif event["submission_id"] in self._sent:
             self._decisions[event["submission_id"]] = event
+        self._heard.set()
 
 
 @asynccontextmanager
-async def _listening(source: TopicReader, hear: Any) -> AsyncIterator[None]:
+async def _listening(source: TopicReader, hear: Callable[[str, bytes], None]) -> AsyncIterator[None]:
     async def listen() -> None:
         async for record in source.records():
             hear(record.topic, record.value or b"")

@@ -16,7 +16,7 @@ import pytest
 from abuse import audit
 from abuse.flag_events import PolicyName, raised
 from abuse.flags import Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
-from abuse.journal import is_behind
+from abuse.journal import keeps_oldest
 from abuse.ledger import Ledger
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.subjects import SubjectType, correlation
@@ -137,7 +137,7 @@ def what_counts(dump: dict[str, Any]) -> dict[str, Any]:
 def is_last_part(key: str) -> bool:
     """Whether this part of a journal is the one of records that never ask at the gate."""
     _, kind, _, part = key.rstrip("}").split("|")
-    return is_behind(SubjectType(kind), int(part))
+    return keeps_oldest(SubjectType(kind), int(part))
 
 
 def without(dump: dict[str, Any], *beginnings: str) -> dict[str, Any]:

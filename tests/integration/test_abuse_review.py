@@ -144,7 +144,7 @@ async def test_deciding(install: MakeInstallation, crew_of: MakeCrew) -> None:
     assert await refused(installation, "confirm", theirs, *WHO) == "NO_OPEN_FLAG"
     assert (await applied(installation, "confirm", theirs, "--tenant", "acme", *WHO))["tenant"] == "acme"
     assert await refused(installation, "confirm", "fl_" + "0" * 24, *WHO) == "UNKNOWN_FLAG"
-    assert await refused(installation, "confirm", sure, "--actor", "ada", "--reason", "Not a code") == "INVALID_COMMAND"
+    await quick_liveness(installation, "abuse", "confirm", sure, "--actor", "ada", "--reason", "Not a code", expect=2)
     await the_trail_is_whole(installation)
 
 
@@ -202,7 +202,7 @@ async def the_trail_is_whole(installation: Installation) -> None:
     """`audit` says so; and says where, once somebody has changed an entry."""
     ran = await liveness(installation, "abuse", "audit", "--json")
     assert "0 problem(s)" in ran.err
-    assert {entry["actor"] for entry in ran.lines} == {"ada", None}, "None: a command that could not be read"
+    assert {entry["actor"] for entry in ran.lines} == {"ada"}
     assert len((await quick_liveness(installation, "abuse", "audit")).out.splitlines()) == len(ran.lines)
     forged = {**ran.lines[0], "actor": "mallory"}
     async with producer(installation.settings.kafka) as client:

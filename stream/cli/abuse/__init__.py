@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import typer
 
-from stream.cli.abuse import audit, deciding, looking, rebuilding
+from stream.cli.abuse import audit, deciding, looking, rebuilding, rules
 
 app = typer.Typer(help="Look at abuse flags and decide on them.", no_args_is_help=True)
 app.command("list")(looking.list_)
 app.command("show")(looking.show)
 app.command("watch")(looking.watch)
+app.command("rules")(rules.command)
 app.command("confirm")(deciding.confirm)
 app.command("override")(deciding.override)
 app.command("reset")(deciding.reset)

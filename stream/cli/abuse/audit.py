@@ -12,6 +12,7 @@ from rich.text import Text
 from abuse import audit
 from config import settings as configuration
 from config.settings import Settings
+from stream.cli.abuse import view
 from stream.cli.abuse.table import PATIENCE_S, table
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.kafka_clients import reader
@@ -58,9 +59,18 @@ async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:
 
 
 def _line(entry: dict[str, Any]) -> Text:
-    error = entry["error"]
+    """When, what, who and why, then what it changed: all on one line, so that a flag id finds who decided on it."""
+    error, note = entry["error"], entry["note"]
     words = (
         f"{entry['at']}  {entry['chain']} {entry['number']}  {entry['outcome']:<8} {entry['command'] or '-'} "
-        f"by {entry['actor'] or '-'} ({entry['reason'] or '-'})"
+        f"by {entry['actor'] or '-'} ({entry['reason'] or '-'}){view.of_tenant(entry)}"
     )
-    return Text(plain(words if error is None else f"{words}  {error['code']}"))
+    parts = [words, *([f"note: {note}"] if note else []), *([error["code"]] if error else []), *_changes(entry)]
+    return Text(plain("  ".join(parts)))
+
+
+def _changes(entry: dict[str, Any]) -> list[str]:
+    try:
+        return [change.plain for change in view.changes(entry["changed"])]
+    except (KeyError, TypeError, AttributeError):
+        return ["what it changed can't be read"]

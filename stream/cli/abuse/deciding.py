@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -13,58 +13,52 @@ from rich.text import Text
 from config import settings as configuration
 from config.abuse import RULE_NAMES
 from config.settings import Settings
+from stream.cli.abuse import view
+from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.table import PATIENCE_S, table
-from stream.cli.abuse.target import Named, TargetArgument, TenantOption, named
+from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
 from stream.command_client import NoAnswer, ask
-from stream.commands import COMMAND_ID, CommandName
+from stream.commands import CommandName
 from stream.intake import canonical_guid, is_guid
 
-ActorOption = Annotated[str, typer.Option(help="Who decides, for example a user name.")]
-ReasonOption = Annotated[str, typer.Option(help="Why, as a code: lower-case letters, digits and underscores.")]
-NoteOption = Annotated[str, typer.Option(help="Why, in words. No personal data: it stays in the audit trail.")]
-CommandIdOption = Annotated[str | None, typer.Option(help="To send the same command again; a new one by default.")]
-TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")]
+
+def _review(name: CommandName, help_: str) -> Callable[..., None]:
+    """The command of a decision on flags."""
+
+    def command(
+        target: TargetArgument,
+        actor: ActorOption,
+        reason: ReasonOption,
+        note: NoteOption = "",
+        tenant: TenantOption = None,
+        command_id: CommandIdOption = None,
+        timeout: TimeoutOption = 15.0,
+        json: JsonOption = False,
+    ) -> None:
+        settings = configuration.load()
+        what = named(target, tenant, settings)
+        sent = _command(name, actor, reason, note, tenant, command_id, **what.fields)
+        _decide(sent, asyncio.run(_key(settings, what)), timeout, json)
+
+    command.__doc__ = help_
+    return command
 
 
-def confirm(
-    target: TargetArgument,
-    actor: ActorOption,
-    reason: ReasonOption,
-    note: NoteOption = "",
-    tenant: TenantOption = None,
-    command_id: CommandIdOption = None,
-    timeout: TimeoutOption = 15.0,
-    json: JsonOption = False,
-) -> None:
+confirm = _review(
+    CommandName.CONFIRM,
     """Confirm a flag, or every open flag of a subject: it is refused from now on, until the flag expires.
 
     Everybody behind a confirmed address is refused.
-    """
-    settings = configuration.load()
-    what = named(target, tenant, settings)
-    command = _command(CommandName.CONFIRM, actor, reason, note, tenant, command_id, **what.fields)
-    _decide(command, asyncio.run(_key(settings, what)), timeout, json)
-
-
-def override(
-    target: TargetArgument,
-    actor: ActorOption,
-    reason: ReasonOption,
-    note: NoteOption = "",
-    tenant: TenantOption = None,
-    command_id: CommandIdOption = None,
-    timeout: TimeoutOption = 15.0,
-    json: JsonOption = False,
-) -> None:
+    """,
+)
+override = _review(
+    CommandName.OVERRIDE,
     """Override a flag, or every open flag of a subject: it refuses nobody, and what was seen so far no longer counts.
 
     For a correlation id a new one is issued as well; the old one may go on too.
-    """
-    settings = configuration.load()
-    what = named(target, tenant, settings)
-    command = _command(CommandName.OVERRIDE, actor, reason, note, tenant, command_id, **what.fields)
-    _decide(command, asyncio.run(_key(settings, what)), timeout, json)
+    """,
+)
 
 
 def reset(
@@ -81,9 +75,8 @@ def reset(
     if not is_guid(correlation_id):
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="CORRELATION_ID")
     key = canonical_guid(correlation_id)
-    _decide(
-        _command(CommandName.RESET, actor, reason, note, tenant, command_id, correlation_id=key), key, timeout, json
-    )
+    sent = _command(CommandName.RESET, actor, reason, note, tenant, command_id, correlation_id=key)
+    _decide(sent, key, timeout, json)
 
 
 def switch(
@@ -104,15 +97,13 @@ def switch(
     wanted = {name: on for name, on in (("active", active), ("enforced", enforced)) if on is not None}
     if not wanted:
         raise typer.BadParameter("say what to switch: --active, --no-active, --enforced or --no-enforced")
-    command = _command(CommandName.SETTINGS, actor, reason, note, tenant, command_id, rules={rule: wanted})
-    _decide(command, f"tenant {tenant or ''}", timeout, json)
+    sent = _command(CommandName.SETTINGS, actor, reason, note, tenant, command_id, rules={rule: wanted})
+    _decide(sent, f"tenant {tenant or ''}", timeout, json)
 
 
 def _command(
     name: CommandName, actor: str, reason: str, note: str, tenant: str | None, command_id: str | None, **what: Any
 ) -> dict[str, Any]:
-    if command_id is not None and not re.fullmatch(COMMAND_ID, command_id):
-        raise typer.BadParameter("expected 1 to 128 printable ASCII characters, no spaces", param_hint="--command-id")
     return {
         "command": name,
         "command_id": command_id or str(uuid.uuid4()),
@@ -150,18 +141,10 @@ def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> 
 
 
 def _show(answer: dict[str, Any]) -> None:
-    error, changed = answer["error"], answer["changed"]
+    error = answer["error"]
     if error is not None:
         complain(f"{error['code']}: {error['message']}")
         return
-    for flag in changed.get("flags", ()):
-        subject = flag["subject"]
-        words = f"{flag['flag_id']}  {flag['from']} -> {flag['to']}  {flag['kind']}  {subject['type']}:{subject['key']}"
-        out.print(Text(plain(words)))
-    for flag_id in changed.get("still_open", ()):
-        out.print(Text(f"still open on the same subject: {plain(flag_id)}", style="yellow"))
-    if "new_correlation_id" in changed:
-        out.print(Text(f"new correlation id: {plain(changed['new_correlation_id'])}", style="bold"))
-    if "after" in changed:
-        out.print(Text(f"switched: {plain(str(changed['after']))}"))
+    for line in view.changes(answer["changed"], view.of_tenant(answer)):
+        out.print(line)
     out.print(Text(plain(f"audit entry {answer['number']} of chain {answer['chain']}"), style="dim"))

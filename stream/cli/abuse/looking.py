@@ -20,8 +20,9 @@ from abuse.reviews import find
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.abuse import view
+from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.table import PATIENCE_S, Table, table
-from stream.cli.abuse.target import Named, TargetArgument, TenantOption, named
+from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.kafka_clients import reader
 from stream.topics import Topic, topic_name
@@ -104,6 +105,7 @@ def _show_flag(flag: Flag, json: bool) -> None:
         print_json({"flag": flag.event, "events": [orjson.loads(document) for document in flag.documents]})
         return
     view.with_evidence(flag.event)
+    out.print(Text("  events:"))
     for document in flag.documents:
         event = orjson.loads(document)
         words = f"{event['timestamp']}  {event['state']} (level {event['level']})"
@@ -115,8 +117,10 @@ def _show_dossier(dossier: Dossier) -> None:
         view.with_evidence(flag.event)
     if dossier.cleared_at_ms >= 0:
         out.print(Text(f"cleared by a reviewer at {iso8601(dossier.cleared_at_ms)}: earlier attempts don't count"))
+    if dossier.attempts:
+        out.print(Text("attempts:"))
     for attempt in dossier.attempts:
-        words = f"{iso8601(attempt.at_ms)}  {attempt.finding:<12} {attempt.correlation_id}  {attempt.submission_id}"
+        words = f"  {iso8601(attempt.at_ms)}  {attempt.finding:<12} {attempt.correlation_id}  {attempt.submission_id}"
         out.print(Text(plain(f"{words}  {attempt.species}"), style="dim"))
 
 

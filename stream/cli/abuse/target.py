@@ -20,7 +20,7 @@ HELP = (
     "or by the device id or address itself."
 )
 TargetArgument = Annotated[str, typer.Argument(help=HELP)]
-TenantOption = Annotated[str | None, typer.Option(help="The tenant it belongs to; without, what names no tenant.")]
+_NO_KEYS = "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def named(text: str, tenant: str | None, settings: Settings) -> Named:
         return Named(subject=correlation(canonical_guid(text)))
     kind, colon, key = text.partition(":")
     if not colon or kind not in ("device", "address", "prefix"):
-        raise typer.BadParameter(HELP, param_hint="TARGET")
+        raise _wrong(_shape_of(text, settings))
     if re.fullmatch(HASHED_KEY, key):
         return Named(subject=Subject(type=SubjectType(kind), key=key))
     return Named(subject=_hashed(kind, key, tenant, settings))
@@ -55,16 +55,29 @@ def named(text: str, tenant: str | None, settings: Settings) -> Named:
 def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subject:
     hashing = hasher(settings, settings.policy())
     if hashing is None:
-        raise typer.BadParameter(
-            "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers",
-            param_hint="TARGET",
-        )
+        raise _wrong(_NO_KEYS)
     make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
     try:
         return make(tenant, _address_in(key) if kind == "prefix" else key, time.time_ns() // 1_000_000)
     except ValueError:
         lengths = " or ".join(f"/{length} of IPv{version}" for version, length in PREFIX_LENGTH.items())
-        raise typer.BadParameter(f"expected an address, or a prefix of {lengths}", param_hint="TARGET") from None
+        raise _wrong(f"expected an address, or a prefix of {lengths}") from None
+
+
+def _shape_of(text: str, settings: Settings) -> str:
+    """How whatever the text was meant for is written."""
+    if text.startswith("fl_"):
+        return "a flag id is fl_ and 24 hexadecimal digits (0-9, a-f)"
+    try:
+        plain_address(text)
+    except ValueError:
+        return HELP
+    written = "an address is written with its kind, as in address:192.0.2.1"
+    return written if settings.abuse.hash_keys else f"{written}; and {_NO_KEYS}"
+
+
+def _wrong(why: str) -> typer.BadParameter:
+    return typer.BadParameter(why, param_hint="TARGET")
 
 
 def _address_in(prefix: str) -> str:

@@ -1,40 +1,65 @@
-"""Flags as people read them: one a line, or with their evidence."""
+"""Flags, and what was decided on them, as people read it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.text import Text
 
+from abuse.flags import FlagState
 from stream.cli.console import out, plain
 
 _COLOUR = {"low": "dim", "medium": "yellow", "high": "red", "critical": "bold red"}
+#: Nobody is refused any more, shadow or not.
+_OVER = (FlagState.OVERRIDDEN, FlagState.EXPIRED)
 
 
 def line(event: dict[str, Any]) -> Text:
     """One flag, or one event of a flag, on one line."""
-    subject, evidence = event["subject"], event["evidence"]
     return Text.assemble(
         (plain(event["flag_id"]), "bold"),
         f"  {plain(event['state']):<10} ",
         (f"{plain(event['severity']):<8} ", _COLOUR.get(event["severity"], "")),
-        f"{'enforced' if event['enforced'] else 'shadow':<8} ",
+        f"{'-' if event['state'] in _OVER else 'enforced' if event['enforced'] else 'shadow':<8} ",
         f"{plain(event['kind']):<19} ",
-        f"{plain(subject['type'])}:{plain(subject['key'])}  ",
-        (f"{evidence['used']:g} of {evidence['limit']:g} in {evidence['window_s']:d} s, ", "dim"),
+        f"{_subject(event['subject'])}{of_tenant(event)}  ",
+        (f"{_used(event['evidence'])}, ", "dim"),
         (f"last {plain(event['last_seen'])}", "dim"),
     )
 
 
+def of_tenant(document: Mapping[str, Any]) -> str:
+    """Nothing where there is none."""
+    return f"  tenant {plain(document['tenant'])}" if document["tenant"] else ""
+
+
+def _subject(subject: Mapping[str, Any]) -> str:
+    return f"{plain(subject['type'])}:{plain(subject['key'])}"
+
+
+def _used(evidence: Mapping[str, Any]) -> str:
+    """Without a window it is no count but what being listed is worth."""
+    if evidence["window_s"] == 0:
+        return f"{evidence['used']:g} points, flagged from {evidence['limit']:g}"
+    return f"{evidence['used']:g} of {evidence['limit']:g} in {evidence['window_s']:d} s"
+
+
 def with_evidence(event: dict[str, Any]) -> None:
-    """The line, what counted, who is linked, and what a reviewer said."""
+    """The line, what follows, what counted, who is linked, and what a reviewer said."""
     out.print(line(event))
     evidence, review, refusal = event["evidence"], event["review"], event["refusal"]
-    for name, count in evidence["counts"].items():
-        out.print(Text(f"    {plain(str(name))}: {plain(str(count))}"))
     if refusal is not None:
         words = f"{plain(refusal['kind'])} until {plain(refusal['until'])}"
-        out.print(Text(f"    {words}", style="red") if event["enforced"] else Text(f"    would be {words}"))
+        out.print(Text(f"  {words}", style="red") if event["enforced"] else Text(f"  would be {words}"))
+    if review is not None:
+        words = f"{review['at']} {event['state']} by {review['actor']}: {review['reason']} {review['note']}"
+        out.print(Text(f"  {plain(words)}", style="cyan"))
+    out.print(Text(f"  expires {plain(event['expires_at'])}", style="dim"))
+    if evidence["counts"] or evidence["linked"]:
+        out.print(Text("  evidence:"))
+    for name, count in evidence["counts"].items():
+        out.print(Text(f"    {plain(str(name))}: {plain(str(count))}"))
     for linked in evidence["linked"]:
         out.print(
             Text(
@@ -43,7 +68,19 @@ def with_evidence(event: dict[str, Any]) -> None:
                 style="dim",
             )
         )
-    if review is not None:
-        words = f"{review['at']} {event['state']} by {review['actor']}: {review['reason']} {review['note']}"
-        out.print(Text(f"    {plain(words)}", style="cyan"))
-    out.print(Text(f"    expires {plain(event['expires_at'])}", style="dim"))
+
+
+def changes(changed: Mapping[str, Any], switched_for: str = "") -> Iterator[Text]:
+    """What a command changed, as its audit entry says. Raises KeyError, TypeError or AttributeError for what no
+    worker wrote."""
+    for flag in changed.get("flags", ()):
+        words = f"{flag['flag_id']}  {flag['from']} -> {flag['to']}  {flag['kind']}  {_subject(flag['subject'])}"
+        yield Text(plain(words))
+    if "cleared" in changed and not changed["flags"]:
+        yield Text(f"cleared: {_subject(changed['cleared'])}")
+    for flag_id in changed.get("still_open", ()):
+        yield Text(f"still open on the same subject: {plain(flag_id)}", style="yellow")
+    if "new_correlation_id" in changed:
+        yield Text(f"new correlation id: {plain(changed['new_correlation_id'])}", style="bold")
+    if "after" in changed:
+        yield Text(f"switched: {plain(str(changed['after']))}{switched_for}")

@@ -9,7 +9,17 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse.audit import BEGINNING, Head, InMemoryAuditLog, check, digest, head_after, require_entry, sealed
+from abuse.audit import (
+    BEGINNING,
+    Head,
+    InMemoryAuditLog,
+    check,
+    digest,
+    head_after,
+    missing_end,
+    require_entry,
+    sealed,
+)
 
 Entries = list[dict[str, Any]]
 DEEP = orjson.loads("[" * 400 + "]" * 400)
@@ -144,6 +154,25 @@ def test_a_chain_of_one_changed_entry_is_no_bug():
 def test_what_was_cut_off_at_the_end_is_not_seen():
     """The limit of the check, as the documentation has it: only the table knows where the chain ends."""
     assert problems(chain(10)[:7]) == []
+
+
+def test_the_table_knows_where_the_chain_ends():
+    entries = chain(10)
+    head = head_after(orjson.dumps(entries[-1]))
+    assert missing_end(entries, head) is None
+    assert missing_end(entries[:9], head) == "chain one: entry 10, its last, is missing or was changed"
+    changed = rehashed(entries[-1], actor="mallory")
+    assert missing_end([*entries[:9], changed], head) == "chain one: entry 10, its last, is missing or was changed"
+    assert missing_end([*entries, *chain(3, "two")], head) is None
+
+
+def test_entries_of_a_chain_that_the_table_does_not_know_are_a_lost_table():
+    assert "liveness abuse rebuild" in (missing_end(chain(1), None) or "")
+
+
+@pytest.mark.parametrize("head", [None, Head(chain="one")])
+def test_before_the_first_entry_nothing_is_missing(head):
+    assert missing_end([], head) is None
 
 
 def test_what_the_command_stage_appends_is_an_entry():

@@ -19,9 +19,9 @@ FIVE = every(10, 5)
 SHADOW = {"excessive_retries": {"enforced": False}}
 
 
-async def objections(table, at_s, *subjects, tenant=None):
+async def objections(table, at_s, *subjects, tenant=None, submission_id="sub-new"):
     gate = Gate(table.ledger, table.engine)
-    return await gate.objections(tenant, subjects or [correlation(guid(1))], at_ms(at_s))
+    return await gate.objections(tenant, subjects or [correlation(guid(1))], submission_id, at_ms(at_s))
 
 
 def word(at_s, command_id="cmd-1"):
@@ -37,15 +37,24 @@ async def override(table, flag, at_s, command_id="cmd-1"):
     await table.ledger.clear(None, flag.subject, *cleared_field(command_id, at_ms(at_s)))
 
 
-async def test_a_flag_stands_against_what_comes_after_it_and_until_its_refusal_ends():
+async def test_a_flag_stands_until_its_refusal_ends_and_against_what_was_under_way_when_it_was_raised():
     table = Table()
     assert await objections(table, 0) == ()
     await table.see(*series(FIVE))
-    (objection,) = await objections(table, 40.001)
-    assert (objection.enforced, objection.refusal.kind) == (True, RefusalKind.PAUSED)
-    assert objection.flag.kind is FlagKind.EXCESSIVE_RETRIES
-    for at_s in (39, 40, 1840, 5000):
+    for at_s in (-140, 39, 40, 40.001, 1839.999):
+        (objection,) = await objections(table, at_s)
+        assert (objection.enforced, objection.refusal.kind) == (True, RefusalKind.PAUSED)
+        assert objection.flag.kind is FlagKind.EXCESSIVE_RETRIES
+    for at_s in (-140.001, 1840, 5000):
         assert await objections(table, at_s) == ()
+
+
+async def test_a_flag_does_not_stand_against_the_submission_that_raised_it():
+    """Its worker may have died with the flag written and the decision not: it is analysed again, to the same end."""
+    table = Table()
+    await table.see(*series(FIVE))
+    assert await objections(table, 40, submission_id="sub-5") == ()
+    assert len(await objections(table, 40, submission_id="sub-4")) == 1
 
 
 async def test_an_enforced_rule_with_a_short_window_leaves_no_hour_of_the_day_free():

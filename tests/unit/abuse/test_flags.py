@@ -135,18 +135,20 @@ def test_a_raised_flag():
 
 
 def test_an_escalated_flag_is_as_severe_as_its_last_level_and_refuses_by_all():
-    (first,), (_, second) = events_of(at=0), events_of(2, at=50)
+    (first,), (_, second) = events_of(at=0), events_of(2, at=500)
     flag = flag_of(first, second)
     assert (flag.state, flag.level) == (FlagState.ESCALATED, 2)
-    assert (flag.first_ms, flag.last_ms) == (START_MS - 500, START_MS + 50_000)
+    assert (flag.first_ms, flag.last_ms) == (START_MS - 500, START_MS + 500_000)
     assert flag.expires_at_ms == second.expires_at_ms
     assert flag.refusal_at(START_MS + 500) is not None
-    assert flag.refusal_at(START_MS + 50_500) is not None
+    assert flag.refusal_at(START_MS + 500_500) is not None
     assert flag.refusal_at(START_MS + 20_000) is None
 
 
-@pytest.mark.parametrize(("at_ms", "refused"), [(-1, False), (0, False), (1, True), (999, True), (1000, False)])
-def test_a_refusal_covers_what_comes_after_its_cause_and_before_its_end(at_ms, refused):
+@pytest.mark.parametrize(
+    ("at_ms", "refused"), [(-180_001, False), (-180_000, True), (0, True), (999, True), (1000, False)]
+)
+def test_a_refusal_covers_what_was_under_way_with_its_cause_and_what_comes_before_its_end(at_ms, refused):
     assert (flag_of(*events_of()).refusal_at(START_MS + at_ms) is not None) is refused
 
 
@@ -168,8 +170,8 @@ def test_confirmed_is_enforced_whatever_the_rule_and_lives_a_full_life_again():
     assert (flag.state, flag.enforced) == (FlagState.CONFIRMED, True)
     assert flag.expires_at_ms == word.at_ms + TTL_S * 1000
     refusal = flag.refusal_at(word.at_ms)
-    assert refusal == Refusal(kind=RefusalKind.BLOCKED, from_ms=word.at_ms - 1, until_ms=flag.expires_at_ms)
-    assert flag.refusal_at(word.at_ms - 1) is None
+    assert refusal == Refusal(kind=RefusalKind.BLOCKED, from_ms=word.at_ms, until_ms=flag.expires_at_ms)
+    assert flag.refusal_at(word.at_ms - 180_001) is None
     assert flag.event["review"] == {
         "actor": "ada",
         "reason": "checked",

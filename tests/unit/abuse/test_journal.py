@@ -90,6 +90,15 @@ def test_of_a_submission_that_came_twice_the_first_counts():
         assert attempts_from(map(line_of, lines)) == tuple(first)
 
 
+def test_an_id_that_is_used_again_after_an_hour_is_another_attempt():
+    """Its decision may be forgotten by then: an attacker would hide behind attempts long past."""
+    first, twice = (attempt_of(seen(1, at_s)) for at_s in (0, 3599.999))
+    again, more = (attempt_of(seen(1, at_s)) for at_s in (3600, 7200))
+    lines = [line_of(each) for each in (first, twice, again, more)]
+    for given_lines in (lines, lines[::-1]):
+        assert attempts_from(given_lines) == (first, again, more)
+
+
 def test_what_was_cleared_does_not_count():
     lines = [line_of(attempt_of(each)) for each in series(every(1, 4))]
     kept = attempts_from(lines, after_ms=seen(1, 1).at_ms)

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abuse.flags import Refusal, RefusalKind, Severity
+from abuse.flag_events import cleared_field
+from abuse.flags import FlagKind, Refusal, RefusalKind, Severity
+from abuse.journal import KEPT
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING
 from abuse.rules.excessive_retries import pauses
+from abuse.subjects import SubjectType, correlation
 from config.abuse import RetryLimits
 from tests.unit.abuse.builders import (
     DAY_S,
@@ -28,6 +31,7 @@ from tests.unit.abuse.builders import (
 )
 
 RULE = "excessive_retries"
+ME = correlation(guid(1))
 #: Five failures in a row, and the seconds after which the pause they earn is over.
 FIVE = every(10, 5)
 PAUSE_S = 30 * MINUTE_S
@@ -53,6 +57,34 @@ def test_five_failures_in_three_minutes_are_a_pause_of_half_an_hour():
     assert (evidence.used, evidence.limit, evidence.window_s) == (5, 5, 180)
     assert evidence.counts == {"unit": "failures", "pauses": 1, "pauses_limit": 3}
     assert [each.submission_id for each in evidence.linked] == [f"sub-{n}" for n in range(1, 6)]
+
+
+async def flood(table, at_s):
+    """More at once than the journal remembers."""
+    await table.see(*(seen(f"{at_s}-{number}", at_s) for number in range(KEPT[SubjectType.CORRELATION_ID] + 9)))
+
+
+async def refusals(table):
+    """Of each flag, as many kinds as there were pauses."""
+    flags = (await table.ledger.look(None, [ME])).flags
+    return sorted([r.kind for r in flag.refusals] for flag in flags if flag.kind is FlagKind.EXCESSIVE_RETRIES)
+
+
+async def test_pauses_count_though_the_journal_forgot_how_they_were_earned():
+    table = Table()
+    for at_s in every(FREE_S, 3):
+        await flood(table, at_s)
+    assert await refusals(table) == [[RefusalKind.PAUSED, RefusalKind.PAUSED, RefusalKind.BLOCKED]]
+
+
+async def test_forgotten_pauses_do_not_count_once_a_reviewer_cleared_them():
+    table = Table()
+    first, second, third = every(FREE_S, 3)
+    await flood(table, first)
+    await flood(table, second)
+    await table.ledger.clear(None, ME, *cleared_field("cmd-1", at_ms(third - 1)))
+    await flood(table, third)
+    assert await refusals(table) == [[RefusalKind.PAUSED], [RefusalKind.PAUSED, RefusalKind.PAUSED]]
 
 
 def test_four_failures_are_none():

@@ -175,7 +175,7 @@ ILLEGAL = [
     ({"REDIS__KEY_PREFIX": "{tag}"}, "redis.key_prefix"),
     ({"REDIS__KEY_PREFIX": "a b"}, "redis.key_prefix"),
     ({"REDIS__CALL_TIMEOUT_S": "0"}, "redis.call_timeout_s"),
-    ({"REDIS__DECISION_TTL_S": "59"}, "redis.decision_ttl_s"),
+    ({"REDIS__DECISION_TTL_S": "3599"}, "redis.decision_ttl_s"),
     ({"DETECTION__SLOTS": "0"}, "detection.slots"),
     ({"DETECTION__SLOT_MEMORY_MIB": "100"}, "detection.slot_memory_mib"),
     ({"DELIVERY__SEND_TIMEOUT_S": "0"}, "delivery.send_timeout_s"),
@@ -198,6 +198,25 @@ ILLEGAL = [
 def test_settings_that_can_not_work_are_refused_by_name(environment, variables, named):
     environment(**variables)
     refused(named)
+
+
+@pytest.mark.parametrize(
+    "text", [SECRET, f"k1:{SECRET}", f"[{{id: k1, secret: {SECRET}}}]", f"['{SECRET}']", f'["{SECRET}"']
+)
+def test_hash_keys_that_are_no_json_are_named(environment, text):
+    environment(ABUSE__HASH_KEYS=text)
+    refused("LIVENESS_ABUSE__HASH_KEYS must be a JSON list")
+
+
+@pytest.mark.parametrize("text", [f'"{SECRET}"', f'{{"k1": "{SECRET}"}}', "7", f'["{SECRET}"]', ""])
+def test_hash_keys_of_another_shape_are_named(environment, text):
+    environment(ABUSE__HASH_KEYS=text)
+    refused("abuse.hash_keys")
+
+
+def test_sound_hash_keys_are_not_blamed_for_another_variable(environment):
+    environment(ABUSE__HASH_KEYS="[]", KAFKA=f"{{{SECRET}")
+    refused('"kafka"')
 
 
 def test_several_mistakes_are_named_at_once(environment):

@@ -87,11 +87,13 @@ async def test_the_minutes_left_are_rounded_up(at_s, left):
     assert f"; {left} left" in event_of(await line.decision(sent(6, at_s)))["error"]["message"]
 
 
-@pytest.mark.parametrize("at_s", [3.5, 4, 1804])
-async def test_what_came_before_the_pause_or_comes_after_it_is_analysed(at_s):
+@pytest.mark.parametrize(
+    ("at_s", "code"), [(4, ErrorCode.SUBJECT_PAUSED), (-170, ErrorCode.SUBJECT_PAUSED), (1804, None)]
+)
+async def test_what_came_in_with_the_fifth_failure_is_not_analysed_and_what_comes_after_the_pause_is(at_s, code):
     line = attacked()
     await five_failures(line)
-    assert code_of(await line.decision(sent(6, at_s))) is None
+    assert code_of(await line.decision(sent(6, at_s))) == code
 
 
 async def test_another_person_or_another_tenant_s_is_analysed():
@@ -148,7 +150,7 @@ async def test_what_a_reviewer_confirmed_refuses_though_the_rule_is_a_shadow():
     line = attacked(policy=shadow(excessive_retries=...))
     await five_failures(line)
     (flag,) = (await line.ledger.look(None, [correlation(GUID)])).flags
-    await line.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 10_000), POLICY.abuse.flag_ttl_s)])
+    await line.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 1_000_000), POLICY.abuse.flag_ttl_s)])
     assert code_of(await line.decision(sent(6, 9))) is None
     assert code_of(await line.decision(sent(7, 3600))) == ErrorCode.SUBJECT_BLOCKED
 
@@ -242,6 +244,29 @@ async def test_other_content_under_a_used_id_is_observed_as_such_and_flagged():
     line.flags.clear()
     await line.decision(sent(1, 9, image=base64_of(OTHER_IMAGE)))
     assert line.flags == [], "the same again"
+
+
+async def test_who_guesses_another_s_submission_id_does_the_other_no_harm():
+    line = Line()
+    await line.decision(sent(1, correlation_id=OTHER_GUID))
+    for at_s in range(1, 12):
+        output = await line.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE + bytes(at_s))))
+        assert code_of(output) == ErrorCode.DUPLICATE_MISMATCH
+        assert (abuse_of(output)["observation"], abuse_of(output)["flags"]) == (None, [])
+    assert line.flags == []
+    assert code_of(await line.decision(sent(2, 12))) is None
+
+
+async def test_the_same_when_both_are_past_admission():
+    line = Line()
+    ours, theirs = [
+        (await line.detect(sent(1, 1)))[-1],
+        (await line.detect(sent(1, 0, correlation_id=OTHER_GUID)))[-1],
+    ]
+    await line.decide(theirs)
+    output = await line.decide(ours)
+    assert code_of(output) == ErrorCode.DUPLICATE_MISMATCH
+    assert abuse_of(output)["observation"] is None
 
 
 async def test_a_submission_of_nobody_teaches_nothing():

@@ -67,7 +67,7 @@ async def test_a_confirmed_flag_is_enforced_and_lives_anew():
     assert held.expires_at_ms == at_ms(DECIDED_S + FLAG_TTL_S)
     assert held.refusal_at(at_ms(DECIDED_S)).kind is RefusalKind.BLOCKED
     assert held.refusal_at(at_ms(DECIDED_S + FLAG_TTL_S - 1)).kind is RefusalKind.BLOCKED
-    assert held.refusal_at(at_ms(DECIDED_S - 1)) is None
+    assert held.refusal_at(at_ms(DECIDED_S - 181)) is None
     event, entry = orjson.loads(flags.value), orjson.loads(answer.value)
     assert (flags.topic, flags.key, flags.value) == ("flags", ME.key.encode(), held.documents[-1])
     assert header(flags, "ce_id") == f"{flag_id}-confirmed-c-1"
@@ -268,12 +268,46 @@ async def test_switching_to_what_is_switched_changes_nothing():
 )
 async def test_a_command_nobody_understands_is_answered_too(given, expected):
     desk = Desk()
-    (answer,) = await desk.obey(sent(**given, note=SECRET))
+    said = {"actor": f"{SECRET} Ann", "reason": SECRET, "note": f"{SECRET}\n", "tenant": f" {SECRET}"}
+    (answer,) = await desk.obey(sent(**given, **said))
     entry = orjson.loads(answer.value)
     assert code(entry) == expected
     assert SECRET not in answer.value.decode()
-    assert (entry["command"], entry["actor"], entry["tenant"]) == (None, None, None)
-    assert (await desk.obey(moved(sent(**given, note=SECRET))))[-1].value == answer.value
+    assert [entry[name] for name in said] == [None] * 4
+    assert (await desk.obey(moved(sent(**given, **said))))[-1].value == answer.value
+
+
+SAID = {"command": "flag.confirm", "actor": "ann", "reason": "known_fraud", "note": "by phone", "tenant": "acme"}
+
+
+@pytest.mark.parametrize(
+    "malformed", [{}, {"command": "flag.erase"}, {"actor": "a b"}, {"reason": 7}, {"note": ["x"]}, {"tenant": ""}]
+)
+async def test_the_trail_keeps_whatever_of_an_invalid_command_is_legal(malformed):
+    """It is invalid without a target, whatever else is."""
+    (answer,) = await Desk().obey(sent(**{**SAID, **malformed}))
+    entry = orjson.loads(answer.value)
+    assert entry["outcome"] == "refused"
+    assert {name: entry[name] for name in SAID} == SAID | dict.fromkeys(malformed)
+    assert header(answer, "ce_tenant") == entry["tenant"]
+
+
+async def test_two_tenants_may_use_one_command_id():
+    desk = Desk()
+    tenants = ("acme", "other", None)
+    for tenant in tenants:
+        await flagged(desk.ledger, tenant=tenant)
+    answers = [await reviewed(desk, "flag.override", subject=about(ME), tenant=tenant) for tenant in tenants]
+    assert [(answer["tenant"], answer["outcome"]) for answer in answers] == [(each, "applied") for each in tenants]
+    assert {(await flag(desk.ledger, ME, tenant)).state for tenant in tenants} == {FlagState.OVERRIDDEN}
+
+
+async def test_an_invalid_command_takes_its_id_from_its_own_tenant_alone():
+    desk = Desk()
+    await flagged(desk.ledger)
+    assert code(await reviewed(desk, "flag.override", tenant="acme")) == "INVALID_COMMAND"
+    assert code(await reviewed(desk, "flag.override", tenant="acme", subject=about(ME))) == "INVALID_COMMAND"
+    assert code(await reviewed(desk, "flag.override", subject=about(ME))) is None
 
 
 async def test_what_is_no_command_is_set_aside_with_its_bytes():
@@ -294,7 +328,9 @@ async def retries(table: Table) -> None:
 
 async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | None:
     """What stands in the way of a submission, if it is enforced."""
-    objections = await Gate(table.ledger, table.engine).objections(None, [correlation(guid(who))], at_ms(at_s))
+    objections = await Gate(table.ledger, table.engine).objections(
+        None, [correlation(guid(who))], "sub-new", at_ms(at_s)
+    )
     return objections[0].refusal.kind if objections and objections[0].enforced else None
 
 

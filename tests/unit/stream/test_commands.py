@@ -48,6 +48,20 @@ def test_a_sound_command_is_read(what):
     assert (command.reason, command.note, command.tenant) == ("false_positive", "print, twice", "acme")
 
 
+@pytest.mark.parametrize("note", ["x" * 1000, "\u00e9" * 1000, "\U0001f600" * 1000])
+def test_the_longest_note_is_taken(note):
+    assert read_fields(**REVIEW, note=note).note == note
+
+
+@pytest.mark.parametrize("malformed", ["command", "actor", "reason", "note", "tenant", None])
+def test_of_an_invalid_command_each_legal_word_is_kept(malformed):
+    words = {"command": "flag.confirm", "actor": "ann", "reason": "known_fraud", "note": "print", "tenant": "acme"}
+    command = read_fields(**{**words, **({malformed: f"{SECRET}\n"} if malformed else {})})
+    assert isinstance(command, InvalidCommand)
+    kept = [command.name, command.actor, command.reason, command.note, command.tenant]
+    assert kept == [None if name == malformed else word for name, word in words.items()]
+
+
 def test_note_and_tenant_may_be_left_out_or_empty():
     command = read_fields(**REVIEW, tenant=None)
     assert isinstance(command, Command)
@@ -291,7 +305,10 @@ def test_the_stand_in_for_an_unreadable_batch_is_set_aside_as_such():
 
 
 def test_a_note_is_in_no_repr():
-    assert SECRET not in repr(read_fields(**REVIEW, note=SECRET))
+    for what in (REVIEW, {"command": "flag.confirm"}):
+        command = read_fields(**what, note=SECRET)
+        assert command.note == SECRET
+        assert SECRET not in repr(command)
 
 
 json_values = st.recursive(

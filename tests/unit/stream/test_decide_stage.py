@@ -118,6 +118,13 @@ async def test_other_content_that_races_past_admission_is_answered_apart_too(ord
     assert await line.decide(detections[order[0]]) == first
 
 
+async def test_what_names_no_person_keeps_nobody_from_the_submission_id():
+    line = Line()
+    nobody = await line.decision(bare(correlation_id=...))
+    assert code_of(await line.decision(bare())) is None
+    assert await line.decision(bare(correlation_id=...)) == nobody
+
+
 async def test_any_number_of_contents_are_kept_apart():
     line = Line()
     contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]

@@ -25,6 +25,7 @@ from stream.embedded.store import EmbeddedStore
 from stream.messages import Record
 from stream.patience import Patience
 from stream.rebuild import BATCH, Rebuild, Rebuilt
+from stream.rebuild_records import flag_event_of
 from stream.redis_calls import connect
 from tests.unit.abuse.builders import Table, at_ms, every, guid, seen, series, subject
 from tests.unit.abuse.test_audit import entry_of
@@ -221,6 +222,16 @@ async def test_an_old_command_gets_its_old_answer_and_the_chain_goes_on(world):
     assert world.entries[-1]["number"] == len(world.entries)
 
 
+async def test_two_tenants_who_chose_one_command_id_each_get_their_own_old_answer(world):
+    resets = [sent("correlation.reset", command_id="k", correlation_id=guid(1), tenant=bank) for bank in ("a", "b")]
+    for record in resets:
+        await world.obey("old:", record)
+    assert [entry["tenant"] for entry in world.entries] == ["a", "b"]
+    await world.rebuild("new:")
+    answers = [await world.desk("new:").obey(moved(record)) for record in resets]
+    assert [outputs[-1].value for outputs in answers] == world.topics[AUDIT]
+
+
 async def test_entries_that_were_decided_later_by_the_clock_but_earlier_in_the_chain(world):
     """Commands of several partitions: the chain goes on behind its last number, not its latest time."""
     for number, at_s in enumerate((300, 200, 100, 200)):
@@ -280,6 +291,11 @@ def changed_event(state: str = "raised", **changes: Any) -> bytes:
     """A flag's event with fields changed; `...` leaves one out."""
     document = {**orjson.loads(flag_events()[0].document), "state": state, **changes}
     return orjson.dumps({name: value for name, value in document.items() if value is not ...})
+
+
+def test_a_flag_of_other_content_under_the_longest_id_is_ours():
+    cause = "s" * 128 + "~0123456789ab"
+    assert flag_event_of(changed_event(cause=cause)).cause == cause
 
 
 FLAG_FIELDS = sorted(orjson.loads(flag_events()[0].document))

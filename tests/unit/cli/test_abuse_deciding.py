@@ -1,74 +1,41 @@
-"""`liveness abuse`: how targets are named, what people see of hostile text, and exit codes."""
+"""`liveness abuse`: how targets are named, what is sent, and exit codes."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
 
-from abuse.audit import InMemoryAuditLog, InMemoryCommandLog, head_after
-from abuse.ledger import InMemoryLedger
 from abuse.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.subjects import SubjectType
 from config import settings as configuration
-from stream import cli
 from stream.bootstrap import hasher
-from stream.cli.abuse import audit as audit_command
-from stream.cli.abuse import deciding, looking, view
-from stream.cli.abuse.table import Table
+from stream.cli.abuse import deciding
 from stream.cli.abuse.target import named
 from stream.command_client import NoAnswer
-from stream.commands import Command, read
-from stream.messages import Record
-from stream.patience import Patience
+from stream.commands import Command, InvalidCommand, read
 from tests.unit.abuse.builders import guid, subject
-from tests.unit.abuse.test_audit import chain, rehashed
-from tests.unit.stream.command_cases import FLAG_ID, flag_events, record
+from tests.unit.abuse.test_audit import chain
+from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
+from tests.unit.stream.command_cases import FLAG_ID, record, sent
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 SECRET_KEY = "a-secret-of-the-tests-and-of-nobody-else"
 KEYS = json.dumps([{"id": "k1", "secret": SECRET_KEY}])
-ESCAPE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e"
 ADDRESS = "203.0.113.77"
 NOW_MS = 1_750_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
-    """The table that every command finds."""
-    made = Table(ledger=InMemoryLedger(), audit=InMemoryAuditLog(), commands=InMemoryCommandLog(), patience=Patience())
-
-    @asynccontextmanager
-    async def opened(settings: object) -> AsyncIterator[Table]:
-        yield made
-
-    for module in (audit_command, deciding, looking):
-        monkeypatch.setattr(module, "table", opened)
-    return made
 
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(cli.app, ["abuse", *words])
-
-
-def harmless(text: str) -> bool:
-    """Nothing a terminal would obey, and no line but those we wrote."""
-    return all(c.isprintable() or c == "\n" for c in text)
 
 
 # Targets
@@ -147,6 +114,24 @@ def test_without_hash_keys_nothing_raw_can_be_named(kind):
     assert ADDRESS not in result.output
 
 
+@pytest.mark.parametrize("text", ["fl_nope", FLAG_ID[:-1], FLAG_ID.upper().replace("FL", "fl"), FLAG_ID + "0"])
+def test_who_misspells_a_flag_id_is_told_what_one_looks_like(text):
+    result = run("show", text)
+    assert result.exit_code == 2
+    assert "a flag id is fl_ and 24 hexadecimal digits" in said(result)
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8", "2001:4860:4860::8888"])
+def test_who_names_an_address_by_itself_is_told_how_it_is_written(text, monkeypatch):
+    result = run("show", text)
+    assert result.exit_code == 2
+    assert "as in address:192.0.2.1" in said(result)
+    assert "LIVENESS_ABUSE__HASH_KEYS" in said(result)
+    assert text not in result.output
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
+    assert "LIVENESS_ABUSE__HASH_KEYS" not in said(run("show", text))
+
+
 # Deciding
 
 
@@ -189,6 +174,7 @@ def test_what_is_sent_is_a_command_that_workers_take(asked, words, key):
     assert isinstance(taken, Command)
     assert (taken.command_id, taken.actor, taken.reason, taken.tenant) == ("c-7", "ann", "known_fraud", "acme")
     assert taken.note == "print, twice"
+    assert taken.name.split(".")[1].startswith({"switch": "update"}.get(words[0], words[0]))
 
 
 def test_a_raw_address_is_never_sent(asked, keys):
@@ -213,6 +199,58 @@ def test_every_command_has_an_id_of_its_own(asked):
 def test_wrong_use_sends_nothing(asked, words):
     assert run(*words).exit_code == 2
     assert asked == []
+
+
+#: option -> the longest text that workers take, and some that they don't.
+OPTIONS = {
+    "--actor": ("!" * 256, ["", "a b", "Z\u00ebbra", "z" * 257, "zebra\n"]),
+    "--reason": ("z" * 64, ["", "Zebra", "a-zebra", "z" * 65, "zebra\n"]),
+    "--note": ("z" * 1000, ["z" * 1001, "a\nzebra", "\x1b[31mzebra", "\x9b31m", "zebra\udc80"]),
+    "--tenant": ("z" * 64, ["", "a zebra", "z\u00ebbra", "z" * 65, "zebra/"]),
+    "--command-id": ("~" * 128, ["", "a zebra", "z" * 129]),
+}
+SENT = [("confirm", FLAG_ID), ("override", guid(1)), ("reset", guid(1)), ("switch", "device_velocity", "--active")]
+
+
+@pytest.mark.parametrize("words", SENT, ids=lambda words: words[0])
+@pytest.mark.parametrize(("option", "text"), [(name, text) for name, (_, bad) in OPTIONS.items() for text in bad])
+def test_what_workers_would_refuse_is_not_sent(asked, words, option, text):
+    result = run(*words, *WHO, option, text)
+    assert (result.exit_code, asked) == (2, [])
+    assert f"Invalid value for '{option}': expected " in said(result)
+    assert "ebra" not in result.output
+    field = option.removeprefix("--").replace("-", "_")
+    if text.isprintable() and field != "command_id":
+        assert isinstance(read(sent(flag_id=FLAG_ID, **{field: text})), InvalidCommand)
+
+
+@pytest.mark.parametrize("words", SENT, ids=lambda words: words[0])
+def test_whatever_workers_take_is_sent(asked, words):
+    longest = [word for option, (text, _) in OPTIONS.items() for word in (option, text)]
+    assert run(*words, *longest).exit_code == 0
+    assert isinstance(read(record(orjson.dumps(asked[0][0]))), Command)
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", FLAG_ID), ("rules",)])
+def test_a_tenant_that_cannot_be_one_is_wrong_use(words):
+    result = run(*words, "--tenant", "a b")
+    assert result.exit_code == 2
+    assert "Invalid value for '--tenant'" in said(result)
+
+
+def test_each_decision_has_a_help_of_its_own():
+    assert "Confirm a flag" in run("confirm", "--help").output
+    assert "Override a flag" in run("override", "--help").output
+
+
+@pytest.mark.parametrize(("tenant", "ending"), [("acme", "  tenant acme"), (None, "")])
+def test_a_switch_is_shown_with_its_tenant(monkeypatch, tenant, ending):
+    async def ask(*_: object) -> dict[str, Any]:
+        return answer(tenant=tenant, changed={"before": {}, "after": {"device_velocity": {"enforced": True}}})
+
+    monkeypatch.setattr(deciding, "ask", ask)
+    result = run("switch", "device_velocity", "--enforced", *WHO)
+    assert f"switched: {{'device_velocity': {{'enforced': True}}}}{ending}" in result.output.splitlines()
 
 
 def test_a_refusal_is_a_failure_and_says_why(monkeypatch):
@@ -246,116 +284,3 @@ def test_hostile_text_in_an_answer_is_shown_harmless(monkeypatch):
     monkeypatch.setattr(deciding, "ask", ask)
     result = run("override", FLAG_ID, *WHO)
     assert (result.exit_code, harmless(result.output)) == (0, True)
-
-
-# Looking
-
-
-@pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    values: list[bytes] = []
-
-    class Source:
-        async def until_end(self) -> AsyncIterator[Record]:
-            for value in values:
-                yield record(value)
-
-    @asynccontextmanager
-    async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:
-        yield Source()
-
-    for module in (audit_command, looking):
-        monkeypatch.setattr(module, "reader", reader)
-    return values
-
-
-def hostile(event: dict[str, Any], value: object) -> list[dict[str, Any]]:
-    """The event with each of its texts in turn replaced."""
-    changed = [{**event, name: value} for name in event]
-    for inner in ("subject", "evidence"):
-        changed += [{**event, inner: {**event[inner], name: value}} for name in event[inner]]
-    return changed
-
-
-def test_flag_events_of_any_content_are_shown_harmless(topic):
-    event = orjson.loads(flag_events()[0].document)
-    for value in (ESCAPE, [ESCAPE], {ESCAPE: ESCAPE}, None, 7):
-        topic += [orjson.dumps(each) for each in hostile(event, value)]
-    topic += [b"", b"{", b"7", b"null", b"[]", b"{}"]
-    result = run("watch", "--from-start", "--no-follow")
-    assert (result.exit_code, harmless(result.output)) == (0, True)
-    assert len(result.output.splitlines()) == len(topic)
-
-
-def test_a_flag_is_shown_with_evidence_and_review_harmless(capsys):
-    event = orjson.loads(flag_events()[0].document)
-    linked = dict.fromkeys(("correlation_id", "session", "submission", "when", "why"), ESCAPE)
-    event["evidence"] |= {"counts": {ESCAPE: ESCAPE}, "linked": [linked]}
-    event["review"] = dict.fromkeys(("actor", "reason", "note", "command_id", "at"), ESCAPE)
-    event["refusal"] = {"kind": ESCAPE, "until": ESCAPE, "from": ESCAPE}
-    for enforced in (True, False):
-        view.with_evidence({**event, "enforced": enforced})
-    assert harmless(capsys.readouterr().out)
-
-
-def test_a_line_says_what_it_is_about():
-    line = view.line(orjson.loads(flag_events(level=2)[-1].document)).plain
-    for word in ("escalated", "medium", "shadow", "attack_frequency", f"correlation_id:{guid(1)}", "8 of 8 in 86400 s"):
-        assert word in line
-
-
-def test_a_long_window_is_shown_in_full():
-    event = orjson.loads(flag_events()[0].document)
-    event["evidence"]["window_s"] = 2_592_000
-    assert "2592000 s" in view.line(event).plain
-
-
-# The trail
-
-
-def test_a_whole_trail_is_success_and_a_broken_one_failure(topic):
-    topic += [orjson.dumps(entry) for entry in chain(5)]
-    assert run("audit").exit_code == 0
-    del topic[2]
-    result = run("audit")
-    assert result.exit_code == 1
-    assert "entry 3 is missing" in result.output
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(b"", b"{", b"null", b"[]", b"{}", b"[" * 400 + b"]" * 400),
-        orjson.dumps({name: held for name, held in chain(1)[0].items() if name != "error"}),
-        orjson.dumps(rehashed(chain(1)[0], number=0)),
-        orjson.dumps(rehashed(chain(1)[0], error="text")),
-    ],
-)
-def test_a_record_that_is_no_entry_is_a_problem_and_no_crash(topic, value):
-    topic += [*(orjson.dumps(entry) for entry in chain(3)), value]
-    result = run("audit")
-    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
-    assert "1 records are no audit entries" in result.output
-
-
-def test_entries_cut_off_the_end_are_missed(topic, in_memory):
-    entries = chain(3)
-    topic += [orjson.dumps(entry) for entry in entries[:2]]
-    assert run("audit").exit_code == 0
-    asyncio.run(in_memory.audit.restore(head_after(orjson.dumps(entries[2]))))
-    result = run("audit")
-    assert result.exit_code == 1
-    assert "entry 3, its last, is missing" in result.output
-
-
-def test_a_number_far_away_ends_soon(topic):
-    topic += [orjson.dumps(rehashed(chain(1)[0], number=2**62))]
-    assert run("audit").exit_code == 1
-
-
-def test_hostile_text_in_the_trail_is_shown_harmless(topic):
-    for name in ("chain", "actor", "reason", "note", "command", "outcome", "at", "command_id"):
-        topic.append(orjson.dumps(rehashed(chain(1)[0], **{name: ESCAPE})))
-    topic.append(orjson.dumps(rehashed(chain(1)[0], error={"code": ESCAPE})))
-    result = run("audit")
-    assert (result.exit_code, harmless(result.output)) == (1, True)

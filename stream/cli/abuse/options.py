@@ -1,0 +1,50 @@
+"""What the commands have in common: options, checked here as workers check what they are sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from stream.commands import ACTOR, COMMAND_ID, NOTE, REASON
+from stream.messages import TENANT
+
+
+def _option(help_: str, pattern: str, expected: str) -> Any:
+    return typer.Option(help=f"{help_} ({expected})", callback=_check(pattern, expected))
+
+
+def _check(pattern: str, expected: str) -> Callable[[str | None], str | None]:
+    """Refuses with the option's name, which is added outside, and without the text."""
+
+    def check(text: str | None) -> str | None:
+        # Bytes that are no UTF-8 come as surrogates, which no JSON can hold.
+        if text is not None and (not re.fullmatch(pattern, text) or re.search("[\ud800-\udfff]", text)):
+            raise typer.BadParameter(f"expected {expected}")
+        return text
+
+    return check
+
+
+_NO_SPACES = "printable ASCII characters, no spaces"
+
+TenantOption = Annotated[
+    str | None,
+    _option(
+        "The tenant it belongs to; without, what names no tenant.", TENANT, "1 to 64 letters, digits, dots, _ and -"
+    ),
+]
+ActorOption = Annotated[str, _option("Who decides, for example a user name.", ACTOR, f"1 to 256 {_NO_SPACES}")]
+ReasonOption = Annotated[str, _option("Why, as a code.", REASON, "1 to 64 lower-case letters, digits and underscores")]
+NoteOption = Annotated[
+    str,
+    _option(
+        "Why, in words. No personal data: it stays in the audit trail.", NOTE, "one line of at most 1000 characters"
+    ),
+]
+CommandIdOption = Annotated[
+    str | None, _option("To send the same command again; a new one by default.", COMMAND_ID, f"1 to 128 {_NO_SPACES}")
+]
+TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")]

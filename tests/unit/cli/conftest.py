@@ -1,0 +1,49 @@
+"""The abuse table and topics that commands find, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from abuse.audit import InMemoryAuditLog, InMemoryCommandLog
+from abuse.ledger import InMemoryLedger
+from stream.cli.abuse import audit as audit_command
+from stream.cli.abuse import deciding, looking, rules
+from stream.cli.abuse.table import Table
+from stream.messages import Record
+from stream.patience import Patience
+from tests.unit.stream.command_cases import record
+
+
+@pytest.fixture
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
+    """The table that every command finds."""
+    made = Table(ledger=InMemoryLedger(), audit=InMemoryAuditLog(), commands=InMemoryCommandLog(), patience=Patience())
+
+    @asynccontextmanager
+    async def opened(settings: object) -> AsyncIterator[Table]:
+        yield made
+
+    for module in (audit_command, deciding, looking, rules):
+        monkeypatch.setattr(module, "table", opened)
+    return made
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    values: list[bytes] = []
+
+    class Source:
+        async def until_end(self) -> AsyncIterator[Record]:
+            for value in values:
+                yield record(value)
+
+    @asynccontextmanager
+    async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:
+        yield Source()
+
+    for module in (audit_command, looking):
+        monkeypatch.setattr(module, "reader", reader)
+    return values

@@ -1,0 +1,279 @@
+"""`liveness abuse`: what people see of flags, of the trail and of the rules, also of hostile text."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from abuse.audit import head_after
+from config.abuse import RULE_NAMES
+from stream.cli.abuse import view
+from stream.cli.abuse.table import Table
+from tests.unit.abuse.builders import at_ms, guid, seen
+from tests.unit.abuse.test_audit import chain, rehashed
+from tests.unit.cli.abuse_cases import ESCAPE, harmless, run
+from tests.unit.stream.command_cases import flag_events
+
+pytestmark = pytest.mark.usefixtures("in_memory")
+
+
+# Looking
+
+
+def hostile(event: dict[str, Any], value: object) -> list[dict[str, Any]]:
+    """The event with each of its texts in turn replaced."""
+    changed = [{**event, name: value} for name in event]
+    for inner in ("subject", "evidence"):
+        changed += [{**event, inner: {**event[inner], name: value}} for name in event[inner]]
+    return changed
+
+
+def test_flag_events_of_any_content_are_shown_harmless(topic):
+    event = orjson.loads(flag_events()[0].document)
+    for value in (ESCAPE, [ESCAPE], {ESCAPE: ESCAPE}, None, 7):
+        topic += [orjson.dumps(each) for each in hostile(event, value)]
+    topic += [b"", b"{", b"7", b"null", b"[]", b"{}"]
+    result = run("watch", "--from-start", "--no-follow")
+    assert (result.exit_code, harmless(result.output)) == (0, True)
+    assert len(result.output.splitlines()) == len(topic)
+
+
+def test_a_flag_is_shown_with_evidence_and_review_harmless(capsys):
+    event = orjson.loads(flag_events()[0].document)
+    linked = dict.fromkeys(("correlation_id", "session", "submission", "when", "why"), ESCAPE)
+    event["evidence"] |= {"counts": {ESCAPE: ESCAPE}, "linked": [linked]}
+    event["review"] = dict.fromkeys(("actor", "reason", "note", "command_id", "at"), ESCAPE)
+    event["refusal"] = {"kind": ESCAPE, "until": ESCAPE, "from": ESCAPE}
+    for enforced in (True, False):
+        view.with_evidence({**event, "enforced": enforced})
+    assert harmless(capsys.readouterr().out)
+
+
+def test_a_line_says_what_it_is_about():
+    line = view.line(orjson.loads(flag_events(level=2)[-1].document)).plain
+    for word in ("escalated", "medium", "shadow", "attack_frequency", f"correlation_id:{guid(1)}", "8 of 8 in 86400 s"):
+        assert word in line
+
+
+def shown(**changes: Any) -> str:
+    return view.line(orjson.loads(flag_events()[0].document) | changes).plain
+
+
+def test_a_line_names_the_tenant_if_there_is_one():
+    assert f"correlation_id:{guid(1)}  tenant acme  8 of 8" in shown(tenant="acme")
+    assert "tenant" not in shown()
+
+
+def test_list_and_watch_name_the_tenant(topic, in_memory):
+    events = flag_events(tenant="acme", at_s=time.time() - at_ms(0) / 1000)
+    asyncio.run(in_memory.ledger.record(events))
+    topic.append(events[0].document)
+    for words in (("list",), ("list", "--tenant", "acme"), ("watch", "--no-follow")):
+        assert "  tenant acme  " in run(*words).output
+    assert "tenant" not in run("list", "--tenant", "other").output
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_a_flag_that_is_over_is_neither_enforced_nor_a_shadow(enforced):
+    word = "enforced" if enforced else "shadow"
+    for state in ("raised", "escalated", "confirmed"):
+        assert f" {word} " in shown(state=state, enforced=enforced)
+    for state in ("overridden", "expired"):
+        line = shown(state=state, enforced=enforced)
+        assert word not in line
+        assert "medium   -        attack_frequency" in line
+
+
+def test_a_listed_address_is_shown_with_points():
+    line = shown(evidence={"used": 60, "limit": 50, "window_s": 0})
+    assert "60 points, flagged from 50, last " in line
+    assert " in 0 s" not in line
+
+
+def test_what_is_shown_of_a_person_has_headings(in_memory):
+    ledger = in_memory.ledger
+    events = flag_events()
+    asyncio.run(ledger.record(events))
+    asyncio.run(ledger.observe(seen(1, 0)))
+    lines = run("show", guid(1)).output.splitlines()
+    assert lines[-2] == "attempts:"
+    assert "sub-1" in lines[-1]
+    assert "  events:" in run("show", events[0].flag_id).output.splitlines()
+
+
+def test_evidence_has_a_heading_where_there_is_any(capsys):
+    event = orjson.loads(flag_events()[0].document)
+    view.with_evidence(event)
+    assert "evidence:" not in capsys.readouterr().out
+    event["evidence"]["counts"] = {"attacks": 8}
+    view.with_evidence(event)
+    assert capsys.readouterr().out.endswith("  evidence:\n    attacks: 8\n")
+
+
+def test_a_long_window_is_shown_in_full():
+    event = orjson.loads(flag_events()[0].document)
+    event["evidence"]["window_s"] = 2_592_000
+    assert "2592000 s" in view.line(event).plain
+
+
+# The trail
+
+
+def knows(table: Table, entry: dict[str, Any]) -> None:
+    """The table has it that the chain ends with this entry."""
+    asyncio.run(table.audit.restore(head_after(orjson.dumps(entry))))
+
+
+def test_a_whole_trail_is_success_and_a_broken_one_failure(topic, in_memory):
+    entries = chain(5)
+    topic += [orjson.dumps(entry) for entry in entries]
+    knows(in_memory, entries[-1])
+    assert run("audit").exit_code == 0
+    del topic[2]
+    result = run("audit")
+    assert result.exit_code == 1
+    assert "entry 3 is missing" in result.output
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"{", b"null", b"[]", b"{}", b"[" * 400 + b"]" * 400),
+        orjson.dumps({name: held for name, held in chain(1)[0].items() if name != "error"}),
+        orjson.dumps(rehashed(chain(1)[0], number=0)),
+        orjson.dumps(rehashed(chain(1)[0], error="text")),
+    ],
+)
+def test_a_record_that_is_no_entry_is_a_problem_and_no_crash(topic, value):
+    topic += [*(orjson.dumps(entry) for entry in chain(3)), value]
+    result = run("audit")
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert "1 records are no audit entries" in result.output
+
+
+def test_entries_cut_off_the_end_are_missed(topic, in_memory):
+    entries = chain(3)
+    topic += [orjson.dumps(entry) for entry in entries[:2]]
+    knows(in_memory, entries[1])
+    assert run("audit").exit_code == 0
+    knows(in_memory, entries[2])
+    result = run("audit")
+    assert result.exit_code == 1
+    assert "entry 3, its last, is missing" in result.output
+
+
+def test_a_trail_of_a_lost_table_is_a_problem(topic):
+    assert run("audit").exit_code == 0
+    topic += [orjson.dumps(entry) for entry in chain(3)]
+    result = run("audit")
+    assert result.exit_code == 1
+    assert "the table knows of no chain" in result.output
+    assert "1 problem(s)" in result.output
+
+
+def test_the_trail_says_whom_a_decision_was_about_and_why(topic):
+    override = {
+        "flags": [{"flag_id": "fl_1", "kind": "k", "subject": {"type": "t", "key": "a"}, "from": "x", "to": "y"}],
+        "cleared": {"type": "t", "key": "a"},
+        "still_open": ["fl_2"],
+        "new_correlation_id": guid(2),
+    }
+    who = {"actor": "ann", "reason": "false_positive"}
+    for changes in (
+        {**who, "command": "flag.override", "tenant": "acme", "note": "shared tablet", "changed": override},
+        {**who, "command": "correlation.reset", "changed": {"flags": [], "cleared": {"type": "t", "key": "b"}}},
+        {**who, "command": "settings.update", "tenant": "acme", "changed": {"after": {"rule": {"active": True}}}},
+        {**who, "outcome": "refused", "error": {"code": "UNKNOWN_FLAG"}, "note": "twice"},
+    ):
+        topic.append(orjson.dumps(rehashed(chain(1)[0], **changes)))
+    assert [line.partition("one 1  ")[2] for line in run("audit").stdout.splitlines()] == [
+        "applied  flag.override by ann (false_positive)  tenant acme  note: shared tablet  fl_1  x -> y  k  t:a  "
+        f"still open on the same subject: fl_2  new correlation id: {guid(2)}",
+        "applied  correlation.reset by ann (false_positive)  cleared: t:b",
+        "applied  settings.update by ann (false_positive)  tenant acme  switched: {'rule': {'active': True}}",
+        "refused  - by ann (false_positive)  note: twice  UNKNOWN_FLAG",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"flags": value} for value in (7, None, ["x"], [{}], [{"flag_id": "x"}])),
+        *({"cleared": value} for value in (7, {}, {"type": 7, "key": 7})),
+        *({"still_open": value} for value in (7, [7])),
+        {"new_correlation_id": 7},
+    ],
+)
+def test_changes_that_no_worker_wrote_are_no_crash(topic, changed):
+    topic.append(orjson.dumps(rehashed(chain(1)[0], changed=changed)))
+    result = run("audit")
+    assert result.exception.__class__ is SystemExit
+    assert result.stdout.endswith("  what it changed can't be read\n")
+
+
+def test_a_number_far_away_ends_soon(topic):
+    topic += [orjson.dumps(rehashed(chain(1)[0], number=2**62))]
+    assert run("audit").exit_code == 1
+
+
+def test_hostile_text_in_the_trail_is_shown_harmless(topic):
+    for name in ("chain", "actor", "reason", "note", "command", "outcome", "at", "command_id"):
+        topic.append(orjson.dumps(rehashed(chain(1)[0], **{name: ESCAPE})))
+    topic.append(orjson.dumps(rehashed(chain(1)[0], error={"code": ESCAPE})))
+    topic.append(orjson.dumps(rehashed(chain(1)[0], tenant=ESCAPE, changed={"after": {ESCAPE: ESCAPE}})))
+    topic.append(orjson.dumps(rehashed(chain(1)[0], changed={"cleared": {"type": ESCAPE, "key": ESCAPE}})))
+    result = run("audit")
+    assert (result.exit_code, harmless(result.output)) == (1, True)
+
+
+# The rules
+
+
+def rules(*words: str) -> dict[str, dict[str, Any]]:
+    result = run("rules", "--json", *words)
+    assert result.exit_code == 0
+    return {rule["rule"]: rule for rule in map(orjson.loads, result.stdout.splitlines())}
+
+
+def test_every_rule_is_shown_as_the_policy_has_it_until_it_is_switched():
+    shown = rules()
+    assert tuple(shown) == RULE_NAMES
+    assert shown["device_velocity"] == {
+        "rule": "device_velocity",
+        "active": True,
+        "enforced": False,
+        "policy": {"active": True, "enforced": False},
+        "switched": {},
+    }
+    assert shown["excessive_retries"]["enforced"] is True
+
+
+def test_the_policy_is_that_of_the_settings(monkeypatch, tmp_path):
+    file = tmp_path / "policy.toml"
+    file.write_text("[abuse.device_velocity]\nactive = false\n")
+    monkeypatch.setenv("LIVENESS_POLICY_FILE", str(file))
+    assert rules()["device_velocity"]["active"] is False
+
+
+def test_a_switch_is_shown_for_its_tenant_alone(in_memory):
+    asyncio.run(in_memory.ledger.switch("acme", {"device_velocity": {"enforced": True}, "forgotten": {"active": True}}))
+    switched = rules("--tenant", "acme")
+    assert tuple(switched) == RULE_NAMES
+    rule = switched.pop("device_velocity")
+    assert (rule["active"], rule["enforced"], rule["policy"]["enforced"]) == (True, True, False)
+    assert rule["switched"] == {"enforced": True}
+    without = rules()
+    assert without.pop("device_velocity")["switched"] == {}
+    assert switched == without
+
+
+def test_a_switched_rule_stands_out(in_memory):
+    asyncio.run(in_memory.ledger.switch(None, {"device_velocity": {"active": False}}))
+    lines = {line.split()[0]: line for line in run("rules").stdout.splitlines()}
+    words = " ".join(lines["device_velocity"].split())
+    assert words == "device_velocity active no enforced no switched; policy: active yes, enforced no"
+    assert " ".join(lines["excessive_retries"].split()) == "excessive_retries active yes enforced yes"
