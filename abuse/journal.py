@@ -29,7 +29,8 @@ SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
 #: are kept, and so is the pause that was earned.
 PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
 #: Lines of one submission id that lie less apart are the same submission, sent twice and read at once. A decision is
-#: kept for no less, so that another submission under the id comes later.
+#: kept for no less, so that another submission under the id comes later. What asks at no gate is written down whenever
+#: it is sent again, and counts once however late that is.
 TWICE_MS = 3_600_000
 #: How far back rules look: their windows, and for pauses those that led to them.
 REACH_MS = {SubjectType.CORRELATION_ID: 3 * DAY_MS}
@@ -142,8 +143,9 @@ def attempts_from(lines: Iterable[str], *, after_ms: int = -1) -> tuple[Attempt,
     counted_ms: dict[str, int] = {}
     for line in sorted(set(lines)):
         attempt = attempt_from(line)
-        since_ms = attempt.at_ms - counted_ms.get(attempt.submission_id, -TWICE_MS)
-        if attempt.at_ms > after_ms and since_ms >= TWICE_MS:
+        before_ms = counted_ms.get(attempt.submission_id)
+        again = before_ms is not None and (attempt.finding in PAST_NO_GATE or attempt.at_ms - before_ms < TWICE_MS)
+        if attempt.at_ms > after_ms and not again:
             counted_ms[attempt.submission_id] = attempt.at_ms
             attempts.append(attempt)
     return tuple(sorted(attempts, key=lambda attempt: (attempt.at_ms, attempt.submission_id)))

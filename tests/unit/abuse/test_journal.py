@@ -99,6 +99,14 @@ def test_an_id_that_is_used_again_after_an_hour_is_another_attempt():
         assert attempts_from(given_lines) == (first, again, more)
 
 
+@pytest.mark.parametrize("finding", [Finding.UNANALYSED, Finding.MISMATCH])
+def test_what_asks_at_no_gate_counts_once_however_late_it_is_sent_again(finding):
+    lines = [line_of(attempt_of(seen(1, at_s, finding=finding))) for at_s in (0, 5000, 90_000)]
+    assert len(attempts_from(lines)) == 1
+    analysed = attempt_of(seen(1, 95_000))
+    assert attempts_from([*lines, line_of(analysed)])[1:] == (analysed,)
+
+
 def test_what_was_cleared_does_not_count():
     lines = [line_of(attempt_of(each)) for each in series(every(1, 4))]
     kept = attempts_from(lines, after_ms=seen(1, 1).at_ms)
