@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-setup: $(READY) ## Make the virtual environment from the lock file
+setup: $(READY) ## Make the virtual environment from the lock file, convert the models
 
 $(READY): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv)" >&2; exit 2; }
@@ -21,6 +21,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .
+	$(BIN)/liveness models prepare
 	@touch $@
 
 demo: $(READY) ## Run the main job on an embedded broker, on real photographs

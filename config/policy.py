@@ -113,6 +113,21 @@ class Framing(_Frozen):
         return self
 
 
+class TemplateGate(_Frozen):
+    """Which faces get a template: what two pictures are compared by must not come from a bad view of a face."""
+
+    active: bool = Field(True, description="make a face template of every picture that passes this gate")
+    min_interocular_px: float = Field(
+        32.0, gt=0, description="distance of the eyes' centres below which a face is too small, pixels"
+    )
+    min_border_ratio: float = Field(
+        0.02, ge=0, lt=1, description="room between face and picture edge, as a share of the face's width"
+    )
+    max_yaw_deg: float = Field(40.0, gt=0, le=90, description="yaw above which there is no template, degrees")
+    max_pitch_deg: float = Field(30.0, gt=0, le=90, description="pitch above which there is no template, degrees")
+    max_roll_deg: float = Field(45.0, gt=0, le=180, description="roll above which there is no template, degrees")
+
+
 class Deadlines(_Frozen):
     """Nested: a detector gives up before the event does, the event before a rebalance takes it away."""
 
@@ -135,6 +150,7 @@ class Policy(_Frozen):
     weights: SignalWeights = SignalWeights()
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
+    template: TemplateGate = TemplateGate()
     deadlines: Deadlines = Deadlines()
     abuse: AbusePolicy = AbusePolicy()
 

@@ -1,4 +1,4 @@
-"""From the bytes of one picture to an `Analysis`: gate, decode, mesh, framing, signals, in a row."""
+"""From the bytes of one picture to an `Analysis`: gate, decode, mesh, framing, signals, template, hashes, in a row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 from config.error_codes import ErrorCode
 from config.policy import Policy
-from detectors import framing, image_gate
-from detectors.contract import Analysis, ImageRefused, Reading
+from detectors import framing, image_gate, picture_hash
+from detectors.contract import Analysis, ImageRefused, ModelVersion, PictureHashes, Reading
 from detectors.face_mesh import Face, open_mesh, pose_of
 from detectors.frame import Frame, decode
 from detectors.signals import Observation, Signal, build
 from detectors.signals.base import failed
+from detectors.template import TemplateSource, open_template
+from detectors.template.extraction import SWITCHED_OFF, Extraction, extract
 
 _MS = 1000.0
 
@@ -52,14 +54,21 @@ class Sighting:
 class FaceAnalyser:
     """Everything a slot process needs to analyse pictures; one per process, not thread-safe.
 
-    The constructor loads the models (about a second) and may raise OSError or ValueError (a bundle that
-    is missing or is not the pinned file).
+    The constructor loads the models (about a second) and may raise OSError or ValueError (a bundle or a
+    template model that is missing or is not the pinned file). Without `template`, or where the policy
+    switches them off, no templates are made.
     """
 
-    def __init__(self, policy: Policy, mesh_bundle: Path | None = None) -> None:
+    def __init__(self, policy: Policy, mesh_bundle: Path | None = None, template: TemplateSource | None = None) -> None:
         self._policy = policy
         self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
         self.signals: tuple[Signal, ...] = build(policy.parameters)
+        self.template = open_template(template) if template is not None and policy.template.active else None
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """Every model file that takes part."""
+        return self.mesh.models + (() if self.template is None else (self.template.spec.model,))
 
     def analyse(self, image: bytes | memoryview) -> Analysis:
         """Readings of every signal, or the error that says why there are none. Blocks; does not raise
@@ -69,12 +78,16 @@ class FaceAnalyser:
             sighting = self.look(image, watch)
             with watch.step("signals"):
                 readings = tuple(_read(signal, sighting.seen) for signal in self.signals)
+            with watch.step("template"):
+                extraction = self._extract(sighting)
+            with watch.step("hashes"):
+                picture = _hashes(sighting.seen)
         except ImageRefused as refusal:
             return Analysis(
                 error=refusal.code,
                 message=refusal.message,
                 face_detected=refusal.code is ErrorCode.MULTIPLE_FACES,
-                models=self.mesh.models,
+                models=self.models,
                 elapsed_ms=watch.elapsed_ms,
                 cpu_ms=watch.cpu_ms,
             )
@@ -82,7 +95,10 @@ class FaceAnalyser:
             face_detected=True,
             readings=readings,
             notes=sighting.notes,
-            models=self.mesh.models,
+            models=self.models,
+            template=extraction.template,
+            template_reason=extraction.reason,
+            picture=picture,
             elapsed_ms=watch.elapsed_ms,
             cpu_ms=watch.cpu_ms,
         )
@@ -107,6 +123,11 @@ class FaceAnalyser:
         """Free the native models."""
         self.mesh.close()
 
+    def _extract(self, sighting: Sighting) -> Extraction:
+        if self.template is None:
+            return Extraction(None, SWITCHED_OFF)
+        return extract(self.template, sighting.seen, sighting.notes, self._policy.template)
+
     def _find(self, frame: Frame) -> tuple[Face, ...]:
         """The faces; a native failure on this picture is an answer, not a crash."""
         try:
@@ -115,6 +136,14 @@ class FaceAnalyser:
             raise ImageRefused(
                 ErrorCode.INFERENCE_ERROR, f"the face mesh failed on this image ({type(error).__name__})"
             ) from error
+
+
+def _hashes(seen: Observation) -> PictureHashes | None:
+    """None if they break: a picture that can't be known again is still judged."""
+    try:
+        return picture_hash.hashes_of(seen.frame, seen.face)
+    except Exception:  # any bug must cost the hashes only
+        return None
 
 
 def _read(signal: Signal, seen: Observation) -> Reading:

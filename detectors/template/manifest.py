@@ -1,0 +1,135 @@
+"""A face template model of your own: an ONNX file and a TOML manifest that says how to feed it.
+
+    name = "arcface"                  version = "r100"
+    file = "arcface.onnx"             # beside the manifest
+    sha256 = "..."                    licence = "..."
+    dimension = 512                   distance = "cosine"         normalise = true
+    output = "embedding"              # only where the network has several
+    genuine_threshold = 0.6           # left out where nobody has measured it
+    [input]
+    side = 112                        colour = "rgb"              layout = "nchw"
+    mean = [127.5, 127.5, 127.5]      scale = 0.0078125
+    [chip]                            # left out: ArcFace's five points on 112 pixels
+    points = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]]
+    landmarks = [[33, 133], [362, 263], [1], [61], [291]]
+    [calibration]                     # as `liveness models calibrate` prints it
+    kind = "chi2"                     dof = 60.0                  scale = 0.09
+
+(One key a line in a real file.) The weights' licence is yours to observe: many are for research only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from detectors.template.impostors import Distance, ImpostorModel
+from detectors.template.port import ChipGeometry, InputFormat, TemplateSpec
+
+MAX_MANIFEST_BYTES = 64 * 1024
+#: What the analysis codec carries.
+MAX_DIMENSION = 1024
+_HIGHEST_LANDMARK = 467
+
+#: ArcFace's alignment on 112 pixels (insightface, `arcface_dst`): the eye on the picture's left, the one on its
+#: right, tip of the nose, left and right corner of the mouth.
+ARCFACE_SIDE = 112
+ARCFACE_POINTS = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+#: The mesh landmarks for them: an eye is the middle of its corners.
+ARCFACE_LANDMARKS = ((33, 133), (362, 263), (1,), (61,), (291,))
+
+_Landmark = Annotated[int, Field(ge=0, le=_HIGHEST_LANDMARK)]
+_Group = Annotated[tuple[_Landmark, ...], Field(min_length=1, max_length=16)]
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Input(_Strict):
+    side: int = Field(ARCFACE_SIDE, ge=32, le=512)
+    colour: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = Field(1.0, gt=0)
+
+
+class _Chip(_Strict):
+    points: Annotated[tuple[tuple[float, float], ...], Field(min_length=5, max_length=5)] = ARCFACE_POINTS
+    landmarks: Annotated[tuple[_Group, ...], Field(min_length=5, max_length=5)] = ARCFACE_LANDMARKS
+
+
+class _Calibration(_Strict):
+    kind: Literal["chi2"]
+    dof: float = Field(gt=0)
+    scale: float = Field(gt=0)
+
+
+class Manifest(_Strict):
+    """The file's keys; unknown ones are refused."""
+
+    name: _Name
+    version: _Name
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00]{1,200}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    licence: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    dimension: int = Field(ge=2, le=MAX_DIMENSION)
+    distance: Distance
+    normalise: bool = False
+    output: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    genuine_threshold: float | None = Field(None, gt=0, le=100)
+    input: _Input = _Input()
+    chip: _Chip = _Chip()
+    calibration: _Calibration | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "points" not in self.chip.model_fields_set and self.input.side != ARCFACE_SIDE:
+            raise ValueError(f"chip.points must be given unless input.side is {ARCFACE_SIDE}")
+        if any(not -self.input.side <= each <= 2 * self.input.side for point in self.chip.points for each in point):
+            raise ValueError("chip.points must lie on or near the chip")
+        return self
+
+    def spec(self) -> TemplateSpec:
+        known = self.calibration
+        return TemplateSpec(
+            name=self.name,
+            version=self.version,
+            sha256=self.sha256,
+            licence=self.licence,
+            dimension=self.dimension,
+            distance=self.distance,
+            chip=ChipGeometry(side=self.input.side, landmarks=self.chip.landmarks, points=self.chip.points),
+            input=InputFormat(**self.input.model_dump(exclude={"side"})),
+            output=self.output,
+            normalise=self.normalise,
+            impostors=None
+            if known is None
+            else ImpostorModel(dof=known.dof, scale=known.scale, distance=self.distance),
+            genuine_threshold=self.genuine_threshold,
+        )
+
+
+def read(path: Path) -> tuple[TemplateSpec, Path]:
+    """The model and its file (not opened here); raises OSError or ValueError, naming each key at fault."""
+    with path.open("rb") as file:
+        text = file.read(MAX_MANIFEST_BYTES + 1)
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise ValueError("the manifest is too large")
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(text.decode()))
+    except ValidationError as error:
+        items = error.errors(include_input=False, include_url=False)
+        words = (f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in items)
+        raise ValueError("; ".join(words)) from None
+    return manifest.spec(), path.parent / manifest.file

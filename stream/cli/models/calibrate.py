@@ -1,0 +1,129 @@
+"""`liveness models calibrate`: measure the face template model on labelled photographs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from config import settings as configuration
+from config.settings import Settings, SettingsError
+from detectors.template import TemplateModelUnusable, TemplateSource
+from detectors.template.calibration import (
+    ONE_FALSE_MATCH_IN,
+    Calibration,
+    Labelled,
+    as_toml,
+    calibrate,
+    labelled_pictures,
+)
+from stream.bootstrap import template_source
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+
+
+def command(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="person_X_N.* files, or a sub-folder a person.")
+    ],
+    toml: Annotated[Path | None, typer.Option(help="Also write the fit and its provenance to this file.")] = None,
+    source: Annotated[str, typer.Option(help="With --toml: what to call these pictures there.")] = "own pictures",
+    json: JsonOption = False,
+) -> None:
+    """Distances of one person's templates and of strangers', error rates by threshold, a fit of the strangers'."""
+    measured, left_out = measured_on(folder, configuration.load())
+    if toml is not None:
+        toml.write_text(as_toml(measured, _quotable(source)), encoding="utf-8")
+        say(plain(f"written to {toml}"))
+    if json:
+        print_json(_document(measured, left_out))
+    else:
+        _show(measured, left_out)
+
+
+def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, Counter[str]]:
+    """The template model on these photographs, and how many were left out for which reason. Raises what ends a
+    command: BadParameter, SettingsError, Exit."""
+    pictures = labelled_pictures(folder)
+    if not pictures:
+        raise typer.BadParameter("no labelled pictures there (person_X_N.jpg, or a sub-folder for each person)")
+    place = template_source(settings, settings.policy())
+    if place is None:
+        raise SettingsError("the policy's template.active is off")
+    try:
+        return _measure(pictures, settings, place)
+    except TemplateModelUnusable as error:
+        raise SettingsError(str(error)) from None
+    except ValueError as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+
+
+def _measure(
+    pictures: list[tuple[str, Path]], settings: Settings, place: TemplateSource
+) -> tuple[Calibration, Counter[str]]:
+    """By the analysis of the worker, gate included; pictures without a template are counted by reason."""
+    import numpy as np
+
+    from detectors.analysis import FaceAnalyser
+    from detectors.native_output import native_stderr_silenced
+
+    templates: list[Labelled] = []
+    left_out: Counter[str] = Counter()
+    with native_stderr_silenced():
+        analyser = FaceAnalyser(settings.policy(), settings.detection.face_landmarker_bundle, place)
+        assert analyser.template is not None
+        for person, path in pictures:
+            analysis = analyser.analyse(path.read_bytes())
+            if analysis.template is None:
+                left_out[analysis.error or analysis.template_reason] += 1
+            else:
+                templates.append(Labelled(person, np.frombuffer(analysis.template.vector, "<f4")))
+        analyser.close()
+    return calibrate(analyser.template.spec, templates), left_out
+
+
+def _quotable(text: str) -> str:
+    """Safe between the quotation marks of a TOML string."""
+    return plain(text).replace("\\", "/").replace('"', "'")
+
+
+def _document(measured: Calibration, left_out: Counter[str]) -> dict[str, Any]:
+    model = measured.model
+    return {
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256, "distance": model.distance},
+        "people": measured.people,
+        "pictures": measured.pictures,
+        "left_out": dict(left_out),
+        "genuine_pairs": len(measured.genuine),
+        "impostor_pairs": len(measured.impostor),
+        "genuine": [round(each, 4) for each in measured.genuine],
+        "impostor": [round(each, 4) for each in measured.impostor],
+        "rates": [
+            {"threshold": round(r.threshold, 4), "fmr": r.fmr, "fnmr": r.fnmr, "expected_fmr": r.expected_fmr}
+            for r in measured.rates()
+        ],
+        "impostors": {"kind": "chi2", "dof": measured.impostors.dof, "scale": measured.impostors.scale},
+        "proposed_threshold": measured.proposed_threshold,
+    }
+
+
+def _show(measured: Calibration, left_out: Counter[str]) -> None:
+    model, genuine, impostor = measured.model, measured.genuine, measured.impostor
+    out.print(f"{model.name} {model.version}, {model.distance} distance, sha256 {model.sha256}", markup=False)
+    out.print(f"{measured.pictures} pictures of {measured.people} people", markup=False)
+    for reason, count in sorted(left_out.items()):
+        out.print(f"  {count} left out: {reason}", markup=False)
+    out.print(f"genuine   {len(genuine)} pairs, {genuine[0]:.3f} to {genuine[-1]:.3f}")
+    out.print(f"impostor  {len(impostor)} pairs, {impostor[0]:.3f} to {impostor[-1]:.3f}\n")
+    table = Table("distance", "FMR", "FNMR", "FMR by the fit", box=None)
+    for row in measured.rates():
+        table.add_row(f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", f"{row.expected_fmr:.2e}")
+    out.print(table)
+    fit = measured.impostors
+    out.print(f"\nfit: d^2 / (2 s^2) is chi-square with {fit.dof:.1f} degrees of freedom, s = {fit.scale:.5f}")
+    proposed = f"{measured.proposed_threshold:.3f}"
+    out.print(f"proposed threshold {proposed} (one false match in {ONE_FALSE_MATCH_IN} by the fit)")
+    out.print("The fit extrapolates: with few people, small rates are a guess.")

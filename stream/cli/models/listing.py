@@ -1,0 +1,43 @@
+"""`liveness models list`: every model file with version, hash, licence and place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from config import settings as configuration
+from detectors.models import ModelFile
+from stream.bootstrap import model_files
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+
+
+def command(json: JsonOption = False) -> None:
+    """Show which model files decisions are made with. Exit 1 if one is missing or isn't the pinned file."""
+    settings = configuration.load()
+    files = model_files(settings, settings.policy())
+    if json:
+        print_json({"models": [_document(file) for file in files]})
+    else:
+        for file in files:
+            model = file.model
+            out.print(f"{model.name}  {model.version}  {file.licence}", markup=False)
+            out.print(f"  sha256 {model.sha256}", markup=False)
+            out.print(f"  {plain(str(file.path))}", markup=False)
+    troubles = [file.trouble for file in files if file.trouble]
+    for trouble in troubles:
+        complain(trouble)
+    if troubles:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _document(file: ModelFile) -> dict[str, Any]:
+    model = file.model
+    return {
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "licence": file.licence,
+        "path": str(file.path),
+        "ready": not file.trouble,
+    }

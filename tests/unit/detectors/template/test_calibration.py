@@ -1,0 +1,97 @@
+"""From labelled pictures to error rates and a fit."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.template import TemplateSpec, built_in
+from detectors.template.calibration import Labelled, as_toml, calibrate, labelled_pictures
+
+
+@pytest.fixture
+def spec() -> TemplateSpec:
+    return built_in.spec()
+
+
+def people(count: int, pictures: int, seed: int = 3) -> list[Labelled]:
+    """Templates as the model behind the fit imagines them, 60 numbers that vary by 0.08 from person to person."""
+    random = np.random.default_rng(seed)
+    found = []
+    for person in range(count):
+        own = random.normal(0, 0.08, 60)
+        found += [Labelled(str(person), (own + random.normal(0, 0.03, 60)).astype(np.float32)) for _ in range(pictures)]
+    return found
+
+
+def test_pairs_are_counted_and_the_fit_finds_the_spread(spec: TemplateSpec) -> None:
+    measured = calibrate(spec, people(40, 2))
+    assert (measured.people, measured.pictures) == (40, 80)
+    assert len(measured.genuine) == 40
+    assert len(measured.impostor) == 80 * 79 // 2 - 40
+    assert measured.impostors.scale == pytest.approx(np.hypot(0.08, 0.03), rel=0.1)
+    assert measured.genuine == tuple(sorted(measured.genuine))
+
+
+def test_error_rates_by_threshold(spec: TemplateSpec) -> None:
+    measured = calibrate(spec, people(20, 3))
+    rates = measured.rates()
+    assert [row.fmr for row in rates] == sorted(row.fmr for row in rates)
+    assert [row.fnmr for row in rates] == sorted((row.fnmr for row in rates), reverse=True)
+    assert (rates[-1].fmr, rates[-1].fnmr) == (1.0, 0.0)
+    nothing = measured.rate(0.0)
+    assert (nothing.fmr, nothing.fnmr, nothing.expected_fmr) == (0.0, 1.0, 0.0)
+    middle = measured.rate(measured.impostor[len(measured.impostor) // 2])
+    assert middle.expected_fmr == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_proposed_threshold_matches_no_measured_strangers(spec: TemplateSpec) -> None:
+    measured = calibrate(spec, people(30, 2))
+    assert measured.impostors.false_match_rate(measured.proposed_threshold) <= 1.0001e-4
+    twins = [Labelled("twin", people(30, 2)[0].vector)]
+    assert calibrate(spec, [*people(30, 2), *twins]).proposed_threshold == 0.0
+
+
+def test_too_few_pictures_are_refused(spec: TemplateSpec) -> None:
+    with pytest.raises(ValueError, match="same person"):
+        calibrate(spec, people(5, 1))
+    with pytest.raises(ValueError, match="impostor"):
+        calibrate(spec, people(1, 5))
+
+
+def test_the_file_says_where_its_numbers_come_from(spec: TemplateSpec) -> None:
+    measured = calibrate(replace(spec, sha256="ab" * 32), people(10, 2))
+    read = tomllib.loads(as_toml(measured, "simulated"))
+    assert read["impostors"]["dof"] == pytest.approx(measured.impostors.dof, abs=1e-3)
+    assert read["provenance"] == {
+        "source": "simulated",
+        "model": spec.name,
+        "model_version": spec.version,
+        "model_sha256": "ab" * 32,
+        "distance": "euclidean",
+        "people": 10,
+        "pictures": 20,
+        "genuine_pairs": 10,
+        "impostor_pairs": 180,
+        "farthest_genuine": pytest.approx(measured.genuine[-1], abs=1e-4),
+        "nearest_impostor": pytest.approx(measured.impostor[0], abs=1e-4),
+    }
+
+
+def test_labels_are_names_or_folders(tmp_path: Path) -> None:
+    for name in ("person_a_1.jpg", "person_a_2.PNG", "person_bo_12.webp", "two_people_1.jpg", "person_a.jpg", "x.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "Ada").mkdir()
+    (tmp_path / "Ada" / "anything.jpeg").touch()
+    (tmp_path / "Ada" / "notes.txt").touch()
+    labels = [(person, path.name) for person, path in labelled_pictures(tmp_path)]
+    assert sorted(labels) == [
+        ("Ada", "anything.jpeg"),
+        ("a", "person_a_1.jpg"),
+        ("a", "person_a_2.PNG"),
+        ("bo", "person_bo_12.webp"),
+    ]

@@ -1,0 +1,98 @@
+"""The converted network is dlib's, its bytes are always the same, and other bytes than dlib's are refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from detectors.analysis import Sighting
+from detectors.template import TemplateModel, chip, dlib_resnet
+from detectors.template.dlib_resnet import MalformedWeights
+
+#: Largest difference of any of the 128 numbers, and of the whole template.
+PER_NUMBER = 1e-5
+
+
+@pytest.fixture(scope="session")
+def dat(weights: Path) -> bytes:
+    return weights.read_bytes()
+
+
+def test_the_conversion_is_the_pinned_file(dat: bytes) -> None:
+    assert len(dat) == dlib_resnet.DAT_BYTES
+    first, again = dlib_resnet.convert(dat), dlib_resnet.convert(dat)
+    assert first == again
+    assert hashlib.sha256(first).hexdigest() == dlib_resnet.ONNX_SHA256
+
+
+def test_the_network_has_the_published_shape(dat: bytes) -> None:
+    network = dlib_resnet.read(dat)
+    assert len(network.blocks) == 14  # two convolutions each, and the stem: 29 layers with weights
+    assert network.stem.weights.shape == (32, 3, 7, 7)
+    assert [block.second.weights.shape[0] for block in network.blocks] == [32] * 3 + [64] * 4 + [128] * 3 + [256] * 4
+    assert [index for index, block in enumerate(network.blocks) if block.halves] == [3, 7, 10, 13]
+    assert network.projection.shape == (256, 128)
+
+
+def test_templates_are_dlibs_on_any_chip(
+    model: TemplateModel, dlib: ModuleType, weights: Path, chip_of: Callable[[int], np.ndarray]
+) -> None:
+    pixels = chip_of(150)
+    theirs = np.array(dlib.face_recognition_model_v1(str(weights)).compute_face_descriptor(pixels))
+    assert np.abs(model.embed(pixels) - theirs).max() < PER_NUMBER
+
+
+def test_templates_are_dlibs_on_the_photographs(
+    model: TemplateModel, dlib: ModuleType, weights: Path, sightings: dict[str, Sighting]
+) -> None:
+    network = dlib.face_recognition_model_v1(str(weights))
+    assert len(sightings) >= 10
+    for name, sighting in sightings.items():
+        place = chip.placement(sighting.seen.face.landmarks, model.spec.chip)
+        pixels = chip.cut(sighting.seen.frame.bgr, place, 150)
+        theirs = np.array(network.compute_face_descriptor(pixels))
+        assert np.linalg.norm(model.embed(pixels) - theirs) < PER_NUMBER, name
+
+
+def test_other_bytes_than_the_pinned_ones_are_not_converted(dat: bytes) -> None:
+    changed = bytearray(dat)
+    changed[1_000_000] ^= 1
+    with pytest.raises(MalformedWeights, match="SHA-256"):
+        dlib_resnet.convert(bytes(changed))
+
+
+def test_a_changed_weight_is_another_network(dat: bytes, chip_of: Callable[[int], np.ndarray]) -> None:
+    """The comparison above can fail: one flipped exponent shows."""
+    from detectors.template import built_in
+    from detectors.template.onnx_model import OnnxTemplateModel
+
+    network = dlib_resnet.read(dat)
+    network.stem.bias[3] += 1.0
+    changed = OnnxTemplateModel(built_in.spec(), dlib_resnet.write(network))
+    honest = OnnxTemplateModel(built_in.spec(), dlib_resnet.convert(dat))
+    pixels = chip_of(150)
+    assert np.abs(changed.embed(pixels) - honest.embed(pixels)).max() > PER_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("empty", lambda dat: b""),
+        ("cut off in the middle", lambda dat: dat[: len(dat) // 2]),
+        ("cut off before the last tensor", lambda dat: dat[:22_334_000]),
+        ("a layer of another type", lambda dat: dat.replace(b"\x07affine_", b"\x07bffine_", 1)),
+        ("a layer moved far behind", lambda dat: dat[:300] + bytes(1000) + dat[300:]),
+        ("another tensor version", lambda dat: dat.replace(b"\x05con_4\x01\x02", b"\x05con_4\x01\x03", 1)),
+        ("another size", lambda dat: dat.replace(b"\x02\x80\x12\x01\x01", b"\x02\x81\x12\x01\x01", 1)),
+        ("a number of impossible length", lambda dat: dat.replace(b"\x05con_4\x01\x02", b"\x05con_4\x0f\x02", 1)),
+        ("not a number", lambda dat: dat[:400] + b"\x00\x00\xc0\x7f" * 8 + dat[432:]),
+    ],
+)
+def test_malformed_weights_are_refused(dat: bytes, what: str, spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(MalformedWeights):
+        dlib_resnet.read(spoil(dat))

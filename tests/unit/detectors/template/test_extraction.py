@@ -1,0 +1,151 @@
+"""The template as part of an analysis: there, or the reason why not; never an error of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config.policy import Policy, TemplateGate
+from detectors import picture_hash
+from detectors.analysis import FaceAnalyser
+from detectors.analysis_codec import decode, encode
+from detectors.template import TemplateSource, TemplateSpec
+from detectors.template.impostors import Distance
+from detectors.template.port import distance_between
+from stream.demo import attacks
+from stream.demo.attacks import Photo
+
+#: Two pictures of one person are 0.34 apart at least, a copy of a picture 0.21 at most.
+COPY = 0.25
+
+
+@pytest.fixture(scope="module")
+def embedding(source: TemplateSource) -> Iterator[FaceAnalyser]:
+    made = FaceAnalyser(Policy(), None, source)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def selfie(portrait: Photo) -> bytes:
+    return attacks.camera_photo(portrait)
+
+
+def vector_of(analyser: FaceAnalyser, image: bytes) -> np.ndarray:
+    template = analyser.analyse(image).template
+    assert template is not None
+    return np.frombuffer(template.vector, "<f4")
+
+
+def test_a_selfie_has_a_template_and_hashes(embedding: FaceAnalyser, selfie: bytes) -> None:
+    analysis = embedding.analyse(selfie)
+    assert analysis.template is not None
+    assert analysis.template_reason == ""
+    assert len(analysis.template.vector) == 4 * 128
+    assert analysis.picture is not None
+    assert analysis.models[-1].sha256 == analysis.template.model_sha256
+    assert analysis.models[-1].name == analysis.template.model
+    assert analysis.elapsed_ms["template"] > 0
+    assert decode(encode(analysis)) == analysis
+
+
+def test_templates_are_repeatable_and_survive_copying(embedding: FaceAnalyser, selfie: bytes, portrait: Photo) -> None:
+    first = vector_of(embedding, selfie)
+    assert np.array_equal(first, vector_of(embedding, selfie))
+    copied = vector_of(embedding, attacks.jpeg(portrait, quality=50))
+    assert distance_between(first, copied, Distance.EUCLIDEAN) < COPY
+
+
+def test_people_are_told_apart(embedding: FaceAnalyser, photographs: list[Path]) -> None:
+    vectors = {p.stem: vector_of(embedding, p.read_bytes()) for p in photographs if p.name.startswith("person")}
+    threshold = embedding.template.spec.genuine_threshold  # type: ignore[union-attr]
+    for one, first in vectors.items():
+        for two, second in vectors.items():
+            same = one.split("_")[1] == two.split("_")[1]
+            assert (distance_between(first, second, Distance.EUCLIDEAN) <= threshold) == same, (one, two)
+
+
+def test_a_cut_off_face_has_none_and_says_so(embedding: FaceAnalyser, photographs: list[Path]) -> None:
+    partial = [path for path in photographs if path.name.startswith("partial")]
+    assert partial
+    for path in partial:
+        analysis = embedding.analyse(path.read_bytes())
+        assert (analysis.template, analysis.template_reason) == (None, "face_cut_off"), path.name
+        assert analysis.picture is not None
+        assert analysis.readings
+
+
+def test_a_refused_picture_has_nothing_of_a_face(embedding: FaceAnalyser, portrait: Photo) -> None:
+    analysis = embedding.analyse(attacks.no_face(portrait))
+    assert analysis.error is not None
+    assert (analysis.template, analysis.template_reason, analysis.picture) == (None, "", None)
+
+
+def test_without_a_model_or_switched_off_there_is_none(
+    analyser: FaceAnalyser, source: TemplateSource, selfie: bytes
+) -> None:
+    off = FaceAnalyser(Policy(template=TemplateGate(active=False)), None, source)
+    for each in (analyser, off):
+        analysis = each.analyse(selfie)
+        assert (analysis.template, analysis.template_reason) == (None, "template_off")
+        assert analysis.picture is not None
+        assert len(analysis.models) == 2
+    off.close()
+
+
+class BrokenModel:
+    """A network that fails on this face."""
+
+    def __init__(self, spec: TemplateSpec) -> None:
+        self.spec = spec
+
+    def embed(self, chip_rgb: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError("words of the picture")
+
+
+def test_a_model_that_breaks_costs_the_template_only(embedding: FaceAnalyser, selfie: bytes) -> None:
+    healthy = embedding.template
+    assert healthy is not None
+    embedding.template = BrokenModel(healthy.spec)
+    try:
+        analysis = embedding.analyse(selfie)
+    finally:
+        embedding.template = healthy
+    assert (analysis.template, analysis.template_reason) == (None, "template_failed")
+    assert analysis.readings
+    assert analysis.picture is not None
+
+
+def test_a_hash_that_breaks_costs_the_hashes_only(
+    embedding: FaceAnalyser, selfie: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(picture_hash, "hashes_of", breaks)
+    analysis = embedding.analyse(selfie)
+    assert analysis.picture is None
+    assert analysis.template is not None
+
+
+def test_distances() -> None:
+    three_four, other = np.array([3, 4], np.float32), np.array([-5, 4], np.float32)
+    assert distance_between(three_four, np.zeros(2, np.float32), Distance.EUCLIDEAN) == pytest.approx(5.0)
+    assert distance_between(three_four, other, Distance.COSINE) == pytest.approx(1 - 1 / (5 * np.sqrt(41)))
+    for kind in Distance:
+        assert distance_between(three_four, three_four, kind) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_no_direction_is_no_match() -> None:
+    nothing = np.zeros(4, np.float32)
+    assert distance_between(nothing, nothing, Distance.COSINE) == 1.0
+
+
+def test_a_spec_names_its_model(embedding: FaceAnalyser) -> None:
+    assert embedding.template is not None
+    spec = replace(embedding.template.spec, version="v2")
+    assert (spec.model.name, spec.model.version, spec.model.sha256) == (spec.name, "v2", spec.sha256)

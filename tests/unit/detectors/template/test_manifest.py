@@ -1,0 +1,157 @@
+"""A model of one's own: fed as the manifest says, refused where the manifest is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors.template import TemplateModelUnusable, TemplateSource, describe, open_template
+from detectors.template.impostors import Distance
+from detectors.template.manifest import ARCFACE_LANDMARKS, ARCFACE_POINTS, MAX_MANIFEST_BYTES
+
+Manifest = Callable[..., Path]
+
+
+def at(path: Path) -> TemplateSource:
+    return TemplateSource(manifest=path, cache=path.parent)
+
+
+RED = np.zeros((112, 112, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({}, [200, 100, 50]),
+        ({"colour": "bgr"}, [50, 100, 200]),
+        ({"mean": [127.5, 127.5, 127.5], "scale": 0.0078125}, [0.56640625, -0.21484375, -0.60546875]),
+        ({"mean": [10.0, 20.0, 30.0], "scale": 2.0, "colour": "bgr"}, [80, 160, 340]),
+    ],
+)
+def test_the_network_is_fed_as_the_manifest_says(
+    manifest: Manifest, layout: str, form: dict[str, Any], expected: list[float]
+) -> None:
+    model = open_template(at(manifest(layout=layout, input=form)))
+    vector = model.embed(RED)
+    assert vector.dtype == np.float32
+    assert vector == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_template_can_be_made_a_unit_vector(manifest: Manifest) -> None:
+    vector = open_template(at(manifest(normalise=True))).embed(RED)
+    assert np.linalg.norm(vector) == pytest.approx(1.0)
+    assert vector[0] / vector[1] == pytest.approx(2.0)
+
+
+def test_an_output_can_be_named(manifest: Manifest) -> None:
+    assert open_template(at(manifest(output="template"))).embed(RED)[0] == pytest.approx(200)
+    with pytest.raises(ValueError, match="no output"):
+        open_template(at(manifest(output="other")))
+
+
+def test_what_is_known_of_the_model(manifest: Manifest) -> None:
+    path = manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4)
+    spec, file = describe(at(path))
+    assert (spec.name, spec.version, spec.licence, spec.dimension) == ("tiny", "1", "CC0-1.0", 3)
+    assert spec.distance is Distance.COSINE
+    assert spec.genuine_threshold == 0.4
+    assert spec.impostors is not None
+    assert spec.impostors.distance is Distance.COSINE
+    assert file == path.parent / "tiny.onnx"
+
+
+def test_arcface_is_the_default_geometry(manifest: Manifest) -> None:
+    spec, _ = describe(at(manifest()))
+    assert (spec.chip.side, spec.chip.points, spec.chip.landmarks) == (112, ARCFACE_POINTS, ARCFACE_LANDMARKS)
+    assert spec.impostors is None
+    assert spec.genuine_threshold is None
+
+
+def test_another_side_needs_points_of_its_own(manifest: Manifest) -> None:
+    with pytest.raises(TemplateModelUnusable, match="points"):
+        describe(at(manifest(side=96)))
+    points = [[30.0, 40.0], [66.0, 40.0], [48.0, 60.0], [34.0, 78.0], [62.0, 78.0]]
+    model = open_template(at(manifest(side=96, chip={"points": points})))
+    assert model.spec.chip.side == 96
+    with pytest.raises(ValueError, match="a chip is uint8"):
+        model.embed(RED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"unknown": 1}, "unknown"),
+        ({"name": "two words"}, "name"),
+        ({"file": "../elsewhere.onnx"}, "file"),
+        ({"file": "/etc/passwd"}, "file"),
+        ({"sha256": "ab"}, "sha256"),
+        ({"sha256": None}, "sha256"),
+        ({"licence": ""}, "licence"),
+        ({"dimension": 4096}, "dimension"),
+        ({"distance": "manhattan"}, "distance"),
+        ({"genuine_threshold": -1.0}, "genuine_threshold"),
+        ({"input": {"scale": 0.0}}, "scale"),
+        ({"input": {"mean": [1.0, 2.0]}}, "mean"),
+        ({"input": {"colour": "grey"}}, "colour"),
+        ({"layout": "chw"}, "layout"),
+        ({"chip": {"points": [[1.0, 2.0]] * 4}}, "points"),
+        ({"chip": {"points": [[1.0, 1e6]] * 5}}, "points"),
+        ({"chip": {"landmarks": [[1], [2], [3], [4], [478]]}}, "landmarks"),
+        ({"chip": {"landmarks": [[1], [2], [3], [4], []]}}, "landmarks"),
+        ({"calibration": {"kind": "beta", "dof": 1.0, "scale": 1.0}}, "kind"),
+        ({"calibration": {"kind": "chi2", "dof": -1.0, "scale": 1.0}}, "dof"),
+    ],
+)
+def test_mistakes_are_named(manifest: Manifest, changes: dict[str, Any], words: str) -> None:
+    layout = changes.pop("layout", "nchw")
+    path = manifest(**changes)
+    if layout != "nchw":
+        path.write_text(path.read_text().replace('"nchw"', f'"{layout}"'))
+    with pytest.raises(TemplateModelUnusable, match=words):
+        describe(at(path))
+
+
+def test_files_that_are_no_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "model.toml"
+    with pytest.raises(TemplateModelUnusable):
+        describe(at(path))
+    for text in (b"\xff\xfe", b"a = ", b"x = 1\n" * MAX_MANIFEST_BYTES):
+        path.write_bytes(text)
+        with pytest.raises(TemplateModelUnusable):
+            describe(at(path))
+
+
+def test_another_file_than_the_manifests_is_refused(manifest: Manifest) -> None:
+    path = manifest()
+    file = path.parent / "tiny.onnx"
+    file.write_bytes(file.read_bytes() + b"\x00")
+    with pytest.raises(TemplateModelUnusable, match="SHA-256"):
+        open_template(at(path))
+    file.unlink()
+    with pytest.raises(TemplateModelUnusable, match="not there"):
+        open_template(at(path))
+
+
+@pytest.mark.parametrize("onnx", [b"", b"not a network", b"\x08\x08" * 100])
+def test_bytes_that_are_no_network(manifest: Manifest, onnx: bytes) -> None:
+    with pytest.raises(ValueError, match="does not load"):
+        open_template(at(manifest(onnx=onnx)))
+
+
+def test_a_network_of_another_shape_is_refused_at_the_start(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="3 numbers, not 4"):
+        open_template(at(manifest(dimension=4)))
+    path = manifest(layout="nhwc")
+    path.write_text(path.read_text().replace('"nhwc"', '"nchw"'))
+    with pytest.raises(RuntimeError, match="failed"):
+        open_template(at(path))
+
+
+def test_an_answer_that_is_no_template_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="no template"):
+        open_template(at(manifest())).embed(np.zeros_like(RED))

@@ -1,0 +1,86 @@
+"""Which views of a face get a template, and what is said of the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from config.policy import TemplateGate
+from detectors.analysis import Sighting
+from detectors.face_mesh import Box, Face, Pose
+from detectors.frame import Frame
+from detectors.template.quality import border_ratio, interocular_px, reason_against
+
+GATE = TemplateGate()
+
+
+def frame(width: int = 600, height: int = 800) -> Frame:
+    grey = np.full((height, width), 128, np.uint8)
+    return Frame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
+
+
+def face(eyes_px: float = 90.0, box: Box | None = None) -> Face:
+    landmarks = np.zeros((478, 3), np.float32)
+    for corners, middle in (((33, 133), 300 - eyes_px / 2), ((263, 362), 300 + eyes_px / 2)):
+        for corner, side in zip(corners, (-10, 10), strict=True):
+            landmarks[corner, :2] = (middle + side, 400)
+    return Face(landmarks=landmarks, box=box or Box(200, 250, 400, 550), transform=np.eye(4))
+
+
+UPRIGHT = Pose(yaw=0, pitch=0, roll=0)
+
+
+def test_a_good_view_passes() -> None:
+    assert reason_against(frame(), face(), UPRIGHT, (), GATE) == ""
+    assert reason_against(frame(), face(), UPRIGHT, ("face_too_small", "bystander", "too_dark"), GATE) == ""
+
+
+def test_what_is_measured() -> None:
+    assert interocular_px(face(90)) == pytest.approx(90)
+    assert border_ratio(face(), frame()) == pytest.approx(1.0)
+    assert border_ratio(face(box=Box(-20, 250, 180, 550)), frame()) == pytest.approx(-0.1)
+    assert border_ratio(face(box=Box(5, 5, 5, 5)), frame()) == -1.0
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        ({"notes": ("face_cut_off",)}, "face_cut_off"),
+        ({"face": face(box=Box(2, 250, 202, 550))}, "face_at_border"),
+        ({"face": face(box=Box(200, 598, 400, 799))}, "face_at_border"),
+        ({"face": face(eyes_px=31)}, "face_too_few_pixels"),
+        ({"pose": Pose(yaw=41, pitch=0, roll=0)}, "face_turned_away"),
+        ({"pose": Pose(yaw=-41, pitch=0, roll=0)}, "face_turned_away"),
+        ({"pose": Pose(yaw=0, pitch=31, roll=0)}, "face_turned_away"),
+        ({"pose": Pose(yaw=0, pitch=-31, roll=0)}, "face_turned_away"),
+        ({"pose": Pose(yaw=0, pitch=0, roll=46)}, "face_tilted"),
+    ],
+)
+def test_a_bad_view_says_why(seen: dict[str, object], reason: str) -> None:
+    given = {"frame": frame(), "face": face(), "pose": UPRIGHT, "notes": (), **seen}
+    assert reason_against(**given, gate=GATE) == reason  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"face": face(eyes_px=33)},
+        {"pose": Pose(yaw=39, pitch=29, roll=44)},
+        {"face": face(box=Box(5, 250, 205, 550))},
+    ],
+)
+def test_just_inside_the_gate(seen: dict[str, object]) -> None:
+    given = {"frame": frame(), "face": face(), "pose": UPRIGHT, "notes": (), **seen}
+    assert reason_against(**given, gate=GATE) == ""  # type: ignore[arg-type]
+
+
+def test_the_limits_are_the_policys() -> None:
+    strict = TemplateGate(min_interocular_px=100)
+    assert reason_against(frame(), face(90), UPRIGHT, (), strict) == "face_too_few_pixels"
+
+
+def test_whole_photographs_pass_and_cut_ones_do_not(sightings: dict[str, Sighting]) -> None:
+    for name, sighting in sightings.items():
+        seen = sighting.seen
+        reason = reason_against(seen.frame, seen.face, seen.pose, sighting.notes, GATE)
+        assert reason == ("face_cut_off" if name.startswith("partial") else ""), name
