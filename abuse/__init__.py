@@ -9,7 +9,16 @@ The path of one submission, in order:
 5. `engine`       every rule in `rules/` is told; `windows` slide, `ip_risk` adds up
 6. `flags`        what was found, as events that happen once; `expiry` ends them
 
-And of a decision by a person: `reviews` plans it, `audit` keeps the trail (on Redis: `redis_audit`).
+Beside it, what is the same under several correlation ids; `reuse` puts it together:
+
+- faces: `face_keys` turns a template into one of `face_prints`, `face_index` finds near ones
+- pictures: `media_keys`, `media_index`
+- `links` between submissions that share either, kept in the `link_book`, and the clusters they form
+
+Each index and the book have an adapter on Redis, `redis_...`; `key_periods` says which secret counts when.
+
+And of a decision by a person: `reviews` plans it, `audit` keeps the trail (on Redis: `redis_audit`). `erasure` removes
+a subject from all of it (on Redis: `redis_erasure`), and `erased` keeps a rebuilt table from bringing it back.
 
 It knows neither Kafka nor Faust nor detectors; Redis only as `redis_port`, several commands in one round trip.
 """

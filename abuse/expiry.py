@@ -31,6 +31,12 @@ async def ended(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
 
 
 async def settle(ledger: Ledger, event: FlagEvent) -> None:
-    """The event is published: the flag has ended, and is looked at once more to be forgotten."""
+    """The event is published: the flag has ended, and is looked at once more to be forgotten.
+
+    Erased at the same moment it leaves nothing: who erases says so before it looks what there is to erase, and here it
+    is asked after everything is written.
+    """
     await ledger.record([event])
     await ledger.later(event.flag_id, event.expires_at_ms + GRACE_MS)
+    if await ledger.was_erased(event.flag_id):
+        await ledger.forget(event.flag_id)

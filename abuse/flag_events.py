@@ -11,6 +11,7 @@ import orjson
 
 from abuse.event_time import iso8601, milliseconds
 from abuse.flags import (
+    HIGHEST_LEVEL,
     MS,
     NEVER_CLEARED,
     Evidence,
@@ -30,6 +31,7 @@ from abuse.flags import (
 
 _LEVEL = "level"
 _CLEARED = "cleared"
+_UNLINKED = "unlinked"
 _EXPIRED = str(FlagState.EXPIRED)
 _REVIEWED = (str(FlagState.CONFIRMED), str(FlagState.OVERRIDDEN))
 
@@ -72,6 +74,11 @@ def cause_of(text: str) -> str:
 def cleared_field(command_id: str, at_ms: int) -> tuple[str, str]:
     """What a subject did up to a command no longer counts: the field that says so, and its text."""
     return f"{_CLEARED} {command_id}", str(at_ms)
+
+
+def unlinked_field(command_id: str, at_ms: int) -> tuple[str, str]:
+    """What a subject submitted up to a command links it to nobody: the field that says so, and its text."""
+    return f"{_UNLINKED} {command_id}", str(at_ms)
 
 
 def raised(
@@ -134,6 +141,34 @@ def confirmed(flag: Flag, review: Review, ttl_s: int) -> FlagEvent:
     refusal = Refusal(kind=RefusalKind.BLOCKED, from_ms=review.at_ms, until_ms=expires_at_ms)
     changed = {"enforced": True, "refusal": _refusal(refusal), "expires_at": iso8601(expires_at_ms)}
     return _reviewed(flag, review, FlagState.CONFIRMED, expires_at_ms, changed)
+
+
+def rescored(flag: Flag, review: Review, because_of: str) -> FlagEvent | None:
+    """One level and one severity more, because a reviewer confirmed the same about the correlation id `because_of`;
+    None at the highest level. What a reviewer said of this flag itself stands."""
+    level = flag.level + 1
+    if level > HIGHEST_LEVEL or flag.state in (FlagState.CONFIRMED, FlagState.OVERRIDDEN):
+        return None
+    at, evidence = iso8601(review.at_ms), flag.event["evidence"]
+    severities = list(Severity)
+    document = {
+        **flag.event,
+        "state": FlagState.ESCALATED,
+        "level": level,
+        "severity": severities[min(severities.index(flag.severity) + 1, len(severities) - 1)],
+        "evidence": {**evidence, "counts": {**evidence["counts"], "confirmed": because_of}},
+        "cause": review.command_id,
+        "timestamp": at,
+    }
+    return FlagEvent(
+        flag_id=flag.flag_id,
+        name=f"{_LEVEL} {level}",
+        tenant=flag.tenant,
+        subject=flag.subject,
+        cause=review.command_id,
+        expires_at_ms=flag.expires_at_ms,
+        document=orjson.dumps(document),
+    )
 
 
 def overridden(flag: Flag, review: Review) -> FlagEvent:
@@ -216,12 +251,22 @@ def own_levels(fields: Fields, cause: str) -> list[bytes]:
 
 def cleared_at(fields: Fields) -> int:
     """Event time up to which a reviewer cleared the subject."""
-    return max((int(text) for name, text in fields.items() if name.startswith(f"{_CLEARED} ")), default=NEVER_CLEARED)
+    return _latest(fields, _CLEARED)
 
 
-def older_clearings(fields: Fields, at_ms: int) -> list[str]:
-    """Fields that a clearing up to `at_ms` makes superfluous."""
-    return [name for name, text in fields.items() if name.startswith(f"{_CLEARED} ") and int(text) < at_ms]
+def unlinked_at(fields: Fields) -> int:
+    """Event time up to which the subject's submissions link it to nobody."""
+    return max(_latest(fields, _UNLINKED), cleared_at(fields))
+
+
+def _latest(fields: Fields, what: str) -> int:
+    return max((int(text) for name, text in fields.items() if name.startswith(f"{what} ")), default=NEVER_CLEARED)
+
+
+def superseded(fields: Fields, name: str, text: str) -> list[str]:
+    """Fields that say the same as this one of an earlier time."""
+    what = f"{name.partition(' ')[0]} "
+    return [other for other, at in fields.items() if other.startswith(what) and int(at) < int(text)]
 
 
 def flags_from(fields: Fields) -> tuple[Flag, ...]:
@@ -229,7 +274,7 @@ def flags_from(fields: Fields) -> tuple[Flag, ...]:
     events: dict[str, dict[str, str]] = {}
     for field, text in fields.items():
         name, _, event = field.partition(" ")
-        if name != _CLEARED:
+        if name not in (_CLEARED, _UNLINKED):
             events.setdefault(name, {})[event] = text.partition(" ")[2]
     return tuple(_flag(tuple(sorted(events[name].items()))) for name in sorted(events))
 
@@ -264,7 +309,7 @@ def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
         last_ms=max(milliseconds(document["last_seen"]) for document in automatic),
         expires_at_ms=max(milliseconds(document["expires_at"]) for document in in_force),
         refusals=tuple(r for r in (_refusal_from(document["refusal"]) for document in in_force) if r is not None),
-        causes=frozenset(document["cause"] for document in automatic),
+        causes=frozenset((document["cause"], milliseconds(document["timestamp"])) for document in automatic),
         documents=tuple(events[name].encode() for name in in_turn),
     )
 

@@ -43,6 +43,8 @@ class FlagKind(StrEnum):
     LISTED_NETWORK = "listed_network"
     ADDRESS_MISMATCH = "address_mismatch"
     CONTENT_MISMATCH = "content_mismatch"
+    FACE_REUSE = "face_reuse"
+    MEDIA_REPLAY = "media_replay"
 
 
 class FlagState(StrEnum):
@@ -139,7 +141,7 @@ class FlagEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """A flag as its events add up, the last of `documents` gave it its state; `causes` are the submissions that
-    brought it about."""
+    brought it about, each with its event time."""
 
     flag_id: str
     kind: FlagKind
@@ -153,7 +155,7 @@ class Flag:
     last_ms: int
     expires_at_ms: int
     refusals: tuple[Refusal, ...]
-    causes: frozenset[str]
+    causes: frozenset[tuple[str, int]]
     documents: tuple[bytes, ...] = field(repr=False)
 
     def open_at(self, at_ms: int) -> bool:

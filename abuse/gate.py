@@ -11,16 +11,26 @@ from abuse.rules.base import Objection
 from abuse.subjects import Subject
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateAnswer:
+    """`objections`: everything that stands against the submission; the first is enforced if any is. `active`: the
+    tenant's rules that look at anything."""
+
+    objections: tuple[Objection, ...]
+    active: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     ledger: Ledger
     engine: AbuseEngine
 
-    async def objections(
-        self, tenant: str | None, subjects: Sequence[Subject], submission_id: str, at_ms: int
-    ) -> tuple[Objection, ...]:
-        """Everything that stands against a submission at `at_ms` (event time); the first is enforced if any is.
+    async def ask(self, tenant: str | None, subjects: Sequence[Subject], submission_id: str, at_ms: int) -> GateAnswer:
+        """May the submission that came in at `at_ms` (event time) be analysed, and what is anybody to make of it?
 
         One round trip. Raises `stream.patience.Unavailable` when the table is away: whoever asks waits.
         """
-        return self.engine.objections(await self.ledger.look(tenant, subjects), submission_id, at_ms)
+        known = await self.ledger.look(tenant, subjects)
+        return GateAnswer(
+            objections=self.engine.objections(known, submission_id, at_ms), active=self.engine.active(known.switches)
+        )

@@ -36,6 +36,10 @@ TWICE_MS = 3_600_000
 REACH_MS = {SubjectType.CORRELATION_ID: 3 * DAY_MS}
 DEFAULT_REACH_MS = DAY_MS
 
+#: A line goes with the first that is written so much later, or with its journal, which is kept for as long after its
+#: last line: twice the life of a journal of devices, addresses or prefixes.
+USED_MS = 4 * DAY_MS
+
 LINES_REMEMBERED = 16_384
 
 _TIME_DIGITS = 13

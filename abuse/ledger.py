@@ -12,7 +12,7 @@ from typing import Protocol
 
 import orjson
 
-from abuse.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, older_clearings, stored
+from abuse.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, stored, superseded, unlinked_at
 from abuse.flags import Flag, FlagEvent
 from abuse.journal import (
     KEPT,
@@ -47,10 +47,12 @@ class Dossier:
     attempts: tuple[Attempt, ...] = ()
     fields: Fields = field(default_factory=dict)
     cleared_at_ms: int = field(init=False)
+    unlinked_at_ms: int = field(init=False)
     flags: tuple[Flag, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cleared_at_ms", cleared_at(self.fields))
+        object.__setattr__(self, "unlinked_at_ms", unlinked_at(self.fields))
         object.__setattr__(self, "flags", flags_from(self.fields))
 
 
@@ -95,8 +97,8 @@ class Ledger(Protocol):
         Only these are to be published: the others are, or will be, by whoever caused them."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
-        """Write a field that says up to when a reviewer cleared the subject, in place of those that say an earlier
-        time. Takes up to three round trips."""
+        """Write a field that says up to when a reviewer cleared the subject or its links, in place of those that say an
+        earlier time. Takes up to two round trips."""
 
     async def locate(self, flag_id: str) -> Locator | None:
         """Whose flag this is, if it is known."""
@@ -108,7 +110,10 @@ class Ledger(Protocol):
         """Look at the flag again at `at_ms`."""
 
     async def forget(self, flag_id: str) -> None:
-        """Remove every trace of a flag. Takes up to three round trips."""
+        """Remove every trace of a flag. Takes up to five round trips."""
+
+    async def was_erased(self, flag_id: str) -> bool:
+        """Whether the flag was erased with its subject a moment ago: whoever has just written of it takes it back."""
 
     async def flag_ids(self) -> list[str]:
         """Every flag that isn't forgotten, in order of id. Takes a round trip for each thousand."""
@@ -153,6 +158,7 @@ class InMemoryLedger:
         self.locators: dict[str, Locator] = {}
         self.due_at: dict[str, int] = {}
         self.switched: dict[str, Switches] = {}
+        self.erased: set[str] = set()
         self._on_call = on_call
 
     async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
@@ -193,7 +199,7 @@ class InMemoryLedger:
         self._on_call("clear")
         fields = self.fields.setdefault((tenant or "", subject.type, subject.key), {})
         fields[name] = text
-        for older in older_clearings(fields, int(text)):
+        for older in superseded(fields, name, text):
             del fields[older]
 
     async def locate(self, flag_id: str) -> Locator | None:
@@ -217,6 +223,10 @@ class InMemoryLedger:
             for name in [name for name in fields if name.startswith(f"{flag_id} ")]:
                 del fields[name]
 
+    async def was_erased(self, flag_id: str) -> bool:
+        self._on_call("was_erased")
+        return flag_id in self.erased
+
     async def flag_ids(self) -> list[str]:
         self._on_call("flag_ids")
         return sorted(self.due_at)
@@ -239,11 +249,8 @@ class InMemoryLedger:
             kind, number = subject.type, part_of(subject.type, observation)
             part = ((observation.tenant or "", kind, subject.key), number)
             lines = sorted({*self.journals.get(part, ()), line})
-            if keeps_oldest(kind, number):
-                fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
-                self.journals[part] = set(fresh[: KEPT[kind]])
-            else:
-                self.journals[part] = set(lines[-KEPT[kind] :])
+            fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
+            self.journals[part] = set(fresh[: KEPT[kind]] if keeps_oldest(kind, number) else fresh[-KEPT[kind] :])
 
     def _lines(self, tenant: str | None, subject: Subject) -> set[str]:
         keys = {(tenant or "", subject.type, key) for key in subject.keys}

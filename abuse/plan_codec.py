@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from abuse.flags import FlagEvent, subject_document, subject_from
 from abuse.reviews import Clearing, Plan
+from abuse.subjects import Subject
 
 
 def to_document(plan: Plan) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
             {"subject": subject_document(each.subject), "name": each.name, "text": each.text} for each in plan.clearings
         ],
         "switches": plan.switches,
+        "erases": None if plan.erases is None else _erased_document(plan.erases),
     }
 
 
@@ -50,4 +53,13 @@ def from_document(document: dict[str, Any]) -> Plan:
             for each in document["clearings"]
         ),
         switches=document["switches"],
+        erases=_erased_from(document.get("erases")),  # plans of the version before have none
     )
+
+
+def _erased_document(subject: Subject) -> dict[str, Any]:
+    return {**subject_document(subject), "former": list(subject.former)}
+
+
+def _erased_from(document: dict[str, Any] | None) -> Subject | None:
+    return None if document is None else replace(subject_from(document), former=tuple(document["former"]))

@@ -7,38 +7,47 @@ Each touches one key, so they go out together wherever the keys live. Everything
     flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
     flag:{FLAG_ID}                    whose flag it is
     due:{N}                           sorted set: flags by when to look at them next, in sixteen parts
+    used:{TENANT|CORRELATION_ID}      sorted set: devices, addresses and prefixes whose journals have lines of it
+    named:{TENANT|CORRELATION_ID}     set: other subjects whose flags name it as evidence
+    erased:{FLAG_ID}                  for some minutes after the flag was erased
     switches:{TENANT}                 what a settings event switched
     turn                              which worker looks for expired flags
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import orjson
 
-from abuse.flag_events import field_of, older_clearings, stored
+from abuse.flag_events import field_of, stored, superseded
 from abuse.flags import FlagEvent
-from abuse.journal import KEPT, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
+from abuse.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
 from abuse.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
+from abuse.mentions import linked_ids
 from abuse.observation import Observation
+from abuse.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import Subject, SubjectType
 
 SWITCHES_TTL_S = 400 * 86_400
-DUE_PARTS = 16
 PAGE = 1000
+
+
+def flags_life_ms(flag_ttl_s: int) -> int:
+    """How long after its last event a flag is kept at most."""
+    return flag_ttl_s * 1000 + 2 * GRACE_MS
 
 
 class RedisLedger:
     def __init__(self, calls: Calls, key_prefix: str, flag_ttl_s: int) -> None:
         self._calls = calls
-        self._prefix = f"{key_prefix}abuse:"
-        self._flags_ttl_ms = flag_ttl_s * 1000 + 2 * GRACE_MS
+        self._keys = LedgerKeys(key_prefix)
+        self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
 
     async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
-        keys = [self._flags_key(tenant, s.type, key) for s in subjects for key in s.keys]
+        keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
         *tables, switches = await self._calls.round_trip(
             [*(("HGETALL", key) for key in keys), self._get_switches(tenant)]
         )
@@ -74,67 +83,81 @@ class RedisLedger:
             return []
         commands: list[Command] = []
         for event in events:
-            key = self._flags_key(event.tenant, event.subject.type, event.subject.key)
+            key = self._keys.flags(event.tenant, event.subject.type, event.subject.key)
             commands += [
                 ("HSETNX", key, field_of(event), stored(event)),
                 ("HGET", key, field_of(event)),
                 ("PEXPIRE", key, self._flags_ttl_ms),
-                ("SET", self._flag_key(event.flag_id), _locator(event), "PX", self._flags_ttl_ms),
-                ("ZADD", self._due_key(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
-                ("PEXPIRE", self._due_key(event.flag_id), self._flags_ttl_ms),
+                ("SET", self._keys.flag(event.flag_id), _locator(event), "PX", self._flags_ttl_ms),
+                ("ZADD", self._keys.due(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
+                ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
             ]
-        replies = await self._calls.round_trip(commands)
-        return own_events(events, (cast(bytes, reply).decode() for reply in replies[1::6]))
+        mentions = [command for event in events for command in self._mentions(event)]
+        replies = await self._calls.round_trip([*commands, *mentions])
+        return own_events(events, (cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]))
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
-        key = self._flags_key(tenant, subject.type, subject.key)
+        key = self._keys.flags(tenant, subject.type, subject.key)
         *_, table = await self._calls.round_trip(
             [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
         )
-        older = older_clearings(_fields(table), int(text))
+        older = superseded(_fields(table), name, text)
         if older:
             await self._calls.round_trip([("HDEL", key, *older)])
 
     async def locate(self, flag_id: str) -> Locator | None:
-        key = self._flag_key(flag_id)
+        key = self._keys.flag(flag_id)
         (held,) = await self._calls.round_trip([("GET", key)])
         return None if held is None else _located(held, key)
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         commands: list[Command] = [
-            ("ZRANGE", self._part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
+            ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
         ]
         replies = await self._calls.round_trip(commands)
         return sorted(name for reply in replies for name in _texts(reply))[:most]
 
     async def later(self, flag_id: str, at_ms: int) -> None:
-        key = self._due_key(flag_id)
+        key = self._keys.due(flag_id)
         await self._calls.round_trip([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
 
     async def forget(self, flag_id: str) -> None:
         """The trace that leads to the others goes last."""
         locator = await self.locate(flag_id)
         if locator is not None:
-            key = self._flags_key(locator.tenant, locator.subject.type, locator.subject.key)
-            (table,) = await self._calls.round_trip([("HKEYS", key)])
-            names = [name for name in _texts(table) if name.startswith(f"{flag_id} ")]
-            if names:
-                await self._calls.round_trip([("HDEL", key, *names)])
-        await self._calls.round_trip([("DEL", self._flag_key(flag_id)), ("ZREM", self._due_key(flag_id), flag_id)])
+            key = self._keys.flags(locator.tenant, locator.subject.type, locator.subject.key)
+            (table,) = await self._calls.round_trip([("HGETALL", key)])
+            fields = _fields(table)
+            gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
+            if gone:
+                left = {name: text for name, text in fields.items() if name not in gone}
+                unnamed = sorted(_evidence(gone) - _evidence(left))
+                member = member_of(locator.subject)
+                await self._calls.round_trip([("HDEL", key, *gone)])
+                await self._calls.round_trip(
+                    [("SREM", self._keys.named(locator.tenant, name), member) for name in unnamed]
+                )
+        await self._calls.round_trip([("DEL", self._keys.flag(flag_id)), ("ZREM", self._keys.due(flag_id), flag_id)])
+
+    async def was_erased(self, flag_id: str) -> bool:
+        (held,) = await self._calls.round_trip([("GET", self._keys.erased(flag_id))])
+        return held is not None
 
     async def flag_ids(self) -> list[str]:
         found: list[str] = []
         for part in range(DUE_PARTS):
             start, page = 0, [""]
             while page:
-                (reply,) = await self._calls.round_trip([("ZRANGE", self._part(part), start, start + PAGE - 1)])
+                (reply,) = await self._calls.round_trip(
+                    [("ZRANGE", self._keys.due_part(part), start, start + PAGE - 1)]
+                )
                 page = _texts(reply)
                 found += page
                 start += PAGE
         return sorted(set(found))
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
-        key = f"{self._prefix}turn"
+        key = self._keys.turn
         (held,) = await self._calls.round_trip([("SET", key, name, "NX", "GET", "PX", for_ms)])
         if held is None:
             return True
@@ -149,21 +172,42 @@ class RedisLedger:
 
     async def switch(self, tenant: str | None, switches: Switches) -> None:
         text = orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
-        await self._calls.round_trip([("SET", self._switches_key(tenant), text, "EX", SWITCHES_TTL_S)])
+        await self._calls.round_trip([("SET", self._keys.switches(tenant), text, "EX", SWITCHES_TTL_S)])
 
     def _writes(self, observation: Observation) -> list[Command]:
         line, commands = line_of(attempt_of(observation)), list[Command]()
         for subject in observation.subjects:
             kind = subject.type
             part = part_of(kind, observation)
-            key = self._journal_key(observation.tenant, kind, subject.key, part)
+            key = self._keys.journal(observation.tenant, kind, subject.key, part)
             commands.append(("ZADD", key, observation.at_ms, line))
+            commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
             if keeps_oldest(kind, part):
-                commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
                 commands.append(("ZREMRANGEBYRANK", key, KEPT[kind], -1))
             else:
                 commands.append(("ZREMRANGEBYRANK", key, 0, -KEPT[kind] - 1))
             commands.append(("PEXPIRE", key, life_ms(kind)))
+        return [*commands, *self._uses(observation)]
+
+    def _uses(self, observation: Observation) -> list[Command]:
+        """Where else there are lines of the correlation id, for as long as there may be."""
+        if not observation.origin.subjects:
+            return []
+        key = self._keys.used(observation.tenant, observation.correlation_id)
+        members = [part for each in observation.origin.subjects for part in (observation.at_ms, member_of(each))]
+        return [
+            ("ZADD", key, "GT", *members),
+            ("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - USED_MS}"),
+            ("PEXPIRE", key, USED_MS),
+        ]
+
+    def _mentions(self, event: FlagEvent) -> list[Command]:
+        """For each correlation id that the evidence names: whose flags do."""
+        commands: list[Command] = []
+        for name in linked_ids(event.document):
+            if (event.subject.type, event.subject.key) != (SubjectType.CORRELATION_ID, name):
+                key = self._keys.named(event.tenant, name)
+                commands += [("SADD", key, member_of(event.subject)), ("PEXPIRE", key, self._flags_ttl_ms)]
         return commands
 
     def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
@@ -172,10 +216,10 @@ class RedisLedger:
         journals = [(key, part) for key in subject.keys for part in range(parts(kind))]
         return [
             *(
-                ("ZRANGE", self._journal_key(tenant, kind, key, part), after_ms, "+inf", "BYSCORE")
+                ("ZRANGE", self._keys.journal(tenant, kind, key, part), after_ms, "+inf", "BYSCORE")
                 for key, part in journals
             ),
-            *(("HGETALL", self._flags_key(tenant, kind, key)) for key in subject.keys),
+            *(("HGETALL", self._keys.flags(tenant, kind, key)) for key in subject.keys),
         ]
 
     def _switches(self, tenant: str | None, held: Reply) -> Switches:
@@ -185,28 +229,16 @@ class RedisLedger:
             switches = orjson.loads(cast(bytes, held))
             return {rule: {switch: _yes_or_no(on) for switch, on in each.items()} for rule, each in switches.items()}
         except (ValueError, TypeError, AttributeError) as error:
-            raise ForeignValue(self._switches_key(tenant)) from error
+            raise ForeignValue(self._keys.switches(tenant)) from error
 
     def _get_switches(self, tenant: str | None) -> Command:
-        return ("GETEX", self._switches_key(tenant), "EX", SWITCHES_TTL_S)
+        return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
 
-    def _journal_key(self, tenant: str | None, kind: SubjectType, key: str, shard: int) -> str:
-        return f"{self._prefix}journal:{{{tenant or ''}|{kind}|{key}|{shard}}}"
 
-    def _flags_key(self, tenant: str | None, kind: SubjectType, key: str) -> str:
-        return f"{self._prefix}flags:{{{tenant or ''}|{kind}|{key}}}"
-
-    def _flag_key(self, flag_id: str) -> str:
-        return f"{self._prefix}flag:{{{flag_id}}}"
-
-    def _due_key(self, flag_id: str) -> str:
-        return self._part(int(flag_id[-1], DUE_PARTS))
-
-    def _part(self, number: int) -> str:
-        return f"{self._prefix}due:{{{number}}}"
-
-    def _switches_key(self, tenant: str | None) -> str:
-        return f"{self._prefix}switches:{{{tenant or ''}|}}"
+def _evidence(fields: Mapping[str, str]) -> set[str]:
+    """Correlation ids that these events of flags name."""
+    texts = (text for name, text in fields.items() if name.startswith("fl_"))
+    return {name for text in texts for name in linked_ids(text.partition(" ")[2].encode())}
 
 
 def _locator(event: FlagEvent) -> bytes:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from abuse.flag_events import Review, cleared_field, confirmed, overridden
+from abuse.flag_events import Review, cleared_field, confirmed, overridden, rescored, unlinked_field
 from abuse.flags import Flag, FlagEvent, FlagState, subject_document
 from abuse.ledger import Ledger, Switches
+from abuse.link_book import LinkBook, cluster_around
+from abuse.links import LINKING
 from abuse.subjects import Subject, SubjectType, correlation
 
 #: New correlation ids follow from the command, so that the same command gives the same one.
@@ -54,12 +56,14 @@ class Clearing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a command will do: `changed` is for the answer, the rest for the table. `switches` are only those to change:
-    somebody else may switch other rules before the plan is carried out, or carried out again."""
+    somebody else may switch other rules before the plan is carried out, or carried out again. `erases` is whom
+    `abuse.erasure` removes."""
 
     changed: dict[str, Any]
     events: tuple[FlagEvent, ...] = ()
     clearings: tuple[Clearing, ...] = ()
     switches: Switches | None = None
+    erases: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class Reviews:
     """Plans read the table and write nothing; they raise `Refused`. `ttl_s`: how long a confirmed flag lives."""
 
     ledger: Ledger
+    book: LinkBook
     ttl_s: int
 
     async def confirm(self, tenant: str | None, target: Target, review: Review) -> Plan:
@@ -82,14 +87,22 @@ class Reviews:
         fresh = [flag for flag in flags if not _confirmed_by_another(flag, review)]
         if not fresh:
             raise Refused(RefusalCode.ALREADY_CONFIRMED, "a reviewer has confirmed it already")
-        events = tuple(confirmed(flag, review, self.ttl_s) for flag in fresh)
-        return Plan(changed={"flags": _changes(fresh, FlagState.CONFIRMED)}, events=events)
+        events = [confirmed(flag, review, self.ttl_s) for flag in fresh]
+        linked = await self._linked(tenant, fresh, review.at_ms)
+        risen = [(other, rescored(other, review, fresh[0].subject.key)) for other in linked]
+        events += [event for _, event in risen if event is not None]
+        changed = {"flags": _changes(fresh, FlagState.CONFIRMED)}
+        if linked:
+            rescored_flags = [other for other, event in risen if event is not None]
+            changed["rescored"] = _changes(rescored_flags, FlagState.ESCALATED)
+        return Plan(changed=changed, events=tuple(events))
 
     async def override(self, tenant: str | None, target: Target, review: Review) -> Plan:
         flags = await self._meant(tenant, target, review.at_ms)
         subject = flags[0].subject
         others = [flag.flag_id for flag in await self._open(tenant, subject, review.at_ms) if flag not in flags]
-        return self._lifted(tenant, flags, subject, review, still_open=others)
+        linked = await self._linked(tenant, flags, review.at_ms)
+        return self._lifted(tenant, flags, subject, review, still_open=others, linked=linked)
 
     async def reset(self, tenant: str | None, correlation_id: str, review: Review) -> Plan:
         """Every open flag of the id is overridden, its past no longer counts, and a new id is issued."""
@@ -119,21 +132,44 @@ class Reviews:
         subject: Subject,
         review: Review,
         still_open: Sequence[str] = (),
+        linked: Sequence[Flag] = (),
     ) -> Plan:
+        """`linked`: flags on others for the same reason. They are overridden too, and their links no longer count."""
         name, text = cleared_field(review.command_id, review.at_ms)
+        unlinked = sorted({flag.subject.key: flag.subject for flag in linked}.items())
         changed: dict[str, Any] = {
             "flags": _changes(flags, FlagState.OVERRIDDEN),
             "cleared": subject_document(subject),
             "still_open": list(still_open),
         }
+        if linked:
+            changed["linked"] = _changes(linked, FlagState.OVERRIDDEN)
         if subject.type is SubjectType.CORRELATION_ID:
             changed["correlation_id"] = subject.key
             changed["new_correlation_id"] = str(uuid.uuid5(_NAMESPACE, f"{tenant or ''} {review.command_id}"))
         return Plan(
             changed=changed,
-            events=tuple(overridden(flag, review) for flag in flags),
-            clearings=(Clearing(subject=subject, name=name, text=text),),
+            events=tuple(overridden(flag, review) for flag in (*flags, *linked)),
+            clearings=(
+                *(unlinking(other, review.command_id, review.at_ms) for _, other in unlinked),
+                Clearing(subject=subject, name=name, text=text),
+            ),
         )
+
+    async def _linked(self, tenant: str | None, flags: Sequence[Flag], at_ms: int) -> Sequence[Flag]:
+        """Open flags on the correlation ids that share the face or picture these flags, all of one subject, are about:
+        each once, and none that a reviewer has confirmed."""
+        found: dict[str, Flag] = {}
+        for kind in sorted({flag.kind for flag in flags if flag.kind in LINKING}):
+            own = flags[0].subject.key
+            cluster = await cluster_around(self.book, tenant, own, {}, (), of_kinds=LINKING[kind])
+            known = await self.ledger.look(tenant, [correlation(name) for name in cluster.ids if name != own])
+            found |= {
+                flag.flag_id: flag
+                for flag in known.flags
+                if flag.kind is kind and flag.open_at(at_ms) and flag.state is not FlagState.CONFIRMED
+            }
+        return list(found.values())
 
     async def _meant(self, tenant: str | None, target: Target, at_ms: int) -> Sequence[Flag]:
         """The flags to decide on: never none. Raises Refused."""
@@ -158,6 +194,12 @@ class Reviews:
         if not flag.open_at(at_ms):
             raise Refused(RefusalCode.FLAG_EXPIRED, "the flag has expired")
         return flag
+
+
+def unlinking(subject: Subject, command_id: str, at_ms: int) -> Clearing:
+    """What the subject submitted up to now links it to nobody."""
+    name, text = unlinked_field(command_id, at_ms)
+    return Clearing(subject=subject, name=name, text=text)
 
 
 def _confirmed_by_another(flag: Flag, review: Review) -> bool:

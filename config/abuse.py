@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 HOUR_S, DAY_S = 3600, 86_400
 #: No rule counts further: the journals keep at least so much of a subject.
 MOST_COUNTED = 256
+#: Nor further than this where correlation ids are linked: of a larger cluster only a part is looked at.
+MOST_IN_CLUSTER = 32
 
 
 class _Limits(BaseModel):
@@ -143,6 +145,28 @@ class ContentMismatchLimits(RuleLimits):
     """Seconds."""
 
 
+class FaceReuseLimits(RuleLimits):
+    """One face under several correlation ids. Switched off, no face template is made use of or kept."""
+
+    allowed_ids: int = Field(2, ge=1, le=MOST_IN_CLUSTER)
+    """Correlation ids one face may appear under within the window; one more is flagged."""
+    window_s: int = Field(7 * DAY_S, ge=1, le=30 * DAY_S)
+    """How far back faces are looked for, seconds."""
+    false_links: float = Field(0.01, gt=0, le=1)
+    """The chance of linking a submission to a stranger; with the size of the gallery it sets the bound on distances."""
+
+
+class MediaReplayLimits(RuleLimits):
+    """One picture used again under another correlation id or session. Switched off, no picture hash is kept."""
+
+    uses: int = Field(2, ge=2, le=MOST_IN_CLUSTER)
+    """Pairs of correlation id and session that used the picture within the window."""
+    window_s: int = Field(7 * DAY_S, ge=1, le=30 * DAY_S)
+    """How far back pictures are looked for, seconds."""
+    bits: int = Field(7, ge=0, le=7)
+    """Bits of 64 in which the perceptual hashes of two copies may differ."""
+
+
 class RiskPoints(_Limits):
     """Points of IP risk at a rule's limit; half of them at half the limit, never more than twice."""
 
@@ -173,6 +197,8 @@ class AbusePolicy(_Limits):
     listed_network: ListedNetworkLimits = ListedNetworkLimits()
     address_mismatch: AddressMismatchLimits = AddressMismatchLimits()
     content_mismatch: ContentMismatchLimits = ContentMismatchLimits()
+    face_reuse: FaceReuseLimits = FaceReuseLimits()
+    media_replay: MediaReplayLimits = MediaReplayLimits()
     risk: RiskPoints = RiskPoints()
     flag_ttl_s: int = Field(30 * DAY_S, ge=DAY_S, le=400 * DAY_S)
     """A flag expires after so many seconds; confirming it begins them anew."""
@@ -192,5 +218,7 @@ class AbusePolicy(_Limits):
         return self.model_copy(update=changed)
 
 
+#: Rules that others need to know by name: what only they look at is neither made nor kept where they are off.
+FACE_REUSE, MEDIA_REPLAY = "face_reuse", "media_replay"
 #: The rules that can be switched, by name.
 RULE_NAMES = tuple(name for name, field in AbusePolicy.model_fields.items() if isinstance(field.default, RuleLimits))

@@ -42,6 +42,8 @@ MIB = 1024 * 1024
 HIGHEST_PORT = 65_535
 #: Characters of a signing or hashing secret.
 SHORTEST_SECRET = 32
+#: Hours that divide a day.
+SPANS_H = (1, 2, 3, 4, 6, 8, 12, 24)
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
 
@@ -139,6 +141,8 @@ class DetectionSettings(_Group):
     """Pictures held beyond those being analysed, so that a slot never waits for the next one."""
     face_landmarker_bundle: Path | None = None
     """MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package."""
+    template_manifest: Path | None = None
+    """Manifest (TOML) of a face template model of your own; unset uses the built-in one."""
 
 
 class DeliverySettings(_Group):
@@ -187,12 +191,25 @@ def _sound_hash_keys(keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings
     return keys
 
 
+def _divides_a_day(hours: int) -> int:
+    if hours not in SPANS_H:
+        raise ValueError(f"expected one of {', '.join(map(str, SPANS_H))}")
+    return hours
+
+
 class AbuseSettings(_Group):
     """What the abuse table needs from its surroundings; its limits are in the policy."""
 
     hash_keys: Annotated[tuple[HashKeySettings, ...], AfterValidator(_sound_hash_keys)] = ()
     """Secrets of the keyed hash for addresses and devices, JSON: [{"id", "secret", "since"}]. Unset: neither is \
 observed."""
+    faces_an_hour: int = Field(25_000, ge=1, le=2_500_000)
+    """Faces of one tenant in its busiest hour, at most: more are split over several keys of Redis."""
+    face_span_h: Annotated[int, AfterValidator(_divides_a_day)] = 1
+    """Hours of one Redis key of faces: 1, 2, 3, 4, 6, 8, 12 or 24. Longer is quicker below about a thousand \
+faces an hour, with faces_an_hour set to match."""
+    face_search_s: float = Field(0.25, gt=0, le=5)
+    """A look for the same face begins no further search after so long; the newest hours are searched first."""
     network_lists: Path | None = None
     """Folder of netset files, one network or address a line; a file's name without its ending is the list's name."""
     network_list_max_age_days: float = Field(14.0, gt=0)

@@ -20,6 +20,8 @@ from config.error_codes import MEANING
 from config.policy import Policy
 from config.settings import Settings
 from stream.advice import BY_REASON
+from stream.cli.abuse.retention import in_words
+from stream.retention import stores
 from stream.topics import TABLE, TopicSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +80,16 @@ def topic_table() -> str:
     return "\n".join(rows)
 
 
+def retention_table() -> str:
+    """By the defaults."""
+    settings = Settings.model_construct(**{name: field.default for name, field in Settings.model_fields.items()})
+    rows = ["| where | store | holds | personal | kept | erased |", "|---|---|---|---|---|---|"]
+    for store in stores(settings, Policy()):
+        cells = (store.place, f"`{store.name}`", store.holds, store.personal, in_words(store), _yes(store.erased))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "policy": policy_table,
@@ -86,6 +98,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "topics": topic_table,
     "rules": rules_table,
     "abuse": abuse_table,
+    "retention": retention_table,
 }
 
 

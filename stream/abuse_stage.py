@@ -5,17 +5,20 @@ Between verdict and publishing, on the way of the decide stage.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from abuse import observation_codec
-from abuse.engine import AbuseEngine, Assessment
+from abuse import link_codec, observation_codec
+from abuse.engine import ALONE, AbuseEngine, Assessment, Neighbourhood
 from abuse.event_time import iso8601
 from abuse.flags import Flag, FlagEvent, subject_document
 from abuse.ip_risk import IpRisk
 from abuse.ledger import Ledger
+from abuse.links import End
 from abuse.observation import Finding, Observation
+from abuse.reuse import Marks, Reuse
 from abuse.subjects import correlation
 from config.error_codes import ErrorCode
 from config.policy import Policy
@@ -42,6 +45,7 @@ class AbuseStage:
 
     ledger: Ledger
     engine: AbuseEngine
+    reuse: Reuse | None
     patience: Patience
     policy: Policy
 
@@ -56,9 +60,18 @@ class AbuseStage:
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
-        known = await self.patience.insist(lambda: self.ledger.observe(observation))
-        assessment = self.engine.assess(observation, known)
+        known, linked = await asyncio.gather(
+            self.patience.insist(lambda: self.ledger.observe(observation)),
+            self._neighbourhood(observation, detection.marks),
+        )
+        assessment = self.engine.assess(observation, known, linked)
         return Assessed(document=_document(assessment, observation.at_ms, observation), events=assessment.events)
+
+    async def _neighbourhood(self, observation: Observation, marks: Marks) -> Neighbourhood:
+        reuse = self.reuse
+        if reuse is None:
+            return ALONE
+        return await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store them; those to publish. No round trip for none."""
@@ -88,6 +101,15 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
     )
 
 
+def _end(observation: Observation) -> End:
+    return End(
+        at_ms=observation.at_ms,
+        submission_id=observation.submission_id,
+        correlation_id=observation.correlation_id,
+        session_id=observation.session_id,
+    )
+
+
 def _severity(confidence: float, policy: Policy) -> float:
     """The share of the way from the bound of SPOOF down to confidence 0."""
     return round(min(max(1.0 - confidence / spoof_bound(policy), 0.0), 1.0), 2)
@@ -108,6 +130,7 @@ def _document(assessment: Assessment, at_ms: int, observation: Observation | Non
         "flags": [_flag(flag, at_ms) for flag in assessment.flags],
         "ip_risk": None if assessment.ip_risk is None else _risk(assessment.ip_risk),
         "other_flagged_sessions": list(assessment.other_flagged_sessions),
+        "links": [link_codec.to_document(link) for link in assessment.links],
         "observation": None if observation is None else observation_codec.to_document(observation),
     }
 

@@ -9,7 +9,7 @@ import orjson
 
 from abuse.event_time import iso8601
 from abuse.flags import RefusalKind
-from abuse.gate import Gate
+from abuse.gate import Gate, GateAnswer
 from abuse.observation import Origin
 from abuse.rules.base import Objection
 from abuse.subjects import correlation
@@ -25,6 +25,13 @@ _ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: Err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """Worth a detection. `active`: rules that will look at it: what none of them needs is not kept."""
+
+    active: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """Waits while what it asks is away, never guesses."""
 
@@ -32,26 +39,29 @@ class Admission:
     gate: Gate
     patience: Patience
 
-    async def admit(self, submission: Submission, origin: Origin) -> Refusal | AlreadyDecided | None:
-        """None admits; anything else is a finished result. Both look-ups go out together."""
-        stored, objections = await asyncio.gather(
+    async def admit(self, submission: Submission, origin: Origin) -> Admitted | Refusal | AlreadyDecided:
+        """Anything but Admitted is a finished result. Both look-ups go out together."""
+        stored, answer = await asyncio.gather(
             self.patience.insist(lambda: self.store.find(submission.ids)),
-            self.patience.insist(lambda: self._objections(submission, origin)),
+            self.patience.insist(lambda: self._ask(submission, origin)),
         )
         if stored is not None:
             if stored.fingerprint == submission.fingerprint:
                 return AlreadyDecided(decision=stored.decision)
             return mismatch(submission.ids, stored.decision)
+        objections = answer.objections
         for objection in objections:
             enforced = "yes" if objection.enforced else "no"
             metrics.ABUSE_OBJECTIONS.labels(kind=str(objection.flag.kind), enforced=enforced).inc()
-        return refusal(objections[0], submission.appended_at_ms) if objections and objections[0].enforced else None
+        if objections and objections[0].enforced:
+            return refusal(objections[0], submission.appended_at_ms)
+        return Admitted(active=answer.active)
 
-    async def _objections(self, submission: Submission, origin: Origin) -> tuple[Objection, ...]:
+    async def _ask(self, submission: Submission, origin: Origin) -> GateAnswer:
         ids = submission.ids
         assert ids.correlation_id is not None, "intake lets none through without"
         subjects = (correlation(ids.correlation_id), *origin.subjects)
-        return await self.gate.objections(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
+        return await self.gate.ask(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
 
 
 def refusal(objection: Objection, at_ms: int) -> Refusal:

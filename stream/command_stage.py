@@ -3,18 +3,21 @@
 read -> plan -> keep the plan -> carry it out -> append to the audit chain -> publish. After a crash the kept plan is
 carried out again, with the same effect and the same answer; the same command sent again is answered with the same
 bytes and changes nothing.
+
+Who was erased is in the kept plan until it is carried out, and in no answer: neither in its text nor as its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from abuse import plan_codec
 from abuse.audit import AuditLog, CommandKey, CommandLog, Head
+from abuse.erasure import Erasures
 from abuse.event_time import iso8601
 from abuse.flag_events import Review
 from abuse.reviews import Plan, Refused, Reviews
@@ -36,6 +39,7 @@ class CommandStage:
     """Waits while the table is away. One record at a time: commands are few, and their order matters."""
 
     reviews: Reviews
+    erasures: Erasures
     log: CommandLog
     audit: AuditLog
     patience: Patience
@@ -62,15 +66,21 @@ class CommandStage:
         draft: dict[str, Any] = orjson.loads(held)
         plan = plan_codec.from_document(draft["plan"])
         if draft["answer"] is None:
-            await self.reviews.carry_out(draft["entry"]["tenant"], plan)
+            await self._carry_out(draft["entry"]["tenant"], plan)
             answer = await self.audit.append(draft["entry"], Head(**draft["after"]))
             draft["answer"] = answer.decode()
+            draft["plan"] = plan_codec.to_document(replace(plan, erases=None))
             await self.log.replace(key, orjson.dumps(draft))
             metrics.COMMANDS.labels(outcome=draft["entry"]["outcome"]).inc()
         # Sent again it is answered again; only the record that brought the change about publishes it.
         flags = plan.events if draft["record"] == _place(record) else ()
-        answered = self._answer(draft["answer"].encode(), command.command_id, draft["entry"]["tenant"], record)
+        answered = self._answer(draft["answer"].encode(), draft["entry"], record)
         return [*(flag_output(event, self.flags_topic, self.source) for event in flags), answered]
+
+    async def _carry_out(self, tenant: str | None, plan: Plan) -> None:
+        await self.reviews.carry_out(tenant, plan)
+        if plan.erases is not None:
+            await self.erasures.carry_out(tenant, plan.erases)
 
     async def _draft(self, command: Command | InvalidCommand, record: Record) -> dict[str, Any]:
         entry, plan = _entry(command, record), NO_PLAN
@@ -107,18 +117,24 @@ class CommandStage:
                 return await self.reviews.reset(command.tenant, command.correlation_id, review)
             case CommandName.SETTINGS:
                 return await self.reviews.switch(command.tenant, command.switches)
+            case CommandName.ERASE:
+                assert command.target.subject is not None, "the model asks for it"
+                return await self.erasures.plan(command.tenant, command.target.subject, record.appended_at_ms)
 
-    def _answer(self, value: bytes, command_id: str, tenant: str | None, record: Record) -> Output:
+    def _answer(self, value: bytes, entry: Mapping[str, Any], record: Record) -> Output:
+        command_id: str = entry["command_id"]
         headers = binary_headers(
             EventType.AUDIT,
             event_id=orjson.loads(value)["sha256"],
             source=self.source,
             subject=command_id,
-            extensions={"tenant": tenant},
+            extensions={"tenant": entry["tenant"]},
         )
-        # A key of a megabyte would make the answer one that the broker never takes.
-        key = command_id.encode() if len(record.key or b"") > LONGEST_KEY else record.key
-        return Output(topic=self.audit_topic, key=key, value=value, headers=headers)
+        # A key of a megabyte would make the answer one that the broker never takes; that of an erasure names whom.
+        own = len(record.key or b"") > LONGEST_KEY or entry["command"] == CommandName.ERASE
+        return Output(
+            topic=self.audit_topic, key=command_id.encode() if own else record.key, value=value, headers=headers
+        )
 
 
 def _entry(command: Command | InvalidCommand, record: Record) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from abuse.erasure import ERASABLE
 from abuse.flags import FLAG_ID
 from abuse.ledger import Switches
 from abuse.reviews import RefusalCode, Target
@@ -39,6 +40,7 @@ class CommandName(StrEnum):
     OVERRIDE = "flag.override"
     RESET = "correlation.reset"
     SETTINGS = "settings.update"
+    ERASE = "subject.erase"
 
 
 class _Strict(BaseModel):
@@ -101,6 +103,16 @@ class _Reset(_Common):
     correlation_id: Annotated[str, AfterValidator(canonical_guid)]
 
 
+def _erasable(subject: _Subject) -> _Subject:
+    if subject.type not in ERASABLE:
+        raise ValueError("expected a correlation id, a device, an address or a prefix")
+    return subject
+
+
+class _Erase(_Common):
+    subject: Annotated[_Subject, AfterValidator(_erasable)]
+
+
 class _Settings(_Common):
     rules: Annotated[dict[str, _Switch], AfterValidator(_known_rules)]
 
@@ -110,6 +122,7 @@ _MODEL: dict[CommandName, type[_Common]] = {
     CommandName.OVERRIDE: _Review,
     CommandName.RESET: _Reset,
     CommandName.SETTINGS: _Settings,
+    CommandName.ERASE: _Erase,
 }
 
 
@@ -203,6 +216,8 @@ def _command(name: CommandName, model: _Common) -> Command:
         target = Target(flag_id=model.flag_id, subject=subject)
     elif isinstance(model, _Reset):
         correlation_id = model.correlation_id
+    elif isinstance(model, _Erase):
+        target = Target(subject=model.subject.subject())
     elif isinstance(model, _Settings):
         switches = {rule: switch.model_dump(exclude_none=True) for rule, switch in model.rules.items()}
     return Command(

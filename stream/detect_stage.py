@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from abuse.observation import NOWHERE, Origin
 from abuse.origins import OriginReader
+from abuse.reuse import UNMARKED, Marks
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
 from stream import intake, metrics
-from stream.admission import Admission
+from stream.admission import Admission, Admitted
 from stream.clock import Clock
 from stream.dead_letter import dead_letter
 from stream.detection_codec import detection_output
+from stream.marking import Marker
 from stream.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
 
 log = structlog.get_logger()
@@ -45,6 +47,7 @@ class DetectStage:
     analyser: Analyser
     admission: Admission
     origins: OriginReader
+    marker: Marker
     clock: Clock
     policy: Policy
     detections_topic: str
@@ -60,13 +63,14 @@ class DetectStage:
         queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         origin = self._origin(read)
-        finding, letters = await self._finding(read, origin, record)
+        finding, marks, letters = await self._finding(read, origin, record)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
             appended_at_ms=read.appended_at_ms,
             finding=finding,
             origin=origin,
+            marks=marks,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
@@ -88,13 +92,17 @@ class DetectStage:
 
     async def _finding(
         self, read: Submission | Rejected, origin: Origin, record: Record
-    ) -> tuple[Analysis | Refusal | AlreadyDecided, list[Output]]:
+    ) -> tuple[Analysis | Refusal | AlreadyDecided, Marks, list[Output]]:
         if isinstance(read, Rejected):
-            return Refusal(error=read.error, message=read.message), []
-        refused = await self.admission.admit(read, origin)
-        if refused is not None:
-            return refused, []
-        return await self._detect(read, record)
+            return Refusal(error=read.error, message=read.message), UNMARKED, []
+        admission = await self.admission.admit(read, origin)
+        if not isinstance(admission, Admitted):
+            return admission, UNMARKED, []
+        finding, letters = await self._detect(read, record)
+        if not isinstance(finding, Analysis):
+            return finding, UNMARKED, letters
+        marks = self.marker.marks(read, finding, admission.active)
+        return replace(finding, template=None, picture=None), marks, letters
 
     async def _detect(self, submission: Submission, record: Record) -> tuple[Analysis | Refusal, list[Output]]:
         try:

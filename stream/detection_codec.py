@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from abuse.face_prints import KEY_ID, MODEL, FacePrint, print_from
 from abuse.observation import NOWHERE, Origin
+from abuse.reuse import Marks, PictureMarks
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.error_codes import ErrorCode
 from detectors import analysis_codec
@@ -35,6 +37,11 @@ from stream.messages import (
 MAX_DETECTION_BYTES = 512 * 1024
 MAX_FORMER_KEYS = 16
 MAX_NETWORKS = 256
+#: In base64: a print of 1024 numbers.
+MAX_PACKED = 2732
+#: The last moment that has a date of four digits.
+LATEST_MS = 253_402_300_799_999
+SHA256 = r"^[0-9a-f]{64}$"
 
 #: The parts of an origin that are subjects, each under the name of its type.
 _SUBJECTS = ("device", "address", "prefix")
@@ -44,6 +51,10 @@ HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
 class DetectionError(ValueError):
     """The record is not a detection; the message names what is wrong and quotes nothing."""
+
+
+class MalformedPrint(Exception):
+    """These bytes are no print of a face."""
 
 
 class _Strict(BaseModel):
@@ -75,6 +86,25 @@ class _Origin(_Strict):
     as_expected: bool | None
 
 
+class _Face(_Strict):
+    """A print: half-precision numbers under the tenant's key."""
+
+    model: str = Field(pattern=MODEL.pattern)
+    key_id: str = Field(pattern=KEY_ID.pattern)
+    packed: str = Field(max_length=MAX_PACKED)
+
+
+class _Picture(_Strict):
+    bytes_sha256: str = Field(pattern=SHA256)
+    pixels_sha256: str = Field(pattern=SHA256)
+    perceptual: str = Field(pattern=r"^[0-9a-f]{16}$")
+
+
+class _Marks(_Strict):
+    face: _Face | None
+    picture: _Picture | None
+
+
 class _Refused(_Strict):
     error: Annotated[ErrorCode, Field(strict=False)]
     message: str = Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
@@ -85,11 +115,12 @@ class _Wire(_Strict):
     version: Literal[1]
     ids: _Ids
     fingerprint: str = Field(pattern=r"^[0-9a-f]{32}$")
-    appended_at_ms: int = Field(ge=0)
+    appended_at_ms: int = Field(ge=0, le=LATEST_MS)
     queue_ms: float = Field(ge=0, le=MAX_MS)
     detection_ms: float = Field(ge=0, le=MAX_MS)
     #: Unset in what a worker of an earlier version wrote.
     origin: _Origin | None = None
+    marks: _Marks | None = None
     analysis: dict[str, Any] | None = None
     refusal: _Refused | None = None
     decided: str | None = None
@@ -105,6 +136,7 @@ def encode_detection(detection: Detection) -> bytes:
         "queue_ms": round(detection.queue_ms, 3),
         "detection_ms": round(detection.detection_ms, 3),
         "origin": _origin_document(detection.origin),
+        "marks": _marks_document(detection.marks),
     }
     match detection.finding:
         case Analysis() as analysis:
@@ -122,11 +154,13 @@ def decode_detection(value: bytes | None) -> Detection:
         raise DetectionError("the detection is empty or too large")
     try:
         wire = _Wire.model_validate(orjson.loads(value))
-        finding = _finding(wire)
+        finding, marks = _finding(wire), _marks(wire.marks)
     except orjson.JSONDecodeError:
         raise DetectionError("the detection is not JSON") from None
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {', '.join(_where(error))}") from None
+    except MalformedPrint:
+        raise DetectionError("marks.face is no print of a face") from None
     except MalformedAnalysis as error:
         raise DetectionError(f"analysis: {error}") from None
     return Detection(
@@ -135,6 +169,7 @@ def decode_detection(value: bytes | None) -> Detection:
         appended_at_ms=wire.appended_at_ms,
         finding=finding,
         origin=NOWHERE if wire.origin is None else _origin(wire.origin),
+        marks=marks,
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
     )
@@ -166,6 +201,47 @@ def _origin(wire: _Origin) -> Origin:
         if (each := getattr(wire, name)) is not None
     }
     return Origin(**subjects, networks=tuple(wire.networks), as_expected=wire.as_expected)
+
+
+def _marks_document(marks: Marks) -> dict[str, Any]:
+    face, picture = marks.face, marks.picture
+    return {
+        "face": None
+        if face is None
+        else {
+            "model": face.model,
+            "key_id": face.key_id,
+            "packed": base64.b64encode(face.packed).decode("ascii"),
+        },
+        "picture": None
+        if picture is None
+        else {
+            "bytes_sha256": picture.bytes_sha256,
+            "pixels_sha256": picture.pixels_sha256,
+            "perceptual": f"{picture.perceptual:016x}",
+        },
+    }
+
+
+def _marks(wire: _Marks | None) -> Marks:
+    face, picture = (None, None) if wire is None else (wire.face, wire.picture)
+    return Marks(
+        face=None if face is None else _print(face),
+        picture=None
+        if picture is None
+        else PictureMarks(
+            bytes_sha256=picture.bytes_sha256,
+            pixels_sha256=picture.pixels_sha256,
+            perceptual=int(picture.perceptual, 16),
+        ),
+    )
+
+
+def _print(wire: _Face) -> FacePrint:
+    try:
+        return print_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
+    except ValueError as error:
+        raise MalformedPrint from error
 
 
 def _where(error: ValidationError) -> list[str]:

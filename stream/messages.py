@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from abuse.observation import NOWHERE, Origin
+from abuse.reuse import UNMARKED, Marks
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
 
@@ -125,5 +126,6 @@ class Detection:
     appended_at_ms: int
     finding: Analysis | Refusal | AlreadyDecided
     origin: Origin = NOWHERE
+    marks: Marks = UNMARKED
     queue_ms: float = 0.0
     detection_ms: float = 0.0

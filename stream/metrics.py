@@ -45,7 +45,7 @@ NETWORK_LIST_NETWORKS = Gauge(
 )
 
 #: The steps a slot reports; anything else in its answer is not made a label.
-SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals")
+SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals", "template", "hashes")
 
 
 _STAGES = {stage: STAGE_SECONDS.labels(stage=stage) for stage in (*SLOT_STAGES, "detection")}

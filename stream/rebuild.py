@@ -1,12 +1,13 @@
 """The abuse table anew, from what was published: decisions (attempts), abuse flags (their events), audit (the rest).
 
 Everything written names itself, so rebuilding on top of a table that is there adds what it lacks and changes nothing
-else; workers may go on meanwhile.
+else; workers may go on meanwhile. Who was erased stays erased: receipts are read first.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -15,15 +16,28 @@ import orjson
 
 from abuse import plan_codec
 from abuse.audit import AuditLog, CommandLog, command_of, head_after
+from abuse.erased import Erased
 from abuse.event_time import milliseconds
-from abuse.flag_events import cleared_field
+from abuse.flag_events import cleared_field, unlinked_field
 from abuse.ledger import Ledger, Switches
+from abuse.link_book import LinkBook
+from abuse.links import Link
+from abuse.observation import Observation
 from abuse.reviews import Plan, merged
 from config.settings import Settings
 from stream.kafka_clients import reader
 from stream.messages import Record
 from stream.patience import Patience
-from stream.rebuild_records import NOT_OURS, cleared_of, entry_of, flag_event_of, observation_of, switches_of
+from stream.rebuild_records import (
+    NOT_OURS,
+    cleared_of,
+    entry_of,
+    flag_event_of,
+    links_of,
+    observation_of,
+    switches_of,
+    unlinked_of,
+)
 from stream.topics import Topic, topic_name
 
 T = TypeVar("T")
@@ -32,11 +46,16 @@ T = TypeVar("T")
 BATCH = 200
 
 
+def _decision(value: bytes) -> tuple[Observation | None, tuple[str | None, tuple[Link, ...]]]:
+    return observation_of(value), links_of(value)
+
+
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
     """How much was read and written; `unreadable` records are not ours or of no version known here."""
 
     observations: int = 0
+    links: int = 0
     flag_events: int = 0
     audit_entries: int = 0
     unreadable: int = 0
@@ -46,21 +65,36 @@ class Rebuilt:
 class Rebuild:
     settings: Settings
     ledger: Ledger
+    book: LinkBook
     audit: AuditLog
     commands: CommandLog
     patience: Patience
 
     async def run(self) -> Rebuilt:
-        done = Rebuilt()
-        async for batch in self._batches(Topic.DECISIONS, observation_of, done):
-            observations = [observation for observation in batch if observation is not None]
+        done, erased = Rebuilt(), await self._erased()
+        async for batch in self._batches(Topic.DECISIONS, _decision, done):
+            told = [observation for observation, _ in batch if observation is not None]
+            observations = [each for each in map(erased.observation, told) if each is not None]
             await self.patience.insist(partial(self.ledger.learn, observations))
             done.observations += len(observations)
-        async for events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
+            for tenant, links in (linked for _, linked in batch):
+                kept = [link for link in links if not erased.link(tenant, link)]
+                await self.patience.insist(partial(self.book.write, tenant, kept))
+                done.links += len(kept)
+        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
+            events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
             await self.patience.insist(partial(self.ledger.record, events))
             done.flag_events += len(events)
         await self._restore(done)
         return done
+
+    async def _erased(self) -> Erased:
+        """What is not to come back, from every receipt on the audit topic."""
+        erased = Erased()
+        async for record in self._records(Topic.AUDIT):
+            with suppress(*NOT_OURS):  # counted when the trail is restored
+                erased.take(entry_of(record.value or b""))
+        return erased
 
     async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
         batch: list[T] = []
@@ -114,6 +148,9 @@ class Rebuild:
         if subject is not None:
             name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, subject, name, text)
+        for other in unlinked_of(entry):
+            name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
+            await self.ledger.clear(tenant, other, name, text)
         await self.commands.keep_first(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
         return tenant, switches
 

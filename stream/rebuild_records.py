@@ -12,14 +12,16 @@ from typing import Any
 
 import orjson
 
-from abuse import observation_codec
+from abuse import link_codec, observation_codec
 from abuse.audit import digest, require_entry
 from abuse.flag_events import field_of, flags_from, published, stored
 from abuse.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
 from abuse.journal import attempt_from, attempt_of, line_of
 from abuse.ledger import Switches
+from abuse.links import Link, in_order, link_from
+from abuse.links import line_of as line_of_link
 from abuse.observation import Observation
-from abuse.subjects import HASHED_KEY, Subject, SubjectType
+from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
 from config.abuse import RULE_NAMES
 from stream.messages import CANONICAL_GUID, SHORT_TEXT, TENANT
 
@@ -37,6 +39,22 @@ def observation_of(decision: bytes) -> Observation | None:
         attempt = attempt_of(observation)
         _require(attempt_from(line_of(attempt)) == attempt and attempt.at_ms >= 0 and 0 <= attempt.severity <= 1)
     return observation
+
+
+def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:
+    """The tenant, and the links a decision names; none if it was not observed."""
+    document = orjson.loads(decision)
+    told = (document["abuse"] or {}).get("links")
+    if not told:
+        return None, ()
+    links = tuple(map(link_codec.from_document, told))
+    _require(all(type(each.gallery) is int for each in links))
+    _require(all(in_order(*each.ends) == each.ends and link_from(line_of_link(each)) == each for each in links))
+    for end in (end for each in links for end in each.ends):
+        _require_subject(document["tenant"], correlation(end.correlation_id))
+        _require(_matches(SHORT_TEXT, end.submission_id) and end.at_ms >= 0)
+        _require(end.session_id is None or _matches(SHORT_TEXT, end.session_id))
+    return document["tenant"], links
 
 
 def flag_event_of(document: bytes) -> FlagEvent:
@@ -66,6 +84,15 @@ def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
     subject = Subject(type=SubjectType(cleared["type"]), key=cleared["key"])
     _require_subject(entry["tenant"], subject)
     return subject
+
+
+def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
+    """Those whose submissions up to the entry link them to nobody."""
+    flags = entry["changed"].get("linked", ())
+    subjects = [Subject(type=SubjectType(flag["subject"]["type"]), key=flag["subject"]["key"]) for flag in flags]
+    for subject in subjects:
+        _require_subject(entry["tenant"], subject)
+    return subjects
 
 
 def switches_of(entry: Mapping[str, Any]) -> Switches | None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -41,6 +41,8 @@ STOP_GRACE_S = 75.0
 
 #: Something a worker does beside its lanes, for as long as it runs.
 Chore = Callable[[], Coroutine[Any, Any, None]]
+#: Done once at start-up; may wait for a service.
+Check = Callable[[], Awaitable[None]]
 
 
 class Role(StrEnum):
@@ -51,8 +53,8 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What bootstrap put together for one worker. `pool` is there only where the worker detects; `chores` run beside
-    the lanes for as long as the worker does, and end it if they fail."""
+    """What bootstrap put together for one worker. `pool` is there only where the worker detects; `checks` come before
+    the first record; `chores` run beside the lanes for as long as the worker does, and end it if they fail."""
 
     settings: Settings
     app: LivenessApp
@@ -62,6 +64,7 @@ class Parts:
     publisher: Publisher
     patience: Patience
     clock: Clock
+    checks: Sequence[Check] = ()
     chores: Sequence[Chore] = ()
 
 
@@ -108,7 +111,8 @@ class Worker:
         if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
             return
         patience_s = self._parts.settings.delivery.startup_patience_s
-        await self._parts.patience.insist(self._parts.store.ping, at_most_s=patience_s)
+        for check in (self._parts.store.ping, *self._parts.checks):
+            await self._parts.patience.insist(check, at_most_s=patience_s)
         self._note_movement()
         self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._parts.chores)]
         for task in self._tasks:

@@ -16,8 +16,10 @@ from abuse.rules.base import Rule
 from abuse.rules.content_mismatch import ContentMismatch
 from abuse.rules.device_velocity import DeviceVelocity
 from abuse.rules.excessive_retries import ExcessiveRetries
+from abuse.rules.face_reuse import FaceReuse
 from abuse.rules.listed_network import ListedNetwork
 from abuse.rules.many_ids_on_address import ManyIdsOnAddress
+from abuse.rules.media_replay import MediaReplay
 from abuse.rules.shared_address import SharedAddress
 from config.abuse import AbusePolicy
 
@@ -33,6 +35,8 @@ RULES: dict[str, type[Rule[Any]]] = {
     "listed_network": ListedNetwork,
     "address_mismatch": AddressMismatch,
     "shared_address": SharedAddress,
+    "face_reuse": FaceReuse,
+    "media_replay": MediaReplay,
 }
 
 

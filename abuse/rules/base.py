@@ -26,6 +26,7 @@ from abuse.flags import (
     Severity,
 )
 from abuse.journal import Attempt
+from abuse.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
 from abuse.windows import Window, windows_with
@@ -42,14 +43,15 @@ L = TypeVar("L", bound=RuleLimits)
 class Case:
     """One observation and what its subjects did, itself included; attempts are in order of event time.
 
-    `flags` are those already there, whatever their state; `cleared_ms` is when a reviewer last cleared a subject:
-    journals begin after it.
+    `cluster` is what shows the same face or picture. `flags` are those already there, whatever their state.
+    `cleared_ms` is when a reviewer last cleared a subject: journals begin after it.
     """
 
     observation: Observation
     journals: Mapping[SubjectType, Sequence[Attempt]]
     policy: AbusePolicy
     flags: Mapping[SubjectType, Sequence[Flag]] = field(default_factory=dict)
+    cluster: Cluster = NO_CLUSTER
     cleared_ms: Mapping[SubjectType, int] = field(default_factory=dict)
 
     def attempts(self, kind: SubjectType) -> Sequence[Attempt]:
@@ -147,12 +149,18 @@ def over_limit(
     Twice the limit is one level higher and one severity more, four times two. Where the rule is enforced, the
     subject is refused until the window has passed, and no less than the day.
     """
+    fullest = fullest_windows(at_ms, attempts, count)
+    return tuple(_finding(kind, subject, used, window, count) for used, window in fullest)
+
+
+def fullest_windows(at_ms: int, attempts: Sequence[Attempt], count: Count) -> tuple[tuple[float, Window], ...]:
+    """Of each day's windows with the attempt at `at_ms` that reached the limit, the fullest, and how full it is."""
     fullest: dict[int, tuple[float, Window]] = {}
     for window in windows_with(at_ms, attempts, count.window_s):
         used, day = count.measure(window), window.end_ms // BUCKET_MS
         if used >= count.limit and not count.spared(window) and (day not in fullest or used > fullest[day][0]):
             fullest[day] = (used, window)
-    return tuple(_finding(kind, subject, used, window, count) for used, window in fullest.values())
+    return tuple(fullest.values())
 
 
 def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, count: Count) -> RuleFinding:
@@ -169,13 +177,14 @@ def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, coun
             counts=count.counts(window),
             linked=linked(count.linked(window)),
         ),
-        refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=_until_ms(window, count)),
+        refusal=block_after(window, count),
     )
 
 
-def _until_ms(window: Window, count: Count) -> int:
+def block_after(window: Window, count: Count) -> Refusal:
     """A flag is raised once a day: were its refusal over before, the rest of the day would be free."""
-    return max(window.end_ms + count.window_s * MS, (window.end_ms // BUCKET_MS + 1) * BUCKET_MS)
+    until_ms = max(window.end_ms + count.window_s * MS, (window.end_ms // BUCKET_MS + 1) * BUCKET_MS)
+    return Refusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
 
 
 def levels(used: float, limit: float) -> int:

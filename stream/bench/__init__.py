@@ -8,4 +8,7 @@ child processes, each spoken to through `child`: one plain process a core for th
 
 Floor and path alternate, round by round, because a shared machine is not the same machine a minute later:
 what counts is the ratio within a pair of rounds.
+
+Beside it, what is kept on Redis as it grows, each in a room of its own (`redis_room`): `abuse_table`, `face_index` and
+`media_index`.
 """

@@ -20,11 +20,12 @@ from abuse.engine import AbuseEngine
 from abuse.flag_events import PolicyName
 from abuse.observation import Finding, Observation, Origin
 from abuse.redis_ledger import RedisLedger
-from abuse.redis_port import Calls, Reply
+from abuse.redis_port import Calls
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from config.settings import Settings
 from stream.bench.figures import paired_ratio, percentile
+from stream.bench.redis_room import remove, used_memory
 from stream.redis_calls import connect
 
 #: Submissions under way at once, as in a busy worker.
@@ -34,7 +35,6 @@ FILL_BATCH = 500
 PEOPLE_PER_ADDRESS, SPOOFS = 3, 0.03
 #: Everything happens within a day, so that nothing is out of reach of the rules.
 SPREAD_MS = 20 * 3_600_000
-SCAN_COUNT = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ async def measure(settings: Settings, plan: TablePlan, say: Callable[[str], None
         return [await bench.at(size, say) for size in plan.sizes]
     finally:
         say("Removing the benchmark's keys.")
-        await _remove(calls, prefix)
+        await remove(calls, prefix)
         await calls.close()
 
 
@@ -85,10 +85,10 @@ class _Bench:
 
     async def at(self, ids: int, say: Callable[[str], None]) -> TableResult:
         if self._bytes_before is None:
-            self._bytes_before = await self._used()
+            self._bytes_before = await used_memory(self._calls)
         say(f"Filling the table to {ids:,} correlation ids.")
         await self._fill(ids)
-        used = await self._used() - self._bytes_before
+        used = await used_memory(self._calls) - self._bytes_before
         say(f"Measuring at {ids:,}.")
         observed: list[float] = []
         floors: list[float] = []
@@ -143,11 +143,6 @@ class _Bench:
     async def _floor(self) -> None:
         await self._calls.round_trip([("SET", f"{self._prefix}floor", b"0" * 32, "EX", 60)])
 
-    async def _used(self) -> int:
-        (info,) = await self._calls.round_trip([("INFO", "memory")])
-        text = info.decode() if isinstance(info, bytes) else ""
-        return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).partition(":")[2])
-
     def _observation(self, number: int) -> Observation:
         at_ms = self._begun_ms - self._chance.randrange(SPREAD_MS)
         spoof = self._chance.random() < SPOOFS
@@ -171,20 +166,3 @@ class _Bench:
 
 def _subject(kind: SubjectType, number: int) -> Subject:
     return Subject(type=kind, key=f"k1-{hashlib.sha256(f'{kind} {number}'.encode()).hexdigest()[:32]}")
-
-
-async def _remove(calls: Calls, prefix: str) -> None:
-    cursor, done = b"0", False
-    while not done:
-        (page,) = await calls.round_trip([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
-        cursor, keys = _scanned(page)
-        await calls.round_trip([("UNLINK", key) for key in keys])
-        done = cursor == b"0"
-
-
-def _scanned(page: Reply) -> tuple[bytes, list[bytes]]:
-    """Where to scan on, and the keys found."""
-    match page:
-        case [bytes(cursor), list(keys)]:
-            return cursor, [key for key in keys if isinstance(key, bytes)]
-    raise TypeError("a reply to SCAN is a cursor and keys")

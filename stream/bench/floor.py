@@ -12,6 +12,7 @@ from typing import Self
 from config.settings import Settings
 from detectors.pool.settings import PoolSettings, slot_environment
 from stream.bench.child import Child
+from stream.bootstrap import template_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,13 @@ class FloorRound:
     cpu_ms: float
 
 
+def _template(settings: Settings) -> dict[str, str | None] | None:
+    source = template_source(settings, settings.policy())
+    if source is None:
+        return None
+    return {"manifest": None if source.manifest is None else str(source.manifest), "cache": str(source.cache)}
+
+
 class FloorProcesses:
     """Started and warm when entered; idle between rounds."""
 
@@ -30,6 +38,7 @@ class FloorProcesses:
         self._plan = {
             "policy": settings.policy().model_dump_json(),
             "bundle": None if bundle is None else str(bundle),
+            "template": _template(settings),
             "pictures": [str(picture) for picture in pictures],
         }
         self._count = count

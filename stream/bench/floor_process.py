@@ -10,13 +10,25 @@ from typing import Any
 
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
+from detectors.template import TemplateSource
 from stream.bench.child import serve
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def _template(source: dict[str, Any] | None) -> TemplateSource | None:
+    if source is None:
+        return None
+    return TemplateSource(manifest=_path(source["manifest"]), cache=Path(source["cache"]))
 
 
 class Floor:
     def __init__(self, plan: dict[str, Any]) -> None:
-        bundle = plan["bundle"]
-        self._analyser = FaceAnalyser(Policy.model_validate_json(plan["policy"]), Path(bundle) if bundle else None)
+        self._analyser = FaceAnalyser(
+            Policy.model_validate_json(plan["policy"]), _path(plan["bundle"]), _template(plan["template"])
+        )
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
         self._queue: Iterator[bytes] = cycle(self._pictures)
 

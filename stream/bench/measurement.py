@@ -21,7 +21,7 @@ FILL_S = 1.5
 WARM_UP_S = 2.0
 LOADS = (50, 90)
 #: The steps of a slot, as decisions tell them.
-SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals")
+SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals", "template", "hashes")
 
 Progress = Callable[[str], None]
 

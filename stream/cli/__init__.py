@@ -36,7 +36,7 @@ app.command("notify")(notify.command)
 app.command("health")(health.command)
 app.add_typer(topics.app, name="topics")
 app.add_typer(abuse.app, name="abuse")
-app.command("models")(models.command)
+app.add_typer(models.app, name="models")
 app.command("bench")(bench.command)
 
 #: What a user can mend or wait for, by exit code; anything else is a bug and shows its traceback.

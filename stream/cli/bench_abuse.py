@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 
-import typer
 from rich.table import Table
 
 from config import settings as configuration
 from config.settings import SettingsError
 from stream.bench.abuse_table import TablePlan, TableResult, measure
 from stream.cli.console import out, print_json, say
+from stream.cli.sizes import sizes
 from stream.patience import OutOfPatience, Unavailable
 
 
@@ -20,7 +20,7 @@ def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
     settings = configuration.load()
     if settings.redis.cluster:
         raise SettingsError("redis.cluster: the benchmark of the table measures one server")
-    plan = TablePlan(sizes=_sizes(ids), rounds=rounds, seconds=seconds)
+    plan = TablePlan(sizes=sizes(ids, "--ids"), rounds=rounds, seconds=seconds)
     try:
         results = asyncio.run(measure(settings, plan, say))
     except Unavailable as error:
@@ -29,13 +29,6 @@ def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
         print_json({"seconds": seconds, "rounds": rounds, "results": [asdict(result) for result in results]})
     else:
         out.print(_table(results))
-
-
-def _sizes(text: str) -> list[int]:
-    parts = [part.strip().replace("_", "") for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise typer.BadParameter("expected numbers, comma-separated", param_hint="--ids")
-    return sorted(int(part) for part in parts)
 
 
 def _table(results: list[TableResult]) -> Table:

@@ -29,6 +29,7 @@ LIVE, SPOOF = 0.95, 0.1
 FAILURES = 5
 REFUSED = frozenset({"SUBJECT_PAUSED", "SUBJECT_BLOCKED"})
 ANSWER_S = 60.0
+EVERY_MEMBER = 100_000
 
 
 def picture(correlation_id: str, liveness: float, **optional: str) -> NewSubmission:
@@ -153,7 +154,7 @@ class AbuseTable:
         async with Redis.from_url(self._url, protocol=2) as redis:
             held = {}
             for key in await self._keys(redis):
-                held[key.decode().removeprefix(self._prefix)] = await _value(redis, key)
+                held[key.decode().removeprefix(self._prefix)] = await value_of(redis, key)
             return held
 
     async def forget(self) -> int:
@@ -182,12 +183,17 @@ class AbuseTable:
         return sorted([key async for key in redis.scan_iter(match=f"{self._prefix}*", count=1000)])
 
 
-async def _value(redis: Redis, key: bytes) -> Any:
+async def value_of(redis: Redis, key: bytes) -> Any:
     kind = (await redis.type(key)).decode()
     if kind == "hash":
         return await redis.hgetall(key)
     if kind == "zset":
         return await redis.zrange(key, 0, -1, withscores=True)
+    if kind == "set":
+        return sorted(await redis.smembers(key))
+    if kind == "vectorset":
+        members = sorted(await redis.execute_command("VRANDMEMBER", key, EVERY_MEMBER))
+        return {each: await redis.execute_command("VGETATTR", key, each) for each in members}
     assert kind == "string", f"{key!r} is a {kind}"
     return await redis.get(key)
 

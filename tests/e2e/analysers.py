@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 from detectors.catalogue import SIGNAL_LABELS
-from detectors.contract import Analysis, Reading, ReadingStatus
+from detectors.contract import Analysis, PictureHashes, Reading, ReadingStatus, Template
 
 MARK = b"\n#LIVENESS-TEST "
 GATE_POLL_S = 0.005
@@ -50,10 +52,23 @@ class Scripted:
         }
         if command in acts:
             acts[command](argument)
+        if command == "face":
+            return _attack_by(int(argument))
         return Analysis(face_detected=True, readings=_readings(float(argument) if command == "liveness" else 1.0))
 
 
-def scripted(policy_json: str, bundle: Path | None) -> Scripted:
+def _attack_by(person: int) -> Analysis:
+    """A SPOOF that shows somebody, on a picture of their own."""
+    vector = array("f", (random.Random(person + number).gauss(0, 0.056) for number in range(0, 128_000, 1000)))
+    return Analysis(
+        face_detected=True,
+        readings=_readings(0.1),
+        template=Template(model="scripted", model_sha256="cd" * 32, vector=vector.tobytes()),
+        picture=PictureHashes(pixels_sha256=f"{person:064x}", perceptual=random.Random(person).getrandbits(64)),
+    )
+
+
+def scripted(policy_json: str, bundle: Path | None, template: object) -> Scripted:
     """The factory that a slot process imports."""
     return Scripted()
 

@@ -132,6 +132,8 @@ def what_counts(dump: dict[str, Any]) -> dict[str, Any]:
         for line, at_ms in counting[key]:
             first.setdefault(line.rpartition(b" ")[2], (line, at_ms))
         counting[key] = first
+    for key in [key for key in counting if key.startswith("used:")]:
+        counting[key] = sorted(member for member, _ in counting[key])  # with when it was last used
     return counting
 
 

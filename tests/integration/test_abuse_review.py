@@ -88,7 +88,7 @@ async def test_looking(install: MakeInstallation, crew_of: MakeCrew) -> None:
     assert {line["tenant"] for line in one_tenant.lines} == {"acme"}
     assert len(people.out.splitlines()) == len(listed.lines), "one flag a line"
     assert shown.document == {"flag": flags[ours[0]], "events": [flags[ours[0]]]}
-    assert set(dossier.document) == {"subject", "flags", "attempts", "cleared_at"}
+    assert set(dossier.document) == {"subject", "flags", "attempts", "cluster", "cleared_at"}
     assert dossier.document["subject"] == {"type": "correlation_id", "key": ours[0]}
     assert len(dossier.document["attempts"]) == len(failures(ours[0]))
     assert {each["submission_id"] for each in dossier.document["attempts"]} == {

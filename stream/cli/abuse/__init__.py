@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from stream.cli.abuse import audit, deciding, looking, rebuilding, rules
+from stream.cli.abuse import audit, deciding, looking, rebuilding, rekeying, retention, rules
 
 app = typer.Typer(help="Look at abuse flags and decide on them.", no_args_is_help=True)
 app.command("list")(looking.list_)
@@ -20,3 +20,6 @@ app.command("reset")(deciding.reset)
 app.command("switch")(deciding.switch)
 app.command("audit")(audit.command)
 app.command("rebuild")(rebuilding.command)
+app.command("erase")(deciding.erase)
+app.command("rekey")(rekeying.command)
+app.command("retention")(retention.command)

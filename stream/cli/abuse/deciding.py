@@ -1,4 +1,4 @@
-"""`liveness abuse confirm`, `override`, `reset` and `switch`: a person's decision, sent as a command."""
+"""`liveness abuse confirm`, `override`, `reset`, `switch` and `erase`: a person's decision, sent as a command."""
 
 from __future__ import annotations
 
@@ -77,6 +77,27 @@ def reset(
     key = canonical_guid(correlation_id)
     sent = _command(CommandName.RESET, actor, reason, note, tenant, command_id, correlation_id=key)
     _decide(sent, key, timeout, json)
+
+
+def erase(
+    target: TargetArgument,
+    actor: ActorOption,
+    reason: ReasonOption,
+    note: NoteOption = "",
+    tenant: TenantOption = None,
+    command_id: CommandIdOption = None,
+    timeout: TimeoutOption = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Erase a subject from Redis: what it did, its flags, links, faces, pictures and decisions. Prints the receipt.
+
+    Flags go too, and with them what they refuse. Topics forget by themselves: the receipt says when.
+    """
+    what = named(target, tenant, configuration.load())
+    if what.subject is None:
+        raise typer.BadParameter("expected a subject: a flag is erased with whose it is", param_hint="TARGET")
+    sent = _command(CommandName.ERASE, actor, reason, note, tenant, command_id, **what.fields)
+    _decide(sent, what.subject.key, timeout, json)
 
 
 def switch(

@@ -16,7 +16,11 @@ from abuse.event_time import iso8601
 from abuse.flags import Flag
 from abuse.journal import Attempt
 from abuse.ledger import Dossier
+from abuse.link_book import cluster_around
+from abuse.link_codec import cluster_document
+from abuse.links import NO_CLUSTER, Cluster
 from abuse.reviews import find
+from abuse.subjects import Subject, SubjectType
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.abuse import view
@@ -93,11 +97,21 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
         subject = what.subject
         assert subject is not None, "a target is a flag or a subject"
         dossier = await opened.patience.insist(lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S)
+        linked = cluster_document(await _cluster(opened, tenant, subject))
         if json:
-            print_json(_document(dossier))
+            print_json({**_document(dossier), "cluster": linked})
         else:
             _show_dossier(dossier)
-        return bool(dossier.attempts or dossier.flags)
+            view.cluster(linked)
+        return bool(dossier.attempts or dossier.flags or linked["links"])
+
+
+async def _cluster(opened: Table, tenant: str | None, subject: Subject) -> Cluster:
+    if subject.type is not SubjectType.CORRELATION_ID:
+        return NO_CLUSTER
+    return await opened.patience.insist(
+        lambda: cluster_around(opened.book, tenant, subject.key, {}, ()), at_most_s=PATIENCE_S
+    )
 
 
 def _show_flag(flag: Flag, json: bool) -> None:

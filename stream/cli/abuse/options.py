@@ -13,10 +13,10 @@ from stream.messages import TENANT
 
 
 def _option(help_: str, pattern: str, expected: str) -> Any:
-    return typer.Option(help=f"{help_} ({expected})", callback=_check(pattern, expected))
+    return typer.Option(help=f"{help_} ({expected})", callback=checked(pattern, expected))
 
 
-def _check(pattern: str, expected: str) -> Callable[[str | None], str | None]:
+def checked(pattern: str, expected: str) -> Callable[[str | None], str | None]:
     """Refuses with the option's name, which is added outside, and without the text."""
 
     def check(text: str | None) -> str | None:
@@ -28,13 +28,12 @@ def _check(pattern: str, expected: str) -> Callable[[str | None], str | None]:
     return check
 
 
+TENANT_EXPECTED = "1 to 64 letters, digits, dots, _ and -"
 _NO_SPACES = "printable ASCII characters, no spaces"
 
 TenantOption = Annotated[
     str | None,
-    _option(
-        "The tenant it belongs to; without, what names no tenant.", TENANT, "1 to 64 letters, digits, dots, _ and -"
-    ),
+    _option("The tenant it belongs to; without, what names no tenant.", TENANT, TENANT_EXPECTED),
 ]
 ActorOption = Annotated[str, _option("Who decides, for example a user name.", ACTOR, f"1 to 256 {_NO_SPACES}")]
 ReasonOption = Annotated[str, _option("Why, as a code.", REASON, "1 to 64 lower-case letters, digits and underscores")]

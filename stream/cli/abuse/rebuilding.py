@@ -22,7 +22,8 @@ def command(json: JsonOption = False) -> None:
         print_json(asdict(done))
         return
     out.print(
-        f"{done.observations} observations, {done.flag_events} flag events, {done.audit_entries} audit entries"
+        f"{done.observations} observations, {done.links} links, {done.flag_events} flag events,"
+        f" {done.audit_entries} audit entries"
         f" ({done.unreadable} records could not be read)"
     )
 
@@ -32,6 +33,7 @@ async def _rebuild(settings: Settings) -> Rebuilt:
         return await Rebuild(
             settings=settings,
             ledger=opened.ledger,
+            book=opened.book,
             audit=opened.audit,
             commands=opened.commands,
             patience=opened.patience,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from abuse.audit import AuditLog, CommandLog
 from abuse.ledger import Ledger
+from abuse.link_book import LinkBook
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from config.settings import Settings
-from stream.bootstrap import open_ledger
+from stream.bootstrap import open_ledger, open_links
 from stream.patience import Patience
 from stream.redis_calls import connect
 
@@ -21,6 +22,7 @@ PATIENCE_S = 10.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     ledger: Ledger
+    book: LinkBook
     audit: AuditLog
     commands: CommandLog
     patience: Patience
@@ -29,9 +31,11 @@ class Table:
 @asynccontextmanager
 async def table(settings: Settings) -> AsyncIterator[Table]:
     calls, prefix = connect(settings.redis), settings.redis_prefix
+    policy = settings.policy()
     try:
         yield Table(
-            ledger=open_ledger(settings, settings.policy(), calls),
+            ledger=open_ledger(settings, policy, calls),
+            book=open_links(settings, policy, calls),
             audit=RedisAuditLog(calls, prefix),
             commands=RedisCommandLog(calls, prefix),
             patience=Patience(),

@@ -70,10 +70,24 @@ def with_evidence(event: dict[str, Any]) -> None:
         )
 
 
+def cluster(document: Mapping[str, Any]) -> None:
+    """Who shares a face or a picture, and why."""
+    ids = document["correlation_ids"]
+    if not document["links"]:
+        return
+    out.print(Text(f"cluster of {len(ids)} correlation ids{'' if document['whole'] else ', and more'}:"))
+    for link in document["links"]:
+        earlier, later = link["ends"]
+        words = f"{later['when']}  {link['kind']} at {link['distance']:g} (up to {link['threshold']:g})"
+        out.print(Text(f"  {plain(words)}", style="dim"))
+        for end in (earlier, later):
+            out.print(Text(f"    {plain(end['correlation_id'])}  {plain(end['submission'])}", style="dim"))
+
+
 def changes(changed: Mapping[str, Any], switched_for: str = "") -> Iterator[Text]:
     """What a command changed, as its audit entry says. Raises KeyError, TypeError or AttributeError for what no
     worker wrote."""
-    for flag in changed.get("flags", ()):
+    for flag in (*changed.get("flags", ()), *changed.get("linked", ()), *changed.get("rescored", ())):
         words = f"{flag['flag_id']}  {flag['from']} -> {flag['to']}  {flag['kind']}  {_subject(flag['subject'])}"
         yield Text(plain(words))
     if "cleared" in changed and not changed["flags"]:
@@ -84,3 +98,14 @@ def changes(changed: Mapping[str, Any], switched_for: str = "") -> Iterator[Text
         yield Text(f"new correlation id: {plain(changed['new_correlation_id'])}", style="bold")
     if "after" in changed:
         yield Text(f"switched: {plain(str(changed['after']))}{switched_for}")
+    if "erased" in changed:
+        yield from _receipt(changed)
+
+
+def _receipt(changed: Mapping[str, Any]) -> Iterator[Text]:
+    """What was erased, and what forgets by itself."""
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in changed["erased"].items())
+    yield Text(plain(f"erased: {counts}"), style="bold")
+    for kept in changed["kept"]:
+        until = "for ever" if kept["until"] is None else f"until {kept['until']}"
+        yield Text(plain(f"kept {until}: {kept['store']}"), style="dim")

@@ -21,7 +21,8 @@ SHADOW = {"excessive_retries": {"enforced": False}}
 
 async def objections(table, at_s, *subjects, tenant=None, submission_id="sub-new"):
     gate = Gate(table.ledger, table.engine)
-    return await gate.objections(tenant, subjects or [correlation(guid(1))], submission_id, at_ms(at_s))
+    answer = await gate.ask(tenant, subjects or [correlation(guid(1))], submission_id, at_ms(at_s))
+    return answer.objections
 
 
 def word(at_s, command_id="cmd-1"):

@@ -75,6 +75,8 @@ def test_the_stages_of_the_slots_share_what_the_slots_used() -> None:
         "decode": 3.0,
         "mesh": 6.0,
         "framing": 0.0,
+        "template": 0.0,
+        "hashes": 0.0,
         "signals": 1.0,
         "worker": 3.0,
         "fork_server": 0.0,

@@ -9,6 +9,7 @@ import pytest
 
 from abuse.audit import InMemoryAuditLog, InMemoryCommandLog
 from abuse.ledger import InMemoryLedger
+from abuse.link_book import InMemoryLinkBook
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules
 from stream.cli.abuse.table import Table
@@ -20,7 +21,13 @@ from tests.unit.stream.command_cases import record
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     """The table that every command finds."""
-    made = Table(ledger=InMemoryLedger(), audit=InMemoryAuditLog(), commands=InMemoryCommandLog(), patience=Patience())
+    made = Table(
+        ledger=InMemoryLedger(),
+        book=InMemoryLinkBook(),
+        audit=InMemoryAuditLog(),
+        commands=InMemoryCommandLog(),
+        patience=Patience(),
+    )
 
     @asynccontextmanager
     async def opened(settings: object) -> AsyncIterator[Table]:

@@ -9,22 +9,23 @@ from config.settings import RedisSettings, Settings, SettingsError
 from stream.bench import abuse_table
 from stream.bench.abuse_table import TablePlan, measure
 from stream.cli import bench_abuse
+from stream.cli.sizes import sizes
 from stream.embedded.store import EmbeddedStore
 from stream.redis_calls import SingleCalls, connect
 
 
 @pytest.mark.parametrize(
-    ("text", "sizes"),
+    ("text", "expected"),
     [("10", [10]), ("30,10, 20", [10, 20, 30]), ("1_000", [1000]), ("10,10", [10, 10]), (" 5 ", [5])],
 )
-def test_sizes_are_numbers_in_order(text, sizes):
-    assert bench_abuse._sizes(text) == sizes
+def test_sizes_are_numbers_in_order(text, expected):
+    assert sizes(text, "--ids") == expected
 
 
 @pytest.mark.parametrize("text", ["", ",", "0", "10,", "-1", "1.5", "1e3", "ten", "\u0661", "\u00b2", "_"])
 def test_what_is_no_size_is_wrong_use(text):
     with pytest.raises(typer.BadParameter):
-        bench_abuse._sizes(text)
+        sizes(text, "--ids")
 
 
 def test_a_cluster_is_not_measured(monkeypatch):
@@ -49,10 +50,10 @@ async def left(url: str) -> list[object]:
 def server(monkeypatch: pytest.MonkeyPatch) -> EmbeddedStore:
     """The embedded store, which doesn't tell its memory."""
 
-    async def used(self: object) -> int:
+    async def used(calls: object) -> int:
         return 0
 
-    monkeypatch.setattr(abuse_table._Bench, "_used", used)
+    monkeypatch.setattr(abuse_table, "used_memory", used)
     store = EmbeddedStore()
     yield store
     store.close()

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from abuse.journal import KEPT, SHARDS
+from abuse.links import MOST_MEMBERS
 from abuse.rules import RULES
-from config.abuse import DAY_S, MOST_COUNTED, RULE_NAMES, AbusePolicy, RetryLimits, RuleLimits
+from config.abuse import DAY_S, MOST_COUNTED, MOST_IN_CLUSTER, RULE_NAMES, AbusePolicy, RetryLimits, RuleLimits
 
 
 def test_the_default_lockout():
@@ -70,6 +71,17 @@ COUNTS = [
 ]
 
 
+COUNTS_OF_CLUSTERS = [("face_reuse", "allowed_ids"), ("media_replay", "uses")]
+
+
+@pytest.mark.parametrize(("rule", "limit"), COUNTS_OF_CLUSTERS)
+def test_a_limit_that_no_cluster_reaches_is_refused(rule, limit):
+    assert AbusePolicy.model_validate({rule: {limit: MOST_IN_CLUSTER}})
+    assert MOST_IN_CLUSTER < MOST_MEMBERS
+    with pytest.raises(ValidationError):
+        AbusePolicy.model_validate({rule: {limit: MOST_IN_CLUSTER + 1}})
+
+
 @pytest.mark.parametrize(("rule", "limit"), COUNTS)
 def test_a_limit_that_no_journal_reaches_is_refused(rule, limit):
     """It would switch the rule off without saying so."""
@@ -93,7 +105,7 @@ def test_every_count_is_in_that_test():
         for field, value in getattr(AbusePolicy(), name)
         if isinstance(value, int) and not isinstance(value, bool) and not field.endswith("_s") and field != "pauses"
     }
-    assert counted == set(COUNTS)
+    assert counted - {("media_replay", "bits")} == {*COUNTS, *COUNTS_OF_CLUSTERS}
 
 
 def test_a_switch_changes_its_rule_and_nothing_else():

@@ -142,6 +142,8 @@ ABUSE_FIELDS = {
     "listed_network": 3 + 2,
     "address_mismatch": 2,
     "content_mismatch": 2,
+    "face_reuse": 3,
+    "media_replay": 3,
 }
 RISK_FIELDS = 6
 
@@ -152,9 +154,12 @@ def test_the_hash_changes_with_every_field(path, value):
     assert changed(path, another(value)).sha256 != Policy().sha256
 
 
+TEMPLATE_FIELDS = 6
+
+
 def test_every_field_is_in_the_hash_test():
     abuse = sum(count + 2 for count in ABUSE_FIELDS.values()) + RISK_FIELDS + 1
-    assert len(FIELDS) == 2 + len(PUBLISHED) + 8 + 5 + 3 + 2 + abuse
+    assert len(FIELDS) == 2 + len(PUBLISHED) + 8 + 5 + 3 + TEMPLATE_FIELDS + 2 + abuse
 
 
 def test_the_hash_is_the_same_in_another_process():

@@ -63,6 +63,13 @@ def test_group_and_key_prefix_can_be_set_by_themselves(environment):
     assert settings.redis_prefix == ""
 
 
+@pytest.mark.parametrize("hours", [1, 2, 3, 4, 6, 8, 12, 24])
+def test_a_key_of_faces_spans_hours_that_divide_a_day(environment, hours):
+    assert load().abuse.face_span_h == 1
+    environment(ABUSE__FACE_SPAN_H=str(hours))
+    assert load().abuse.face_span_h == hours
+
+
 def config_file(tmp_path, text: str) -> str:
     file = tmp_path / "liveness.toml"
     file.write_text(text)
@@ -183,6 +190,11 @@ ILLEGAL = [
     ({"DELIVERY__SEND_TIMEOUT_S": "121"}, "delivery.send_timeout_s"),
     ({"DELIVERY__REBALANCE_TIMEOUT_S": "25"}, "delivery.rebalance_timeout_s"),
     ({"DELIVERY__STALL_TIMEOUT_S": "25"}, "delivery.stall_timeout_s"),
+    ({"ABUSE__FACE_SPAN_H": "0"}, "abuse.face_span_h"),
+    ({"ABUSE__FACE_SPAN_H": "5"}, "abuse.face_span_h"),
+    ({"ABUSE__FACE_SPAN_H": "48"}, "abuse.face_span_h"),
+    ({"ABUSE__FACE_SPAN_H": "1.5"}, "abuse.face_span_h"),
+    ({"ABUSE__FACES_AN_HOUR": "0"}, "abuse.faces_an_hour"),
     ({"HTTP__PORT": "65536"}, "http.port"),
     ({"LOG__LEVEL": "loud"}, "log.level"),
     ({"LOG__FORMAT": "xml"}, "log.format"),

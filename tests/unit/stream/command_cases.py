@@ -9,12 +9,17 @@ from typing import Any
 import orjson
 
 from abuse.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
+from abuse.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
+from abuse.face_index import InMemoryFaceIndex
 from abuse.flag_events import raised
 from abuse.flags import NEVER_CLEARED, Evidence, Flag, FlagEvent, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
 from abuse.ledger import InMemoryLedger, Ledger
+from abuse.link_book import InMemoryLinkBook, LinkBook
+from abuse.media_index import InMemoryMediaIndex
 from abuse.reviews import Reviews
 from abuse.subjects import Subject, correlation
 from stream.command_stage import CommandStage
+from stream.decision_store import InMemoryDecisionStore
 from stream.messages import Headers, Output, Record
 from stream.patience import Patience
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
@@ -24,6 +29,8 @@ ME, OTHER = correlation(guid(1)), correlation(guid(2))
 FLAG_ID = "fl_" + "0a" * 12
 #: When commands come in, in seconds after the first submission; flags are raised before.
 DECIDED_S = 1000.0
+#: What can't be erased, and for how many milliseconds it is kept.
+BEYOND = {"submissions": DAY_S * 1000, "audit": None}
 
 
 def fields(command: str = "flag.override", **changes: Any) -> dict[str, Any]:
@@ -103,11 +110,29 @@ class Desk:
     ledger: Any = field(default_factory=InMemoryLedger)
     log: CommandLog = field(default_factory=InMemoryCommandLog)
     audit: AuditLog = field(default_factory=InMemoryAuditLog)
+    book: LinkBook = field(default_factory=InMemoryLinkBook)
+    traces: LedgerErasure | None = None
+    faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
+    pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
+    decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
+
+    @property
+    def erasures(self) -> Erasures:
+        return Erasures(
+            ledger=self.traces or InMemoryLedgerErasure(self.ledger),
+            book=self.book,
+            decisions=self.decisions,
+            faces=self.faces,
+            pictures=self.pictures,
+            links_ms=8 * DAY_S * 1000,
+            beyond=BEYOND,
+        )
 
     @property
     def stage(self) -> CommandStage:
         return CommandStage(
-            reviews=Reviews(self.ledger, FLAG_TTL_S),
+            reviews=Reviews(self.ledger, self.book, FLAG_TTL_S),
+            erasures=self.erasures,
             log=self.log,
             audit=self.audit,
             patience=Patience(),

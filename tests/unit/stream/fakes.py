@@ -6,21 +6,28 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from abuse.engine import AbuseEngine
+from abuse.face_index import InMemoryFaceIndex
+from abuse.face_keys import FaceKeys
 from abuse.flag_events import PolicyName
 from abuse.gate import Gate
 from abuse.ledger import InMemoryLedger, Ledger
+from abuse.link_book import InMemoryLinkBook
+from abuse.media_index import InMemoryMediaIndex
 from abuse.networks import no_networks
 from abuse.origins import OriginReader
+from abuse.reuse import FaceBounds, Faces, Reuse
 from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from detectors.template.impostors import ImpostorModel
 from stream.abuse_stage import AbuseStage
 from stream.admission import Admission
 from stream.clock import Clock
 from stream.decide_stage import DecideStage
 from stream.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.detect_stage import DetectStage
+from stream.marking import Marker
 from stream.messages import Output, Record
 from stream.patience import Patience, Unavailable
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
@@ -70,6 +77,12 @@ class Away:
             raise Unavailable("redis", "ConnectionError")
 
 
+WEEK_MS = 7 * 86_400_000
+#: As measured for the built-in model, rounded.
+MODEL = "net-cdcdcdcdcdcd"
+IMPOSTORS = ImpostorModel(dof=60.0, scale=0.08)
+
+
 class Line:
     """Both stages over one store, as in a worker; `analyser` and `store` may be shared between lines."""
 
@@ -79,6 +92,7 @@ class Line:
         store: DecisionStore | None = None,
         ledger: Ledger | None = None,
         policy: Policy | None = None,
+        reuse: Reuse | None = None,
     ) -> None:
         self.flags: list[Output] = []
         self.analyser = analyser or FakeAnalyser()
@@ -88,11 +102,23 @@ class Line:
         self.ledger: Ledger = ledger or InMemoryLedger()
         policy = policy or Policy()
         engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
-        hasher = SubjectHasher([HashKey(id="k1", secret=b"s" * 32)], remember_ms=0)
+        keys = [HashKey(id="k1", secret=b"s" * 32)]
+        hasher, face_keys = SubjectHasher(keys, remember_ms=0), FaceKeys(keys, reach_ms=WEEK_MS)
+        self.faces = InMemoryFaceIndex()
+        self.reuse = reuse or Reuse(
+            pictures=InMemoryMediaIndex(),
+            book=InMemoryLinkBook(),
+            ledger=self.ledger,
+            policy=policy.abuse,
+            faces=Faces(
+                model=MODEL, index=self.faces, keys=face_keys, bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6)
+            ),
+        )
         self.detect_stage = DetectStage(
             analyser=self.analyser,
             admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
             origins=OriginReader(hasher, no_networks()),
+            marker=Marker(face_keys),
             clock=self.clock,
             policy=policy,
             detections_topic="detections",
@@ -102,7 +128,9 @@ class Line:
         )
         self.decide_stage = DecideStage(
             store=self.store,
-            abuse=AbuseStage(ledger=self.ledger, engine=engine, patience=self.patience, policy=policy),
+            abuse=AbuseStage(
+                ledger=self.ledger, engine=engine, reuse=self.reuse, patience=self.patience, policy=policy
+            ),
             patience=self.patience,
             clock=self.clock,
             policy=policy,

@@ -74,6 +74,7 @@ _CHECKS = {
     "pattern": lambda value, rule: not isinstance(value, str) or re.search(rule, value) is not None,
     "minLength": lambda value, rule: not isinstance(value, str) or len(value) >= rule,
     "minItems": lambda value, rule: not isinstance(value, list) or len(value) >= rule,
+    "maxItems": lambda value, rule: not isinstance(value, list) or len(value) <= rule,
     "minimum": lambda value, rule: not isinstance(value, int | float) or value >= rule,
     "maximum": lambda value, rule: not isinstance(value, int | float) or value <= rule,
     "required": lambda value, rule: not isinstance(value, dict) or value.keys() >= set(rule),

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import redis.asyncio as redis
 
+from abuse.face_index import FacePlan
+from abuse.face_keys import FaceKeys
+from abuse.media_index import MediaPlan
+from abuse.media_keys import MediaKeys
+from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_ledger import RedisLedger
+from abuse.redis_link_book import RedisLinkBook
+from abuse.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls, Command, Reply
+from abuse.reuse import FaceBounds, Faces, Reuse
+from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
+from stream.messages import Output
 from stream.redis_calls import connect
 from stream.redis_decision_store import RedisDecisionStore
-from tests.unit.stream.abuse_line import ADDRESS, BLATANT, DEVICE, GUID, OTHER_ADDRESS, abuse_of, code_of, sent
-from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, base64_of
-from tests.unit.stream.fakes import FakeAnalyser, Line
+from tests.unit.stream.abuse_line import ADDRESS, BLATANT, DEVICE, GUID, OTHER_ADDRESS, abuse_of, code_of, of_kind, sent
+from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, analysis, base64_of
+from tests.unit.stream.fakes import IMPOSTORS, MODEL, WEEK_MS, FakeAnalyser, Line
+from tests.unit.stream.likenesses import face, picture
 
 PREFIX = "waves:"
 EVERYTHING = {
@@ -99,6 +112,47 @@ async def test_a_submission_takes_three_round_trips_one_after_another_at_most(wa
     assert count == MOST_WAVES
 
 
+def line_that_compares(calls: Waves) -> Line:
+    """With faces and pictures kept in Redis as well."""
+    policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
+    ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
+    reuse = Reuse(
+        pictures=RedisMediaIndex(calls, PREFIX, MediaPlan(), MediaKeys(keys, WEEK_MS)),
+        book=RedisLinkBook(calls, PREFIX, WEEK_MS),
+        ledger=ledger,
+        policy=policy.abuse,
+        faces=Faces(
+            model=MODEL,
+            index=RedisFaceIndex(calls, PREFIX, FacePlan()),
+            keys=FaceKeys(keys, WEEK_MS),
+            bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6),
+        ),
+    )
+    return Line(store=RedisDecisionStore(calls, PREFIX, 3600), ledger=ledger, policy=policy, reuse=reuse)
+
+
+async def shown(line: Line, number: int, person: int) -> tuple[int, Output]:
+    """Somebody of their own shows this person's face, now: what is long past is kept no longer."""
+    line.analyser.found = analysis(template=face(person), picture=picture(number))
+    given = sent(number, correlation_id=f"{GUID[:-2]}{number:02d}", image=base64_of(OTHER_IMAGE + bytes([number])))
+    given = replace(given, appended_at_ms=time.time_ns() // 1_000_000)
+    return await waves_of(line.decide_stage.store._calls, line.decision(given))
+
+
+async def test_a_face_and_a_picture_that_nobody_else_has_take_no_more_round_trips(waves):
+    line = line_that_compares(waves)
+    await shown(line, 0, 0)  # the first learns which keys there are
+    assert [(await shown(line, number, number))[0] for number in range(1, 6)] == [MOST_WAVES] * 5
+
+
+async def test_a_face_that_others_have_takes_a_few_more(waves):
+    """Their exact templates, the links, and what is known of the others."""
+    line = line_that_compares(waves)
+    counts = [(await shown(line, number, 1))[0] for number in range(6)]
+    assert len({event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}) == 6
+    assert max(counts) <= MOST_WAVES + 4
+
+
 async def test_a_rejected_one_is_not_even_looked_up(waves):
     count, _ = await waves_of(waves, line_over(waves).decision(sent(1, image="%", **EVERYTHING)))
     assert count == 2
@@ -126,7 +180,8 @@ async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(w
     client = redis.Redis.from_url(store.url)
     held = [key async for key in client.scan_iter(count=1000)]
     kinds = {key.decode().removeprefix(PREFIX).split(":{")[0] for key in held}
-    assert kinds == {"decision", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:due"}
+    tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "named", "due")}
+    assert kinds == {"decision", "decisions-of"} | tables
     everything = b"".join([key + await client.dump(key) + await read(client, key) for key in held])
     for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):
         assert private.encode() not in everything
@@ -139,6 +194,8 @@ async def read(client: redis.Redis, key: bytes) -> bytes:
     kind = await client.type(key)
     if kind == b"zset":
         return b"".join(await client.zrange(key, 0, -1))
+    if kind == b"set":
+        return b"".join(await client.smembers(key))
     if kind == b"hash":
         return b"".join(part for pair in (await client.hgetall(key)).items() for part in pair)
     return await client.get(key)

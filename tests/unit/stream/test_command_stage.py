@@ -328,9 +328,8 @@ async def retries(table: Table) -> None:
 
 async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | None:
     """What stands in the way of a submission, if it is enforced."""
-    objections = await Gate(table.ledger, table.engine).objections(
-        None, [correlation(guid(who))], "sub-new", at_ms(at_s)
-    )
+    answer = await Gate(table.ledger, table.engine).ask(None, [correlation(guid(who))], "sub-new", at_ms(at_s))
+    objections = answer.objections
     return objections[0].refusal.kind if objections and objections[0].enforced else None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from abuse.face_prints import FacePrint
 from abuse.observation import NOWHERE, Origin
+from abuse.reuse import UNMARKED, Marks, PictureMarks
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.policy import Policy
@@ -137,7 +140,7 @@ def test_the_size_limit_is_exact():
     )
 
 
-@pytest.mark.parametrize("field", sorted(set(document()) - {"refusal", "origin"}))
+@pytest.mark.parametrize("field", sorted(set(document()) - {"refusal", "origin", "marks"}))
 def test_no_field_may_be_missing(field):
     sent = document()
     del sent[field]
@@ -149,6 +152,48 @@ def test_a_detection_without_an_origin_came_from_nowhere():
     sent = document()
     del sent["origin"]
     assert decode_detection(orjson.dumps(sent)).origin == NOWHERE
+
+
+def test_a_detection_without_marks_is_known_again_by_nothing():
+    sent = document()
+    del sent["marks"]
+    assert decode_detection(orjson.dumps(sent)).marks == UNMARKED
+
+
+MARKED = Marks(
+    face=FacePrint("net-1", "k1", np.linspace(-1, 1, 128).astype("<f4").tobytes()),
+    picture=PictureMarks(bytes_sha256="ab" * 32, pixels_sha256="cd" * 32, perceptual=2**64 - 1),
+)
+
+
+def test_marks_there_and_back_to_half_precision():
+    back = decode_detection(encode_detection(detection(marks=MARKED))).marks
+    assert back.picture == MARKED.picture
+    assert back.face is not None
+    assert back.face.packed == MARKED.face.packed
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("face", "model"), "a b"),
+        (("face", "key_id"), "k|1"),
+        (("face", "packed"), "%%"),
+        (("face", "packed"), ""),
+        (("face", "packed"), base64.b64encode(b"\0" * 256).decode()),
+        (("face", "packed"), base64.b64encode(b"\xff\x7f" * 128).decode()),
+        (("face", "packed"), "A" * 4000),
+        (("face", "more"), 1),
+        (("picture", "perceptual"), "ff"),
+        (("picture", "perceptual"), 7),
+        (("picture", "bytes_sha256"), "AB" * 32),
+        (("picture", "pixels_sha256"), None),
+    ],
+)
+def test_marks_nobody_here_wrote_are_refused(path, value):
+    sent = orjson.loads(encode_detection(detection(marks=MARKED)))
+    sent["marks"][path[0]][path[1]] = value
+    assert refusal_of(sent).startswith(("marks.face is no print", "missing, unknown or malformed: marks"))
 
 
 @pytest.mark.parametrize("field", sorted(document()["ids"]))

@@ -11,12 +11,16 @@ import orjson
 import pytest
 import redis
 
-from abuse import observation_codec
+from abuse import link_codec, observation_codec
 from abuse.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, digest, head_after, sealed
 from abuse.ledger import InMemoryLedger
+from abuse.link_book import InMemoryLinkBook
+from abuse.links import End, Link, LinkKind
 from abuse.observation import Finding, Observation
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.redis_erasure import RedisLedgerErasure
 from abuse.redis_ledger import RedisLedger
+from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_port import Calls
 from abuse.subjects import SubjectType, correlation
 from config.settings import RedisSettings, Settings
@@ -25,9 +29,9 @@ from stream.embedded.store import EmbeddedStore
 from stream.messages import Record
 from stream.patience import Patience
 from stream.rebuild import BATCH, Rebuild, Rebuilt
-from stream.rebuild_records import flag_event_of
+from stream.rebuild_records import NOT_OURS, flag_event_of, links_of
 from stream.redis_calls import connect
-from tests.unit.abuse.builders import Table, at_ms, every, guid, seen, series, subject
+from tests.unit.abuse.builders import DAY_MS, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.abuse.test_audit import entry_of
 from tests.unit.stream.command_cases import FLAG_TTL_S, ME, OTHER, Desk, about, flag_events, moved, published, sent
 
@@ -48,11 +52,17 @@ class World:
         return RedisLedger(self.calls, prefix, FLAG_TTL_S)
 
     def desk(self, prefix: str) -> Desk:
-        return Desk(self.ledger(prefix), RedisCommandLog(self.calls, prefix), RedisAuditLog(self.calls, prefix))
+        return Desk(
+            self.ledger(prefix),
+            RedisCommandLog(self.calls, prefix),
+            RedisAuditLog(self.calls, prefix),
+            RedisLinkBook(self.calls, prefix, ttl_ms=DAY_MS),
+            traces=RedisLedgerErasure(self.calls, prefix),
+        )
 
     async def rebuild(self, prefix: str) -> Rebuilt:
         desk = self.desk(prefix)
-        parts = {"ledger": desk.ledger, "audit": desk.audit, "commands": desk.log}
+        parts = {"ledger": desk.ledger, "book": desk.book, "audit": desk.audit, "commands": desk.log}
         return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
 
     def dump(self, prefix: str) -> dict[str, Any]:
@@ -60,6 +70,7 @@ class World:
         read: dict[bytes, Callable[[bytes], Any]] = {
             b"string": self.client.get,
             b"hash": self.client.hgetall,
+            b"set": lambda key: sorted(self.client.smembers(key)),
             b"zset": lambda key: self.client.zrange(key, 0, -1, withscores=True),
         }
         keys = sorted(self.client.scan_iter(match=f"{prefix}*"))
@@ -141,7 +152,8 @@ class Memory(InMemoryAuditLog):
 
 async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None) -> Rebuilt:
     """A rebuild into memory."""
-    parts: dict[str, Any] = {"ledger": ledger, "audit": Memory(), "commands": log or InMemoryCommandLog()}
+    parts: dict[str, Any] = {"ledger": ledger, "book": InMemoryLinkBook(), "audit": Memory()}
+    parts["commands"] = log or InMemoryCommandLog()
     return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
 
 
@@ -428,3 +440,63 @@ async def test_the_rebuilt_table_refuses_whom_the_old_one_refused(world):
         assert new == old
         assert [f.refusal_at(at_ms(2000)) for f in new.flags] == [f.refusal_at(at_ms(2000)) for f in old.flags]
         assert new.flags
+
+
+async def test_who_was_erased_does_not_come_back(world):
+    await world.see("a:", *series(every(1, 6), device=1, address=1), *series(every(1, 6), who=2, device=1))
+    await world.obey("a:", sent("subject.erase", subject=about(ME)))
+    await world.see("a:", seen(77, 2000, device=1))
+    await world.rebuild("b:")
+    held = {name: value for name, value in world.dump("b:").items() if guid(1) in name or guid(1) in repr(value)}
+    assert {line.rpartition(b" ")[2] for name, lines in held.items() if "journal" in name for line, _ in lines} >= {
+        b"sub-77"
+    }
+    assert not any(name.startswith("flags:") for name in held)
+    dossier = await world.ledger("b:").history(None, ME)
+    assert [attempt.submission_id for attempt in dossier.attempts] == ["sub-77"]
+    other = await world.ledger("b:").history(None, OTHER)
+    assert len(other.attempts) == 6
+    assert other.flags
+
+
+# --- links
+
+
+def test_a_link_of_a_decision_there_and_back():
+    one, other = (End(at_ms=at_ms(at_s), submission_id=f"sub-{at_s}", correlation_id=guid(at_s)) for at_s in (1, 2))
+    face = Link(kind=LinkKind.FACE, earlier=one, later=other, distance=0.3217, threshold=0.48, gallery=9, expected=0.01)
+    decision = {"tenant": "acme", "abuse": {"links": [link_codec.to_document(face)]}}
+    assert links_of(orjson.dumps(decision)) == ("acme", (face,))
+
+
+LINK = {
+    "kind": "face",
+    "ends": [
+        {"correlation_id": guid(n), "session": None, "submission": f"s-{n}", "when": f"2026-01-0{n}T00:00:00.000Z"}
+        for n in (1, 2)
+    ],
+    "distance": 0.3,
+    "threshold": 0.5,
+    "gallery": 3,
+    "expected_false_links": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "friends"},
+        {"ends": LINK["ends"][::-1]},
+        {"ends": LINK["ends"][:1]},
+        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "correlation_id": "|}"}]},
+        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "submission": "a b"}]},
+        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "session": 7}]},
+        {"distance": "near"},
+        {"gallery": None},
+        {"expected_false_links": []},
+    ],
+)
+def test_a_link_nobody_here_wrote_is_left_out(changes):
+    assert links_of(orjson.dumps({"tenant": None, "abuse": {"links": [LINK]}}))[1]
+    with pytest.raises(NOT_OURS):
+        links_of(orjson.dumps({"tenant": None, "abuse": {"links": [{**LINK, **changes}]}}))

@@ -1,0 +1,236 @@
+"""The same face or the same picture in other submissions: looked for, linked, and followed to the whole cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from abuse.engine import ALONE, Neighbourhood
+from abuse.face_index import FaceIndex, FaceSighting, Met
+from abuse.face_keys import FaceKeys
+from abuse.face_prints import FacePrint
+from abuse.ledger import Ledger
+from abuse.link_book import LinkBook, cluster_around
+from abuse.links import End, Link, LinkKind, in_order, strongest
+from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
+from abuse.subjects import correlation
+from config.abuse import AbusePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureMarks:
+    """Hex SHA-256 of the file and of its decoded pixels, and 64 bits that copies of a picture nearly share."""
+
+    bytes_sha256: str = field(repr=False)
+    pixels_sha256: str = field(repr=False)
+    perceptual: int = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a submission may be known again by; nothing where it has none, or where nobody is to look."""
+
+    face: FacePrint | None = None
+    picture: PictureMarks | None = None
+
+
+UNMARKED = Marks()
+#: No distribution says anything of rarer things.
+LOWEST_RATE = 1e-15
+NOBODY = Met(hits=(), gallery=0, complete=True)
+#: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of strange
+#: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.
+SURE_BITS = 2
+#: Templates of two copies lie within this share of the bound for one person. Measured: 0.35 at most; two photographs of
+#: one person 0.57 at least (`tests/bench/picture_hashes.py`).
+COPIES = 0.42
+
+
+class Impostors(Protocol):
+    """How near the templates of strangers come by chance; measured for a model."""
+
+    def false_match_rate(self, distance: float) -> float:
+        """Share of pairs of strangers at this distance or nearer."""
+
+    def distance_for(self, rate: float) -> float:
+        """Within which distance this share of strangers lies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Faces within `distance` are linked; `expected` strangers would be among them by chance."""
+
+    distance: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceBounds:
+    """`farthest`: the distance up to which two templates count as one person's however few are compared."""
+
+    impostors: Impostors
+    farthest: float
+
+    def of(self, gallery: int, false_links: float) -> Bound:
+        """So that a submission compared with so many faces is linked to a stranger with this chance, or less."""
+        rate = max(min(false_links / max(gallery, 1), 0.5), LOWEST_RATE)
+        distance = min(self.impostors.distance_for(rate), self.farthest)
+        return Bound(distance=distance, expected=gallery * self.impostors.false_match_rate(distance))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """`model` is the one whose prints are compared; anything else on the topic is nobody's of ours."""
+
+    model: str
+    index: FaceIndex
+    keys: FaceKeys
+    bounds: FaceBounds
+
+
+@dataclass(slots=True, kw_only=True)
+class Reuse:
+    """Without `faces` (no calibrated model, or a server that can't) only pictures are looked for.
+
+    Where nothing is linked all look-ups go out at once: one round trip.
+    """
+
+    pictures: MediaIndex
+    book: LinkBook
+    ledger: Ledger
+    policy: AbusePolicy
+    faces: Faces | None = None
+
+    async def prepare(self) -> bool:
+        """Whether faces can be kept; they are given up where the server can't."""
+        if self.faces is not None and not await self.faces.index.supported():
+            self.faces = None
+        return self.faces is not None
+
+    async def meet(self, tenant: str | None, own: End, marks: Marks) -> Neighbourhood:
+        """Everybody linked to the correlation id of `own`, by this submission or by one before."""
+        if marks == UNMARKED:
+            return ALONE
+        met, pictures, held = await asyncio.gather(
+            self._met(tenant, own, marks.face),
+            self._pictures(tenant, own, marks.picture),
+            self.book.of(tenant, [own.correlation_id]),
+        )
+        fresh = [*strongest(self._by_face(own, met)), *strongest(self._by_picture(own, pictures, met))]
+        if not fresh and not held[own.correlation_id]:
+            return ALONE
+        _, cluster = await asyncio.gather(
+            self.book.write(tenant, fresh), cluster_around(self.book, tenant, own.correlation_id, held, fresh)
+        )
+        others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
+        known = await self.ledger.look(tenant, others)
+        return Neighbourhood(cluster=cluster, dossiers=known.dossiers)
+
+    async def _met(self, tenant: str | None, own: End, face: FacePrint | None) -> Met:
+        if face is None or self.faces is None or face.model != self.faces.model:
+            return NOBODY
+        try:
+            former = self.faces.keys.under_all(face, tenant, own.at_ms)
+        except (KeyError, ValueError):
+            return NOBODY  # under a key that is held no longer, or no print that a template could have become
+        sighting = FaceSighting(
+            tenant=tenant,
+            correlation_id=own.correlation_id,
+            submission_id=own.submission_id,
+            session_id=own.session_id,
+            at_ms=own.at_ms,
+            print=face,
+            former=former,
+        )
+        return await self.faces.index.meet(sighting, self.faces.bounds.farthest)
+
+    async def _pictures(self, tenant: str | None, own: End, picture: PictureMarks | None) -> Sequence[PictureHit]:
+        if picture is None:
+            return ()
+        sighting = PictureSighting(
+            tenant=tenant,
+            correlation_id=own.correlation_id,
+            submission_id=own.submission_id,
+            session_id=own.session_id,
+            at_ms=own.at_ms,
+            bytes_sha256=picture.bytes_sha256,
+            pixels_sha256=picture.pixels_sha256,
+            perceptual=picture.perceptual,
+        )
+        return await self.pictures.meet(sighting, self.policy.media_replay.bits)
+
+    def _by_face(self, own: End, met: Met) -> list[Link]:
+        if self.faces is None or not met.hits:
+            return []
+        bound = self.faces.bounds.of(met.gallery, self.policy.face_reuse.false_links)
+        return [
+            _link(
+                LinkKind.FACE,
+                own,
+                _end(hit),
+                distance=hit.distance,
+                threshold=bound.distance,
+                gallery=met.gallery,
+                expected=bound.expected,
+            )
+            for hit in met.hits
+            if hit.distance <= bound.distance
+        ]
+
+    def _by_picture(self, own: End, hits: Sequence[PictureHit], met: Met) -> list[Link]:
+        """Who sends a picture twice in one session tries again; anybody else replays it."""
+        faces = {hit.submission_id: hit.distance for hit in met.hits}
+        return [
+            _link(LinkKind(hit.kind), own, _end(hit), distance=hit.hamming, threshold=self.policy.media_replay.bits)
+            for hit in hits
+            if (hit.correlation_id, hit.session_id) != (own.correlation_id, own.session_id)
+            and (hit.kind is not PictureMatch.NEAR_DUPLICATE or self._sure(own, hit, faces.get(hit.submission_id)))
+        ]
+
+    def _sure(self, own: End, hit: PictureHit, apart: float | None) -> bool:
+        """A hash of 64 bits is too short to be trusted among many thousand pictures: the faces on two copies must be
+        nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
+        if hit.correlation_id == own.correlation_id or hit.hamming <= SURE_BITS:
+            return True
+        return apart is not None and self.faces is not None and apart <= COPIES * self.faces.bounds.farthest
+
+
+class _Hit(Protocol):
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def submission_id(self) -> str: ...
+    @property
+    def session_id(self) -> str | None: ...
+    @property
+    def at_ms(self) -> int: ...
+
+
+def _end(hit: _Hit) -> End:
+    return End(
+        at_ms=hit.at_ms, submission_id=hit.submission_id, correlation_id=hit.correlation_id, session_id=hit.session_id
+    )
+
+
+def _link(
+    kind: LinkKind,
+    one: End,
+    other: End,
+    *,
+    distance: float,
+    threshold: float,
+    gallery: int = 0,
+    expected: float = 0.0,
+) -> Link:
+    earlier, later = in_order(one, other)
+    return Link(
+        kind=kind,
+        earlier=earlier,
+        later=later,
+        distance=distance,
+        threshold=threshold,
+        gallery=gallery,
+        expected=expected,
+    )

@@ -1,0 +1,36 @@
+"""One face under more correlation ids than a person should have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from abuse.flags import FlagKind, Severity
+from abuse.links import Cluster
+from abuse.rules.base import Case, Count, Rule, Told
+from abuse.rules.linked import in_many_hands
+from config.abuse import FaceReuseLimits
+
+
+class FaceReuse(Rule[FaceReuseLimits]):
+    kind = FlagKind.FACE_REUSE
+
+    def _tell(self, case: Case) -> Told:
+        count = Count(
+            measure=lambda window: window.ids,
+            limit=self.limits.allowed_ids + 1,
+            window_s=self.limits.window_s,
+            severity=Severity.MEDIUM,
+        )
+        return Told(findings=in_many_hands(FlagKind.FACE_REUSE, case, self._figures, count))
+
+    def _figures(self, cluster: Cluster) -> Mapping[str, int | float | str]:
+        """How sure the links are: the nearest, and the one with the most faces compared."""
+        widest = max(cluster.links, key=lambda each: each.gallery)
+        return {
+            "allowed_ids": self.limits.allowed_ids,
+            "nearest": min(each.distance for each in cluster.links),
+            "farthest": max(each.distance for each in cluster.links),
+            "gallery": widest.gallery,
+            "threshold": widest.threshold,
+            "expected_false_links": widest.expected,
+        }

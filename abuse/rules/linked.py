@@ -1,0 +1,97 @@
+"""What rules on clusters share: a face or a picture in too many hands is a finding about every hand it was in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from abuse.flags import Evidence, FlagKind, Linked, RuleFinding
+from abuse.journal import Attempt
+from abuse.links import LINKING, Cluster, End, Link, LinkKind, strength
+from abuse.observation import Finding
+from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
+from abuse.subjects import correlation
+from abuse.windows import Window
+
+Figures = Callable[[Cluster], Mapping[str, int | float | str]]
+
+
+def in_many_hands(kind: FlagKind, case: Case, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
+    """A finding for each correlation id in the fullest window of each day that the observation is in."""
+    observation = case.observation
+    cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
+    attempts = [_as_attempt(end) for end in cluster.ends]
+    return tuple(
+        finding
+        for used, window in fullest_windows(observation.at_ms, attempts, count)
+        for finding in _findings(kind, cluster, used, window, figures, count)
+    )
+
+
+def _findings(
+    kind: FlagKind, cluster: Cluster, used: float, window: Window, figures: Figures, count: Count
+) -> Iterator[RuleFinding]:
+    """All with the same evidence."""
+    evidence = Evidence(
+        used=used,
+        limit=count.limit,
+        window_s=count.window_s,
+        counts={**figures(cluster), "ids": window.ids, "whole": "yes" if cluster.whole else "no"},
+        linked=_linked(cluster, window),
+    )
+    for name in sorted({attempt.correlation_id for attempt in window.attempts}):
+        yield RuleFinding(
+            kind=kind,
+            subject=correlation(name),
+            severities=rising(count.severity, levels(used, count.limit)),
+            first_ms=window.attempts[0].at_ms,
+            at_ms=window.end_ms,
+            evidence=evidence,
+            refusal=block_after(window, count),
+        )
+
+
+def _as_attempt(end: End) -> Attempt:
+    """For windows: what came of it is of no concern here."""
+    return Attempt(
+        at_ms=end.at_ms,
+        submission_id=end.submission_id,
+        correlation_id=end.correlation_id,
+        session_id=end.session_id,
+        finding=Finding.UNANALYSED,
+    )
+
+
+def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
+    """The newest submission of each correlation id and session, and why it is in the cluster."""
+    newest = {(attempt.correlation_id, attempt.session_id): attempt for attempt in window.attempts}
+    shown = sorted(newest.values(), key=lambda each: (each.at_ms, each.submission_id, each.session_id or ""))
+    best: dict[str, Link] = {}
+    for each in cluster.links:
+        for submission_id in each.submissions:
+            best[submission_id] = min(best.get(submission_id, each), each, key=strength)
+    return tuple(
+        Linked(
+            correlation_id=attempt.correlation_id,
+            session_id=attempt.session_id,
+            submission_id=attempt.submission_id,
+            at_ms=attempt.at_ms,
+            why=_why(attempt.submission_id, best[attempt.submission_id]),
+        )
+        for attempt in shown[-MOST_LINKED:]
+    )
+
+
+def _why(submission_id: str, link: Link) -> str:
+    earlier, later = link.submissions
+    return f"{described(link)}: {later if earlier == submission_id else earlier}"
+
+
+def described(link: Link) -> str:
+    """Why two submissions are linked, in a few words."""
+    match link.kind:
+        case LinkKind.FACE:
+            return f"same face at {link.distance:.3f}"
+        case LinkKind.NEAR_DUPLICATE:
+            return f"near-duplicate picture, {link.distance:.0f} of 64 bits apart"
+        case _:
+            return str(link.kind).replace("_", " ")

@@ -1,0 +1,30 @@
+"""One picture used again: under another correlation id, or by the same one in another session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from abuse.flags import FlagKind, Severity
+from abuse.links import MEDIA, Cluster
+from abuse.rules.base import Case, Count, Rule, Told
+from abuse.rules.linked import in_many_hands
+from abuse.windows import Window
+from config.abuse import MediaReplayLimits
+
+
+class MediaReplay(Rule[MediaReplayLimits]):
+    kind = FlagKind.MEDIA_REPLAY
+
+    def _tell(self, case: Case) -> Told:
+        count = Count(measure=_uses, limit=self.limits.uses, window_s=self.limits.window_s, severity=Severity.MEDIUM)
+        return Told(findings=in_many_hands(FlagKind.MEDIA_REPLAY, case, _figures, count))
+
+
+def _uses(window: Window) -> int:
+    """Whoever sends a picture twice in one session tries again; anybody else replays it."""
+    return len({(attempt.correlation_id, attempt.session_id) for attempt in window.attempts})
+
+
+def _figures(cluster: Cluster) -> Mapping[str, int | float | str]:
+    """Links by kind."""
+    return {str(kind): count for kind in MEDIA if (count := sum(each.kind is kind for each in cluster.links))}

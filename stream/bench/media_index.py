@@ -1,0 +1,143 @@
+"""What it costs to meet a picture: commands, time and memory, by how many are kept.
+
+An index of its own on the configured Redis is filled to each size in turn with random hashes spread over the window;
+then further pictures are met, half of them a few bits away from one that is kept.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from abuse.media_index import MediaPlan, PictureSighting
+from abuse.media_keys import MediaKeys
+from abuse.redis_media_index import RedisMediaIndex
+from abuse.redis_port import Calls, Command, Reply
+from abuse.subjects import HashKey
+from config.settings import Settings
+from stream.bench.figures import percentile
+from stream.bench.redis_room import remove, used_memory
+from stream.redis_calls import connect
+
+WITHIN_BITS = 6
+FILL_BATCH = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaResult:
+    """One size. `commands` and `lines` of a call are means; `found` is the share of planted pictures found."""
+
+    pictures: int
+    commands: float
+    lines: float
+    meet_p50_ms: float
+    meet_p99_ms: float
+    cpu_ms: float
+    found: float
+    bytes_per_picture: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaBenchPlan:
+    sizes: Sequence[int] = (100_000, 1_000_000)
+    met: int = 500
+    index: MediaPlan = field(default_factory=MediaPlan)
+
+
+async def measure(settings: Settings, plan: MediaBenchPlan, say: Callable[[str], None]) -> list[MediaResult]:
+    """The benchmark's keys are removed at the end. Raises `stream.patience.Unavailable`."""
+    calls = _Counted(connect(settings.redis))
+    prefix = f"bench-{uuid.uuid4().hex}:"
+    bench = _Bench(calls, prefix, plan)
+    try:
+        return [await bench.at(size, say) for size in plan.sizes]
+    finally:
+        say("Removing the benchmark's keys.")
+        await remove(calls, prefix)
+        await calls.close()
+
+
+class _Counted:
+    """Counts commands and the lines of their replies."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.commands = self.lines = 0
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        replies = await self._calls.round_trip(commands)
+        self.commands += len(commands)
+        self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
+        return replies
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+class _Bench:
+    def __init__(self, calls: _Counted, prefix: str, plan: MediaBenchPlan) -> None:
+        self._calls, self._plan = calls, plan
+        keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
+        self._index = RedisMediaIndex(calls, prefix, plan.index, keys)
+        self._chance = random.Random(7)  # noqa: S311  # a load, not a secret
+        self._now_ms = time.time_ns() // 1_000_000
+        self._looks: list[int] = []
+        self._met = 0
+        self._bytes_before: int | None = None
+
+    async def at(self, size: int, say: Callable[[str], None]) -> MediaResult:
+        if self._bytes_before is None:
+            self._bytes_before = await used_memory(self._calls)
+        say(f"Filling the index to {size:,} pictures.")
+        await self._fill(size)
+        used = await used_memory(self._calls) - self._bytes_before
+        say(f"Meeting {self._plan.met} more.")
+        self._calls.commands = self._calls.lines = 0
+        began, taken, found = time.process_time(), list[float](), 0
+        for number in range(self._plan.met):
+            planted = number % 2 == 0
+            sighting = self._sighting(-1 - self._met, self._near(planted))
+            start = time.monotonic()
+            hits = await self._index.meet(sighting, WITHIN_BITS)
+            taken.append(time.monotonic() - start)
+            self._met += 1
+            found += planted and bool(hits)
+        return MediaResult(
+            pictures=size,
+            commands=self._calls.commands / self._plan.met,
+            lines=self._calls.lines / self._plan.met,
+            meet_p50_ms=(percentile(taken, 50) or 0) * 1000,
+            meet_p99_ms=(percentile(taken, 99) or 0) * 1000,
+            cpu_ms=(time.process_time() - began) * 1000 / self._plan.met,
+            found=found / ((self._plan.met + 1) // 2),
+            bytes_per_picture=used // size,
+        )
+
+    async def _fill(self, size: int) -> None:
+        for start in range(len(self._looks), size, FILL_BATCH):
+            looks = [self._chance.getrandbits(64) for _ in range(min(FILL_BATCH, size - start))]
+            sightings = [self._sighting(start + offset, each) for offset, each in enumerate(looks)]
+            await self._index.learn(sightings)
+            self._looks += looks
+
+    def _near(self, planted: bool) -> int:
+        look = self._chance.choice(self._looks) if planted else self._chance.getrandbits(64)
+        for bit in self._chance.sample(range(64), self._chance.randint(0, WITHIN_BITS)):
+            look ^= 1 << bit
+        return look
+
+    def _sighting(self, number: int, perceptual: int) -> PictureSighting:
+        ago = 0.0 if number < 0 else self._chance.random()
+        return PictureSighting(
+            tenant=None,
+            correlation_id=str(uuid.UUID(int=number % 2**64)),
+            submission_id=str(uuid.UUID(int=number % 2**64 + 2**64)),
+            session_id=None,
+            at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
+            bytes_sha256=f"{number % 2**64:064x}",
+            pixels_sha256=f"{number % 2**64 + 2**64:064x}",
+            perceptual=perceptual,
+        )

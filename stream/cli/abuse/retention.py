@@ -1,0 +1,56 @@
+"""`liveness abuse retention`: what is kept where, and for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from config import settings as configuration
+from stream.cli.console import JsonOption, out, print_json
+from stream.retention import Personal, Store, stores
+
+UNITS = ((86_400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+_COLOUR = {Personal.BIOMETRIC: "red", Personal.PERSONAL: "yellow", Personal.PSEUDONYMOUS: "yellow"}
+
+
+def command(json: JsonOption = False) -> None:
+    """Show everything that is kept: in memory, on topics, in Redis; what it holds, whose it is, and for how long.
+
+    By the settings and policy here, which should be the workers'. Looks at nothing: `liveness topics check` does.
+    """
+    settings = configuration.load()
+    for store in stores(settings, settings.policy()):
+        print_json(document(store)) if json else out.print(_line(store))
+
+
+def document(store: Store) -> dict[str, Any]:
+    return {
+        "store": store.name,
+        "place": store.place,
+        "holds": store.holds,
+        "personal": store.personal,
+        "life_s": None if store.life_ms is None else store.life_ms / 1000,
+        "after": store.after,
+        "erased": store.erased,
+    }
+
+
+def in_words(store: Store) -> str:
+    """For how long."""
+    if store.life_ms is None:
+        return "for ever" if store.place == "kafka" else store.after
+    seconds = store.life_ms / 1000
+    size, unit = next((size, unit) for size, unit in UNITS if seconds >= 2 * size or size == 1)
+    return f"{seconds / size:.4g} {unit} after {store.after}"
+
+
+def _line(store: Store) -> Text:
+    return Text.assemble(
+        f"{store.place:<6} ",
+        (store.name, "bold"),
+        f"  {store.holds}; ",
+        (f"personal: {store.personal}", _COLOUR.get(store.personal, "dim")),
+        f"; {in_words(store)}",
+        "; erased with its subject" if store.erased else "",
+    )

@@ -1,0 +1,199 @@
+"""`liveness bench --faces`: the indexes of faces and of pictures as they grow, and how well the template tells people
+apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from abuse.face_index import HOUR_MS
+from abuse.reuse import FaceBounds
+from config import settings as configuration
+from config.settings import Settings, SettingsError
+from detectors.template.calibration import Calibration, RateRow
+from stream.bench import face_index, media_index
+from stream.bench.face_index import FaceBenchPlan, FaceResult
+from stream.bench.media_index import MediaBenchPlan, MediaResult
+from stream.bootstrap import face_plan
+from stream.cli.console import ExitCode, complain, out, print_json, say
+from stream.cli.models.calibrate import measured_on
+from stream.cli.sizes import sizes
+from stream.patience import OutOfPatience, Unavailable
+
+#: Pictures kept when meeting one is timed, and how many of each are met.
+PICTURES = 100_000
+MET_FACES, MET_PICTURES = 200, 500
+#: A search, and a call to Redis, may take so long: what is slow is to be measured, not cut short.
+SEARCH_S, CALL_S = 60.0, 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """The template's error rates at the distance up to which faces are linked when so many are kept."""
+
+    faces: int
+    rate: RateRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    measured: Calibration
+    left_out: Counter[str]
+    bounds: tuple[Bound, ...]
+
+
+def run(kept: str, photographs: Path | None, json: bool) -> None:
+    """Raises BadParameter for sizes that are none, OutOfPatience when Redis is away."""
+    settings = configuration.load()
+    if settings.redis.cluster:
+        raise SettingsError("redis.cluster: the benchmark of the indexes measures one server")
+    counts = sizes(kept, "--kept")
+    told = None if photographs is None else _told(photographs, settings, counts)
+    plan = _plan(settings, counts)
+    try:
+        faces, pictures = asyncio.run(_measured(_patient(settings), plan))
+    except Unavailable as error:
+        raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
+    except face_index.NoVectorSets:
+        complain("this Redis has no vector sets, so no face can be kept there: 8.0 or newer has")
+        raise typer.Exit(ExitCode.FAILURE) from None
+    if json:
+        print_json(_document(plan, faces, pictures, told))
+    else:
+        _show(plan, faces, pictures, told)
+
+
+def _patient(settings: Settings) -> Settings:
+    return settings.model_copy(update={"redis": settings.redis.model_copy(update={"call_timeout_s": CALL_S})})
+
+
+def _plan(settings: Settings, counts: Sequence[int]) -> FaceBenchPlan:
+    """Keys of Redis as the settings have workers lay them out."""
+    layout = face_plan(settings, settings.policy(), {})
+    return FaceBenchPlan(sizes=counts, met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
+
+
+async def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[FaceResult], list[MediaResult]]:
+    faces = await face_index.measure(settings, plan, say)
+    return faces, await media_index.measure(settings, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
+
+
+def _told(photographs: Path, settings: Settings, counts: Sequence[int]) -> Told:
+    measured, left_out = measured_on(photographs, settings)
+    model, false_links = measured.model, settings.policy().abuse.face_reuse.false_links
+    if model.impostors is None or model.genuine_threshold is None:
+        return Told(measured=measured, left_out=left_out, bounds=())
+    bounds = FaceBounds(impostors=model.impostors, farthest=model.genuine_threshold)
+    rates = tuple(
+        Bound(faces=count, rate=measured.rate(bounds.of(count, false_links).distance)) for count in (1, *counts)
+    )
+    return Told(measured=measured, left_out=left_out, bounds=rates)
+
+
+def _document(
+    plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[MediaResult], told: Told | None
+) -> dict[str, Any]:
+    return {
+        "span_h": plan.index.span_ms // HOUR_MS,
+        "parts": plan.index.parts,
+        "faces": [asdict(result) for result in faces],
+        "pictures": [asdict(result) for result in pictures],
+        "template": None if told is None else _template(told),
+    }
+
+
+def _template(told: Told) -> dict[str, Any]:
+    measured = told.measured
+    return {
+        "model": {"name": measured.model.name, "version": measured.model.version, "sha256": measured.model.sha256},
+        "people": measured.people,
+        "pictures": measured.pictures,
+        "left_out": dict(told.left_out),
+        "genuine_pairs": len(measured.genuine),
+        "impostor_pairs": len(measured.impostor),
+        "bounds": [{"faces": each.faces, **_rates(each.rate)} for each in told.bounds],
+        "rates": [_rates(row) for row in measured.rates()],
+    }
+
+
+def _rates(row: RateRow) -> dict[str, float]:
+    return {
+        "distance": round(row.threshold, 4),
+        "fmr": row.fmr,
+        "fnmr": row.fnmr,
+        "expected_fmr": row.expected_fmr,
+    }
+
+
+def _show(plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[MediaResult], told: Told | None) -> None:
+    hours, parts = plan.index.span_ms // HOUR_MS, plan.index.parts
+    out.print("times in milliseconds: median / 99th percentile\n")
+    out.print(f"faces, {hours} h a key, in {parts} part{'s' * (parts != 1)}", markup=False)
+    out.print(_face_table(faces, plan.at_once))
+    out.print("\npictures")
+    out.print(_picture_table(pictures))
+    if told is not None:
+        out.print()
+        _show_template(told)
+
+
+def _face_table(results: Sequence[FaceResult], at_once: int) -> Table:
+    headings = ("faces", "keys", "add", "search", f"{at_once} at once", "a second", "own CPU", "recall", "bytes each")
+    table = Table(*headings, box=None)
+    for each in results:
+        table.add_row(
+            f"{each.faces:,}",
+            f"{each.places}",
+            _times(each.add_p50_ms, each.add_p99_ms),
+            _times(each.meet_p50_ms, each.meet_p99_ms),
+            _times(each.busy_p50_ms, each.busy_p99_ms),
+            f"{each.busy_per_s:.0f}",
+            f"{each.cpu_ms:.1f}",
+            f"{each.recall:.3f}",
+            f"{each.bytes_per_face}",
+        )
+    return table
+
+
+def _picture_table(results: Sequence[MediaResult]) -> Table:
+    headings = ("pictures", "search", "commands", "lines read", "own CPU", "found", "bytes each")
+    table = Table(*headings, box=None)
+    for each in results:
+        table.add_row(
+            f"{each.pictures:,}",
+            _times(each.meet_p50_ms, each.meet_p99_ms),
+            f"{each.commands:.0f}",
+            f"{each.lines:.0f}",
+            f"{each.cpu_ms:.1f}",
+            f"{each.found:.3f}",
+            f"{each.bytes_per_picture}",
+        )
+    return table
+
+
+def _show_template(told: Told) -> None:
+    measured = told.measured
+    out.print(f"{measured.pictures} pictures of {measured.people} people", markup=False)
+    for reason, count in sorted(told.left_out.items()):
+        out.print(f"  {count} left out: {reason}", markup=False)
+    table = Table("faces kept", "linked up to", "FMR", "FNMR", "FMR by the fit", box=None)
+    for each in told.bounds:
+        table.add_row(f"{each.faces:,}", *_cells(each.rate))
+    for row in measured.rates():
+        table.add_row("", *_cells(row))
+    out.print(table)
+
+
+def _cells(row: RateRow) -> tuple[str, ...]:
+    return (f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", f"{row.expected_fmr:.2e}")
+
+
+def _times(median_ms: float, p99_ms: float) -> str:
+    return f"{median_ms:.1f} / {p99_ms:.1f}"

@@ -1,0 +1,56 @@
+"""Marks: what a submission may be known again by, made where its template is seen for the last time.
+
+From here on a face is known only by a print under the tenant's key. What no active rule looks at is not made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from abuse.face_keys import FaceKeys
+from abuse.face_prints import FacePrint
+from abuse.reuse import Marks, PictureMarks
+from config.abuse import FACE_REUSE, MEDIA_REPLAY
+from detectors.contract import Analysis, Template
+from stream.messages import Submission
+
+#: Of a model's name, and of its hash, to tell its versions apart.
+MODEL_NAME_LENGTH, MODEL_HASH_LENGTH = 48, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Without a secret there are no marks at all."""
+
+    keys: FaceKeys | None
+
+    def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> Marks:
+        if self.keys is None:
+            return Marks()
+        face = analysis.template if FACE_REUSE in active else None
+        picture = analysis.picture if MEDIA_REPLAY in active else None
+        return Marks(
+            face=None if face is None else self._print(self.keys, submission, face),
+            picture=None
+            if picture is None
+            else PictureMarks(
+                bytes_sha256=hashlib.sha256(submission.image).hexdigest(),
+                pixels_sha256=picture.pixels_sha256,
+                perceptual=picture.perceptual,
+            ),
+        )
+
+    @staticmethod
+    def _print(keys: FaceKeys, submission: Submission, face: Template) -> FacePrint | None:
+        """None for a template that nothing can be compared with: all zeros, say."""
+        try:
+            model = model_id(face.model, face.model_sha256)
+            return keys.transform(submission.ids.tenant, model, face.vector, submission.appended_at_ms)
+        except ValueError:
+            return None
+
+
+def model_id(name: str, sha256: str) -> str:
+    """Prints compare only with those of the very same model."""
+    return f"{name[:MODEL_NAME_LENGTH]}-{sha256[:MODEL_HASH_LENGTH]}"

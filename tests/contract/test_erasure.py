@@ -1,0 +1,199 @@
+"""One suite for erasing from the abuse table, the book of links and the decision store: in memory, on the embedded
+store over TCP, on a real Redis and a real cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import pytest
+
+from abuse.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
+from abuse.flags import FlagEvent
+from abuse.ledger import InMemoryLedger, Ledger
+from abuse.link_book import InMemoryLinkBook, LinkBook
+from abuse.links import LINKS_KEPT, End, Link, LinkKind
+from abuse.redis_erasure import RedisLedgerErasure
+from abuse.redis_ledger import RedisLedger
+from abuse.redis_link_book import RedisLinkBook
+from abuse.subjects import Subject, SubjectType, correlation
+from stream.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
+from stream.messages import SubmissionIds
+from stream.redis_decision_store import RedisDecisionStore
+from tests.contract.backings import Backing
+from tests.unit.abuse.builders import DAY_S, guid, seen, subject
+from tests.unit.stream.command_cases import FLAG_TTL_S, flag_events
+
+ME, OTHER, THIRD = (correlation(guid(number)) for number in (1, 2, 3))
+DEVICE = subject(SubjectType.DEVICE, 1)
+USED = {"device": 1, "address": 1, "prefix": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    ledger: Ledger
+    erasure: LedgerErasure
+    book: LinkBook
+    decisions: DecisionStore
+
+
+@pytest.fixture
+def held(any_backing: Backing | None) -> Held:
+    if any_backing is None:
+        ledger = InMemoryLedger()
+        return Held(ledger, InMemoryLedgerErasure(ledger), InMemoryLinkBook(), InMemoryDecisionStore())
+    calls, prefix = any_backing.way(), any_backing.prefix
+    return Held(
+        RedisLedger(calls, prefix, FLAG_TTL_S),
+        RedisLedgerErasure(calls, prefix),
+        RedisLinkBook(calls, prefix, DAY_S * 1000),
+        RedisDecisionStore(calls, prefix, 3600),
+    )
+
+
+def naming(event: FlagEvent, *linked: Subject) -> FlagEvent:
+    document = orjson.loads(event.document)
+    document["evidence"]["linked"] = [
+        {"correlation_id": each.key, "session": None, "submission": f"of-{each.key}", "when": "", "why": "same face: x"}
+        for each in linked
+    ]
+    return replace(event, document=orjson.dumps(document))
+
+
+async def lines_of(held: Held, subject: Subject) -> list[str]:
+    return [attempt.correlation_id for attempt in (await held.ledger.history(None, subject)).attempts]
+
+
+async def test_of_nobody_there_is_nothing(held):
+    for each in (ME, DEVICE):
+        assert await held.erasure.held(None, each) == Traces()
+        await held.erasure.erase(None, each)
+
+
+async def test_lines_go_from_every_journal_they_were_written_to_and_others_stay(held):
+    for number in range(20):
+        await held.ledger.observe(seen(number, number, who=1 + number % 2, **USED))
+    assert await held.erasure.held(None, ME) == Traces(journal_lines=40)
+    await held.erasure.erase(None, ME)
+    assert await lines_of(held, ME) == []
+    for kind in (SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX):
+        assert await lines_of(held, subject(kind, 1)) == [OTHER.key] * 10
+    assert await lines_of(held, OTHER) == [OTHER.key] * 10
+    assert await held.erasure.held(None, ME) == Traces()
+    assert await held.erasure.held(None, OTHER) == Traces(journal_lines=40)
+
+
+async def test_flags_go_with_everything_that_leads_to_them(held):
+    events = [*flag_events(subject=ME, level=2), *flag_events(subject=OTHER)]
+    await held.ledger.record(events)
+    mine, theirs = events[0].flag_id, events[-1].flag_id
+    assert await held.erasure.held(None, ME) == Traces(flags=1)
+    await held.erasure.erase(None, ME)
+    assert (await held.ledger.look(None, [ME])).flags == ()
+    assert await held.ledger.locate(mine) is None
+    assert await held.ledger.flag_ids() == [theirs]
+    assert [await held.ledger.was_erased(name) for name in (mine, theirs)] == [True, False]
+
+
+async def test_others_flags_no_longer_name_it(held):
+    event = naming(flag_events(subject=OTHER)[0], ME, OTHER, THIRD)
+    on_device = naming(flag_events(subject=DEVICE)[0], OTHER)
+    await held.ledger.record([event, on_device])
+    assert await held.erasure.held(None, ME) == Traces(mentions=1)
+    await held.erasure.erase(None, ME)
+    known = await held.ledger.look(None, [OTHER, DEVICE])
+    flag, other = known.flags
+    assert ME.key.encode() not in flag.documents[-1]
+    linked = flag.event["evidence"]["linked"]
+    assert [(each["correlation_id"], each["why"]) for each in linked] == [
+        (OTHER.key, "same face"),
+        (THIRD.key, "same face"),
+    ]
+    assert other.documents == (on_device.document,)
+    assert await held.erasure.held(None, ME) == Traces()
+
+
+async def test_a_subject_that_was_cleared_is_as_new(held):
+    await held.ledger.clear(None, ME, "cleared c-1", "5")
+    await held.erasure.erase(None, ME)
+    assert (await held.ledger.history(None, ME)).cleared_at_ms == -1
+
+
+async def test_a_device_goes_under_all_its_keys(held):
+    former = subject(SubjectType.DEVICE, 2, 1)
+    await held.ledger.observe(seen(1, who=1, device=1))
+    await held.ledger.observe(seen(2, 1, who=2, device=2))
+    await held.ledger.record([naming(flag_events(subject=DEVICE)[0], ME)])
+    assert await held.erasure.held(None, former) == Traces(journal_lines=2, flags=1)
+    await held.erasure.erase(None, former)
+    assert await held.erasure.held(None, former) == Traces()
+    assert await lines_of(held, ME) == [ME.key], "the persons' own journals stay"
+    assert await held.erasure.held(None, ME) == Traces(journal_lines=1)
+
+
+async def test_tenants_are_apart(held):
+    await held.ledger.observe(seen(1, tenant="acme", **USED))
+    await held.ledger.record(flag_events(tenant="acme"))
+    await held.erasure.erase(None, ME)
+    assert await held.erasure.held("acme", ME) == Traces(journal_lines=4, flags=1)
+
+
+def linked(one: str, other: str, number: int = 1) -> Link:
+    earlier, later = (End(at_ms=number, submission_id=f"{name}-{number}", correlation_id=name) for name in (one, other))
+    return Link(kind=LinkKind.FACE, earlier=earlier, later=later)
+
+
+async def test_links_go_from_both_ends_even_those_that_one_end_dropped(held):
+    await held.book.write(None, [linked("me", "old", 0)])
+    await held.book.write(None, [linked("me", "other", number) for number in range(1, LINKS_KEPT + 5)])
+    await held.book.write(None, [linked("other", "third", 9_999)])
+    assert await held.book.forget(None, "me", ["other", "old"]) == LINKS_KEPT + 1
+    links = await held.book.of(None, ["me", "other", "old", "third"])
+    assert {name: len(each) for name, each in links.items()} == {"me": 0, "other": 1, "old": 0, "third": 1}
+    assert await held.book.forget(None, "me", ["other"]) == 0
+
+
+def decision(name: str, *links: tuple[str, str]) -> StoredDecision:
+    ends = [{"ends": [{"correlation_id": one}, {"correlation_id": other}]} for one, other in links]
+    return StoredDecision("a" * 32, orjson.dumps({"correlation_id": name, "abuse": {"links": ends}}))
+
+
+def ids(name: str, number: int = 1, **changes: Any) -> SubmissionIds:
+    return SubmissionIds(submission_id=f"{name}-{number}", correlation_id=name, **changes)
+
+
+async def test_decisions_are_found_by_whose_they_are(held):
+    store = held.decisions
+    for number in range(3):
+        await store.keep_first(ids("me", number), decision("me"))
+    await store.keep_apart(ids("me", 0), replace(decision("me"), fingerprint="b" * 32))
+    await store.keep_first(ids("other"), decision("other"))
+    await store.keep_first(ids("me", 7, tenant="acme"), decision("me"))
+    assert await store.held(None, "me") == 4
+    assert await store.forget(None, "me") == 4
+    assert await store.forget(None, "me") == 0
+    assert await store.find(ids("me", 1)) is None
+    assert await store.find(ids("other")) == decision("other")
+    assert await store.held("acme", "me") == 1
+
+
+async def test_a_submission_id_somebody_else_owns_stays_theirs(held):
+    theirs = ids("other")
+    await held.decisions.keep_first(theirs, decision("other"))
+    await held.decisions.keep_first(replace(theirs, correlation_id="me"), replace(decision("me"), fingerprint="b" * 32))
+    assert await held.decisions.held(None, "me") == 0
+    assert await held.decisions.forget(None, "me") == 0
+    assert await held.decisions.find(theirs) == decision("other")
+
+
+async def test_decisions_of_others_lose_their_links_to_it_and_nothing_else(held):
+    store = held.decisions
+    await store.keep_first(ids("other"), decision("other", ("me", "other"), ("other", "third")))
+    await store.keep_first(ids("third"), decision("third", ("other", "third")))
+    await store.unlink(None, "me", ["other", "third", "nobody"])
+    assert await store.find(ids("other")) == decision("other", ("other", "third"))
+    assert await store.find(ids("third")) == decision("third", ("other", "third"))
+    assert await store.keep_first(ids("other"), decision("other", ("me", "other"))) == decision(
+        "other", ("other", "third")
+    )

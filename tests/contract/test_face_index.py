@@ -1,0 +1,560 @@
+"""One suite for every face index: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+
+What each must hold to: whoever is met later finds the other, however often, late and in whatever order faces come;
+distances are exact; everything expires; nobody forgotten comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from abuse.face_index import DAY_MS, HOUR_MS, MOST_HITS, FaceIndex, FacePlan, FaceSighting, InMemoryFaceIndex, Met
+from abuse.face_keys import FaceKeys
+from abuse.face_prints import Distance, FacePrint, distances
+from abuse.redis_face_commands import NEAR, FaceCommands
+from abuse.redis_face_index import RedisFaceIndex
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.subjects import HashKey
+from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
+
+#: Keys expire by event time, so these faces were seen today.
+NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
+MODEL, DIMENSIONS, WITHIN = "made-up", 32, 0.5
+PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, distances={"turned": Distance.COSINE})
+KEYS = FaceKeys(
+    [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)], reach_ms=PLAN.window_ms
+)
+PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An index, another worker's over the same state, and where there is one, what is beneath."""
+
+    index: FaceIndex
+    other_worker: FaceIndex
+    beneath: Beneath | None = None
+
+    def fresh(self, plan: FacePlan = PLAN) -> Held:
+        """An empty index on the same server."""
+        if self.beneath is None:
+            memory = InMemoryFaceIndex(plan)
+            return Held(memory, memory)
+        prefix = f"{self.beneath.prefix}{uuid.uuid4().hex}:"
+        one, other = (RedisFaceIndex(calls, prefix, plan) for calls in self.beneath.ways)
+        return Held(one, other, self.beneath)
+
+    def again(self, prefix: str, plan: FacePlan) -> FaceIndex:
+        assert self.beneath is not None
+        return RedisFaceIndex(self.beneath.ways[0], prefix, plan)
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+    if request.param == "memory":
+        memory = InMemoryFaceIndex(PLAN)
+        yield Held(memory, memory)
+    else:
+        async with over_redis(request) as beneath:
+            yield Held(*(RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.ways), beneath)
+
+
+@pytest.fixture(params=SERVERS)
+async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
+    async with over_redis(request) as made:
+        yield made
+
+
+@pytest.fixture(params=[REAL])
+async def real(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
+    async with over_redis(request) as made:
+        yield made
+
+
+def face(person: int, variation: float = 0.0, seed: int = 0) -> np.ndarray:
+    """A template of about length 1.3, `variation` away from the person's own."""
+    own = np.random.default_rng(person).standard_normal(DIMENSIONS) * 0.23
+    off = np.random.default_rng([person, seed, 1]).standard_normal(DIMENSIONS)
+    return own + off / np.linalg.norm(off) * variation
+
+
+def printed(vector: np.ndarray, key_id: str = "k1", model: str = MODEL) -> FacePrint:
+    return FacePrint(model, key_id, vector.astype("<f4").tobytes())
+
+
+def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: Any) -> FaceSighting:
+    """Submission `number`, of correlation id `number` unless it is given, `hours` before now."""
+    variation = changes.pop("variation", 0.02)
+    fields: dict[str, Any] = {
+        "tenant": "acme",
+        "correlation_id": f"cid-{number}",
+        "submission_id": f"sub-{number}",
+        "session_id": f"session-{number}",
+        "at_ms": NOW_MS - round(hours * HOUR_MS),
+        "print": printed(face(person or number, variation, number)),
+    }
+    return FaceSighting(**(fields | changes))
+
+
+async def meet(index: FaceIndex, *sightings: FaceSighting, within: float = WITHIN) -> Met:
+    """The answer to the last."""
+    for each in sightings:
+        met = await index.meet(each, within)
+    return met
+
+
+def found(met: Met) -> list[str]:
+    return [hit.submission_id for hit in met.hits]
+
+
+async def test_nobody_near_is_no_hit(held):
+    met = await meet(held.index, *(seen(number) for number in range(5)))
+    assert (met.hits, met.gallery, met.complete) == ((), 4, True)
+
+
+async def test_a_near_face_of_another_correlation_id_is_found_with_all_that_is_known(held):
+    first, later = seen(1, person=7), seen(2, person=7, hours=3)
+    await meet(held.index, first)
+    met = await meet(held.other_worker, later)
+    (hit,) = met.hits
+    assert (hit.correlation_id, hit.submission_id, hit.session_id) == ("cid-1", "sub-1", "session-1")
+    assert hit.at_ms == first.at_ms
+    apart = float(np.linalg.norm(face(7, 0.02, 1) - face(7, 0.02, 2)))
+    assert hit.distance == pytest.approx(apart, abs=0.0005)
+    assert [hit.distance] == distances(later.print, [first.print], Distance.EUCLIDEAN)
+
+
+async def test_hits_come_nearest_first(held):
+    for number, variation in enumerate((0.3, 0.1, 0.2, 0.01), start=1):
+        await meet(held.index, seen(number, person=7, variation=variation))
+    met = await meet(held.index, seen(9, person=7, variation=0.0))
+    assert found(met) == ["sub-4", "sub-2", "sub-3", "sub-1"]
+    assert [hit.distance for hit in met.hits] == sorted(hit.distance for hit in met.hits)
+
+
+async def test_the_bound_is_exact_though_vectors_are_kept_in_eight_bits(held):
+    others = [seen(number, person=7, variation=0.5 + (number - 20) / 4000) for number in range(1, 21)]
+    await meet(held.index, *others)
+    probe = seen(99, person=7, variation=0.0)
+    exact = distances(probe.print, [other.print for other in others], Distance.EUCLIDEAN)
+    for within in (0.4968, 0.4976, 0.499):
+        expected = {o.submission_id for o, distance in zip(others, exact, strict=True) if distance <= within}
+        assert 0 < len(expected) < 20
+        assert set(found(await meet(held.index, probe, within=within))) == expected
+
+
+async def test_vectors_of_any_length_are_near_when_they_are(held):
+    """Scores are of directions; a short vector beside a long one is far by length alone."""
+    direction = face(7)
+    for number, scale in enumerate((0.5, 0.8, 1.2, 1.5, 3.0), start=1):
+        await meet(held.index, seen(number, print=printed(direction * scale)))
+    met = await meet(held.index, seen(9, print=printed(direction)))
+    assert set(found(met)) == {"sub-2", "sub-3"}
+    wide = await meet(held.index, seen(9, print=printed(direction)), within=5.0)
+    assert set(found(wide)) == {"sub-1", "sub-2", "sub-3", "sub-4", "sub-5"}
+
+
+async def test_a_model_of_cosine_distance_knows_no_length(held):
+    prints = [printed(face(7) * scale, model="turned") for scale in (0.1, 1.0, 30.0)]
+    met = await meet(held.index, *(seen(n, print=each) for n, each in enumerate(prints)), within=0.05)
+    assert set(found(met)) == {"sub-0", "sub-1"}
+    assert all(abs(hit.distance) < 0.001 for hit in met.hits)
+
+
+async def test_own_correlation_id_and_own_submission_are_left_out(held):
+    await meet(held.index, seen(1, person=7, correlation_id="me"), seen(2, person=7))
+    met = await meet(held.index, seen(3, person=7, correlation_id="me"))
+    assert found(met) == ["sub-2"]
+    again = await meet(held.index, seen(2, person=7, correlation_id="somebody-else"))
+    assert set(found(again)) == {"sub-1", "sub-3"}
+
+
+@pytest.mark.parametrize("way", ["tenant", "key", "model", "length"])
+async def test_tenants_keys_models_and_lengths_never_meet(held, way):
+    one = seen(1, person=7)
+    half = FacePrint(MODEL, "k1", one.print.vector[:64])
+    other = {
+        "tenant": {"tenant": None},
+        "key": {"print": replace(one.print, key_id="k9")},
+        "model": {"print": replace(one.print, model="another")},
+        "length": {"print": half},
+    }[way]
+    await meet(held.index, one)
+    met = await meet(held.index, replace(seen(2, person=7), **other))
+    assert (met.hits, met.gallery) == ((), 0)
+    assert found(await meet(held.index, replace(seen(3, person=7), **other))) == ["sub-2"]
+
+
+async def test_a_face_under_a_former_key_is_found_by_its_print_under_that_key(held):
+    vector = face(7, 0.05, 1).astype("<f4").tobytes()
+    before, after = NOW_MS - HOUR_MS, NOW_MS + 1000
+    old, new = (KEYS.transform("acme", MODEL, vector, at_ms) for at_ms in (before, after))
+    assert (old.key_id, new.key_id) == ("k1", "k2")
+    await meet(held.index, seen(1, print=old, at_ms=before))
+    assert found(await meet(held.index, seen(2, print=new, at_ms=after))) == []
+    met = await meet(held.index, seen(3, print=new, at_ms=after, former=KEYS.under_all(new, "acme", after)))
+    assert set(found(met)) == {"sub-1", "sub-2"}
+    assert all(hit.distance < 0.001 for hit in met.hits)
+    late = seen(4, print=old, at_ms=before, former=KEYS.under_all(old, "acme", before))
+    assert set(found(await meet(held.index, late))) == {"sub-1", "sub-2", "sub-3"}
+
+
+async def test_the_window_is_of_event_time_to_the_millisecond_and_both_ways(held):
+    edge, beyond = PLAN.window_ms, PLAN.window_ms + 1
+    for number, offset in enumerate((edge, beyond, -edge, -beyond), start=1):
+        await meet(held.index, seen(number, person=7, at_ms=NOW_MS - offset))
+    assert set(found(await meet(held.index, seen(9, person=7)))) == {"sub-1", "sub-3"}
+
+
+async def test_what_is_learned_in_bulk_is_found(held):
+    await held.index.learn([seen(number, person=7) for number in range(1, 5)])
+    await held.index.learn([])
+    assert set(found(await meet(held.other_worker, seen(9, person=7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
+
+
+async def test_the_same_sighting_again_changes_nothing(held):
+    sightings = [seen(number, person=7) for number in range(4)]
+    once = await meet(held.index, *sightings)
+    for _ in range(3):
+        assert await meet(held.other_worker, sightings[3]) == once
+    assert (once.gallery, len(once.hits)) == (3, 3)
+
+
+async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new_to_it(held):
+    """Each worker has searched before, and remembers places; new ones are made by the other all the time."""
+    for number in range(0, 20, 2):
+        await meet(held.index, seen(number, person=7, hours=number))
+        met = await meet(held.other_worker, seen(number + 1, person=7, hours=number + 1))
+        assert set(found(met)) == {f"sub-{each}" for each in range(number + 1)}
+
+
+async def test_two_met_at_the_same_moment_find_each_other(held):
+    for number in range(0, 40, 2):
+        both = seen(number, person=500 + number), seen(number + 1, person=500 + number)
+        met = await asyncio.gather(held.index.meet(both[0], WITHIN), held.other_worker.meet(both[1], WITHIN))
+        assert any(each.hits for each in met), number
+
+
+async def test_many_near_faces_in_one_place_are_all_found(held):
+    many = [seen(number, person=7) for number in range(3 * NEAR)]
+    met = await meet(held.index, *many)
+    assert len(met.hits) == len(many) - 1
+
+
+async def test_many_faces_of_one_s_own_hide_nobody_s(held):
+    await meet(held.index, seen(1, person=7, variation=0.3))
+    own = [seen(number, person=7, correlation_id="me") for number in range(2, 2 * NEAR)]
+    assert found(await meet(held.index, *own)) == ["sub-1"]
+
+
+async def test_more_hits_than_told_of_are_the_nearest():
+    index = InMemoryFaceIndex(PLAN)
+    many = [seen(number, person=7, variation=0.001 * number) for number in range(1, MOST_HITS + 50)]
+    met = await meet(index, *many, seen(9999, person=7, variation=0.0))
+    assert len(met.hits) == MOST_HITS
+    assert met.hits[-1].distance < 0.001 * (MOST_HITS + 1)
+
+
+async def test_a_forgotten_correlation_id_leaves_no_face(held):
+    faces = [seen(number, person=7, correlation_id="me", hours=number) for number in range(5)]
+    await meet(held.index, *faces, seen(8, person=7), seen(9, person=7, correlation_id="me", tenant="other"))
+    assert await held.index.held("acme", "me") == 5
+    assert await held.index.held(None, "me") == 0
+    assert await held.other_worker.forget("acme", "me") == 5
+    assert await held.index.held("acme", "me") == 0
+    assert await held.index.forget("acme", "me") == 0
+    met = await meet(held.index, seen(10, person=7))
+    assert (found(met), met.gallery) == (["sub-8"], 1)
+    assert found(await meet(held.index, seen(11, person=7, tenant="other"))) == ["sub-9"]
+
+
+async def test_somebody_forgotten_may_come_again(held):
+    await meet(held.index, seen(1, person=7))
+    await held.index.forget("acme", "cid-1")
+    await meet(held.index, seen(1, person=7))
+    assert found(await meet(held.index, seen(2, person=7))) == ["sub-1"]
+
+
+async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
+    first = held.fresh()
+    await meet(first.index, *(seen(number, person=7, hours=number / 2) for number in range(8)))
+    if held.beneath is None:
+        first.index.plan = replace(PLAN, parts=3, span_ms=6 * HOUR_MS)
+        second = first.index
+    else:
+        second = held.again(
+            first.index._commands._prefix.removesuffix("abuse:"), replace(PLAN, parts=3, span_ms=6 * HOUR_MS)
+        )
+    more = [seen(number, person=7, hours=number / 2) for number in range(8, 16)]
+    assert len(found(await meet(second, *more))) == 15
+    if held.beneath is not None:
+        assert len(found(await meet(first.index, seen(99, person=7)))) == 16
+
+
+async def test_every_face_can_be_listed_with_its_place(held):
+    faces = [seen(number, hours=number) for number in range(6)]
+    await meet(held.index, *faces, seen(7, tenant=None))
+    listed = [each async for each in held.other_worker.prints("acme", NOW_MS)]
+    assert sorted(s.submission_id for _, s in listed) == [f"sub-{number}" for number in range(6)]
+    for place, sighting in listed:
+        (original,) = (each for each in faces if each.submission_id == sighting.submission_id)
+        assert place == PLAN.place(original)
+        assert np.array_equal(sighting.print.halves, original.print.halves)
+        assert replace(sighting, print=original.print) == original
+    assert [s.submission_id async for _, s in held.index.prints(None, NOW_MS)] == ["sub-7"]
+    assert await held.index.tenants() == [None, "acme"]
+
+
+async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
+    """What a re-key command does; interrupted after a number of faces."""
+    done = 0
+    async for place, sighting in index.prints("acme", NOW_MS):
+        if place.key_id != "k2" and done < stop_after:
+            await index.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+            done += 1
+    return done
+
+
+async def test_a_rekey_may_be_interrupted_and_run_again(held):
+    vectors = [face(7, 0.1, number).astype("<f4").tobytes() for number in range(6)]
+    old = [KEYS.transform("acme", MODEL, vector, NOW_MS - 1) for vector in vectors]
+    await meet(held.index, *(seen(n, print=each, hours=n + 1) for n, each in enumerate(old)))
+    assert await rekey(held.index, stop_after=2) == 2
+    assert await rekey(held.other_worker) == 4
+    assert await rekey(held.index) == 0
+    new = KEYS.transform("acme", MODEL, vectors[0], NOW_MS)
+    met = await meet(held.index, seen(9, print=new))
+    assert len(met.hits) == 6
+    assert met.gallery == 6
+    assert await held.index.forget("acme", "cid-3") == 1
+
+
+async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
+    await meet(held.index, seen(1), seen(2))
+    listed = [each async for each in held.index.prints("acme", NOW_MS)]
+    await held.other_worker.forget("acme", "cid-1")
+    for place, sighting in listed:
+        await held.index.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+    assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
+
+
+async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgotten(beneath):
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    await meet(index, seen(1))
+    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
+
+    class ForgottenMeanwhile:
+        """Forgets behind the look whether the face is still there."""
+
+        async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+            replies = await beneath.ways[0].round_trip(commands)
+            if commands[0][0] == "VGETATTR":
+                assert await index.forget("acme", "cid-1") == 1
+            return replies
+
+        async def close(self) -> None:
+            raise AssertionError
+
+    other = RedisFaceIndex(ForgottenMeanwhile(), beneath.prefix, PLAN)
+    await other.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+    assert [each async for each in index.prints("acme", NOW_MS)] == []
+
+
+async def test_vector_sets_are_supported_here(held):
+    assert await held.index.supported()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("unknown command 'VCARD', with args beginning with: 'x'", False), ("ERR unknown command `VCARD`", False)],
+)
+async def test_a_server_without_vector_sets_is_told_apart(told, expected):
+    assert await RedisFaceIndex(_Failing(told), "", PLAN).supported() is expected
+
+
+async def test_another_fault_is_no_answer_to_whether_it_is_supported():
+    with pytest.raises(RuntimeError, match="LOADING"):
+        await RedisFaceIndex(_Failing("LOADING"), "", PLAN).supported()
+
+
+class _Failing:
+    def __init__(self, told: str) -> None:
+        self._told = told
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        raise RuntimeError(self._told)
+
+    async def close(self) -> None:
+        raise AssertionError
+
+
+class Counted:
+    """Calls that remember how many commands each round trip had."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.trips: list[list[Command]] = []
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        self.trips.append(list(commands))
+        return await self._calls.round_trip(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+async def test_with_nobody_near_it_takes_one_round_trip_and_with_somebody_two(beneath):
+    calls = Counted(beneath.ways[0])
+    index = RedisFaceIndex(calls, beneath.prefix, PLAN)
+    await meet(index, *(seen(number, hours=number % 3) for number in range(12)))
+    for sighting, trips in ((seen(20), 1), (seen(21, person=5), 2)):
+        calls.trips.clear()
+        await meet(index, sighting)
+        busy = [trip for trip in calls.trips if trip]
+        assert len(busy) == trips, busy
+    assert [command[0] for command in busy[1]] == ["VGETATTR"]
+
+
+async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(beneath):
+    plan = replace(PLAN, batch=3, lanes=2)
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
+    await meet(index, *(seen(number, person=7, hours=number) for number in range(12)))
+    ticks = iter([0.0, 0.0, *[99.0] * 50])
+    hurried = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=1), lambda: next(ticks))
+    met = await meet(hurried, seen(20, person=7))
+    assert not met.complete
+    assert 0 < met.gallery < 12
+    full = await meet(index, seen(20, person=7))
+    assert (full.complete, len(full.hits)) == (True, 12)
+    again = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=0))
+    again._listed.update(index._listed)
+    met = await meet(again, seen(20, person=7))
+    assert (met.complete, set(found(met))) == (False, {"sub-0", "sub-1", "sub-2"})
+
+
+async def test_everything_expires_by_event_time(beneath):
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    await meet(index, seen(1, hours=5), seen(2, hours=30), seen(2, hours=2), seen(2, hours=40))
+    await index.forget("acme", "cid-9")
+    keys = await beneath.keys()
+    assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
+        *("faces", "face-places", "faces-of", "faces-gone", "face-tenants")
+    }
+    latest = time.time_ns() // 1_000_000 + PLAN.window_ms + 3 * DAY_MS
+    for key in keys:
+        expires = await beneath.client.pexpiretime(key) if beneath.kind != "embedded" else None
+        assert await beneath.client.pttl(key) > 0, key
+        assert expires is None or expires <= latest
+    commands = FaceCommands(beneath.prefix, PLAN)
+    ttl = await beneath.client.pttl(commands.faces_of("acme", "cid-2"))
+    place = PLAN.place(seen(2, hours=2))
+    until = PLAN.kept_until_ms(place.end_ms) - time.time_ns() // 1_000_000
+    assert abs(ttl - until) < 60_000, "the latest of its faces counts, whatever came after"
+    assert abs(await beneath.client.pttl(commands.faces(place)) - until) < 60_000
+
+
+async def test_a_face_older_than_is_kept_leaves_nothing(beneath):
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    met = await meet(index, seen(1, hours=24 * 400))
+    assert met == Met(hits=(), gallery=0, complete=True)
+    assert await beneath.keys() == []
+
+
+async def test_keys_on_a_cluster_are_spread_and_each_has_one_tag(beneath):
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(PLAN, parts=4))
+    await meet(index, *(seen(number, hours=number) for number in range(12)))
+    for key in await beneath.keys():
+        assert key.count("{") == key.count("}") <= 1, key
+
+
+@pytest.mark.parametrize("value", ["faces", "places", "traces", "attributes", "element"])
+async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
+    index, sighting = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN), seen(1, person=7)
+    commands = FaceCommands(beneath.prefix, PLAN)
+    key = commands.faces(PLAN.place(sighting))
+    vector = sighting.print.vector
+    if value == "faces":
+        await beneath.client.set(key, "text")
+    elif value == "places":
+        await beneath.client.sadd(key := commands.places("acme", NOW_MS // DAY_MS), "whatever")
+    elif value == "traces":
+        await beneath.client.sadd(key := commands.faces_of("acme", "cid-1"), "whatever")
+    elif value == "attributes":
+        await beneath.client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", 16)
+    else:
+        await beneath.client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
+    with pytest.raises(ForeignValue, match=key.replace("|", r"\|").replace("{", r"\{")):
+        await (index.forget("acme", "cid-1") if value == "traces" else index.meet(sighting, WITHIN))
+
+
+def shuffled(sightings: Sequence[FaceSighting], seed: int) -> list[FaceSighting]:
+    """Any order, some more than once."""
+    chance = random.Random(seed)
+    told = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
+    chance.shuffle(told)
+    return told
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@settings(PROPERTY, max_examples=10)
+@given(
+    told=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60)), min_size=2, max_size=12), seed=st.integers(0, 99)
+)
+async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, parts, told, seed):
+    sightings = [seen(n, person=who, hours=hours, variation=0.15) for n, (who, hours) in enumerate(told)]
+    expected = InMemoryFaceIndex(PLAN)
+    await meet(expected, *sightings)
+    fresh = held.fresh(replace(PLAN, parts=parts, batch=5))
+    edges, wanted = set(), set()
+    for number, sighting in enumerate(shuffled(sightings, seed)):
+        met = await (fresh.index, fresh.other_worker)[number % 2].meet(sighting, WITHIN)
+        edges |= pairs(sighting, met)
+    for sighting in sightings:
+        met, should = await fresh.index.meet(sighting, WITHIN), await expected.meet(sighting, WITHIN)
+        assert met.hits == should.hits
+        wanted |= pairs(sighting, should)
+    assert edges == wanted, "each pair was found while they came in, whatever the order"
+
+
+def pairs(sighting: FaceSighting, met: Met) -> set[frozenset[str]]:
+    return {frozenset((sighting.submission_id, hit.submission_id)) for hit in met.hits}
+
+
+async def test_planted_pairs_among_five_thousand_are_found(real):
+    """Recall against what a comparison with every face finds; 128 numbers, as templates have."""
+    chance = np.random.default_rng(11)
+    gallery = (chance.standard_normal((5000, 128)) * 0.12).astype("<f4")
+    off = chance.standard_normal((400, 128))
+    off *= (chance.uniform(0.1, 0.55, 400) / np.linalg.norm(off, axis=1))[:, None]
+    probes = (gallery[:400] + off).astype("<f4")
+    index = RedisFaceIndex(real.ways[0], real.prefix, PLAN)
+    sightings = [seen(n, print=printed(row), hours=n % 3) for n, row in enumerate(gallery)]
+    for start in range(0, 5000, 20):
+        await asyncio.gather(*(index.meet(each, 0.0001) for each in sightings[start : start + 20]))
+    wanted = told = 0
+    for number, probe in enumerate(probes):
+        apart = np.linalg.norm(gallery - probe, axis=1)
+        near = {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN)}
+        met = await index.meet(seen(10_000 + number, print=printed(probe), correlation_id="probe"), WITHIN)
+        wanted += len(near)
+        told += len(near & set(found(met)))
+        assert set(found(met)) <= {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN + 0.001)}
+    assert wanted > 300
+    assert told / wanted >= 0.99
+
+
+def test_a_plan_that_can_t_be_is_refused():
+    for wrong in ({"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"lanes": 0}):
+        with pytest.raises(ValueError, match=r"span_ms|window"):
+            FacePlan(**wrong)

@@ -1,0 +1,373 @@
+"""One suite for every media index: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+
+What each must hold to: whoever is met later finds the other; every distance up to seven bits is found; everything
+expires; a picture everybody sends stays small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from abuse.media_index import (
+    DAY_MS,
+    MOST_BITS,
+    InMemoryMediaIndex,
+    MediaIndex,
+    MediaPlan,
+    PictureHit,
+    PictureMatch,
+    PictureSighting,
+)
+from abuse.media_keys import MediaKeys
+from abuse.redis_media_index import RedisMediaIndex
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.subjects import HashKey
+from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+
+HOUR_MS = 3_600_000
+NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
+WITHIN = 6
+PLAN = MediaPlan(window_ms=2 * DAY_MS, most_lines=16)
+KEYS = MediaKeys(
+    [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS - HOUR_MS)],
+    reach_ms=PLAN.window_ms,
+)
+PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An index, another worker's over the same state, and where there is one, what is beneath."""
+
+    index: MediaIndex
+    other_worker: MediaIndex
+    beneath: Beneath | None = None
+
+    def fresh(self) -> Held:
+        """An empty index on the same server."""
+        if self.beneath is None:
+            memory = InMemoryMediaIndex(PLAN)
+            return Held(memory, memory)
+        prefix = f"{self.beneath.prefix}{uuid.uuid4().hex}:"
+        return Held(*(RedisMediaIndex(calls, prefix, PLAN, KEYS) for calls in self.beneath.ways), self.beneath)
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
+    if request.param == "memory":
+        memory = InMemoryMediaIndex(PLAN)
+        yield Held(memory, memory)
+    else:
+        async with over_redis(request) as beneath:
+            yield Held(*(RedisMediaIndex(calls, beneath.prefix, PLAN, KEYS) for calls in beneath.ways), beneath)
+
+
+@pytest.fixture(params=SERVERS)
+async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
+    async with over_redis(request) as made:
+        yield made
+
+
+def digest(*what: object) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def looks(picture: int, *turned: int) -> int:
+    """The perceptual hash of a picture, some bits turned over."""
+    looked = random.Random(picture).getrandbits(64)
+    for bit in turned:
+        looked ^= 1 << bit
+    return looked
+
+
+def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0.0, **changes: Any) -> PictureSighting:
+    """Submission `number`, of correlation id `number`, `hours` before now; a file of its own unless it is given."""
+    fields: dict[str, Any] = {
+        "tenant": "acme",
+        "correlation_id": f"cid-{number}",
+        "submission_id": f"sub-{number}",
+        "session_id": f"session-{number}",
+        "at_ms": NOW_MS - round(hours * HOUR_MS),
+        "bytes_sha256": digest("bytes", number),
+        "pixels_sha256": digest("pixels", number),
+        "perceptual": looks(picture if picture is not None else number, *turned),
+    }
+    return PictureSighting(**(fields | changes))
+
+
+async def meet(index: MediaIndex, *sightings: PictureSighting, within_bits: int = WITHIN) -> tuple[PictureHit, ...]:
+    """The answer to the last."""
+    for each in sightings:
+        hits = await index.meet(each, within_bits)
+    return hits
+
+
+def found(hits: Sequence[PictureHit]) -> list[str]:
+    return [hit.submission_id for hit in hits]
+
+
+async def test_another_picture_is_no_hit(held):
+    assert await meet(held.index, *(seen(number) for number in range(8))) == ()
+
+
+async def test_the_same_file_is_found_with_all_that_is_known(held):
+    first = seen(1)
+    await meet(held.index, first)
+    hits = await meet(held.other_worker, replace(first, correlation_id="cid-2", submission_id="sub-2"))
+    assert hits == (
+        PictureHit(
+            correlation_id="cid-1",
+            submission_id="sub-1",
+            session_id="session-1",
+            at_ms=first.at_ms,
+            kind=PictureMatch.SAME_BYTES,
+            hamming=0,
+        ),
+    )
+
+
+async def test_the_strongest_kind_counts_and_comes_first(held):
+    pixels = {"pixels_sha256": digest("one")}
+    everything = {**pixels, "bytes_sha256": digest("one")}
+    await meet(held.index, seen(1, 7, 3, 9), seen(2, 7, **pixels), seen(3, 7, 5), seen(4, 7, **everything), seen(5, 8))
+    hits = await meet(held.index, seen(9, 7, **everything))
+    assert [(hit.submission_id, hit.kind, hit.hamming) for hit in hits] == [
+        ("sub-4", PictureMatch.SAME_BYTES, 0),
+        ("sub-2", PictureMatch.SAME_PIXELS, 0),
+        ("sub-3", PictureMatch.NEAR_DUPLICATE, 1),
+        ("sub-1", PictureMatch.NEAR_DUPLICATE, 2),
+    ]
+
+
+@pytest.mark.parametrize("within", [0, 3, 4, MOST_BITS])
+async def test_every_distance_up_to_the_bound_is_found_and_none_above(held, within):
+    """Bits wrong wherever they are: spread over the bands, or all in one."""
+    spread = [tuple(16 * (n % 4) + n // 4 for n in range(bits)) for bits in range(MOST_BITS + 2)]
+    heaped = [tuple(range(bits)) for bits in range(MOST_BITS + 2)]
+    chance = random.Random(5)
+    anywhere = [tuple(chance.sample(range(64), bits)) for bits in range(MOST_BITS + 2) for _ in range(3)]
+    turned = [*spread, *heaped, *anywhere]
+    await meet(held.index, *(seen(number, 7, *bits) for number, bits in enumerate(turned)))
+    hits = await meet(held.index, seen(999, 7), within_bits=within)
+    expected = {f"sub-{number}": len(bits) for number, bits in enumerate(turned) if len(bits) <= within}
+    assert {hit.submission_id: hit.hamming for hit in hits} == expected
+
+
+@pytest.mark.parametrize("within", [-1, MOST_BITS + 1])
+async def test_a_distance_that_is_not_looked_up_is_refused(held, within):
+    with pytest.raises(ValueError, match="7 bits"):
+        await held.index.meet(seen(1), within)
+
+
+async def test_the_own_submission_is_left_out_and_the_own_correlation_id_isn_t(held):
+    await meet(held.index, seen(1, 7), seen(2, 7, correlation_id="me"))
+    assert set(found(await meet(held.index, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
+    again = await meet(held.index, seen(3, 7, correlation_id="somebody-else", hours=1))
+    assert set(found(again)) == {"sub-1", "sub-2"}
+
+
+async def test_a_submission_seen_twice_is_one_hit(held):
+    await meet(held.index, seen(1, 7, hours=2), seen(1, 7, hours=1), seen(1, 7, 5))
+    (hit,) = await meet(held.index, seen(2, 7))
+    assert (hit.submission_id, hit.hamming, hit.at_ms) == ("sub-1", 0, NOW_MS - HOUR_MS)
+
+
+async def test_tenants_never_meet(held):
+    await meet(held.index, seen(1, 7), seen(2, 7, tenant=None), seen(3, 7, tenant="other"))
+    assert found(await meet(held.index, seen(9, 7, tenant=None))) == ["sub-2"]
+
+
+async def test_the_window_is_of_event_time_to_the_millisecond_and_both_ways(held):
+    edge, beyond = PLAN.window_ms, PLAN.window_ms + 1
+    for number, offset in enumerate((edge, beyond, -edge, -beyond), start=1):
+        await meet(held.index, seen(number, 7, at_ms=NOW_MS - offset))
+    assert set(found(await meet(held.index, seen(9, 7)))) == {"sub-1", "sub-3"}
+
+
+async def test_pictures_on_both_sides_of_a_change_of_keys_meet(held):
+    await meet(held.index, seen(1, 7, hours=5))
+    assert found(await meet(held.index, seen(2, 7, 3))) == ["sub-1"]
+    late = await meet(held.index, seen(3, 7, 4, hours=4), within_bits=2)
+    assert set(found(late)) == {"sub-1", "sub-2"}
+
+
+async def test_what_is_learned_in_bulk_is_found(held):
+    await held.index.learn([seen(number, 7) for number in range(1, 5)])
+    await held.index.learn([])
+    assert set(found(await meet(held.other_worker, seen(9, 7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
+
+
+async def test_the_same_sighting_again_changes_nothing(held):
+    sightings = [seen(number, 7) for number in range(4)]
+    once = await meet(held.index, *sightings)
+    for _ in range(3):
+        assert await meet(held.other_worker, sightings[3]) == once
+    assert len(once) == 3
+
+
+async def test_of_two_met_at_the_same_moment_one_finds_the_other(held):
+    for number in range(0, 40, 2):
+        one, other = seen(number, 500 + number), seen(number + 1, 500 + number)
+        told = await asyncio.gather(held.index.meet(one, WITHIN), held.other_worker.meet(other, WITHIN))
+        assert any(told), number
+
+
+async def test_a_forgotten_correlation_id_leaves_no_picture(held):
+    mine = [seen(number, 7, number, correlation_id="me", hours=number) for number in range(5)]
+    await meet(held.index, *mine, seen(8, 7), seen(9, 7, correlation_id="me", tenant="other"))
+    assert await held.index.held("acme", "me") == 5
+    assert await held.index.held(None, "me") == 0
+    assert await held.other_worker.forget("acme", "me") == 5
+    assert await held.index.held("acme", "me") == 0
+    assert await held.index.forget("acme", "me") == 0
+    assert found(await meet(held.index, seen(10, 7))) == ["sub-8"]
+    assert found(await meet(held.index, seen(11, 7, tenant="other"))) == ["sub-9"]
+
+
+async def test_forgetting_leaves_no_key(beneath):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS)
+    await meet(index, *(seen(number, number % 3, correlation_id="me", hours=number) for number in range(9)))
+    assert await beneath.keys()
+    await index.forget("acme", "me")
+    assert await beneath.keys() == []
+
+
+async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(beneath):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS)
+    blank = [seen(number, 7, hours=0.5 - number / 1000) for number in range(3 * PLAN.most_lines)]
+    random.Random(3).shuffle(blank)
+    await meet(index, *blank)
+    hits = await meet(index, seen(9999, 7))
+    newest = sorted(blank, key=lambda each: -each.at_ms)[: PLAN.most_lines - 1]
+    assert found(hits) == [each.submission_id for each in newest]
+    for key in await beneath.keys():
+        if ":pictures:" in key:
+            assert await beneath.client.zcard(key) <= PLAN.most_lines
+
+
+async def test_everything_expires(beneath):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS)
+    await meet(index, seen(1, 7), seen(2, 7))
+    keys = await beneath.keys()
+    assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
+        *("pictures", "picture", "pictures-of")
+    }
+    for key in keys:
+        assert PLAN.life_ms - 60_000 < await beneath.client.pttl(key) <= PLAN.life_ms
+
+
+async def test_lines_out_of_reach_go_though_their_key_is_busy(beneath):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS)
+    first = seen(1, 7, at_ms=NOW_MS)
+    for number in range(6):
+        await meet(index, replace(first, submission_id=f"sub-{number}", at_ms=NOW_MS + number * DAY_MS))
+    lines = [await beneath.client.zcard(key) for key in await beneath.keys() if ":pictures:" in key]
+    assert max(lines) == PLAN.life_ms // DAY_MS + 1
+
+
+async def test_nothing_is_stored_that_confirms_a_known_picture(beneath):
+    index, sighting = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS), seen(1)
+    await meet(index, sighting)
+    plain = [
+        *(bytes.fromhex(each)[:8] for each in (sighting.bytes_sha256, sighting.pixels_sha256)),
+        sighting.perceptual.to_bytes(8, "big"),
+        sighting.perceptual.to_bytes(8, "little"),
+    ]
+    spellings = {each for code in plain for each in (code, code.hex().encode(), str(int.from_bytes(code)).encode())}
+    for key in await beneath.keys():
+        kind = (await beneath.client.type(key)).decode()
+        held = {
+            "zset": lambda k: beneath.client.zrange(k, 0, -1),
+            "set": beneath.client.smembers,
+            "string": beneath.client.get,
+        }[kind]
+        told = await held(key)
+        text = b" ".join([key.encode(), *([told] if isinstance(told, bytes) else told)])
+        assert not [each for each in spellings if each in text], key
+
+
+class Counted:
+    """Calls that remember the commands of each round trip."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.trips: list[list[Command]] = []
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        if commands:
+            self.trips.append(list(commands))
+        return await self._calls.round_trip(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+async def test_with_no_hit_it_takes_one_round_trip_and_with_some_two(beneath):
+    calls = Counted(beneath.ways[0])
+    index = RedisMediaIndex(calls, beneath.prefix, PLAN, MediaKeys([HashKey(id="k1", secret=b"1" * 32)], 0))
+    await meet(index, *(seen(number) for number in range(5)))
+    for sighting, within, trips, most in (
+        (seen(20), WITHIN, 1, 97),
+        (seen(21), 3, 1, 33),
+        (seen(22, 2), WITHIN, 2, 97),
+    ):
+        calls.trips.clear()
+        await meet(index, sighting, within_bits=within)
+        assert len(calls.trips) == trips
+        assert len(calls.trips[0]) <= most
+    assert [command[0] for command in calls.trips[1]] == ["GET"]
+
+
+@pytest.mark.parametrize("which", ["pictures:", "picture:"])
+async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, which):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN, KEYS)
+    await meet(index, seen(1, 7))
+    for key in await beneath.keys():
+        if f":abuse:{which}" in key and which == "pictures:":
+            await beneath.client.zadd(key, {"whatever": NOW_MS})
+        elif f":abuse:{which}" in key:
+            await beneath.client.set(key, "whatever")
+    with pytest.raises(ForeignValue, match=which):
+        await meet(index, seen(2, 7))
+
+
+@settings(PROPERTY, max_examples=12)
+@given(
+    told=st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 60), st.sets(st.integers(0, 63), max_size=6)),
+        min_size=2,
+        max_size=12,
+    ),
+    seed=st.integers(0, 99),
+)
+async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, told, seed):
+    sightings = [seen(n, picture, *turned, hours=hours) for n, (picture, hours, turned) in enumerate(told)]
+    expected, fresh, chance = InMemoryMediaIndex(PLAN), held.fresh(), random.Random(seed)
+    await meet(expected, *sightings)
+    shuffled = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
+    chance.shuffle(shuffled)
+    edges, wanted = set(), set()
+    for number, sighting in enumerate(shuffled):
+        edges |= pairs(sighting, await (fresh.index, fresh.other_worker)[number % 2].meet(sighting, WITHIN))
+    for sighting in sightings:
+        hits = await expected.meet(sighting, WITHIN)
+        assert await fresh.index.meet(sighting, WITHIN) == hits
+        assert all(one.hamming <= other.hamming for one, other in pairwise(hits))
+        wanted |= pairs(sighting, hits)
+    assert edges == wanted, "each pair was found while they came in, whatever the order"
+
+
+def pairs(sighting: PictureSighting, hits: Sequence[PictureHit]) -> set[frozenset[str]]:
+    return {frozenset((sighting.submission_id, hit.submission_id)) for hit in hits}

@@ -1,0 +1,21 @@
+"""Photographs of faces that the machine has for tests; never part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.demo import attacks
+
+BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[1] / "../shared/images"
+
+
+def photograph(name: str) -> attacks.Photo:
+    """(height, width, 3) uint8 BGR; skips the test where there is none."""
+    file = Path(os.environ.get("LIVENESS_TEST_IMAGES") or BESIDE_THE_REPOSITORY) / f"{name}.jpg"
+    if not file.is_file():
+        pytest.skip("no photographs for tests: LIVENESS_TEST_IMAGES names their folder")
+    return np.asarray(attacks.decode(file.read_bytes()))

@@ -1,0 +1,132 @@
+"""`liveness abuse erase`, `retention` and `rekey`: what is sent, what is printed, exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+
+from stream.cli.abuse import deciding, rekeying
+from stream.commands import Command, CommandName, read
+from stream.rekeying import Rekeyed
+from tests.unit.abuse.builders import guid
+from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
+from tests.unit.stream.command_cases import FLAG_ID, record
+
+pytestmark = pytest.mark.usefixtures("in_memory")
+
+KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
+WHO = ("--actor", "ann", "--reason", "request")
+RECEIPT: dict[str, Any] = {
+    "subject": {"type": "correlation_id", "sha256": ["ab" * 32]},
+    "erased": {"journal_lines": 5, "flags": 1},
+    "kept": [{"store": "liveness.submissions", "until": "2026-01-01T00:00:00Z"}, {"store": "audit", "until": None}],
+}
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], str]]:
+    """What was sent, with its key; answered by a receipt."""
+    sent: list[tuple[dict[str, Any], str]] = []
+
+    async def ask(settings: Any, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+        sent.append((command, key))
+        return {"outcome": "applied", "error": None, "changed": RECEIPT, "tenant": None, "number": 3, "chain": "c"}
+
+    monkeypatch.setattr(deciding, "ask", ask)
+    return sent
+
+
+def test_a_correlation_id_is_sent_as_workers_read_it_and_the_receipt_is_printed(answered):
+    ran = run("erase", guid(7).upper(), *WHO, "--note", "by letter", "--tenant", "acme", "--command-id", "e-1")
+    assert ran.exit_code == 0
+    ((sent, key),) = answered
+    assert key == guid(7)
+    command = read(record(orjson.dumps(sent)))
+    assert isinstance(command, Command)
+    assert (command.name, command.tenant, command.note) == (CommandName.ERASE, "acme", "by letter")
+    assert command.target.subject is not None
+    assert command.target.subject.key == guid(7)
+    words = said(ran)
+    assert "erased: 5 journal lines, 1 flags" in words
+    assert "kept until 2026-01-01T00:00:00Z: liveness.submissions" in words
+    assert "kept for ever: audit" in words
+
+
+def test_as_json_it_is_the_audit_entry(answered):
+    ran = run("erase", guid(7), *WHO, "--json")
+    assert json.loads(ran.stdout)["changed"] == RECEIPT
+
+
+def test_an_address_is_hashed_here(answered, monkeypatch):
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
+    assert run("erase", "address:203.0.113.7", *WHO).exit_code == 0
+    ((sent, key),) = answered
+    assert key.startswith("k1-")
+    assert "203.0.113.7" not in json.dumps(sent)
+
+
+@pytest.mark.parametrize("target", [FLAG_ID, "203.0.113.7", "somebody", "fl_1"])
+def test_what_is_no_subject_is_wrong_use(answered, target):
+    ran = run("erase", target, *WHO)
+    assert ran.exit_code == 2
+    assert answered == []
+
+
+def test_who_and_why_must_be_said(answered):
+    assert run("erase", guid(7)).exit_code == 2
+    assert answered == []
+
+
+def test_hostile_receipts_are_harmless(answered, monkeypatch):
+    monkeypatch.setitem(RECEIPT, "kept", [{"store": ESCAPE, "until": ESCAPE}])
+    assert harmless(run("erase", guid(7), *WHO).stdout)
+
+
+def test_retention_shows_every_place_for_people_and_programs(monkeypatch):
+    monkeypatch.setenv("LIVENESS_KAFKA__TOPIC_PREFIX", "mine.")
+    monkeypatch.setenv("LIVENESS_REDIS__DECISION_TTL_S", "7200")
+    people, programs = run("retention"), run("retention", "--json")
+    lines = [json.loads(line) for line in programs.stdout.splitlines()]
+    assert {line["place"] for line in lines} == {"memory", "kafka", "redis"}
+    decision = next(line for line in lines if line["store"] == "mine.liveness:decision")
+    assert decision == {
+        "store": "mine.liveness:decision",
+        "place": "redis",
+        "holds": "decisions, for duplicates",
+        "personal": "pseudonymous",
+        "life_s": 7200,
+        "after": "it was made",
+        "erased": True,
+    }
+    assert all(line["store"] in people.stdout.replace("\n", "") for line in lines)
+    assert "2 hours after it was made" in said(people)
+
+
+def test_rekeying_needs_keys():
+    ran = run("rekey")
+    assert ran.exit_code != 0
+    assert "hash_keys" in str(ran.exception)
+
+
+@pytest.mark.parametrize(("words", "tenants"), [((), None), (("--tenant", "acme"), ["acme"])])
+def test_rekeying_says_what_it_did(monkeypatch, words, tenants):
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
+    asked = []
+
+    async def run_it(self: Any, now_ms: int, of: Any = None) -> Rekeyed:
+        asked.append(of)
+        return Rekeyed(key="k1", tenants=1, moved=4, current=2)
+
+    monkeypatch.setattr(rekeying.Rekeying, "run", run_it)
+    assert json.loads(run("rekey", "--json", *words).stdout) == {
+        "key": "k1",
+        "tenants": 1,
+        "moved": 4,
+        "current": 2,
+        "lost": 0,
+    }
+    assert "4 faces moved to key k1" in said(run("rekey", *words))
+    assert asked == [tenants] * 2
