@@ -211,8 +211,9 @@ def nearest(sighting: FaceSighting, found: Sequence[Kept], within: float, plan: 
     return tuple(sorted(best.values(), key=_order)[:MOST_HITS])
 
 
-def is_own(sighting: FaceSighting, correlation_id: str, submission_id: str) -> bool:
-    return correlation_id == sighting.correlation_id or submission_id == sighting.submission_id
+def is_own(sighting: FaceSighting, correlation_id: str) -> bool:
+    """Not by the submission id: others may use the same one, to go unseen."""
+    return correlation_id == sighting.correlation_id
 
 
 def _order(hit: FaceHit) -> tuple[float, int, str, str]:
@@ -242,7 +243,7 @@ class InMemoryFaceIndex:
             if place.tenant == sighting.tenant and place.within(*reach) and any(place.holds(each) for each in probes)
             for each in faces.values()
         ]
-        found = [_kept(each) for each in kept if not is_own(sighting, each.correlation_id, each.submission_id)]
+        found = [_kept(each) for each in kept if not is_own(sighting, each.correlation_id)]
         hits = nearest(sighting, found, within, self.plan)
         return Met(hits=hits, gallery=len(kept) - 1, complete=True)
 

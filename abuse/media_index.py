@@ -104,6 +104,11 @@ def _order(hit: PictureHit) -> tuple[int, int, int, str, str]:
     return (_STRENGTH[hit.kind], hit.hamming, -hit.at_ms, hit.correlation_id, hit.submission_id)
 
 
+def is_own(sighting: PictureSighting, correlation_id: str, submission_id: str) -> bool:
+    """By both: another correlation id may use the same submission id, to go unseen."""
+    return (correlation_id, submission_id) == (sighting.correlation_id, sighting.submission_id)
+
+
 def check_bits(within_bits: int) -> None:
     if not 0 <= within_bits <= MOST_BITS:
         raise ValueError(f"near duplicates are found up to {MOST_BITS} bits apart")
@@ -155,7 +160,7 @@ class InMemoryMediaIndex:
         else:
             return None
         far = abs(other.at_ms - sighting.at_ms) > self.plan.window_ms
-        if far or other.tenant != sighting.tenant or other.submission_id == sighting.submission_id:
+        if far or other.tenant != sighting.tenant or is_own(sighting, other.correlation_id, other.submission_id):
             return None
         return PictureHit(
             correlation_id=other.correlation_id,

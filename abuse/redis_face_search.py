@@ -124,7 +124,7 @@ class FaceSearch:
     def _others(
         self, place: FacePlace, key: str, pairs: Sequence[tuple[str, float]]
     ) -> list[tuple[float, FacePlace, str]]:
-        return [(score, place, name) for name, score in pairs if not is_own(self._sighting, *names(key, name))]
+        return [(score, place, name) for name, score in pairs if not is_own(self._sighting, names(key, name)[0])]
 
     def _least(self, probe: FacePrint, within: float) -> float:
         return least_score(probe, within, self._plan.distance(probe.model))

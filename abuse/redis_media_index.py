@@ -21,7 +21,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from abuse.media_index import MOST_HITS, MediaPlan, PictureHit, PictureMatch, PictureSighting, check_bits, strongest
+from abuse.media_index import (
+    MOST_HITS,
+    MediaPlan,
+    PictureHit,
+    PictureMatch,
+    PictureSighting,
+    check_bits,
+    is_own,
+    strongest,
+)
 from abuse.media_keys import MediaKeys, PictureCodes
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 
@@ -190,7 +199,7 @@ def _hits(
 ) -> Iterator[PictureHit]:
     for other in kept:
         mine = by_key.get(other.codes.key_id)
-        if mine is None or other.submission_id == sighting.submission_id:
+        if mine is None or is_own(sighting, other.correlation_id, other.submission_id):
             continue
         hamming = (mine.perceptual ^ other.codes.perceptual).bit_count()
         if mine.bytes == other.codes.bytes:

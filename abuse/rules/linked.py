@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from abuse.flags import Evidence, FlagKind, Linked, RuleFinding
 from abuse.journal import Attempt
-from abuse.links import LINKING, Cluster, End, Link, LinkKind, strength
+from abuse.links import LINKING, Cluster, End, Link, LinkKind, Place, strength
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
 from abuse.subjects import correlation
@@ -65,25 +65,28 @@ def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
     """The newest submission of each correlation id and session, and why it is in the cluster."""
     newest = {(attempt.correlation_id, attempt.session_id): attempt for attempt in window.attempts}
     shown = sorted(newest.values(), key=lambda each: (each.at_ms, each.submission_id, each.session_id or ""))
-    best: dict[str, Link] = {}
+    best: dict[Place, Link] = {}
     for each in cluster.links:
-        for submission_id in each.submissions:
-            best[submission_id] = min(best.get(submission_id, each), each, key=strength)
+        for end in each.ends:
+            best[end.place] = min(best.get(end.place, each), each, key=strength)
     return tuple(
         Linked(
             correlation_id=attempt.correlation_id,
             session_id=attempt.session_id,
             submission_id=attempt.submission_id,
             at_ms=attempt.at_ms,
-            why=_why(attempt.submission_id, best[attempt.submission_id]),
+            why=_why(attempt, best[attempt.at_ms, attempt.submission_id, attempt.correlation_id]),
         )
         for attempt in shown[-MOST_LINKED:]
     )
 
 
-def _why(submission_id: str, link: Link) -> str:
-    earlier, later = link.submissions
-    return f"{described(link)}: {later if earlier == submission_id else earlier}"
+def _why(attempt: Attempt, link: Link) -> str:
+    at_its_end = (link.later.submission_id, link.later.correlation_id) == (
+        attempt.submission_id,
+        attempt.correlation_id,
+    )
+    return f"{described(link)}: {(link.earlier if at_its_end else link.later).submission_id}"
 
 
 def described(link: Link) -> str:

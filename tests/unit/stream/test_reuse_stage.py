@@ -128,6 +128,16 @@ async def test_a_print_of_no_model_or_key_of_ours_is_nobody_s(model, key_id):
     assert line.faces.places == {}
 
 
+async def test_one_submission_id_for_everybody_hides_nobody():
+    """Its decision may be forgotten sooner than the face."""
+    line = line_of()
+    for number in range(3):
+        line.store._kept.clear()
+        await submit(line, number, number, face(1, 0.01 * number), picture(1), submission_id="sub-1")
+    assert len(of_kind(line.flags, "face_reuse")) == 3
+    assert {event["subject"]["key"] for event in of_kind(line.flags, "media_replay")} == {guid(n) for n in range(3)}
+
+
 async def test_the_same_id_may_show_its_face_as_often_as_it_likes():
     line = line_of()
     for number in range(9):
