@@ -19,6 +19,7 @@ from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.decision import decision_event, encode
 from stream.detection_codec import (
+    LATEST_MS,
     MAX_DETECTION_BYTES,
     DetectionError,
     decode_detection,
@@ -85,7 +86,7 @@ origins = st.builds(
         Detection,
         ids=all_ids,
         fingerprint=st.from_regex(r"\A[0-9a-f]{32}\Z"),
-        appended_at_ms=st.integers(0, 2**53),
+        appended_at_ms=st.integers(0, LATEST_MS),
         finding=findings,
         origin=origins,
         queue_ms=milliseconds,
@@ -314,3 +315,10 @@ def test_the_record_is_keyed_by_the_person():
     assert dict(output.headers)["ce_id"] == FINGERPRINT.encode()
     nobody = detection_output(detection(ids=ids(correlation_id=None)), "topic", "/here")
     assert nobody.key == b"sub-1"
+
+
+def test_a_time_without_a_date_is_refused():
+    """It would end the worker where it is written out."""
+    sent = document()
+    sent["appended_at_ms"] = LATEST_MS + 1
+    assert "appended_at_ms" in refusal_of(sent)
