@@ -149,26 +149,16 @@ def rescored(flag: Flag, review: Review, because_of: str) -> FlagEvent | None:
     level = flag.level + 1
     if level > HIGHEST_LEVEL or flag.state in (FlagState.CONFIRMED, FlagState.OVERRIDDEN):
         return None
-    at, evidence = iso8601(review.at_ms), flag.event["evidence"]
-    severities = list(Severity)
-    document = {
-        **flag.event,
+    evidence, severities = flag.event["evidence"], list(Severity)
+    changed = {
         "state": FlagState.ESCALATED,
         "level": level,
         "severity": severities[min(severities.index(flag.severity) + 1, len(severities) - 1)],
         "evidence": {**evidence, "counts": {**evidence["counts"], "confirmed": because_of}},
         "cause": review.command_id,
-        "timestamp": at,
+        "timestamp": iso8601(review.at_ms),
     }
-    return FlagEvent(
-        flag_id=flag.flag_id,
-        name=f"{_LEVEL} {level}",
-        tenant=flag.tenant,
-        subject=flag.subject,
-        cause=review.command_id,
-        expires_at_ms=flag.expires_at_ms,
-        document=orjson.dumps(document),
-    )
+    return _next(flag, f"{_LEVEL} {level}", flag.expires_at_ms, changed)
 
 
 def overridden(flag: Flag, review: Review) -> FlagEvent:
@@ -180,39 +170,28 @@ def _reviewed(
 ) -> FlagEvent:
     word = {"actor": review.actor, "reason": review.reason, "note": review.note, "command_id": review.command_id}
     at = iso8601(review.at_ms)
-    document = {
-        **flag.event,
-        "state": state,
-        **changed,
-        "review": {**word, "at": at},
-        "cause": review.command_id,
-        "timestamp": at,
-    }
-    return FlagEvent(
-        flag_id=flag.flag_id,
-        name=f"{state} {review.command_id}",
-        tenant=flag.tenant,
-        subject=flag.subject,
-        cause=review.command_id,
-        expires_at_ms=expires_at_ms,
-        document=orjson.dumps(document),
-    )
+    said = {"state": state, "review": {**word, "at": at}, "cause": review.command_id, "timestamp": at}
+    return _next(flag, f"{state} {review.command_id}", expires_at_ms, {**changed, **said})
 
 
 def expired(flag: Flag) -> FlagEvent:
     """The same bytes whoever notices, and whenever. Named by its time: a reviewer may confirm a flag just before it
     ends, and then it ends another time."""
     at = iso8601(flag.expires_at_ms)
-    changed = {"refusal": None, "cause": _EXPIRED, "expires_at": at, "timestamp": at}
-    document = {**flag.event, "state": FlagState.EXPIRED, **changed}
+    changed = {"state": FlagState.EXPIRED, "refusal": None, "cause": _EXPIRED, "expires_at": at, "timestamp": at}
+    return _next(flag, _expiry(flag.expires_at_ms), flag.expires_at_ms, changed)
+
+
+def _next(flag: Flag, name: str, expires_at_ms: int, changed: Mapping[str, Any]) -> FlagEvent:
+    """The flag's latest event with some fields changed, its cause among them."""
     return FlagEvent(
         flag_id=flag.flag_id,
-        name=_expiry(flag.expires_at_ms),
+        name=name,
         tenant=flag.tenant,
         subject=flag.subject,
-        cause=_EXPIRED,
-        expires_at_ms=flag.expires_at_ms,
-        document=orjson.dumps(document),
+        cause=changed["cause"],
+        expires_at_ms=expires_at_ms,
+        document=orjson.dumps({**flag.event, **changed}),
     )
 
 

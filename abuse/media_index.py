@@ -109,13 +109,20 @@ def is_own(sighting: PictureSighting, correlation_id: str, submission_id: str) -
     return (correlation_id, submission_id) == (sighting.correlation_id, sighting.submission_id)
 
 
+def match_of(same_bytes: bool, same_pixels: bool, near: bool) -> PictureMatch | None:
+    """The strongest of what is the same."""
+    return next(
+        (kind for kind, is_so in zip(PictureMatch, (same_bytes, same_pixels, near), strict=True) if is_so), None
+    )
+
+
 def check_bits(within_bits: int) -> None:
     if not 0 <= within_bits <= MOST_BITS:
         raise ValueError(f"near duplicates are found up to {MOST_BITS} bits apart")
 
 
 class InMemoryMediaIndex:
-    """The fake: compares with everything, forgets nothing."""
+    """The fake: compares with everything, drops nothing by itself."""
 
     def __init__(self, plan: MediaPlan | None = None, on_call: Callable[[str], None] = lambda name: None) -> None:
         self.plan = plan or MediaPlan()
@@ -151,13 +158,12 @@ class InMemoryMediaIndex:
 
     def _hit(self, sighting: PictureSighting, other: PictureSighting, within_bits: int) -> PictureHit | None:
         hamming = (sighting.perceptual ^ other.perceptual).bit_count()
-        if sighting.bytes_sha256 == other.bytes_sha256:
-            kind = PictureMatch.SAME_BYTES
-        elif sighting.pixels_sha256 == other.pixels_sha256:
-            kind = PictureMatch.SAME_PIXELS
-        elif hamming <= within_bits:
-            kind = PictureMatch.NEAR_DUPLICATE
-        else:
+        same_bytes, same_pixels = (
+            sighting.bytes_sha256 == other.bytes_sha256,
+            sighting.pixels_sha256 == other.pixels_sha256,
+        )
+        kind = match_of(same_bytes, same_pixels, hamming <= within_bits)
+        if kind is None:
             return None
         far = abs(other.at_ms - sighting.at_ms) > self.plan.window_ms
         if far or other.tenant != sighting.tenant or is_own(sighting, other.correlation_id, other.submission_id):

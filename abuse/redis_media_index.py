@@ -25,10 +25,10 @@ from abuse.media_index import (
     MOST_HITS,
     MediaPlan,
     PictureHit,
-    PictureMatch,
     PictureSighting,
     check_bits,
     is_own,
+    match_of,
     strongest,
 )
 from abuse.media_keys import MediaKeys, PictureCodes
@@ -202,13 +202,8 @@ def _hits(
         if mine is None or is_own(sighting, other.correlation_id, other.submission_id):
             continue
         hamming = (mine.perceptual ^ other.codes.perceptual).bit_count()
-        if mine.bytes == other.codes.bytes:
-            kind = PictureMatch.SAME_BYTES
-        elif mine.pixels == other.codes.pixels:
-            kind = PictureMatch.SAME_PIXELS
-        elif hamming <= within_bits:
-            kind = PictureMatch.NEAR_DUPLICATE
-        else:
+        kind = match_of(mine.bytes == other.codes.bytes, mine.pixels == other.codes.pixels, hamming <= within_bits)
+        if kind is None:
             continue
         yield PictureHit(
             correlation_id=other.correlation_id,
