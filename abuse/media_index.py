@@ -111,9 +111,11 @@ def is_own(sighting: PictureSighting, correlation_id: str, submission_id: str) -
 
 def match_of(same_bytes: bool, same_pixels: bool, near: bool) -> PictureMatch | None:
     """The strongest of what is the same."""
-    return next(
-        (kind for kind, is_so in zip(PictureMatch, (same_bytes, same_pixels, near), strict=True) if is_so), None
-    )
+    if same_bytes:
+        return PictureMatch.SAME_BYTES
+    if same_pixels:
+        return PictureMatch.SAME_PIXELS
+    return PictureMatch.NEAR_DUPLICATE if near else None
 
 
 def check_bits(within_bits: int) -> None:
@@ -158,10 +160,8 @@ class InMemoryMediaIndex:
 
     def _hit(self, sighting: PictureSighting, other: PictureSighting, within_bits: int) -> PictureHit | None:
         hamming = (sighting.perceptual ^ other.perceptual).bit_count()
-        same_bytes, same_pixels = (
-            sighting.bytes_sha256 == other.bytes_sha256,
-            sighting.pixels_sha256 == other.pixels_sha256,
-        )
+        same_bytes = sighting.bytes_sha256 == other.bytes_sha256
+        same_pixels = sighting.pixels_sha256 == other.pixels_sha256
         kind = match_of(same_bytes, same_pixels, hamming <= within_bits)
         if kind is None:
             return None
