@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from abuse.engine import ALONE, Neighbourhood
@@ -15,25 +15,20 @@ from abuse.ledger import Ledger
 from abuse.link_book import LinkBook, cluster_around
 from abuse.links import End, Link, LinkKind, in_order, strongest
 from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
+from abuse.media_keys import PictureCodes
 from abuse.subjects import correlation
 from config.abuse import AbusePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureMarks:
-    """Hex SHA-256 of the file and of its decoded pixels, and 64 bits that copies of a picture nearly share."""
-
-    bytes_sha256: str = field(repr=False)
-    pixels_sha256: str = field(repr=False)
-    perceptual: int = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What a submission may be known again by; nothing where it has none, or where nobody is to look."""
+    """What a submission may be known again by; nothing where it has none, or where nobody is to look.
+
+    `picture`: its codes under the key in force, then under the others in use (`MediaKeys.codes`).
+    """
 
     face: FacePrint | None = None
-    picture: PictureMarks | None = None
+    picture: tuple[PictureCodes, ...] = ()
 
 
 UNMARKED = Marks()
@@ -146,8 +141,8 @@ class Reuse:
         )
         return await self.faces.index.meet(sighting, self.faces.bounds.farthest)
 
-    async def _pictures(self, tenant: str | None, own: End, picture: PictureMarks | None) -> Sequence[PictureHit]:
-        if picture is None:
+    async def _pictures(self, tenant: str | None, own: End, codes: tuple[PictureCodes, ...]) -> Sequence[PictureHit]:
+        if not codes:
             return ()
         sighting = PictureSighting(
             tenant=tenant,
@@ -155,9 +150,7 @@ class Reuse:
             submission_id=own.submission_id,
             session_id=own.session_id,
             at_ms=own.at_ms,
-            bytes_sha256=picture.bytes_sha256,
-            pixels_sha256=picture.pixels_sha256,
-            perceptual=picture.perceptual,
+            codes=codes,
         )
         return await self.pictures.meet(sighting, self.policy.media_replay.bits)
 

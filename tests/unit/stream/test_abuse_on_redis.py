@@ -13,7 +13,6 @@ import redis.asyncio as redis
 from abuse.face_index import FacePlan
 from abuse.face_keys import FaceKeys
 from abuse.media_index import MediaPlan
-from abuse.media_keys import MediaKeys
 from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
@@ -117,7 +116,7 @@ def line_that_compares(calls: Waves) -> Line:
     policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
     reuse = Reuse(
-        pictures=RedisMediaIndex(calls, PREFIX, MediaPlan(), MediaKeys(keys, WEEK_MS)),
+        pictures=RedisMediaIndex(calls, PREFIX, MediaPlan()),
         book=RedisLinkBook(calls, PREFIX, WEEK_MS),
         ledger=ledger,
         policy=policy.abuse,
