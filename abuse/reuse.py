@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from abuse.links import LINKS_ADDED, LINKS_WEIGHED, End, Link, LinkKind, foremos
 from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
 from abuse.media_keys import PictureCodes
 from abuse.subjects import correlation
-from config.abuse import AbusePolicy
+from config.abuse import FACE_REUSE, MEDIA_REPLAY, AbusePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,13 @@ class Marks:
 
     face: FacePrint | None = None
     picture: tuple[PictureCodes, ...] = ()
+
+    def among(self, active: Collection[str]) -> Marks:
+        """Those that one of these rules looks at."""
+        return Marks(
+            face=self.face if FACE_REUSE in active else None,
+            picture=self.picture if MEDIA_REPLAY in active else (),
+        )
 
 
 UNMARKED = Marks()

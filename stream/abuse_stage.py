@@ -5,7 +5,6 @@ Between verdict and publishing, on the way of the decide stage.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +50,7 @@ class AbuseStage:
     policy: Policy
 
     async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
-        """One round trip. A submission that is not `observed` teaches nothing, nor does one nobody is named for."""
+        """A submission that is not `observed` teaches nothing, nor does one nobody is named for."""
         correlation_id = detection.ids.correlation_id
         if correlation_id is None:
             return Assessed()
@@ -61,10 +60,10 @@ class AbuseStage:
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
-        known, linked = await asyncio.gather(
-            self.patience.insist(lambda: self.ledger.observe(observation)),
-            self._neighbourhood(observation, detection.marks),
-        )
+        known = await self.patience.insist(lambda: self.ledger.observe(observation))
+        # What was switched off while the detection was under way is kept no longer.
+        marks = detection.marks.among(self.engine.active(known.switches))
+        linked = await self._neighbourhood(observation, marks)
         assessment = self.engine.assess(observation, known, linked)
         return Assessed(document=_document(assessment, observation.at_ms, observation), events=assessment.events)
 

@@ -161,11 +161,21 @@ async def test_switched_off_a_face_is_neither_kept_nor_sent_on():
     line.analyser.found = analysis(template=face(1), picture=picture(1))
     (output,) = await line.detect(sent(1, tenant="bank-1"))
     marks = decode_detection(output.value).marks
-    assert (marks.face, marks.picture is not None) == (None, True)
+    assert marks.face is None
+    assert marks.picture
     await line.decide(output)
     assert line.faces.places == {}
     await submit(line, 2, 2, face(1), tenant="bank-2")
     assert len(line.faces.places) == 1
+
+
+async def test_switched_off_meanwhile_what_is_under_way_is_not_kept_either():
+    line = line_of()
+    line.analyser.found = analysis(template=face(1), picture=picture(1))
+    (output,) = await line.detect(sent(1, tenant="bank-1"))
+    await line.ledger.switch("bank-1", {rule: {"active": False} for rule in ("face_reuse", "media_replay")})
+    assert abuse_of(await line.decide(output))["face_comparison"] is None
+    assert (line.faces.places, line.reuse.pictures.sightings) == ({}, {})
 
 
 async def test_no_template_crosses_to_the_next_topic():
