@@ -36,10 +36,10 @@ class Erased:
         tenant, at_ms = observation.tenant, observation.at_ms
         if not self.until_ms:
             return observation
-        if self._covers(tenant, correlation(observation.correlation_id), at_ms):
+        if self.covers(tenant, correlation(observation.correlation_id), at_ms):
             return None
         origin = observation.origin
-        kept = {each.type: each for each in origin.subjects if not self._covers(tenant, each, at_ms)}
+        kept = {each.type: each for each in origin.subjects if not self.covers(tenant, each, at_ms)}
         if len(kept) == len(origin.subjects):
             return observation
         left = replace(
@@ -52,14 +52,14 @@ class Erased:
 
     def link(self, tenant: str | None, link: Link) -> bool:
         """Whether an end of the link was erased."""
-        return any(self._covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.ends)
+        return any(self.covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.ends)
 
     def flag_event(self, event: FlagEvent) -> FlagEvent | None:
         """The same of a flag's event, as it stands without evidence of whom was erased."""
         if not self.until_ms:
             return event
         document = orjson.loads(event.document)
-        if self._covers(event.tenant, event.subject, milliseconds(document["timestamp"])):
+        if self.covers(event.tenant, event.subject, milliseconds(document["timestamp"])):
             return None
         linked = document["evidence"]["linked"]
         kept = list(self._of_others(event.tenant, linked))
@@ -69,9 +69,10 @@ class Erased:
 
     def _of_others(self, tenant: str | None, linked: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         for each in linked:
-            if not self._covers(tenant, correlation(each["correlation_id"]), milliseconds(each["when"])):
+            if not self.covers(tenant, correlation(each["correlation_id"]), milliseconds(each["when"])):
                 yield each
 
-    def _covers(self, tenant: str | None, subject: Subject, at_ms: int) -> bool:
+    def covers(self, tenant: str | None, subject: Subject, at_ms: int) -> bool:
+        """Whether a receipt says that what was there of the subject then is erased."""
         digests = (digest_of(tenant, subject.type, key) for key in subject.keys)
         return any(at_ms <= self.until_ms.get(digest, -1) for digest in digests)

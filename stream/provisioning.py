@@ -39,16 +39,14 @@ class ProvisioningError(Exception):
 
 
 async def create(kafka: KafkaSettings) -> list[TopicState]:
-    """Make every topic that is missing and mend the settings `check` objects to. Safe to repeat."""
+    """Make every topic that is missing. On the others mend the settings `check` objects to, and make those that nobody
+    chose what they are on a new topic. Safe to repeat."""
     async with admin(kafka) as client:
         before = await _states(client, kafka)
         missing = {state.name for state in before if not state.partitions}
-        wrong = [state for state in before if state.problems and state.partitions]
         if missing:
             await _create(client, [spec for spec in TABLE if topic_name(spec.topic, kafka) in missing], kafka)
-        if wrong:
-            await _mend(client, wrong, kafka)
-        mended = {state.name for state in wrong}
+        mended = await _mend(client, [state for state in before if state.partitions], kafka)
         return [
             replace(state, created=state.name in missing, mended=state.name in mended)
             for state in await _states(client, kafka)
@@ -80,16 +78,24 @@ async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], kafka: Ka
             raise ProvisioningError(f"{name}: {rest[0] if rest and rest[0] else error.__name__}")
 
 
-async def _mend(client: AIOKafkaAdminClient, wrong: list[TopicState], kafka: KafkaSettings) -> None:
-    """Kafka replaces all of a topic's own settings at once, so those that are in order are sent along."""
+async def _mend(client: AIOKafkaAdminClient, there: list[TopicState], kafka: KafkaSettings) -> set[str]:
+    """The names of those that needed it."""
     specs = {topic_name(spec.topic, kafka): spec for spec in TABLE}
-    own = await _configs(client, [state.name for state in wrong], own_only=True)
-    wanted = []
-    for state in wrong:
+    own = await _configs(client, [state.name for state in there], own_only=True)
+    wanted = {}
+    for state in there:
         ours = topic_configs(specs[state.name], kafka)
-        mended = {**own[state.name], **{setting: ours[setting] for setting in state.problems}}
-        wanted.append(ConfigResource(ConfigResourceType.TOPIC, state.name, mended))
-    for response in await client.alter_configs(wanted):
+        mended = {**ours, **own[state.name], **{setting: ours[setting] for setting in state.problems}}
+        if mended != own[state.name]:
+            wanted[state.name] = mended
+    await _alter(client, wanted)
+    return set(wanted)
+
+
+async def _alter(client: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    """Kafka replaces all of a topic's own settings at once: `wanted` has those that were in order too."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, dict(configs)) for name, configs in wanted.items()]
+    for response in await client.alter_configs(asked) if asked else ():
         for code, message, _kind, name in response.resources:
             if code:
                 raise ProvisioningError(f"{name}: {message or for_code(code).__name__}")
@@ -129,8 +135,14 @@ async def _configs(
     return found
 
 
+#: What a record's life is made of; see `TopicSpec`.
+_LIFETIMES = ("retention.ms", "segment.ms")
+_FOR_EVER = "-1"
+
+
 def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) -> dict[str, str]:
-    """Setting -> what is wrong with it. Only what would lose or refuse records; the rest is the operator's business."""
+    """Setting -> what is wrong with it. Only what would lose or refuse records, or keep biometric data longer than
+    people are told; the rest is the operator's business."""
     wanted = topic_configs(spec, kafka)
     problems = {}
     if int(actual.get("max.message.bytes", "0")) < int(wanted["max.message.bytes"]):
@@ -139,4 +151,9 @@ def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) 
         problems["cleanup.policy"] = f"is {actual.get('cleanup.policy')}, needs {spec.cleanup}"
     if actual.get("message.timestamp.type") != wanted["message.timestamp.type"]:
         problems["message.timestamp.type"] = "is not LogAppendTime: event time would be the sender's"
+    for setting in _LIFETIMES if spec.biometric else ():
+        if not 0 <= int(actual.get(setting, _FOR_EVER)) <= int(wanted[setting]):
+            problems[setting] = (
+                f"is {actual.get(setting)}, at most {wanted[setting]}: biometric data would be kept too long"
+            )
     return problems

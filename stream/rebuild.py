@@ -1,7 +1,8 @@
 """The abuse table anew, from what was published: decisions (attempts), abuse flags (their events), audit (the rest).
 
 Everything written names itself, so rebuilding on top of a table that is there adds what it lacks and changes nothing
-else; workers may go on meanwhile. Who was erased stays erased: receipts are read first.
+else; workers may go on meanwhile. Who was erased stays erased: receipts are read first, and erasures begun since then
+are carried out again at the end.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TypeVar
 import orjson
 
 from abuse import plan_codec
-from abuse.audit import AuditLog, CommandLog, command_of, head_after
+from abuse.audit import AuditLog, CommandKey, CommandLog, command_of, head_after
 from abuse.erased import Erased
+from abuse.erasure import Erasures
 from abuse.event_time import milliseconds
 from abuse.flag_events import cleared_field, unlinked_field
 from abuse.ledger import Ledger, Switches
@@ -25,6 +27,8 @@ from abuse.links import Link
 from abuse.observation import Observation
 from abuse.reviews import Plan, merged
 from config.settings import Settings
+from stream import commands
+from stream.commands import Command, CommandName
 from stream.kafka_clients import reader
 from stream.messages import Record
 from stream.patience import Patience
@@ -68,6 +72,7 @@ class Rebuild:
     book: LinkBook
     audit: AuditLog
     commands: CommandLog
+    erasures: Erasures
     patience: Patience
 
     async def run(self) -> Rebuilt:
@@ -86,6 +91,7 @@ class Rebuild:
             await self.patience.insist(partial(self.ledger.record, events))
             done.flag_events += len(events)
         await self._restore(done)
+        await self._erase_again(erased)
         return done
 
     async def _erased(self) -> Erased:
@@ -95,6 +101,24 @@ class Rebuild:
             with suppress(*NOT_OURS):  # counted when the trail is restored
                 erased.take(entry_of(record.value or b""))
         return erased
+
+    async def _erase_again(self, before: Erased) -> None:
+        """What an erasure removed while this wrote may have been written after it.
+
+        Such erasures are known by their commands, which are there before they are begun, and not by receipts, which
+        come when they are done. One that is not begun yet will find all of it.
+        """
+        async for record in self._records(Topic.COMMANDS):
+            command = commands.read(record)
+            if not isinstance(command, Command) or command.name is not CommandName.ERASE:
+                continue
+            tenant, subject = command.tenant, command.target.subject
+            assert subject is not None, "the model asks for it"
+            if before.covers(tenant, subject, record.appended_at_ms):
+                continue
+            key = CommandKey(tenant, command.command_id)
+            if await self.patience.insist(partial(self.commands.find, key)) is not None:
+                await self.patience.insist(partial(self.erasures.carry_out, tenant, subject))
 
     async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
         batch: list[T] = []

@@ -6,12 +6,15 @@ on `redis_node`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
 
 from abuse.redis_port import Calls, Command
 from config.settings import RedisSettings
 from stream.redis_cluster_calls import ClusterCalls
-from stream.redis_node import Answer, Node, RoundTrips, connection_options
+from stream.redis_node import Answer, Node, RoundTrips, connection_options, unavailable
 from stream.redis_topology import Topology
 
 
@@ -21,6 +24,31 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> Calls:
     if settings.cluster:
         return ClusterCalls(Topology(options, settings.call_timeout_s), settings.call_timeout_s, max_connections)
     return SingleCalls(Node(options), settings.call_timeout_s, max_connections)
+
+
+@asynccontextmanager
+async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[Calls]]:
+    """A client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
+
+    Raises SettingsError, `stream.patience.Unavailable`.
+    """
+    timeout_s = settings.call_timeout_s
+    if not settings.cluster:
+        calls = connect(settings, max_connections)
+        try:
+            yield [calls]
+        finally:
+            await calls.close()
+        return
+    topology = Topology(connection_options(settings.url.get_secret_value(), timeout_s), timeout_s)
+    try:
+        try:
+            await topology.settle()
+        except RedisError as error:
+            raise unavailable(error, "") from error
+        yield [SingleCalls(node, timeout_s, max_connections) for node in topology.owners()]
+    finally:
+        await topology.close()
 
 
 class SingleCalls(RoundTrips):

@@ -60,6 +60,10 @@ class Topology:
             raise Unavailable("redis", "SlotNotCovered")
         return address
 
+    def owners(self) -> list[Node]:
+        """Each node that owns slots; none before the table is there."""
+        return [self.node(address) for address in dict.fromkeys(self._owners) if address is not None]
+
     def node(self, address: Address) -> Node:
         """The node's connections; none is made before the first exchange."""
         if address not in self._nodes:

@@ -110,8 +110,8 @@ def _topics(settings: Settings) -> tuple[Store, ...]:
                 place=Place.KAFKA,
                 holds=holds,
                 personal=personal,
-                life_ms=None if spec.retention_ms < 0 else spec.retention_ms,
-                after="it was sent, and until the broker drops its segment",
+                life_ms=spec.life_ms,
+                after="it was sent, and until the broker's next look",
             )
         )
     return tuple(kept)

@@ -13,6 +13,9 @@ from config.settings import KafkaSettings
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+#: Kafka drops records by the segment, once the last of it is past its retention; the first has outstayed it by what the
+#: segment spans. This share of the retention is little, and a partition has two dozen segments.
+SEGMENTS, LONGEST_SEGMENT_MS = 24, DAY_MS
 #: Room for the headers that say why a record was set aside.
 DEAD_LETTER_HEADROOM = 64 * 1024
 
@@ -30,24 +33,36 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
-    """`retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic for pictures."""
+    """`retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic for pictures.
+    `biometric`: nobody may keep them longer (`stream.provisioning`)."""
 
     topic: Topic
     retention_ms: int
     carries_images: bool = False
+    biometric: bool = False
     cleanup: str = "delete"
+
+    @property
+    def segment_ms(self) -> int | None:
+        """What a segment may span; None: the broker's own time, where records stay for ever."""
+        return None if self.retention_ms < 0 else min(self.retention_ms // SEGMENTS, LONGEST_SEGMENT_MS)
+
+    @property
+    def life_ms(self) -> int | None:
+        """When a record may be dropped at last, also from a topic that is slowly fed; None: never."""
+        return None if self.segment_ms is None else self.retention_ms + self.segment_ms
 
 
 TABLE: tuple[TopicSpec, ...] = (
     # Biometric data: no longer than a day, long enough to survive an outage.
-    TopicSpec(topic=Topic.SUBMISSIONS, retention_ms=DAY_MS, carries_images=True),
-    TopicSpec(topic=Topic.DETECTIONS, retention_ms=DAY_MS),
+    TopicSpec(topic=Topic.SUBMISSIONS, retention_ms=DAY_MS, carries_images=True, biometric=True),
+    TopicSpec(topic=Topic.DETECTIONS, retention_ms=DAY_MS, biometric=True),
     TopicSpec(topic=Topic.DECISIONS, retention_ms=7 * DAY_MS),
     TopicSpec(topic=Topic.ABUSE_FLAGS, retention_ms=30 * DAY_MS),
     TopicSpec(topic=Topic.SESSIONS, retention_ms=7 * DAY_MS),
     TopicSpec(topic=Topic.COMMANDS, retention_ms=7 * DAY_MS),
     TopicSpec(topic=Topic.AUDIT, retention_ms=-1),
-    TopicSpec(topic=Topic.DEAD_LETTER, retention_ms=7 * DAY_MS, carries_images=True),
+    TopicSpec(topic=Topic.DEAD_LETTER, retention_ms=7 * DAY_MS, carries_images=True, biometric=True),
 )
 
 SMALL_EVENT_BYTES = 1024 * 1024
@@ -62,9 +77,11 @@ def topic_configs(spec: TopicSpec, kafka: KafkaSettings) -> dict[str, str]:
     size = SMALL_EVENT_BYTES
     if spec.carries_images:
         size = kafka.max_event_bytes + (DEAD_LETTER_HEADROOM if spec.topic is Topic.DEAD_LETTER else 0)
+    segment = {} if spec.segment_ms is None else {"segment.ms": str(spec.segment_ms)}
     return {
         "cleanup.policy": spec.cleanup,
         "retention.ms": str(spec.retention_ms),
+        **segment,
         "max.message.bytes": str(size),
         "message.timestamp.type": "LogAppendTime",
         # Pictures are compressed already; compressing them again only burns the broker's processor.

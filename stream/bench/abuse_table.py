@@ -25,8 +25,7 @@ from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from config.settings import Settings
 from stream.bench.figures import paired_ratio, percentile
-from stream.bench.redis_room import remove, used_memory
-from stream.redis_calls import connect
+from stream.bench.redis_room import Say, in_a_room, used_memory
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -60,17 +59,14 @@ class TablePlan:
     seconds: float
 
 
-async def measure(settings: Settings, plan: TablePlan, say: Callable[[str], None]) -> list[TableResult]:
-    """Fill, measure, fill on; the benchmark's keys are removed at the end. Raises `stream.patience.Unavailable`."""
-    calls = connect(settings.redis)
-    prefix = f"bench-{uuid.uuid4().hex}:"
-    bench = _Bench(calls, prefix, settings.policy().abuse, plan)
-    try:
+def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
+    """Fill, measure, fill on. Blocks. Raises `stream.patience.Unavailable`."""
+
+    async def each_size(calls: Calls, prefix: str) -> list[TableResult]:
+        bench = _Bench(calls, prefix, settings.policy().abuse, plan)
         return [await bench.at(size, say) for size in plan.sizes]
-    finally:
-        say("Removing the benchmark's keys.")
-        await remove(calls, prefix)
-        await calls.close()
+
+    return in_a_room(settings.redis, say, each_size)
 
 
 class _Bench:
@@ -83,7 +79,7 @@ class _Bench:
         self._begun_ms = time.time_ns() // 1_000_000
         self._bytes_before: int | None = None
 
-    async def at(self, ids: int, say: Callable[[str], None]) -> TableResult:
+    async def at(self, ids: int, say: Say) -> TableResult:
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the table to {ids:,} correlation ids.")

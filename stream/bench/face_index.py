@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +22,7 @@ from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls
 from config.settings import Settings
 from stream.bench.figures import percentile
-from stream.bench.redis_room import remove, used_memory
-from stream.redis_calls import connect
+from stream.bench.redis_room import Say, in_a_room, used_memory
 
 DIMENSIONS, LENGTH, STRANGERS_APART = 128, 1.0, 0.85
 #: How far apart a planted pair is, and what is searched within.
@@ -64,19 +63,16 @@ class NoVectorSets(Exception):
     """The server keeps no faces."""
 
 
-async def measure(settings: Settings, plan: FaceBenchPlan, say: Callable[[str], None]) -> list[FaceResult]:
-    """The benchmark's keys are removed at the end. Raises NoVectorSets, `stream.patience.Unavailable`."""
-    calls = connect(settings.redis)
-    prefix = f"bench-{uuid.uuid4().hex}:"
-    bench = _Bench(calls, prefix, plan)
-    try:
+def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:
+    """Blocks. Raises NoVectorSets, `stream.patience.Unavailable`."""
+
+    async def each_size(calls: Calls, prefix: str) -> list[FaceResult]:
+        bench = _Bench(calls, prefix, plan)
         if not await bench.possible():
             raise NoVectorSets
         return [await bench.at(size, say) for size in plan.sizes]
-    finally:
-        say("Removing the benchmark's keys.")
-        await remove(calls, prefix)
-        await calls.close()
+
+    return in_a_room(settings.redis, say, each_size)
 
 
 class _Bench:
@@ -95,7 +91,7 @@ class _Bench:
     async def possible(self) -> bool:
         return await self._index.supported()
 
-    async def at(self, size: int, say: Callable[[str], None]) -> FaceResult:
+    async def at(self, size: int, say: Say) -> FaceResult:
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the index to {size:,} faces.")

@@ -1,7 +1,7 @@
 """Where the path is measured: the embedded services, or the configured ones behind a prefix of our own.
 
-On configured services the topics are made under a fresh prefix and deleted afterwards, so that nothing of the
-installation there is touched; what was stored in Redis expires by itself.
+On configured services topics and keys stand under fresh prefixes and are removed afterwards, so that nothing of the
+installation there is touched, and nothing stays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from config import settings as configuration
 from config.settings import Settings
 from stream import provisioning
 from stream.bench.accounting import listening_on
+from stream.bench.redis_room import Say, room
 from stream.embedded.session import EmbeddedServices
 from stream.kafka_clients import admin
 from stream.topics import TABLE, topic_name
@@ -49,7 +50,7 @@ def default_broker() -> Broker:
 
 
 @contextmanager
-def installation(broker: Broker, slots: int | None) -> Iterator[Installation]:
+def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Installation]:
     """A fresh one. Raises KafkaUnreachable or ProvisioningError where there is no broker to use."""
     own = {"LIVENESS_LOG__LEVEL": "warning", "LIVENESS_REDIS__DECISION_TTL_S": str(DECISION_TTL_S)}
     if slots is not None:
@@ -61,7 +62,10 @@ def installation(broker: Broker, slots: int | None) -> Iterator[Installation]:
             # Both live in threads of this process.
             processes = {"bench_with_embedded_services": os.getpid()}
         else:
-            environment = {"LIVENESS_KAFKA__TOPIC_PREFIX": f"bench-{uuid.uuid4().hex[:12]}.", **own}
+            keys = exits.enter_context(room(configuration.load().redis, say))
+            topics = {"LIVENESS_KAFKA__TOPIC_PREFIX": f"bench-{uuid.uuid4().hex[:12]}."}
+            # Said though it would follow the topics': the user's own setting would have us among the keys of workers.
+            environment = {**topics, "LIVENESS_REDIS__KEY_PREFIX": keys, **own}
             processes = {}
         settings = exits.enter_context(_settings(environment))
         if broker is Broker.CONFIGURED:

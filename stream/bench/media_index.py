@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from abuse.media_index import MediaPlan, PictureSighting
@@ -19,8 +19,7 @@ from abuse.redis_port import Calls, Command, Reply
 from abuse.subjects import HashKey
 from config.settings import Settings
 from stream.bench.figures import percentile
-from stream.bench.redis_room import remove, used_memory
-from stream.redis_calls import connect
+from stream.bench.redis_room import Say, in_a_room, used_memory
 
 WITHIN_BITS = 6
 FILL_BATCH = 40
@@ -47,17 +46,14 @@ class MediaBenchPlan:
     index: MediaPlan = field(default_factory=MediaPlan)
 
 
-async def measure(settings: Settings, plan: MediaBenchPlan, say: Callable[[str], None]) -> list[MediaResult]:
-    """The benchmark's keys are removed at the end. Raises `stream.patience.Unavailable`."""
-    calls = _Counted(connect(settings.redis))
-    prefix = f"bench-{uuid.uuid4().hex}:"
-    bench = _Bench(calls, prefix, plan)
-    try:
+def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaResult]:
+    """Blocks. Raises `stream.patience.Unavailable`."""
+
+    async def each_size(calls: Calls, prefix: str) -> list[MediaResult]:
+        bench = _Bench(_Counted(calls), prefix, plan)
         return [await bench.at(size, say) for size in plan.sizes]
-    finally:
-        say("Removing the benchmark's keys.")
-        await remove(calls, prefix)
-        await calls.close()
+
+    return in_a_room(settings.redis, say, each_size)
 
 
 class _Counted:
@@ -88,7 +84,7 @@ class _Bench:
         self._met = 0
         self._bytes_before: int | None = None
 
-    async def at(self, size: int, say: Callable[[str], None]) -> MediaResult:
+    async def at(self, size: int, say: Say) -> MediaResult:
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the index to {size:,} pictures.")

@@ -53,7 +53,7 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResu
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="liveness-bench-")))
         pictures = _pictures(plan, size, folder)
-        place = exits.enter_context(installation(plan.broker, plan.slots))
+        place = exits.enter_context(installation(plan.broker, plan.slots, progress))
         worker = exits.enter_context(WorkerProcess(place.environment))
         floor = exits.enter_context(FloorProcesses(place.settings, pictures, available_cores()))
         load = exits.enter_context(LoadProcess(place.settings, pictures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 
 from rich.table import Table
@@ -22,7 +21,7 @@ def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
         raise SettingsError("redis.cluster: the benchmark of the table measures one server")
     plan = TablePlan(sizes=sizes(ids, "--ids"), rounds=rounds, seconds=seconds)
     try:
-        results = asyncio.run(measure(settings, plan, say))
+        results = measure(settings, plan, say)
     except Unavailable as error:
         raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
     if json:

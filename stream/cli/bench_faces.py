@@ -3,7 +3,6 @@ apart."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,7 +57,7 @@ def run(kept: str, photographs: Path | None, json: bool) -> None:
     told = None if photographs is None else _told(photographs, settings, counts)
     plan = _plan(settings, counts)
     try:
-        faces, pictures = asyncio.run(_measured(_patient(settings), plan))
+        faces, pictures = _measured(_patient(settings), plan)
     except Unavailable as error:
         raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
     except face_index.NoVectorSets:
@@ -80,9 +79,9 @@ def _plan(settings: Settings, counts: Sequence[int]) -> FaceBenchPlan:
     return FaceBenchPlan(sizes=counts, met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
 
 
-async def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[FaceResult], list[MediaResult]]:
-    faces = await face_index.measure(settings, plan, say)
-    return faces, await media_index.measure(settings, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
+def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[FaceResult], list[MediaResult]]:
+    faces = face_index.measure(settings, plan, say)
+    return faces, media_index.measure(settings, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
 
 
 def _told(photographs: Path, settings: Settings, counts: Sequence[int]) -> Told:

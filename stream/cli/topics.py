@@ -24,7 +24,10 @@ app = typer.Typer(help="Make, list and check the topics.", no_args_is_help=True)
 
 @app.command("create")
 def create(json: JsonOption = False) -> None:
-    """Make every topic that is missing, mend settings that would lose or refuse records. Safe to repeat."""
+    """Make every topic that is missing, mend what would lose or refuse records, or keep biometric data too long.
+
+    Settings that nobody chose become what they are on a new topic; others stay. Safe to repeat.
+    """
     states = asyncio.run(provisioning.create(_settings().kafka))
     _show(states, json)
 
@@ -37,7 +40,7 @@ def list_(json: JsonOption = False) -> None:
 
 @app.command("check")
 def check(json: JsonOption = False) -> None:
-    """The same with the workers' backlog; exit 1 if records would be lost or refused."""
+    """The same with the workers' backlog; exit 1 if records would be lost or refused, biometric data kept too long."""
     settings = _settings()
     states, backlogs = asyncio.run(_look(settings))
     _show(states, json, backlogs)

@@ -88,15 +88,12 @@ class WorkerProcess:
         """Start and wait until it has partitions; raises WorkerDidNotStart."""
         command = [sys.executable, "-m", "stream.cli", "worker"]
         self._process = subprocess.Popen(command, env=self._environment, stderr=self._stderr)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise WorkerDidNotStart(f"the worker ended with code {self._process.returncode}")
-            if self._ready():
-                return self
-            time.sleep(0.1)
-        self.stop()
-        raise WorkerDidNotStart(f"the worker was not ready within {timeout_s:g} s")
+        try:
+            self._wait(self._process, timeout_s)
+        except BaseException:  # an interruption too: nobody else would end it
+            self.stop()
+            raise
+        return self
 
     def stop(self) -> int:
         """Ask it to finish, wait, insist; its exit code."""
@@ -116,6 +113,16 @@ class WorkerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _wait(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise WorkerDidNotStart(f"the worker ended with code {process.returncode}")
+            if self._ready():
+                return
+            time.sleep(0.1)
+        raise WorkerDidNotStart(f"the worker was not ready within {timeout_s:g} s")
 
     def _ready(self) -> bool:
         try:

@@ -36,5 +36,6 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             book=opened.book,
             audit=opened.audit,
             commands=opened.commands,
+            erasures=opened.erasures,
             patience=opened.patience,
         ).run()

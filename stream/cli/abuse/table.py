@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from abuse.audit import AuditLog, CommandLog
+from abuse.erasure import Erasures
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from config.settings import Settings
-from stream.abuse_parts import open_ledger, open_links
+from stream.abuse_parts import open_erasures, open_ledger, open_links
+from stream.bootstrap import open_store
 from stream.patience import Patience
 from stream.redis_calls import connect
 
@@ -25,6 +27,7 @@ class Table:
     book: LinkBook
     audit: AuditLog
     commands: CommandLog
+    erasures: Erasures
     patience: Patience
 
 
@@ -38,6 +41,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             book=open_links(settings, policy, calls),
             audit=RedisAuditLog(calls, prefix),
             commands=RedisCommandLog(calls, prefix),
+            erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
             patience=Patience(),
         )
     finally:

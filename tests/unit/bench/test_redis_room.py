@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from abuse.redis_port import Command, Reply
-from stream.bench.redis_room import remove, used_memory
+from abuse.redis_port import Calls, Command, Reply
+from config.settings import RedisSettings
+from stream.bench.redis_room import in_a_room, remove, room, used_memory
+from stream.embedded.store import EmbeddedStore
+from stream.redis_calls import connect
+
+NEIGHBOUR = "bench-neighbour:1"
 
 
 class Told:
@@ -45,3 +51,68 @@ async def test_what_is_no_page_is_no_end(page):
 
 async def test_memory_is_what_the_server_says_it_uses():
     assert await used_memory(Told(b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n")) == 1234
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisSettings]:
+    """The embedded store, with a key of somebody else's."""
+    store = EmbeddedStore()
+    settings = RedisSettings(url=store.url, call_timeout_s=20)
+    asyncio.run(put(settings, NEIGHBOUR))
+    yield settings
+    store.close()
+
+
+async def put(settings: RedisSettings, *keys: str) -> None:
+    calls = connect(settings)
+    await calls.round_trip([("SET", key, b"1") for key in keys])
+    await calls.close()
+
+
+def left(settings: RedisSettings) -> list[bytes]:
+    async def all_keys(calls: Calls, prefix: str) -> list[bytes]:
+        (page,) = await calls.round_trip([("SCAN", b"0", "COUNT", 10_000)])
+        assert isinstance(page, list)
+        assert page[0] == b"0"
+        return page[1]
+
+    return in_a_room(settings, lambda _: None, all_keys)
+
+
+def test_a_room_is_empty_afterwards_and_nobody_else_s_is_touched(redis):
+    with room(redis, lambda _: None) as prefix:
+        asyncio.run(put(redis, *(f"{prefix}{number}" for number in range(20))))
+        assert len(left(redis)) == 21
+    assert left(redis) == [NEIGHBOUR.encode()]
+
+
+def test_no_two_rooms_are_one(redis):
+    with room(redis, lambda _: None) as one, room(redis, lambda _: None) as other:
+        assert not one.startswith(other)
+        assert not other.startswith(one)
+
+
+@pytest.mark.parametrize("broken", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_also_of_what_failed_or_was_interrupted(redis, broken):
+    async def half_done(calls: Calls, prefix: str) -> None:
+        await calls.round_trip([("SET", f"{prefix}half", b"1")])
+        assert len(await calls.round_trip([("GET", f"{prefix}half")])) == 1
+        raise broken
+
+    with pytest.raises(broken):
+        in_a_room(redis, lambda _: None, half_done)
+    assert left(redis) == [NEIGHBOUR.encode()]
+
+
+def test_a_server_that_went_away_is_told_and_hides_nothing():
+    store, said, prefixes = EmbeddedStore(), list[str](), list[str]()
+
+    async def broken(_: Calls, prefix: str) -> None:
+        prefixes.append(prefix)
+        store.close()
+        raise RuntimeError("the benchmark's own")
+
+    with pytest.raises(RuntimeError, match="the benchmark's own"):
+        in_a_room(RedisSettings(url=store.url), said.append, broken)
+    assert "Redis did not answer" in said[-1]
+    assert prefixes[0] in said[-1], "whoever wants to can remove it by hand"

@@ -7,25 +7,24 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from abuse.audit import InMemoryAuditLog, InMemoryCommandLog
-from abuse.ledger import InMemoryLedger
-from abuse.link_book import InMemoryLinkBook
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules
 from stream.cli.abuse.table import Table
 from stream.messages import Record
 from stream.patience import Patience
-from tests.unit.stream.command_cases import record
+from tests.unit.stream.command_cases import Desk, record
 
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     """The table that every command finds."""
+    desk = Desk()
     made = Table(
-        ledger=InMemoryLedger(),
-        book=InMemoryLinkBook(),
-        audit=InMemoryAuditLog(),
-        commands=InMemoryCommandLog(),
+        ledger=desk.ledger,
+        book=desk.book,
+        audit=desk.audit,
+        commands=desk.log,
+        erasures=desk.erasures,
         patience=Patience(),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import typer
 
@@ -59,26 +61,26 @@ def server(monkeypatch: pytest.MonkeyPatch) -> EmbeddedStore:
     store.close()
 
 
-async def test_a_small_table_is_measured_and_its_keys_are_removed(server):
+def test_a_small_table_is_measured_and_its_keys_are_removed(server):
     said: list[str] = []
-    results = await measure(small(server.url), TablePlan(sizes=[20, 40], rounds=1, seconds=0.5), said.append)
+    results = measure(small(server.url), TablePlan(sizes=[20, 40], rounds=1, seconds=0.5), said.append)
     assert [result.ids for result in results] == [20, 40]
     for result in results:
         assert result.observed_per_s > 0 < result.floor_per_s
         assert result.cost == pytest.approx(result.floor_per_s / result.observed_per_s)
         assert 0 < result.p50_ms <= result.p99_ms
-    assert await left(server.url) == [[b"0", []]]
+    assert asyncio.run(left(server.url)) == [[b"0", []]]
     assert said[-1].startswith("Removing")
 
 
-async def test_keys_are_removed_when_it_fails_too(server, monkeypatch):
+def test_keys_are_removed_when_it_fails_too(server, monkeypatch):
     async def broken(self: object) -> None:
         raise RuntimeError("on the way")
 
     monkeypatch.setattr(abuse_table._Bench, "_observe", broken)
     with pytest.raises(RuntimeError, match="on the way"):
-        await measure(small(server.url), TablePlan(sizes=[20], rounds=1, seconds=0.2), lambda _: None)
-    assert await left(server.url) == [[b"0", []]]
+        measure(small(server.url), TablePlan(sizes=[20], rounds=1, seconds=0.2), lambda _: None)
+    assert asyncio.run(left(server.url)) == [[b"0", []]]
 
 
 @pytest.mark.real
@@ -89,7 +91,8 @@ async def test_on_a_real_server_memory_is_told_and_other_keys_stay(services):
     prefix = "bench-neighbour:"
     try:
         await calls.round_trip([("SET", prefix, b"1", "EX", 60)])
-        (result,) = await measure(small(url), TablePlan(sizes=[200], rounds=1, seconds=0.5), lambda _: None)
+        plan = TablePlan(sizes=[200], rounds=1, seconds=0.5)
+        (result,) = await asyncio.to_thread(measure, small(url), plan, lambda _: None)
         assert (result.ids, isinstance(result.bytes_per_id, int)) == (200, True)
         assert await calls.round_trip([("GET", prefix)]) == [b"1"]
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -36,8 +36,12 @@ from tests.unit.abuse.test_audit import entry_of
 from tests.unit.stream.command_cases import FLAG_TTL_S, ME, OTHER, Desk, about, flag_events, moved, published, sent
 
 DECISIONS, FLAGS, AUDIT = "liveness.decisions", "liveness.abuse-flags", "liveness.audit"
+COMMANDS = "liveness.commands"
 ADDRESS = subject(SubjectType.ADDRESS, 1)
 WHEN_TO_LOOK = "due:"
+
+
+Topics = dict[str, list[Any]]
 
 
 @dataclass
@@ -46,7 +50,7 @@ class World:
 
     client: redis.Redis
     calls: Calls
-    topics: dict[str, list[bytes | None]]
+    topics: Topics
 
     def ledger(self, prefix: str) -> RedisLedger:
         return RedisLedger(self.calls, prefix, FLAG_TTL_S)
@@ -63,6 +67,7 @@ class World:
     async def rebuild(self, prefix: str) -> Rebuilt:
         desk = self.desk(prefix)
         parts = {"ledger": desk.ledger, "book": desk.book, "audit": desk.audit, "commands": desk.log}
+        parts["erasures"] = desk.erasures
         return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
 
     def dump(self, prefix: str) -> dict[str, Any]:
@@ -84,6 +89,7 @@ class World:
         self.topics[FLAGS] += [event.document for event in table.recorded]
 
     async def obey(self, prefix: str, record: Record) -> None:
+        self.topics[COMMANDS].append(record)
         outputs = await self.desk(prefix).obey(record)
         self.topics[FLAGS] += [output.value for output in published(outputs, "flags")]
         self.topics[AUDIT].append(outputs[-1].value)
@@ -107,13 +113,10 @@ def server() -> Iterator[EmbeddedStore]:
     store.close()
 
 
-Topics = dict[str, list[bytes | None]]
-
-
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
-    """What a rebuild reads."""
-    held: Topics = {name: [] for name in (DECISIONS, FLAGS, AUDIT)}
+    """What a rebuild reads: values, or whole records where their time counts."""
+    held: Topics = {name: [] for name in (DECISIONS, FLAGS, AUDIT, COMMANDS)}
 
     class Source:
         def __init__(self, topic: str) -> None:
@@ -121,9 +124,9 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
 
         async def until_end(self) -> AsyncIterator[Record]:
             for offset, value in enumerate(list(held[self.topic])):
-                yield Record(
-                    topic=self.topic, partition=0, offset=offset, key=None, value=value, headers=(), appended_at_ms=0
-                )
+                place = {"topic": self.topic, "partition": 0, "offset": offset}
+                bare = Record(**place, key=None, value=None, headers=(), appended_at_ms=0)
+                yield value if isinstance(value, Record) else replace(bare, value=value)
 
     @asynccontextmanager
     async def reader(kafka: object, topic: str, *, from_start: bool) -> AsyncIterator[Source]:
@@ -154,6 +157,7 @@ async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None)
     """A rebuild into memory."""
     parts: dict[str, Any] = {"ledger": ledger, "book": InMemoryLinkBook(), "audit": Memory()}
     parts["commands"] = log or InMemoryCommandLog()
+    parts["erasures"] = Desk(ledger).erasures
     return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
 
 
@@ -457,6 +461,60 @@ async def test_who_was_erased_does_not_come_back(world):
     other = await world.ledger("b:").history(None, OTHER)
     assert len(other.attempts) == 6
     assert other.flags
+
+
+def names_me(world: World, prefix: str) -> bool:
+    return any(guid(1) in f"{name} {value!r}" for name, value in world.dump(prefix).items() if "command" not in name)
+
+
+@pytest.fixture
+def erased_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> Record:
+    """What is sent and carried out once the receipts are read, before anything is written."""
+    erasure = sent("subject.erase", subject=about(ME), command_id="while-rebuilding", at_s=3000)
+    read = Rebuild._erased
+
+    async def then_erased(self: Rebuild) -> Any:
+        receipts = await read(self)
+        await world.obey("b:", erasure)
+        return receipts
+
+    monkeypatch.setattr(Rebuild, "_erased", then_erased)
+    return erasure
+
+
+async def test_an_erasure_that_meets_a_rebuild_is_carried_out_again(world, erased_meanwhile):
+    await world.see("a:", *series(every(1, 6), device=1, address=1), *series(every(1, 6), who=2, device=1))
+    await world.rebuild("b:")
+    assert not names_me(world, "b:")
+    other = await world.ledger("b:").history(None, OTHER)
+    assert len(other.attempts) == 6
+    assert other.flags
+
+
+async def test_without_that_it_would_be_back(world, erased_meanwhile, monkeypatch):
+    """The test above looks where it would be."""
+
+    async def nothing(self: Rebuild, before: object) -> None:
+        pass
+
+    monkeypatch.setattr(Rebuild, "_erase_again", nothing)
+    await world.see("a:", *series(every(1, 6), device=1, address=1))
+    await world.rebuild("b:")
+    assert names_me(world, "b:")
+
+
+async def test_an_erasure_nobody_has_begun_is_the_worker_s(world):
+    """Its receipt counts what it finds."""
+    await world.see("a:", *series(every(1, 6), device=1, address=1))
+    world.topics[COMMANDS].append(sent("subject.erase", subject=about(ME)))
+    await world.rebuild("b:")
+    assert names_me(world, "b:")
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b"[]", orjson.dumps({"command": "subject.erase"})])
+async def test_a_command_none_of_ours_erases_nothing(topics, value):
+    topics[COMMANDS].append(value)
+    await rebuilt(InMemoryLedger())
 
 
 # --- links

@@ -85,11 +85,11 @@ async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, stor
 def test_every_topic_is_there_with_its_prefix():
     table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is Place.KAFKA}
     assert {name: each.life_ms for name, each in table.items()} == {
-        f"erase.{spec.topic}": None if spec.retention_ms < 0 else spec.retention_ms for spec in TABLE
+        f"erase.{spec.topic}": spec.life_ms for spec in TABLE
     }
     for spec in TABLE:
-        if spec.carries_images:
-            assert table[f"erase.{spec.topic}"].personal is Personal.BIOMETRIC
+        assert spec.biometric == (table[f"erase.{spec.topic}"].personal is Personal.BIOMETRIC)
+        assert spec.biometric >= spec.carries_images
 
 
 def test_pictures_live_in_memory_alone_until_the_decision():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.settings import KafkaSettings
-from stream.topics import DAY_MS, TABLE, Topic, max_request_bytes, topic_configs, topic_name
+from stream.topics import DAY_MS, HOUR_MS, TABLE, Topic, max_request_bytes, topic_configs, topic_name
 
 NAMES = {
     "liveness.submissions": 1,
@@ -29,9 +29,21 @@ def test_nothing_is_kept_longer_than_stated(name, days):
     assert topic_configs(spec, KafkaSettings())["retention.ms"] == str(days * DAY_MS)
 
 
+@pytest.mark.parametrize(("name", "days"), NAMES.items())
+def test_what_is_slowly_sent_outstays_that_by_little(name, days):
+    """Without a time of ours a segment may span seven days: a picture would be kept for eight."""
+    (spec,) = (spec for spec in TABLE if spec.topic == name)
+    segment_ms = int(topic_configs(spec, KafkaSettings())["segment.ms"])
+    assert segment_ms == min(days, 24) * HOUR_MS
+    assert spec.life_ms == days * DAY_MS + segment_ms
+
+
 def test_the_audit_trail_stays():
     (spec,) = (spec for spec in TABLE if spec.topic is Topic.AUDIT)
-    assert topic_configs(spec, KafkaSettings())["retention.ms"] == "-1"
+    configs = topic_configs(spec, KafkaSettings())
+    assert configs["retention.ms"] == "-1"
+    assert "segment.ms" not in configs
+    assert spec.life_ms is None
 
 
 @pytest.mark.parametrize("spec", TABLE, ids=lambda spec: spec.topic)

@@ -1,0 +1,78 @@
+"""Topics on a real broker: what they are made with, and what becomes of settings that somebody changed.
+
+That Kafka drops what is past its time isn't shown here: a broker looks every five minutes by default.
+"""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from stream import provisioning
+from stream.kafka_clients import admin
+from stream.topics import DAY_MS, TABLE, Topic, topic_configs
+from tests.e2e.cli import quick_liveness
+from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.installation import Installation
+from tests.e2e.workers import LIVENESS
+
+pytestmark = pytest.mark.real
+
+KEPT_LONG = {"retention.ms": str(90 * DAY_MS)}
+
+
+async def change(installation: Installation, topic: Topic, configs: dict[str, str]) -> None:
+    """As an operator would; what is not in `configs` falls back to the broker's own."""
+    async with admin(installation.settings.kafka) as client:
+        resource = ConfigResource(ConfigResourceType.TOPIC, installation.topic(topic), configs)
+        (response,) = await client.alter_configs([resource])
+    assert [code for code, *_ in response.resources] == [0]
+
+
+async def configs(installation: Installation, topic: Topic) -> dict[str, str]:
+    """All that apply to a topic, as the broker tells them."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, installation.topic(topic))
+    async with admin(installation.settings.kafka) as client:
+        (response,) = await client.describe_configs([resource])
+    return {entry[0]: entry[1] for entry in response.resources[0][4]}
+
+
+async def test_they_are_made_as_the_table_says(install: MakeInstallation) -> None:
+    installation = await install(partitions=1)
+    for spec in TABLE:
+        told = await configs(installation, spec.topic)
+        assert topic_configs(spec, installation.settings.kafka).items() <= told.items(), spec.topic
+    assert not any(state.problems for state in await provisioning.check(installation.settings.kafka))
+
+
+async def test_biometric_data_kept_too_long_stops_a_worker_until_it_is_mended(
+    install: MakeInstallation, crew_of: MakeCrew
+) -> None:
+    """Topics as they were made before segments had a time of ours, and one that somebody keeps longer."""
+    installation = await install(partitions=1)
+    kafka = installation.settings.kafka
+    for spec in TABLE:
+        before = {name: value for name, value in topic_configs(spec, kafka).items() if name != "segment.ms"}
+        await change(installation, spec.topic, before)
+    for topic in (Topic.DETECTIONS, Topic.DECISIONS):
+        (spec,) = (spec for spec in TABLE if spec.topic is topic)
+        await change(installation, topic, {**topic_configs(spec, kafka), **KEPT_LONG})
+
+    worker = crew_of(installation).start(LIVENESS)
+    assert await worker.ended() == 1
+    for words in ("segment.ms is", "retention.ms is 7776000000, at most 86400000", provisioning.MENDING_COMMAND):
+        assert words in " ".join(worker.output.split())
+    checked = await quick_liveness(installation, "topics", "check", "--json", expect=1)
+    wrong = {topic["name"]: set(topic["problems"]) for topic in checked.document["topics"] if topic["problems"]}
+    assert wrong == {
+        installation.topic(Topic.SUBMISSIONS): {"segment.ms"},
+        installation.topic(Topic.DETECTIONS): {"retention.ms"},
+        installation.topic(Topic.DEAD_LETTER): {"segment.ms"},
+    }
+
+    await quick_liveness(installation, "topics", "create")
+    for spec in TABLE:
+        kept = KEPT_LONG if spec.topic is Topic.DECISIONS else {}
+        told = await configs(installation, spec.topic)
+        assert {**topic_configs(spec, kafka), **kept}.items() <= told.items(), spec.topic
+    await quick_liveness(installation, "topics", "check")

@@ -1,0 +1,74 @@
+"""Where the whole path is measured on configured services: beside what is there, and gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from config import settings as configuration
+from config.settings import KafkaSettings, Settings
+from stream import provisioning
+from stream.bench import installation as place
+from stream.bench.installation import Broker, installation
+from stream.embedded.store import EmbeddedStore
+from stream.topics import Topic, topic_name
+
+#: What workers of the user's write under.
+IN_USE = "mine:"
+
+
+@pytest.fixture
+def topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Those that are there, on a broker that isn't."""
+    there: list[str] = []
+
+    async def create(kafka: KafkaSettings) -> None:
+        there.append(topic_name(Topic.SUBMISSIONS, kafka))
+
+    async def delete(settings: Settings) -> None:
+        there.remove(topic_name(Topic.SUBMISSIONS, settings.kafka))
+
+    monkeypatch.setattr(provisioning, "create", create)
+    monkeypatch.setattr(place, "_delete", delete)
+    return there
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    store = EmbeddedStore()
+    monkeypatch.setenv("LIVENESS_REDIS__URL", store.url)
+    monkeypatch.setenv("LIVENESS_REDIS__KEY_PREFIX", IN_USE)
+    monkeypatch.setenv("LIVENESS_KAFKA__TOPIC_PREFIX", IN_USE.replace(":", "."))
+    with redis.Redis.from_url(store.url) as client:
+        client.set(f"{IN_USE}decision", b"1")
+        yield client
+    store.close()
+
+
+def test_it_stands_beside_what_workers_keep(topics, server):
+    with installation(Broker.CONFIGURED, 3, lambda _: None) as made:
+        assert not made.settings.redis_prefix.startswith(IN_USE), "it would work on their keys, and remove them"
+        assert topics == [topic_name(Topic.SUBMISSIONS, made.settings.kafka)] != [f"mine.{Topic.SUBMISSIONS}"]
+        assert made.environment["LIVENESS_REDIS__KEY_PREFIX"] == made.settings.redis_prefix
+        assert made.settings.detection.slots == 3
+    assert configuration.load().redis_prefix == IN_USE
+
+
+@pytest.mark.parametrize("broken", [None, RuntimeError, KeyboardInterrupt])
+def test_nothing_of_it_stays(topics, server, broken):
+    def benchmark() -> None:
+        with installation(Broker.CONFIGURED, None, lambda _: None) as made:
+            for family in ("decision:1", "abuse:journal:{1}", "abuse:faces:{1}"):
+                server.set(f"{made.settings.redis_prefix}{family}", b"1")
+            if broken is not None:
+                raise broken
+
+    if broken is None:
+        benchmark()
+    else:
+        with pytest.raises(broken):
+            benchmark()
+    assert server.keys() == [f"{IN_USE}decision".encode()]
+    assert topics == []

@@ -1,0 +1,57 @@
+"""The worker as a child process: it doesn't outlive whoever waits for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.embedded import session
+from stream.embedded.session import WorkerDidNotStart, WorkerProcess
+
+
+class Child:
+    """A process that runs until it is told to end."""
+
+    pid = 1
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.told = 0
+
+    def poll(self) -> int | None:
+        return 0 if self.told else None
+
+    def terminate(self) -> None:
+        self.told += 1
+
+    def wait(self, timeout: float) -> int:
+        assert self.told
+        return 0
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Child:
+    made = Child()
+    monkeypatch.setattr(session.subprocess, "Popen", lambda *_, **__: made)
+    return made
+
+
+def test_an_interruption_while_it_starts_ends_it(child, monkeypatch):
+    def interrupted(_: WorkerProcess) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkerProcess, "_ready", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WorkerProcess({}).start()
+    assert child.told == 1
+
+
+def test_one_that_does_not_get_ready_is_ended(child, monkeypatch):
+    monkeypatch.setattr(WorkerProcess, "_ready", lambda _: False)
+    with pytest.raises(WorkerDidNotStart, match="not ready"):
+        WorkerProcess({}).start(timeout_s=0.0)
+    assert child.told == 1
+
+
+def test_one_that_is_ready_goes_on(child, monkeypatch):
+    monkeypatch.setattr(WorkerProcess, "_ready", lambda _: True)
+    WorkerProcess({}).start()
+    assert child.told == 0
