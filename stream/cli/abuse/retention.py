@@ -40,9 +40,17 @@ def in_words(store: Store) -> str:
     """For how long."""
     if store.life_ms is None:
         return "for ever" if store.place == "kafka" else store.after
-    seconds = store.life_ms / 1000
-    size, unit = next((size, unit) for size, unit in UNITS if seconds >= 2 * size or size == 1)
-    return f"{seconds / size:.4g} {unit} after {store.after}"
+    return f"{_spelled(store.life_ms // 1000)} after {store.after}"
+
+
+def _spelled(seconds: int) -> str:
+    """In the largest unit there are two of, and what is left in the next."""
+    place = next(place for place, (size, _) in enumerate(UNITS) if seconds >= 2 * size or size == 1)
+    parts = []
+    for size, unit in UNITS[place : place + 2]:
+        count, seconds = divmod(seconds, size)
+        parts += [f"{count} {unit if count > 1 else unit[:-1]}"] if count else []
+    return " ".join(parts)
 
 
 def _line(store: Store) -> Text:
