@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from abuse.redis_port import Calls
+from abuse.redis_port import Calls, Command, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis_calls import connect
@@ -34,6 +36,35 @@ class Beneath:
 
     async def keys(self) -> list[str]:
         return sorted([key.decode() async for key in self.client.scan_iter(match=f"{self.prefix}*", count=SCANNED)])
+
+    def scattered(self) -> list[Scattered]:
+        """The clients, each over more nodes than there are."""
+        return [Scattered(calls, random.Random(number)) for number, calls in enumerate(self.ways)]
+
+
+class Scattered:
+    """As on a cluster of as many nodes as there are keys: what is on one key is carried out in order, keys whenever
+    their node gets to it."""
+
+    def __init__(self, calls: Calls, chance: random.Random) -> None:
+        self._calls, self._chance = calls, chance
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        by_key: dict[str, list[int]] = {}
+        for number, command in enumerate(commands):
+            by_key.setdefault(str(command[1]), []).append(number)
+        replies: dict[int, Reply] = {}
+        for part in await asyncio.gather(*(self._on_one(commands, numbers) for numbers in by_key.values())):
+            replies |= part
+        return [replies[number] for number in range(len(commands))]
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def _on_one(self, commands: Sequence[Command], numbers: Sequence[int]) -> dict[int, Reply]:
+        await asyncio.sleep(self._chance.random() / 50)
+        told = await self._calls.round_trip([commands[number] for number in numbers])
+        return dict(zip(numbers, told, strict=True))
 
 
 @asynccontextmanager

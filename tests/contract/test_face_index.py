@@ -239,10 +239,19 @@ async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new
         assert set(found(met)) == {f"sub-{each}" for each in range(number + 1)}
 
 
-async def test_two_met_at_the_same_moment_find_each_other(held):
+@pytest.mark.parametrize("apart", [0, 0.5], ids=["in one place", "in places new to the other"])
+async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, apart):
     for number in range(0, 40, 2):
-        both = seen(number, person=500 + number), seen(number + 1, person=500 + number)
+        both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=apart * (number + 2))
         met = await asyncio.gather(held.index.meet(both[0], WITHIN), held.other_worker.meet(both[1], WITHIN))
+        assert any(each.hits for each in met), number
+
+
+async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
+    one, other = (RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
+    for number in range(0, 30, 2):
+        both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=1)
+        met = await asyncio.gather(one.meet(both[0], WITHIN), other.meet(both[1], WITHIN))
         assert any(each.hits for each in met), number
 
 

@@ -220,10 +220,19 @@ async def test_the_same_sighting_again_changes_nothing(held):
     assert len(once) == 3
 
 
-async def test_of_two_met_at_the_same_moment_one_finds_the_other(held):
+@pytest.mark.parametrize("turned", [(), (3, 21, 40, 60)], ids=["in one place", "in no place in common"])
+async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, turned):
     for number in range(0, 40, 2):
-        one, other = seen(number, 500 + number), seen(number + 1, 500 + number)
+        one, other = seen(number, 500 + number), seen(number + 1, 500 + number, *turned)
         told = await asyncio.gather(held.index.meet(one, WITHIN), held.other_worker.meet(other, WITHIN))
+        assert any(told), number
+
+
+async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
+    one, other = (RedisMediaIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
+    for number in range(0, 30, 2):
+        both = seen(number, 500 + number), seen(number + 1, 500 + number, 3, 21, 40, 60)
+        told = await asyncio.gather(one.meet(both[0], WITHIN), other.meet(both[1], WITHIN))
         assert any(told), number
 
 
