@@ -28,12 +28,22 @@ MOST_LINKS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Of a submission's face with `faces` others; not `complete` when time ran out before the oldest."""
+
+    faces: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored."""
+    """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored.
+    `compared`: None when its face was not."""
 
     flags: tuple[Flag, ...] = ()
     ip_risk: IpRisk | None = None
     other_flagged_sessions: tuple[str, ...] = ()
+    compared: Comparison | None = None
     links: tuple[Link, ...] = ()
     events: tuple[FlagEvent, ...] = ()
 
@@ -49,6 +59,7 @@ class Neighbourhood:
 
     cluster: Cluster = NO_CLUSTER
     dossiers: tuple[Dossier, ...] = ()
+    compared: Comparison | None = None
 
 
 ALONE = Neighbourhood()
@@ -97,6 +108,7 @@ class AbuseEngine:
             flags=_as_switched(flags, rules),
             ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
             other_flagged_sessions=_other_sessions(observation, known.dossiers, flags, cluster),
+            compared=linked.compared,
             links=tuple(link for link in cluster.links if observation.submission_id in link.submissions)[:MOST_LINKS],
             events=tuple(events),
         )

@@ -161,10 +161,9 @@ class FaceIndex(Protocol):
         """Whether the server can keep faces; one cheap call."""
 
     async def meet(self, sighting: FaceSighting, within: float) -> Met:
-        """Add the face and find those within that distance of it, of other correlation ids and submissions.
+        """Add the face, then find those within that distance of it, of other correlation ids and submissions.
 
-        A face is found that was added before this call began. Of two met at the same moment one finds the other when
-        they are kept in one place, or on one server in the same stretch of time.
+        Of two met at the same moment one finds the other, unless time runs out.
         """
 
     async def learn(self, sightings: Sequence[FaceSighting]) -> None:

@@ -40,14 +40,14 @@ async def cluster_around(
     book: LinkBook,
     tenant: str | None,
     correlation_id: str,
-    known: Held,
-    fresh: Sequence[Link],
+    fresh: Sequence[Link] = (),
     *,
     of_kinds: Collection[LinkKind] = frozenset(LinkKind),
 ) -> Cluster:
-    """Everything linked to a correlation id. `known` are links already read, `fresh` some that may not be written yet.
+    """Everything linked to a correlation id. `fresh`: links of its own that are known already, whatever the book keeps.
     A round trip for each step away from it."""
-    held, whole = dict(known), True
+    near = {correlation_id, *(name for each in fresh for name in each.ids)}
+    held, whole = dict(await book.of(tenant, sorted(near))), True
     for step in range(MOST_STEPS + 1):
         linked = [*fresh, *(each for links in held.values() for each in links if each.kind in of_kinds)]
         new = sorted({correlation_id, *(name for each in linked for name in each.ids)} - set(held))

@@ -15,10 +15,12 @@ import orjson
 
 from abuse.flags import NEVER_CLEARED, FlagKind
 
-#: Links kept with one correlation id, the newest; and those one submission may add, the strongest. Far more than a
-#: person needs, and a bound on what somebody with thousands of ids and one face can cost.
+#: Links kept with one correlation id, the newest; and those one submission may add of a kind, the foremost. Far more
+#: than a person needs, and a bound on what somebody with thousands of ids and one face can cost.
 LINKS_KEPT = 64
 LINKS_ADDED = 16
+#: Those that are weighed before: so many times a face or picture may have been cleared by reviewers and is still seen.
+LINKS_WEIGHED = 64
 #: Correlation ids of one cluster that are looked at, and how many links away the farthest may be.
 MOST_MEMBERS = 64
 MOST_STEPS = 4
@@ -92,19 +94,25 @@ class Link:
         """What tells it from every other link."""
         return (str(self.kind), self.earlier.place, self.later.place)
 
+    def stands(self, cleared_ms: Mapping[str, int]) -> bool:
+        """Whether both submissions came in after a reviewer cleared their correlation id, if one did."""
+        return all(end.at_ms > cleared_ms.get(end.correlation_id, NEVER_CLEARED) for end in self.ends)
+
 
 def in_order(one: End, other: End) -> tuple[End, End]:
     """The earlier and the later of two ends, whichever is given first."""
     return (one, other) if one.place < other.place else (other, one)
 
 
-def strongest(links: Iterable[Link]) -> list[Link]:
-    """One link a pair of correlation ids and sessions, the strongest, and of all the strongest `LINKS_ADDED`."""
-    best: dict[tuple[tuple[str, str | None], ...], Link] = {}
-    for each in links:
-        pair = tuple((end.correlation_id, end.session_id) for end in each.ends)
-        best[pair] = min(best.get(pair, each), each, key=strength)
-    return sorted(best.values(), key=strength)[:LINKS_ADDED]
+def foremost(links: Iterable[Link]) -> list[Link]:
+    """One link a pair of correlation ids and sessions, the strongest. First the strongest of each pair of ids, then
+    further sessions: one id with many of them leaves room for the others."""
+    by_ids: dict[tuple[str, str], dict[tuple[str | None, ...], Link]] = {}
+    for each in sorted(links, key=strength):
+        sessions = tuple(end.session_id for end in each.ends)
+        by_ids.setdefault(each.ids, {}).setdefault(sessions, each)
+    ranked = [(rank, each) for best in by_ids.values() for rank, each in enumerate(best.values())]
+    return [each for _, each in sorted(ranked, key=lambda one: (one[0], strength(one[1])))]
 
 
 def strength(link: Link) -> tuple[int, float, tuple[str, Place, Place]]:
@@ -171,11 +179,7 @@ class Cluster:
 
     def without(self, cleared_ms: Mapping[str, int], of: str) -> Cluster:
         """What is joined to submissions of `of` when none counts that came in before a reviewer cleared its id."""
-        kept = [
-            each
-            for each in self.links
-            if all(end.at_ms > cleared_ms.get(end.correlation_id, NEVER_CLEARED) for end in each.ends)
-        ]
+        kept = [each for each in self.links if each.stands(cleared_ms)]
         return self if len(kept) == len(self.links) else cluster_of(of, kept, whole=self.whole)
 
     def showing(self, submission_id: str, of: str, kinds: Collection[LinkKind]) -> Cluster:

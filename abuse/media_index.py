@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from abuse.media_keys import PictureCodes
+
 DAY_MS = 86_400_000
 #: Hits told of at most, the strongest.
 MOST_HITS = 256
@@ -32,17 +34,22 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(PictureMatch)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSighting:
-    """`bytes_sha256` and `pixels_sha256` in hex: of the file as it came, and of its decoded pixels. `perceptual`: 64
-    bits, unsigned, of which pictures that look alike share nearly all."""
+    """`codes`: the picture's under the key in force, by which it is kept, then under the others it is searched by."""
 
     tenant: str | None
     correlation_id: str
     submission_id: str
     session_id: str | None
     at_ms: int
-    bytes_sha256: str
-    pixels_sha256: str
-    perceptual: int
+    codes: tuple[PictureCodes, ...]
+
+    @property
+    def kept(self) -> PictureCodes:
+        return self.codes[0]
+
+    def under(self, key_id: str) -> PictureCodes | None:
+        """The codes that compare with those of this key."""
+        return next((each for each in self.codes if each.key_id == key_id), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +82,11 @@ class MediaIndex(Protocol):
     """Calls raise `stream.patience.Unavailable` when the index is away."""
 
     async def meet(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
-        """Add the picture and find other submissions with it, the strongest match first, one hit a submission.
+        """Add the picture, then find other submissions with it, the strongest match first, one hit a submission.
 
-        Near duplicates differ in up to `within_bits` of the perceptual hash. Raises ValueError above `MOST_BITS`.
-        One round trip when there is none, two when there are some.
+        Of two met at the same moment one finds the other. Near duplicates differ in up to `within_bits` of the
+        perceptual hash. Raises ValueError above `MOST_BITS`. Two round trips when there is none, three when there are
+        some.
         """
 
     async def learn(self, sightings: Sequence[PictureSighting]) -> None:
@@ -104,16 +112,35 @@ def _order(hit: PictureHit) -> tuple[int, int, int, str, str]:
     return (_STRENGTH[hit.kind], hit.hamming, -hit.at_ms, hit.correlation_id, hit.submission_id)
 
 
-def is_own(sighting: PictureSighting, correlation_id: str, submission_id: str) -> bool:
+def hit_of(sighting: PictureSighting, other: PictureSighting, within_bits: int) -> PictureHit | None:
+    """If another submission, of the same tenant, shows the same."""
+    mine, theirs = sighting.under(other.kept.key_id), other.kept
+    if mine is None or _is_own(sighting, other):
+        return None
+    hamming = (mine.perceptual ^ theirs.perceptual).bit_count()
+    kind = _match(mine, theirs, hamming <= within_bits)
+    if kind is None:
+        return None
+    return PictureHit(
+        correlation_id=other.correlation_id,
+        submission_id=other.submission_id,
+        session_id=other.session_id,
+        at_ms=other.at_ms,
+        kind=kind,
+        hamming=hamming,
+    )
+
+
+def _is_own(sighting: PictureSighting, other: PictureSighting) -> bool:
     """By both: another correlation id may use the same submission id, to go unseen."""
-    return (correlation_id, submission_id) == (sighting.correlation_id, sighting.submission_id)
+    return (other.correlation_id, other.submission_id) == (sighting.correlation_id, sighting.submission_id)
 
 
-def match_of(same_bytes: bool, same_pixels: bool, near: bool) -> PictureMatch | None:
+def _match(one: PictureCodes, other: PictureCodes, near: bool) -> PictureMatch | None:
     """The strongest of what is the same."""
-    if same_bytes:
+    if one.bytes == other.bytes:
         return PictureMatch.SAME_BYTES
-    if same_pixels:
+    if one.pixels == other.pixels:
         return PictureMatch.SAME_PIXELS
     return PictureMatch.NEAR_DUPLICATE if near else None
 
@@ -135,7 +162,8 @@ class InMemoryMediaIndex:
         self._on_call("meet")
         check_bits(within_bits)
         self._add(sighting)
-        hits = (self._hit(sighting, other, within_bits) for other in self.sightings.values())
+        reached = (other for other in self.sightings.values() if self._reaches(sighting, other))
+        hits = (hit_of(sighting, other, within_bits) for other in reached)
         return strongest(hit for hit in hits if hit is not None)
 
     async def learn(self, sightings: Sequence[PictureSighting]) -> None:
@@ -158,21 +186,6 @@ class InMemoryMediaIndex:
         name = (sighting.tenant, sighting.correlation_id, sighting.submission_id, sighting.at_ms)
         self.sightings[name] = sighting
 
-    def _hit(self, sighting: PictureSighting, other: PictureSighting, within_bits: int) -> PictureHit | None:
-        hamming = (sighting.perceptual ^ other.perceptual).bit_count()
-        same_bytes = sighting.bytes_sha256 == other.bytes_sha256
-        same_pixels = sighting.pixels_sha256 == other.pixels_sha256
-        kind = match_of(same_bytes, same_pixels, hamming <= within_bits)
-        if kind is None:
-            return None
-        far = abs(other.at_ms - sighting.at_ms) > self.plan.window_ms
-        if far or other.tenant != sighting.tenant or is_own(sighting, other.correlation_id, other.submission_id):
-            return None
-        return PictureHit(
-            correlation_id=other.correlation_id,
-            submission_id=other.submission_id,
-            session_id=other.session_id,
-            at_ms=other.at_ms,
-            kind=kind,
-            hamming=hamming,
-        )
+    def _reaches(self, sighting: PictureSighting, other: PictureSighting) -> bool:
+        near = abs(other.at_ms - sighting.at_ms) <= self.plan.window_ms
+        return near and other.tenant == sighting.tenant

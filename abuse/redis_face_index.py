@@ -2,8 +2,8 @@
 
 No expiry is there for single vectors, and deleting a large set holds the server up: so a place is one key, small, and
 expires as a whole. Which places exist is read together with the search, from a set a day; the search begins with those
-read last time, and goes on to any that were new. Adding comes before searching on the same connection, so that of two
-faces met at the same moment one finds the other.
+read last time, and goes on to any that were new. A search begins when adding has ended, so that of two faces met at the
+same moment one finds the other, wherever they are kept.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class RedisFaceIndex:
     async def meet(self, sighting: FaceSighting, within: float) -> Met:
         tenant, plan = sighting.tenant, self._plan
         days = plan.days(sighting.at_ms)
-        adding = self._commands.add(sighting)
+        await self.learn([sighting])
         reading: list[Command] = [("SMEMBERS", self._commands.places(tenant, day)) for day in days]
         search = FaceSearch(self._calls, self._commands, plan, self._sizes, sighting, within, self._clock)
         expected = {plan.place(sighting)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
-        replies = await search.run([*adding, *reading], expected)
-        places = [self._read(tenant, day, reply) for day, reply in zip(days, replies[len(adding) :], strict=True)]
+        replies = await search.run(reading, expected)
+        places = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
         await search.run_on(frozenset().union(*places))
         hits = nearest(sighting, await search.found(), within, plan)
         return Met(hits=hits, gallery=max(0, search.gallery - 1), complete=search.complete)

@@ -13,8 +13,7 @@ fifteen lines, a search reads a thousand lines of twenty bytes with 70 commands,
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -27,11 +26,10 @@ from abuse.media_index import (
     PictureHit,
     PictureSighting,
     check_bits,
-    is_own,
-    match_of,
+    hit_of,
     strongest,
 )
-from abuse.media_keys import MediaKeys, PictureCodes
+from abuse.media_keys import PictureCodes
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 
 BANDS, BAND_BITS = 4, 16
@@ -43,37 +41,25 @@ _LINE = np.dtype([("code", ">u8"), ("reference", f"V{TIME_BYTES + NAME_BYTES}")]
 PAGE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A sighting as its record has it."""
-
-    correlation_id: str
-    submission_id: str
-    session_id: str | None
-    at_ms: int
-    codes: PictureCodes
-
-
 class RedisMediaIndex:
-    def __init__(self, calls: Calls, key_prefix: str, plan: MediaPlan, keys: MediaKeys) -> None:
-        self._calls, self._plan, self._keys = calls, plan, keys
+    def __init__(self, calls: Calls, key_prefix: str, plan: MediaPlan) -> None:
+        self._calls, self._plan = calls, plan
         self._prefix = f"{key_prefix}abuse:"
 
     async def meet(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
         check_bits(within_bits)
-        all_codes = self._codes(sighting)
-        adding = self._add(sighting, all_codes[0])
-        asked = [each for codes in all_codes for each in self._searches(sighting, codes, within_bits)]
-        told = await self._calls.round_trip([*adding, *(command for command, _, _ in asked)])
+        await self.learn([sighting])
+        asked = [each for codes in sighting.codes for each in self._searches(sighting, codes, within_bits)]
+        told = await self._calls.round_trip([command for command, _, _ in asked])
         candidates = _Candidates(_reference(sighting))
-        for (command, code, bits), lines in zip(asked, told[len(adding) :], strict=True):
+        for (command, code, bits), lines in zip(asked, told, strict=True):
             candidates.take(str(command[1]), code, bits, cast("list[bytes]", lines))
-        by_key = {codes.key_id: codes for codes in all_codes}
-        kept = [each for _, each in await self._records(sighting.tenant, candidates.strongest()) if each is not None]
-        return strongest(_hits(sighting, by_key, kept, within_bits))
+        records = await self._records(sighting.tenant, candidates.strongest())
+        hits = (hit_of(sighting, other, within_bits) for _, other in records if other is not None)
+        return strongest(hit for hit in hits if hit is not None)
 
     async def learn(self, sightings: Sequence[PictureSighting]) -> None:
-        await self._calls.round_trip([c for each in sightings for c in self._add(each, self._codes(each)[0])])
+        await self._calls.round_trip([command for each in sightings for command in self._add(each)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         (listed,) = await self._calls.round_trip([("SMEMBERS", self._pictures_of(tenant, correlation_id))])
@@ -91,7 +77,7 @@ class RedisMediaIndex:
             page = references[start : start + PAGE]
             for reference, kept in await self._records(tenant, page):
                 if kept is not None:
-                    lines = self._lines(tenant, kept.codes, reference)
+                    lines = self._lines(tenant, kept.kept, reference)
                     gone: list[Command] = [("ZREM", key, line) for key, line in lines]
                     removed += cast(
                         int, (await self._calls.round_trip([*gone, ("DEL", self._record(tenant, reference))]))[-1]
@@ -99,13 +85,9 @@ class RedisMediaIndex:
             await self._calls.round_trip([("SREM", traced, *page)])
         return removed
 
-    def _codes(self, sighting: PictureSighting) -> tuple[PictureCodes, ...]:
-        hashes = (sighting.bytes_sha256, sighting.pixels_sha256, sighting.perceptual)
-        return self._keys.codes(sighting.tenant, *hashes, sighting.at_ms)
-
-    def _add(self, sighting: PictureSighting, codes: PictureCodes) -> list[Command]:
+    def _add(self, sighting: PictureSighting) -> list[Command]:
         reference, commands, life_ms = _reference(sighting), list[Command](), self._plan.life_ms
-        for key, line in self._lines(sighting.tenant, codes, reference):
+        for key, line in self._lines(sighting.tenant, sighting.kept, reference):
             commands += [
                 ("ZADD", key, sighting.at_ms, line),
                 ("ZREMRANGEBYSCORE", key, "-inf", f"({sighting.at_ms - life_ms}"),
@@ -116,7 +98,7 @@ class RedisMediaIndex:
         return [
             ("SADD", traced, reference),
             ("PEXPIRE", traced, life_ms),
-            ("SET", self._record(sighting.tenant, reference), _packed(sighting, codes), "PX", life_ms),
+            ("SET", self._record(sighting.tenant, reference), _packed(sighting), "PX", life_ms),
             *commands,
         ]
 
@@ -142,10 +124,12 @@ class RedisMediaIndex:
         for band in range(BANDS):
             yield self._part(tenant, codes.key_id, str(band), _band(codes.perceptual, band)), line
 
-    async def _records(self, tenant: str | None, references: Sequence[bytes]) -> list[tuple[bytes, _Kept | None]]:
+    async def _records(
+        self, tenant: str | None, references: Sequence[bytes]
+    ) -> list[tuple[bytes, PictureSighting | None]]:
         keys = [self._record(tenant, reference) for reference in references]
         told = await self._calls.round_trip([("GET", key) for key in keys])
-        return [(ref, _kept(key, held)) for ref, key, held in zip(references, keys, told, strict=True)]
+        return [(ref, _kept(key, tenant, held)) for ref, key, held in zip(references, keys, told, strict=True)]
 
     def _part(self, tenant: str | None, key_id: str, part: str, value: int) -> str:
         return f"{self._prefix}pictures:{{{tenant or ''}|{key_id}|{part}|{value:04x}}}"
@@ -194,33 +178,12 @@ def _reference(sighting: PictureSighting) -> bytes:
     return at + hmac.digest(b"picture reference", name, "sha256")[:NAME_BYTES]
 
 
-def _hits(
-    sighting: PictureSighting, by_key: dict[str, PictureCodes], kept: Iterable[_Kept], within_bits: int
-) -> Iterator[PictureHit]:
-    for other in kept:
-        mine = by_key.get(other.codes.key_id)
-        if mine is None or is_own(sighting, other.correlation_id, other.submission_id):
-            continue
-        hamming = (mine.perceptual ^ other.codes.perceptual).bit_count()
-        kind = match_of(mine.bytes == other.codes.bytes, mine.pixels == other.codes.pixels, hamming <= within_bits)
-        if kind is None:
-            continue
-        yield PictureHit(
-            correlation_id=other.correlation_id,
-            submission_id=other.submission_id,
-            session_id=other.session_id,
-            at_ms=other.at_ms,
-            kind=kind,
-            hamming=hamming,
-        )
+def _packed(sighting: PictureSighting) -> bytes:
+    ids, codes = (sighting.correlation_id, sighting.submission_id, sighting.session_id), sighting.kept
+    return orjson.dumps([*ids, sighting.at_ms, codes.key_id, codes.bytes, codes.pixels, codes.perceptual])
 
 
-def _packed(sighting: PictureSighting, codes: PictureCodes) -> bytes:
-    ids = (sighting.correlation_id, sighting.submission_id, sighting.session_id, sighting.at_ms)
-    return orjson.dumps([*ids, codes.key_id, codes.bytes, codes.pixels, codes.perceptual])
-
-
-def _kept(key: str, held: Reply) -> _Kept | None:
+def _kept(key: str, tenant: str | None, held: Reply) -> PictureSighting | None:
     """None for a picture forgotten or expired. Raises ForeignValue."""
     if held is None:
         return None
@@ -230,5 +193,11 @@ def _kept(key: str, held: Reply) -> _Kept | None:
         )
     except (ValueError, TypeError) as error:
         raise ForeignValue(key) from error
-    codes = PictureCodes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
-    return _Kept(correlation_id, submission_id, session_id, at_ms, codes)
+    return PictureSighting(
+        tenant=tenant,
+        correlation_id=correlation_id,
+        submission_id=submission_id,
+        session_id=session_id,
+        at_ms=at_ms,
+        codes=(PictureCodes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual),),
+    )

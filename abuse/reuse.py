@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from abuse.engine import ALONE, Neighbourhood
+from abuse.engine import ALONE, Comparison, Neighbourhood
 from abuse.face_index import FaceIndex, FaceSighting, Met
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import FacePrint
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook, cluster_around
-from abuse.links import End, Link, LinkKind, in_order, strongest
+from abuse.links import LINKS_ADDED, LINKS_WEIGHED, End, Link, LinkKind, foremost, in_order
 from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
+from abuse.media_keys import PictureCodes
 from abuse.subjects import correlation
 from config.abuse import AbusePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureMarks:
-    """Hex SHA-256 of the file and of its decoded pixels, and 64 bits that copies of a picture nearly share."""
-
-    bytes_sha256: str = field(repr=False)
-    pixels_sha256: str = field(repr=False)
-    perceptual: int = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What a submission may be known again by; nothing where it has none, or where nobody is to look."""
+    """What a submission may be known again by; nothing where it has none, or where nobody is to look.
+
+    `picture`: its codes under the key in force, then under the others in use (`MediaKeys.codes`).
+    """
 
     face: FacePrint | None = None
-    picture: PictureMarks | None = None
+    picture: tuple[PictureCodes, ...] = ()
 
 
 UNMARKED = Marks()
 #: No distribution says anything of rarer things.
 LOWEST_RATE = 1e-15
-NOBODY = Met(hits=(), gallery=0, complete=True)
 #: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of strange
 #: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.
 SURE_BITS = 2
@@ -94,7 +88,7 @@ class Faces:
 class Reuse:
     """Without `faces` (no calibrated model, or a server that can't) only pictures are looked for.
 
-    Where nothing is linked all look-ups go out at once: one round trip.
+    Where nothing is linked it takes two round trips: what was seen is kept, then others are looked for.
     """
 
     pictures: MediaIndex
@@ -118,23 +112,37 @@ class Reuse:
             self._pictures(tenant, own, marks.picture),
             self.book.of(tenant, [own.correlation_id]),
         )
-        fresh = [*strongest(self._by_face(own, met)), *strongest(self._by_picture(own, pictures, met))]
+        compared = Comparison(faces=met.gallery, complete=met.complete) if met else None
+        fresh = await self._chosen(tenant, self._by_face(own, met), self._by_picture(own, pictures, met))
         if not fresh and not held[own.correlation_id]:
-            return ALONE
-        _, cluster = await asyncio.gather(
-            self.book.write(tenant, fresh), cluster_around(self.book, tenant, own.correlation_id, held, fresh)
-        )
+            return Neighbourhood(compared=compared)
+        await self.book.write(tenant, fresh)  # first, so that of two who are linked at the same moment one sees both
+        cluster = await cluster_around(self.book, tenant, own.correlation_id, fresh)
+        if compared and not compared.complete:
+            cluster = replace(cluster, whole=False)
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
         known = await self.ledger.look(tenant, others)
-        return Neighbourhood(cluster=cluster, dossiers=known.dossiers)
+        return Neighbourhood(cluster=cluster, dossiers=known.dossiers, compared=compared)
 
-    async def _met(self, tenant: str | None, own: End, face: FacePrint | None) -> Met:
+    async def _chosen(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
+        """Of each of these the foremost that no reviewer has cleared."""
+        weighed = [foremost(links)[:LINKS_WEIGHED] for links in found]
+        names = sorted({name for links in weighed for each in links for name in each.ids})
+        if not names:
+            return []
+        known = await self.ledger.look(tenant, list(map(correlation, names)))
+        cleared_ms = {dossier.subject.key: dossier.unlinked_at_ms for dossier in known.dossiers}
+        standing = [[each for each in links if each.stands(cleared_ms)] for links in weighed]
+        return [each for links in standing for each in links[:LINKS_ADDED]]
+
+    async def _met(self, tenant: str | None, own: End, face: FacePrint | None) -> Met | None:
+        """None where the face can't be compared."""
         if face is None or self.faces is None or face.model != self.faces.model:
-            return NOBODY
+            return None
         try:
             former = self.faces.keys.under_all(face, tenant, own.at_ms)
         except (KeyError, ValueError):
-            return NOBODY  # under a key that is held no longer, or no print that a template could have become
+            return None  # under a key that is held no longer, or no print that a template could have become
         sighting = FaceSighting(
             tenant=tenant,
             correlation_id=own.correlation_id,
@@ -146,8 +154,8 @@ class Reuse:
         )
         return await self.faces.index.meet(sighting, self.faces.bounds.farthest)
 
-    async def _pictures(self, tenant: str | None, own: End, picture: PictureMarks | None) -> Sequence[PictureHit]:
-        if picture is None:
+    async def _pictures(self, tenant: str | None, own: End, codes: tuple[PictureCodes, ...]) -> Sequence[PictureHit]:
+        if not codes:
             return ()
         sighting = PictureSighting(
             tenant=tenant,
@@ -155,14 +163,12 @@ class Reuse:
             submission_id=own.submission_id,
             session_id=own.session_id,
             at_ms=own.at_ms,
-            bytes_sha256=picture.bytes_sha256,
-            pixels_sha256=picture.pixels_sha256,
-            perceptual=picture.perceptual,
+            codes=codes,
         )
         return await self.pictures.meet(sighting, self.policy.media_replay.bits)
 
-    def _by_face(self, own: End, met: Met) -> list[Link]:
-        if self.faces is None or not met.hits:
+    def _by_face(self, own: End, met: Met | None) -> list[Link]:
+        if self.faces is None or met is None:
             return []
         bound = self.faces.bounds.of(met.gallery, self.policy.face_reuse.false_links)
         return [
@@ -179,9 +185,9 @@ class Reuse:
             if hit.distance <= bound.distance
         ]
 
-    def _by_picture(self, own: End, hits: Sequence[PictureHit], met: Met) -> list[Link]:
+    def _by_picture(self, own: End, hits: Sequence[PictureHit], met: Met | None) -> list[Link]:
         """Who sends a picture twice in one session tries again; anybody else replays it."""
-        faces = {hit.submission_id: hit.distance for hit in met.hits}
+        faces = {hit.submission_id: hit.distance for hit in met.hits} if met else {}
         return [
             _link(LinkKind(hit.kind), own, _end(hit), distance=hit.hamming, threshold=self.policy.media_replay.bits)
             for hit in hits

@@ -162,7 +162,7 @@ class Reviews:
         found: dict[str, Flag] = {}
         for kind in sorted({flag.kind for flag in flags if flag.kind in LINKING}):
             own = flags[0].subject.key
-            cluster = await cluster_around(self.book, tenant, own, {}, (), of_kinds=LINKING[kind])
+            cluster = await cluster_around(self.book, tenant, own, of_kinds=LINKING[kind])
             known = await self.ledger.look(tenant, [correlation(name) for name in cluster.ids if name != own])
             found |= {
                 flag.flag_id: flag

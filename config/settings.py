@@ -42,6 +42,8 @@ MIB = 1024 * 1024
 HIGHEST_PORT = 65_535
 #: Characters of a signing or hashing secret.
 SHORTEST_SECRET = 32
+#: Hash keys at once. One a month is gone again after the next.
+MOST_HASH_KEYS = 16
 #: Hours that divide a day.
 SPANS_H = (1, 2, 3, 4, 6, 8, 12, 24)
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
@@ -186,6 +188,8 @@ def _sound_hash_keys(keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings
         raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
     if len({key.id for key in keys}) != len(keys) or len({key.since for key in keys}) != len(keys):
         raise ValueError("hash keys must differ in id and in the time they come into force")
+    if len(keys) > MOST_HASH_KEYS:
+        raise ValueError(f"at most {MOST_HASH_KEYS} hash keys: take away those that ended long ago")
     if keys and all(key.since is not None for key in keys):
         raise ValueError("one hash key must have no since: it is in force until the first of the others")
     return keys

@@ -17,6 +17,6 @@ Beside it, what people decide: `commands` -> `command_stage` (`abuse.reviews`) -
 
 Around it: `messages` are the values that flow, `topics` the table of topics, `agents` and `acks` the way from a Faust
 stream to in-order acknowledgements, `record_reading` gets past any batch a broker can store, `patience` waits for what
-is away, `worker` is the life of a process, `bootstrap` puts everything together, `cli` is the command line, `embedded`
-the broker and store of the demo.
+is away, `worker` is the life of a process, `bootstrap` puts everything together (with
+`abuse_parts` and `model_parts`), `cli` is the command line, `embedded` the broker and store of the demo.
 """

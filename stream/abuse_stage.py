@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from abuse import link_codec, observation_codec
-from abuse.engine import ALONE, AbuseEngine, Assessment, Neighbourhood
+from abuse.engine import ALONE, AbuseEngine, Assessment, Comparison, Neighbourhood
 from abuse.event_time import iso8601
 from abuse.flags import Flag, FlagEvent, subject_document
 from abuse.ip_risk import IpRisk
@@ -22,6 +22,7 @@ from abuse.reuse import Marks, Reuse
 from abuse.subjects import correlation
 from config.error_codes import ErrorCode
 from config.policy import Policy
+from stream import metrics
 from stream.messages import Detection
 from stream.patience import Patience
 from stream.verdict import Answer, Verdict, spoof_bound
@@ -71,7 +72,10 @@ class AbuseStage:
         reuse = self.reuse
         if reuse is None:
             return ALONE
-        return await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
+        linked = await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
+        if linked.compared is not None:
+            metrics.FACE_COMPARISONS.labels(outcome="complete" if linked.compared.complete else "cut").inc()
+        return linked
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store them; those to publish. No round trip for none."""
@@ -130,6 +134,7 @@ def _document(assessment: Assessment, at_ms: int, observation: Observation | Non
         "flags": [_flag(flag, at_ms) for flag in assessment.flags],
         "ip_risk": None if assessment.ip_risk is None else _risk(assessment.ip_risk),
         "other_flagged_sessions": list(assessment.other_flagged_sessions),
+        "face_comparison": None if assessment.compared is None else _comparison(assessment.compared),
         "links": [link_codec.to_document(link) for link in assessment.links],
         "observation": None if observation is None else observation_codec.to_document(observation),
     }
@@ -146,6 +151,10 @@ def _flag(flag: Flag, at_ms: int) -> dict[str, Any]:
         "enforced": flag.enforced,
         "refuses_until": None if refusal is None else iso8601(refusal.until_ms),
     }
+
+
+def _comparison(compared: Comparison) -> dict[str, Any]:
+    return {"faces": compared.faces, "complete": compared.complete}
 
 
 def _risk(risk: IpRisk) -> dict[str, Any]:

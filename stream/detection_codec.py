@@ -13,10 +13,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from abuse.face_prints import KEY_ID, MODEL, FacePrint, print_from
+from abuse.media_keys import PictureCodes
 from abuse.observation import NOWHERE, Origin
-from abuse.reuse import Marks, PictureMarks
+from abuse.reuse import UNMARKED, Marks
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.error_codes import ErrorCode
+from config.settings import MOST_HASH_KEYS
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_MS, MalformedAnalysis
 from detectors.contract import Analysis
@@ -35,16 +37,18 @@ from stream.messages import (
 )
 
 MAX_DETECTION_BYTES = 512 * 1024
-MAX_FORMER_KEYS = 16
 MAX_NETWORKS = 256
 #: In base64: a print of 1024 numbers.
 MAX_PACKED = 2732
 #: The last moment that has a date of four digits.
 LATEST_MS = 253_402_300_799_999
-SHA256 = r"^[0-9a-f]{64}$"
+#: 64 bits in hex.
+CODE = r"^[0-9a-f]{16}$"
 
 #: The parts of an origin that are subjects, each under the name of its type.
 _SUBJECTS = ("device", "address", "prefix")
+#: What there is of a picture under each key.
+_CODES = ("bytes", "pixels", "perceptual")
 
 HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
@@ -75,7 +79,7 @@ class _Subject(_Strict):
     """A device, address or prefix by its keyed hash."""
 
     key: HashedKey
-    former: list[HashedKey] = Field(max_length=MAX_FORMER_KEYS)
+    former: list[HashedKey] = Field(max_length=MOST_HASH_KEYS)
 
 
 class _Origin(_Strict):
@@ -94,15 +98,18 @@ class _Face(_Strict):
     packed: str = Field(max_length=MAX_PACKED)
 
 
-class _Picture(_Strict):
-    bytes_sha256: str = Field(pattern=SHA256)
-    pixels_sha256: str = Field(pattern=SHA256)
-    perceptual: str = Field(pattern=r"^[0-9a-f]{16}$")
+class _Codes(_Strict):
+    """Of a picture, under one key."""
+
+    key_id: str = Field(pattern=KEY_ID.pattern)
+    bytes: str = Field(pattern=CODE)
+    pixels: str = Field(pattern=CODE)
+    perceptual: str = Field(pattern=CODE)
 
 
 class _Marks(_Strict):
     face: _Face | None
-    picture: _Picture | None
+    picture: list[_Codes] = Field(max_length=MOST_HASH_KEYS)
 
 
 class _Refused(_Strict):
@@ -204,7 +211,7 @@ def _origin(wire: _Origin) -> Origin:
 
 
 def _marks_document(marks: Marks) -> dict[str, Any]:
-    face, picture = marks.face, marks.picture
+    face = marks.face
     return {
         "face": None
         if face is None
@@ -213,26 +220,21 @@ def _marks_document(marks: Marks) -> dict[str, Any]:
             "key_id": face.key_id,
             "packed": base64.b64encode(face.packed).decode("ascii"),
         },
-        "picture": None
-        if picture is None
-        else {
-            "bytes_sha256": picture.bytes_sha256,
-            "pixels_sha256": picture.pixels_sha256,
-            "perceptual": f"{picture.perceptual:016x}",
-        },
+        "picture": [
+            {"key_id": codes.key_id, **{name: f"{getattr(codes, name):016x}" for name in _CODES}}
+            for codes in marks.picture
+        ],
     }
 
 
 def _marks(wire: _Marks | None) -> Marks:
-    face, picture = (None, None) if wire is None else (wire.face, wire.picture)
+    if wire is None:
+        return UNMARKED
     return Marks(
-        face=None if face is None else _print(face),
-        picture=None
-        if picture is None
-        else PictureMarks(
-            bytes_sha256=picture.bytes_sha256,
-            pixels_sha256=picture.pixels_sha256,
-            perceptual=int(picture.perceptual, 16),
+        face=None if wire.face is None else _print(wire.face),
+        picture=tuple(
+            PictureCodes(key_id=codes.key_id, **{name: int(getattr(codes, name), 16) for name in _CODES})
+            for codes in wire.picture
         ),
     )
 

@@ -1,6 +1,7 @@
 """Marks: what a submission may be known again by, made where its template is seen for the last time.
 
-From here on a face is known only by a print under the tenant's key. What no active rule looks at is not made.
+From here on a face is known only by a print under the tenant's key, and a picture by codes under it. What no active
+rule looks at is not made.
 """
 
 from __future__ import annotations
@@ -10,36 +11,45 @@ from dataclasses import dataclass
 
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import FacePrint
-from abuse.reuse import Marks, PictureMarks
+from abuse.media_keys import MediaKeys, PictureCodes
+from abuse.reuse import UNMARKED, Marks
 from config.abuse import FACE_REUSE, MEDIA_REPLAY
-from detectors.contract import Analysis, Template
+from detectors.contract import Analysis, PictureHashes, Template
 from stream.messages import Submission
 
 #: Of a model's name, and of its hash, to tell its versions apart.
 MODEL_NAME_LENGTH, MODEL_HASH_LENGTH = 48, 12
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkKeys:
+    """The secrets, once for faces and once for pictures."""
+
+    faces: FaceKeys
+    pictures: MediaKeys
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """Without a secret there are no marks at all."""
 
-    keys: FaceKeys | None
+    keys: MarkKeys | None
 
     def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> Marks:
         if self.keys is None:
-            return Marks()
+            return UNMARKED
         face = analysis.template if FACE_REUSE in active else None
         picture = analysis.picture if MEDIA_REPLAY in active else None
         return Marks(
-            face=None if face is None else self._print(self.keys, submission, face),
-            picture=None
-            if picture is None
-            else PictureMarks(
-                bytes_sha256=hashlib.sha256(submission.image).hexdigest(),
-                pixels_sha256=picture.pixels_sha256,
-                perceptual=picture.perceptual,
-            ),
+            face=None if face is None else self._print(self.keys.faces, submission, face),
+            picture=() if picture is None else self._codes(self.keys.pictures, submission, picture),
         )
+
+    @staticmethod
+    def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[PictureCodes, ...]:
+        bytes_sha256 = hashlib.sha256(submission.image).hexdigest()
+        tenant, at_ms = submission.ids.tenant, submission.appended_at_ms
+        return keys.codes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
 
     @staticmethod
     def _print(keys: FaceKeys, submission: Submission, face: Template) -> FacePrint | None:

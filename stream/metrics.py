@@ -21,6 +21,9 @@ ABUSE_OBJECTIONS = Counter(
     "Flags that stood against a submission at admission; only an enforced one refuses it.",
     ["kind", "enforced"],
 )
+FACE_COMPARISONS = Counter(
+    "liveness_face_comparisons_total", "Faces compared with others: complete, or cut by the deadline.", ["outcome"]
+)
 COMMANDS = Counter("liveness_commands_total", "Commands answered, by outcome.", ["outcome"])
 STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)
 SLOT_CPU_SECONDS = Counter("liveness_slot_cpu_seconds_total", "Processor time of analyses in slots.")

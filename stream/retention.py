@@ -88,7 +88,7 @@ _MEMORY = (
 _TOPIC: dict[Topic, tuple[str, Personal]] = {
     Topic.SUBMISSIONS: ("pictures, addresses, devices and ids as they were sent", Personal.BIOMETRIC),
     Topic.DETECTIONS: (
-        "what was measured, keyed face prints, plain picture hashes",
+        "what was measured, keyed face prints and picture codes",
         Personal.BIOMETRIC,
     ),
     Topic.DECISIONS: ("decisions: ids, scores, flags, links, keyed subjects", Personal.PSEUDONYMOUS),

@@ -80,8 +80,8 @@ class _Counted:
 class _Bench:
     def __init__(self, calls: _Counted, prefix: str, plan: MediaBenchPlan) -> None:
         self._calls, self._plan = calls, plan
-        keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
-        self._index = RedisMediaIndex(calls, prefix, plan.index, keys)
+        self._keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
+        self._index = RedisMediaIndex(calls, prefix, plan.index)
         self._chance = random.Random(7)  # noqa: S311  # a load, not a secret
         self._now_ms = time.time_ns() // 1_000_000
         self._looks: list[int] = []
@@ -131,13 +131,13 @@ class _Bench:
 
     def _sighting(self, number: int, perceptual: int) -> PictureSighting:
         ago = 0.0 if number < 0 else self._chance.random()
+        at_ms = self._now_ms - round(ago * self._plan.index.window_ms)
+        file, pixels = f"{number % 2**64:064x}", f"{number % 2**64 + 2**64:064x}"
         return PictureSighting(
             tenant=None,
             correlation_id=str(uuid.UUID(int=number % 2**64)),
             submission_id=str(uuid.UUID(int=number % 2**64 + 2**64)),
             session_id=None,
-            at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
-            bytes_sha256=f"{number % 2**64:064x}",
-            pixels_sha256=f"{number % 2**64 + 2**64:064x}",
-            perceptual=perceptual,
+            at_ms=at_ms,
+            codes=self._keys.codes(None, file, pixels, perceptual, at_ms),
         )

@@ -460,16 +460,16 @@ class Counted:
         await self._calls.close()
 
 
-async def test_with_nobody_near_it_takes_one_round_trip_and_with_somebody_two(beneath):
+async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three(beneath):
     calls = Counted(beneath.ways[0])
     index = RedisFaceIndex(calls, beneath.prefix, PLAN)
     await meet(index, *(seen(number, hours=number % 3) for number in range(12)))
-    for sighting, trips in ((seen(20), 1), (seen(21, person=5), 2)):
+    for sighting, trips in ((seen(20), 2), (seen(21, person=5), 3)):
         calls.trips.clear()
         await meet(index, sighting)
         busy = [trip for trip in calls.trips if trip]
         assert len(busy) == trips, busy
-    assert [command[0] for command in busy[1]] == ["VGETATTR"]
+    assert [command[0] for command in busy[2]] == ["VGETATTR"]
 
 
 async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(beneath):

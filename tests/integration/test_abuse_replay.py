@@ -22,7 +22,7 @@ from abuse.ledger import Ledger
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.subjects import SubjectType, correlation
 from config.abuse import DAY_S
-from stream.bootstrap import open_ledger
+from stream.abuse_parts import open_ledger
 from stream.kafka_clients import producer, send
 from stream.messages import Output
 from stream.redis_calls import connect

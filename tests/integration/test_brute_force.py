@@ -13,7 +13,7 @@ import pytest
 from abuse.flags import FlagKind
 from abuse.subjects import SubjectType
 from config.error_codes import ErrorCode
-from stream.bootstrap import hasher
+from stream.abuse_parts import hasher
 from stream.command_client import ask
 from stream.commands import CommandName
 from stream.kafka_clients import producer

@@ -20,7 +20,7 @@ from abuse.subjects import HashKey
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel
-from stream.bootstrap import open_ledger, open_reuse
+from stream.abuse_parts import open_ledger, open_reuse
 from stream.marking import model_id
 from stream.messages import Record
 from stream.redis_calls import connect

@@ -109,9 +109,7 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
 async def _cluster(opened: Table, tenant: str | None, subject: Subject) -> Cluster:
     if subject.type is not SubjectType.CORRELATION_ID:
         return NO_CLUSTER
-    return await opened.patience.insist(
-        lambda: cluster_around(opened.book, tenant, subject.key, {}, ()), at_most_s=PATIENCE_S
-    )
+    return await opened.patience.insist(lambda: cluster_around(opened.book, tenant, subject.key), at_most_s=PATIENCE_S)
 
 
 def _show_flag(flag: Flag, json: bool) -> None:

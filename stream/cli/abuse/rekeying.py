@@ -11,7 +11,7 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings, SettingsError
-from stream.bootstrap import face_keys, open_face_index
+from stream.abuse_parts import face_keys, open_face_index
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json
 from stream.messages import TENANT

@@ -11,7 +11,7 @@ from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from config.settings import Settings
-from stream.bootstrap import open_ledger, open_links
+from stream.abuse_parts import open_ledger, open_links
 from stream.patience import Patience
 from stream.redis_calls import connect
 

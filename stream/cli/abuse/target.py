@@ -12,7 +12,7 @@ import typer
 from abuse.flags import FLAG_ID
 from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation, plain_address
 from config.settings import Settings
-from stream.bootstrap import hasher
+from stream.abuse_parts import hasher
 from stream.intake import canonical_guid, is_guid
 
 HELP = (

@@ -20,8 +20,8 @@ from detectors.template.calibration import (
     calibrate,
     labelled_pictures,
 )
-from stream.bootstrap import template_source
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+from stream.model_parts import template_source
 
 
 def command(

@@ -8,8 +8,8 @@ import typer
 
 from config import settings as configuration
 from detectors.models import ModelFile
-from stream.bootstrap import model_files
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+from stream.model_parts import model_files
 
 
 def command(json: JsonOption = False) -> None:

@@ -23,6 +23,7 @@ from abuse.links import (
     Link,
     LinkKind,
     cluster_of,
+    foremost,
     in_order,
     is_about,
     line_of,
@@ -187,6 +188,19 @@ def test_what_came_in_after_the_clearing_counts():
     assert cluster_of("a", made, whole=False).without({"a": 6_999}, "a").whole is False
 
 
+def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessions():
+    def to(other: str, session: int, distance: float) -> Link:
+        ends = (
+            End(at_ms=session, submission_id=f"{other}-{session}", correlation_id=other, session_id=f"s{session}"),
+            End(at_ms=1000, submission_id="me-1", correlation_id="me", session_id="s"),
+        )
+        return Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=distance)
+
+    made = [to("a", 1, 0.1), to("a", 2, 0.2), to("b", 3, 0.4), to("a", 4, 0.3), to("b", 3, 0.35), to("c", 5, 0.15)]
+    told = [(each.earlier.correlation_id, each.distance) for each in foremost(reversed(made))]
+    assert told == [("a", 0.1), ("c", 0.15), ("b", 0.35), ("a", 0.2), ("a", 0.3)]
+
+
 async def book_of(made: list[Link]) -> tuple[InMemoryLinkBook, list[str]]:
     """With what is asked of it."""
     calls: list[str] = []
@@ -197,8 +211,7 @@ async def book_of(made: list[Link]) -> tuple[InMemoryLinkBook, list[str]]:
 
 
 async def around(book: InMemoryLinkBook, of: str, fresh: list[Link] | None = None, **how) -> Cluster:
-    known = await book.of(TENANT, [of])
-    return await cluster_around(book, TENANT, of, known, fresh or [], **how)
+    return await cluster_around(book, TENANT, of, fresh or [], **how)
 
 
 @pytest.mark.parametrize("of", range(5))

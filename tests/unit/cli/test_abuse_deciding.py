@@ -15,7 +15,7 @@ from abuse.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.subjects import SubjectType
 from config import settings as configuration
-from stream.bootstrap import hasher
+from stream.abuse_parts import hasher
 from stream.cli.abuse import deciding
 from stream.cli.abuse.target import named
 from stream.command_client import NoAnswer

@@ -13,6 +13,7 @@ from abuse.gate import Gate
 from abuse.ledger import InMemoryLedger, Ledger
 from abuse.link_book import InMemoryLinkBook
 from abuse.media_index import InMemoryMediaIndex
+from abuse.media_keys import MediaKeys
 from abuse.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.reuse import FaceBounds, Faces, Reuse
@@ -27,7 +28,7 @@ from stream.clock import Clock
 from stream.decide_stage import DecideStage
 from stream.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.detect_stage import DetectStage
-from stream.marking import Marker
+from stream.marking import Marker, MarkKeys
 from stream.messages import Output, Record
 from stream.patience import Patience, Unavailable
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
@@ -118,7 +119,7 @@ class Line:
             analyser=self.analyser,
             admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
             origins=OriginReader(hasher, no_networks()),
-            marker=Marker(face_keys),
+            marker=Marker(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
             clock=self.clock,
             policy=policy,
             detections_topic="detections",

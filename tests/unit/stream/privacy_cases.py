@@ -14,18 +14,16 @@ import redis
 
 from abuse.face_index import FacePlan
 from abuse.media_index import MediaPlan
-from abuse.media_keys import MediaKeys
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls, Command, Reply
-from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import KafkaSettings, Settings
 from detectors.contract import PictureHashes, Template
-from stream.bootstrap import open_erasures
+from stream.abuse_parts import open_erasures
 from stream.command_stage import CommandStage
 from stream.messages import Output, Record
 from stream.redis_decision_store import RedisDecisionStore
@@ -71,8 +69,7 @@ def line_over(calls: Calls, policy: Policy = POLICY) -> Line:
     """A worker's two stages, nothing of them in memory."""
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
     line = Line(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
-    pictures, keys = MediaPlan(window_ms=WEEK_MS), [HashKey(id="k1", secret=b"s" * 32)]
-    line.reuse.pictures = RedisMediaIndex(calls, PREFIX, pictures, MediaKeys(keys, WEEK_MS))
+    line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
     line.reuse.book = RedisLinkBook(calls, PREFIX, links_life_ms(policy))
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))

@@ -280,8 +280,8 @@ async def test_a_decision_says_how_it_was_counted():
     line = Line(FakeAnalyser(SPOOF))
     output = await line.decision(sent(1, **EVERYTHING))
     abuse = abuse_of(output)
-    fields = ["is_abuse_detected", "flags", "ip_risk", "other_flagged_sessions", "links", "observation"]
-    assert list(abuse) == fields
+    fields = ["is_abuse_detected", "flags", "ip_risk", "other_flagged_sessions", "face_comparison", "links"]
+    assert list(abuse) == [*fields, "observation"]
     observation = abuse["observation"]
     assert (observation["finding"], observation["as_expected"], observation["at"]) == (
         "spoof",

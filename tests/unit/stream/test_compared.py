@@ -13,7 +13,7 @@ from abuse.media_index import InMemoryMediaIndex
 from abuse.reuse import FaceBounds, Faces, Reuse
 from abuse.subjects import HashKey
 from config.abuse import AbusePolicy
-from stream.bootstrap import say_what_is_compared
+from stream.abuse_parts import say_what_is_compared
 from stream.patience import Unavailable
 
 

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.face_prints import FacePrint
+from abuse.media_keys import PictureCodes
 from abuse.observation import NOWHERE, Origin
-from abuse.reuse import UNMARKED, Marks, PictureMarks
+from abuse.reuse import UNMARKED, Marks
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.policy import Policy
+from config.settings import MOST_HASH_KEYS
 from detectors.catalogue import SIGNAL_LABELS
 from stream.decision import decision_event, encode
 from stream.detection_codec import (
@@ -163,7 +165,10 @@ def test_a_detection_without_marks_is_known_again_by_nothing():
 
 MARKED = Marks(
     face=FacePrint("net-1", "k1", np.linspace(-1, 1, 128).astype("<f4").tobytes()),
-    picture=PictureMarks(bytes_sha256="ab" * 32, pixels_sha256="cd" * 32, perceptual=2**64 - 1),
+    picture=(
+        PictureCodes(key_id="k2", bytes=0, pixels=2**63, perceptual=2**64 - 1),
+        PictureCodes(key_id="k1", bytes=1, pixels=2, perceptual=3),
+    ),
 )
 
 
@@ -185,16 +190,28 @@ def test_marks_there_and_back_to_half_precision():
         (("face", "packed"), base64.b64encode(b"\xff\x7f" * 128).decode()),
         (("face", "packed"), "A" * 4000),
         (("face", "more"), 1),
-        (("picture", "perceptual"), "ff"),
-        (("picture", "perceptual"), 7),
-        (("picture", "bytes_sha256"), "AB" * 32),
-        (("picture", "pixels_sha256"), None),
+        (("picture", 0, "perceptual"), "ff"),
+        (("picture", 1, "perceptual"), 7),
+        (("picture", 0, "bytes"), "AB" * 8),
+        (("picture", 1, "pixels"), None),
+        (("picture", 0, "key_id"), "k|1"),
+        (("picture", 1, "more"), 1),
     ],
 )
 def test_marks_nobody_here_wrote_are_refused(path, value):
     sent = orjson.loads(encode_detection(detection(marks=MARKED)))
-    sent["marks"][path[0]][path[1]] = value
+    *way, last = ("marks", *path)
+    place = sent
+    for step in way:
+        place = place[step]
+    place[last] = value
     assert refusal_of(sent).startswith(("marks.face is no print", "missing, unknown or malformed: marks"))
+
+
+def test_no_more_codes_than_there_may_be_keys():
+    sent = orjson.loads(encode_detection(detection(marks=MARKED)))
+    sent["marks"]["picture"] *= MOST_HASH_KEYS
+    assert refusal_of(sent) == "missing, unknown or malformed: marks.picture"
 
 
 @pytest.mark.parametrize("field", sorted(document()["ids"]))

@@ -18,6 +18,7 @@ from abuse.face_index import FaceSighting
 from abuse.face_prints import FacePrint
 from abuse.links import End, Link, LinkKind
 from abuse.media_index import PictureSighting
+from abuse.media_keys import PictureCodes
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
 from abuse.subjects import SubjectType, correlation
@@ -201,8 +202,8 @@ async def filled(calls: Calls) -> None:
         ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
         print_ = FacePrint("net", "k1", vector)
         await line.reuse.faces.index.learn([FaceSighting(tenant=None, print=print_, **ids)])
-        hashes = {"bytes_sha256": "aa" * 32, "pixels_sha256": "bb" * 32, "perceptual": 7}
-        await line.reuse.pictures.learn([PictureSighting(tenant=None, **ids, **hashes)])
+        codes = PictureCodes(key_id="k1", bytes=1, pixels=2, perceptual=7)
+        await line.reuse.pictures.learn([PictureSighting(tenant=None, **ids, codes=(codes,))])
     ends = [End(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
     await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))

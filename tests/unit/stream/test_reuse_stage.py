@@ -10,11 +10,13 @@ import numpy as np
 import orjson
 import pytest
 
+from abuse.face_index import InMemoryFaceIndex
 from abuse.link_book import InMemoryLinkBook
 from abuse.links import LINKS_ADDED, LINKS_KEPT
 from abuse.subjects import correlation
 from config.policy import Policy
 from detectors.contract import PictureHashes, Template
+from stream import metrics
 from stream.detection_codec import decode_detection
 from tests.unit.abuse.builders import at_ms
 from tests.unit.stream.abuse_line import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
@@ -298,6 +300,35 @@ async def test_one_face_under_very_many_ids_costs_no_more_than_under_many():
     assert evidence["used"] >= 60
 
 
+async def test_a_decision_says_with_how_many_faces_its_own_was_compared():
+    line = line_of()
+    told = [abuse_of(await submit(line, n, n, face(n))) for n in range(3)]
+    assert [each["face_comparison"] for each in told] == [{"faces": n, "complete": True} for n in range(3)]
+    assert abuse_of(await submit(line, 3, 3, None))["face_comparison"] is None
+
+
+async def test_a_search_cut_short_is_said_and_what_it_found_counts():
+    line, before = line_of(), comparisons()
+
+    class Cut(InMemoryFaceIndex):
+        async def meet(self, sighting, within):
+            return replace(await super().meet(sighting, within), complete=False)
+
+    assert line.reuse.faces is not None
+    line.reuse.faces = replace(line.reuse.faces, index=Cut())
+    for number in range(3):
+        output = await submit(line, number, number, face(1, 0.01 * number))
+    assert abuse_of(output)["face_comparison"] == {"faces": 2, "complete": False}
+    evidence = of_kind(line.flags, "face_reuse")[0]["evidence"]
+    assert (evidence["used"], evidence["counts"]["whole"]) == (3, "no")
+    assert comparisons() == (before[0], before[1] + 3)
+
+
+def comparisons() -> tuple[float, float]:
+    counted = metrics.FACE_COMPARISONS.labels
+    return counted(outcome="complete")._value.get(), counted(outcome="cut")._value.get()
+
+
 # --- what reviewers decide
 
 
@@ -371,6 +402,21 @@ async def test_overriding_one_member_clears_the_others():
     assert of_kind(line.flags, "face_reuse") == []
     await submit(line, 103, 7, face(1, 0.03))
     assert len(of_kind(line.flags, "face_reuse")) == 3, "three ids again, since the reviewer's word"
+
+
+async def test_however_many_a_reviewer_cleared_new_ones_are_still_found():
+    """Those that were cleared are nearer, and more than a submission may be linked to."""
+    line, cleared = line_of(), LINKS_ADDED + 4
+    for number in range(cleared):
+        await submit(line, number, number, face(1, 0.001 * number))
+    flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    await order(line, "flag.override", flags[guid(0)])
+    line.flags.clear()
+    for number in range(3):
+        await submit(line, 100 + number, 100 + number, face(1, 0.3 - 0.1 * number))
+    assert sorted(event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")) == [
+        guid(100 + number) for number in range(3)
+    ]
 
 
 async def test_what_a_reviewer_overrode_on_one_leaves_other_kinds_of_flags_of_the_others():
