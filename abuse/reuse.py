@@ -139,8 +139,11 @@ class Reuse:
         """None where the face can't be compared."""
         if face is None or self.faces is None or face.model != self.faces.model:
             return None
+        keys = self.faces.keys
         try:
-            former = self.faces.keys.under_all(face, tenant, own.at_ms)
+            # A worker without the newest key made it: under that key everybody looks for it.
+            face = keys.rotate(face, tenant, keys.in_force(own.at_ms))
+            former = keys.under_all(face, tenant, own.at_ms)
         except (KeyError, ValueError):
             return None  # under a key that is held no longer, or no print that a template could have become
         sighting = FaceSighting(
