@@ -51,6 +51,9 @@ class Impostors(Protocol):
     def distance_for(self, rate: float) -> float:
         """Within which distance this share of strangers lies."""
 
+    def scaled(self, distance: float, share: float) -> float:
+        """The distance of two templates that lie this share as far apart, which of a cosine distance is no product."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
@@ -66,6 +69,11 @@ class FaceBounds:
 
     impostors: Impostors
     farthest: float
+
+    @property
+    def copies(self) -> float:
+        """Within which distance two templates are of copies of one picture."""
+        return self.impostors.scaled(self.farthest, COPIES)
 
     def of(self, gallery: int, false_links: float) -> Bound:
         """So that a submission compared with so many faces is linked to a stranger with this chance, or less."""
@@ -203,7 +211,7 @@ class Reuse:
         nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
         if hit.correlation_id == own.correlation_id or hit.hamming <= SURE_BITS:
             return True
-        return apart is not None and self.faces is not None and apart <= COPIES * self.faces.bounds.farthest
+        return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
 class _Hit(Protocol):

@@ -182,6 +182,23 @@ async def test_a_model_of_cosine_distance_knows_no_length(held):
     assert all(abs(hit.distance) < 0.001 for hit in met.hits)
 
 
+async def test_directions_are_compared_as_by_brute_force_whatever_the_lengths(held):
+    chance = np.random.default_rng(1)
+    lengths = 10.0 ** chance.uniform(-2, 3, 150)
+    gallery = [
+        seen(n, hours=n % 5, print=printed(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
+        for n, scale in enumerate(lengths)
+    ]
+    await held.index.learn(gallery)
+    probe = seen(999, print=printed(face(7) * 17.0, model="turned"))
+    exact = distances(probe.print, [each.print for each in gallery], Distance.COSINE)
+    for within in (0.02, 0.15, 0.4):
+        near = {each.submission_id: far for each, far in zip(gallery, exact, strict=True) if far <= within}
+        assert 0 < len(near) < len(gallery)
+        met = await meet(held.other_worker, probe, within=within)
+        assert {hit.submission_id: hit.distance for hit in met.hits} == pytest.approx(near, abs=1e-9)
+
+
 async def test_the_own_correlation_id_is_left_out_and_who_uses_one_submission_id_is_not(held):
     await meet(held.index, seen(1, person=7, correlation_id="me"), seen(2, person=7))
     met = await meet(held.index, seen(3, person=7, correlation_id="me"))

@@ -271,7 +271,10 @@ async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
         yield made
 
 
-@pytest.mark.parametrize(("at", "when"), [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before")])
+@pytest.mark.parametrize(
+    ("at", "when"),
+    [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before"), (3, "after"), (8, "before")],
+)
 async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when):
     """The search has places it remembers, some it hears of, and goes through them one a round trip."""
     plan = replace(PLAN, batch=1, lanes=1)
