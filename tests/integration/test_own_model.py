@@ -21,7 +21,7 @@ from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.integration.test_reuse import submission, submitted
-from tests.photographs import BESIDE_THE_REPOSITORY, photograph
+from tests.photographs import folder, photograph
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -82,7 +82,7 @@ async def test_from_a_file_and_a_manifest_to_a_link(
     brighter = np.clip(selfie * 1.05, 0, 255).astype(np.uint8)
     bare = write_manifest(tmp_path, "bare.toml", 127.5, None)
     measuring = await install(partitions=1, detection__template_manifest=str(bare))
-    calibrated = await liveness(measuring, "models", "calibrate", str(BESIDE_THE_REPOSITORY), "--json")
+    calibrated = await liveness(measuring, "models", "calibrate", str(folder()), "--json")
     assert calibrated.document["model"]["distance"] == "cosine"
     manifest = write_manifest(tmp_path, "model.toml", 127.5, calibrated.document)
 
