@@ -31,7 +31,7 @@ BOTH = FaceKeys([OLD, NEW], reach_ms=PLAN.window_ms)
 ONLY_NEW = FaceKeys([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
 MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
 #: The embedded store is slow, and has no races of its own.
-PEOPLE, PEOPLE_EMBEDDED = 1500, 300
+PEOPLE, PEOPLE_EMBEDDED = 1500, 160
 HOURS, FORGOTTEN = 12, 40
 #: Both roundings of a print to two bytes a number, before and after it was turned.
 HALF = 0.001
