@@ -170,10 +170,10 @@ class FaceIndex(Protocol):
         """Add faces, as `meet` does, and search for nothing."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        """How many faces of a correlation id there are."""
+        """How many faces of a correlation id there are, one a submission whatever keys it is under."""
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Remove every face of a correlation id; how many there were."""
+        """Remove every face of a correlation id; how many there were, counted as `held` does."""
 
     async def tenants(self) -> list[str | None]:
         """Everyone faces are or were lately kept for."""
@@ -181,9 +181,14 @@ class FaceIndex(Protocol):
     def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[FacePlace, FaceSighting]]:
         """Every face kept at the time, each with its place. What is added meanwhile may be left out."""
 
-    async def replace(self, old: FacePlace, sighting: FaceSighting) -> None:
-        """Keep the face under its new print, and no longer in the old place. May be repeated, and is interrupted at
-        any point without losing the face. A face forgotten meanwhile stays forgotten."""
+    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+        """Keep the face of the old place under its new print as well; both count in `Met.gallery`, and are one hit.
+        May be repeated. A face forgotten meanwhile stays forgotten; one that came again soon after its correlation id
+        was forgotten is left as it is, False, and can be copied some minutes later."""
+
+    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+        """Remove a face that was copied from its old place. May be repeated. Not before every search has ended that
+        began before the copy: it may not have seen the new place, and must find the face in the old one."""
 
 
 Kept = tuple[FaceHit, FacePrint]
@@ -253,21 +258,24 @@ class InMemoryFaceIndex:
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("held")
-        return sum(
-            name[0] == correlation_id
-            for place, faces in self.places.items()
-            if place.tenant == tenant
-            for name in faces
+        return len(
+            {
+                name
+                for place, faces in self.places.items()
+                if place.tenant == tenant
+                for name in faces
+                if name[0] == correlation_id
+            }
         )
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("forget")
-        removed = 0
+        removed = set()
         for place, faces in self.places.items():
             for name in [name for name in faces if name[0] == correlation_id and place.tenant == tenant]:
                 del faces[name]
-                removed += 1
-        return removed
+                removed.add(name)
+        return len(removed)
 
     async def tenants(self) -> list[str | None]:
         self._on_call("tenants")
@@ -280,13 +288,16 @@ class InMemoryFaceIndex:
                 for sighting in list(faces.values()):
                     yield place, sighting
 
-    async def replace(self, old: FacePlace, sighting: FaceSighting) -> None:
-        self._on_call("replace")
-        faces, name = self.places.get(old, {}), (sighting.correlation_id, sighting.submission_id)
-        if name in faces:
+    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+        self._on_call("copy")
+        if (sighting.correlation_id, sighting.submission_id) in self.places.get(old, {}):
             self._add(sighting)
-            if self.plan.place(sighting) != old:
-                del faces[name]
+        return True
+
+    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+        self._on_call("drop")
+        if self.plan.place(sighting) != old:
+            self.places.get(old, {}).pop((sighting.correlation_id, sighting.submission_id), None)
 
     def _add(self, sighting: FaceSighting) -> None:
         faces = self.places.setdefault(self.plan.place(sighting), {})

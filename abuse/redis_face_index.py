@@ -80,30 +80,26 @@ class RedisFaceIndex:
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         key = self._commands.faces_of(tenant, correlation_id)
         (listed,) = await self._calls.round_trip([("SMEMBERS", key)])
-        count = 0
+        found: set[str] = set()
         for page in batches(traces_from(key, tenant, cast("list[bytes]", listed)), PAGE):
-            asked: list[Command] = [
-                ("VGETATTR", self._commands.faces(place), f"{correlation_id} {submission_id}")
-                for place, submission_id in page
-            ]
-            count += sum(reply is not None for reply in await self._calls.round_trip(asked))
-        return count
+            asked = [self._on(correlation_id, "VGETATTR", trace) for trace in page]
+            told = await self._calls.round_trip(asked)
+            found.update(trace[1] for trace, reply in zip(page, told, strict=True) if reply is not None)
+        return len(found)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         key, gone = self._commands.faces_of(tenant, correlation_id), self._commands.gone(tenant, correlation_id)
-        # First said, then read: whoever replaces a face meanwhile sees the one or is seen in the other.
+        # First said, then read: whoever copies a face meanwhile sees the one or is seen in the other.
         await self._calls.round_trip([("SET", gone, "1", "PX", GONE_TTL_MS)])
         (listed,) = await self._calls.round_trip([("SMEMBERS", key)])
-        traces = cast("list[bytes]", listed)
-        removed = 0
-        for page in batches(list(zip(traces_from(key, tenant, traces), traces, strict=True)), PAGE):
-            taken: list[Command] = [
-                ("VREM", self._commands.faces(place), f"{correlation_id} {submission_id}")
-                for (place, submission_id), _ in page
-            ]
-            removed += sum(cast("list[int]", await self._calls.round_trip(taken)))
-            await self._calls.round_trip([("SREM", key, *(trace for _, trace in page))])
-        return removed
+        names = cast("list[bytes]", listed)
+        removed: set[str] = set()
+        for page in batches(list(zip(traces_from(key, tenant, names), names, strict=True)), PAGE):
+            taken = [self._on(correlation_id, "VREM", trace) for trace, _ in page]
+            told = await self._calls.round_trip(taken)
+            removed.update(trace[1] for (trace, _), reply in zip(page, told, strict=True) if reply)
+            await self._calls.round_trip([("SREM", key, *(name for _, name in page))])
+        return len(removed)
 
     async def tenants(self) -> list[str | None]:
         (listed,) = await self._calls.round_trip([("SMEMBERS", self._commands.tenants)])
@@ -117,20 +113,36 @@ class RedisFaceIndex:
                 async for sighting in self._faces(place):
                     yield place, sighting
 
-    async def replace(self, old: FacePlace, sighting: FaceSighting) -> None:
-        name = f"{sighting.correlation_id} {sighting.submission_id}"
-        before: Command = ("VREM", self._commands.faces(old), name)
-        (stands,) = await self._calls.round_trip([("VGETATTR", *before[1:])])
+    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+        name, submission_id = sighting.correlation_id, sighting.submission_id
+        gone: Command = ("GET", self._commands.gone(old.tenant, name))
+        lately, stands = await self._calls.round_trip([gone, self._on(name, "VGETATTR", (old, submission_id))])
         if stands is None:
-            return
+            return True
+        if lately is not None:
+            return False  # whether it was there before or came after can't be told here: `forget` knows its own
         await self._calls.round_trip(self._commands.add(sighting))
-        new = self._plan.place(sighting)
-        (gone,) = await self._calls.round_trip([("GET", self._commands.gone(old.tenant, sighting.correlation_id))])
-        if gone is not None:
-            await self._calls.round_trip([before, ("VREM", self._commands.faces(new), name)])
-        elif new != old:
-            traced = self._commands.faces_of(old.tenant, sighting.correlation_id)
-            await self._calls.round_trip([before, ("SREM", traced, f"{old.name} {sighting.submission_id}")])
+        (forgotten,) = await self._calls.round_trip([gone])
+        if forgotten is not None:
+            await self._take_back(old, sighting)
+        return True
+
+    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+        # The trace stays until it expires: a worker that adds the face again at this moment may count on it.
+        if self._plan.place(sighting) != old:
+            taken = self._on(sighting.correlation_id, "VREM", (old, sighting.submission_id))
+            await self._calls.round_trip([taken])
+
+    async def _take_back(self, old: FacePlace, sighting: FaceSighting) -> None:
+        """Somebody is forgotten while a face of theirs is copied: neither remains, nor where they were."""
+        places, name, submission_id = (old, self._plan.place(sighting)), sighting.correlation_id, sighting.submission_id
+        traced = self._commands.faces_of(old.tenant, name)
+        removed = [self._on(name, "VREM", (place, submission_id)) for place in places]
+        await self._calls.round_trip([*removed, ("SREM", traced, *(f"{p.name} {submission_id}" for p in places))])
+
+    def _on(self, correlation_id: str, what: str, trace: tuple[FacePlace, str]) -> Command:
+        place, submission_id = trace
+        return (what, self._commands.faces(place), f"{correlation_id} {submission_id}")
 
     async def _faces(self, place: FacePlace) -> AsyncIterator[FaceSighting]:
         key = self._commands.faces(place)

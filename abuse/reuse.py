@@ -58,6 +58,9 @@ class Impostors(Protocol):
     def distance_for(self, rate: float) -> float:
         """Within which distance this share of strangers lies."""
 
+    def scaled(self, distance: float, share: float) -> float:
+        """The distance of two templates that lie this share as far apart, which of a cosine distance is no product."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
@@ -73,6 +76,11 @@ class FaceBounds:
 
     impostors: Impostors
     farthest: float
+
+    @property
+    def copies(self) -> float:
+        """Within which distance two templates are of copies of one picture."""
+        return self.impostors.scaled(self.farthest, COPIES)
 
     def of(self, gallery: int, false_links: float) -> Bound:
         """So that a submission compared with so many faces is linked to a stranger with this chance, or less."""
@@ -146,8 +154,11 @@ class Reuse:
         """None where the face can't be compared."""
         if face is None or self.faces is None or face.model != self.faces.model:
             return None
+        keys = self.faces.keys
         try:
-            former = self.faces.keys.under_all(face, tenant, own.at_ms)
+            # A worker without the newest key made it: under that key everybody looks for it.
+            face = keys.rotate(face, tenant, keys.in_force(own.at_ms))
+            former = keys.under_all(face, tenant, own.at_ms)
         except (KeyError, ValueError):
             return None  # under a key that is held no longer, or no print that a template could have become
         sighting = FaceSighting(
@@ -207,7 +218,7 @@ class Reuse:
         nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
         if hit.correlation_id == own.correlation_id or hit.hamming <= SURE_BITS:
             return True
-        return apart is not None and self.faces is not None and apart <= COPIES * self.faces.bounds.farthest
+        return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
 class _Hit(Protocol):

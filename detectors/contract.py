@@ -57,7 +57,7 @@ class Template:
     """A face as its model sees it. Biometric: never in a log, a published event or a test's output.
 
     `vector`: float32, little-endian bytes, finite. Only templates with the same `model` and `model_sha256`
-    compare.
+    compare: the hash is of the model's file and of how it is fed (`TemplateSpec.space_sha256`).
     """
 
     model: str

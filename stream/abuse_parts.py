@@ -131,7 +131,7 @@ def _faces(settings: Settings, policy: Policy, calls: Calls) -> Faces | None:
     spec, _ = describe(source)
     if spec.impostors is None or spec.genuine_threshold is None:
         return None
-    model = model_id(spec.name, spec.sha256)
+    model = model_id(spec.name, spec.space_sha256)
     return Faces(
         model=model,
         index=open_face_index(settings, policy, calls, {model: Distance(spec.distance)}),

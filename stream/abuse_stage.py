@@ -72,8 +72,9 @@ class AbuseStage:
         if reuse is None:
             return ALONE
         linked = await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
-        if linked.compared is not None:
-            metrics.FACE_COMPARISONS.labels(outcome="complete" if linked.compared.complete else "cut").inc()
+        if reuse.faces is not None and marks.face is not None:
+            outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
+            metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
         return linked
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
@@ -150,6 +151,12 @@ def _flag(flag: Flag, at_ms: int) -> dict[str, Any]:
         "enforced": flag.enforced,
         "refuses_until": None if refusal is None else iso8601(refusal.until_ms),
     }
+
+
+def _outcome(compared: Comparison | None, *, same_model: bool) -> str:
+    if compared is None:
+        return "unknown_key" if same_model else "other_model"
+    return "complete" if compared.complete else "cut"
 
 
 def _comparison(compared: Comparison) -> dict[str, Any]:

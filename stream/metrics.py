@@ -22,7 +22,10 @@ ABUSE_OBJECTIONS = Counter(
     ["kind", "enforced"],
 )
 FACE_COMPARISONS = Counter(
-    "liveness_face_comparisons_total", "Faces compared with others: complete, or cut by the deadline.", ["outcome"]
+    "liveness_face_comparisons_total",
+    "Faces compared with others: complete, or cut by the deadline; and those that could not be: of another model, or"
+    " under a key that this worker hasn't, as between restarts or with different settings.",
+    ["outcome"],
 )
 COMMANDS = Counter("liveness_commands_total", "Commands answered, by outcome.", ["outcome"])
 STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)

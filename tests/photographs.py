@@ -13,9 +13,13 @@ from stream.demo import attacks
 BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[1] / "../shared/images"
 
 
+def folder() -> Path:
+    return Path(os.environ.get("LIVENESS_TEST_IMAGES") or BESIDE_THE_REPOSITORY)
+
+
 def photograph(name: str) -> attacks.Photo:
     """(height, width, 3) uint8 BGR; skips the test where there is none."""
-    file = Path(os.environ.get("LIVENESS_TEST_IMAGES") or BESIDE_THE_REPOSITORY) / f"{name}.jpg"
+    file = folder() / f"{name}.jpg"
     if not file.is_file():
         pytest.skip("no photographs for tests: LIVENESS_TEST_IMAGES names their folder")
     return np.asarray(attacks.decode(file.read_bytes()))

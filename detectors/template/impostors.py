@@ -56,6 +56,10 @@ class ImpostorModel:
             raise ValueError("a distance is a number from 0 on")
         return gamma_p(self.dof / 2, self.distance.squared(distance) / (4 * self.scale * self.scale))
 
+    def scaled(self, distance: float, share: float) -> float:
+        """The distance of two templates that lie this share as far apart as two at `distance`."""
+        return self.distance.of_squared(share * share * self.distance.squared(distance))
+
     def distance_for(self, rate: float) -> float:
         """The distance within which this share of strangers lies; the inverse of `false_match_rate`."""
         if not LOWEST_RATE <= rate < 1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -38,7 +40,7 @@ class InputFormat:
     scale: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateSpec:
     """Everything about a model but its weights.
 
@@ -63,6 +65,13 @@ class TemplateSpec:
     @property
     def model(self) -> ModelVersion:
         return ModelVersion(name=self.name, version=self.version, sha256=self.sha256)
+
+    @cached_property
+    def space_sha256(self) -> str:
+        """Which templates compare: those of one file, fed and read in one way. The same network on faces laid
+        otherwise, say, gives other templates."""
+        told = (self.sha256, self.dimension, str(self.distance), self.output, self.normalise, self.chip, self.input)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 class TemplateModel(Protocol):

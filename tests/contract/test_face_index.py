@@ -19,7 +19,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.face_index import DAY_MS, HOUR_MS, MOST_HITS, FaceIndex, FacePlan, FaceSighting, InMemoryFaceIndex, Met
+from abuse.face_index import (
+    DAY_MS,
+    HOUR_MS,
+    MOST_HITS,
+    FaceIndex,
+    FacePlace,
+    FacePlan,
+    FaceSighting,
+    InMemoryFaceIndex,
+    Met,
+)
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import Distance, FacePrint, distances
 from abuse.redis_face_commands import NEAR, FaceCommands
@@ -170,6 +180,23 @@ async def test_a_model_of_cosine_distance_knows_no_length(held):
     met = await meet(held.index, *(seen(n, print=each) for n, each in enumerate(prints)), within=0.05)
     assert set(found(met)) == {"sub-0", "sub-1"}
     assert all(abs(hit.distance) < 0.001 for hit in met.hits)
+
+
+async def test_directions_are_compared_as_by_brute_force_whatever_the_lengths(held):
+    chance = np.random.default_rng(1)
+    lengths = 10.0 ** chance.uniform(-2, 3, 150)
+    gallery = [
+        seen(n, hours=n % 5, print=printed(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
+        for n, scale in enumerate(lengths)
+    ]
+    await held.index.learn(gallery)
+    probe = seen(999, print=printed(face(7) * 17.0, model="turned"))
+    exact = distances(probe.print, [each.print for each in gallery], Distance.COSINE)
+    for within in (0.02, 0.15, 0.4):
+        near = {each.submission_id: far for each, far in zip(gallery, exact, strict=True) if far <= within}
+        assert 0 < len(near) < len(gallery)
+        met = await meet(held.other_worker, probe, within=within)
+        assert {hit.submission_id: hit.distance for hit in met.hits} == pytest.approx(near, abs=1e-9)
 
 
 async def test_the_own_correlation_id_is_left_out_and_who_uses_one_submission_id_is_not(held):
@@ -325,12 +352,18 @@ async def test_every_face_can_be_listed_with_its_place(held):
     assert await held.index.tenants() == [None, "acme"]
 
 
+async def move(index: FaceIndex, place: FacePlace, sighting: FaceSighting) -> None:
+    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    assert await index.copy(place, turned)
+    await index.drop(place, turned)
+
+
 async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
     """What a re-key command does; interrupted after a number of faces."""
     done = 0
     async for place, sighting in index.prints("acme", NOW_MS):
         if place.key_id != "k2" and done < stop_after:
-            await index.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+            await move(index, place, sighting)
             done += 1
     return done
 
@@ -354,7 +387,7 @@ async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
     listed = [each async for each in held.index.prints("acme", NOW_MS)]
     await held.other_worker.forget("acme", "cid-1")
     for place, sighting in listed:
-        await held.index.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+        await move(held.index, place, sighting)
     assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
 
 
@@ -368,16 +401,46 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
 
         async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
             replies = await beneath.ways[0].round_trip(commands)
-            if commands[0][0] == "VGETATTR":
+            if commands[-1][0] == "VGETATTR":
                 assert await index.forget("acme", "cid-1") == 1
             return replies
 
         async def close(self) -> None:
             raise AssertionError
 
-    other = RedisFaceIndex(ForgottenMeanwhile(), beneath.prefix, PLAN)
-    await other.replace(place, replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2")))
+    await move(RedisFaceIndex(ForgottenMeanwhile(), beneath.prefix, PLAN), place, sighting)
     assert [each async for each in index.prints("acme", NOW_MS)] == []
+    left = {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in await beneath.keys()}
+    assert "faces-of" not in left, "nothing names the correlation id"
+
+
+async def test_a_face_under_two_keys_is_one(held):
+    await meet(held.index, seen(1, person=7))
+    ((place, sighting),) = [each async for each in held.index.prints("acme", NOW_MS)]
+    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    for _ in range(2):
+        assert await held.index.copy(place, turned)
+    former = (KEYS.rotate(seen(2, person=7).print, "acme", "k2"),)
+    assert found(await meet(held.index, seen(2, person=7, former=former))) == ["sub-1"]
+    assert await held.other_worker.held("acme", "cid-1") == 1
+    assert await held.other_worker.forget("acme", "cid-1") == 1
+    assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
+
+
+async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(beneath):
+    """Whether the face was there before can't be told; it must neither come back nor be lost."""
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    await meet(index, seen(1, person=7))
+    await index.forget("acme", "cid-1")
+    await meet(index, seen(1, person=7))
+    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
+    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    assert not await index.copy(place, turned)
+    assert found(await meet(index, seen(2, person=7))) == ["sub-1"]
+    await beneath.client.unlink(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"))  # as after ten minutes
+    assert await index.copy(place, turned)
+    await index.drop(place, turned)
+    assert [s.print.key_id async for _, s in index.prints("acme", NOW_MS) if s.submission_id == "sub-1"] == ["k2"]
 
 
 async def test_vector_sets_are_supported_here(held):

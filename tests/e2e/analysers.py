@@ -60,12 +60,12 @@ class Scripted:
 
 def _attack_by(person: int) -> Analysis:
     """A SPOOF that shows somebody, on a picture of their own; to the worker it is the built-in model that saw it."""
-    model = built_in.spec().model
+    spec = built_in.spec()
     vector = array("f", (random.Random(person + number).gauss(0, 0.056) for number in range(0, 128_000, 1000)))
     return Analysis(
         face_detected=True,
         readings=_readings(0.1),
-        template=Template(model=model.name, model_sha256=model.sha256, vector=vector.tobytes()),
+        template=Template(model=spec.name, model_sha256=spec.space_sha256, vector=vector.tobytes()),
         picture=PictureHashes(pixels_sha256=f"{person:064x}", perceptual=random.Random(person).getrandbits(64)),
     )
 

@@ -96,4 +96,4 @@ async def test_nothing_names_who_was_erased(install: MakeInstallation, crew_of: 
 async def nothing_moves(installation: Installation) -> None:
     """There is one key, and every face is under it."""
     ran = await quick_liveness(installation, "abuse", "rekey", "--json")
-    assert ran.document == {"key": "k1", "tenants": 1, "moved": 0, "current": 5, "lost": 0}
+    assert ran.document == {"key": "k1", "tenants": 1, "moved": 0, "current": 5, "lost": 0, "waiting": 0}

@@ -155,7 +155,7 @@ async def test_strangers_are_linked_about_as_often_as_the_budget_says(install: M
     for number, vector in enumerate(strangers(spec.impostors, STRANGERS, seed=5)):
         at_ms = begin_ms + number * 60_000
         own = End(at_ms=at_ms, submission_id=f"sub-{number}", correlation_id=str(uuid.UUID(int=number)))
-        face = keys.transform(None, model_id(spec.name, spec.sha256), vector.tobytes(), at_ms)
+        face = keys.transform(None, model_id(spec.name, spec.space_sha256), vector.tobytes(), at_ms)
         met = await reuse.meet(None, own, Marks(face=face))
         links = [link for link in met.cluster.links if link.kind is LinkKind.FACE and own in link.ends]
         linked += bool(links)

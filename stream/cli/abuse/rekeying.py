@@ -17,7 +17,7 @@ from stream.cli.console import JsonOption, out, print_json
 from stream.messages import TENANT
 from stream.patience import Patience
 from stream.redis_calls import connect
-from stream.rekeying import Rekeyed, Rekeying
+from stream.rekeying import Rekeyed, Rekeying, longest_search_s
 
 OnlyOption = Annotated[
     str | None, typer.Option("--tenant", help="Only faces of this one.", callback=checked(TENANT, TENANT_EXPECTED))
@@ -27,7 +27,8 @@ OnlyOption = Annotated[
 def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
     """Turn every face print kept to the newest hash key in force, of all tenants unless one is named.
 
-    For removing an older key early. Safe to repeat, and beside running workers. Pictures can't be moved.
+    For removing an older key early. Safe to repeat, and beside running workers, whose searches it lets end before a
+    face leaves its old place: some seconds. Pictures can't be moved.
     """
     done = asyncio.run(_rekey(configuration.load(), tenant))
     if json:
@@ -37,6 +38,8 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
         f"{done.moved} faces moved to key {done.key}, {done.current} met under it, {done.lost} are under no key held"
         f" ({done.tenants} tenants)"
     )
+    if done.waiting:
+        out.print(f"{done.waiting} of a correlation id erased minutes ago wait: run it again in ten minutes")
 
 
 async def _rekey(settings: Settings, tenant: str | None) -> Rekeyed:
@@ -46,7 +49,12 @@ async def _rekey(settings: Settings, tenant: str | None) -> Rekeyed:
         raise SettingsError("abuse.hash_keys: without them there are no faces to move")
     calls = connect(settings.redis)
     try:
-        moving = Rekeying(index=open_face_index(settings, policy, calls), keys=keys, patience=Patience())
+        moving = Rekeying(
+            index=open_face_index(settings, policy, calls),
+            keys=keys,
+            patience=Patience(),
+            overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
+        )
         return await moving.run(time.time_ns() // 1_000_000, None if tenant is None else [tenant])
     finally:
         await calls.close()

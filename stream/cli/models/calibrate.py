@@ -127,3 +127,6 @@ def _show(measured: Calibration, left_out: Counter[str]) -> None:
     proposed = f"{measured.proposed_threshold:.3f}"
     out.print(f"proposed threshold {proposed} (one false match in {ONE_FALSE_MATCH_IN} by the fit)")
     out.print("The fit extrapolates: with few people, small rates are a guess.")
+    out.print("\nFor a manifest, the first line above its tables:", markup=False)
+    out.print(f"genuine_threshold = {measured.proposed_threshold:.4f}", markup=False)
+    out.print(f'[calibration]\nkind = "chi2"\ndof = {fit.dof:.4f}\nscale = {fit.scale:.6f}', markup=False)

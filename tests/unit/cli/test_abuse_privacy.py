@@ -118,7 +118,7 @@ def test_rekeying_says_what_it_did(monkeypatch, words, tenants):
 
     async def run_it(self: Any, now_ms: int, of: Any = None) -> Rekeyed:
         asked.append(of)
-        return Rekeyed(key="k1", tenants=1, moved=4, current=2)
+        return Rekeyed(key="k1", tenants=1, moved=4, current=2, waiting=1)
 
     monkeypatch.setattr(rekeying.Rekeying, "run", run_it)
     assert json.loads(run("rekey", "--json", *words).stdout) == {
@@ -127,6 +127,9 @@ def test_rekeying_says_what_it_did(monkeypatch, words, tenants):
         "moved": 4,
         "current": 2,
         "lost": 0,
+        "waiting": 1,
     }
-    assert "4 faces moved to key k1" in said(run("rekey", *words))
+    told = said(run("rekey", *words))
+    assert "4 faces moved to key k1" in told
+    assert "1 of a correlation id erased minutes ago wait" in told
     assert asked == [tenants] * 2

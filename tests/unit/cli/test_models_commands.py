@@ -129,6 +129,9 @@ def test_calibrating_on_the_photographs_gives_the_shipped_numbers(photographs: P
 def test_calibrating_in_words(photographs: Path) -> None:
     run("prepare")
     result = run("calibrate", str(photographs))
+    for_a_manifest = tomllib.loads(result.stdout[result.stdout.index("genuine_threshold =") :])
+    assert set(for_a_manifest) == {"genuine_threshold", "calibration"}
+    assert set(for_a_manifest["calibration"]) == {"kind", "dof", "scale"}
     assert result.exit_code == 0
     assert "10 pictures of 5 people" in result.stdout
     assert "degrees of freedom" in result.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from abuse.engine import AbuseEngine
@@ -94,6 +94,7 @@ class Line:
         ledger: Ledger | None = None,
         policy: Policy | None = None,
         reuse: Reuse | None = None,
+        keys: Sequence[HashKey] = (HashKey(id="k1", secret=b"s" * 32),),
     ) -> None:
         self.flags: list[Output] = []
         self.analyser = analyser or FakeAnalyser()
@@ -103,7 +104,6 @@ class Line:
         self.ledger: Ledger = ledger or InMemoryLedger()
         policy = policy or Policy()
         engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
-        keys = [HashKey(id="k1", secret=b"s" * 32)]
         hasher, face_keys = SubjectHasher(keys, remember_ms=0), FaceKeys(keys, reach_ms=WEEK_MS)
         self.faces = InMemoryFaceIndex()
         self.reuse = reuse or Reuse(

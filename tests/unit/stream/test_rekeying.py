@@ -11,7 +11,7 @@ from abuse.face_index import DAY_MS, FacePlan, FaceSighting, InMemoryFaceIndex
 from abuse.face_keys import FaceKeys
 from abuse.subjects import HashKey
 from stream.patience import Patience
-from stream.rekeying import PAGE, Rekeyed, Rekeying
+from stream.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
 from tests.unit.stream.fakes import Away
 
 NOW_MS = 1_760_000_000_000
@@ -51,8 +51,8 @@ async def filled(**changes) -> InMemoryFaceIndex:
     return index
 
 
-def rekeying(index: InMemoryFaceIndex, held: FaceKeys | None = None) -> Rekeying:
-    return Rekeying(index=index, keys=held or keys(), patience=Patience())
+def rekeying(index: InMemoryFaceIndex, held: FaceKeys | None = None, overlap_s: float = 0.0) -> Rekeying:
+    return Rekeying(index=index, keys=held or keys(), patience=Patience(), overlap_s=overlap_s)
 
 
 def key_ids(index: InMemoryFaceIndex) -> set[str]:
@@ -84,28 +84,53 @@ async def test_again_nothing_is_moved():
     assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
 
 
-async def test_cut_short_it_is_taken_up_again():
-    stop = [PAGE]
+class Killed:
+    """Ends the run at its first call of a name beyond so many."""
 
-    def on_call(name: str) -> None:
-        if name == "replace":
-            if not stop[0]:
-                raise RuntimeError("killed")
-            stop[0] -= 1
+    def __init__(self, name: str, after: int) -> None:
+        self._name, self.left = name, after
 
-    index = await filled(on_call=on_call)
+    def __call__(self, name: str) -> None:
+        self.left -= name == self._name
+        if self.left < 0:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("step", ["copy", "drop"])
+async def test_cut_short_it_is_taken_up_again(step):
+    killed = Killed(step, PAGE)
+    index = await filled(on_call=killed)
     with pytest.raises(RuntimeError):
         await rekeying(index).run(NOW_MS)
     assert key_ids(index) == {"k1", "k2"}
-    stop[0] = MANY
-    done = await rekeying(index).run(NOW_MS)
-    assert done.moved == MANY - PAGE
+    killed.left = MANY
+    assert (await rekeying(index).run(NOW_MS)).moved == MANY - PAGE
     assert key_ids(index) == {"k2"}
 
 
-async def test_it_waits_for_redis():
-    index = await filled(on_call=Away(2, only="replace"))
+@pytest.mark.parametrize("step", ["copy", "drop"])
+async def test_it_waits_for_redis(step):
+    index = await filled(on_call=Away(2, only=step))
     assert (await rekeying(index).run(NOW_MS)).moved == MANY
+
+
+async def test_no_face_leaves_its_old_place_while_a_search_from_before_may_be_under_way():
+    """Time passes only while it waits: the pages of the first tenant are dropped when that of the second is due."""
+    now_s, kept = [100.0], []
+    index = await filled()
+
+    async def sleep(seconds: float) -> None:
+        kept.append(sum(len(faces) for place, faces in index.places.items() if place.key_id == "k1"))
+        now_s[0] += seconds
+
+    moving = replace(rekeying(index, overlap_s=4.5), clock=lambda: now_s[0], sleep=sleep)
+    assert (await moving.run(NOW_MS)).moved == MANY
+    assert (kept, now_s) == ([MANY], [104.5])
+    assert key_ids(index) == {"k2"}
+
+
+def test_a_search_ends_within_its_deadline_and_the_calls_that_began_in_it():
+    assert longest_search_s(0.5, 1.0) == 4.5
 
 
 async def test_a_key_that_is_not_yet_in_force_is_not_used():
@@ -130,5 +155,6 @@ async def test_who_is_forgotten_meanwhile_stays_forgotten():
     moving = [each async for each in index.prints("acme", NOW_MS)]
     await index.forget("acme", "cid-3-0")
     for place, each in moving:
-        await index.replace(place, each)
+        await index.copy(place, each)
+        await index.drop(place, each)
     assert await index.held("acme", "cid-3-0") == 0

@@ -10,12 +10,14 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.face_index import InMemoryFaceIndex
+from abuse.face_index import FacePlan, InMemoryFaceIndex
 from abuse.link_book import InMemoryLinkBook
 from abuse.links import LINKS_ADDED, LINKS_KEPT
+from abuse.reuse import FaceBounds
 from abuse.subjects import correlation
 from config.policy import Policy
 from detectors.contract import PictureHashes, Template
+from detectors.template.impostors import Distance
 from stream import metrics
 from stream.detection_codec import decode_detection
 from tests.unit.abuse.builders import at_ms
@@ -23,7 +25,7 @@ from tests.unit.stream.abuse_line import APPENDED_AT_MS, abuse_of, event_of, of_
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of
 from tests.unit.stream.command_cases import Desk
 from tests.unit.stream.command_cases import sent as command
-from tests.unit.stream.fakes import FakeAnalyser, Line
+from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Line
 from tests.unit.stream.json_schema import violations
 from tests.unit.stream.likenesses import face, picture
 
@@ -232,6 +234,28 @@ async def test_a_hash_that_differs_in_some_bits_is_believed_if_the_faces_are_nea
     other = replace(picture(1, flipped), pixels_sha256="ef" * 32)
     output = await submit(line, 2, 2, faces[1], other, image=OTHER_FILE)
     assert ("near_duplicate" in {link["kind"] for link in abuse_of(output)["links"]}) is linked
+
+
+@pytest.mark.parametrize(("view", "linked"), [(0.2, True), (0.32, False)])
+async def test_where_faces_are_compared_by_the_cosine_nearly_the_same_means_the_same(view, linked):
+    """A share of a distance between points is another of a cosine distance: two photographs of somebody are no copy."""
+    line = line_of()
+    assert line.reuse.faces is not None
+    by_cosine = FaceBounds(impostors=replace(IMPOSTORS, distance=Distance.COSINE), farthest=0.18)
+    index = InMemoryFaceIndex(FacePlan(distances={MODEL: Distance.COSINE}))
+    line.reuse.faces = replace(line.reuse.faces, index=index, bounds=by_cosine)
+    await submit(line, 1, 1, unit(0.0), picture(1))
+    other = replace(picture(1, 7), pixels_sha256="ef" * 32)
+    output = await submit(line, 2, 2, unit(view), other, image=OTHER_FILE)
+    assert ("near_duplicate" in {link["kind"] for link in abuse_of(output)["links"]}) is linked
+
+
+def unit(apart: float) -> Template:
+    """Unit vectors so far from that of 0.0."""
+    angle = 2 * math.asin(apart / 2)
+    vector = np.zeros(128, "<f4")
+    vector[:2] = math.cos(angle), math.sin(angle)
+    return replace(face(1), vector=vector.tobytes())
 
 
 async def test_who_tries_again_with_the_picture_in_one_session_replays_nothing():

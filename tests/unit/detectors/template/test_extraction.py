@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +47,23 @@ def test_a_selfie_has_a_template_and_hashes(embedding: FaceAnalyser, selfie: byt
     assert analysis.template_reason == ""
     assert len(analysis.template.vector) == 4 * 128
     assert analysis.picture is not None
-    assert analysis.models[-1].sha256 == analysis.template.model_sha256
+    assert embedding.template is not None
+    assert embedding.template.spec.space_sha256 == analysis.template.model_sha256
     assert analysis.models[-1].name == analysis.template.model
     assert analysis.elapsed_ms["template"] > 0
     assert decode(encode(analysis)) == analysis
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+def test_where_directions_are_compared_a_template_is_a_unit_vector(
+    manifest: Callable[..., Path], selfie: bytes, scale: float
+) -> None:
+    """Numbers as small or large as these would be lost when two bytes are kept of each."""
+    path = manifest(input={"scale": scale})
+    analyser = FaceAnalyser(Policy(), None, TemplateSource(manifest=path, cache=path.parent))
+    vector = vector_of(analyser, selfie)
+    analyser.close()
+    assert np.linalg.norm(vector) == pytest.approx(1.0)
 
 
 def test_templates_are_repeatable_and_survive_copying(embedding: FaceAnalyser, selfie: bytes, portrait: Photo) -> None:

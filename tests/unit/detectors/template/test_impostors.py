@@ -74,6 +74,12 @@ def test_a_cosine_distance_is_half_the_square_of_unit_vectors() -> None:
     assert cosine.false_match_rate(0.5) == pytest.approx(euclidean.false_match_rate(1.0))
 
 
+def test_a_share_of_a_distance_is_one_of_the_distance_of_points() -> None:
+    assert ImpostorModel(dof=60, scale=0.08).scaled(0.6, 0.42) == pytest.approx(0.252)
+    cosine = ImpostorModel(dof=60, scale=0.08, distance=Distance.COSINE)
+    assert cosine.scaled(0.18, 0.42) == pytest.approx(0.42**2 * 0.18), "unit vectors 0.6 apart are 0.18 by the cosine"
+
+
 def test_the_fit_finds_what_the_distances_were_drawn_from() -> None:
     draw = random.Random(5)
     distances = [math.sqrt(2 * 0.08**2 * sum(draw.gauss(0, 1) ** 2 for _ in range(60))) for _ in range(3000)]

@@ -65,6 +65,34 @@ def test_what_is_known_of_the_model(manifest: Manifest) -> None:
     assert file == path.parent / "tiny.onnx"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"distance": "euclidean"},
+        {"normalise": True},
+        {"output": "template"},
+        {"input": {"colour": "bgr"}},
+        {"input": {"mean": [1.0, 0.0, 0.0]}},
+        {"input": {"scale": 0.5}},
+        {"chip": {"landmarks": [[33], [263], [1], [61], [291]]}},
+    ],
+)
+def test_the_same_file_fed_or_read_in_another_way_is_another_model(manifest: Manifest, changes: dict[str, Any]) -> None:
+    """Its templates must never be compared with those of before."""
+    before, _ = describe(at(manifest()))
+    after, _ = describe(at(manifest(**changes)))
+    assert before.sha256 == after.sha256
+    assert before.space_sha256 != after.space_sha256
+
+
+def test_what_changes_no_template_keeps_the_model(manifest: Manifest) -> None:
+    before, _ = describe(at(manifest()))
+    after, _ = describe(
+        at(manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4, licence="MIT"))
+    )
+    assert before.space_sha256 == after.space_sha256
+
+
 def test_arcface_is_the_default_geometry(manifest: Manifest) -> None:
     spec, _ = describe(at(manifest()))
     assert (spec.chip.side, spec.chip.points, spec.chip.landmarks) == (112, ARCFACE_POINTS, ARCFACE_LANDMARKS)

@@ -1,0 +1,309 @@
+"""Every face to the newest key while others look for theirs: nobody is overlooked at any moment, and nobody forgotten
+comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from abuse.face_index import DAY_MS, HOUR_MS, FaceIndex, FacePlace, FacePlan, FaceSighting, InMemoryFaceIndex
+from abuse.face_keys import FaceKeys
+from abuse.face_prints import Distance, FacePrint, distances
+from abuse.redis_face_index import RedisFaceIndex
+from abuse.redis_port import Calls, Command, Reply
+from abuse.subjects import HashKey
+from stream.patience import Patience
+from stream.rekeying import PAGE, Rekeyed, Rekeying
+from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+
+NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
+PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
+OLD = HashKey(id="k1", secret=b"1" * 32)
+NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)
+BOTH = FaceKeys([OLD, NEW], reach_ms=PLAN.window_ms)
+ONLY_NEW = FaceKeys([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
+MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
+#: The embedded store is slow, and has no races of its own.
+PEOPLE, PEOPLE_EMBEDDED = 1500, 160
+HOURS, FORGOTTEN = 12, 40
+#: Both roundings of a print to two bytes a number, before and after it was turned.
+HALF = 0.001
+#: Longer than one meeting takes here.
+OVERLAP_S = 1.0
+
+
+@dataclass
+class Crowd:
+    """Everybody's first face lies under the old key. `gone`: who was forgotten. `moving`: who is on
+    the move just now."""
+
+    indexes: Sequence[FaceIndex]
+    people: int = PEOPLE_EMBEDDED
+    gone: set[int] = field(default_factory=set)
+    moving: deque[int] = field(default_factory=lambda: deque(range(PAGE), PAGE))
+    looks: int = 0
+
+    async def come(self) -> None:
+        everybody = [sighting(person, 0, BOTH) for person in range(self.people)]
+        for start in range(0, self.people, 200):
+            await self.indexes[0].learn(everybody[start : start + 200])
+
+    async def look(self, index: FaceIndex, person: int, number: int, keys: FaceKeys = BOTH) -> None:
+        """Somebody comes again, under another correlation id, and is told of the first time, once."""
+        gone = person in self.gone
+        met = await index.meet(sighting(person, number, keys), WITHIN)
+        names = [hit.submission_id for hit in met.hits]
+        assert len(names) == len(set(names)), f"someone is told of twice: {sorted(names)}"
+        first = [hit for hit in met.hits if hit.submission_id == f"sub-{person}-0"]
+        assert met.complete
+        if gone:
+            assert not first, f"{person} was forgotten"
+        elif person not in self.gone:
+            (hit,) = first or [None]
+            assert hit is not None, f"{person} is overlooked in look {number}, of {met.gallery}"
+            exact = distances(plain(person, number), [plain(person, 0)], Distance.EUCLIDEAN)
+            assert [hit.distance] == pytest.approx(exact, abs=HALF)
+        self.looks += 1
+
+    async def forget_some(self, until: asyncio.Event) -> None:
+        for person in range(3, self.people, self.people // FORGOTTEN):
+            if until.is_set():
+                return
+            await self.indexes[-1].forget("acme", f"cid-{person}-0")
+            self.gone.add(person)
+            await asyncio.sleep(0)
+
+    async def keep_looking(self, lane: int, until: asyncio.Event) -> None:
+        chance, number = random.Random(lane), 0
+        while not until.is_set():
+            number += 1
+            index = self.indexes[lane % len(self.indexes)]
+            await self.look(index, chance.choice(self.moving), lane * 1_000_000 + number)
+            await asyncio.sleep(0)  # the one in memory never waits
+
+
+def vector(person: int, number: int) -> bytes:
+    """Everybody's own, a little different every time."""
+    own = np.random.default_rng(person).standard_normal(DIMENSIONS) * 0.15
+    off = np.random.default_rng([person, number]).standard_normal(DIMENSIONS) * 0.005
+    return (own + off).astype("<f4").tobytes()
+
+
+def plain(person: int, number: int) -> FacePrint:
+    return FacePrint(MODEL, "none", vector(person, number))
+
+
+def sighting(person: int, number: int, keys: FaceKeys) -> FaceSighting:
+    """The first time within the hours before the new key, later ones at once after."""
+    at_ms = NOW_MS + number % HOUR_MS if number else NOW_MS - 1 - person % HOURS * HOUR_MS
+    print_ = keys.transform("acme", MODEL, vector(person, number), at_ms)
+    return FaceSighting(
+        tenant="acme",
+        correlation_id=f"cid-{person}-{number}",
+        submission_id=f"sub-{person}-{number}",
+        session_id=None,
+        at_ms=at_ms,
+        print=print_,
+        former=keys.under_all(print_, "acme", at_ms),
+    )
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def crowd(request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
+    if request.param == "memory":
+        made = Crowd([InMemoryFaceIndex(PLAN)])
+        await made.come()
+        yield made
+        return
+    async with over_redis(request) as beneath:
+        indexes = [RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.ways]
+        made = Crowd(indexes, PEOPLE_EMBEDDED if beneath.kind == "embedded" else PEOPLE)
+        await made.come()
+        yield made
+
+
+def rekeying(crowd: Crowd) -> Rekeying:
+    return Rekeying(index=Watched(crowd), keys=BOTH, patience=Patience(), overlap_s=OVERLAP_S)
+
+
+class Watched:
+    """An index that says who is about to be copied or dropped."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._index, self._moving = crowd.indexes[0], crowd.moving
+        self.prints, self.tenants = self._index.prints, self._index.tenants
+
+    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+        self._note(sighting)
+        return await self._index.copy(old, sighting)
+
+    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+        self._note(sighting)
+        await self._index.drop(old, sighting)
+
+    def _note(self, sighting: FaceSighting) -> None:
+        self._moving.append(int(sighting.correlation_id.split("-")[1]))
+
+
+async def until_nothing_moves(crowd: Crowd) -> list[Rekeyed]:
+    told = [await rekeying(crowd).run(NOW_MS)]
+    while told[-1].moved:
+        assert len(told) < 10
+        told.append(await rekeying(crowd).run(NOW_MS))
+    return told
+
+
+async def under_way(crowd: Crowd, lanes: int = 4) -> list[Rekeyed]:
+    """Moves everybody while several look for theirs and some are forgotten."""
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for lane in range(1, lanes + 1):
+            tasks.create_task(crowd.keep_looking(lane, over))
+        tasks.create_task(crowd.forget_some(over))
+        told = await until_nothing_moves(crowd)
+        over.set()
+    return told
+
+
+async def kept(crowd: Crowd) -> dict[str, list[FaceSighting]]:
+    """What is kept of everybody's first time, under which keys."""
+    found: dict[str, list[FaceSighting]] = {}
+    async for _, each in crowd.indexes[0].prints("acme", NOW_MS):
+        if each.submission_id.endswith("-0"):
+            found.setdefault(each.submission_id, []).append(each)
+    return found
+
+
+async def all_are_moved(crowd: Crowd) -> None:
+    found = await kept(crowd)
+    assert set(found) == {f"sub-{person}-0" for person in range(crowd.people) if person not in crowd.gone}
+    assert {tuple(each.print.key_id for each in faces) for faces in found.values()} == {("k2",)}
+
+
+async def test_nobody_is_overlooked_while_all_are_moved(crowd):
+    told = await under_way(crowd)
+    print(f"{crowd.looks} looks, {len(crowd.gone)} forgotten, {told}")
+    assert crowd.gone
+    assert crowd.looks > 20
+    assert told[0].moved > crowd.people / 2
+    await all_are_moved(crowd)
+    for person in range(0, crowd.people, 7):
+        await crowd.look(crowd.indexes[-1], person, 9_000_000 + person, ONLY_NEW)
+
+
+async def test_cut_short_in_either_half_it_is_taken_up_and_nobody_is_overlooked_between(crowd):
+    for point in ("copied", "dropped"):
+        await cut_short(crowd, point)
+        for person in range(0, crowd.people, 11):
+            await crowd.look(crowd.indexes[-1], person, 1000 + person)
+        assert await crowd.indexes[-1].held("acme", "cid-1-0") == 1
+    assert await crowd.indexes[-1].forget("acme", "cid-2-0") == 1
+    crowd.gone.add(2)
+    await until_nothing_moves(crowd)
+    await all_are_moved(crowd)
+
+
+async def cut_short(crowd: Crowd, point: str) -> None:
+    """Cancelled once half of what there is to copy, or to drop, was."""
+    moving = rekeying(crowd)
+    cut = Cut(moving.index, point, crowd.people // 2)
+    running = asyncio.create_task(replace(moving, index=cut, overlap_s=0.0 if point == "dropped" else 9e9).run(NOW_MS))
+    await asyncio.wait([running, asyncio.create_task(cut.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()
+
+
+class Cut:
+    """An index that says when so many were copied or dropped."""
+
+    def __init__(self, index: FaceIndex, point: str, after: int) -> None:
+        self._index, self._point, self._left = index, point, after
+        self.reached = asyncio.Event()
+        self.prints, self.tenants = index.prints, index.tenants
+
+    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+        done = await self._index.copy(old, sighting)
+        await self._count("copied")
+        return done
+
+    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+        await self._index.drop(old, sighting)
+        await self._count("dropped")
+
+    async def _count(self, point: str) -> None:
+        self._left -= point == self._point
+        if not self._left:
+            self.reached.set()
+            await asyncio.Event().wait()  # until it is cancelled
+
+
+class Paused:
+    """Calls of a search that stops at its round trip `at`, before or after it was made, for what happens meanwhile."""
+
+    def __init__(self, calls: Calls, at: int, when: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._calls, self._at, self._when, self._meanwhile = calls, at, when, meanwhile
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        self._at -= 1
+        if self._at == 0 and self._when == "before":
+            await self._meanwhile()
+        replies = await self._calls.round_trip(commands)
+        if self._at == 0 and self._when == "after":
+            await self._meanwhile()
+        return replies
+
+    async def close(self) -> None:
+        raise AssertionError
+
+
+@pytest.fixture(params=SERVERS)
+async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
+    async with over_redis(request) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("at", "when"),
+    [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before"), (3, "after"), (8, "before")],
+)
+async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when):
+    """The search has places it remembers, some it hears of, and goes through them one a round trip."""
+    plan = replace(PLAN, batch=1, lanes=1)
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
+    await index.learn([sighting(7, 0, BOTH), *(sighting(person, 0, BOTH) for person in range(20, 24))])
+    searches_over = asyncio.Event()
+
+    async def until_over(_: float) -> None:
+        waiting.set()
+        await searches_over.wait()
+
+    waiting, moves = asyncio.Event(), list[asyncio.Task[Rekeyed]]()
+    moving = Rekeying(
+        index=index,
+        keys=BOTH,
+        patience=Patience(),
+        overlap_s=1.0,
+        clock=lambda: 9.0 if searches_over.is_set() else 0.0,
+        sleep=until_over,
+    )
+
+    async def meanwhile() -> None:
+        """As far as it may go while a search is under way."""
+        moves.append(asyncio.create_task(moving.run(NOW_MS)))
+        await asyncio.wait([moves[0], asyncio.create_task(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
+
+    searching = RedisFaceIndex(Paused(beneath.ways[1], at, when, meanwhile), beneath.prefix, plan)
+    met = await searching.meet(sighting(7, 1, BOTH), WITHIN)
+    assert [hit.submission_id for hit in met.hits] == ["sub-7-0"]
+    searches_over.set()
+    assert (await moves[0]).moved == 5
+    assert {each.print.key_id async for _, each in index.prints("acme", NOW_MS)} == {"k2"}

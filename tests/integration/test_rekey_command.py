@@ -1,0 +1,89 @@
+"""`liveness abuse rekey` as it is run to be rid of a key: every face is found when the key is gone."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from abuse.face_index import FaceIndex, FaceSighting
+from abuse.face_keys import FaceKeys
+from stream.abuse_parts import face_keys, open_face_index
+from stream.redis_calls import connect
+from tests.e2e.cli import liveness
+from tests.e2e.fixtures import MakeInstallation
+from tests.e2e.installation import Installation
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+FACES, WITHIN = 500, 0.3
+HOUR_MS = 3_600_000
+OLD = {"id": "k1", "secret": "1" * 32}
+NEW = {"id": "k2", "secret": "2" * 32}
+
+
+def sighting(keys: FaceKeys, person: int, number: int, at_ms: int) -> FaceSighting:
+    vector = np.random.default_rng(person).standard_normal(128).astype("<f4") * np.float32(0.06)
+    print_ = keys.transform(None, "made-up", vector.tobytes(), at_ms)
+    return FaceSighting(
+        tenant=None,
+        correlation_id=f"cid-{person}-{number}",
+        submission_id=f"sub-{person}-{number}",
+        session_id=None,
+        at_ms=at_ms,
+        print=print_,
+        former=keys.under_all(print_, None, at_ms),
+    )
+
+
+def with_keys(installation: Installation, *keys: dict[str, Any]) -> Installation:
+    """The same one, its workers and commands restarted with these keys."""
+    changed = Installation({})
+    changed.environment.update(installation.environment, LIVENESS_ABUSE__HASH_KEYS=orjson.dumps(keys).decode())
+    return changed
+
+
+async def found(installation: Installation, number: int) -> list[list[str]]:
+    """Whom everybody finds who comes again now."""
+    index, keys, close = parts(installation)
+    now_ms = time.time_ns() // 1_000_000
+    told = [await index.meet(sighting(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
+    await close()
+    return [sorted(hit.submission_id for hit in met.hits) for met in told]
+
+
+def parts(installation: Installation) -> tuple[FaceIndex, FaceKeys, Any]:
+    settings = installation.settings
+    calls, keys = connect(settings.redis), face_keys(settings, settings.policy())
+    assert keys is not None
+    return open_face_index(settings, settings.policy(), calls), keys, calls.close
+
+
+async def test_a_key_can_be_removed_when_nothing_moves_any_more(install: MakeInstallation) -> None:
+    before = with_keys(await install(partitions=1), OLD)
+    index, keys, close = parts(before)
+    begin_ms = time.time_ns() // 1_000_000 - 8 * HOUR_MS
+    await index.learn([sighting(keys, person, 0, begin_ms + person % 6 * HOUR_MS) for person in range(FACES)])
+    await index.forget(None, "cid-3-0")
+    await close()
+
+    since = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    both = with_keys(before, OLD, {**NEW, "since": since})
+    expected = [[f"sub-{person}-0"] if person != 3 else [] for person in range(FACES)]
+    assert await found(both, 1) == expected
+    moved = await liveness(both, "abuse", "rekey", "--json")
+    assert moved.document == {
+        "key": "k2", "tenants": 1, "moved": FACES - 1, "current": moved.document["current"], "lost": 0, "waiting": 0
+    }  # fmt: skip
+    assert (await liveness(both, "abuse", "rekey", "--json")).document["moved"] == 0
+
+    after = with_keys(before, NEW)
+    expected = [sorted([*names, f"sub-{person}-1"]) for person, names in enumerate(expected)]
+    assert await found(after, 2) == expected
+    without = with_keys(before, {"id": "k3", "secret": "3" * 32})
+    left = (await liveness(without, "abuse", "rekey", "--json")).document
+    assert (left["moved"], left["lost"]) == (0, 3 * FACES - 1), "whoever removes the key too early is told"
