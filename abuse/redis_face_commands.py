@@ -5,7 +5,7 @@ faces:{TENANT|PLACE}             vector set: CORRELATION_ID SUBMISSION_ID -> vec
 face-places:{TENANT|DAY}         set: names of the places that begin on this day
 faces-of:{TENANT|CORRELATION_ID} set: PLACE SUBMISSION_ID, where the faces of a correlation id are
 faces-gone:{HASH}                for some minutes after `forget`
-face-tenants                     set: who faces are kept for
+face-tenants                     sorted set: who faces are kept for, and until when
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class FaceCommands:
             ("PEXPIREAT", listed, listed_until_ms),
             ("SADD", traced, f"{place.name} {sighting.submission_id}"),
             *_at_least_until(traced, until_ms),
-            ("SADD", self.tenants, sighting.tenant or ""),
+            ("ZADD", self.tenants, "GT", listed_until_ms, sighting.tenant or ""),
+            ("ZREMRANGEBYSCORE", self.tenants, "-inf", f"({sighting.at_ms}"),
             *_at_least_until(self.tenants, listed_until_ms),
             ("VADD", key, "FP32", sighting.print.vector, _element(sighting), *quantised),
             ("PEXPIREAT", key, until_ms),

@@ -102,7 +102,7 @@ class RedisFaceIndex:
         return len(removed)
 
     async def tenants(self) -> list[str | None]:
-        (listed,) = await self._calls.round_trip([("SMEMBERS", self._commands.tenants)])
+        (listed,) = await self._calls.round_trip([("ZRANGE", self._commands.tenants, 0, -1)])
         return [name or None for name in sorted(each.decode() for each in cast("list[bytes]", listed))]
 
     async def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[FacePlace, FaceSighting]]:

@@ -162,7 +162,7 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
         of("abuse:face-places", "which hours hold faces", face_day_ms, "the day began", personal=nobody),
         of("abuse:faces-of", "where a correlation id's faces are", face_ms, "the hour of the last began"),
         of("abuse:faces-gone", "hashes of who was just forgotten", GONE_TTL_MS, "the erasure", kept=True),
-        of("abuse:face-tenants", "tenants that have faces", face_day_ms, "the day of the last began", personal=nobody),
+        of("abuse:face-tenants", "tenants that have faces", face_day_ms, "the day of its last began", personal=nobody),
         of("abuse:pictures", "keyed hashes of pictures", picture_ms, "the last one", personal=print_),
         of("abuse:picture", "ids and keyed hashes of one picture", picture_ms, "it was seen", personal=print_),
         of("abuse:pictures-of", "which pictures are a correlation id's", picture_ms, "the last one"),

@@ -536,6 +536,13 @@ async def test_everything_expires_by_event_time(beneath):
     assert abs(await beneath.client.pttl(commands.faces(place)) - until) < 60_000
 
 
+async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(beneath):
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    await meet(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24))
+    await meet(index, seen(4))
+    assert await index.tenants() == ["acme", "late"]
+
+
 async def test_a_face_older_than_is_kept_leaves_nothing(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
     met = await meet(index, seen(1, hours=24 * 400))
