@@ -11,8 +11,9 @@ The path of one submission, in order:
 
 Beside it, what is the same under several correlation ids; `reuse` puts it together:
 
-- faces: `face_keys` turns a template into one of `face_prints`, `face_index` finds near ones
-- pictures: `media_keys`, `media_index`
+- faces: `face_keys` turns a template into one of `face_prints`, `face_index` finds near ones, `face_bounds` says how near
+- pictures: `media_keys` turns hashes into codes, `media_index` finds those of copies
+- `marks`: the print and the codes of one submission
 - `links` between submissions that share either, kept in the `link_book`, and the clusters they form
 
 Each index and the book have an adapter on Redis, `redis_...`; `key_periods` says which secret counts when.

@@ -3,90 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from abuse.engine import ALONE, Comparison, Neighbourhood
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import FaceIndex, FaceSighting, Met
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import FacePrint
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook, cluster_around
 from abuse.links import LINKS_ADDED, LINKS_WEIGHED, End, Link, LinkKind, foremost, in_order
+from abuse.marks import UNMARKED, Marks
 from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
 from abuse.media_keys import PictureCodes
 from abuse.subjects import correlation
-from config.abuse import FACE_REUSE, MEDIA_REPLAY, AbusePolicy
+from config.abuse import AbusePolicy
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
-    """What a submission may be known again by; nothing where it has none, or where nobody is to look.
-
-    `picture`: its codes under the key in force, then under the others in use (`MediaKeys.codes`).
-    """
-
-    face: FacePrint | None = None
-    picture: tuple[PictureCodes, ...] = ()
-
-    def among(self, active: Collection[str]) -> Marks:
-        """Those that one of these rules looks at."""
-        return Marks(
-            face=self.face if FACE_REUSE in active else None,
-            picture=self.picture if MEDIA_REPLAY in active else (),
-        )
-
-
-UNMARKED = Marks()
-#: No distribution says anything of rarer things.
-LOWEST_RATE = 1e-15
 #: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of strange
 #: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.
 SURE_BITS = 2
-#: Templates of two copies lie within this share of the bound for one person. Measured: 0.35 at most; two photographs of
-#: one person 0.57 at least (`tests/bench/picture_hashes.py`).
-COPIES = 0.42
-
-
-class Impostors(Protocol):
-    """How near the templates of strangers come by chance; measured for a model."""
-
-    def false_match_rate(self, distance: float) -> float:
-        """Share of pairs of strangers at this distance or nearer."""
-
-    def distance_for(self, rate: float) -> float:
-        """Within which distance this share of strangers lies."""
-
-    def scaled(self, distance: float, share: float) -> float:
-        """The distance of two templates that lie this share as far apart, which of a cosine distance is no product."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """Faces within `distance` are linked; `expected` strangers would be among them by chance."""
-
-    distance: float
-    expected: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaceBounds:
-    """`farthest`: the distance up to which two templates count as one person's however few are compared."""
-
-    impostors: Impostors
-    farthest: float
-
-    @property
-    def copies(self) -> float:
-        """Within which distance two templates are of copies of one picture."""
-        return self.impostors.scaled(self.farthest, COPIES)
-
-    def of(self, gallery: int, false_links: float) -> Bound:
-        """So that a submission compared with so many faces is linked to a stranger with this chance, or less."""
-        rate = max(min(false_links / max(gallery, 1), 0.5), LOWEST_RATE)
-        distance = min(self.impostors.distance_for(rate), self.farthest)
-        return Bound(distance=distance, expected=gallery * self.impostors.false_match_rate(distance))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

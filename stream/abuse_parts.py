@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from abuse.erasure import Erasures
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import HOUR_MS, MOST_FACES_A_PLACE, FaceIndex, FacePlan
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import Distance
@@ -20,7 +21,7 @@ from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls
-from abuse.reuse import FaceBounds, Faces, Reuse
+from abuse.reuse import Faces, Reuse
 from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from config.settings import Settings

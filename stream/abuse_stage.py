@@ -16,8 +16,9 @@ from abuse.flags import Flag, FlagEvent, subject_document
 from abuse.ip_risk import IpRisk
 from abuse.ledger import Ledger
 from abuse.links import End
+from abuse.marks import Marks
 from abuse.observation import Finding, Observation
-from abuse.reuse import Marks, Reuse
+from abuse.reuse import Reuse
 from abuse.subjects import correlation
 from config.error_codes import ErrorCode
 from config.policy import Policy

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import structlog
 
+from abuse.marks import UNMARKED, Marks
 from abuse.observation import NOWHERE, Origin
 from abuse.origins import OriginReader
-from abuse.reuse import UNMARKED, Marks
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.analysis_codec import MAX_MS

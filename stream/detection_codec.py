@@ -13,9 +13,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from abuse.face_prints import KEY_ID, MODEL, FacePrint, print_from
+from abuse.marks import UNMARKED, Marks
 from abuse.media_keys import PictureCodes
 from abuse.observation import NOWHERE, Origin
-from abuse.reuse import UNMARKED, Marks
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.settings import MOST_HASH_KEYS

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import FacePrint
+from abuse.marks import UNMARKED, Marks
 from abuse.media_keys import MediaKeys, PictureCodes
-from abuse.reuse import UNMARKED, Marks
 from config.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, PictureHashes, Template
 from stream.messages import Submission

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from abuse.marks import UNMARKED, Marks
 from abuse.observation import NOWHERE, Origin
-from abuse.reuse import UNMARKED, Marks
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
 

@@ -12,8 +12,8 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import HOUR_MS
-from abuse.reuse import FaceBounds
 from config import settings as configuration
 from config.settings import Settings, SettingsError
 from detectors.template.calibration import Calibration, RateRow

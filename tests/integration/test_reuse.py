@@ -15,7 +15,7 @@ import pytest
 
 from abuse.face_keys import FaceKeys
 from abuse.links import End, LinkKind
-from abuse.reuse import Marks
+from abuse.marks import Marks
 from abuse.subjects import HashKey
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from abuse.engine import AbuseEngine
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import InMemoryFaceIndex
 from abuse.face_keys import FaceKeys
 from abuse.flag_events import PolicyName
@@ -16,7 +17,7 @@ from abuse.media_index import InMemoryMediaIndex
 from abuse.media_keys import MediaKeys
 from abuse.networks import no_networks
 from abuse.origins import OriginReader
-from abuse.reuse import FaceBounds, Faces, Reuse
+from abuse.reuse import Faces, Reuse
 from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from detectors.contract import Analysis

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import redis.asyncio as redis
 
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import FacePlan
 from abuse.face_keys import FaceKeys
 from abuse.media_index import MediaPlan
@@ -18,7 +19,7 @@ from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls, Command, Reply
-from abuse.reuse import FaceBounds, Faces, Reuse
+from abuse.reuse import Faces, Reuse
 from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import RedisSettings

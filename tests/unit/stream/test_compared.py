@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import InMemoryFaceIndex
 from abuse.face_keys import FaceKeys
 from abuse.ledger import InMemoryLedger
 from abuse.link_book import InMemoryLinkBook
 from abuse.media_index import InMemoryMediaIndex
-from abuse.reuse import FaceBounds, Faces, Reuse
+from abuse.reuse import Faces, Reuse
 from abuse.subjects import HashKey
 from config.abuse import AbusePolicy
 from stream.abuse_parts import say_what_is_compared

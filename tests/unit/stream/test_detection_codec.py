@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.face_prints import FacePrint
+from abuse.marks import UNMARKED, Marks
 from abuse.media_keys import PictureCodes
 from abuse.observation import NOWHERE, Origin
-from abuse.reuse import UNMARKED, Marks
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.policy import Policy

@@ -10,10 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
+from abuse.face_bounds import FaceBounds
 from abuse.face_index import FacePlan, InMemoryFaceIndex
 from abuse.link_book import InMemoryLinkBook
 from abuse.links import LINKS_ADDED, LINKS_KEPT
-from abuse.reuse import FaceBounds
 from abuse.subjects import correlation
 from config.policy import Policy
 from detectors.contract import PictureHashes, Template
