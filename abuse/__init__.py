@@ -11,7 +11,8 @@ The path of one submission, in order:
 
 Beside it, what is the same under several correlation ids; `reuse` puts it together:
 
-- faces: `face_keys` turns a template into one of `face_prints`, `face_index` finds near ones, `face_bounds` says how near
+- faces: `face_keys` turns a template into one of `face_prints`, `face_index` finds near ones, `face_bounds` says how
+  near they must be
 - pictures: `media_keys` turns hashes into codes, `media_index` finds those of copies
 - `marks`: the print and the codes of one submission
 - `links` between submissions that share either, kept in the `link_book`, and the clusters they form

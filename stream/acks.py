@@ -71,6 +71,10 @@ class InOrderAcks:
         for partition in partitions:
             self._partitions.pop(partition, None)
 
+    def has_begun(self, partition: Partition) -> bool:
+        """Whether any event of it was registered since it was assigned."""
+        return partition in self._partitions
+
     @property
     def in_flight(self) -> int:
         return sum(len(queue) for queue in self._partitions.values())

@@ -219,10 +219,17 @@ class Worker:
             position, high = self._position(tp), consumer.highwater(tp)
             if position is not None and high is not None:
                 lag += high - position if high >= position else 1
-            committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
-            if committed is not None and read is not None:
-                lag += max(read + 1 - committed, 0)
+            lag += self._uncommitted(tp)
         return lag
+
+    def _uncommitted(self, tp: Any) -> int:
+        """Records read and not committed. Faust keeps the offset of the one read last; after a start or a rebalance,
+        until one is read, that of the next."""
+        consumer: Any = self.app.consumer
+        committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
+        if committed is None or read is None:
+            return 0
+        return max(int(read) + self._acks.has_begun((tp.topic, tp.partition)) - int(committed), 0)
 
     def _position(self, tp: Any) -> int | None:
         """The next offset to fetch; neither Faust nor its thread tells."""

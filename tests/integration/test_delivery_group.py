@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+import orjson
 import pytest
 
 from stream.topics import Topic
@@ -16,7 +17,7 @@ from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import long_hold
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import SCRIPTED
+from tests.e2e.workers import SCRIPTED, Worker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -57,6 +58,43 @@ async def test_a_clean_stop_finishes_and_repeats_nothing(
     after = await installation.check()
     assert after.sound, after.problems
     assert (after.decided, after.duplicates) == (9, 0)
+
+
+async def has_nothing_to_read(worker: Worker) -> None:
+    """For a while; what isn't so would show at once and stay."""
+    for _ in range(20):
+        _, body = await asyncio.to_thread(worker.get, "/ready")
+        state = orjson.loads(body)
+        assert (state["lag"], state["in_flight"]) == (0, 0)
+        await asyncio.sleep(0.1)
+
+
+async def test_who_is_started_again_or_left_alone_with_what_was_read_before_has_nothing_to_read(
+    install: MakeInstallation, crew_of: MakeCrew
+) -> None:
+    """Otherwise the watchdog would end a worker for not reading what there isn't."""
+    partitions = 2
+    installation = await install(partitions)
+    crew = crew_of(installation)
+    first = await crew.start(SCRIPTED).ready()
+    await installation.publish(submission(plain_picture()) for _ in range(LOAD))
+    await installation.drained()
+    first.terminate()
+    assert await first.ended() == 0
+
+    again = await crew.start(SCRIPTED).ready()
+    await again.said("partitions_assigned", count=len(Role) * partitions)
+    await has_nothing_to_read(again)
+    second = await crew.start(SCRIPTED).ready()
+    await has_nothing_to_read(second)
+    second.terminate()
+    assert await second.ended() == 0
+    await again.ready()
+    await has_nothing_to_read(again)
+    await installation.publish([submission(plain_picture())])
+    await installation.drained()
+    report = await installation.check()
+    assert report.sound, report.problems
 
 
 async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew_of: MakeCrew) -> None:

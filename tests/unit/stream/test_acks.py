@@ -52,6 +52,16 @@ def test_in_order_each_is_acknowledged_at_once():
         assert consumer.acked[0] == list(range(offset + 1))
 
 
+def test_a_partition_has_begun_from_its_first_event_until_it_is_taken_away():
+    consumer = Consumer()
+    assert not consumer.acks.has_begun(("t", 0))
+    consumer.acks.finish(consumer.begin(7))
+    assert consumer.acks.has_begun(("t", 0))
+    assert not consumer.acks.has_begun(("t", 1))
+    consumer.acks.revoke([("t", 0)])
+    assert not consumer.acks.has_begun(("t", 0))
+
+
 def test_nothing_is_acknowledged_past_an_unfinished_one():
     consumer = Consumer()
     first, second, third = (consumer.begin(offset) for offset in range(3))
