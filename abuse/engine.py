@@ -38,13 +38,15 @@ class Comparison:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored.
-    `compared`: None when its face was not."""
+    `compared`: None when its face was not. `objection`: what stands against it now that its face and picture were
+    compared, where that is enforced."""
 
     flags: tuple[Flag, ...] = ()
     ip_risk: IpRisk | None = None
     other_flagged_sessions: tuple[str, ...] = ()
     compared: Comparison | None = None
     links: tuple[Link, ...] = ()
+    objection: Objection | None = None
     events: tuple[FlagEvent, ...] = ()
 
     @property
@@ -110,6 +112,7 @@ class AbuseEngine:
             other_flagged_sessions=_other_sessions(observation, known.dossiers, flags, cluster),
             compared=linked.compared,
             links=tuple(link for link in cluster.links if observation.submission_id in link.submissions)[:MOST_LINKS],
+            objection=_objection(flags, rules, observation.at_ms),
             events=tuple(events),
         )
 
@@ -189,6 +192,12 @@ def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms:
         standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
         flags += [flag for flag in standing if flag.open_at(at_ms)]
     return tuple(flags)
+
+
+def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> Objection | None:
+    """Others are asked at admission; of what a face or picture shows nothing is known there."""
+    found = [each for kind in LINKING for each in rules[kind].ask(flags, at_ms) if each.enforced]
+    return min(found, key=_weight, default=None)
 
 
 def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple[Flag, ...]:

@@ -23,7 +23,8 @@ from abuse.subjects import correlation
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream import metrics
-from stream.messages import Detection
+from stream.admission import refusal
+from stream.messages import Detection, Refusal
 from stream.patience import Patience
 from stream.verdict import Answer, Verdict, spoof_bound
 
@@ -34,9 +35,11 @@ CLAIM_LENGTH = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessed:
-    """What goes into the decision, and the flag events to store with it."""
+    """What goes into the decision, and the flag events to store with it. `refusal`: the submission is refused, though
+    it was analysed."""
 
     document: dict[str, Any] | None = None
+    refusal: Refusal | None = None
     events: tuple[FlagEvent, ...] = ()
 
 
@@ -66,7 +69,12 @@ class AbuseStage:
         marks = detection.marks.among(self.engine.active(known.switches))
         linked = await self._neighbourhood(observation, marks)
         assessment = self.engine.assess(observation, known, linked)
-        return Assessed(document=_document(assessment, observation.at_ms, observation), events=assessment.events)
+        objection = assessment.objection
+        return Assessed(
+            document=_document(assessment, observation.at_ms, observation),
+            refusal=None if objection is None else refusal(objection, observation.at_ms),
+            events=assessment.events,
+        )
 
     async def _neighbourhood(self, observation: Observation, marks: Marks) -> Neighbourhood:
         reuse = self.reuse

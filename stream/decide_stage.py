@@ -25,7 +25,7 @@ from stream.detection_codec import DetectionError, decode_detection
 from stream.flag_output import flag_output
 from stream.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.patience import Patience
-from stream.verdict import Verdict, judge
+from stream.verdict import Verdict, judge, refused
 
 BAD_DETECTION_REASON = "BAD_DETECTION"
 
@@ -109,6 +109,8 @@ class DecideStage:
         verdict = judge(finding, self.policy)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
+        if assessed.refusal is not None and verdict.error is None:
+            verdict = refused(verdict, assessed.refusal, self.policy)
         _count(verdict, detection, self.clock.now_ms())
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
         return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events

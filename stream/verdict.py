@@ -7,7 +7,7 @@ LIVE is SUCCESS, INCONCLUSIVE is REVIEW and SPOOF is FAIL; 0 means no result and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -88,6 +88,11 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
         reasons=reasons,
         advice=() if answer is Answer.LIVE else advice_for(reasons),
     )
+
+
+def refused(verdict: Verdict, refusal: Refusal, policy: Policy) -> Verdict:
+    """What was analysed, and is refused all the same."""
+    return replace(judge(refusal, policy), face_detected=verdict.face_detected)
 
 
 def answer_for(value: float, policy: Policy) -> Answer:

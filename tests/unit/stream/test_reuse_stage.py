@@ -303,13 +303,37 @@ async def test_decisions_and_flags_keep_their_schemas():
 
 async def test_enforced_a_reused_face_refuses_its_ids():
     line = line_of(face_reuse={"enforced": True})
-    for number in range(3):
-        await submit(line, number, number, face(1, 0.01 * number))
+    outputs = [await submit(line, number, number, face(1, 0.01 * number)) for number in range(5)]
+    codes = [event_of(output)["error"] and event_of(output)["error"]["code"] for output in outputs]
+    assert codes == [None, None, "SUBJECT_BLOCKED", "SUBJECT_BLOCKED", "SUBJECT_BLOCKED"]
+    refused = event_of(outputs[2])
+    assert violations(refused, DECISION_SCHEMA) == []
+    assert (refused["result"]["verdict"], refused["result"]["face_detected"]) == ("INCONCLUSIVE", True)
+    assert refused["abuse"]["observation"]["finding"] == "live"
+    assert [flag["refuses_until"] is not None for flag in refused["abuse"]["flags"]] == [True]
     line.analyser.found = analysis(template=face(9))
     output = await line.decision(sent(9, 60, correlation_id=guid(0)))
     assert event_of(output)["error"]["code"] == "SUBJECT_BLOCKED"
     assert math.isfinite(event_of(output)["result"]["score"])
     assert isinstance(line.analyser, FakeAnalyser)
+
+
+async def test_enforced_a_replayed_picture_is_refused_at_once_and_again_when_it_is_sent_again():
+    line = line_of(media_replay={"enforced": True})
+    await submit(line, 1, 1, None, picture(1))
+    replayed = await submit(line, 2, 2, None, picture(1))
+    assert event_of(replayed)["error"]["code"] == "SUBJECT_BLOCKED"
+    line.store._kept.clear()
+    flags = list(line.flags)
+    again = event_of(await submit(line, 2, 2, None, picture(1)))
+    assert again["error"]["code"] == "SUBJECT_BLOCKED"
+    assert {event_of(flag)["flag_id"] for flag in line.flags} == {event_of(flag)["flag_id"] for flag in flags}
+
+
+async def test_a_face_in_too_many_hands_refuses_nobody_by_default():
+    line = line_of()
+    outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(1)) for number in range(5)]
+    assert [event_of(output)["error"] for output in outputs] == [None] * 5
 
 
 async def test_members_are_not_flagged_again_for_what_others_do_the_next_day():
