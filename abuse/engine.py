@@ -14,7 +14,7 @@ from abuse.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
 from abuse.ip_risk import IpRisk, ip_risk
 from abuse.journal import Attempt
 from abuse.ledger import Dossier, Known, Switches
-from abuse.links import LINKING, NO_CLUSTER, Cluster, End, Link
+from abuse.links import LINKING, LINKS_ADDED, NO_CLUSTER, Cluster, End, Link
 from abuse.observation import Observation
 from abuse.rules import RULES, rules_of
 from abuse.rules.base import Case, Objection, Rule
@@ -23,8 +23,8 @@ from config.abuse import AbusePolicy
 
 #: Other sessions named in one decision.
 MOST_SESSIONS = 20
-#: Links to other submissions named in one decision.
-MOST_LINKS = 20
+#: Links to other submissions named in one decision: all that it adds, or some would be missing in a table made anew.
+MOST_LINKS = 2 * LINKS_ADDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class AbuseEngine:
             ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
             other_flagged_sessions=_other_sessions(observation, known.dossiers, flags, cluster),
             compared=linked.compared,
-            links=tuple(link for link in cluster.links if observation.submission_id in link.submissions)[:MOST_LINKS],
+            links=_own_links(cluster, observation)[:MOST_LINKS],
             objection=_objection(flags, rules, observation.at_ms),
             events=tuple(events),
         )
@@ -192,6 +192,11 @@ def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms:
         standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
         flags += [flag for flag in standing if flag.open_at(at_ms)]
     return tuple(flags)
+
+
+def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
+    own = (observation.at_ms, observation.submission_id, observation.correlation_id)
+    return tuple(link for link in cluster.links if own in (link.earlier.place, link.later.place))
 
 
 def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> Objection | None:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from zlib import crc32
 
 from abuse.face_prints import Distance, FacePrint, distances
+from abuse.links import End
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: A place that holds more is slow to search and, when it expires, to remove.
@@ -23,26 +24,18 @@ MOST_HITS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceSighting:
+class FaceSighting(End):
     """`former`: the same face's print under the other keys in use (`FaceKeys.under_all`), searched and not added."""
 
     tenant: str | None
-    correlation_id: str
-    submission_id: str
-    session_id: str | None
-    at_ms: int
     print: FacePrint
     former: tuple[FacePrint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceHit:
+class FaceHit(End):
     """A near face of another correlation id; `distance` is exact, but for half a number's precision."""
 
-    correlation_id: str
-    submission_id: str
-    session_id: str | None
-    at_ms: int
     distance: float
 
 
@@ -160,14 +153,11 @@ class FaceIndex(Protocol):
     async def supported(self) -> bool:
         """Whether the server can keep faces; one cheap call."""
 
-    async def meet(self, sighting: FaceSighting, within: float) -> Met:
-        """Add the face, then find those within that distance of it, of other correlation ids and submissions.
-
-        Of two met at the same moment one finds the other, unless time runs out.
-        """
-
     async def learn(self, sightings: Sequence[FaceSighting]) -> None:
-        """Add faces, as `meet` does, and search for nothing."""
+        """Add faces. Of two that are learned before they are searched for one finds the other, unless time runs out."""
+
+    async def search(self, sighting: FaceSighting, within: float) -> Met:
+        """The faces within that distance of this one, which is added already, of other correlation ids."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """How many faces of a correlation id there are, one a submission whatever keys it is under."""
@@ -191,27 +181,22 @@ class FaceIndex(Protocol):
         began before the copy: it may not have seen the new place, and must find the face in the old one."""
 
 
-Kept = tuple[FaceHit, FacePrint]
 Item = TypeVar("Item")
 
 
-def nearest(sighting: FaceSighting, found: Sequence[Kept], within: float, plan: FacePlan) -> tuple[FaceHit, ...]:
+def nearest(
+    sighting: FaceSighting, found: Sequence[FaceSighting], within: float, plan: FacePlan
+) -> tuple[FaceHit, ...]:
     """The hits among faces that may be near, with their exact distances."""
     best: dict[tuple[str, str], FaceHit] = {}
     for probe in (sighting.print, *sighting.former):
-        mine = [(hit, other) for hit, other in found if other.key_id == probe.key_id]
-        far = distances(probe, [other for _, other in mine], plan.distance(probe.model))
-        for (hit, _), distance in zip(mine, far, strict=True):
-            if distance <= within and abs(hit.at_ms - sighting.at_ms) <= plan.window_ms:
-                exact = FaceHit(
-                    correlation_id=hit.correlation_id,
-                    submission_id=hit.submission_id,
-                    session_id=hit.session_id,
-                    at_ms=hit.at_ms,
-                    distance=distance,
-                )
+        mine = [other for other in found if other.print.key_id == probe.key_id]
+        far = distances(probe, [other.print for other in mine], plan.distance(probe.model))
+        for other, distance in zip(mine, far, strict=True):
+            if distance <= within and abs(other.at_ms - sighting.at_ms) <= plan.window_ms:
+                hit = FaceHit(distance=distance, **other.told)
                 name = (hit.correlation_id, hit.submission_id)
-                best[name] = min(best.get(name, exact), exact, key=_order)
+                best[name] = min(best.get(name, hit), hit, key=_order)
     return tuple(sorted(best.values(), key=_order)[:MOST_HITS])
 
 
@@ -236,9 +221,8 @@ class InMemoryFaceIndex:
         self._on_call("supported")
         return True
 
-    async def meet(self, sighting: FaceSighting, within: float) -> Met:
-        self._on_call("meet")
-        self._add(sighting)
+    async def search(self, sighting: FaceSighting, within: float) -> Met:
+        self._on_call("search")
         reach = (sighting.at_ms - self.plan.window_ms, sighting.at_ms + self.plan.window_ms)
         probes = (sighting.print, *sighting.former)
         kept = [
@@ -247,7 +231,7 @@ class InMemoryFaceIndex:
             if place.tenant == sighting.tenant and place.within(*reach) and any(place.holds(each) for each in probes)
             for each in faces.values()
         ]
-        found = [_kept(each) for each in kept if not is_own(sighting, each.correlation_id)]
+        found = [each for each in kept if not is_own(sighting, each.correlation_id)]
         hits = nearest(sighting, found, within, self.plan)
         return Met(hits=hits, gallery=len(kept) - 1, complete=True)
 
@@ -302,17 +286,6 @@ class InMemoryFaceIndex:
     def _add(self, sighting: FaceSighting) -> None:
         faces = self.places.setdefault(self.plan.place(sighting), {})
         faces[sighting.correlation_id, sighting.submission_id] = sighting
-
-
-def _kept(sighting: FaceSighting) -> Kept:
-    hit = FaceHit(
-        correlation_id=sighting.correlation_id,
-        submission_id=sighting.submission_id,
-        session_id=sighting.session_id,
-        at_ms=sighting.at_ms,
-        distance=0.0,
-    )
-    return hit, sighting.print
 
 
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -18,6 +18,7 @@ def to_document(link: Link) -> dict[str, Any]:
                 "session": end.session_id,
                 "submission": end.submission_id,
                 "when": iso8601(end.at_ms),
+                "spoof": end.spoof,
             }
             for end in link.ends
         ],
@@ -36,6 +37,7 @@ def from_document(document: Mapping[str, Any]) -> Link:
             submission_id=end["submission"],
             correlation_id=end["correlation_id"],
             session_id=end["session"],
+            spoof=end["spoof"],
         )
         for end in document["ends"]
     )

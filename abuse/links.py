@@ -8,8 +8,9 @@ end changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 import orjson
 
@@ -19,8 +20,6 @@ from abuse.flags import NEVER_CLEARED, FlagKind
 #: than a person needs, and a bound on what somebody with thousands of ids and one face can cost.
 LINKS_KEPT = 64
 LINKS_ADDED = 16
-#: Those that are weighed before: so many times a face or picture may have been cleared by reviewers and is still seen.
-LINKS_WEIGHED = 64
 #: Correlation ids of one cluster that are looked at, and how many links away the farthest may be.
 MOST_MEMBERS = 64
 MOST_STEPS = 4
@@ -47,12 +46,18 @@ LINKING = {FlagKind.FACE_REUSE: frozenset({LinkKind.FACE}), FlagKind.MEDIA_REPLA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """One of the two submissions of a link, or a submission that is to be linked."""
+    """One of the two submissions of a link, or a submission that is to be linked. `spoof`: its verdict."""
 
     at_ms: int
     submission_id: str
     correlation_id: str
     session_id: str | None = None
+    spoof: bool = False
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its fields by name, for whatever says more of the same submission."""
+        return {each.name: getattr(self, each.name) for each in fields(End)}
 
     @property
     def place(self) -> Place:
@@ -99,6 +104,13 @@ class Link:
         return all(end.at_ms > cleared_ms.get(end.correlation_id, NEVER_CLEARED) for end in self.ends)
 
 
+def end_from(at_ms: int, submission_id: str, correlation_id: str, session_id: str | None, spoof: bool) -> End:
+    """From the values of `told`."""
+    return End(
+        at_ms=at_ms, submission_id=submission_id, correlation_id=correlation_id, session_id=session_id, spoof=spoof
+    )
+
+
 def in_order(one: End, other: End) -> tuple[End, End]:
     """The earlier and the later of two ends, whichever is given first."""
     return (one, other) if one.place < other.place else (other, one)
@@ -107,10 +119,11 @@ def in_order(one: End, other: End) -> tuple[End, End]:
 def foremost(links: Iterable[Link]) -> list[Link]:
     """One link a pair of correlation ids and sessions, the strongest. First the strongest of each pair of ids, then
     further sessions: one id with many of them leaves room for the others."""
-    by_ids: dict[tuple[str, str], dict[tuple[str | None, ...], Link]] = {}
+    by_ids: dict[tuple[str, ...], dict[tuple[str | None, ...], Link]] = {}
     for each in sorted(links, key=strength):
-        sessions = tuple(end.session_id for end in each.ends)
-        by_ids.setdefault(each.ids, {}).setdefault(sessions, each)
+        ends = sorted(each.ends, key=lambda end: end.correlation_id)
+        best = by_ids.setdefault(tuple(end.correlation_id for end in ends), {})
+        best.setdefault(tuple(end.session_id for end in ends), each)
     ranked = [(rank, each) for best in by_ids.values() for rank, each in enumerate(best.values())]
     return [each for _, each in sorted(ranked, key=lambda one: (one[0], strength(one[1])))]
 
@@ -121,7 +134,7 @@ def strength(link: Link) -> tuple[int, float, tuple[str, Place, Place]]:
 
 
 def line_of(link: Link) -> str:
-    ends = [[end.at_ms, end.submission_id, end.correlation_id, end.session_id] for end in link.ends]
+    ends = [list(end.told.values()) for end in link.ends]
     figures = [round(link.distance, 4), round(link.threshold, 4), link.gallery, float(f"{link.expected:.3g}")]
     return orjson.dumps([link.kind, *ends, *figures]).decode()
 
@@ -131,8 +144,8 @@ def link_from(line: str) -> Link:
     kind, earlier, later, distance, threshold, gallery, expected = orjson.loads(line)
     return Link(
         kind=LinkKind(kind),
-        earlier=_end(*earlier),
-        later=_end(*later),
+        earlier=end_from(*earlier),
+        later=end_from(*later),
         distance=distance,
         threshold=threshold,
         gallery=gallery,
@@ -143,10 +156,6 @@ def link_from(line: str) -> Link:
 def is_about(line: str, correlation_id: str) -> bool:
     """Whether one of the line's ends is of that correlation id. Raises as `link_from` does."""
     return correlation_id in link_from(line).ids
-
-
-def _end(at_ms: int, submission_id: str, correlation_id: str, session_id: str | None) -> End:
-    return End(at_ms=at_ms, submission_id=submission_id, correlation_id=correlation_id, session_id=session_id)
 
 
 def links_from(lines: Iterable[str]) -> tuple[Link, ...]:

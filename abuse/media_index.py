@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from abuse.links import End
 from abuse.media_keys import PictureCodes
 
 DAY_MS = 86_400_000
@@ -33,14 +34,10 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(PictureMatch)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureSighting:
+class PictureSighting(End):
     """`codes`: the picture's under the key in force, by which it is kept, then under the others it is searched by."""
 
     tenant: str | None
-    correlation_id: str
-    submission_id: str
-    session_id: str | None
-    at_ms: int
     codes: tuple[PictureCodes, ...]
 
     @property
@@ -53,13 +50,9 @@ class PictureSighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureHit:
+class PictureHit(End):
     """Another submission with the picture; `hamming` are the bits in which perceptual hashes differ."""
 
-    correlation_id: str
-    submission_id: str
-    session_id: str | None
-    at_ms: int
     kind: PictureMatch
     hamming: int
 
@@ -81,16 +74,15 @@ class MediaPlan:
 class MediaIndex(Protocol):
     """Calls raise `stream.patience.Unavailable` when the index is away."""
 
-    async def meet(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
-        """Add the picture, then find other submissions with it, the strongest match first, one hit a submission.
-
-        Of two met at the same moment one finds the other. Near duplicates differ in up to `within_bits` of the
-        perceptual hash. Raises ValueError above `MOST_BITS`. Two round trips when there is none, three when there are
-        some.
-        """
-
     async def learn(self, sightings: Sequence[PictureSighting]) -> None:
-        """Add pictures, as `meet` does, and search for nothing."""
+        """Add pictures. Of two that are learned before they are searched for one finds the other."""
+
+    async def search(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
+        """Other submissions with the picture, which is added already: the strongest match first, one hit a submission.
+
+        Near duplicates differ in up to `within_bits` of the perceptual hash. Raises ValueError above `MOST_BITS`. One
+        round trip when there is none, two when there are some.
+        """
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """How many sightings of a correlation id there are."""
@@ -121,14 +113,7 @@ def hit_of(sighting: PictureSighting, other: PictureSighting, within_bits: int) 
     kind = _match(mine, theirs, hamming <= within_bits)
     if kind is None:
         return None
-    return PictureHit(
-        correlation_id=other.correlation_id,
-        submission_id=other.submission_id,
-        session_id=other.session_id,
-        at_ms=other.at_ms,
-        kind=kind,
-        hamming=hamming,
-    )
+    return PictureHit(kind=kind, hamming=hamming, **other.told)
 
 
 def _is_own(sighting: PictureSighting, other: PictureSighting) -> bool:
@@ -158,10 +143,9 @@ class InMemoryMediaIndex:
         self.sightings: dict[tuple[str | None, str, str, int], PictureSighting] = {}
         self._on_call = on_call
 
-    async def meet(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
-        self._on_call("meet")
+    async def search(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
+        self._on_call("search")
         check_bits(within_bits)
-        self._add(sighting)
         reached = (other for other in self.sightings.values() if self._reaches(sighting, other))
         hits = (hit_of(sighting, other, within_bits) for other in reached)
         return strongest(hit for hit in hits if hit is not None)

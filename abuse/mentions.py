@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +11,12 @@ import orjson
 def linked_ids(document: bytes) -> tuple[str, ...]:
     """Every correlation id that a flag event names as evidence, each once."""
     return tuple(dict.fromkeys(str(each.get("correlation_id")) for each in _linked(orjson.loads(document))))
+
+
+def linked_submissions(documents: Iterable[bytes]) -> set[tuple[str, str]]:
+    """Correlation id and submission id of all that these events of a flag name as evidence."""
+    linked = (each for document in documents for each in _linked(orjson.loads(document)))
+    return {(str(each.get("correlation_id")), str(each.get("submission"))) for each in linked}
 
 
 def names(document: bytes, correlation_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Keys and commands of the face index on Redis, and what their replies say. Pure.
 
 faces:{TENANT|PLACE}             vector set: CORRELATION_ID SUBMISSION_ID -> vector in eight bits a number, and as
-                                 attributes [at_ms, session id, exact vector]
+                                 attributes [at_ms, session id, exact vector, spoof]
 face-places:{TENANT|DAY}         set: names of the places that begin on this day
 faces-of:{TENANT|CORRELATION_ID} set: PLACE SUBMISSION_ID, where the faces of a correlation id are
 faces-gone:{HASH}                for some minutes after `forget`
@@ -17,7 +17,7 @@ from typing import cast
 
 import orjson
 
-from abuse.face_index import DAY_MS, FaceHit, FacePlace, FacePlan, FaceSighting, Kept, place_named
+from abuse.face_index import DAY_MS, FacePlace, FacePlan, FaceSighting, place_named
 from abuse.face_prints import FacePrint, print_from
 from abuse.redis_port import Command, ForeignValue, Reply
 
@@ -101,7 +101,8 @@ def _element(sighting: FaceSighting) -> str:
 
 def _attributes(sighting: FaceSighting) -> bytes:
     """JSON, as Redis wants attributes to be."""
-    return orjson.dumps([sighting.at_ms, sighting.session_id, b64encode(sighting.print.packed).decode()])
+    packed = b64encode(sighting.print.packed).decode()
+    return orjson.dumps([sighting.at_ms, sighting.session_id, packed, sighting.spoof])
 
 
 def scored(key: str, reply: Reply, least_score: float) -> list[tuple[str, float]]:
@@ -122,33 +123,22 @@ def names(key: str, element: str) -> tuple[str, str]:
     return correlation_id, submission_id
 
 
-def kept(key: str, place: FacePlace, element: str, attributes: Reply) -> Kept:
-    """A face as it was added, its distance not known yet. Raises ForeignValue."""
+def kept(key: str, place: FacePlace, element: str, attributes: Reply) -> FaceSighting:
+    """A face as it was added. Raises ForeignValue."""
     correlation_id, submission_id = names(key, element)
     try:
-        at_ms, session_id, packed = orjson.loads(cast(bytes, attributes))
-        hit = FaceHit(
-            correlation_id=correlation_id,
-            submission_id=submission_id,
-            session_id=session_id,
+        at_ms, session_id, packed, spoof = orjson.loads(cast(bytes, attributes))
+        return FaceSighting(
+            tenant=place.tenant,
             at_ms=int(at_ms),
-            distance=0.0,
+            submission_id=submission_id,
+            correlation_id=correlation_id,
+            session_id=session_id,
+            spoof=bool(spoof),
+            print=print_from(place.model, place.key_id, b64decode(packed)),
         )
-        return hit, print_from(place.model, place.key_id, b64decode(packed))
     except (ValueError, TypeError) as error:
         raise ForeignValue(key) from error
-
-
-def sighting_from(place: FacePlace, face: Kept) -> FaceSighting:
-    hit, print_ = face
-    return FaceSighting(
-        tenant=place.tenant,
-        correlation_id=hit.correlation_id,
-        submission_id=hit.submission_id,
-        session_id=hit.session_id,
-        at_ms=hit.at_ms,
-        print=print_,
-    )
 
 
 def places_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozenset[FacePlace]:

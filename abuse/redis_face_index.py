@@ -2,8 +2,7 @@
 
 No expiry is there for single vectors, and deleting a large set holds the server up: so a place is one key, small, and
 expires as a whole. Which places exist is read together with the search, from a set a day; the search begins with those
-read last time, and goes on to any that were new. A search begins when adding has ended, so that of two faces met at the
-same moment one finds the other, wherever they are kept.
+read last time, and goes on to any that were new.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar, cast
 
 from abuse.face_index import DAY_MS, FacePlace, FacePlan, FaceSighting, Met, batches, nearest
-from abuse.redis_face_commands import GONE_TTL_MS, FaceCommands, kept, places_from, sighting_from, traces_from
+from abuse.redis_face_commands import GONE_TTL_MS, FaceCommands, kept, places_from, traces_from
 from abuse.redis_face_search import FaceSearch
 from abuse.redis_port import Calls, Command
 
@@ -61,10 +60,9 @@ class RedisFaceIndex:
             raise
         return True
 
-    async def meet(self, sighting: FaceSighting, within: float) -> Met:
+    async def search(self, sighting: FaceSighting, within: float) -> Met:
         tenant, plan = sighting.tenant, self._plan
         days = plan.days(sighting.at_ms)
-        await self.learn([sighting])
         reading: list[Command] = [("SMEMBERS", self._commands.places(tenant, day)) for day in days]
         search = FaceSearch(self._calls, self._commands, plan, self._sizes, sighting, within, self._clock)
         expected = {plan.place(sighting)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
@@ -152,7 +150,7 @@ class RedisFaceIndex:
             told = await self._calls.round_trip([("VGETATTR", key, element) for element in page])
             for element, attributes in zip(page, told, strict=True):
                 if attributes is not None:
-                    yield sighting_from(place, kept(key, place, element, attributes))
+                    yield kept(key, place, element, attributes)
 
     def _read(self, tenant: str | None, day: int, reply: object) -> frozenset[FacePlace]:
         """The places of a day as they are listed now, remembered for the next search."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, cast
 
-from abuse.face_index import MOST_HITS, FacePlace, FacePlan, FaceSighting, Kept, batches, is_own
+from abuse.face_index import MOST_HITS, FacePlace, FacePlan, FaceSighting, batches, is_own
 from abuse.face_prints import FacePrint, least_score
 from abuse.redis_face_commands import NEAR, SMALL, FaceCommands, kept, names, scored
 from abuse.redis_port import Calls, Command, Reply
@@ -71,7 +71,7 @@ class FaceSearch:
         await _all(*(self._lane(queue) for _ in range(min(self._plan.lanes, len(queue)))))
         self._note_cut(queue)
 
-    async def found(self) -> list[Kept]:
+    async def found(self) -> list[FaceSighting]:
         """The nearest candidates as they were added."""
         if self._full:
             await self._look_closer()

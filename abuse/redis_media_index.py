@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from abuse.links import end_from
 from abuse.media_index import (
     MOST_HITS,
     MediaPlan,
@@ -46,9 +47,8 @@ class RedisMediaIndex:
         self._calls, self._plan = calls, plan
         self._prefix = f"{key_prefix}abuse:"
 
-    async def meet(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
+    async def search(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
         check_bits(within_bits)
-        await self.learn([sighting])
         asked = [each for codes in sighting.codes for each in self._searches(sighting, codes, within_bits)]
         told = await self._calls.round_trip([command for command, _, _ in asked])
         candidates = _Candidates(_reference(sighting))
@@ -179,8 +179,8 @@ def _reference(sighting: PictureSighting) -> bytes:
 
 
 def _packed(sighting: PictureSighting) -> bytes:
-    ids, codes = (sighting.correlation_id, sighting.submission_id, sighting.session_id), sighting.kept
-    return orjson.dumps([*ids, sighting.at_ms, codes.key_id, codes.bytes, codes.pixels, codes.perceptual])
+    codes = sighting.kept
+    return orjson.dumps([*sighting.told.values(), codes.key_id, codes.bytes, codes.pixels, codes.perceptual])
 
 
 def _kept(key: str, tenant: str | None, held: Reply) -> PictureSighting | None:
@@ -188,16 +188,8 @@ def _kept(key: str, tenant: str | None, held: Reply) -> PictureSighting | None:
     if held is None:
         return None
     try:
-        correlation_id, submission_id, session_id, at_ms, key_id, exact, pixels, perceptual = orjson.loads(
-            cast(bytes, held)
-        )
+        *told, key_id, exact, pixels, perceptual = orjson.loads(cast(bytes, held))
+        codes = PictureCodes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
+        return PictureSighting(tenant=tenant, codes=(codes,), **end_from(*told).told)
     except (ValueError, TypeError) as error:
         raise ForeignValue(key) from error
-    return PictureSighting(
-        tenant=tenant,
-        correlation_id=correlation_id,
-        submission_id=submission_id,
-        session_id=session_id,
-        at_ms=at_ms,
-        codes=(PictureCodes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual),),
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from abuse.engine import ALONE, Comparison, Neighbourhood
 from abuse.face_bounds import FaceBounds
@@ -14,7 +13,7 @@ from abuse.face_keys import FaceKeys
 from abuse.face_prints import FacePrint
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook, cluster_around
-from abuse.links import LINKS_ADDED, LINKS_WEIGHED, End, Link, LinkKind, foremost, in_order
+from abuse.links import LINKS_ADDED, End, Link, LinkKind, foremost, in_order
 from abuse.marks import UNMARKED, Marks
 from abuse.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
 from abuse.media_keys import PictureCodes
@@ -59,16 +58,17 @@ class Reuse:
         """Everybody linked to the correlation id of `own`, by this submission or by one before."""
         if marks == UNMARKED:
             return ALONE
-        met, pictures, held = await asyncio.gather(
-            self._met(tenant, own, marks.face),
-            self._pictures(tenant, own, marks.picture),
-            self.book.of(tenant, [own.correlation_id]),
+        face, picture = self._face(tenant, own, marks.face), _picture(tenant, own, marks.picture)
+        # All is kept before anything is looked for: of two that come at the same moment one finds the other.
+        _, _, held = await asyncio.gather(
+            self._learn_face(face), self._learn_picture(picture), self.book.of(tenant, [own.correlation_id])
         )
+        met, pictures = await asyncio.gather(self._met(face), self._pictures(picture))
         compared = Comparison(faces=met.gallery, complete=met.complete) if met else None
         fresh = await self._chosen(tenant, self._by_face(own, met), self._by_picture(own, pictures, met))
         if not fresh and not held[own.correlation_id]:
             return Neighbourhood(compared=compared)
-        await self.book.write(tenant, fresh)  # first, so that of two who are linked at the same moment one sees both
+        await self.book.write(tenant, fresh)
         cluster = await cluster_around(self.book, tenant, own.correlation_id, fresh)
         if compared and not compared.complete:
             cluster = replace(cluster, whole=False)
@@ -78,16 +78,15 @@ class Reuse:
 
     async def _chosen(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
         """Of each of these the foremost that no reviewer has cleared."""
-        weighed = [foremost(links)[:LINKS_WEIGHED] for links in found]
-        names = sorted({name for links in weighed for each in links for name in each.ids})
+        names = sorted({name for links in found for each in links for name in each.ids})
         if not names:
             return []
         known = await self.ledger.look(tenant, list(map(correlation, names)))
         cleared_ms = {dossier.subject.key: dossier.unlinked_at_ms for dossier in known.dossiers}
-        standing = [[each for each in links if each.stands(cleared_ms)] for links in weighed]
+        standing = [foremost(each for each in links if each.stands(cleared_ms)) for links in found]
         return [each for links in standing for each in links[:LINKS_ADDED]]
 
-    async def _met(self, tenant: str | None, own: End, face: FacePrint | None) -> Met | None:
+    def _face(self, tenant: str | None, own: End, face: FacePrint | None) -> FaceSighting | None:
         """None where the face can't be compared."""
         if face is None or self.faces is None or face.model != self.faces.model:
             return None
@@ -98,29 +97,23 @@ class Reuse:
             former = keys.under_all(face, tenant, own.at_ms)
         except (KeyError, ValueError):
             return None  # under a key that is held no longer, or no print that a template could have become
-        sighting = FaceSighting(
-            tenant=tenant,
-            correlation_id=own.correlation_id,
-            submission_id=own.submission_id,
-            session_id=own.session_id,
-            at_ms=own.at_ms,
-            print=face,
-            former=former,
-        )
-        return await self.faces.index.meet(sighting, self.faces.bounds.farthest)
+        return FaceSighting(tenant=tenant, print=face, former=former, **own.told)
 
-    async def _pictures(self, tenant: str | None, own: End, codes: tuple[PictureCodes, ...]) -> Sequence[PictureHit]:
-        if not codes:
-            return ()
-        sighting = PictureSighting(
-            tenant=tenant,
-            correlation_id=own.correlation_id,
-            submission_id=own.submission_id,
-            session_id=own.session_id,
-            at_ms=own.at_ms,
-            codes=codes,
-        )
-        return await self.pictures.meet(sighting, self.policy.media_replay.bits)
+    async def _learn_face(self, face: FaceSighting | None) -> None:
+        if self.faces is not None and face is not None:
+            await self.faces.index.learn([face])
+
+    async def _learn_picture(self, picture: PictureSighting | None) -> None:
+        if picture is not None:
+            await self.pictures.learn([picture])
+
+    async def _met(self, face: FaceSighting | None) -> Met | None:
+        if self.faces is None or face is None:
+            return None
+        return await self.faces.index.search(face, self.faces.bounds.farthest)
+
+    async def _pictures(self, picture: PictureSighting | None) -> Sequence[PictureHit]:
+        return () if picture is None else await self.pictures.search(picture, self.policy.media_replay.bits)
 
     def _by_face(self, own: End, met: Met | None) -> list[Link]:
         if self.faces is None or met is None:
@@ -130,7 +123,7 @@ class Reuse:
             _link(
                 LinkKind.FACE,
                 own,
-                _end(hit),
+                hit,
                 distance=hit.distance,
                 threshold=bound.distance,
                 gallery=met.gallery,
@@ -142,37 +135,26 @@ class Reuse:
 
     def _by_picture(self, own: End, hits: Sequence[PictureHit], met: Met | None) -> list[Link]:
         """Who sends a picture twice in one session tries again; anybody else replays it."""
-        faces = {hit.submission_id: hit.distance for hit in met.hits} if met else {}
+        faces = {(hit.correlation_id, hit.submission_id): hit.distance for hit in met.hits} if met else {}
         return [
-            _link(LinkKind(hit.kind), own, _end(hit), distance=hit.hamming, threshold=self.policy.media_replay.bits)
+            _link(LinkKind(hit.kind), own, hit, distance=hit.hamming, threshold=self.policy.media_replay.bits)
             for hit in hits
             if (hit.correlation_id, hit.session_id) != (own.correlation_id, own.session_id)
-            and (hit.kind is not PictureMatch.NEAR_DUPLICATE or self._sure(own, hit, faces.get(hit.submission_id)))
+            and self._sure(own, hit, faces.get((hit.correlation_id, hit.submission_id)))
         ]
 
     def _sure(self, own: End, hit: PictureHit, apart: float | None) -> bool:
         """A hash of 64 bits is too short to be trusted among many thousand pictures: the faces on two copies must be
         nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
-        if hit.correlation_id == own.correlation_id or hit.hamming <= SURE_BITS:
+        if hit.kind is not PictureMatch.NEAR_DUPLICATE or hit.hamming <= SURE_BITS:
+            return True
+        if hit.correlation_id == own.correlation_id:
             return True
         return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
-class _Hit(Protocol):
-    @property
-    def correlation_id(self) -> str: ...
-    @property
-    def submission_id(self) -> str: ...
-    @property
-    def session_id(self) -> str | None: ...
-    @property
-    def at_ms(self) -> int: ...
-
-
-def _end(hit: _Hit) -> End:
-    return End(
-        at_ms=hit.at_ms, submission_id=hit.submission_id, correlation_id=hit.correlation_id, session_id=hit.session_id
-    )
+def _picture(tenant: str | None, own: End, codes: tuple[PictureCodes, ...]) -> PictureSighting | None:
+    return PictureSighting(tenant=tenant, codes=codes, **own.told) if codes else None
 
 
 def _link(
@@ -185,7 +167,7 @@ def _link(
     gallery: int = 0,
     expected: float = 0.0,
 ) -> Link:
-    earlier, later = in_order(one, other)
+    earlier, later = in_order(one, End(**other.told))
     return Link(
         kind=kind,
         earlier=earlier,

@@ -17,6 +17,7 @@ from abuse.flags import Flag, FlagEvent, FlagState, subject_document
 from abuse.ledger import Ledger, Switches
 from abuse.link_book import LinkBook, cluster_around
 from abuse.links import LINKING
+from abuse.mentions import linked_submissions
 from abuse.subjects import Subject, SubjectType, correlation
 
 #: New correlation ids follow from the command, so that the same command gives the same one.
@@ -158,16 +159,19 @@ class Reviews:
 
     async def _linked(self, tenant: str | None, flags: Sequence[Flag], at_ms: int) -> Sequence[Flag]:
         """Open flags on the correlation ids that share the face or picture these flags, all of one subject, are about:
-        each once, and none that a reviewer has confirmed."""
+        each once, and none that a reviewer has confirmed. An id may be flagged for another face as well: of that the
+        reviewer has said nothing."""
         found: dict[str, Flag] = {}
         for kind in sorted({flag.kind for flag in flags if flag.kind in LINKING}):
             own = flags[0].subject.key
             cluster = await cluster_around(self.book, tenant, own, of_kinds=LINKING[kind])
+            shown = {(end.correlation_id, end.submission_id) for end in cluster.ends}
             known = await self.ledger.look(tenant, [correlation(name) for name in cluster.ids if name != own])
             found |= {
                 flag.flag_id: flag
                 for flag in known.flags
                 if flag.kind is kind and flag.open_at(at_ms) and flag.state is not FlagState.CONFIRMED
+                if not shown.isdisjoint(linked_submissions(flag.documents))
             }
         return list(found.values())
 

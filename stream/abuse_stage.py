@@ -120,6 +120,7 @@ def _end(observation: Observation) -> End:
         submission_id=observation.submission_id,
         correlation_id=observation.correlation_id,
         session_id=observation.session_id,
+        spoof=observation.finding is Finding.SPOOF,
     )
 
 

@@ -54,6 +54,7 @@ def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:
         _require_subject(document["tenant"], correlation(end.correlation_id))
         _require(_matches(SHORT_TEXT, end.submission_id) and end.at_ms >= 0)
         _require(end.session_id is None or _matches(SHORT_TEXT, end.session_id))
+        _require(isinstance(end.spoof, bool))
     return document["tenant"], links
 
 

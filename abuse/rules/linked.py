@@ -1,8 +1,12 @@
-"""What rules on clusters share: a face or a picture in too many hands is a finding about every hand it was in."""
+"""What rules on clusters share: a face or a picture in too many hands is a finding about every hand it was in.
+
+A hand that only ever made attacks counts against hands of its kind alone: whoever gets hold of somebody's photograph
+could otherwise have them flagged by holding it before the camera.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from abuse.flags import Evidence, FlagKind, Linked, RuleFinding
 from abuse.journal import Attempt
@@ -20,17 +24,29 @@ def in_many_hands(kind: FlagKind, case: Case, figures: Figures, count: Count) ->
     observation = case.observation
     cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
     attempts = [_as_attempt(end) for end in cluster.ends]
+    genuine = [attempt for attempt in attempts if attempt.finding is not Finding.SPOOF]
+    hands = {attempt.correlation_id for attempt in genuine}
+    sides = [(attempts, {attempt.correlation_id for attempt in attempts} - hands)]
+    if observation.finding is not Finding.SPOOF:
+        sides.append((genuine, hands))
     return tuple(
         finding
-        for used, window in fullest_windows(observation.at_ms, attempts, count)
-        for finding in _findings(kind, cluster, used, window, figures, count)
+        for counted, concerned in sides
+        for used, window in fullest_windows(observation.at_ms, counted, count)
+        for finding in _findings(kind, cluster, used, window, figures, count, concerned)
     )
 
 
 def _findings(
-    kind: FlagKind, cluster: Cluster, used: float, window: Window, figures: Figures, count: Count
+    kind: FlagKind,
+    cluster: Cluster,
+    used: float,
+    window: Window,
+    figures: Figures,
+    count: Count,
+    concerned: Collection[str],
 ) -> Iterator[RuleFinding]:
-    """All with the same evidence."""
+    """About those concerned, all with the same evidence."""
     evidence = Evidence(
         used=used,
         limit=count.limit,
@@ -38,7 +54,7 @@ def _findings(
         counts={**figures(cluster), "ids": window.ids, "whole": "yes" if cluster.whole else "no"},
         linked=_linked(cluster, window),
     )
-    for name in sorted({attempt.correlation_id for attempt in window.attempts}):
+    for name in sorted({attempt.correlation_id for attempt in window.attempts}.intersection(concerned)):
         yield RuleFinding(
             kind=kind,
             subject=correlation(name),
@@ -51,13 +67,13 @@ def _findings(
 
 
 def _as_attempt(end: End) -> Attempt:
-    """For windows: what came of it is of no concern here."""
+    """For windows: all that matters here is whether it was an attack."""
     return Attempt(
         at_ms=end.at_ms,
         submission_id=end.submission_id,
         correlation_id=end.correlation_id,
         session_id=end.session_id,
-        finding=Finding.UNANALYSED,
+        finding=Finding.SPOOF if end.spoof else Finding.INCONCLUSIVE,
     )
 
 

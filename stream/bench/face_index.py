@@ -140,7 +140,8 @@ class _Bench:
         async def one_after_another() -> None:
             for sighting, near in probes:
                 began = time.monotonic()
-                met = await self._index.meet(sighting, WITHIN)
+                await self._index.learn([sighting])
+                met = await self._index.search(sighting, WITHIN)
                 taken.append(time.monotonic() - began)
                 found.append((len(near & {hit.submission_id for hit in met.hits}), len(near)))
 

@@ -97,7 +97,8 @@ class _Bench:
             planted = number % 2 == 0
             sighting = self._sighting(-1 - self._met, self._near(planted))
             start = time.monotonic()
-            hits = await self._index.meet(sighting, WITHIN_BITS)
+            await self._index.learn([sighting])
+            hits = await self._index.search(sighting, WITHIN_BITS)
             taken.append(time.monotonic() - start)
             self._met += 1
             found += planted and bool(hits)

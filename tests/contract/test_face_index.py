@@ -37,6 +37,7 @@ from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
+from tests.meeting import meeting
 
 #: Keys expire by event time, so these faces were seen today.
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
@@ -120,7 +121,7 @@ def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: 
 async def meet(index: FaceIndex, *sightings: FaceSighting, within: float = WITHIN) -> Met:
     """The answer to the last."""
     for each in sightings:
-        met = await index.meet(each, within)
+        met = await meeting(index, each, within)
     return met
 
 
@@ -270,7 +271,7 @@ async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new
 async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, apart):
     for number in range(0, 40, 2):
         both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=apart * (number + 2))
-        met = await asyncio.gather(held.index.meet(both[0], WITHIN), held.other_worker.meet(both[1], WITHIN))
+        met = await asyncio.gather(meeting(held.index, both[0], WITHIN), meeting(held.other_worker, both[1], WITHIN))
         assert any(each.hits for each in met), number
 
 
@@ -278,7 +279,7 @@ async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
     one, other = (RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
     for number in range(0, 30, 2):
         both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=1)
-        met = await asyncio.gather(one.meet(both[0], WITHIN), other.meet(both[1], WITHIN))
+        met = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
         assert any(each.hits for each in met), number
 
 
@@ -574,7 +575,7 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
     else:
         await beneath.client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
     with pytest.raises(ForeignValue, match=key.replace("|", r"\|").replace("{", r"\{")):
-        await (index.forget("acme", "cid-1") if value == "traces" else index.meet(sighting, WITHIN))
+        await (index.forget("acme", "cid-1") if value == "traces" else meeting(index, sighting, WITHIN))
 
 
 def shuffled(sightings: Sequence[FaceSighting], seed: int) -> list[FaceSighting]:
@@ -597,10 +598,10 @@ async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, part
     fresh = held.fresh(replace(PLAN, parts=parts, batch=5))
     edges, wanted = set(), set()
     for number, sighting in enumerate(shuffled(sightings, seed)):
-        met = await (fresh.index, fresh.other_worker)[number % 2].meet(sighting, WITHIN)
+        met = await meeting((fresh.index, fresh.other_worker)[number % 2], sighting, WITHIN)
         edges |= pairs(sighting, met)
     for sighting in sightings:
-        met, should = await fresh.index.meet(sighting, WITHIN), await expected.meet(sighting, WITHIN)
+        met, should = await meeting(fresh.index, sighting, WITHIN), await meeting(expected, sighting, WITHIN)
         assert met.hits == should.hits
         wanted |= pairs(sighting, should)
     assert edges == wanted, "each pair was found while they came in, whatever the order"
@@ -620,12 +621,12 @@ async def test_planted_pairs_among_five_thousand_are_found(real):
     index = RedisFaceIndex(real.ways[0], real.prefix, PLAN)
     sightings = [seen(n, print=printed(row), hours=n % 3) for n, row in enumerate(gallery)]
     for start in range(0, 5000, 20):
-        await asyncio.gather(*(index.meet(each, 0.0001) for each in sightings[start : start + 20]))
+        await asyncio.gather(*(meeting(index, each, 0.0001) for each in sightings[start : start + 20]))
     wanted = told = 0
     for number, probe in enumerate(probes):
         apart = np.linalg.norm(gallery - probe, axis=1)
         near = {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN)}
-        met = await index.meet(seen(10_000 + number, print=printed(probe), correlation_id="probe"), WITHIN)
+        met = await meeting(index, seen(10_000 + number, print=printed(probe), correlation_id="probe"), WITHIN)
         wanted += len(near)
         told += len(near & set(found(met)))
         assert set(found(met)) <= {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN + 0.001)}

@@ -22,6 +22,7 @@ from abuse.subjects import HashKey
 from stream.patience import Patience
 from stream.rekeying import PAGE, Rekeyed, Rekeying
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+from tests.meeting import meeting
 
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
@@ -58,7 +59,7 @@ class Crowd:
     async def look(self, index: FaceIndex, person: int, number: int, keys: FaceKeys = BOTH) -> None:
         """Somebody comes again, under another correlation id, and is told of the first time, once."""
         gone = person in self.gone
-        met = await index.meet(sighting(person, number, keys), WITHIN)
+        met = await meeting(index, sighting(person, number, keys), WITHIN)
         names = [hit.submission_id for hit in met.hits]
         assert len(names) == len(set(names)), f"someone is told of twice: {sorted(names)}"
         first = [hit for hit in met.hits if hit.submission_id == f"sub-{person}-0"]
@@ -302,7 +303,7 @@ async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when
         await asyncio.wait([moves[0], asyncio.create_task(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
 
     searching = RedisFaceIndex(Paused(beneath.ways[1], at, when, meanwhile), beneath.prefix, plan)
-    met = await searching.meet(sighting(7, 1, BOTH), WITHIN)
+    met = await meeting(searching, sighting(7, 1, BOTH), WITHIN)
     assert [hit.submission_id for hit in met.hits] == ["sub-7-0"]
     searches_over.set()
     assert (await moves[0]).moved == 5

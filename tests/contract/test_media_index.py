@@ -35,6 +35,7 @@ from abuse.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+from tests.meeting import meeting
 
 HOUR_MS = 3_600_000
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
@@ -113,7 +114,7 @@ def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0
 async def meet(index: MediaIndex, *sightings: PictureSighting, within_bits: int = WITHIN) -> tuple[PictureHit, ...]:
     """The answer to the last."""
     for each in sightings:
-        hits = await index.meet(each, within_bits)
+        hits = await meeting(index, each, within_bits)
     return hits
 
 
@@ -171,7 +172,7 @@ async def test_every_distance_up_to_the_bound_is_found_and_none_above(held, with
 @pytest.mark.parametrize("within", [-1, MOST_BITS + 1])
 async def test_a_distance_that_is_not_looked_up_is_refused(held, within):
     with pytest.raises(ValueError, match="7 bits"):
-        await held.index.meet(seen(1), within)
+        await meeting(held.index, seen(1), within)
 
 
 async def test_the_own_submission_is_left_out_and_what_only_shares_its_id_is_not(held):
@@ -224,7 +225,7 @@ async def test_the_same_sighting_again_changes_nothing(held):
 async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, turned):
     for number in range(0, 40, 2):
         one, other = seen(number, 500 + number), seen(number + 1, 500 + number, *turned)
-        told = await asyncio.gather(held.index.meet(one, WITHIN), held.other_worker.meet(other, WITHIN))
+        told = await asyncio.gather(meeting(held.index, one, WITHIN), meeting(held.other_worker, other, WITHIN))
         assert any(told), number
 
 
@@ -232,7 +233,7 @@ async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
     one, other = (RedisMediaIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
     for number in range(0, 30, 2):
         both = seen(number, 500 + number), seen(number + 1, 500 + number, 3, 21, 40, 60)
-        told = await asyncio.gather(one.meet(both[0], WITHIN), other.meet(both[1], WITHIN))
+        told = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
         assert any(told), number
 
 
@@ -372,10 +373,10 @@ async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, told
     chance.shuffle(shuffled)
     edges, wanted = set(), set()
     for number, sighting in enumerate(shuffled):
-        edges |= pairs(sighting, await (fresh.index, fresh.other_worker)[number % 2].meet(sighting, WITHIN))
+        edges |= pairs(sighting, await meeting((fresh.index, fresh.other_worker)[number % 2], sighting, WITHIN))
     for sighting in sightings:
-        hits = await expected.meet(sighting, WITHIN)
-        assert await fresh.index.meet(sighting, WITHIN) == hits
+        hits = await meeting(expected, sighting, WITHIN)
+        assert await meeting(fresh.index, sighting, WITHIN) == hits
         assert all(one.hamming <= other.hamming for one, other in pairwise(hits))
         wanted |= pairs(sighting, hits)
     assert edges == wanted, "each pair was found while they came in, whatever the order"

@@ -17,6 +17,7 @@ from stream.redis_calls import connect
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
+from tests.meeting import meeting
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -51,7 +52,7 @@ async def found(installation: Installation, number: int) -> list[list[str]]:
     """Whom everybody finds who comes again now."""
     index, keys, close = parts(installation)
     now_ms = time.time_ns() // 1_000_000
-    told = [await index.meet(sighting(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
+    told = [await meeting(index, sighting(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
     await close()
     return [sorted(hit.submission_id for hit in met.hits) for met in told]
 

@@ -530,7 +530,13 @@ def test_a_link_of_a_decision_there_and_back():
 LINK = {
     "kind": "face",
     "ends": [
-        {"correlation_id": guid(n), "session": None, "submission": f"s-{n}", "when": f"2026-01-0{n}T00:00:00.000Z"}
+        {
+            "correlation_id": guid(n),
+            "session": None,
+            "submission": f"s-{n}",
+            "when": f"2026-01-0{n}T00:00:00.000Z",
+            "spoof": False,
+        }
         for n in (1, 2)
     ],
     "distance": 0.3,

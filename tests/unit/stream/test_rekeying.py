@@ -12,6 +12,7 @@ from abuse.face_keys import FaceKeys
 from abuse.subjects import HashKey
 from stream.patience import Patience
 from stream.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
+from tests.meeting import meeting
 from tests.unit.stream.fakes import Away
 
 NOW_MS = 1_760_000_000_000
@@ -65,15 +66,15 @@ async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
     assert key_ids(index) == {"k2"}
     alone = keys(replace(NEW, since_ms=0))
     for person in range(MANY):
-        met = await index.meet(sighting(person, NOW_MS, alone, number=1), WITHIN)
+        met = await meeting(index, sighting(person, NOW_MS, alone, number=1), WITHIN)
         assert [hit.submission_id for hit in met.hits] == [f"sub-{person}-0"]
 
 
 async def test_a_worker_that_still_has_both_keys_finds_them_before_and_after():
     index = await filled()
-    before = await index.meet(sighting(3, NOW_MS, keys(), number=1), WITHIN)
+    before = await meeting(index, sighting(3, NOW_MS, keys(), number=1), WITHIN)
     await rekeying(index).run(NOW_MS)
-    after = await index.meet(sighting(3, NOW_MS, keys(), number=2), WITHIN)
+    after = await meeting(index, sighting(3, NOW_MS, keys(), number=2), WITHIN)
     assert {hit.submission_id for hit in before.hits} == {"sub-3-0"}
     assert {hit.submission_id for hit in after.hits} == {"sub-3-0", "sub-3-1"}
 

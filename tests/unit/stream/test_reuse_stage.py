@@ -120,6 +120,34 @@ async def test_a_session_that_is_there_or_not_stops_nobody():
     assert of_kind(line.flags, "media_replay")
 
 
+async def attacked(line: Line, number: int, who: int, seen: Template) -> None:
+    """The face is held before the camera, and seen through."""
+    line.analyser.found = analysis(0.1, template=seen)
+    await line.decision(sent(number, number, correlation_id=guid(who)))
+
+
+async def test_whose_photograph_others_hold_before_the_camera_is_not_flagged_for_it():
+    line = line_of(face_reuse={"enforced": True})
+    for number in range(6):
+        await attacked(line, number, 100 + number, face(1, 0.01 * number))
+    output = await submit(line, 10, 1, face(1))
+    assert event_of(output)["error"] is None
+    flagged = {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
+    assert flagged == {guid(100 + number) for number in range(6)}
+    assert {end["spoof"] for link in abuse_of(output)["links"] for end in link["ends"]} == {True, False}
+    await attacked(line, 11, 200, face(1))
+    assert guid(1) not in {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
+
+
+async def test_who_was_once_taken_for_an_attack_is_no_attacker():
+    line = line_of()
+    await attacked(line, 0, 1, face(1))
+    await submit(line, 1, 1, face(1))
+    for number in (2, 3):
+        await attacked(line, number, 100 + number, face(1))
+    assert guid(1) not in {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
+
+
 @pytest.mark.parametrize(("model", "key_id"), [("other-1", "k1"), ("net-cdcdcdcdcdcd", "zz")])
 async def test_a_print_of_no_model_or_key_of_ours_is_nobody_s(model, key_id):
     line = line_of()
@@ -258,6 +286,26 @@ def unit(apart: float) -> Template:
     return replace(face(1), vector=vector.tobytes())
 
 
+async def test_another_s_submission_of_the_same_name_hides_no_copy():
+    """Its face is another photograph of the person, so it alone would be no evidence."""
+    line = line_of()
+    await submit(line, 1, 1, face(1), picture(1), submission_id="sub-x")
+    line.store._kept.clear()
+    await submit(line, 2, 2, face(1, 0.45), picture(99), submission_id="sub-x", image=base64_of(OTHER_IMAGE + b"y"))
+    copy = replace(picture(1, 5), pixels_sha256="ef" * 32)
+    output = await submit(line, 3, 3, face(1, 0.1), copy, image=OTHER_FILE)
+    assert "near_duplicate" in {link["kind"] for link in abuse_of(output)["links"]}
+
+
+async def test_links_in_a_decision_are_of_its_own_submission():
+    line = line_of()
+    for number in (1, 2):
+        await submit(line, number, number, face(1, 0.01 * number), submission_id=f"of-{number}")
+    line.store._kept.clear()
+    output = await submit(line, 3, 3, face(1, 0.02), submission_id="of-1")
+    assert [each["ends"][1]["correlation_id"] for each in abuse_of(output)["links"]] == [guid(3)] * 2
+
+
 async def test_who_tries_again_with_the_picture_in_one_session_replays_nothing():
     line = line_of()
     for number in (1, 2):
@@ -369,8 +417,8 @@ async def test_a_search_cut_short_is_said_and_what_it_found_counts():
     line, before = line_of(), comparisons()
 
     class Cut(InMemoryFaceIndex):
-        async def meet(self, sighting, within):
-            return replace(await super().meet(sighting, within), complete=False)
+        async def search(self, sighting, within):
+            return replace(await super().search(sighting, within), complete=False)
 
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=Cut())
@@ -464,7 +512,7 @@ async def test_overriding_one_member_clears_the_others():
 
 async def test_however_many_a_reviewer_cleared_new_ones_are_still_found():
     """Those that were cleared are nearer, and more than a submission may be linked to."""
-    line, cleared = line_of(), LINKS_ADDED + 4
+    line, cleared = line_of(), 3 * LINKS_ADDED
     for number in range(cleared):
         await submit(line, number, number, face(1, 0.001 * number))
     flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
@@ -475,6 +523,33 @@ async def test_however_many_a_reviewer_cleared_new_ones_are_still_found():
     assert sorted(event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")) == [
         guid(100 + number) for number in range(3)
     ]
+
+
+async def test_who_was_cleared_and_comes_again_with_the_same_picture_is_found():
+    line = line_of()
+    for number in range(3):
+        await submit(line, number, number, None, picture(1))
+    flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "media_replay")}
+    await order(line, "flag.override", flags[guid(0)])
+    await submit(line, 100, 0, None, picture(1), session_id="session-0")
+    output = await submit(line, 101, 9, None, picture(1))
+    assert [each["ends"][0]["submission"] for each in abuse_of(output)["links"]] == ["sub-100"]
+
+
+async def test_overriding_whose_face_a_ring_used_leaves_what_else_the_ring_is_flagged_for():
+    line = line_of()
+    for number, (who, person) in enumerate([(1, 1), (2, 1), (3, 1), (1, 7), (2, 7)]):
+        await submit(line, number, who, face(person, 0.01 * number))
+    ring = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    line.flags.clear()
+    line.analyser.found = analysis(template=face(7, 0.05))
+    await line.decision(sent(30, 86_400, correlation_id=guid(9)))
+    victim = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    assert victim.keys() == {guid(9)}, "the others are flagged already"
+    given = command("flag.override", flag_id=victim[guid(9)], at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
+    *events, _ = await desk_of(line).obey(given)
+    assert {event_of(event)["flag_id"] for event in events} == set(victim.values())
+    assert not set(victim.values()) & set(ring.values())
 
 
 async def test_what_a_reviewer_overrode_on_one_leaves_other_kinds_of_flags_of_the_others():
