@@ -39,7 +39,7 @@ class Faces:
 class Reuse:
     """Without `faces` (no calibrated model, or a server that can't) only pictures are looked for.
 
-    Where nothing is linked it takes two round trips: what was seen is kept, then others are looked for.
+    Where nothing is linked it takes two to four round trips: what was seen is kept, then others are looked for.
     """
 
     pictures: MediaIndex
