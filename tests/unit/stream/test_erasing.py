@@ -13,6 +13,7 @@ import pytest
 
 from abuse.audit import check
 from abuse.erasure import digest_of
+from abuse.event_time import milliseconds
 from abuse.expiry import ended, settle
 from abuse.face_index import FaceSighting
 from abuse.face_prints import FacePrint
@@ -28,12 +29,14 @@ from stream.decision_store import StoredDecision
 from stream.embedded.store import EmbeddedStore
 from stream.messages import Output, Record, SubmissionIds
 from stream.redis_calls import connect
+from stream.retention import links_life_ms
 from tests.unit.abuse.builders import DAY_S, guid, seen, subject
 from tests.unit.stream.abuse_line import abuse_of
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.command_cases import FLAG_TTL_S, flag_events, published
 from tests.unit.stream.privacy_cases import (
     NOW_MS,
+    POLICY,
     PREFIX,
     Breaking,
     Crash,
@@ -151,6 +154,8 @@ async def test_the_receipt_says_what_there_was_and_what_forgets_by_itself(calls)
     kept = {each["store"]: each["until"] for each in changed["kept"]}
     assert kept["erase.liveness.audit"] is None
     assert kept["erase.liveness.submissions"] is not None
+    links_until_ms = milliseconds(kept["links that only others keep"])
+    assert links_until_ms - milliseconds(entry["at"]) == 2 * links_life_ms(POLICY), "of few links too"
     assert check([entry]).problems == ()
 
 
