@@ -7,7 +7,7 @@ The path of one submission, in order:
 3. `observation`  after: what the verdict taught
 4. `ledger`       the table: `journal` (attempts of a subject) and `flag_events`; on Redis in `redis_ledger`
 5. `engine`       every rule in `rules/` is told; `windows` slide, `ip_risk` adds up
-6. `flags`        what was found, as events that happen once; `expiry` ends them
+6. `flags`        what was found, as events that happen once; `expiry` ends them; `mentions`: whom their evidence names
 
 Beside it, what is the same under several correlation ids; `reuse` puts it together:
 
@@ -18,9 +18,11 @@ Beside it, what is the same under several correlation ids; `reuse` puts it toget
 - `links` between submissions that share either, kept in the `link_book`, and the clusters they form
 
 Each index and the book have an adapter on Redis, `redis_...`; `key_periods` says which secret counts when.
+`observation_codec` and `link_codec` write what decisions show, and read it when the table is rebuilt.
 
-And of a decision by a person: `reviews` plans it, `audit` keeps the trail (on Redis: `redis_audit`). `erasure` removes
-a subject from all of it (on Redis: `redis_erasure`), and `erased` keeps a rebuilt table from bringing it back.
+And of a decision by a person: `reviews` plans it (kept by `plan_codec`), `audit` keeps the trail (on Redis:
+`redis_audit`). `erasure` removes a subject from all of it (on Redis: `redis_erasure`), and `erased` keeps a rebuilt
+table from bringing it back.
 
 It knows neither Kafka nor Faust nor detectors; Redis only as `redis_port`, several commands in one round trip.
 """

@@ -12,7 +12,7 @@ from abuse.erasure import digest_of
 from abuse.event_time import milliseconds
 from abuse.flags import FlagEvent
 from abuse.links import Link
-from abuse.mentions import left_with
+from abuse.mentions import confirmed_id, left_with
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType, correlation
 
@@ -50,7 +50,7 @@ class Erased:
         )
         return replace(observation, origin=left)
 
-    def link(self, tenant: str | None, link: Link) -> bool:
+    def covers_link(self, tenant: str | None, link: Link) -> bool:
         """Whether an end of the link was erased."""
         return any(self.covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.ends)
 
@@ -61,11 +61,16 @@ class Erased:
         document = orjson.loads(event.document)
         if self.covers(event.tenant, event.subject, milliseconds(document["timestamp"])):
             return None
-        linked = document["evidence"]["linked"]
+        linked, confirmed = document["evidence"]["linked"], self._confirmed_stays(event.tenant, document)
         kept = list(self._of_others(event.tenant, linked))
-        if len(kept) == len(linked):
+        if len(kept) == len(linked) and confirmed:
             return event
-        return replace(event, document=left_with(document, kept))
+        return replace(event, document=left_with(document, kept, confirmed=confirmed))
+
+    def _confirmed_stays(self, tenant: str | None, document: Mapping[str, Any]) -> bool:
+        """Whom a reviewer confirmed, as of the event that says so."""
+        named = confirmed_id(document)
+        return named is None or not self.covers(tenant, correlation(named), milliseconds(document["timestamp"]))
 
     def _of_others(self, tenant: str | None, linked: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         for each in linked:

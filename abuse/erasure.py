@@ -21,7 +21,6 @@ from abuse.event_time import iso8601
 from abuse.journal import attempt_from
 from abuse.ledger import InMemoryLedger
 from abuse.link_book import LinkBook
-from abuse.links import LINKS_KEPT
 from abuse.mentions import names, without
 from abuse.reviews import Plan
 from abuse.subjects import Subject, SubjectType
@@ -68,7 +67,7 @@ class KeptDecisions(Erasable, Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasures:
     """Plans read and write nothing. `beyond`: what nobody can erase, and for how many milliseconds it is kept; None for
-    ever. `links_ms`: how long links are kept."""
+    ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
     book: LinkBook
@@ -103,7 +102,7 @@ class Erasures:
         changed = {
             "subject": {"type": str(subject.type), "sha256": digests},
             "erased": erased,
-            "kept": self._kept(at_ms, links),
+            "kept": self._kept(at_ms, subject),
         }
         return Plan(changed=changed, erases=subject)
 
@@ -122,11 +121,13 @@ class Erasures:
         await self.ledger.erase(tenant, subject)
         await self.book.forget(tenant, name, others)
 
-    def _kept(self, at_ms: int, links: int) -> list[dict[str, str | None]]:
+    def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:
         """Where it may be found all the same, and until when."""
         lives = dict(self.beyond)
-        if links >= LINKS_KEPT:
-            lives["links that only others keep"] = self.links_ms
+        if subject.type is SubjectType.CORRELATION_ID:
+            # Of links it no longer holds itself nothing leads to the others. They stay there until one so much newer
+            # is added, or so long after the last that was.
+            lives["links that only others keep"] = 2 * self.links_ms
         return [
             {"store": store, "until": None if life_ms is None else iso8601(at_ms + life_ms)}
             for store, life_ms in lives.items()

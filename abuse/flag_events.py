@@ -28,6 +28,7 @@ from abuse.flags import (
     subject_from,
     window_name,
 )
+from abuse.mentions import CONFIRMED
 
 _LEVEL = "level"
 _CLEARED = "cleared"
@@ -154,7 +155,7 @@ def rescored(flag: Flag, review: Review, because_of: str) -> FlagEvent | None:
         "state": FlagState.ESCALATED,
         "level": level,
         "severity": severities[min(severities.index(flag.severity) + 1, len(severities) - 1)],
-        "evidence": {**evidence, "counts": {**evidence["counts"], "confirmed": because_of}},
+        "evidence": {**evidence, "counts": {**evidence["counts"], CONFIRMED: because_of}},
         "cause": review.command_id,
         "timestamp": iso8601(review.at_ms),
     }

@@ -1,8 +1,8 @@
 """Links: two submissions that show the same face or the same picture, and the clusters that links form.
 
 A link is a line kept with both correlation ids it joins, so that from any member of a cluster all others are found.
-A line says everything about its link and names itself by the pair it joins: writing it twice, late, or from the other
-end changes nothing.
+A line says everything about its link, and a pair has one (`link_book`), the first that was told: writing it twice,
+late, or from the other end changes nothing.
 """
 
 from __future__ import annotations

@@ -7,10 +7,23 @@ from typing import Any
 
 import orjson
 
+#: Among the counts of a flag that was raised a level because a reviewer confirmed the same about somebody else: who.
+CONFIRMED = "confirmed"
+
 
 def linked_ids(document: bytes) -> tuple[str, ...]:
     """Every correlation id that a flag event names as evidence, each once."""
-    return tuple(dict.fromkeys(str(each.get("correlation_id")) for each in _linked(orjson.loads(document))))
+    event = orjson.loads(document)
+    named = [str(each.get("correlation_id")) for each in _linked(event)]
+    confirmed = confirmed_id(event)
+    return tuple(dict.fromkeys(named if confirmed is None else [*named, confirmed]))
+
+
+def confirmed_id(event: Mapping[str, Any]) -> str | None:
+    """About whom a reviewer confirmed the same, if that is why the flag rose. A mounted list of networks may be called
+    so too: what is counted under its name is a number."""
+    named = (_evidence(event).get("counts") or {}).get(CONFIRMED)
+    return named if isinstance(named, str) else None
 
 
 def linked_submissions(documents: Iterable[bytes]) -> set[tuple[str, str]]:
@@ -24,18 +37,27 @@ def names(document: bytes, correlation_id: str) -> bool:
 
 
 def without(document: bytes, correlation_id: str) -> bytes:
-    """The event with nothing in its evidence of this correlation id; the counts stay."""
+    """The event with nothing in its evidence of this correlation id; how many there were stays."""
     event = orjson.loads(document)
-    return left_with(event, [each for each in _linked(event) if each.get("correlation_id") != correlation_id])
+    linked = [each for each in _linked(event) if each.get("correlation_id") != correlation_id]
+    return left_with(event, linked, confirmed=confirmed_id(event) != correlation_id)
 
 
-def left_with(event: dict[str, Any], linked: Sequence[Mapping[str, Any]]) -> bytes:
-    """The event with these submissions alone as evidence. Why each is part of it may name one of those left out (`same
-    face at 0.312: SUBMISSION`), so that is cut."""
-    event["evidence"]["linked"] = [{**each, "why": each["why"].partition(": ")[0]} for each in linked]
+def left_with(event: dict[str, Any], linked: Sequence[Mapping[str, Any]], *, confirmed: bool) -> bytes:
+    """The event with these submissions alone as evidence, and whom a reviewer confirmed only if that is to stay. Why
+    each is part of it may name one of those left out (`same face at 0.312: SUBMISSION`), so that is cut."""
+    evidence = event["evidence"]
+    evidence["linked"] = [{**each, "why": each["why"].partition(": ")[0]} for each in linked]
+    if not confirmed:
+        del evidence["counts"][CONFIRMED]
     return orjson.dumps(event)
 
 
-def _linked(event: dict[str, Any]) -> list[dict[str, Any]]:
-    linked: list[dict[str, Any]] = (event.get("evidence") or {}).get("linked") or []
+def _linked(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    linked: list[dict[str, Any]] = _evidence(event).get("linked") or []
     return linked
+
+
+def _evidence(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    evidence: Mapping[str, Any] = event.get("evidence") or {}
+    return evidence

@@ -3,7 +3,7 @@
 faces:{TENANT|PLACE}             vector set: CORRELATION_ID SUBMISSION_ID -> vector in eight bits a number, and as
                                  attributes [at_ms, session id, exact vector, spoof]
 face-places:{TENANT|DAY}         set: names of the places that begin on this day
-faces-of:{TENANT|CORRELATION_ID} set: PLACE SUBMISSION_ID, where the faces of a correlation id are
+faces-of:{TENANT|CORRELATION_ID} sorted set: PLACE SUBMISSION_ID, where the faces of a correlation id are, until when
 faces-gone:{HASH}                for some minutes after `forget`
 face-tenants                     sorted set: who faces are kept for, and until when
 """
@@ -65,7 +65,8 @@ class FaceCommands:
         return [
             ("SADD", listed, place.name),
             ("PEXPIREAT", listed, listed_until_ms),
-            ("SADD", traced, f"{place.name} {sighting.submission_id}"),
+            ("ZADD", traced, "GT", until_ms, f"{place.name} {sighting.submission_id}"),
+            ("ZREMRANGEBYSCORE", traced, "-inf", f"({sighting.at_ms}"),
             *_at_least_until(traced, until_ms),
             ("ZADD", self.tenants, "GT", listed_until_ms, sighting.tenant or ""),
             ("ZREMRANGEBYSCORE", self.tenants, "-inf", f"({sighting.at_ms}"),

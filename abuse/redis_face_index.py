@@ -77,7 +77,7 @@ class RedisFaceIndex:
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         key = self._commands.faces_of(tenant, correlation_id)
-        (listed,) = await self._calls.round_trip([("SMEMBERS", key)])
+        (listed,) = await self._calls.round_trip([("ZRANGE", key, 0, -1)])
         found: set[str] = set()
         for page in batches(traces_from(key, tenant, cast("list[bytes]", listed)), PAGE):
             asked = [self._on(correlation_id, "VGETATTR", trace) for trace in page]
@@ -89,14 +89,14 @@ class RedisFaceIndex:
         key, gone = self._commands.faces_of(tenant, correlation_id), self._commands.gone(tenant, correlation_id)
         # First said, then read: whoever copies a face meanwhile sees the one or is seen in the other.
         await self._calls.round_trip([("SET", gone, "1", "PX", GONE_TTL_MS)])
-        (listed,) = await self._calls.round_trip([("SMEMBERS", key)])
+        (listed,) = await self._calls.round_trip([("ZRANGE", key, 0, -1)])
         names = cast("list[bytes]", listed)
         removed: set[str] = set()
         for page in batches(list(zip(traces_from(key, tenant, names), names, strict=True)), PAGE):
             taken = [self._on(correlation_id, "VREM", trace) for trace, _ in page]
             told = await self._calls.round_trip(taken)
             removed.update(trace[1] for (trace, _), reply in zip(page, told, strict=True) if reply)
-            await self._calls.round_trip([("SREM", key, *(name for _, name in page))])
+            await self._calls.round_trip([("ZREM", key, *(name for _, name in page))])
         return len(removed)
 
     async def tenants(self) -> list[str | None]:
@@ -135,8 +135,9 @@ class RedisFaceIndex:
         """Somebody is forgotten while a face of theirs is copied: neither remains, nor where they were."""
         places, name, submission_id = (old, self._plan.place(sighting)), sighting.correlation_id, sighting.submission_id
         traced = self._commands.faces_of(old.tenant, name)
-        removed = [self._on(name, "VREM", (place, submission_id)) for place in places]
-        await self._calls.round_trip([*removed, ("SREM", traced, *(f"{p.name} {submission_id}" for p in places))])
+        await self._calls.round_trip([self._on(name, "VREM", (place, submission_id)) for place in places])
+        # In a round trip of its own: were the faces' nodes away, `forget` would find them no more.
+        await self._calls.round_trip([("ZREM", traced, *(f"{p.name} {submission_id}" for p in places))])
 
     def _on(self, correlation_id: str, what: str, trace: tuple[FacePlace, str]) -> Command:
         place, submission_id = trace

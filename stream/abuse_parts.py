@@ -8,12 +8,12 @@ import structlog
 
 from abuse.erasure import Erasures
 from abuse.face_bounds import FaceBounds
-from abuse.face_index import HOUR_MS, MOST_FACES_A_PLACE, FaceIndex, FacePlan
+from abuse.face_index import FaceIndex
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import Distance
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
-from abuse.media_index import MediaIndex, MediaPlan
+from abuse.media_index import MediaIndex
 from abuse.media_keys import MediaKeys
 from abuse.redis_erasure import RedisLedgerErasure
 from abuse.redis_face_index import RedisFaceIndex
@@ -27,6 +27,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.template import describe
 from stream.decision_store import DecisionStore
+from stream.index_plans import face_plan, media_plan
 from stream.marking import MarkKeys, model_id
 from stream.model_parts import template_source
 from stream.retention import beyond_erasure, links_life_ms
@@ -48,7 +49,7 @@ def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
 def mark_keys(settings: Settings, policy: Policy) -> MarkKeys | None:
     """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
     faces, keys = face_keys(settings, policy), _hash_keys(settings)
-    return MarkKeys(faces=faces, pictures=MediaKeys(keys, _media_plan(policy).window_ms)) if faces else None
+    return MarkKeys(faces=faces, pictures=MediaKeys(keys, media_plan(policy).window_ms)) if faces else None
 
 
 def face_keys(settings: Settings, policy: Policy) -> FaceKeys | None:
@@ -105,24 +106,8 @@ async def say_what_is_compared(reuse: Reuse | None) -> None:
         log.warning("face_reuse_off", why="this Redis has no vector sets: faces are not compared; 8.0 or newer has")
 
 
-def face_plan(settings: Settings, policy: Policy, distances: Mapping[str, Distance]) -> FacePlan:
-    """How faces are kept and searched. A stretch of several hours is split as its busiest would fill it."""
-    limits = settings.abuse
-    return FacePlan(
-        window_ms=policy.abuse.face_reuse.window_s * 1000,
-        span_ms=limits.face_span_h * HOUR_MS,
-        parts=-(-limits.faces_an_hour * limits.face_span_h // MOST_FACES_A_PLACE),
-        deadline_s=limits.face_search_s,
-        distances=distances,
-    )
-
-
 def _open_media_index(settings: Settings, policy: Policy, calls: Calls) -> MediaIndex:
-    return RedisMediaIndex(calls, settings.redis_prefix, _media_plan(policy))
-
-
-def _media_plan(policy: Policy) -> MediaPlan:
-    return MediaPlan(window_ms=policy.abuse.media_replay.window_s * 1000)
+    return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy))
 
 
 def _faces(settings: Settings, policy: Policy, calls: Calls) -> Faces | None:

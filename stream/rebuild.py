@@ -83,7 +83,7 @@ class Rebuild:
             await self.patience.insist(partial(self.ledger.learn, observations))
             done.observations += len(observations)
             for tenant, links in (linked for _, linked in batch):
-                kept = [link for link in links if not erased.link(tenant, link)]
+                kept = [link for link in links if not erased.covers_link(tenant, link)]
                 await self.patience.insist(partial(self.book.write, tenant, kept))
                 done.links += len(kept)
         async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from abuse.face_index import DAY_MS, FacePlan
+from abuse.face_index import DAY_MS
 from abuse.journal import USED_MS, life_ms
-from abuse.media_index import MediaPlan
 from abuse.redis_audit import ENTRY_TTL_S, HEAD_TTL_S
 from abuse.redis_erasure import ERASED_TTL_MS
 from abuse.redis_face_commands import GONE_TTL_MS
@@ -18,6 +17,7 @@ from abuse.redis_ledger import SWITCHES_TTL_S, flags_life_ms
 from abuse.subjects import SubjectType
 from config.policy import Policy
 from config.settings import Settings
+from stream.index_plans import face_plan, media_plan
 from stream.sweeper import TURN_SWEEPS
 from stream.topics import TABLE, Topic, topic_name
 
@@ -121,9 +121,9 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
     """Families of Redis keys, each named by what its keys begin with (up to `:{`, or the whole key)."""
     prefix, limits = settings.redis_prefix, policy.abuse
     decisions_ms, flags_ms = settings.redis.decision_ttl_s * MS, flags_life_ms(limits.flag_ttl_s)
-    faces = FacePlan(window_ms=limits.face_reuse.window_s * MS)
+    faces, (stretch, stretches) = face_plan(settings, policy, {}), _stretch(settings.abuse.face_span_h)
     face_ms, face_day_ms = faces.kept_until_ms(faces.span_ms), faces.kept_until_ms(DAY_MS)
-    picture_ms = MediaPlan(window_ms=limits.media_replay.window_s * MS).life_ms
+    picture_ms = media_plan(policy).life_ms
     journal_ms = max(life_ms(kind) for kind in SubjectType)
 
     def of(
@@ -158,9 +158,9 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
         of("abuse:due", "flags by when they expire", flags_ms, "the last event"),
         of("abuse:erased", "ids of flags just erased", ERASED_TTL_MS, "the erasure", personal=nobody),
         of("abuse:links", "pairs of submissions with one face or picture", links_life_ms(policy), "the last link"),
-        of("abuse:faces", "keyed face prints, by the hour", face_ms, "the hour began", personal=print_),
-        of("abuse:face-places", "which hours hold faces", face_day_ms, "the day began", personal=nobody),
-        of("abuse:faces-of", "where a correlation id's faces are", face_ms, "the hour of the last began"),
+        of("abuse:faces", f"keyed face prints, by the {stretch}", face_ms, f"the {stretch} began", personal=print_),
+        of("abuse:face-places", f"which {stretches} hold faces", face_day_ms, "the day began", personal=nobody),
+        of("abuse:faces-of", "where a correlation id's faces are", face_ms, f"the {stretch} of the last began"),
         of("abuse:faces-gone", "hashes of who was just forgotten", GONE_TTL_MS, "the erasure", kept=True),
         of("abuse:face-tenants", "tenants that have faces", face_day_ms, "the day of its last began", personal=nobody),
         of("abuse:pictures", "keyed hashes of pictures", picture_ms, "the last one", personal=print_),
@@ -172,6 +172,12 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
         of("abuse:switches", "what was switched for a tenant", SWITCHES_TTL_S * MS, "the last look", personal=nobody),
         of("abuse:turn", "which worker looks for expired flags", turn_ms(settings), "its last turn", personal=nobody),
     )
+
+
+def _stretch(hours: int) -> tuple[str, str]:
+    """What faces are kept together by: one of them, and several."""
+    words = {1: ("hour", "hours"), 24: ("day", "days")}
+    return words.get(hours, (f"stretch of {hours} hours", f"stretches of {hours} hours"))
 
 
 def turn_ms(settings: Settings) -> int:

@@ -17,13 +17,13 @@ from abuse.face_index import HOUR_MS
 from config import settings as configuration
 from config.settings import Settings, SettingsError
 from detectors.template.calibration import Calibration, RateRow
-from stream.abuse_parts import face_plan
 from stream.bench import face_index, media_index
 from stream.bench.face_index import FaceBenchPlan, FaceResult
 from stream.bench.media_index import MediaBenchPlan, MediaResult
 from stream.cli.console import ExitCode, complain, out, print_json, say
 from stream.cli.models.calibrate import measured_on
 from stream.cli.sizes import sizes
+from stream.index_plans import face_plan
 from stream.patience import OutOfPatience, Unavailable
 
 #: Pictures kept when meeting one is timed, and how many of each are met.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 import redis.asyncio as redis
 
-from abuse.redis_port import Calls
+from abuse.redis_port import Calls, Command, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
+from stream.patience import Unavailable
 from stream.redis_calls import connect
 
 #: Params of a fixture, each with the marker that says what the test needs.
@@ -54,6 +55,26 @@ class Backing:
 
     async def keys(self) -> list[bytes]:
         return sorted([key async for key in self.client.scan_iter(match=f"{self.prefix}*", count=SCANNED)])
+
+
+class FailsOnce:
+    """As a cluster of which one node is away for a moment: of the first batch with commands that `fails` picks, the
+    others are carried out, and the batch has failed."""
+
+    def __init__(self, calls: Calls, fails: Callable[[Command], bool]) -> None:
+        self._calls, self._fails = calls, fails
+        self.failed = False
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        picked = [command for command in commands if self._fails(command)]
+        if self.failed or not picked:
+            return await self._calls.round_trip(commands)
+        self.failed = True
+        await self._calls.round_trip([command for command in commands if command not in picked])
+        raise Unavailable("redis", "ConnectionError")
+
+    async def close(self) -> None:
+        await self._calls.close()
 
 
 @asynccontextmanager

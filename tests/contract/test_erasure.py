@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from abuse.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
+from abuse.flag_events import Review, rescored
 from abuse.flags import FlagEvent
 from abuse.ledger import InMemoryLedger, Ledger
 from abuse.link_book import InMemoryLinkBook, LinkBook
@@ -111,6 +112,23 @@ async def test_others_flags_no_longer_name_it(held):
         (THIRD.key, "same face"),
     ]
     assert other.documents == (on_device.document,)
+    assert await held.erasure.held(None, ME) == Traces()
+
+
+async def test_others_flags_no_longer_say_that_a_reviewer_confirmed_it(held):
+    raised = flag_events(subject=OTHER)[0]
+    await held.ledger.record([raised])
+    (flag,) = (await held.ledger.look(None, [OTHER])).flags
+    review = Review(command_id="c-1", actor="ann", reason="fraud", note="", at_ms=flag.last_ms)
+    risen = rescored(flag, review, ME.key)
+    assert risen is not None
+    await held.ledger.record([risen])
+    assert await held.erasure.held(None, ME) == Traces(mentions=1)
+    await held.erasure.erase(None, ME)
+    (flag,) = (await held.ledger.look(None, [OTHER])).flags
+    assert flag.level == 2
+    assert all(ME.key.encode() not in document for document in flag.documents)
+    assert flag.event["evidence"]["counts"] == orjson.loads(raised.document)["evidence"]["counts"]
     assert await held.erasure.held(None, ME) == Traces()
 
 

@@ -36,6 +36,8 @@ from abuse.redis_face_commands import NEAR, FaceCommands
 from abuse.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
+from stream.patience import Unavailable
+from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
 from tests.meeting import meeting
 
@@ -415,6 +417,32 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
     assert "faces-of" not in left, "nothing names the correlation id"
 
 
+async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(beneath):
+    """Forgotten while it was copied, and the nodes that hold it were away just then."""
+    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    await meet(index, seen(1))
+    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
+    await beneath.client.set(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"), "1")
+    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    await index.learn([turned])
+    failing = FailsOnce(beneath.ways[0], lambda command: command[0] == "VREM")
+    with pytest.raises(Unavailable):
+        await RedisFaceIndex(failing, beneath.prefix, PLAN)._take_back(place, turned)
+    assert await index.forget("acme", "cid-1") == 1
+    assert [each async for each in index.prints("acme", NOW_MS)] == []
+
+
+async def test_where_faces_were_is_forgotten_after_them_though_more_come(beneath):
+    index, commands = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN), FaceCommands(beneath.prefix, PLAN)
+    key = commands.faces_of("acme", "me")
+    await index.learn([seen(number, correlation_id="me", hours=number) for number in range(3)])
+    assert await beneath.client.zcard(key) == 3
+    await index.learn([seen(2, correlation_id="me", hours=2)])
+    assert await beneath.client.zcard(key) == 3
+    await index.learn([seen(9, correlation_id="me", hours=-24 * 4)])
+    assert await beneath.client.zcard(key) == 1
+
+
 async def test_a_face_under_two_keys_is_one(held):
     await meet(held.index, seen(1, person=7))
     ((place, sighting),) = [each async for each in held.index.prints("acme", NOW_MS)]
@@ -569,7 +597,7 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
     elif value == "places":
         await beneath.client.sadd(key := commands.places("acme", NOW_MS // DAY_MS), "whatever")
     elif value == "traces":
-        await beneath.client.sadd(key := commands.faces_of("acme", "cid-1"), "whatever")
+        await beneath.client.zadd(key := commands.faces_of("acme", "cid-1"), {"whatever": 1})
     elif value == "attributes":
         await beneath.client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", 16)
     else:

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.face_index import DAY_MS
-from abuse.link_book import InMemoryLinkBook, LinkBook
-from abuse.links import LINKS_KEPT, End, Link, LinkKind, in_order
+from abuse.link_book import InMemoryLinkBook, LinkBook, place_of
+from abuse.links import LINKS_KEPT, End, Link, LinkKind, in_order, line_of
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_port import ForeignValue
-from tests.contract.backings import Backing
+from stream.patience import Unavailable
+from tests.contract.backings import Backing, FailsOnce
 
 TTL_MS = 8 * DAY_MS
 TENANT = "acme"
@@ -111,6 +112,32 @@ async def test_a_pair_told_again_with_other_figures_is_one_link(held):
     assert (await told(held.book, "b"))["b"] == (once,)
 
 
+@pytest.mark.parametrize("gallery", [3, 900])
+async def test_what_was_told_first_of_a_pair_stays_whatever_a_replay_finds(held, gallery):
+    made = link("a", "b", 1)
+    await held.book.write(TENANT, [made])
+    await held.other_worker.write(TENANT, [replace(made, gallery=gallery, threshold=0.1)])
+    assert await told(held.book, "a", "b") == {"a": (made,), "b": (made,)}
+    assert await held.book.forget(TENANT, "a", ["b"]) == 1
+
+
+async def test_a_replay_with_another_gallery_takes_no_room_from_others(held):
+    links = [link("a", f"p{number}", number) for number in range(1, LINKS_KEPT + 1)]
+    await held.book.write(TENANT, links)
+    await held.other_worker.write(TENANT, [replace(each, gallery=900) for each in links])
+    assert (await told(held.book, "a"))["a"] == tuple(links)
+
+
+async def test_links_much_older_than_the_newest_go_with_it_in_whatever_order_they_come(held):
+    long_after_s = TTL_MS // 1000 + 2
+    old, within, new = (link("a", f"p{number}", number) for number in (1, 2, long_after_s))
+    await held.book.write(TENANT, [old, within])
+    await held.other_worker.write(TENANT, [new])
+    assert (await told(held.book, "a"))["a"] == (within, new)
+    await held.book.write(TENANT, [old])
+    assert await told(held.book, "a", "p1") == {"a": (within, new), "p1": (old,)}
+
+
 async def test_tenants_never_meet(held):
     await held.book.write(TENANT, [link("a", "b", 1)])
     await held.book.write(None, [link("a", "c", 2)])
@@ -160,6 +187,37 @@ async def test_a_forgetting_that_was_cut_short_is_finished_by_the_next(held):
     assert (await told(held.book, "b"))["b"] == ()
 
 
+async def test_a_place_that_somebody_else_named_is_named_by_its_key(backing):
+    book = held_on(backing).book
+    await backing.client.hset(f"{backing.prefix}abuse:links:{{acme|a}}", "whatever", line_of(link("a", "b", 1)))
+    for call in (book.of(TENANT, ["a"]), book.write(TENANT, [link("a", "c", 1)])):
+        with pytest.raises(ForeignValue, match=r"acme\|a"):
+            await call
+
+
+async def test_a_node_that_was_away_while_links_were_removed_keeps_none_of_them(backing):
+    """Its own links say who the others are: were they gone first, nobody would come back for the others'."""
+    made = [link("a", "b", 1), link("a", "c", 2)]
+    await held_on(backing).book.write(TENANT, made)
+    calls = FailsOnce(backing.way(), lambda command: command[0] == "HDEL" and str(command[1]).endswith("|b}"))
+    book = RedisLinkBook(calls, backing.prefix, TTL_MS)
+
+    async def erase() -> None:
+        links = (await book.of(TENANT, ["a"]))["a"]
+        await book.forget(TENANT, "a", sorted({name for each in links for name in each.ids}))
+
+    with pytest.raises(Unavailable):
+        await erase()
+    await erase()
+    assert await told(book, "a", "b", "c") == {"a": (), "b": (), "c": ()}
+
+
+async def test_what_is_no_longer_kept_takes_no_room(backing):
+    book = held_on(backing).book
+    await book.write(TENANT, [link("a", "b", number) for number in range(1, LINKS_KEPT + 9)])
+    assert await backing.client.hlen(f"{backing.prefix}abuse:links:{{acme|a}}") == LINKS_KEPT
+
+
 async def test_everything_expires_after_the_last_link(backing):
     book = held_on(backing).book
     await book.write(TENANT, [link("a", "b", 1), link("a", "c", 2)])
@@ -185,7 +243,7 @@ async def test_forgetting_leaves_no_key(backing):
 async def test_what_somebody_else_wrote_is_named_by_its_key(backing, line):
     book = held_on(backing).book
     await book.write(TENANT, [link("a", "b", 1)])
-    await backing.client.zadd(f"{backing.prefix}abuse:links:{{acme|a}}", {line: 1})
+    await backing.client.hset(f"{backing.prefix}abuse:links:{{acme|a}}", place_of(link("a", "b", 2)), line)
     for call in (book.of(TENANT, ["b", "a"]), book.forget(TENANT, "b", ["a"])):
         with pytest.raises(ForeignValue, match=r"acme\|a"):
             await call

@@ -31,9 +31,11 @@ from abuse.media_index import (
     PictureSighting,
 )
 from abuse.media_keys import MediaKeys
-from abuse.redis_media_index import RedisMediaIndex
+from abuse.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
+from stream.patience import Unavailable
+from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting
 
@@ -255,6 +257,36 @@ async def test_forgetting_leaves_no_key(beneath):
     assert await beneath.keys()
     await index.forget("acme", "me")
     assert await beneath.keys() == []
+
+
+async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_them(beneath):
+    """The record says where its lines are: were it gone first, nobody would come back for them."""
+    sightings = [seen(number, number % 3, correlation_id="me", hours=number) for number in range(5)]
+    await RedisMediaIndex(beneath.ways[1], beneath.prefix, PLAN).learn(sightings)
+    calls = FailsOnce(beneath.ways[0], lambda command: command[0] == "ZREM" and "pictures:" in str(command[1]))
+    index = RedisMediaIndex(calls, beneath.prefix, PLAN)
+    with pytest.raises(Unavailable):
+        await index.forget("acme", "me")
+    assert await index.forget("acme", "me") == 5
+    assert await beneath.keys() == []
+
+
+async def test_many_pictures_of_one_are_forgotten_in_few_round_trips(beneath):
+    index = RedisMediaIndex(counted := Counted(beneath.ways[0]), beneath.prefix, PLAN)
+    await index.learn([seen(number, correlation_id="me") for number in range(PAGE + 1)])
+    counted.trips.clear()
+    assert await index.forget("acme", "me") == PAGE + 1
+    assert len(counted.trips) == 1 + 2 * 4, "a page takes four"
+
+
+async def test_where_pictures_were_is_forgotten_after_them_though_more_come(beneath):
+    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+    days = PLAN.life_ms // DAY_MS + 1
+    await index.learn([seen(number, correlation_id="me", at_ms=NOW_MS + number * DAY_MS) for number in range(days + 1)])
+    (key,) = [key for key in await beneath.keys() if ":pictures-of:" in key]
+    assert await beneath.client.zcard(key) == days + 1, "a day more than a picture that was in time"
+    await index.learn([seen(99, correlation_id="me", at_ms=NOW_MS + (days + 4) * DAY_MS)])
+    assert await beneath.client.zcard(key) == days - 2
 
 
 async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(beneath):

@@ -80,3 +80,23 @@ def test_evidence_of_who_was_erased_is_cut_from_others_flags():
         (OTHER.key, iso8601(at_ms(45))),
         (ME.key, iso8601(at_ms(140))),
     ]
+
+
+def confirming(event: FlagEvent, who: Subject) -> FlagEvent:
+    """Raised a level because a reviewer confirmed the same about somebody else."""
+    document = orjson.loads(event.document)
+    document["evidence"]["counts"]["confirmed"] = who.key
+    return replace(event, document=orjson.dumps(document))
+
+
+def test_whom_a_reviewer_confirmed_is_cut_from_the_flags_that_rose_with_theirs():
+    known = erased(receipt(ME))
+    left = known.flag_event(confirming(naming(flag_events(subject=OTHER, at_s=50)[0], (OTHER, 45)), ME))
+    assert left is not None
+    assert ME.key.encode() not in left.document
+    assert [each["correlation_id"] for each in orjson.loads(left.document)["evidence"]["linked"]] == [OTHER.key]
+    for stays in (
+        confirming(flag_events(subject=OTHER, at_s=101)[0], ME),
+        confirming(flag_events(subject=ME, at_s=101)[0], OTHER),
+    ):
+        assert known.flag_event(stays) is stays

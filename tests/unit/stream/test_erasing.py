@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from abuse.audit import check
 from abuse.erasure import digest_of
+from abuse.event_time import milliseconds
 from abuse.expiry import ended, settle
 from abuse.face_index import FaceSighting
 from abuse.face_prints import FacePrint
@@ -20,7 +21,7 @@ from abuse.links import End, Link, LinkKind
 from abuse.media_index import PictureSighting
 from abuse.media_keys import PictureCodes
 from abuse.redis_ledger import RedisLedger
-from abuse.redis_port import Calls
+from abuse.redis_port import Calls, Command, Reply
 from abuse.subjects import SubjectType, correlation
 from config.settings import RedisSettings
 from stream.command_stage import CommandStage
@@ -28,12 +29,15 @@ from stream.decision_store import StoredDecision
 from stream.embedded.store import EmbeddedStore
 from stream.messages import Output, Record, SubmissionIds
 from stream.redis_calls import connect
+from stream.retention import links_life_ms
+from tests.contract.backings import FailsOnce
 from tests.unit.abuse.builders import DAY_S, guid, seen, subject
 from tests.unit.stream.abuse_line import abuse_of
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.command_cases import FLAG_TTL_S, flag_events, published
 from tests.unit.stream.privacy_cases import (
     NOW_MS,
+    POLICY,
     PREFIX,
     Breaking,
     Crash,
@@ -46,6 +50,24 @@ from tests.unit.stream.privacy_cases import (
 )
 
 NONE = {"journal_lines": 0, "flags": 0, "mentions": 0, "links": 0, "faces": 0, "pictures": 0, "decisions": 0}
+
+
+READS = frozenset({"GET", "HGETALL", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
+
+
+class Batches:
+    """Calls that remember the keys written in each round trip."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.written: list[set[str]] = []
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        self.written.append({str(command[1]) for command in commands if command[0] not in READS})
+        return await self._calls.round_trip(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
 
 
 @asynccontextmanager
@@ -151,6 +173,8 @@ async def test_the_receipt_says_what_there_was_and_what_forgets_by_itself(calls)
     kept = {each["store"]: each["until"] for each in changed["kept"]}
     assert kept["erase.liveness.audit"] is None
     assert kept["erase.liveness.submissions"] is not None
+    links_until_ms = milliseconds(kept["links that only others keep"])
+    assert links_until_ms - milliseconds(entry["at"]) == 2 * links_life_ms(POLICY), "of few links too"
     assert check([entry]).problems == ()
 
 
@@ -191,6 +215,33 @@ async def test_a_crash_anywhere_changes_neither_what_is_left_nor_the_receipt():
     assert len(receipts) > 15
     assert receipts == receipts[:1] * len(receipts)
     assert receipts[0]["erased"] == dict.fromkeys(NONE, 1) | {"journal_lines": 2, "mentions": 1}
+
+
+@pytest.mark.slow
+async def test_a_node_away_for_a_moment_changes_neither_what_is_left_nor_the_receipt():
+    """Any one, while all the others carry out their parts of the same round trip."""
+    async with installation() as (calls, store):
+        await filled(calls)
+        batches = Batches(calls)
+        await stage_over(batches).handle(erasing(1))
+        expected = (await obeyed(stage_over(calls), erasing(1)))["changed"]
+        left = untrailed(store.url)
+    together = {key for keys in batches.written for key in keys if len(keys) > 1}
+    assert {key.removeprefix(PREFIX).partition(":{")[0] for key in together} >= {"abuse:pictures", "abuse:journal"}
+    for key in sorted(together):
+        async with installation() as (calls, store):
+            await filled(calls)
+            failing = FailsOnce(calls, lambda command, key=key: command[0] not in READS and command[1] == key)
+            await stage_over(failing).handle(erasing(1))
+            assert failing.failed
+            assert (await obeyed(stage_over(calls), erasing(1)))["changed"] == expected
+            assert untrailed(store.url) == left, key
+            assert naming(everything(store.url), guid(1)) == [], key
+
+
+def untrailed(url: str) -> dict[str, int]:
+    """How much each key holds, but for those of the audit trail, which no two installations name alike."""
+    return {key: len(value) for key, value in everything(url).items() if ":audit" not in key}
 
 
 async def filled(calls: Calls) -> None:

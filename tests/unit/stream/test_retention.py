@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
+from abuse.face_index import HOUR_MS
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
 from config.policy import Policy
-from config.settings import KafkaSettings, RedisSettings, Settings
+from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.embedded.store import EmbeddedStore
 from stream.redis_calls import connect
 from stream.retention import Personal, Place, Store, beyond_erasure, stores, turn_ms
@@ -113,6 +114,23 @@ def test_lifetimes_follow_the_policy(name):
     assert after is not None
     assert before is not None
     assert after > before
+
+
+@pytest.mark.parametrize(
+    ("hours", "holds", "places", "after"),
+    [
+        (1, "by the hour", "which hours hold faces", "the hour began"),
+        (6, "by the stretch of 6 hours", "which stretches of 6 hours hold faces", "the stretch of 6 hours began"),
+        (24, "by the day", "which days hold faces", "the day began"),
+    ],
+)
+def test_faces_are_kept_by_the_stretch_that_the_settings_say(hours, holds, places, after):
+    table = families(Settings(abuse=AbuseSettings(face_span_h=hours)), Policy())
+    faces, faces_of = table["liveness:abuse:faces"], table["liveness:abuse:faces-of"]
+    assert faces.life_ms == faces_of.life_ms == (hours + 8 * 24) * HOUR_MS
+    assert (faces.holds, faces.after) == (f"keyed face prints, {holds}", after)
+    assert faces_of.after == after.replace(" began", " of the last began")
+    assert table["liveness:abuse:face-places"].holds == places
 
 
 def test_lifetimes_and_names_follow_the_settings():

@@ -330,7 +330,7 @@ async def test_submitted_again_everything_stays_as_it_is():
     outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)]
     book, flags = line.reuse.book, list(line.flags)
     assert isinstance(book, InMemoryLinkBook)
-    before = {name: set(lines) for name, lines in book.lines.items()}
+    before = {name: dict(lines) for name, lines in book.lines.items()}
     line.flags.clear()
     assert [
         await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)

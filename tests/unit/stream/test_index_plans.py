@@ -7,7 +7,7 @@ import pytest
 from abuse.face_index import DAY_MS, HOUR_MS, MOST_FACES_A_PLACE
 from config.policy import Policy
 from config.settings import AbuseSettings, Settings
-from stream.abuse_parts import face_plan
+from stream.index_plans import face_plan
 
 
 def plan(**abuse):
