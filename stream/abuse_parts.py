@@ -11,12 +11,14 @@ from abuse.face_bounds import FaceBounds
 from abuse.face_index import HOUR_MS, MOST_FACES_A_PLACE, FaceIndex, FacePlan
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import Distance
+from abuse.key_checks import KeyChecks, agree, require_same
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
 from abuse.media_index import MediaIndex, MediaPlan
 from abuse.media_keys import MediaKeys
 from abuse.redis_erasure import RedisLedgerErasure
 from abuse.redis_face_index import RedisFaceIndex
+from abuse.redis_key_checks import RedisKeyChecks
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_media_index import RedisMediaIndex
@@ -93,6 +95,21 @@ def open_erasures(settings: Settings, policy: Policy, calls: Calls, store: Decis
         links_ms=links_life_ms(policy),
         beyond=beyond_erasure(settings),
     )
+
+
+def open_key_checks(settings: Settings, calls: Calls) -> KeyChecks:
+    """Where it stands which secret counts under which key id."""
+    return RedisKeyChecks(calls, settings.redis_prefix)
+
+
+async def agree_on_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """For who writes with the hash keys. Raises SettingsError where another secret is in use under one's id."""
+    await agree(checks, _hash_keys(settings))
+
+
+async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """The same for who only looks, and leaves nothing behind."""
+    await require_same(checks, _hash_keys(settings))
 
 
 async def say_what_is_compared(reuse: Reuse | None) -> None:

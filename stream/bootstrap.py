@@ -21,9 +21,11 @@ from detectors.pool import Analyser, PoolSettings, SlotPool
 from detectors.template import TemplateSource
 from stream import metrics
 from stream.abuse_parts import (
+    agree_on_secrets,
     hasher,
     mark_keys,
     open_erasures,
+    open_key_checks,
     open_ledger,
     open_links,
     open_reuse,
@@ -80,7 +82,8 @@ def build_worker(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
-    lanes, chores, checks = [], list[Chore](), list[Check]()
+    lanes, chores = [], list[Chore]()
+    checks: list[Check] = [partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
     if pool is not None:
         networks = open_networks(settings.abuse, clock.now_ms())
         watch = NetworkWatch(

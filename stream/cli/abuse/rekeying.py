@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from config import settings as configuration
-from config.settings import Settings, SettingsError
-from stream.abuse_parts import face_keys, open_face_index
+from config.settings import HASH_KEYS_VARIABLE, Settings, SettingsError
+from stream.abuse_parts import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json
 from stream.messages import TENANT
@@ -46,13 +46,15 @@ async def _rekey(settings: Settings, tenant: str | None) -> Rekeyed:
     policy = settings.policy()
     keys = face_keys(settings, policy)
     if keys is None:
-        raise SettingsError("abuse.hash_keys: without them there are no faces to move")
-    calls = connect(settings.redis)
+        raise SettingsError(f"{HASH_KEYS_VARIABLE}: without hash keys there are no faces to move")
+    calls, patience = connect(settings.redis), Patience()
     try:
+        checks = open_key_checks(settings, calls)
+        await patience.insist(lambda: agree_on_secrets(settings, checks))
         moving = Rekeying(
             index=open_face_index(settings, policy, calls),
             keys=keys,
-            patience=Patience(),
+            patience=patience,
             overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
         )
         return await moving.run(time.time_ns() // 1_000_000, None if tenant is None else [tenant])

@@ -10,6 +10,7 @@ import pytest
 
 from stream.cli.abuse import deciding, rekeying
 from stream.commands import Command, CommandName, read
+from stream.patience import OutOfPatience
 from stream.rekeying import Rekeyed
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
@@ -68,6 +69,25 @@ def test_an_address_is_hashed_here(answered, monkeypatch):
     assert "203.0.113.7" not in json.dumps(sent)
 
 
+def test_nothing_is_erased_under_another_secret_than_the_workers(answered, monkeypatch, in_memory):
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
+    in_memory.secrets.standing["k1"] = "another's"
+    ran = run("erase", "address:203.0.113.7", *WHO)
+    assert "the secret of key k1" in str(ran.exception)
+    assert answered == []
+
+
+def test_without_redis_it_is_said_that_secrets_were_not_compared(answered, monkeypatch, in_memory):
+    async def away(_: Any) -> dict[str, str]:
+        raise OutOfPatience("redis did not answer")
+
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
+    monkeypatch.setattr(in_memory.secrets, "peek", away)
+    ran = run("erase", "address:203.0.113.7", *WHO)
+    assert "could not be checked: redis did not answer" in said(ran)
+    assert len(answered) == 1
+
+
 @pytest.mark.parametrize("target", [FLAG_ID, "203.0.113.7", "somebody", "fl_1"])
 def test_what_is_no_subject_is_wrong_use(answered, target):
     ran = run("erase", target, *WHO)
@@ -108,9 +128,19 @@ def test_retention_shows_every_place_for_people_and_programs(monkeypatch):
 def test_rekeying_needs_keys():
     ran = run("rekey")
     assert ran.exit_code != 0
-    assert "hash_keys" in str(ran.exception)
+    assert "LIVENESS_ABUSE__HASH_KEYS" in str(ran.exception)
 
 
+@pytest.fixture
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose secrets would have to be the same."""
+
+    async def agreed(*_: Any) -> None: ...
+
+    monkeypatch.setattr(rekeying, "agree_on_secrets", agreed)
+
+
+@pytest.mark.usefixtures("nobody_else")
 @pytest.mark.parametrize(("words", "tenants"), [((), None), (("--tenant", "acme"), ["acme"])])
 def test_rekeying_says_what_it_did(monkeypatch, words, tenants):
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
