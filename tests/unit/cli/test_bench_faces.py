@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -87,7 +86,7 @@ def photographs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Te
     """A folder that gives this model's calibration."""
 
     def of(model: TemplateSpec) -> str:
-        told = calibration(model), Counter(NO_FACE=2)
+        told = calibration(model), {"NO_FACE": ["a.jpg", "b.jpg"]}
         monkeypatch.setattr(bench_faces, "measured_on", lambda folder, settings: told)
         return str(tmp_path)
 
