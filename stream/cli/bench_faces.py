@@ -20,7 +20,7 @@ from stream.abuse_parts import face_plan
 from stream.bench import face_index, media_index
 from stream.bench.face_index import FaceBenchPlan, FaceResult
 from stream.bench.media_index import MediaBenchPlan, MediaResult
-from stream.cli.console import ExitCode, complain, out, print_json, say
+from stream.cli.console import ExitCode, complain, out, print_json, say, wide
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from stream.cli.sizes import sizes
 from stream.patience import OutOfPatience, Unavailable
@@ -134,9 +134,9 @@ def _show(plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[M
     hours, parts = plan.index.span_ms // HOUR_MS, plan.index.parts
     out.print("times in milliseconds: median / 99th percentile\n")
     out.print(f"faces, {hours} h a key, in {parts} part{'s' * (parts != 1)}", markup=False)
-    out.print(_face_table(faces, plan.at_once))
+    wide.print(_face_table(faces, plan.at_once))
     out.print("\npictures")
-    out.print(_picture_table(pictures))
+    wide.print(_picture_table(pictures))
     if told is not None:
         out.print()
         _show_template(told)

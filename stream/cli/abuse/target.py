@@ -24,6 +24,8 @@ HELP = (
     "or by the device id or address itself."
 )
 TargetArgument = Annotated[str, typer.Argument(help=HELP)]
+SUBJECT_HELP = HELP.replace("A flag id (fl_...), a correlation id", "A correlation id")
+SubjectArgument = Annotated[str, typer.Argument(help=SUBJECT_HELP)]
 _NO_KEYS = "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers"
 
 
