@@ -47,19 +47,20 @@ def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
     return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
-def mark_keys(settings: Settings, policy: Policy) -> MarkKeys | None:
+def mark_keys(settings: Settings, policy: Policy, faces: FaceKeys | None) -> MarkKeys | None:
     """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
-    faces, keys = face_keys(settings, policy), _hash_keys(settings)
-    return MarkKeys(faces=faces, pictures=MediaKeys(keys, _media_plan(policy).window_ms)) if faces else None
+    if faces is None:
+        return None
+    return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), _media_plan(policy).window_ms))
 
 
 def face_keys(settings: Settings, policy: Policy) -> FaceKeys | None:
-    """What faces are transformed with; None without hash keys."""
+    """What faces are transformed with; None without hash keys. One a process: its matrices are large."""
     keys = _hash_keys(settings)
     return FaceKeys(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
 
 
-def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger) -> Reuse | None:
+def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger, keys: FaceKeys | None) -> Reuse | None:
     """What finds the same face and the same picture; None without hash keys."""
     if not settings.abuse.hash_keys:
         return None
@@ -68,7 +69,7 @@ def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger)
         book=open_links(settings, policy, calls),
         ledger=ledger,
         policy=policy.abuse,
-        faces=_faces(settings, policy, calls),
+        faces=_faces(settings, policy, calls, keys),
     )
 
 
@@ -142,8 +143,8 @@ def _media_plan(policy: Policy) -> MediaPlan:
     return MediaPlan(window_ms=policy.abuse.media_replay.window_s * 1000)
 
 
-def _faces(settings: Settings, policy: Policy, calls: Calls) -> Faces | None:
-    source, keys = template_source(settings, policy), face_keys(settings, policy)
+def _faces(settings: Settings, policy: Policy, calls: Calls, keys: FaceKeys | None) -> Faces | None:
+    source = template_source(settings, policy)
     if source is None or keys is None:
         return None
     spec, _ = describe(source)
