@@ -17,8 +17,9 @@ Beside it, what is the same under several correlation ids; `reuse` puts it toget
 - `marks`: the print and the codes of one submission
 - `links` between submissions that share either, kept in the `link_book`, and the clusters they form
 
-Each index and the book have an adapter on Redis, `redis_...`; `key_periods` says which secret counts when.
-`observation_codec` and `link_codec` write what decisions show, and read it when the table is rebuilt.
+Each index and the book have an adapter on Redis, `redis_...`; `key_periods` says which secret counts when, and
+`key_checks` whether it is the one that everybody uses. `observation_codec` and `link_codec` write what decisions show,
+and read it when the table is rebuilt.
 
 And of a decision by a person: `reviews` plans it (kept by `plan_codec`), `audit` keeps the trail (on Redis:
 `redis_audit`). `erasure` removes a subject from all of it (on Redis: `redis_erasure`), and `erased` keeps a rebuilt

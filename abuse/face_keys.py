@@ -16,8 +16,9 @@ from SHAKE-256 of the secret and the names. Two machines agree on it to about 1e
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,13 @@ from abuse.face_prints import FacePrint
 from abuse.key_periods import KeyPeriods
 from abuse.subjects import HashKey
 
-#: Of 128 numbers a template: 8 MB.
-MATRICES_REMEMBERED = 64
+#: Bytes of matrices remembered: 1024 of 128 numbers a template, 64 of 512, 16 of 1024. One takes 0.04, 0.4 and 1.7 s to
+#: make (M, two busy cores).
+MOST_REMEMBERED = 128 * 1024 * 1024
 DOMAIN = b"liveness face rotation 1"
+Matrix = NDArray[np.float64]
+#: Whose a matrix is: tenant, model, key id, numbers of a template.
+_Names = tuple[str | None, str, str, int]
 
 
 class FaceKeys:
@@ -40,7 +45,7 @@ class FaceKeys:
     def __init__(self, keys: Sequence[HashKey], reach_ms: int) -> None:
         self._periods = KeyPeriods(keys)
         self._reach_ms = reach_ms
-        self._matrix = lru_cache(MATRICES_REMEMBERED)(self._made)
+        self._matrices = _Matrices(MOST_REMEMBERED)
 
     def transform(self, tenant: str | None, model: str, vector: bytes, at_ms: int) -> FacePrint:
         """The print of a template (float32, little-endian) under the key in force. Raises ValueError as FacePrint."""
@@ -64,24 +69,60 @@ class FaceKeys:
             return print_
         old = self._matrix(tenant, print_.model, print_.key_id, print_.dimensions)
         new = self._matrix(tenant, print_.model, to_key_id, print_.dimensions)
-        return self._turned(print_, to_key_id, new @ old.T)
+        return self._turned(print_, to_key_id, old.T, new)  # never their product, which costs a matrix by a matrix
 
     def under_all(self, print_: FacePrint, tenant: str | None, at_ms: int) -> tuple[FacePrint, ...]:
         """The print under every other key in use: what to search beside itself."""
         return tuple(self.rotate(print_, tenant, key) for key in self.all_in_use(at_ms) if key != print_.key_id)
 
     @staticmethod
-    def _turned(print_: FacePrint, key_id: str, matrix: NDArray[np.float64]) -> FacePrint:
-        turned = matrix @ np.frombuffer(print_.vector, "<f4").astype(np.float64)
+    def _turned(print_: FacePrint, key_id: str, *matrices: Matrix) -> FacePrint:
+        """By one after the other."""
+        turned = np.frombuffer(print_.vector, "<f4").astype(np.float64)
+        for matrix in matrices:
+            turned = matrix @ turned
         return FacePrint(print_.model, key_id, turned.astype("<f4").tobytes())
 
-    def _made(self, tenant: str | None, model: str, key_id: str, dimensions: int) -> NDArray[np.float64]:
+    def _matrix(self, *of: *_Names) -> Matrix:
+        found = self._matrices.get(of)
+        if found is None:
+            found = self._made(*of)
+            self._matrices.put(of, found)
+        return found
+
+    def _made(self, tenant: str | None, model: str, key_id: str, dimensions: int) -> Matrix:
         key = self._periods.of(key_id)
         names = (key.secret, key_id.encode(), (tenant or "").encode(), model.encode())
         return rotation(DOMAIN + b"".join(len(name).to_bytes(4, "big") + name for name in names), dimensions)
 
 
-def rotation(seed: bytes, dimensions: int) -> NDArray[np.float64]:
+class _Matrices:
+    """Those used last, up to so many bytes. Thread-safe; two threads may make the same one."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._held: OrderedDict[_Names, Matrix] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, of: _Names) -> Matrix | None:
+        with self._lock:
+            if of in self._held:
+                self._held.move_to_end(of)
+            return self._held.get(of)
+
+    def put(self, of: _Names, matrix: Matrix) -> None:
+        with self._lock:
+            if of in self._held:
+                return
+            self._held[of] = matrix
+            self._bytes += matrix.nbytes
+            while self._bytes > self._most_bytes and len(self._held) > 1:
+                _, gone = self._held.popitem(last=False)
+                self._bytes -= gone.nbytes
+
+
+def rotation(seed: bytes, dimensions: int) -> Matrix:
     """A matrix whose transpose is its inverse, from the seed alone."""
     count = dimensions * dimensions + dimensions % 2  # normal numbers come in pairs
     stream = np.frombuffer(hashlib.shake_256(seed).digest(8 * count), "<u8")
@@ -90,5 +131,5 @@ def rotation(seed: bytes, dimensions: int) -> NDArray[np.float64]:
     normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[: dimensions * dimensions]
     q, r = np.linalg.qr(normal.reshape(dimensions, dimensions))
     # A decomposition is unique only up to the signs; with a positive diagonal of R there is one.
-    signed: NDArray[np.float64] = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    signed: Matrix = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return signed

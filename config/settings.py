@@ -144,7 +144,7 @@ class DetectionSettings(_Group):
     face_landmarker_bundle: Path | None = None
     """MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package."""
     template_manifest: Path | None = None
-    """Manifest (TOML) of a face template model of your own; unset uses the built-in one."""
+    """Manifest (TOML) of a face template model, or of a calibration, of your own; unset uses the built-in one."""
 
 
 class DeliverySettings(_Group):

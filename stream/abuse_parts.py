@@ -11,12 +11,14 @@ from abuse.face_bounds import FaceBounds
 from abuse.face_index import FaceIndex
 from abuse.face_keys import FaceKeys
 from abuse.face_prints import Distance
+from abuse.key_checks import KeyChecks, agree, require_same
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
 from abuse.media_index import MediaIndex
 from abuse.media_keys import MediaKeys
 from abuse.redis_erasure import RedisLedgerErasure
 from abuse.redis_face_index import RedisFaceIndex
+from abuse.redis_key_checks import RedisKeyChecks
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_link_book import RedisLinkBook
 from abuse.redis_media_index import RedisMediaIndex
@@ -46,19 +48,20 @@ def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
     return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
-def mark_keys(settings: Settings, policy: Policy) -> MarkKeys | None:
+def mark_keys(settings: Settings, policy: Policy, faces: FaceKeys | None) -> MarkKeys | None:
     """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
-    faces, keys = face_keys(settings, policy), _hash_keys(settings)
-    return MarkKeys(faces=faces, pictures=MediaKeys(keys, media_plan(policy).window_ms)) if faces else None
+    if faces is None:
+        return None
+    return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), media_plan(policy).window_ms))
 
 
 def face_keys(settings: Settings, policy: Policy) -> FaceKeys | None:
-    """What faces are transformed with; None without hash keys."""
+    """What faces are transformed with; None without hash keys. One a process: its matrices are large."""
     keys = _hash_keys(settings)
     return FaceKeys(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
 
 
-def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger) -> Reuse | None:
+def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger, keys: FaceKeys | None) -> Reuse | None:
     """What finds the same face and the same picture; None without hash keys."""
     if not settings.abuse.hash_keys:
         return None
@@ -67,7 +70,7 @@ def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger)
         book=open_links(settings, policy, calls),
         ledger=ledger,
         policy=policy.abuse,
-        faces=_faces(settings, policy, calls),
+        faces=_faces(settings, policy, calls, keys),
     )
 
 
@@ -96,6 +99,21 @@ def open_erasures(settings: Settings, policy: Policy, calls: Calls, store: Decis
     )
 
 
+def open_key_checks(settings: Settings, calls: Calls) -> KeyChecks:
+    """Where it stands which secret counts under which key id."""
+    return RedisKeyChecks(calls, settings.redis_prefix)
+
+
+async def agree_on_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """For who writes with the hash keys. Raises SettingsError where another secret is in use under one's id."""
+    await agree(checks, _hash_keys(settings))
+
+
+async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """The same for who only looks, and leaves nothing behind."""
+    await require_same(checks, _hash_keys(settings))
+
+
 async def say_what_is_compared(reuse: Reuse | None) -> None:
     """At start-up: what is off, and why."""
     if reuse is None:
@@ -110,8 +128,8 @@ def _open_media_index(settings: Settings, policy: Policy, calls: Calls) -> Media
     return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy))
 
 
-def _faces(settings: Settings, policy: Policy, calls: Calls) -> Faces | None:
-    source, keys = template_source(settings, policy), face_keys(settings, policy)
+def _faces(settings: Settings, policy: Policy, calls: Calls, keys: FaceKeys | None) -> Faces | None:
+    source = template_source(settings, policy)
     if source is None or keys is None:
         return None
     spec, _ = describe(source)

@@ -21,9 +21,12 @@ from detectors.pool import Analyser, PoolSettings, SlotPool
 from detectors.template import TemplateSource
 from stream import metrics
 from stream.abuse_parts import (
+    agree_on_secrets,
+    face_keys,
     hasher,
     mark_keys,
     open_erasures,
+    open_key_checks,
     open_ledger,
     open_links,
     open_reuse,
@@ -70,6 +73,7 @@ def build_worker(
     app = make_app(settings)
     calls = connect(settings.redis)
     store, ledger = open_store(settings, calls), open_ledger(settings, policy, calls)
+    faces = face_keys(settings, policy)
     engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
     pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
     names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
@@ -80,7 +84,8 @@ def build_worker(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
-    lanes, chores, checks = [], list[Chore](), list[Check]()
+    lanes, chores = [], list[Chore]()
+    checks: list[Check] = [partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
     if pool is not None:
         networks = open_networks(settings.abuse, clock.now_ms())
         watch = NetworkWatch(
@@ -94,14 +99,14 @@ def build_worker(
             analyser=pool,
             admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
             origins=OriginReader(hasher(settings, policy), networks),
-            marker=Marker(mark_keys(settings, policy)),
+            marker=Marker(mark_keys(settings, policy, faces)),
             detections_topic=names[Topic.DETECTIONS],
             **common,
         )
         limit = settings.detection.slots + settings.detection.read_ahead
         lanes.append(Lane(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
     if Role.DECIDE in roles:
-        reuse = open_reuse(settings, policy, calls, ledger)
+        reuse = open_reuse(settings, policy, calls, ledger, faces)
         checks.append(partial(say_what_is_compared, reuse))
         decide = DecideStage(
             store=store,

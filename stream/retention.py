@@ -13,6 +13,7 @@ from abuse.journal import USED_MS, life_ms
 from abuse.redis_audit import ENTRY_TTL_S, HEAD_TTL_S
 from abuse.redis_erasure import ERASED_TTL_MS
 from abuse.redis_face_commands import GONE_TTL_MS
+from abuse.redis_key_checks import CHECK_TTL_S
 from abuse.redis_ledger import SWITCHES_TTL_S, flags_life_ms
 from abuse.subjects import SubjectType
 from config.policy import Policy
@@ -169,6 +170,7 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
         of("abuse:audit", "audit entries, for the chain", ENTRY_TTL_S * MS, "the command", kept=True),
         of("abuse:audit-head", "where the chain ends", HEAD_TTL_S * MS, "the last command", personal=nobody),
         of("abuse:command", "what a command does or did, for repeats", ENTRY_TTL_S * MS, "the command", kept=True),
+        of("abuse:key-check", "check values of hash keys", CHECK_TTL_S * MS, "a worker last started", personal=nobody),
         of("abuse:switches", "what was switched for a tenant", SWITCHES_TTL_S * MS, "the last look", personal=nobody),
         of("abuse:turn", "which worker looks for expired flags", turn_ms(settings), "its last turn", personal=nobody),
     )

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from config.settings import Settings, SettingsError
-from detectors.pool import RestartReason, SlotPool, SlotStartError
+from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
 from stream import metrics
 from stream.acks import InOrderAcks
 from stream.agents import Lane, LaneRunner, register
@@ -106,13 +106,14 @@ class Worker:
         )
 
     async def start(self) -> None:
-        """Before the first record: slots warm, store answering, health on."""
+        """Before the first record: slots warm, store answering, health on. Wrong settings end the worker."""
         await self._health.start()
-        if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
+        try:
+            ready = await self._services_ready()
+        except SettingsError as error:
+            self.fail(error)
+        if not ready:
             return
-        patience_s = self._parts.settings.delivery.startup_patience_s
-        for check in (self._parts.store.ping, *self._parts.checks):
-            await self._parts.patience.insist(check, at_most_s=patience_s)
         self._note_movement()
         self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._parts.chores)]
         for task in self._tasks:
@@ -125,10 +126,22 @@ class Worker:
             embedded=self._parts.settings.kafka.embedded,
         )
 
+    async def _services_ready(self) -> bool:
+        """False when a stop came meanwhile."""
+        if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
+            return False
+        patience_s = self._parts.settings.delivery.startup_patience_s
+        for check in (self._parts.store.ping, *self._parts.checks):
+            await self._parts.patience.insist(check, at_most_s=patience_s)
+        return True
+
     async def _slots_ready(self, pool: SlotPool) -> bool:
-        """False when a stop came while the slots were being made, which ends them."""
+        """False when a stop came while the slots were being made, which ends them. Raises SettingsError for models
+        that no slot can use."""
         try:
             await pool.start()
+        except AnalyserRefused as error:
+            raise SettingsError(f"detection: {error}") from None
         except SlotStartError:
             if not self._stopping:
                 raise
@@ -149,7 +162,7 @@ class Worker:
         await self._parts.store.close()
         log.info("worker_stopped")
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> NoReturn:
         """Leave at once; the exit code tells a dependency that stayed away from a bug."""
         if isinstance(error, OutOfPatience):
             log.critical("gave_up_waiting", why=str(error))
@@ -160,7 +173,7 @@ class Worker:
         log.critical("worker_failed", exc_info=error)
         self._leave(EXIT_BUG, "exit")
 
-    def _leave(self, code: int, event: str) -> None:
+    def _leave(self, code: int, event: str) -> NoReturn:
         log.critical(event, code=code, in_flight=self._acks.in_flight)
         logging.shutdown()
         sys.stderr.flush()

@@ -24,6 +24,7 @@ a real analysis (9 ms CPU, cold caches, the answer coded and checked on both sid
 """
 
 from detectors.pool.outcomes import (
+    AnalyserRefused,
     CrashCause,
     PoolClosed,
     PoolStats,
@@ -39,6 +40,7 @@ from detectors.pool.settings import PoolSettings
 
 __all__ = [
     "Analyser",
+    "AnalyserRefused",
     "CrashCause",
     "PoolClosed",
     "PoolSettings",

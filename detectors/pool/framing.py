@@ -23,6 +23,8 @@ class ReplyKind(IntEnum):
     ANALYSED = 2
     #: `analyse` raised; the body is a failed analysis.
     RAISED = 3
+    #: The analyser's own files are wrong, where START_FAILED may be anything.
+    REFUSED = 4
 
 
 @dataclass(frozen=True, slots=True)

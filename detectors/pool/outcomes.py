@@ -68,5 +68,9 @@ class SlotStartError(Exception):
     """A slot could not be made ready. Its words come from building the analyser, never from a picture."""
 
 
+class AnalyserRefused(SlotStartError):
+    """The analyser's files are not what it was told they are: another try changes nothing."""
+
+
 class PoolClosed(Exception):
     """The pool isn't running: not started, stopped meanwhile, or unable to start slots any more."""

@@ -13,7 +13,7 @@ from detectors.contract import Analysis
 from detectors.pool.blocks import ImageBlock
 from detectors.pool.framing import JOB, MalformedReply, Reply, ReplyKind, ReplyReader
 from detectors.pool.launcher import Launcher, SlotProcess
-from detectors.pool.outcomes import CrashCause, SlotStartError
+from detectors.pool.outcomes import AnalyserRefused, CrashCause, SlotStartError
 
 #: A killed process is gone within milliseconds, unless it hangs in the kernel.
 _REAP_S = 5.0
@@ -66,7 +66,7 @@ class Slot:
         try:
             reply = await slot._reply_within(timeout_s)
             if not isinstance(reply, Reply) or reply.kind is not ReplyKind.READY:
-                raise SlotStartError(await slot._why_not_ready(reply))
+                raise await slot._why_not_ready(reply)
         except BaseException:
             await slot.close()
             raise
@@ -117,13 +117,14 @@ class Slot:
             return Lost(CrashCause.MALFORMED_REPLY, 0)
         return Lost(CrashCause.SIGNAL, -code) if code < 0 else Lost(CrashCause.EXIT, code)
 
-    async def _why_not_ready(self, reply: Reply | Expired | None) -> str:
+    async def _why_not_ready(self, reply: Reply | Expired | None) -> SlotStartError:
         if isinstance(reply, Expired):
-            return "the analyser was not built in time"
-        if reply is not None and reply.kind is ReplyKind.START_FAILED:
-            return f"the analyser could not be built: {reply.body.decode(errors='replace')}"
+            return SlotStartError("the analyser was not built in time")
+        if reply is not None and reply.kind in (ReplyKind.START_FAILED, ReplyKind.REFUSED):
+            kind = AnalyserRefused if reply.kind is ReplyKind.REFUSED else SlotStartError
+            return kind(f"the analyser could not be built: {reply.body.decode(errors='replace')}")
         lost = await self._loss()
-        return f"the slot process ended while the analyser was built ({lost.cause} {lost.code})"
+        return SlotStartError(f"the slot process ended while the analyser was built ({lost.cause} {lost.code})")
 
     async def _reply_within(self, seconds: float) -> Reply | Expired | None:
         """The next reply; None if the process is gone, Expired (and killed) if the time is up first."""

@@ -20,18 +20,26 @@ MAX_START_WORDS = 500
 def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
     """Answer jobs until the parent closes the channel. The caller has confined the process."""
     try:
-        analyser = build_analyser(plan.factory)
+        try:
+            analyser = build_analyser(plan.factory)
+        except (OSError, ValueError) as error:  # what an analyser raises for files that are missing or not as told
+            channel.sendall(_start_words(ReplyKind.REFUSED, error))
+            return
         block = map_read_only(block_fd, plan.block_bytes)
         os.close(block_fd)
     except Exception as error:  # any reason the models don't load is for the operator to read
-        words = f"{type(error).__name__}: {error}"[:MAX_START_WORDS]
-        channel.sendall(pack_reply(Reply(0, ReplyKind.START_FAILED, words.encode(errors="replace"))))
+        channel.sendall(_start_words(ReplyKind.START_FAILED, error))
         return
     channel.sendall(pack_reply(Reply(0, ReplyKind.READY)))
     while (job := _next_job(channel)) is not None:
         number, length = job
         kind, body = answer(analyser, block[:length])
         channel.sendall(pack_reply(Reply(number, kind, body)))
+
+
+def _start_words(kind: ReplyKind, error: Exception) -> bytes:
+    words = f"{type(error).__name__}: {error}"[:MAX_START_WORDS]
+    return pack_reply(Reply(0, kind, words.encode(errors="replace")))
 
 
 def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:

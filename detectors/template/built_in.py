@@ -47,7 +47,7 @@ def chip_geometry(side: int = dlib_resnet.SIDE, padding: float = PADDING) -> Chi
 def spec() -> TemplateSpec:
     """dlib's network with the calibration that is shipped."""
     measured = tomllib.loads(CALIBRATION.read_text(encoding="utf-8"))
-    impostors = measured["impostors"]
+    fit = measured["calibration"]
     return TemplateSpec(
         name="dlib_face_recognition_resnet",
         version="v1",
@@ -57,8 +57,8 @@ def spec() -> TemplateSpec:
         distance=Distance.EUCLIDEAN,
         chip=chip_geometry(),
         input=InputFormat(mean=(122.782, 117.001, 104.298), scale=1 / 256),
-        impostors=ImpostorModel(dof=impostors["dof"], scale=impostors["scale"]),
-        genuine_threshold=measured["genuine_threshold"],
+        impostors=ImpostorModel(dof=fit["dof"], scale=fit["scale"]),
+        genuine_threshold=fit["genuine_threshold"],
     )
 
 

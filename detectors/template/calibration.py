@@ -15,8 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.template import built_in
 from detectors.template.impostors import ImpostorModel, fit
 from detectors.template.port import TemplateSpec, distance_between
+
+#: Distance, and what the two pictures are called.
+_Pair = tuple[float, tuple[str, str]]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _NAMED = re.compile(r"person_(?P<person>.+)_\d+")
@@ -32,6 +36,8 @@ class Labelled:
 
     person: str
     vector: NDArray[np.float32]
+    #: What its picture is called, for people.
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,9 @@ class Calibration:
     genuine: tuple[float, ...]
     impostor: tuple[float, ...]
     impostors: ImpostorModel
+    #: What the pictures farthest apart of one person are called, and the nearest of two.
+    worst_genuine: tuple[str, str] = ("", "")
+    nearest_impostor: tuple[str, str] = ("", "")
 
     @property
     def proposed_threshold(self) -> float:
@@ -84,37 +93,53 @@ def labelled_pictures(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def unlabelled_pictures(folder: Path) -> list[Path]:
+    """Pictures directly in the folder whose names say nothing of a person."""
+    return [path for path in sorted(folder.iterdir()) if _is_picture(path) and not _NAMED.fullmatch(path.stem)]
+
+
 def calibrate(model: TemplateSpec, templates: Sequence[Labelled]) -> Calibration:
     """Raises ValueError unless there are a genuine pair and impostor pairs to fit."""
-    genuine: list[float] = []
-    impostor: list[float] = []
+    genuine: list[_Pair] = []
+    impostor: list[_Pair] = []
     for first, second in itertools.combinations(templates, 2):
         distance = distance_between(first.vector, second.vector, model.distance)
-        (genuine if first.person == second.person else impostor).append(distance)
+        (genuine if first.person == second.person else impostor).append((distance, (first.name, second.name)))
     if not genuine:
         raise ValueError("no two usable pictures show the same person")
+    impostors = fit([distance for distance, _ in impostor], model.distance)
+    genuine.sort()
+    impostor.sort()
     return Calibration(
         model=model,
         people=len({each.person for each in templates}),
         pictures=len(templates),
-        genuine=tuple(sorted(genuine)),
-        impostor=tuple(sorted(impostor)),
-        impostors=fit(impostor, model.distance),
+        genuine=tuple(distance for distance, _ in genuine),
+        impostor=tuple(distance for distance, _ in impostor),
+        impostors=impostors,
+        worst_genuine=genuine[-1][1],
+        nearest_impostor=impostor[0][1],
     )
 
 
-def as_toml(measured: Calibration, source: str) -> str:
-    """The calibration file: the fit, the threshold, and what stands behind them. `source` names the pictures."""
-    model = measured.model
-    return f"""# Written by `liveness models calibrate FOLDER --toml FILE`. The fit extrapolates from the pairs
-# below: with few people it is a start, not an error rate. Calibrate on your own labelled pictures before relying on it.
+def calibration_table(measured: Calibration) -> str:
+    """As it stands in a manifest, at any place among its tables."""
+    return f"""[calibration]
 genuine_threshold = {measured.proposed_threshold:.4f}
-
-[impostors]
 kind = "chi2"
 dof = {measured.impostors.dof:.4f}
 scale = {measured.impostors.scale:.6f}
+"""
 
+
+def as_toml(measured: Calibration, source: str) -> str:
+    """The fit, the threshold, and what stands behind them: of the built-in model a whole manifest, of another what to
+    append to its manifest. `source` names the pictures."""
+    model = measured.model
+    whole = "built_in = true\n\n" if model.space_sha256 == built_in.spec().space_sha256 else ""
+    return f"""# Written by `liveness models calibrate FOLDER --toml FILE`. The fit extrapolates from the pairs
+# below: with few people it is a start, not an error rate. Calibrate on your own labelled pictures before relying on it.
+{whole}{calibration_table(measured)}
 [provenance]
 source = "{source}"
 model = "{model.name}"

@@ -5,27 +5,32 @@
     sha256 = "..."                    licence = "..."
     dimension = 512                   distance = "cosine"         normalise = true
     output = "embedding"              # only where the network has several
-    genuine_threshold = 0.6           # left out where nobody has measured it
     [input]
     side = 112                        colour = "rgb"              layout = "nchw"
     mean = [127.5, 127.5, 127.5]      scale = 0.0078125
     [chip]                            # left out: ArcFace's five points on 112 pixels
     points = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]]
     landmarks = [[33, 133], [362, 263], [1], [61], [291]]
-    [calibration]                     # as `liveness models calibrate` prints it
-    kind = "chi2"                     dof = 60.0                  scale = 0.09
+    [calibration]                     # as `liveness models calibrate` prints it; left out where nobody has measured
+    genuine_threshold = 0.6           kind = "chi2"               dof = 60.0                  scale = 0.09
+    [provenance]                      # may follow: what was measured, for people
 
 (One key a line in a real file.) The weights' licence is yours to observe: many are for research only.
+
+The built-in model with a calibration of your own is a manifest too, the file that `calibrate --toml` writes for it:
+`built_in = true`, `[calibration]` and `[provenance]`.
 """
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from detectors.template import built_in
 from detectors.template.impostors import Distance, ImpostorModel
 from detectors.template.port import ChipGeometry, InputFormat, TemplateSpec
 
@@ -69,10 +74,40 @@ class _Chip(_Strict):
     landmarks: Annotated[tuple[_Group, ...], Field(min_length=5, max_length=5)] = ARCFACE_LANDMARKS
 
 
+_Threshold = Annotated[float, Field(gt=0, le=100)]
+
+
 class _Calibration(_Strict):
+    """`genuine_threshold` may stand at the top of a manifest instead."""
+
+    genuine_threshold: _Threshold | None = None
     kind: Literal["chi2"]
     dof: float = Field(gt=0)
     scale: float = Field(gt=0)
+
+    def impostors(self, distance: Distance) -> ImpostorModel:
+        return ImpostorModel(dof=self.dof, scale=self.scale, distance=distance)
+
+
+class _OwnFit(_Calibration):
+    genuine_threshold: _Threshold
+
+
+#: Only for people.
+_Provenance = dict[str, str | int | float]
+
+
+class BuiltIn(_Strict):
+    """The keys of a file that gives the built-in model another calibration."""
+
+    built_in: Literal[True]
+    calibration: _OwnFit
+    provenance: _Provenance = {}
+
+    def spec(self) -> TemplateSpec:
+        model = built_in.spec()
+        fit = self.calibration
+        return replace(model, impostors=fit.impostors(model.distance), genuine_threshold=fit.genuine_threshold)
 
 
 class Manifest(_Strict):
@@ -87,10 +122,11 @@ class Manifest(_Strict):
     distance: Distance
     normalise: bool = False
     output: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    genuine_threshold: float | None = Field(None, gt=0, le=100)
+    genuine_threshold: _Threshold | None = None
     input: _Input = _Input()
     chip: _Chip = _Chip()
     calibration: _Calibration | None = None
+    provenance: _Provenance = {}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -98,6 +134,9 @@ class Manifest(_Strict):
             raise ValueError(f"chip.points must be given unless input.side is {ARCFACE_SIDE}")
         if any(not -self.input.side <= each <= 2 * self.input.side for point in self.chip.points for each in point):
             raise ValueError("chip.points must lie on or near the chip")
+        measured = None if self.calibration is None else self.calibration.genuine_threshold
+        if measured is not None and self.genuine_threshold is not None:
+            raise ValueError("genuine_threshold stands twice: at the top and in calibration")
         return self
 
     def spec(self) -> TemplateSpec:
@@ -113,23 +152,32 @@ class Manifest(_Strict):
             input=InputFormat(**self.input.model_dump(exclude={"side"})),
             output=self.output,
             normalise=self.normalise,
-            impostors=None
-            if known is None
-            else ImpostorModel(dof=known.dof, scale=known.scale, distance=self.distance),
-            genuine_threshold=self.genuine_threshold,
+            impostors=None if known is None else known.impostors(self.distance),
+            genuine_threshold=(known and known.genuine_threshold) or self.genuine_threshold,
         )
 
 
-def read(path: Path) -> tuple[TemplateSpec, Path]:
-    """The model and its file (not opened here); raises OSError or ValueError, naming each key at fault."""
+def read(path: Path, cache: Path) -> tuple[TemplateSpec, Path]:
+    """The model and its file (not opened here; the built-in one's is in the cache). Raises OSError or ValueError,
+    naming each key at fault."""
     with path.open("rb") as file:
         text = file.read(MAX_MANIFEST_BYTES + 1)
     if len(text) > MAX_MANIFEST_BYTES:
         raise ValueError("the manifest is too large")
+    keys = tomllib.loads(text.decode())
+    if "built_in" in keys:
+        return _validated(BuiltIn, keys).spec(), built_in.prepared_file(cache)
+    manifest = _validated(Manifest, keys)
+    return manifest.spec(), path.parent / manifest.file
+
+
+_Kind = TypeVar("_Kind", bound=_Strict)
+
+
+def _validated(kind: type[_Kind], keys: dict[str, Any]) -> _Kind:
     try:
-        manifest = Manifest.model_validate(tomllib.loads(text.decode()))
+        return kind.model_validate(keys)
     except ValidationError as error:
         items = error.errors(include_input=False, include_url=False)
         words = (f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in items)
         raise ValueError("; ".join(words)) from None
-    return manifest.spec(), path.parent / manifest.file

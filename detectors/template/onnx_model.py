@@ -31,7 +31,10 @@ class OnnxTemplateModel:
         self._mean = np.array(spec.input.mean, np.float32)
         self._scale = np.float32(spec.input.scale)
         side = spec.chip.side
-        self.embed(np.full((side, side, 3), 127, np.uint8))  # a wrong shape shows here and not on a picture
+        try:
+            self.embed(np.full((side, side, 3), 127, np.uint8))  # a wrong shape shows here and not on a picture
+        except RuntimeError as error:
+            raise ValueError(f"the network can't be fed as the manifest says: {error}") from error
         _give_back_memory()
 
     def embed(self, chip_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ def describe(source: TemplateSource) -> tuple[TemplateSpec, Path]:
     if source.manifest is None:
         return built_in.spec(), built_in.prepared_file(source.cache)
     try:
-        return manifest.read(source.manifest)
+        return manifest.read(source.manifest, source.cache)
     except (OSError, ValueError) as error:
         raise TemplateModelUnusable(f"{source.manifest.name}: {error}") from None
 
@@ -37,7 +37,7 @@ def describe(source: TemplateSource) -> tuple[TemplateSpec, Path]:
 def load(source: TemplateSource) -> tuple[TemplateSpec, bytes]:
     """The model and the bytes of its file, whose hash is right; raises TemplateModelUnusable."""
     spec, file = describe(source)
-    mend = f"; run: {built_in.PREPARE}" if source.manifest is None else ""
+    mend = f"; run: {built_in.PREPARE}" if file == built_in.prepared_file(source.cache) else ""
     try:
         if file.stat().st_size > MAX_MODEL_BYTES:
             raise TemplateModelUnusable(f"the face template model {file} is too large")

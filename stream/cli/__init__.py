@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from config.settings import SettingsError
+from detectors.pool import AnalyserRefused
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain
 from stream.kafka_clients import KafkaUnreachable, TopicMissing
@@ -42,6 +43,7 @@ app.command("bench")(bench.command)
 #: What a user can mend or wait for, by exit code; anything else is a bug and shows its traceback.
 _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.WRONG_USE),
+    (AnalyserRefused, ExitCode.WRONG_USE),
     (TopicMissing, ExitCode.FAILURE),
     (ProvisioningError, ExitCode.FAILURE),
     (KafkaUnreachable, ExitCode.UNREACHABLE),

@@ -3,7 +3,6 @@ apart."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,8 +19,8 @@ from detectors.template.calibration import Calibration, RateRow
 from stream.bench import face_index, media_index
 from stream.bench.face_index import FaceBenchPlan, FaceResult
 from stream.bench.media_index import MediaBenchPlan, MediaResult
-from stream.cli.console import ExitCode, complain, out, print_json, say
-from stream.cli.models.calibrate import measured_on
+from stream.cli.console import ExitCode, complain, out, print_json, say, wide
+from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from stream.cli.sizes import sizes
 from stream.index_plans import face_plan
 from stream.patience import OutOfPatience, Unavailable
@@ -44,7 +43,7 @@ class Bound:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     measured: Calibration
-    left_out: Counter[str]
+    left_out: LeftOut
     bounds: tuple[Bound, ...]
 
 
@@ -114,7 +113,7 @@ def _template(told: Told) -> dict[str, Any]:
         "model": {"name": measured.model.name, "version": measured.model.version, "sha256": measured.model.sha256},
         "people": measured.people,
         "pictures": measured.pictures,
-        "left_out": dict(told.left_out),
+        "left_out": counted(told.left_out),
         "genuine_pairs": len(measured.genuine),
         "impostor_pairs": len(measured.impostor),
         "bounds": [{"faces": each.faces, **_rates(each.rate)} for each in told.bounds],
@@ -135,9 +134,9 @@ def _show(plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[M
     hours, parts = plan.index.span_ms // HOUR_MS, plan.index.parts
     out.print("times in milliseconds: median / 99th percentile\n")
     out.print(f"faces, {hours} h a key, in {parts} part{'s' * (parts != 1)}", markup=False)
-    out.print(_face_table(faces, plan.at_once))
+    wide.print(_face_table(faces, plan.at_once))
     out.print("\npictures")
-    out.print(_picture_table(pictures))
+    wide.print(_picture_table(pictures))
     if told is not None:
         out.print()
         _show_template(told)
@@ -180,7 +179,7 @@ def _picture_table(results: Sequence[MediaResult]) -> Table:
 def _show_template(told: Told) -> None:
     measured = told.measured
     out.print(f"{measured.pictures} pictures of {measured.people} people", markup=False)
-    for reason, count in sorted(told.left_out.items()):
+    for reason, count in counted(told.left_out).items():
         out.print(f"  {count} left out: {reason}", markup=False)
     table = Table("faces kept", "linked up to", "FMR", "FNMR", "FMR by the fit", box=None)
     for each in told.bounds:
@@ -191,7 +190,7 @@ def _show_template(told: Told) -> None:
 
 
 def _cells(row: RateRow) -> tuple[str, ...]:
-    return (f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", f"{row.expected_fmr:.2e}")
+    return (f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", rate_in_words(row.expected_fmr))
 
 
 def _times(median_ms: float, p99_ms: float) -> str:

@@ -20,7 +20,7 @@ from abuse.subjects import HashKey
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel
-from stream.abuse_parts import open_ledger, open_reuse
+from stream.abuse_parts import face_keys, open_ledger, open_reuse
 from stream.marking import model_id
 from stream.messages import Record
 from stream.redis_calls import connect
@@ -145,7 +145,7 @@ async def test_strangers_are_linked_about_as_often_as_the_budget_says(install: M
     spec, _ = describe(TemplateSource(manifest=None, cache=cache_folder()))
     assert spec.impostors is not None
     calls = connect(settings.redis)
-    reuse = open_reuse(settings, policy, calls, open_ledger(settings, policy, calls))
+    reuse = open_reuse(settings, policy, calls, open_ledger(settings, policy, calls), face_keys(settings, policy))
     assert reuse is not None
     assert await reuse.prepare()
     (key,) = settings.abuse.hash_keys

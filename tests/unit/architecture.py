@@ -69,7 +69,7 @@ PURE = tuple(
             "rules/base",
             "rules/excessive_retries",
         ),
-        *("key_periods", "media_keys", "media_index", "face_index", "redis_face_commands"),
+        *("key_periods", "key_checks", "media_keys", "media_index", "face_index", "redis_face_commands"),
     )
 )
 NOT_IN_THE_CORE = frozenset(

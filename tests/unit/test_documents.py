@@ -41,6 +41,18 @@ def test_the_commands_that_the_documents_name_exist() -> None:
     assert known - named == set(), "every command is in a document"
 
 
+def test_the_decisions_that_the_documents_show_say_who_and_why() -> None:
+    shown = [
+        words
+        for document in DOCUMENTS
+        for words in re.findall(
+            r"liveness abuse (?:confirm|override|reset|switch|erase) [^`#\n]+", document.read_text(encoding="utf-8")
+        )
+    ]
+    assert len(shown) > 5
+    assert [words for words in shown if "--actor" not in words or "--reason" not in words] == []
+
+
 def test_every_error_code_has_a_meaning_and_advice() -> None:
     assert set(MEANING) == set(ErrorCode)
     assert {code.lower() for code in ErrorCode} <= set(BY_REASON)

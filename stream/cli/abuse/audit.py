@@ -71,6 +71,6 @@ def _line(entry: dict[str, Any]) -> Text:
 
 def _changes(entry: dict[str, Any]) -> list[str]:
     try:
-        return [change.plain for change in view.changes(entry["changed"])]
+        return [change.plain for change in view.changes(entry["changed"], brief=True)]
     except (KeyError, TypeError, AttributeError):
         return ["what it changed can't be read"]

@@ -16,8 +16,8 @@ from config.settings import Settings
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.table import PATIENCE_S, table
-from stream.cli.abuse.target import Named, TargetArgument, named
-from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.command_client import NoAnswer, ask
 from stream.commands import CommandName
 from stream.intake import canonical_guid, is_guid
@@ -80,7 +80,7 @@ def reset(
 
 
 def erase(
-    target: TargetArgument,
+    target: SubjectArgument,
     actor: ActorOption,
     reason: ReasonOption,
     note: NoteOption = "",
@@ -97,7 +97,9 @@ def erase(
     if what.subject is None:
         raise typer.BadParameter("expected a subject: a flag is erased with whose it is", param_hint="TARGET")
     sent = _command(CommandName.ERASE, actor, reason, note, tenant, command_id, **what.fields)
-    _decide(sent, what.subject.key, timeout, json)
+    answer = _decide(sent, what.subject.key, timeout, json)
+    if not any(answer["changed"]["erased"].values()):
+        say("nothing was there: is it written as it was sent, and does it need --tenant?")
 
 
 def switch(
@@ -146,8 +148,8 @@ async def _key(settings: Settings, what: Named) -> str:
     return flag_id if locator is None else locator.subject.key
 
 
-def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> None:
-    """Exit 1 when the command was refused or nobody answered."""
+def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
+    """The answer. Exit 1 when the command was refused or nobody answered."""
     try:
         answer = asyncio.run(ask(configuration.load(), command, key, timeout_s))
     except NoAnswer as error:
@@ -159,6 +161,7 @@ def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> 
         _show(answer)
     if answer["outcome"] != "applied":
         raise typer.Exit(ExitCode.FAILURE)
+    return answer
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from config import settings as configuration
-from config.settings import Settings, SettingsError
-from stream.abuse_parts import face_keys, open_face_index
+from config.settings import HASH_KEYS_VARIABLE, Settings, SettingsError
+from stream.abuse_parts import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
-from stream.cli.console import JsonOption, out, print_json
+from stream.cli.console import JsonOption, out, print_json, say
 from stream.messages import TENANT
 from stream.patience import Patience
 from stream.redis_calls import connect
@@ -30,7 +30,11 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
     For removing an older key early. Safe to repeat, and beside running workers, whose searches it lets end before a
     face leaves its old place: some seconds. Pictures can't be moved.
     """
-    done = asyncio.run(_rekey(configuration.load(), tenant))
+    settings = configuration.load()
+    now_ms = time.time_ns() // 1_000_000
+    done = asyncio.run(_rekey(settings, now_ms, tenant))
+    for words in _not_yet(settings, now_ms):
+        say(f"key {done.key} is in force; {words}")
     if json:
         print_json(asdict(done))
         return
@@ -38,23 +42,40 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
         f"{done.moved} faces moved to key {done.key}, {done.current} met under it, {done.lost} are under no key held"
         f" ({done.tenants} tenants)"
     )
+    if done.lost:
+        out.print(
+            f"Nobody finds these {done.lost}: add their key to {HASH_KEYS_VARIABLE} again, with its secret and the"
+            " since it had, and run it again; or leave them, and they expire within days"
+        )
     if done.waiting:
         out.print(f"{done.waiting} of a correlation id erased minutes ago wait: run it again in ten minutes")
 
 
-async def _rekey(settings: Settings, tenant: str | None) -> Rekeyed:
+def _not_yet(settings: Settings, now_ms: int) -> list[str]:
+    """Keys that nothing is moved to before their time, which looks like being done."""
+    later = [(key.since, key.id) for key in settings.abuse.hash_keys if key.since is not None]
+    return [
+        f"{name} is not before {since.isoformat()}: nothing is moved to it until then"
+        for since, name in sorted(later)
+        if since.timestamp() * 1000 > now_ms
+    ]
+
+
+async def _rekey(settings: Settings, now_ms: int, tenant: str | None) -> Rekeyed:
     policy = settings.policy()
     keys = face_keys(settings, policy)
     if keys is None:
-        raise SettingsError("abuse.hash_keys: without them there are no faces to move")
-    calls = connect(settings.redis)
+        raise SettingsError(f"{HASH_KEYS_VARIABLE}: without hash keys there are no faces to move")
+    calls, patience = connect(settings.redis), Patience()
     try:
+        checks = open_key_checks(settings, calls)
+        await patience.insist(lambda: agree_on_secrets(settings, checks))
         moving = Rekeying(
             index=open_face_index(settings, policy, calls),
             keys=keys,
-            patience=Patience(),
+            patience=patience,
             overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
         )
-        return await moving.run(time.time_ns() // 1_000_000, None if tenant is None else [tenant])
+        return await moving.run(now_ms, None if tenant is None else [tenant])
     finally:
         await calls.close()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from abuse.audit import AuditLog, CommandLog
 from abuse.erasure import Erasures
+from abuse.key_checks import KeyChecks
 from abuse.ledger import Ledger
 from abuse.link_book import LinkBook
 from abuse.redis_audit import RedisAuditLog, RedisCommandLog
 from config.settings import Settings
-from stream.abuse_parts import open_erasures, open_ledger, open_links
+from stream.abuse_parts import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap import open_store
 from stream.patience import Patience
 from stream.redis_calls import connect
@@ -28,6 +29,7 @@ class Table:
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
+    secrets: KeyChecks
     patience: Patience
 
 
@@ -42,6 +44,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             audit=RedisAuditLog(calls, prefix),
             commands=RedisCommandLog(calls, prefix),
             erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
+            secrets=open_key_checks(settings, calls),
             patience=Patience(),
         )
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -12,15 +13,24 @@ import typer
 from abuse.flags import FLAG_ID
 from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation, plain_address
 from config.settings import Settings
-from stream.abuse_parts import hasher
+from stream.abuse_parts import hasher, require_same_secrets
+from stream.cli.abuse.table import table
+from stream.cli.console import say
 from stream.intake import canonical_guid, is_guid
+from stream.patience import OutOfPatience
 
 HELP = (
     "A flag id (fl_...), a correlation id, or device:, address: or prefix: followed by the hashed key that a flag has, "
     "or by the device id or address itself."
 )
 TargetArgument = Annotated[str, typer.Argument(help=HELP)]
+SUBJECT_HELP = HELP.replace("A flag id (fl_...), a correlation id", "A correlation id")
+SubjectArgument = Annotated[str, typer.Argument(help=SUBJECT_HELP)]
 _NO_KEYS = "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers"
+
+
+#: How long a command waits for Redis that may need nothing else of it.
+CHECK_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +49,7 @@ class Named:
 
 
 def named(text: str, tenant: str | None, settings: Settings) -> Named:
-    """Raises BadParameter, without the text: it may be an address."""
+    """Raises BadParameter, without the text: it may be an address. SettingsError for a secret of another worker's."""
     if re.fullmatch(FLAG_ID, text):
         return Named(flag_id=text)
     if is_guid(text):
@@ -56,12 +66,24 @@ def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subj
     hashing = hasher(settings, settings.policy())
     if hashing is None:
         raise _wrong(_NO_KEYS)
+    asyncio.run(_check_secrets(settings))
     make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
     try:
         return make(tenant, _address_in(key) if kind == "prefix" else key, time.time_ns() // 1_000_000)
     except ValueError:
         lengths = " or ".join(f"/{length} of IPv{version}" for version, length in PREFIX_LENGTH.items())
         raise _wrong(f"expected an address, or a prefix of {lengths}") from None
+
+
+async def _check_secrets(settings: Settings) -> None:
+    """With another secret than the workers' nothing would ever be found, or erased. Without Redis it can't be told."""
+    async with table(settings) as opened:
+        try:
+            await opened.patience.insist(
+                lambda: require_same_secrets(settings, opened.secrets), at_most_s=CHECK_PATIENCE_S
+            )
+        except OutOfPatience as error:
+            say(f"whether the hash keys are the workers' could not be checked: {error}")
 
 
 def _shape_of(text: str, settings: Settings) -> str:

@@ -84,9 +84,9 @@ def cluster(document: Mapping[str, Any]) -> None:
             out.print(Text(f"    {plain(end['correlation_id'])}  {plain(end['submission'])}", style="dim"))
 
 
-def changes(changed: Mapping[str, Any], switched_for: str = "") -> Iterator[Text]:
-    """What a command changed, as its audit entry says. Raises KeyError, TypeError or AttributeError for what no
-    worker wrote."""
+def changes(changed: Mapping[str, Any], switched_for: str = "", *, brief: bool = False) -> Iterator[Text]:
+    """What a command changed, as its audit entry says; `brief`: a receipt without each place that keeps something.
+    Raises KeyError, TypeError or AttributeError for what no worker wrote."""
     for flag in (*changed.get("flags", ()), *changed.get("linked", ()), *changed.get("rescored", ())):
         words = f"{flag['flag_id']}  {flag['from']} -> {flag['to']}  {flag['kind']}  {_subject(flag['subject'])}"
         yield Text(plain(words))
@@ -99,13 +99,16 @@ def changes(changed: Mapping[str, Any], switched_for: str = "") -> Iterator[Text
     if "after" in changed:
         yield Text(f"switched: {plain(str(changed['after']))}{switched_for}")
     if "erased" in changed:
-        yield from _receipt(changed)
+        yield from _receipt(changed, brief)
 
 
-def _receipt(changed: Mapping[str, Any]) -> Iterator[Text]:
+def _receipt(changed: Mapping[str, Any], brief: bool) -> Iterator[Text]:
     """What was erased, and what forgets by itself."""
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in changed["erased"].items())
     yield Text(plain(f"erased: {counts}"), style="bold")
+    if brief:
+        yield Text(f"kept in {len(changed['kept'])} places (--json says which)")
+        return
     for kept in changed["kept"]:
         until = "for ever" if kept["until"] is None else f"until {kept['until']}"
         yield Text(plain(f"kept {until}: {kept['store']}"), style="dim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,17 +18,26 @@ from detectors.template.calibration import (
     Labelled,
     as_toml,
     calibrate,
+    calibration_table,
     labelled_pictures,
+    unlabelled_pictures,
 )
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.model_parts import template_source
+
+TOML_HELP = (
+    "Also write the fit and its provenance to this file: of the built-in model a whole manifest "
+    "(LIVENESS_DETECTION__TEMPLATE_MANIFEST), of another what to append to its manifest."
+)
+#: How a picture says whose it is.
+LABELS = "person_X_N.jpg, or a sub-folder for each person"
 
 
 def command(
     folder: Annotated[
         Path, typer.Argument(exists=True, file_okay=False, help="person_X_N.* files, or a sub-folder a person.")
     ],
-    toml: Annotated[Path | None, typer.Option(help="Also write the fit and its provenance to this file.")] = None,
+    toml: Annotated[Path | None, typer.Option(help=TOML_HELP)] = None,
     source: Annotated[str, typer.Option(help="With --toml: what to call these pictures there.")] = "own pictures",
     json: JsonOption = False,
 ) -> None:
@@ -43,17 +52,26 @@ def command(
         _show(measured, left_out)
 
 
-def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, Counter[str]]:
-    """The template model on these photographs, and how many were left out for which reason. Raises what ends a
+#: Names of pictures by the reason why they have no template.
+LeftOut = Mapping[str, Sequence[str]]
+#: Below this a rate by the fit is rounding.
+LEAST_RATE = 1e-15
+
+
+def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, LeftOut]:
+    """The template model on these photographs, and which were left out for which reason. Raises what ends a
     command: BadParameter, SettingsError, Exit."""
+    unlabelled = unlabelled_pictures(folder)
+    if unlabelled:
+        say(plain(f"{len(unlabelled)} pictures without a label are ignored: {unlabelled[0].name} ({LABELS})"))
     pictures = labelled_pictures(folder)
     if not pictures:
-        raise typer.BadParameter("no labelled pictures there (person_X_N.jpg, or a sub-folder for each person)")
+        raise typer.BadParameter(f"no labelled pictures there ({LABELS})")
     place = template_source(settings, settings.policy())
     if place is None:
         raise SettingsError("the policy's template.active is off")
     try:
-        return _measure(pictures, settings, place)
+        return _measure(folder, pictures, settings, place)
     except TemplateModelUnusable as error:
         raise SettingsError(str(error)) from None
     except ValueError as error:
@@ -62,25 +80,25 @@ def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, Counter[
 
 
 def _measure(
-    pictures: list[tuple[str, Path]], settings: Settings, place: TemplateSource
-) -> tuple[Calibration, Counter[str]]:
-    """By the analysis of the worker, gate included; pictures without a template are counted by reason."""
+    folder: Path, pictures: list[tuple[str, Path]], settings: Settings, place: TemplateSource
+) -> tuple[Calibration, LeftOut]:
+    """By the analysis of the worker, gate included; pictures without a template are listed by reason."""
     import numpy as np
 
     from detectors.analysis import FaceAnalyser
     from detectors.native_output import native_stderr_silenced
 
     templates: list[Labelled] = []
-    left_out: Counter[str] = Counter()
+    left_out: dict[str, list[str]] = {}
     with native_stderr_silenced():
         analyser = FaceAnalyser(settings.policy(), settings.detection.face_landmarker_bundle, place)
         assert analyser.template is not None
         for person, path in pictures:
-            analysis = analyser.analyse(path.read_bytes())
+            analysis, name = analyser.analyse(path.read_bytes()), str(path.relative_to(folder))
             if analysis.template is None:
-                left_out[analysis.error or analysis.template_reason] += 1
+                left_out.setdefault(str(analysis.error or analysis.template_reason), []).append(name)
             else:
-                templates.append(Labelled(person, np.frombuffer(analysis.template.vector, "<f4")))
+                templates.append(Labelled(person, np.frombuffer(analysis.template.vector, "<f4"), name))
         analyser.close()
     return calibrate(analyser.template.spec, templates), left_out
 
@@ -90,17 +108,28 @@ def _quotable(text: str) -> str:
     return plain(text).replace("\\", "/").replace('"', "'")
 
 
-def _document(measured: Calibration, left_out: Counter[str]) -> dict[str, Any]:
+def counted(left_out: LeftOut) -> dict[str, int]:
+    return {reason: len(names) for reason, names in sorted(left_out.items())}
+
+
+def rate_in_words(rate: float) -> str:
+    return f"{rate:.2e}" if rate >= LEAST_RATE else f"< {LEAST_RATE:.0e}"
+
+
+def _document(measured: Calibration, left_out: LeftOut) -> dict[str, Any]:
     model = measured.model
     return {
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256, "distance": model.distance},
         "people": measured.people,
         "pictures": measured.pictures,
-        "left_out": dict(left_out),
+        "left_out": counted(left_out),
+        "left_out_files": left_out,
         "genuine_pairs": len(measured.genuine),
         "impostor_pairs": len(measured.impostor),
         "genuine": [round(each, 4) for each in measured.genuine],
         "impostor": [round(each, 4) for each in measured.impostor],
+        "worst_genuine": measured.worst_genuine,
+        "nearest_impostor": measured.nearest_impostor,
         "rates": [
             {"threshold": round(r.threshold, 4), "fmr": r.fmr, "fnmr": r.fnmr, "expected_fmr": r.expected_fmr}
             for r in measured.rates()
@@ -110,23 +139,28 @@ def _document(measured: Calibration, left_out: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _show(measured: Calibration, left_out: Counter[str]) -> None:
+def _show(measured: Calibration, left_out: LeftOut) -> None:
     model, genuine, impostor = measured.model, measured.genuine, measured.impostor
     out.print(f"{model.name} {model.version}, {model.distance} distance, sha256 {model.sha256}", markup=False)
     out.print(f"{measured.pictures} pictures of {measured.people} people", markup=False)
-    for reason, count in sorted(left_out.items()):
-        out.print(f"  {count} left out: {reason}", markup=False)
+    for reason, names in sorted(left_out.items()):
+        out.print(f"  {len(names)} left out: {reason} ({plain(', '.join(names))})", markup=False)
     out.print(f"genuine   {len(genuine)} pairs, {genuine[0]:.3f} to {genuine[-1]:.3f}")
-    out.print(f"impostor  {len(impostor)} pairs, {impostor[0]:.3f} to {impostor[-1]:.3f}\n")
+    out.print(f"  farthest apart: {_pair(measured.worst_genuine)}", markup=False)
+    out.print(f"impostor  {len(impostor)} pairs, {impostor[0]:.3f} to {impostor[-1]:.3f}")
+    out.print(f"  nearest: {_pair(measured.nearest_impostor)}\n", markup=False)
     table = Table("distance", "FMR", "FNMR", "FMR by the fit", box=None)
     for row in measured.rates():
-        table.add_row(f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", f"{row.expected_fmr:.2e}")
+        table.add_row(f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", rate_in_words(row.expected_fmr))
     out.print(table)
     fit = measured.impostors
     out.print(f"\nfit: d^2 / (2 s^2) is chi-square with {fit.dof:.1f} degrees of freedom, s = {fit.scale:.5f}")
     proposed = f"{measured.proposed_threshold:.3f}"
     out.print(f"proposed threshold {proposed} (one false match in {ONE_FALSE_MATCH_IN} by the fit)")
     out.print("The fit extrapolates: with few people, small rates are a guess.")
-    out.print("\nFor a manifest, the first line above its tables:", markup=False)
-    out.print(f"genuine_threshold = {measured.proposed_threshold:.4f}", markup=False)
-    out.print(f'[calibration]\nkind = "chi2"\ndof = {fit.dof:.4f}\nscale = {fit.scale:.6f}', markup=False)
+    out.print("\nFor a manifest (--toml writes it to a file):", markup=False)
+    out.print(calibration_table(measured), markup=False)
+
+
+def _pair(names: tuple[str, str]) -> str:
+    return plain(" and ".join(names))

@@ -8,14 +8,16 @@ import typer
 
 from config import settings as configuration
 from detectors.models import ModelFile
+from detectors.template import TemplateSource, open_template
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
-from stream.model_parts import model_files
+from stream.model_parts import model_files, template_source
 
 
 def command(json: JsonOption = False) -> None:
     """Show which model files decisions are made with. Exit 1 if one is missing or isn't the pinned file."""
     settings = configuration.load()
-    files = model_files(settings, settings.policy())
+    policy = settings.policy()
+    files = model_files(settings, policy)
     if json:
         print_json({"models": [_document(file) for file in files]})
     else:
@@ -24,11 +26,22 @@ def command(json: JsonOption = False) -> None:
             out.print(f"{model.name}  {model.version}  {file.licence}", markup=False)
             out.print(f"  sha256 {model.sha256}", markup=False)
             out.print(f"  {plain(str(file.path))}", markup=False)
-    troubles = [file.trouble for file in files if file.trouble]
+    troubles = [file.trouble for file in files if file.trouble] or _when_opened(template_source(settings, policy))
     for trouble in troubles:
         complain(trouble)
     if troubles:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _when_opened(source: TemplateSource | None) -> list[str]:
+    """What only the network itself tells: that it answers other than its manifest says. The built-in one doesn't."""
+    if source is None or source.manifest is None:
+        return []
+    try:
+        open_template(source)
+    except ValueError as error:
+        return [f"{source.manifest.name}: {error}"]
+    return []
 
 
 def _document(file: ModelFile) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from abuse import face_keys
 from abuse.face_keys import FaceKeys, rotation
 from abuse.face_prints import SCORE_SLACK, Distance, FacePrint, distances, least_score, print_from
 from abuse.subjects import HashKey
@@ -81,6 +82,44 @@ def test_a_print_can_be_moved_to_another_key_and_back():
     assert KEYS.rotate(old, "acme", "k1") is old
     with pytest.raises(KeyError):
         KEYS.rotate(old, "acme", "k3")
+
+
+def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
+    """As many steps as the square of a template's numbers, not the cube."""
+    old = KEYS.transform("acme", "m", template(1), 0)
+    multiplied = []
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            multiplied.append(other.ndim)
+            return np.asarray(self) @ np.asarray(other)
+
+    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: rotation(seed, size).view(Watched))
+    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10)], DAY_MS)
+    moved = keys.rotate(old, "acme", "k2")
+    assert multiplied == [1, 1]
+    assert distances(moved, [KEYS.transform("acme", "m", template(1), 10 * DAY_MS)], EUCLIDEAN)[0] < 0.001
+
+
+@pytest.mark.parametrize(("dimensions", "tenants"), [(16, 12), (32, 3), (128, 1)])
+def test_matrices_are_remembered_up_to_so_many_bytes(monkeypatch, dimensions, tenants):
+    """The one used last is, however large; the one not used for longest goes first."""
+    monkeypatch.setattr(face_keys, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
+    made = []
+    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
+    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
+
+    def used(tenant: int) -> bool:
+        """Whether the tenant's was made anew."""
+        before = len(made)
+        keys.transform(f"t{tenant}", "m", template(1, dimensions), 0)
+        return len(made) > before
+
+    assert [used(each) for each in range(tenants)] == [True] * tenants
+    assert [used(each) for each in range(tenants)] == [False] * tenants
+    assert used(tenants)
+    assert not used(tenants)
+    assert used(0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from abuse.key_checks import InMemoryKeyChecks
 from stream.cli.abuse import audit as audit_command
-from stream.cli.abuse import deciding, looking, rules
+from stream.cli.abuse import deciding, looking, rules, target
 from stream.cli.abuse.table import Table
 from stream.messages import Record
 from stream.patience import Patience
@@ -25,6 +26,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         audit=desk.audit,
         commands=desk.log,
         erasures=desk.erasures,
+        secrets=InMemoryKeyChecks(),
         patience=Patience(),
     )
 
@@ -32,7 +34,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     async def opened(settings: object) -> AsyncIterator[Table]:
         yield made
 
-    for module in (audit_command, deciding, looking, rules):
+    for module in (audit_command, deciding, looking, rules, target):
         monkeypatch.setattr(module, "table", opened)
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -87,7 +87,7 @@ def photographs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Te
     """A folder that gives this model's calibration."""
 
     def of(model: TemplateSpec) -> str:
-        told = calibration(model), Counter(NO_FACE=2)
+        told = calibration(model), {"NO_FACE": ["a.jpg", "b.jpg"]}
         monkeypatch.setattr(bench_faces, "measured_on", lambda folder, settings: told)
         return str(tmp_path)
 
@@ -131,9 +131,11 @@ def test_its_keys_are_removed_when_it_fails_too(server, monkeypatch):
     assert asyncio.run(left(server.url)) == [[b"0", []]]
 
 
-def test_in_words_too(server):
+def test_in_words_too(server, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     result = run("--kept", "20")
     assert result.exit_code == 0, result.output
+    assert re.search(r"search +\d+ at once +a second +own CPU +recall +bytes each", result.output)
     for word in ("faces, 24 h a key, in 1 part\n", "recall", "pictures", "found", f"{BYTES_A_FACE}"):
         assert word in result.stdout
     assert "\N{HORIZONTAL ELLIPSIS}" not in result.stdout, "nothing is cut off on a narrow terminal"

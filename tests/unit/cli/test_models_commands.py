@@ -121,17 +121,49 @@ def test_calibrating_on_the_photographs_gives_the_shipped_numbers(photographs: P
     assert all(row["fmr"] == 0 for row in measured["rates"] if row["threshold"] < min(measured["impostor"]))
     made = tomllib.loads((tmp_path / "made.toml").read_text())
     shipped = tomllib.loads((ROOT / "detectors/template/calibration.toml").read_text())
-    for name in ("dof", "scale"):
-        assert made["impostors"][name] == pytest.approx(shipped["impostors"][name], rel=0.02)
+    for name in ("dof", "scale", "genuine_threshold"):
+        assert made["calibration"][name] == pytest.approx(shipped["calibration"][name], rel=0.02)
     assert made["provenance"]["model_sha256"] == shipped["provenance"]["model_sha256"]
+
+
+def test_an_own_fit_of_the_built_in_model_is_used(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("prepare")
+    assert run("calibrate", str(photographs), "--toml", str(tmp_path / "own.toml")).exit_code == 0
+    monkeypatch.setenv("LIVENESS_DETECTION__TEMPLATE_MANIFEST", str(tmp_path / "own.toml"))
+    listed = run("list", "--json")
+    assert listed.exit_code == 0, listed.stderr
+    assert document(listed)["models"][-1]["name"] == "dlib_face_recognition_resnet"
+
+
+def test_who_is_left_out_and_which_pairs_decide_is_named(photographs: Path, tmp_path: Path) -> None:
+    run("prepare")
+    folder = tmp_path / "mine"
+    (folder / "nobody").mkdir(parents=True)
+    (folder / "nobody" / "wall.png").write_bytes(b"no picture")
+    (folder / "holiday.jpg").touch()
+    for picture in photographs.glob("person_[ab]_*.jpg"):
+        (folder / picture.name).write_bytes(picture.read_bytes())
+    ran = run("calibrate", str(folder))
+    assert ran.exit_code == 0, ran.stderr
+    assert "(nobody/wall.png)" in ran.stdout
+    assert "1 pictures without a label are ignored: holiday.jpg" in ran.stderr
+    assert "farthest apart: person_" in ran.stdout
+    assert "nearest: person_a" in ran.stdout
+    assert "< 1e-15" in ran.stdout
+    measured = document(run("calibrate", str(folder), "--json"))
+    assert list(measured["left_out_files"].values()) == [["nobody/wall.png"]]
+    assert sum(measured["left_out"].values()) == 1
+    assert all(name.startswith("person_a") for name in measured["nearest_impostor"][:1])
 
 
 def test_calibrating_in_words(photographs: Path) -> None:
     run("prepare")
     result = run("calibrate", str(photographs))
-    for_a_manifest = tomllib.loads(result.stdout[result.stdout.index("genuine_threshold =") :])
-    assert set(for_a_manifest) == {"genuine_threshold", "calibration"}
-    assert set(for_a_manifest["calibration"]) == {"kind", "dof", "scale"}
+    for_a_manifest = tomllib.loads(result.stdout[result.stdout.index("[calibration]") :])
+    assert set(for_a_manifest) == {"calibration"}
+    assert set(for_a_manifest["calibration"]) == {"genuine_threshold", "kind", "dof", "scale"}
     assert result.exit_code == 0
     assert "10 pictures of 5 people" in result.stdout
     assert "degrees of freedom" in result.stdout

@@ -143,6 +143,10 @@ def broken_factory(words: str) -> Scripted:
     raise FileNotFoundError(words)
 
 
+def buggy_factory(words: str) -> Scripted:
+    raise TypeError(words)
+
+
 def crashing_factory() -> Scripted:
     os._exit(3)
 

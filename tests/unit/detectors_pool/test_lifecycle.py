@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from detectors.pool import PoolClosed, PoolSettings, SlotPool, SlotStartError
+from detectors.pool import AnalyserRefused, PoolClosed, PoolSettings, SlotPool, SlotStartError
 from tests.unit.detectors_pool import fakes
 from tests.unit.detectors_pool.fakes import picture
 
@@ -46,6 +46,13 @@ async def test_a_factory_that_fails_is_a_clear_error_and_leaves_nothing(make_poo
         await make_pool(factory, args, slots=2, start_timeout_s=1.5)
     assert not left_behind()
     assert open_files() == before
+
+
+@pytest.mark.parametrize(("factory", "words"), [(fakes.broken_factory, "no model there"), (fakes.buggy_factory, "bug")])
+async def test_files_that_are_wrong_are_told_from_a_bug(make_pool, factory, words):
+    with pytest.raises(SlotStartError, match=words) as failed:
+        await make_pool(factory, (words,), slots=1)
+    assert isinstance(failed.value, AnalyserRefused) == (factory is fakes.broken_factory)
 
 
 async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, left_behind, monkeypatch):

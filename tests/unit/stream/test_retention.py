@@ -8,8 +8,11 @@ import pytest
 import redis
 
 from abuse.face_index import HOUR_MS
+from abuse.key_checks import agree
+from abuse.redis_key_checks import RedisKeyChecks
 from abuse.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
+from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.embedded.store import EmbeddedStore
@@ -64,6 +67,7 @@ async def everything_happens(calls: Calls) -> None:
     await stage.handle(sent("settings.update", rules={"device_velocity": {"enforced": True}}))
     await stage.handle(erasing(1))
     await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS))
+    await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await line.store.ping()
 
 

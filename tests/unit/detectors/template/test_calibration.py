@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from detectors.template import TemplateSpec, built_in
-from detectors.template.calibration import Labelled, as_toml, calibrate, labelled_pictures
+from detectors.template import TemplateModelUnusable, TemplateSource, TemplateSpec, built_in, describe, load
+from detectors.template.calibration import Labelled, as_toml, calibrate, labelled_pictures, unlabelled_pictures
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_too_few_pictures_are_refused(spec: TemplateSpec) -> None:
 def test_the_file_says_where_its_numbers_come_from(spec: TemplateSpec) -> None:
     measured = calibrate(replace(spec, sha256="ab" * 32), people(10, 2))
     read = tomllib.loads(as_toml(measured, "simulated"))
-    assert read["impostors"]["dof"] == pytest.approx(measured.impostors.dof, abs=1e-3)
+    assert read["calibration"]["dof"] == pytest.approx(measured.impostors.dof, abs=1e-3)
     assert read["provenance"] == {
         "source": "simulated",
         "model": spec.name,
@@ -80,6 +81,50 @@ def test_the_file_says_where_its_numbers_come_from(spec: TemplateSpec) -> None:
         "farthest_genuine": pytest.approx(measured.genuine[-1], abs=1e-4),
         "nearest_impostor": pytest.approx(measured.impostor[0], abs=1e-4),
     }
+
+
+def test_of_the_built_in_model_the_file_is_a_whole_manifest(spec: TemplateSpec, tmp_path: Path) -> None:
+    measured = calibrate(spec, people(10, 2))
+    path = tmp_path / "own.toml"
+    path.write_text(as_toml(measured, "simulated"))
+    described, file = describe(TemplateSource(manifest=path, cache=tmp_path))
+    assert described.genuine_threshold == pytest.approx(measured.proposed_threshold, abs=1e-4)
+    assert described.impostors is not None
+    assert described.impostors.dof == pytest.approx(measured.impostors.dof, abs=1e-3)
+    assert described.space_sha256 == spec.space_sha256, "its templates are compared with those of before"
+    assert file == built_in.prepared_file(tmp_path)
+    with pytest.raises(TemplateModelUnusable, match="liveness models prepare"):
+        load(TemplateSource(manifest=path, cache=tmp_path))
+
+
+def test_of_another_model_it_is_appended_to_its_manifest(manifest: Callable[..., Path]) -> None:
+    path = manifest()
+    source = TemplateSource(manifest=path, cache=path.parent)
+    spec, _ = describe(source)
+    measured = calibrate(spec, people(10, 2))
+    with path.open("a") as file:
+        file.write(as_toml(measured, "simulated"))
+    described, _ = describe(source)
+    assert described.genuine_threshold == pytest.approx(measured.proposed_threshold, abs=1e-4)
+    assert described.impostors is not None
+    assert described.impostors.distance is spec.distance
+
+
+def test_the_pairs_that_decide_are_named(spec: TemplateSpec) -> None:
+    def at(x: float) -> np.ndarray:
+        return np.array([x, 0.0, 0.0], np.float32)
+
+    told = [("a", 0.0, "a1"), ("a", 1.0, "a2"), ("a", 1.5, "a3"), ("b", 4.0, "b1"), ("b", 4.1, "b2")]
+    measured = calibrate(spec, [Labelled(person, at(x), name) for person, x, name in told])
+    assert measured.worst_genuine == ("a1", "a3")
+    assert measured.nearest_impostor == ("a3", "b1")
+
+
+def test_pictures_without_a_label_are_told(tmp_path: Path) -> None:
+    for name in ("person_a_1.jpg", "holiday.jpg", "person_a.png", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "Ada").mkdir()
+    assert [path.name for path in unlabelled_pictures(tmp_path)] == ["holiday.jpg", "person_a.png"]
 
 
 def test_labels_are_names_or_folders(tmp_path: Path) -> None:

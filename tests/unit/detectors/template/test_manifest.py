@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,42 @@ def test_mistakes_are_named(manifest: Manifest, changes: dict[str, Any], words: 
         describe(at(path))
 
 
+FIT = '[calibration]\nkind = "chi2"\ndof = 60.0\nscale = 0.1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("built_in = false\n" + FIT + "genuine_threshold = 0.5", "built_in"),
+        ("built_in = true\n" + FIT, "genuine_threshold"),
+        ("built_in = true", "calibration"),
+        ("built_in = true\ndimension = 128\n" + FIT + "genuine_threshold = 0.5", "dimension"),
+    ],
+)
+def test_a_calibration_of_the_built_in_model_is_whole_and_nothing_else(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(TemplateModelUnusable, match=words):
+        describe(at(path))
+
+
+def test_a_threshold_that_stands_twice_is_refused(manifest: Manifest) -> None:
+    fit = {"kind": "chi2", "dof": 60.0, "scale": 0.1, "genuine_threshold": 0.4}
+    assert describe(at(manifest(calibration=fit)))[0].genuine_threshold == 0.4
+    with pytest.raises(TemplateModelUnusable, match="twice"):
+        describe(at(manifest(calibration=fit, genuine_threshold=0.4)))
+
+
+def test_the_example_of_the_documents_is_a_manifest(tmp_path: Path) -> None:
+    document = Path(__file__).resolve().parents[4] / "docs" / "ABUSE.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "arcface.toml"
+    path.write_text(example)
+    spec, _ = describe(at(path))
+    assert (spec.name, spec.dimension, spec.genuine_threshold) == ("arcface", 512, 0.6)
+    assert spec.impostors is not None
+
+
 def test_files_that_are_no_manifest(tmp_path: Path) -> None:
     path = tmp_path / "model.toml"
     with pytest.raises(TemplateModelUnusable):
@@ -176,7 +213,7 @@ def test_a_network_of_another_shape_is_refused_at_the_start(manifest: Manifest) 
         open_template(at(manifest(dimension=4)))
     path = manifest(layout="nhwc")
     path.write_text(path.read_text().replace('"nhwc"', '"nchw"'))
-    with pytest.raises(RuntimeError, match="failed"):
+    with pytest.raises(ValueError, match="can't be fed as the manifest says"):
         open_template(at(path))
 
 

@@ -1,0 +1,41 @@
+"""Check values of hash keys on Redis: key-check:{KEY ID}, first writer wins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from abuse.redis_port import Calls, Command, Reply
+
+#: A worker renews them when it starts; no installation goes so long without one.
+CHECK_TTL_S = 400 * 86_400
+
+
+class RedisKeyChecks:
+    def __init__(self, calls: Calls, key_prefix: str) -> None:
+        self._calls = calls
+        self._prefix = f"{key_prefix}abuse:key-check:"
+
+    async def keep_first(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        commands: list[Command] = []
+        for key_id, value in values.items():
+            key = self.place(key_id)
+            commands += [("SET", key, value, "NX", "EX", CHECK_TTL_S), ("GETEX", key, "EX", CHECK_TTL_S)]
+        replies = await self._calls.round_trip(commands) if commands else []
+        return _held(list(values), replies[1::2])
+
+    async def peek(self, key_ids: Collection[str]) -> Mapping[str, str]:
+        names = list(key_ids)
+        replies = await self._calls.round_trip([("GET", self.place(name)) for name in names]) if names else []
+        return _held(names, replies)
+
+    def place(self, key_id: str) -> str:
+        return f"{self._prefix}{{{key_id}}}"
+
+
+def _held(names: Sequence[str], replies: Sequence[Reply]) -> dict[str, str]:
+    """What something else wrote there is a value like any other, and no secret's."""
+    return {
+        name: reply.decode(errors="replace")
+        for name, reply in zip(names, replies, strict=True)
+        if isinstance(reply, bytes)
+    }
