@@ -42,11 +42,12 @@ OVERLAP_S = 1.0
 
 @dataclass
 class Crowd:
-    """Everybody's first face lies under the old key. `gone`: who was forgotten. `moving`: who is on
+    """Everybody's first face lies under the old key. `going`: who is being forgotten, or is `gone`. `moving`: who is on
     the move just now."""
 
     indexes: Sequence[FaceIndex]
     people: int = PEOPLE_EMBEDDED
+    going: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
     moving: deque[int] = field(default_factory=lambda: deque(range(PAGE), PAGE))
     looks: int = 0
@@ -66,7 +67,7 @@ class Crowd:
         assert met.complete
         if gone:
             assert not first, f"{person} was forgotten"
-        elif person not in self.gone:
+        elif person not in self.going:
             (hit,) = first or [None]
             assert hit is not None, f"{person} is overlooked in look {number}, of {met.gallery}"
             exact = distances(plain(person, number), [plain(person, 0)], Distance.EUCLIDEAN)
@@ -77,6 +78,7 @@ class Crowd:
         for person in range(3, self.people, self.people // FORGOTTEN):
             if until.is_set():
                 return
+            self.going.add(person)
             await self.indexes[-1].forget("acme", f"cid-{person}-0")
             self.gone.add(person)
             await asyncio.sleep(0)
