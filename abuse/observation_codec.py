@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from abuse.event_time import iso8601, milliseconds
-from abuse.flags import subject_document, subject_from
+from abuse.flags.flags import subject_document, subject_from
 from abuse.observation import Finding, Observation, Origin
 from abuse.subjects import SubjectType
 

@@ -1,6 +1,6 @@
 """What the abuse table and the decision store ask of Redis: several commands, one round trip.
 
-The adapter is `stream.redis_calls`; it knows whether there is one server or a cluster. Whoever writes an adapter over
+The adapter is `stream.redis.client`; it knows whether there is one server or a cluster. Whoever writes an adapter over
 this port keeps two promises: every command touches one key only, and is idempotent, because a caller repeats the
 whole batch when a part of it got no answer.
 """
@@ -32,7 +32,7 @@ class Calls(Protocol):
         Commands on the same key are carried out in their order. Not atomic: others may write in between.
         One deadline for all, after a wait for a free connection, which has none.
 
-        Raises `stream.patience.Unavailable` when any command got no answer or a passing error (repeat the whole
+        Raises `stream.runtime.patience.Unavailable` when any command got no answer or a passing error (repeat the whole
         batch), `SettingsError` when Redis refuses this client, `ForeignValue` for a key that holds another kind of
         value. Any other error reply is a bug and comes as the library raises it.
         """

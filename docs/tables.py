@@ -19,10 +19,10 @@ from config.abuse import RULE_NAMES, AbusePolicy
 from config.error_codes import MEANING
 from config.policy import Policy
 from config.settings import Settings
-from stream.advice import BY_REASON
 from stream.cli.abuse.retention import in_words
-from stream.retention import stores
-from stream.topics import TABLE, TopicSpec
+from stream.events.topics import TABLE, TopicSpec
+from stream.maintenance.retention import stores
+from stream.pipeline.advice import BY_REASON
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/ABUSE.md")

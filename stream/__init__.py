@@ -3,7 +3,7 @@
 The main path, in order, each stage in the file of its name:
 
 1. `intake`        bytes of a record -> Submission, Rejected (it can be answered) or Poison (it can't)
-2. `admission`     decided before? other content under a used id? flagged (`abuse.gate`)? then no detection is paid for
+2. `admission`     decided before? other content under a used id? flagged (`abuse.rules.gate`)? then no detection is paid for
 3. `detect_stage`  one picture to a slot process and back (`detectors.pool`); `detection_codec` hands it on
 4. `aggregation`   readings -> confidence
 5. `verdict`       confidence and policy -> LIVE, SPOOF or INCONCLUSIVE, with reasons; `advice` for the person
@@ -12,7 +12,7 @@ The main path, in order, each stage in the file of its name:
 8. `decide_stage`  first writer wins (`decision_store`), so that duplicates are the same bytes
 9. `publishing`    confirmed, or not acknowledged; `dead_letter` for what can't be answered
 
-Beside it, what people decide: `commands` -> `command_stage` (`abuse.reviews`) -> audit topic; `sweeper` ends flags,
+Beside it, what people decide: `commands` -> `command_stage` (`abuse.review.reviews`) -> audit topic; `sweeper` ends flags,
 `rebuild` makes the table anew, `notify` posts flags to a webhook.
 
 Around it: `messages` are the values that flow, `topics` the table of topics, `agents` and `acks` the way from a Faust

@@ -1,4 +1,4 @@
-"""One more face or picture, as `abuse.reuse` does it: kept first, then others are looked for."""
+"""One more face or picture, as `abuse.links.reuse` does it: kept first, then others are looked for."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abuse.flags import FlagKind, Severity
-from abuse.journal import Attempt
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.journal import Attempt
 from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, Told
 from abuse.rules.counted import too_many
 from config.abuse import AddressMismatchLimits

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abuse.flags import FlagKind, Severity
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.windows import window_at
 from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, Told, over_limit
 from abuse.rules.risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
-from abuse.windows import window_at
 from config.abuse import AddressVelocityLimits
 
 

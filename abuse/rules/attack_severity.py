@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abuse.flags import FlagKind, Severity
-from abuse.journal import Attempt
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.journal import Attempt
+from abuse.ledger.windows import Window
 from abuse.observation import Finding
 from abuse.rules.attack_frequency import species
 from abuse.rules.base import NOTHING, Case, Count, Rule, Told
 from abuse.rules.counted import too_many
-from abuse.windows import Window
 from config.abuse import AttackSeverityLimits
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-from abuse.flags import (
+from abuse.flags.flags import (
     BUCKET_MS,
     HIGHEST_LEVEL,
     MS,
@@ -25,11 +25,11 @@ from abuse.flags import (
     RuleFinding,
     Severity,
 )
-from abuse.journal import Attempt
-from abuse.links import NO_CLUSTER, Cluster
+from abuse.ledger.journal import Attempt
+from abuse.ledger.windows import Window, windows_with
+from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
-from abuse.windows import Window, windows_with
 from config.abuse import AbusePolicy, RuleLimits
 
 #: Submissions named in the evidence of one flag, the newest; the counts say how many there are.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abuse.flags import FlagKind, Severity
-from abuse.journal import Attempt
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.journal import Attempt
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Count, Rule, Told
 from abuse.rules.counted import too_many

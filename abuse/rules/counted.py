@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from abuse.flags import FlagKind, RuleFinding
-from abuse.journal import Attempt
+from abuse.flags.flags import FlagKind, RuleFinding
+from abuse.ledger.journal import Attempt
+from abuse.ledger.windows import keep
 from abuse.rules.base import Case, Count, over_limit
 from abuse.subjects import SubjectType, correlation
-from abuse.windows import keep
 
 
 def too_many(kind: FlagKind, case: Case, counts: Callable[[Attempt], bool], count: Count) -> tuple[RuleFinding, ...]:

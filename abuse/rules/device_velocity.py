@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abuse.flags import FlagKind, Severity
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.windows import Window
 from abuse.rules.base import NOTHING, Case, Count, Rule, Told, one_per_id, over_limit
 from abuse.rules.shared_address import figures
 from abuse.subjects import SubjectType
-from abuse.windows import Window
 from config.abuse import DeviceVelocityLimits
 
 

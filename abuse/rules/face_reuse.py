@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from abuse.flags import FlagKind, Severity
-from abuse.links import Cluster
+from abuse.flags.flags import FlagKind, Severity
+from abuse.links.links import Cluster
 from abuse.rules.base import Case, Count, Rule, Told
 from abuse.rules.linked import in_many_hands
 from config.abuse import FaceReuseLimits

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from abuse.flags import Evidence, FlagKind, Linked, RuleFinding
-from abuse.journal import Attempt
-from abuse.links import LINKING, Cluster, End, Link, LinkKind, Place, strength
+from abuse.flags.flags import Evidence, FlagKind, Linked, RuleFinding
+from abuse.ledger.journal import Attempt
+from abuse.ledger.windows import Window
+from abuse.links.links import LINKING, Cluster, End, Link, LinkKind, Place, strength
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
 from abuse.subjects import correlation
-from abuse.windows import Window
 
 Figures = Callable[[Cluster], Mapping[str, int | float | str]]
 

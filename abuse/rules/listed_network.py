@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abuse.flags import MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.flags.flags import MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told, rising
 from abuse.subjects import SubjectType
 from config.abuse import DAY_S, ListedNetworkLimits

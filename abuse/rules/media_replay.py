@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from abuse.flags import FlagKind, Severity
-from abuse.links import MEDIA, Cluster
+from abuse.flags.flags import FlagKind, Severity
+from abuse.ledger.windows import Window
+from abuse.links.links import MEDIA, Cluster
 from abuse.rules.base import Case, Count, Rule, Told
 from abuse.rules.linked import in_many_hands
-from abuse.windows import Window
 from config.abuse import MediaReplayLimits
 
 

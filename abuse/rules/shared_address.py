@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from abuse.ledger.windows import Window, window_at
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told
 from abuse.subjects import SubjectType
-from abuse.windows import Window, window_at
 from config.abuse import SharedAddressLimits
 
 #: Fewer SPOOF verdicts than this say nothing about an address: people fail too.

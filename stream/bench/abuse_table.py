@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from abuse.engine import AbuseEngine
-from abuse.flag_events import PolicyName
+from abuse.flags.flag_events import PolicyName
+from abuse.ledger.redis_ledger import RedisLedger
 from abuse.observation import Finding, Observation, Origin
-from abuse.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
+from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from config.settings import Settings
@@ -60,7 +60,7 @@ class TablePlan:
 
 
 def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
-    """Fill, measure, fill on. Blocks. Raises `stream.patience.Unavailable`."""
+    """Fill, measure, fill on. Blocks. Raises `stream.runtime.patience.Unavailable`."""
 
     async def each_size(calls: Calls, prefix: str) -> list[TableResult]:
         bench = _Bench(calls, prefix, settings.policy().abuse, plan)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from abuse.face_index import FacePlan, FaceSighting
-from abuse.face_prints import FacePrint
-from abuse.redis_face_index import RedisFaceIndex
+from abuse.faces.face_index import FacePlan, FaceSighting
+from abuse.faces.face_prints import FacePrint
+from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls
 from config.settings import Settings
 from stream.bench.figures import percentile
@@ -64,7 +64,7 @@ class NoVectorSets(Exception):
 
 
 def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:
-    """Blocks. Raises NoVectorSets, `stream.patience.Unavailable`."""
+    """Blocks. Raises NoVectorSets, `stream.runtime.patience.Unavailable`."""
 
     async def each_size(calls: Calls, prefix: str) -> list[FaceResult]:
         bench = _Bench(calls, prefix, plan)

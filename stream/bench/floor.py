@@ -12,7 +12,7 @@ from typing import Self
 from config.settings import Settings
 from detectors.pool.settings import PoolSettings, slot_environment
 from stream.bench.child import Child
-from stream.model_parts import template_source
+from stream.bootstrap.models import template_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

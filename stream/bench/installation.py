@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from config import settings as configuration
 from config.settings import Settings
-from stream import provisioning
 from stream.bench.accounting import listening_on
 from stream.bench.redis_room import Say, room
 from stream.embedded.session import EmbeddedServices
-from stream.kafka_clients import admin
-from stream.topics import TABLE, topic_name
+from stream.events.topics import TABLE, topic_name
+from stream.kafka import provisioning
+from stream.kafka.clients import admin
 
 #: Decisions of a benchmark are of no use to anybody; the shortest time the settings allow.
 DECISION_TTL_S = 3600

@@ -10,7 +10,7 @@ from typing import Self
 
 from config.settings import Settings
 from stream.bench.child import Child
-from stream.topics import Topic, max_request_bytes, topic_name
+from stream.events.topics import Topic, max_request_bytes, topic_name
 
 #: What one partition of the embedded broker holds at most (it keeps 5 MiB), with room for headers.
 EMBEDDED_PARTITION_BYTES = 5_000_000

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from stream.bench.child import serve
 from stream.bench.schedule import Paced, Saturating, Schedule
-from stream.submissions import NewSubmission, submission_output
+from stream.events.submissions import NewSubmission, submission_output
 
 METADATA_TIMEOUT_S = 30.0
 #: Between looks at the schedule and the producer's events; an answer ends the wait at once.

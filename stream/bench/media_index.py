@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from abuse.media_index import MediaPlan, PictureSighting
-from abuse.media_keys import MediaKeys
-from abuse.redis_media_index import RedisMediaIndex
+from abuse.pictures.media_index import MediaPlan, PictureSighting
+from abuse.pictures.media_keys import MediaKeys
+from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Calls, Command, Reply
 from abuse.subjects import HashKey
 from config.settings import Settings
@@ -47,7 +47,7 @@ class MediaBenchPlan:
 
 
 def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaResult]:
-    """Blocks. Raises `stream.patience.Unavailable`."""
+    """Blocks. Raises `stream.runtime.patience.Unavailable`."""
 
     async def each_size(calls: Calls, prefix: str) -> list[MediaResult]:
         bench = _Bench(_Counted(calls), prefix, plan)

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from abuse.redis_port import Calls, Reply
 from config.settings import RedisSettings
-from stream.patience import Unavailable
-from stream.redis_calls import connect, each_server
+from stream.redis.client import connect, each_server
+from stream.runtime.patience import Unavailable
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -16,9 +16,9 @@ from config.settings import SettingsError
 from detectors.pool import AnalyserRefused
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain
-from stream.kafka_clients import KafkaUnreachable, TopicMissing
-from stream.patience import OutOfPatience
-from stream.provisioning import ProvisioningError
+from stream.kafka.clients import KafkaUnreachable, TopicMissing
+from stream.kafka.provisioning import ProvisioningError
+from stream.runtime.patience import OutOfPatience
 
 app = typer.Typer(
     name="liveness",

@@ -11,7 +11,7 @@ from config.settings import SettingsError
 from stream.bench.abuse_table import TablePlan, TableResult, measure
 from stream.cli.console import out, print_json, say
 from stream.cli.sizes import sizes
-from stream.patience import OutOfPatience, Unavailable
+from stream.runtime.patience import OutOfPatience, Unavailable
 
 
 def run(ids: str, seconds: float, rounds: int, json: bool) -> None:

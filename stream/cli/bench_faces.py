@@ -11,8 +11,9 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from abuse.face_bounds import FaceBounds
-from abuse.face_index import HOUR_MS
+from abuse.faces.face_bounds import FaceBounds
+from abuse.faces.face_index import HOUR_MS
+from abuse.faces.index_plans import face_plan
 from config import settings as configuration
 from config.settings import Settings, SettingsError
 from detectors.template.calibration import Calibration, RateRow
@@ -22,8 +23,7 @@ from stream.bench.media_index import MediaBenchPlan, MediaResult
 from stream.cli.console import ExitCode, complain, out, print_json, say, wide
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from stream.cli.sizes import sizes
-from stream.index_plans import face_plan
-from stream.patience import OutOfPatience, Unavailable
+from stream.runtime.patience import OutOfPatience, Unavailable
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000

@@ -14,15 +14,15 @@ from config import settings as configuration
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis
-from stream.bootstrap import open_pool
+from stream.bootstrap.worker import open_pool
 from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
-from stream.clock import SystemClock
-from stream.decision import decision_event, encode
-from stream.detect_stage import finding_of
-from stream.intake import check_image
-from stream.messages import Detection, Refusal, SubmissionIds
-from stream.verdict import judge
+from stream.events.messages import Detection, Refusal, SubmissionIds
+from stream.pipeline.decision import decision_event, encode
+from stream.pipeline.detect_stage import finding_of
+from stream.pipeline.intake import check_image
+from stream.pipeline.verdict import judge
+from stream.runtime.clock import SystemClock
 
 
 def command(

@@ -16,13 +16,13 @@ import typer
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
-from stream.dead_letter import described
 from stream.demo.play import Played, play
 from stream.demo.scenario import Act, acts
 from stream.embedded import broker, store
 from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
-from stream.messages import Record
-from stream.topics import Topic, topic_name
+from stream.events.dead_letter import described
+from stream.events.messages import Record
+from stream.events.topics import Topic, topic_name
 
 #: Short, so that the picture made to take seconds is given up while somebody watches.
 DEADLINES = "[deadlines]\ndetector_s = 1.0\nevent_s = 10.0\n"

@@ -13,10 +13,10 @@ from config import settings as configuration
 from config.settings import Settings
 from stream.cli.console import JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import show
-from stream.dead_letter import described
-from stream.kafka_clients import TopicReader, reader
-from stream.messages import Record
-from stream.topics import Topic, topic_name
+from stream.events.dead_letter import described
+from stream.events.messages import Record
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import TopicReader, reader
 
 
 class Tailed(StrEnum):

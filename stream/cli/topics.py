@@ -11,11 +11,11 @@ from rich.table import Table
 
 from config import settings as configuration
 from config.settings import Settings, SettingsError
-from stream import backlog, provisioning
-from stream.backlog import Backlog
 from stream.cli.console import ExitCode, JsonOption, out, print_json
-from stream.clock import SystemClock
-from stream.provisioning import TopicState
+from stream.kafka import backlog, provisioning
+from stream.kafka.backlog import Backlog
+from stream.kafka.provisioning import TopicState
+from stream.runtime.clock import SystemClock
 
 EMBEDDED = "the embedded broker makes topics by itself and has no settings to look at"
 

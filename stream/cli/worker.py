@@ -12,15 +12,16 @@ from aiokafka.errors import KafkaError
 
 from config import settings as configuration
 from config.settings import Settings
-from stream import backlog, logs, provisioning
-from stream.backlog import Backlog
-from stream.bootstrap import build_worker, open_store
-from stream.clock import SystemClock
-from stream.kafka_clients import KafkaUnreachable
-from stream.patience import Patience, Unavailable
-from stream.provisioning import MENDING_COMMAND, ProvisioningError
-from stream.run import run
-from stream.worker import Role
+from stream.bootstrap.worker import build_worker, open_store
+from stream.kafka import backlog, provisioning
+from stream.kafka.backlog import Backlog
+from stream.kafka.clients import KafkaUnreachable
+from stream.kafka.provisioning import MENDING_COMMAND, ProvisioningError
+from stream.kafka.run import run
+from stream.kafka.worker import Role
+from stream.runtime import logs
+from stream.runtime.clock import SystemClock
+from stream.runtime.patience import Patience, Unavailable
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ import orjson
 from config.settings import Settings
 from stream.demo.scenario import Act
 from stream.embedded.broker import LARGE_BYTES
-from stream.kafka_clients import TopicReader, producer, reader, send
-from stream.messages import Output, Record
-from stream.topics import Topic, topic_name
+from stream.events.messages import Output, Record
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import TopicReader, producer, reader, send
 
 ANSWER_TIMEOUT_S = 60.0
 SUBJECT_HEADER = "ce_subject"

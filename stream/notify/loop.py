@@ -14,16 +14,16 @@ from typing import Protocol, TypeVar
 import structlog
 
 from config.settings import DeliverySettings
-from stream import metrics
-from stream.acks import InOrderAcks, Partition, Ticket
-from stream.clock import Clock
-from stream.dead_letter import dead_letter
-from stream.health import HealthState
-from stream.messages import Output, Record
+from stream.events.dead_letter import dead_letter
+from stream.events.messages import Output, Record
+from stream.kafka.acks import InOrderAcks, Partition, Ticket
+from stream.kafka.publishing import Publisher
 from stream.notify.notice import NoNotice, Notice, notice_of
 from stream.notify.webhook import Delivered, Outcome, Undeliverable
-from stream.patience import Patience, Unavailable
-from stream.publishing import Publisher
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
+from stream.runtime.health import HealthState
+from stream.runtime.patience import Patience, Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from stream.cloud_events import unwrap
-from stream.messages import SHORT_TEXT, Record
+from stream.events.cloud_events import unwrap
+from stream.events.messages import SHORT_TEXT, Record
 
 #: Attributes that are handed on; extensions are in the body already where they matter.
 FORWARDED = ("id", "type", "source", "specversion", "subject")

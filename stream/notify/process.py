@@ -17,19 +17,19 @@ from aiohttp.abc import AbstractResolver
 from aiokafka.errors import KafkaError
 
 from config.settings import Settings, SettingsError
-from stream import logs
-from stream.clock import SystemClock
-from stream.health import HealthServer
-from stream.kafka_clients import KafkaUnreachable, TopicMissing, group_consumer, producer, require_topics, send
-from stream.messages import Output
+from stream.events.messages import Output
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import KafkaUnreachable, TopicMissing, group_consumer, producer, require_topics, send
+from stream.kafka.publishing import Publisher
 from stream.notify.loop import AT_ONCE, DeadLetters, Notifier
 from stream.notify.signing import signing_key
 from stream.notify.source import GroupSource
 from stream.notify.targets import CheckedResolver, Target, TargetRefused, target_of
 from stream.notify.webhook import Retries, Webhook, session_for
-from stream.patience import OutOfPatience, Patience, Unavailable
-from stream.publishing import Publisher
-from stream.topics import Topic, topic_name
+from stream.runtime import logs
+from stream.runtime.clock import SystemClock
+from stream.runtime.health import HealthServer
+from stream.runtime.patience import OutOfPatience, Patience, Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -9,10 +9,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from stream.acks import Partition
-from stream.kafka_records import record_of
-from stream.messages import Record
-from stream.patience import Unavailable
+from stream.events.messages import Record
+from stream.kafka.acks import Partition
+from stream.kafka.records import record_of
+from stream.runtime.patience import Unavailable
 
 
 class GroupSource:

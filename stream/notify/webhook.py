@@ -22,11 +22,11 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 
-from stream import metrics
-from stream.clock import Clock
 from stream.notify.notice import Notice
 from stream.notify.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from stream.notify.targets import CheckedResolver, Target, TargetRefused
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
 
 log = structlog.get_logger()
 

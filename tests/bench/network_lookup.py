@@ -23,9 +23,9 @@ import structlog
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from abuse.geo import ASN, GeoDatabase
-from abuse.network_lists import NetworkLists
-from abuse.networks import Networks
+from abuse.networks.geo import ASN, GeoDatabase
+from abuse.networks.lists import NetworkLists
+from abuse.networks.networks import Networks
 
 NOW_MS = time.time_ns() // 1_000_000
 LOOKUPS = 20_000

@@ -13,8 +13,8 @@ import redis.asyncio as redis
 from abuse.redis_port import Calls, Command, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
-from stream.patience import Unavailable
-from stream.redis_calls import connect
+from stream.redis.client import connect
+from stream.runtime.patience import Unavailable
 
 #: Params of a fixture, each with the marker that says what the test needs.
 REDIS = [

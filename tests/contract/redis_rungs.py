@@ -16,7 +16,7 @@ import redis.asyncio as redis
 from abuse.redis_port import Calls, Command, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import connect
+from stream.redis.client import connect
 
 REAL = pytest.param("redis", marks=pytest.mark.real)
 CLUSTER = pytest.param("cluster", marks=pytest.mark.local_services)

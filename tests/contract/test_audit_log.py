@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse.audit import (
+from abuse.redis_port import ForeignValue
+from abuse.review.audit import (
     AuditLog,
     ChainCheck,
     CommandKey,
@@ -22,10 +23,9 @@ from abuse.audit import (
     check,
     head_after,
 )
-from abuse.redis_audit import ENTRY_TTL_S, HEAD_TTL_S, RedisAuditLog, RedisCommandLog
-from abuse.redis_port import ForeignValue
+from abuse.review.redis_audit import ENTRY_TTL_S, HEAD_TTL_S, RedisAuditLog, RedisCommandLog
 from tests.contract.backings import Backing
-from tests.unit.abuse.test_audit import entry_of
+from tests.unit.abuse.review.test_audit import entry_of
 
 WORKERS = 4
 SENT = CommandKey(None, "c-1")

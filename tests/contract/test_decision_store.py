@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from abuse.redis_port import ForeignValue
-from stream.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
-from stream.messages import SubmissionIds
-from stream.redis_decision_store import RedisDecisionStore
+from stream.events.messages import SubmissionIds
+from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
+from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.backings import Backing
 
 TTL_S = 3600

@@ -9,22 +9,22 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
-from abuse.flag_events import Review, rescored
-from abuse.flags import FlagEvent
-from abuse.ledger import InMemoryLedger, Ledger
-from abuse.link_book import InMemoryLinkBook, LinkBook
-from abuse.links import LINKS_KEPT, End, Link, LinkKind
-from abuse.redis_erasure import RedisLedgerErasure
-from abuse.redis_ledger import RedisLedger
-from abuse.redis_link_book import RedisLinkBook
+from abuse.flags.flag_events import Review, rescored
+from abuse.flags.flags import FlagEvent
+from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.link_book import InMemoryLinkBook, LinkBook
+from abuse.links.links import LINKS_KEPT, End, Link, LinkKind
+from abuse.links.redis_link_book import RedisLinkBook
+from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
+from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import Subject, SubjectType, correlation
-from stream.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
-from stream.messages import SubmissionIds
-from stream.redis_decision_store import RedisDecisionStore
+from stream.events.messages import SubmissionIds
+from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
+from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.backings import Backing
 from tests.unit.abuse.builders import DAY_S, guid, seen, subject
-from tests.unit.stream.command_cases import FLAG_TTL_S, flag_events
+from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events
 
 ME, OTHER, THIRD = (correlation(guid(number)) for number in (1, 2, 3))
 DEVICE = subject(SubjectType.DEVICE, 1)

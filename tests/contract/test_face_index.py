@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.face_index import (
+from abuse.faces.face_index import (
     DAY_MS,
     HOUR_MS,
     MOST_HITS,
@@ -30,13 +30,13 @@ from abuse.face_index import (
     InMemoryFaceIndex,
     Met,
 )
-from abuse.face_keys import FaceKeys
-from abuse.face_prints import Distance, FacePrint, distances
-from abuse.redis_face_commands import NEAR, FaceCommands
-from abuse.redis_face_index import RedisFaceIndex
+from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_prints import Distance, FacePrint, distances
+from abuse.faces.redis_face_commands import NEAR, FaceCommands
+from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
-from stream.patience import Unavailable
+from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
 from tests.meeting import meeting

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from abuse.face_index import DAY_MS, HOUR_MS, FaceIndex, FacePlace, FacePlan, FaceSighting, InMemoryFaceIndex
-from abuse.face_keys import FaceKeys
-from abuse.face_prints import Distance, FacePrint, distances
-from abuse.redis_face_index import RedisFaceIndex
+from abuse.faces.face_index import DAY_MS, HOUR_MS, FaceIndex, FacePlace, FacePlan, FaceSighting, InMemoryFaceIndex
+from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_prints import Distance, FacePrint, distances
+from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Calls, Command, Reply
 from abuse.subjects import HashKey
-from stream.patience import Patience
-from stream.rekeying import PAGE, Rekeyed, Rekeying
+from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
+from stream.runtime.patience import Patience
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting
 

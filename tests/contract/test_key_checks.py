@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from abuse.key_checks import InMemoryKeyChecks, KeyChecks, agree, require_same
-from abuse.redis_key_checks import CHECK_TTL_S, RedisKeyChecks
+from abuse.keys.key_checks import InMemoryKeyChecks, KeyChecks, agree, require_same
+from abuse.keys.redis_key_checks import CHECK_TTL_S, RedisKeyChecks
 from abuse.subjects import HashKey
 from config.settings import SettingsError
 from tests.contract.backings import Backing

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.engine import AbuseEngine
-from abuse.flag_events import cleared_field, field_of, raised
-from abuse.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
-from abuse.journal import KEPT, Attempt, attempt_of, line_of, part_of
-from abuse.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
+from abuse.flags.flag_events import cleared_field, field_of, raised
+from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
+from abuse.ledger.journal import KEPT, Attempt, attempt_of, line_of, part_of
+from abuse.ledger.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
+from abuse.ledger.redis_ledger import SWITCHES_TTL_S, RedisLedger
 from abuse.observation import Finding, Observation
-from abuse.redis_ledger import SWITCHES_TTL_S, RedisLedger
 from abuse.redis_port import ForeignValue
+from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType, correlation
 from config.abuse import AbusePolicy
 from tests.contract.backings import Backing
@@ -564,7 +564,7 @@ async def test_no_more_are_due_than_asked_for_and_all_are_listed(ledger):
 
 
 async def test_more_flags_than_a_page_are_listed(beneath):
-    with patch("abuse.redis_ledger.PAGE", 2):
+    with patch("abuse.ledger.redis_ledger.PAGE", 2):
         events = days_of_flags(50)
         await beneath.ledger.record(events)
         assert await beneath.ledger.flag_ids() == sorted(event.flag_id for event in events)

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.face_index import DAY_MS
-from abuse.link_book import InMemoryLinkBook, LinkBook, place_of
-from abuse.links import LINKS_KEPT, End, Link, LinkKind, in_order, line_of
-from abuse.redis_link_book import RedisLinkBook
+from abuse.faces.face_index import DAY_MS
+from abuse.links.link_book import InMemoryLinkBook, LinkBook, place_of
+from abuse.links.links import LINKS_KEPT, End, Link, LinkKind, in_order, line_of
+from abuse.links.redis_link_book import RedisLinkBook
 from abuse.redis_port import ForeignValue
-from stream.patience import Unavailable
+from stream.runtime.patience import Unavailable
 from tests.contract.backings import Backing, FailsOnce
 
 TTL_MS = 8 * DAY_MS

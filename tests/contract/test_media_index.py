@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.media_index import (
+from abuse.pictures.media_index import (
     DAY_MS,
     MOST_BITS,
     InMemoryMediaIndex,
@@ -30,11 +30,11 @@ from abuse.media_index import (
     PictureMatch,
     PictureSighting,
 )
-from abuse.media_keys import MediaKeys
-from abuse.redis_media_index import PAGE, RedisMediaIndex
+from abuse.pictures.media_keys import MediaKeys
+from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Calls, Command, ForeignValue, Reply
 from abuse.subjects import HashKey
-from stream.patience import Unavailable
+from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting

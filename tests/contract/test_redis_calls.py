@@ -12,10 +12,10 @@ from redis.exceptions import ResponseError
 
 from abuse.redis_port import Calls, ForeignValue
 from config.settings import RedisSettings
-from stream.patience import Unavailable
-from stream.redis_calls import connect
+from stream.redis.client import connect
+from stream.runtime.patience import Unavailable
 from tests.contract.backings import Backing
-from tests.unit.stream.scripted_redis import encoded, scripted
+from tests.unit.stream.redis.scripted_redis import encoded, scripted
 
 KEEP_S = 300
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from abuse.redis_ledger import RedisLedger
+from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import Calls
 from tests.contract.backings import Backing
 

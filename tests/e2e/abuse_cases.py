@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from stream.cloud_events import EventType, binary_headers
-from stream.command_client import SOURCE
-from stream.kafka_clients import producer, send
-from stream.messages import Output, Record
-from stream.submissions import NewSubmission, submission_output
-from stream.topics import Topic
+from stream.events.cloud_events import EventType, binary_headers
+from stream.events.messages import Output, Record
+from stream.events.submissions import NewSubmission, submission_output
+from stream.events.topics import Topic
+from stream.kafka.clients import producer, send
+from stream.review.command_client import SOURCE
 from tests.e2e.analysers import marked
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture

@@ -33,9 +33,9 @@ from config import settings as configuration
 from config.error_codes import ErrorCode
 from config.settings import Settings
 from stream.demo import attacks
-from stream.kafka_clients import TopicReader, producer, reader
-from stream.submissions import Form, NewSubmission, submission_output
-from stream.topics import Topic, topic_name
+from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import TopicReader, producer, reader
 from tests.e2e.analysers import marked
 from tests.e2e.pictures import plain_picture
 

@@ -22,11 +22,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config import settings as configuration
 from config.policy import ImageLimits
 from config.settings import Settings
-from stream import intake
-from stream.decision import request_id
-from stream.kafka_clients import admin, reader
-from stream.messages import Poison, Record
-from stream.topics import Topic, topic_name
+from stream.events.messages import Poison, Record
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import admin, reader
+from stream.pipeline import intake
+from stream.pipeline.decision import request_id
 
 #: Decisions are told apart by everything a consumer sees of them.
 _Seen = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]

@@ -12,11 +12,11 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from config.settings import Settings
-from stream import provisioning
-from stream.kafka_clients import producer, send
-from stream.messages import Record
-from stream.submissions import Form, NewSubmission, submission_output
-from stream.topics import Topic, topic_name
+from stream.events.messages import Record
+from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.topics import Topic, topic_name
+from stream.kafka import provisioning
+from stream.kafka.clients import producer, send
 from tests.e2e.checker import Report, group_lag, read_all, read_and_check
 from tests.e2e.waiting import eventually
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream import worker
-from stream.agents import Lane, _record
-from stream.app import LivenessApp
+from stream.kafka import worker
+from stream.kafka.agents import Lane, _record
+from stream.kafka.app import LivenessApp
 from tests.e2e import scripted_worker
 
 CONCURRENCY = 4
 
 
 def register(app: LivenessApp, runner: Any, lane: Lane) -> None:
-    """In place of `stream.agents.register`: an event is acknowledged when its own loop turn ends."""
+    """In place of `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
 
     async def agent(stream: Any) -> None:
         publisher = runner()._publisher

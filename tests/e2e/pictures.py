@@ -13,7 +13,7 @@ import numpy as np
 
 from stream.demo import attacks
 from stream.demo.scenario import astronaut
-from stream.submissions import NewSubmission
+from stream.events.submissions import NewSubmission
 
 LONG_SIDE = 320
 

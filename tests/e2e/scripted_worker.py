@@ -1,6 +1,6 @@
 """`liveness worker` with the scripted analyser, and on request with a bug in one stage.
 
-Everything else is put together by `stream.bootstrap`, as in production.
+Everything else is put together by `stream.bootstrap.worker`, as in production.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from config import settings as configuration
-from stream import agents, logs, worker
-from stream.agents import Lane, Stage
-from stream.bootstrap import build_worker
-from stream.messages import Output, Record
-from stream.run import run
-from stream.worker import Role
+from stream.bootstrap.worker import build_worker
+from stream.events.messages import Output, Record
+from stream.kafka import agents, worker
+from stream.kafka.agents import Lane, Stage
+from stream.kafka.run import run
+from stream.kafka.worker import Role
+from stream.runtime import logs
 from tests.e2e.analysers import begun, instruction, scripted
 
 

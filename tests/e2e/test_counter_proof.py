@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.topics import Topic
+from stream.events.topics import Topic
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import Report, offsets
 from tests.e2e.fixtures import MakeCrew, MakeInstallation

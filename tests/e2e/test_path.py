@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from stream.messages import Record
-from stream.submissions import Form
-from stream.topics import Topic
+from stream.events.messages import Record
+from stream.events.submissions import Form
+from stream.events.topics import Topic
 from tests.e2e.checker import check
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import Installation

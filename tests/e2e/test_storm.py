@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from stream.submissions import NewSubmission
+from stream.events.submissions import NewSubmission
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import distinct_submissions

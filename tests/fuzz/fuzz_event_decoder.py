@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["stream", "detectors.image_format"]):
     from config.policy import ImageLimits
-    from stream.dead_letter import dead_letter
-    from stream.detection_codec import DetectionError, decode_detection, encode_detection
-    from stream.intake import read
-    from stream.messages import Detection, Poison, Record, Refusal, Rejected, Submission
+    from stream.events.dead_letter import dead_letter
+    from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
+    from stream.events.messages import Detection, Poison, Record, Refusal, Rejected, Submission
+    from stream.pipeline.intake import read
 
 LIMITS = ImageLimits(max_bytes=2048)
 SHAPES = {

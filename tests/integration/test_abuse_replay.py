@@ -13,21 +13,21 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse import audit
-from abuse.audit import CommandKey
-from abuse.flag_events import PolicyName, raised
-from abuse.flags import Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
-from abuse.journal import SHARDS
-from abuse.ledger import Ledger
-from abuse.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.flags.flag_events import PolicyName, raised
+from abuse.flags.flags import Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.ledger.journal import SHARDS
+from abuse.ledger.ledger import Ledger
+from abuse.review import audit
+from abuse.review.audit import CommandKey
+from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.subjects import SubjectType, correlation
 from config.abuse import DAY_S
-from stream.abuse_parts import open_ledger
-from stream.kafka_clients import producer, send
-from stream.messages import Output
-from stream.redis_calls import connect
-from stream.submissions import NewSubmission
-from stream.topics import Topic
+from stream.bootstrap.abuse import open_ledger
+from stream.events.messages import Output
+from stream.events.submissions import NewSubmission
+from stream.events.topics import Topic
+from stream.kafka.clients import producer, send
+from stream.redis.client import connect
 from tests.e2e.abuse_cases import (
     HASH_KEYS,
     LIVE,

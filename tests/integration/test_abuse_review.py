@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse import audit
-from stream.kafka_clients import producer, send
-from stream.messages import Output
-from stream.topics import Topic
+from abuse.review import audit
+from stream.events.messages import Output
+from stream.events.topics import Topic
+from stream.kafka.clients import producer, send
 from tests.e2e.abuse_cases import (
     LIVE,
     AbuseTable,

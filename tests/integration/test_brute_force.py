@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from abuse.flags import FlagKind
+from abuse.flags.flags import FlagKind
 from abuse.subjects import SubjectType
 from config.error_codes import ErrorCode
-from stream.abuse_parts import hasher
-from stream.command_client import ask
-from stream.commands import CommandName
-from stream.kafka_clients import producer
-from stream.submissions import NewSubmission, submission_output
-from stream.topics import Topic
+from stream.bootstrap.abuse import hasher
+from stream.events.submissions import NewSubmission, submission_output
+from stream.events.topics import Topic
+from stream.kafka.clients import producer
+from stream.review.command_client import ask
+from stream.review.commands import CommandName
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, decisions_of, flag_contents
 from tests.e2e.brute_force import LIVE, REFUSALS, BruteForce, Outcome, Person, cast, error_code
 from tests.e2e.cli import liveness

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from config.error_codes import ErrorCode
-from stream.detect_stage import SLOT_CRASH_REASON
-from stream.messages import Record
-from stream.submissions import NewSubmission, submission_output
-from stream.topics import Topic
+from stream.events.messages import Record
+from stream.events.submissions import NewSubmission, submission_output
+from stream.events.topics import Topic
+from stream.pipeline.detect_stage import SLOT_CRASH_REASON
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
 from tests.e2e.fixtures import MakeCrew, MakeInstallation

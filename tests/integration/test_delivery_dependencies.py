@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream.kafka_clients import admin
-from stream.topics import Topic
+from stream.events.topics import Topic
+from stream.kafka.clients import admin
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
 from tests.e2e.fixtures import MakeCrew, MakeInstallation

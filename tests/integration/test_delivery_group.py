@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream.topics import Topic
-from stream.worker import Role
+from stream.events.topics import Topic
+from stream.kafka.worker import Role
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import offsets
 from tests.e2e.fixtures import MakeCrew, MakeInstallation

@@ -13,12 +13,12 @@ import orjson
 import pytest
 from aiohttp import web
 
-from stream.cloud_events import EventType, binary_headers
 from stream.embedded.session import EmbeddedServices
-from stream.kafka_clients import producer, send
-from stream.messages import Output
+from stream.events.cloud_events import EventType, binary_headers
+from stream.events.messages import Output
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import producer, send
 from stream.notify.signing import SignatureRefused, signing_key, verify
-from stream.topics import Topic, topic_name
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import PrivatePair
@@ -170,7 +170,7 @@ async def nothing_left(installation: Installation) -> None:
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
-    from stream.kafka_clients import admin, whole_topics_consumer
+    from stream.kafka.clients import admin, whole_topics_consumer
     from stream.notify.process import notifier_group
 
     settings, topic = installation.settings, installation.topic(Topic.ABUSE_FLAGS)

@@ -11,9 +11,9 @@ from aiokafka.producer import message_accumulator
 from aiokafka.producer import producer as producer_module
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from stream.kafka_clients import producer
-from stream.submissions import submission_output
-from stream.topics import Topic
+from stream.events.submissions import submission_output
+from stream.events.topics import Topic
+from stream.kafka.clients import producer
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture, submission

@@ -12,9 +12,9 @@ from redis.crc import key_slot
 
 from abuse.redis_port import Calls, Command
 from config.settings import RedisSettings, SettingsError
-from stream.patience import Patience, Unavailable
-from stream.redis_calls import connect
-from stream.redis_decision_store import RedisDecisionStore
+from stream.redis.client import connect
+from stream.redis.decision_store import RedisDecisionStore
+from stream.runtime.patience import Patience, Unavailable
 from tests.e2e.cluster import SETTLE_S, ClusterNode, RedisCluster
 from tests.e2e.waiting import eventually
 from tests.ladder.choice import Services

@@ -10,10 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.face_index import FaceIndex, FaceSighting
-from abuse.face_keys import FaceKeys
-from stream.abuse_parts import face_keys, open_face_index
-from stream.redis_calls import connect
+from abuse.faces.face_index import FaceIndex, FaceSighting
+from abuse.faces.face_keys import FaceKeys
+from stream.bootstrap.abuse import face_keys, open_face_index
+from stream.redis.client import connect
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

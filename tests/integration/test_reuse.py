@@ -13,19 +13,19 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.face_keys import FaceKeys
-from abuse.links import End, LinkKind
-from abuse.marks import Marks
+from abuse.faces.face_keys import FaceKeys
+from abuse.links.links import End, LinkKind
+from abuse.links.marks import Marks
 from abuse.subjects import HashKey
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel
-from stream.abuse_parts import face_keys, open_ledger, open_reuse
-from stream.marking import model_id
-from stream.messages import Record
-from stream.redis_calls import connect
-from stream.submissions import NewSubmission
-from stream.topics import Topic
+from stream.bootstrap.abuse import face_keys, open_ledger, open_reuse
+from stream.events.messages import Record
+from stream.events.submissions import NewSubmission
+from stream.events.topics import Topic
+from stream.pipeline.marking import model_id
+from stream.redis.client import connect
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeCrew, MakeInstallation

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream import provisioning
-from stream.kafka_clients import admin
-from stream.topics import DAY_MS, TABLE, Topic, topic_configs
+from stream.events.topics import DAY_MS, TABLE, Topic, topic_configs
+from stream.kafka import provisioning
+from stream.kafka.clients import admin
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeCrew, MakeInstallation
 from tests.e2e.installation import Installation

@@ -22,15 +22,15 @@ PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
 
 #: Library -> the only places that may import it; a folder ends in a slash.
 ONLY_IN = {
-    "faust": ("stream/app.py", "stream/run.py", "stream/transport.py"),
-    "mode": ("stream/app.py", "stream/run.py", "stream/transport.py"),
+    "faust": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
+    "mode": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
     "redis": tuple(f"stream/redis_{name}.py" for name in ("calls", "cluster_calls", "node", "topology")),
-    "hiredis": ("stream/redis_node.py",),
+    "hiredis": ("stream/redis/node.py",),
     "fakeredis": ("stream/embedded/store.py",),
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
     "aiokafka": ("stream/",),
-    "aiohttp": ("stream/health.py", "stream/notify/"),
-    "maxminddb": ("abuse/geo.py",),
+    "aiohttp": ("stream/runtime/health.py", "stream/notify/"),
+    "maxminddb": ("abuse/networks/geo.py",),
     "mediapipe": ("detectors/",),
     "onnxruntime": ("detectors/",),
     "cv2": ("detectors/", *PICTURE_MAKERS),

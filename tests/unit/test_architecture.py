@@ -27,7 +27,7 @@ def test_every_place_the_rules_name_is_there():
 VIOLATIONS = {
     "config/a.py": "import detectors.frame",
     "config/b.py": "from stream import topics",
-    "detectors/c.py": "from stream.messages import Record",
+    "detectors/c.py": "from stream.events.messages import Record",
     "detectors/d.py": "import abuse",
     "detectors/e.py": "from aiokafka import AIOKafkaConsumer",
     "detectors/f.py": "import faust",
@@ -35,9 +35,9 @@ VIOLATIONS = {
     "abuse/h.py": "from detectors.contract import Reading",
     "abuse/i.py": "import redis",
     "abuse/j.py": "import stream",
-    "abuse/networks.py": "import maxminddb",
-    "stream/agents.py": "import faust",
-    "stream/worker.py": "from mode import Service",
+    "abuse/networks/networks.py": "import maxminddb",
+    "stream/kafka/agents.py": "import faust",
+    "stream/kafka/worker.py": "from mode import Service",
     "stream/k.py": "from redis.exceptions import RedisError",
     "stream/embedded/l.py": "import fakeredis",
     "stream/m.py": "import confluent_kafka",
@@ -50,10 +50,10 @@ VIOLATIONS = {
     "stream/t.py": "__import__('redis')",
     "stream/u.py": "from tests.unit import architecture",
     "config/v.py": "from .. import stream",
-    "stream/intake.py": "import socket",
-    "stream/verdict.py": "import numpy as np",
-    "stream/acks.py": "from os import environ",
-    "stream/decide_stage.py": "import aiokafka",
+    "stream/pipeline/intake.py": "import socket",
+    "stream/pipeline/verdict.py": "import numpy as np",
+    "stream/kafka/acks.py": "from os import environ",
+    "stream/pipeline/decide_stage.py": "import aiokafka",
 }
 
 
@@ -67,12 +67,12 @@ def test_the_checker_reports_a_broken_rule(tmp_path, place):
 
 
 ALLOWED = {
-    "stream/app.py": "import faust\nfrom mode import CrashingSupervisor\n",
-    "stream/redis_calls.py": "import redis.asyncio\n",
+    "stream/kafka/app.py": "import faust\nfrom mode import CrashingSupervisor\n",
+    "stream/redis/client.py": "import redis.asyncio\n",
     "stream/demo/attacks.py": "import cv2\n",
     "detectors/frame.py": "import cv2, mediapipe, onnxruntime\nfrom .contract import Reading\nimport config.policy\n",
-    "stream/worker.py": "from detectors.pool import SlotPool\nimport abuse\nfrom config.settings import Settings\n",
-    "stream/intake.py": "import hashlib\nfrom . import cloud_events\n",
+    "stream/kafka/worker.py": "from detectors.pool import SlotPool\nimport abuse\nfrom config.settings import Settings\n",
+    "stream/pipeline/intake.py": "import hashlib\nfrom . import cloud_events\n",
     "abuse/rules/speed.py": "from ..engine import Engine\n",
 }
 

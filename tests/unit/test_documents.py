@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from config.error_codes import MEANING, ErrorCode
-from stream.advice import BY_REASON
 from stream.cli import app
+from stream.pipeline.advice import BY_REASON
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(

@@ -9,14 +9,14 @@ import orjson
 import typer
 from rich.text import Text
 
-from abuse import audit
+from abuse.review import audit
 from config import settings as configuration
 from config.settings import Settings
+from stream.bootstrap.abuse_table import PATIENCE_S, table
 from stream.cli.abuse import view
-from stream.cli.abuse.table import PATIENCE_S, table
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
-from stream.kafka_clients import reader
-from stream.topics import Topic, topic_name
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import reader
 
 
 def command(json: JsonOption = False) -> None:

@@ -13,14 +13,14 @@ from rich.text import Text
 from config import settings as configuration
 from config.abuse import RULE_NAMES
 from config.settings import Settings
+from stream.bootstrap.abuse_table import PATIENCE_S, table
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
-from stream.cli.abuse.table import PATIENCE_S, table
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
-from stream.command_client import NoAnswer, ask
-from stream.commands import CommandName
-from stream.intake import canonical_guid, is_guid
+from stream.pipeline.intake import canonical_guid, is_guid
+from stream.review.command_client import NoAnswer, ask
+from stream.review.commands import CommandName
 
 
 def _review(name: CommandName, help_: str) -> Callable[..., None]:

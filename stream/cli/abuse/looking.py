@@ -13,23 +13,23 @@ import typer
 from rich.text import Text
 
 from abuse.event_time import iso8601
-from abuse.flags import Flag
-from abuse.journal import Attempt
-from abuse.ledger import Dossier
-from abuse.link_book import cluster_around
-from abuse.link_codec import cluster_document
-from abuse.links import NO_CLUSTER, Cluster
-from abuse.reviews import find
+from abuse.flags.flags import Flag
+from abuse.ledger.journal import Attempt
+from abuse.ledger.ledger import Dossier
+from abuse.links.link_book import cluster_around
+from abuse.links.link_codec import cluster_document
+from abuse.links.links import NO_CLUSTER, Cluster
+from abuse.review.reviews import find
 from abuse.subjects import Subject, SubjectType
 from config import settings as configuration
 from config.settings import Settings
+from stream.bootstrap.abuse_table import PATIENCE_S, Table, table
 from stream.cli.abuse import view
 from stream.cli.abuse.options import TenantOption
-from stream.cli.abuse.table import PATIENCE_S, Table, table
 from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
-from stream.kafka_clients import reader
-from stream.topics import Topic, topic_name
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import reader
 
 #: Flags read at once.
 PAGE = 64

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stream.commands import ACTOR, COMMAND_ID, NOTE, REASON
-from stream.messages import TENANT
+from stream.events.messages import TENANT
+from stream.review.commands import ACTOR, COMMAND_ID, NOTE, REASON
 
 
 def _option(help_: str, pattern: str, expected: str) -> Any:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from config import settings as configuration
 from config.settings import Settings
-from stream.cli.abuse.table import table
+from stream.bootstrap.abuse_table import table
 from stream.cli.console import JsonOption, out, print_json
-from stream.rebuild import Rebuild, Rebuilt
+from stream.maintenance.rebuild import Rebuild, Rebuilt
 
 
 def command(json: JsonOption = False) -> None:

@@ -11,13 +11,13 @@ import typer
 
 from config import settings as configuration
 from config.settings import HASH_KEYS_VARIABLE, Settings, SettingsError
-from stream.abuse_parts import agree_on_secrets, face_keys, open_face_index, open_key_checks
+from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json, say
-from stream.messages import TENANT
-from stream.patience import Patience
-from stream.redis_calls import connect
-from stream.rekeying import Rekeyed, Rekeying, longest_search_s
+from stream.events.messages import TENANT
+from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
+from stream.redis.client import connect
+from stream.runtime.patience import Patience
 
 OnlyOption = Annotated[
     str | None, typer.Option("--tenant", help="Only faces of this one.", callback=checked(TENANT, TENANT_EXPECTED))

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from config import settings as configuration
 from stream.cli.console import JsonOption, out, print_json
-from stream.retention import Personal, Store, stores
+from stream.maintenance.retention import Personal, Store, stores
 
 UNITS = ((86_400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 _COLOUR = {Personal.BIOMETRIC: "red", Personal.PERSONAL: "yellow", Personal.PSEUDONYMOUS: "yellow"}

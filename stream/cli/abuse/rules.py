@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-from abuse.ledger import Switches
+from abuse.ledger.ledger import Switches
 from config import settings as configuration
 from config.abuse import RULE_NAMES, AbusePolicy
 from config.settings import Settings
+from stream.bootstrap.abuse_table import PATIENCE_S, table
 from stream.cli.abuse.options import TenantOption
-from stream.cli.abuse.table import PATIENCE_S, table
 from stream.cli.console import JsonOption, out, print_json
 
 SWITCHES = ("active", "enforced")

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from abuse.flags import FLAG_ID
+from abuse.flags.flags import FLAG_ID
 from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation, plain_address
 from config.settings import Settings
-from stream.abuse_parts import hasher, require_same_secrets
-from stream.cli.abuse.table import table
+from stream.bootstrap.abuse import hasher, require_same_secrets
+from stream.bootstrap.abuse_table import table
 from stream.cli.console import say
-from stream.intake import canonical_guid, is_guid
-from stream.patience import OutOfPatience
+from stream.pipeline.intake import canonical_guid, is_guid
+from stream.runtime.patience import OutOfPatience
 
 HELP = (
     "A flag id (fl_...), a correlation id, or device:, address: or prefix: followed by the hashed key that a flag has, "

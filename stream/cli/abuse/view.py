@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from abuse.flags import FlagState
+from abuse.flags.flags import FlagState
 from stream.cli.console import out, plain
 
 _COLOUR = {"low": "dim", "medium": "yellow", "high": "red", "critical": "bold red"}

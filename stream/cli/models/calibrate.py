@@ -22,8 +22,8 @@ from detectors.template.calibration import (
     labelled_pictures,
     unlabelled_pictures,
 )
+from stream.bootstrap.models import template_source
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
-from stream.model_parts import template_source
 
 TOML_HELP = (
     "Also write the fit and its provenance to this file: of the built-in model a whole manifest "

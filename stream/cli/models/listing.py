@@ -9,8 +9,8 @@ import typer
 from config import settings as configuration
 from detectors.models import ModelFile
 from detectors.template import TemplateSource, open_template
+from stream.bootstrap.models import model_files, template_source
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
-from stream.model_parts import model_files, template_source
 
 
 def command(json: JsonOption = False) -> None:

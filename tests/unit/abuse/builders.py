@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abuse.engine import AbuseEngine, Assessment
-from abuse.flag_events import PolicyName
-from abuse.flags import FlagEvent
-from abuse.journal import Attempt, attempt_of, attempts_from, line_of
-from abuse.ledger import InMemoryLedger, Ledger
+from abuse.flags.flag_events import PolicyName
+from abuse.flags.flags import FlagEvent
+from abuse.ledger.journal import Attempt, attempt_of, attempts_from, line_of
+from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.observation import Finding, Observation, Origin
 from abuse.rules import RULES
 from abuse.rules.base import Case, Told
+from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 

@@ -9,11 +9,11 @@ import redis
 
 from config import settings as configuration
 from config.settings import KafkaSettings, Settings
-from stream import provisioning
 from stream.bench import installation as place
 from stream.bench.installation import Broker, installation
 from stream.embedded.store import EmbeddedStore
-from stream.topics import Topic, topic_name
+from stream.events.topics import Topic, topic_name
+from stream.kafka import provisioning
 
 #: What workers of the user's write under.
 IN_USE = "mine:"

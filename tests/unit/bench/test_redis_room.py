@@ -11,7 +11,7 @@ from abuse.redis_port import Calls, Command, Reply
 from config.settings import RedisSettings
 from stream.bench.redis_room import in_a_room, remove, room, used_memory
 from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import connect
+from stream.redis.client import connect
 
 NEIGHBOUR = "bench-neighbour:1"
 

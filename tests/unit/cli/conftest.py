@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from abuse.key_checks import InMemoryKeyChecks
+from abuse.keys.key_checks import InMemoryKeyChecks
+from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
-from stream.cli.abuse.table import Table
-from stream.messages import Record
-from stream.patience import Patience
-from tests.unit.stream.command_cases import Desk, record
+from stream.events.messages import Record
+from stream.runtime.patience import Patience
+from tests.unit.stream.review.command_cases import Desk, record
 
 
 @pytest.fixture

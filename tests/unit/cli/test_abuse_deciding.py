@@ -11,19 +11,19 @@ import orjson
 import pytest
 import typer
 
-from abuse.networks import no_networks
+from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.subjects import SubjectType
 from config import settings as configuration
-from stream.abuse_parts import hasher
+from stream.bootstrap.abuse import hasher
 from stream.cli.abuse import deciding
 from stream.cli.abuse.target import named
-from stream.command_client import NoAnswer
-from stream.commands import Command, InvalidCommand, read
+from stream.review.command_client import NoAnswer
+from stream.review.commands import Command, InvalidCommand, read
 from tests.unit.abuse.builders import guid, subject
-from tests.unit.abuse.test_audit import chain
+from tests.unit.abuse.review.test_audit import chain
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
-from tests.unit.stream.command_cases import FLAG_ID, record, sent
+from tests.unit.stream.review.command_cases import FLAG_ID, record, sent
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 

@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from abuse.audit import head_after
+from abuse.review.audit import head_after
 from config.abuse import RULE_NAMES
+from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import view
-from stream.cli.abuse.table import Table
 from tests.unit.abuse.builders import at_ms, guid, seen
-from tests.unit.abuse.test_audit import chain, rehashed
+from tests.unit.abuse.review.test_audit import chain, rehashed
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run
-from tests.unit.stream.command_cases import flag_events
+from tests.unit.stream.review.command_cases import flag_events
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from stream.cli.abuse import deciding, rekeying, view
-from stream.commands import Command, CommandName, read
-from stream.patience import OutOfPatience
-from stream.rekeying import Rekeyed
+from stream.maintenance.rekeying import Rekeyed
+from stream.review.commands import Command, CommandName, read
+from stream.runtime.patience import OutOfPatience
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
-from tests.unit.stream.command_cases import FLAG_ID, record
+from tests.unit.stream.review.command_cases import FLAG_ID, record
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 

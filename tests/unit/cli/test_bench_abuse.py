@@ -13,7 +13,7 @@ from stream.bench.abuse_table import TablePlan, measure
 from stream.cli import bench_abuse
 from stream.cli.sizes import sizes
 from stream.embedded.store import EmbeddedStore
-from stream.redis_calls import SingleCalls, connect
+from stream.redis.client import SingleCalls, connect
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from abuse.redis_face_index import RedisFaceIndex
+from abuse.faces.redis_face_index import RedisFaceIndex
 from config import settings as configuration
 from config.settings import RedisSettings, SettingsError
 from detectors.template import TemplateSpec, built_in
@@ -25,8 +25,8 @@ from stream.bench.face_index import FaceResult
 from stream.bench.media_index import MediaResult
 from stream.cli import bench_faces
 from stream.embedded.store import EmbeddedStore
-from stream.patience import OutOfPatience
-from stream.redis_calls import connect
+from stream.redis.client import connect
+from stream.runtime.patience import OutOfPatience
 
 BYTES_A_FACE = 1000
 

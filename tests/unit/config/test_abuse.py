@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from abuse.journal import KEPT, SHARDS
-from abuse.links import MOST_MEMBERS
+from abuse.ledger.journal import KEPT, SHARDS
+from abuse.links.links import MOST_MEMBERS
 from abuse.rules import RULES
 from config.abuse import DAY_S, MOST_COUNTED, MOST_IN_CLUSTER, RULE_NAMES, AbusePolicy, RetryLimits, RuleLimits
 

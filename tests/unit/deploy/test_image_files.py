@@ -21,8 +21,8 @@ from packaging.requirements import Requirement
 
 from config import settings as configuration
 from config.settings import KafkaSettings
-from stream.topics import max_request_bytes
-from stream.worker import STOP_GRACE_S
+from stream.events.topics import max_request_bytes
+from stream.kafka.worker import STOP_GRACE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"

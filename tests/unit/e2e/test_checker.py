@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from config.policy import ImageLimits
-from stream import intake
-from stream.dead_letter import dead_letter
-from stream.decision import request_id
-from stream.messages import Output, Poison, Record
-from stream.submissions import NewSubmission, submission_output
+from stream.events.dead_letter import dead_letter
+from stream.events.messages import Output, Poison, Record
+from stream.events.submissions import NewSubmission, submission_output
+from stream.pipeline import intake
+from stream.pipeline.decision import request_id
 from tests.e2e.checker import Report, check
 
 SUBMISSIONS, DECISIONS, DEAD_LETTERS = "p.liveness.submissions", "p.liveness.decisions", "p.liveness.dead-letter"

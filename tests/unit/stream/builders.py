@@ -11,8 +11,7 @@ import orjson
 from config.policy import ImageLimits
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
-from stream import intake
-from stream.messages import (
+from stream.events.messages import (
     Detection,
     Headers,
     Poison,
@@ -22,6 +21,7 @@ from stream.messages import (
     Submission,
     SubmissionIds,
 )
+from stream.pipeline import intake
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 OTHER_GUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from abuse.engine import AbuseEngine
-from abuse.face_bounds import FaceBounds
-from abuse.face_index import InMemoryFaceIndex
-from abuse.face_keys import FaceKeys
-from abuse.flag_events import PolicyName
-from abuse.gate import Gate
-from abuse.ledger import InMemoryLedger, Ledger
-from abuse.link_book import InMemoryLinkBook
-from abuse.media_index import InMemoryMediaIndex
-from abuse.media_keys import MediaKeys
-from abuse.networks import no_networks
+from abuse.faces.face_bounds import FaceBounds
+from abuse.faces.face_index import InMemoryFaceIndex
+from abuse.faces.face_keys import FaceKeys
+from abuse.flags.flag_events import PolicyName
+from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.links.link_book import InMemoryLinkBook
+from abuse.links.reuse import Faces, Reuse
+from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader
-from abuse.reuse import Faces, Reuse
+from abuse.pictures.media_index import InMemoryMediaIndex
+from abuse.pictures.media_keys import MediaKeys
+from abuse.rules.engine import AbuseEngine
+from abuse.rules.gate import Gate
 from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
-from stream.abuse_stage import AbuseStage
-from stream.admission import Admission
-from stream.clock import Clock
-from stream.decide_stage import DecideStage
-from stream.decision_store import DecisionStore, InMemoryDecisionStore
-from stream.detect_stage import DetectStage
-from stream.marking import Marker, MarkKeys
-from stream.messages import Output, Record
-from stream.patience import Patience, Unavailable
+from stream.events.messages import Output, Record
+from stream.pipeline.abuse_stage import AbuseStage
+from stream.pipeline.admission import Admission
+from stream.pipeline.decide_stage import DecideStage
+from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
+from stream.pipeline.detect_stage import DetectStage
+from stream.pipeline.marking import Marker, MarkKeys
+from stream.runtime.clock import Clock
+from stream.runtime.patience import Patience, Unavailable
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
 from tests.unit.stream.builders import record as make_record
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from config.settings import HttpSettings, SettingsError
 from stream import cli, health_probe
-from stream.health import HealthServer, HealthState
 from stream.health_probe import Health, Page, ask
+from stream.runtime.health import HealthServer, HealthState
 
 WORKING = HealthState(assigned=12, waiting_for=(), in_flight=2, lag=7, stuck_s=0.1, stall_timeout_s=60)
 WAITING = dataclasses.replace(WORKING, waiting_for=("redis",))

@@ -74,7 +74,7 @@ def test_the_shipped_calibration_belongs_to_the_model() -> None:
 def test_only_opening_a_model_loads_the_runtime() -> None:
     """The worker's own process describes models and must not pay for onnxruntime, nor the fork server."""
     program = (
-        "import sys, detectors.analysis, detectors.template, stream.bootstrap\n"
+        "import sys, detectors.analysis, detectors.template, stream.bootstrap.worker\n"
         "assert 'onnxruntime' not in sys.modules, 'loaded'\n"
     )
     root = Path(__file__).resolve().parents[4]

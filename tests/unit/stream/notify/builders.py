@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from stream.clock import Clock
-from stream.cloud_events import EventType, binary_headers
-from stream.messages import Headers, Record
+from stream.events.cloud_events import EventType, binary_headers
+from stream.events.messages import Headers, Record
 from stream.notify.notice import Notice, notice_of
 from stream.notify.targets import Target
+from stream.runtime.clock import Clock
 
 KEY = bytes(range(32))
 BODY = b'{"flag_id": "flag-1",\n "state":"raised"}'

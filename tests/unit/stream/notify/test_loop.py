@@ -11,18 +11,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import DeliverySettings
-from stream import metrics
-from stream.acks import Partition
-from stream.clock import Clock
-from stream.messages import Output, Record
+from stream.events.messages import Output, Record
+from stream.kafka.acks import Partition
+from stream.kafka.publishing import Publisher
 from stream.notify import loop as module
 from stream.notify.loop import AT_ONCE, LOOK_EVERY_S, STOP_GRACE_S, DeadLetters, Notifier
 from stream.notify.notice import Notice
 from stream.notify.webhook import Delivered, Outcome, Undeliverable
-from stream.patience import OutOfPatience, Patience, Unavailable
-from stream.publishing import Publisher
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
+from stream.runtime.patience import OutOfPatience, Patience, Unavailable
 from tests.unit.stream.notify.builders import BODY, flag_record
-from tests.unit.stream.virtual_time import now, run
+from tests.unit.stream.runtime.virtual_time import now, run
 
 DELIVERY = DeliverySettings(commit_interval_s=1, output_patience_s=120, send_timeout_s=5)
 TAKEN = Delivered(status=200, attempts=1)

@@ -19,11 +19,11 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from yarl import URL
 
-from stream import metrics
 from stream.notify import webhook as module
 from stream.notify.signing import verify
 from stream.notify.targets import Target
 from stream.notify.webhook import Delivered, Outcome, Retries, Undeliverable, Webhook, session_for
+from stream.runtime import metrics
 from tests.unit.stream.notify.builders import (
     BODY,
     KEY,

@@ -1,0 +1,264 @@
+"""The abuse table as the rest sees it: what is known about the subjects of a submission, and how it grows.
+
+The port, and the fake that ships with it. Everything written is an element of a set that names itself (a line of a
+journal, an event of a flag), so every call may be repeated, come late or cross another, with the same outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import orjson
+
+from abuse.flags.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, stored, superseded, unlinked_at
+from abuse.flags.flags import Flag, FlagEvent
+from abuse.ledger.journal import (
+    KEPT,
+    Attempt,
+    attempt_from,
+    attempt_of,
+    attempts_from,
+    keeps_oldest,
+    life_ms,
+    line_of,
+    part_of,
+    reach_ms,
+)
+from abuse.observation import Observation
+from abuse.subjects import Subject, SubjectType
+
+#: rule -> switch (`active`, `enforced`) -> on; what a `settings.update` changed for a tenant.
+Switches = Mapping[str, Mapping[str, bool]]
+#: A flag stays readable for so long after its end, then it is forgotten.
+GRACE_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dossier:
+    """What the table holds on one subject: attempts in order of event time, and the events of its flags.
+
+    Read once, when it is made: whoever fills it from somewhere learns there and then of fields that are none of ours
+    (ValueError, KeyError, TypeError).
+    """
+
+    subject: Subject
+    attempts: tuple[Attempt, ...] = ()
+    fields: Fields = field(default_factory=dict)
+    cleared_at_ms: int = field(init=False)
+    unlinked_at_ms: int = field(init=False)
+    flags: tuple[Flag, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cleared_at_ms", cleared_at(self.fields))
+        object.__setattr__(self, "unlinked_at_ms", unlinked_at(self.fields))
+        object.__setattr__(self, "flags", flags_from(self.fields))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The dossiers of a submission's subjects, and the tenant's switches."""
+
+    dossiers: tuple[Dossier, ...] = ()
+    switches: Switches = field(default_factory=dict)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        return tuple(flag for dossier in self.dossiers for flag in dossier.flags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locator:
+    """Whose flag it is."""
+
+    tenant: str | None
+    subject: Subject
+
+
+class Ledger(Protocol):
+    """Each call takes one round trip unless it says otherwise, and raises `stream.runtime.patience.Unavailable` when the
+    table is away."""
+
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+        """Flags and switches, no attempts; writes nothing."""
+
+    async def observe(self, observation: Observation) -> Known:
+        """Write the attempt to the journals of all its subjects; answer all that is known of them then."""
+
+    async def learn(self, observations: Sequence[Observation]) -> None:
+        """Write the attempts of many observations, as `observe` does, and answer nothing."""
+
+    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+        """Everything held on one subject."""
+
+    async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
+        """Store each event unless it is there; answer those that are their cause's own, as they were first stored.
+        Only these are to be published: the others are, or will be, by whoever caused them."""
+
+    async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
+        """Write a field that says up to when a reviewer cleared the subject or its links, in place of those that say an
+        earlier time. Takes up to two round trips."""
+
+    async def locate(self, flag_id: str) -> Locator | None:
+        """Whose flag this is, if it is known."""
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        """Ids of flags to look at by `until_ms`: at their expiry, and again when they are to be forgotten."""
+
+    async def later(self, flag_id: str, at_ms: int) -> None:
+        """Look at the flag again at `at_ms`."""
+
+    async def forget(self, flag_id: str) -> None:
+        """Remove every trace of a flag. Takes up to five round trips."""
+
+    async def was_erased(self, flag_id: str) -> bool:
+        """Whether the flag was erased with its subject a moment ago: whoever has just written of it takes it back."""
+
+    async def flag_ids(self) -> list[str]:
+        """Every flag that isn't forgotten, in order of id. Takes a round trip for each thousand."""
+
+    async def take_turn(self, name: str, for_ms: int) -> bool:
+        """Whether it is `name`'s turn to look for expired flags: for so long, until asked again."""
+
+    async def switches(self, tenant: str | None) -> Switches:
+        """What was switched for the tenant."""
+
+    async def switch(self, tenant: str | None, switches: Switches) -> None:
+        """Replace the tenant's switches."""
+
+
+def dossier_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> Dossier:
+    """From what is stored; with `at_ms` only the attempts that rules look at then."""
+    after_ms = cleared_at(fields)
+    if at_ms is not None:
+        after_ms = max(after_ms, at_ms - reach_ms(subject.type))
+    return Dossier(subject=subject, attempts=attempts_from(lines, after_ms=after_ms), fields=fields)
+
+
+def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
+    """Of the events, given as they are stored now, those their cause stored."""
+    pairs = zip(events, texts, strict=True)
+    return [
+        replace(event, document=text.partition(" ")[2].encode())
+        for event, text in pairs
+        if cause_of(text) == event.cause
+    ]
+
+
+_Key = tuple[str, SubjectType, str]
+
+
+class InMemoryLedger:
+    """The fake: the same sets in dictionaries."""
+
+    def __init__(self, on_call: Callable[[str], None] = lambda name: None) -> None:
+        self.journals: dict[tuple[_Key, int], set[str]] = {}
+        self.fields: dict[_Key, dict[str, str]] = {}
+        self.locators: dict[str, Locator] = {}
+        self.due_at: dict[str, int] = {}
+        self.switched: dict[str, Switches] = {}
+        self.erased: set[str] = set()
+        self._on_call = on_call
+
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+        self._on_call("look")
+        dossiers = tuple(Dossier(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
+        return Known(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+
+    async def observe(self, observation: Observation) -> Known:
+        self._on_call("observe")
+        self._write(observation)
+        tenant, at_ms = observation.tenant, observation.at_ms
+        dossiers = tuple(
+            dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
+            for subject in observation.subjects
+        )
+        return Known(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+
+    async def learn(self, observations: Sequence[Observation]) -> None:
+        self._on_call("learn")
+        for observation in observations:
+            self._write(observation)
+
+    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+        self._on_call("history")
+        return dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject))
+
+    async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
+        self._on_call("record")
+        texts = []
+        for event in events:
+            fields = self.fields.setdefault((event.tenant or "", event.subject.type, event.subject.key), {})
+            texts.append(fields.setdefault(field_of(event), stored(event)))
+            self.locators[event.flag_id] = Locator(tenant=event.tenant, subject=event.subject)
+            self.due_at[event.flag_id] = max(self.due_at.get(event.flag_id, 0), event.expires_at_ms)
+        return own_events(events, texts)
+
+    async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
+        self._on_call("clear")
+        fields = self.fields.setdefault((tenant or "", subject.type, subject.key), {})
+        fields[name] = text
+        for older in superseded(fields, name, text):
+            del fields[older]
+
+    async def locate(self, flag_id: str) -> Locator | None:
+        self._on_call("locate")
+        return self.locators.get(flag_id)
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        self._on_call("due")
+        return sorted(name for name, at_ms in self.due_at.items() if at_ms <= until_ms)[:most]
+
+    async def later(self, flag_id: str, at_ms: int) -> None:
+        self._on_call("later")
+        self.due_at[flag_id] = at_ms
+
+    async def forget(self, flag_id: str) -> None:
+        self._on_call("forget")
+        locator = self.locators.pop(flag_id, None)
+        self.due_at.pop(flag_id, None)
+        if locator is not None:
+            fields = self.fields.get((locator.tenant or "", locator.subject.type, locator.subject.key), {})
+            for name in [name for name in fields if name.startswith(f"{flag_id} ")]:
+                del fields[name]
+
+    async def was_erased(self, flag_id: str) -> bool:
+        self._on_call("was_erased")
+        return flag_id in self.erased
+
+    async def flag_ids(self) -> list[str]:
+        self._on_call("flag_ids")
+        return sorted(self.due_at)
+
+    async def take_turn(self, name: str, for_ms: int) -> bool:
+        self._on_call("take_turn")
+        return True
+
+    async def switches(self, tenant: str | None) -> Switches:
+        self._on_call("switches")
+        return self.switched.get(tenant or "", {})
+
+    async def switch(self, tenant: str | None, switches: Switches) -> None:
+        self._on_call("switch")
+        self.switched[tenant or ""] = orjson.loads(orjson.dumps(switches))
+
+    def _write(self, observation: Observation) -> None:
+        line = line_of(attempt_of(observation))
+        for subject in observation.subjects:
+            kind, number = subject.type, part_of(subject.type, observation)
+            part = ((observation.tenant or "", kind, subject.key), number)
+            lines = sorted({*self.journals.get(part, ()), line})
+            fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
+            self.journals[part] = set(fresh[: KEPT[kind]] if keeps_oldest(kind, number) else fresh[-KEPT[kind] :])
+
+    def _lines(self, tenant: str | None, subject: Subject) -> set[str]:
+        keys = {(tenant or "", subject.type, key) for key in subject.keys}
+        return {line for (key, _), lines in self.journals.items() if key in keys for line in lines}
+
+    def _fields(self, tenant: str | None, subject: Subject) -> dict[str, str]:
+        """Of the former keys too; of one that was written under both, the newer key's."""
+        merged: dict[str, str] = {}
+        for key in reversed(subject.keys):
+            merged |= self.fields.get((tenant or "", subject.type, key), {})
+        return merged

@@ -1,0 +1,307 @@
+"""The abuse table on Redis, one server or a cluster.
+
+No scripts: every command adds to a set what names itself, and is the same whether sent once or twice, early or late.
+Each touches one key, so they go out together wherever the keys live. Everything expires.
+
+    journal:{TENANT|TYPE|KEY|PART}    sorted set: attempt lines by event time, the newest kept (`abuse.ledger.journal`)
+    flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
+    flag:{FLAG_ID}                    whose flag it is
+    due:{N}                           sorted set: flags by when to look at them next, in sixteen parts
+    used:{TENANT|CORRELATION_ID}      sorted set: devices, addresses and prefixes whose journals have lines of it
+    named:{TENANT|CORRELATION_ID}     set: other subjects whose flags name it as evidence
+    erased:{FLAG_ID}                  for some minutes after the flag was erased
+    switches:{TENANT}                 what a settings event switched
+    turn                              which worker looks for expired flags
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import orjson
+
+from abuse.flags.flag_events import field_of, stored, superseded
+from abuse.flags.flags import FlagEvent
+from abuse.flags.mentions import linked_ids
+from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
+from abuse.ledger.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
+from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
+from abuse.observation import Observation
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.subjects import Subject, SubjectType
+
+SWITCHES_TTL_S = 400 * 86_400
+PAGE = 1000
+
+
+def flags_life_ms(flag_ttl_s: int) -> int:
+    """How long after its last event a flag is kept at most."""
+    return flag_ttl_s * 1000 + 2 * GRACE_MS
+
+
+class RedisLedger:
+    def __init__(self, calls: Calls, key_prefix: str, flag_ttl_s: int) -> None:
+        self._calls = calls
+        self._keys = LedgerKeys(key_prefix)
+        self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
+
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+        keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
+        *tables, switches = await self._calls.round_trip(
+            [*(("HGETALL", key) for key in keys), self._get_switches(tenant)]
+        )
+        read = iter(zip(keys, tables, strict=True))
+        dossiers = tuple(_dossier(s, [], [next(read) for _ in s.keys], None) for s in subjects)
+        return Known(dossiers=dossiers, switches=self._switches(tenant, switches))
+
+    async def observe(self, observation: Observation) -> Known:
+        tenant, subjects = observation.tenant, observation.subjects
+        writes = self._writes(observation)
+        reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
+        replies = await self._calls.round_trip(
+            [*writes, *(c for read in reads for c in read), self._get_switches(tenant)]
+        )
+        answers = iter(replies[len(writes) : -1])
+        dossiers = []
+        for subject, read in zip(subjects, reads, strict=True):
+            mine = [(str(command[1]), next(answers)) for command in read]
+            dossiers.append(_dossier(subject, *_parted(subject, mine), observation.at_ms))
+        return Known(dossiers=tuple(dossiers), switches=self._switches(tenant, replies[-1]))
+
+    async def learn(self, observations: Sequence[Observation]) -> None:
+        await self._calls.round_trip([command for each in observations for command in self._writes(each)])
+
+    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+        reads = self._reads(tenant, subject, 0)
+        replies = await self._calls.round_trip(reads)
+        mine = [(str(command[1]), reply) for command, reply in zip(reads, replies, strict=True)]
+        return _dossier(subject, *_parted(subject, mine), None)
+
+    async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
+        if not events:
+            return []
+        commands: list[Command] = []
+        for event in events:
+            key = self._keys.flags(event.tenant, event.subject.type, event.subject.key)
+            commands += [
+                ("HSETNX", key, field_of(event), stored(event)),
+                ("HGET", key, field_of(event)),
+                ("PEXPIRE", key, self._flags_ttl_ms),
+                ("SET", self._keys.flag(event.flag_id), _locator(event), "PX", self._flags_ttl_ms),
+                ("ZADD", self._keys.due(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
+                ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
+            ]
+        mentions = [command for event in events for command in self._mentions(event)]
+        replies = await self._calls.round_trip([*commands, *mentions])
+        return own_events(events, (cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]))
+
+    async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
+        key = self._keys.flags(tenant, subject.type, subject.key)
+        *_, table = await self._calls.round_trip(
+            [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
+        )
+        older = superseded(_fields(table), name, text)
+        if older:
+            await self._calls.round_trip([("HDEL", key, *older)])
+
+    async def locate(self, flag_id: str) -> Locator | None:
+        key = self._keys.flag(flag_id)
+        (held,) = await self._calls.round_trip([("GET", key)])
+        return None if held is None else _located(held, key)
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        commands: list[Command] = [
+            ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
+        ]
+        replies = await self._calls.round_trip(commands)
+        return sorted(name for reply in replies for name in _texts(reply))[:most]
+
+    async def later(self, flag_id: str, at_ms: int) -> None:
+        key = self._keys.due(flag_id)
+        await self._calls.round_trip([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
+
+    async def forget(self, flag_id: str) -> None:
+        """The trace that leads to the others goes last."""
+        locator = await self.locate(flag_id)
+        if locator is not None:
+            key = self._keys.flags(locator.tenant, locator.subject.type, locator.subject.key)
+            (table,) = await self._calls.round_trip([("HGETALL", key)])
+            fields = _fields(table)
+            gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
+            if gone:
+                left = {name: text for name, text in fields.items() if name not in gone}
+                unnamed = sorted(_evidence(gone) - _evidence(left))
+                member = member_of(locator.subject)
+                await self._calls.round_trip([("HDEL", key, *gone)])
+                await self._calls.round_trip(
+                    [("SREM", self._keys.named(locator.tenant, name), member) for name in unnamed]
+                )
+        await self._calls.round_trip([("DEL", self._keys.flag(flag_id)), ("ZREM", self._keys.due(flag_id), flag_id)])
+
+    async def was_erased(self, flag_id: str) -> bool:
+        (held,) = await self._calls.round_trip([("GET", self._keys.erased(flag_id))])
+        return held is not None
+
+    async def flag_ids(self) -> list[str]:
+        found: list[str] = []
+        for part in range(DUE_PARTS):
+            start, page = 0, [""]
+            while page:
+                (reply,) = await self._calls.round_trip(
+                    [("ZRANGE", self._keys.due_part(part), start, start + PAGE - 1)]
+                )
+                page = _texts(reply)
+                found += page
+                start += PAGE
+        return sorted(set(found))
+
+    async def take_turn(self, name: str, for_ms: int) -> bool:
+        key = self._keys.turn
+        (held,) = await self._calls.round_trip([("SET", key, name, "NX", "GET", "PX", for_ms)])
+        if held is None:
+            return True
+        if held != name.encode():
+            return False
+        await self._calls.round_trip([("SET", key, name, "PX", for_ms)])
+        return True
+
+    async def switches(self, tenant: str | None) -> Switches:
+        (held,) = await self._calls.round_trip([self._get_switches(tenant)])
+        return self._switches(tenant, held)
+
+    async def switch(self, tenant: str | None, switches: Switches) -> None:
+        text = orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
+        await self._calls.round_trip([("SET", self._keys.switches(tenant), text, "EX", SWITCHES_TTL_S)])
+
+    def _writes(self, observation: Observation) -> list[Command]:
+        line, commands = line_of(attempt_of(observation)), list[Command]()
+        for subject in observation.subjects:
+            kind = subject.type
+            part = part_of(kind, observation)
+            key = self._keys.journal(observation.tenant, kind, subject.key, part)
+            commands.append(("ZADD", key, observation.at_ms, line))
+            commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
+            if keeps_oldest(kind, part):
+                commands.append(("ZREMRANGEBYRANK", key, KEPT[kind], -1))
+            else:
+                commands.append(("ZREMRANGEBYRANK", key, 0, -KEPT[kind] - 1))
+            commands.append(("PEXPIRE", key, life_ms(kind)))
+        return [*commands, *self._uses(observation)]
+
+    def _uses(self, observation: Observation) -> list[Command]:
+        """Where else there are lines of the correlation id, for as long as there may be."""
+        if not observation.origin.subjects:
+            return []
+        key = self._keys.used(observation.tenant, observation.correlation_id)
+        members = [part for each in observation.origin.subjects for part in (observation.at_ms, member_of(each))]
+        return [
+            ("ZADD", key, "GT", *members),
+            ("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - USED_MS}"),
+            ("PEXPIRE", key, USED_MS),
+        ]
+
+    def _mentions(self, event: FlagEvent) -> list[Command]:
+        """For each correlation id that the evidence names: whose flags do."""
+        commands: list[Command] = []
+        for name in linked_ids(event.document):
+            if (event.subject.type, event.subject.key) != (SubjectType.CORRELATION_ID, name):
+                key = self._keys.named(event.tenant, name)
+                commands += [("SADD", key, member_of(event.subject)), ("PEXPIRE", key, self._flags_ttl_ms)]
+        return commands
+
+    def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
+        """All parts of all keys' journals, then the flags of all keys."""
+        kind = subject.type
+        journals = [(key, part) for key in subject.keys for part in range(parts(kind))]
+        return [
+            *(
+                ("ZRANGE", self._keys.journal(tenant, kind, key, part), after_ms, "+inf", "BYSCORE")
+                for key, part in journals
+            ),
+            *(("HGETALL", self._keys.flags(tenant, kind, key)) for key in subject.keys),
+        ]
+
+    def _switches(self, tenant: str | None, held: Reply) -> Switches:
+        if held is None:
+            return {}
+        try:
+            switches = orjson.loads(cast(bytes, held))
+            return {rule: {switch: _yes_or_no(on) for switch, on in each.items()} for rule, each in switches.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ForeignValue(self._keys.switches(tenant)) from error
+
+    def _get_switches(self, tenant: str | None) -> Command:
+        return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
+
+
+def _evidence(fields: Mapping[str, str]) -> set[str]:
+    """Correlation ids that these events of flags name."""
+    texts = (text for name, text in fields.items() if name.startswith("fl_"))
+    return {name for text in texts for name in linked_ids(text.partition(" ")[2].encode())}
+
+
+def _locator(event: FlagEvent) -> bytes:
+    return orjson.dumps([event.tenant, event.subject.type, event.subject.key])
+
+
+def _located(held: Reply, key: str) -> Locator:
+    try:
+        tenant, kind, name = orjson.loads(cast(bytes, held))
+        return Locator(tenant=tenant, subject=Subject(type=SubjectType(kind), key=name))
+    except (ValueError, TypeError) as error:
+        raise ForeignValue(key) from error
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a switch is on or off")
+    return value
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
+
+
+def _fields(table: Reply) -> dict[str, str]:
+    flat = _texts(table)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+#: What was read, by key.
+_Read = list[tuple[str, Reply]]
+#: What reading raises for values that are none of ours.
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
+    """Journals, and the tables of flags that were read behind them."""
+    tables = len(subject.keys)
+    return read[:-tables], read[-tables:]
+
+
+def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+    """Raises ForeignValue."""
+    try:
+        return _read(subject, journals, tables, at_ms)
+    except _FOREIGN as error:
+        raise ForeignValue(_culprit(subject, journals, tables)) from error
+
+
+def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+    """Of what several keys of a subject say about the same, the newest key's word counts: it is the first."""
+    fields: dict[str, str] = {}
+    for _, table in reversed(tables):
+        fields |= _fields(table)
+    lines = [line for _, journal in journals for line in _texts(journal)]
+    return dossier_of(subject, lines, fields, at_ms=at_ms)
+
+
+def _culprit(subject: Subject, journals: _Read, tables: _Read) -> str:
+    """The first key that can't be read even on its own."""
+    for read in [*(([each], []) for each in journals), *(([], [each]) for each in tables)]:
+        try:
+            _read(subject, *read, None)
+        except _FOREIGN:
+            return [*read[0], *read[1]][0][0]
+    return tables[0][0]

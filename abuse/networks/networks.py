@@ -1,0 +1,105 @@
+"""Which networks an address belongs to: the operator's lists, its autonomous system, its country.
+
+`open_networks` at start-up, `names` for each submission, and one `NetworkWatch` that keeps it all current.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abuse.networks.geo import ASN, COUNTRY, DatabaseKind, DatabaseState, GeoDatabase, plain
+from abuse.networks.lists import ListState, NetworkLists
+from abuse.networks.ranges import Address, number_of
+from config.settings import AbuseSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworksState:
+    """What is in use, for logs and metrics. `folder_fault`: the lists' folder is away and the last lists are kept."""
+
+    lists: tuple[ListState, ...] = ()
+    databases: tuple[DatabaseState, ...] = ()
+    folder_fault: str | None = None
+
+
+class Networks:
+    """Look-ups from any thread, while one other thread may be in `refresh`."""
+
+    def __init__(self, lists: NetworkLists | None, databases: Sequence[GeoDatabase]) -> None:
+        self._lists, self._databases = lists, tuple(databases)
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is anything to keep current."""
+        return self._lists is not None or bool(self._databases)
+
+    def names(self, address: Address) -> tuple[str, ...]:
+        """Sorted names of the networks the address belongs to; none for one that isn't globally routable.
+
+        Never blocks; microseconds. Raises ValueError for text that is no address.
+        """
+        bits, number = number_of(address)
+        listed = () if self._lists is None else self._lists.index.names(bits, number)
+        if not self._databases or (found := plain(bits, number)) is None:
+            return listed
+        located = [name for database in self._databases if (name := database.name(found)) is not None]
+        return tuple(sorted({*listed, *located})) if located else listed
+
+    def refresh(self, now_ms: int) -> None:
+        """Look at all files again. Blocks, so not for the event loop; a broken file raises nothing."""
+        if self._lists is not None:
+            self._lists.refresh(now_ms)
+        for database in self._databases:
+            database.refresh()
+
+    def state(self) -> NetworksState:
+        """As of the last look."""
+        return NetworksState(
+            lists=() if self._lists is None else self._lists.state(),
+            databases=tuple(database.state() for database in self._databases),
+            folder_fault=None if self._lists is None else self._lists.folder_fault,
+        )
+
+
+def no_networks() -> Networks:
+    """For an installation with no lists and no databases."""
+    return Networks(None, ())
+
+
+def open_networks(settings: AbuseSettings, now_ms: int) -> Networks:
+    """Everything the settings name, read once. Blocks. Raises SettingsError naming the setting that can't be used."""
+    lists = None
+    if settings.network_lists is not None:
+        lists = NetworkLists(settings.network_lists, max_age_days=settings.network_list_max_age_days)
+        lists.open(now_ms)
+    named: tuple[tuple[Path | None, DatabaseKind], ...] = (
+        (settings.asn_database, ASN),
+        (settings.country_database, COUNTRY),
+    )
+    return Networks(lists, [GeoDatabase(path, kind) for path, kind in named if path is not None])
+
+
+class NetworkWatch:
+    """Keeps networks current, one look after the other, each in a thread of its own."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        now_ms: Callable[[], int],
+        every_s: float,
+        *,
+        told: Callable[[NetworksState], None] = lambda state: None,
+    ) -> None:
+        """`told` gets the state at the start and after every look, on the event loop; it feeds the metrics."""
+        self._networks, self._now_ms, self._every_s, self._told = networks, now_ms, every_s, told
+
+    async def run(self) -> None:
+        """Until cancelled. Raises nothing for a broken file or folder, so an exception is a bug."""
+        self._told(self._networks.state())
+        while self._networks.configured:
+            await asyncio.sleep(self._every_s)
+            await asyncio.to_thread(self._networks.refresh, self._now_ms())
+            self._told(self._networks.state())

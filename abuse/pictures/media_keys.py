@@ -1,0 +1,87 @@
+"""Hashes of pictures are kept keyed: whoever has the table alone can't confirm that a picture they know is in it.
+
+Exact hashes become an HMAC. A perceptual hash must still be compared bit by bit, so its bits are put in another,
+secret order and some of them, secretly chosen, turned over: that keeps every distance and says nothing about a single
+picture. Each is another for each tenant and key.
+
+As with faces (`face_keys`), distances inside one tenant stay visible, and whoever has the secret, or knows enough
+pictures together with their rows, undoes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from abuse.keys.key_periods import KeyPeriods
+from abuse.subjects import HashKey
+
+BITS = 64
+MASKS_REMEMBERED = 1024
+#: For each byte of a hash, what each of its values adds to the masked one; then the bits turned over.
+_Mask = tuple[tuple[tuple[int, ...], ...], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureCodes:
+    """What is kept of a picture's hashes: 64 bits each."""
+
+    key_id: str
+    bytes: int
+    pixels: int
+    perceptual: int
+
+
+class MediaKeys:
+    """Holds the secrets. `reach_ms`: how far before and after a submission pictures are searched.
+
+    Raises ValueError unless exactly one key is in force from 0.
+    """
+
+    def __init__(self, keys: Sequence[HashKey], reach_ms: int) -> None:
+        self._periods = KeyPeriods(keys)
+        self._reach_ms = reach_ms
+        self._mask = lru_cache(MASKS_REMEMBERED)(self._made)
+
+    def codes(
+        self, tenant: str | None, bytes_sha256: str, pixels_sha256: str, perceptual: int, at_ms: int
+    ) -> tuple[PictureCodes, ...]:
+        """Under the key in force, by which it is kept, then under every other that pictures within reach are under."""
+        mine = self._periods.in_force(at_ms)
+        reached = self._periods.within(at_ms - self._reach_ms, at_ms + self._reach_ms)
+        return tuple(
+            PictureCodes(
+                key_id=key.id,
+                bytes=_exact(key, "bytes", tenant, bytes_sha256),
+                pixels=_exact(key, "pixels", tenant, pixels_sha256),
+                perceptual=_masked(self._mask(key.id, tenant), perceptual),
+            )
+            for key in (mine, *(key for key in reached if key.id != mine.id))
+        )
+
+    def _made(self, key_id: str, tenant: str | None) -> _Mask:
+        key = self._periods.of(key_id)
+        message = f"liveness picture mask 1\x00{key_id}\x00{tenant or ''}".encode()
+        seed = hmac.digest(key.secret, message, "sha256")
+        stream = hashlib.shake_256(seed).digest(8 * BITS + 8)
+        places = sorted(range(BITS), key=lambda bit: stream[8 * bit : 8 * bit + 8])
+        tables = tuple(
+            tuple(sum(1 << places[8 * byte + bit] for bit in range(8) if value >> bit & 1) for value in range(256))
+            for byte in range(8)
+        )
+        return tables, int.from_bytes(stream[-8:], "big")
+
+
+def _exact(key: HashKey, kind: str, tenant: str | None, sha256: str) -> int:
+    message = f"{kind}\x00{tenant or ''}\x00{sha256.lower()}".encode()
+    return int.from_bytes(hmac.digest(key.secret, message, "sha256")[:8], "big")
+
+
+def _masked(mask: _Mask, perceptual: int) -> int:
+    tables, turned = mask
+    for table, value in zip(tables, perceptual.to_bytes(8, "little"), strict=True):
+        turned ^= table[value]
+    return turned

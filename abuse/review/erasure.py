@@ -1,0 +1,199 @@
+"""Erasing a subject: everything kept of it, in every store, and a receipt that names nothing of what was erased.
+
+Counted first, and the count kept with the plan, then removed: carried out again after a crash the removal has the same
+effect, and the receipt still says what was there. What leads to the rest (a subject's own sets) goes last.
+
+The receipt knows the subject by a hash (`digest_of`): who knows the subject can find its receipt, and nobody the other
+way round. `abuse.review.erased` reads receipts again, so that a table rebuilt from the topics stays without what was erased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import orjson
+
+from abuse.event_time import iso8601
+from abuse.flags.mentions import names, without
+from abuse.ledger.journal import attempt_from
+from abuse.ledger.ledger import InMemoryLedger
+from abuse.links.link_book import LinkBook
+from abuse.review.reviews import Plan
+from abuse.subjects import Subject, SubjectType
+
+#: Only these are anybody's own; of the rest nothing is kept.
+ERASABLE = frozenset({SubjectType.CORRELATION_ID, SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """What the abuse table holds of a subject: lines in its own and others' journals, its flags, and how many events of
+    others' flags name it as evidence."""
+
+    journal_lines: int = 0
+    flags: int = 0
+    mentions: int = 0
+
+
+class LedgerErasure(Protocol):
+    """Calls raise `stream.runtime.patience.Unavailable` when the table is away; each may be repeated."""
+
+    async def held(self, tenant: str | None, subject: Subject) -> Traces:
+        """How much there is; writes nothing."""
+
+    async def erase(self, tenant: str | None, subject: Subject) -> None:
+        """Remove all of it. Flags go without a word: nobody publishes that they expired."""
+
+
+class Erasable(Protocol):
+    """A store that holds something of a correlation id. As above."""
+
+    async def held(self, tenant: str | None, correlation_id: str) -> int:
+        """How much there is; writes nothing."""
+
+    async def forget(self, tenant: str | None, correlation_id: str) -> int:
+        """Remove all of it; how much there was."""
+
+
+class KeptDecisions(Erasable, Protocol):
+    async def unlink(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> None:
+        """Take the correlation id out of the decisions kept for others that were linked to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasures:
+    """Plans read and write nothing. `beyond`: what nobody can erase, and for how many milliseconds it is kept; None for
+    ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
+
+    ledger: LedgerErasure
+    book: LinkBook
+    decisions: KeptDecisions
+    faces: Erasable
+    pictures: Erasable
+    links_ms: int
+    beyond: Mapping[str, int | None] = field(default_factory=dict)
+
+    async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> Plan:
+        traces = await self.ledger.held(tenant, subject)
+        links = faces = pictures = decisions = 0
+        if subject.type is SubjectType.CORRELATION_ID:
+            name = subject.key
+            held, faces, pictures, decisions = await asyncio.gather(
+                self.book.of(tenant, [name]),
+                self.faces.held(tenant, name),
+                self.pictures.held(tenant, name),
+                self.decisions.held(tenant, name),
+            )
+            links = len(held[name])
+        erased = {
+            "journal_lines": traces.journal_lines,
+            "flags": traces.flags,
+            "mentions": traces.mentions,
+            "links": links,
+            "faces": faces,
+            "pictures": pictures,
+            "decisions": decisions,
+        }
+        digests = [digest_of(tenant, subject.type, key) for key in subject.keys]
+        changed = {
+            "subject": {"type": str(subject.type), "sha256": digests},
+            "erased": erased,
+            "kept": self._kept(at_ms, subject),
+        }
+        return Plan(changed=changed, erases=subject)
+
+    async def carry_out(self, tenant: str | None, subject: Subject) -> None:
+        """May be repeated. Links last: they lead to the others that name it."""
+        if subject.type is not SubjectType.CORRELATION_ID:
+            await self.ledger.erase(tenant, subject)
+            return
+        name = subject.key
+        links = (await self.book.of(tenant, [name]))[name]
+        others = sorted({end for link in links for end in link.ids} - {name})
+        await self.faces.forget(tenant, name)
+        await self.pictures.forget(tenant, name)
+        await self.decisions.unlink(tenant, name, others)
+        await self.decisions.forget(tenant, name)
+        await self.ledger.erase(tenant, subject)
+        await self.book.forget(tenant, name, others)
+
+    def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:
+        """Where it may be found all the same, and until when."""
+        lives = dict(self.beyond)
+        if subject.type is SubjectType.CORRELATION_ID:
+            # Of links it no longer holds itself nothing leads to the others. They stay there until one so much newer
+            # is added, or so long after the last that was.
+            lives["links that only others keep"] = 2 * self.links_ms
+        return [
+            {"store": store, "until": None if life_ms is None else iso8601(at_ms + life_ms)}
+            for store, life_ms in lives.items()
+        ]
+
+
+def digest_of(tenant: str | None, kind: SubjectType, key: str) -> str:
+    return hashlib.sha256(orjson.dumps([tenant, kind, key])).hexdigest()
+
+
+class InMemoryLedgerErasure:
+    """The fake, over the fake table. It needs no traces: it looks everywhere."""
+
+    def __init__(self, ledger: InMemoryLedger) -> None:
+        self._ledger = ledger
+
+    async def held(self, tenant: str | None, subject: Subject) -> Traces:
+        lines = [line for found in self._lines(tenant, subject).values() for line in found]
+        mentions = self._mentions(tenant, subject)
+        return Traces(journal_lines=len(lines), flags=len(self._flag_ids(tenant, subject)), mentions=len(mentions))
+
+    async def erase(self, tenant: str | None, subject: Subject) -> None:
+        table = self._ledger
+        ids = self._flag_ids(tenant, subject)
+        table.erased |= ids
+        for part, lines in self._lines(tenant, subject).items():
+            table.journals[part] -= lines
+            if not table.journals[part]:
+                del table.journals[part]
+        for key, name in self._mentions(tenant, subject):
+            cause, _, document = table.fields[key][name].partition(" ")
+            table.fields[key][name] = f"{cause} {without(document.encode(), subject.key).decode()}"
+        for flag_id in ids:
+            table.locators.pop(flag_id, None)
+            table.due_at.pop(flag_id, None)
+        for key in self._own(tenant, subject):
+            table.fields.pop(key, None)
+
+    @staticmethod
+    def _own(tenant: str | None, subject: Subject) -> list[tuple[str, SubjectType, str]]:
+        return [(tenant or "", subject.type, key) for key in subject.keys]
+
+    def _lines(self, tenant: str | None, subject: Subject) -> dict[tuple[tuple[str, SubjectType, str], int], set[str]]:
+        own, named = self._own(tenant, subject), subject.type is SubjectType.CORRELATION_ID
+        found = {}
+        for (key, part), lines in self._ledger.journals.items():
+            if key in own:
+                found[key, part] = set(lines)
+            elif named and key[0] == (tenant or ""):
+                found[key, part] = {line for line in lines if attempt_from(line).correlation_id == subject.key}
+        return {place: lines for place, lines in found.items() if lines}
+
+    def _flag_ids(self, tenant: str | None, subject: Subject) -> set[str]:
+        return {
+            name.partition(" ")[0]
+            for key in self._own(tenant, subject)
+            for name in self._ledger.fields.get(key, {})
+            if name.startswith("fl_")
+        }
+
+    def _mentions(self, tenant: str | None, subject: Subject) -> list[tuple[tuple[str, SubjectType, str], str]]:
+        own = self._own(tenant, subject)
+        return [
+            (key, name)
+            for key, fields in self._ledger.fields.items()
+            if subject.type is SubjectType.CORRELATION_ID and key not in own and key[0] == (tenant or "")
+            for name, text in fields.items()
+            if name.startswith("fl_") and names(text.partition(" ")[2].encode(), subject.key)
+        ]

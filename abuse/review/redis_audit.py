@@ -1,0 +1,109 @@
+"""Audit chain and command journal on Redis: first writer wins, one key a place.
+
+audit-head             where to look for the end of the chain; may lag behind
+audit:{CHAIN NUMBER}   one entry
+command:{HASH}         what a command is going to do, then its answer
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from abuse.redis_port import Calls, ForeignValue, Reply
+from abuse.review.audit import CommandKey, Head, command_of, head_after, sealed
+
+#: Longer than a command can be read again.
+ENTRY_TTL_S = 40 * 86_400
+HEAD_TTL_S = 400 * 86_400
+
+
+class RedisAuditLog:
+    def __init__(self, calls: Calls, key_prefix: str) -> None:
+        self._calls = calls
+        self._prefix = f"{key_prefix}abuse:"
+        self._head_key = f"{self._prefix}audit-head"
+
+    async def head(self) -> Head:
+        (held,) = await self._calls.round_trip([("GETEX", self._head_key, "EX", HEAD_TTL_S)])
+        if held is None:
+            ours = _packed(Head(chain=uuid.uuid4().hex[:12]))
+            (held,) = await self._calls.round_trip([("SET", self._head_key, ours, "NX", "GET", "EX", HEAD_TTL_S)])
+            held = ours if held is None else held
+        return self._head(held)
+
+    async def peek(self) -> Head | None:
+        (held,) = await self._calls.round_trip([("GET", self._head_key)])
+        return None if held is None else self._head(held)
+
+    async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
+        while True:
+            ours, key = sealed(entry, after), self._next_key(after)
+            (held,) = await self._calls.round_trip([("SET", key, ours, "NX", "GET", "EX", ENTRY_TTL_S)])
+            stands = ours if held is None else cast(bytes, held)
+            after, command = _standing(stands, key)
+            if command == command_of(entry):
+                await self._advance(after)
+                return stands
+
+    async def restore(self, head: Head) -> None:
+        await self._calls.round_trip([("SET", self._head_key, _packed(head), "EX", HEAD_TTL_S)])
+
+    async def _advance(self, head: Head) -> None:
+        """Say where the chain ends, looking again afterwards: others who appended behind us may have said so before
+        us, and an end that lags would, once the entries behind it have expired, be taken for the end."""
+        while True:
+            await self.restore(head)
+            key = self._next_key(head)
+            (held,) = await self._calls.round_trip([("GET", key)])
+            if held is None:
+                return
+            head, _ = _standing(cast(bytes, held), key)
+
+    def _next_key(self, head: Head) -> str:
+        return f"{self._prefix}audit:{{{head.chain} {head.number + 1}}}"
+
+    def _head(self, held: Reply) -> Head:
+        try:
+            chain, number, sha256 = orjson.loads(cast(bytes, held))
+        except (ValueError, TypeError) as error:
+            raise ForeignValue(self._head_key) from error
+        return Head(chain=chain, number=number, sha256=sha256)
+
+
+class RedisCommandLog:
+    def __init__(self, calls: Calls, key_prefix: str) -> None:
+        self._calls = calls
+        self._prefix = f"{key_prefix}abuse:command:"
+
+    async def find(self, key: CommandKey) -> bytes | None:
+        (held,) = await self._calls.round_trip([("GET", self._key(key))])
+        return cast("bytes | None", held)
+
+    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
+        (held,) = await self._calls.round_trip([("SET", self._key(key), text, "NX", "GET", "EX", ENTRY_TTL_S)])
+        return text if held is None else cast(bytes, held)
+
+    async def replace(self, key: CommandKey, text: bytes) -> None:
+        await self._calls.round_trip([("SET", self._key(key), text, "EX", ENTRY_TTL_S)])
+
+    def _key(self, key: CommandKey) -> str:
+        """Ids come from outside: hashed, they have one length and can't reach into another key."""
+        digest = hashlib.sha256(orjson.dumps([key.tenant, key.command_id])).hexdigest()
+        return f"{self._prefix}{{{digest[:40]}}}"
+
+
+def _standing(entry: bytes, key: str) -> tuple[Head, CommandKey]:
+    """The place of an entry, and whose answer it is. Raises ForeignValue."""
+    try:
+        return head_after(entry), command_of(orjson.loads(entry))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ForeignValue(key) from error
+
+
+def _packed(head: Head) -> bytes:
+    return orjson.dumps([head.chain, head.number, head.sha256])

@@ -1,0 +1,149 @@
+"""Erasing a subject from the abuse table on Redis.
+
+Its own journals and flags are found by their names; its lines in the journals of devices, addresses and prefixes, and
+flags of others that name it, through the sets that were written with them (`used`, `named`). These go last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from abuse.flags.mentions import linked_ids, names, without
+from abuse.ledger.journal import attempt_from, parts
+from abuse.ledger.redis_ledger_keys import LedgerKeys, subject_of
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.review.erasure import Traces
+from abuse.subjects import Subject, SubjectType
+
+#: For so long whoever is about to write of an erased flag is told so.
+ERASED_TTL_MS = 600_000
+PAGE = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """`elsewhere`: what to take out of others' keys. `own`: keys to remove, those that lead to the others last."""
+
+    lines: int = 0
+    mentions: int = 0
+    flag_ids: set[str] = field(default_factory=set)
+    elsewhere: list[Command] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+
+
+class RedisLedgerErasure:
+    def __init__(self, calls: Calls, key_prefix: str) -> None:
+        self._calls = calls
+        self._keys = LedgerKeys(key_prefix)
+
+    async def held(self, tenant: str | None, subject: Subject) -> Traces:
+        found = await self._survey(tenant, subject)
+        return Traces(journal_lines=found.lines, flags=len(found.flag_ids), mentions=found.mentions)
+
+    async def erase(self, tenant: str | None, subject: Subject) -> None:
+        found = await self._survey(tenant, subject)
+        ids = sorted(found.flag_ids)
+        # First said, then removed: whoever writes of one of these flags meanwhile looks here afterwards.
+        await self._all([("SET", self._keys.erased(name), "1", "PX", ERASED_TTL_MS) for name in ids])
+        await self._all(found.elsewhere)
+        await self._all([("DEL", self._keys.flag(name)) for name in ids])
+        await self._all([("ZREM", self._keys.due(name), name) for name in ids])
+        await self._all([("DEL", key) for key in found.own])
+
+    async def _survey(self, tenant: str | None, subject: Subject) -> _Found:
+        found = _Found()
+        await self._own(tenant, subject, found)
+        if subject.type is SubjectType.CORRELATION_ID:
+            await self._in_journals(tenant, subject.key, found)
+            await self._in_flags(tenant, subject.key, found)
+            found.own += [self._keys.used(tenant, subject.key), self._keys.named(tenant, subject.key)]
+        return found
+
+    async def _own(self, tenant: str | None, subject: Subject, found: _Found) -> None:
+        """The subject's own journals and flags; and what says of the correlation ids in them that it has some."""
+        journals = self._journals(tenant, subject)
+        tables = [self._keys.flags(tenant, subject.type, key) for key in subject.keys]
+        members = [f"{subject.type} {key}" for key in subject.keys]
+        users: set[str] = set()
+        evidence: set[str] = set()
+        for key, reply in await self._read([("ZRANGE", key, 0, -1) for key in journals]):
+            lines = _texts(reply)
+            found.lines += len(lines)
+            users |= {_correlation_of(key, line) for line in lines}
+        for key, reply in await self._read([("HGETALL", key) for key in tables]):
+            for name, text in _events(reply):
+                found.flag_ids.add(name.partition(" ")[0])
+                evidence |= set(_named_by(key, text))
+        found.elsewhere += [("ZREM", self._keys.used(tenant, name), *members) for name in sorted(users)]
+        found.elsewhere += [("SREM", self._keys.named(tenant, name), *members) for name in sorted(evidence)]
+        found.own += [*journals, *tables]
+
+    async def _in_journals(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
+        """Its lines in the journals of what it used."""
+        ((key, reply),) = await self._read([("ZRANGE", self._keys.used(tenant, correlation_id), 0, -1)])
+        journals = [journal for each in _subjects(key, reply) for journal in self._journals(tenant, each)]
+        for key, reply in await self._read([("ZRANGE", journal, 0, -1) for journal in journals]):
+            mine = [line for line in _texts(reply) if _correlation_of(key, line) == correlation_id]
+            found.lines += len(mine)
+            if mine:
+                found.elsewhere.append(("ZREM", key, *mine))
+
+    async def _in_flags(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
+        """Events of others' flags that name it as evidence, written anew without it."""
+        ((key, reply),) = await self._read([("SMEMBERS", self._keys.named(tenant, correlation_id))])
+        tables = [self._keys.flags(tenant, each.type, each.key) for each in _subjects(key, reply)]
+        for key, reply in await self._read([("HGETALL", table) for table in tables]):
+            for name, text in _events(reply):
+                cause, _, document = text.partition(" ")
+                if names(document.encode(), correlation_id):
+                    found.mentions += 1
+                    redacted = without(document.encode(), correlation_id).decode()
+                    found.elsewhere.append(("HSET", key, name, f"{cause} {redacted}"))
+
+    def _journals(self, tenant: str | None, subject: Subject) -> list[str]:
+        kind = subject.type
+        return [self._keys.journal(tenant, kind, key, part) for key in subject.keys for part in range(parts(kind))]
+
+    async def _read(self, commands: Sequence[Command]) -> list[tuple[str, Reply]]:
+        """Each key with what was read of it, in pages."""
+        replies = await self._all(commands)
+        return [(str(command[1]), reply) for command, reply in zip(commands, replies, strict=True)]
+
+    async def _all(self, commands: Sequence[Command]) -> list[Reply]:
+        replies: list[Reply] = []
+        for start in range(0, len(commands), PAGE):
+            replies += await self._calls.round_trip(commands[start : start + PAGE])
+        return replies
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
+
+
+def _events(reply: Reply) -> list[tuple[str, str]]:
+    """Fields that are events of flags, not a reviewer's clearings."""
+    flat = _texts(reply)
+    return [(name, text) for name, text in zip(flat[::2], flat[1::2], strict=True) if name.startswith("fl_")]
+
+
+def _subjects(key: str, reply: Reply) -> list[Subject]:
+    try:
+        return [subject_of(member) for member in _texts(reply)]
+    except ValueError as error:
+        raise ForeignValue(key) from error
+
+
+def _correlation_of(key: str, line: str) -> str:
+    try:
+        return attempt_from(line).correlation_id
+    except (ValueError, KeyError) as error:
+        raise ForeignValue(key) from error
+
+
+def _named_by(key: str, text: str) -> tuple[str, ...]:
+    try:
+        return linked_ids(text.partition(" ")[2].encode())
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ForeignValue(key) from error

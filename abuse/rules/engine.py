@@ -1,0 +1,225 @@
+"""The rules at work: what stands against a submission before it is analysed, and what it amounts to after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from abuse.flags.flag_events import PolicyName, field_of, flags_from, own_levels, published, raised, stored
+from abuse.flags.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
+from abuse.ledger.journal import Attempt
+from abuse.ledger.ledger import Dossier, Known, Switches
+from abuse.links.links import LINKING, LINKS_ADDED, NO_CLUSTER, Cluster, End, Link
+from abuse.observation import Observation
+from abuse.rules import RULES, rules_of
+from abuse.rules.base import Case, Objection, Rule
+from abuse.rules.ip_risk import IpRisk, ip_risk
+from abuse.subjects import PERSONAL, Subject
+from config.abuse import AbusePolicy
+
+#: Other sessions named in one decision.
+MOST_SESSIONS = 20
+#: Links to other submissions named in one decision: all that it adds, or some would be missing in a table made anew.
+MOST_LINKS = 2 * LINKS_ADDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Of a submission's face with `faces` others; not `complete` when time ran out before the oldest."""
+
+    faces: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored.
+    `compared`: None when its face was not. `objection`: what stands against it now that its face and picture were
+    compared, where that is enforced."""
+
+    flags: tuple[Flag, ...] = ()
+    ip_risk: IpRisk | None = None
+    other_flagged_sessions: tuple[str, ...] = ()
+    compared: Comparison | None = None
+    links: tuple[Link, ...] = ()
+    objection: Objection | None = None
+    events: tuple[FlagEvent, ...] = ()
+
+    @property
+    def is_abuse_detected(self) -> bool:
+        """A flag on the person, or one that is enforced; a shadow flag on a shared address alone is neither."""
+        return any(flag.enforced or flag.subject.type in PERSONAL for flag in self.flags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """What shows the same face or picture as a submission, and what is known of the other correlation ids there."""
+
+    cluster: Cluster = NO_CLUSTER
+    dossiers: tuple[Dossier, ...] = ()
+    compared: Comparison | None = None
+
+
+ALONE = Neighbourhood()
+
+
+class AbuseEngine:
+    def __init__(self, policy: AbusePolicy, name: PolicyName) -> None:
+        self._policy = policy
+        self._name = name
+        self._under = lru_cache(maxsize=256)(self._switched)
+
+    def objections(self, known: Known, submission_id: str, at_ms: int) -> tuple[Objection, ...]:
+        """Before: everything that stands against a submission at `at_ms`, enforced first, then blocks, the longest
+        first. A flag it brought about itself does not: it was analysed, and its decision lost before it was kept."""
+        rules = self._rules(known.switches)
+        flags = [flag for flag in known.flags if (submission_id, at_ms) not in flag.causes]
+        found = [objection for rule in rules.values() for objection in rule.ask(flags, at_ms)]
+        return tuple(sorted(found, key=_weight))
+
+    def assess(self, observation: Observation, known: Known, linked: Neighbourhood = ALONE) -> Assessment:
+        """After: what the rules found; `known` includes the observation."""
+        policy, rules = self._under(_canonical(known.switches))
+        dossiers = {dossier.subject: dossier for dossier in (*known.dossiers, *linked.dossiers)}
+        cluster = linked.cluster.without(
+            {dossier.subject.key: dossier.unlinked_at_ms for dossier in dossiers.values()}, observation.correlation_id
+        )
+        case = Case(
+            observation=observation,
+            journals={dossier.subject.type: dossier.attempts for dossier in known.dossiers},
+            cluster=cluster,
+            flags={dossier.subject.type: dossier.flags for dossier in known.dossiers},
+            policy=policy,
+            cleared_ms={dossier.subject.type: dossier.cleared_at_ms for dossier in known.dossiers},
+        )
+        told = [(rule, rule.tell(case)) for rule in rules.values()]
+        events = [
+            event
+            for rule, what in told
+            for finding in what.findings
+            if finding.subject in dossiers  # of a cluster too large to be read whole, those that were
+            for event in self._events(finding, rule, observation, dossiers[finding.subject])
+        ]
+        events += _own_again(dossiers.values(), observation.submission_id)
+        flags = _open_flags(known.dossiers, events, observation.at_ms)
+        return Assessment(
+            flags=_as_switched(flags, rules),
+            ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
+            other_flagged_sessions=_other_sessions(observation, known.dossiers, flags, cluster),
+            compared=linked.compared,
+            links=_own_links(cluster, observation)[:MOST_LINKS],
+            objection=_objection(flags, rules, observation.at_ms),
+            events=tuple(events),
+        )
+
+    def reminder(self, known: Known, at_ms: int) -> Assessment:
+        """What is to be said of a submission that was not observed: its open flags."""
+        return Assessment(flags=_as_switched(_open_flags(known.dossiers, (), at_ms), self._rules(known.switches)))
+
+    def _events(
+        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: Dossier
+    ) -> list[FlagEvent]:
+        """Those that nobody stored. What a reviewer cleared brings about nothing, even when it comes late."""
+        about_another = finding.kind in LINKING and finding.subject.key != observation.correlation_id
+        if about_another and _says_it(dossier, finding, observation.at_ms):
+            return []
+        cleared_at_ms = dossier.unlinked_at_ms if finding.kind in LINKING else dossier.cleared_at_ms
+        if finding.at_ms <= cleared_at_ms:
+            return []
+        return raised(
+            finding,
+            tenant=observation.tenant,
+            cause=observation.submission_id,
+            cleared_at_ms=cleared_at_ms,
+            enforced=rule.limits.enforced or _stands(finding, dossier, observation.at_ms),
+            policy=self._name,
+            ttl_s=self._policy.flag_ttl_s,
+            held=dossier.fields,
+        )
+
+    def active(self, switches: Switches) -> frozenset[str]:
+        """Names of the rules that look at anything."""
+        return frozenset(name for name, rule in self._rules(switches).items() if rule.limits.active)
+
+    def _rules(self, switches: Switches) -> dict[str, Rule[Any]]:
+        return self._under(_canonical(switches))[1]
+
+    def _switched(self, switches: bytes) -> tuple[AbusePolicy, dict[str, Rule[Any]]]:
+        policy = self._policy.switched(orjson.loads(switches))
+        return policy, dict(zip(RULES, rules_of(policy), strict=True))
+
+
+def _says_it(dossier: Dossier, finding: RuleFinding, at_ms: int) -> bool:
+    """Whether an open flag says as much already: nobody is flagged day after day for what others do."""
+    said = (flag.level for flag in dossier.flags if flag.kind is finding.kind and flag.open_at(at_ms))
+    return max(said, default=0) >= len(finding.severities)
+
+
+def _stands(finding: RuleFinding, dossier: Dossier, at_ms: int) -> bool:
+    """Whether a reviewer has confirmed a flag of this kind: what comes on top is enforced as well."""
+    of_kind = (flag for flag in dossier.flags if flag.kind is finding.kind)
+    return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
+
+
+def _own_again(dossiers: Iterable[Dossier], submission_id: str) -> list[FlagEvent]:
+    """What this very submission brought about when it came before: perhaps stored, and not published. It is
+    published again whatever the rules, a switch or a reviewer say by now."""
+    texts = {text for dossier in dossiers for text in own_levels(dossier.fields, submission_id)}
+    return sorted(map(published, texts), key=field_of)
+
+
+def _canonical(switches: Switches) -> bytes:
+    return orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
+
+
+def _weight(objection: Objection) -> tuple[bool, bool, int, str]:
+    refusal = objection.refusal
+    return (not objection.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, objection.flag.flag_id)
+
+
+def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
+    """Flags as they will stand once the events are stored."""
+    fresh: dict[Subject, dict[str, str]] = {}
+    for event in events:
+        fresh.setdefault(event.subject, {})[field_of(event)] = stored(event)
+    flags = []
+    for dossier in dossiers:
+        added = fresh.get(dossier.subject)
+        standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
+        flags += [flag for flag in standing if flag.open_at(at_ms)]
+    return tuple(flags)
+
+
+def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
+    own = (observation.at_ms, observation.submission_id, observation.correlation_id)
+    return tuple(link for link in cluster.links if own in (link.earlier.place, link.later.place))
+
+
+def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> Objection | None:
+    """Others are asked at admission; of what a face or picture shows nothing is known there."""
+    found = [each for kind in LINKING for each in rules[kind].ask(flags, at_ms) if each.enforced]
+    return min(found, key=_weight, default=None)
+
+
+def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple[Flag, ...]:
+    """As the gate takes them: `enforced` by the switches of now, not of when the flag was raised."""
+    return tuple(replace(flag, enforced=rules[flag.kind].enforces(flag)) for flag in flags)
+
+
+def _other_sessions(
+    observation: Observation, dossiers: Iterable[Dossier], flags: Sequence[Flag], cluster: Cluster
+) -> tuple[str, ...]:
+    """Sessions that share a flagged device, face or picture with this one, newest first."""
+    flagged = {flag.subject for flag in flags if flag.subject.type in PERSONAL}
+    others: list[Attempt | End] = []
+    for dossier in dossiers:
+        if dossier.subject in flagged:
+            others += (a for a in reversed(dossier.attempts) if a.correlation_id != observation.correlation_id)
+    if any(flag.kind in LINKING for flag in flags):
+        others += reversed(cluster.ends)
+    sessions = {other.session_id: None for other in others if other.session_id not in (None, observation.session_id)}
+    return tuple(str(session) for session in sessions)[:MOST_SESSIONS]

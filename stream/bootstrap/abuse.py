@@ -1,0 +1,155 @@
+"""Settings become the parts that the abuse table is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from abuse.faces.face_bounds import FaceBounds
+from abuse.faces.face_index import FaceIndex
+from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_prints import Distance
+from abuse.faces.index_plans import face_plan, media_plan
+from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.keys.key_checks import KeyChecks, agree, require_same
+from abuse.keys.redis_key_checks import RedisKeyChecks
+from abuse.ledger.ledger import Ledger
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.link_book import LinkBook
+from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.reuse import Faces, Reuse
+from abuse.pictures.media_index import MediaIndex
+from abuse.pictures.media_keys import MediaKeys
+from abuse.pictures.redis_media_index import RedisMediaIndex
+from abuse.redis_port import Calls
+from abuse.review.erasure import Erasures
+from abuse.review.redis_erasure import RedisLedgerErasure
+from abuse.subjects import HashKey, SubjectHasher
+from config.policy import Policy
+from config.settings import Settings
+from detectors.template import describe
+from stream.bootstrap.models import template_source
+from stream.maintenance.retention import beyond_erasure, links_life_ms
+from stream.pipeline.decision_store import DecisionStore
+from stream.pipeline.marking import MarkKeys, model_id
+
+log = structlog.get_logger()
+
+
+def open_ledger(settings: Settings, policy: Policy, calls: Calls) -> Ledger:
+    """The abuse table."""
+    return RedisLedger(calls, settings.redis_prefix, policy.abuse.flag_ttl_s)
+
+
+def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
+    """What stands for addresses and devices; None without hash keys, and then neither is observed."""
+    keys = _hash_keys(settings)
+    return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
+
+
+def mark_keys(settings: Settings, policy: Policy, faces: FaceKeys | None) -> MarkKeys | None:
+    """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
+    if faces is None:
+        return None
+    return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), media_plan(policy).window_ms))
+
+
+def face_keys(settings: Settings, policy: Policy) -> FaceKeys | None:
+    """What faces are transformed with; None without hash keys. One a process: its matrices are large."""
+    keys = _hash_keys(settings)
+    return FaceKeys(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
+
+
+def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger, keys: FaceKeys | None) -> Reuse | None:
+    """What finds the same face and the same picture; None without hash keys."""
+    if not settings.abuse.hash_keys:
+        return None
+    return Reuse(
+        pictures=_open_media_index(settings, policy, calls),
+        book=open_links(settings, policy, calls),
+        ledger=ledger,
+        policy=policy.abuse,
+        faces=_faces(settings, policy, calls, keys),
+    )
+
+
+def open_links(settings: Settings, policy: Policy, calls: Calls) -> LinkBook:
+    """The book of links."""
+    return RedisLinkBook(calls, settings.redis_prefix, links_life_ms(policy))
+
+
+def open_face_index(
+    settings: Settings, policy: Policy, calls: Calls, distances: Mapping[str, Distance] | None = None
+) -> FaceIndex:
+    """Where faces are kept. Without `distances` it is only for who moves or forgets them."""
+    return RedisFaceIndex(calls, settings.redis_prefix, face_plan(settings, policy, distances or {}))
+
+
+def open_erasures(settings: Settings, policy: Policy, calls: Calls, store: DecisionStore) -> Erasures:
+    """What removes a subject. It needs no model and no secret: faces and pictures are found by whose they are."""
+    return Erasures(
+        ledger=RedisLedgerErasure(calls, settings.redis_prefix),
+        book=open_links(settings, policy, calls),
+        decisions=store,
+        faces=open_face_index(settings, policy, calls),
+        pictures=_open_media_index(settings, policy, calls),
+        links_ms=links_life_ms(policy),
+        beyond=beyond_erasure(settings),
+    )
+
+
+def open_key_checks(settings: Settings, calls: Calls) -> KeyChecks:
+    """Where it stands which secret counts under which key id."""
+    return RedisKeyChecks(calls, settings.redis_prefix)
+
+
+async def agree_on_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """For who writes with the hash keys. Raises SettingsError where another secret is in use under one's id."""
+    await agree(checks, _hash_keys(settings))
+
+
+async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
+    """The same for who only looks, and leaves nothing behind."""
+    await require_same(checks, _hash_keys(settings))
+
+
+async def say_what_is_compared(reuse: Reuse | None) -> None:
+    """At start-up: what is off, and why."""
+    if reuse is None:
+        log.warning("reuse_off", why="LIVENESS_ABUSE__HASH_KEYS is not set: neither faces nor pictures are compared")
+    elif reuse.faces is None:
+        log.warning("face_reuse_off", why="no face template model, or one that nobody has calibrated")
+    elif not await reuse.prepare():
+        log.warning("face_reuse_off", why="this Redis has no vector sets: faces are not compared; 8.0 or newer has")
+
+
+def _open_media_index(settings: Settings, policy: Policy, calls: Calls) -> MediaIndex:
+    return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy))
+
+
+def _faces(settings: Settings, policy: Policy, calls: Calls, keys: FaceKeys | None) -> Faces | None:
+    source = template_source(settings, policy)
+    if source is None or keys is None:
+        return None
+    spec, _ = describe(source)
+    if spec.impostors is None or spec.genuine_threshold is None:
+        return None
+    model = model_id(spec.name, spec.space_sha256)
+    return Faces(
+        model=model,
+        index=open_face_index(settings, policy, calls, {model: Distance(spec.distance)}),
+        keys=keys,
+        bounds=FaceBounds(impostors=spec.impostors, farthest=spec.genuine_threshold),
+    )
+
+
+def _hash_keys(settings: Settings) -> list[HashKey]:
+    return [
+        HashKey(
+            id=key.id,
+            secret=key.secret.get_secret_value().encode(),
+            since_ms=0 if key.since is None else int(key.since.timestamp() * 1000),
+        )
+        for key in settings.abuse.hash_keys
+    ]

@@ -1,0 +1,51 @@
+"""The table behind the commands that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from abuse.keys.key_checks import KeyChecks
+from abuse.ledger.ledger import Ledger
+from abuse.links.link_book import LinkBook
+from abuse.review.audit import AuditLog, CommandLog
+from abuse.review.erasure import Erasures
+from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
+from config.settings import Settings
+from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
+from stream.bootstrap.worker import open_store
+from stream.redis.client import connect
+from stream.runtime.patience import Patience
+
+#: How long a person waits for Redis.
+PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    ledger: Ledger
+    book: LinkBook
+    audit: AuditLog
+    commands: CommandLog
+    erasures: Erasures
+    secrets: KeyChecks
+    patience: Patience
+
+
+@asynccontextmanager
+async def table(settings: Settings) -> AsyncIterator[Table]:
+    calls, prefix = connect(settings.redis), settings.redis_prefix
+    policy = settings.policy()
+    try:
+        yield Table(
+            ledger=open_ledger(settings, policy, calls),
+            book=open_links(settings, policy, calls),
+            audit=RedisAuditLog(calls, prefix),
+            commands=RedisCommandLog(calls, prefix),
+            erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
+            secrets=open_key_checks(settings, calls),
+            patience=Patience(),
+        )
+    finally:
+        await calls.close()

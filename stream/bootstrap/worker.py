@@ -1,0 +1,189 @@
+"""The composition root: the one place where settings become connected parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from abuse.flags.flag_events import PolicyName
+from abuse.networks.networks import NetworkWatch, open_networks
+from abuse.origins import OriginReader
+from abuse.redis_port import Calls
+from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.review.reviews import Reviews
+from abuse.rules.engine import AbuseEngine
+from abuse.rules.gate import Gate
+from config.policy import Policy
+from config.settings import Settings
+from detectors.pool import Analyser, PoolSettings, SlotPool
+from detectors.template import TemplateSource
+from stream.bootstrap.abuse import (
+    agree_on_secrets,
+    face_keys,
+    hasher,
+    mark_keys,
+    open_erasures,
+    open_key_checks,
+    open_ledger,
+    open_links,
+    open_reuse,
+    say_what_is_compared,
+)
+from stream.bootstrap.models import model_versions, template_source
+from stream.events.topics import Topic, topic_name
+from stream.kafka.agents import Lane
+from stream.kafka.app import ConfirmedSender, make_app
+from stream.kafka.publishing import Publisher
+from stream.kafka.worker import Check, Chore, Parts, Role, Worker
+from stream.maintenance.sweeper import Sweeper
+from stream.pipeline.abuse_stage import AbuseStage
+from stream.pipeline.admission import Admission
+from stream.pipeline.decide_stage import DecideStage
+from stream.pipeline.decision_store import DecisionStore
+from stream.pipeline.detect_stage import DetectStage
+from stream.pipeline.marking import Marker
+from stream.redis.client import connect
+from stream.redis.decision_store import RedisDecisionStore
+from stream.review.command_stage import CommandStage
+from stream.runtime import metrics
+from stream.runtime.clock import SystemClock
+from stream.runtime.patience import Patience
+
+ALL_ROLES = frozenset(Role)
+#: Imported once and inherited by every slot; none of them starts a thread.
+SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
+
+
+def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSource | None) -> Analyser:
+    """Built once in each slot process; imports native code only there."""
+    from detectors.analysis import FaceAnalyser
+
+    return FaceAnalyser(Policy.model_validate_json(policy_json), bundle, template)
+
+
+def build_worker(
+    settings: Settings,
+    roles: Collection[Role] = ALL_ROLES,
+    analyser: Callable[..., Analyser] = face_analyser,
+) -> Worker:
+    """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
+    policy, clock, patience = settings.policy(), SystemClock(), Patience()
+    app = make_app(settings)
+    calls = connect(settings.redis)
+    store, ledger = open_store(settings, calls), open_ledger(settings, policy, calls)
+    faces = face_keys(settings, policy)
+    engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
+    pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
+    names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
+    common: dict[str, Any] = {
+        "clock": clock,
+        "policy": policy,
+        "dead_letter_topic": names[Topic.DEAD_LETTER],
+        "max_event_bytes": settings.kafka.max_event_bytes,
+        "source": settings.source,
+    }
+    lanes, chores = [], list[Chore]()
+    checks: list[Check] = [partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
+    if pool is not None:
+        networks = open_networks(settings.abuse, clock.now_ms())
+        watch = NetworkWatch(
+            networks,
+            clock.now_ms,
+            settings.abuse.network_list_reload_s,
+            told=lambda state: metrics.observe_network_lists(state.lists),
+        )
+        chores.append(watch.run)
+        detect = DetectStage(
+            analyser=pool,
+            admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
+            origins=OriginReader(hasher(settings, policy), networks),
+            marker=Marker(mark_keys(settings, policy, faces)),
+            detections_topic=names[Topic.DETECTIONS],
+            **common,
+        )
+        limit = settings.detection.slots + settings.detection.read_ahead
+        lanes.append(Lane(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
+    if Role.DECIDE in roles:
+        reuse = open_reuse(settings, policy, calls, ledger, faces)
+        checks.append(partial(say_what_is_compared, reuse))
+        decide = DecideStage(
+            store=store,
+            abuse=AbuseStage(ledger=ledger, engine=engine, reuse=reuse, patience=patience, policy=policy),
+            patience=patience,
+            decisions_topic=names[Topic.DECISIONS],
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            **common,
+        )
+        limit = settings.delivery.max_deciding
+        lanes.append(Lane(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
+    sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
+    publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
+    if Role.COMMAND in roles:
+        stage = CommandStage(
+            reviews=Reviews(ledger, open_links(settings, policy, calls), policy.abuse.flag_ttl_s),
+            erasures=open_erasures(settings, policy, calls, store),
+            log=RedisCommandLog(calls, settings.redis_prefix),
+            audit=RedisAuditLog(calls, settings.redis_prefix),
+            patience=patience,
+            audit_topic=names[Topic.AUDIT],
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            dead_letter_topic=names[Topic.DEAD_LETTER],
+            max_event_bytes=settings.kafka.max_event_bytes,
+            source=settings.source,
+        )
+        lanes.append(Lane(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
+        sweeper = Sweeper(
+            ledger=ledger,
+            publisher=publisher,
+            patience=patience,
+            clock=clock,
+            flags_topic=names[Topic.ABUSE_FLAGS],
+            source=settings.source,
+            every_s=settings.abuse.sweep_s,
+        )
+        chores.append(sweeper.run)
+    return Worker(
+        Parts(
+            settings=settings,
+            app=app,
+            lanes=lanes,
+            store=store,
+            pool=pool,
+            publisher=publisher,
+            patience=patience,
+            clock=clock,
+            checks=checks,
+            chores=chores,
+        )
+    )
+
+
+def open_store(settings: Settings, calls: Calls | None = None) -> DecisionStore:
+    """The decision store; nothing is sent before the first call."""
+    return RedisDecisionStore(calls or connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
+
+
+def open_pool(
+    settings: Settings,
+    policy: Policy,
+    *,
+    slots: int | None = None,
+    analyser: Callable[..., Analyser] = face_analyser,
+) -> SlotPool:
+    """The slot processes, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
+    model_versions(settings, policy)
+    detection = settings.detection
+    return SlotPool(
+        analyser,
+        (policy.model_dump_json(), detection.face_landmarker_bundle, template_source(settings, policy)),
+        settings=PoolSettings(
+            slots=slots or detection.slots,
+            deadline_s=policy.deadlines.detector_s,
+            memory_mib=detection.slot_memory_mib,
+            max_image_bytes=policy.image.max_bytes,
+            recycle_after=detection.recycle_after,
+            preload=SLOT_PRELOAD,
+        ),
+    )

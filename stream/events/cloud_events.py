@@ -1,0 +1,114 @@
+"""CloudEvents 1.0 over Kafka: which of its two modes a record uses, and the headers of what we publish.
+
+Source: CloudEvents Kafka protocol binding 1.0.2 (structured when the content type starts with
+`application/cloudevents`, binary when there are `ce_` headers) and the core specification 1.0.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from stream.events.messages import Headers
+
+SPEC_VERSION = "1.0"
+STRUCTURED_TYPE = "application/cloudevents"
+ATTRIBUTE_PREFIX = "ce_"
+
+
+class EventType(StrEnum):
+    SUBMISSION = "liveness.submission.v1"
+    DECISION = "liveness.decision.v1"
+    DETECTION = "liveness.detection.v1"
+    AUDIT = "liveness.audit.v1"
+    COMMAND = "liveness.command.v1"
+    ABUSE_FLAG = "liveness.abuse-flag.v1"
+
+
+class Mode(Enum):
+    BARE = "bare"
+    BINARY = "binary"
+    STRUCTURED = "structured"
+
+
+class EnvelopeError(ValueError):
+    """The CloudEvents envelope is not one we can read; the message quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How a record is wrapped: `attributes` without their prefix (binary mode only), `content_type` lower-case.
+
+    An attribute that comes twice or isn't UTF-8 text is there with None: it was sent, and can't be used.
+    """
+
+    mode: Mode
+    content_type: str
+    attributes: dict[str, str | None]
+
+    @property
+    def unreadable(self) -> bool:
+        return None in self.attributes.values()
+
+
+def unwrap(headers: Headers) -> Envelope:
+    """Tell the mode from the headers; never raises, so that sound headers can name a submission in any case."""
+    content_type = _content_type(headers)
+    if content_type.startswith(STRUCTURED_TYPE):
+        return Envelope(Mode.STRUCTURED, content_type, {})
+    attributes = _attributes(headers)
+    return Envelope(Mode.BINARY if attributes else Mode.BARE, content_type, attributes)
+
+
+def _content_type(headers: Headers) -> str:
+    for name, value in headers:
+        if name.lower() == "content-type":
+            return value[:128].decode("ascii", "replace").strip().lower()
+    return ""
+
+
+def _attributes(headers: Headers) -> dict[str, str | None]:
+    attributes: dict[str, str | None] = {}
+    for name, value in headers:
+        if name.startswith(ATTRIBUTE_PREFIX):
+            key = name.removeprefix(ATTRIBUTE_PREFIX)
+            attributes[key] = None if key in attributes else _text(value)
+    return attributes
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def require_submission(attributes: Mapping[str, object]) -> None:
+    """Check the envelope's own attributes; raises EnvelopeError with what is missing or unknown."""
+    if attributes.get("specversion") != SPEC_VERSION:
+        raise EnvelopeError("specversion must be 1.0")
+    if attributes.get("type") != EventType.SUBMISSION:
+        raise EnvelopeError(f"type must be {EventType.SUBMISSION}")
+    for name in ("id", "source"):
+        value = attributes.get(name)
+        if not isinstance(value, str) or not value:
+            raise EnvelopeError(f"{name} is missing")
+
+
+def binary_headers(
+    event_type: EventType,
+    *,
+    event_id: str,
+    source: str,
+    subject: str | None = None,
+    content_type: str = "application/json",
+    extensions: dict[str, str | None] | None = None,
+) -> Headers:
+    """Headers of a binary-mode event; extensions without a value are left out."""
+    attributes = {"specversion": SPEC_VERSION, "type": str(event_type), "source": source, "id": event_id}
+    if subject is not None:
+        attributes["subject"] = subject
+    attributes |= {name: value for name, value in (extensions or {}).items() if value is not None}
+    wrapped = tuple((ATTRIBUTE_PREFIX + name, value.encode()) for name, value in attributes.items())
+    return (*wrapped, ("content-type", content_type.encode()))

@@ -1,0 +1,59 @@
+"""Dead letters: a record set aside with its bytes unchanged and the reason in headers.
+
+Headers of the original are kept only if they name the event; those that carry personal data (address,
+device, token) stay out. `source_*` headers tell where it came from, so that a repeat is recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from stream.events.messages import Headers, Output, Record
+
+#: Original headers that are safe to keep, and how much of each.
+KEPT_HEADERS = frozenset({"content-type", "ce_specversion", "ce_type", "ce_id", "ce_subject", "ce_correlationid"})
+KEPT_HEADER_BYTES = 256
+#: What we add, in this order.
+WHY_HEADERS = (
+    "reason",
+    "message",
+    "source_topic",
+    "source_partition",
+    "source_offset",
+    "source_timestamp_ms",
+)
+
+
+def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:
+    """`reason` is machine-readable and from a closed set; `message` quotes nothing of the record.
+
+    A record of more than `max_bytes`, which can only come packed, is set aside without them: their number and
+    digest stand in.
+    """
+    facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
+    why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
+    kept = _kept(record.headers)
+    key, value = record.key, record.value
+    if len(key or b"") + len(value or b"") > max_bytes:
+        why = (*why, *_digest(value or b""))
+        key, value = (key or b"")[:KEPT_HEADER_BYTES], None
+    return Output(topic=topic, key=key, value=value, headers=(*why, *kept))
+
+
+def _kept(headers: Headers) -> Headers:
+    """The first of each name: a header that comes hundreds of times would take the letter over the topic's limit."""
+    first: dict[str, tuple[str, bytes]] = {}
+    for name, value in headers:
+        if name.lower() in KEPT_HEADERS:
+            first.setdefault(name.lower(), (name, value[:KEPT_HEADER_BYTES]))
+    return tuple(first.values())
+
+
+def _digest(value: bytes) -> Headers:
+    return (("value_bytes", str(len(value)).encode()), ("value_sha256", hashlib.sha256(value).hexdigest().encode()))
+
+
+def described(record: Record) -> dict[str, str | int]:
+    """A dead letter for people and scripts: why and from where, and how many bytes; never the bytes."""
+    why = {name: value.decode("utf-8", "replace") for name, value in record.headers if name in WHY_HEADERS}
+    return {**why, "bytes": len(record.value or b"")}

@@ -1,0 +1,131 @@
+"""The values that flow from a Kafka record to a decision: frozen, and free of Kafka, Redis and Faust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from abuse.links.marks import UNMARKED, Marks
+from abuse.observation import NOWHERE, Origin
+from config.error_codes import ErrorCode
+from detectors.contract import Analysis
+
+Headers = tuple[tuple[str, bytes], ...]
+
+#: Marks the stand-in for a batch that the broker stored and nobody can read (`record_reading`).
+UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
+
+#: What an id may consist of, wherever it comes in: printable ASCII without spaces.
+SUBMISSION_ID = r"^[!-~]{1,128}$"
+SHORT_TEXT = r"^[!-~]{1,256}$"
+TENANT = r"^[A-Za-z0-9._-]{1,64}$"
+CANONICAL_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One Kafka record as it was read; `appended_at_ms` is the broker's clock, UTC milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One record to be published: raw bytes and headers, so that a duplicate is the same bytes again."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionIds:
+    """Whose submission this is. Ids are checked text; `correlation_id` is a lower-case hyphenated GUID."""
+
+    submission_id: str
+    correlation_id: str | None = None
+    tenant: str | None = None
+    session_id: str | None = None
+    resource_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureContext:
+    """Where a submission says it came from; personal data, so it is never shown in logs or repr."""
+
+    client_ip: str | None = field(default=None, repr=False)
+    #: The network `client_ip` should be in, as the publisher expects; one address is a network of its own.
+    expected_client_ip: str | None = field(default=None, repr=False)
+    device_id: str | None = field(default=None, repr=False)
+    captured_at: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A selfie to be analysed. `fingerprint` tells a duplicate from another picture under the same id."""
+
+    ids: SubmissionIds
+    context: CaptureContext
+    image: bytes = field(repr=False)
+    fingerprint: str
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A submission that can be named but not analysed: it gets a decision that says why."""
+
+    ids: SubmissionIds
+    error: ErrorCode
+    message: str
+    fingerprint: str
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poison:
+    """A record nobody can be answered for: it goes to the dead-letter topic, bytes unchanged."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No analysis, and why: an error of the closed table with words that quote nothing of the event.
+
+    `counts`: whether it is an attempt of its sender. A refusal at the gate is none, nor is one because another sender
+    had used the submission id.
+    """
+
+    error: ErrorCode
+    message: str
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyDecided:
+    """The same submission again: the stored decision, to be published once more as it is."""
+
+    decision: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """What the detect agent hands to the decide agent: small, no pixels, keyed by correlation id."""
+
+    ids: SubmissionIds
+    fingerprint: str
+    appended_at_ms: int
+    finding: Analysis | Refusal | AlreadyDecided
+    origin: Origin = NOWHERE
+    marks: Marks = UNMARKED
+    queue_ms: float = 0.0
+    detection_ms: float = 0.0

@@ -1,0 +1,94 @@
+"""Every topic, in one frozen table: what it carries, how long, how many partitions, how large.
+
+Names are fixed behind the installation's prefix. The key is the correlation id everywhere, so that all
+events of one person meet in one partition, in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from config.settings import KafkaSettings
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+#: Kafka drops records by the segment, once the last of it is past its retention; the first has outstayed it by what the
+#: segment spans. This share of the retention is little, and a partition has two dozen segments.
+SEGMENTS, LONGEST_SEGMENT_MS = 24, DAY_MS
+#: Room for the headers that say why a record was set aside.
+DEAD_LETTER_HEADROOM = 64 * 1024
+
+
+class Topic(StrEnum):
+    SUBMISSIONS = "liveness.submissions"
+    DETECTIONS = "liveness.detections"
+    DECISIONS = "liveness.decisions"
+    ABUSE_FLAGS = "liveness.abuse-flags"
+    SESSIONS = "liveness.sessions"
+    COMMANDS = "liveness.commands"
+    AUDIT = "liveness.audit"
+    DEAD_LETTER = "liveness.dead-letter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """`retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic for pictures.
+    `biometric`: nobody may keep them longer (`stream.kafka.provisioning`)."""
+
+    topic: Topic
+    retention_ms: int
+    carries_images: bool = False
+    biometric: bool = False
+    cleanup: str = "delete"
+
+    @property
+    def segment_ms(self) -> int | None:
+        """What a segment may span; None: the broker's own time, where records stay for ever."""
+        return None if self.retention_ms < 0 else min(self.retention_ms // SEGMENTS, LONGEST_SEGMENT_MS)
+
+    @property
+    def life_ms(self) -> int | None:
+        """When a record may be dropped at last, also from a topic that is slowly fed; None: never."""
+        return None if self.segment_ms is None else self.retention_ms + self.segment_ms
+
+
+TABLE: tuple[TopicSpec, ...] = (
+    # Biometric data: no longer than a day, long enough to survive an outage.
+    TopicSpec(topic=Topic.SUBMISSIONS, retention_ms=DAY_MS, carries_images=True, biometric=True),
+    TopicSpec(topic=Topic.DETECTIONS, retention_ms=DAY_MS, biometric=True),
+    TopicSpec(topic=Topic.DECISIONS, retention_ms=7 * DAY_MS),
+    TopicSpec(topic=Topic.ABUSE_FLAGS, retention_ms=30 * DAY_MS),
+    TopicSpec(topic=Topic.SESSIONS, retention_ms=7 * DAY_MS),
+    TopicSpec(topic=Topic.COMMANDS, retention_ms=7 * DAY_MS),
+    TopicSpec(topic=Topic.AUDIT, retention_ms=-1),
+    TopicSpec(topic=Topic.DEAD_LETTER, retention_ms=7 * DAY_MS, carries_images=True, biometric=True),
+)
+
+SMALL_EVENT_BYTES = 1024 * 1024
+
+
+def topic_name(topic: Topic, kafka: KafkaSettings) -> str:
+    return f"{kafka.topic_prefix}{topic}"
+
+
+def topic_configs(spec: TopicSpec, kafka: KafkaSettings) -> dict[str, str]:
+    """Broker-side settings of one topic, as Kafka names them."""
+    size = SMALL_EVENT_BYTES
+    if spec.carries_images:
+        size = kafka.max_event_bytes + (DEAD_LETTER_HEADROOM if spec.topic is Topic.DEAD_LETTER else 0)
+    segment = {} if spec.segment_ms is None else {"segment.ms": str(spec.segment_ms)}
+    return {
+        "cleanup.policy": spec.cleanup,
+        "retention.ms": str(spec.retention_ms),
+        **segment,
+        "max.message.bytes": str(size),
+        "message.timestamp.type": "LogAppendTime",
+        # Pictures are compressed already; compressing them again only burns the broker's processor.
+        "compression.type": "producer",
+    }
+
+
+def max_request_bytes(kafka: KafkaSettings) -> int:
+    """The largest record any producer or fetch here must carry."""
+    return kafka.max_event_bytes + DEAD_LETTER_HEADROOM

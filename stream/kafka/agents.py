@@ -1,0 +1,94 @@
+"""The two Faust agents: read, hand to a stage, publish, acknowledge in order.
+
+Each agent runs once and never overlaps with itself in Faust's eyes; its events become tasks behind a bound, and
+only the in-order tracker acknowledges. A bug in a task ends the process: nothing is acknowledged by failing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stream.events.messages import Output, Record
+from stream.kafka.acks import InOrderAcks, Ticket
+from stream.kafka.app import LivenessApp
+from stream.kafka.publishing import Publisher
+from stream.kafka.records import record_of
+from stream.runtime import metrics
+
+
+class Stage(Protocol):
+    async def handle(self, record: Record) -> Sequence[Output]:
+        """The outputs that must be confirmed before the record is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One agent's way from its topic to its acknowledgements. `limit` bounds the records being worked on."""
+
+    name: str
+    topic: str
+    stage: Stage
+    limit: int
+
+
+class LaneRunner:
+    """Runs one lane over a Faust stream. `fail` is told of any exception and does not return."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        acks: InOrderAcks,
+        publisher: Publisher,
+        on_finished: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._lane = lane
+        self._acks = acks
+        self._publisher = publisher
+        self._on_finished = on_finished
+        self._fail = fail
+        self._bound = asyncio.Semaphore(lane.limit)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._records = metrics.RECORDS.labels(agent=lane.name)
+        self._in_progress = metrics.IN_FLIGHT.labels(agent=lane.name)
+
+    async def run(self, stream: AsyncIterator[Any]) -> None:
+        """Start a task for every event, in order, as soon as there is room for it."""
+        async for event in stream:
+            ticket = self._acks.begin(event)
+            await self._bound.acquire()
+            task = asyncio.create_task(self._work(ticket, _record(event)))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    async def _work(self, ticket: Ticket, record: Record) -> None:
+        self._records.inc()
+        with self._in_progress.track_inprogress():
+            await self._publisher.publish(await self._lane.stage.handle(record))
+        self._acks.finish(ticket)
+        self._on_finished()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._bound.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+
+def register(app: LivenessApp, runner: Callable[[], LaneRunner], lane: Lane) -> None:
+    """Make the lane an agent of the app; the runner is built when the agent starts, on its loop."""
+
+    async def agent(stream: Any) -> None:
+        await runner().run(stream.noack().events())
+
+    agent.__name__ = agent.__qualname__ = lane.name
+    app.agent(app.topic(lane.topic), concurrency=1, name=lane.name)(agent)
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    # Faust turns the broker's whole milliseconds into float seconds.
+    return record_of(message, timestamp_ms=round((message.timestamp or 0) * 1000))

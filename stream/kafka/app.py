@@ -1,0 +1,140 @@
+"""The Faust application: settings measured to survive rebalances, crashes and 10 MB events.
+
+Made by `bootstrap`; nothing connects here until the worker starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiokafka
+import faust
+from faust.exceptions import ProducerSendError
+from mode import CrashingSupervisor
+from yarl import URL
+
+from config.settings import Settings
+from stream.events.messages import Output
+from stream.events.topics import max_request_bytes
+from stream.kafka.transport import Transport
+from stream.runtime.patience import Unavailable
+
+#: Records read ahead of the agents; with 10 MB pictures every one of them counts.
+STREAM_BUFFER = 4
+
+
+class Lifecycle(Protocol):
+    async def start(self) -> None:
+        """Before the consumer joins its group."""
+
+    def stopping(self) -> None:
+        """A stop begins: the consumer will finish what is in flight."""
+
+    async def stop(self) -> None:
+        """After the consumer has stopped."""
+
+
+class LivenessApp(faust.App):
+    """A Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
+
+    embedded_broker = False
+    fetch_max_wait_ms: int | None = None
+    _attached: Lifecycle | None = None
+
+    def attach(self, lifecycle: Lifecycle) -> None:
+        """Start and stop this with the app: started before the first record, stopped after the last."""
+        self._attached = lifecycle
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        """With a sensor that does nothing in place of Faust's monitor, which times every event for a page
+        that is switched off."""
+        services: Iterable[Any] = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        self.sensors.add(faust.Sensor())
+        return services
+
+    async def on_first_start(self) -> None:
+        await super().on_first_start()
+        if self._attached is not None:
+            await self._attached.start()
+
+    async def on_stop(self) -> None:
+        if self._attached is not None:
+            self._attached.stopping()
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        await super().on_shutdown()
+        if self._attached is not None:
+            await self._attached.stop()
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+
+def make_app(settings: Settings) -> LivenessApp:
+    kafka, delivery = settings.kafka, settings.delivery
+    app = LivenessApp(
+        settings.group_id,
+        broker=[URL(f"aiokafka://{server}") for server in kafka.bootstrap_servers.split(",")],
+        broker_client_id="liveness-stream",
+        datadir=Path(tempfile.gettempdir()) / "liveness-stream",
+        store="memory://",
+        web_enabled=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        processing_guarantee="at_least_once",
+        agent_supervisor=CrashingSupervisor,
+        stream_wait_empty=True,
+        stream_publish_on_commit=False,
+        stream_buffer_maxsize=STREAM_BUFFER,
+        broker_commit_interval=delivery.commit_interval_s,
+        broker_commit_every=100,
+        broker_session_timeout=delivery.session_timeout_s,
+        broker_heartbeat_interval=delivery.heartbeat_interval_s,
+        broker_rebalance_timeout=delivery.rebalance_timeout_s,
+        broker_request_timeout=delivery.request_timeout_s,
+        broker_max_poll_interval=300.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=max_request_bytes(kafka),
+        producer_max_request_size=max_request_bytes(kafka),
+        producer_request_timeout=30.0,
+        producer_acks=-1,
+    )
+    app.embedded_broker = kafka.embedded
+    app.fetch_max_wait_ms = kafka.fetch_max_wait_ms
+    return app
+
+
+class ConfirmedSender:
+    """Sends through the app's producer and waits until the broker has confirmed the record."""
+
+    def __init__(self, app: LivenessApp, timeout_s: float) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+
+    async def __call__(self, output: Output) -> None:
+        try:
+            await self._confirmed(output)
+        except ProducerSendError as error:
+            if isinstance(error.__cause__, aiokafka.errors.MessageSizeTooLargeError):
+                raise  # our own limit: no waiting makes the record smaller
+            raise Unavailable("kafka", type(error).__name__) from error
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            raise Unavailable("kafka", type(error).__name__) from error
+
+    async def _confirmed(self, output: Output) -> None:
+        """Straight to the producer: Faust's topics would serialize and account for each record once more."""
+        async with asyncio.timeout(self._timeout_s):
+            producer = await self._app.maybe_start_producer()
+            sent = await producer.send(output.topic, output.key, output.value, None, None, list(output.headers))
+            await sent

@@ -1,0 +1,75 @@
+"""What the workers have not read yet, and whether it is close to being lost.
+
+Submissions are kept for a day because they are biometric; a backlog that old is deleted unread. Looked at
+when a worker starts and by `liveness topics check`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+
+from config.settings import Settings
+from stream.events.topics import TABLE, Topic, topic_name
+from stream.kafka.clients import KafkaUnreachable, admin, whole_topics_consumer
+from stream.runtime.clock import Clock
+
+#: Topics the workers' group reads.
+READ_TOPICS = (Topic.SUBMISSIONS, Topic.DETECTIONS)
+COORDINATOR_TIMEOUT_S = 15.0
+RETENTION_MS = {spec.topic: spec.retention_ms for spec in TABLE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """One topic's: `lag` records not committed yet; `at_risk` once the oldest is past half its retention."""
+
+    topic: str
+    lag: int
+    at_risk: bool
+
+
+async def look(settings: Settings, clock: Clock) -> list[Backlog]:
+    """The backlog of each topic that the group reads; raises KafkaUnreachable or TopicMissing."""
+    names = {topic: topic_name(topic, settings.kafka) for topic in READ_TOPICS}
+    committed = await _committed(settings)
+    async with whole_topics_consumer(settings.kafka, *names.values()) as consumer:
+        return [await _of(topic, name, committed, consumer, clock.now_ms()) for topic, name in names.items()]
+
+
+async def _committed(settings: Settings) -> dict[TopicPartition, int]:
+    """What the group has committed. A broker that never had a group makes the topic for it when first asked."""
+    deadline = time.monotonic() + COORDINATOR_TIMEOUT_S
+    async with admin(settings.kafka) as client:
+        while True:
+            try:
+                offsets = await client.list_consumer_group_offsets(settings.group_id)
+                return {tp: found.offset for tp, found in offsets.items() if found.offset >= 0}
+            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError) as error:
+                if time.monotonic() > deadline:
+                    raise KafkaUnreachable(f"no coordinator for the consumer group ({type(error).__name__})") from error
+            await asyncio.sleep(0.2)
+
+
+async def _of(
+    topic: Topic, name: str, committed: dict[TopicPartition, int], consumer: AIOKafkaConsumer, now_ms: int
+) -> Backlog:
+    partitions = [tp for tp in consumer.assignment() if tp.topic == name]
+    ends = await consumer.end_offsets(partitions)
+    begins = await consumer.beginning_offsets(partitions)
+    unread = {tp: max(committed.get(tp, 0), begins[tp]) for tp in partitions}
+    half_ago = now_ms - RETENTION_MS[topic] // 2
+    younger = await consumer.offsets_for_times(dict.fromkeys(partitions, half_ago))
+    return Backlog(
+        topic=name,
+        lag=sum(ends[tp] - unread[tp] for tp in partitions),
+        at_risk=any(unread[tp] < (younger[tp].offset if younger[tp] else ends[tp]) for tp in partitions),
+    )

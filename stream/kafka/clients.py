@@ -1,0 +1,203 @@
+"""Plain Kafka clients: produce a submission, read a topic, look at a cluster, be a member of a group.
+
+The worker does not use these; it speaks through Faust. Only the notifier's joins a consumer group, and it never the
+workers'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+
+import aiokafka.consumer.fetcher
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from config.settings import KafkaSettings, Settings
+from stream.events.messages import Output, Record
+from stream.events.topics import max_request_bytes
+from stream.kafka.record_reading import TolerantRecords
+from stream.kafka.records import record_of
+
+CONNECT_TIMEOUT_S = 10.0
+#: A member that can't say goodbye is missed after its session timeout.
+LEAVE_TIMEOUT_S = 3.0
+REQUEST_TIMEOUT_MS = 10_000
+
+
+class KafkaUnreachable(Exception):
+    """No broker answered; the message names the addresses that were tried."""
+
+
+class TopicMissing(Exception):
+    """A topic isn't there; the message names the command that mends it."""
+
+
+@asynccontextmanager
+async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    client = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        max_request_size=max_request_bytes(kafka),
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        acks="all",
+        enable_idempotence=not kafka.embedded,
+    )
+    await _started(client, kafka)
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await _started(client, kafka)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def send(client: AIOKafkaProducer, output: Output) -> None:
+    """Send one record and wait for the broker's confirmation."""
+    await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=list(output.headers))
+
+
+class TopicReader:
+    """Reads whole topics without a group: every partition, from the start or from now."""
+
+    def __init__(self, client: AIOKafkaConsumer) -> None:
+        self._client = client
+
+    async def records(self) -> AsyncIterator[Record]:
+        """Records as they come, for ever."""
+        async for message in self._client:
+            yield record_of(message, timestamp_ms=message.timestamp)
+
+    async def until_end(self) -> AsyncIterator[Record]:
+        """What is in the topics now, then stop."""
+        ends = await self._client.end_offsets(self._client.assignment())
+        pending = {tp for tp in ends if ends[tp] > await self._client.position(tp)}
+        while pending:
+            batch = await self._client.getmany(timeout_ms=1000)
+            for messages in batch.values():
+                for message in messages:
+                    yield record_of(message, timestamp_ms=message.timestamp)
+            pending = {tp for tp in pending if ends[tp] > await self._client.position(tp)}
+
+
+@asynccontextmanager
+async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncIterator[TopicReader]:
+    """A positioned reader: what is published after this returns is seen."""
+    async with whole_topics_consumer(kafka, *topics) as client:
+        partitions = sorted(client.assignment())
+        await (client.seek_to_beginning if from_start else client.seek_to_end)(*partitions)
+        for partition in partitions:
+            await client.position(partition)
+        yield TopicReader(client)
+
+
+@asynccontextmanager
+async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer with every partition of the topics; raises TopicMissing or KafkaUnreachable."""
+    await require_topics(topics, kafka)
+    client = _consumer(kafka, *topics)
+    await _started(client, kafka)
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+Revoked = Callable[[Collection[tuple[str, int]]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def group_consumer(
+    settings: Settings, group_id: str, topic: str, revoked: Revoked
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A member of a consumer group that commits by hand, from the oldest record kept where nothing was committed.
+
+    It joins in the background, once this has returned. `revoked` is awaited before partitions (topic, number) go to
+    another member. Raises TopicMissing or KafkaUnreachable.
+    """
+    kafka, delivery = settings.kafka, settings.delivery
+    await require_topics((topic,), kafka)
+    # Looked up at each fetch: no batch that the broker stored may stop a partition for good.
+    aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
+    client = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
+        request_timeout_ms=round(delivery.request_timeout_s * 1000),
+        session_timeout_ms=round(delivery.session_timeout_s * 1000),
+        heartbeat_interval_ms=round(delivery.heartbeat_interval_s * 1000),
+        # Not reading for a while is no fault here: deliveries may wait long for their receiver.
+        max_poll_interval_ms=_A_DAY_MS,
+    )
+    await _started(client, kafka)
+    # Now, not before the start, which would wait for partitions: that takes as long as a killed member's session.
+    client.subscribe([topic], listener=_Listener(revoked))
+    try:
+        yield client
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await client.stop()
+
+
+_A_DAY_MS = 24 * 3_600_000
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client has no types
+    def __init__(self, revoked: Revoked) -> None:
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Collection[tuple[str, int]]) -> None:
+        await self._revoked(revoked)
+
+    def on_partitions_assigned(self, assigned: Collection[tuple[str, int]]) -> None:
+        """Nothing to prepare: the first read is the first that is seen of them."""
+
+
+def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=kafka.bootstrap_servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=max_request_bytes(kafka),
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+
+
+async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
+    """Waiting for a topic that isn't there would look like an unreachable broker. The embedded one makes topics."""
+    if kafka.embedded:
+        return
+    client = _consumer(kafka)
+    await _started(client, kafka)
+    try:
+        missing = set(topics) - await client.topics()
+    finally:
+        await client.stop()
+    if missing:
+        raise TopicMissing(f"{', '.join(sorted(missing))}: not there; create with: liveness topics create")
+
+
+async def _started(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.start()
+    except (KafkaError, TimeoutError, OSError) as error:
+        closing = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+        await closing()
+        raise KafkaUnreachable(
+            f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
+        ) from error

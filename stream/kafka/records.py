@@ -1,0 +1,20 @@
+"""From a client library's message to our `Record`: aiokafka's and Faust's carry the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.events.messages import Record
+
+
+def record_of(message: Any, *, timestamp_ms: int) -> Record:
+    """A header's null value becomes an empty one; a record without a time has -1, which becomes 0."""
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple((name, value or b"") for name, value in message.headers or ()),
+        appended_at_ms=max(timestamp_ms, 0),
+    )

@@ -1,0 +1,49 @@
+"""Run a worker in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import faust
+import structlog
+from aiokafka.errors import KafkaConnectionError
+
+from stream.kafka.worker import EXIT_UNREACHABLE, Worker
+from stream.runtime.patience import OutOfPatience
+from stream.runtime.process import settle, yield_to_slots
+
+log = structlog.get_logger()
+
+
+def run(worker: Worker) -> NoReturn:
+    """Blocks; ends the process with 0 after a stop, 1 after a bug, 3 when a service stayed away."""
+    yield_to_slots()
+    settle()
+    process = faust.Worker(
+        worker.app,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        stdout=sys.stderr,
+        stderr=sys.stderr,
+    )
+    # It would write terminal codes into logs.
+    process.spinner = None
+    try:
+        process.execute_from_commandline()
+    except SystemExit as end:
+        away = _who_was_away(end.__context__)
+        if away is None:
+            raise
+        log.critical("gave_up_waiting", why=away)
+        sys.exit(EXIT_UNREACHABLE)
+
+
+def _who_was_away(ended_by: BaseException | None) -> str | None:
+    """Why a start failed for want of a service; Faust ends with 1 for any reason. None if it was something else."""
+    if isinstance(ended_by, OutOfPatience):
+        return str(ended_by)
+    if isinstance(ended_by, KafkaConnectionError):  # gone between the look at its topics and the join
+        return "kafka did not answer while the worker started"
+    return None

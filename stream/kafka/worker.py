@@ -1,0 +1,255 @@
+"""One worker process: what it owns, in what order it starts and stops, and how it gives up.
+
+Giving up is always the same: say why, then leave at once without acknowledging anything. What was in flight is
+read again by whoever gets the partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import structlog
+
+from config.settings import Settings, SettingsError
+from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
+from stream.kafka.acks import InOrderAcks
+from stream.kafka.agents import Lane, LaneRunner, register
+from stream.kafka.app import LivenessApp
+from stream.kafka.publishing import Publisher
+from stream.pipeline.decision_store import DecisionStore
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
+from stream.runtime.health import HealthServer, HealthState
+from stream.runtime.patience import OutOfPatience, Patience
+
+log = structlog.get_logger()
+
+EXIT_BUG = 1
+EXIT_SETTINGS = 2
+EXIT_UNREACHABLE = 3
+WATCH_EVERY_S = 1.0
+#: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
+STOP_GRACE_S = 75.0
+
+
+#: Something a worker does beside its lanes, for as long as it runs.
+Chore = Callable[[], Coroutine[Any, Any, None]]
+#: Done once at start-up; may wait for a service.
+Check = Callable[[], Awaitable[None]]
+
+
+class Role(StrEnum):
+    DETECT = "detect"
+    DECIDE = "decide"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What bootstrap put together for one worker. `pool` is there only where the worker detects; `checks` come before
+    the first record; `chores` run beside the lanes for as long as the worker does, and end it if they fail."""
+
+    settings: Settings
+    app: LivenessApp
+    lanes: Sequence[Lane]
+    store: DecisionStore
+    pool: SlotPool | None
+    publisher: Publisher
+    patience: Patience
+    clock: Clock
+    checks: Sequence[Check] = ()
+    chores: Sequence[Chore] = ()
+
+
+class Stalled(Exception):
+    """There is work and none of it gets done: the consumer is stuck, and only a new process helps."""
+
+
+class Worker:
+    """Ties the parts to the life of the Faust app."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.app = parts.app
+        self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
+        self._moved_at = parts.clock.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._health = HealthServer(parts.settings.http, self.state)
+        self.app.attach(self)
+        self._joined = self._stopping = False
+        self._restarts: dict[RestartReason, int] = {}
+        signals: Any = self.app
+        signals.on_partitions_assigned.connect(self._assigned, weak=False)
+        signals.on_partitions_revoked.connect(self._revoked, weak=False)
+        for lane in parts.lanes:
+            register(self.app, self._runner_of(lane), lane)
+
+    def state(self) -> HealthState:
+        """What the health check and the watchdog go by. Time without work, or spent waiting, is never time stuck."""
+        waiting_for, in_flight, lag = self._parts.patience.waiting_for, self._acks.in_flight, self._lag()
+        if waiting_for or not (in_flight or lag):
+            self._note_movement()
+        return HealthState(
+            assigned=len(self._assignment()),
+            waiting_for=waiting_for,
+            in_flight=in_flight,
+            lag=lag,
+            stuck_s=self._parts.clock.monotonic() - self._moved_at,
+            stall_timeout_s=self._parts.settings.delivery.stall_timeout_s,
+        )
+
+    async def start(self) -> None:
+        """Before the first record: slots warm, store answering, health on. Wrong settings end the worker."""
+        await self._health.start()
+        try:
+            ready = await self._services_ready()
+        except SettingsError as error:
+            self.fail(error)
+        if not ready:
+            return
+        self._note_movement()
+        self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._parts.chores)]
+        for task in self._tasks:
+            task.add_done_callback(self._chore_ended)
+        log.info(
+            "worker_started",
+            roles=[lane.name for lane in self._parts.lanes],
+            group=self._parts.settings.group_id,
+            slots=self._parts.settings.detection.slots if self._parts.pool else 0,
+            embedded=self._parts.settings.kafka.embedded,
+        )
+
+    async def _services_ready(self) -> bool:
+        """False when a stop came meanwhile."""
+        if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
+            return False
+        patience_s = self._parts.settings.delivery.startup_patience_s
+        for check in (self._parts.store.ping, *self._parts.checks):
+            await self._parts.patience.insist(check, at_most_s=patience_s)
+        return True
+
+    async def _slots_ready(self, pool: SlotPool) -> bool:
+        """False when a stop came while the slots were being made, which ends them. Raises SettingsError for models
+        that no slot can use."""
+        try:
+            await pool.start()
+        except AnalyserRefused as error:
+            raise SettingsError(f"detection: {error}") from None
+        except SlotStartError:
+            if not self._stopping:
+                raise
+        return not self._stopping
+
+    def stopping(self) -> None:
+        """A stop was asked for: finish what is in flight, but not for ever."""
+        self._stopping = True
+        asyncio.get_running_loop().call_later(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
+
+    async def stop(self) -> None:
+        """After the consumer has stopped."""
+        for task in self._tasks:
+            task.cancel()
+        await self._health.stop()
+        if self._parts.pool is not None:
+            await self._parts.pool.stop()
+        await self._parts.store.close()
+        log.info("worker_stopped")
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """Leave at once; the exit code tells a dependency that stayed away from a bug."""
+        if isinstance(error, OutOfPatience):
+            log.critical("gave_up_waiting", why=str(error))
+            self._leave(EXIT_UNREACHABLE, "exit")
+        if isinstance(error, SettingsError):
+            log.critical("wrong_settings", why=str(error))
+            self._leave(EXIT_SETTINGS, "exit")
+        log.critical("worker_failed", exc_info=error)
+        self._leave(EXIT_BUG, "exit")
+
+    def _leave(self, code: int, event: str) -> NoReturn:
+        log.critical(event, code=code, in_flight=self._acks.in_flight)
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _runner_of(self, lane: Lane) -> Callable[[], LaneRunner]:
+        return lambda: LaneRunner(lane, self._acks, self._parts.publisher, self._note_movement, self.fail)
+
+    def _note_movement(self) -> None:
+        self._moved_at = self._parts.clock.monotonic()
+
+    async def _assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
+        self._joined = True
+        self._note_movement()
+        log.info("partitions_assigned", count=len(assigned))
+
+    async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
+        self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
+
+    def _chore_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            self._report_pool()
+            state = self.state()
+            if state.stalled:
+                self.fail(Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read"))
+
+    def _report_pool(self) -> None:
+        if self._parts.pool is None:
+            return
+        stats = self._parts.pool.stats()
+        metrics.SLOTS_BUSY.set(stats.busy)
+        for reason, count in stats.restarts.items():
+            metrics.SLOT_RESTARTS.labels(reason=str(reason)).inc(count - self._restarts.get(reason, 0))
+        self._restarts = dict(stats.restarts)
+
+    def _assignment(self) -> frozenset[Any]:
+        """Partitions this worker owns; empty while it has not joined, or is between two assignments."""
+        if not self._joined:
+            return frozenset()
+        return frozenset(self.app.consumer.assignment())
+
+    def _lag(self) -> int:
+        """Records in the assigned partitions that were not read or not committed yet, as far as is known.
+
+        Offsets that no reader ever sees (the marker of a transaction, records deleted by retention) don't count. A
+        partition shorter than what was read of it, deleted and made anew, counts until the watchdog ends the worker.
+        """
+        consumer: Any = self.app.consumer
+        lag = 0
+        for tp in self._assignment():
+            position, high = self._position(tp), consumer.highwater(tp)
+            if position is not None and high is not None:
+                lag += high - position if high >= position else 1
+            lag += self._uncommitted(tp)
+        return lag
+
+    def _uncommitted(self, tp: Any) -> int:
+        """Records read and not committed. Faust keeps the offset of the one read last; after a start or a rebalance,
+        until one is read, that of the next."""
+        consumer: Any = self.app.consumer
+        committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
+        if committed is None or read is None:
+            return 0
+        return max(int(read) + self._acks.has_begun((tp.topic, tp.partition)) - int(committed), 0)
+
+    def _position(self, tp: Any) -> int | None:
+        """The next offset to fetch; neither Faust nor its thread tells."""
+        consumer: Any = self.app.consumer
+        subscription = consumer._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state is not None and state.has_valid_position else None

@@ -1,0 +1,205 @@
+"""The abuse table anew, from what was published: decisions (attempts), abuse flags (their events), audit (the rest).
+
+Everything written names itself, so rebuilding on top of a table that is there adds what it lacks and changes nothing
+else; workers may go on meanwhile. Who was erased stays erased: receipts are read first, and erasures begun since then
+are carried out again at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import orjson
+
+from abuse.event_time import milliseconds
+from abuse.flags.flag_events import cleared_field, unlinked_field
+from abuse.ledger.ledger import Ledger, Switches
+from abuse.links.link_book import LinkBook
+from abuse.links.links import Link
+from abuse.observation import Observation
+from abuse.review import plan_codec
+from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, head_after
+from abuse.review.erased import Erased
+from abuse.review.erasure import Erasures
+from abuse.review.reviews import Plan, merged
+from config.settings import Settings
+from stream.events.messages import Record
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import reader
+from stream.maintenance.rebuild_records import (
+    NOT_OURS,
+    cleared_of,
+    entry_of,
+    flag_event_of,
+    links_of,
+    observation_of,
+    switches_of,
+    unlinked_of,
+)
+from stream.review import commands
+from stream.review.commands import Command, CommandName
+from stream.runtime.patience import Patience
+
+T = TypeVar("T")
+
+#: Records written at once.
+BATCH = 200
+
+
+def _decision(value: bytes) -> tuple[Observation | None, tuple[str | None, tuple[Link, ...]]]:
+    return observation_of(value), links_of(value)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuilt:
+    """How much was read and written; `unreadable` records are not ours or of no version known here."""
+
+    observations: int = 0
+    links: int = 0
+    flag_events: int = 0
+    audit_entries: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuild:
+    settings: Settings
+    ledger: Ledger
+    book: LinkBook
+    audit: AuditLog
+    commands: CommandLog
+    erasures: Erasures
+    patience: Patience
+
+    async def run(self) -> Rebuilt:
+        done, erased = Rebuilt(), await self._erased()
+        async for batch in self._batches(Topic.DECISIONS, _decision, done):
+            told = [observation for observation, _ in batch if observation is not None]
+            observations = [each for each in map(erased.observation, told) if each is not None]
+            await self.patience.insist(partial(self.ledger.learn, observations))
+            done.observations += len(observations)
+            for tenant, links in (linked for _, linked in batch):
+                kept = [link for link in links if not erased.covers_link(tenant, link)]
+                await self.patience.insist(partial(self.book.write, tenant, kept))
+                done.links += len(kept)
+        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
+            events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
+            await self.patience.insist(partial(self.ledger.record, events))
+            done.flag_events += len(events)
+        await self._restore(done)
+        await self._erase_again(erased)
+        return done
+
+    async def _erased(self) -> Erased:
+        """What is not to come back, from every receipt on the audit topic."""
+        erased = Erased()
+        async for record in self._records(Topic.AUDIT):
+            with suppress(*NOT_OURS):  # counted when the trail is restored
+                erased.take(entry_of(record.value or b""))
+        return erased
+
+    async def _erase_again(self, before: Erased) -> None:
+        """What an erasure removed while this wrote may have been written after it.
+
+        Such erasures are known by their commands, which are there before they are begun, and not by receipts, which
+        come when they are done. One that is not begun yet will find all of it.
+        """
+        async for record in self._records(Topic.COMMANDS):
+            command = commands.read(record)
+            if not isinstance(command, Command) or command.name is not CommandName.ERASE:
+                continue
+            tenant, subject = command.tenant, command.target.subject
+            assert subject is not None, "the model asks for it"
+            if before.covers(tenant, subject, record.appended_at_ms):
+                continue
+            key = CommandKey(tenant, command.command_id)
+            if await self.patience.insist(partial(self.commands.find, key)) is not None:
+                await self.patience.insist(partial(self.erasures.carry_out, tenant, subject))
+
+    async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
+        batch: list[T] = []
+        async for record in self._records(topic):
+            try:
+                batch.append(read(record.value or b""))
+            except NOT_OURS:
+                done.unreadable += 1
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def _records(self, topic: Topic) -> AsyncIterator[Record]:
+        kafka = self.settings.kafka
+        async with reader(kafka, topic_name(topic, kafka), from_start=True) as source:
+            async for record in source.until_end():
+                yield record
+
+    async def _restore(self, done: Rebuilt) -> None:
+        """What people decided, in the order they did: a later word on the same counts."""
+        entries: dict[tuple[str, int], bytes] = {}
+        async for record in self._records(Topic.AUDIT):
+            value = record.value or b""
+            try:
+                entry = entry_of(value)
+            except NOT_OURS:
+                done.unreadable += 1
+            else:
+                entries.setdefault((entry["chain"], entry["number"]), value)
+        switched: dict[str | None, Switches] = {}
+        for value in _in_turn(entries):
+            try:
+                tenant, switches = await self.patience.insist(partial(self._decided, value))
+            except NOT_OURS:
+                done.unreadable += 1
+                continue
+            done.audit_entries += 1
+            if switches is not None:
+                switched[tenant] = merged(switched.get(tenant, {}), switches)
+        for tenant, said in switched.items():
+            await self.patience.insist(partial(self._switch, tenant, said))
+        await self._restore_head(entries)
+
+    async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
+        """The tenant, and what the entry switched for it."""
+        entry = orjson.loads(value)
+        tenant, subject, switches = entry["tenant"], cleared_of(entry), switches_of(entry)
+        answered = {"record": None, "entry": entry, "plan": plan_codec.to_document(Plan(changed=entry["changed"]))}
+        if subject is not None:
+            name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
+            await self.ledger.clear(tenant, subject, name, text)
+        for other in unlinked_of(entry):
+            name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
+            await self.ledger.clear(tenant, other, name, text)
+        await self.commands.keep_first(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
+        return tenant, switches
+
+    async def _switch(self, tenant: str | None, said: Switches) -> None:
+        """As was said last, unless the table holds anything: it may have been said meanwhile."""
+        if not await self.ledger.switches(tenant):
+            await self.ledger.switch(tenant, said)
+
+    async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
+        """The chain goes on where the latest one ended. Its entries are in order of their numbers, not of their times:
+        commands of several partitions are carried out as they come."""
+        if entries and (await self.patience.insist(self.audit.head)).number == 0:
+            latest = orjson.loads(max(entries.values(), key=_when))["chain"]
+            last = max(number for chain, number in entries if chain == latest)
+            await self.patience.insist(partial(self.audit.restore, head_after(entries[latest, last])))
+
+
+def _in_turn(entries: Mapping[tuple[str, int], bytes]) -> list[bytes]:
+    """One chain after the other, each by its numbers."""
+    begun: dict[str, tuple[str, str, int]] = {}
+    for (chain, _), entry in entries.items():
+        begun[chain] = min(begun.get(chain, _when(entry)), _when(entry))
+    return [entries[place] for place in sorted(entries, key=lambda place: (begun[place[0]], place))]
+
+
+def _when(entry: bytes) -> tuple[str, str, int]:
+    document = orjson.loads(entry)
+    return document["at"], document["chain"], document["number"]

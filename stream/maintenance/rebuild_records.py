@@ -1,0 +1,129 @@
+"""What the topics of the abuse table hold, for writing it anew.
+
+Anybody may have written a record, and what none of ours could have written would make the table unreadable for its
+subject: each reader raises one of `NOT_OURS` for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from abuse import observation_codec
+from abuse.flags.flag_events import field_of, flags_from, published, stored
+from abuse.flags.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
+from abuse.ledger.journal import attempt_from, attempt_of, line_of
+from abuse.ledger.ledger import Switches
+from abuse.links import link_codec
+from abuse.links.links import Link, in_order, link_from
+from abuse.links.links import line_of as line_of_link
+from abuse.observation import Observation
+from abuse.review.audit import digest, require_entry
+from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
+from config.abuse import RULE_NAMES
+from stream.events.messages import CANONICAL_GUID, SHORT_TEXT, TENANT
+
+#: What a record that is no event of ours makes a reader raise.
+NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
+_SWITCHES = frozenset({"active", "enforced"})
+
+
+def observation_of(decision: bytes) -> Observation | None:
+    """What a decision teaches; None if it was not observed."""
+    observation = observation_codec.from_decision_bytes(decision)
+    if observation is not None:
+        for subject in observation.subjects:
+            _require_subject(observation.tenant, subject)
+        attempt = attempt_of(observation)
+        _require(attempt_from(line_of(attempt)) == attempt and attempt.at_ms >= 0 and 0 <= attempt.severity <= 1)
+    return observation
+
+
+def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:
+    """The tenant, and the links a decision names; none if it was not observed."""
+    document = orjson.loads(decision)
+    told = (document["abuse"] or {}).get("links")
+    if not told:
+        return None, ()
+    links = tuple(map(link_codec.from_document, told))
+    _require(all(type(each.gallery) is int for each in links))
+    _require(all(in_order(*each.ends) == each.ends and link_from(line_of_link(each)) == each for each in links))
+    for end in (end for each in links for end in each.ends):
+        _require_subject(document["tenant"], correlation(end.correlation_id))
+        _require(_matches(SHORT_TEXT, end.submission_id) and end.at_ms >= 0)
+        _require(end.session_id is None or _matches(SHORT_TEXT, end.session_id))
+        _require(isinstance(end.spoof, bool))
+    return document["tenant"], links
+
+
+def flag_event_of(document: bytes) -> FlagEvent:
+    event = published(document)
+    _require_subject(event.tenant, event.subject)
+    _require(_matches(FLAG_ID, event.flag_id) and _matches(SHORT_TEXT, event.cause))
+    (flag,) = flags_from({field_of(event): stored(event)})
+    level, evidence = flag.event["level"], flag.event["evidence"]
+    _require(type(level) is int and 1 <= level <= HIGHEST_LEVEL and isinstance(flag.event["enforced"], bool))
+    _require(all(isinstance(evidence[name], int | float) for name in ("used", "limit", "window_s")))
+    return event
+
+
+def entry_of(value: bytes) -> dict[str, Any]:
+    """An audit entry, unchanged."""
+    entry: dict[str, Any] = orjson.loads(value)
+    require_entry(entry)
+    _require(digest(entry) == entry["sha256"])
+    return entry
+
+
+def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
+    """The subject whose past no longer counts since the entry."""
+    if "cleared" not in entry["changed"]:
+        return None
+    cleared = entry["changed"]["cleared"]
+    subject = Subject(type=SubjectType(cleared["type"]), key=cleared["key"])
+    _require_subject(entry["tenant"], subject)
+    return subject
+
+
+def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
+    """Those whose submissions up to the entry link them to nobody."""
+    flags = entry["changed"].get("linked", ())
+    subjects = [Subject(type=SubjectType(flag["subject"]["type"]), key=flag["subject"]["key"]) for flag in flags]
+    for subject in subjects:
+        _require_subject(entry["tenant"], subject)
+    return subjects
+
+
+def switches_of(entry: Mapping[str, Any]) -> Switches | None:
+    """Those of the tenant's switches that the entry changed."""
+    if "after" not in entry["changed"]:
+        return None
+    before, after = (_switches(entry["changed"][name]) for name in ("before", "after"))
+    return {
+        rule: {switch: on for switch, on in each.items() if before.get(rule, {}).get(switch) is not on}
+        for rule, each in after.items()
+    }
+
+
+def _switches(switches: Switches) -> Switches:
+    _require(switches.keys() <= set(RULE_NAMES) and all(each.keys() <= _SWITCHES for each in switches.values()))
+    _require(all(isinstance(on, bool) for each in switches.values() for on in each.values()))
+    return switches
+
+
+def _require_subject(tenant: str | None, subject: Subject) -> None:
+    named = subject.type is SubjectType.CORRELATION_ID
+    _require(_matches(CANONICAL_GUID if named else HASHED_KEY, subject.key))
+    _require(tenant is None or _matches(TENANT, tenant))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    return re.fullmatch(pattern, value) is not None
+
+
+def _require(sound: bool) -> None:
+    if not sound:
+        raise ValueError("nothing that ours could have written")

@@ -1,0 +1,179 @@
+"""The abuse stage: one judged submission becomes an observation, the table learns it, the rules speak.
+
+Between verdict and publishing, on the way of the decide stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from abuse import observation_codec
+from abuse.event_time import iso8601
+from abuse.flags.flags import Flag, FlagEvent, subject_document
+from abuse.ledger.ledger import Ledger
+from abuse.links import link_codec
+from abuse.links.links import End
+from abuse.links.marks import Marks
+from abuse.links.reuse import Reuse
+from abuse.observation import Finding, Observation
+from abuse.rules.engine import ALONE, AbuseEngine, Assessment, Comparison, Neighbourhood
+from abuse.rules.ip_risk import IpRisk
+from abuse.subjects import correlation
+from config.error_codes import ErrorCode
+from config.policy import Policy
+from stream.events.messages import Detection, Refusal
+from stream.pipeline.admission import refusal
+from stream.pipeline.verdict import Answer, Verdict, spoof_bound
+from stream.runtime import metrics
+from stream.runtime.patience import Patience
+
+_FINDING = {Answer.LIVE: Finding.LIVE, Answer.SPOOF: Finding.SPOOF, Answer.INCONCLUSIVE: Finding.INCONCLUSIVE}
+#: Of the fingerprint of other content, to tell it apart under the id it claims.
+CLAIM_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """What goes into the decision, and the flag events to store with it. `refusal`: the submission is refused, though
+    it was analysed."""
+
+    document: dict[str, Any] | None = None
+    refusal: Refusal | None = None
+    events: tuple[FlagEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbuseStage:
+    """Waits while the table is away."""
+
+    ledger: Ledger
+    engine: AbuseEngine
+    reuse: Reuse | None
+    patience: Patience
+    policy: Policy
+
+    async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
+        """A submission that is not `observed` teaches nothing, nor does one nobody is named for."""
+        correlation_id = detection.ids.correlation_id
+        if correlation_id is None:
+            return Assessed()
+        if not observed:
+            subjects = (correlation(correlation_id), *detection.origin.subjects)
+            known = await self.patience.insist(lambda: self.ledger.look(detection.ids.tenant, subjects))
+            reminder = self.engine.reminder(known, detection.appended_at_ms)
+            return Assessed(document=_document(reminder, detection.appended_at_ms, None))
+        observation = observe(detection, correlation_id, verdict, self.policy)
+        known = await self.patience.insist(lambda: self.ledger.observe(observation))
+        # What was switched off while the detection was under way is kept no longer.
+        marks = detection.marks.among(self.engine.active(known.switches))
+        linked = await self._neighbourhood(observation, marks)
+        assessment = self.engine.assess(observation, known, linked)
+        objection = assessment.objection
+        return Assessed(
+            document=_document(assessment, observation.at_ms, observation),
+            refusal=None if objection is None else refusal(objection, observation.at_ms),
+            events=assessment.events,
+        )
+
+    async def _neighbourhood(self, observation: Observation, marks: Marks) -> Neighbourhood:
+        reuse = self.reuse
+        if reuse is None:
+            return ALONE
+        linked = await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
+        if reuse.faces is not None and marks.face is not None:
+            outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
+            metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
+        return linked
+
+    async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
+        """Store them; those to publish. No round trip for none."""
+        return await self.patience.insist(lambda: self.ledger.record(events)) if events else []
+
+
+def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy: Policy) -> Observation:
+    """What abuse learns from a verdict."""
+    ids, finding = detection.ids, _FINDING[verdict.answer]
+    if verdict.error is not None:
+        finding = Finding.UNANALYSED
+    submission_id = ids.submission_id
+    if verdict.error is ErrorCode.DUPLICATE_MISMATCH:
+        finding = Finding.MISMATCH
+        submission_id = f"{submission_id}~{detection.fingerprint[:CLAIM_LENGTH]}"
+    attack = finding is Finding.SPOOF and verdict.confidence is not None
+    return Observation(
+        tenant=ids.tenant,
+        correlation_id=correlation_id,
+        submission_id=submission_id,
+        session_id=ids.session_id,
+        at_ms=detection.appended_at_ms,
+        finding=finding,
+        severity=_severity(verdict.confidence or 0.0, policy) if attack else 0.0,
+        species=verdict.reasons[0] if attack and verdict.reasons else "",
+        origin=detection.origin,
+    )
+
+
+def _end(observation: Observation) -> End:
+    return End(
+        at_ms=observation.at_ms,
+        submission_id=observation.submission_id,
+        correlation_id=observation.correlation_id,
+        session_id=observation.session_id,
+        spoof=observation.finding is Finding.SPOOF,
+    )
+
+
+def _severity(confidence: float, policy: Policy) -> float:
+    """The share of the way from the bound of SPOOF down to confidence 0."""
+    return round(min(max(1.0 - confidence / spoof_bound(policy), 0.0), 1.0), 2)
+
+
+def is_about(decision: bytes, detection: Detection) -> bool:
+    """Whether a stored decision was made for this very record, by its event time, or for the same submission sent
+    before. Only the first brings about flags: a duplicate must not publish them again. A refusal at the gate brings
+    about none, so what this record stored nobody else tells."""
+    observation = observation_codec.from_decision_bytes(decision)
+    return observation is None or observation.at_ms == detection.appended_at_ms
+
+
+def _document(assessment: Assessment, at_ms: int, observation: Observation | None) -> dict[str, Any]:
+    """The decision's `abuse` object."""
+    return {
+        "is_abuse_detected": assessment.is_abuse_detected,
+        "flags": [_flag(flag, at_ms) for flag in assessment.flags],
+        "ip_risk": None if assessment.ip_risk is None else _risk(assessment.ip_risk),
+        "other_flagged_sessions": list(assessment.other_flagged_sessions),
+        "face_comparison": None if assessment.compared is None else _comparison(assessment.compared),
+        "links": [link_codec.to_document(link) for link in assessment.links],
+        "observation": None if observation is None else observation_codec.to_document(observation),
+    }
+
+
+def _flag(flag: Flag, at_ms: int) -> dict[str, Any]:
+    refusal = flag.refusal_at(at_ms) if flag.enforced else None
+    return {
+        "flag_id": flag.flag_id,
+        "kind": flag.kind,
+        "subject": subject_document(flag.subject),
+        "state": flag.state,
+        "severity": flag.severity,
+        "enforced": flag.enforced,
+        "refuses_until": None if refusal is None else iso8601(refusal.until_ms),
+    }
+
+
+def _outcome(compared: Comparison | None, *, same_model: bool) -> str:
+    if compared is None:
+        return "unknown_key" if same_model else "other_model"
+    return "complete" if compared.complete else "cut"
+
+
+def _comparison(compared: Comparison) -> dict[str, Any]:
+    return {"faces": compared.faces, "complete": compared.complete}
+
+
+def _risk(risk: IpRisk) -> dict[str, Any]:
+    parts = [{"name": part.name, "points": part.points, "detail": part.detail} for part in risk.parts]
+    return {"score": risk.score, "parts": parts}

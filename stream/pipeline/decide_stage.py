@@ -1,0 +1,139 @@
+"""The decide stage: one detection in, the decision to publish out.
+
+verdict -> abuse -> first writer wins. Whatever was stored first for this submission is what is published, so that a
+duplicate, a redelivery and a race all give the same bytes. The flags a submission brought about are published with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from abuse.flags.flags import FlagEvent
+from config.error_codes import ErrorCode
+from config.policy import Policy
+from detectors.contract import Analysis
+from stream.events.cloud_events import EventType, binary_headers
+from stream.events.dead_letter import dead_letter
+from stream.events.detection_codec import DetectionError, decode_detection
+from stream.events.flag_output import flag_output
+from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
+from stream.pipeline import decision
+from stream.pipeline.abuse_stage import AbuseStage, is_about
+from stream.pipeline.admission import mismatch
+from stream.pipeline.decision_store import DecisionStore, StoredDecision
+from stream.pipeline.verdict import Verdict, judge, refused
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
+from stream.runtime.patience import Patience
+
+BAD_DETECTION_REASON = "BAD_DETECTION"
+
+#: The decision that stands, and the flag events to publish with it.
+Decided = tuple[StoredDecision, list[FlagEvent]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideStage:
+    """Pure of Kafka and Faust. `handle` may wait for the store and raises only for bugs."""
+
+    store: DecisionStore
+    abuse: AbuseStage
+    patience: Patience
+    clock: Clock
+    policy: Policy
+    decisions_topic: str
+    flags_topic: str
+    dead_letter_topic: str
+    max_event_bytes: int
+    source: str
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        try:
+            detection = decode_detection(record.value)
+        except DetectionError as error:
+            metrics.DEAD_LETTERS.labels(reason=BAD_DETECTION_REASON).inc()
+            letter = dead_letter(
+                record,
+                self.dead_letter_topic,
+                reason=BAD_DETECTION_REASON,
+                message=str(error),
+                max_bytes=self.max_event_bytes,
+            )
+            return [letter]
+        finding = detection.finding
+        if isinstance(finding, AlreadyDecided):
+            first, flags = await self._again(detection, finding), list[FlagEvent]()
+        elif isinstance(finding, Refusal) and finding.error is ErrorCode.DUPLICATE_MISMATCH:
+            first, flags = await self._mismatch(detection, finding)
+        else:
+            first, flags = await self._first(detection, finding)
+        return [self._output(detection, first.decision), *(self._flag_output(flag) for flag in flags)]
+
+    async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
+        """The decision found at admission; kept once more, in case it has expired since."""
+        found = StoredDecision(detection.fingerprint, finding.decision)
+        metrics.DUPLICATES.inc()
+        return await self.patience.insist(lambda: self.store.keep_first(detection.ids, found))
+
+    async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Decided:
+        ours, events = await self._decide(detection, finding)
+        # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
+        keep = self.store.keep_first if detection.ids.correlation_id else self.store.keep_apart
+        first, flags = await asyncio.gather(
+            self.patience.insist(lambda: keep(detection.ids, ours)), self.abuse.record(events)
+        )
+        if first.fingerprint != detection.fingerprint:
+            stands, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
+            return stands, [*flags, *more]  # what was stored is told, also of content that lost
+        if first is not ours:
+            metrics.DUPLICATES.inc()
+        return first, self._to_publish(first, ours, flags, detection)
+
+    async def _mismatch(self, detection: Detection, refusal: Refusal) -> Decided:
+        ours, events = await self._decide(detection, refusal)
+        first, flags = await asyncio.gather(
+            self.patience.insist(lambda: self.store.keep_apart(detection.ids, ours)), self.abuse.record(events)
+        )
+        return first, self._to_publish(first, ours, flags, detection)
+
+    def _to_publish(
+        self, first: StoredDecision, ours: StoredDecision, flags: list[FlagEvent], detection: Detection
+    ) -> list[FlagEvent]:
+        return flags if first is ours or is_about(first.decision, detection) else []
+
+    async def _decide(
+        self, detection: Detection, finding: Analysis | Refusal
+    ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
+        """Our decision, not yet stored, and the flag events that go with it."""
+        verdict = judge(finding, self.policy)
+        observed = not isinstance(finding, Refusal) or finding.counts
+        assessed = await self.abuse.assess(detection, verdict, observed=observed)
+        if assessed.refusal is not None and verdict.error is None:
+            verdict = refused(verdict, assessed.refusal, self.policy)
+        _count(verdict, detection, self.clock.now_ms())
+        event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
+        return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events
+
+    def _output(self, detection: Detection, value: bytes) -> Output:
+        ids = detection.ids
+        headers = binary_headers(
+            EventType.DECISION,
+            event_id=decision.request_id(ids, detection.fingerprint),
+            source=self.source,
+            subject=ids.submission_id,
+            extensions={"correlationid": ids.correlation_id, "tenant": ids.tenant},
+        )
+        key = ids.correlation_id or ids.submission_id
+        return Output(topic=self.decisions_topic, key=key.encode(), value=value, headers=headers)
+
+    def _flag_output(self, event: FlagEvent) -> Output:
+        return flag_output(event, self.flags_topic, self.source)
+
+
+def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:
+    metrics.DECISIONS.labels(verdict=str(verdict.answer)).inc()
+    if verdict.error is not None:
+        metrics.ERRORS.labels(code=str(verdict.error)).inc()
+    metrics.DECISION_SECONDS.observe(max(now_ms - detection.appended_at_ms, 0) / 1000)

@@ -1,0 +1,93 @@
+"""The decision event: one shape on the topic, in `check --json` and in `demo --json`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from abuse.event_time import iso8601
+from config.policy import Policy
+from detectors.contract import Analysis
+from stream.events.messages import Detection, SubmissionIds
+from stream.pipeline.aggregation import WeighedSignal
+from stream.pipeline.verdict import Verdict
+
+ELAPSED_DIGITS = 2
+
+
+def request_id(ids: SubmissionIds, fingerprint: str) -> str:
+    """`lv_` + 16 hex, derived from the submission: the same again for a duplicate, another for other content."""
+    digest = hashlib.sha256(orjson.dumps([ids.tenant, ids.submission_id, fingerprint])).hexdigest()
+    return f"lv_{digest[:16]}"
+
+
+def decision_event(
+    detection: Detection, verdict: Verdict, policy: Policy, now_ms: int, abuse: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The published event as plain values, in the documented order; without `abuse` it was not observed."""
+    ids = detection.ids
+    error = None if verdict.error is None else {"code": str(verdict.error), "message": verdict.message}
+    return {
+        "submission_id": ids.submission_id,
+        "correlation_id": ids.correlation_id,
+        "tenant": ids.tenant,
+        "session_id": ids.session_id,
+        "resource_id": ids.resource_id,
+        "request_id": request_id(ids, detection.fingerprint),
+        "timestamp": iso8601(now_ms),
+        "status": "success" if error is None else "error",
+        "result": _result(verdict, policy),
+        "error": error,
+        "abuse": abuse,
+        "policy": {"name": policy.name, "hash": policy.sha256},
+        "models": _models(detection),
+        "elapsed_ms": _elapsed(detection, now_ms),
+    }
+
+
+def encode(event: dict[str, Any]) -> bytes:
+    return orjson.dumps(event)
+
+
+def _result(verdict: Verdict, policy: Policy) -> dict[str, Any]:
+    return {
+        "verdict": str(verdict.answer),
+        "confidence": verdict.confidence,
+        "threshold": policy.parameters.live_threshold,
+        "face_detected": verdict.face_detected,
+        "signals": [_signal(signal) for signal in verdict.signals],
+        "score": verdict.score,
+        "outcome": str(verdict.outcome),
+        "reasons": list(verdict.reasons),
+        "advice": [{"code": advice.code, "message": advice.message} for advice in verdict.advice],
+    }
+
+
+def _signal(signal: WeighedSignal) -> dict[str, Any]:
+    reading = signal.reading
+    return {
+        "name": reading.name,
+        "label": reading.label,
+        "score": signal.score,
+        "weight": signal.weight,
+        "passed": signal.passed,
+        "detail": reading.detail,
+    }
+
+
+def _models(detection: Detection) -> list[dict[str, str]]:
+    if not isinstance(detection.finding, Analysis):
+        return []
+    return [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in detection.finding.models]
+
+
+def _elapsed(detection: Detection, now_ms: int) -> dict[str, float]:
+    """Milliseconds by stage; `queue` is the wait on the topic, `total` from the broker's append to now."""
+    steps: dict[str, float] = {"queue": detection.queue_ms}
+    if isinstance(detection.finding, Analysis):
+        steps |= detection.finding.elapsed_ms
+        steps["detection"] = detection.detection_ms
+    steps["total"] = float(max(now_ms - detection.appended_at_ms, 0))
+    return {name: round(value, ELAPSED_DIGITS) for name, value in steps.items()}

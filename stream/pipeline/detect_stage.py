@@ -1,0 +1,145 @@
+"""The detect stage: one submission record in, the outputs that must be confirmed before it is acknowledged.
+
+intake -> admission -> detection. Every record ends in a detection for the decide agent, a dead letter, or
+both (a picture that crashed its slot twice: the bytes are set aside and the submission is still answered).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from abuse.links.marks import UNMARKED, Marks
+from abuse.observation import NOWHERE, Origin
+from abuse.origins import OriginReader
+from config.error_codes import MEANING, ErrorCode
+from config.policy import Policy
+from detectors.analysis_codec import MAX_MS
+from detectors.contract import Analysis
+from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from stream.events.dead_letter import dead_letter
+from stream.events.detection_codec import detection_output
+from stream.events.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
+from stream.pipeline import intake
+from stream.pipeline.admission import Admission, Admitted
+from stream.pipeline.marking import Marker
+from stream.runtime import metrics
+from stream.runtime.clock import Clock
+
+log = structlog.get_logger()
+
+SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
+
+
+class Analyser(Protocol):
+    """The slot pool as this stage sees it: never raises for what a picture does."""
+
+    async def analyse(self, image: bytes) -> Analysis | SlotTimeout | SlotCrashed: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectStage:
+    """Pure of Kafka and Faust. `handle` may wait (slots, store) and raises only for bugs and lost patience."""
+
+    analyser: Analyser
+    admission: Admission
+    origins: OriginReader
+    marker: Marker
+    clock: Clock
+    policy: Policy
+    detections_topic: str
+    dead_letter_topic: str
+    max_event_bytes: int
+    source: str
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        read = intake.read(record, self.policy.image)
+        if isinstance(read, Poison):
+            return [self._dead_letter(record, read.reason, read.message)]
+        started = self.clock.monotonic()
+        queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
+        metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
+        origin = self._origin(read)
+        finding, marks, letters = await self._finding(read, origin, record)
+        detection = Detection(
+            ids=read.ids,
+            fingerprint=read.fingerprint,
+            appended_at_ms=read.appended_at_ms,
+            finding=finding,
+            origin=origin,
+            marks=marks,
+            queue_ms=queue_ms,
+            detection_ms=(self.clock.monotonic() - started) * 1000,
+        )
+        metrics.observe_stage("detection", detection.detection_ms / 1000)
+        return [*letters, detection_output(detection, self.detections_topic, self.source)]
+
+    def _origin(self, read: Submission | Rejected) -> Origin:
+        """From here on nothing knows an address or a device but by its hash."""
+        if isinstance(read, Rejected):
+            return NOWHERE
+        context = read.context
+        return self.origins.origin(
+            read.ids.tenant,
+            device_id=context.device_id,
+            client_ip=context.client_ip,
+            expected=context.expected_client_ip,
+            at_ms=read.appended_at_ms,
+        )
+
+    async def _finding(
+        self, read: Submission | Rejected, origin: Origin, record: Record
+    ) -> tuple[Analysis | Refusal | AlreadyDecided, Marks, list[Output]]:
+        if isinstance(read, Rejected):
+            return Refusal(error=read.error, message=read.message), UNMARKED, []
+        admission = await self.admission.admit(read, origin)
+        if not isinstance(admission, Admitted):
+            return admission, UNMARKED, []
+        finding, letters = await self._detect(read, record)
+        if not isinstance(finding, Analysis):
+            return finding, UNMARKED, letters
+        marks = self.marker.marks(read, finding, admission.active)
+        return replace(finding, template=None, picture=None), marks, letters
+
+    async def _detect(self, submission: Submission, record: Record) -> tuple[Analysis | Refusal, list[Output]]:
+        try:
+            async with asyncio.timeout(self.policy.deadlines.event_s):
+                found = await self.analyser.analyse(submission.image)
+        except TimeoutError:
+            return _refusal(ErrorCode.SERVER_ERROR), []
+        letters = []
+        if isinstance(found, SlotCrashed):
+            log.error(
+                "slot_crashed_twice",
+                partition=record.partition,
+                offset=record.offset,
+                cause=found.cause,
+                code=found.code,
+            )
+            letters.append(self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice"))
+        if isinstance(found, Analysis):
+            metrics.observe_analysis(found.elapsed_ms, found.cpu_ms)
+        return finding_of(found), letters
+
+    def _dead_letter(self, record: Record, reason: str, message: str) -> Output:
+        metrics.DEAD_LETTERS.labels(reason=reason).inc()
+        return dead_letter(
+            record, self.dead_letter_topic, reason=reason, message=message, max_bytes=self.max_event_bytes
+        )
+
+
+def finding_of(found: Analysis | SlotTimeout | SlotCrashed) -> Analysis | Refusal:
+    """What a slot's end means for the submission."""
+    if isinstance(found, SlotTimeout):
+        return _refusal(ErrorCode.DETECTOR_TIMEOUT)
+    if isinstance(found, SlotCrashed):
+        return _refusal(ErrorCode.INFERENCE_ERROR)
+    return found
+
+
+def _refusal(error: ErrorCode) -> Refusal:
+    return Refusal(error=error, message=MEANING[error][0])

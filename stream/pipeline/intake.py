@@ -1,0 +1,356 @@
+"""Intake: the bytes of one Kafka record become a Submission, a Rejected one, or Poison. Pure; never raises.
+
+Every byte is hostile. A record that names a submission is answered with a decision whatever else is wrong
+with it; a record that names none is poison. Nothing of the content is ever quoted in a message.
+
+An event names its submission in its object or in its envelope (CloudEvents attributes, the record key for the
+correlation id); where both do, the object has the last word.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import ipaddress
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+import pybase64
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+
+from config.error_codes import ErrorCode
+from config.policy import ImageLimits
+from detectors.image_format import sniff
+from stream.events import cloud_events
+from stream.events.cloud_events import Envelope, EnvelopeError, Mode
+from stream.events.messages import (
+    SHORT_TEXT,
+    SUBMISSION_ID,
+    TENANT,
+    UNREADABLE_BATCH_HEADER,
+    CaptureContext,
+    Poison,
+    Record,
+    Refusal,
+    Rejected,
+    Submission,
+    SubmissionIds,
+)
+
+#: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists
+#: from becoming a gigabyte of Python objects; base64 holds none of these characters.
+MAX_JSON_SEPARATORS = 2_000
+
+#: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
+IPV4_MAPPED_BITS = 96
+
+UNREADABLE_BATCH = "UNREADABLE_BATCH"
+
+#: CloudEvents attribute -> field.
+_NAMED_BY_ENVELOPE = {
+    "subject": "submission_id",
+    "correlationid": "correlation_id",
+    "tenant": "tenant",
+    "sessionid": "session_id",
+    "sessiontoken": "session_token",
+    "resourceid": "resource_id",
+    "clientip": "client_ip",
+    "expectedclientip": "expected_client_ip",
+    "deviceid": "device_id",
+    "capturedat": "captured_at",
+    "imagesha256": "image_sha256",
+}
+
+
+#: Stricter than `uuid.UUID`, which also reads 0x, underscores, braces and digits of other scripts.
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
+
+
+def is_guid(value: str) -> bool:
+    """Whether this can be a correlation id: 32 hex digits, with or without the four hyphens."""
+    return _GUID.fullmatch(value) is not None
+
+
+def canonical_guid(value: str) -> str:
+    """Lower-case with hyphens; raises ValueError for what is no GUID."""
+    if not is_guid(value):
+        raise ValueError("expected a 128-bit GUID")
+    return str(uuid.UUID(value))
+
+
+def _address(value: str) -> str:
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    return str(ipaddress.ip_address(value))
+
+
+def _network(value: str) -> str:
+    """One address or a network, as a network; dressed as IPv6 it is still IPv4."""
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    network = ipaddress.ip_network(value, strict=False)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= IPV4_MAPPED_BITS:
+        return str(ipaddress.ip_network((mapped, network.prefixlen - IPV4_MAPPED_BITS)))
+    return str(network)
+
+
+def _moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
+
+
+class _Fields(BaseModel):
+    """The fields of a submission besides its image; unknown ones are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+    submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
+    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
+    session_id: ShortText | None = None
+    session_token: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    resource_id: ShortText | None = None
+    client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
+    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)] | None = None
+    device_id: ShortText | None = None
+    captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
+    image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What a record carries for an image: raw bytes, base64 text, or nothing usable."""
+
+    image: object
+    encrypted: bool = False
+
+
+class _Refused(Exception):
+    def __init__(self, error: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.error = error
+        self.message = message
+
+
+def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
+    """Read one record of the submissions topic."""
+    if any(name == UNREADABLE_BATCH_HEADER for name, _ in record.headers):
+        return Poison(reason=UNREADABLE_BATCH, message="the broker's batch can't be read; its bytes are kept")
+    known: dict[str, Any] = {}
+    try:
+        picture = _take_apart(record, known)
+        return _submission(known, picture, record, limits)
+    except _Refused as refused:
+        return _rejected(known, refused, record)
+
+
+def _take_apart(record: Record, known: dict[str, Any]) -> _Picture:
+    """Fills `known` on the way, so that a refusal half-way still knows whom to answer."""
+    if record.key:
+        known["correlation_id"] = record.key[:64].decode("utf-8", "replace")
+    envelope = cloud_events.unwrap(record.headers)
+    if envelope.mode is Mode.BARE:
+        return _from_object(_json_object(record.value), known)
+    if envelope.mode is Mode.BINARY:
+        return _from_binary(envelope, record.value, known)
+    event = _json_object(record.value)
+    _learn(known, _named_by(event))
+    return _from_event(event, event.get("data"), known)
+
+
+def _learn(known: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    known.update({name: value for name, value in fields.items() if value is not None})
+
+
+def _named_by(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: attributes.get(name) or None for name, field in _NAMED_BY_ENVELOPE.items()}
+
+
+def _from_binary(envelope: Envelope, value: bytes | None, known: dict[str, Any]) -> _Picture:
+    attributes = envelope.attributes
+    carries_json = envelope.content_type.startswith("application/json")
+    _learn(known, _named_by(attributes))
+    if not carries_json and attributes.get("subject", "") == "":
+        _learn(known, {"submission_id": attributes.get("id")})
+    if envelope.unreadable:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "a ce_ header comes twice or is not UTF-8 text")
+    if carries_json:
+        return _from_event(attributes, _json_object(value), known)
+    _require_envelope(attributes)
+    return _Picture(value)
+
+
+def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, Any]) -> _Picture:
+    picture = _from_object(data, known) if isinstance(data, dict) else None
+    _require_envelope(attributes)
+    if picture is None:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
+    return picture
+
+
+def _require_envelope(attributes: Mapping[str, Any]) -> None:
+    try:
+        cloud_events.require_submission(attributes)
+    except EnvelopeError as error:
+        raise _Refused(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}") from None
+
+
+def _from_object(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
+    if "resourceId" in document and "context" in document:
+        return _from_module(document, known)
+    picture = _Picture(document.pop("image", None))
+    _learn(known, document)
+    return picture
+
+
+def _from_module(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
+    """The onboarding module's envelope: `resourceId` names the submission, the record key the person."""
+    resource = document["resourceId"]
+    _learn(known, {"submission_id": resource, "resource_id": resource})
+    try:
+        selfie = document["context"]["subject"]["biometrics"][0]
+        image = selfie["selfieImage"]
+        encrypted = selfie.get("selfieImageEncryption")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        message = "context.subject.biometrics[0].selfieImage is missing"
+        raise _Refused(ErrorCode.INVALID_REQUEST, message) from None
+    return _Picture(image, encrypted=encrypted is not None and encrypted is not False)
+
+
+def _json_object(value: bytes | None) -> dict[str, Any]:
+    if not value:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "the record is empty")
+    if sum(value.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_SEPARATORS:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "the JSON has more elements than a submission")
+    try:
+        document = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "the record is neither JSON nor a CloudEvent") from None
+    if not isinstance(document, dict):
+        raise _Refused(ErrorCode.INVALID_REQUEST, "the JSON is not an object")
+    return document
+
+
+def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits) -> Submission:
+    fields = _validated(known)
+    if picture.encrypted:
+        raise _Refused(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
+    image = _image_bytes(picture.image, limits)
+    digest = hashlib.sha256(image).hexdigest()
+    if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "image_sha256 is not the digest of the image")
+    ids = _ids(fields)
+    return Submission(
+        ids=ids,
+        context=CaptureContext(
+            client_ip=fields.client_ip,
+            expected_client_ip=fields.expected_client_ip,
+            device_id=fields.device_id,
+            captured_at=fields.captured_at,
+            session_token=fields.session_token,
+        ),
+        image=image,
+        fingerprint=_fingerprint(ids, digest),
+        appended_at_ms=record.appended_at_ms,
+    )
+
+
+def _validated(fields: Mapping[str, Any]) -> _Fields:
+    try:
+        return _Fields.model_validate(fields)
+    except ValidationError as error:
+        names = sorted({str(item["loc"][0]) for item in error.errors(include_input=False, include_url=False)})
+        raise _Refused(ErrorCode.INVALID_REQUEST, f"missing or malformed: {', '.join(names)}") from None
+
+
+def _image_bytes(image: object, limits: ImageLimits) -> bytes:
+    if isinstance(image, str):
+        image = _from_base64(image, limits)
+    if not isinstance(image, bytes) or not image:
+        raise _Refused(ErrorCode.INVALID_REQUEST, "image is missing or blank")
+    refusal = check_image(image, limits)
+    if refusal is not None:
+        raise _Refused(refusal.error, refusal.message)
+    return image
+
+
+def check_image(image: bytes, limits: ImageLimits) -> Refusal | None:
+    """What can be said about a picture without decoding it; None lets it through to a slot."""
+    if not image:
+        return Refusal(error=ErrorCode.INVALID_REQUEST, message="the image is empty")
+    if len(image) > limits.max_bytes:
+        return Refusal(error=ErrorCode.IMAGE_TOO_LARGE, message=f"the image has more than {limits.max_bytes} bytes")
+    if sniff(image) is None:
+        return Refusal(error=ErrorCode.UNSUPPORTED_FORMAT, message="the image is not a JPEG, PNG, WebP or BMP file")
+    return None
+
+
+def _from_base64(text: str, limits: ImageLimits) -> bytes:
+    text = text.strip()
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise _Refused(ErrorCode.INVALID_REQUEST, "image is a data URL without base64")
+    if len(text) // 4 * 3 > limits.max_bytes + 3:
+        raise _Refused(ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {limits.max_bytes} bytes")
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _Refused(ErrorCode.INVALID_REQUEST, "image is not valid base64") from None
+
+
+def _ids(fields: _Fields) -> SubmissionIds:
+    return SubmissionIds(
+        submission_id=fields.submission_id,
+        correlation_id=fields.correlation_id,
+        tenant=fields.tenant,
+        session_id=fields.session_id,
+        resource_id=fields.resource_id,
+    )
+
+
+def _fingerprint(ids: SubmissionIds, digest: str) -> str:
+    """128 bits over whose picture it is and which one: the same again only for a true duplicate."""
+    named = [ids.tenant, ids.submission_id, ids.correlation_id, ids.session_id, ids.resource_id, digest]
+    return hashlib.sha256(orjson.dumps(named)).hexdigest()[:32]
+
+
+#: One check an id, so that a sound id survives an unsound neighbour.
+_ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
+    name: TypeAdapter(_Fields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
+    for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
+}
+
+
+def _rejected(known: Mapping[str, Any], refused: _Refused, record: Record) -> Rejected | Poison:
+    """Answer the submission if it can be named; without a submission id there is nobody to answer."""
+    sound = {name: _sound_id(name, known.get(name)) for name in _ID_CHECKS}
+    submission_id = sound.pop("submission_id")
+    if submission_id is None:
+        return Poison(reason=refused.error, message=refused.message)
+    ids = SubmissionIds(submission_id=submission_id, **sound)
+    digest = hashlib.sha256(refused.error.encode() + (record.value or b"")).hexdigest()
+    return Rejected(
+        ids=ids,
+        error=refused.error,
+        message=refused.message,
+        fingerprint=_fingerprint(ids, digest),
+        appended_at_ms=record.appended_at_ms,
+    )
+
+
+def _sound_id(name: str, value: object) -> str | None:
+    try:
+        return _ID_CHECKS[name].validate_python(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,153 @@
+"""Verdict: readings and a policy become LIVE, SPOOF or INCONCLUSIVE, a score, reasons and advice. Pure.
+
+Two published scales are kept in step. Confidence in [0, 1] decides: LIVE from threshold + band, SPOOF
+below threshold - band, INCONCLUSIVE between. The 0-100 score is piecewise linear in the confidence, so that
+LIVE is SUCCESS, INCONCLUSIVE is REVIEW and SPOOF is FAIL; 0 means no result and is nobody's failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from config.error_codes import MEANING, ErrorCode
+from config.policy import Policy
+from detectors.contract import Analysis, ReadingStatus
+from stream.events.messages import Refusal
+from stream.pipeline.advice import Advice, advice_for
+from stream.pipeline.aggregation import WeighedSignal, confidence, weigh
+
+
+class Answer(StrEnum):
+    LIVE = "LIVE"
+    SPOOF = "SPOOF"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Outcome(StrEnum):
+    SUCCESS = "SUCCESS"
+    REVIEW = "REVIEW"
+    FAIL = "FAIL"
+    ERROR = "ERROR"
+
+
+OUTCOME_OF = {Answer.LIVE: Outcome.SUCCESS, Answer.INCONCLUSIVE: Outcome.REVIEW, Answer.SPOOF: Outcome.FAIL}
+
+SUCCESS_SCORE = 75
+REVIEW_SCORE = 60
+STRONG_SCORE = 90
+STRONG_CONFIDENCE = 0.80
+#: The whole scores each answer can have; flooring a score inside them keeps the two scales agreed.
+SCORE_RANGE = {
+    Answer.SPOOF: (1, REVIEW_SCORE - 1),
+    Answer.INCONCLUSIVE: (REVIEW_SCORE, SUCCESS_SCORE - 1),
+    Answer.LIVE: (SUCCESS_SCORE, 100),
+}
+#: Floating-point sums such as 0.58 + 0.04 miss their decimal value by less than this.
+EPSILON = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the processor decided about one submission. The default is undecided."""
+
+    answer: Answer = Answer.INCONCLUSIVE
+    outcome: Outcome = Outcome.ERROR
+    score: int = 0
+    confidence: float | None = None
+    face_detected: bool = False
+    signals: tuple[WeighedSignal, ...] = ()
+    reasons: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    error: ErrorCode | None = None
+    message: str = ""
+
+
+def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
+    """The verdict on an analysis; an analysis or admission that ended in an error stays undecided."""
+    if isinstance(finding, Refusal):
+        return _undecided(finding.error, finding.message, policy)
+    if finding.error is not None:
+        return _undecided(finding.error, finding.message, policy, face_detected=finding.face_detected)
+    signals = weigh(finding.readings, policy.weights)
+    if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
+        # Nothing was measured, so there is nothing to hold against the person.
+        error = ErrorCode.INFERENCE_ERROR
+        return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
+    value = confidence(signals)
+    answer = answer_for(value, policy)
+    reasons = _reasons(signals, finding.notes)
+    return Verdict(
+        answer=answer,
+        outcome=OUTCOME_OF[answer],
+        score=score_for(value, policy),
+        confidence=value,
+        face_detected=finding.face_detected,
+        signals=signals,
+        reasons=reasons,
+        advice=() if answer is Answer.LIVE else advice_for(reasons),
+    )
+
+
+def refused(verdict: Verdict, refusal: Refusal, policy: Policy) -> Verdict:
+    """What was analysed, and is refused all the same."""
+    return replace(judge(refusal, policy), face_detected=verdict.face_detected)
+
+
+def answer_for(value: float, policy: Policy) -> Answer:
+    """LIVE, SPOOF or INCONCLUSIVE for a confidence in [0, 1]."""
+    low, high = _band(policy)
+    if value >= high - EPSILON:
+        return Answer.LIVE
+    return Answer.SPOOF if value < low - EPSILON else Answer.INCONCLUSIVE
+
+
+def spoof_bound(policy: Policy) -> float:
+    """The confidence below which the answer is SPOOF."""
+    return _band(policy)[0]
+
+
+def score_for(value: float, policy: Policy) -> int:
+    """The 0-100 score of a confidence in [0, 1]: at least 1, since 0 says that there is no result."""
+    low, high = _band(policy)
+    knots = [
+        (0.0, 1.0),
+        (low, REVIEW_SCORE),
+        (high, SUCCESS_SCORE),
+        (STRONG_CONFIDENCE, STRONG_SCORE),
+        (1.0, 100.0),
+    ]
+    floor, ceiling = SCORE_RANGE[answer_for(value, policy)]
+    return min(max(int(_interpolate(value, knots) + EPSILON), floor), ceiling)
+
+
+def _interpolate(value: float, knots: list[tuple[float, float]]) -> float:
+    for (x0, y0), (x1, y1) in pairwise(knots):
+        if value <= x1:
+            return y0 + (y1 - y0) * (value - x0) / (x1 - x0)
+    return knots[-1][1]
+
+
+def _band(policy: Policy) -> tuple[float, float]:
+    threshold, band = policy.parameters.live_threshold, policy.inconclusive_band
+    return threshold - band, threshold + band
+
+
+def _reasons(signals: tuple[WeighedSignal, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
+    """What counted against the picture, costliest first, then what was noted without moving a score."""
+    failed = sorted((s for s in signals if not s.passed), key=lambda s: s.shortfall, reverse=True)
+    codes = [signal.reading.reason or f"{signal.reading.name}_low" for signal in failed]
+    return tuple(dict.fromkeys([*codes, *notes]))
+
+
+def _undecided(error: ErrorCode, message: str, policy: Policy, *, face_detected: bool = False) -> Verdict:
+    reasons = (error.lower(),)
+    return Verdict(
+        face_detected=face_detected,
+        signals=weigh((), policy.weights),
+        reasons=reasons,
+        advice=advice_for(reasons),
+        error=error,
+        message=message,
+    )

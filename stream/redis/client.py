@@ -1,0 +1,68 @@
+"""The client of Redis that the decision store and the abuse table share (port: `abuse.redis_port`).
+
+Here the one for a single server, and the choice. `redis_cluster_calls` has the other, with `redis_topology`; both build
+on `redis_node`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from abuse.redis_port import Calls, Command
+from config.settings import RedisSettings
+from stream.redis.cluster import ClusterCalls
+from stream.redis.node import Answer, Node, RoundTrips, connection_options, unavailable
+from stream.redis.topology import Topology
+
+
+def connect(settings: RedisSettings, max_connections: int = 32) -> Calls:
+    """A client by the settings; nothing is sent before the first call. Raises SettingsError."""
+    options = connection_options(settings.url.get_secret_value(), settings.call_timeout_s)
+    if settings.cluster:
+        return ClusterCalls(Topology(options, settings.call_timeout_s), settings.call_timeout_s, max_connections)
+    return SingleCalls(Node(options), settings.call_timeout_s, max_connections)
+
+
+@asynccontextmanager
+async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[Calls]]:
+    """A client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
+
+    Raises SettingsError, `stream.runtime.patience.Unavailable`.
+    """
+    timeout_s = settings.call_timeout_s
+    if not settings.cluster:
+        calls = connect(settings, max_connections)
+        try:
+            yield [calls]
+        finally:
+            await calls.close()
+        return
+    topology = Topology(connection_options(settings.url.get_secret_value(), timeout_s), timeout_s)
+    try:
+        try:
+            await topology.settle()
+        except RedisError as error:
+            raise unavailable(error, "") from error
+        yield [SingleCalls(node, timeout_s, max_connections) for node in topology.owners()]
+    finally:
+        await topology.close()
+
+
+class SingleCalls(RoundTrips):
+    """All commands in one write on one connection, all replies read from it."""
+
+    def __init__(self, node: Node, call_timeout_s: float, max_connections: int) -> None:
+        super().__init__(call_timeout_s, max_connections)
+        self._node = node
+
+    async def close(self) -> None:
+        await self._node.close()
+
+    async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
+        return await self._node.exchange(commands)
+
+    def _failed(self) -> None:
+        """There is nothing to doubt: the server has one address."""

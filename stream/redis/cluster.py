@@ -1,0 +1,90 @@
+"""The client of a Redis Cluster: each command to the node that owns its key, and after it when its slot moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError
+
+from abuse.redis_port import Command
+from stream.redis.node import Answer, RoundTrips, key_of
+from stream.redis.topology import Address, Topology
+from stream.runtime.patience import Unavailable
+
+#: Redirections followed in one call. One leads to the owner, two when a slot arrived while we were told it is on its
+#: way; more means that the nodes disagree, which passes.
+MOST_HOPS = 5
+ASKING: Command = ("ASKING",)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a command goes. `asking`: to the node a slot is being moved to, for a key that is no longer at the old."""
+
+    address: Address
+    asking: bool = False
+
+
+class ClusterCalls(RoundTrips):
+    """Commands of one node in one write on one of its connections, all nodes in parallel, one deadline for all."""
+
+    def __init__(self, topology: Topology, call_timeout_s: float, max_connections: int) -> None:
+        super().__init__(call_timeout_s, max_connections)
+        self._topology = topology
+
+    async def close(self) -> None:
+        await self._topology.close()
+
+    def _failed(self) -> None:
+        self._topology.doubt()
+
+    async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
+        await self._topology.settle()
+        answers: list[Answer] = [None] * len(commands)
+        routes: dict[Route, list[int]] = {}
+        for number, command in enumerate(commands):
+            owner = self._topology.owner(key_slot(key_of(command)))
+            routes.setdefault(Route(owner), []).append(number)
+        for _ in range(MOST_HOPS):
+            onward: dict[Route, list[int]] = {}
+            for (route, numbers), told in zip(routes.items(), await self._ask_all(routes, commands), strict=True):
+                for number, answer in zip(numbers, told, strict=True):
+                    if isinstance(answer, AskError):  # and with it MOVED
+                        onward.setdefault(self._redirected(answer, route), []).append(number)
+                    else:
+                        answers[number] = answer
+            if not onward:
+                return answers
+            routes = onward
+        raise Unavailable("redis", "TooManyRedirections")
+
+    async def _ask_all(self, routes: Mapping[Route, list[int]], commands: Sequence[Command]) -> list[list[Answer]]:
+        """One node fails: the others are still waited for, because what is cut short costs its connection."""
+        calls = [self._ask(route, [commands[number] for number in numbers]) for route, numbers in routes.items()]
+        if len(calls) == 1:
+            return [await calls[0]]
+        told: list[list[Answer]] = []
+        for each in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(each, BaseException):
+                raise each
+            told.append(each)
+        return told
+
+    async def _ask(self, route: Route, commands: list[Command]) -> list[Answer]:
+        node = self._topology.node(route.address)
+        if not route.asking:
+            return await node.exchange(commands)
+        # It holds for the one command behind it.
+        told = await node.exchange([each for command in commands for each in (ASKING, command)])
+        return told[1::2]
+
+    def _redirected(self, answer: AskError, route: Route) -> Route:
+        """A node that doesn't know its own name leaves it out, and means the one it was asked under."""
+        address = (answer.host or route.address[0], answer.port)
+        if not isinstance(answer, MovedError):
+            return Route(address, asking=True)
+        self._topology.moved(answer.slot_id, address)
+        return Route(address)

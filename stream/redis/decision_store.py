@@ -1,0 +1,138 @@
+"""The decision store on Redis: one `SET key value NX GET` decides the first writer.
+
+The command may be sent again after a lost reply: the second one finds our own value, which is the same answer,
+so no script and no counter is needed.
+
+    decision:{HASH}                        the first, by tenant and submission id; kept apart: with :other:FINGERPRINT
+    decisions-of:{TENANT|CORRELATION_ID}   sorted set, by when they were kept: which of these are the correlation id's
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+import orjson
+
+from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from stream.events.messages import SubmissionIds
+from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
+
+FINGERPRINT_LENGTH = 32
+#: Keys a ping writes, in as many slots: on a cluster it reaches every node, and a setting that doesn't know of the
+#: cluster is noticed whichever node the address names.
+PROBES = 32
+#: Decisions read or removed at once.
+PAGE = 100
+OTHER = ":other:"
+
+T = TypeVar("T")
+
+
+class RedisDecisionStore:
+    def __init__(self, calls: Calls, key_prefix: str, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
+        self._calls, self._clock = calls, clock
+        self._prefix = key_prefix
+        self._ttl_s = ttl_s
+
+    async def find(self, ids: SubmissionIds) -> StoredDecision | None:
+        key = self._key(ids)
+        (held,) = await self._calls.round_trip([("GET", key)])
+        return None if held is None else _unpack(held, key)
+
+    async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        return await self._set_if_new(ids, self._key(ids), ours)
+
+    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+        return await self._set_if_new(ids, f"{self._key(ids)}{OTHER}{ours.fingerprint}", ours)
+
+    async def held(self, tenant: str | None, correlation_id: str) -> int:
+        return len(await self._theirs(tenant, [correlation_id]))
+
+    async def forget(self, tenant: str | None, correlation_id: str) -> int:
+        """What leads to them goes last."""
+        kept = await self._theirs(tenant, [correlation_id])
+        for page in _pages(sorted(kept)):
+            await self._calls.round_trip([("DEL", key) for key in page])
+        await self._calls.round_trip([("DEL", self._index(tenant, correlation_id))])
+        return len(kept)
+
+    async def unlink(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> None:
+        kept = await self._theirs(tenant, others)
+        changed = {key: unlinked(stored.decision, correlation_id) for key, stored in kept.items()}
+        news: list[Command] = [
+            ("SET", key, _pack(StoredDecision(kept[key].fingerprint, decision)), "XX", "KEEPTTL")
+            for key, decision in changed.items()
+            if decision != kept[key].decision
+        ]
+        for page in _pages(news):
+            await self._calls.round_trip(page)
+
+    async def ping(self) -> None:
+        # A write of the kind that matters: a replica, a full server or one that is too old answers PING all the same.
+        ours = StoredDecision("0" * FINGERPRINT_LENGTH, b"probe")
+        keys = [f"{self._prefix}probe:{number}" for number in range(PROBES)]
+        for key, held in zip(keys, await self._calls.round_trip([self._set(key, ours) for key in keys]), strict=True):
+            if held is not None:
+                _unpack(held, key)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def _set_if_new(self, ids: SubmissionIds, key: str, ours: StoredDecision) -> StoredDecision:
+        """Listed before it is kept: what nobody lists nobody finds again."""
+        listing = self._listing(ids, key)
+        *_, held = await self._calls.round_trip([*listing, self._set(key, ours)])
+        return ours if held is None else _unpack(held, key)
+
+    def _listing(self, ids: SubmissionIds, key: str) -> list[Command]:
+        if ids.correlation_id is None:
+            return []
+        index, now_ms = self._index(ids.tenant, ids.correlation_id), round(self._clock() * 1000)
+        return [
+            ("ZADD", index, now_ms, key.removeprefix(self._prefix)),
+            ("ZREMRANGEBYSCORE", index, "-inf", f"({now_ms - self._ttl_s * 1000}"),
+            ("EXPIRE", index, self._ttl_s),
+        ]
+
+    async def _theirs(self, tenant: str | None, correlation_ids: Sequence[str]) -> dict[str, StoredDecision]:
+        """The decisions kept for these; of one listed by several, since one submission id was used by several, only
+        whose it is."""
+        found: dict[str, StoredDecision] = {}
+        for name in correlation_ids:
+            (listed,) = await self._calls.round_trip([("ZRANGE", self._index(tenant, name), 0, -1)])
+            keys = [self._prefix + each.decode() for each in cast("list[bytes]", listed)]
+            for page in _pages(keys):
+                for key, held in zip(page, await self._calls.round_trip([("GET", key) for key in page]), strict=True):
+                    stored = None if held is None else _unpack(held, key)
+                    if stored is not None and is_of(stored, name):
+                        found[key] = stored
+        return found
+
+    def _set(self, key: str, ours: StoredDecision) -> Command:
+        return ("SET", key, _pack(ours), "NX", "GET", "EX", self._ttl_s)
+
+    def _key(self, ids: SubmissionIds) -> str:
+        # Ids come from outside: hashed, they have one length and can't reach into another key; as JSON,
+        # no tenant and id read like another tenant and id.
+        digest = hashlib.sha256(orjson.dumps(owner_key(ids))).hexdigest()[:40]
+        return f"{self._prefix}decision:{{{digest}}}"
+
+    def _index(self, tenant: str | None, correlation_id: str) -> str:
+        return f"{self._prefix}decisions-of:{{{tenant or ''}|{correlation_id}}}"
+
+
+def _pages(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + PAGE] for start in range(0, len(items), PAGE)]
+
+
+def _pack(stored: StoredDecision) -> bytes:
+    return stored.fingerprint.encode("ascii") + stored.decision
+
+
+def _unpack(held: Reply, key: str) -> StoredDecision:
+    if not isinstance(held, bytes) or len(held) <= FINGERPRINT_LENGTH or not held[:FINGERPRINT_LENGTH].isascii():
+        raise ForeignValue(key)
+    return StoredDecision(held[:FINGERPRINT_LENGTH].decode("ascii"), held[FINGERPRINT_LENGTH:])

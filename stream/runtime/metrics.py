@@ -1,0 +1,86 @@
+"""Prometheus metrics in base units; label values come from closed sets, never from an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from abuse.networks.lists import ListState
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+RECORDS = Counter("liveness_records_total", "Records read, by agent.", ["agent"])
+DECISIONS = Counter("liveness_decisions_total", "Decisions published, by verdict.", ["verdict"])
+DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions published again.")
+ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
+DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
+ABUSE_FLAGS = Counter("liveness_abuse_flags_total", "Flag events published, by kind and state.", ["kind", "state"])
+ABUSE_OBJECTIONS = Counter(
+    "liveness_abuse_objections_total",
+    "Flags that stood against a submission at admission; only an enforced one refuses it.",
+    ["kind", "enforced"],
+)
+FACE_COMPARISONS = Counter(
+    "liveness_face_comparisons_total",
+    "Faces compared with others: complete, or cut by the deadline; and those that could not be: of another model, or"
+    " under a key that this worker hasn't, as between restarts or with different settings.",
+    ["outcome"],
+)
+COMMANDS = Counter("liveness_commands_total", "Commands answered, by outcome.", ["outcome"])
+STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)
+SLOT_CPU_SECONDS = Counter("liveness_slot_cpu_seconds_total", "Processor time of analyses in slots.")
+DECISION_SECONDS = Histogram(
+    "liveness_decision_seconds", "From the broker's append to the published decision.", buckets=_SECONDS
+)
+IN_FLIGHT = Gauge("liveness_in_flight", "Records being worked on, by agent.", ["agent"])
+WAITING = Gauge("liveness_waiting", "1 while the worker waits for a dependency.", ["dependency"])
+SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
+SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
+OLDEST_UNREAD_SECONDS = Gauge(
+    "liveness_oldest_record_age_seconds", "Age of the last submission taken in, when it was taken in."
+)
+WEBHOOK_DELIVERIES = Counter(
+    "liveness_webhook_deliveries_total", "Flags posted: delivered, attempts retried, set aside.", ["outcome"]
+)
+NETWORK_LIST_AGE_SECONDS = Gauge(
+    "liveness_network_list_age_seconds", "Time since a network list's own date, by list, used or not.", ["list"]
+)
+NETWORK_LIST_NETWORKS = Gauge(
+    "liveness_network_list_networks", "Entries of a network list in use; 0 for one that is left out.", ["list"]
+)
+
+#: The steps a slot reports; anything else in its answer is not made a label.
+SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals", "template", "hashes")
+
+
+_STAGES = {stage: STAGE_SECONDS.labels(stage=stage) for stage in (*SLOT_STAGES, "detection")}
+
+
+def observe_stage(stage: str, seconds: float) -> None:
+    """Record the wall time of a stage of the table above."""
+    _STAGES[stage].observe(seconds)
+
+
+def observe_analysis(elapsed_ms: Mapping[str, float], cpu_ms: float) -> None:
+    """Record what one analysis took."""
+    for stage in SLOT_STAGES:
+        if stage in elapsed_ms:
+            observe_stage(stage, elapsed_ms[stage] / 1000)
+    SLOT_CPU_SECONDS.inc(cpu_ms / 1000)
+
+
+_network_lists: set[str] = set()
+
+
+def observe_network_lists(lists: Iterable[ListState]) -> None:
+    """Record the lists as of the last look; those that are gone lose their series. Labels are the operator's names."""
+    read = {each.name: each for each in sorted(lists, key=lambda each: each.used) if each.age_days is not None}
+    for name in _network_lists - read.keys():
+        NETWORK_LIST_AGE_SECONDS.remove(name)
+        NETWORK_LIST_NETWORKS.remove(name)
+    for name, each in read.items():
+        NETWORK_LIST_AGE_SECONDS.labels(list=name).set((each.age_days or 0.0) * 86400)
+        NETWORK_LIST_NETWORKS.labels(list=name).set(each.networks if each.used else 0)
+    _network_lists.clear()
+    _network_lists.update(read)

@@ -1,0 +1,214 @@
+"""Prints of faces: distances survive the transform, and nothing else does without the secret."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from abuse.faces import face_keys
+from abuse.faces.face_keys import FaceKeys, rotation
+from abuse.faces.face_prints import SCORE_SLACK, Distance, FacePrint, distances, least_score, print_from
+from abuse.subjects import HashKey
+
+DAY_MS = 86_400_000
+KEYS = FaceKeys([HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10 * DAY_MS)], DAY_MS)
+EUCLIDEAN, COSINE = Distance.EUCLIDEAN, Distance.COSINE
+
+
+def template(seed: int, dimensions: int = 128, scale: float = 0.12) -> bytes:
+    return (np.random.default_rng(seed).standard_normal(dimensions) * scale).astype("<f4").tobytes()
+
+
+def plain(seed: int, **changes: int) -> FacePrint:
+    return FacePrint("m", "k1", template(seed, **changes))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 64, 127, 128, 512])
+@pytest.mark.parametrize("by", Distance)
+def test_distances_survive_the_transform(dimensions, by):
+    one, other = (template(seed, dimensions) for seed in (1, 2))
+    turned = [KEYS.transform("acme", "m", each, 0) for each in (one, other)]
+    before = distances(FacePrint("m", "k1", one), [FacePrint("m", "k1", other)], by)
+    assert distances(turned[0], turned[1:], by) == pytest.approx(before, abs=0.001)
+
+
+def test_a_rotation_undoes_itself_and_is_the_same_everywhere():
+    matrix = rotation(b"seed", 128)
+    assert np.abs(matrix @ matrix.T - np.eye(128)).max() < 1e-12
+    assert np.array_equal(matrix, rotation(b"seed", 128))
+    rounded = (matrix * 1e6).round().astype("<i8").tobytes()
+    known = "16a6742ddc69934d"
+    assert hashlib.sha256(rounded).hexdigest()[:16] == known, "another matrix would make every stored face a stranger"
+
+
+def test_rotations_are_spread_evenly():
+    """Uniform among rotations: an entry has mean 0 and variance 1/n, and half of them turn space inside out."""
+    made = np.stack([rotation(b"%d" % seed, 8) for seed in range(400)])
+    assert np.abs(made.mean(axis=0)).max() < 0.1
+    assert np.abs(made.var(axis=0) - 1 / 8).max() < 0.05
+    assert 0.4 < (np.linalg.det(made) > 0).mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        KEYS.transform("other", "m", template(1), 0),
+        KEYS.transform(None, "m", template(1), 0),
+        KEYS.transform("acme", "n", template(1), 0),
+        KEYS.transform("acme", "m", template(1), 10 * DAY_MS),
+        FaceKeys([HashKey(id="k1", secret=b"9" * 32)], 0).transform("acme", "m", template(1), 0),
+        FacePrint("m", "k1", template(1)),
+    ],
+)
+def test_the_same_face_under_another_tenant_model_key_or_secret_is_a_stranger(other):
+    mine = KEYS.transform("acme", "m", template(1), 0)
+    assert distances(mine, [other], EUCLIDEAN)[0] > 1.0
+
+
+def test_names_are_not_run_together():
+    one = FaceKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
+    prints = [one.transform("ab", "c", template(1), 0), one.transform("a", "bc", template(1), 0)]
+    assert distances(prints[0], prints[1:], EUCLIDEAN)[0] > 1.0
+
+
+def test_a_print_can_be_moved_to_another_key_and_back():
+    old, new = (KEYS.transform("acme", "m", template(1), at_ms) for at_ms in (0, 10 * DAY_MS))
+    moved = KEYS.rotate(old, "acme", "k2")
+    assert moved.key_id == "k2"
+    assert distances(moved, [new], EUCLIDEAN)[0] < 0.001
+    assert distances(KEYS.rotate(moved, "acme", "k1"), [old], EUCLIDEAN)[0] < 0.001
+    assert KEYS.rotate(old, "acme", "k1") is old
+    with pytest.raises(KeyError):
+        KEYS.rotate(old, "acme", "k3")
+
+
+def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
+    """As many steps as the square of a template's numbers, not the cube."""
+    old = KEYS.transform("acme", "m", template(1), 0)
+    multiplied = []
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            multiplied.append(other.ndim)
+            return np.asarray(self) @ np.asarray(other)
+
+    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: rotation(seed, size).view(Watched))
+    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10)], DAY_MS)
+    moved = keys.rotate(old, "acme", "k2")
+    assert multiplied == [1, 1]
+    assert distances(moved, [KEYS.transform("acme", "m", template(1), 10 * DAY_MS)], EUCLIDEAN)[0] < 0.001
+
+
+@pytest.mark.parametrize(("dimensions", "tenants"), [(16, 12), (32, 3), (128, 1)])
+def test_matrices_are_remembered_up_to_so_many_bytes(monkeypatch, dimensions, tenants):
+    """The one used last is, however large; the one not used for longest goes first."""
+    monkeypatch.setattr(face_keys, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
+    made = []
+    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
+    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
+
+    def used(tenant: int) -> bool:
+        """Whether the tenant's was made anew."""
+        before = len(made)
+        keys.transform(f"t{tenant}", "m", template(1, dimensions), 0)
+        return len(made) > before
+
+    assert [used(each) for each in range(tenants)] == [True] * tenants
+    assert [used(each) for each in range(tenants)] == [False] * tenants
+    assert used(tenants)
+    assert not used(tenants)
+    assert used(0)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(0, ["k1"]), (8.9, ["k1"]), (9.5, ["k1", "k2"]), (10, ["k2", "k1"]), (10.9, ["k2", "k1"]), (11.1, ["k2"])],
+)
+def test_keys_are_in_use_within_reach_of_their_time(days, expected):
+    at_ms = round(days * DAY_MS)
+    assert list(KEYS.all_in_use(at_ms)) == expected
+    mine = KEYS.transform("acme", "m", template(1), at_ms)
+    assert [mine.key_id, *(each.key_id for each in KEYS.under_all(mine, "acme", at_ms))] == expected
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        [HashKey(id="k1", secret=b"1", since_ms=5)],
+        [HashKey(id="k1", secret=b"1"), HashKey(id="k2", secret=b"2")],
+        [HashKey(id="k1", secret=b"1"), HashKey(id="k1", secret=b"2", since_ms=5)],
+        [HashKey(id="k1", secret=b"1"), HashKey(id="k2", secret=b"2", since_ms=-5)],
+    ],
+)
+def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
+    with pytest.raises(ValueError, match="key"):
+        FaceKeys(keys, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "key_id", "vector"),
+    [
+        ("m", "k1", b""),
+        ("m", "k1", b"123"),
+        ("m", "k1", np.zeros(4, "<f4").tobytes()),
+        ("m", "k1", np.array([1, np.nan], "<f4").tobytes()),
+        ("m", "k1", np.array([1, np.inf], "<f4").tobytes()),
+        ("m", "k1", np.array([1, 1e6], "<f4").tobytes()),
+        ("m|n", "k1", template(1)),
+        ("m n", "k1", template(1)),
+        ("", "k1", template(1)),
+        ("m", "k|1", template(1)),
+    ],
+)
+def test_what_no_index_could_hold_is_refused(model, key_id, vector):
+    with pytest.raises(ValueError, match="face print"):
+        FacePrint(model, key_id, vector)
+
+
+def test_a_print_is_kept_in_two_bytes_a_number_and_has_one_distance_either_way():
+    one, other = plain(1), plain(2)
+    again = print_from("m", "k1", one.packed)
+    assert len(one.packed) == 256
+    assert np.array_equal(again.halves, one.halves)
+    exact = float(np.linalg.norm(np.frombuffer(one.vector, "<f4") - np.frombuffer(other.vector, "<f4")))
+    assert distances(one, [other], EUCLIDEAN) == distances(other, [again], EUCLIDEAN)
+    assert distances(one, [other], EUCLIDEAN) == pytest.approx([exact], abs=0.0005)
+    assert distances(one, [], EUCLIDEAN) == []
+
+
+def test_the_vector_and_the_secret_are_in_no_text():
+    assert "vector" not in repr(plain(1))
+    assert "111" not in repr(HashKey(id="k1", secret=b"1" * 32))
+
+
+@pytest.mark.parametrize("by", Distance)
+@pytest.mark.parametrize("within", [0.1, 0.5, 0.9])
+def test_whatever_is_within_the_distance_has_the_least_score(by, within):
+    chance = np.random.default_rng(3)
+    probe = plain(1)
+    mine = probe.halves
+    closest = 1.0
+    for _ in range(4000):
+        step = chance.standard_normal(128)
+        other = mine + step / np.linalg.norm(step) * chance.uniform(0, 2 * within) * (1 if by is EUCLIDEAN else 2)
+        other *= 1.0 if by is EUCLIDEAN else chance.uniform(0.2, 5)
+        far = distances(probe, [FacePrint("m", "k1", other.astype("<f4").tobytes())], by)[0]
+        score = (1 + other @ mine / np.linalg.norm(other) / np.linalg.norm(mine)) / 2
+        if far <= within:
+            closest = min(closest, score)
+            assert score >= least_score(probe, within, by) + SCORE_SLACK - 0.0005
+    assert closest < 1.0
+
+
+def test_the_bound_of_the_euclidean_distance_is_as_tight_as_can_be():
+    """The direction a ball is seen under at most: on its tangent."""
+    probe = FacePrint("m", "k1", np.array([2.0, 0.0], "<f4").tobytes())
+    angle = np.arcsin(1.0 / 2.0)
+    touching = np.array([np.cos(angle), np.sin(angle)]) * 2.0 * np.cos(angle)
+    (far,) = distances(probe, [FacePrint("m", "k1", touching.astype("<f4").tobytes())], EUCLIDEAN)
+    assert far == pytest.approx(1.0, abs=0.001)
+    assert least_score(probe, 1.0, EUCLIDEAN) + SCORE_SLACK == pytest.approx((1 + np.cos(angle)) / 2)
+    assert least_score(probe, 2.0, EUCLIDEAN) == 0.0

@@ -1,0 +1,193 @@
+"""Lists and databases together, and the task that keeps them current."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from ipaddress import ip_address
+
+import pytest
+
+from abuse.networks.networks import Networks, NetworkWatch, no_networks, open_networks
+from config.settings import AbuseSettings, SettingsError
+from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put
+from tests.unit.abuse.networks.test_networks_geo import asn, country, database
+
+ADDRESS = "93.184.216.34"
+DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def settings(tmp_path) -> AbuseSettings:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    put(folder / "tor.netset", netset("93.184.216.0/24", "10.0.0.0/8"))
+    put(folder / "box.netset", netset(ADDRESS))
+    everyone = "0.0.0.0/0"
+    return AbuseSettings(
+        network_lists=folder,
+        asn_database=database(tmp_path / "asn.mmdb", {everyone: asn(64500)}),
+        country_database=database(tmp_path / "country.mmdb", {everyone: country("DE")}),
+    )
+
+
+def test_all_that_is_configured_names_an_address_in_order(settings):
+    networks = open_networks(settings, NOW_MS)
+    assert networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
+    assert networks.names(f"::ffff:{ADDRESS}") == networks.names(ip_address(ADDRESS)) == networks.names(ADDRESS)
+    assert networks.names("8.8.8.8") == ("asn-64500", "country-de")
+    assert networks.names("2606:2800::1") == ()
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::1", "fe80::1%eth0", "192.168.0.1", "::ffff:10.1.2.3"])
+def test_an_address_that_is_not_global_has_no_names_whatever_the_databases_say(settings, address):
+    assert open_networks(settings, NOW_MS).names(address) == ()
+
+
+def test_lists_alone_and_nothing_at_all(settings):
+    lists = open_networks(AbuseSettings(network_lists=settings.network_lists), NOW_MS)
+    assert (lists.names(ADDRESS), lists.configured) == (("box", "tor"), True)
+    for nothing in (open_networks(AbuseSettings(), NOW_MS), no_networks()):
+        nothing.refresh(NOW_MS)
+        assert (nothing.names(ADDRESS), nothing.names("2606::1"), nothing.configured) == ((), (), False)
+        assert (nothing.state().lists, nothing.state().databases) == ((), ())
+
+
+@pytest.mark.parametrize("networks", [no_networks()])
+def test_text_that_is_no_address_is_an_error_not_an_empty_answer(networks):
+    with pytest.raises(ValueError, match="not an IP address"):
+        networks.names("example.org")
+
+
+def test_the_state_tells_what_is_in_use(settings):
+    networks = open_networks(settings, NOW_MS)
+    state = networks.state()
+    assert [(each.name, each.used, each.networks, each.age_days) for each in state.lists] == [
+        ("box", True, 1, 0.0),
+        ("tor", True, 2, 0.0),
+    ]
+    assert [(each.setting, each.why) for each in state.databases] == [
+        ("abuse.asn_database", None),
+        ("abuse.country_database", None),
+    ]
+    settings.network_lists.rename(settings.network_lists.with_name("away"))
+    networks.refresh(NOW_MS)
+    assert networks.state().folder_fault == "No such file or directory"
+    assert networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
+
+
+@pytest.mark.parametrize("name", ["network_lists", "asn_database", "country_database"])
+def test_what_is_missing_at_start_up_is_named(settings, tmp_path, name):
+    with pytest.raises(SettingsError, match=rf"^abuse\.{name}: "):
+        open_networks(settings.model_copy(update={name: tmp_path / "missing"}), NOW_MS)
+
+
+class Watched:
+    """A watch under test: what it told, and waiting for it to tell something."""
+
+    def __init__(self, networks: Networks) -> None:
+        self.told = []
+        self.now_ms = NOW_MS
+        self._news = asyncio.Event()
+        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, told=self._tell)
+
+    def _tell(self, state) -> None:
+        self.told.append(state)
+        self._news.set()
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+async def watched(settings):
+    networks = open_networks(settings, NOW_MS)
+    watched = Watched(networks)
+    watched.networks = networks
+    task = asyncio.create_task(watched.watch.run())
+    yield watched
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_watch_picks_up_changes_and_tells_the_state(watched, settings):
+    await watched.until(lambda: watched.told)
+    assert [each.name for each in watched.told[0].lists] == ["box", "tor"]
+    put(settings.network_lists / "vpn.netset", netset("8.8.8.8"))
+    database(settings.asn_database, {"0.0.0.0/0": asn(64999)})
+    await watched.until(lambda: watched.networks.names("8.8.8.8") == ("asn-64999", "country-de", "vpn"))
+    await watched.until(lambda: len(watched.told[-1].lists) == 3)
+
+
+async def test_the_watch_goes_by_the_clock_it_was_given(watched):
+    await watched.until(lambda: watched.told)
+    watched.now_ms += 100 * 24 * 3600 * 1000
+    await watched.until(lambda: not any(each.used for each in watched.told[-1].lists))
+    assert watched.networks.names(ADDRESS) == ("asn-64500", "country-de")
+
+
+async def test_the_watch_survives_whatever_is_broken(watched, settings):
+    for file in settings.network_lists.iterdir():
+        file.write_bytes(b"\xff\x00 nonsense")
+    settings.asn_database.write_bytes(b"")
+    settings.country_database.unlink()
+    await watched.until(lambda: watched.told[-1:] and all(each.why for each in watched.told[-1].lists))
+    await watched.until(lambda: all(each.why for each in watched.told[-1].databases))
+    settings.network_lists.rename(settings.network_lists.with_name("away"))
+    await watched.until(lambda: watched.told[-1].folder_fault)
+    assert watched.networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
+
+
+async def test_files_are_read_outside_the_event_loops_thread():
+    looked = asyncio.Event()
+    loop, threads = asyncio.get_running_loop(), []
+
+    class Looking(Networks):
+        configured = True
+
+        def refresh(self, now_ms):
+            threads.append((threading.current_thread(), now_ms))
+            loop.call_soon_threadsafe(looked.set)
+
+    task = asyncio.create_task(NetworkWatch(Looking(None, ()), lambda: 7, 0.001).run())
+    async with asyncio.timeout(DEADLINE_S):
+        await looked.wait()
+    task.cancel()
+    assert threads[0][1] == 7
+    assert threads[0][0] is not threading.current_thread()
+
+
+async def test_with_nothing_to_watch_the_watch_ends_at_once():
+    told = []
+    async with asyncio.timeout(DEADLINE_S):
+        await NetworkWatch(no_networks(), lambda: 0, 3600.0, told=told.append).run()
+    assert len(told) == 1
+
+
+def test_readers_see_one_version_or_the_other_while_lists_change(settings):
+    """Both lists always hold the address together: half of a change would show as one of them alone."""
+    networks = open_networks(AbuseSettings(network_lists=settings.network_lists), NOW_MS)
+    seen, done = set(), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(networks.names(ADDRESS))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for turn in range(60):
+            text = netset("8.8.8.8" if turn % 2 else ADDRESS, f"1.1.1.{turn}")
+            for name in ("tor", "box"):
+                put(settings.network_lists / f"{name}.netset", text)
+            networks.refresh(NOW_MS)
+    finally:
+        done.set()
+        reader.join()
+    assert seen
+    assert seen <= {(), ("box", "tor")}

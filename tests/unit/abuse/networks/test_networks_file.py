@@ -1,0 +1,177 @@
+"""The text of a list: what is read, what is skipped, what is refused, and that none of it is repeated."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abuse.networks import netset as network_file
+from abuse.networks.netset import MAX_LINES, moment, parse
+from abuse.networks.ranges import NetworkIndex, number_of
+from abuse.networks.watched_files import FileRefused
+from tests.unit.abuse.networks.network_folders import NOW_MS
+
+FIREHOL = """\
+#
+# firehol_level1
+#
+# ipv4 hash:net ipset
+#
+# A firewall blacklist composed from IP lists, providing
+# maximum protection with minimum false positives.
+#
+# Maintainer      : FireHOL
+# Source File Date: Mon Jan  5 06:15:03 UTC 2015
+#
+# Category        : attacks
+# Version         : 20023
+#
+# This File Date  : Mon Nov 10 06:15:03 UTC 2025
+# Update Frequency: 1 min
+# Entries         : 4 subnets, 612,861,440 unique IPs
+#
+0.0.0.0/8
+10.0.0.0/8
+93.184.216.0/24
+8.8.8.8
+"""
+
+
+def listed(text: str | bytes, address: str) -> bool:
+    ranges = parse(text if isinstance(text, bytes) else text.encode()).ranges
+    return NetworkIndex({"x": ranges}).names(*number_of(address)) == ("x",)
+
+
+def test_a_list_as_firehol_writes_it():
+    file = parse(FIREHOL.encode())
+    assert (file.networks, file.malformed, file.malformed_lines) == (4, 0, ())
+    assert file.dated_ms == 1_762_755_303_000
+    assert listed(FIREHOL, "93.184.216.7")
+    assert listed(FIREHOL, "8.8.8.8")
+    assert not listed(FIREHOL, "8.8.8.9")
+    assert not listed(FIREHOL, "10.1.1.1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("8.8.8.0/24", "8.8.8.8 # why", "8.8.8.0/24 ; SBL256894", "  8.8.8.8\t", "8.8.8.1-8.8.8.9"),
+        *("8.8.8.1 - 8.8.8.9", "::ffff:8.8.8.8"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n# end\n"])
+def test_forms_of_a_line(line, end):
+    assert listed(f"# a\n\n{line}{end}", "8.8.8.8")
+
+
+def test_a_byte_order_mark_is_no_mistake():
+    assert listed(b"\xef\xbb\xbf8.8.8.8\n", "8.8.8.8")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("# This File Date: Fri Nov 20 00:00:00 UTC 2026", "# date: 2026-11-20T00:00:00Z", "#date=2026-11-20"),
+        *("; Last-Modified: Fri, 20 Nov 2026 00:00:00 GMT", "# Last updated: 2026-11-20 00:00:00 UTC"),
+        *("## Generated : 2026-11-20T01:00:00+01:00", "# Date: 2026-11-20 00:00"),
+    ],
+)
+def test_forms_of_a_date(line):
+    assert parse(f"# list\n{line}\n8.8.8.8\n".encode()).dated_ms == NOW_MS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("# Update Frequency: 1 min", "# date: soon, very soon", "# 2026-11-20", "# date: 2026-99-99", "# date:"),
+        *("# date: 99999999999999999999", "# date: 2026-11-20T00:00:00Z and much more text than any date would have"),
+        "# the date: " + "9" * 500,
+    ],
+)
+def test_what_is_no_date_is_none(line):
+    assert parse(f"{line}\n8.8.8.8\n".encode()).dated_ms is None
+
+
+def test_a_date_counts_in_the_header_only():
+    assert parse(b"8.8.8.8\n# date: 2026-11-20\n").dated_ms is None
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_is_a_date_or_none(text):
+    assert moment(text) is None or isinstance(moment(text), int)
+
+
+def entries(sound: int, *malformed: str) -> bytes:
+    good = [f"8.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(sound)]
+    return ("# list\n" + "\n".join([*good, *malformed]) + "\n").encode()
+
+
+def test_one_in_a_hundred_may_be_malformed():
+    file = parse(entries(198, "nonsense", "1.2.3.4/33"))
+    assert (file.networks, file.malformed, file.malformed_lines) == (198, 2, (200, 201))
+
+
+def test_more_are_refused_with_their_lines_and_without_their_text():
+    with pytest.raises(FileRefused) as refusal:
+        parse(entries(198, "203.0.113.77x", "nonsense", "1.2.3.4/33"))
+    assert str(refusal.value) == "3 of 201 entries are malformed (the first on lines 200, 201, 202)"
+
+
+def test_only_the_first_lines_are_told():
+    file = parse(entries(2000, *["x"] * 20))
+    assert file.malformed == 20
+    assert file.malformed_lines == (2002, 2003, 2004, 2005, 2006)
+
+
+NO_LISTS = {
+    "zeros": b"\x00" * 4096,
+    "gzip": b"\x1f\x8b\x08" + bytes(range(256)) * 40,
+    "html": b"<!DOCTYPE html>\n<html>\n",
+    "json": b"{}",
+    "a zero behind": b"8.8.8.8\x00",
+    "other digits": "８.8.8.8\n".encode(),
+    "one line": b"8.8.8.8," * 1000,
+    "one endless line": b"8" * 10_000_000,
+    "a line too long": b"8.8.8.8" + b" " * 600 + b"# x",
+}
+
+
+@pytest.mark.parametrize("content", NO_LISTS.values(), ids=NO_LISTS)
+def test_what_is_no_list_is_refused(content):
+    with pytest.raises(FileRefused, match="malformed"):
+        parse(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"  \r\n"])
+def test_a_file_yet_to_be_written_is_refused(content):
+    with pytest.raises(FileRefused, match="empty"):
+        parse(content)
+
+
+def test_a_list_may_have_no_entries_but_it_has_a_header():
+    assert parse(b"# date: 2026-11-20\n").networks == 0
+
+
+def test_a_long_comment_is_a_comment():
+    assert listed(b"# " + b"x" * 100_000 + b"\n8.8.8.8\n", "8.8.8.8")
+
+
+def test_a_comment_behind_an_entry_may_not_make_the_line_endless():
+    assert parse(entries(1000, "8.8.8.8 # " + "x" * 600)).malformed_lines == (1002,)
+
+
+def test_too_many_lines_are_refused_before_they_are_all_read(monkeypatch):
+    with pytest.raises(FileRefused, match=f"more than {MAX_LINES} lines"):
+        parse(b"#\n" * (MAX_LINES + 1))
+    monkeypatch.setattr(network_file, "MAX_LINES", 3)
+    assert parse(b"#\n8.8.8.8\n8.8.4.4").networks == 2
+
+
+@given(content=st.binary(max_size=300) | st.text(alphabet="0123456789.:/-#;\n af", max_size=300).map(str.encode))
+def test_any_bytes_are_a_list_or_refused(content):
+    try:
+        file = parse(content)
+    except FileRefused:
+        return
+    assert file.networks + file.malformed <= content.count(b"\n") + 1

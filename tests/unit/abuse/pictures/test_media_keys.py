@@ -1,0 +1,67 @@
+"""Keyed hashes of pictures: distances survive, and nothing else does without the secret."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from abuse.pictures.media_keys import MediaKeys, PictureCodes
+from abuse.subjects import HashKey
+
+ONE = HashKey(id="k1", secret=b"1" * 32)
+KEYS = MediaKeys([ONE, HashKey(id="k2", secret=b"2" * 32, since_ms=1000)], 100)
+
+
+def codes(perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS) -> PictureCodes:
+    return keys.codes(tenant, "aa" * 32, "aa" * 32, perceptual, at_ms)[0]
+
+
+def test_every_distance_survives():
+    chance = random.Random(1)
+    for _ in range(200):
+        one, other = chance.getrandbits(64), chance.getrandbits(64)
+        kept = codes(one).perceptual ^ codes(other).perceptual
+        assert kept.bit_count() == (one ^ other).bit_count()
+
+
+def test_each_bit_has_a_place_of_its_own():
+    places = [codes(1 << bit).perceptual ^ codes(0).perceptual for bit in range(64)]
+    assert sorted(places) == [1 << bit for bit in range(64)]
+    assert places != sorted(places)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        codes(tenant=None),
+        codes(tenant="other"),
+        codes(at_ms=1000),
+        codes(keys=MediaKeys([HashKey(id="k1", secret=b"9" * 32)], 0)),
+    ],
+)
+def test_tenants_keys_and_secrets_have_codes_of_their_own(other):
+    mine = codes()
+    assert len({mine.bytes, mine.pixels, other.bytes, other.pixels}) == 4, "the same digest of bytes and pixels too"
+    assert mine.perceptual != other.perceptual
+    assert mine.perceptual not in (0, (1 << 64) - 1)
+
+
+def test_codes_are_the_same_everywhere():
+    assert codes(0x0123456789ABCDEF) == PictureCodes(**GOLDEN)
+    assert KEYS.codes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == codes(), "hex of either case"
+
+
+GOLDEN = {
+    "key_id": "k1",
+    "bytes": 15904929483705413459,
+    "pixels": 3271170370888584739,
+    "perceptual": 3960747114108977429,
+}
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "expected"), [(0, ["k1"]), (950, ["k1", "k2"]), (1000, ["k2", "k1"]), (1101, ["k2"])]
+)
+def test_the_key_in_force_comes_first_then_every_other_within_reach(at_ms, expected):
+    assert [each.key_id for each in KEYS.codes(None, "aa", "bb", 0, at_ms)] == expected

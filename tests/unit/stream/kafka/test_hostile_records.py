@@ -1,0 +1,37 @@
+"""Records made to bring a worker down for good: each must end in an output that the broker takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream.events.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter
+from stream.events.topics import DEAD_LETTER_HEADROOM
+from stream.review import commands
+from stream.review.command_stage import LONGEST_KEY
+from stream.review.commands import InvalidCommand
+from tests.unit.stream.builders import record
+from tests.unit.stream.review.command_cases import Desk, sent
+
+
+def test_a_header_that_comes_hundreds_of_times_is_kept_once():
+    headers = (("ce_correlationid", b"x" * 256),) * 1000 + (("CE_ID", b"a"), ("ce_id", b"b"))
+    letter = dead_letter(record(b"", headers), "dead", reason="R", message="m", max_bytes=1000)
+    kept = [(name, value) for name, value in letter.headers if name not in WHY_HEADERS]
+    assert kept == [("ce_correlationid", b"x" * 256), ("CE_ID", b"a")]
+    assert len(KEPT_HEADERS) * KEPT_HEADER_BYTES < DEAD_LETTER_HEADROOM / 2
+
+
+@pytest.mark.parametrize("depth", [10, 1000, 1020])
+def test_a_command_nested_deep_is_refused(depth):
+    value = b'{"command_id":"x","command":' + b"[" * depth + b"]" * depth + b"}"
+    read = commands.read(record(value))
+    assert isinstance(read, InvalidCommand)
+
+
+async def test_the_answer_to_a_command_with_a_huge_key_has_a_small_one():
+    outputs = await Desk().obey(replace(sent(), key=b"k" * 1_000_000))
+    assert all(len(output.key or b"") <= LONGEST_KEY for output in outputs)
+    outputs = await Desk().obey(replace(sent(), key=b"k" * LONGEST_KEY))
+    assert [output.key for output in outputs] == [b"k" * LONGEST_KEY]

@@ -1,0 +1,155 @@
+"""Making, checking and mending topics: what is objected to, what is mended, and what stays the operator's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.admin.config_resource import ConfigResource
+
+from config.settings import KafkaSettings
+from stream.events.topics import DAY_MS, HOUR_MS, TABLE, Topic, TopicSpec, topic_configs
+from stream.kafka import provisioning
+
+KAFKA = KafkaSettings()
+BIOMETRIC = [spec for spec in TABLE if spec.biometric]
+OTHERS = [spec for spec in TABLE if not spec.biometric]
+#: What a broker applies where a topic has no setting of its own.
+DEFAULTS = {
+    "cleanup.policy": "delete",
+    "retention.ms": str(7 * DAY_MS),
+    "segment.ms": str(7 * DAY_MS),
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "CreateTime",
+    "compression.type": "producer",
+}
+OWN, DEFAULT = 1, 5
+
+
+class Broker:
+    """Answers as the admin client does. `topics`: each one's own settings; `altered`: which were, in order."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, dict[str, str]] = {}
+        self.altered: list[str] = []
+
+    async def list_topics(self) -> list[str]:
+        return list(self.topics)
+
+    async def describe_topics(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        return [{"topic": name, "partitions": [0]} for name in names]
+
+    async def describe_configs(self, asked: Sequence[ConfigResource]) -> list[Any]:
+        resources = []
+        for each in asked:
+            own = self.topics[each.name]
+            entries = [(name, value, False, OWN) for name, value in own.items()]
+            entries += [(name, value, False, DEFAULT) for name, value in DEFAULTS.items() if name not in own]
+            resources.append((0, "", 2, each.name, entries))
+        return [SimpleNamespace(resources=resources)]
+
+    async def create_topics(self, wanted: Sequence[Any]) -> Any:
+        self.topics |= {topic.name: dict(topic.topic_configs) for topic in wanted}
+        return SimpleNamespace(topic_errors=[(topic.name, 0, "") for topic in wanted])
+
+    async def alter_configs(self, asked: Sequence[ConfigResource]) -> list[Any]:
+        for each in asked:
+            self.topics[each.name] = dict(each.configs)
+            self.altered.append(each.name)
+        return [SimpleNamespace(resources=[(0, "", 2, each.name) for each in asked])]
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    made = Broker()
+
+    @asynccontextmanager
+    async def admin(_: KafkaSettings) -> AsyncIterator[Broker]:
+        yield made
+
+    monkeypatch.setattr(provisioning, "admin", admin)
+    return made
+
+
+@pytest.fixture
+async def made(broker: Broker) -> Broker:
+    """With every topic as we make it."""
+    await provisioning.create(KAFKA)
+    return broker
+
+
+async def problems() -> dict[str, dict[str, str]]:
+    return {state.name: dict(state.problems) for state in await provisioning.check(KAFKA) if state.problems}
+
+
+async def test_topics_are_made_as_the_table_says_and_nothing_is_wrong_with_them(broker):
+    assert set(await problems()) == {spec.topic for spec in TABLE}
+    states = await provisioning.create(KAFKA)
+    assert all(state.created and not state.mended and not state.problems for state in states)
+    assert broker.topics == {spec.topic: topic_configs(spec, KAFKA) for spec in TABLE}
+
+
+async def test_again_changes_nothing(made):
+    assert not any(state.created or state.mended for state in await provisioning.create(KAFKA))
+    assert made.altered == []
+
+
+@pytest.mark.parametrize("spec", BIOMETRIC, ids=lambda spec: spec.topic)
+@pytest.mark.parametrize("setting", ["retention.ms", "segment.ms"])
+@pytest.mark.parametrize("longer", ["1 ms", "for ever"])
+async def test_biometric_data_is_not_kept_longer(made, spec: TopicSpec, setting: str, longer: str):
+    wanted = made.topics[spec.topic][setting]
+    made.topics[spec.topic][setting] = "-1" if longer == "for ever" else str(int(wanted) + 1)
+    assert list((await problems())[spec.topic]) == [setting]
+    await provisioning.create(KAFKA)
+    assert made.topics[spec.topic][setting] == wanted
+    assert made.altered == [spec.topic]
+    assert await problems() == {}
+
+
+@pytest.mark.parametrize("spec", BIOMETRIC, ids=lambda spec: spec.topic)
+async def test_a_shorter_time_is_the_operator_s(made, spec: TopicSpec):
+    shorter = {"retention.ms": str(HOUR_MS), "segment.ms": "60000"}
+    made.topics[spec.topic] |= shorter
+    await provisioning.create(KAFKA)
+    assert await problems() == {}
+    assert shorter.items() <= made.topics[spec.topic].items()
+
+
+@pytest.mark.parametrize("spec", OTHERS, ids=lambda spec: spec.topic)
+async def test_what_is_not_biometric_may_be_kept_longer(made, spec: TopicSpec):
+    longer = {"retention.ms": str(90 * DAY_MS), "segment.ms": str(14 * DAY_MS)}
+    made.topics[spec.topic] |= longer
+    await provisioning.create(KAFKA)
+    assert await problems() == {}
+    assert longer.items() <= made.topics[spec.topic].items()
+
+
+async def test_topics_made_before_segments_had_a_time_are_mended(made):
+    """Where somebody should know, it says what is wrong; the others get theirs by the way."""
+    for own in made.topics.values():
+        own.pop("segment.ms", None)
+        own["min.insync.replicas"] = "2"
+    found = await provisioning.check(KAFKA)
+    assert {state.name for state in found if state.problems} == {spec.topic for spec in BIOMETRIC}
+    (submissions,) = (state for state in found if state.name == Topic.SUBMISSIONS)
+    assert submissions.in_words == "segment.ms is 604800000, at most 3600000: biometric data would be kept too long"
+    states = {state.name: state for state in await provisioning.create(KAFKA)}
+    assert {name for name, state in states.items() if state.mended} == set(Topic) - {Topic.AUDIT}
+    expected = {spec.topic: {**topic_configs(spec, KAFKA), "min.insync.replicas": "2"} for spec in TABLE}
+    assert made.topics == expected
+
+
+async def test_what_loses_or_refuses_records_is_mended_on_any_topic(made):
+    made.topics[Topic.AUDIT] = {
+        "cleanup.policy": "compact",
+        "max.message.bytes": "10",
+        "message.timestamp.type": "CreateTime",
+    }
+    assert set((await problems())[Topic.AUDIT]) == set(made.topics[Topic.AUDIT])
+    await provisioning.create(KAFKA)
+    (audit,) = (spec for spec in TABLE if spec.topic is Topic.AUDIT)
+    assert made.topics[Topic.AUDIT] == topic_configs(audit, KAFKA)

@@ -1,0 +1,50 @@
+"""What the Kafka clients hand over becomes a Record: null headers and missing times are no surprise further in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from stream.events.messages import Poison, Record
+from stream.kafka import agents
+from stream.kafka.records import record_of
+from tests.unit.stream.builders import read
+
+HEADERS = [("ce_id", None), ("ce_type", b"x"), ("ce_type", b"x"), ("content-type", None)]
+
+
+def message(**changes):
+    fields = {"topic": "t", "partition": 1, "offset": 2, "key": None, "value": None, "headers": HEADERS}
+    return SimpleNamespace(**{**fields, "timestamp": 1_700_000_000.123, **changes})
+
+
+def from_faust(**changes) -> Record:
+    return agents._record(SimpleNamespace(message=message(**changes)))
+
+
+def from_reader(**changes) -> Record:
+    return record_of(message(**changes), timestamp_ms=1_700_000_000_123)
+
+
+@pytest.mark.parametrize("made", [from_faust, from_reader])
+def test_a_null_header_is_an_empty_one(made):
+    record = made()
+    assert record.headers == (("ce_id", b""), ("ce_type", b"x"), ("ce_type", b"x"), ("content-type", b""))
+    assert isinstance(read(record), Poison)
+
+
+@pytest.mark.parametrize("made", [from_faust, from_reader])
+@pytest.mark.parametrize("headers", [None, (), []])
+def test_no_headers_are_none(made, headers):
+    assert made(headers=headers).headers == ()
+
+
+def test_the_broker_s_milliseconds_survive_as_seconds():
+    times = [1_700_000_000_000 + step for step in range(1000)]
+    assert [from_faust(timestamp=at / 1000).appended_at_ms for at in times] == times
+
+
+@pytest.mark.parametrize("timestamp", [None, 0, -0.001, -1])
+def test_a_record_without_a_time_was_appended_at_no_time(timestamp):
+    assert from_faust(timestamp=timestamp).appended_at_ms == 0

@@ -1,0 +1,147 @@
+"""A whole installation on the embedded store: the line, the desk, and everything that Redis holds of it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import redis
+
+from abuse.faces.face_index import FacePlan
+from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.redis_link_book import RedisLinkBook
+from abuse.pictures.media_index import MediaPlan
+from abuse.pictures.redis_media_index import RedisMediaIndex
+from abuse.redis_port import Calls, Command, Reply
+from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
+from config.policy import Policy
+from config.settings import KafkaSettings, Settings
+from detectors.contract import PictureHashes, Template
+from stream.bootstrap.abuse import open_erasures
+from stream.events.messages import Output, Record
+from stream.maintenance.retention import links_life_ms
+from stream.redis.decision_store import RedisDecisionStore
+from stream.review.command_stage import CommandStage
+from tests.unit.abuse.builders import guid
+from tests.unit.stream.builders import analysis
+from tests.unit.stream.fakes import FakeAnalyser, Line
+from tests.unit.stream.pipeline.abuse_line import sent as submission
+from tests.unit.stream.review.command_cases import FLAG_TTL_S, Desk
+from tests.unit.stream.review.command_cases import fields as command_fields
+from tests.unit.stream.review.command_cases import record as command_record
+
+SETTINGS = Settings(kafka=KafkaSettings(topic_prefix="erase."))
+PREFIX = SETTINGS.redis_prefix
+POLICY = Policy.model_validate({"abuse": {"flag_ttl_s": FLAG_TTL_S}})
+#: Keys of faces expire by event time.
+NOW_MS = time.time_ns() // 1_000_000 - 60_000
+WEEK_MS = 7 * 86_400_000
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Breaking:
+    """Ends the process before the round trip of this number; `seen` counts them."""
+
+    def __init__(self, calls: Calls, crash_at: int) -> None:
+        self._calls, self._crash_at = calls, crash_at
+        self.seen = 0
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        if self.seen == self._crash_at:
+            raise Crash
+        self.seen += 1
+        return await self._calls.round_trip(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+def line_over(calls: Calls, policy: Policy = POLICY) -> Line:
+    """A worker's two stages, nothing of them in memory."""
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
+    line = Line(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
+    line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
+    line.reuse.book = RedisLinkBook(calls, PREFIX, links_life_ms(policy))
+    assert line.reuse.faces is not None
+    line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))
+    return line
+
+
+def stage_over(calls: Calls) -> CommandStage:
+    desk = Desk(RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX))
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
+    return replace(desk.stage, erasures=open_erasures(SETTINGS, POLICY, calls, store))
+
+
+def face(person: int) -> Template:
+    vector = np.random.default_rng(person).normal(size=128).astype("<f4") * 0.056
+    return Template(model="net", model_sha256="cd" * 32, vector=vector.tobytes())
+
+
+def shot(number: int) -> PictureHashes:
+    bits = int.from_bytes(np.random.default_rng(number).bytes(8), "little")
+    return PictureHashes(pixels_sha256=f"{number:064x}", perceptual=bits)
+
+
+_numbers = itertools.count(1)
+
+
+async def submit(line: Line, who: int, *, looks: int, confidence: float = 0.1, **changes: Any) -> Output:
+    """A submission of person `who` that shows face and picture `looks`, from their own device unless said otherwise."""
+    number = next(_numbers)
+    line.analyser.found = analysis(confidence, template=face(looks), picture=shot(looks))
+    given = {
+        "submission_id": f"photo-{number}",
+        "correlation_id": guid(who),
+        "session_id": f"visit-{who}-{number}",
+        "device_id": "phone-of-two",
+        "client_ip": "203.0.113.9",
+        **changes,
+    }
+    record = submission(number, **given)
+    return await line.decision(replace(record, appended_at_ms=NOW_MS + number))
+
+
+def erasing(who: int = 1, command_id: str = "e-1", **changes: Any) -> Record:
+    """The command, keyed by whom it is about, as `liveness abuse erase` does it."""
+    subject = changes.pop("subject", {"type": "correlation_id", "key": guid(who)})
+    fields = command_fields("subject.erase", command_id=command_id, subject=subject, reason="request", **changes)
+    given = command_record(orjson.dumps(fields))
+    return replace(given, key=subject["key"].encode(), appended_at_ms=NOW_MS + 50_000)
+
+
+def everything(url: str) -> dict[str, bytes]:
+    """All keys and all they hold, as text."""
+    client = redis.Redis.from_url(url)
+    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{PREFIX}*", count=1000)}
+    client.close()
+    return held
+
+
+def _read(client: Any, key: bytes) -> bytes:
+    if b":faces:{" in key:  # the embedded store can't tell the type of a vector set
+        members = sorted(client.execute_command("VRANDMEMBER", key, 10_000))
+        return b"\n".join(part for each in members for part in (each, client.execute_command("VGETATTR", key, each)))
+    match client.type(key):
+        case b"zset":
+            return b"\n".join(client.zrange(key, 0, -1))
+        case b"set":
+            return b"\n".join(sorted(client.smembers(key)))
+        case b"hash":
+            return b"\n".join(part for pair in sorted(client.hgetall(key).items()) for part in pair)
+    value: bytes = client.get(key)
+    return value
+
+
+def naming(held: dict[str, bytes], text: str) -> list[str]:
+    """Keys that name it or hold it."""
+    return sorted(key for key, value in held.items() if text in key or text.encode() in value)

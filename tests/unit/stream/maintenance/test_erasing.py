@@ -1,0 +1,353 @@
+"""Erasing a person from everything on Redis: nothing names them, others stay, and the receipt is the same for ever."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from abuse.event_time import milliseconds
+from abuse.faces.face_index import FaceSighting
+from abuse.faces.face_prints import FacePrint
+from abuse.ledger.expiry import ended, settle
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.links import End, Link, LinkKind
+from abuse.pictures.media_index import PictureSighting
+from abuse.pictures.media_keys import PictureCodes
+from abuse.redis_port import Calls, Command, Reply
+from abuse.review.audit import check
+from abuse.review.erasure import digest_of
+from abuse.subjects import SubjectType, correlation
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.events.messages import Output, Record, SubmissionIds
+from stream.maintenance.retention import links_life_ms
+from stream.pipeline.decision_store import StoredDecision
+from stream.redis.client import connect
+from stream.review.command_stage import CommandStage
+from tests.contract.backings import FailsOnce
+from tests.unit.abuse.builders import DAY_S, guid, seen, subject
+from tests.unit.stream.builders import OTHER_IMAGE, base64_of
+from tests.unit.stream.maintenance.privacy_cases import (
+    NOW_MS,
+    POLICY,
+    PREFIX,
+    Breaking,
+    Crash,
+    erasing,
+    everything,
+    line_over,
+    naming,
+    stage_over,
+    submit,
+)
+from tests.unit.stream.pipeline.abuse_line import abuse_of
+from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events, published
+
+NONE = {"journal_lines": 0, "flags": 0, "mentions": 0, "links": 0, "faces": 0, "pictures": 0, "decisions": 0}
+
+
+READS = frozenset({"GET", "HGETALL", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
+
+
+class Batches:
+    """Calls that remember the keys written in each round trip."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.written: list[set[str]] = []
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        self.written.append({str(command[1]) for command in commands if command[0] not in READS})
+        return await self._calls.round_trip(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+@asynccontextmanager
+async def installation() -> AsyncIterator[tuple[Calls, EmbeddedStore]]:
+    embedded = EmbeddedStore()
+    calls = connect(RedisSettings(url=embedded.url, call_timeout_s=10))
+    try:
+        yield calls, embedded
+    finally:
+        await calls.close()
+        embedded.close()
+
+
+@pytest.fixture
+async def installed() -> AsyncIterator[tuple[Calls, EmbeddedStore]]:
+    async with installation() as made:
+        yield made
+
+
+@pytest.fixture
+def calls(installed: tuple[Calls, EmbeddedStore]) -> Calls:
+    return installed[0]
+
+
+@pytest.fixture
+def store(installed: tuple[Calls, EmbeddedStore]) -> EmbeddedStore:
+    return installed[1]
+
+
+async def three_people(calls: Calls) -> list[Output]:
+    """One face and one picture under three ids, from one device and address, attack after attack: each of them is
+    flagged, alone and with the others."""
+    line = line_over(calls)
+    for who in (1, 2, 3):
+        for _ in range(4):
+            await submit(line, who, looks=7)
+    await submit(line, 1, looks=7, image="%", submission_id="photo-1b")  # refused before it is analysed
+    other = {"device_id": "phone-4", "client_ip": "198.51.100.7", "image": base64_of(OTHER_IMAGE)}
+    await submit(line, 4, looks=40, **other)  # a stranger to all of them
+    return line.flags
+
+
+async def obeyed(stage: CommandStage, given: Record) -> dict[str, Any]:
+    entry: dict[str, Any] = orjson.loads(published(await stage.handle(given), "audit")[0].value or b"")
+    return entry
+
+
+async def test_afterwards_nothing_names_who_was_erased(calls, store):
+    await three_people(calls)
+    before = everything(store.url)
+    kinds = {key.removeprefix(PREFIX).partition(":{")[0] for key in naming(before, guid(1))}
+    assert kinds == {
+        *("decision", "decisions-of", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:used", "abuse:named"),
+        *("abuse:links", "abuse:faces", "abuse:faces-of", "abuse:picture", "abuse:pictures-of"),
+    }, "the test would prove nothing otherwise"
+    outputs = await stage_over(calls).handle(erasing(1))
+    after = everything(store.url)
+    assert naming(after, guid(1)) == []
+    assert naming(after, "photo-1b") == []
+    (answer,) = outputs
+    assert guid(1).encode() not in (answer.value or b"") + (answer.key or b"") + repr(answer.headers).encode()
+
+
+async def test_everybody_else_stays_as_they_were(calls, store):
+    await three_people(calls)
+    before = everything(store.url)
+    await stage_over(calls).handle(erasing(1))
+    after = everything(store.url)
+    for key in naming(before, guid(4)):
+        if ":faces:" in key:  # those of an hour are kept together
+            assert naming({key: after[key]}, guid(4))
+            continue
+        assert after[key] == before[key]
+    for who in (2, 3):
+        assert len(naming(after, guid(who))) >= len(naming(before, guid(who))) - 8
+    own = f"{PREFIX}abuse:journal:{{|correlation_id|{guid(2)}|0}}"
+    assert after[own] == before[own]
+    links = after[f"{PREFIX}abuse:links:{{|{guid(2)}}}"]
+    assert guid(3).encode() in links
+    flags = after[f"{PREFIX}abuse:flags:{{|correlation_id|{guid(2)}}}"]
+    assert guid(3).encode() in flags
+    assert b"photo" in flags
+    shared = [key for key in after if "journal:{|address" in key and guid(2).encode() in after[key]]
+    assert any(guid(1).encode() in before[key] for key in shared)
+
+
+async def test_the_receipt_says_what_there_was_and_what_forgets_by_itself(calls):
+    await three_people(calls)
+    entry = await obeyed(stage_over(calls), erasing(1))
+    assert entry["outcome"] == "applied"
+    changed = entry["changed"]
+    assert changed["subject"] == {
+        "type": "correlation_id",
+        "sha256": [digest_of(None, SubjectType.CORRELATION_ID, guid(1))],
+    }
+    erased = changed["erased"]
+    assert erased["journal_lines"] == 4 * 4 + 1, "in four journals, and one that names no device"
+    assert erased["decisions"] == 5
+    assert (erased["faces"], erased["pictures"]) == (4, 4)
+    assert erased["links"] > 8
+    assert erased["flags"] >= 2
+    assert erased["mentions"] >= 2
+    kept = {each["store"]: each["until"] for each in changed["kept"]}
+    assert kept["erase.liveness.audit"] is None
+    assert kept["erase.liveness.submissions"] is not None
+    links_until_ms = milliseconds(kept["links that only others keep"])
+    assert links_until_ms - milliseconds(entry["at"]) == 2 * links_life_ms(POLICY), "of few links too"
+    assert check([entry]).problems == ()
+
+
+async def test_once_more_there_is_nothing_and_the_same_command_says_the_same(calls, store):
+    await three_people(calls)
+    stage = stage_over(calls)
+    first = await stage.handle(erasing(1))
+    held = everything(store.url)
+    assert await stage.handle(erasing(1)) == first
+    assert everything(store.url) == held
+    again = await obeyed(stage, erasing(1, "e-2"))
+    assert again["changed"]["erased"] == NONE
+    assert again["number"] == 2
+
+
+async def test_somebody_of_another_tenant_is_somebody_else(calls, store):
+    await three_people(calls)
+    before = naming(everything(store.url), guid(1))
+    entry = await obeyed(stage_over(calls), erasing(1, tenant="acme"))
+    assert entry["changed"]["erased"] == NONE
+    assert naming(everything(store.url), guid(1)) == before
+
+
+@pytest.mark.slow
+async def test_a_crash_anywhere_changes_neither_what_is_left_nor_the_receipt():
+    receipts, crash_at, finished = [], 0, False
+    while not finished:
+        async with installation() as (calls, store):
+            await filled(calls)
+            breaking = Breaking(calls, crash_at)
+            try:
+                await stage_over(breaking).handle(erasing(1))
+                finished = True
+            except Crash:
+                crash_at += 1
+            receipts.append((await obeyed(stage_over(calls), erasing(1)))["changed"])
+            assert naming(everything(store.url), guid(1)) == []
+    assert len(receipts) > 15
+    assert receipts == receipts[:1] * len(receipts)
+    assert receipts[0]["erased"] == dict.fromkeys(NONE, 1) | {"journal_lines": 2, "mentions": 1}
+
+
+@pytest.mark.slow
+async def test_a_node_away_for_a_moment_changes_neither_what_is_left_nor_the_receipt():
+    """Any one, while all the others carry out their parts of the same round trip."""
+    async with installation() as (calls, store):
+        await filled(calls)
+        batches = Batches(calls)
+        await stage_over(batches).handle(erasing(1))
+        expected = (await obeyed(stage_over(calls), erasing(1)))["changed"]
+        left = untrailed(store.url)
+    together = {key for keys in batches.written for key in keys if len(keys) > 1}
+    assert {key.removeprefix(PREFIX).partition(":{")[0] for key in together} >= {"abuse:pictures", "abuse:journal"}
+    for key in sorted(together):
+        async with installation() as (calls, store):
+            await filled(calls)
+            failing = FailsOnce(calls, lambda command, key=key: command[0] not in READS and command[1] == key)
+            await stage_over(failing).handle(erasing(1))
+            assert failing.failed
+            assert (await obeyed(stage_over(calls), erasing(1)))["changed"] == expected
+            assert untrailed(store.url) == left, key
+            assert naming(everything(store.url), guid(1)) == [], key
+
+
+def untrailed(url: str) -> dict[str, int]:
+    """How much each key holds, but for those of the audit trail, which no two installations name alike."""
+    return {key: len(value) for key, value in everything(url).items() if ":audit" not in key}
+
+
+async def filled(calls: Calls) -> None:
+    """One of each of person 1, without the line: quickly made as often as one likes."""
+    line, me, other = line_over(calls), guid(1), guid(2)
+    assert line.reuse.faces is not None
+    vector = np.ones(8, "<f4").tobytes()
+    for who in (me, other):
+        ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
+        print_ = FacePrint("net", "k1", vector)
+        await line.reuse.faces.index.learn([FaceSighting(tenant=None, print=print_, **ids)])
+        codes = PictureCodes(key_id="k1", bytes=1, pixels=2, perceptual=7)
+        await line.reuse.pictures.learn([PictureSighting(tenant=None, **ids, codes=(codes,))])
+    ends = [End(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
+    await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
+    await line.ledger.observe(seen(1, who=1, at_s=0, device=1))
+    for name in (1, 2):
+        events = flag_events(subject=correlation(guid(name)))
+        document = orjson.loads(events[0].document)
+        linked = {"correlation_id": guid(3 - name), "session": None, "submission": "x", "when": "", "why": "same: y"}
+        document["evidence"]["linked"] = [linked]
+        await line.ledger.record([replace(events[0], document=orjson.dumps(document))])
+    links = [{"ends": [{"correlation_id": me}, {"correlation_id": other}]}]
+    for who in (me, other):
+        decision = orjson.dumps({"correlation_id": who, "abuse": {"links": links}})
+        ids = SubmissionIds(submission_id=f"of-{who}", correlation_id=who)
+        await line.store.keep_first(ids, StoredDecision("a" * 32, decision))
+
+
+async def test_a_device_loses_its_journal_and_flags_and_nobody_else_anything(calls, store):
+    line = line_over(calls)
+    for who in range(1, 8):
+        output = await submit(line, who, looks=who)
+    (flag,) = [each for each in abuse_of(output)["flags"] if each["subject"]["type"] == "device"]
+    device = flag["subject"]
+    before = everything(store.url)
+    entry = await obeyed(stage_over(calls), erasing(subject=device))
+    assert entry["changed"]["erased"] == NONE | {"journal_lines": 7, "flags": 1}
+    after = everything(store.url)
+    left = naming(after, device["key"])
+    assert {key.removeprefix(PREFIX).partition(":{")[0] for key in left} == {"decision"}, "they expire by themselves"
+    assert set(before) - set(after) == {
+        key for key in before if device["key"] in key or key.endswith(f":{{{flag['flag_id']}}}")
+    }
+
+
+async def test_a_device_is_erased_under_its_former_keys_too(calls, store):
+    line = line_over(calls)
+    output = await submit(line, 1, looks=1)
+    old = next(each for each in abuse_of(output)["observation"]["subjects"] if each["type"] == "device")
+    fresh = {"type": "device", "key": subject(SubjectType.DEVICE, 9).key, "former": [old["key"]]}
+    entry = await obeyed(stage_over(calls), erasing(subject=fresh))
+    assert entry["changed"]["erased"]["journal_lines"] == 1
+    assert len(entry["changed"]["subject"]["sha256"]) == 2
+    assert [key for key in everything(store.url) if old["key"] in key] == []
+
+
+async def test_an_erased_flag_expires_without_a_word(calls, store):
+    await three_people(calls)
+    ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
+    long_after_ms = NOW_MS + (FLAG_TTL_S + DAY_S) * 1000
+    assert any(event.subject.key == guid(1) for event in await ended(ledger, long_after_ms))
+    await stage_over(calls).handle(erasing(1))
+    events = await ended(ledger, long_after_ms)
+    assert events
+    assert all(guid(1).encode() not in event.document for event in events)
+
+
+async def test_a_flag_that_expires_while_it_is_erased_leaves_nothing(calls, store):
+    """The sweeper has published it and is about to write that down."""
+    await three_people(calls)
+    ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
+    events = await ended(ledger, NOW_MS + (FLAG_TTL_S + DAY_S) * 1000)
+    mine = [event for event in events if event.subject.key == guid(1)]
+    await stage_over(calls).handle(erasing(1))
+    for event in mine:
+        await settle(ledger, event)
+    assert mine
+    held = everything(store.url)
+    assert naming(held, guid(1)) == []
+    due = b"".join(value for key, value in held.items() if ":due:" in key)
+    assert not any(event.flag_id.encode() in due for event in mine)
+
+
+async def test_who_was_paused_is_admitted_again(calls):
+    line = line_over(calls)
+    for _ in range(6):
+        output = await submit(line, 1, looks=1)
+    assert orjson.loads(output.value or b"")["error"]["code"] == "SUBJECT_PAUSED"
+    await stage_over(calls).handle(erasing(1))
+    output = await submit(line, 1, looks=1)
+    assert orjson.loads(output.value or b"")["error"] is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "face", "key": subject(SubjectType.DEVICE, 1).key},
+        {"type": "device", "key": "phone-1"},
+        {"type": "correlation_id", "key": "somebody"},
+        None,
+    ],
+)
+async def test_what_is_no_subject_is_refused(calls, wrong):
+    given = erasing()
+    fields = orjson.loads(given.value or b"") | {"subject": wrong}
+    entry = await obeyed(stage_over(calls), replace(given, value=orjson.dumps(fields)))
+    assert entry["error"]["code"] == "INVALID_COMMAND"
+    assert "somebody" not in orjson.dumps(entry).decode()

@@ -1,0 +1,41 @@
+"""How the settings lay out the keys that faces are kept under."""
+
+from __future__ import annotations
+
+import pytest
+
+from abuse.faces.face_index import DAY_MS, HOUR_MS, MOST_FACES_A_PLACE
+from abuse.faces.index_plans import face_plan
+from config.policy import Policy
+from config.settings import AbuseSettings, Settings
+
+
+def plan(**abuse):
+    return face_plan(Settings(abuse=AbuseSettings(**abuse)), Policy(), {})
+
+
+def test_by_default_a_key_is_an_hour_and_whole():
+    made = plan()
+    assert (made.span_ms, made.parts, made.window_ms) == (HOUR_MS, 1, 7 * DAY_MS)
+
+
+@pytest.mark.parametrize(
+    ("hours", "faces_an_hour", "parts"),
+    [
+        (1, MOST_FACES_A_PLACE, 1),
+        (1, MOST_FACES_A_PLACE + 1, 2),
+        (24, 1, 1),
+        (24, MOST_FACES_A_PLACE // 24, 1),
+        (24, MOST_FACES_A_PLACE // 24 + 1, 2),
+        (6, MOST_FACES_A_PLACE, 6),
+        (24, 2_500_000, 2400),
+    ],
+)
+def test_no_key_holds_more_than_is_quick_to_search(hours, faces_an_hour, parts):
+    made = plan(face_span_h=hours, faces_an_hour=faces_an_hour)
+    assert (made.span_ms, made.parts) == (hours * HOUR_MS, parts)
+    assert faces_an_hour * hours / parts <= MOST_FACES_A_PLACE
+
+
+def test_a_search_ends_when_the_settings_say():
+    assert plan(face_search_s=0.5).deadline_s == 0.5

@@ -1,0 +1,112 @@
+"""Hash keys are rotated worker by worker: no face is overlooked on the way, and a worker that was forgotten is seen and
+costs no decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from abuse.faces.face_keys import FaceKeys
+from abuse.subjects import HashKey
+from stream.events.detection_codec import decode_detection
+from stream.events.messages import Output
+from stream.runtime import metrics
+from tests.unit.stream.builders import APPENDED_AT_MS, analysis
+from tests.unit.stream.fakes import WEEK_MS, Line
+from tests.unit.stream.likenesses import face
+from tests.unit.stream.pipeline.abuse_line import abuse_of, event_of, sent
+
+HOUR_S = 3600
+SINCE_S = 2 * HOUR_S
+OLD = HashKey(id="k1", secret=b"s" * 32)
+NEW = HashKey(id="k2", secret=b"t" * 32, since_ms=APPENDED_AT_MS + SINCE_S * 1000)
+BEFORE, AFTER = (OLD,), (OLD, NEW)
+Keys = tuple[HashKey, ...]
+
+
+class Crew:
+    """Workers with one key and with both, over one table; what one detects another decides."""
+
+    def __init__(self) -> None:
+        first = Line(keys=BEFORE)
+        faces = first.reuse.faces
+        assert faces is not None
+        reuse = replace(first.reuse, faces=replace(faces, keys=FaceKeys(AFTER, WEEK_MS)))
+        self.lines = {BEFORE: first, AFTER: Line(store=first.store, ledger=first.ledger, reuse=reuse, keys=AFTER)}
+        self.faces = first.faces
+
+    async def detection(self, number: int, at_s: float, detects: Keys) -> Output:
+        self.lines[detects].analyser.found = analysis(template=face(1, 0.01 * number))
+        guid = f"00000000-0000-4000-8000-{number:012x}"
+        (output,) = await self.lines[detects].detect(sent(number, at_s, correlation_id=guid))
+        return output
+
+    async def decided(self, number: int, at_s: float, detects: Keys, decides: Keys) -> Output:
+        return await self.lines[decides].decide(await self.detection(number, at_s, detects))
+
+    def kept_under(self) -> set[str]:
+        return {place.key_id for place, faces in self.faces.places.items() if faces}
+
+
+def links(decision: Output) -> int:
+    return len(abuse_of(decision)["links"])
+
+
+def unknown() -> float:
+    counted: float = metrics.FACE_COMPARISONS.labels(outcome="unknown_key")._value.get()
+    return counted
+
+
+async def test_restarted_one_by_one_before_the_new_key_counts_every_face_is_found():
+    crew, not_known = Crew(), unknown()
+    rolling = [(BEFORE, BEFORE), (BEFORE, AFTER), (AFTER, BEFORE), (AFTER, AFTER)]
+    for number, (detects, decides) in enumerate(rolling):
+        assert links(await crew.decided(number, number * 600, detects, decides)) == number
+    assert crew.kept_under() == {"k1"}
+    for number in (4, 5):
+        assert links(await crew.decided(number, SINCE_S + number, AFTER, AFTER)) == number
+    late = await crew.decided(6, SINCE_S - 1, AFTER, AFTER)
+    assert links(late) == 6, "one from before the new key, that is late"
+    assert crew.kept_under() == {"k1", "k2"}
+    assert unknown() == not_known
+
+
+@pytest.mark.parametrize("days", [0, 8, 20])
+async def test_a_face_detected_by_a_worker_without_the_new_key_is_found_by_all_others(days):
+    """Also when the old key is no longer looked under."""
+    crew, at_s = Crew(), SINCE_S + days * 24 * HOUR_S
+    assert links(await crew.decided(0, at_s, AFTER, AFTER)) == 0
+    stale = await crew.detection(1, at_s + 1, BEFORE)
+    marks = decode_detection(stale.value).marks
+    assert marks.face is not None
+    assert marks.face.key_id == "k1"
+    assert links(await crew.lines[AFTER].decide(stale)) == 1
+    assert links(await crew.decided(2, at_s + 2, AFTER, AFTER)) == 2
+    assert crew.kept_under() == {"k2"}
+
+
+async def test_a_worker_without_the_new_key_decides_all_the_same_and_is_seen():
+    crew, not_known = Crew(), unknown()
+    assert links(await crew.decided(0, SINCE_S, AFTER, AFTER)) == 0
+    with capture_logs() as said:
+        for number in (1, 2, 3):
+            decision = await crew.decided(number, SINCE_S + number, AFTER, BEFORE)
+            assert event_of(decision)["error"] is None
+            assert (links(decision), abuse_of(decision)["face_comparison"]) == (0, None)
+    assert unknown() == not_known + 3
+    assert said == [], "a counter, not a line for each submission"
+    assert sum(map(len, crew.faces.places.values())) == 1, "what can't be compared isn't kept"
+    assert links(await crew.decided(4, SINCE_S + 9, AFTER, AFTER)) == 1
+
+
+async def test_prints_of_another_model_are_counted_apart():
+    crew = Crew()
+    counted = metrics.FACE_COMPARISONS.labels(outcome="other_model")
+    before = counted._value.get()
+    reuse = crew.lines[AFTER].reuse
+    assert reuse.faces is not None
+    reuse.faces = replace(reuse.faces, model="another-abababababab")
+    decision = await crew.decided(1, 0, AFTER, AFTER)
+    assert (links(decision), counted._value.get()) == (0, before + 1)

@@ -1,0 +1,161 @@
+"""Every face to the key in force: nobody is forgotten, it may be cut short and repeated, and others go on meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from abuse.faces.face_index import DAY_MS, FacePlan, FaceSighting, InMemoryFaceIndex
+from abuse.faces.face_keys import FaceKeys
+from abuse.subjects import HashKey
+from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
+from stream.runtime.patience import Patience
+from tests.meeting import meeting
+from tests.unit.stream.fakes import Away
+
+NOW_MS = 1_760_000_000_000
+OLD = HashKey(id="k1", secret=b"1" * 32)
+NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS - DAY_MS)
+SOON = HashKey(id="k3", secret=b"3" * 32, since_ms=NOW_MS + DAY_MS)
+MANY = 2 * PAGE + 5
+WITHIN = 0.1
+
+
+def keys(*given: HashKey) -> FaceKeys:
+    return FaceKeys(given or [OLD, NEW], reach_ms=7 * DAY_MS)
+
+
+def face(person: int) -> bytes:
+    return np.random.default_rng(person).normal(size=16).astype("<f4").tobytes()
+
+
+def sighting(person: int, at_ms: int, held: FaceKeys, tenant: str | None = "acme", number: int = 0) -> FaceSighting:
+    print_ = held.transform(tenant, "net", face(person), at_ms)
+    return FaceSighting(
+        tenant=tenant,
+        correlation_id=f"cid-{person}-{number}",
+        submission_id=f"sub-{person}-{number}",
+        session_id=None,
+        at_ms=at_ms,
+        print=print_,
+        former=held.under_all(print_, tenant, at_ms),
+    )
+
+
+async def filled(**changes) -> InMemoryFaceIndex:
+    """Many faces of the old key, and one of the new."""
+    index = InMemoryFaceIndex(FacePlan(), **changes)
+    await index.learn([sighting(n, NOW_MS - 2 * DAY_MS, keys()) for n in range(MANY)])
+    await index.learn([sighting(0, NOW_MS, keys(), tenant=None)])
+    return index
+
+
+def rekeying(index: InMemoryFaceIndex, held: FaceKeys | None = None, overlap_s: float = 0.0) -> Rekeying:
+    return Rekeying(index=index, keys=held or keys(), patience=Patience(), overlap_s=overlap_s)
+
+
+def key_ids(index: InMemoryFaceIndex) -> set[str]:
+    return {place.key_id for place, faces in index.places.items() if faces}
+
+
+async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
+    index = await filled()
+    assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=MANY, current=1)
+    assert key_ids(index) == {"k2"}
+    alone = keys(replace(NEW, since_ms=0))
+    for person in range(MANY):
+        met = await meeting(index, sighting(person, NOW_MS, alone, number=1), WITHIN)
+        assert [hit.submission_id for hit in met.hits] == [f"sub-{person}-0"]
+
+
+async def test_a_worker_that_still_has_both_keys_finds_them_before_and_after():
+    index = await filled()
+    before = await meeting(index, sighting(3, NOW_MS, keys(), number=1), WITHIN)
+    await rekeying(index).run(NOW_MS)
+    after = await meeting(index, sighting(3, NOW_MS, keys(), number=2), WITHIN)
+    assert {hit.submission_id for hit in before.hits} == {"sub-3-0"}
+    assert {hit.submission_id for hit in after.hits} == {"sub-3-0", "sub-3-1"}
+
+
+async def test_again_nothing_is_moved():
+    index = await filled()
+    await rekeying(index).run(NOW_MS)
+    assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
+
+
+class Killed:
+    """Ends the run at its first call of a name beyond so many."""
+
+    def __init__(self, name: str, after: int) -> None:
+        self._name, self.left = name, after
+
+    def __call__(self, name: str) -> None:
+        self.left -= name == self._name
+        if self.left < 0:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("step", ["copy", "drop"])
+async def test_cut_short_it_is_taken_up_again(step):
+    killed = Killed(step, PAGE)
+    index = await filled(on_call=killed)
+    with pytest.raises(RuntimeError):
+        await rekeying(index).run(NOW_MS)
+    assert key_ids(index) == {"k1", "k2"}
+    killed.left = MANY
+    assert (await rekeying(index).run(NOW_MS)).moved == MANY - PAGE
+    assert key_ids(index) == {"k2"}
+
+
+@pytest.mark.parametrize("step", ["copy", "drop"])
+async def test_it_waits_for_redis(step):
+    index = await filled(on_call=Away(2, only=step))
+    assert (await rekeying(index).run(NOW_MS)).moved == MANY
+
+
+async def test_no_face_leaves_its_old_place_while_a_search_from_before_may_be_under_way():
+    """Time passes only while it waits: the pages of the first tenant are dropped when that of the second is due."""
+    now_s, kept = [100.0], []
+    index = await filled()
+
+    async def sleep(seconds: float) -> None:
+        kept.append(sum(len(faces) for place, faces in index.places.items() if place.key_id == "k1"))
+        now_s[0] += seconds
+
+    moving = replace(rekeying(index, overlap_s=4.5), clock=lambda: now_s[0], sleep=sleep)
+    assert (await moving.run(NOW_MS)).moved == MANY
+    assert (kept, now_s) == ([MANY], [104.5])
+    assert key_ids(index) == {"k2"}
+
+
+def test_a_search_ends_within_its_deadline_and_the_calls_that_began_in_it():
+    assert longest_search_s(0.5, 1.0) == 4.5
+
+
+async def test_a_key_that_is_not_yet_in_force_is_not_used():
+    index = await filled()
+    assert (await rekeying(index, keys(OLD, NEW, SOON)).run(NOW_MS)).key == "k2"
+
+
+async def test_faces_under_a_key_that_nobody_holds_are_counted_and_left():
+    index = await filled()
+    done = await rekeying(index, keys(replace(NEW, since_ms=0))).run(NOW_MS)
+    assert (done.moved, done.lost) == (0, MANY)
+
+
+async def test_one_tenant_alone():
+    index = await filled()
+    assert await rekeying(index).run(NOW_MS, [None]) == Rekeyed(key="k2", tenants=1, moved=0, current=1)
+    assert key_ids(index) == {"k1", "k2"}
+
+
+async def test_who_is_forgotten_meanwhile_stays_forgotten():
+    index = await filled()
+    moving = [each async for each in index.prints("acme", NOW_MS)]
+    await index.forget("acme", "cid-3-0")
+    for place, each in moving:
+        await index.copy(place, each)
+        await index.drop(place, each)
+    assert await index.held("acme", "cid-3-0") == 0

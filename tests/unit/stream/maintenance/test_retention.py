@@ -1,0 +1,153 @@
+"""What is kept: the table of it against what a worker writes, and against the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from abuse.faces.face_index import HOUR_MS
+from abuse.keys.key_checks import agree
+from abuse.keys.redis_key_checks import RedisKeyChecks
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.redis_port import Calls
+from abuse.subjects import HashKey
+from config.policy import Policy
+from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
+from stream.embedded.store import EmbeddedStore
+from stream.events.topics import TABLE
+from stream.maintenance.retention import Personal, Place, Store, beyond_erasure, stores, turn_ms
+from stream.redis.client import connect
+from tests.unit.stream.builders import OTHER_IMAGE, base64_of
+from tests.unit.stream.maintenance.privacy_cases import (
+    POLICY,
+    PREFIX,
+    SETTINGS,
+    erasing,
+    line_over,
+    stage_over,
+    submit,
+)
+from tests.unit.stream.review.command_cases import sent
+
+
+@pytest.fixture
+def store() -> Iterator[EmbeddedStore]:
+    embedded = EmbeddedStore()
+    yield embedded
+    embedded.close()
+
+
+@pytest.fixture
+async def calls(store: EmbeddedStore) -> AsyncIterator[Calls]:
+    opened = connect(RedisSettings(url=store.url, call_timeout_s=10))
+    yield opened
+    await opened.close()
+
+
+def families(settings: Settings = SETTINGS, policy: Policy = POLICY) -> dict[str, Store]:
+    return {each.name: each for each in stores(settings, policy) if each.place is Place.REDIS}
+
+
+def family_of(key: str) -> str:
+    """What a key begins with: up to its braces, or all of it; the number of a probe is none of its family's name."""
+    name = key.partition(":{")[0]
+    return name.rpartition(":")[0] if ":probe:" in name else name
+
+
+async def everything_happens(calls: Calls) -> None:
+    line, stage = line_over(calls), stage_over(calls)
+    for who in (1, 2, 3):
+        for _ in range(3):
+            await submit(line, who, looks=7)
+    again = await submit(line, 3, looks=7, submission_id="used-twice")
+    assert again.value
+    await submit(line, 3, looks=7, submission_id="used-twice", image=base64_of(OTHER_IMAGE))
+    await stage.handle(sent("settings.update", rules={"device_velocity": {"enforced": True}}))
+    await stage.handle(erasing(1))
+    await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS))
+    await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
+    await line.store.ping()
+
+
+async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, store):
+    await everything_happens(calls)
+    client, table = redis.Redis.from_url(store.url), families()
+    longest: dict[str, int] = {}
+    for key in client.scan_iter(count=1000):
+        family = table[family_of(key.decode())]
+        assert family.life_ms is not None
+        assert 0 < client.pttl(key) <= family.life_ms, key
+        longest[family.name] = max(client.pttl(key), longest.get(family.name, 0))
+    client.close()
+    for name, left_ms in longest.items():
+        assert left_ms > (table[name].life_ms or 0) * 0.7, f"{name}: the table says more than is needed"
+    seen = set(longest)
+    assert seen == set(table), "each family of the table is written by somebody"
+
+
+def test_every_topic_is_there_with_its_prefix():
+    table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is Place.KAFKA}
+    assert {name: each.life_ms for name, each in table.items()} == {
+        f"erase.{spec.topic}": spec.life_ms for spec in TABLE
+    }
+    for spec in TABLE:
+        assert spec.biometric == (table[f"erase.{spec.topic}"].personal is Personal.BIOMETRIC)
+        assert spec.biometric >= spec.carries_images
+
+
+def test_pictures_live_in_memory_alone_until_the_decision():
+    memory = [each for each in stores(SETTINGS, POLICY) if each.place is Place.MEMORY]
+    assert {each.name for each in memory} == {"worker", "slots"}
+    assert all(each.life_ms is None and each.after.startswith("until the decision") for each in memory)
+
+
+LONGER = {
+    "abuse:flags": {"flag_ttl_s": 60 * 86_400},
+    "abuse:faces": {"face_reuse": {"window_s": 14 * 86_400}},
+    "abuse:pictures": {"media_replay": {"window_s": 14 * 86_400}},
+    "abuse:links": {"media_replay": {"window_s": 14 * 86_400}},
+}
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_lifetimes_follow_the_policy(name):
+    before = families(SETTINGS, Policy())[f"{PREFIX}{name}"].life_ms
+    after = families(SETTINGS, Policy.model_validate({"abuse": LONGER[name]}))[f"{PREFIX}{name}"].life_ms
+    assert after is not None
+    assert before is not None
+    assert after > before
+
+
+@pytest.mark.parametrize(
+    ("hours", "holds", "places", "after"),
+    [
+        (1, "by the hour", "which hours hold faces", "the hour began"),
+        (6, "by the stretch of 6 hours", "which stretches of 6 hours hold faces", "the stretch of 6 hours began"),
+        (24, "by the day", "which days hold faces", "the day began"),
+    ],
+)
+def test_faces_are_kept_by_the_stretch_that_the_settings_say(hours, holds, places, after):
+    table = families(Settings(abuse=AbuseSettings(face_span_h=hours)), Policy())
+    faces, faces_of = table["liveness:abuse:faces"], table["liveness:abuse:faces-of"]
+    assert faces.life_ms == faces_of.life_ms == (hours + 8 * 24) * HOUR_MS
+    assert (faces.holds, faces.after) == (f"keyed face prints, {holds}", after)
+    assert faces_of.after == after.replace(" began", " of the last began")
+    assert table["liveness:abuse:face-places"].holds == places
+
+
+def test_lifetimes_and_names_follow_the_settings():
+    other = Settings(redis=RedisSettings(decision_ttl_s=7200, key_prefix="mine:"), kafka=KafkaSettings())
+    table = families(other)
+    assert table["mine:decision"].life_ms == 7_200_000
+    assert all(name.startswith("mine:") for name in table)
+
+
+def test_what_an_erasure_leaves_is_every_topic_and_the_trail():
+    beyond = beyond_erasure(SETTINGS)
+    assert {f"erase.{spec.topic}" for spec in TABLE} <= set(beyond)
+    assert beyond["erase.liveness.audit"] is None
+    left = [each for each in families().values() if not each.erased and each.personal is not Personal.NONE]
+    assert {each.name for each in left} == {f"{PREFIX}abuse:{name}" for name in ("audit", "command", "faces-gone")}
+    assert {each.name for each in left} - set(beyond) == {f"{PREFIX}abuse:faces-gone"}, "hashes, for ten minutes"

@@ -1,0 +1,23 @@
+"""A worker makes the matrices of its hash keys once."""
+
+from __future__ import annotations
+
+from abuse.faces.face_keys import FaceKeys
+from config.settings import AbuseSettings, Settings
+from stream.bootstrap import worker as bootstrap
+
+
+def test_both_stages_have_the_same(monkeypatch):
+    given: list[FaceKeys | None] = []
+    for name in ("mark_keys", "open_reuse"):
+        made = getattr(bootstrap, name)
+
+        def seen(*parts, made=made):
+            given.append(parts[-1])
+            return made(*parts)
+
+        monkeypatch.setattr(bootstrap, name, seen)
+    keys = AbuseSettings(hash_keys=({"id": "k1", "secret": "1" * 32},))
+    bootstrap.build_worker(Settings(abuse=keys))
+    assert isinstance(given[0], FaceKeys)
+    assert given[0] is given[1]

@@ -1,0 +1,201 @@
+"""The sweeper: what expired is published and then settled, by one worker at a time, and again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from abuse.flags.flags import FlagState
+from abuse.ledger.expiry import MOST_AT_ONCE
+from abuse.ledger.ledger import InMemoryLedger
+from abuse.subjects import correlation
+from stream.events.messages import Output
+from stream.kafka.publishing import Publisher
+from stream.maintenance.sweeper import TURN_SWEEPS, Sweeper
+from stream.runtime.patience import OutOfPatience, Patience, Unavailable
+from tests.unit.abuse.builders import at_ms, guid
+from tests.unit.stream.fakes import Away
+from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header
+from tests.unit.stream.runtime import virtual_time
+
+EVERY_S = 60.0
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class StillClock:
+    def __init__(self, at_s: float) -> None:
+        self.at_s = at_s
+
+    def now_ms(self) -> int:
+        return at_ms(self.at_s)
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+
+class Topic:
+    """What was published; refuses its first sends."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.outputs: list[Output] = []
+        self.refusals = refusals
+
+    async def __call__(self, output: Output) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("kafka", "KafkaTimeoutError")
+        self.outputs.append(output)
+
+
+def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, **changes: Any) -> Sweeper:
+    patience = Patience()
+    given = {
+        "ledger": ledger,
+        "publisher": Publisher(topic or Topic(), patience, 30.0),
+        "patience": patience,
+        "clock": StillClock(at_s),
+        "flags_topic": "flags",
+        "source": "/test",
+        "every_s": EVERY_S,
+        **changes,
+    }
+    return Sweeper(**given)
+
+
+async def test_an_expired_flag_is_published_once_as_its_event():
+    ledger, topic = InMemoryLedger(), Topic()
+    flag_id = await flagged(ledger)
+    one = sweeper(ledger, topic)
+    assert [await one.sweep() for _ in range(3)] == [1, 0, 0]
+    (output,) = topic.outputs
+    assert (output.topic, output.key) == ("flags", ME.key.encode())
+    assert output.value == (await flag(ledger)).documents[-1]
+    assert orjson.loads(output.value)["state"] == "expired"
+    assert header(output, "ce_id") == f"{flag_id}-expired-{at_ms(FLAG_TTL_S)}"
+    assert header(output, "ce_type") == "liveness.abuse-flag.v1"
+
+
+async def test_before_its_time_nothing_happens():
+    ledger, topic = InMemoryLedger(), Topic()
+    await flagged(ledger)
+    assert await sweeper(ledger, topic, at_s=FLAG_TTL_S - 1).sweep() == 0
+    assert topic.outputs == []
+
+
+@pytest.mark.parametrize("call", ["record", "later"])
+@pytest.mark.parametrize("effect", [True, False])
+async def test_a_crash_between_publishing_and_settling_publishes_the_same_again(call, effect):
+    ledger, topic = InMemoryLedger(), Topic()
+    await flagged(ledger)
+
+    class Dying(InMemoryLedger):
+        async def _die(self, name: str, *args: Any) -> Any:
+            if effect:
+                await getattr(InMemoryLedger, name)(ledger, *args)
+            raise Crash
+
+    dying = Dying()
+    dying.__dict__.update(ledger.__dict__)
+    setattr(dying, call, lambda *args: dying._die(call, *args))
+    with pytest.raises(Crash):
+        await sweeper(dying, topic).sweep()
+    assert len(topic.outputs) == 1
+    await sweeper(ledger, topic, at_s=FLAG_TTL_S + 300).sweep()
+    assert (await flag(ledger)).state is FlagState.EXPIRED
+    settled = (call == "record" and effect) or call == "later"
+    assert len(topic.outputs) == (1 if settled else 2)
+    assert len(set(topic.outputs)) == 1, "the same bytes, headers and key"
+    for _ in range(2):
+        assert await sweeper(ledger, topic, at_s=FLAG_TTL_S + 400).sweep() == 0
+
+
+async def test_nothing_is_settled_that_was_not_published():
+    ledger = InMemoryLedger()
+    await flagged(ledger)
+    with pytest.raises(OutOfPatience):
+        await sweeper(ledger, publisher=Publisher(Topic(refusals=9), Patience(), 0.0)).sweep()
+    assert (await flag(ledger)).state is FlagState.RAISED
+    topic = Topic()
+    assert await sweeper(ledger, topic).sweep() == 1
+
+
+def test_it_waits_for_table_and_broker():
+    async def swept(away: int, refusals: int) -> tuple[int, Topic]:
+        ledger, topic = InMemoryLedger(), Topic(refusals)
+        await flagged(ledger)
+        ledger._on_call = Away(away)
+        return await sweeper(ledger, topic).sweep(), topic
+
+    for away, refusals in ((3, 0), (0, 3), (2, 2)):
+        count, topic = virtual_time.run(swept(away, refusals))
+        assert (count, len(topic.outputs)) == (1, 1)
+
+
+async def test_a_backlog_is_worked_off_sweep_by_sweep():
+    ledger, topic = InMemoryLedger(), Topic()
+    for number in range(MOST_AT_ONCE + 30):
+        await flagged(ledger, subject=correlation(guid(number)))
+    one = sweeper(ledger, topic)
+    assert [await one.sweep() for _ in range(3)] == [MOST_AT_ONCE, 30, 0]
+    assert len({header(output, "ce_id") for output in topic.outputs}) == MOST_AT_ONCE + 30
+
+
+class Turns(InMemoryLedger):
+    """Turns as Redis gives them, by a clock that a test moves."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__()
+        self.clock, self.holder, self.until_ms = clock, "", 0
+
+    async def take_turn(self, name: str, for_ms: int) -> bool:
+        now_ms = self.clock.now_ms()
+        if self.holder != name and now_ms < self.until_ms:
+            return False
+        self.holder, self.until_ms = name, now_ms + for_ms
+        return True
+
+
+async def test_one_of_two_workers_sweeps_and_the_other_takes_over_when_it_died():
+    clock, topic = StillClock(FLAG_TTL_S), Topic()
+    ledger = Turns(clock)
+    one, other = (sweeper(ledger, topic, clock=clock) for _ in range(2))
+    assert one.name != other.name
+    await one.sweep()
+    for number in range(1, 10):
+        await flagged(ledger, subject=correlation(guid(number)))
+        clock.at_s += EVERY_S
+        assert (await other.sweep(), await one.sweep()) == (0, 1)
+    await flagged(ledger, subject=correlation(guid(99)))
+    waited = 0
+    while not await other.sweep():
+        clock.at_s += EVERY_S
+        waited += 1
+    assert waited == TURN_SWEEPS
+    assert len(topic.outputs) == 10
+
+
+async def test_two_that_sweep_at_once_publish_the_same_bytes():
+    """A turn that ran out during a sweep."""
+    ledger, topic = InMemoryLedger(), Topic()
+    for number in range(20):
+        await flagged(ledger, subject=correlation(guid(number)))
+    await asyncio.gather(*(sweeper(ledger, topic).sweep() for _ in range(2)))
+    assert len({header(output, "ce_id") for output in topic.outputs}) == len(set(topic.outputs)) == 20
+
+
+def test_it_sweeps_at_its_pace_for_ever():
+    async def minutes() -> list[str]:
+        ledger = InMemoryLedger(on_call := Away(0))
+        task = asyncio.create_task(sweeper(ledger).run())
+        await asyncio.sleep(10 * EVERY_S + 1)
+        task.cancel()
+        await asyncio.wait([task])
+        return on_call.calls
+
+    assert virtual_time.run(minutes()).count("take_turn") == 10

@@ -1,0 +1,228 @@
+"""Both stages over the Redis adapters on the embedded store: how often they go there, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+import redis.asyncio as redis
+
+from abuse.faces.face_bounds import FaceBounds
+from abuse.faces.face_index import FacePlan
+from abuse.faces.face_keys import FaceKeys
+from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.reuse import Faces, Reuse
+from abuse.pictures.media_index import MediaPlan
+from abuse.pictures.redis_media_index import RedisMediaIndex
+from abuse.redis_port import Calls, Command, Reply
+from abuse.subjects import HashKey
+from config.policy import Policy
+from config.settings import RedisSettings
+from stream.embedded.store import EmbeddedStore
+from stream.redis.client import connect
+from stream.redis.decision_store import RedisDecisionStore
+from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, analysis, base64_of
+from tests.unit.stream.fakes import IMPOSTORS, MODEL, WEEK_MS, FakeAnalyser, Line
+from tests.unit.stream.likenesses import face, picture
+from tests.unit.stream.pipeline.abuse_line import (
+    ADDRESS,
+    BLATANT,
+    DEVICE,
+    GUID,
+    OTHER_ADDRESS,
+    abuse_of,
+    code_of,
+    of_kind,
+    sent,
+)
+
+PREFIX = "waves:"
+EVERYTHING = {
+    "client_ip": ADDRESS,
+    "device_id": DEVICE,
+    "session_id": "session-1",
+    "tenant": "bank-1",
+    "expected_client_ip": "198.51.100.0/24",
+}
+#: Admission, observing, storing: what a submission may wait for, one after the other.
+MOST_WAVES = 3
+#: Two at once at admission, observing, two for faces and two for pictures, the book of links, storing.
+ALONE = 2 + 1 + 2 + 2 + 1 + 1
+
+
+class Waves:
+    """Counts round trips: all, and those that follow one another. Those under way at the same time are one wave."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._under_way = 0
+        self.waves = self.trips = 0
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        if not commands:
+            return []
+        self.trips += 1
+        self.waves += not self._under_way
+        self._under_way += 1
+        try:
+            return await self._calls.round_trip(commands)
+        finally:
+            self._under_way -= 1
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+@pytest.fixture
+def store() -> Iterator[EmbeddedStore]:
+    embedded = EmbeddedStore()
+    yield embedded
+    embedded.close()
+
+
+@pytest.fixture
+async def waves(store: EmbeddedStore) -> AsyncIterator[Waves]:
+    counting = Waves(connect(RedisSettings(url=store.url, call_timeout_s=10)))
+    yield counting
+    await counting.close()
+
+
+def line_over(calls: Waves, policy: Policy | None = None) -> Line:
+    policy = policy or Policy()
+    return Line(
+        FakeAnalyser(BLATANT),
+        RedisDecisionStore(calls, PREFIX, 3600),
+        RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s),
+        policy,
+    )
+
+
+async def waves_of(calls, work):
+    before = calls.waves
+    result = await work
+    return calls.waves - before, result
+
+
+async def test_a_submission_takes_three_round_trips_one_after_another_at_most(waves):
+    line = line_over(waves)
+    counts = []
+    for number in range(1, 8):
+        count, output = await waves_of(waves, line.decision(sent(number, number, **EVERYTHING)))
+        counts.append(count)
+    assert code_of(output) == "SUBJECT_PAUSED"
+    assert max(counts) == MOST_WAVES
+    assert len(line.flags) >= 3, "among them are submissions that raise flags"
+    count, _ = await waves_of(waves, line.decision(sent(1, 30, **EVERYTHING)))
+    assert count == 2, "a duplicate is looked up and kept"
+    count, output = await waves_of(waves, line.decision(sent(1, 31, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
+    assert code_of(output) == "DUPLICATE_MISMATCH"
+    assert count == MOST_WAVES
+
+
+def line_that_compares(calls: Waves) -> Line:
+    """With faces and pictures kept in Redis as well."""
+    policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
+    ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
+    reuse = Reuse(
+        pictures=RedisMediaIndex(calls, PREFIX, MediaPlan()),
+        book=RedisLinkBook(calls, PREFIX, WEEK_MS),
+        ledger=ledger,
+        policy=policy.abuse,
+        faces=Faces(
+            model=MODEL,
+            index=RedisFaceIndex(calls, PREFIX, FacePlan()),
+            keys=FaceKeys(keys, WEEK_MS),
+            bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6),
+        ),
+    )
+    return Line(store=RedisDecisionStore(calls, PREFIX, 3600), ledger=ledger, policy=policy, reuse=reuse)
+
+
+async def shown(line: Line, number: int, person: int) -> int:
+    """Somebody of their own shows this person's face, now: what is long past is kept no longer. All round trips, since
+    those of faces and of pictures overlap as they happen to."""
+    line.analyser.found = analysis(template=face(person), picture=picture(number))
+    given = sent(number, correlation_id=f"{GUID[:-2]}{number:02d}", image=base64_of(OTHER_IMAGE + bytes([number])))
+    given = replace(given, appended_at_ms=time.time_ns() // 1_000_000)
+    calls = line.decide_stage.store._calls
+    before = calls.trips
+    await line.decision(given)
+    return calls.trips - before
+
+
+async def test_a_face_and_a_picture_that_nobody_else_has_take_few_round_trips(waves):
+    """Both are kept before others are looked for, beside each other and beside the book of links."""
+    line = line_that_compares(waves)
+    await shown(line, 0, 0)  # the first learns which keys there are
+    counts = [await shown(line, number, number) for number in range(1, 6)]
+    assert min(counts) == ALONE
+    assert max(counts) <= ALONE + 1, "the exact templates of strangers who may be near"
+
+
+async def test_a_face_that_others_have_takes_a_few_more(waves):
+    """Their exact templates, who was cleared, the links, the cluster, what is known of its members, the flags."""
+    line = line_that_compares(waves)
+    counts = [await shown(line, number, 1) for number in range(6)]
+    assert len({event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}) == 6
+    assert max(counts) <= ALONE + 7
+
+
+async def test_a_rejected_one_is_not_even_looked_up(waves):
+    count, _ = await waves_of(waves, line_over(waves).decision(sent(1, image="%", **EVERYTHING)))
+    assert count == 2
+
+
+async def test_the_counter_counts(waves):
+    """One after the other is two, at the same time one."""
+    command: list[Command] = [("GET", "x")]
+    await waves.round_trip(command)
+    await waves.round_trip(command)
+    assert waves.waves == 2
+    await asyncio.gather(*(waves.round_trip(command) for _ in range(3)))
+    assert waves.waves == 3
+
+
+async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(waves, store):
+    policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
+    line = line_over(waves, policy)
+    for number in range(8):
+        address = ADDRESS if number % 2 else OTHER_ADDRESS
+        who = OTHER_GUID if number > 5 else GUID
+        changed = {**EVERYTHING, "client_ip": address, "correlation_id": who}
+        output = await line.decision(sent(number, number, **changed))
+    assert abuse_of(output)["flags"]
+    client = redis.Redis.from_url(store.url)
+    held = [key async for key in client.scan_iter(count=1000)]
+    kinds = {key.decode().removeprefix(PREFIX).split(":{")[0] for key in held}
+    tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "named", "due")}
+    assert kinds == {"decision", "decisions-of"} | tables
+    everything = b"".join([key + await client.dump(key) + await read(client, key) for key in held])
+    for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):
+        assert private.encode() not in everything
+    assert IMAGE[:40] not in everything
+    assert [key for key in held if await client.pttl(key) <= 0] == []
+    await client.aclose()
+
+
+async def read(client: redis.Redis, key: bytes) -> bytes:
+    kind = await client.type(key)
+    if kind == b"zset":
+        return b"".join(await client.zrange(key, 0, -1))
+    if kind == b"set":
+        return b"".join(await client.smembers(key))
+    if kind == b"hash":
+        return b"".join(part for pair in (await client.hgetall(key)).items() for part in pair)
+    return await client.get(key)
+
+
+async def test_two_workers_that_share_a_redis_raise_a_flag_once(waves):
+    lines = [line_over(waves), line_over(waves)]
+    detections = [(await lines[number % 2].detect(sent(number, number)))[0] for number in range(5)]
+    await asyncio.gather(*(lines[number % 2].decide(each) for number, each in enumerate(detections)))
+    ids = sorted(dict(flag.headers)["ce_id"] for line in lines for flag in line.flags)
+    assert len(ids) == len(set(ids)) == 2, "retries and severity"

@@ -1,0 +1,203 @@
+"""From submission to decision over fakes: one decision a submission, whatever comes twice, late or at once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import orjson
+import pytest
+
+from config.error_codes import ErrorCode
+from stream.events.detection_codec import encode_detection
+from stream.events.messages import AlreadyDecided
+from stream.pipeline.decide_stage import BAD_DETECTION_REASON
+from stream.pipeline.decision_store import InMemoryDecisionStore
+from tests.unit.stream.builders import (
+    GUID,
+    IMAGE,
+    OTHER_IMAGE,
+    SECRET,
+    analysis,
+    bare,
+    base64_of,
+    binary,
+    detection,
+    record,
+    selfie,
+    structured,
+)
+from tests.unit.stream.fakes import Away, FakeAnalyser, Line
+from tests.unit.stream.runtime.virtual_time import run
+
+OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
+
+
+def event_of(output):
+    return orjson.loads(output.value)
+
+
+def code_of(output):
+    return (event_of(output)["error"] or {}).get("code")
+
+
+async def test_a_decision_is_keyed_and_named_by_its_submission():
+    output = await Line().decision(bare(tenant="bank-1"))
+    assert output.topic == "decisions"
+    assert output.key == GUID.encode()
+    event = event_of(output)
+    headers = {name: value.decode() for name, value in output.headers}
+    assert headers == {
+        "ce_specversion": "1.0",
+        "ce_type": "liveness.decision.v1",
+        "ce_source": "/test",
+        "ce_id": event["request_id"],
+        "ce_subject": "sub-1",
+        "ce_correlationid": GUID,
+        "ce_tenant": "bank-1",
+        "content-type": "application/json",
+    }
+    assert event["result"]["verdict"] == "LIVE"
+
+
+async def test_without_a_person_the_key_is_the_submission():
+    output = await Line().decision(bare(correlation_id=...))
+    assert output.key == b"sub-1"
+    assert code_of(output) == "INVALID_REQUEST"
+    assert "ce_correlationid" not in dict(output.headers)
+
+
+@pytest.mark.parametrize("again", [bare(), binary(), structured(selfie())], ids=["bare", "binary", "structured"])
+async def test_a_duplicate_gets_the_identical_record(again):
+    line = Line()
+    first = await line.decision(bare())
+    assert await line.decision(again) == first
+    assert line.analyser.pictures == [IMAGE]
+
+
+async def test_a_duplicate_of_a_refused_submission_gets_the_identical_record():
+    line = Line()
+    assert await line.decision(bare(image="%")) == await line.decision(bare(image="%"))
+
+
+async def test_two_that_race_past_admission_get_one_decision():
+    line = Line()
+    (one,), (two,) = await line.detect(bare()), await line.detect(bare())
+    assert len(line.analyser.pictures) == 2
+    line.analyser.found = analysis(0.1)
+    assert await line.decide(two) == await line.decide(one)
+
+
+async def test_a_redelivered_detection_gets_the_same_decision():
+    line = Line()
+    (sent,) = await line.detect(bare())
+    assert await line.decide(sent) == await line.decide(sent)
+
+
+async def test_other_content_is_answered_apart_and_the_first_decision_stays():
+    line = Line()
+    first = await line.decision(bare())
+    other = await line.decision(OTHER_CONTENT)
+    assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
+    assert event_of(other)["request_id"] != event_of(first)["request_id"]
+    assert await line.decision(OTHER_CONTENT) == other
+    assert await line.decision(bare()) == first
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_other_content_that_races_past_admission_is_answered_apart_too(order):
+    line = Line()
+    detections = [(await line.detect(bare()))[0], (await line.detect(OTHER_CONTENT))[0]]
+    assert len(line.analyser.pictures) == 2
+    first, second = [await line.decide(detections[which]) for which in order]
+    assert code_of(first) is None
+    assert code_of(second) == ErrorCode.DUPLICATE_MISMATCH
+    assert event_of(first)["request_id"] != event_of(second)["request_id"]
+    # and for ever after, in any order
+    assert await line.decide(detections[order[1]]) == second
+    assert await line.decide(detections[order[0]]) == first
+
+
+async def test_what_names_no_person_keeps_nobody_from_the_submission_id():
+    line = Line()
+    nobody = await line.decision(bare(correlation_id=...))
+    assert code_of(await line.decision(bare())) is None
+    assert await line.decision(bare(correlation_id=...)) == nobody
+
+
+async def test_any_number_of_contents_are_kept_apart():
+    line = Line()
+    contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]
+    decisions = [await line.decision(content) for content in contents]
+    assert [code_of(decision) for decision in decisions] == [None] + ["DUPLICATE_MISMATCH"] * 4
+    assert len({event_of(decision)["request_id"] for decision in decisions}) == 5
+    assert [await line.decision(content) for content in contents] == decisions
+
+
+async def test_a_mended_submission_needs_a_new_id():
+    line = Line()
+    assert code_of(await line.decision(bare(image="%"))) == "INVALID_REQUEST"
+    assert code_of(await line.decision(bare())) == "DUPLICATE_MISMATCH"
+    assert code_of(await line.decision(bare(submission_id="sub-2"))) is None
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_workers_that_share_a_store_agree_in_any_order(order):
+    store = InMemoryDecisionStore()
+    lines = [Line(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
+    detections = [(await line.detect(bare()))[0] for line in lines]
+    decisions = [await lines[which].decide(detections[which]) for which in order]
+    assert decisions == [decisions[0]] * 3
+
+
+async def test_a_decision_the_store_has_lost_is_kept_again_as_it_was():
+    line = Line()
+    first = await line.decision(bare())
+    (again,) = await line.detect(bare())
+    fresh = Line()  # an empty store: the decision comes with the detection
+    assert await fresh.decide(again) == first
+    assert await fresh.decision(bare()) == first
+    assert fresh.analyser.pictures == []
+
+
+def test_while_the_store_is_away_nothing_is_published():
+    async def scenario():
+        away = Away(30, only="keep")
+        line = Line(store=InMemoryDecisionStore(away))
+        (sent,) = await line.detect(bare())
+        waiting = asyncio.create_task(line.decide(sent))
+        await asyncio.sleep(30)
+        assert not waiting.done()
+        assert line.patience.waiting_for == ("redis",)
+        assert code_of(await waiting) is None
+        assert away.calls.count("keep_first") == 31
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        SECRET.encode(),
+        b'{"version": 2}',
+        encode_detection(detection(AlreadyDecided(decision=SECRET.encode()))),
+    ],
+)
+async def test_what_is_no_detection_is_set_aside(value):
+    line = Line()
+    (output,) = await line.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
+    assert output.topic == "dead"
+    assert (output.key, output.value) == (b"key", value)
+    headers = dict(output.headers)
+    assert headers["reason"] == BAD_DETECTION_REASON.encode()
+    assert SECRET not in repr(headers)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+async def test_every_error_code_reaches_a_decision(code):
+    found = analysis({}, error=code, message="why", face_detected=False)
+    event = event_of(await Line(FakeAnalyser(found)).decision(bare()))
+    assert event["error"] == {"code": str(code), "message": "why"}
+    assert (event["result"]["verdict"], event["result"]["score"]) == ("INCONCLUSIVE", 0)

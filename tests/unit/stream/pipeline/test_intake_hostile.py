@@ -1,0 +1,213 @@
+"""Arbitrary and mutated records: reading never raises, never takes much memory, never lets an unsound id through."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tracemalloc
+import uuid
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.error_codes import ErrorCode
+from stream.events.dead_letter import dead_letter
+from stream.events.messages import Poison, Rejected, Submission
+from stream.pipeline import intake
+from tests.unit.stream.builders import IMAGE, bare, base64_of, binary, module, read, record, selfie, structured
+
+MIB = 1024 * 1024
+ROOT = Path(__file__).resolve().parents[4]
+REASONS = {
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.UNSUPPORTED_FORMAT,
+    ErrorCode.IMAGE_TOO_LARGE,
+    ErrorCode.DECRYPTION_FAILED,
+}
+SHAPES = {
+    "submission_id": r"[!-~]{1,128}",
+    "tenant": r"[A-Za-z0-9._-]{1,64}",
+    "session_id": r"[!-~]{1,256}",
+    "resource_id": r"[!-~]{1,256}",
+}
+
+VALID = [bare(), structured(selfie()), binary(), module()]
+VALUES = [given.value or b"" for given in VALID]
+SOUND_HEADERS = [header for given in VALID for header in given.headers]
+NAMES = ["content-type", *("ce_" + name for name in ("id", "type", "subject", "specversion", "source", "tenant"))]
+
+bytes_of_values = st.binary(max_size=300) | st.sampled_from(VALUES)
+header = st.tuples(st.sampled_from(NAMES) | st.text(max_size=10), st.binary(max_size=40)) | st.sampled_from(
+    SOUND_HEADERS
+)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70).filter(lambda n: abs(n) < 2**63)
+    | st.floats()
+    | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def check(given_record):
+    """The contract of `read`, for any record at all."""
+    answer = read(given_record)
+    if isinstance(answer, Poison):
+        assert answer.reason in REASONS
+        assert dead_letter(given_record, "t", reason=answer.reason, message=answer.message, max_bytes=15 * 1024 * 1024)
+        return answer
+    assert isinstance(answer, Submission | Rejected)
+    for name, shape in SHAPES.items():
+        value = getattr(answer.ids, name)
+        assert value is None or re.fullmatch(shape, value, re.ASCII)
+    assert answer.ids.submission_id
+    correlation_id = answer.ids.correlation_id
+    assert correlation_id is None or correlation_id == str(uuid.UUID(correlation_id))
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.fingerprint)
+    if isinstance(answer, Submission):
+        assert correlation_id is not None
+        assert isinstance(answer.image, bytes)
+        assert intake.check_image(answer.image, intake.ImageLimits()) is None
+    else:
+        assert answer.error in REASONS
+    assert answer == read(given_record)  # the same record again is the same answer
+    return answer
+
+
+@settings(max_examples=400)
+@given(value=st.none() | bytes_of_values, headers=st.lists(header, max_size=8), key=st.none() | st.binary(max_size=80))
+def test_any_record_is_read(value, headers, key):
+    check(record(value, tuple(headers), key))
+
+
+@settings(max_examples=300)
+@given(
+    which=st.sampled_from(VALID),
+    at=st.integers(0, 2_000),
+    cut=st.integers(0, 20),
+    instead=st.binary(max_size=6),
+)
+def test_a_mutated_event_is_read(which, at, cut, instead):
+    value = which.value or b""
+    at %= len(value) + 1
+    check(record(value[:at] + instead + value[at + cut :], which.headers, which.key))
+
+
+@settings(max_examples=300)
+@given(
+    name=st.sampled_from([*selfie(), "tenant", "client_ip", "captured_at", "resourceId", "context"]), value=json_values
+)
+def test_any_json_in_any_field_is_read(name, value):
+    check(bare(**{name: value}))
+    check(structured(selfie(**{name: value}), subject="sub-9"))
+
+
+@settings(max_examples=200)
+@given(
+    attributes=st.dictionaries(st.sampled_from(["specversion", "type", "id", "source", "subject", "data"]), json_values)
+)
+def test_any_json_in_any_attribute_is_read(attributes):
+    data = attributes.pop("data", ...)
+    check(structured(data, **attributes))
+
+
+@settings(max_examples=200)
+@given(image=st.text(max_size=60) | st.binary(max_size=60).map(base64_of))
+def test_any_text_for_an_image_is_read(image):
+    check(bare(image=image))
+
+
+@settings(max_examples=100)
+@given(st.binary(min_size=1, max_size=200))
+def test_any_picture_comes_out_as_it_went_in(noise):
+    for wrapped in (binary(IMAGE[:4] + noise), bare(image=base64_of(IMAGE[:4] + noise))):
+        answer = check(wrapped)
+        assert isinstance(answer, Submission)
+        assert answer.image == IMAGE[:4] + noise
+
+
+def filled(start: bytes, piece: bytes, end: bytes) -> bytes:
+    return start + piece * ((15 * MIB - len(start) - len(end)) // len(piece)) + end
+
+
+BOMBS = {
+    "empty lists": filled(b"[", b"[],", b"[]]"),
+    "empty objects": filled(b"[", b"{},", b"{}]"),
+    "zeros": filled(b"[", b"0,", b"0]"),
+    "nulls in a field": filled(b'{"submission_id":"sub-1","a":[', b"null,", b"null]}"),
+    "short keys": filled(b"{", b'"a":1,', b'"a":1}'),
+    "deep lists": filled(b"", b"[", b""),
+    "deep objects": filled(b"", b'{"a":', b""),
+    "one escaped text": filled(b'{"submission_id":"sub-1","image":"', b"\\u0041", b'"}'),
+    "wide characters": filled('{"submission_id":"sub-1","image":"😀'.encode(), b"A", b'"}'),
+    "one long key": filled(b'{"', b"a", b'":1}'),
+    "one long number": filled(b'{"submission_id":"sub-1","image":1', b"0", b"}"),
+    "white space": filled(b"{", b" ", b"}"),
+    "one string of base64": filled(b'{"submission_id":"sub-1","image":"', b"AAAA", b'"}'),
+    "noise": filled(b"", b"\xff\xfe\xfd", b""),
+}
+
+
+def resident_mib(field: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def report_bombs() -> None:
+    """In a child process: by how much each event raised the peak of resident memory."""
+    read(record(b"{}"))
+    for name, bomb in BOMBS.items():
+        Path("/proc/self/clear_refs").write_text("5")  # begin a new peak
+        before = resident_mib("VmRSS")
+        answer = read(record(bomb))
+        print(name, type(answer).__name__, resident_mib("VmHWM") - before, sep="\t")
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's account of memory")
+def test_no_event_of_full_size_takes_much_more_than_its_size():
+    """Measured: 15 MiB as a rule; with one wide character Python keeps four bytes for each, 75 MiB.
+
+    Resident memory and not tracemalloc: the parser reserves twelve times the input and touches little of it.
+    """
+    code = f"from {__name__} import report_bombs; report_bombs()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == list(BOMBS)
+    assert {row[1] for row in rows} <= {"Poison", "Rejected"}
+    assert {row[0]: row[2] for row in rows if float(row[2]) > 6 * 15} == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["empty lists", "empty objects", "zeros", "nulls in a field", "short keys", "deep lists"]
+)
+def test_events_of_many_elements_are_not_even_parsed(name):
+    given_record = record(BOMBS[name])
+    tracemalloc.start()
+    try:
+        answer = read(given_record)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.message == "the JSON has more elements than a submission"
+    assert peak < MIB
+
+
+def test_an_honest_event_may_have_many_more_fields_than_are_known():
+    extra = {f"extra_{number}": [number] for number in range(300)}
+    assert isinstance(read(bare(**extra)), Submission)
+
+
+def test_the_bound_on_elements_is_exact():
+    def with_elements(count: int) -> bytes:
+        return orjson.dumps({**selfie(), "extra": [0] * count})
+
+    marks = sum(with_elements(1).count(mark) for mark in (b",", b"[", b"{"))
+    at_the_limit = intake.MAX_JSON_SEPARATORS - marks + 1
+    assert isinstance(read(record(with_elements(at_the_limit))), Submission)
+    assert isinstance(read(record(with_elements(at_the_limit + 1))), Poison)

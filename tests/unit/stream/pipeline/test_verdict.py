@@ -1,0 +1,127 @@
+"""The verdict tables of the two published scales, and what a submission gets that could not be analysed."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.error_codes import MEANING, ErrorCode
+from config.policy import Policy
+from detectors.catalogue import SIGNAL_LABELS
+from stream.events.messages import Refusal
+from stream.pipeline.verdict import Answer, Outcome, Verdict, answer_for, judge, score_for
+from tests.unit.stream.builders import analysis, reading
+
+POLICY = Policy()
+LIVE, SPOOF, UNSURE = Answer.LIVE, Answer.SPOOF, Answer.INCONCLUSIVE
+
+#: confidence -> verdict and score: the knots, the bands at their exact edges, the middle of each piece.
+TABLE = [
+    (0.0, SPOOF, 1),
+    (0.0001, SPOOF, 1),
+    (0.27, SPOOF, 30),
+    (0.5399, SPOOF, 59),
+    (0.54, UNSURE, 60),
+    (0.5401, UNSURE, 60),
+    (0.58, UNSURE, 67),
+    (0.6, UNSURE, 71),
+    (0.6199, UNSURE, 74),
+    (0.62, LIVE, 75),
+    (0.58 + 0.04, LIVE, 75),
+    (0.58 - 0.04, UNSURE, 60),
+    (0.71, LIVE, 82),
+    (0.7999, LIVE, 89),
+    (0.8, LIVE, 90),
+    (0.9, LIVE, 95),
+    (0.9999, LIVE, 99),
+    (1.0, LIVE, 100),
+]
+
+
+@pytest.mark.parametrize(("confidence", "answer", "score"), TABLE)
+def test_the_two_scales(confidence, answer, score):
+    assert answer_for(confidence, POLICY) is answer
+    assert score_for(confidence, POLICY) == score
+
+
+@pytest.mark.parametrize(("confidence", "answer", "score"), [row for row in TABLE if row[0] == round(row[0], 4)])
+def test_a_whole_analysis_is_judged_by_them(confidence, answer, score):
+    verdict = judge(analysis(confidence), POLICY)
+    assert verdict.confidence == round(confidence, 4)
+    assert (verdict.answer, verdict.score) == (answer, score)
+    assert verdict.outcome is {LIVE: Outcome.SUCCESS, UNSURE: Outcome.REVIEW, SPOOF: Outcome.FAIL}[answer]
+    assert verdict.error is None
+    assert verdict.face_detected
+
+
+def test_the_band_follows_the_policy():
+    policy = POLICY.model_copy(
+        update={
+            "parameters": POLICY.parameters.model_copy(update={"live_threshold": 0.5}),
+            "inconclusive_band": 0.1,
+        }
+    )
+    table = {0.3999: (SPOOF, 59), 0.4: (UNSURE, 60), 0.5999: (UNSURE, 74), 0.6: (LIVE, 75), 0.8: (LIVE, 90)}
+    assert {c: (answer_for(c, policy), score_for(c, policy)) for c in table} == table
+
+
+def test_the_default_verdict_is_undecided():
+    verdict = Verdict()
+    assert (verdict.answer, verdict.outcome, verdict.score, verdict.confidence) == (UNSURE, Outcome.ERROR, 0, None)
+
+
+def assert_undecided(verdict, error):
+    assert verdict.answer is UNSURE
+    assert verdict.outcome is Outcome.ERROR
+    assert verdict.score == 0
+    assert verdict.confidence is None
+    assert verdict.error is error
+    assert verdict.reasons[0] == error.lower()
+    assert verdict.advice
+    assert [signal.reading.name for signal in verdict.signals] == list(SIGNAL_LABELS)
+    assert not any(signal.score or signal.passed for signal in verdict.signals)
+
+
+@pytest.mark.parametrize("error", ErrorCode)
+def test_what_could_not_be_analysed_is_nobodys_failure(error):
+    assert_undecided(judge(Refusal(error=error, message="why"), POLICY), error)
+    verdict = judge(analysis({}, error=error, message="why", face_detected=False), POLICY)
+    assert_undecided(verdict, error)
+    assert verdict.message == "why"
+
+
+@pytest.mark.parametrize("values", [{}, dict.fromkeys(SIGNAL_LABELS), {"sharpness": None}])
+@pytest.mark.parametrize("face_detected", [True, False])
+def test_an_analysis_that_measured_nothing_holds_nothing_against_the_person(values, face_detected):
+    verdict = judge(analysis(values, face_detected=face_detected), POLICY)
+    assert_undecided(verdict, ErrorCode.INFERENCE_ERROR)
+    assert verdict.message == MEANING[ErrorCode.INFERENCE_ERROR][0]
+    assert verdict.face_detected is face_detected
+
+
+def test_reasons_come_costliest_first_and_each_once():
+    readings = {"sharpness": 0.4, "lbp_texture": 0.3, "fft_deepfake": 0.0, "exif_metadata": None}
+    found = analysis(
+        {},
+        readings=tuple(reading(name, value, reason="flat" if value else "") for name, value in readings.items()),
+        notes=("bystander", "flat"),
+    )
+    verdict = judge(found, POLICY)
+    assert verdict.reasons == (
+        "fft_deepfake_low",
+        "flat",
+        "exif_metadata_low",
+        "not_measured",
+        "bystander",
+    )
+
+
+def test_a_live_verdict_asks_nothing_of_the_person():
+    verdict = judge(analysis(0.9, notes=("bystander",)), POLICY)
+    assert verdict.answer is LIVE
+    assert verdict.reasons == ("bystander",)
+    assert verdict.advice == ()
+
+
+@pytest.mark.parametrize("value", [0.0001, 0.3, 0.58])
+def test_any_other_verdict_gives_advice(value):
+    assert judge(analysis(value), POLICY).advice

@@ -1,0 +1,102 @@
+"""What holds for every policy and every set of readings: the scales agree, and nothing ever fails open."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy, SignalParameters, SignalWeights
+from detectors.catalogue import SIGNAL_LABELS
+from stream.pipeline.verdict import Answer, Outcome, answer_for, judge, score_for
+from tests.unit.stream.builders import analysis
+
+NAMES = tuple(SIGNAL_LABELS)
+RANK = {Outcome.ERROR: 0, Outcome.FAIL: 1, Outcome.REVIEW: 2, Outcome.SUCCESS: 3}
+EXPECTED = {
+    Answer.LIVE: (Outcome.SUCCESS, range(75, 101)),
+    Answer.INCONCLUSIVE: (Outcome.REVIEW, range(60, 75)),
+    Answer.SPOOF: (Outcome.FAIL, range(1, 60)),
+}
+
+unit = st.floats(0, 1)
+#: Published confidences have four digits; the scales must hold for any float all the same.
+confidences = unit | st.integers(0, 10_000).map(lambda n: n / 10_000)
+
+
+@st.composite
+def policies(draw) -> Policy:
+    band = draw(st.floats(0.001, 0.199))
+    threshold = draw(st.floats(LOWEST_BAND + band, HIGHEST_BAND - band))
+    weights = draw(st.lists(st.integers(0, 100), min_size=7, max_size=7))
+    heaviest = max(weights) + 1
+    shares = [weight / (sum(weights) + heaviest) for weight in (*weights, heaviest)]
+    names = [*(name for name in NAMES if name != "lbp_texture"), "lbp_texture"]
+    try:
+        return Policy(
+            inconclusive_band=band,
+            parameters=SignalParameters(live_threshold=threshold),
+            weights=SignalWeights(**dict(zip(names, shares, strict=True))),
+        )
+    except ValidationError:  # the last digit of threshold and band together
+        return Policy()
+
+
+readings = st.dictionaries(st.sampled_from(NAMES), st.none() | unit, min_size=1, max_size=8)
+
+
+def edges(policy: Policy) -> list[float]:
+    threshold, band = policy.parameters.live_threshold, policy.inconclusive_band
+    around = (threshold - band, threshold, threshold + band, 0.8)
+    return [min(max(edge + step, 0.0), 1.0) for edge in around for step in (-1e-4, -1e-12, 0.0, 1e-12, 1e-4)]
+
+
+@settings(max_examples=300)
+@given(policies(), st.lists(confidences, max_size=10))
+def test_verdict_outcome_and_score_agree_and_rise_together(policy, values):
+    ranked = [
+        (answer_for(value, policy), score_for(value, policy)) for value in sorted([*values, *edges(policy), 0.0, 1.0])
+    ]
+    for answer, score in ranked:
+        assert score in EXPECTED[answer][1]
+    assert [score for _, score in ranked] == sorted(score for _, score in ranked)
+    assert ranked[0][1] == 1
+    assert ranked[-1] == (Answer.LIVE, 100)
+
+
+@settings(max_examples=300)
+@given(policies(), readings)
+def test_a_judged_analysis_agrees_with_what_it_publishes(policy, values):
+    verdict = judge(analysis(values), policy)
+    if verdict.confidence is None:
+        assert all(value is None for value in values.values())
+        assert (verdict.answer, verdict.outcome, verdict.score) == (Answer.INCONCLUSIVE, Outcome.ERROR, 0)
+        return
+    assert verdict.confidence == round(verdict.confidence, 4)
+    assert 0 <= verdict.confidence <= 1
+    assert answer_for(verdict.confidence, policy) is verdict.answer
+    outcome, scores = EXPECTED[verdict.answer]
+    assert verdict.outcome is outcome
+    assert verdict.score in scores
+    assert verdict.error is None
+
+
+@settings(max_examples=300)
+@given(policies(), readings, st.data())
+def test_removing_failing_or_lowering_a_reading_never_raises_anything(policy, values, data):
+    name = data.draw(st.sampled_from(sorted(values)))
+    lower = st.just(None) if values[name] is None else st.none() | st.floats(0, values[name])
+    without = {other: value for other, value in values.items() if other != name}
+    weaker = data.draw(st.just(without) | lower.map(lambda value: {**values, name: value}))
+    before, after = judge(analysis(values), policy), judge(analysis(weaker), policy)
+    assert after.score <= before.score
+    assert RANK[after.outcome] <= RANK[before.outcome]
+    assert (after.confidence or 0) <= (before.confidence or 0)
+    assert (after.answer is Answer.LIVE) <= (before.answer is Answer.LIVE)
+
+
+@settings(max_examples=100)
+@given(policies(), readings)
+def test_the_same_readings_in_any_order_give_the_same_verdict(policy, values):
+    turned = dict(reversed(values.items()))
+    assert judge(analysis(values), policy) == judge(analysis(turned), policy)

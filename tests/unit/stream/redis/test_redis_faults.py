@@ -1,0 +1,279 @@
+"""What the Redis store makes of a server that is away, busy or wrong: "not now" is told from "never"."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+
+from abuse.redis_port import ForeignValue
+from config.settings import RedisSettings, SettingsError
+from stream.embedded.store import EmbeddedStore
+from stream.pipeline.decision_store import StoredDecision
+from stream.redis.client import connect
+from stream.redis.decision_store import RedisDecisionStore
+from stream.runtime.patience import Unavailable
+from tests.unit.stream.builders import SECRET, ids
+from tests.unit.stream.redis.scripted_redis import HANG_UP, encoded, read_command, scripted
+
+OURS = StoredDecision("a" * 32, b"decision")
+TIMEOUT_S = 0.2
+
+CALLS = {
+    "find": lambda store: store.find(ids()),
+    "keep_first": lambda store: store.keep_first(ids(), OURS),
+    "keep_apart": lambda store: store.keep_apart(ids(), OURS),
+    "ping": lambda store: store.ping(),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+
+
+def store_at(port: int, **settings) -> RedisDecisionStore:
+    given = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "call_timeout_s": TIMEOUT_S, **settings}
+    return RedisDecisionStore(connect(RedisSettings(**given)), "p:", 60)
+
+
+@asynccontextmanager
+async def server(reply: bytes | None) -> AsyncIterator[int]:
+    """Greets a client properly, then answers every command alike; None never answers at all."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await read_command(reader):
+            if reply is None:
+                continue
+            if command[0] in (b"CLIENT", b"AUTH", b"SELECT"):
+                writer.write(b"+OK\r\n")
+            else:
+                writer.write(reply)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+@every_call
+async def test_a_refused_connection_means_not_now(call):
+    with socket.socket() as bound:  # bound and not listening
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(Unavailable) as away:
+            await call(store_at(bound.getsockname()[1]))
+    assert (away.value.dependency, away.value.fault) == ("redis", "ConnectionError")
+    assert SECRET not in str(away.value)
+
+
+@every_call
+async def test_a_server_that_does_not_answer_means_not_now_and_soon(call):
+    loop = asyncio.get_running_loop()
+    async with server(None) as port:
+        started = loop.time()
+        with pytest.raises(Unavailable, match="redis: TimeoutError"):
+            await call(store_at(port))
+        assert TIMEOUT_S * 0.9 <= loop.time() - started < TIMEOUT_S + 5
+
+
+PASSING = [
+    "LOADING Redis is loading the dataset in memory",
+    "READONLY You can't write against a read only replica.",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "BUSY Redis is busy running a script.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+]
+REFUSING = [
+    "NOPERM User has no permissions to run the 'set' command",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "DENIED Redis is running in protected mode.",
+    "ERR syntax error",
+]
+LASTING = [
+    "ERR unknown command 'SET'",
+    "CROSSSLOT Keys in request don't hash to the same slot",
+    "BUSYGROUP no such thing",
+]
+
+
+@every_call
+@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: reply.split()[0])
+async def test_a_passing_fault_means_not_now(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(Unavailable) as away:
+            await call(store_at(port))
+    assert away.value.dependency == "redis"
+
+
+@every_call
+@pytest.mark.parametrize("reply", LASTING, ids=lambda reply: " ".join(reply.split()[:2]))
+async def test_a_wrong_reply_is_loud(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(ResponseError):
+            await call(store_at(port))
+
+
+@every_call
+@pytest.mark.parametrize("reply", ["MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381"])
+async def test_a_node_of_a_cluster_is_a_wrong_setting(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(SettingsError, match=r"LIVENESS_REDIS__CLUSTER=true$"):
+            await call(store_at(port))
+
+
+@every_call
+async def test_a_key_of_another_kind_is_named(call):
+    async with server(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n") as port:
+        with pytest.raises(ForeignValue, match=r"^Redis key p:(decision|probe)"):
+            await call(store_at(port))
+
+
+@every_call
+@pytest.mark.parametrize("reply", REFUSING, ids=lambda reply: reply.split()[0])
+async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
+    async with server(f"-{reply}\r\n".encode()) as port:
+        with pytest.raises(SettingsError, match=r"^redis\.url: Redis ") as refused:
+            await call(store_at(port))
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*1\r\n$-1\r\n"])
+async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
+    async with server(reply) as port:
+        for call in (CALLS["find"], CALLS["keep_first"], CALLS["keep_apart"]):
+            with pytest.raises((ForeignValue, RedisError)):
+                await call(store_at(port))
+
+
+async def test_a_server_that_comes_back_is_used_again():
+    first = EmbeddedStore()
+    port = int(first.url.rsplit(":", 1)[1].split("/")[0])
+    store = store_at(port, url=first.url, call_timeout_s=5)
+    assert await store.keep_first(ids(), OURS) == OURS
+    await store.close()
+    first.close()
+    with pytest.raises(Unavailable):
+        await store.find(ids())
+    again = EmbeddedStore()
+    try:
+        assert await store_at(0, url=again.url, call_timeout_s=5).find(ids()) is None
+    finally:
+        again.close()
+
+
+async def test_more_callers_than_connections_wait_their_turn():
+    embedded = EmbeddedStore()
+    store = RedisDecisionStore(connect(RedisSettings(url=embedded.url, call_timeout_s=10), max_connections=2), "p:", 60)
+    try:
+        answers = await asyncio.gather(
+            *(store.keep_first(ids(submission_id=f"s{number}"), OURS) for number in range(64))
+        )
+        assert answers == [OURS] * 64
+    finally:
+        await store.close()
+        embedded.close()
+
+
+async def test_a_late_reply_is_never_read_by_the_next_caller():
+    """A server slower than the deadline: the call it was slow for is given up with its connection."""
+    slow = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await read_command(reader):
+            if command[0] == b"GET" and not slow.is_set():
+                slow.set()
+                await asyncio.sleep(TIMEOUT_S * 2)
+                held = OURS.fingerprint.encode() + b"late"
+                writer.write(b"$%d\r\n%s\r\n" % (len(held), held))
+            elif command[0] == b"GET":
+                writer.write(b"$-1\r\n")
+            else:
+                writer.write(b"+OK\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        store = store_at(listening.sockets[0].getsockname()[1])
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await store.find(ids())
+        assert await store.find(ids(submission_id="another")) is None
+        await store.close()
+
+
+async def test_an_error_reply_costs_no_connection():
+    def script(command: list[bytes]) -> bytes:
+        return b"-ERR no\r\n" if command[1] == b"wrong" else encoded(command[1])
+
+    async with scripted(script) as (redis,):
+        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        for _ in range(3):
+            with pytest.raises(ResponseError, match="no"):
+                await calls.round_trip([("GET", "a"), ("GET", "wrong"), ("GET", "b")])
+            assert await calls.round_trip([("GET", "a"), ("GET", "b")]) == [b"a", b"b"]
+        assert (redis.opened, redis.open) == (1, 1)
+        await calls.close()
+
+
+async def test_a_server_that_hangs_up_after_an_error_is_not_taken_for_one_that_is_away():
+    replies = iter([encoded(1), b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", HANG_UP])
+    async with scripted(lambda command: next(replies, HANG_UP)) as (redis,):
+        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        with pytest.raises(ForeignValue, match="Redis key b "):
+            await calls.round_trip([("INCR", "a"), ("INCR", "b"), ("INCR", "c")])
+        with pytest.raises(Unavailable, match="ConnectionError"):
+            await calls.round_trip([("INCR", "a")])
+        await calls.close()
+
+
+async def test_a_connection_that_died_while_idle_is_replaced_unnoticed():
+    async with scripted(lambda command: encoded(b"x")) as (redis,):
+        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        assert await calls.round_trip([("GET", "a")]) == [b"x"]
+        await redis.hang_up()
+        another = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        await another.round_trip([("GET", "a")])  # by its end, the first one's socket has been looked at
+        assert await calls.round_trip([("GET", "a")]) == [b"x"]
+        assert redis.opened == 3
+        await calls.close()
+        await another.close()
+
+
+async def test_what_the_address_adds_changes_no_reply():
+    embedded = EmbeddedStore()
+    options = "protocol=3&decode_responses=true&socket_timeout=0.000001&max_connections=1&client_name=x"
+    calls = connect(RedisSettings(url=f"{embedded.url}?{options}", call_timeout_s=10))
+    try:
+        added = [("ZADD", "places", 1.5, "a"), ("ZRANGE", "places", 0, -1, "WITHSCORES")]
+        assert await calls.round_trip(added) == [1, [b"a", b"1.5"]]
+        assert await asyncio.gather(*(calls.round_trip([("GET", "a")]) for _ in range(8))) == [[None]] * 8
+    finally:
+        await calls.close()
+        embedded.close()
+
+
+async def test_closing_ends_the_calls_under_way():
+    async with scripted(lambda command: None) as (redis,):
+        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=20))
+        waiting = asyncio.create_task(calls.round_trip([("GET", "a")]))
+        async with asyncio.timeout(10):
+            while not redis.commands:  # noqa: ASYNC110  # the server has no signal for it
+                await asyncio.sleep(0)
+            await calls.close()
+            with pytest.raises(Unavailable, match="ConnectionError"):
+                await waiting
+            while redis.open:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+@pytest.mark.parametrize("option", ["no_such_option=secret-value", "db=secret-value", "socket_keepalive_x=1"])
+def test_an_option_nobody_knows_is_refused_before_anything_is_sent(option, cluster):
+    with pytest.raises(SettingsError, match=r"^redis\.url: .*" + option.split("=")[0]) as refused:
+        connect(RedisSettings(url=f"redis://:{SECRET}@127.0.0.1:1?{option}", cluster=cluster))
+    assert "secret-value" not in str(refused.value)
+    assert SECRET not in str(refused.value)

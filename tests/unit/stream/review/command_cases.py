@@ -1,0 +1,187 @@
+"""Commands for tests, and a command stage over a table in memory: each builder takes only what a test is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from abuse.faces.face_index import InMemoryFaceIndex
+from abuse.flags.flag_events import raised
+from abuse.flags.flags import (
+    NEVER_CLEARED,
+    Evidence,
+    Flag,
+    FlagEvent,
+    FlagKind,
+    Refusal,
+    RefusalKind,
+    RuleFinding,
+    Severity,
+)
+from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.links.link_book import InMemoryLinkBook, LinkBook
+from abuse.pictures.media_index import InMemoryMediaIndex
+from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
+from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
+from abuse.review.reviews import Reviews
+from abuse.subjects import Subject, correlation
+from stream.events.messages import Headers, Output, Record
+from stream.pipeline.decision_store import InMemoryDecisionStore
+from stream.review.command_stage import CommandStage
+from stream.runtime.patience import Patience
+from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
+
+FLAG_TTL_S = 30 * DAY_S
+ME, OTHER = correlation(guid(1)), correlation(guid(2))
+FLAG_ID = "fl_" + "0a" * 12
+#: When commands come in, in seconds after the first submission; flags are raised before.
+DECIDED_S = 1000.0
+#: What can't be erased, and for how many milliseconds it is kept.
+BEYOND = {"submissions": DAY_S * 1000, "audit": None}
+
+
+def fields(command: str = "flag.override", **changes: Any) -> dict[str, Any]:
+    """A command's JSON; a field set to `...` is left out."""
+    given = {"command": command, "command_id": "c-1", "actor": "ann", "reason": "false_positive", **changes}
+    return {name: value for name, value in given.items() if value is not ...}
+
+
+def record(value: bytes | None, headers: Headers = (), offset: int = 7, at_s: float = DECIDED_S) -> Record:
+    return Record(
+        topic="commands",
+        partition=0,
+        offset=offset,
+        key=b"key",
+        value=value,
+        headers=headers,
+        appended_at_ms=at_ms(at_s),
+    )
+
+
+def sent(command: str = "flag.override", *, offset: int = 7, at_s: float = DECIDED_S, **changes: Any) -> Record:
+    return record(orjson.dumps(fields(command, **changes)), offset=offset, at_s=at_s)
+
+
+def about(subject: Subject) -> dict[str, str]:
+    return {"type": str(subject.type), "key": subject.key}
+
+
+def flag_events(
+    kind: FlagKind = FlagKind.ATTACK_FREQUENCY,
+    *,
+    subject: Subject = ME,
+    tenant: str | None = None,
+    at_s: float = 0.0,
+    level: int = 1,
+    ttl_s: int = FLAG_TTL_S,
+) -> list[FlagEvent]:
+    """A shadow flag with a refusal that would run for an hour."""
+    at = at_ms(at_s)
+    finding = RuleFinding(
+        kind=kind,
+        subject=subject,
+        severities=(Severity.MEDIUM,) * level,
+        first_ms=at,
+        at_ms=at,
+        evidence=Evidence(used=8, limit=8, window_s=86_400),
+        refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at, until_ms=at + 3_600_000),
+    )
+    return raised(
+        finding,
+        tenant=tenant,
+        cause="sub-1",
+        cleared_at_ms=NEVER_CLEARED,
+        enforced=False,
+        policy=POLICY_NAME,
+        ttl_s=ttl_s,
+    )
+
+
+async def flagged(ledger: Ledger, kind: FlagKind = FlagKind.ATTACK_FREQUENCY, **given: Any) -> str:
+    """A flag is raised; its id."""
+    events = flag_events(kind, **given)
+    await ledger.record(events)
+    return events[0].flag_id
+
+
+async def flag(ledger: Ledger, subject: Subject = ME, tenant: str | None = None) -> Flag:
+    """The only flag of a subject."""
+    (one,) = (await ledger.look(tenant, [subject])).flags
+    return one
+
+
+@dataclass
+class Desk:
+    """The table, the logs, and a stage over them as a worker has it."""
+
+    ledger: Any = field(default_factory=InMemoryLedger)
+    log: CommandLog = field(default_factory=InMemoryCommandLog)
+    audit: AuditLog = field(default_factory=InMemoryAuditLog)
+    book: LinkBook = field(default_factory=InMemoryLinkBook)
+    traces: LedgerErasure | None = None
+    faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
+    pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
+    decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
+
+    @property
+    def erasures(self) -> Erasures:
+        return Erasures(
+            ledger=self.traces or InMemoryLedgerErasure(self.ledger),
+            book=self.book,
+            decisions=self.decisions,
+            faces=self.faces,
+            pictures=self.pictures,
+            links_ms=8 * DAY_S * 1000,
+            beyond=BEYOND,
+        )
+
+    @property
+    def stage(self) -> CommandStage:
+        return CommandStage(
+            reviews=Reviews(self.ledger, self.book, FLAG_TTL_S),
+            erasures=self.erasures,
+            log=self.log,
+            audit=self.audit,
+            patience=Patience(),
+            audit_topic="audit",
+            flags_topic="flags",
+            dead_letter_topic="dead",
+            max_event_bytes=1024 * 1024,
+            source="/test",
+        )
+
+    async def obey(self, given: Record) -> list[Output]:
+        return list(await self.stage.handle(given))
+
+    async def answer(self, given: Record) -> dict[str, Any]:
+        """What the audit topic says to a command."""
+        entry: dict[str, Any] = orjson.loads((await self.obey(given))[-1].value or b"")
+        return entry
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Everything the table holds."""
+        names = ("journals", "fields", "locators", "due_at", "switched")
+        return {name: orjson.dumps(_plain(getattr(self.ledger, name)), option=orjson.OPT_SORT_KEYS) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items() if each != {}}
+    return sorted(value) if isinstance(value, set) else str(value)
+
+
+def published(outputs: Sequence[Output], topic: str) -> list[Output]:
+    return [output for output in outputs if output.topic == topic]
+
+
+def header(output: Output, name: str) -> str | None:
+    return next((value.decode() for key, value in output.headers if key == name), None)
+
+
+def moved(given: Record, offset: int = 8) -> Record:
+    """The same command in another record."""
+    return replace(given, offset=offset)

@@ -1,0 +1,95 @@
+"""Asking: what is sent, and which of the records on the audit topic is taken for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from config.settings import load
+from stream.events.messages import Output, Record
+from stream.review import command_client
+from stream.review.command_client import NoAnswer, ask
+from tests.unit.stream.review.command_cases import fields, header, record
+
+MINE = orjson.dumps({"command_id": "c-1", "tenant": "acme", "mine": True})
+
+
+@pytest.fixture
+def audit(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
+    """What comes on the audit topic once a command is sent."""
+    values: list[bytes | None] = []
+
+    class Source:
+        async def records(self) -> AsyncIterator[Record]:
+            for value in values:
+                yield record(value)
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:
+        assert not from_start
+        yield Source()
+
+    monkeypatch.setattr(command_client, "reader", reader)
+    return values
+
+
+@pytest.fixture(autouse=True)
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+    seen: list[Output] = []
+
+    @asynccontextmanager
+    async def producer(*_: object) -> AsyncIterator[None]:
+        yield
+
+    async def send(_: object, output: Output) -> None:
+        seen.append(output)
+
+    monkeypatch.setattr(command_client, "producer", producer)
+    monkeypatch.setattr(command_client, "send", send)
+    return seen
+
+
+async def asked(timeout_s: float = 10.0, **changes: Any) -> dict[str, Any]:
+    return await ask(load(), fields(tenant="acme", **changes), "key", timeout_s)
+
+
+async def test_the_command_goes_out_under_its_key_and_id(audit, outputs):
+    audit.append(MINE)
+    await asked()
+    (output,) = outputs
+    assert (output.key, orjson.loads(output.value)) == (b"key", fields(tenant="acme"))
+    assert header(output, "ce_id") == "c-1"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(None, b"", b"{", b"[]", b"7", b"{}", b'{"command_id": "c-2", "tenant": "acme"}'),
+        *(b'{"command_id": "c-1", "tenant": "other"}', b'{"command_id": "c-1", "tenant": ["acme"]}'),
+    ],
+)
+async def test_what_is_anothers_is_passed_over(audit, other):
+    audit += [other, MINE]
+    assert (await asked())["mine"]
+
+
+@pytest.mark.parametrize("tenant", ["acme", None])
+async def test_an_answer_names_the_tenant_or_could_not_read_it(audit, tenant):
+    audit.append(orjson.dumps({"command_id": "c-1", "tenant": tenant}))
+    assert (await asked())["tenant"] == tenant
+
+
+async def test_a_command_without_tenant_takes_no_tenants_answer(audit):
+    audit += [MINE, b'{"command_id": "c-1", "tenant": null}']
+    assert (await ask(load(), fields(), "key", 10.0))["tenant"] is None
+
+
+async def test_nobody_waits_longer_than_told(audit):
+    with pytest.raises(NoAnswer, match=r"within 0\.01 s"):
+        await asked(timeout_s=0.01)
