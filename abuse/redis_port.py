@@ -25,8 +25,8 @@ class ForeignValue(Exception):
         )
 
 
-class Calls(Protocol):
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+class RedisClient(Protocol):
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """All commands at once, replies in the same order; on a cluster to all nodes concerned in parallel.
 
         Commands on the same key are carried out in their order. Not atomic: others may write in between.

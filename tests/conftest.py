@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.ladder.choice import Climb, Rung, Services, capped
+from tests.ladder.choice import Climb, Services, ServiceTier, capped
 from tests.ladder.guard import SocketGuard
 from tests.ladder.rungs import starters
-from tests.ladder.session import Ladder
+from tests.ladder.session import ServiceTiers
 
 pytest_plugins = ["pytester", "tests.e2e.fixtures"]
 
@@ -24,22 +24,22 @@ KEPT = frozenset(
     | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
 )
 
-_ladder = pytest.StashKey[Ladder]()
+_ladder = pytest.StashKey[ServiceTiers]()
 _guard = pytest.StashKey[SocketGuard]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--highest-rung",
-        choices=[rung.name.lower() for rung in Rung],
-        default=Rung.ADDRESSES.name.lower(),
+        choices=[rung.name.lower() for rung in ServiceTier],
+        default=ServiceTier.ADDRESSES.name.lower(),
         help="leave out what is higher on the ladder of services, to see what a bare machine would do",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take the service settings out of the environment: tests get them from the ladder, or not at all."""
-    config.stash[_ladder] = Ladder(capped(starters(dict(os.environ)), _highest(config)))
+    config.stash[_ladder] = ServiceTiers(capped(starters(dict(os.environ)), _highest(config)))
     config.stash[_guard] = SocketGuard()
     for name in [name for name in os.environ if name.startswith("LIVENESS_") and name not in KEPT]:
         del os.environ[name]
@@ -67,7 +67,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.config.stash[_guard].on()
     elif item.get_closest_marker("real"):
         _held(item.config.stash[_ladder].real())
-    elif item.get_closest_marker("local_services") and _highest(item.config) < Rung.LOCAL:
+    elif item.get_closest_marker("local_services") and _highest(item.config) < ServiceTier.LOCAL:
         pytest.skip("no local services: left out by --highest-rung")
 
 
@@ -91,8 +91,8 @@ def real_required() -> bool:
     return os.environ.get(REQUIRE_REAL, "") not in ("", "0")
 
 
-def _highest(config: pytest.Config) -> Rung:
-    return Rung[config.getoption("--highest-rung").upper()]
+def _highest(config: pytest.Config) -> ServiceTier:
+    return ServiceTier[config.getoption("--highest-rung").upper()]
 
 
 def _held(reached: Climb) -> Services:

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 from zlib import crc32
 
-from abuse.faces.face_prints import Distance, FacePrint, distances
-from abuse.links.links import End
+from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
+from abuse.links.links import SubmissionRef
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: A place that holds more is slow to search and, when it expires, to remove.
@@ -24,27 +24,27 @@ MOST_HITS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceSighting(End):
-    """`former`: the same face's print under the other keys in use (`FaceKeys.under_all`), searched and not added."""
+class EnrolledReference(SubmissionRef):
+    """`former`: the same face's print under the other keys in use (`TemplateProtection.under_all`), searched and not added."""
 
     tenant: str | None
-    print: FacePrint
-    former: tuple[FacePrint, ...] = ()
+    print: ProtectedTemplate
+    former: tuple[ProtectedTemplate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceHit(End):
+class Candidate(SubmissionRef):
     """A near face of another correlation id; `distance` is exact, but for half a number's precision."""
 
     distance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Met:
+class CandidateList:
     """`hits`: nearest first, one a submission. `gallery`: other faces in the places searched. `complete`: False when
     time ran out before the oldest were searched."""
 
-    hits: tuple[FaceHit, ...]
+    hits: tuple[Candidate, ...]
     gallery: int
     complete: bool
 
@@ -86,8 +86,8 @@ class FacePlan:
         """The days that places within reach of this time begin in."""
         return range((at_ms - self.window_ms) // DAY_MS, (at_ms + self.window_ms) // DAY_MS + 1)
 
-    def place(self, sighting: FaceSighting) -> FacePlace:
-        return FacePlace(
+    def place(self, sighting: EnrolledReference) -> IndexBucket:
+        return IndexBucket(
             tenant=sighting.tenant,
             model=sighting.print.model,
             key_id=sighting.print.key_id,
@@ -99,7 +99,7 @@ class FacePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FacePlace:
+class IndexBucket:
     """Where faces are kept that are searched together; its name says everything but the tenant.
 
     The length of vectors is part of it: one of another length under the same model's name harms no others.
@@ -125,7 +125,7 @@ class FacePlace:
     def day(self) -> int:
         return self.begin_ms // DAY_MS
 
-    def holds(self, other: FacePrint) -> bool:
+    def holds(self, other: ProtectedTemplate) -> bool:
         return (self.model, self.key_id, self.dimensions) == (other.model, other.key_id, other.dimensions)
 
     def within(self, from_ms: int, until_ms: int) -> bool:
@@ -133,10 +133,10 @@ class FacePlace:
 
 
 @lru_cache(maxsize=65_536)
-def place_named(tenant: str | None, name: str) -> FacePlace:
+def place_named(tenant: str | None, name: str) -> IndexBucket:
     """The inverse of `name`; raises ValueError."""
     model, key_id, dimensions, begin_ms, span_ms, part = name.split("|")
-    return FacePlace(
+    return IndexBucket(
         tenant=tenant,
         model=model,
         key_id=key_id,
@@ -153,10 +153,10 @@ class FaceIndex(Protocol):
     async def supported(self) -> bool:
         """Whether the server can keep faces; one cheap call."""
 
-    async def learn(self, sightings: Sequence[FaceSighting]) -> None:
+    async def learn(self, sightings: Sequence[EnrolledReference]) -> None:
         """Add faces. Of two that are learned before they are searched for one finds the other, unless time runs out."""
 
-    async def search(self, sighting: FaceSighting, within: float) -> Met:
+    async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
         """The faces within that distance of this one, which is added already, of other correlation ids."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
@@ -168,15 +168,15 @@ class FaceIndex(Protocol):
     async def tenants(self) -> list[str | None]:
         """Everyone faces are or were lately kept for."""
 
-    def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[FacePlace, FaceSighting]]:
+    def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
         """Every face kept at the time, each with its place. What is added meanwhile may be left out."""
 
-    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
-        """Keep the face of the old place under its new print as well; both count in `Met.gallery`, and are one hit.
+    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
+        """Keep the face of the old place under its new print as well; both count in `CandidateList.gallery`, and are one hit.
         May be repeated. A face forgotten meanwhile stays forgotten; one that came again soon after its correlation id
         was forgotten is left as it is, False, and can be copied some minutes later."""
 
-    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
         """Remove a face that was copied from its old place. May be repeated. Not before every search has ended that
         began before the copy: it may not have seen the new place, and must find the face in the old one."""
 
@@ -185,27 +185,27 @@ Item = TypeVar("Item")
 
 
 def nearest(
-    sighting: FaceSighting, found: Sequence[FaceSighting], within: float, plan: FacePlan
-) -> tuple[FaceHit, ...]:
+    sighting: EnrolledReference, found: Sequence[EnrolledReference], within: float, plan: FacePlan
+) -> tuple[Candidate, ...]:
     """The hits among faces that may be near, with their exact distances."""
-    best: dict[tuple[str, str], FaceHit] = {}
+    best: dict[tuple[str, str], Candidate] = {}
     for probe in (sighting.print, *sighting.former):
         mine = [other for other in found if other.print.key_id == probe.key_id]
         far = distances(probe, [other.print for other in mine], plan.distance(probe.model))
         for other, distance in zip(mine, far, strict=True):
             if distance <= within and abs(other.at_ms - sighting.at_ms) <= plan.window_ms:
-                hit = FaceHit(distance=distance, **other.told)
+                hit = Candidate(distance=distance, **other.told)
                 name = (hit.correlation_id, hit.submission_id)
                 best[name] = min(best.get(name, hit), hit, key=_order)
     return tuple(sorted(best.values(), key=_order)[:MOST_HITS])
 
 
-def is_own(sighting: FaceSighting, correlation_id: str) -> bool:
+def is_own(sighting: EnrolledReference, correlation_id: str) -> bool:
     """Not by the submission id: others may use the same one, to go unseen."""
     return correlation_id == sighting.correlation_id
 
 
-def _order(hit: FaceHit) -> tuple[float, int, str, str]:
+def _order(hit: Candidate) -> tuple[float, int, str, str]:
     return (hit.distance, hit.at_ms, hit.correlation_id, hit.submission_id)
 
 
@@ -214,14 +214,14 @@ class InMemoryFaceIndex:
 
     def __init__(self, plan: FacePlan | None = None, on_call: Callable[[str], None] = lambda name: None) -> None:
         self.plan = plan or FacePlan()
-        self.places: dict[FacePlace, dict[tuple[str, str], FaceSighting]] = {}
+        self.places: dict[IndexBucket, dict[tuple[str, str], EnrolledReference]] = {}
         self._on_call = on_call
 
     async def supported(self) -> bool:
         self._on_call("supported")
         return True
 
-    async def search(self, sighting: FaceSighting, within: float) -> Met:
+    async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
         self._on_call("search")
         reach = (sighting.at_ms - self.plan.window_ms, sighting.at_ms + self.plan.window_ms)
         probes = (sighting.print, *sighting.former)
@@ -233,9 +233,9 @@ class InMemoryFaceIndex:
         ]
         found = [each for each in kept if not is_own(sighting, each.correlation_id)]
         hits = nearest(sighting, found, within, self.plan)
-        return Met(hits=hits, gallery=len(kept) - 1, complete=True)
+        return CandidateList(hits=hits, gallery=len(kept) - 1, complete=True)
 
-    async def learn(self, sightings: Sequence[FaceSighting]) -> None:
+    async def learn(self, sightings: Sequence[EnrolledReference]) -> None:
         self._on_call("learn")
         for sighting in sightings:
             self._add(sighting)
@@ -265,25 +265,25 @@ class InMemoryFaceIndex:
         self._on_call("tenants")
         return sorted({place.tenant for place in self.places}, key=lambda tenant: tenant or "")
 
-    async def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[FacePlace, FaceSighting]]:
+    async def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
         self._on_call("prints")
         for place, faces in list(self.places.items()):
             if place.tenant == tenant:
                 for sighting in list(faces.values()):
                     yield place, sighting
 
-    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
         self._on_call("copy")
         if (sighting.correlation_id, sighting.submission_id) in self.places.get(old, {}):
             self._add(sighting)
         return True
 
-    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
         self._on_call("drop")
         if self.plan.place(sighting) != old:
             self.places.get(old, {}).pop((sighting.correlation_id, sighting.submission_id), None)
 
-    def _add(self, sighting: FaceSighting) -> None:
+    def _add(self, sighting: EnrolledReference) -> None:
         faces = self.places.setdefault(self.plan.place(sighting), {})
         faces[sighting.correlation_id, sighting.submission_id] = sighting
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from abuse.faces.face_prints import FacePrint
+from abuse.faces.face_prints import ProtectedTemplate
 from abuse.keys.key_periods import KeyPeriods
 from abuse.subjects import HashKey
 
@@ -36,7 +36,7 @@ Matrix = NDArray[np.float64]
 _Names = tuple[str | None, str, str, int]
 
 
-class FaceKeys:
+class TemplateProtection:
     """Holds the secrets. `reach_ms`: how far before and after a submission faces are searched. Thread-safe.
 
     Raises ValueError unless exactly one key is in force from 0.
@@ -47,10 +47,10 @@ class FaceKeys:
         self._reach_ms = reach_ms
         self._matrices = _Matrices(MOST_REMEMBERED)
 
-    def transform(self, tenant: str | None, model: str, vector: bytes, at_ms: int) -> FacePrint:
+    def transform(self, tenant: str | None, model: str, vector: bytes, at_ms: int) -> ProtectedTemplate:
         """The print of a template (float32, little-endian) under the key in force. Raises ValueError as FacePrint."""
         key = self._periods.in_force(at_ms)
-        plain = FacePrint(model, key.id, vector)
+        plain = ProtectedTemplate(model, key.id, vector)
         return self._turned(plain, key.id, self._matrix(tenant, model, key.id, plain.dimensions))
 
     def in_force(self, at_ms: int) -> str:
@@ -63,7 +63,7 @@ class FaceKeys:
         reached = self._periods.within(at_ms - self._reach_ms, at_ms + self._reach_ms)
         return (first, *(key.id for key in reached if key.id != first))
 
-    def rotate(self, print_: FacePrint, tenant: str | None, to_key_id: str) -> FacePrint:
+    def rotate(self, print_: ProtectedTemplate, tenant: str | None, to_key_id: str) -> ProtectedTemplate:
         """The same face's print under another key. Raises KeyError when either key is not held."""
         if to_key_id == print_.key_id:
             return print_
@@ -71,17 +71,17 @@ class FaceKeys:
         new = self._matrix(tenant, print_.model, to_key_id, print_.dimensions)
         return self._turned(print_, to_key_id, old.T, new)  # never their product, which costs a matrix by a matrix
 
-    def under_all(self, print_: FacePrint, tenant: str | None, at_ms: int) -> tuple[FacePrint, ...]:
+    def under_all(self, print_: ProtectedTemplate, tenant: str | None, at_ms: int) -> tuple[ProtectedTemplate, ...]:
         """The print under every other key in use: what to search beside itself."""
         return tuple(self.rotate(print_, tenant, key) for key in self.all_in_use(at_ms) if key != print_.key_id)
 
     @staticmethod
-    def _turned(print_: FacePrint, key_id: str, *matrices: Matrix) -> FacePrint:
+    def _turned(print_: ProtectedTemplate, key_id: str, *matrices: Matrix) -> ProtectedTemplate:
         """By one after the other."""
         turned = np.frombuffer(print_.vector, "<f4").astype(np.float64)
         for matrix in matrices:
             turned = matrix @ turned
-        return FacePrint(print_.model, key_id, turned.astype("<f4").tobytes())
+        return ProtectedTemplate(print_.model, key_id, turned.astype("<f4").tobytes())
 
     def _matrix(self, *of: *_Names) -> Matrix:
         found = self._matrices.get(of)

@@ -33,7 +33,7 @@ class Distance(StrEnum):
 
 
 @dataclass(frozen=True)
-class FacePrint:
+class ProtectedTemplate:
     """A template transformed with the key `key_id`. `vector`: float32, little-endian, any length but zero.
 
     Raises ValueError for what an index can't hold: a malformed name, an empty, infinite or zero vector.
@@ -68,12 +68,12 @@ class FacePrint:
         return self.halves.astype("<f2").tobytes()
 
 
-def print_from(model: str, key_id: str, packed: bytes) -> FacePrint:
+def print_from(model: str, key_id: str, packed: bytes) -> ProtectedTemplate:
     """The inverse of `packed`; raises ValueError."""
-    return FacePrint(model, key_id, np.frombuffer(packed, "<f2").astype("<f4").tobytes())
+    return ProtectedTemplate(model, key_id, np.frombuffer(packed, "<f2").astype("<f4").tobytes())
 
 
-def distances(probe: FacePrint, others: Sequence[FacePrint], by: Distance) -> list[float]:
+def distances(probe: ProtectedTemplate, others: Sequence[ProtectedTemplate], by: Distance) -> list[float]:
     """How far each is from the probe; all are of one model and length."""
     if not others:
         return []
@@ -84,7 +84,7 @@ def distances(probe: FacePrint, others: Sequence[FacePrint], by: Distance) -> li
     return [float(each) for each in 1.0 - (gallery * mine).sum(axis=1) / lengths]
 
 
-def least_score(probe: FacePrint, within: float, by: Distance) -> float:
+def least_score(probe: ProtectedTemplate, within: float, by: Distance) -> float:
     """The score (1 + cosine) / 2 that everything within that distance of the probe has, or more.
 
     Nothing need be known of the others' lengths: seen from the origin, a ball of radius r around a point at distance

@@ -17,8 +17,8 @@ from typing import cast
 
 import orjson
 
-from abuse.faces.face_index import DAY_MS, FacePlace, FacePlan, FaceSighting, place_named
-from abuse.faces.face_prints import FacePrint, print_from
+from abuse.faces.face_index import DAY_MS, EnrolledReference, FacePlan, IndexBucket, place_named
+from abuse.faces.face_prints import ProtectedTemplate, print_from
 from abuse.redis_port import Command, ForeignValue, Reply
 
 #: Candidates told of by each place; where there are so many, it is asked again for `MOST_NEAR`.
@@ -38,7 +38,7 @@ class FaceCommands:
         self._plan = plan
         self.tenants = f"{self._prefix}face-tenants"
 
-    def faces(self, place: FacePlace) -> str:
+    def faces(self, place: IndexBucket) -> str:
         return f"{self._prefix}faces:{{{place.tenant or ''}|{place.name}}}"
 
     def places(self, tenant: str | None, day: int) -> str:
@@ -52,7 +52,7 @@ class FaceCommands:
         digest = hashlib.sha256(f"{tenant or ''}|{correlation_id}".encode()).hexdigest()
         return f"{self._prefix}faces-gone:{{{digest[:40]}}}"
 
-    def add(self, sighting: FaceSighting) -> list[Command]:
+    def add(self, sighting: EnrolledReference) -> list[Command]:
         """The same however often sent. The place is made known before it holds anything."""
         place = self._plan.place(sighting)
         key, until_ms = self.faces(place), self._plan.kept_until_ms(place.end_ms)
@@ -75,14 +75,14 @@ class FaceCommands:
             ("PEXPIREAT", key, until_ms),
         ]
 
-    def search(self, place: FacePlace, probe: FacePrint, least_score: float, small: bool) -> list[Command]:
+    def search(self, place: IndexBucket, probe: ProtectedTemplate, least_score: float, small: bool) -> list[Command]:
         key = self.faces(place)
         return [("VCARD", key), self._near(key, probe, least_score, NEAR, ("NOTHREAD",) if small else ())]
 
-    def search_on(self, place: FacePlace, probe: FacePrint, least_score: float) -> Command:
+    def search_on(self, place: IndexBucket, probe: ProtectedTemplate, least_score: float) -> Command:
         return self._near(self.faces(place), probe, least_score, MOST_NEAR, ())
 
-    def _near(self, key: str, probe: FacePrint, least: float, count: int, how: tuple[str, ...]) -> Command:
+    def _near(self, key: str, probe: ProtectedTemplate, least: float, count: int, how: tuple[str, ...]) -> Command:
         # Some versions take it for a bound of the cosine distance, others of 1 - score, which is half of it: the
         # larger serves both, and scores are looked at here again.
         epsilon = 2 * (1 - least)
@@ -96,11 +96,11 @@ def _at_least_until(key: str, at_ms: int) -> list[Command]:
     return [("PEXPIREAT", key, at_ms, "NX"), ("PEXPIREAT", key, at_ms, "GT")]
 
 
-def _element(sighting: FaceSighting) -> str:
+def _element(sighting: EnrolledReference) -> str:
     return f"{sighting.correlation_id} {sighting.submission_id}"
 
 
-def _attributes(sighting: FaceSighting) -> bytes:
+def _attributes(sighting: EnrolledReference) -> bytes:
     """JSON, as Redis wants attributes to be."""
     packed = b64encode(sighting.print.packed).decode()
     return orjson.dumps([sighting.at_ms, sighting.session_id, packed, sighting.spoof])
@@ -124,12 +124,12 @@ def names(key: str, element: str) -> tuple[str, str]:
     return correlation_id, submission_id
 
 
-def kept(key: str, place: FacePlace, element: str, attributes: Reply) -> FaceSighting:
+def kept(key: str, place: IndexBucket, element: str, attributes: Reply) -> EnrolledReference:
     """A face as it was added. Raises ForeignValue."""
     correlation_id, submission_id = names(key, element)
     try:
         at_ms, session_id, packed, spoof = orjson.loads(cast(bytes, attributes))
-        return FaceSighting(
+        return EnrolledReference(
             tenant=place.tenant,
             at_ms=int(at_ms),
             submission_id=submission_id,
@@ -142,7 +142,7 @@ def kept(key: str, place: FacePlace, element: str, attributes: Reply) -> FaceSig
         raise ForeignValue(key) from error
 
 
-def places_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozenset[FacePlace]:
+def places_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozenset[IndexBucket]:
     """Raises ForeignValue."""
     try:
         return frozenset(place_named(tenant, name.decode()) for name in listed)
@@ -150,7 +150,7 @@ def places_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozen
         raise ForeignValue(key) from error
 
 
-def traces_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> list[tuple[FacePlace, str]]:
+def traces_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> list[tuple[IndexBucket, str]]:
     """Place and submission id of each face of a correlation id. Raises ForeignValue."""
     traces = []
     for each in listed:

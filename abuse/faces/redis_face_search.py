@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, cast
 
-from abuse.faces.face_index import MOST_HITS, FacePlace, FacePlan, FaceSighting, batches, is_own
-from abuse.faces.face_prints import FacePrint, least_score
+from abuse.faces.face_index import MOST_HITS, EnrolledReference, FacePlan, IndexBucket, batches, is_own
+from abuse.faces.face_prints import ProtectedTemplate, least_score
 from abuse.faces.redis_face_commands import NEAR, SMALL, FaceCommands, kept, names, scored
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 
 #: Place -> how many faces were there when it was last searched.
-Sizes = MutableMapping[FacePlace, int]
+Sizes = MutableMapping[IndexBucket, int]
 
 
 class FaceSearch:
@@ -21,11 +21,11 @@ class FaceSearch:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: RedisClient,
         commands: FaceCommands,
         plan: FacePlan,
         sizes: Sizes,
-        sighting: FaceSighting,
+        sighting: EnrolledReference,
         within: float,
         clock: Callable[[], float],
     ) -> None:
@@ -33,13 +33,13 @@ class FaceSearch:
         self._sighting, self._clock = sighting, clock
         self._probes = [(each, self._least(each, within)) for each in (sighting.print, *sighting.former)]
         self._deadline = clock() + plan.deadline_s
-        self._searched: set[FacePlace] = set()
-        self._near: list[tuple[float, FacePlace, str]] = []
-        self._full: list[FacePlace] = []
+        self._searched: set[IndexBucket] = set()
+        self._near: list[tuple[float, IndexBucket, str]] = []
+        self._full: list[IndexBucket] = []
         self.gallery = 0
         self.complete = True
 
-    def ordered(self, places: Iterable[FacePlace]) -> list[FacePlace]:
+    def ordered(self, places: Iterable[IndexBucket]) -> list[IndexBucket]:
         """Those to search that haven't been: the sighting's own stretch of time first, which others may write to at
         this moment, then the newest."""
         own, window_ms, at_ms = self._plan.place(self._sighting), self._plan.window_ms, self._sighting.at_ms
@@ -50,7 +50,7 @@ class FaceSearch:
         ]
         return sorted(wanted, key=lambda place: (place.begin_ms != own.begin_ms, -place.begin_ms, place.name))
 
-    async def run(self, first: Sequence[Command], places: Iterable[FacePlace]) -> list[Reply]:
+    async def run(self, first: Sequence[Command], places: Iterable[IndexBucket]) -> list[Reply]:
         """Carry out the commands and search these places; the replies to the commands."""
         ordered = self.ordered(places)
         head, rest = ordered[: self._plan.batch], ordered[self._plan.batch :]
@@ -65,45 +65,45 @@ class FaceSearch:
         self._note_cut(queue)
         return replies
 
-    async def run_on(self, places: Iterable[FacePlace]) -> None:
+    async def run_on(self, places: Iterable[IndexBucket]) -> None:
         """Search these too, unless time is up."""
         queue = deque(batches(self.ordered(places), self._plan.batch))
         await _all(*(self._lane(queue) for _ in range(min(self._plan.lanes, len(queue)))))
         self._note_cut(queue)
 
-    async def found(self) -> list[FaceSighting]:
+    async def found(self) -> list[EnrolledReference]:
         """The nearest candidates as they were added."""
         if self._full:
             await self._look_closer()
         near = sorted(self._near, key=lambda each: (-each[0], each[2]))[:MOST_HITS]
         asked: list[Command] = [("VGETATTR", self._commands.faces(place), element) for _, place, element in near]
-        told = await self._calls.round_trip(asked)
+        told = await self._calls.execute(asked)
         return [
             kept(str(command[1]), place, element, reply)
             for command, (_, place, element), reply in zip(asked, near, told, strict=True)
             if reply is not None  # forgotten between the two calls
         ]
 
-    def _note_cut(self, queue: deque[Sequence[FacePlace]]) -> None:
+    def _note_cut(self, queue: deque[Sequence[IndexBucket]]) -> None:
         self.complete = self.complete and not queue
 
-    async def _lane(self, queue: deque[Sequence[FacePlace]]) -> list[Reply]:
+    async def _lane(self, queue: deque[Sequence[IndexBucket]]) -> list[Reply]:
         while queue and self._clock() < self._deadline:
             await self._trip([], queue.popleft())
         return []
 
-    async def _trip(self, first: Sequence[Command], places: Sequence[FacePlace]) -> list[Reply]:
+    async def _trip(self, first: Sequence[Command], places: Sequence[IndexBucket]) -> list[Reply]:
         commands = [*first]
         for place in places:
             probe, least = self._probe_for(place)
             commands += self._commands.search(place, probe, least, self._sizes.get(place, SMALL) < SMALL)
-        replies = await self._calls.round_trip(commands)
+        replies = await self._calls.execute(commands)
         told = iter(replies[len(first) :])
         for place in places:
             self._take(place, cast(int, next(told)), next(told))
         return replies[: len(first)]
 
-    def _take(self, place: FacePlace, size: int, reply: Reply) -> None:
+    def _take(self, place: IndexBucket, size: int, reply: Reply) -> None:
         self._searched.add(place)
         self._sizes[place] = size
         self.gallery += size
@@ -117,22 +117,22 @@ class FaceSearch:
     async def _look_closer(self) -> None:
         """So many near faces in one place that it didn't tell all; they may be of one correlation id, our own."""
         asked = [self._commands.search_on(place, *self._probe_for(place)) for place in self._full]
-        for place, command, reply in zip(self._full, asked, await self._calls.round_trip(asked), strict=True):
+        for place, command, reply in zip(self._full, asked, await self._calls.execute(asked), strict=True):
             key = str(command[1])
             self._near += self._others(place, key, scored(key, reply, self._probe_for(place)[1]))
 
     def _others(
-        self, place: FacePlace, key: str, pairs: Sequence[tuple[str, float]]
-    ) -> list[tuple[float, FacePlace, str]]:
+        self, place: IndexBucket, key: str, pairs: Sequence[tuple[str, float]]
+    ) -> list[tuple[float, IndexBucket, str]]:
         return [(score, place, name) for name, score in pairs if not is_own(self._sighting, names(key, name)[0])]
 
-    def _least(self, probe: FacePrint, within: float) -> float:
+    def _least(self, probe: ProtectedTemplate, within: float) -> float:
         return least_score(probe, within, self._plan.distance(probe.model))
 
-    def _probe(self, place: FacePlace) -> tuple[FacePrint, float] | None:
+    def _probe(self, place: IndexBucket) -> tuple[ProtectedTemplate, float] | None:
         return next((each for each in self._probes if place.holds(each[0])), None)
 
-    def _probe_for(self, place: FacePlace) -> tuple[FacePrint, float]:
+    def _probe_for(self, place: IndexBucket) -> tuple[ProtectedTemplate, float]:
         probe = self._probe(place)
         assert probe is not None, "only places of one of the prints are searched"
         return probe

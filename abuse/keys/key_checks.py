@@ -23,7 +23,7 @@ LENGTH = 16
 class KeyChecks(Protocol):
     """Where the values are, by key id."""
 
-    async def keep_first(self, values: Mapping[str, str]) -> Mapping[str, str]:
+    async def put_if_absent(self, values: Mapping[str, str]) -> Mapping[str, str]:
         """Keep each unless its key id has one, which lives anew; what stands now. May be repeated."""
 
     async def peek(self, key_ids: Collection[str]) -> Mapping[str, str]:
@@ -36,7 +36,7 @@ class KeyChecks(Protocol):
 async def agree(checks: KeyChecks, keys: Iterable[HashKey]) -> None:
     """For who writes under these keys: the first one's secrets count. Raises SettingsError, without any secret."""
     ours = _values(keys)
-    _compare(checks, ours, await checks.keep_first(ours))
+    _compare(checks, ours, await checks.put_if_absent(ours))
 
 
 async def require_same(checks: KeyChecks, keys: Iterable[HashKey]) -> None:
@@ -69,7 +69,7 @@ class InMemoryKeyChecks:
     def __init__(self, standing: Mapping[str, str] | None = None) -> None:
         self.standing = dict(standing or {})
 
-    async def keep_first(self, values: Mapping[str, str]) -> Mapping[str, str]:
+    async def put_if_absent(self, values: Mapping[str, str]) -> Mapping[str, str]:
         return {key_id: self.standing.setdefault(key_id, value) for key_id, value in values.items()}
 
     async def peek(self, key_ids: Collection[str]) -> Mapping[str, str]:

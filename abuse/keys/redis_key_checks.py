@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 
 #: A worker renews them when it starts; no installation goes so long without one.
 CHECK_TTL_S = 400 * 86_400
 
 
 class RedisKeyChecks:
-    def __init__(self, calls: Calls, key_prefix: str) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:key-check:"
 
-    async def keep_first(self, values: Mapping[str, str]) -> Mapping[str, str]:
+    async def put_if_absent(self, values: Mapping[str, str]) -> Mapping[str, str]:
         commands: list[Command] = []
         for key_id, value in values.items():
             key = self.place(key_id)
             commands += [("SET", key, value, "NX", "EX", CHECK_TTL_S), ("GETEX", key, "EX", CHECK_TTL_S)]
-        replies = await self._calls.round_trip(commands) if commands else []
+        replies = await self._calls.execute(commands) if commands else []
         return _held(list(values), replies[1::2])
 
     async def peek(self, key_ids: Collection[str]) -> Mapping[str, str]:
         names = list(key_ids)
-        replies = await self._calls.round_trip([("GET", self.place(name)) for name in names]) if names else []
+        replies = await self._calls.execute([("GET", self.place(name)) for name in names]) if names else []
         return _held(names, replies)
 
     def place(self, key_id: str) -> str:

@@ -36,7 +36,7 @@ GRACE_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dossier:
+class SubjectHistory:
     """What the table holds on one subject: attempts in order of event time, and the events of its flags.
 
     Read once, when it is made: whoever fills it from somewhere learns there and then of fields that are none of ours
@@ -57,10 +57,10 @@ class Dossier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Snapshot:
     """The dossiers of a submission's subjects, and the tenant's switches."""
 
-    dossiers: tuple[Dossier, ...] = ()
+    dossiers: tuple[SubjectHistory, ...] = ()
     switches: Switches = field(default_factory=dict)
 
     @property
@@ -80,16 +80,16 @@ class Ledger(Protocol):
     """Each call takes one round trip unless it says otherwise, and raises `stream.runtime.patience.Unavailable` when the
     table is away."""
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         """Flags and switches, no attempts; writes nothing."""
 
-    async def observe(self, observation: Observation) -> Known:
+    async def observe(self, observation: Observation) -> Snapshot:
         """Write the attempt to the journals of all its subjects; answer all that is known of them then."""
 
     async def learn(self, observations: Sequence[Observation]) -> None:
         """Write the attempts of many observations, as `observe` does, and answer nothing."""
 
-    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+    async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
         """Everything held on one subject."""
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
@@ -128,12 +128,12 @@ class Ledger(Protocol):
         """Replace the tenant's switches."""
 
 
-def dossier_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> Dossier:
+def dossier_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> SubjectHistory:
     """From what is stored; with `at_ms` only the attempts that rules look at then."""
     after_ms = cleared_at(fields)
     if at_ms is not None:
         after_ms = max(after_ms, at_ms - reach_ms(subject.type))
-    return Dossier(subject=subject, attempts=attempts_from(lines, after_ms=after_ms), fields=fields)
+    return SubjectHistory(subject=subject, attempts=attempts_from(lines, after_ms=after_ms), fields=fields)
 
 
 def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
@@ -161,12 +161,12 @@ class InMemoryLedger:
         self.erased: set[str] = set()
         self._on_call = on_call
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         self._on_call("look")
-        dossiers = tuple(Dossier(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
-        return Known(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+        dossiers = tuple(SubjectHistory(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
+        return Snapshot(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
 
-    async def observe(self, observation: Observation) -> Known:
+    async def observe(self, observation: Observation) -> Snapshot:
         self._on_call("observe")
         self._write(observation)
         tenant, at_ms = observation.tenant, observation.at_ms
@@ -174,14 +174,14 @@ class InMemoryLedger:
             dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
             for subject in observation.subjects
         )
-        return Known(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+        return Snapshot(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
 
     async def learn(self, observations: Sequence[Observation]) -> None:
         self._on_call("learn")
         for observation in observations:
             self._write(observation)
 
-    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+    async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
         self._on_call("history")
         return dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject))
 

@@ -25,10 +25,10 @@ from abuse.flags.flag_events import field_of, stored, superseded
 from abuse.flags.flags import FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
-from abuse.ledger.ledger import GRACE_MS, Dossier, Known, Locator, Switches, dossier_of, own_events
+from abuse.ledger.ledger import GRACE_MS, Locator, Snapshot, SubjectHistory, Switches, dossier_of, own_events
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
 from abuse.observation import Observation
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import Subject, SubjectType
 
 SWITCHES_TTL_S = 400 * 86_400
@@ -41,40 +41,36 @@ def flags_life_ms(flag_ttl_s: int) -> int:
 
 
 class RedisLedger:
-    def __init__(self, calls: Calls, key_prefix: str, flag_ttl_s: int) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str, flag_ttl_s: int) -> None:
         self._calls = calls
         self._keys = LedgerKeys(key_prefix)
         self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Known:
+    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
-        *tables, switches = await self._calls.round_trip(
-            [*(("HGETALL", key) for key in keys), self._get_switches(tenant)]
-        )
+        *tables, switches = await self._calls.execute([*(("HGETALL", key) for key in keys), self._get_switches(tenant)])
         read = iter(zip(keys, tables, strict=True))
         dossiers = tuple(_dossier(s, [], [next(read) for _ in s.keys], None) for s in subjects)
-        return Known(dossiers=dossiers, switches=self._switches(tenant, switches))
+        return Snapshot(dossiers=dossiers, switches=self._switches(tenant, switches))
 
-    async def observe(self, observation: Observation) -> Known:
+    async def observe(self, observation: Observation) -> Snapshot:
         tenant, subjects = observation.tenant, observation.subjects
         writes = self._writes(observation)
         reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
-        replies = await self._calls.round_trip(
-            [*writes, *(c for read in reads for c in read), self._get_switches(tenant)]
-        )
+        replies = await self._calls.execute([*writes, *(c for read in reads for c in read), self._get_switches(tenant)])
         answers = iter(replies[len(writes) : -1])
         dossiers = []
         for subject, read in zip(subjects, reads, strict=True):
             mine = [(str(command[1]), next(answers)) for command in read]
             dossiers.append(_dossier(subject, *_parted(subject, mine), observation.at_ms))
-        return Known(dossiers=tuple(dossiers), switches=self._switches(tenant, replies[-1]))
+        return Snapshot(dossiers=tuple(dossiers), switches=self._switches(tenant, replies[-1]))
 
     async def learn(self, observations: Sequence[Observation]) -> None:
-        await self._calls.round_trip([command for each in observations for command in self._writes(each)])
+        await self._calls.execute([command for each in observations for command in self._writes(each)])
 
-    async def history(self, tenant: str | None, subject: Subject) -> Dossier:
+    async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
         reads = self._reads(tenant, subject, 0)
-        replies = await self._calls.round_trip(reads)
+        replies = await self._calls.execute(reads)
         mine = [(str(command[1]), reply) for command, reply in zip(reads, replies, strict=True)]
         return _dossier(subject, *_parted(subject, mine), None)
 
@@ -93,54 +89,54 @@ class RedisLedger:
                 ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
             ]
         mentions = [command for event in events for command in self._mentions(event)]
-        replies = await self._calls.round_trip([*commands, *mentions])
+        replies = await self._calls.execute([*commands, *mentions])
         return own_events(events, (cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]))
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         key = self._keys.flags(tenant, subject.type, subject.key)
-        *_, table = await self._calls.round_trip(
+        *_, table = await self._calls.execute(
             [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
         )
         older = superseded(_fields(table), name, text)
         if older:
-            await self._calls.round_trip([("HDEL", key, *older)])
+            await self._calls.execute([("HDEL", key, *older)])
 
     async def locate(self, flag_id: str) -> Locator | None:
         key = self._keys.flag(flag_id)
-        (held,) = await self._calls.round_trip([("GET", key)])
+        (held,) = await self._calls.execute([("GET", key)])
         return None if held is None else _located(held, key)
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         commands: list[Command] = [
             ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
         ]
-        replies = await self._calls.round_trip(commands)
+        replies = await self._calls.execute(commands)
         return sorted(name for reply in replies for name in _texts(reply))[:most]
 
     async def later(self, flag_id: str, at_ms: int) -> None:
         key = self._keys.due(flag_id)
-        await self._calls.round_trip([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
+        await self._calls.execute([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
 
     async def forget(self, flag_id: str) -> None:
         """The trace that leads to the others goes last."""
         locator = await self.locate(flag_id)
         if locator is not None:
             key = self._keys.flags(locator.tenant, locator.subject.type, locator.subject.key)
-            (table,) = await self._calls.round_trip([("HGETALL", key)])
+            (table,) = await self._calls.execute([("HGETALL", key)])
             fields = _fields(table)
             gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
             if gone:
                 left = {name: text for name, text in fields.items() if name not in gone}
                 unnamed = sorted(_evidence(gone) - _evidence(left))
                 member = member_of(locator.subject)
-                await self._calls.round_trip([("HDEL", key, *gone)])
-                await self._calls.round_trip(
+                await self._calls.execute([("HDEL", key, *gone)])
+                await self._calls.execute(
                     [("SREM", self._keys.named(locator.tenant, name), member) for name in unnamed]
                 )
-        await self._calls.round_trip([("DEL", self._keys.flag(flag_id)), ("ZREM", self._keys.due(flag_id), flag_id)])
+        await self._calls.execute([("DEL", self._keys.flag(flag_id)), ("ZREM", self._keys.due(flag_id), flag_id)])
 
     async def was_erased(self, flag_id: str) -> bool:
-        (held,) = await self._calls.round_trip([("GET", self._keys.erased(flag_id))])
+        (held,) = await self._calls.execute([("GET", self._keys.erased(flag_id))])
         return held is not None
 
     async def flag_ids(self) -> list[str]:
@@ -148,9 +144,7 @@ class RedisLedger:
         for part in range(DUE_PARTS):
             start, page = 0, [""]
             while page:
-                (reply,) = await self._calls.round_trip(
-                    [("ZRANGE", self._keys.due_part(part), start, start + PAGE - 1)]
-                )
+                (reply,) = await self._calls.execute([("ZRANGE", self._keys.due_part(part), start, start + PAGE - 1)])
                 page = _texts(reply)
                 found += page
                 start += PAGE
@@ -158,21 +152,21 @@ class RedisLedger:
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
         key = self._keys.turn
-        (held,) = await self._calls.round_trip([("SET", key, name, "NX", "GET", "PX", for_ms)])
+        (held,) = await self._calls.execute([("SET", key, name, "NX", "GET", "PX", for_ms)])
         if held is None:
             return True
         if held != name.encode():
             return False
-        await self._calls.round_trip([("SET", key, name, "PX", for_ms)])
+        await self._calls.execute([("SET", key, name, "PX", for_ms)])
         return True
 
     async def switches(self, tenant: str | None) -> Switches:
-        (held,) = await self._calls.round_trip([self._get_switches(tenant)])
+        (held,) = await self._calls.execute([self._get_switches(tenant)])
         return self._switches(tenant, held)
 
     async def switch(self, tenant: str | None, switches: Switches) -> None:
         text = orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
-        await self._calls.round_trip([("SET", self._keys.switches(tenant), text, "EX", SWITCHES_TTL_S)])
+        await self._calls.execute([("SET", self._keys.switches(tenant), text, "EX", SWITCHES_TTL_S)])
 
     def _writes(self, observation: Observation) -> list[Command]:
         line, commands = line_of(attempt_of(observation)), list[Command]()
@@ -280,7 +274,7 @@ def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
     return read[:-tables], read[-tables:]
 
 
-def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
     """Raises ForeignValue."""
     try:
         return _read(subject, journals, tables, at_ms)
@@ -288,7 +282,7 @@ def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None
         raise ForeignValue(_culprit(subject, journals, tables)) from error
 
 
-def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> Dossier:
+def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
     """Of what several keys of a subject say about the same, the newest key's word counts: it is the first."""
     fields: dict[str, str] = {}
     for _, table in reversed(tables):

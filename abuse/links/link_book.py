@@ -32,7 +32,7 @@ _TIME_DIGITS = 15
 _EIGHT_DAYS_MS = 8 * 86_400_000
 
 
-class LinkBook(Protocol):
+class LinkStore(Protocol):
     """Each call takes one round trip, `write` one more where older links have to go, `forget` three, and raises
     `stream.runtime.patience.Unavailable` when the table is away."""
 
@@ -62,7 +62,7 @@ def standing(places: Iterable[str], life_ms: int) -> set[str]:
 
 
 async def cluster_around(
-    book: LinkBook,
+    book: LinkStore,
     tenant: str | None,
     correlation_id: str,
     fresh: Sequence[Link] = (),
@@ -86,7 +86,7 @@ async def cluster_around(
     return cluster_of(correlation_id, [each for each in links if held.keys() >= set(each.ids)], whole=whole)
 
 
-class InMemoryLinkBook:
+class InMemoryLinkStore:
     """The fake. `lines`: of each correlation id, by place."""
 
     def __init__(self, on_call: Callable[[str], None] = lambda name: None, life_ms: int = _EIGHT_DAYS_MS) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abuse.event_time import iso8601, milliseconds
-from abuse.links.links import Cluster, End, Link, LinkKind
+from abuse.links.links import Cluster, Link, LinkKind, SubmissionRef
 
 
 def to_document(link: Link) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def to_document(link: Link) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any]) -> Link:
     """The inverse; raises KeyError, ValueError or TypeError for what no worker wrote."""
     earlier, later = (
-        End(
+        SubmissionRef(
             at_ms=milliseconds(end["when"]),
             submission_id=end["submission"],
             correlation_id=end["correlation_id"],

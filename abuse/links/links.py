@@ -26,7 +26,7 @@ MOST_STEPS = 4
 
 
 #: Time, submission id and correlation id of a submission: in this order.
-Place = tuple[int, str, str]
+RefKey = tuple[int, str, str]
 
 
 class LinkKind(StrEnum):
@@ -45,7 +45,7 @@ LINKING = {FlagKind.FACE_REUSE: frozenset({LinkKind.FACE}), FlagKind.MEDIA_REPLA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class SubmissionRef:
     """One of the two submissions of a link, or a submission that is to be linked. `spoof`: its verdict."""
 
     at_ms: int
@@ -57,10 +57,10 @@ class End:
     @property
     def told(self) -> dict[str, Any]:
         """Its fields by name, for whatever says more of the same submission."""
-        return {each.name: getattr(self, each.name) for each in fields(End)}
+        return {each.name: getattr(self, each.name) for each in fields(SubmissionRef)}
 
     @property
-    def place(self) -> Place:
+    def place(self) -> RefKey:
         """In order of time."""
         return (self.at_ms, self.submission_id, self.correlation_id)
 
@@ -74,15 +74,15 @@ class Link:
     """
 
     kind: LinkKind
-    earlier: End
-    later: End
+    earlier: SubmissionRef
+    later: SubmissionRef
     distance: float = 0.0
     threshold: float = 0.0
     gallery: int = 0
     expected: float = 0.0
 
     @property
-    def ends(self) -> tuple[End, End]:
+    def ends(self) -> tuple[SubmissionRef, SubmissionRef]:
         return (self.earlier, self.later)
 
     @property
@@ -95,23 +95,23 @@ class Link:
         return (self.earlier.submission_id, self.later.submission_id)
 
     @property
-    def name(self) -> tuple[str, Place, Place]:
+    def name(self) -> tuple[str, RefKey, RefKey]:
         """What tells it from every other link."""
         return (str(self.kind), self.earlier.place, self.later.place)
 
-    def stands(self, cleared_ms: Mapping[str, int]) -> bool:
+    def effective_at(self, cleared_ms: Mapping[str, int]) -> bool:
         """Whether both submissions came in after a reviewer cleared their correlation id, if one did."""
         return all(end.at_ms > cleared_ms.get(end.correlation_id, NEVER_CLEARED) for end in self.ends)
 
 
-def end_from(at_ms: int, submission_id: str, correlation_id: str, session_id: str | None, spoof: bool) -> End:
+def end_from(at_ms: int, submission_id: str, correlation_id: str, session_id: str | None, spoof: bool) -> SubmissionRef:
     """From the values of `told`."""
-    return End(
+    return SubmissionRef(
         at_ms=at_ms, submission_id=submission_id, correlation_id=correlation_id, session_id=session_id, spoof=spoof
     )
 
 
-def in_order(one: End, other: End) -> tuple[End, End]:
+def in_order(one: SubmissionRef, other: SubmissionRef) -> tuple[SubmissionRef, SubmissionRef]:
     """The earlier and the later of two ends, whichever is given first."""
     return (one, other) if one.place < other.place else (other, one)
 
@@ -128,7 +128,7 @@ def foremost(links: Iterable[Link]) -> list[Link]:
     return [each for _, each in sorted(ranked, key=lambda one: (one[0], strength(one[1])))]
 
 
-def strength(link: Link) -> tuple[int, float, tuple[str, Place, Place]]:
+def strength(link: Link) -> tuple[int, float, tuple[str, RefKey, RefKey]]:
     """Least for the strongest."""
     return (_RANK[link.kind], link.distance, link.name)
 
@@ -161,7 +161,7 @@ def is_about(line: str, correlation_id: str) -> bool:
 def links_from(lines: Iterable[str]) -> tuple[Link, ...]:
     """Each link once, in order of its later end. Of a pair that was told twice, with other figures because the gallery
     had grown, the first to be sorted counts."""
-    found: dict[tuple[str, Place, Place], Link] = {}
+    found: dict[tuple[str, RefKey, RefKey], Link] = {}
     for line in sorted(set(lines)):
         each = link_from(line)
         found.setdefault(each.name, each)
@@ -177,7 +177,7 @@ class Cluster:
     whole: bool = True
 
     @property
-    def ends(self) -> tuple[End, ...]:
+    def ends(self) -> tuple[SubmissionRef, ...]:
         """Its submissions, each once, in order of time."""
         return tuple(sorted({end for each in self.links for end in each.ends}, key=lambda end: end.place))
 
@@ -188,7 +188,7 @@ class Cluster:
 
     def without(self, cleared_ms: Mapping[str, int], of: str) -> Cluster:
         """What is joined to submissions of `of` when none counts that came in before a reviewer cleared its id."""
-        kept = [each for each in self.links if each.stands(cleared_ms)]
+        kept = [each for each in self.links if each.effective_at(cleared_ms)]
         return self if len(kept) == len(self.links) else cluster_of(of, kept, whole=self.whole)
 
     def showing(self, submission_id: str, of: str, kinds: Collection[LinkKind]) -> Cluster:
@@ -209,10 +209,10 @@ def cluster_of(of: str, links: Iterable[Link], *, whole: bool = True) -> Cluster
     return Cluster(links=_joined(links, lambda end: end.correlation_id == of), whole=whole)
 
 
-def _joined(links: Iterable[Link], begins: Callable[[End], bool]) -> tuple[Link, ...]:
+def _joined(links: Iterable[Link], begins: Callable[[SubmissionRef], bool]) -> tuple[Link, ...]:
     """The links that lead to where it begins, in order."""
     named = {each.name: each for each in links}.values()
-    at: dict[Place, list[Link]] = {}
+    at: dict[RefKey, list[Link]] = {}
     for each in named:
         for end in each.ends:
             at.setdefault(end.place, []).append(each)
@@ -225,5 +225,5 @@ def _joined(links: Iterable[Link], begins: Callable[[End], bool]) -> tuple[Link,
     return tuple(sorted((each for each in named if each.earlier.place in reached), key=_order))
 
 
-def _order(link: Link) -> tuple[Place, Place, str]:
+def _order(link: Link) -> tuple[RefKey, RefKey, str]:
     return (link.later.place, link.earlier.place, str(link.kind))

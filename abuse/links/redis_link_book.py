@@ -13,16 +13,16 @@ from typing import cast
 
 from abuse.links.link_book import Held, place_of, standing
 from abuse.links.links import Link, is_about, line_of, links_from
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 
 #: What reading raises for values that are none of ours.
 _FOREIGN = (ValueError, TypeError, KeyError)
 
 
-class RedisLinkBook:
+class RedisLinkStore:
     """`ttl_ms`: how long after its last link a correlation id's are kept, and how much older than that one any is."""
 
-    def __init__(self, calls: Calls, key_prefix: str, ttl_ms: int) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str, ttl_ms: int) -> None:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:"
         self._ttl_ms = ttl_ms
@@ -40,7 +40,7 @@ class RedisLinkBook:
                 lines.setdefault(key, []).append(("HSETNX", key, place_of(each), line_of(each)))
         commands = [command for added in lines.values() for command in added]
         lives: list[Command] = [("PEXPIRE", key, self._ttl_ms) for key in lines]
-        replies = await self._calls.round_trip([*commands, *lives, *(("HKEYS", key) for key in lines)])
+        replies = await self._calls.execute([*commands, *lives, *(("HKEYS", key) for key in lines)])
         places = {key: _texts(reply) for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True)}
         await self._remove({key: sorted({*held} - self._standing(key, held)) for key, held in places.items()})
 
@@ -56,11 +56,11 @@ class RedisLinkBook:
     async def _read(self, keys: Sequence[str]) -> dict[str, dict[str, str]]:
         """The lines of each key, by place."""
         distinct = list(dict.fromkeys(keys))
-        replies = await self._calls.round_trip([("HGETALL", key) for key in distinct])
+        replies = await self._calls.execute([("HGETALL", key) for key in distinct])
         return {key: _lines(reply) for key, reply in zip(distinct, replies, strict=True)}
 
     async def _remove(self, places: Mapping[str, Sequence[str]]) -> None:
-        await self._calls.round_trip([("HDEL", key, *each) for key, each in places.items() if each])
+        await self._calls.execute([("HDEL", key, *each) for key, each in places.items() if each])
 
     def _links(self, key: str, lines: Mapping[str, str]) -> tuple[Link, ...]:
         kept = self._standing(key, lines)

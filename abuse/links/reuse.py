@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from abuse.faces.face_bounds import FaceBounds
-from abuse.faces.face_index import FaceIndex, FaceSighting, Met
-from abuse.faces.face_keys import FaceKeys
-from abuse.faces.face_prints import FacePrint
+from abuse.faces.face_index import CandidateList, EnrolledReference, FaceIndex
+from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.face_prints import ProtectedTemplate
 from abuse.ledger.ledger import Ledger
-from abuse.links.link_book import LinkBook, cluster_around
-from abuse.links.links import LINKS_ADDED, End, Link, LinkKind, foremost, in_order
-from abuse.links.marks import UNMARKED, Marks
+from abuse.links.link_book import LinkStore, cluster_around
+from abuse.links.links import LINKS_ADDED, Link, LinkKind, SubmissionRef, foremost, in_order
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.pictures.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
-from abuse.pictures.media_keys import PictureCodes
-from abuse.rules.engine import ALONE, Comparison, Neighbourhood
+from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.rules.engine import NO_REUSE, Comparison, ReuseResult
 from abuse.subjects import correlation
 from config.abuse import AbusePolicy
 
@@ -31,7 +31,7 @@ class Faces:
 
     model: str
     index: FaceIndex
-    keys: FaceKeys
+    keys: TemplateProtection
     bounds: FaceBounds
 
 
@@ -43,7 +43,7 @@ class Reuse:
     """
 
     pictures: MediaIndex
-    book: LinkBook
+    book: LinkStore
     ledger: Ledger
     policy: AbusePolicy
     faces: Faces | None = None
@@ -54,10 +54,10 @@ class Reuse:
             self.faces = None
         return self.faces is not None
 
-    async def meet(self, tenant: str | None, own: End, marks: Marks) -> Neighbourhood:
+    async def find_candidates(self, tenant: str | None, own: SubmissionRef, marks: ReuseReferences) -> ReuseResult:
         """Everybody linked to the correlation id of `own`, by this submission or by one before."""
-        if marks == UNMARKED:
-            return ALONE
+        if marks == NO_REFERENCES:
+            return NO_REUSE
         face, picture = self._face(tenant, own, marks.face), _picture(tenant, own, marks.picture)
         # All is kept before anything is looked for: of two that come at the same moment one finds the other.
         _, _, held = await asyncio.gather(
@@ -67,14 +67,14 @@ class Reuse:
         compared = Comparison(faces=met.gallery, complete=met.complete) if met else None
         fresh = await self._chosen(tenant, self._by_face(own, met), self._by_picture(own, pictures, met))
         if not fresh and not held[own.correlation_id]:
-            return Neighbourhood(compared=compared)
+            return ReuseResult(compared=compared)
         await self.book.write(tenant, fresh)
         cluster = await cluster_around(self.book, tenant, own.correlation_id, fresh)
         if compared and not compared.complete:
             cluster = replace(cluster, whole=False)
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
         known = await self.ledger.look(tenant, others)
-        return Neighbourhood(cluster=cluster, dossiers=known.dossiers, compared=compared)
+        return ReuseResult(cluster=cluster, dossiers=known.dossiers, compared=compared)
 
     async def _chosen(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
         """Of each of these the foremost that no reviewer has cleared."""
@@ -83,10 +83,10 @@ class Reuse:
             return []
         known = await self.ledger.look(tenant, list(map(correlation, names)))
         cleared_ms = {dossier.subject.key: dossier.unlinked_at_ms for dossier in known.dossiers}
-        standing = [foremost(each for each in links if each.stands(cleared_ms)) for links in found]
+        standing = [foremost(each for each in links if each.effective_at(cleared_ms)) for links in found]
         return [each for links in standing for each in links[:LINKS_ADDED]]
 
-    def _face(self, tenant: str | None, own: End, face: FacePrint | None) -> FaceSighting | None:
+    def _face(self, tenant: str | None, own: SubmissionRef, face: ProtectedTemplate | None) -> EnrolledReference | None:
         """None where the face can't be compared."""
         if face is None or self.faces is None or face.model != self.faces.model:
             return None
@@ -97,9 +97,9 @@ class Reuse:
             former = keys.under_all(face, tenant, own.at_ms)
         except (KeyError, ValueError):
             return None  # under a key that is held no longer, or no print that a template could have become
-        return FaceSighting(tenant=tenant, print=face, former=former, **own.told)
+        return EnrolledReference(tenant=tenant, print=face, former=former, **own.told)
 
-    async def _learn_face(self, face: FaceSighting | None) -> None:
+    async def _learn_face(self, face: EnrolledReference | None) -> None:
         if self.faces is not None and face is not None:
             await self.faces.index.learn([face])
 
@@ -107,7 +107,7 @@ class Reuse:
         if picture is not None:
             await self.pictures.learn([picture])
 
-    async def _met(self, face: FaceSighting | None) -> Met | None:
+    async def _met(self, face: EnrolledReference | None) -> CandidateList | None:
         if self.faces is None or face is None:
             return None
         return await self.faces.index.search(face, self.faces.bounds.farthest)
@@ -115,7 +115,7 @@ class Reuse:
     async def _pictures(self, picture: PictureSighting | None) -> Sequence[PictureHit]:
         return () if picture is None else await self.pictures.search(picture, self.policy.media_replay.bits)
 
-    def _by_face(self, own: End, met: Met | None) -> list[Link]:
+    def _by_face(self, own: SubmissionRef, met: CandidateList | None) -> list[Link]:
         if self.faces is None or met is None:
             return []
         bound = self.faces.bounds.of(met.gallery, self.policy.face_reuse.false_links)
@@ -133,7 +133,7 @@ class Reuse:
             if hit.distance <= bound.distance
         ]
 
-    def _by_picture(self, own: End, hits: Sequence[PictureHit], met: Met | None) -> list[Link]:
+    def _by_picture(self, own: SubmissionRef, hits: Sequence[PictureHit], met: CandidateList | None) -> list[Link]:
         """Who sends a picture twice in one session tries again; anybody else replays it."""
         faces = {(hit.correlation_id, hit.submission_id): hit.distance for hit in met.hits} if met else {}
         return [
@@ -143,7 +143,7 @@ class Reuse:
             and self._sure(own, hit, faces.get((hit.correlation_id, hit.submission_id)))
         ]
 
-    def _sure(self, own: End, hit: PictureHit, apart: float | None) -> bool:
+    def _sure(self, own: SubmissionRef, hit: PictureHit, apart: float | None) -> bool:
         """A hash of 64 bits is too short to be trusted among many thousand pictures: the faces on two copies must be
         nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
         if hit.kind is not PictureMatch.NEAR_DUPLICATE or hit.hamming <= SURE_BITS:
@@ -153,21 +153,21 @@ class Reuse:
         return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
-def _picture(tenant: str | None, own: End, codes: tuple[PictureCodes, ...]) -> PictureSighting | None:
+def _picture(tenant: str | None, own: SubmissionRef, codes: tuple[KeyedImageHashes, ...]) -> PictureSighting | None:
     return PictureSighting(tenant=tenant, codes=codes, **own.told) if codes else None
 
 
 def _link(
     kind: LinkKind,
-    one: End,
-    other: End,
+    one: SubmissionRef,
+    other: SubmissionRef,
     *,
     distance: float,
     threshold: float,
     gallery: int = 0,
     expected: float = 0.0,
 ) -> Link:
-    earlier, later = in_order(one, End(**other.told))
+    earlier, later = in_order(one, SubmissionRef(**other.told))
     return Link(
         kind=kind,
         earlier=earlier,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from abuse.links.links import End
-from abuse.pictures.media_keys import PictureCodes
+from abuse.links.links import SubmissionRef
+from abuse.pictures.media_keys import KeyedImageHashes
 
 DAY_MS = 86_400_000
 #: Hits told of at most, the strongest.
@@ -34,23 +34,23 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(PictureMatch)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureSighting(End):
+class PictureSighting(SubmissionRef):
     """`codes`: the picture's under the key in force, by which it is kept, then under the others it is searched by."""
 
     tenant: str | None
-    codes: tuple[PictureCodes, ...]
+    codes: tuple[KeyedImageHashes, ...]
 
     @property
-    def kept(self) -> PictureCodes:
+    def kept(self) -> KeyedImageHashes:
         return self.codes[0]
 
-    def under(self, key_id: str) -> PictureCodes | None:
+    def under(self, key_id: str) -> KeyedImageHashes | None:
         """The codes that compare with those of this key."""
         return next((each for each in self.codes if each.key_id == key_id), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureHit(End):
+class PictureHit(SubmissionRef):
     """Another submission with the picture; `hamming` are the bits in which perceptual hashes differ."""
 
     kind: PictureMatch
@@ -121,7 +121,7 @@ def _is_own(sighting: PictureSighting, other: PictureSighting) -> bool:
     return (other.correlation_id, other.submission_id) == (sighting.correlation_id, sighting.submission_id)
 
 
-def _match(one: PictureCodes, other: PictureCodes, near: bool) -> PictureMatch | None:
+def _match(one: KeyedImageHashes, other: KeyedImageHashes, near: bool) -> PictureMatch | None:
     """The strongest of what is the same."""
     if one.bytes == other.bytes:
         return PictureMatch.SAME_BYTES

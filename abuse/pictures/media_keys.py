@@ -26,7 +26,7 @@ _Mask = tuple[tuple[tuple[int, ...], ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureCodes:
+class KeyedImageHashes:
     """What is kept of a picture's hashes: 64 bits each."""
 
     key_id: str
@@ -48,12 +48,12 @@ class MediaKeys:
 
     def codes(
         self, tenant: str | None, bytes_sha256: str, pixels_sha256: str, perceptual: int, at_ms: int
-    ) -> tuple[PictureCodes, ...]:
+    ) -> tuple[KeyedImageHashes, ...]:
         """Under the key in force, by which it is kept, then under every other that pictures within reach are under."""
         mine = self._periods.in_force(at_ms)
         reached = self._periods.within(at_ms - self._reach_ms, at_ms + self._reach_ms)
         return tuple(
-            PictureCodes(
+            KeyedImageHashes(
                 key_id=key.id,
                 bytes=_exact(key, "bytes", tenant, bytes_sha256),
                 pixels=_exact(key, "pixels", tenant, pixels_sha256),

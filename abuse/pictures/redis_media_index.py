@@ -31,8 +31,8 @@ from abuse.pictures.media_index import (
     hit_of,
     strongest,
 )
-from abuse.pictures.media_keys import PictureCodes
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 
 BANDS, BAND_BITS = 4, 16
 #: So many wrong bits leave one of the bands whole.
@@ -44,14 +44,14 @@ PAGE = 100
 
 
 class RedisMediaIndex:
-    def __init__(self, calls: Calls, key_prefix: str, plan: MediaPlan) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str, plan: MediaPlan) -> None:
         self._calls, self._plan = calls, plan
         self._prefix = f"{key_prefix}abuse:"
 
     async def search(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
         check_bits(within_bits)
         asked = [each for codes in sighting.codes for each in self._searches(sighting, codes, within_bits)]
-        told = await self._calls.round_trip([command for command, _, _ in asked])
+        told = await self._calls.execute([command for command, _, _ in asked])
         candidates = _Candidates(_reference(sighting))
         for (command, code, bits), lines in zip(asked, told, strict=True):
             candidates.take(str(command[1]), code, bits, cast("list[bytes]", lines))
@@ -60,10 +60,10 @@ class RedisMediaIndex:
         return strongest(hit for hit in hits if hit is not None)
 
     async def learn(self, sightings: Sequence[PictureSighting]) -> None:
-        await self._calls.round_trip([command for each in sightings for command in self._add(each)])
+        await self._calls.execute([command for each in sightings for command in self._add(each)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        (listed,) = await self._calls.round_trip([("ZRANGE", self._pictures_of(tenant, correlation_id), 0, -1)])
+        (listed,) = await self._calls.execute([("ZRANGE", self._pictures_of(tenant, correlation_id), 0, -1)])
         references, count = cast("list[bytes]", listed), 0
         for start in range(0, len(references), PAGE):
             records = await self._records(tenant, references[start : start + PAGE])
@@ -72,17 +72,17 @@ class RedisMediaIndex:
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         traced = self._pictures_of(tenant, correlation_id)
-        (listed,) = await self._calls.round_trip([("ZRANGE", traced, 0, -1)])
+        (listed,) = await self._calls.execute([("ZRANGE", traced, 0, -1)])
         references, removed = cast("list[bytes]", listed), 0
         for start in range(0, len(references), PAGE):
             page = references[start : start + PAGE]
             kept = [(reference, each.kept) for reference, each in await self._records(tenant, page) if each is not None]
             lines = (line for reference, codes in kept for line in self._lines(tenant, codes, reference))
             # On a cluster the parts of one round trip come in no order: what leads to the rest goes in the next.
-            await self._calls.round_trip([("ZREM", key, line) for key, line in lines])
-            gone = await self._calls.round_trip([("DEL", self._record(tenant, reference)) for reference, _ in kept])
+            await self._calls.execute([("ZREM", key, line) for key, line in lines])
+            gone = await self._calls.execute([("DEL", self._record(tenant, reference)) for reference, _ in kept])
             removed += sum(cast("list[int]", gone))
-            await self._calls.round_trip([("ZREM", traced, *page)])
+            await self._calls.execute([("ZREM", traced, *page)])
         return removed
 
     def _add(self, sighting: PictureSighting) -> list[Command]:
@@ -105,7 +105,7 @@ class RedisMediaIndex:
         ]
 
     def _searches(
-        self, sighting: PictureSighting, codes: PictureCodes, within_bits: int
+        self, sighting: PictureSighting, codes: KeyedImageHashes, within_bits: int
     ) -> Iterator[tuple[Command, int, int]]:
         """Commands, each with the code its lines are compared with, and in how many bits they may differ."""
         window = (sighting.at_ms - self._plan.window_ms, sighting.at_ms + self._plan.window_ms, "BYSCORE")
@@ -119,7 +119,7 @@ class RedisMediaIndex:
                 key = self._part(tenant, codes.key_id, str(band), value ^ flip)
                 yield ("ZRANGE", key, *window), codes.perceptual, within_bits
 
-    def _lines(self, tenant: str | None, codes: PictureCodes, reference: bytes) -> Iterator[tuple[str, bytes]]:
+    def _lines(self, tenant: str | None, codes: KeyedImageHashes, reference: bytes) -> Iterator[tuple[str, bytes]]:
         for part, code in (("b", codes.bytes), ("p", codes.pixels)):
             yield self._part(tenant, codes.key_id, part, _band(code, 0)), code.to_bytes(CODE_BYTES, "big") + reference
         line = codes.perceptual.to_bytes(CODE_BYTES, "big") + reference
@@ -130,7 +130,7 @@ class RedisMediaIndex:
         self, tenant: str | None, references: Sequence[bytes]
     ) -> list[tuple[bytes, PictureSighting | None]]:
         keys = [self._record(tenant, reference) for reference in references]
-        told = await self._calls.round_trip([("GET", key) for key in keys])
+        told = await self._calls.execute([("GET", key) for key in keys])
         return [(ref, _kept(key, tenant, held)) for ref, key, held in zip(references, keys, told, strict=True)]
 
     def _part(self, tenant: str | None, key_id: str, part: str, value: int) -> str:
@@ -191,7 +191,7 @@ def _kept(key: str, tenant: str | None, held: Reply) -> PictureSighting | None:
         return None
     try:
         *told, key_id, exact, pixels, perceptual = orjson.loads(cast(bytes, held))
-        codes = PictureCodes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
+        codes = KeyedImageHashes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
         return PictureSighting(tenant=tenant, codes=(codes,), **end_from(*told).told)
     except (ValueError, TypeError) as error:
         raise ForeignValue(key) from error

@@ -56,7 +56,7 @@ class CommandLog(Protocol):
     async def find(self, key: CommandKey) -> bytes | None:
         """What was kept."""
 
-    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
+    async def put_if_absent(self, key: CommandKey, text: bytes) -> bytes:
         """Keep this unless there is something; answer what is kept."""
 
     async def replace(self, key: CommandKey, text: bytes) -> None:
@@ -199,7 +199,7 @@ class InMemoryCommandLog:
     async def find(self, key: CommandKey) -> bytes | None:
         return self.kept.get(key)
 
-    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
+    async def put_if_absent(self, key: CommandKey, text: bytes) -> bytes:
         return self.kept.setdefault(key, text)
 
     async def replace(self, key: CommandKey, text: bytes) -> None:

@@ -21,7 +21,7 @@ from abuse.event_time import iso8601
 from abuse.flags.mentions import names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.ledger import InMemoryLedger
-from abuse.links.link_book import LinkBook
+from abuse.links.link_book import LinkStore
 from abuse.review.reviews import Plan
 from abuse.subjects import Subject, SubjectType
 
@@ -70,7 +70,7 @@ class Erasures:
     ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
-    book: LinkBook
+    book: LinkStore
     decisions: KeptDecisions
     faces: Erasable
     pictures: Erasable

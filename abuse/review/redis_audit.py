@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import orjson
 
-from abuse.redis_port import Calls, ForeignValue, Reply
+from abuse.redis_port import ForeignValue, RedisClient, Reply
 from abuse.review.audit import CommandKey, Head, command_of, head_after, sealed
 
 #: Longer than a command can be read again.
@@ -23,27 +23,27 @@ HEAD_TTL_S = 400 * 86_400
 
 
 class RedisAuditLog:
-    def __init__(self, calls: Calls, key_prefix: str) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:"
         self._head_key = f"{self._prefix}audit-head"
 
     async def head(self) -> Head:
-        (held,) = await self._calls.round_trip([("GETEX", self._head_key, "EX", HEAD_TTL_S)])
+        (held,) = await self._calls.execute([("GETEX", self._head_key, "EX", HEAD_TTL_S)])
         if held is None:
             ours = _packed(Head(chain=uuid.uuid4().hex[:12]))
-            (held,) = await self._calls.round_trip([("SET", self._head_key, ours, "NX", "GET", "EX", HEAD_TTL_S)])
+            (held,) = await self._calls.execute([("SET", self._head_key, ours, "NX", "GET", "EX", HEAD_TTL_S)])
             held = ours if held is None else held
         return self._head(held)
 
     async def peek(self) -> Head | None:
-        (held,) = await self._calls.round_trip([("GET", self._head_key)])
+        (held,) = await self._calls.execute([("GET", self._head_key)])
         return None if held is None else self._head(held)
 
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
         while True:
             ours, key = sealed(entry, after), self._next_key(after)
-            (held,) = await self._calls.round_trip([("SET", key, ours, "NX", "GET", "EX", ENTRY_TTL_S)])
+            (held,) = await self._calls.execute([("SET", key, ours, "NX", "GET", "EX", ENTRY_TTL_S)])
             stands = ours if held is None else cast(bytes, held)
             after, command = _standing(stands, key)
             if command == command_of(entry):
@@ -51,7 +51,7 @@ class RedisAuditLog:
                 return stands
 
     async def restore(self, head: Head) -> None:
-        await self._calls.round_trip([("SET", self._head_key, _packed(head), "EX", HEAD_TTL_S)])
+        await self._calls.execute([("SET", self._head_key, _packed(head), "EX", HEAD_TTL_S)])
 
     async def _advance(self, head: Head) -> None:
         """Say where the chain ends, looking again afterwards: others who appended behind us may have said so before
@@ -59,7 +59,7 @@ class RedisAuditLog:
         while True:
             await self.restore(head)
             key = self._next_key(head)
-            (held,) = await self._calls.round_trip([("GET", key)])
+            (held,) = await self._calls.execute([("GET", key)])
             if held is None:
                 return
             head, _ = _standing(cast(bytes, held), key)
@@ -76,20 +76,20 @@ class RedisAuditLog:
 
 
 class RedisCommandLog:
-    def __init__(self, calls: Calls, key_prefix: str) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:command:"
 
     async def find(self, key: CommandKey) -> bytes | None:
-        (held,) = await self._calls.round_trip([("GET", self._key(key))])
+        (held,) = await self._calls.execute([("GET", self._key(key))])
         return cast("bytes | None", held)
 
-    async def keep_first(self, key: CommandKey, text: bytes) -> bytes:
-        (held,) = await self._calls.round_trip([("SET", self._key(key), text, "NX", "GET", "EX", ENTRY_TTL_S)])
+    async def put_if_absent(self, key: CommandKey, text: bytes) -> bytes:
+        (held,) = await self._calls.execute([("SET", self._key(key), text, "NX", "GET", "EX", ENTRY_TTL_S)])
         return text if held is None else cast(bytes, held)
 
     async def replace(self, key: CommandKey, text: bytes) -> None:
-        await self._calls.round_trip([("SET", self._key(key), text, "EX", ENTRY_TTL_S)])
+        await self._calls.execute([("SET", self._key(key), text, "EX", ENTRY_TTL_S)])
 
     def _key(self, key: CommandKey) -> str:
         """Ids come from outside: hashed, they have one length and can't reach into another key."""

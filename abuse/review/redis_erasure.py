@@ -13,7 +13,7 @@ from typing import cast
 from abuse.flags.mentions import linked_ids, names, without
 from abuse.ledger.journal import attempt_from, parts
 from abuse.ledger.redis_ledger_keys import LedgerKeys, subject_of
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.review.erasure import Traces
 from abuse.subjects import Subject, SubjectType
 
@@ -34,7 +34,7 @@ class _Found:
 
 
 class RedisLedgerErasure:
-    def __init__(self, calls: Calls, key_prefix: str) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
         self._keys = LedgerKeys(key_prefix)
 
@@ -114,7 +114,7 @@ class RedisLedgerErasure:
     async def _all(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
         for start in range(0, len(commands), PAGE):
-            replies += await self._calls.round_trip(commands[start : start + PAGE])
+            replies += await self._calls.execute(commands[start : start + PAGE])
         return replies
 
 

@@ -16,7 +16,7 @@ from abuse.flags.flag_events import Review, cleared_field, confirmed, overridden
 from abuse.flags.flags import Flag, FlagEvent, FlagState, subject_document
 from abuse.flags.mentions import linked_submissions
 from abuse.ledger.ledger import Ledger, Switches
-from abuse.links.link_book import LinkBook, cluster_around
+from abuse.links.link_book import LinkStore, cluster_around
 from abuse.links.links import LINKING
 from abuse.subjects import Subject, SubjectType, correlation
 
@@ -80,7 +80,7 @@ class Reviews:
     """Plans read the table and write nothing; they raise `Refused`. `ttl_s`: how long a confirmed flag lives."""
 
     ledger: Ledger
-    book: LinkBook
+    book: LinkStore
     ttl_s: int
 
     async def confirm(self, tenant: str | None, target: Target, review: Review) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.windows import window_at
-from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, Told, over_limit
+from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, over_limit
 from abuse.rules.risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
@@ -14,7 +14,7 @@ from config.abuse import AddressVelocityLimits
 class AddressVelocity(Rule[AddressVelocityLimits]):
     kind = FlagKind.ADDRESS_VELOCITY
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         subject = case.subject(SubjectType.ADDRESS)
         if subject is None:
             return NOTHING
@@ -26,7 +26,7 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
             counts=figures,
             spared=lambda window: is_shared(window, case.policy.shared_address),
         )
-        return Told(
+        return RuleResult(
             findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count),
             risk=self._risk(case),
         )

@@ -8,7 +8,7 @@ from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Count, Rule, Told
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
 from abuse.rules.counted import too_many
 from config.abuse import AttackFrequencyLimits
 
@@ -16,7 +16,7 @@ from config.abuse import AttackFrequencyLimits
 class AttackFrequency(Rule[AttackFrequencyLimits]):
     kind = FlagKind.ATTACK_FREQUENCY
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
@@ -25,7 +25,7 @@ class AttackFrequency(Rule[AttackFrequencyLimits]):
             severity=Severity.MEDIUM,
             counts=species,
         )
-        return Told(findings=too_many(FlagKind.ATTACK_FREQUENCY, case, _is_attack, count))
+        return RuleResult(findings=too_many(FlagKind.ATTACK_FREQUENCY, case, _is_attack, count))
 
 
 def _is_attack(attempt: Attempt) -> bool:

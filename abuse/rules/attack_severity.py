@@ -7,7 +7,7 @@ from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
 from abuse.observation import Finding
 from abuse.rules.attack_frequency import species
-from abuse.rules.base import NOTHING, Case, Count, Rule, Told
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
 from abuse.rules.counted import too_many
 from config.abuse import AttackSeverityLimits
 
@@ -15,7 +15,7 @@ from config.abuse import AttackSeverityLimits
 class AttackSeverity(Rule[AttackSeverityLimits]):
     kind = FlagKind.ATTACK_SEVERITY
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
@@ -24,7 +24,7 @@ class AttackSeverity(Rule[AttackSeverityLimits]):
             severity=Severity.MEDIUM,
             counts=_figures,
         )
-        return Told(findings=too_many(FlagKind.ATTACK_SEVERITY, case, self._is_severe, count))
+        return RuleResult(findings=too_many(FlagKind.ATTACK_SEVERITY, case, self._is_severe, count))
 
     def _is_severe(self, attempt: Attempt) -> bool:
         return attempt.finding is Finding.SPOOF and attempt.severity >= self.limits.severity

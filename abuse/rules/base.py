@@ -1,7 +1,7 @@
 """What a rule is: asked before a submission is analysed, told after it was.
 
-A rule is a value without state: it reads what the table holds, and answers. `ask` and `tell` are the same for every
-rule and honour its switches; a rule fills in `_ask` and `_tell`.
+A rule is a value without state: it reads what the table holds, and answers. `before_analysis` and `after_verdict` are the same for every
+rule and honour its switches; a rule fills in `_before_analysis` and `_after_verdict`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class RiskPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class RuleResult:
     """What a rule makes of a case."""
 
     findings: tuple[RuleFinding, ...] = ()
@@ -79,7 +79,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Objection:
+class RuleHit:
     """A flag that stands against a submission. One that isn't enforced refuses nobody and keeps its reasons."""
 
     flag: Flag
@@ -87,7 +87,7 @@ class Objection:
     enforced: bool
 
 
-NOTHING = Told()
+NOTHING = RuleResult()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +97,30 @@ class Rule(ABC, Generic[L]):
     limits: L
     kind: ClassVar[FlagKind | None] = None
 
-    def ask(self, flags: Iterable[Flag], at_ms: int) -> tuple[Objection, ...]:
+    def before_analysis(self, flags: Iterable[Flag], at_ms: int) -> tuple[RuleHit, ...]:
         """Before: which of this rule's flags on the submission's subjects stand against it at `at_ms`."""
         ours = [flag for flag in flags if flag.kind is self.kind and flag.open_at(at_ms)]
-        return self._ask(ours, at_ms) if ours else ()
+        return self._before_analysis(ours, at_ms) if ours else ()
 
-    def tell(self, case: Case) -> Told:
+    def after_verdict(self, case: Case) -> RuleResult:
         """After: what the observation, together with what was known, amounts to."""
-        return self._tell(case) if self.limits.active else NOTHING
+        return self._after_verdict(case) if self.limits.active else NOTHING
 
-    def _ask(self, flags: Sequence[Flag], at_ms: int) -> tuple[Objection, ...]:
+    def _before_analysis(self, flags: Sequence[Flag], at_ms: int) -> tuple[RuleHit, ...]:
         """A flag stands against its subject as long as its refusal runs. What a reviewer confirmed is enforced
         whatever the switches say."""
         objections = []
         for flag in flags:
             refusal = flag.refusal_at(at_ms)
             if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
-                objections.append(Objection(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
+                objections.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
         return tuple(objections)
 
     def enforces(self, flag: Flag) -> bool:
         """Whether a flag of this rule refuses anybody as things are switched."""
         return (self.limits.active and self.limits.enforced) or flag.state is FlagState.CONFIRMED
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         return NOTHING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.journal import Attempt
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Count, Rule, Told
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
 from abuse.rules.counted import too_many
 from config.abuse import ContentMismatchLimits
 
@@ -13,11 +13,11 @@ from config.abuse import ContentMismatchLimits
 class ContentMismatch(Rule[ContentMismatchLimits]):
     kind = FlagKind.CONTENT_MISMATCH
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         if case.observation.finding is not Finding.MISMATCH:
             return NOTHING
         count = Count(limit=self.limits.mismatches, window_s=self.limits.window_s, severity=Severity.LOW)
-        return Told(findings=too_many(FlagKind.CONTENT_MISMATCH, case, _is_mismatch, count))
+        return RuleResult(findings=too_many(FlagKind.CONTENT_MISMATCH, case, _is_mismatch, count))
 
 
 def _is_mismatch(attempt: Attempt) -> bool:

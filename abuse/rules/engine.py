@@ -12,11 +12,11 @@ import orjson
 from abuse.flags.flag_events import PolicyName, field_of, flags_from, own_levels, published, raised, stored
 from abuse.flags.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
 from abuse.ledger.journal import Attempt
-from abuse.ledger.ledger import Dossier, Known, Switches
-from abuse.links.links import LINKING, LINKS_ADDED, NO_CLUSTER, Cluster, End, Link
+from abuse.ledger.ledger import Snapshot, SubjectHistory, Switches
+from abuse.links.links import LINKING, LINKS_ADDED, NO_CLUSTER, Cluster, Link, SubmissionRef
 from abuse.observation import Observation
 from abuse.rules import RULES, rules_of
-from abuse.rules.base import Case, Objection, Rule
+from abuse.rules.base import Case, Rule, RuleHit
 from abuse.rules.ip_risk import IpRisk, ip_risk
 from abuse.subjects import PERSONAL, Subject
 from config.abuse import AbusePolicy
@@ -46,7 +46,7 @@ class Assessment:
     other_flagged_sessions: tuple[str, ...] = ()
     compared: Comparison | None = None
     links: tuple[Link, ...] = ()
-    objection: Objection | None = None
+    objection: RuleHit | None = None
     events: tuple[FlagEvent, ...] = ()
 
     @property
@@ -56,15 +56,15 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbourhood:
+class ReuseResult:
     """What shows the same face or picture as a submission, and what is known of the other correlation ids there."""
 
     cluster: Cluster = NO_CLUSTER
-    dossiers: tuple[Dossier, ...] = ()
+    dossiers: tuple[SubjectHistory, ...] = ()
     compared: Comparison | None = None
 
 
-ALONE = Neighbourhood()
+NO_REUSE = ReuseResult()
 
 
 class AbuseEngine:
@@ -73,15 +73,15 @@ class AbuseEngine:
         self._name = name
         self._under = lru_cache(maxsize=256)(self._switched)
 
-    def objections(self, known: Known, submission_id: str, at_ms: int) -> tuple[Objection, ...]:
+    def objections(self, known: Snapshot, submission_id: str, at_ms: int) -> tuple[RuleHit, ...]:
         """Before: everything that stands against a submission at `at_ms`, enforced first, then blocks, the longest
         first. A flag it brought about itself does not: it was analysed, and its decision lost before it was kept."""
         rules = self._rules(known.switches)
         flags = [flag for flag in known.flags if (submission_id, at_ms) not in flag.causes]
-        found = [objection for rule in rules.values() for objection in rule.ask(flags, at_ms)]
+        found = [objection for rule in rules.values() for objection in rule.before_analysis(flags, at_ms)]
         return tuple(sorted(found, key=_weight))
 
-    def assess(self, observation: Observation, known: Known, linked: Neighbourhood = ALONE) -> Assessment:
+    def assess(self, observation: Observation, known: Snapshot, linked: ReuseResult = NO_REUSE) -> Assessment:
         """After: what the rules found; `known` includes the observation."""
         policy, rules = self._under(_canonical(known.switches))
         dossiers = {dossier.subject: dossier for dossier in (*known.dossiers, *linked.dossiers)}
@@ -96,7 +96,7 @@ class AbuseEngine:
             policy=policy,
             cleared_ms={dossier.subject.type: dossier.cleared_at_ms for dossier in known.dossiers},
         )
-        told = [(rule, rule.tell(case)) for rule in rules.values()]
+        told = [(rule, rule.after_verdict(case)) for rule in rules.values()]
         events = [
             event
             for rule, what in told
@@ -116,12 +116,12 @@ class AbuseEngine:
             events=tuple(events),
         )
 
-    def reminder(self, known: Known, at_ms: int) -> Assessment:
+    def reminder(self, known: Snapshot, at_ms: int) -> Assessment:
         """What is to be said of a submission that was not observed: its open flags."""
         return Assessment(flags=_as_switched(_open_flags(known.dossiers, (), at_ms), self._rules(known.switches)))
 
     def _events(
-        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: Dossier
+        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: SubjectHistory
     ) -> list[FlagEvent]:
         """Those that nobody stored. What a reviewer cleared brings about nothing, even when it comes late."""
         about_another = finding.kind in LINKING and finding.subject.key != observation.correlation_id
@@ -153,19 +153,19 @@ class AbuseEngine:
         return policy, dict(zip(RULES, rules_of(policy), strict=True))
 
 
-def _says_it(dossier: Dossier, finding: RuleFinding, at_ms: int) -> bool:
+def _says_it(dossier: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
     """Whether an open flag says as much already: nobody is flagged day after day for what others do."""
     said = (flag.level for flag in dossier.flags if flag.kind is finding.kind and flag.open_at(at_ms))
     return max(said, default=0) >= len(finding.severities)
 
 
-def _stands(finding: RuleFinding, dossier: Dossier, at_ms: int) -> bool:
+def _stands(finding: RuleFinding, dossier: SubjectHistory, at_ms: int) -> bool:
     """Whether a reviewer has confirmed a flag of this kind: what comes on top is enforced as well."""
     of_kind = (flag for flag in dossier.flags if flag.kind is finding.kind)
     return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
 
 
-def _own_again(dossiers: Iterable[Dossier], submission_id: str) -> list[FlagEvent]:
+def _own_again(dossiers: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
     """What this very submission brought about when it came before: perhaps stored, and not published. It is
     published again whatever the rules, a switch or a reviewer say by now."""
     texts = {text for dossier in dossiers for text in own_levels(dossier.fields, submission_id)}
@@ -176,12 +176,12 @@ def _canonical(switches: Switches) -> bytes:
     return orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
 
 
-def _weight(objection: Objection) -> tuple[bool, bool, int, str]:
+def _weight(objection: RuleHit) -> tuple[bool, bool, int, str]:
     refusal = objection.refusal
     return (not objection.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, objection.flag.flag_id)
 
 
-def _open_flags(dossiers: Iterable[Dossier], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
+def _open_flags(dossiers: Iterable[SubjectHistory], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
     """Flags as they will stand once the events are stored."""
     fresh: dict[Subject, dict[str, str]] = {}
     for event in events:
@@ -199,9 +199,9 @@ def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
     return tuple(link for link in cluster.links if own in (link.earlier.place, link.later.place))
 
 
-def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> Objection | None:
+def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> RuleHit | None:
     """Others are asked at admission; of what a face or picture shows nothing is known there."""
-    found = [each for kind in LINKING for each in rules[kind].ask(flags, at_ms) if each.enforced]
+    found = [each for kind in LINKING for each in rules[kind].before_analysis(flags, at_ms) if each.enforced]
     return min(found, key=_weight, default=None)
 
 
@@ -211,11 +211,11 @@ def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple
 
 
 def _other_sessions(
-    observation: Observation, dossiers: Iterable[Dossier], flags: Sequence[Flag], cluster: Cluster
+    observation: Observation, dossiers: Iterable[SubjectHistory], flags: Sequence[Flag], cluster: Cluster
 ) -> tuple[str, ...]:
     """Sessions that share a flagged device, face or picture with this one, newest first."""
     flagged = {flag.subject for flag in flags if flag.subject.type in PERSONAL}
-    others: list[Attempt | End] = []
+    others: list[Attempt | SubmissionRef] = []
     for dossier in dossiers:
         if dossier.subject in flagged:
             others += (a for a in reversed(dossier.attempts) if a.correlation_id != observation.correlation_id)

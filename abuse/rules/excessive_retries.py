@@ -19,7 +19,7 @@ from abuse.flags.flags import (
 )
 from abuse.ledger.journal import KEPT, PAST_NO_GATE, Attempt
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Rule, Told, linked
+from abuse.rules.base import NOTHING, Case, Rule, RuleResult, linked
 from abuse.subjects import Subject, SubjectType
 from config.abuse import RetryLimits
 
@@ -46,7 +46,7 @@ class ExcessiveRetries(Rule[RetryLimits]):
 
     kind = FlagKind.EXCESSIVE_RETRIES
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         """An attempt can bring about the pause it completes, or, when it came late, one after it; none before."""
         subject = case.subject(SubjectType.CORRELATION_ID)
         earned = pauses(case.attempts(SubjectType.CORRELATION_ID), self.limits)
@@ -61,7 +61,7 @@ class ExcessiveRetries(Rule[RetryLimits]):
             finding = self._finding(subject, self._recent([*before, *earned[: index + 1]]))
             if day not in highest or len(finding.severities) >= len(highest[day].severities):
                 highest[day] = finding
-        return Told(findings=tuple(highest.values()))
+        return RuleResult(findings=tuple(highest.values()))
 
     def _recent(self, earned: Sequence[Pause]) -> Sequence[Pause]:
         """The last pause and those of the window before it, no more than make a block."""

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.links.links import Cluster
-from abuse.rules.base import Case, Count, Rule, Told
-from abuse.rules.linked import in_many_hands
+from abuse.rules.base import Case, Count, Rule, RuleResult
+from abuse.rules.linked import shared_by_too_many_ids
 from config.abuse import FaceReuseLimits
 
 
 class FaceReuse(Rule[FaceReuseLimits]):
     kind = FlagKind.FACE_REUSE
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         count = Count(
             measure=lambda window: window.ids,
             limit=self.limits.allowed_ids + 1,
             window_s=self.limits.window_s,
             severity=Severity.MEDIUM,
         )
-        return Told(findings=in_many_hands(FlagKind.FACE_REUSE, case, self._figures, count))
+        return RuleResult(findings=shared_by_too_many_ids(FlagKind.FACE_REUSE, case, self._figures, count))
 
     def _figures(self, cluster: Cluster) -> Mapping[str, int | float | str]:
         """How sure the links are: the nearest, and the one with the most faces compared."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abuse.ledger.ledger import Ledger
-from abuse.rules.base import Objection
+from abuse.rules.base import RuleHit
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject
 
@@ -16,7 +16,7 @@ class GateAnswer:
     """`objections`: everything that stands against the submission; the first is enforced if any is. `active`: the
     tenant's rules that look at anything."""
 
-    objections: tuple[Objection, ...]
+    objections: tuple[RuleHit, ...]
     active: frozenset[str]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from abuse.flags.flags import Evidence, FlagKind, Linked, RuleFinding
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
-from abuse.links.links import LINKING, Cluster, End, Link, LinkKind, Place, strength
+from abuse.links.links import LINKING, Cluster, Link, LinkKind, RefKey, SubmissionRef, strength
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
 from abuse.subjects import correlation
@@ -19,7 +19,7 @@ from abuse.subjects import correlation
 Figures = Callable[[Cluster], Mapping[str, int | float | str]]
 
 
-def in_many_hands(kind: FlagKind, case: Case, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
+def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
     """A finding for each correlation id in the fullest window of each day that the observation is in."""
     observation = case.observation
     cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
@@ -66,7 +66,7 @@ def _findings(
         )
 
 
-def _as_attempt(end: End) -> Attempt:
+def _as_attempt(end: SubmissionRef) -> Attempt:
     """For windows: all that matters here is whether it was an attack."""
     return Attempt(
         at_ms=end.at_ms,
@@ -81,7 +81,7 @@ def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
     """The newest submission of each correlation id and session, and why it is in the cluster."""
     newest = {(attempt.correlation_id, attempt.session_id): attempt for attempt in window.attempts}
     shown = sorted(newest.values(), key=lambda each: (each.at_ms, each.submission_id, each.session_id or ""))
-    best: dict[Place, Link] = {}
+    best: dict[RefKey, Link] = {}
     for each in cluster.links:
         for end in each.ends:
             best[end.place] = min(best.get(end.place, each), each, key=strength)

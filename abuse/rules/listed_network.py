@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abuse.flags.flags import MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
-from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told, rising
+from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult, rising
 from abuse.subjects import SubjectType
 from config.abuse import DAY_S, ListedNetworkLimits
 
@@ -14,7 +14,7 @@ BY_DATABASE = ("asn-", "country-")
 class ListedNetwork(Rule[ListedNetworkLimits]):
     kind = FlagKind.LISTED_NETWORK
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         names, subject = case.observation.origin.networks, case.subject(SubjectType.ADDRESS)
         points = {name: self._points(name) for name in names}
         if subject is None or not any(points.values()):
@@ -24,7 +24,7 @@ class ListedNetwork(Rule[ListedNetworkLimits]):
         risk = (RiskPart(name="listed_network", points=highest, detail=detail),)
         at_ms = case.observation.at_ms
         if highest < self.limits.flag_from or self._accepted(case, at_ms):
-            return Told(risk=risk)
+            return RuleResult(risk=risk)
         finding = RuleFinding(
             kind=FlagKind.LISTED_NETWORK,
             subject=subject,
@@ -34,7 +34,7 @@ class ListedNetwork(Rule[ListedNetworkLimits]):
             evidence=Evidence(used=highest, limit=self.limits.flag_from, window_s=0, counts=points),
             refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_S * MS),
         )
-        return Told(findings=(finding,), risk=risk)
+        return RuleResult(findings=(finding,), risk=risk)
 
     def _accepted(self, case: Case, at_ms: int) -> bool:
         """A reviewer has said that this address is all right: it will be on the list tomorrow as well, so for as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abuse.flags.flags import FlagKind, RuleFinding, Severity
 from abuse.ledger.windows import Window, window_at
-from abuse.rules.base import Case, Count, RiskPart, Rule, Told, one_per_id, over_limit
+from abuse.rules.base import Case, Count, RiskPart, Rule, RuleResult, one_per_id, over_limit
 from abuse.rules.risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
@@ -14,10 +14,10 @@ from config.abuse import ManyIdsLimits
 class ManyIdsOnAddress(Rule[ManyIdsLimits]):
     kind = FlagKind.MANY_IDS_ON_ADDRESS
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         points = case.policy.risk
         address, prefix = SubjectType.ADDRESS, SubjectType.PREFIX
-        return Told(
+        return RuleResult(
             findings=(*self._found(case, address, self.limits.ids), *self._found(case, prefix, self.limits.prefix_ids)),
             risk=(
                 *self._risk(case, address, self.limits.ids, points.ids_on_address),

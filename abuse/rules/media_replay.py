@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.windows import Window
 from abuse.links.links import MEDIA, Cluster
-from abuse.rules.base import Case, Count, Rule, Told
-from abuse.rules.linked import in_many_hands
+from abuse.rules.base import Case, Count, Rule, RuleResult
+from abuse.rules.linked import shared_by_too_many_ids
 from config.abuse import MediaReplayLimits
 
 
 class MediaReplay(Rule[MediaReplayLimits]):
     kind = FlagKind.MEDIA_REPLAY
 
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         count = Count(measure=_uses, limit=self.limits.uses, window_s=self.limits.window_s, severity=Severity.MEDIUM)
-        return Told(findings=in_many_hands(FlagKind.MEDIA_REPLAY, case, _figures, count))
+        return RuleResult(findings=shared_by_too_many_ids(FlagKind.MEDIA_REPLAY, case, _figures, count))
 
 
 def _uses(window: Window) -> int:

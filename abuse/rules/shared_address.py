@@ -6,7 +6,7 @@ import math
 
 from abuse.ledger.windows import Window, window_at
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, RiskPart, Rule, Told
+from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult
 from abuse.subjects import SubjectType
 from config.abuse import SharedAddressLimits
 
@@ -17,13 +17,15 @@ Z = 1.96
 
 
 class SharedAddress(Rule[SharedAddressLimits]):
-    def _tell(self, case: Case) -> Told:
+    def _after_verdict(self, case: Case) -> RuleResult:
         kept = window_at(case.observation.at_ms, case.attempts(SubjectType.ADDRESS), self.limits.window_s)
         if not kept or not is_shared(Window(kept), self.limits):
             return NOTHING
         window = Window(kept)
         detail = f"{window.ids} ids, {_percent(window.spoof_ratio)} of {len(kept)} submissions are attacks"
-        return Told(risk=(RiskPart(name="shared_address", points=-case.policy.risk.shared_address, detail=detail),))
+        return RuleResult(
+            risk=(RiskPart(name="shared_address", points=-case.policy.risk.shared_address, detail=detail),)
+        )
 
 
 def is_shared(window: Window, limits: SharedAddressLimits) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from abuse.flags.flag_events import PolicyName
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.observation import Finding, Observation, Origin
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
@@ -62,7 +62,7 @@ class TablePlan:
 def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
     """Fill, measure, fill on. Blocks. Raises `stream.runtime.patience.Unavailable`."""
 
-    async def each_size(calls: Calls, prefix: str) -> list[TableResult]:
+    async def each_size(calls: RedisClient, prefix: str) -> list[TableResult]:
         bench = _Bench(calls, prefix, settings.policy().abuse, plan)
         return [await bench.at(size, say) for size in plan.sizes]
 
@@ -70,7 +70,7 @@ def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
 
 
 class _Bench:
-    def __init__(self, calls: Calls, prefix: str, policy: AbusePolicy, plan: TablePlan) -> None:
+    def __init__(self, calls: RedisClient, prefix: str, policy: AbusePolicy, plan: TablePlan) -> None:
         self._calls, self._prefix, self._plan = calls, prefix, plan
         self._ledger = RedisLedger(calls, prefix, policy.flag_ttl_s)
         self._engine = AbuseEngine(policy, PolicyName(name="bench", sha256="0" * 64))
@@ -137,7 +137,7 @@ class _Bench:
             self._flag_events += len(assessment.events)
 
     async def _floor(self) -> None:
-        await self._calls.round_trip([("SET", f"{self._prefix}floor", b"0" * 32, "EX", 60)])
+        await self._calls.execute([("SET", f"{self._prefix}floor", b"0" * 32, "EX", 60)])
 
     def _observation(self, number: int) -> Observation:
         at_ms = self._begun_ms - self._chance.randrange(SPREAD_MS)

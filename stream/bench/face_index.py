@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from abuse.faces.face_index import FacePlan, FaceSighting
-from abuse.faces.face_prints import FacePrint
+from abuse.faces.face_index import EnrolledReference, FacePlan
+from abuse.faces.face_prints import ProtectedTemplate
 from abuse.faces.redis_face_index import RedisFaceIndex
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from config.settings import Settings
 from stream.bench.figures import percentile
 from stream.bench.redis_room import Say, in_a_room, used_memory
@@ -66,7 +66,7 @@ class NoVectorSets(Exception):
 def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:
     """Blocks. Raises NoVectorSets, `stream.runtime.patience.Unavailable`."""
 
-    async def each_size(calls: Calls, prefix: str) -> list[FaceResult]:
+    async def each_size(calls: RedisClient, prefix: str) -> list[FaceResult]:
         bench = _Bench(calls, prefix, plan)
         if not await bench.possible():
             raise NoVectorSets
@@ -76,7 +76,7 @@ def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResul
 
 
 class _Bench:
-    def __init__(self, calls: Calls, prefix: str, plan: FaceBenchPlan) -> None:
+    def __init__(self, calls: RedisClient, prefix: str, plan: FaceBenchPlan) -> None:
         self._calls, self._plan = calls, plan
         self._index = RedisFaceIndex(calls, prefix, plan.index)
         self._chance = np.random.default_rng(7)
@@ -151,7 +151,7 @@ class _Bench:
         self._took_s = time.monotonic() - began_all
         return taken, (sum(told for told, _ in found), sum(there for _, there in found))
 
-    def _probe(self) -> tuple[FaceSighting, set[str]]:
+    def _probe(self) -> tuple[EnrolledReference, set[str]]:
         """A face near a kept one, and the submissions it is near to. All are of one correlation id, whose faces are
         left out."""
         self._probes += 1
@@ -162,16 +162,18 @@ class _Bench:
         near = {f"sub-{number}" for number in np.flatnonzero(apart <= WITHIN)}
         return self._sighting(-self._probes, vector, "probe"), near
 
-    def _sighting(self, number: int, vector: NDArray[np.float32], correlation_id: str | None = None) -> FaceSighting:
+    def _sighting(
+        self, number: int, vector: NDArray[np.float32], correlation_id: str | None = None
+    ) -> EnrolledReference:
         """Spread over the window evenly whatever the size: by the golden section."""
         ago = 0.0 if number < 0 else number * 0.6180339887498949 % 1.0
-        return FaceSighting(
+        return EnrolledReference(
             tenant=None,
             correlation_id=correlation_id or str(uuid.UUID(int=number)),
             submission_id=f"sub-{number}",
             session_id=None,
             at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
-            print=FacePrint(MODEL, KEY, vector.astype("<f4").tobytes()),
+            print=ProtectedTemplate(MODEL, KEY, vector.astype("<f4").tobytes()),
         )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from abuse.pictures.media_index import MediaPlan, PictureSighting
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from abuse.subjects import HashKey
 from config.settings import Settings
 from stream.bench.figures import percentile
@@ -49,7 +49,7 @@ class MediaBenchPlan:
 def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaResult]:
     """Blocks. Raises `stream.runtime.patience.Unavailable`."""
 
-    async def each_size(calls: Calls, prefix: str) -> list[MediaResult]:
+    async def each_size(calls: RedisClient, prefix: str) -> list[MediaResult]:
         bench = _Bench(_Counted(calls), prefix, plan)
         return [await bench.at(size, say) for size in plan.sizes]
 
@@ -59,12 +59,12 @@ def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaRes
 class _Counted:
     """Counts commands and the lines of their replies."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
         self.commands = self.lines = 0
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
-        replies = await self._calls.round_trip(commands)
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        replies = await self._calls.execute(commands)
         self.commands += len(commands)
         self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
         return replies

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from abuse.redis_port import Calls, Reply
+from abuse.redis_port import RedisClient, Reply
 from config.settings import RedisSettings
 from stream.redis.client import connect, each_server
 from stream.runtime.patience import Unavailable
@@ -38,7 +38,7 @@ def room(redis: RedisSettings, say: Say) -> Iterator[str]:
             say(f"Redis did not answer ({error.fault}): what is left of {prefix}* expires by itself.")
 
 
-def in_a_room(redis: RedisSettings, say: Say, work: Callable[[Calls, str], Awaitable[T]]) -> T:
+def in_a_room(redis: RedisSettings, say: Say, work: Callable[[RedisClient, str], Awaitable[T]]) -> T:
     """Blocks for what `work` does with a client and the prefix of a room. Raises what it raises."""
 
     async def connected() -> T:
@@ -52,20 +52,20 @@ def in_a_room(redis: RedisSettings, say: Say, work: Callable[[Calls, str], Await
         return asyncio.run(connected())
 
 
-async def used_memory(calls: Calls) -> int:
+async def used_memory(calls: RedisClient) -> int:
     """Of one server."""
-    (info,) = await calls.round_trip([("INFO", "memory")])
+    (info,) = await calls.execute([("INFO", "memory")])
     text = info.decode() if isinstance(info, bytes) else ""
     return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).partition(":")[2])
 
 
-async def remove(server: Calls, prefix: str) -> None:
+async def remove(server: RedisClient, prefix: str) -> None:
     """Every key of that prefix on one server."""
     cursor, done = b"0", False
     while not done:
-        (page,) = await server.round_trip([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
+        (page,) = await server.execute([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
         cursor, keys = _scanned(page)
-        await server.round_trip([("UNLINK", key) for key in keys])
+        await server.execute([("UNLINK", key) for key in keys])
         done = cursor == b"0"
 
 

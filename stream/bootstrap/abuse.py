@@ -8,7 +8,7 @@ import structlog
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FaceIndex
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance
 from abuse.faces.index_plans import face_plan, media_plan
 from abuse.faces.redis_face_index import RedisFaceIndex
@@ -16,13 +16,13 @@ from abuse.keys.key_checks import KeyChecks, agree, require_same
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.ledger import Ledger
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.link_book import LinkBook
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.link_book import LinkStore
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import MediaIndex
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import HashKey, SubjectHasher
@@ -37,7 +37,7 @@ from stream.pipeline.marking import MarkKeys, model_id
 log = structlog.get_logger()
 
 
-def open_ledger(settings: Settings, policy: Policy, calls: Calls) -> Ledger:
+def open_ledger(settings: Settings, policy: Policy, calls: RedisClient) -> Ledger:
     """The abuse table."""
     return RedisLedger(calls, settings.redis_prefix, policy.abuse.flag_ttl_s)
 
@@ -48,20 +48,22 @@ def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
     return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
-def mark_keys(settings: Settings, policy: Policy, faces: FaceKeys | None) -> MarkKeys | None:
+def mark_keys(settings: Settings, policy: Policy, faces: TemplateProtection | None) -> MarkKeys | None:
     """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
     if faces is None:
         return None
     return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), media_plan(policy).window_ms))
 
 
-def face_keys(settings: Settings, policy: Policy) -> FaceKeys | None:
+def face_keys(settings: Settings, policy: Policy) -> TemplateProtection | None:
     """What faces are transformed with; None without hash keys. One a process: its matrices are large."""
     keys = _hash_keys(settings)
-    return FaceKeys(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
+    return TemplateProtection(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
 
 
-def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger, keys: FaceKeys | None) -> Reuse | None:
+def open_reuse(
+    settings: Settings, policy: Policy, calls: RedisClient, ledger: Ledger, keys: TemplateProtection | None
+) -> Reuse | None:
     """What finds the same face and the same picture; None without hash keys."""
     if not settings.abuse.hash_keys:
         return None
@@ -74,19 +76,19 @@ def open_reuse(settings: Settings, policy: Policy, calls: Calls, ledger: Ledger,
     )
 
 
-def open_links(settings: Settings, policy: Policy, calls: Calls) -> LinkBook:
+def open_links(settings: Settings, policy: Policy, calls: RedisClient) -> LinkStore:
     """The book of links."""
-    return RedisLinkBook(calls, settings.redis_prefix, links_life_ms(policy))
+    return RedisLinkStore(calls, settings.redis_prefix, links_life_ms(policy))
 
 
 def open_face_index(
-    settings: Settings, policy: Policy, calls: Calls, distances: Mapping[str, Distance] | None = None
+    settings: Settings, policy: Policy, calls: RedisClient, distances: Mapping[str, Distance] | None = None
 ) -> FaceIndex:
     """Where faces are kept. Without `distances` it is only for who moves or forgets them."""
     return RedisFaceIndex(calls, settings.redis_prefix, face_plan(settings, policy, distances or {}))
 
 
-def open_erasures(settings: Settings, policy: Policy, calls: Calls, store: DecisionStore) -> Erasures:
+def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store: DecisionStore) -> Erasures:
     """What removes a subject. It needs no model and no secret: faces and pictures are found by whose they are."""
     return Erasures(
         ledger=RedisLedgerErasure(calls, settings.redis_prefix),
@@ -99,7 +101,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: Calls, store: Decis
     )
 
 
-def open_key_checks(settings: Settings, calls: Calls) -> KeyChecks:
+def open_key_checks(settings: Settings, calls: RedisClient) -> KeyChecks:
     """Where it stands which secret counts under which key id."""
     return RedisKeyChecks(calls, settings.redis_prefix)
 
@@ -124,11 +126,11 @@ async def say_what_is_compared(reuse: Reuse | None) -> None:
         log.warning("face_reuse_off", why="this Redis has no vector sets: faces are not compared; 8.0 or newer has")
 
 
-def _open_media_index(settings: Settings, policy: Policy, calls: Calls) -> MediaIndex:
+def _open_media_index(settings: Settings, policy: Policy, calls: RedisClient) -> MediaIndex:
     return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy))
 
 
-def _faces(settings: Settings, policy: Policy, calls: Calls, keys: FaceKeys | None) -> Faces | None:
+def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: TemplateProtection | None) -> Faces | None:
     source = template_source(settings, policy)
     if source is None or keys is None:
         return None

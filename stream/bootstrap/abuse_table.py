@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
-from abuse.links.link_book import LinkBook
+from abuse.links.link_book import LinkStore
 from abuse.review.audit import AuditLog, CommandLog
 from abuse.review.erasure import Erasures
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
@@ -16,7 +16,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap.worker import open_store
 from stream.redis.client import connect
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 #: How long a person waits for Redis.
 PATIENCE_S = 10.0
@@ -25,12 +25,12 @@ PATIENCE_S = 10.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     ledger: Ledger
-    book: LinkBook
+    book: LinkStore
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
     secrets: KeyChecks
-    patience: Patience
+    patience: RetryPolicy
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             commands=RedisCommandLog(calls, prefix),
             erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
             secrets=open_key_checks(settings, calls),
-            patience=Patience(),
+            patience=RetryPolicy(),
         )
     finally:
         await calls.close()

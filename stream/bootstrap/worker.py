@@ -10,7 +10,7 @@ from typing import Any
 from abuse.flags.flag_events import PolicyName
 from abuse.networks.networks import NetworkWatch, open_networks
 from abuse.origins import OriginReader
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.reviews import Reviews
 from abuse.rules.engine import AbuseEngine
@@ -33,23 +33,23 @@ from stream.bootstrap.abuse import (
 )
 from stream.bootstrap.models import model_versions, template_source
 from stream.events.topics import Topic, topic_name
-from stream.kafka.agents import Lane
+from stream.kafka.agents import AgentSpec
 from stream.kafka.app import ConfirmedSender, make_app
 from stream.kafka.publishing import Publisher
-from stream.kafka.worker import Check, Chore, Parts, Role, Worker
+from stream.kafka.worker import BackgroundTask, Check, Parts, Role, Worker
 from stream.maintenance.sweeper import Sweeper
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.marking import Marker
+from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
@@ -69,7 +69,7 @@ def build_worker(
     analyser: Callable[..., Analyser] = face_analyser,
 ) -> Worker:
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
-    policy, clock, patience = settings.policy(), SystemClock(), Patience()
+    policy, clock, patience = settings.policy(), SystemClock(), RetryPolicy()
     app = make_app(settings)
     calls = connect(settings.redis)
     store, ledger = open_store(settings, calls), open_ledger(settings, policy, calls)
@@ -84,7 +84,7 @@ def build_worker(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
-    lanes, chores = [], list[Chore]()
+    lanes, chores = [], list[BackgroundTask]()
     checks: list[Check] = [partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
     if pool is not None:
         networks = open_networks(settings.abuse, clock.now_ms())
@@ -99,12 +99,12 @@ def build_worker(
             analyser=pool,
             admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
             origins=OriginReader(hasher(settings, policy), networks),
-            marker=Marker(mark_keys(settings, policy, faces)),
+            marker=ReferenceExtractor(mark_keys(settings, policy, faces)),
             detections_topic=names[Topic.DETECTIONS],
             **common,
         )
         limit = settings.detection.slots + settings.detection.read_ahead
-        lanes.append(Lane(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
+        lanes.append(AgentSpec(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
     if Role.DECIDE in roles:
         reuse = open_reuse(settings, policy, calls, ledger, faces)
         checks.append(partial(say_what_is_compared, reuse))
@@ -117,7 +117,7 @@ def build_worker(
             **common,
         )
         limit = settings.delivery.max_deciding
-        lanes.append(Lane(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
+        lanes.append(AgentSpec(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
     sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
     publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
     if Role.COMMAND in roles:
@@ -133,7 +133,7 @@ def build_worker(
             max_event_bytes=settings.kafka.max_event_bytes,
             source=settings.source,
         )
-        lanes.append(Lane(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
+        lanes.append(AgentSpec(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
         sweeper = Sweeper(
             ledger=ledger,
             publisher=publisher,
@@ -160,7 +160,7 @@ def build_worker(
     )
 
 
-def open_store(settings: Settings, calls: Calls | None = None) -> DecisionStore:
+def open_store(settings: Settings, calls: RedisClient | None = None) -> DecisionStore:
     """The decision store; nothing is sent before the first call."""
     return RedisDecisionStore(calls or connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
 

@@ -18,7 +18,7 @@ from stream.cli import abuse, bench, check, demo, dev, health, models, notify, s
 from stream.cli.console import ExitCode, complain
 from stream.kafka.clients import KafkaUnreachable, TopicMissing
 from stream.kafka.provisioning import ProvisioningError
-from stream.runtime.patience import OutOfPatience
+from stream.runtime.patience import DependencyTimeout
 
 app = typer.Typer(
     name="liveness",
@@ -47,7 +47,7 @@ _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
     (TopicMissing, ExitCode.FAILURE),
     (ProvisioningError, ExitCode.FAILURE),
     (KafkaUnreachable, ExitCode.UNREACHABLE),
-    (OutOfPatience, ExitCode.UNREACHABLE),
+    (DependencyTimeout, ExitCode.UNREACHABLE),
 )
 
 

@@ -11,7 +11,7 @@ from config.settings import SettingsError
 from stream.bench.abuse_table import TablePlan, TableResult, measure
 from stream.cli.console import out, print_json, say
 from stream.cli.sizes import sizes
-from stream.runtime.patience import OutOfPatience, Unavailable
+from stream.runtime.patience import DependencyTimeout, Unavailable
 
 
 def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
@@ -23,7 +23,7 @@ def run(ids: str, seconds: float, rounds: int, json: bool) -> None:
     try:
         results = measure(settings, plan, say)
     except Unavailable as error:
-        raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
+        raise DependencyTimeout(f"Redis did not answer ({error.fault})") from None
     if json:
         print_json({"seconds": seconds, "rounds": rounds, "results": [asdict(result) for result in results]})
     else:

@@ -23,7 +23,7 @@ from stream.bench.media_index import MediaBenchPlan, MediaResult
 from stream.cli.console import ExitCode, complain, out, print_json, say, wide
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from stream.cli.sizes import sizes
-from stream.runtime.patience import OutOfPatience, Unavailable
+from stream.runtime.patience import DependencyTimeout, Unavailable
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000
@@ -58,7 +58,7 @@ def run(kept: str, photographs: Path | None, json: bool) -> None:
     try:
         faces, pictures = _measured(_patient(settings), plan)
     except Unavailable as error:
-        raise OutOfPatience(f"Redis did not answer ({error.fault})") from None
+        raise DependencyTimeout(f"Redis did not answer ({error.fault})") from None
     except face_index.NoVectorSets:
         complain("this Redis has no vector sets, so no face can be kept there: 8.0 or newer has")
         raise typer.Exit(ExitCode.FAILURE) from None

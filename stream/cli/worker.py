@@ -21,7 +21,7 @@ from stream.kafka.run import run
 from stream.kafka.worker import Role
 from stream.runtime import logs
 from stream.runtime.clock import SystemClock
-from stream.runtime.patience import Patience, Unavailable
+from stream.runtime.patience import RetryPolicy, Unavailable
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ async def _check_services(settings: Settings) -> None:
 async def _check_store(settings: Settings) -> None:
     store = open_store(settings)
     try:
-        await Patience().insist(store.ping, at_most_s=settings.delivery.startup_patience_s)
+        await RetryPolicy().until_available(store.ping, at_most_s=settings.delivery.startup_patience_s)
     finally:
         await store.close()
 
@@ -74,7 +74,9 @@ async def _check_topics(settings: Settings) -> None:
     """Refuse to start on topics that would lose or refuse records; wait a while for a broker that is away."""
     if settings.kafka.embedded:
         return
-    states, backlogs = await Patience().insist(lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s)
+    states, backlogs = await RetryPolicy().until_available(
+        lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s
+    )
     problems = [f"{state.name}: {state.in_words}" for state in states if state.problems]
     if problems:
         raise ProvisioningError(f"{'; '.join(problems)}. Mend with: {MENDING_COMMAND}")

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from abuse.faces.face_prints import KEY_ID, MODEL, FacePrint, print_from
-from abuse.links.marks import UNMARKED, Marks
+from abuse.faces.face_prints import KEY_ID, MODEL, ProtectedTemplate, print_from
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
-from abuse.pictures.media_keys import PictureCodes
+from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.settings import MOST_HASH_KEYS
@@ -210,7 +210,7 @@ def _origin(wire: _Origin) -> Origin:
     return Origin(**subjects, networks=tuple(wire.networks), as_expected=wire.as_expected)
 
 
-def _marks_document(marks: Marks) -> dict[str, Any]:
+def _marks_document(marks: ReuseReferences) -> dict[str, Any]:
     face = marks.face
     return {
         "face": None
@@ -227,19 +227,19 @@ def _marks_document(marks: Marks) -> dict[str, Any]:
     }
 
 
-def _marks(wire: _Marks | None) -> Marks:
+def _marks(wire: _Marks | None) -> ReuseReferences:
     if wire is None:
-        return UNMARKED
-    return Marks(
+        return NO_REFERENCES
+    return ReuseReferences(
         face=None if wire.face is None else _print(wire.face),
         picture=tuple(
-            PictureCodes(key_id=codes.key_id, **{name: int(getattr(codes, name), 16) for name in _CODES})
+            KeyedImageHashes(key_id=codes.key_id, **{name: int(getattr(codes, name), 16) for name in _CODES})
             for codes in wire.picture
         ),
     )
 
 
-def _print(wire: _Face) -> FacePrint:
+def _print(wire: _Face) -> ProtectedTemplate:
     try:
         return print_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from abuse.links.marks import UNMARKED, Marks
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
@@ -126,6 +126,6 @@ class Detection:
     appended_at_ms: int
     finding: Analysis | Refusal | AlreadyDecided
     origin: Origin = NOWHERE
-    marks: Marks = UNMARKED
+    marks: ReuseReferences = NO_REFERENCES
     queue_ms: float = 0.0
     detection_ms: float = 0.0

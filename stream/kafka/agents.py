@@ -25,7 +25,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class AgentSpec:
     """One agent's way from its topic to its acknowledgements. `limit` bounds the records being worked on."""
 
     name: str
@@ -34,12 +34,12 @@ class Lane:
     limit: int
 
 
-class LaneRunner:
+class AgentRunner:
     """Runs one lane over a Faust stream. `fail` is told of any exception and does not return."""
 
     def __init__(
         self,
-        lane: Lane,
+        lane: AgentSpec,
         acks: InOrderAcks,
         publisher: Publisher,
         on_finished: Callable[[], None],
@@ -78,7 +78,7 @@ class LaneRunner:
             self._fail(error)
 
 
-def register(app: LivenessApp, runner: Callable[[], LaneRunner], lane: Lane) -> None:
+def register(app: LivenessApp, runner: Callable[[], AgentRunner], lane: AgentSpec) -> None:
     """Make the lane an agent of the app; the runner is built when the agent starts, on its loop."""
 
     async def agent(stream: Any) -> None:

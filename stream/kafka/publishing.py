@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from stream.events.messages import Output
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 
 class Sender(Protocol):
@@ -20,12 +20,12 @@ class Sender(Protocol):
 
 
 class Publisher:
-    def __init__(self, send: Sender, patience: Patience, at_most_s: float) -> None:
+    def __init__(self, send: Sender, patience: RetryPolicy, at_most_s: float) -> None:
         self._send = send
         self._patience = patience
         self._at_most_s = at_most_s
 
     async def publish(self, outputs: Sequence[Output]) -> None:
-        """Confirm every output, in order. Raises `patience.OutOfPatience` after `at_most_s` for one of them."""
+        """Confirm every output, in order. Raises `patience.DependencyTimeout` after `at_most_s` for one of them."""
         for output in outputs:
-            await self._patience.insist(lambda output=output: self._send(output), at_most_s=self._at_most_s)  # type: ignore[misc]  # bound now
+            await self._patience.until_available(lambda output=output: self._send(output), at_most_s=self._at_most_s)  # type: ignore[misc]  # bound now

@@ -10,7 +10,7 @@ import structlog
 from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.worker import EXIT_UNREACHABLE, Worker
-from stream.runtime.patience import OutOfPatience
+from stream.runtime.patience import DependencyTimeout
 from stream.runtime.process import settle, yield_to_slots
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ def run(worker: Worker) -> NoReturn:
 
 def _who_was_away(ended_by: BaseException | None) -> str | None:
     """Why a start failed for want of a service; Faust ends with 1 for any reason. None if it was something else."""
-    if isinstance(ended_by, OutOfPatience):
+    if isinstance(ended_by, DependencyTimeout):
         return str(ended_by)
     if isinstance(ended_by, KafkaConnectionError):  # gone between the look at its topics and the join
         return "kafka did not answer while the worker started"

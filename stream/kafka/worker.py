@@ -20,14 +20,14 @@ import structlog
 from config.settings import Settings, SettingsError
 from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
 from stream.kafka.acks import InOrderAcks
-from stream.kafka.agents import Lane, LaneRunner, register
+from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
 from stream.kafka.publishing import Publisher
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthServer, HealthState
-from stream.runtime.patience import OutOfPatience, Patience
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ STOP_GRACE_S = 75.0
 
 
 #: Something a worker does beside its lanes, for as long as it runs.
-Chore = Callable[[], Coroutine[Any, Any, None]]
+BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 #: Done once at start-up; may wait for a service.
 Check = Callable[[], Awaitable[None]]
 
@@ -58,14 +58,14 @@ class Parts:
 
     settings: Settings
     app: LivenessApp
-    lanes: Sequence[Lane]
+    lanes: Sequence[AgentSpec]
     store: DecisionStore
     pool: SlotPool | None
     publisher: Publisher
-    patience: Patience
+    patience: RetryPolicy
     clock: Clock
     checks: Sequence[Check] = ()
-    chores: Sequence[Chore] = ()
+    chores: Sequence[BackgroundTask] = ()
 
 
 class Stalled(Exception):
@@ -132,7 +132,7 @@ class Worker:
             return False
         patience_s = self._parts.settings.delivery.startup_patience_s
         for check in (self._parts.store.ping, *self._parts.checks):
-            await self._parts.patience.insist(check, at_most_s=patience_s)
+            await self._parts.patience.until_available(check, at_most_s=patience_s)
         return True
 
     async def _slots_ready(self, pool: SlotPool) -> bool:
@@ -164,7 +164,7 @@ class Worker:
 
     def fail(self, error: BaseException) -> NoReturn:
         """Leave at once; the exit code tells a dependency that stayed away from a bug."""
-        if isinstance(error, OutOfPatience):
+        if isinstance(error, DependencyTimeout):
             log.critical("gave_up_waiting", why=str(error))
             self._leave(EXIT_UNREACHABLE, "exit")
         if isinstance(error, SettingsError):
@@ -179,8 +179,8 @@ class Worker:
         sys.stderr.flush()
         os._exit(code)
 
-    def _runner_of(self, lane: Lane) -> Callable[[], LaneRunner]:
-        return lambda: LaneRunner(lane, self._acks, self._parts.publisher, self._note_movement, self.fail)
+    def _runner_of(self, lane: AgentSpec) -> Callable[[], AgentRunner]:
+        return lambda: AgentRunner(lane, self._acks, self._parts.publisher, self._note_movement, self.fail)
 
     def _note_movement(self) -> None:
         self._moved_at = self._parts.clock.monotonic()

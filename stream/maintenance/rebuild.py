@@ -18,7 +18,7 @@ import orjson
 from abuse.event_time import milliseconds
 from abuse.flags.flag_events import cleared_field, unlinked_field
 from abuse.ledger.ledger import Ledger, Switches
-from abuse.links.link_book import LinkBook
+from abuse.links.link_book import LinkStore
 from abuse.links.links import Link
 from abuse.observation import Observation
 from abuse.review import plan_codec
@@ -42,7 +42,7 @@ from stream.maintenance.rebuild_records import (
 )
 from stream.review import commands
 from stream.review.commands import Command, CommandName
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 T = TypeVar("T")
 
@@ -69,26 +69,26 @@ class Rebuilt:
 class Rebuild:
     settings: Settings
     ledger: Ledger
-    book: LinkBook
+    book: LinkStore
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
-    patience: Patience
+    patience: RetryPolicy
 
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
         async for batch in self._batches(Topic.DECISIONS, _decision, done):
             told = [observation for observation, _ in batch if observation is not None]
             observations = [each for each in map(erased.observation, told) if each is not None]
-            await self.patience.insist(partial(self.ledger.learn, observations))
+            await self.patience.until_available(partial(self.ledger.learn, observations))
             done.observations += len(observations)
             for tenant, links in (linked for _, linked in batch):
                 kept = [link for link in links if not erased.covers_link(tenant, link)]
-                await self.patience.insist(partial(self.book.write, tenant, kept))
+                await self.patience.until_available(partial(self.book.write, tenant, kept))
                 done.links += len(kept)
         async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
-            await self.patience.insist(partial(self.ledger.record, events))
+            await self.patience.until_available(partial(self.ledger.record, events))
             done.flag_events += len(events)
         await self._restore(done)
         await self._erase_again(erased)
@@ -117,8 +117,8 @@ class Rebuild:
             if before.covers(tenant, subject, record.appended_at_ms):
                 continue
             key = CommandKey(tenant, command.command_id)
-            if await self.patience.insist(partial(self.commands.find, key)) is not None:
-                await self.patience.insist(partial(self.erasures.carry_out, tenant, subject))
+            if await self.patience.until_available(partial(self.commands.find, key)) is not None:
+                await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
 
     async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
         batch: list[T] = []
@@ -153,7 +153,7 @@ class Rebuild:
         switched: dict[str | None, Switches] = {}
         for value in _in_turn(entries):
             try:
-                tenant, switches = await self.patience.insist(partial(self._decided, value))
+                tenant, switches = await self.patience.until_available(partial(self._decided, value))
             except NOT_OURS:
                 done.unreadable += 1
                 continue
@@ -161,7 +161,7 @@ class Rebuild:
             if switches is not None:
                 switched[tenant] = merged(switched.get(tenant, {}), switches)
         for tenant, said in switched.items():
-            await self.patience.insist(partial(self._switch, tenant, said))
+            await self.patience.until_available(partial(self._switch, tenant, said))
         await self._restore_head(entries)
 
     async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
@@ -175,7 +175,7 @@ class Rebuild:
         for other in unlinked_of(entry):
             name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, other, name, text)
-        await self.commands.keep_first(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
+        await self.commands.put_if_absent(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
         return tenant, switches
 
     async def _switch(self, tenant: str | None, said: Switches) -> None:
@@ -186,10 +186,10 @@ class Rebuild:
     async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
         """The chain goes on where the latest one ended. Its entries are in order of their numbers, not of their times:
         commands of several partitions are carried out as they come."""
-        if entries and (await self.patience.insist(self.audit.head)).number == 0:
+        if entries and (await self.patience.until_available(self.audit.head)).number == 0:
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
-            await self.patience.insist(partial(self.audit.restore, head_after(entries[latest, last])))
+            await self.patience.until_available(partial(self.audit.restore, head_after(entries[latest, last])))
 
 
 def _in_turn(entries: Mapping[tuple[str, int], bytes]) -> list[bytes]:

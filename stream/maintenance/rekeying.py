@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from abuse.faces.face_index import FaceIndex, FacePlace, FaceSighting
-from abuse.faces.face_keys import FaceKeys
-from stream.runtime.patience import Patience
+from abuse.faces.face_index import EnrolledReference, FaceIndex, IndexBucket
+from abuse.faces.face_keys import TemplateProtection
+from stream.runtime.patience import RetryPolicy
 
 #: Faces moved at once.
 PAGE = 32
@@ -23,7 +23,7 @@ PAGE = 32
 #: closer look, the faces found. And one to spare.
 TRIPS_AFTER_DEADLINE = 4
 
-Page = Sequence[tuple[FacePlace, FaceSighting]]
+Page = Sequence[tuple[IndexBucket, EnrolledReference]]
 
 
 def longest_search_s(deadline_s: float, call_timeout_s: float) -> float:
@@ -50,8 +50,8 @@ class Rekeying:
     """`overlap_s`: how long a copied face stays under its old key as well, `longest_search_s` of the workers."""
 
     index: FaceIndex
-    keys: FaceKeys
-    patience: Patience
+    keys: TemplateProtection
+    patience: RetryPolicy
     overlap_s: float
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -61,7 +61,7 @@ class Rekeying:
         """Of these tenants, or of all. May be repeated."""
         done = Rekeyed(key=self.keys.in_force(now_ms))
         if tenants is None:
-            tenants = await self.patience.insist(self.index.tenants)
+            tenants = await self.patience.until_available(self.index.tenants)
         for tenant in tenants:
             await self._tenant(tenant, now_ms, done)
             done.tenants += 1
@@ -71,7 +71,7 @@ class Rekeying:
         return done
 
     async def _tenant(self, tenant: str | None, now_ms: int, done: Rekeyed) -> None:
-        page: list[tuple[FacePlace, FaceSighting]] = []
+        page: list[tuple[IndexBucket, EnrolledReference]] = []
         async for place, sighting in self.index.prints(tenant, now_ms):
             turned = self._turned(sighting, done)
             if turned is not None:
@@ -82,7 +82,7 @@ class Rekeying:
                 page = []
         await self._copy(page, done)
 
-    def _turned(self, sighting: FaceSighting, done: Rekeyed) -> FaceSighting | None:
+    def _turned(self, sighting: EnrolledReference, done: Rekeyed) -> EnrolledReference | None:
         """Under the key in force; None for one that is, or that can't be."""
         if sighting.print.key_id == done.key:
             done.current += 1
@@ -106,8 +106,8 @@ class Rekeying:
             await asyncio.gather(*(self._drop_one(place, sighting) for place, sighting in page))
             done.moved += len(page)
 
-    async def _copy_one(self, place: FacePlace, sighting: FaceSighting) -> bool:
-        return await self.patience.insist(lambda: self.index.copy(place, sighting))
+    async def _copy_one(self, place: IndexBucket, sighting: EnrolledReference) -> bool:
+        return await self.patience.until_available(lambda: self.index.copy(place, sighting))
 
-    async def _drop_one(self, place: FacePlace, sighting: FaceSighting) -> None:
-        await self.patience.insist(lambda: self.index.drop(place, sighting))
+    async def _drop_one(self, place: IndexBucket, sighting: EnrolledReference) -> None:
+        await self.patience.until_available(lambda: self.index.drop(place, sighting))

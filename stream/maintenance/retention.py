@@ -27,7 +27,7 @@ MS = 1000
 SESSIONS_IN_DECISIONS = "decisions on others (session ids)"
 
 
-class Place(StrEnum):
+class StorePlace(StrEnum):
     MEMORY = "memory"
     KAFKA = "kafka"
     REDIS = "redis"
@@ -50,7 +50,7 @@ class Store:
     `subject.erase` reaches what it holds of a correlation id."""
 
     name: str
-    place: Place
+    place: StorePlace
     holds: str
     personal: Personal
     life_ms: int | None
@@ -77,7 +77,13 @@ def beyond_erasure(settings: Settings) -> dict[str, int | None]:
 def _seen(name: str, holds: str) -> Store:
     after = "until the decision, at most the policy's deadlines"
     return Store(
-        name=name, place=Place.MEMORY, holds=holds, personal=Personal.BIOMETRIC, life_ms=None, after=after, erased=False
+        name=name,
+        place=StorePlace.MEMORY,
+        holds=holds,
+        personal=Personal.BIOMETRIC,
+        life_ms=None,
+        after=after,
+        erased=False,
     )
 
 
@@ -108,7 +114,7 @@ def _topics(settings: Settings) -> tuple[Store, ...]:
         kept.append(
             Store(
                 name=topic_name(spec.topic, settings.kafka),
-                place=Place.KAFKA,
+                place=StorePlace.KAFKA,
                 holds=holds,
                 personal=personal,
                 life_ms=spec.life_ms,
@@ -138,7 +144,7 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
     ) -> Store:
         return Store(
             name=f"{prefix}{name}",
-            place=Place.REDIS,
+            place=StorePlace.REDIS,
             holds=holds,
             personal=personal,
             life_ms=life_ms,

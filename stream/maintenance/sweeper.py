@@ -16,7 +16,7 @@ from abuse.ledger.ledger import Ledger
 from stream.events.flag_output import flag_output
 from stream.kafka.publishing import Publisher
 from stream.runtime.clock import Clock
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class Sweeper:
 
     ledger: Ledger
     publisher: Publisher
-    patience: Patience
+    patience: RetryPolicy
     clock: Clock
     flags_topic: str
     source: str
@@ -45,12 +45,12 @@ class Sweeper:
     async def sweep(self) -> int:
         """One round, if it is our turn: how many flags expired."""
         turn_ms = int(TURN_SWEEPS * self.every_s * 1000)
-        if not await self.patience.insist(lambda: self.ledger.take_turn(self.name, turn_ms)):
+        if not await self.patience.until_available(lambda: self.ledger.take_turn(self.name, turn_ms)):
             return 0
-        events = await self.patience.insist(lambda: ended(self.ledger, self.clock.now_ms()))
+        events = await self.patience.until_available(lambda: ended(self.ledger, self.clock.now_ms()))
         for event in events:
             await self.publisher.publish([flag_output(event, self.flags_topic, self.source)])
-            await self.patience.insist(lambda event=event: settle(self.ledger, event))  # type: ignore[misc]  # bound now
+            await self.patience.until_available(lambda event=event: settle(self.ledger, event))  # type: ignore[misc]  # bound now
         if events:
             log.info("flags_expired", count=len(events))
         return len(events)

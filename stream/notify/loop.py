@@ -23,7 +23,7 @@ from stream.notify.webhook import Delivered, Outcome, Undeliverable
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthState
-from stream.runtime.patience import Patience, Unavailable
+from stream.runtime.patience import RetryPolicy, Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -103,7 +103,7 @@ class Notifier:
         *,
         webhook: Deliverer,
         publisher: Publisher,
-        patience: Patience,
+        patience: RetryPolicy,
         dead_letters: DeadLetters,
         clock: Clock,
         delivery: DeliverySettings,
@@ -183,7 +183,7 @@ class Notifier:
             self._heard_at = self._clock.monotonic()
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._patience.insist(call, at_most_s=self._delivery.output_patience_s)
+        return await self._patience.until_available(call, at_most_s=self._delivery.output_patience_s)
 
     def _begin(self, record: Record) -> None:
         metrics.RECORDS.labels(agent=AGENT).inc()

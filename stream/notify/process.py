@@ -29,7 +29,7 @@ from stream.notify.webhook import Retries, Webhook, session_for
 from stream.runtime import logs
 from stream.runtime.clock import SystemClock
 from stream.runtime.health import HealthServer
-from stream.runtime.patience import OutOfPatience, Patience, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -82,7 +82,7 @@ async def _notify(settings: Settings, target: Target, key: bytes) -> None:
             await _serve(stack, settings, target, key)
         except (SettingsError, TopicMissing):
             raise
-        except OutOfPatience as error:
+        except DependencyTimeout as error:
             log.critical("gave_up_waiting", why=str(error))
             _leave(EXIT_UNREACHABLE)
         except Exception as error:  # a bug: said and left at once, since closing a client may hide it
@@ -99,7 +99,7 @@ def _leave(code: int) -> None:
 
 
 async def _serve(stack: AsyncExitStack, settings: Settings, target: Target, key: bytes) -> None:
-    webhook, delivery, clock, patience = settings.webhook, settings.delivery, SystemClock(), Patience()
+    webhook, delivery, clock, patience = settings.webhook, settings.delivery, SystemClock(), RetryPolicy()
     # The client library's own lines, many a second while a broker is away; ours says what is being waited for.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     session = await stack.enter_async_context(session_for(target, timeout_s=webhook.timeout_s, at_once=AT_ONCE))
@@ -144,7 +144,7 @@ async def check_host(target: Target, resolver: AbstractResolver, *, timeout_s: f
         log.warning("webhook_host_unknown", fault=type(error).__name__)
 
 
-async def _require_topics(settings: Settings, patience: Patience) -> None:
+async def _require_topics(settings: Settings, patience: RetryPolicy) -> None:
     """Raises TopicMissing, also for the topic that is only written now and then."""
     topics = tuple(topic_name(topic, settings.kafka) for topic in (Topic.ABUSE_FLAGS, Topic.DEAD_LETTER))
 
@@ -154,14 +154,14 @@ async def _require_topics(settings: Settings, patience: Patience) -> None:
         except KafkaUnreachable as error:
             raise Unavailable("kafka", str(error)) from error
 
-    await patience.insist(look, at_most_s=settings.delivery.startup_patience_s)
+    await patience.until_available(look, at_most_s=settings.delivery.startup_patience_s)
 
 
 async def _opened(
     stack: AsyncExitStack,
     open_client: Callable[[], AbstractAsyncContextManager[T]],
     settings: Settings,
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> T:
     async def attempt() -> T:
         try:
@@ -169,7 +169,7 @@ async def _opened(
         except KafkaUnreachable as error:
             raise Unavailable("kafka", str(error)) from error
 
-    return await patience.insist(attempt, at_most_s=settings.delivery.startup_patience_s)
+    return await patience.until_available(attempt, at_most_s=settings.delivery.startup_patience_s)
 
 
 class _ConfirmedSend:

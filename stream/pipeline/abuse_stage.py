@@ -14,11 +14,11 @@ from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, FlagEvent, subject_document
 from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
-from abuse.links.links import End
-from abuse.links.marks import Marks
+from abuse.links.links import SubmissionRef
+from abuse.links.marks import ReuseReferences
 from abuse.links.reuse import Reuse
 from abuse.observation import Finding, Observation
-from abuse.rules.engine import ALONE, AbuseEngine, Assessment, Comparison, Neighbourhood
+from abuse.rules.engine import NO_REUSE, AbuseEngine, Assessment, Comparison, ReuseResult
 from abuse.rules.ip_risk import IpRisk
 from abuse.subjects import correlation
 from config.error_codes import ErrorCode
@@ -27,7 +27,7 @@ from stream.events.messages import Detection, Refusal
 from stream.pipeline.admission import refusal
 from stream.pipeline.verdict import Answer, Verdict, spoof_bound
 from stream.runtime import metrics
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 _FINDING = {Answer.LIVE: Finding.LIVE, Answer.SPOOF: Finding.SPOOF, Answer.INCONCLUSIVE: Finding.INCONCLUSIVE}
 #: Of the fingerprint of other content, to tell it apart under the id it claims.
@@ -51,7 +51,7 @@ class AbuseStage:
     ledger: Ledger
     engine: AbuseEngine
     reuse: Reuse | None
-    patience: Patience
+    patience: RetryPolicy
     policy: Policy
 
     async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
@@ -61,11 +61,11 @@ class AbuseStage:
             return Assessed()
         if not observed:
             subjects = (correlation(correlation_id), *detection.origin.subjects)
-            known = await self.patience.insist(lambda: self.ledger.look(detection.ids.tenant, subjects))
+            known = await self.patience.until_available(lambda: self.ledger.look(detection.ids.tenant, subjects))
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
-        known = await self.patience.insist(lambda: self.ledger.observe(observation))
+        known = await self.patience.until_available(lambda: self.ledger.observe(observation))
         # What was switched off while the detection was under way is kept no longer.
         marks = detection.marks.among(self.engine.active(known.switches))
         linked = await self._neighbourhood(observation, marks)
@@ -77,11 +77,13 @@ class AbuseStage:
             events=assessment.events,
         )
 
-    async def _neighbourhood(self, observation: Observation, marks: Marks) -> Neighbourhood:
+    async def _neighbourhood(self, observation: Observation, marks: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
         if reuse is None:
-            return ALONE
-        linked = await self.patience.insist(lambda: reuse.meet(observation.tenant, _end(observation), marks))
+            return NO_REUSE
+        linked = await self.patience.until_available(
+            lambda: reuse.find_candidates(observation.tenant, _end(observation), marks)
+        )
         if reuse.faces is not None and marks.face is not None:
             outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
             metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
@@ -89,7 +91,7 @@ class AbuseStage:
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store them; those to publish. No round trip for none."""
-        return await self.patience.insist(lambda: self.ledger.record(events)) if events else []
+        return await self.patience.until_available(lambda: self.ledger.record(events)) if events else []
 
 
 def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy: Policy) -> Observation:
@@ -115,8 +117,8 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
     )
 
 
-def _end(observation: Observation) -> End:
-    return End(
+def _end(observation: Observation) -> SubmissionRef:
+    return SubmissionRef(
         at_ms=observation.at_ms,
         submission_id=observation.submission_id,
         correlation_id=observation.correlation_id,

@@ -10,14 +10,14 @@ import orjson
 from abuse.event_time import iso8601
 from abuse.flags.flags import RefusalKind
 from abuse.observation import Origin
-from abuse.rules.base import Objection
+from abuse.rules.base import RuleHit
 from abuse.rules.gate import Gate, GateAnswer
 from abuse.subjects import correlation
 from config.error_codes import MEANING, ErrorCode
 from stream.events.messages import AlreadyDecided, Refusal, Submission, SubmissionIds
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 MINUTE_MS = 60_000
 
@@ -37,13 +37,13 @@ class Admission:
 
     store: DecisionStore
     gate: Gate
-    patience: Patience
+    patience: RetryPolicy
 
     async def admit(self, submission: Submission, origin: Origin) -> Admitted | Refusal | AlreadyDecided:
         """Anything but Admitted is a finished result. Both look-ups go out together."""
         stored, answer = await asyncio.gather(
-            self.patience.insist(lambda: self.store.find(submission.ids)),
-            self.patience.insist(lambda: self._ask(submission, origin)),
+            self.patience.until_available(lambda: self.store.find(submission.ids)),
+            self.patience.until_available(lambda: self._ask(submission, origin)),
         )
         if stored is not None:
             if stored.fingerprint == submission.fingerprint:
@@ -64,7 +64,7 @@ class Admission:
         return await self.gate.ask(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
 
 
-def refusal(objection: Objection, at_ms: int) -> Refusal:
+def refusal(objection: RuleHit, at_ms: int) -> Refusal:
     """The answer to a submission that a flag stands against; `at_ms` is when it came in."""
     error, until_ms = _ERROR[objection.refusal.kind], objection.refusal.until_ms
     if error is ErrorCode.SUBJECT_PAUSED:

@@ -26,7 +26,7 @@ from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.verdict import Verdict, judge, refused
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 BAD_DETECTION_REASON = "BAD_DETECTION"
 
@@ -40,7 +40,7 @@ class DecideStage:
 
     store: DecisionStore
     abuse: AbuseStage
-    patience: Patience
+    patience: RetryPolicy
     clock: Clock
     policy: Policy
     decisions_topic: str
@@ -75,14 +75,14 @@ class DecideStage:
         """The decision found at admission; kept once more, in case it has expired since."""
         found = StoredDecision(detection.fingerprint, finding.decision)
         metrics.DUPLICATES.inc()
-        return await self.patience.insist(lambda: self.store.keep_first(detection.ids, found))
+        return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
     async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Decided:
         ours, events = await self._decide(detection, finding)
         # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
-        keep = self.store.keep_first if detection.ids.correlation_id else self.store.keep_apart
+        keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
         first, flags = await asyncio.gather(
-            self.patience.insist(lambda: keep(detection.ids, ours)), self.abuse.record(events)
+            self.patience.until_available(lambda: keep(detection.ids, ours)), self.abuse.record(events)
         )
         if first.fingerprint != detection.fingerprint:
             stands, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
@@ -94,7 +94,8 @@ class DecideStage:
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> Decided:
         ours, events = await self._decide(detection, refusal)
         first, flags = await asyncio.gather(
-            self.patience.insist(lambda: self.store.keep_apart(detection.ids, ours)), self.abuse.record(events)
+            self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
+            self.abuse.record(events),
         )
         return first, self._to_publish(first, ours, flags, detection)
 

@@ -29,10 +29,10 @@ class DecisionStore(Protocol):
     async def find(self, ids: SubmissionIds) -> StoredDecision | None:
         """The decision that owns this submission id, if any."""
 
-    async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         """Store ours unless the id is owned; answer whichever was first. The same call again answers the same."""
 
-    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         """The same for what can't own the id, other content under an owned one say: kept by id and fingerprint."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
@@ -91,11 +91,11 @@ class InMemoryDecisionStore:
         self._on_call("find")
         return self._kept.get((owner_key(ids), ""))
 
-    async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         self._on_call("keep_first")
         return self._keep(ids, "", ours)
 
-    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         self._on_call("keep_apart")
         return self._keep(ids, ours.fingerprint, ours)
 

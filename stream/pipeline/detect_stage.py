@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from abuse.links.marks import UNMARKED, Marks
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode
@@ -26,7 +26,7 @@ from stream.events.detection_codec import detection_output
 from stream.events.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
-from stream.pipeline.marking import Marker
+from stream.pipeline.marking import ReferenceExtractor
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 
@@ -48,7 +48,7 @@ class DetectStage:
     analyser: Analyser
     admission: Admission
     origins: OriginReader
-    marker: Marker
+    marker: ReferenceExtractor
     clock: Clock
     policy: Policy
     detections_topic: str
@@ -93,15 +93,15 @@ class DetectStage:
 
     async def _finding(
         self, read: Submission | Rejected, origin: Origin, record: Record
-    ) -> tuple[Analysis | Refusal | AlreadyDecided, Marks, list[Output]]:
+    ) -> tuple[Analysis | Refusal | AlreadyDecided, ReuseReferences, list[Output]]:
         if isinstance(read, Rejected):
-            return Refusal(error=read.error, message=read.message), UNMARKED, []
+            return Refusal(error=read.error, message=read.message), NO_REFERENCES, []
         admission = await self.admission.admit(read, origin)
         if not isinstance(admission, Admitted):
-            return admission, UNMARKED, []
+            return admission, NO_REFERENCES, []
         finding, letters = await self._detect(read, record)
         if not isinstance(finding, Analysis):
-            return finding, UNMARKED, letters
+            return finding, NO_REFERENCES, letters
         marks = self.marker.marks(read, finding, admission.active)
         return replace(finding, template=None, picture=None), marks, letters
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from abuse.faces.face_keys import FaceKeys
-from abuse.faces.face_prints import FacePrint
-from abuse.links.marks import UNMARKED, Marks
-from abuse.pictures.media_keys import MediaKeys, PictureCodes
+from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.face_prints import ProtectedTemplate
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
 from config.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, PictureHashes, Template
 from stream.events.messages import Submission
@@ -25,34 +25,34 @@ MODEL_NAME_LENGTH, MODEL_HASH_LENGTH = 48, 12
 class MarkKeys:
     """The secrets, once for faces and once for pictures."""
 
-    faces: FaceKeys
+    faces: TemplateProtection
     pictures: MediaKeys
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class ReferenceExtractor:
     """Without a secret there are no marks at all."""
 
     keys: MarkKeys | None
 
-    def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> Marks:
+    def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> ReuseReferences:
         if self.keys is None:
-            return UNMARKED
+            return NO_REFERENCES
         face = analysis.template if FACE_REUSE in active else None
         picture = analysis.picture if MEDIA_REPLAY in active else None
-        return Marks(
+        return ReuseReferences(
             face=None if face is None else self._print(self.keys.faces, submission, face),
             picture=() if picture is None else self._codes(self.keys.pictures, submission, picture),
         )
 
     @staticmethod
-    def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[PictureCodes, ...]:
+    def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[KeyedImageHashes, ...]:
         bytes_sha256 = hashlib.sha256(submission.image).hexdigest()
         tenant, at_ms = submission.ids.tenant, submission.appended_at_ms
         return keys.codes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
 
     @staticmethod
-    def _print(keys: FaceKeys, submission: Submission, face: Template) -> FacePrint | None:
+    def _print(keys: TemplateProtection, submission: Submission, face: Template) -> ProtectedTemplate | None:
         """None for a template that nothing can be compared with: all zeros, say."""
         try:
             model = model_id(face.model, face.model_sha256)

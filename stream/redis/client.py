@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 
 from redis.exceptions import RedisError
 
-from abuse.redis_port import Calls, Command
+from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings
 from stream.redis.cluster import ClusterCalls
 from stream.redis.node import Answer, Node, RoundTrips, connection_options, unavailable
 from stream.redis.topology import Topology
 
 
-def connect(settings: RedisSettings, max_connections: int = 32) -> Calls:
+def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
     """A client by the settings; nothing is sent before the first call. Raises SettingsError."""
     options = connection_options(settings.url.get_secret_value(), settings.call_timeout_s)
     if settings.cluster:
@@ -27,7 +27,7 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> Calls:
 
 
 @asynccontextmanager
-async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[Calls]]:
+async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[RedisClient]]:
     """A client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
 
     Raises SettingsError, `stream.runtime.patience.Unavailable`.

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 import orjson
 
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
 
@@ -32,20 +32,20 @@ T = TypeVar("T")
 
 
 class RedisDecisionStore:
-    def __init__(self, calls: Calls, key_prefix: str, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
         self._calls, self._clock = calls, clock
         self._prefix = key_prefix
         self._ttl_s = ttl_s
 
     async def find(self, ids: SubmissionIds) -> StoredDecision | None:
         key = self._key(ids)
-        (held,) = await self._calls.round_trip([("GET", key)])
+        (held,) = await self._calls.execute([("GET", key)])
         return None if held is None else _unpack(held, key)
 
-    async def keep_first(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         return await self._set_if_new(ids, self._key(ids), ours)
 
-    async def keep_apart(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
+    async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         return await self._set_if_new(ids, f"{self._key(ids)}{OTHER}{ours.fingerprint}", ours)
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
@@ -55,8 +55,8 @@ class RedisDecisionStore:
         """What leads to them goes last."""
         kept = await self._theirs(tenant, [correlation_id])
         for page in _pages(sorted(kept)):
-            await self._calls.round_trip([("DEL", key) for key in page])
-        await self._calls.round_trip([("DEL", self._index(tenant, correlation_id))])
+            await self._calls.execute([("DEL", key) for key in page])
+        await self._calls.execute([("DEL", self._index(tenant, correlation_id))])
         return len(kept)
 
     async def unlink(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> None:
@@ -68,13 +68,13 @@ class RedisDecisionStore:
             if decision != kept[key].decision
         ]
         for page in _pages(news):
-            await self._calls.round_trip(page)
+            await self._calls.execute(page)
 
     async def ping(self) -> None:
         # A write of the kind that matters: a replica, a full server or one that is too old answers PING all the same.
         ours = StoredDecision("0" * FINGERPRINT_LENGTH, b"probe")
         keys = [f"{self._prefix}probe:{number}" for number in range(PROBES)]
-        for key, held in zip(keys, await self._calls.round_trip([self._set(key, ours) for key in keys]), strict=True):
+        for key, held in zip(keys, await self._calls.execute([self._set(key, ours) for key in keys]), strict=True):
             if held is not None:
                 _unpack(held, key)
 
@@ -84,7 +84,7 @@ class RedisDecisionStore:
     async def _set_if_new(self, ids: SubmissionIds, key: str, ours: StoredDecision) -> StoredDecision:
         """Listed before it is kept: what nobody lists nobody finds again."""
         listing = self._listing(ids, key)
-        *_, held = await self._calls.round_trip([*listing, self._set(key, ours)])
+        *_, held = await self._calls.execute([*listing, self._set(key, ours)])
         return ours if held is None else _unpack(held, key)
 
     def _listing(self, ids: SubmissionIds, key: str) -> list[Command]:
@@ -102,10 +102,10 @@ class RedisDecisionStore:
         whose it is."""
         found: dict[str, StoredDecision] = {}
         for name in correlation_ids:
-            (listed,) = await self._calls.round_trip([("ZRANGE", self._index(tenant, name), 0, -1)])
+            (listed,) = await self._calls.execute([("ZRANGE", self._index(tenant, name), 0, -1)])
             keys = [self._prefix + each.decode() for each in cast("list[bytes]", listed)]
             for page in _pages(keys):
-                for key, held in zip(page, await self._calls.round_trip([("GET", key) for key in page]), strict=True):
+                for key, held in zip(page, await self._calls.execute([("GET", key) for key in page]), strict=True):
                     stored = None if held is None else _unpack(held, key)
                     if stored is not None and is_of(stored, name):
                         found[key] = stored

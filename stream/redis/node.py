@@ -131,7 +131,7 @@ class Node:
 
 
 class RoundTrips(ABC):
-    """What the clients of one server and of a cluster share (port: `abuse.redis_port.Calls`).
+    """What the clients of one server and of a cluster share (port: `abuse.redis_port.RedisClient`).
 
     At most `max_connections` calls are under way; each holds at most one connection to each node.
     """
@@ -140,7 +140,7 @@ class RoundTrips(ABC):
         self._timeout_s = call_timeout_s
         self._turns = asyncio.Semaphore(max_connections)
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Callers beyond the number of connections wait their turn, which is no fault of the server's."""
         if not commands:
             return []

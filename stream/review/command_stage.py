@@ -28,7 +28,7 @@ from stream.events.messages import Output, Poison, Record
 from stream.review import commands
 from stream.review.commands import Command, CommandName, InvalidCommand
 from stream.runtime import metrics
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 LONGEST_KEY = 256
 
@@ -43,7 +43,7 @@ class CommandStage:
     erasures: Erasures
     log: CommandLog
     audit: AuditLog
-    patience: Patience
+    patience: RetryPolicy
     audit_topic: str
     flags_topic: str
     dead_letter_topic: str
@@ -56,14 +56,14 @@ class CommandStage:
             metrics.DEAD_LETTERS.labels(reason=command.reason).inc()
             topic, reason, message = self.dead_letter_topic, command.reason, command.message
             return [dead_letter(record, topic, reason=reason, message=message, max_bytes=self.max_event_bytes)]
-        return await self.patience.insist(lambda: self._obey(command, record))
+        return await self.patience.until_available(lambda: self._obey(command, record))
 
     async def _obey(self, command: Command | InvalidCommand, record: Record) -> list[Output]:
         """May be begun again at any point."""
         key = CommandKey(command.tenant, command.command_id)
         held = await self.log.find(key)
         if held is None:
-            held = await self.log.keep_first(key, orjson.dumps(await self._draft(command, record)))
+            held = await self.log.put_if_absent(key, orjson.dumps(await self._draft(command, record)))
         draft: dict[str, Any] = orjson.loads(held)
         plan = plan_codec.from_document(draft["plan"])
         if draft["answer"] is None:

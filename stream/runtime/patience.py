@@ -32,11 +32,11 @@ class Unavailable(Exception):
         self.fault = fault
 
 
-class OutOfPatience(Exception):
+class DependencyTimeout(Exception):
     """A dependency stayed away longer than allowed: the process must exit without an acknowledgement."""
 
 
-class Patience:
+class RetryPolicy:
     """One per worker: knows what is being waited for, so that health, metrics and logs all say the same."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Patience:
     def waiting_for(self) -> tuple[str, ...]:
         return tuple(sorted(self._waiting))
 
-    async def insist(self, call: Callable[[], Awaitable[T]], *, at_most_s: float | None = None) -> T:
+    async def until_available(self, call: Callable[[], Awaitable[T]], *, at_most_s: float | None = None) -> T:
         """Call until it is answered. Raises OutOfPatience after `at_most_s` (never, if None)."""
         loop = asyncio.get_running_loop()
         started, pause = loop.time(), FIRST_PAUSE_S
@@ -61,7 +61,7 @@ class Patience:
             while True:
                 waited = loop.time() - started
                 if at_most_s is not None and waited >= at_most_s:
-                    raise OutOfPatience(f"{dependency} did not answer for {waited:.0f} s ({fault})")
+                    raise DependencyTimeout(f"{dependency} did not answer for {waited:.0f} s ({fault})")
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import redis.asyncio as redis
 
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
@@ -35,15 +35,15 @@ class Backing:
     cluster: bool
     client: redis.Redis | redis.RedisCluster
     prefix: str
-    opened: list[Calls] = field(default_factory=list)
+    opened: list[RedisClient] = field(default_factory=list)
 
-    def way(self, call_timeout_s: float = 20, max_connections: int = 32) -> Calls:
+    def way(self, call_timeout_s: float = 20, max_connections: int = 32) -> RedisClient:
         """A worker's way to it, closed after the test."""
         settings = RedisSettings(url=self.url, call_timeout_s=call_timeout_s, cluster=self.cluster)
         self.opened.append(connect(settings, max_connections))
         return self.opened[-1]
 
-    def ways(self, count: int) -> list[Calls]:
+    def ways(self, count: int) -> list[RedisClient]:
         return [self.way() for _ in range(count)]
 
     def apart(self) -> Backing:
@@ -61,16 +61,16 @@ class FailsOnce:
     """As a cluster of which one node is away for a moment: of the first batch with commands that `fails` picks, the
     others are carried out, and the batch has failed."""
 
-    def __init__(self, calls: Calls, fails: Callable[[Command], bool]) -> None:
+    def __init__(self, calls: RedisClient, fails: Callable[[Command], bool]) -> None:
         self._calls, self._fails = calls, fails
         self.failed = False
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         picked = [command for command in commands if self._fails(command)]
         if self.failed or not picked:
-            return await self._calls.round_trip(commands)
+            return await self._calls.execute(commands)
         self.failed = True
-        await self._calls.round_trip([command for command in commands if command not in picked])
+        await self._calls.execute([command for command in commands if command not in picked])
         raise Unavailable("redis", "ConnectionError")
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
@@ -29,7 +29,7 @@ SCANNED = 20_000
 class Beneath:
     """Clients of several workers on one server, and a plain one to look with."""
 
-    ways: Sequence[Calls]
+    ways: Sequence[RedisClient]
     client: Any
     prefix: str
     kind: str
@@ -46,10 +46,10 @@ class Scattered:
     """As on a cluster of as many nodes as there are keys: what is on one key is carried out in order, keys whenever
     their node gets to it."""
 
-    def __init__(self, calls: Calls, chance: random.Random) -> None:
+    def __init__(self, calls: RedisClient, chance: random.Random) -> None:
         self._calls, self._chance = calls, chance
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         by_key: dict[str, list[int]] = {}
         for number, command in enumerate(commands):
             by_key.setdefault(str(command[1]), []).append(number)
@@ -63,7 +63,7 @@ class Scattered:
 
     async def _on_one(self, commands: Sequence[Command], numbers: Sequence[int]) -> dict[int, Reply]:
         await asyncio.sleep(self._chance.random() / 50)
-        told = await self._calls.round_trip([commands[number] for number in numbers])
+        told = await self._calls.execute([commands[number] for number in numbers])
         return dict(zip(numbers, told, strict=True))
 
 

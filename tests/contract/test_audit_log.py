@@ -191,7 +191,7 @@ async def test_a_restored_head_is_where_the_chain_goes_on(beneath):
 
 async def test_everything_expires(beneath):
     await append(beneath.audits[0], *range(3))
-    await beneath.commands[0].keep_first(SENT, b"plan")
+    await beneath.commands[0].put_if_absent(SENT, b"plan")
     await beneath.commands[0].replace(SENT, b"answer")
     await beneath.commands[0].replace(CommandKey(None, "c-2"), b"answer")
     keys = await beneath.redis.keys()
@@ -222,11 +222,11 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
 async def test_of_a_command_the_first_text_is_kept(logs):
     one, other = logs.commands[:2]
     assert await one.find(SENT) is None
-    assert await one.keep_first(SENT, b"plan") == b"plan"
-    assert await other.keep_first(SENT, b"another") == b"plan"
+    assert await one.put_if_absent(SENT, b"plan") == b"plan"
+    assert await other.put_if_absent(SENT, b"another") == b"plan"
     assert await other.find(SENT) == b"plan"
     await one.replace(SENT, b"answer")
-    assert await other.keep_first(SENT, b"another") == b"answer"
+    assert await other.put_if_absent(SENT, b"another") == b"answer"
     assert await other.find(CommandKey(None, "c-2")) is None
 
 
@@ -234,7 +234,7 @@ async def test_commands_of_two_tenants_with_one_id_are_two(logs):
     keys = [CommandKey(tenant, "c-1") for tenant in (None, "bank-1", "bank-2")]
     for number, key in enumerate(keys):
         assert await logs.commands[0].find(key) is None
-        assert await logs.commands[0].keep_first(key, b"plan %d" % number) == b"plan %d" % number
+        assert await logs.commands[0].put_if_absent(key, b"plan %d" % number) == b"plan %d" % number
     await logs.commands[0].replace(keys[1], b"answer")
     assert [await logs.commands[1].find(key) for key in keys] == [b"plan 0", b"answer", b"plan 2"]
 
@@ -242,19 +242,19 @@ async def test_commands_of_two_tenants_with_one_id_are_two(logs):
 async def test_a_tenant_and_an_id_are_not_run_together(logs):
     keys = [CommandKey("a", "b c"), CommandKey("a b", "c"), CommandKey(None, "a b c"), CommandKey('a","b', "c")]
     for number, key in enumerate(keys):
-        await logs.commands[0].keep_first(key, b"%d" % number)
+        await logs.commands[0].put_if_absent(key, b"%d" % number)
     assert [await logs.commands[1].find(key) for key in keys] == [b"0", b"1", b"2", b"3"]
 
 
 async def test_of_many_at_once_one_is_first(logs):
-    kept = await asyncio.gather(*(log.keep_first(SENT, b"%d" % n) for n, log in enumerate(logs.commands)))
+    kept = await asyncio.gather(*(log.put_if_absent(SENT, b"%d" % n) for n, log in enumerate(logs.commands)))
     assert len(set(kept)) == 1
 
 
 async def test_any_id_and_any_bytes_are_kept_apart(logs):
     names = ["c", "C", "c}", "{c}", "c:1", "*", "c" * 128, "!~"]
     for name in names:
-        await logs.commands[0].keep_first(CommandKey(None, name), name.encode() + bytes(range(256)))
+        await logs.commands[0].put_if_absent(CommandKey(None, name), name.encode() + bytes(range(256)))
     for name in names:
         assert await logs.commands[1].find(CommandKey(None, name)) == name.encode() + bytes(range(256))
 

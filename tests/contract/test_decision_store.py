@@ -58,63 +58,67 @@ async def test_an_unknown_submission_has_no_decision(store):
 
 
 async def test_what_was_kept_is_found(store):
-    assert await store.keep_first(IDS, decided()) == decided()
+    assert await store.put_if_absent(IDS, decided()) == decided()
     assert await store.find(IDS) == decided()
 
 
 @pytest.mark.parametrize("value", [b"{}", b"\x00\xff\r\n$-1\r\n", bytes(range(256)) * 64])
 async def test_decisions_are_bytes_of_any_kind(store, value):
-    await store.keep_first(IDS, decided(decision=value))
+    await store.put_if_absent(IDS, decided(decision=value))
     assert await store.find(IDS) == decided(decision=value)
 
 
 async def test_the_first_writer_wins(store):
     first, second = decided(decision=b"first"), decided(decision=b"second")
-    assert await store.keep_first(IDS, first) == first
-    assert await store.keep_first(IDS, second) == first
+    assert await store.put_if_absent(IDS, first) == first
+    assert await store.put_if_absent(IDS, second) == first
     assert await store.find(IDS) == first
 
 
 async def test_the_owner_is_told_to_other_content_too(store):
-    await store.keep_first(IDS, decided("a"))
-    assert await store.keep_first(IDS, decided("b")) == decided("a")
+    await store.put_if_absent(IDS, decided("a"))
+    assert await store.put_if_absent(IDS, decided("b")) == decided("a")
     assert await store.find(IDS) == decided("a")
 
 
 async def test_a_command_sent_again_answers_the_same(store):
     ours = decided()
-    assert [await store.keep_first(IDS, ours) for _ in range(3)] == [ours] * 3
-    assert [await store.keep_apart(IDS, decided("b")) for _ in range(3)] == [decided("b")] * 3
+    assert [await store.put_if_absent(IDS, ours) for _ in range(3)] == [ours] * 3
+    assert [await store.put_by_fingerprint(IDS, decided("b")) for _ in range(3)] == [decided("b")] * 3
 
 
 async def test_many_writers_at_once_agree(subject):
     offers = [decided(f"{number % 10}", f"{number}".encode()) for number in range(80)]
     stores = [subject.store, subject.other_worker]
-    answers = await asyncio.gather(*(stores[number % 2].keep_first(IDS, offer) for number, offer in enumerate(offers)))
+    answers = await asyncio.gather(
+        *(stores[number % 2].put_if_absent(IDS, offer) for number, offer in enumerate(offers))
+    )
     assert set(answers) == {answers[0]}
     assert answers[0] in offers
     assert await subject.other_worker.find(IDS) == answers[0]
 
 
 async def test_a_mismatch_is_kept_apart_and_stays(store):
-    await store.keep_first(IDS, decided("a", b"owner"))
-    assert await store.keep_apart(IDS, decided("b", b"one")) == decided("b", b"one")
-    assert await store.keep_apart(IDS, decided("b", b"later")) == decided("b", b"one")
-    assert await store.keep_apart(IDS, decided("c", b"other")) == decided("c", b"other")
+    await store.put_if_absent(IDS, decided("a", b"owner"))
+    assert await store.put_by_fingerprint(IDS, decided("b", b"one")) == decided("b", b"one")
+    assert await store.put_by_fingerprint(IDS, decided("b", b"later")) == decided("b", b"one")
+    assert await store.put_by_fingerprint(IDS, decided("c", b"other")) == decided("c", b"other")
     assert await store.find(IDS) == decided("a", b"owner")
 
 
 async def test_many_mismatches_at_once_agree(subject):
     offers = [decided("b", f"{number}".encode()) for number in range(40)]
     stores = [subject.store, subject.other_worker]
-    answers = await asyncio.gather(*(stores[number % 2].keep_apart(IDS, offer) for number, offer in enumerate(offers)))
+    answers = await asyncio.gather(
+        *(stores[number % 2].put_by_fingerprint(IDS, offer) for number, offer in enumerate(offers))
+    )
     assert set(answers) == {answers[0]}
     assert await subject.store.find(IDS) is None
 
 
 async def test_a_mismatch_owns_nothing(store):
-    await store.keep_apart(IDS, decided("b"))
-    assert await store.keep_first(IDS, decided("a")) == decided("a")
+    await store.put_by_fingerprint(IDS, decided("b"))
+    assert await store.put_if_absent(IDS, decided("a")) == decided("a")
 
 
 APART = [
@@ -139,15 +143,15 @@ APART = [
 
 async def test_ids_of_any_spelling_and_tenant_are_kept_apart(store):
     for number, ids in enumerate(APART):
-        await store.keep_first(ids, decided(decision=str(number).encode()))
-        await store.keep_apart(ids, decided("b", f"other {number}".encode()))
+        await store.put_if_absent(ids, decided(decision=str(number).encode()))
+        await store.put_by_fingerprint(ids, decided("b", f"other {number}".encode()))
     for number, ids in enumerate(APART):
         assert await store.find(ids) == decided(decision=str(number).encode())
-        assert await store.keep_apart(ids, decided("b")) == decided("b", f"other {number}".encode())
+        assert await store.put_by_fingerprint(ids, decided("b")) == decided("b", f"other {number}".encode())
 
 
 async def test_only_tenant_and_submission_id_make_the_owner(store):
-    await store.keep_first(IDS, decided())
+    await store.put_if_absent(IDS, decided())
     same = SubmissionIds(submission_id="sub-1", correlation_id="c", session_id="s", resource_id="r")
     assert await store.find(same) == decided()
 
@@ -160,33 +164,33 @@ Keep = Callable[[DecisionStore], object]
 
 
 async def test_everything_expires_and_a_repeat_does_not_prolong_it(beneath):
-    await beneath.store.keep_first(IDS, decided())
-    await beneath.store.keep_apart(IDS, decided("b"))
+    await beneath.store.put_if_absent(IDS, decided())
+    await beneath.store.put_by_fingerprint(IDS, decided("b"))
     keys = await beneath.redis.keys()
     assert len(keys) == 2
     for key in keys:
         assert TTL_S - 60 < await beneath.redis.client.ttl(key) <= TTL_S
         await beneath.redis.client.expire(key, 100)
-    await beneath.store.keep_first(IDS, decided())
-    await beneath.store.keep_apart(IDS, decided("b"))
+    await beneath.store.put_if_absent(IDS, decided())
+    await beneath.store.put_by_fingerprint(IDS, decided("b"))
     for key in keys:
         assert await beneath.redis.client.ttl(key) <= 100
 
 
 async def test_an_expired_decision_is_gone(beneath):
-    await beneath.store.keep_first(IDS, decided("a"))
+    await beneath.store.put_if_absent(IDS, decided("a"))
     (key,) = await beneath.redis.keys()
     await beneath.redis.client.pexpire(key, 1)
     async with asyncio.timeout(10):
         while await beneath.store.find(IDS) is not None:  # noqa: ASYNC110  # Redis tells nobody of an expiry
             await asyncio.sleep(0)
-    assert await beneath.store.keep_first(IDS, decided("b")) == decided("b")
+    assert await beneath.store.put_if_absent(IDS, decided("b")) == decided("b")
 
 
 async def test_keys_hold_no_id_and_share_one_hash_tag(beneath):
     ids = SubmissionIds(submission_id="somebody@example.org", tenant="bank-1")
-    await beneath.store.keep_first(ids, decided())
-    await beneath.store.keep_apart(ids, decided("b"))
+    await beneath.store.put_if_absent(ids, decided())
+    await beneath.store.put_by_fingerprint(ids, decided("b"))
     keys = [key.decode() for key in await beneath.redis.keys()]
     assert not any("example" in key or "bank" in key for key in keys)
     assert len({key.split("{")[1].split("}")[0] for key in keys}) == 1
@@ -194,10 +198,10 @@ async def test_keys_hold_no_id_and_share_one_hash_tag(beneath):
 
 @pytest.mark.parametrize("call", [
     lambda store: store.find(IDS),
-    lambda store: store.keep_first(IDS, decided()),
+    lambda store: store.put_if_absent(IDS, decided()),
 ])  # fmt: skip
 async def test_a_key_of_another_kind_is_loud(beneath, call: Keep):
-    await beneath.store.keep_first(IDS, decided())
+    await beneath.store.put_if_absent(IDS, decided())
     (key,) = await beneath.redis.keys()
     await beneath.redis.client.delete(key)
     await beneath.redis.client.lpush(key, b"somebody else's")
@@ -207,7 +211,7 @@ async def test_a_key_of_another_kind_is_loud(beneath, call: Keep):
 
 @pytest.mark.parametrize("value", [b"", b"OK", b"a" * 32, "é".encode() * 40])
 async def test_a_value_that_is_no_decision_is_loud(beneath, value):
-    await beneath.store.keep_first(IDS, decided())
+    await beneath.store.put_if_absent(IDS, decided())
     (key,) = await beneath.redis.keys()
     await beneath.redis.client.set(key, value)
     with pytest.raises(ForeignValue, match="delete it"):
@@ -216,7 +220,7 @@ async def test_a_value_that_is_no_decision_is_loud(beneath, value):
 
 async def test_installations_with_other_prefixes_never_meet(beneath):
     stranger = RedisDecisionStore(beneath.redis.way(), beneath.redis.key("other:"), TTL_S)
-    await beneath.store.keep_first(IDS, decided("a"))
+    await beneath.store.put_if_absent(IDS, decided("a"))
     assert await stranger.find(IDS) is None
-    assert await stranger.keep_first(IDS, decided("b")) == decided("b")
+    assert await stranger.put_if_absent(IDS, decided("b")) == decided("b")
     assert await beneath.store.find(IDS) == decided("a")

@@ -13,9 +13,9 @@ from abuse.flags.flag_events import Review, rescored
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.link_book import InMemoryLinkBook, LinkBook
-from abuse.links.links import LINKS_KEPT, End, Link, LinkKind
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.link_book import InMemoryLinkStore, LinkStore
+from abuse.links.links import LINKS_KEPT, Link, LinkKind, SubmissionRef
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import Subject, SubjectType, correlation
@@ -35,7 +35,7 @@ USED = {"device": 1, "address": 1, "prefix": 1}
 class Held:
     ledger: Ledger
     erasure: LedgerErasure
-    book: LinkBook
+    book: LinkStore
     decisions: DecisionStore
 
 
@@ -43,12 +43,12 @@ class Held:
 def held(any_backing: Backing | None) -> Held:
     if any_backing is None:
         ledger = InMemoryLedger()
-        return Held(ledger, InMemoryLedgerErasure(ledger), InMemoryLinkBook(), InMemoryDecisionStore())
+        return Held(ledger, InMemoryLedgerErasure(ledger), InMemoryLinkStore(), InMemoryDecisionStore())
     calls, prefix = any_backing.way(), any_backing.prefix
     return Held(
         RedisLedger(calls, prefix, FLAG_TTL_S),
         RedisLedgerErasure(calls, prefix),
-        RedisLinkBook(calls, prefix, DAY_S * 1000),
+        RedisLinkStore(calls, prefix, DAY_S * 1000),
         RedisDecisionStore(calls, prefix, 3600),
     )
 
@@ -158,7 +158,9 @@ async def test_tenants_are_apart(held):
 
 
 def linked(one: str, other: str, number: int = 1) -> Link:
-    earlier, later = (End(at_ms=number, submission_id=f"{name}-{number}", correlation_id=name) for name in (one, other))
+    earlier, later = (
+        SubmissionRef(at_ms=number, submission_id=f"{name}-{number}", correlation_id=name) for name in (one, other)
+    )
     return Link(kind=LinkKind.FACE, earlier=earlier, later=later)
 
 
@@ -184,10 +186,10 @@ def ids(name: str, number: int = 1, **changes: Any) -> SubmissionIds:
 async def test_decisions_are_found_by_whose_they_are(held):
     store = held.decisions
     for number in range(3):
-        await store.keep_first(ids("me", number), decision("me"))
-    await store.keep_apart(ids("me", 0), replace(decision("me"), fingerprint="b" * 32))
-    await store.keep_first(ids("other"), decision("other"))
-    await store.keep_first(ids("me", 7, tenant="acme"), decision("me"))
+        await store.put_if_absent(ids("me", number), decision("me"))
+    await store.put_by_fingerprint(ids("me", 0), replace(decision("me"), fingerprint="b" * 32))
+    await store.put_if_absent(ids("other"), decision("other"))
+    await store.put_if_absent(ids("me", 7, tenant="acme"), decision("me"))
     assert await store.held(None, "me") == 4
     assert await store.forget(None, "me") == 4
     assert await store.forget(None, "me") == 0
@@ -198,8 +200,10 @@ async def test_decisions_are_found_by_whose_they_are(held):
 
 async def test_a_submission_id_somebody_else_owns_stays_theirs(held):
     theirs = ids("other")
-    await held.decisions.keep_first(theirs, decision("other"))
-    await held.decisions.keep_first(replace(theirs, correlation_id="me"), replace(decision("me"), fingerprint="b" * 32))
+    await held.decisions.put_if_absent(theirs, decision("other"))
+    await held.decisions.put_if_absent(
+        replace(theirs, correlation_id="me"), replace(decision("me"), fingerprint="b" * 32)
+    )
     assert await held.decisions.held(None, "me") == 0
     assert await held.decisions.forget(None, "me") == 0
     assert await held.decisions.find(theirs) == decision("other")
@@ -207,11 +211,11 @@ async def test_a_submission_id_somebody_else_owns_stays_theirs(held):
 
 async def test_decisions_of_others_lose_their_links_to_it_and_nothing_else(held):
     store = held.decisions
-    await store.keep_first(ids("other"), decision("other", ("me", "other"), ("other", "third")))
-    await store.keep_first(ids("third"), decision("third", ("other", "third")))
+    await store.put_if_absent(ids("other"), decision("other", ("me", "other"), ("other", "third")))
+    await store.put_if_absent(ids("third"), decision("third", ("other", "third")))
     await store.unlink(None, "me", ["other", "third", "nobody"])
     assert await store.find(ids("other")) == decision("other", ("other", "third"))
     assert await store.find(ids("third")) == decision("third", ("other", "third"))
-    assert await store.keep_first(ids("other"), decision("other", ("me", "other"))) == decision(
+    assert await store.put_if_absent(ids("other"), decision("other", ("me", "other"))) == decision(
         "other", ("other", "third")
     )

@@ -23,18 +23,18 @@ from abuse.faces.face_index import (
     DAY_MS,
     HOUR_MS,
     MOST_HITS,
+    CandidateList,
+    EnrolledReference,
     FaceIndex,
-    FacePlace,
     FacePlan,
-    FaceSighting,
+    IndexBucket,
     InMemoryFaceIndex,
-    Met,
 )
-from abuse.faces.face_keys import FaceKeys
-from abuse.faces.face_prints import Distance, FacePrint, distances
+from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_commands import NEAR, FaceCommands
 from abuse.faces.redis_face_index import RedisFaceIndex
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
 from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
@@ -45,7 +45,7 @@ from tests.meeting import meeting
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 MODEL, DIMENSIONS, WITHIN = "made-up", 32, 0.5
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, distances={"turned": Distance.COSINE})
-KEYS = FaceKeys(
+KEYS = TemplateProtection(
     [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)], reach_ms=PLAN.window_ms
 )
 PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -102,11 +102,11 @@ def face(person: int, variation: float = 0.0, seed: int = 0) -> np.ndarray:
     return own + off / np.linalg.norm(off) * variation
 
 
-def printed(vector: np.ndarray, key_id: str = "k1", model: str = MODEL) -> FacePrint:
-    return FacePrint(model, key_id, vector.astype("<f4").tobytes())
+def printed(vector: np.ndarray, key_id: str = "k1", model: str = MODEL) -> ProtectedTemplate:
+    return ProtectedTemplate(model, key_id, vector.astype("<f4").tobytes())
 
 
-def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: Any) -> FaceSighting:
+def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: Any) -> EnrolledReference:
     """Submission `number`, of correlation id `number` unless it is given, `hours` before now."""
     variation = changes.pop("variation", 0.02)
     fields: dict[str, Any] = {
@@ -117,29 +117,29 @@ def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: 
         "at_ms": NOW_MS - round(hours * HOUR_MS),
         "print": printed(face(person or number, variation, number)),
     }
-    return FaceSighting(**(fields | changes))
+    return EnrolledReference(**(fields | changes))
 
 
-async def meet(index: FaceIndex, *sightings: FaceSighting, within: float = WITHIN) -> Met:
+async def find_candidates(index: FaceIndex, *sightings: EnrolledReference, within: float = WITHIN) -> CandidateList:
     """The answer to the last."""
     for each in sightings:
         met = await meeting(index, each, within)
     return met
 
 
-def found(met: Met) -> list[str]:
+def found(met: CandidateList) -> list[str]:
     return [hit.submission_id for hit in met.hits]
 
 
 async def test_nobody_near_is_no_hit(held):
-    met = await meet(held.index, *(seen(number) for number in range(5)))
+    met = await find_candidates(held.index, *(seen(number) for number in range(5)))
     assert (met.hits, met.gallery, met.complete) == ((), 4, True)
 
 
 async def test_a_near_face_of_another_correlation_id_is_found_with_all_that_is_known(held):
     first, later = seen(1, person=7), seen(2, person=7, hours=3)
-    await meet(held.index, first)
-    met = await meet(held.other_worker, later)
+    await find_candidates(held.index, first)
+    met = await find_candidates(held.other_worker, later)
     (hit,) = met.hits
     assert (hit.correlation_id, hit.submission_id, hit.session_id) == ("cid-1", "sub-1", "session-1")
     assert hit.at_ms == first.at_ms
@@ -150,37 +150,37 @@ async def test_a_near_face_of_another_correlation_id_is_found_with_all_that_is_k
 
 async def test_hits_come_nearest_first(held):
     for number, variation in enumerate((0.3, 0.1, 0.2, 0.01), start=1):
-        await meet(held.index, seen(number, person=7, variation=variation))
-    met = await meet(held.index, seen(9, person=7, variation=0.0))
+        await find_candidates(held.index, seen(number, person=7, variation=variation))
+    met = await find_candidates(held.index, seen(9, person=7, variation=0.0))
     assert found(met) == ["sub-4", "sub-2", "sub-3", "sub-1"]
     assert [hit.distance for hit in met.hits] == sorted(hit.distance for hit in met.hits)
 
 
 async def test_the_bound_is_exact_though_vectors_are_kept_in_eight_bits(held):
     others = [seen(number, person=7, variation=0.5 + (number - 20) / 4000) for number in range(1, 21)]
-    await meet(held.index, *others)
+    await find_candidates(held.index, *others)
     probe = seen(99, person=7, variation=0.0)
     exact = distances(probe.print, [other.print for other in others], Distance.EUCLIDEAN)
     for within in (0.4968, 0.4976, 0.499):
         expected = {o.submission_id for o, distance in zip(others, exact, strict=True) if distance <= within}
         assert 0 < len(expected) < 20
-        assert set(found(await meet(held.index, probe, within=within))) == expected
+        assert set(found(await find_candidates(held.index, probe, within=within))) == expected
 
 
 async def test_vectors_of_any_length_are_near_when_they_are(held):
     """Scores are of directions; a short vector beside a long one is far by length alone."""
     direction = face(7)
     for number, scale in enumerate((0.5, 0.8, 1.2, 1.5, 3.0), start=1):
-        await meet(held.index, seen(number, print=printed(direction * scale)))
-    met = await meet(held.index, seen(9, print=printed(direction)))
+        await find_candidates(held.index, seen(number, print=printed(direction * scale)))
+    met = await find_candidates(held.index, seen(9, print=printed(direction)))
     assert set(found(met)) == {"sub-2", "sub-3"}
-    wide = await meet(held.index, seen(9, print=printed(direction)), within=5.0)
+    wide = await find_candidates(held.index, seen(9, print=printed(direction)), within=5.0)
     assert set(found(wide)) == {"sub-1", "sub-2", "sub-3", "sub-4", "sub-5"}
 
 
 async def test_a_model_of_cosine_distance_knows_no_length(held):
     prints = [printed(face(7) * scale, model="turned") for scale in (0.1, 1.0, 30.0)]
-    met = await meet(held.index, *(seen(n, print=each) for n, each in enumerate(prints)), within=0.05)
+    met = await find_candidates(held.index, *(seen(n, print=each) for n, each in enumerate(prints)), within=0.05)
     assert set(found(met)) == {"sub-0", "sub-1"}
     assert all(abs(hit.distance) < 0.001 for hit in met.hits)
 
@@ -198,32 +198,32 @@ async def test_directions_are_compared_as_by_brute_force_whatever_the_lengths(he
     for within in (0.02, 0.15, 0.4):
         near = {each.submission_id: far for each, far in zip(gallery, exact, strict=True) if far <= within}
         assert 0 < len(near) < len(gallery)
-        met = await meet(held.other_worker, probe, within=within)
+        met = await find_candidates(held.other_worker, probe, within=within)
         assert {hit.submission_id: hit.distance for hit in met.hits} == pytest.approx(near, abs=1e-9)
 
 
 async def test_the_own_correlation_id_is_left_out_and_who_uses_one_submission_id_is_not(held):
-    await meet(held.index, seen(1, person=7, correlation_id="me"), seen(2, person=7))
-    met = await meet(held.index, seen(3, person=7, correlation_id="me"))
+    await find_candidates(held.index, seen(1, person=7, correlation_id="me"), seen(2, person=7))
+    met = await find_candidates(held.index, seen(3, person=7, correlation_id="me"))
     assert found(met) == ["sub-2"]
-    again = await meet(held.index, seen(2, person=7, correlation_id="somebody-else"))
+    again = await find_candidates(held.index, seen(2, person=7, correlation_id="somebody-else"))
     assert set(found(again)) == {"sub-1", "sub-2", "sub-3"}
 
 
 @pytest.mark.parametrize("way", ["tenant", "key", "model", "length"])
 async def test_tenants_keys_models_and_lengths_never_meet(held, way):
     one = seen(1, person=7)
-    half = FacePrint(MODEL, "k1", one.print.vector[:64])
+    half = ProtectedTemplate(MODEL, "k1", one.print.vector[:64])
     other = {
         "tenant": {"tenant": None},
         "key": {"print": replace(one.print, key_id="k9")},
         "model": {"print": replace(one.print, model="another")},
         "length": {"print": half},
     }[way]
-    await meet(held.index, one)
-    met = await meet(held.index, replace(seen(2, person=7), **other))
+    await find_candidates(held.index, one)
+    met = await find_candidates(held.index, replace(seen(2, person=7), **other))
     assert (met.hits, met.gallery) == ((), 0)
-    assert found(await meet(held.index, replace(seen(3, person=7), **other))) == ["sub-2"]
+    assert found(await find_candidates(held.index, replace(seen(3, person=7), **other))) == ["sub-2"]
 
 
 async def test_a_face_under_a_former_key_is_found_by_its_print_under_that_key(held):
@@ -231,41 +231,46 @@ async def test_a_face_under_a_former_key_is_found_by_its_print_under_that_key(he
     before, after = NOW_MS - HOUR_MS, NOW_MS + 1000
     old, new = (KEYS.transform("acme", MODEL, vector, at_ms) for at_ms in (before, after))
     assert (old.key_id, new.key_id) == ("k1", "k2")
-    await meet(held.index, seen(1, print=old, at_ms=before))
-    assert found(await meet(held.index, seen(2, print=new, at_ms=after))) == []
-    met = await meet(held.index, seen(3, print=new, at_ms=after, former=KEYS.under_all(new, "acme", after)))
+    await find_candidates(held.index, seen(1, print=old, at_ms=before))
+    assert found(await find_candidates(held.index, seen(2, print=new, at_ms=after))) == []
+    met = await find_candidates(held.index, seen(3, print=new, at_ms=after, former=KEYS.under_all(new, "acme", after)))
     assert set(found(met)) == {"sub-1", "sub-2"}
     assert all(hit.distance < 0.001 for hit in met.hits)
     late = seen(4, print=old, at_ms=before, former=KEYS.under_all(old, "acme", before))
-    assert set(found(await meet(held.index, late))) == {"sub-1", "sub-2", "sub-3"}
+    assert set(found(await find_candidates(held.index, late))) == {"sub-1", "sub-2", "sub-3"}
 
 
 async def test_the_window_is_of_event_time_to_the_millisecond_and_both_ways(held):
     edge, beyond = PLAN.window_ms, PLAN.window_ms + 1
     for number, offset in enumerate((edge, beyond, -edge, -beyond), start=1):
-        await meet(held.index, seen(number, person=7, at_ms=NOW_MS - offset))
-    assert set(found(await meet(held.index, seen(9, person=7)))) == {"sub-1", "sub-3"}
+        await find_candidates(held.index, seen(number, person=7, at_ms=NOW_MS - offset))
+    assert set(found(await find_candidates(held.index, seen(9, person=7)))) == {"sub-1", "sub-3"}
 
 
 async def test_what_is_learned_in_bulk_is_found(held):
     await held.index.learn([seen(number, person=7) for number in range(1, 5)])
     await held.index.learn([])
-    assert set(found(await meet(held.other_worker, seen(9, person=7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
+    assert set(found(await find_candidates(held.other_worker, seen(9, person=7)))) == {
+        "sub-1",
+        "sub-2",
+        "sub-3",
+        "sub-4",
+    }
 
 
 async def test_the_same_sighting_again_changes_nothing(held):
     sightings = [seen(number, person=7) for number in range(4)]
-    once = await meet(held.index, *sightings)
+    once = await find_candidates(held.index, *sightings)
     for _ in range(3):
-        assert await meet(held.other_worker, sightings[3]) == once
+        assert await find_candidates(held.other_worker, sightings[3]) == once
     assert (once.gallery, len(once.hits)) == (3, 3)
 
 
 async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new_to_it(held):
     """Each worker has searched before, and remembers places; new ones are made by the other all the time."""
     for number in range(0, 20, 2):
-        await meet(held.index, seen(number, person=7, hours=number))
-        met = await meet(held.other_worker, seen(number + 1, person=7, hours=number + 1))
+        await find_candidates(held.index, seen(number, person=7, hours=number))
+        met = await find_candidates(held.other_worker, seen(number + 1, person=7, hours=number + 1))
         assert set(found(met)) == {f"sub-{each}" for each in range(number + 1)}
 
 
@@ -287,47 +292,47 @@ async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
 
 async def test_many_near_faces_in_one_place_are_all_found(held):
     many = [seen(number, person=7) for number in range(3 * NEAR)]
-    met = await meet(held.index, *many)
+    met = await find_candidates(held.index, *many)
     assert len(met.hits) == len(many) - 1
 
 
 async def test_many_faces_of_one_s_own_hide_nobody_s(held):
-    await meet(held.index, seen(1, person=7, variation=0.3))
+    await find_candidates(held.index, seen(1, person=7, variation=0.3))
     own = [seen(number, person=7, correlation_id="me") for number in range(2, 2 * NEAR)]
-    assert found(await meet(held.index, *own)) == ["sub-1"]
+    assert found(await find_candidates(held.index, *own)) == ["sub-1"]
 
 
 async def test_more_hits_than_told_of_are_the_nearest():
     index = InMemoryFaceIndex(PLAN)
     many = [seen(number, person=7, variation=0.001 * number) for number in range(1, MOST_HITS + 50)]
-    met = await meet(index, *many, seen(9999, person=7, variation=0.0))
+    met = await find_candidates(index, *many, seen(9999, person=7, variation=0.0))
     assert len(met.hits) == MOST_HITS
     assert met.hits[-1].distance < 0.001 * (MOST_HITS + 1)
 
 
 async def test_a_forgotten_correlation_id_leaves_no_face(held):
     faces = [seen(number, person=7, correlation_id="me", hours=number) for number in range(5)]
-    await meet(held.index, *faces, seen(8, person=7), seen(9, person=7, correlation_id="me", tenant="other"))
+    await find_candidates(held.index, *faces, seen(8, person=7), seen(9, person=7, correlation_id="me", tenant="other"))
     assert await held.index.held("acme", "me") == 5
     assert await held.index.held(None, "me") == 0
     assert await held.other_worker.forget("acme", "me") == 5
     assert await held.index.held("acme", "me") == 0
     assert await held.index.forget("acme", "me") == 0
-    met = await meet(held.index, seen(10, person=7))
+    met = await find_candidates(held.index, seen(10, person=7))
     assert (found(met), met.gallery) == (["sub-8"], 1)
-    assert found(await meet(held.index, seen(11, person=7, tenant="other"))) == ["sub-9"]
+    assert found(await find_candidates(held.index, seen(11, person=7, tenant="other"))) == ["sub-9"]
 
 
 async def test_somebody_forgotten_may_come_again(held):
-    await meet(held.index, seen(1, person=7))
+    await find_candidates(held.index, seen(1, person=7))
     await held.index.forget("acme", "cid-1")
-    await meet(held.index, seen(1, person=7))
-    assert found(await meet(held.index, seen(2, person=7))) == ["sub-1"]
+    await find_candidates(held.index, seen(1, person=7))
+    assert found(await find_candidates(held.index, seen(2, person=7))) == ["sub-1"]
 
 
 async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
     first = held.fresh()
-    await meet(first.index, *(seen(number, person=7, hours=number / 2) for number in range(8)))
+    await find_candidates(first.index, *(seen(number, person=7, hours=number / 2) for number in range(8)))
     if held.beneath is None:
         first.index.plan = replace(PLAN, parts=3, span_ms=6 * HOUR_MS)
         second = first.index
@@ -336,14 +341,14 @@ async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
             first.index._commands._prefix.removesuffix("abuse:"), replace(PLAN, parts=3, span_ms=6 * HOUR_MS)
         )
     more = [seen(number, person=7, hours=number / 2) for number in range(8, 16)]
-    assert len(found(await meet(second, *more))) == 15
+    assert len(found(await find_candidates(second, *more))) == 15
     if held.beneath is not None:
-        assert len(found(await meet(first.index, seen(99, person=7)))) == 16
+        assert len(found(await find_candidates(first.index, seen(99, person=7)))) == 16
 
 
 async def test_every_face_can_be_listed_with_its_place(held):
     faces = [seen(number, hours=number) for number in range(6)]
-    await meet(held.index, *faces, seen(7, tenant=None))
+    await find_candidates(held.index, *faces, seen(7, tenant=None))
     listed = [each async for each in held.other_worker.prints("acme", NOW_MS)]
     assert sorted(s.submission_id for _, s in listed) == [f"sub-{number}" for number in range(6)]
     for place, sighting in listed:
@@ -355,7 +360,7 @@ async def test_every_face_can_be_listed_with_its_place(held):
     assert await held.index.tenants() == [None, "acme"]
 
 
-async def move(index: FaceIndex, place: FacePlace, sighting: FaceSighting) -> None:
+async def move(index: FaceIndex, place: IndexBucket, sighting: EnrolledReference) -> None:
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
     assert await index.copy(place, turned)
     await index.drop(place, turned)
@@ -374,19 +379,19 @@ async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
 async def test_a_rekey_may_be_interrupted_and_run_again(held):
     vectors = [face(7, 0.1, number).astype("<f4").tobytes() for number in range(6)]
     old = [KEYS.transform("acme", MODEL, vector, NOW_MS - 1) for vector in vectors]
-    await meet(held.index, *(seen(n, print=each, hours=n + 1) for n, each in enumerate(old)))
+    await find_candidates(held.index, *(seen(n, print=each, hours=n + 1) for n, each in enumerate(old)))
     assert await rekey(held.index, stop_after=2) == 2
     assert await rekey(held.other_worker) == 4
     assert await rekey(held.index) == 0
     new = KEYS.transform("acme", MODEL, vectors[0], NOW_MS)
-    met = await meet(held.index, seen(9, print=new))
+    met = await find_candidates(held.index, seen(9, print=new))
     assert len(met.hits) == 6
     assert met.gallery == 6
     assert await held.index.forget("acme", "cid-3") == 1
 
 
 async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
-    await meet(held.index, seen(1), seen(2))
+    await find_candidates(held.index, seen(1), seen(2))
     listed = [each async for each in held.index.prints("acme", NOW_MS)]
     await held.other_worker.forget("acme", "cid-1")
     for place, sighting in listed:
@@ -396,14 +401,14 @@ async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
 
 async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgotten(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1))
+    await find_candidates(index, seen(1))
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
 
     class ForgottenMeanwhile:
         """Forgets behind the look whether the face is still there."""
 
-        async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
-            replies = await beneath.ways[0].round_trip(commands)
+        async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+            replies = await beneath.ways[0].execute(commands)
             if commands[-1][0] == "VGETATTR":
                 assert await index.forget("acme", "cid-1") == 1
             return replies
@@ -420,7 +425,7 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
 async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(beneath):
     """Forgotten while it was copied, and the nodes that hold it were away just then."""
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1))
+    await find_candidates(index, seen(1))
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
     await beneath.client.set(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"), "1")
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
@@ -444,13 +449,13 @@ async def test_where_faces_were_is_forgotten_after_them_though_more_come(beneath
 
 
 async def test_a_face_under_two_keys_is_one(held):
-    await meet(held.index, seen(1, person=7))
+    await find_candidates(held.index, seen(1, person=7))
     ((place, sighting),) = [each async for each in held.index.prints("acme", NOW_MS)]
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
     for _ in range(2):
         assert await held.index.copy(place, turned)
     former = (KEYS.rotate(seen(2, person=7).print, "acme", "k2"),)
-    assert found(await meet(held.index, seen(2, person=7, former=former))) == ["sub-1"]
+    assert found(await find_candidates(held.index, seen(2, person=7, former=former))) == ["sub-1"]
     assert await held.other_worker.held("acme", "cid-1") == 1
     assert await held.other_worker.forget("acme", "cid-1") == 1
     assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
@@ -459,13 +464,13 @@ async def test_a_face_under_two_keys_is_one(held):
 async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(beneath):
     """Whether the face was there before can't be told; it must neither come back nor be lost."""
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1, person=7))
+    await find_candidates(index, seen(1, person=7))
     await index.forget("acme", "cid-1")
-    await meet(index, seen(1, person=7))
+    await find_candidates(index, seen(1, person=7))
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
     assert not await index.copy(place, turned)
-    assert found(await meet(index, seen(2, person=7))) == ["sub-1"]
+    assert found(await find_candidates(index, seen(2, person=7))) == ["sub-1"]
     await beneath.client.unlink(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"))  # as after ten minutes
     assert await index.copy(place, turned)
     await index.drop(place, turned)
@@ -493,7 +498,7 @@ class _Failing:
     def __init__(self, told: str) -> None:
         self._told = told
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         raise RuntimeError(self._told)
 
     async def close(self) -> None:
@@ -503,13 +508,13 @@ class _Failing:
 class Counted:
     """Calls that remember how many commands each round trip had."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
         self.trips: list[list[Command]] = []
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         self.trips.append(list(commands))
-        return await self._calls.round_trip(commands)
+        return await self._calls.execute(commands)
 
     async def close(self) -> None:
         await self._calls.close()
@@ -518,10 +523,10 @@ class Counted:
 async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three(beneath):
     calls = Counted(beneath.ways[0])
     index = RedisFaceIndex(calls, beneath.prefix, PLAN)
-    await meet(index, *(seen(number, hours=number % 3) for number in range(12)))
+    await find_candidates(index, *(seen(number, hours=number % 3) for number in range(12)))
     for sighting, trips in ((seen(20), 2), (seen(21, person=5), 3)):
         calls.trips.clear()
-        await meet(index, sighting)
+        await find_candidates(index, sighting)
         busy = [trip for trip in calls.trips if trip]
         assert len(busy) == trips, busy
     assert [command[0] for command in busy[2]] == ["VGETATTR"]
@@ -530,23 +535,23 @@ async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three
 async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(beneath):
     plan = replace(PLAN, batch=3, lanes=2)
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
-    await meet(index, *(seen(number, person=7, hours=number) for number in range(12)))
+    await find_candidates(index, *(seen(number, person=7, hours=number) for number in range(12)))
     ticks = iter([0.0, 0.0, *[99.0] * 50])
     hurried = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=1), lambda: next(ticks))
-    met = await meet(hurried, seen(20, person=7))
+    met = await find_candidates(hurried, seen(20, person=7))
     assert not met.complete
     assert 0 < met.gallery < 12
-    full = await meet(index, seen(20, person=7))
+    full = await find_candidates(index, seen(20, person=7))
     assert (full.complete, len(full.hits)) == (True, 12)
     again = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=0))
     again._listed.update(index._listed)
-    met = await meet(again, seen(20, person=7))
+    met = await find_candidates(again, seen(20, person=7))
     assert (met.complete, set(found(met))) == (False, {"sub-0", "sub-1", "sub-2"})
 
 
 async def test_everything_expires_by_event_time(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1, hours=5), seen(2, hours=30), seen(2, hours=2), seen(2, hours=40))
+    await find_candidates(index, seen(1, hours=5), seen(2, hours=30), seen(2, hours=2), seen(2, hours=40))
     await index.forget("acme", "cid-9")
     keys = await beneath.keys()
     assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
@@ -567,21 +572,21 @@ async def test_everything_expires_by_event_time(beneath):
 
 async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24))
-    await meet(index, seen(4))
+    await find_candidates(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24))
+    await find_candidates(index, seen(4))
     assert await index.tenants() == ["acme", "late"]
 
 
 async def test_a_face_older_than_is_kept_leaves_nothing(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
-    met = await meet(index, seen(1, hours=24 * 400))
-    assert met == Met(hits=(), gallery=0, complete=True)
+    met = await find_candidates(index, seen(1, hours=24 * 400))
+    assert met == CandidateList(hits=(), gallery=0, complete=True)
     assert await beneath.keys() == []
 
 
 async def test_keys_on_a_cluster_are_spread_and_each_has_one_tag(beneath):
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(PLAN, parts=4))
-    await meet(index, *(seen(number, hours=number) for number in range(12)))
+    await find_candidates(index, *(seen(number, hours=number) for number in range(12)))
     for key in await beneath.keys():
         assert key.count("{") == key.count("}") <= 1, key
 
@@ -606,7 +611,7 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
         await (index.forget("acme", "cid-1") if value == "traces" else meeting(index, sighting, WITHIN))
 
 
-def shuffled(sightings: Sequence[FaceSighting], seed: int) -> list[FaceSighting]:
+def shuffled(sightings: Sequence[EnrolledReference], seed: int) -> list[EnrolledReference]:
     """Any order, some more than once."""
     chance = random.Random(seed)
     told = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
@@ -622,7 +627,7 @@ def shuffled(sightings: Sequence[FaceSighting], seed: int) -> list[FaceSighting]
 async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, parts, told, seed):
     sightings = [seen(n, person=who, hours=hours, variation=0.15) for n, (who, hours) in enumerate(told)]
     expected = InMemoryFaceIndex(PLAN)
-    await meet(expected, *sightings)
+    await find_candidates(expected, *sightings)
     fresh = held.fresh(replace(PLAN, parts=parts, batch=5))
     edges, wanted = set(), set()
     for number, sighting in enumerate(shuffled(sightings, seed)):
@@ -635,7 +640,7 @@ async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, part
     assert edges == wanted, "each pair was found while they came in, whatever the order"
 
 
-def pairs(sighting: FaceSighting, met: Met) -> set[frozenset[str]]:
+def pairs(sighting: EnrolledReference, met: CandidateList) -> set[frozenset[str]]:
     return {frozenset((sighting.submission_id, hit.submission_id)) for hit in met.hits}
 
 

@@ -13,14 +13,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from abuse.faces.face_index import DAY_MS, HOUR_MS, FaceIndex, FacePlace, FacePlan, FaceSighting, InMemoryFaceIndex
-from abuse.faces.face_keys import FaceKeys
-from abuse.faces.face_prints import Distance, FacePrint, distances
+from abuse.faces.face_index import (
+    DAY_MS,
+    HOUR_MS,
+    EnrolledReference,
+    FaceIndex,
+    FacePlan,
+    IndexBucket,
+    InMemoryFaceIndex,
+)
+from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_index import RedisFaceIndex
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from abuse.subjects import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting
 
@@ -28,8 +36,8 @@ NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
 OLD = HashKey(id="k1", secret=b"1" * 32)
 NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)
-BOTH = FaceKeys([OLD, NEW], reach_ms=PLAN.window_ms)
-ONLY_NEW = FaceKeys([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
+BOTH = TemplateProtection([OLD, NEW], reach_ms=PLAN.window_ms)
+ONLY_NEW = TemplateProtection([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
 MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
 #: The embedded store is slow, and has no races of its own.
 PEOPLE, PEOPLE_EMBEDDED = 1500, 160
@@ -57,7 +65,7 @@ class Crowd:
         for start in range(0, self.people, 200):
             await self.indexes[0].learn(everybody[start : start + 200])
 
-    async def look(self, index: FaceIndex, person: int, number: int, keys: FaceKeys = BOTH) -> None:
+    async def look(self, index: FaceIndex, person: int, number: int, keys: TemplateProtection = BOTH) -> None:
         """Somebody comes again, under another correlation id, and is told of the first time, once."""
         gone = person in self.gone
         met = await meeting(index, sighting(person, number, keys), WITHIN)
@@ -99,15 +107,15 @@ def vector(person: int, number: int) -> bytes:
     return (own + off).astype("<f4").tobytes()
 
 
-def plain(person: int, number: int) -> FacePrint:
-    return FacePrint(MODEL, "none", vector(person, number))
+def plain(person: int, number: int) -> ProtectedTemplate:
+    return ProtectedTemplate(MODEL, "none", vector(person, number))
 
 
-def sighting(person: int, number: int, keys: FaceKeys) -> FaceSighting:
+def sighting(person: int, number: int, keys: TemplateProtection) -> EnrolledReference:
     """The first time within the hours before the new key, later ones at once after."""
     at_ms = NOW_MS + number % HOUR_MS if number else NOW_MS - 1 - person % HOURS * HOUR_MS
     print_ = keys.transform("acme", MODEL, vector(person, number), at_ms)
-    return FaceSighting(
+    return EnrolledReference(
         tenant="acme",
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
@@ -133,7 +141,7 @@ async def crowd(request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
 
 
 def rekeying(crowd: Crowd) -> Rekeying:
-    return Rekeying(index=Watched(crowd), keys=BOTH, patience=Patience(), overlap_s=OVERLAP_S)
+    return Rekeying(index=Watched(crowd), keys=BOTH, patience=RetryPolicy(), overlap_s=OVERLAP_S)
 
 
 class Watched:
@@ -143,15 +151,15 @@ class Watched:
         self._index, self._moving = crowd.indexes[0], crowd.moving
         self.prints, self.tenants = self._index.prints, self._index.tenants
 
-    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
         self._note(sighting)
         return await self._index.copy(old, sighting)
 
-    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
         self._note(sighting)
         await self._index.drop(old, sighting)
 
-    def _note(self, sighting: FaceSighting) -> None:
+    def _note(self, sighting: EnrolledReference) -> None:
         self._moving.append(int(sighting.correlation_id.split("-")[1]))
 
 
@@ -175,9 +183,9 @@ async def under_way(crowd: Crowd, lanes: int = 4) -> list[Rekeyed]:
     return told
 
 
-async def kept(crowd: Crowd) -> dict[str, list[FaceSighting]]:
+async def kept(crowd: Crowd) -> dict[str, list[EnrolledReference]]:
     """What is kept of everybody's first time, under which keys."""
-    found: dict[str, list[FaceSighting]] = {}
+    found: dict[str, list[EnrolledReference]] = {}
     async for _, each in crowd.indexes[0].prints("acme", NOW_MS):
         if each.submission_id.endswith("-0"):
             found.setdefault(each.submission_id, []).append(each)
@@ -233,12 +241,12 @@ class Cut:
         self.reached = asyncio.Event()
         self.prints, self.tenants = index.prints, index.tenants
 
-    async def copy(self, old: FacePlace, sighting: FaceSighting) -> bool:
+    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
         done = await self._index.copy(old, sighting)
         await self._count("copied")
         return done
 
-    async def drop(self, old: FacePlace, sighting: FaceSighting) -> None:
+    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
         await self._index.drop(old, sighting)
         await self._count("dropped")
 
@@ -252,14 +260,14 @@ class Cut:
 class Paused:
     """Calls of a search that stops at its round trip `at`, before or after it was made, for what happens meanwhile."""
 
-    def __init__(self, calls: Calls, at: int, when: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, calls: RedisClient, at: int, when: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
         self._calls, self._at, self._when, self._meanwhile = calls, at, when, meanwhile
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         self._at -= 1
         if self._at == 0 and self._when == "before":
             await self._meanwhile()
-        replies = await self._calls.round_trip(commands)
+        replies = await self._calls.execute(commands)
         if self._at == 0 and self._when == "after":
             await self._meanwhile()
         return replies
@@ -293,7 +301,7 @@ async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when
     moving = Rekeying(
         index=index,
         keys=BOTH,
-        patience=Patience(),
+        patience=RetryPolicy(),
         overlap_s=1.0,
         clock=lambda: 9.0 if searches_over.is_set() else 0.0,
         sleep=until_over,

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.faces.face_index import DAY_MS
-from abuse.links.link_book import InMemoryLinkBook, LinkBook, place_of
-from abuse.links.links import LINKS_KEPT, End, Link, LinkKind, in_order, line_of
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.link_book import InMemoryLinkStore, LinkStore, place_of
+from abuse.links.links import LINKS_KEPT, Link, LinkKind, SubmissionRef, in_order, line_of
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.redis_port import ForeignValue
 from stream.runtime.patience import Unavailable
 from tests.contract.backings import Backing, FailsOnce
@@ -33,8 +33,8 @@ PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_hea
 class Held:
     """A book, and another worker's over the same state."""
 
-    book: LinkBook
-    other_worker: LinkBook
+    book: LinkStore
+    other_worker: LinkStore
     backing: Backing | None = None
 
     def fresh(self) -> Held:
@@ -44,9 +44,9 @@ class Held:
 
 def held_on(backing: Backing | None) -> Held:
     if backing is None:
-        memory = InMemoryLinkBook()
+        memory = InMemoryLinkStore()
         return Held(memory, memory)
-    return Held(*(RedisLinkBook(calls, backing.prefix, TTL_MS) for calls in backing.ways(2)), backing)
+    return Held(*(RedisLinkStore(calls, backing.prefix, TTL_MS) for calls in backing.ways(2)), backing)
 
 
 @pytest.fixture
@@ -57,14 +57,16 @@ def held(any_backing: Backing | None) -> Held:
 def link(one: str, other: str, number: int = 0, **changes: Any) -> Link:
     """Of submission `number` of the one, so many seconds after the first, with the first of the other."""
     ends = in_order(
-        End(at_ms=NOW_MS + number * 1000, submission_id=f"{one}-{number}", correlation_id=one, session_id="s"),
-        End(at_ms=NOW_MS, submission_id=f"{other}-first", correlation_id=other),
+        SubmissionRef(
+            at_ms=NOW_MS + number * 1000, submission_id=f"{one}-{number}", correlation_id=one, session_id="s"
+        ),
+        SubmissionRef(at_ms=NOW_MS, submission_id=f"{other}-first", correlation_id=other),
     )
     earlier, later = ends
     return replace(Link(kind=LinkKind.FACE, earlier=earlier, later=later, distance=0.25, gallery=7), **changes)
 
 
-async def told(book: LinkBook, *names: str, tenant: str | None = TENANT) -> dict[str, tuple[Link, ...]]:
+async def told(book: LinkStore, *names: str, tenant: str | None = TENANT) -> dict[str, tuple[Link, ...]]:
     return dict(await book.of(tenant, names))
 
 
@@ -200,7 +202,7 @@ async def test_a_node_that_was_away_while_links_were_removed_keeps_none_of_them(
     made = [link("a", "b", 1), link("a", "c", 2)]
     await held_on(backing).book.write(TENANT, made)
     calls = FailsOnce(backing.way(), lambda command: command[0] == "HDEL" and str(command[1]).endswith("|b}"))
-    book = RedisLinkBook(calls, backing.prefix, TTL_MS)
+    book = RedisLinkStore(calls, backing.prefix, TTL_MS)
 
     async def erase() -> None:
         links = (await book.of(TENANT, ["a"]))["a"]

@@ -32,7 +32,7 @@ from abuse.pictures.media_index import (
 )
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
-from abuse.redis_port import Calls, Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
 from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
@@ -113,7 +113,9 @@ def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0
     return PictureSighting(**fields, codes=keys.codes(fields["tenant"], *hashes, look, fields["at_ms"]))
 
 
-async def meet(index: MediaIndex, *sightings: PictureSighting, within_bits: int = WITHIN) -> tuple[PictureHit, ...]:
+async def find_candidates(
+    index: MediaIndex, *sightings: PictureSighting, within_bits: int = WITHIN
+) -> tuple[PictureHit, ...]:
     """The answer to the last."""
     for each in sightings:
         hits = await meeting(index, each, within_bits)
@@ -125,13 +127,13 @@ def found(hits: Sequence[PictureHit]) -> list[str]:
 
 
 async def test_another_picture_is_no_hit(held):
-    assert await meet(held.index, *(seen(number) for number in range(8))) == ()
+    assert await find_candidates(held.index, *(seen(number) for number in range(8))) == ()
 
 
 async def test_the_same_file_is_found_with_all_that_is_known(held):
     first = seen(1)
-    await meet(held.index, first)
-    hits = await meet(held.other_worker, replace(first, correlation_id="cid-2", submission_id="sub-2"))
+    await find_candidates(held.index, first)
+    hits = await find_candidates(held.other_worker, replace(first, correlation_id="cid-2", submission_id="sub-2"))
     assert hits == (
         PictureHit(
             correlation_id="cid-1",
@@ -147,8 +149,10 @@ async def test_the_same_file_is_found_with_all_that_is_known(held):
 async def test_the_strongest_kind_counts_and_comes_first(held):
     pixels = {"pixels_sha256": digest("one")}
     everything = {**pixels, "bytes_sha256": digest("one")}
-    await meet(held.index, seen(1, 7, 3, 9), seen(2, 7, **pixels), seen(3, 7, 5), seen(4, 7, **everything), seen(5, 8))
-    hits = await meet(held.index, seen(9, 7, **everything))
+    await find_candidates(
+        held.index, seen(1, 7, 3, 9), seen(2, 7, **pixels), seen(3, 7, 5), seen(4, 7, **everything), seen(5, 8)
+    )
+    hits = await find_candidates(held.index, seen(9, 7, **everything))
     assert [(hit.submission_id, hit.kind, hit.hamming) for hit in hits] == [
         ("sub-4", PictureMatch.SAME_BYTES, 0),
         ("sub-2", PictureMatch.SAME_PIXELS, 0),
@@ -165,8 +169,8 @@ async def test_every_distance_up_to_the_bound_is_found_and_none_above(held, with
     chance = random.Random(5)
     anywhere = [tuple(chance.sample(range(64), bits)) for bits in range(MOST_BITS + 2) for _ in range(3)]
     turned = [*spread, *heaped, *anywhere]
-    await meet(held.index, *(seen(number, 7, *bits) for number, bits in enumerate(turned)))
-    hits = await meet(held.index, seen(999, 7), within_bits=within)
+    await find_candidates(held.index, *(seen(number, 7, *bits) for number, bits in enumerate(turned)))
+    hits = await find_candidates(held.index, seen(999, 7), within_bits=within)
     expected = {f"sub-{number}": len(bits) for number, bits in enumerate(turned) if len(bits) <= within}
     assert {hit.submission_id: hit.hamming for hit in hits} == expected
 
@@ -178,48 +182,48 @@ async def test_a_distance_that_is_not_looked_up_is_refused(held, within):
 
 
 async def test_the_own_submission_is_left_out_and_what_only_shares_its_id_is_not(held):
-    await meet(held.index, seen(1, 7), seen(2, 7, correlation_id="me"))
-    assert set(found(await meet(held.index, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
-    again = await meet(held.index, seen(3, 7, correlation_id="somebody-else", hours=1))
+    await find_candidates(held.index, seen(1, 7), seen(2, 7, correlation_id="me"))
+    assert set(found(await find_candidates(held.index, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
+    again = await find_candidates(held.index, seen(3, 7, correlation_id="somebody-else", hours=1))
     assert set(found(again)) == {"sub-1", "sub-2", "sub-3"}
 
 
 async def test_a_submission_seen_twice_is_one_hit(held):
-    await meet(held.index, seen(1, 7, hours=2), seen(1, 7, hours=1), seen(1, 7, 5))
-    (hit,) = await meet(held.index, seen(2, 7))
+    await find_candidates(held.index, seen(1, 7, hours=2), seen(1, 7, hours=1), seen(1, 7, 5))
+    (hit,) = await find_candidates(held.index, seen(2, 7))
     assert (hit.submission_id, hit.hamming, hit.at_ms) == ("sub-1", 0, NOW_MS - HOUR_MS)
 
 
 async def test_tenants_never_meet(held):
-    await meet(held.index, seen(1, 7), seen(2, 7, tenant=None), seen(3, 7, tenant="other"))
-    assert found(await meet(held.index, seen(9, 7, tenant=None))) == ["sub-2"]
+    await find_candidates(held.index, seen(1, 7), seen(2, 7, tenant=None), seen(3, 7, tenant="other"))
+    assert found(await find_candidates(held.index, seen(9, 7, tenant=None))) == ["sub-2"]
 
 
 async def test_the_window_is_of_event_time_to_the_millisecond_and_both_ways(held):
     edge, beyond = PLAN.window_ms, PLAN.window_ms + 1
     for number, offset in enumerate((edge, beyond, -edge, -beyond), start=1):
-        await meet(held.index, seen(number, 7, at_ms=NOW_MS - offset))
-    assert set(found(await meet(held.index, seen(9, 7)))) == {"sub-1", "sub-3"}
+        await find_candidates(held.index, seen(number, 7, at_ms=NOW_MS - offset))
+    assert set(found(await find_candidates(held.index, seen(9, 7)))) == {"sub-1", "sub-3"}
 
 
 async def test_pictures_on_both_sides_of_a_change_of_keys_meet(held):
-    await meet(held.index, seen(1, 7, hours=5))
-    assert found(await meet(held.index, seen(2, 7, 3))) == ["sub-1"]
-    late = await meet(held.index, seen(3, 7, 4, hours=4), within_bits=2)
+    await find_candidates(held.index, seen(1, 7, hours=5))
+    assert found(await find_candidates(held.index, seen(2, 7, 3))) == ["sub-1"]
+    late = await find_candidates(held.index, seen(3, 7, 4, hours=4), within_bits=2)
     assert set(found(late)) == {"sub-1", "sub-2"}
 
 
 async def test_what_is_learned_in_bulk_is_found(held):
     await held.index.learn([seen(number, 7) for number in range(1, 5)])
     await held.index.learn([])
-    assert set(found(await meet(held.other_worker, seen(9, 7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
+    assert set(found(await find_candidates(held.other_worker, seen(9, 7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
 
 
 async def test_the_same_sighting_again_changes_nothing(held):
     sightings = [seen(number, 7) for number in range(4)]
-    once = await meet(held.index, *sightings)
+    once = await find_candidates(held.index, *sightings)
     for _ in range(3):
-        assert await meet(held.other_worker, sightings[3]) == once
+        assert await find_candidates(held.other_worker, sightings[3]) == once
     assert len(once) == 3
 
 
@@ -241,19 +245,19 @@ async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
 
 async def test_a_forgotten_correlation_id_leaves_no_picture(held):
     mine = [seen(number, 7, number, correlation_id="me", hours=number) for number in range(5)]
-    await meet(held.index, *mine, seen(8, 7), seen(9, 7, correlation_id="me", tenant="other"))
+    await find_candidates(held.index, *mine, seen(8, 7), seen(9, 7, correlation_id="me", tenant="other"))
     assert await held.index.held("acme", "me") == 5
     assert await held.index.held(None, "me") == 0
     assert await held.other_worker.forget("acme", "me") == 5
     assert await held.index.held("acme", "me") == 0
     assert await held.index.forget("acme", "me") == 0
-    assert found(await meet(held.index, seen(10, 7))) == ["sub-8"]
-    assert found(await meet(held.index, seen(11, 7, tenant="other"))) == ["sub-9"]
+    assert found(await find_candidates(held.index, seen(10, 7))) == ["sub-8"]
+    assert found(await find_candidates(held.index, seen(11, 7, tenant="other"))) == ["sub-9"]
 
 
 async def test_forgetting_leaves_no_key(beneath):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, *(seen(number, number % 3, correlation_id="me", hours=number) for number in range(9)))
+    await find_candidates(index, *(seen(number, number % 3, correlation_id="me", hours=number) for number in range(9)))
     assert await beneath.keys()
     await index.forget("acme", "me")
     assert await beneath.keys() == []
@@ -293,8 +297,8 @@ async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(be
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
     blank = [seen(number, 7, hours=0.5 - number / 1000) for number in range(3 * PLAN.most_lines)]
     random.Random(3).shuffle(blank)
-    await meet(index, *blank)
-    hits = await meet(index, seen(9999, 7))
+    await find_candidates(index, *blank)
+    hits = await find_candidates(index, seen(9999, 7))
     newest = sorted(blank, key=lambda each: -each.at_ms)[: PLAN.most_lines - 1]
     assert found(hits) == [each.submission_id for each in newest]
     for key in await beneath.keys():
@@ -304,7 +308,7 @@ async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(be
 
 async def test_everything_expires(beneath):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1, 7), seen(2, 7))
+    await find_candidates(index, seen(1, 7), seen(2, 7))
     keys = await beneath.keys()
     assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
         *("pictures", "picture", "pictures-of")
@@ -317,14 +321,14 @@ async def test_lines_out_of_reach_go_though_their_key_is_busy(beneath):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
     first = seen(1, 7, at_ms=NOW_MS)
     for number in range(6):
-        await meet(index, replace(first, submission_id=f"sub-{number}", at_ms=NOW_MS + number * DAY_MS))
+        await find_candidates(index, replace(first, submission_id=f"sub-{number}", at_ms=NOW_MS + number * DAY_MS))
     lines = [await beneath.client.zcard(key) for key in await beneath.keys() if ":pictures:" in key]
     assert max(lines) == PLAN.life_ms // DAY_MS + 1
 
 
 async def test_nothing_is_stored_that_confirms_a_known_picture(beneath):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1))
+    await find_candidates(index, seen(1))
     plain = [
         *(bytes.fromhex(digest(each, 1))[:8] for each in ("bytes", "pixels")),
         looks(1).to_bytes(8, "big"),
@@ -346,14 +350,14 @@ async def test_nothing_is_stored_that_confirms_a_known_picture(beneath):
 class Counted:
     """Calls that remember the commands of each round trip."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
         self.trips: list[list[Command]] = []
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         if commands:
             self.trips.append(list(commands))
-        return await self._calls.round_trip(commands)
+        return await self._calls.execute(commands)
 
     async def close(self) -> None:
         await self._calls.close()
@@ -362,14 +366,14 @@ class Counted:
 async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(beneath):
     calls, keys = Counted(beneath.ways[0]), MediaKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
     index = RedisMediaIndex(calls, beneath.prefix, PLAN)
-    await meet(index, *(seen(number, keys=keys) for number in range(5)))
+    await find_candidates(index, *(seen(number, keys=keys) for number in range(5)))
     for sighting, within, trips, most in (
         (seen(20, keys=keys), WITHIN, 2, 70),
         (seen(21, keys=keys), 3, 2, 6),
         (seen(22, 2, keys=keys), WITHIN, 3, 70),
     ):
         calls.trips.clear()
-        await meet(index, sighting, within_bits=within)
+        await find_candidates(index, sighting, within_bits=within)
         assert len(calls.trips) == trips
         assert len(calls.trips[1]) == most
     assert [command[0] for command in calls.trips[2]] == ["GET"]
@@ -378,14 +382,14 @@ async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(beneath)
 @pytest.mark.parametrize("which", ["pictures:", "picture:"])
 async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, which):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
-    await meet(index, seen(1, 7))
+    await find_candidates(index, seen(1, 7))
     for key in await beneath.keys():
         if f":abuse:{which}" in key and which == "pictures:":
             await beneath.client.zadd(key, {"whatever": NOW_MS})
         elif f":abuse:{which}" in key:
             await beneath.client.set(key, "whatever")
     with pytest.raises(ForeignValue, match=which):
-        await meet(index, seen(2, 7))
+        await find_candidates(index, seen(2, 7))
 
 
 @settings(PROPERTY, max_examples=12)
@@ -400,7 +404,7 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, which):
 async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, told, seed):
     sightings = [seen(n, picture, *turned, hours=hours) for n, (picture, hours, turned) in enumerate(told)]
     expected, fresh, chance = InMemoryMediaIndex(PLAN), held.fresh(), random.Random(seed)
-    await meet(expected, *sightings)
+    await find_candidates(expected, *sightings)
     shuffled = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
     chance.shuffle(shuffled)
     edges, wanted = set(), set()

@@ -10,7 +10,7 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
-from abuse.redis_port import Calls, ForeignValue
+from abuse.redis_port import ForeignValue, RedisClient
 from config.settings import RedisSettings
 from stream.redis.client import connect
 from stream.runtime.patience import Unavailable
@@ -24,8 +24,8 @@ KEEP_S = 300
 class Server:
     """What the calls go to. `open` makes another client of it; they are closed after the test."""
 
-    open: Callable[..., Calls]
-    calls: Calls
+    open: Callable[..., RedisClient]
+    calls: RedisClient
     key: Callable[[object], str]
 
 
@@ -35,28 +35,28 @@ def server(backing: Backing) -> Server:
 
 
 async def test_nothing_asked_is_nothing_answered(server):
-    assert await server.calls.round_trip([]) == []
+    assert await server.calls.execute([]) == []
 
 
 async def test_replies_come_in_the_order_of_the_commands_whatever_node_answers(server):
     keys = [server.key(number) for number in range(60)]
     assert len({key_slot(key.encode()) * 3 // 16384 for key in keys}) == 3
-    stored = await server.calls.round_trip([("SET", key, f"value {key}", "EX", KEEP_S) for key in keys])
+    stored = await server.calls.execute([("SET", key, f"value {key}", "EX", KEEP_S) for key in keys])
     assert stored == [b"OK"] * 60
-    read = await server.calls.round_trip([("GET", key) for key in reversed(keys)])
+    read = await server.calls.execute([("GET", key) for key in reversed(keys)])
     assert read == [f"value {key}".encode() for key in reversed(keys)]
 
 
 async def test_commands_on_one_key_are_carried_out_in_their_order(server):
     counted, other = server.key("counted"), server.key("other")
     batch = [command for _ in range(20) for command in (("INCR", counted), ("INCR", other))]
-    assert await server.calls.round_trip(batch) == [number for number in range(1, 21) for _ in range(2)]
-    assert await server.calls.round_trip([("EXPIRE", key, KEEP_S) for key in (counted, other)]) == [1, 1]
+    assert await server.calls.execute(batch) == [number for number in range(1, 21) for _ in range(2)]
+    assert await server.calls.execute([("EXPIRE", key, KEEP_S) for key in (counted, other)]) == [1, 1]
 
 
 async def test_each_kind_of_reply_has_one_shape(server):
     text, places = server.key("text"), server.key("places")
-    assert await server.calls.round_trip(
+    assert await server.calls.execute(
         [
             ("GET", text),
             ("SET", text, b"\x00\r\n\xff"),
@@ -80,34 +80,34 @@ async def test_each_kind_of_reply_has_one_shape(server):
 
 async def test_a_key_may_be_text_or_bytes(server):
     key = server.key("é")
-    await server.calls.round_trip([("SET", key, "x", "EX", KEEP_S)])
-    assert await server.calls.round_trip([("GET", key.encode())]) == [b"x"]
+    await server.calls.execute([("SET", key, "x", "EX", KEEP_S)])
+    assert await server.calls.execute([("GET", key.encode())]) == [b"x"]
 
 
 async def test_a_thousand_commands_are_one_batch(server):
     keys = [server.key(number) for number in range(1000)]
     values = [b"%d" % number * 100 for number in range(1000)]
     stored = [("SET", key, value, "EX", KEEP_S) for key, value in zip(keys, values, strict=True)]
-    assert await server.calls.round_trip(stored) == [b"OK"] * 1000
-    assert await server.calls.round_trip([("GET", key) for key in keys]) == values
+    assert await server.calls.execute(stored) == [b"OK"] * 1000
+    assert await server.calls.execute([("GET", key) for key in keys]) == values
 
 
 async def test_an_error_among_the_replies_leaves_no_reply_unread(server):
     calls = server.open(max_connections=1)
     wrong, text = server.key("wrong"), server.key("text")
-    await calls.round_trip([("SET", text, "text", "EX", KEEP_S)])
+    await calls.execute([("SET", text, "text", "EX", KEEP_S)])
     for _ in range(3):
         with pytest.raises(ForeignValue, match=text):
-            await calls.round_trip([("SET", wrong, "1", "EX", KEEP_S), ("ZSCORE", text, "a"), ("GET", wrong)])
+            await calls.execute([("SET", wrong, "1", "EX", KEEP_S), ("ZSCORE", text, "a"), ("GET", wrong)])
         with pytest.raises(ResponseError):
-            await calls.round_trip([("NOSUCHCOMMAND", wrong), ("GET", text)])
-        assert await calls.round_trip([("GET", wrong), ("GET", text)]) == [b"1", b"text"]
+            await calls.execute([("NOSUCHCOMMAND", wrong), ("GET", text)])
+        assert await calls.execute([("GET", wrong), ("GET", text)]) == [b"1", b"text"]
 
 
 async def test_many_callers_share_few_connections(server):
     async def one(number: int) -> list[object]:
         key = server.key(number)
-        return await server.calls.round_trip([("SET", key, number, "EX", KEEP_S), ("GET", key)])
+        return await server.calls.execute([("SET", key, number, "EX", KEEP_S), ("GET", key)])
 
     answers = await asyncio.gather(*(one(number) for number in range(200)))
     assert answers == [[b"OK", b"%d" % number] for number in range(200)]
@@ -116,7 +116,7 @@ async def test_many_callers_share_few_connections(server):
 async def test_callers_beyond_the_number_of_connections_wait_their_turn():
     async with scripted(lambda command: encoded(command[1])) as (node,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{node.port}/0", call_timeout_s=20), max_connections=3)
-        answers = await asyncio.gather(*(calls.round_trip([("GET", number)]) for number in range(50)))
+        answers = await asyncio.gather(*(calls.execute([("GET", number)]) for number in range(50)))
         await calls.close()
     assert answers == [[b"%d" % number] for number in range(50)]
     assert node.opened == 3
@@ -125,18 +125,18 @@ async def test_callers_beyond_the_number_of_connections_wait_their_turn():
 async def test_a_caller_that_is_cut_short_harms_no_other(server):
     calls = server.open(max_connections=2)
     keys = [server.key(number) for number in range(30)]
-    await calls.round_trip([("SET", key, key, "EX", KEEP_S) for key in keys])
+    await calls.execute([("SET", key, key, "EX", KEEP_S) for key in keys])
     wanted = [key.encode() for key in keys]
     for turns in range(12):
-        caller = asyncio.create_task(calls.round_trip([("GET", key) for key in reversed(keys)]))
+        caller = asyncio.create_task(calls.execute([("GET", key) for key in reversed(keys)]))
         for _ in range(turns):
             await asyncio.sleep(0)
         caller.cancel()
         await asyncio.gather(caller, return_exceptions=True)
-        assert await calls.round_trip([("GET", key) for key in keys]) == wanted
+        assert await calls.execute([("GET", key) for key in keys]) == wanted
 
 
 async def test_a_server_slower_than_the_deadline_is_away(server):
     calls = server.open(call_timeout_s=1e-6)
     with pytest.raises(Unavailable, match="redis: TimeoutError"):
-        await calls.round_trip([("GET", server.key("x"))])
+        await calls.execute([("GET", server.key("x"))])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from tests.contract.backings import Backing
 
 TTL_S = 86_400
@@ -20,7 +20,7 @@ WITHIN_S = 30.0
 class Turns:
     one: RedisLedger
     other: RedisLedger
-    calls: Calls
+    calls: RedisClient
     key: str
 
 
@@ -40,14 +40,14 @@ async def test_whoever_comes_first_has_the_turn_until_it_is_over(turns):
 async def test_asking_again_makes_the_turn_last_from_then_on(turns):
     await turns.one.take_turn("one", 60_000)
     await turns.one.take_turn("one", LONG_MS)
-    (left_ms,) = await turns.calls.round_trip([("PTTL", turns.key)])
+    (left_ms,) = await turns.calls.execute([("PTTL", turns.key)])
     assert LONG_MS - 60_000 < left_ms <= LONG_MS
 
 
 async def test_being_refused_does_not_make_anothers_turn_last_longer(turns):
     await turns.one.take_turn("one", 60_000)
     await turns.other.take_turn("other", LONG_MS)
-    (left_ms,) = await turns.calls.round_trip([("PTTL", turns.key)])
+    (left_ms,) = await turns.calls.execute([("PTTL", turns.key)])
     assert left_ms <= 60_000
 
 

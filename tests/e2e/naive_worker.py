@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from stream.kafka import worker
-from stream.kafka.agents import Lane, _record
+from stream.kafka.agents import AgentSpec, _record
 from stream.kafka.app import LivenessApp
 from tests.e2e import scripted_worker
 
 CONCURRENCY = 4
 
 
-def register(app: LivenessApp, runner: Any, lane: Lane) -> None:
+def register(app: LivenessApp, runner: Any, lane: AgentSpec) -> None:
     """In place of `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
 
     async def agent(stream: Any) -> None:

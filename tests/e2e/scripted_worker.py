@@ -16,7 +16,7 @@ from config import settings as configuration
 from stream.bootstrap.worker import build_worker
 from stream.events.messages import Output, Record
 from stream.kafka import agents, worker
-from stream.kafka.agents import Lane, Stage
+from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.run import run
 from stream.kafka.worker import Role
 from stream.runtime import logs
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _plant_bug() -> None:
-    def register(app: Any, runner: Any, lane: Lane) -> None:
+    def register(app: Any, runner: Any, lane: AgentSpec) -> None:
         def with_bug() -> Any:
             made = runner()
             made._lane = dataclasses.replace(lane, stage=Buggy(lane.stage))

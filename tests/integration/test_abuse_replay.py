@@ -355,7 +355,7 @@ async def one_comes_late_into_the_chain(installation: Installation) -> None:
     calls = connect(installation.settings.redis)
     trail = RedisAuditLog(calls, installation.settings.redis_prefix)
     entry = await trail.append(late, await trail.head())
-    await RedisCommandLog(calls, installation.settings.redis_prefix).keep_first(
+    await RedisCommandLog(calls, installation.settings.redis_prefix).put_if_absent(
         CommandKey(late["tenant"], late["command_id"]), b"answered"
     )
     await calls.close()

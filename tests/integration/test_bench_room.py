@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
 from stream.bench.redis_room import SCAN_COUNT, in_a_room, room
 from tests.e2e.cluster import RedisCluster
@@ -15,8 +15,8 @@ KEYS = 8 * SCAN_COUNT
 
 
 def asked(settings: RedisSettings, commands: list[Command]) -> list[Reply]:
-    async def ask(calls: Calls, _: str) -> list[Reply]:
-        return await calls.round_trip(commands)
+    async def ask(calls: RedisClient, _: str) -> list[Reply]:
+        return await calls.execute(commands)
 
     return in_a_room(settings, lambda _: None, ask)
 

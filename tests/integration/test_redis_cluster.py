@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.crc import key_slot
 
-from abuse.redis_port import Calls, Command
+from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings, SettingsError
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
-from stream.runtime.patience import Patience, Unavailable
+from stream.runtime.patience import RetryPolicy, Unavailable
 from tests.e2e.cluster import SETTLE_S, ClusterNode, RedisCluster
 from tests.e2e.waiting import eventually
 from tests.ladder.choice import Services
@@ -27,7 +27,7 @@ WRITERS = 8
 
 
 @asynccontextmanager
-async def client(url: str, *, cluster: bool = True, call_timeout_s: float = TIMEOUT_S) -> AsyncIterator[Calls]:
+async def client(url: str, *, cluster: bool = True, call_timeout_s: float = TIMEOUT_S) -> AsyncIterator[RedisClient]:
     calls = connect(RedisSettings(url=url, call_timeout_s=call_timeout_s, cluster=cluster))
     try:
         yield calls
@@ -36,7 +36,7 @@ async def client(url: str, *, cluster: bool = True, call_timeout_s: float = TIME
 
 
 @pytest.fixture
-async def calls(redis_cluster: RedisCluster) -> AsyncIterator[Calls]:
+async def calls(redis_cluster: RedisCluster) -> AsyncIterator[RedisClient]:
     async with client(redis_cluster.url) as made:
         yield made
 
@@ -81,7 +81,7 @@ def redirections_by(node: ClusterNode, kind: str = "MOVED") -> int:
 
 async def test_a_slot_that_moved_is_followed(redis_cluster, calls):
     moving, still = tagged(3), spread(20)
-    await calls.round_trip(stores([*moving, *still]))
+    await calls.execute(stores([*moving, *still]))
     old = redis_cluster.owner_of(moving[0])
     new = another(redis_cluster, old)
     redis_cluster.begin_move(moving[0], new)
@@ -89,27 +89,27 @@ async def test_a_slot_that_moved_is_followed(redis_cluster, calls):
     redis_cluster.end_move(moving[0], new)
 
     both = [moving[0], *still, *moving[1:]]
-    assert await calls.round_trip(reads(both)) == values(both)
-    assert await calls.round_trip(stores(moving)) == [b"OK"] * 3
+    assert await calls.execute(reads(both)) == values(both)
+    assert await calls.execute(stores(moving)) == [b"OK"] * 3
 
     redis_cluster.begin_move(moving[0], old)
     redis_cluster.move_keys(new, old, *moving)
     redis_cluster.end_move(moving[0], old)
-    assert await calls.round_trip(reads(both)) == values(both)
+    assert await calls.execute(reads(both)) == values(both)
 
 
 async def test_after_a_redirection_the_slot_is_asked_for_at_its_new_owner_at_once(redis_cluster, calls):
     moving = tagged(2)
     old = redis_cluster.owner_of(moving[0])
     new = another(redis_cluster, old)
-    await calls.round_trip(reads(moving))
+    await calls.execute(reads(moving))
     redis_cluster.begin_move(moving[0], new)
     redis_cluster.end_move(moving[0], new)
-    await calls.round_trip(reads(moving))  # told so
+    await calls.execute(reads(moving))  # told so
     before = redirections_by(old)
     assert before > 0
     for _ in range(5):
-        await calls.round_trip(reads(moving))
+        await calls.execute(reads(moving))
     assert redirections_by(old) == before
 
 
@@ -117,22 +117,22 @@ async def test_a_slot_on_its_way_is_followed_key_by_key(redis_cluster, calls):
     """Some keys are still at the old owner, some already at the new, some don't exist: one batch finds all."""
     moving, still = tagged(6), spread(10)
     here, there, nowhere = moving[:2], moving[2:4], moving[4:]
-    await calls.round_trip(stores([*here, *there, *still]))
+    await calls.execute(stores([*here, *there, *still]))
     new = another(redis_cluster, redis_cluster.owner_of(moving[0]))
     old = redis_cluster.begin_move(moving[0], new)
     redis_cluster.move_keys(old, new, *there)
 
     mixed = [here[0], there[0], still[0], nowhere[0], there[1], here[1], *still[1:]]
-    found = await calls.round_trip(reads(mixed))
+    found = await calls.execute(reads(mixed))
     assert found == [None if key in nowhere else f"value {key}".encode() for key in mixed]
     # A key that is new goes to the new owner, commands on it in their order.
     batch = [("SET", nowhere[0], "1"), ("INCR", nowhere[0]), ("GET", nowhere[0]), ("EXPIRE", nowhere[0], KEEP_S)]
-    assert await calls.round_trip(batch) == [b"OK", 2, b"2", 1]
+    assert await calls.execute(batch) == [b"OK", 2, b"2", 1]
     assert nowhere[0].encode() in new.ask("CLUSTER", "GETKEYSINSLOT", key_slot(nowhere[0].encode()), 1000)
 
     redis_cluster.end_move(moving[0], new)
     everything = [*here, *there, *still]
-    assert await calls.round_trip(reads(everything)) == values(everything)
+    assert await calls.execute(reads(everything)) == values(everything)
 
 
 async def test_the_first_writer_wins_while_its_slot_is_moving(redis_cluster, calls):
@@ -149,7 +149,7 @@ async def test_the_first_writer_wins_while_its_slot_is_moving(redis_cluster, cal
         ours = b"%d" % number
         offer: list[Command] = [("SET", key, ours, "NX", "GET", "EX", KEEP_S)]
         while not done.is_set():
-            (held,) = await Patience().insist(lambda: calls.round_trip(offer), at_most_s=SETTLE_S)
+            (held,) = await RetryPolicy().until_available(lambda: calls.execute(offer), at_most_s=SETTLE_S)
             seen.add(ours if held is None else held)
             answered += 1
 
@@ -176,7 +176,7 @@ async def test_the_first_writer_wins_while_its_slot_is_moving(redis_cluster, cal
 
 async def test_a_killed_node_is_away_within_the_deadline_and_back_when_it_is(redis_cluster, calls):
     keys = spread(30)
-    await calls.round_trip(stores(keys))
+    await calls.execute(stores(keys))
     killed = redis_cluster.nodes[1]
     lost = next(key for key in keys if redis_cluster.owner_of(key) is killed)
     killed.kill()
@@ -185,7 +185,7 @@ async def test_a_killed_node_is_away_within_the_deadline_and_back_when_it_is(red
     for batch in (reads([lost]), reads(keys)):
         started = loop.time()
         with pytest.raises(Unavailable) as away:
-            await calls.round_trip(batch)
+            await calls.execute(batch)
         assert away.value.dependency == "redis"
         assert loop.time() - started < TIMEOUT_S + 2
 
@@ -194,35 +194,35 @@ async def test_a_killed_node_is_away_within_the_deadline_and_back_when_it_is(red
     kept = [key for key in keys if redis_cluster.owner_of(key) is other]
     await eventually(lambda: b"cluster_state:fail" in other.ask("CLUSTER", "INFO"), "the cluster is down")
     with pytest.raises(Unavailable, match="ClusterDownError"):
-        await calls.round_trip(reads(kept))
+        await calls.execute(reads(kept))
 
     redis_cluster.wait_until_sound()
-    stored = await Patience().insist(lambda: calls.round_trip(stores(keys)), at_most_s=SETTLE_S)
+    stored = await RetryPolicy().until_available(lambda: calls.execute(stores(keys)), at_most_s=SETTLE_S)
     assert stored == [b"OK"] * 30
-    assert await calls.round_trip(reads(keys)) == values(keys)
+    assert await calls.execute(reads(keys)) == values(keys)
 
 
 async def test_the_node_the_address_names_may_be_gone(redis_cluster, calls):
     """Once the others are known it is not needed: what they hold is answered, until they give the cluster up."""
     keys = spread(30)
-    await calls.round_trip(stores(keys))
+    await calls.execute(stores(keys))
     named = redis_cluster.nodes[0]
     kept = [key for key in keys if redis_cluster.owner_of(key) is not named]
     named.kill()
     with pytest.raises(Unavailable):
-        await calls.round_trip(reads(keys))
-    assert await calls.round_trip(reads(kept)) == values(kept)
+        await calls.execute(reads(keys))
+    assert await calls.execute(reads(kept)) == values(kept)
 
 
 async def test_while_a_node_is_away_nobody_floods_the_others_with_questions(redis_cluster, calls):
     keys = spread(30)
-    await calls.round_trip(stores(keys))
+    await calls.execute(stores(keys))
     redis_cluster.nodes[1].kill()
     standing = [redis_cluster.nodes[0], redis_cluster.nodes[2]]
     before = sum(commands_of(node).get("cluster|slots", 0) for node in standing)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    answers = await asyncio.gather(*(calls.round_trip(reads(keys)) for _ in range(200)), return_exceptions=True)
+    answers = await asyncio.gather(*(calls.execute(reads(keys)) for _ in range(200)), return_exceptions=True)
     assert all(isinstance(answer, Unavailable) for answer in answers)
     asked = sum(commands_of(node).get("cluster|slots", 0) for node in standing) - before
     assert asked <= 2 + 2 * (loop.time() - started)
@@ -237,10 +237,10 @@ async def test_a_replica_takes_over(tmp_path):
         replica = cluster.add_replica(of=master)
         async with client(cluster.url) as calls:
             keys = [key for key in spread(60) if cluster.owner_of(key) is master]
-            assert await calls.round_trip(stores(keys)) == [b"OK"] * len(keys)
+            assert await calls.execute(stores(keys)) == [b"OK"] * len(keys)
             assert master.ask("WAIT", 1, 10_000) == 1
             master.kill()
-            found = await Patience().insist(lambda: calls.round_trip(reads(keys)), at_most_s=SETTLE_S)
+            found = await RetryPolicy().until_available(lambda: calls.execute(reads(keys)), at_most_s=SETTLE_S)
             assert found == values(keys)
             assert cluster.owner_of(keys[0]) is replica
     finally:
@@ -255,14 +255,14 @@ async def test_user_and_password_are_given_to_every_node(redis_cluster):
     place = redis_cluster.url.removeprefix("redis://")
     try:
         async with client(f"redis://{user}:right@{place}") as calls:
-            assert await calls.round_trip(stores(keys)) == [b"OK"] * 30
+            assert await calls.execute(stores(keys)) == [b"OK"] * 30
             with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client \(NOPERM\)"):
-                await calls.round_trip([("DEL", keys[0])])
+                await calls.execute([("DEL", keys[0])])
         for wrong in (f"redis://{user}:wrong@{place}", f"redis://:wrong@{place}"):
             async with client(wrong) as calls:
                 for _ in range(2):
                     with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client") as refused:
-                        await calls.round_trip(reads(keys))
+                        await calls.execute(reads(keys))
                     assert "wrong" not in str(refused.value)
     finally:
         for node in redis_cluster.nodes:

@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.faces.face_index import FaceIndex, FaceSighting
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_index import EnrolledReference, FaceIndex
+from abuse.faces.face_keys import TemplateProtection
 from stream.bootstrap.abuse import face_keys, open_face_index
 from stream.redis.client import connect
 from tests.e2e.cli import liveness
@@ -27,10 +27,10 @@ OLD = {"id": "k1", "secret": "1" * 32}
 NEW = {"id": "k2", "secret": "2" * 32}
 
 
-def sighting(keys: FaceKeys, person: int, number: int, at_ms: int) -> FaceSighting:
+def sighting(keys: TemplateProtection, person: int, number: int, at_ms: int) -> EnrolledReference:
     vector = np.random.default_rng(person).standard_normal(128).astype("<f4") * np.float32(0.06)
     print_ = keys.transform(None, "made-up", vector.tobytes(), at_ms)
-    return FaceSighting(
+    return EnrolledReference(
         tenant=None,
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
@@ -57,7 +57,7 @@ async def found(installation: Installation, number: int) -> list[list[str]]:
     return [sorted(hit.submission_id for hit in met.hits) for met in told]
 
 
-def parts(installation: Installation) -> tuple[FaceIndex, FaceKeys, Any]:
+def parts(installation: Installation) -> tuple[FaceIndex, TemplateProtection, Any]:
     settings = installation.settings
     calls, keys = connect(settings.redis), face_keys(settings, settings.policy())
     assert keys is not None

@@ -13,9 +13,9 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.faces.face_keys import FaceKeys
-from abuse.links.links import End, LinkKind
-from abuse.links.marks import Marks
+from abuse.faces.face_keys import TemplateProtection
+from abuse.links.links import LinkKind, SubmissionRef
+from abuse.links.marks import ReuseReferences
 from abuse.subjects import HashKey
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
@@ -149,14 +149,14 @@ async def test_strangers_are_linked_about_as_often_as_the_budget_says(install: M
     assert reuse is not None
     assert await reuse.prepare()
     (key,) = settings.abuse.hash_keys
-    keys = FaceKeys([HashKey(id=key.id, secret=key.secret.get_secret_value().encode())], reach_ms=1)
+    keys = TemplateProtection([HashKey(id=key.id, secret=key.secret.get_secret_value().encode())], reach_ms=1)
     linked, expected = 0, 0.0
     begin_ms = time.time_ns() // 1_000_000 - STRANGERS * 60_000  # what is long past is kept no longer
     for number, vector in enumerate(strangers(spec.impostors, STRANGERS, seed=5)):
         at_ms = begin_ms + number * 60_000
-        own = End(at_ms=at_ms, submission_id=f"sub-{number}", correlation_id=str(uuid.UUID(int=number)))
+        own = SubmissionRef(at_ms=at_ms, submission_id=f"sub-{number}", correlation_id=str(uuid.UUID(int=number)))
         face = keys.transform(None, model_id(spec.name, spec.space_sha256), vector.tobytes(), at_ms)
-        met = await reuse.meet(None, own, Marks(face=face))
+        met = await reuse.find_candidates(None, own, ReuseReferences(face=face))
         links = [link for link in met.cluster.links if link.kind is LinkKind.FACE and own in link.ends]
         linked += bool(links)
         expected += reuse.faces.bounds.of(number, BUDGET).expected if reuse.faces else 0.0

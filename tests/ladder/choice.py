@@ -10,7 +10,7 @@ KAFKA = "LIVENESS_KAFKA__BOOTSTRAP_SERVERS"
 REDIS = "LIVENESS_REDIS__URL"
 
 
-class Rung(IntEnum):
+class ServiceTier(IntEnum):
     """From the least real to the one an operator chose by name."""
 
     EMBEDDED = 0
@@ -24,13 +24,13 @@ class Rung(IntEnum):
 
 
 _TITLES = {
-    Rung.EMBEDDED: "embedded broker and store",
-    Rung.LOCAL: "local services (deploy/local)",
-    Rung.CONTAINERS: "containers",
-    Rung.ADDRESSES: "addresses in the environment",
+    ServiceTier.EMBEDDED: "embedded broker and store",
+    ServiceTier.LOCAL: "local services (deploy/local)",
+    ServiceTier.CONTAINERS: "containers",
+    ServiceTier.ADDRESSES: "addresses in the environment",
 }
 #: The lowest rung with a real broker and a real Redis.
-LOWEST_REAL = Rung.LOCAL
+LOWEST_REAL = ServiceTier.LOCAL
 
 
 class NotAvailable(Exception):
@@ -45,7 +45,7 @@ def _nothing_to_close() -> None:
 class Services:
     """A broker and a store that answer. `environment` holds the settings that lead to them."""
 
-    rung: Rung
+    rung: ServiceTier
     environment: Mapping[str, str]
     close: Callable[[], None] = field(default=_nothing_to_close, repr=False)
 
@@ -58,16 +58,16 @@ class Climb:
     """What came of it. `missed` holds the rungs above the one that was reached, highest first."""
 
     services: Services | None
-    missed: tuple[tuple[Rung, str], ...]
+    missed: tuple[tuple[ServiceTier, str], ...]
 
     @property
     def why(self) -> str:
         return "; ".join(f"{rung.title}: {reason}" for rung, reason in self.missed)
 
 
-def climb(starters: Mapping[Rung, Starter], lowest: Rung) -> Climb:
+def climb(starters: Mapping[ServiceTier, Starter], lowest: ServiceTier) -> Climb:
     """The highest rung that holds, down to `lowest`. A starter is called at most once, highest first."""
-    missed: list[tuple[Rung, str]] = []
+    missed: list[tuple[ServiceTier, str]] = []
     for rung in _from_the_top(starters, lowest):
         try:
             return Climb(starters[rung](), tuple(missed))
@@ -76,11 +76,11 @@ def climb(starters: Mapping[Rung, Starter], lowest: Rung) -> Climb:
     return Climb(None, tuple(missed))
 
 
-def _from_the_top(starters: Mapping[Rung, Starter], lowest: Rung) -> Sequence[Rung]:
+def _from_the_top(starters: Mapping[ServiceTier, Starter], lowest: ServiceTier) -> Sequence[ServiceTier]:
     return sorted((rung for rung in starters if rung >= lowest), reverse=True)
 
 
-def capped(starters: Mapping[Rung, Starter], highest: Rung) -> dict[Rung, Starter]:
+def capped(starters: Mapping[ServiceTier, Starter], highest: ServiceTier) -> dict[ServiceTier, Starter]:
     """The same rungs, those above `highest` left out on purpose."""
 
     def left_out() -> Services:

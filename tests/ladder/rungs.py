@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.ladder.choice import KAFKA, REDIS, NotAvailable, Rung, Services, Starter
+from tests.ladder.choice import KAFKA, REDIS, NotAvailable, Services, ServiceTier, Starter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES_SCRIPT = REPOSITORY / "deploy" / "local" / "services.py"
@@ -25,13 +25,13 @@ REDIS_IMAGE = "redis:8"
 KAFKA_PORT, REDIS_PORT = 9092, 6379
 
 
-def starters(environment: Mapping[str, str]) -> dict[Rung, Starter]:
+def starters(environment: Mapping[str, str]) -> dict[ServiceTier, Starter]:
     """All rungs; `environment` is the one the run was started with."""
     return {
-        Rung.ADDRESSES: lambda: from_addresses(environment),
-        Rung.CONTAINERS: from_containers,
-        Rung.LOCAL: from_local_services,
-        Rung.EMBEDDED: from_embedded,
+        ServiceTier.ADDRESSES: lambda: from_addresses(environment),
+        ServiceTier.CONTAINERS: from_containers,
+        ServiceTier.LOCAL: from_local_services,
+        ServiceTier.EMBEDDED: from_embedded,
     }
 
 
@@ -44,7 +44,7 @@ def from_addresses(environment: Mapping[str, str]) -> Services:
         _require_answer("Kafka", host.strip("[]"), int(port))
     url = urlsplit(environment[REDIS])
     _require_answer("Redis", url.hostname or "", url.port or REDIS_PORT)
-    return Services(Rung.ADDRESSES, {name: environment[name] for name in (KAFKA, REDIS)})
+    return Services(ServiceTier.ADDRESSES, {name: environment[name] for name in (KAFKA, REDIS)})
 
 
 def _require_answer(name: str, host: str, port: int) -> None:
@@ -73,7 +73,7 @@ def from_containers() -> Services:
     except Exception as error:
         close()
         raise NotAvailable(f"the containers could not be started: {_first_line(error)}") from None
-    return Services(Rung.CONTAINERS, {KAFKA: kafka, REDIS: redis}, close)
+    return Services(ServiceTier.CONTAINERS, {KAFKA: kafka, REDIS: redis}, close)
 
 
 def _kafka_container(started: list[Any]) -> str:
@@ -126,7 +126,7 @@ def from_local_services(run: Callable[..., tuple[int, str, str]] | None = None) 
     run = run or local_services
     code, output, _ = run("status")
     if code == 0:
-        return Services(Rung.LOCAL, _settings_in(output))
+        return Services(ServiceTier.LOCAL, _settings_in(output))
     folder = Path(tempfile.mkdtemp(prefix="liveness-services-"))
 
     def close() -> None:
@@ -137,7 +137,7 @@ def from_local_services(run: Callable[..., tuple[int, str, str]] | None = None) 
     if code != 0:
         close()
         raise NotAvailable(" ".join(_told(errors)) or f"deploy/local ended with code {code}")
-    return Services(Rung.LOCAL, _settings_in(output), close)
+    return Services(ServiceTier.LOCAL, _settings_in(output), close)
 
 
 def local_services(command: str, state: Path | None = None) -> tuple[int, str, str]:
@@ -172,7 +172,7 @@ def from_embedded() -> Services:
         services = EmbeddedServices()
     except (RuntimeError, OSError) as error:
         raise NotAvailable(_first_line(error)) from None
-    return Services(Rung.EMBEDDED, services.environment, services.close)
+    return Services(ServiceTier.EMBEDDED, services.environment, services.close)
 
 
 def _free_port() -> int:

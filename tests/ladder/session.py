@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tests.ladder.choice import LOWEST_REAL, Climb, Rung, Services, Starter, climb
+from tests.ladder.choice import LOWEST_REAL, Climb, Services, ServiceTier, Starter, climb
 
 
-class Ladder:
+class ServiceTiers:
     """`real()` and `embedded()` answer with what was reached; `close()` ends what was started."""
 
-    def __init__(self, starters: Mapping[Rung, Starter]) -> None:
+    def __init__(self, starters: Mapping[ServiceTier, Starter]) -> None:
         self._starters = dict(starters)
-        self._climbs: dict[Rung, Climb] = {}
+        self._climbs: dict[ServiceTier, Climb] = {}
 
     def real(self) -> Climb:
         """A real broker and a real Redis, or why there is none."""
@@ -23,14 +23,14 @@ class Ladder:
         real = self.real()
         if real.services is not None:
             return real
-        embedded = self._climbed(Rung.EMBEDDED)
+        embedded = self._climbed(ServiceTier.EMBEDDED)
         return Climb(embedded.services, (*real.missed, *embedded.missed))
 
-    def _climbed(self, lowest: Rung) -> Climb:
+    def _climbed(self, lowest: ServiceTier) -> Climb:
         if lowest not in self._climbs:
             above = {rung: starter for rung, starter in self._starters.items() if rung >= lowest}
-            if lowest is Rung.EMBEDDED:  # the real rungs were tried by then
-                above = {Rung.EMBEDDED: self._starters[Rung.EMBEDDED]}
+            if lowest is ServiceTier.EMBEDDED:  # the real rungs were tried by then
+                above = {ServiceTier.EMBEDDED: self._starters[ServiceTier.EMBEDDED]}
             self._climbs[lowest] = climb(above, lowest)
         return self._climbs[lowest]
 

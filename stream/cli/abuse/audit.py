@@ -40,7 +40,7 @@ def command(json: JsonOption = False) -> None:
 
 async def _head(settings: Settings) -> audit.Head | None:
     async with table(settings) as opened:
-        return await opened.patience.insist(opened.audit.peek, at_most_s=PATIENCE_S)
+        return await opened.patience.until_available(opened.audit.peek, at_most_s=PATIENCE_S)
 
 
 async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:

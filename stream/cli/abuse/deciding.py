@@ -144,7 +144,7 @@ async def _key(settings: Settings, what: Named) -> str:
         return what.subject.key
     flag_id = what.flag_id or ""
     async with table(settings) as opened:
-        locator = await opened.patience.insist(lambda: opened.ledger.locate(flag_id), at_most_s=PATIENCE_S)
+        locator = await opened.patience.until_available(lambda: opened.ledger.locate(flag_id), at_most_s=PATIENCE_S)
     return flag_id if locator is None else locator.subject.key
 
 

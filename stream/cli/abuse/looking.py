@@ -15,7 +15,7 @@ from rich.text import Text
 from abuse.event_time import iso8601
 from abuse.flags.flags import Flag
 from abuse.ledger.journal import Attempt
-from abuse.ledger.ledger import Dossier
+from abuse.ledger.ledger import SubjectHistory
 from abuse.links.link_book import cluster_around
 from abuse.links.link_codec import cluster_document
 from abuse.links.links import NO_CLUSTER, Cluster
@@ -74,7 +74,7 @@ async def _list(settings: Settings, tenant: str | None, everything: bool, json: 
 
 async def _flags(opened: Table) -> AsyncIterator[Flag]:
     ledger, patience = opened.ledger, opened.patience
-    ids = await patience.insist(ledger.flag_ids, at_most_s=PATIENCE_S)
+    ids = await patience.until_available(ledger.flag_ids, at_most_s=PATIENCE_S)
     for start in range(0, len(ids), PAGE):
         found = await asyncio.gather(*(_find(opened, flag_id) for flag_id in ids[start : start + PAGE]))
         for flag in found:
@@ -83,7 +83,7 @@ async def _flags(opened: Table) -> AsyncIterator[Flag]:
 
 
 async def _find(opened: Table, flag_id: str) -> Flag | None:
-    return await opened.patience.insist(lambda: find(opened.ledger, flag_id), at_most_s=PATIENCE_S)
+    return await opened.patience.until_available(lambda: find(opened.ledger, flag_id), at_most_s=PATIENCE_S)
 
 
 async def _show(settings: Settings, what: Named, tenant: str | None, json: bool) -> bool:
@@ -96,7 +96,9 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
             return True
         subject = what.subject
         assert subject is not None, "a target is a flag or a subject"
-        dossier = await opened.patience.insist(lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S)
+        dossier = await opened.patience.until_available(
+            lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S
+        )
         linked = cluster_document(await _cluster(opened, tenant, subject))
         if json:
             print_json({**_document(dossier), "cluster": linked})
@@ -109,7 +111,9 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
 async def _cluster(opened: Table, tenant: str | None, subject: Subject) -> Cluster:
     if subject.type is not SubjectType.CORRELATION_ID:
         return NO_CLUSTER
-    return await opened.patience.insist(lambda: cluster_around(opened.book, tenant, subject.key), at_most_s=PATIENCE_S)
+    return await opened.patience.until_available(
+        lambda: cluster_around(opened.book, tenant, subject.key), at_most_s=PATIENCE_S
+    )
 
 
 def _show_flag(flag: Flag, json: bool) -> None:
@@ -124,7 +128,7 @@ def _show_flag(flag: Flag, json: bool) -> None:
         out.print(Text(f"    {plain(words)}", style="dim"))
 
 
-def _show_dossier(dossier: Dossier) -> None:
+def _show_dossier(dossier: SubjectHistory) -> None:
     for flag in dossier.flags:
         view.with_evidence(flag.event)
     if dossier.cleared_at_ms >= 0:
@@ -136,7 +140,7 @@ def _show_dossier(dossier: Dossier) -> None:
         out.print(Text(plain(f"{words}  {attempt.species}"), style="dim"))
 
 
-def _document(dossier: Dossier) -> dict[str, Any]:
+def _document(dossier: SubjectHistory) -> dict[str, Any]:
     return {
         "subject": {"type": dossier.subject.type, "key": dossier.subject.key},
         "flags": [flag.event for flag in dossier.flags],

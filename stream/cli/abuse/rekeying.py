@@ -17,7 +17,7 @@ from stream.cli.console import JsonOption, out, print_json, say
 from stream.events.messages import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 
 OnlyOption = Annotated[
     str | None, typer.Option("--tenant", help="Only faces of this one.", callback=checked(TENANT, TENANT_EXPECTED))
@@ -66,10 +66,10 @@ async def _rekey(settings: Settings, now_ms: int, tenant: str | None) -> Rekeyed
     keys = face_keys(settings, policy)
     if keys is None:
         raise SettingsError(f"{HASH_KEYS_VARIABLE}: without hash keys there are no faces to move")
-    calls, patience = connect(settings.redis), Patience()
+    calls, patience = connect(settings.redis), RetryPolicy()
     try:
         checks = open_key_checks(settings, calls)
-        await patience.insist(lambda: agree_on_secrets(settings, checks))
+        await patience.until_available(lambda: agree_on_secrets(settings, checks))
         moving = Rekeying(
             index=open_face_index(settings, policy, calls),
             keys=keys,

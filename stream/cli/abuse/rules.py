@@ -32,7 +32,7 @@ def command(tenant: TenantOption = None, json: JsonOption = False) -> None:
 
 async def _switched(settings: Settings, tenant: str | None) -> Switches:
     async with table(settings) as opened:
-        return await opened.patience.insist(lambda: opened.ledger.switches(tenant), at_most_s=PATIENCE_S)
+        return await opened.patience.until_available(lambda: opened.ledger.switches(tenant), at_most_s=PATIENCE_S)
 
 
 def _rules(policy: AbusePolicy, switched: Switches) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from stream.bootstrap.abuse import hasher, require_same_secrets
 from stream.bootstrap.abuse_table import table
 from stream.cli.console import say
 from stream.pipeline.intake import canonical_guid, is_guid
-from stream.runtime.patience import OutOfPatience
+from stream.runtime.patience import DependencyTimeout
 
 HELP = (
     "A flag id (fl_...), a correlation id, or device:, address: or prefix: followed by the hashed key that a flag has, "
@@ -79,10 +79,10 @@ async def _check_secrets(settings: Settings) -> None:
     """With another secret than the workers' nothing would ever be found, or erased. Without Redis it can't be told."""
     async with table(settings) as opened:
         try:
-            await opened.patience.insist(
+            await opened.patience.until_available(
                 lambda: require_same_secrets(settings, opened.secrets), at_most_s=CHECK_PATIENCE_S
             )
-        except OutOfPatience as error:
+        except DependencyTimeout as error:
             say(f"whether the hash keys are the workers' could not be checked: {error}")
 
 

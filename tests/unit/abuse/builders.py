@@ -14,7 +14,7 @@ from abuse.ledger.journal import Attempt, attempt_of, attempts_from, line_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.observation import Finding, Observation, Origin
 from abuse.rules import RULES
-from abuse.rules.base import Case, Told
+from abuse.rules.base import Case, RuleResult
 from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
@@ -85,11 +85,11 @@ def told(
     *,
     others: Mapping[str, Mapping[str, Any]] | None = None,
     **limits: Any,
-) -> Told:
+) -> RuleResult:
     """What a rule tells of the case, under its default limits but for those given; `others` changes those of other
     rules and of the risk."""
     policy = AbusePolicy.model_validate({rule: limits, **(others or {})})
-    return RULES[rule](getattr(policy, rule)).tell(case(observations, of, policy))
+    return RULES[rule](getattr(policy, rule)).after_verdict(case(observations, of, policy))
 
 
 class Table:

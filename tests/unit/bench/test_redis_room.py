@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
 from stream.bench.redis_room import in_a_room, remove, room, used_memory
 from stream.embedded.store import EmbeddedStore
@@ -24,7 +24,7 @@ class Told:
         self.asked: list[Command] = []
         self.removed: list[object] = []
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         if any(command[0] != "UNLINK" for command in commands):
             self.asked += commands
             return [self.replies.pop(0)]
@@ -65,13 +65,13 @@ def redis() -> Iterator[RedisSettings]:
 
 async def put(settings: RedisSettings, *keys: str) -> None:
     calls = connect(settings)
-    await calls.round_trip([("SET", key, b"1") for key in keys])
+    await calls.execute([("SET", key, b"1") for key in keys])
     await calls.close()
 
 
 def left(settings: RedisSettings) -> list[bytes]:
-    async def all_keys(calls: Calls, prefix: str) -> list[bytes]:
-        (page,) = await calls.round_trip([("SCAN", b"0", "COUNT", 10_000)])
+    async def all_keys(calls: RedisClient, prefix: str) -> list[bytes]:
+        (page,) = await calls.execute([("SCAN", b"0", "COUNT", 10_000)])
         assert isinstance(page, list)
         assert page[0] == b"0"
         return page[1]
@@ -94,9 +94,9 @@ def test_no_two_rooms_are_one(redis):
 
 @pytest.mark.parametrize("broken", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_also_of_what_failed_or_was_interrupted(redis, broken):
-    async def half_done(calls: Calls, prefix: str) -> None:
-        await calls.round_trip([("SET", f"{prefix}half", b"1")])
-        assert len(await calls.round_trip([("GET", f"{prefix}half")])) == 1
+    async def half_done(calls: RedisClient, prefix: str) -> None:
+        await calls.execute([("SET", f"{prefix}half", b"1")])
+        assert len(await calls.execute([("GET", f"{prefix}half")])) == 1
         raise broken
 
     with pytest.raises(broken):
@@ -107,7 +107,7 @@ def test_also_of_what_failed_or_was_interrupted(redis, broken):
 def test_a_server_that_went_away_is_told_and_hides_nothing():
     store, said, prefixes = EmbeddedStore(), list[str](), list[str]()
 
-    async def broken(_: Calls, prefix: str) -> None:
+    async def broken(_: RedisClient, prefix: str) -> None:
         prefixes.append(prefix)
         store.close()
         raise RuntimeError("the benchmark's own")

@@ -12,7 +12,7 @@ from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.review.command_cases import Desk, record
 
 
@@ -27,7 +27,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         commands=desk.log,
         erasures=desk.erasures,
         secrets=InMemoryKeyChecks(),
-        patience=Patience(),
+        patience=RetryPolicy(),
     )
 
     @asynccontextmanager

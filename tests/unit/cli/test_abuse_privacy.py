@@ -11,7 +11,7 @@ import pytest
 from stream.cli.abuse import deciding, rekeying, view
 from stream.maintenance.rekeying import Rekeyed
 from stream.review.commands import Command, CommandName, read
-from stream.runtime.patience import OutOfPatience
+from stream.runtime.patience import DependencyTimeout
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
 from tests.unit.stream.review.command_cases import FLAG_ID, record
@@ -79,7 +79,7 @@ def test_nothing_is_erased_under_another_secret_than_the_workers(answered, monke
 
 def test_without_redis_it_is_said_that_secrets_were_not_compared(answered, monkeypatch, in_memory):
     async def away(_: Any) -> dict[str, str]:
-        raise OutOfPatience("redis did not answer")
+        raise DependencyTimeout("redis did not answer")
 
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
     monkeypatch.setattr(in_memory.secrets, "peek", away)

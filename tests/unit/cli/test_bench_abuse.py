@@ -43,7 +43,7 @@ def small(url: str) -> Settings:
 async def left(url: str) -> list[object]:
     calls = connect(RedisSettings(url=url, call_timeout_s=20))
     try:
-        return await calls.round_trip([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
+        return await calls.execute([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
     finally:
         await calls.close()
 
@@ -90,11 +90,11 @@ async def test_on_a_real_server_memory_is_told_and_other_keys_stay(services):
     assert isinstance(calls, SingleCalls)
     prefix = "bench-neighbour:"
     try:
-        await calls.round_trip([("SET", prefix, b"1", "EX", 60)])
+        await calls.execute([("SET", prefix, b"1", "EX", 60)])
         plan = TablePlan(sizes=[200], rounds=1, seconds=0.5)
         (result,) = await asyncio.to_thread(measure, small(url), plan, lambda _: None)
         assert (result.ids, isinstance(result.bytes_per_id, int)) == (200, True)
-        assert await calls.round_trip([("GET", prefix)]) == [b"1"]
+        assert await calls.execute([("GET", prefix)]) == [b"1"]
     finally:
-        await calls.round_trip([("UNLINK", prefix)])
+        await calls.execute([("UNLINK", prefix)])
         await calls.close()

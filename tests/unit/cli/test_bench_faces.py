@@ -26,7 +26,7 @@ from stream.bench.media_index import MediaResult
 from stream.cli import bench_faces
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
-from stream.runtime.patience import OutOfPatience
+from stream.runtime.patience import DependencyTimeout
 
 BYTES_A_FACE = 1000
 
@@ -59,7 +59,7 @@ def run(*words: str) -> Result:
 async def left(url: str) -> list[object]:
     calls = connect(RedisSettings(url=url, call_timeout_s=20))
     try:
-        return await calls.round_trip([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
+        return await calls.execute([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
     finally:
         await calls.close()
 
@@ -67,7 +67,7 @@ async def left(url: str) -> list[object]:
 async def put(url: str, key: str) -> None:
     calls = connect(RedisSettings(url=url, call_timeout_s=20))
     try:
-        await calls.round_trip([("SET", key, b"1")])
+        await calls.execute([("SET", key, b"1")])
     finally:
         await calls.close()
 
@@ -219,5 +219,5 @@ def test_a_cluster_is_not_measured(monkeypatch):
 
 def test_a_server_that_is_away_is_told_apart(server):
     server.close()
-    with pytest.raises(OutOfPatience, match="Redis"):
+    with pytest.raises(DependencyTimeout, match="Redis"):
         bench_faces.run("10", None, json=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.ladder import rungs
-from tests.ladder.choice import KAFKA, REDIS, NotAvailable, Rung
+from tests.ladder.choice import KAFKA, REDIS, NotAvailable, ServiceTier
 
 LINES = "LIVENESS_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:1\nLIVENESS_REDIS__URL=redis://127.0.0.1:2/0\n"
 
@@ -33,7 +33,7 @@ def test_addresses_that_answer_are_taken_as_they_are() -> None:
         port = server.getsockname()[1]
         environment = {KAFKA: f"127.0.0.1:{port}", REDIS: f"redis://127.0.0.1:{port}/3", "OTHER": "x"}
         services = rungs.from_addresses(environment)
-    assert services.rung is Rung.ADDRESSES
+    assert services.rung is ServiceTier.ADDRESSES
     assert services.environment == {name: environment[name] for name in (KAFKA, REDIS)}
 
 

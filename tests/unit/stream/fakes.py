@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from abuse.flags.flag_events import PolicyName
 from abuse.ledger.ledger import InMemoryLedger, Ledger
-from abuse.links.link_book import InMemoryLinkBook
+from abuse.links.link_book import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader
@@ -29,9 +29,9 @@ from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.marking import Marker, MarkKeys
+from stream.pipeline.marking import MarkKeys, ReferenceExtractor
 from stream.runtime.clock import Clock
-from stream.runtime.patience import Patience, Unavailable
+from stream.runtime.patience import RetryPolicy, Unavailable
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
 from tests.unit.stream.builders import record as make_record
 
@@ -100,16 +100,16 @@ class Line:
         self.flags: list[Output] = []
         self.analyser = analyser or FakeAnalyser()
         self.store = store or InMemoryDecisionStore()
-        self.patience = Patience()
+        self.patience = RetryPolicy()
         self.clock = FakeClock()
         self.ledger: Ledger = ledger or InMemoryLedger()
         policy = policy or Policy()
         engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
-        hasher, face_keys = SubjectHasher(keys, remember_ms=0), FaceKeys(keys, reach_ms=WEEK_MS)
+        hasher, face_keys = SubjectHasher(keys, remember_ms=0), TemplateProtection(keys, reach_ms=WEEK_MS)
         self.faces = InMemoryFaceIndex()
         self.reuse = reuse or Reuse(
             pictures=InMemoryMediaIndex(),
-            book=InMemoryLinkBook(),
+            book=InMemoryLinkStore(),
             ledger=self.ledger,
             policy=policy.abuse,
             faces=Faces(
@@ -120,7 +120,7 @@ class Line:
             analyser=self.analyser,
             admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
             origins=OriginReader(hasher, no_networks()),
-            marker=Marker(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
+            marker=ReferenceExtractor(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
             clock=self.clock,
             policy=policy,
             detections_topic="detections",

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from abuse.faces import face_keys
-from abuse.faces.face_keys import FaceKeys, rotation
-from abuse.faces.face_prints import SCORE_SLACK, Distance, FacePrint, distances, least_score, print_from
+from abuse.faces.face_keys import TemplateProtection, rotation
+from abuse.faces.face_prints import SCORE_SLACK, Distance, ProtectedTemplate, distances, least_score, print_from
 from abuse.subjects import HashKey
 
 DAY_MS = 86_400_000
-KEYS = FaceKeys([HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10 * DAY_MS)], DAY_MS)
+KEYS = TemplateProtection(
+    [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10 * DAY_MS)], DAY_MS
+)
 EUCLIDEAN, COSINE = Distance.EUCLIDEAN, Distance.COSINE
 
 
@@ -21,8 +23,8 @@ def template(seed: int, dimensions: int = 128, scale: float = 0.12) -> bytes:
     return (np.random.default_rng(seed).standard_normal(dimensions) * scale).astype("<f4").tobytes()
 
 
-def plain(seed: int, **changes: int) -> FacePrint:
-    return FacePrint("m", "k1", template(seed, **changes))
+def plain(seed: int, **changes: int) -> ProtectedTemplate:
+    return ProtectedTemplate("m", "k1", template(seed, **changes))
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 64, 127, 128, 512])
@@ -30,7 +32,7 @@ def plain(seed: int, **changes: int) -> FacePrint:
 def test_distances_survive_the_transform(dimensions, by):
     one, other = (template(seed, dimensions) for seed in (1, 2))
     turned = [KEYS.transform("acme", "m", each, 0) for each in (one, other)]
-    before = distances(FacePrint("m", "k1", one), [FacePrint("m", "k1", other)], by)
+    before = distances(ProtectedTemplate("m", "k1", one), [ProtectedTemplate("m", "k1", other)], by)
     assert distances(turned[0], turned[1:], by) == pytest.approx(before, abs=0.001)
 
 
@@ -58,8 +60,8 @@ def test_rotations_are_spread_evenly():
         KEYS.transform(None, "m", template(1), 0),
         KEYS.transform("acme", "n", template(1), 0),
         KEYS.transform("acme", "m", template(1), 10 * DAY_MS),
-        FaceKeys([HashKey(id="k1", secret=b"9" * 32)], 0).transform("acme", "m", template(1), 0),
-        FacePrint("m", "k1", template(1)),
+        TemplateProtection([HashKey(id="k1", secret=b"9" * 32)], 0).transform("acme", "m", template(1), 0),
+        ProtectedTemplate("m", "k1", template(1)),
     ],
 )
 def test_the_same_face_under_another_tenant_model_key_or_secret_is_a_stranger(other):
@@ -68,7 +70,7 @@ def test_the_same_face_under_another_tenant_model_key_or_secret_is_a_stranger(ot
 
 
 def test_names_are_not_run_together():
-    one = FaceKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
+    one = TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], 0)
     prints = [one.transform("ab", "c", template(1), 0), one.transform("a", "bc", template(1), 0)]
     assert distances(prints[0], prints[1:], EUCLIDEAN)[0] > 1.0
 
@@ -95,7 +97,9 @@ def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
             return np.asarray(self) @ np.asarray(other)
 
     monkeypatch.setattr(face_keys, "rotation", lambda seed, size: rotation(seed, size).view(Watched))
-    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10)], DAY_MS)
+    keys = TemplateProtection(
+        [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10)], DAY_MS
+    )
     moved = keys.rotate(old, "acme", "k2")
     assert multiplied == [1, 1]
     assert distances(moved, [KEYS.transform("acme", "m", template(1), 10 * DAY_MS)], EUCLIDEAN)[0] < 0.001
@@ -107,7 +111,7 @@ def test_matrices_are_remembered_up_to_so_many_bytes(monkeypatch, dimensions, te
     monkeypatch.setattr(face_keys, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
     made = []
     monkeypatch.setattr(face_keys, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
-    keys = FaceKeys([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
+    keys = TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
 
     def used(tenant: int) -> bool:
         """Whether the tenant's was made anew."""
@@ -145,7 +149,7 @@ def test_keys_are_in_use_within_reach_of_their_time(days, expected):
 )
 def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
     with pytest.raises(ValueError, match="key"):
-        FaceKeys(keys, 0)
+        TemplateProtection(keys, 0)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,7 @@ def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
 )
 def test_what_no_index_could_hold_is_refused(model, key_id, vector):
     with pytest.raises(ValueError, match="face print"):
-        FacePrint(model, key_id, vector)
+        ProtectedTemplate(model, key_id, vector)
 
 
 def test_a_print_is_kept_in_two_bytes_a_number_and_has_one_distance_either_way():
@@ -195,7 +199,7 @@ def test_whatever_is_within_the_distance_has_the_least_score(by, within):
         step = chance.standard_normal(128)
         other = mine + step / np.linalg.norm(step) * chance.uniform(0, 2 * within) * (1 if by is EUCLIDEAN else 2)
         other *= 1.0 if by is EUCLIDEAN else chance.uniform(0.2, 5)
-        far = distances(probe, [FacePrint("m", "k1", other.astype("<f4").tobytes())], by)[0]
+        far = distances(probe, [ProtectedTemplate("m", "k1", other.astype("<f4").tobytes())], by)[0]
         score = (1 + other @ mine / np.linalg.norm(other) / np.linalg.norm(mine)) / 2
         if far <= within:
             closest = min(closest, score)
@@ -205,10 +209,10 @@ def test_whatever_is_within_the_distance_has_the_least_score(by, within):
 
 def test_the_bound_of_the_euclidean_distance_is_as_tight_as_can_be():
     """The direction a ball is seen under at most: on its tangent."""
-    probe = FacePrint("m", "k1", np.array([2.0, 0.0], "<f4").tobytes())
+    probe = ProtectedTemplate("m", "k1", np.array([2.0, 0.0], "<f4").tobytes())
     angle = np.arcsin(1.0 / 2.0)
     touching = np.array([np.cos(angle), np.sin(angle)]) * 2.0 * np.cos(angle)
-    (far,) = distances(probe, [FacePrint("m", "k1", touching.astype("<f4").tobytes())], EUCLIDEAN)
+    (far,) = distances(probe, [ProtectedTemplate("m", "k1", touching.astype("<f4").tobytes())], EUCLIDEAN)
     assert far == pytest.approx(1.0, abs=0.001)
     assert least_score(probe, 1.0, EUCLIDEAN) + SCORE_SLACK == pytest.approx((1 + np.cos(angle)) / 2)
     assert least_score(probe, 2.0, EUCLIDEAN) == 0.0

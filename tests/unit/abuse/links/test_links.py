@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abuse.flags.flags import FlagKind
-from abuse.links.link_book import InMemoryLinkBook, cluster_around
+from abuse.links.link_book import InMemoryLinkStore, cluster_around
 from abuse.links.links import (
     LINKING,
     MEDIA,
@@ -19,9 +19,9 @@ from abuse.links.links import (
     MOST_STEPS,
     NO_CLUSTER,
     Cluster,
-    End,
     Link,
     LinkKind,
+    SubmissionRef,
     cluster_of,
     foremost,
     in_order,
@@ -35,7 +35,7 @@ TENANT = "acme"
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 ends = st.builds(
-    End,
+    SubmissionRef,
     at_ms=st.integers(0, 2**53),
     submission_id=ids,
     correlation_id=ids,
@@ -102,8 +102,8 @@ def link(one: object, other: object, at_s: float = 1.0, kind: LinkKind = LinkKin
     """Between the first submission of the one, at `since_s`, and a later one of the other."""
     return Link(
         kind=kind,
-        earlier=End(at_ms=round(since_s * 1000), submission_id=f"{one}-{since_s:g}", correlation_id=str(one)),
-        later=End(at_ms=round(at_s * 1000), submission_id=f"{other}-{at_s:g}", correlation_id=str(other)),
+        earlier=SubmissionRef(at_ms=round(since_s * 1000), submission_id=f"{one}-{since_s:g}", correlation_id=str(one)),
+        later=SubmissionRef(at_ms=round(at_s * 1000), submission_id=f"{other}-{at_s:g}", correlation_id=str(other)),
     )
 
 
@@ -191,8 +191,10 @@ def test_what_came_in_after_the_clearing_counts():
 def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessions():
     def to(other: str, session: int, distance: float) -> Link:
         ends = (
-            End(at_ms=session, submission_id=f"{other}-{session}", correlation_id=other, session_id=f"s{session}"),
-            End(at_ms=1000, submission_id="me-1", correlation_id="me", session_id="s"),
+            SubmissionRef(
+                at_ms=session, submission_id=f"{other}-{session}", correlation_id=other, session_id=f"s{session}"
+            ),
+            SubmissionRef(at_ms=1000, submission_id="me-1", correlation_id="me", session_id="s"),
         )
         return Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=distance)
 
@@ -201,16 +203,16 @@ def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessi
     assert told == [("a", 0.1), ("c", 0.15), ("b", 0.35), ("a", 0.2), ("a", 0.3)]
 
 
-async def book_of(made: list[Link]) -> tuple[InMemoryLinkBook, list[str]]:
+async def book_of(made: list[Link]) -> tuple[InMemoryLinkStore, list[str]]:
     """With what is asked of it."""
     calls: list[str] = []
-    book = InMemoryLinkBook(calls.append)
+    book = InMemoryLinkStore(calls.append)
     await book.write(TENANT, made)
     calls.clear()
     return book, calls
 
 
-async def around(book: InMemoryLinkBook, of: str, fresh: list[Link] | None = None, **how) -> Cluster:
+async def around(book: InMemoryLinkStore, of: str, fresh: list[Link] | None = None, **how) -> Cluster:
     return await cluster_around(book, TENANT, of, fresh or [], **how)
 
 
@@ -245,7 +247,7 @@ async def test_only_so_many_members_are_looked_at(others, whole):
     star = [link("hub", f"p{number}", at_s=number + 1) for number in range(others)]
     asked: list[str] = []
 
-    class Counting(InMemoryLinkBook):
+    class Counting(InMemoryLinkStore):
         async def of(self, tenant, correlation_ids):
             asked.extend(correlation_ids)
             return await super().of(tenant, correlation_ids)

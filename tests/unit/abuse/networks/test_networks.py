@@ -89,9 +89,9 @@ class Watched:
         self.told = []
         self.now_ms = NOW_MS
         self._news = asyncio.Event()
-        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, told=self._tell)
+        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, told=self._after_verdict)
 
-    def _tell(self, state) -> None:
+    def _after_verdict(self, state) -> None:
         self.told.append(state)
         self._news.set()
 

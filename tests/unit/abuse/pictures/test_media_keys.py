@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from abuse.pictures.media_keys import MediaKeys, PictureCodes
+from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
 from abuse.subjects import HashKey
 
 ONE = HashKey(id="k1", secret=b"1" * 32)
 KEYS = MediaKeys([ONE, HashKey(id="k2", secret=b"2" * 32, since_ms=1000)], 100)
 
 
-def codes(perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS) -> PictureCodes:
+def codes(perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS) -> KeyedImageHashes:
     return keys.codes(tenant, "aa" * 32, "aa" * 32, perceptual, at_ms)[0]
 
 
@@ -48,7 +48,7 @@ def test_tenants_keys_and_secrets_have_codes_of_their_own(other):
 
 
 def test_codes_are_the_same_everywhere():
-    assert codes(0x0123456789ABCDEF) == PictureCodes(**GOLDEN)
+    assert codes(0x0123456789ABCDEF) == KeyedImageHashes(**GOLDEN)
     assert KEYS.codes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == codes(), "hex of either case"
 
 

@@ -38,13 +38,13 @@ class Counting:
             made.append(seen(number, at_s, who=who, device=1, address=1, prefix=1, **self.one_more))
         return made
 
-    def tell(self, times_s, of=None, **limits):
+    def after_verdict(self, times_s, of=None, **limits):
         observations = self.observations(times_s)
         wanted = {"window_s": self.window_s, **self.limits, **limits}
         return told(self.rule, observations, None if of is None else observations[of], **wanted)
 
     def findings(self, times_s, of=None, **limits):
-        return [f for f in self.tell(times_s, of, **limits).findings if f.subject.type is self.about]
+        return [f for f in self.after_verdict(times_s, of, **limits).findings if f.subject.type is self.about]
 
 
 CORRELATION, DEVICE, ADDRESS, PREFIX = (
@@ -136,7 +136,7 @@ def test_a_late_one_may_find_something_on_two_days(rule):
 
 @counting
 def test_inactive_tells_nothing(rule):
-    assert rule.tell(every(1, 40), active=False) == NOTHING
+    assert rule.after_verdict(every(1, 40), active=False) == NOTHING
 
 
 @counting

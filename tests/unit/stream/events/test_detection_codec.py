@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abuse.faces.face_prints import FacePrint
-from abuse.links.marks import UNMARKED, Marks
+from abuse.faces.face_prints import ProtectedTemplate
+from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
-from abuse.pictures.media_keys import PictureCodes
+from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.policy import Policy
@@ -160,14 +160,14 @@ def test_a_detection_without_an_origin_came_from_nowhere():
 def test_a_detection_without_marks_is_known_again_by_nothing():
     sent = document()
     del sent["marks"]
-    assert decode_detection(orjson.dumps(sent)).marks == UNMARKED
+    assert decode_detection(orjson.dumps(sent)).marks == NO_REFERENCES
 
 
-MARKED = Marks(
-    face=FacePrint("net-1", "k1", np.linspace(-1, 1, 128).astype("<f4").tobytes()),
+MARKED = ReuseReferences(
+    face=ProtectedTemplate("net-1", "k1", np.linspace(-1, 1, 128).astype("<f4").tobytes()),
     picture=(
-        PictureCodes(key_id="k2", bytes=0, pixels=2**63, perceptual=2**64 - 1),
-        PictureCodes(key_id="k1", bytes=1, pixels=2, perceptual=3),
+        KeyedImageHashes(key_id="k2", bytes=0, pixels=2**63, perceptual=2**64 - 1),
+        KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=3),
     ),
 )
 

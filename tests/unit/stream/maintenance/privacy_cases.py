@@ -15,10 +15,10 @@ import redis
 from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from config.policy import Policy
 from config.settings import KafkaSettings, Settings
@@ -51,32 +51,32 @@ class Crash(Exception):
 class Breaking:
     """Ends the process before the round trip of this number; `seen` counts them."""
 
-    def __init__(self, calls: Calls, crash_at: int) -> None:
+    def __init__(self, calls: RedisClient, crash_at: int) -> None:
         self._calls, self._crash_at = calls, crash_at
         self.seen = 0
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         if self.seen == self._crash_at:
             raise Crash
         self.seen += 1
-        return await self._calls.round_trip(commands)
+        return await self._calls.execute(commands)
 
     async def close(self) -> None:
         await self._calls.close()
 
 
-def line_over(calls: Calls, policy: Policy = POLICY) -> Line:
+def line_over(calls: RedisClient, policy: Policy = POLICY) -> Line:
     """A worker's two stages, nothing of them in memory."""
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
     line = Line(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
-    line.reuse.book = RedisLinkBook(calls, PREFIX, links_life_ms(policy))
+    line.reuse.book = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))
     return line
 
 
-def stage_over(calls: Calls) -> CommandStage:
+def stage_over(calls: RedisClient) -> CommandStage:
     desk = Desk(RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX))
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
     return replace(desk.stage, erasures=open_erasures(SETTINGS, POLICY, calls, store))

@@ -12,14 +12,14 @@ import orjson
 import pytest
 
 from abuse.event_time import milliseconds
-from abuse.faces.face_index import FaceSighting
-from abuse.faces.face_prints import FacePrint
+from abuse.faces.face_index import EnrolledReference
+from abuse.faces.face_prints import ProtectedTemplate
 from abuse.ledger.expiry import ended, settle
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.links import End, Link, LinkKind
+from abuse.links.links import Link, LinkKind, SubmissionRef
 from abuse.pictures.media_index import PictureSighting
-from abuse.pictures.media_keys import PictureCodes
-from abuse.redis_port import Calls, Command, Reply
+from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.audit import check
 from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
@@ -58,20 +58,20 @@ READS = frozenset({"GET", "HGETALL", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
 class Batches:
     """Calls that remember the keys written in each round trip."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
         self.written: list[set[str]] = []
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         self.written.append({str(command[1]) for command in commands if command[0] not in READS})
-        return await self._calls.round_trip(commands)
+        return await self._calls.execute(commands)
 
     async def close(self) -> None:
         await self._calls.close()
 
 
 @asynccontextmanager
-async def installation() -> AsyncIterator[tuple[Calls, EmbeddedStore]]:
+async def installation() -> AsyncIterator[tuple[RedisClient, EmbeddedStore]]:
     embedded = EmbeddedStore()
     calls = connect(RedisSettings(url=embedded.url, call_timeout_s=10))
     try:
@@ -82,22 +82,22 @@ async def installation() -> AsyncIterator[tuple[Calls, EmbeddedStore]]:
 
 
 @pytest.fixture
-async def installed() -> AsyncIterator[tuple[Calls, EmbeddedStore]]:
+async def installed() -> AsyncIterator[tuple[RedisClient, EmbeddedStore]]:
     async with installation() as made:
         yield made
 
 
 @pytest.fixture
-def calls(installed: tuple[Calls, EmbeddedStore]) -> Calls:
+def calls(installed: tuple[RedisClient, EmbeddedStore]) -> RedisClient:
     return installed[0]
 
 
 @pytest.fixture
-def store(installed: tuple[Calls, EmbeddedStore]) -> EmbeddedStore:
+def store(installed: tuple[RedisClient, EmbeddedStore]) -> EmbeddedStore:
     return installed[1]
 
 
-async def three_people(calls: Calls) -> list[Output]:
+async def three_people(calls: RedisClient) -> list[Output]:
     """One face and one picture under three ids, from one device and address, attack after attack: each of them is
     flagged, alone and with the others."""
     line = line_over(calls)
@@ -244,18 +244,18 @@ def untrailed(url: str) -> dict[str, int]:
     return {key: len(value) for key, value in everything(url).items() if ":audit" not in key}
 
 
-async def filled(calls: Calls) -> None:
+async def filled(calls: RedisClient) -> None:
     """One of each of person 1, without the line: quickly made as often as one likes."""
     line, me, other = line_over(calls), guid(1), guid(2)
     assert line.reuse.faces is not None
     vector = np.ones(8, "<f4").tobytes()
     for who in (me, other):
         ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
-        print_ = FacePrint("net", "k1", vector)
-        await line.reuse.faces.index.learn([FaceSighting(tenant=None, print=print_, **ids)])
-        codes = PictureCodes(key_id="k1", bytes=1, pixels=2, perceptual=7)
+        print_ = ProtectedTemplate("net", "k1", vector)
+        await line.reuse.faces.index.learn([EnrolledReference(tenant=None, print=print_, **ids)])
+        codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
         await line.reuse.pictures.learn([PictureSighting(tenant=None, **ids, codes=(codes,))])
-    ends = [End(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
+    ends = [SubmissionRef(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
     await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))
     for name in (1, 2):
@@ -268,7 +268,7 @@ async def filled(calls: Calls) -> None:
     for who in (me, other):
         decision = orjson.dumps({"correlation_id": who, "abuse": {"links": links}})
         ids = SubmissionIds(submission_id=f"of-{who}", correlation_id=who)
-        await line.store.keep_first(ids, StoredDecision("a" * 32, decision))
+        await line.store.put_if_absent(ids, StoredDecision("a" * 32, decision))
 
 
 async def test_a_device_loses_its_journal_and_flags_and_nobody_else_anything(calls, store):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from abuse.subjects import HashKey
 from stream.events.detection_codec import decode_detection
 from stream.events.messages import Output
@@ -33,7 +33,7 @@ class Crew:
         first = Line(keys=BEFORE)
         faces = first.reuse.faces
         assert faces is not None
-        reuse = replace(first.reuse, faces=replace(faces, keys=FaceKeys(AFTER, WEEK_MS)))
+        reuse = replace(first.reuse, faces=replace(faces, keys=TemplateProtection(AFTER, WEEK_MS)))
         self.lines = {BEFORE: first, AFTER: Line(store=first.store, ledger=first.ledger, reuse=reuse, keys=AFTER)}
         self.faces = first.faces
 

@@ -15,11 +15,11 @@ from abuse import observation_codec
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import link_codec
-from abuse.links.link_book import InMemoryLinkBook
-from abuse.links.links import End, Link, LinkKind
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.links import Link, LinkKind, SubmissionRef
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.observation import Finding, Observation
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from abuse.review.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, digest, head_after, sealed
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.redis_erasure import RedisLedgerErasure
@@ -31,7 +31,7 @@ from stream.maintenance import rebuild
 from stream.maintenance.rebuild import BATCH, Rebuild, Rebuilt
 from stream.maintenance.rebuild_records import NOT_OURS, flag_event_of, links_of
 from stream.redis.client import connect
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 from tests.unit.abuse.builders import DAY_MS, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.abuse.review.test_audit import entry_of
 from tests.unit.stream.review.command_cases import (
@@ -60,7 +60,7 @@ class World:
     """A store inside this process, topics, and tables by prefix."""
 
     client: redis.Redis
-    calls: Calls
+    calls: RedisClient
     topics: Topics
 
     def ledger(self, prefix: str) -> RedisLedger:
@@ -71,7 +71,7 @@ class World:
             self.ledger(prefix),
             RedisCommandLog(self.calls, prefix),
             RedisAuditLog(self.calls, prefix),
-            RedisLinkBook(self.calls, prefix, ttl_ms=DAY_MS),
+            RedisLinkStore(self.calls, prefix, ttl_ms=DAY_MS),
             traces=RedisLedgerErasure(self.calls, prefix),
         )
 
@@ -79,7 +79,7 @@ class World:
         desk = self.desk(prefix)
         parts = {"ledger": desk.ledger, "book": desk.book, "audit": desk.audit, "commands": desk.log}
         parts["erasures"] = desk.erasures
-        return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
+        return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
 
     def dump(self, prefix: str) -> dict[str, Any]:
         """All keys under a prefix and what they hold."""
@@ -166,10 +166,10 @@ class Memory(InMemoryAuditLog):
 
 async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None) -> Rebuilt:
     """A rebuild into memory."""
-    parts: dict[str, Any] = {"ledger": ledger, "book": InMemoryLinkBook(), "audit": Memory()}
+    parts: dict[str, Any] = {"ledger": ledger, "book": InMemoryLinkStore(), "audit": Memory()}
     parts["commands"] = log or InMemoryCommandLog()
     parts["erasures"] = Desk(ledger).erasures
-    return await Rebuild(settings=Settings(), patience=Patience(), **parts).run()
+    return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
 
 
 async def eventful(world: World, prefix: str) -> None:
@@ -532,7 +532,9 @@ async def test_a_command_none_of_ours_erases_nothing(topics, value):
 
 
 def test_a_link_of_a_decision_there_and_back():
-    one, other = (End(at_ms=at_ms(at_s), submission_id=f"sub-{at_s}", correlation_id=guid(at_s)) for at_s in (1, 2))
+    one, other = (
+        SubmissionRef(at_ms=at_ms(at_s), submission_id=f"sub-{at_s}", correlation_id=guid(at_s)) for at_s in (1, 2)
+    )
     face = Link(kind=LinkKind.FACE, earlier=one, later=other, distance=0.3217, threshold=0.48, gallery=9, expected=0.01)
     decision = {"tenant": "acme", "abuse": {"links": [link_codec.to_document(face)]}}
     assert links_of(orjson.dumps(decision)) == ("acme", (face,))

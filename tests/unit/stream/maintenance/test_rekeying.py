@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from abuse.faces.face_index import DAY_MS, FacePlan, FaceSighting, InMemoryFaceIndex
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_index import DAY_MS, EnrolledReference, FacePlan, InMemoryFaceIndex
+from abuse.faces.face_keys import TemplateProtection
 from abuse.subjects import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 from tests.meeting import meeting
 from tests.unit.stream.fakes import Away
 
@@ -23,17 +23,19 @@ MANY = 2 * PAGE + 5
 WITHIN = 0.1
 
 
-def keys(*given: HashKey) -> FaceKeys:
-    return FaceKeys(given or [OLD, NEW], reach_ms=7 * DAY_MS)
+def keys(*given: HashKey) -> TemplateProtection:
+    return TemplateProtection(given or [OLD, NEW], reach_ms=7 * DAY_MS)
 
 
 def face(person: int) -> bytes:
     return np.random.default_rng(person).normal(size=16).astype("<f4").tobytes()
 
 
-def sighting(person: int, at_ms: int, held: FaceKeys, tenant: str | None = "acme", number: int = 0) -> FaceSighting:
+def sighting(
+    person: int, at_ms: int, held: TemplateProtection, tenant: str | None = "acme", number: int = 0
+) -> EnrolledReference:
     print_ = held.transform(tenant, "net", face(person), at_ms)
-    return FaceSighting(
+    return EnrolledReference(
         tenant=tenant,
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
@@ -52,8 +54,8 @@ async def filled(**changes) -> InMemoryFaceIndex:
     return index
 
 
-def rekeying(index: InMemoryFaceIndex, held: FaceKeys | None = None, overlap_s: float = 0.0) -> Rekeying:
-    return Rekeying(index=index, keys=held or keys(), patience=Patience(), overlap_s=overlap_s)
+def rekeying(index: InMemoryFaceIndex, held: TemplateProtection | None = None, overlap_s: float = 0.0) -> Rekeying:
+    return Rekeying(index=index, keys=held or keys(), patience=RetryPolicy(), overlap_s=overlap_s)
 
 
 def key_ids(index: InMemoryFaceIndex) -> set[str]:

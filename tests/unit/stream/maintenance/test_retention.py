@@ -11,13 +11,13 @@ from abuse.faces.face_index import HOUR_MS
 from abuse.keys.key_checks import agree
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.embedded.store import EmbeddedStore
 from stream.events.topics import TABLE
-from stream.maintenance.retention import Personal, Place, Store, beyond_erasure, stores, turn_ms
+from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores, turn_ms
 from stream.redis.client import connect
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import (
@@ -40,14 +40,14 @@ def store() -> Iterator[EmbeddedStore]:
 
 
 @pytest.fixture
-async def calls(store: EmbeddedStore) -> AsyncIterator[Calls]:
+async def calls(store: EmbeddedStore) -> AsyncIterator[RedisClient]:
     opened = connect(RedisSettings(url=store.url, call_timeout_s=10))
     yield opened
     await opened.close()
 
 
 def families(settings: Settings = SETTINGS, policy: Policy = POLICY) -> dict[str, Store]:
-    return {each.name: each for each in stores(settings, policy) if each.place is Place.REDIS}
+    return {each.name: each for each in stores(settings, policy) if each.place is StorePlace.REDIS}
 
 
 def family_of(key: str) -> str:
@@ -56,7 +56,7 @@ def family_of(key: str) -> str:
     return name.rpartition(":")[0] if ":probe:" in name else name
 
 
-async def everything_happens(calls: Calls) -> None:
+async def everything_happens(calls: RedisClient) -> None:
     line, stage = line_over(calls), stage_over(calls)
     for who in (1, 2, 3):
         for _ in range(3):
@@ -88,7 +88,7 @@ async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, stor
 
 
 def test_every_topic_is_there_with_its_prefix():
-    table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is Place.KAFKA}
+    table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.KAFKA}
     assert {name: each.life_ms for name, each in table.items()} == {
         f"erase.{spec.topic}": spec.life_ms for spec in TABLE
     }
@@ -98,7 +98,7 @@ def test_every_topic_is_there_with_its_prefix():
 
 
 def test_pictures_live_in_memory_alone_until_the_decision():
-    memory = [each for each in stores(SETTINGS, POLICY) if each.place is Place.MEMORY]
+    memory = [each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.MEMORY]
     assert {each.name for each in memory} == {"worker", "slots"}
     assert all(each.life_ms is None and each.after.startswith("until the decision") for each in memory)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from config.settings import AbuseSettings, Settings
 from stream.bootstrap import worker as bootstrap
 
 
 def test_both_stages_have_the_same(monkeypatch):
-    given: list[FaceKeys | None] = []
+    given: list[TemplateProtection | None] = []
     for name in ("mark_keys", "open_reuse"):
         made = getattr(bootstrap, name)
 
@@ -19,5 +19,5 @@ def test_both_stages_have_the_same(monkeypatch):
         monkeypatch.setattr(bootstrap, name, seen)
     keys = AbuseSettings(hash_keys=({"id": "k1", "secret": "1" * 32},))
     bootstrap.build_worker(Settings(abuse=keys))
-    assert isinstance(given[0], FaceKeys)
+    assert isinstance(given[0], TemplateProtection)
     assert given[0] is given[1]

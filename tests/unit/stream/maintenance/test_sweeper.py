@@ -15,7 +15,7 @@ from abuse.subjects import correlation
 from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
 from stream.maintenance.sweeper import TURN_SWEEPS, Sweeper
-from stream.runtime.patience import OutOfPatience, Patience, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header
@@ -54,7 +54,7 @@ class Topic:
 
 
 def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, **changes: Any) -> Sweeper:
-    patience = Patience()
+    patience = RetryPolicy()
     given = {
         "ledger": ledger,
         "publisher": Publisher(topic or Topic(), patience, 30.0),
@@ -118,8 +118,8 @@ async def test_a_crash_between_publishing_and_settling_publishes_the_same_again(
 async def test_nothing_is_settled_that_was_not_published():
     ledger = InMemoryLedger()
     await flagged(ledger)
-    with pytest.raises(OutOfPatience):
-        await sweeper(ledger, publisher=Publisher(Topic(refusals=9), Patience(), 0.0)).sweep()
+    with pytest.raises(DependencyTimeout):
+        await sweeper(ledger, publisher=Publisher(Topic(refusals=9), RetryPolicy(), 0.0)).sweep()
     assert (await flag(ledger)).state is FlagState.RAISED
     topic = Topic()
     assert await sweeper(ledger, topic).sweep() == 1

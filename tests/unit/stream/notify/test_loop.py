@@ -20,7 +20,7 @@ from stream.notify.notice import Notice
 from stream.notify.webhook import Delivered, Outcome, Undeliverable
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
-from stream.runtime.patience import OutOfPatience, Patience, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
 from tests.unit.stream.notify.builders import BODY, flag_record
 from tests.unit.stream.runtime.virtual_time import now, run
 
@@ -128,7 +128,7 @@ class Scene:
 
     def __init__(self, *records: Record, outcome: Outcome | Exception | None = None) -> None:
         self.source, self.webhook, self.letters = FakeSource(*records), FakeWebhook(outcome), Letters()
-        patience = Patience()
+        patience = RetryPolicy()
         self.notifier = Notifier(
             webhook=self.webhook,
             publisher=Publisher(self.letters, patience, at_most_s=DELIVERY.output_patience_s),
@@ -320,7 +320,7 @@ async def test_a_commit_waits_for_the_broker(scene: Scene) -> None:
 @in_scene(*flags(1), outcome=TAKEN)
 async def test_but_not_for_ever(scene: Scene) -> None:
     scene.source.away = True
-    with pytest.raises(OutOfPatience, match="kafka"):
+    with pytest.raises(DependencyTimeout, match="kafka"):
         await scene.passes(DELIVERY.output_patience_s + 10)
     assert scene.source.commits == []
 
@@ -332,7 +332,7 @@ async def test_an_idle_one_asks_whether_the_broker_is_there(scene: Scene) -> Non
     scene.source.away = True
     await scene.passes(LOOK_EVERY_S * 2)
     assert scene.notifier.state().waiting_for == ("kafka",)
-    with pytest.raises(OutOfPatience):
+    with pytest.raises(DependencyTimeout):
         await scene.passes(DELIVERY.output_patience_s + 10)
 
 
@@ -342,7 +342,7 @@ async def test_a_dead_letter_that_can_not_be_written_ends_it(scene: Scene) -> No
     scene.letters.away = True
     scene.webhook.end("flag-0-0", Undeliverable(why="HTTP 400", attempts=1))
     scene.webhook.end("flag-0-1")
-    with pytest.raises(OutOfPatience):
+    with pytest.raises(DependencyTimeout):
         await scene.passes(DELIVERY.output_patience_s + 10)
     assert scene.source.commits == []
 

@@ -12,14 +12,14 @@ import redis.asyncio as redis
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.redis_link_book import RedisLinkBook
+from abuse.links.redis_link_book import RedisLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Calls, Command, Reply
+from abuse.redis_port import Command, RedisClient, Reply
 from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import RedisSettings
@@ -58,19 +58,19 @@ ALONE = 2 + 1 + 2 + 2 + 1 + 1
 class Waves:
     """Counts round trips: all, and those that follow one another. Those under way at the same time are one wave."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
         self._under_way = 0
         self.waves = self.trips = 0
 
-    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         if not commands:
             return []
         self.trips += 1
         self.waves += not self._under_way
         self._under_way += 1
         try:
-            return await self._calls.round_trip(commands)
+            return await self._calls.execute(commands)
         finally:
             self._under_way -= 1
 
@@ -130,13 +130,13 @@ def line_that_compares(calls: Waves) -> Line:
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
     reuse = Reuse(
         pictures=RedisMediaIndex(calls, PREFIX, MediaPlan()),
-        book=RedisLinkBook(calls, PREFIX, WEEK_MS),
+        book=RedisLinkStore(calls, PREFIX, WEEK_MS),
         ledger=ledger,
         policy=policy.abuse,
         faces=Faces(
             model=MODEL,
             index=RedisFaceIndex(calls, PREFIX, FacePlan()),
-            keys=FaceKeys(keys, WEEK_MS),
+            keys=TemplateProtection(keys, WEEK_MS),
             bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6),
         ),
     )
@@ -180,10 +180,10 @@ async def test_a_rejected_one_is_not_even_looked_up(waves):
 async def test_the_counter_counts(waves):
     """One after the other is two, at the same time one."""
     command: list[Command] = [("GET", "x")]
-    await waves.round_trip(command)
-    await waves.round_trip(command)
+    await waves.execute(command)
+    await waves.execute(command)
     assert waves.waves == 2
-    await asyncio.gather(*(waves.round_trip(command) for _ in range(3)))
+    await asyncio.gather(*(waves.execute(command) for _ in range(3)))
     assert waves.waves == 3
 
 

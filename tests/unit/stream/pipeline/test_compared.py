@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
-from abuse.faces.face_keys import FaceKeys
+from abuse.faces.face_keys import TemplateProtection
 from abuse.ledger.ledger import InMemoryLedger
-from abuse.links.link_book import InMemoryLinkBook
+from abuse.links.link_book import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.subjects import HashKey
@@ -43,12 +43,12 @@ def reuse(index: Index | None) -> Reuse:
     faces = index and Faces(
         model="net",
         index=index,
-        keys=FaceKeys([HashKey(id="k1", secret=b"1" * 32)], 0),
+        keys=TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], 0),
         bounds=FaceBounds(impostors=NoStrangers(), farthest=0.6),
     )
     return Reuse(
         pictures=InMemoryMediaIndex(),
-        book=InMemoryLinkBook(),
+        book=InMemoryLinkStore(),
         ledger=InMemoryLedger(),
         policy=AbusePolicy(),
         faces=faces,

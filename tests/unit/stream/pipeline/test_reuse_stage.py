@@ -12,7 +12,7 @@ import pytest
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan, InMemoryFaceIndex
-from abuse.links.link_book import InMemoryLinkBook
+from abuse.links.link_book import InMemoryLinkStore
 from abuse.links.links import LINKS_ADDED, LINKS_KEPT
 from abuse.subjects import correlation
 from config.policy import Policy
@@ -329,7 +329,7 @@ async def test_submitted_again_everything_stays_as_it_is():
     line = line_of()
     outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)]
     book, flags = line.reuse.book, list(line.flags)
-    assert isinstance(book, InMemoryLinkBook)
+    assert isinstance(book, InMemoryLinkStore)
     before = {name: dict(lines) for name, lines in book.lines.items()}
     line.flags.clear()
     assert [
@@ -399,7 +399,7 @@ async def test_one_face_under_very_many_ids_costs_no_more_than_under_many():
         output = await submit(line, number, number, face(1, 0.001 * number))
     assert len(abuse_of(output)["links"]) == LINKS_ADDED
     book = line.reuse.book
-    assert isinstance(book, InMemoryLinkBook)
+    assert isinstance(book, InMemoryLinkStore)
     assert max(map(len, book.lines.values())) <= LINKS_KEPT
     evidence = of_kind(line.flags, "face_reuse")[-1]["evidence"]
     assert (evidence["counts"]["whole"], len(evidence["linked"])) == ("no", 20)

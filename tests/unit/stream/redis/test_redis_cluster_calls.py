@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.crc import key_slot
 
-from abuse.redis_port import Calls
+from abuse.redis_port import RedisClient
 from config.settings import RedisSettings, SettingsError
 from stream.redis import topology as redis_topology
 from stream.redis.client import connect
@@ -30,7 +30,7 @@ def slots(*owners: tuple[int, int, bytes | None, int]) -> bytes:
     return encoded([[first, last, [host, port, b"id", []]] for first, last, host, port in owners])
 
 
-def client(port: int, call_timeout_s: float = 5.0, **changed: object) -> Calls:
+def client(port: int, call_timeout_s: float = 5.0, **changed: object) -> RedisClient:
     given = {"url": f"redis://127.0.0.1:{port}/0", "call_timeout_s": call_timeout_s, "cluster": True, **changed}
     return connect(RedisSettings(**given))
 
@@ -72,14 +72,14 @@ class Nodes:
 @pytest.mark.parametrize("host", [b"127.0.0.1", b"", None, b"?"])
 async def test_each_command_goes_to_its_slots_owner(host):
     async with pair(host=host) as nodes:
-        assert await nodes.calls.round_trip([("GET", HIGH), ("GET", LOW), ("GET", HIGH)]) == [b"near", b"far", b"near"]
+        assert await nodes.calls.execute([("GET", HIGH), ("GET", LOW), ("GET", HIGH)]) == [b"near", b"far", b"near"]
         assert [command for command in nodes.low.commands if command[0] == b"GET"] == [[b"GET", b"far"]]
         assert nodes.high.commands == [[b"GET", b"near"]] * 2
 
 
 async def test_the_table_is_asked_for_once():
     async with pair() as nodes:
-        await asyncio.gather(*(nodes.calls.round_trip([("GET", LOW), ("GET", HIGH)]) for _ in range(50)))
+        await asyncio.gather(*(nodes.calls.execute([("GET", LOW), ("GET", HIGH)]) for _ in range(50)))
         assert nodes.asked_for_the_table() == 1
 
 
@@ -91,7 +91,7 @@ async def test_asking_comes_right_before_each_command():
         return b"+OK\r\n" if command == [b"ASKING"] else echo(command)
 
     async with pair(low=on_its_way, high=importing) as nodes:
-        assert await nodes.calls.round_trip([("SET", LOW, 1), ("GET", LOW)]) == [b"far+1", b"far"]
+        assert await nodes.calls.execute([("SET", LOW, 1), ("GET", LOW)]) == [b"far+1", b"far"]
         assert nodes.high.commands == [[b"ASKING"], [b"SET", b"far", b"1"], [b"ASKING"], [b"GET", b"far"]]
 
 
@@ -101,7 +101,7 @@ async def test_a_redirection_may_leave_the_host_out(host):
         return b"-MOVED %d %s:%d\r\n" % (key_slot(command[1]), host, nodes.high.port)
 
     async with pair(low=moved) as nodes:
-        assert await nodes.calls.round_trip([("GET", LOW), ("GET", HIGH)]) == [b"far", b"near"]
+        assert await nodes.calls.execute([("GET", LOW), ("GET", HIGH)]) == [b"far", b"near"]
 
 
 async def test_nodes_that_disagree_are_not_followed_for_ever():
@@ -110,7 +110,7 @@ async def test_nodes_that_disagree_are_not_followed_for_ever():
 
     async with pair(low=to(lambda: nodes.high.port), high=to(lambda: nodes.low.port)) as nodes:
         with pytest.raises(Unavailable, match="TooManyRedirections"):
-            await nodes.calls.round_trip([("GET", LOW)])
+            await nodes.calls.execute([("GET", LOW)])
         assert sum(len(node.commands) for node in (nodes.low, nodes.high)) <= 7
 
 
@@ -118,8 +118,8 @@ async def test_a_slot_nobody_owns_means_not_now():
     async with pair() as nodes:
         nodes.table = lambda: slots((0, HALF - 1, b"127.0.0.1", nodes.low.port))
         with pytest.raises(Unavailable, match="SlotNotCovered"):
-            await nodes.calls.round_trip([("GET", LOW), ("GET", HIGH)])
-        assert await nodes.calls.round_trip([("GET", LOW)]) == [b"far"]
+            await nodes.calls.execute([("GET", LOW), ("GET", HIGH)])
+        assert await nodes.calls.execute([("GET", LOW)]) == [b"far"]
 
 
 async def test_a_node_that_does_not_answer_keeps_nobody_beyond_the_deadline():
@@ -128,35 +128,35 @@ async def test_a_node_that_does_not_answer_keeps_nobody_beyond_the_deadline():
         loop = asyncio.get_running_loop()
         started = loop.time()
         with pytest.raises(Unavailable, match="TimeoutError"):
-            await nodes.calls.round_trip([("GET", LOW), ("GET", HIGH)])
+            await nodes.calls.execute([("GET", LOW), ("GET", HIGH)])
         assert SLOW_S * 0.9 <= loop.time() - started < SLOW_S + 5
-        assert await nodes.calls.round_trip([("GET", LOW)]) == [b"far"]
+        assert await nodes.calls.execute([("GET", LOW)]) == [b"far"]
         assert nodes.low.opened == 1, "the node that answered lost its connection"
 
 
 async def test_a_node_that_keeps_the_table_to_itself_is_passed_over():
     async with pair() as nodes:
         nodes.use(call_timeout_s=SLOW_S)
-        await nodes.calls.round_trip([("GET", LOW)])
+        await nodes.calls.execute([("GET", LOW)])
         nodes.high.script = lambda command: None if command[0] == b"CLUSTER" else HANG_UP
         with pytest.raises(Unavailable):
-            await nodes.calls.round_trip([("GET", HIGH)])
+            await nodes.calls.execute([("GET", HIGH)])
         await due_again()
         # In doubt: the other node is asked first, in vain, then this one; the call is still answered.
-        assert await nodes.calls.round_trip([("GET", LOW)]) == [b"far"]
+        assert await nodes.calls.execute([("GET", LOW)]) == [b"far"]
         assert [b"CLUSTER", b"SLOTS"] in nodes.high.commands
         assert nodes.asked_for_the_table() == 3
 
 
 async def test_a_node_that_forgot_the_cluster_does_not_make_us_forget_it():
     async with pair(low=lambda command: HANG_UP) as nodes:
-        assert await nodes.calls.round_trip([("GET", HIGH)]) == [b"near"]
+        assert await nodes.calls.execute([("GET", HIGH)]) == [b"near"]
         nodes.low.script = lambda command: encoded([]) if command[0] == b"CLUSTER" else HANG_UP
         for _ in range(3):
             with pytest.raises(Unavailable):
-                await nodes.calls.round_trip([("GET", LOW)])
+                await nodes.calls.execute([("GET", LOW)])
             await due_again()
-            assert await nodes.calls.round_trip([("GET", HIGH)]) == [b"near"]
+            assert await nodes.calls.execute([("GET", HIGH)]) == [b"near"]
         assert [b"CLUSTER", b"SLOTS"] in nodes.low.commands[1:]
 
 
@@ -173,21 +173,21 @@ async def test_failing_calls_do_not_flood_the_nodes_with_questions():
         loop = asyncio.get_running_loop()
         started = loop.time()
         for _ in range(20):
-            await asyncio.gather(*(nodes.calls.round_trip([("GET", HIGH)]) for _ in range(10)), return_exceptions=True)
+            await asyncio.gather(*(nodes.calls.execute([("GET", HIGH)]) for _ in range(10)), return_exceptions=True)
         assert 1 <= nodes.asked_for_the_table() <= 1 + (loop.time() - started) / redis_topology.ASK_AGAIN_S
 
 
 async def test_a_node_that_left_is_let_go_and_the_new_owner_found():
     async with pair() as nodes:
-        await nodes.calls.round_trip([("GET", LOW), ("GET", HIGH)])
+        await nodes.calls.execute([("GET", LOW), ("GET", HIGH)])
         assert nodes.high.open == 1
         nodes.table = lambda: slots((0, 16383, b"127.0.0.1", nodes.low.port))
         nodes.high.script = lambda command: b"-CLUSTERDOWN The cluster is down\r\n"
         with pytest.raises(Unavailable, match="ClusterDownError"):
-            await nodes.calls.round_trip([("GET", HIGH)])
+            await nodes.calls.execute([("GET", HIGH)])
         await due_again()
         nodes.high.script = lambda command: nodes.table()
-        assert await nodes.calls.round_trip([("GET", HIGH)]) == [b"near"]
+        assert await nodes.calls.execute([("GET", HIGH)]) == [b"near"]
         async with asyncio.timeout(10):
             while nodes.high.open:  # noqa: ASYNC110  # the server has no signal for it
                 await asyncio.sleep(0)
@@ -204,7 +204,7 @@ async def test_a_server_that_is_no_cluster_is_a_wrong_setting(reply):
         calls = client(redis.port)
         for _ in range(2):
             with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$"):
-                await calls.round_trip([("GET", LOW)])
+                await calls.execute([("GET", LOW)])
         await calls.close()
 
 
@@ -212,7 +212,7 @@ async def test_a_node_that_is_loading_means_not_now():
     async with scripted(lambda command: b"-LOADING Redis is loading the dataset in memory\r\n") as (redis,):
         calls = client(redis.port)
         with pytest.raises(Unavailable):
-            await calls.round_trip([("GET", LOW)])
+            await calls.execute([("GET", LOW)])
         await calls.close()
 
 
@@ -237,6 +237,6 @@ async def test_tls_is_spoken_to_every_node():
         port = listening.sockets[0].getsockname()[1]
         calls = client(0, url=f"rediss://127.0.0.1:{port}/0")
         with pytest.raises(Unavailable):
-            await calls.round_trip([("GET", LOW)])
+            await calls.execute([("GET", LOW)])
         await calls.close()
     assert greetings == [b"\x16\x03"]

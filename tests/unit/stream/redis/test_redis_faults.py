@@ -25,8 +25,8 @@ TIMEOUT_S = 0.2
 
 CALLS = {
     "find": lambda store: store.find(ids()),
-    "keep_first": lambda store: store.keep_first(ids(), OURS),
-    "keep_apart": lambda store: store.keep_apart(ids(), OURS),
+    "keep_first": lambda store: store.put_if_absent(ids(), OURS),
+    "keep_apart": lambda store: store.put_by_fingerprint(ids(), OURS),
     "ping": lambda store: store.ping(),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -154,7 +154,7 @@ async def test_a_server_that_comes_back_is_used_again():
     first = EmbeddedStore()
     port = int(first.url.rsplit(":", 1)[1].split("/")[0])
     store = store_at(port, url=first.url, call_timeout_s=5)
-    assert await store.keep_first(ids(), OURS) == OURS
+    assert await store.put_if_absent(ids(), OURS) == OURS
     await store.close()
     first.close()
     with pytest.raises(Unavailable):
@@ -171,7 +171,7 @@ async def test_more_callers_than_connections_wait_their_turn():
     store = RedisDecisionStore(connect(RedisSettings(url=embedded.url, call_timeout_s=10), max_connections=2), "p:", 60)
     try:
         answers = await asyncio.gather(
-            *(store.keep_first(ids(submission_id=f"s{number}"), OURS) for number in range(64))
+            *(store.put_if_absent(ids(submission_id=f"s{number}"), OURS) for number in range(64))
         )
         assert answers == [OURS] * 64
     finally:
@@ -213,8 +213,8 @@ async def test_an_error_reply_costs_no_connection():
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
         for _ in range(3):
             with pytest.raises(ResponseError, match="no"):
-                await calls.round_trip([("GET", "a"), ("GET", "wrong"), ("GET", "b")])
-            assert await calls.round_trip([("GET", "a"), ("GET", "b")]) == [b"a", b"b"]
+                await calls.execute([("GET", "a"), ("GET", "wrong"), ("GET", "b")])
+            assert await calls.execute([("GET", "a"), ("GET", "b")]) == [b"a", b"b"]
         assert (redis.opened, redis.open) == (1, 1)
         await calls.close()
 
@@ -224,20 +224,20 @@ async def test_a_server_that_hangs_up_after_an_error_is_not_taken_for_one_that_i
     async with scripted(lambda command: next(replies, HANG_UP)) as (redis,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
         with pytest.raises(ForeignValue, match="Redis key b "):
-            await calls.round_trip([("INCR", "a"), ("INCR", "b"), ("INCR", "c")])
+            await calls.execute([("INCR", "a"), ("INCR", "b"), ("INCR", "c")])
         with pytest.raises(Unavailable, match="ConnectionError"):
-            await calls.round_trip([("INCR", "a")])
+            await calls.execute([("INCR", "a")])
         await calls.close()
 
 
 async def test_a_connection_that_died_while_idle_is_replaced_unnoticed():
     async with scripted(lambda command: encoded(b"x")) as (redis,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
-        assert await calls.round_trip([("GET", "a")]) == [b"x"]
+        assert await calls.execute([("GET", "a")]) == [b"x"]
         await redis.hang_up()
         another = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
-        await another.round_trip([("GET", "a")])  # by its end, the first one's socket has been looked at
-        assert await calls.round_trip([("GET", "a")]) == [b"x"]
+        await another.execute([("GET", "a")])  # by its end, the first one's socket has been looked at
+        assert await calls.execute([("GET", "a")]) == [b"x"]
         assert redis.opened == 3
         await calls.close()
         await another.close()
@@ -249,8 +249,8 @@ async def test_what_the_address_adds_changes_no_reply():
     calls = connect(RedisSettings(url=f"{embedded.url}?{options}", call_timeout_s=10))
     try:
         added = [("ZADD", "places", 1.5, "a"), ("ZRANGE", "places", 0, -1, "WITHSCORES")]
-        assert await calls.round_trip(added) == [1, [b"a", b"1.5"]]
-        assert await asyncio.gather(*(calls.round_trip([("GET", "a")]) for _ in range(8))) == [[None]] * 8
+        assert await calls.execute(added) == [1, [b"a", b"1.5"]]
+        assert await asyncio.gather(*(calls.execute([("GET", "a")]) for _ in range(8))) == [[None]] * 8
     finally:
         await calls.close()
         embedded.close()
@@ -259,7 +259,7 @@ async def test_what_the_address_adds_changes_no_reply():
 async def test_closing_ends_the_calls_under_way():
     async with scripted(lambda command: None) as (redis,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=20))
-        waiting = asyncio.create_task(calls.round_trip([("GET", "a")]))
+        waiting = asyncio.create_task(calls.execute([("GET", "a")]))
         async with asyncio.timeout(10):
             while not redis.commands:  # noqa: ASYNC110  # the server has no signal for it
                 await asyncio.sleep(0)

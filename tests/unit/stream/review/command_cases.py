@@ -22,7 +22,7 @@ from abuse.flags.flags import (
     Severity,
 )
 from abuse.ledger.ledger import InMemoryLedger, Ledger
-from abuse.links.link_book import InMemoryLinkBook, LinkBook
+from abuse.links.link_book import InMemoryLinkStore, LinkStore
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
 from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
@@ -31,7 +31,7 @@ from abuse.subjects import Subject, correlation
 from stream.events.messages import Headers, Output, Record
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.review.command_stage import CommandStage
-from stream.runtime.patience import Patience
+from stream.runtime.patience import RetryPolicy
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
 FLAG_TTL_S = 30 * DAY_S
@@ -120,7 +120,7 @@ class Desk:
     ledger: Any = field(default_factory=InMemoryLedger)
     log: CommandLog = field(default_factory=InMemoryCommandLog)
     audit: AuditLog = field(default_factory=InMemoryAuditLog)
-    book: LinkBook = field(default_factory=InMemoryLinkBook)
+    book: LinkStore = field(default_factory=InMemoryLinkStore)
     traces: LedgerErasure | None = None
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
@@ -145,7 +145,7 @@ class Desk:
             erasures=self.erasures,
             log=self.log,
             audit=self.audit,
-            patience=Patience(),
+            patience=RetryPolicy(),
             audit_topic="audit",
             flags_topic="flags",
             dead_letter_topic="dead",

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream.runtime import metrics
-from stream.runtime.patience import LONGEST_PAUSE_S, SAY_EVERY_S, OutOfPatience, Patience, Unavailable
+from stream.runtime.patience import LONGEST_PAUSE_S, SAY_EVERY_S, DependencyTimeout, RetryPolicy, Unavailable
 from tests.unit.stream.runtime.virtual_time import now, run
 
 
@@ -31,9 +31,9 @@ def waiting_metric(name: str) -> float:
 
 
 async def test_an_answer_at_once_says_nothing():
-    patience = Patience()
+    patience = RetryPolicy()
     with capture_logs() as logs:
-        assert await patience.insist(Dependency(until=0)) == "answer"
+        assert await patience.until_available(Dependency(until=0)) == "answer"
     assert logs == []
     assert patience.waiting_for == ()
 
@@ -41,7 +41,7 @@ async def test_an_answer_at_once_says_nothing():
 def test_it_waits_until_there_is_an_answer():
     async def scenario():
         dependency = Dependency(until=now() + 300)
-        assert await Patience().insist(dependency) == "answer"
+        assert await RetryPolicy().until_available(dependency) == "answer"
         pauses = [b - a for a, b in zip(dependency.calls, dependency.calls[1:], strict=False)]
         assert max(pauses) <= LONGEST_PAUSE_S
         assert min(pauses[-5:]) >= LONGEST_PAUSE_S / 2
@@ -54,9 +54,9 @@ def test_it_waits_until_there_is_an_answer():
 @pytest.mark.parametrize("at_most_s", [0.0, 0.5, 20.0])
 def test_it_gives_up_when_allowed_no_longer(at_most_s):
     async def scenario():
-        started, patience = now(), Patience()
-        with pytest.raises(OutOfPatience, match=r"redis did not answer for \d+ s \(ConnectionError\)"):
-            await patience.insist(Dependency(), at_most_s=at_most_s)
+        started, patience = now(), RetryPolicy()
+        with pytest.raises(DependencyTimeout, match=r"redis did not answer for \d+ s \(ConnectionError\)"):
+            await patience.until_available(Dependency(), at_most_s=at_most_s)
         assert at_most_s <= now() - started <= at_most_s + LONGEST_PAUSE_S
         assert patience.waiting_for == ()
 
@@ -66,7 +66,7 @@ def test_it_gives_up_when_allowed_no_longer(at_most_s):
 def test_it_says_so_at_once_and_then_once_a_period():
     async def scenario():
         with capture_logs() as logs:
-            await Patience().insist(Dependency(until=now() + 60.5))
+            await RetryPolicy().until_available(Dependency(until=now() + 60.5))
         return logs
 
     logs = run(scenario())
@@ -85,9 +85,9 @@ def test_it_says_so_at_once_and_then_once_a_period():
 
 def test_many_that_wait_say_it_once_between_them():
     async def scenario():
-        patience, dependency = Patience(), Dependency(until=now() + 5)
+        patience, dependency = RetryPolicy(), Dependency(until=now() + 5)
         with capture_logs() as logs:
-            await asyncio.gather(*(patience.insist(dependency) for _ in range(50)))
+            await asyncio.gather(*(patience.until_available(dependency) for _ in range(50)))
         return [entry["event"] for entry in logs]
 
     assert run(scenario()) == ["waiting", "no_longer_waiting"]
@@ -95,8 +95,8 @@ def test_many_that_wait_say_it_once_between_them():
 
 def test_giving_up_is_not_said_to_be_an_answer():
     async def scenario():
-        with capture_logs() as logs, pytest.raises(OutOfPatience):
-            await Patience().insist(Dependency(), at_most_s=1)
+        with capture_logs() as logs, pytest.raises(DependencyTimeout):
+            await RetryPolicy().until_available(Dependency(), at_most_s=1)
         return [entry["event"] for entry in logs]
 
     assert run(scenario()) == ["waiting"]
@@ -104,11 +104,11 @@ def test_giving_up_is_not_said_to_be_an_answer():
 
 def test_what_is_waited_for_shows_while_it_lasts():
     async def scenario():
-        patience = Patience()
+        patience = RetryPolicy()
         assert waiting_metric("redis") == 0
         both = [
-            asyncio.create_task(patience.insist(Dependency("redis", until=now() + 10))),
-            asyncio.create_task(patience.insist(Dependency("kafka", until=now() + 30))),
+            asyncio.create_task(patience.until_available(Dependency("redis", until=now() + 10))),
+            asyncio.create_task(patience.until_available(Dependency("kafka", until=now() + 30))),
         ]
         await asyncio.sleep(5)
         assert patience.waiting_for == ("kafka", "redis")
@@ -125,8 +125,8 @@ def test_what_is_waited_for_shows_while_it_lasts():
 
 def test_being_cancelled_ends_the_waiting():
     async def scenario():
-        patience = Patience()
-        task = asyncio.create_task(patience.insist(Dependency()))
+        patience = RetryPolicy()
+        task = asyncio.create_task(patience.until_available(Dependency()))
         await asyncio.sleep(5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -140,7 +140,7 @@ def test_being_cancelled_ends_the_waiting():
 @pytest.mark.parametrize("later", [False, True])
 def test_anything_else_is_a_bug_and_goes_on_as_it_is(later):
     async def scenario():
-        patience, calls = Patience(), []
+        patience, calls = RetryPolicy(), []
 
         async def broken():
             calls.append(1)
@@ -149,7 +149,7 @@ def test_anything_else_is_a_bug_and_goes_on_as_it_is(later):
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await patience.insist(broken)
+            await patience.until_available(broken)
         assert patience.waiting_for == ()
 
     run(scenario())
@@ -157,12 +157,12 @@ def test_anything_else_is_a_bug_and_goes_on_as_it_is(later):
 
 def test_the_words_of_a_fault_are_kept_up_to_date():
     async def scenario():
-        patience, faults = Patience(), iter(["First", "Second", "Second", "Last"])
+        patience, faults = RetryPolicy(), iter(["First", "Second", "Second", "Last"])
 
         async def changing():
             raise Unavailable("kafka", next(faults, "Last"))
 
-        with pytest.raises(OutOfPatience, match="Last"):
-            await patience.insist(changing, at_most_s=30)
+        with pytest.raises(DependencyTimeout, match="Last"):
+            await patience.until_available(changing, at_most_s=30)
 
     run(scenario())
