@@ -43,6 +43,14 @@ class Stopwatch:
         return (time.process_time() - self._cpu_started) * _MS
 
 
+def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSource | None) -> FaceAnalyser:
+    """The analyser of a slot process, from arguments that can be pickled.
+
+    Called once in each slot by the slot pool. Raises OSError or ValueError, as FaceAnalyser does.
+    """
+    return FaceAnalyser(Policy.model_validate_json(policy_json), bundle, template)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """The one face of a picture, before any signal has looked at it."""

@@ -34,12 +34,13 @@ from detectors.pool.outcomes import (
     SlotStats,
     SlotTimeout,
 )
-from detectors.pool.plan import Analyser
+from detectors.pool.plan import Analyser, AnalyserFactory
 from detectors.pool.pool import SlotPool
 from detectors.pool.settings import PoolSettings
 
 __all__ = [
     "Analyser",
+    "AnalyserFactory",
     "AnalyserRefused",
     "CrashCause",
     "PoolClosed",

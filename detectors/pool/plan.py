@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import pickle
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -52,7 +53,11 @@ class SlotPlan:
         )
 
 
-def pack_factory(factory: Callable[..., Analyser], args: tuple[Any, ...]) -> bytes:
+#: Makes the analyser in each slot: a function, or `module:name` where importing the function would load native code.
+AnalyserFactory = Callable[..., Analyser] | str
+
+
+def pack_factory(factory: AnalyserFactory, args: tuple[Any, ...]) -> bytes:
     """Raises ValueError for a factory that a slot could not import."""
     if getattr(factory, "__module__", None) == "__main__":
         raise ValueError("the analyser factory is in __main__, which slots don't import: move it to a module")
@@ -64,5 +69,5 @@ def pack_factory(factory: Callable[..., Analyser], args: tuple[Any, ...]) -> byt
 
 def build_analyser(packed: bytes) -> Analyser:
     factory, args = pickle.loads(packed)  # noqa: S301  # written by the parent process, see above
-    analyser: Analyser = factory(*args)
+    analyser: Analyser = (pkgutil.resolve_name(factory) if isinstance(factory, str) else factory)(*args)
     return analyser

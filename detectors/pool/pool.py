@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from detectors.pool.outcomes import (
     SlotStats,
     SlotTimeout,
 )
-from detectors.pool.plan import Analyser, SlotPlan, pack_factory
+from detectors.pool.plan import AnalyserFactory, SlotPlan, pack_factory
 from detectors.pool.settings import PoolSettings
 from detectors.pool.slot import Answered, Expired, Lost, Slot
 from detectors.pool.slot_maker import SlotMaker
@@ -45,7 +45,7 @@ class SlotPool:
 
     def __init__(
         self,
-        factory: Callable[..., Analyser],
+        factory: AnalyserFactory,
         args: tuple[Any, ...] = (),
         *,
         settings: PoolSettings | None = None,

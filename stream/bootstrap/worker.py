@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from abuse.flags.flag_events import PolicyName
@@ -17,8 +16,7 @@ from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
 from config.policy import Policy
 from config.settings import Settings
-from detectors.pool import Analyser, PoolSettings, SlotPool
-from detectors.template import TemplateSource
+from detectors.pool import AnalyserFactory, PoolSettings, SlotPool
 from stream.bootstrap.abuse import (
     agree_on_secrets,
     face_keys,
@@ -54,19 +52,14 @@ from stream.runtime.patience import RetryPolicy
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
 SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
-
-
-def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSource | None) -> Analyser:
-    """Built once in each slot process; imports native code only there."""
-    from detectors.analysis import FaceAnalyser
-
-    return FaceAnalyser(Policy.model_validate_json(policy_json), bundle, template)
+#: By name, since importing the function would load native code into the worker.
+FACE_ANALYSER = "detectors.analysis:face_analyser"
 
 
 def build_worker(
     settings: Settings,
     roles: Collection[Role] = ALL_ROLES,
-    analyser: Callable[..., Analyser] = face_analyser,
+    analyser: AnalyserFactory = FACE_ANALYSER,
 ) -> Worker:
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
     policy, clock, patience = settings.policy(), SystemClock(), RetryPolicy()
@@ -170,7 +163,7 @@ def open_pool(
     policy: Policy,
     *,
     slots: int | None = None,
-    analyser: Callable[..., Analyser] = face_analyser,
+    analyser: AnalyserFactory = FACE_ANALYSER,
 ) -> SlotPool:
     """The slot processes, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
     model_versions(settings, policy)

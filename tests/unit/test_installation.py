@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from packaging.markers import ReferenceExtractor
+from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def locked(file: str) -> dict[str, str]:
     for line in (ROOT / file).read_text().splitlines():
         if named := re.match(r"([A-Za-z0-9._-]+)==(\S+?)\s*(?:;\s*(.*?))?\s*\\?$", line):
             name, pinned, marker = named.groups()
-            if not marker or ReferenceExtractor(marker).evaluate():
+            if not marker or Marker(marker).evaluate():
                 found[canonical(name)] = pinned
     return found
 
