@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+#: Milliseconds of a second, an hour, a day.
+MS = 1000
+HOUR_MS = 3600 * MS
+DAY_MS = 24 * HOUR_MS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -13,5 +18,5 @@ def iso8601(at_ms: int) -> str:
 
 
 def milliseconds(text: str) -> int:
-    """The inverse, exactly; raises ValueError for what is no time with a zone."""
+    """UTC milliseconds of an ISO 8601 text; raises ValueError for what is no time with a zone."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from abuse.event_time import iso8601, milliseconds
-from abuse.flags.flags import subject_document, subject_from
 from abuse.observation import Finding, Observation, Origin
-from abuse.subjects import SubjectType
+from abuse.subjects import SubjectType, subject_document, subject_from
 
 
 def to_document(observation: Observation) -> dict[str, Any]:

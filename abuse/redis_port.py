@@ -32,7 +32,7 @@ class RedisClient(Protocol):
         Commands on the same key are carried out in their order. Not atomic: others may write in between.
         One deadline for all, after a wait for a free connection, which has none.
 
-        Raises `stream.runtime.patience.Unavailable` when any command got no answer or a passing error (repeat the whole
+        Raises `config.errors.Unavailable` when any command got no answer or a passing error (repeat the whole
         batch), `SettingsError` when Redis refuses this client, `ForeignValue` for a key that holds another kind of
         value. Any other error reply is a bug and comes as the library raises it.
         """

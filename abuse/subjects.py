@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,3 +114,11 @@ def plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address
     """The address as it counts: IPv4 where it is only dressed as IPv6 (::ffff:a.b.c.d)."""
     parsed = ipaddress.ip_address(address)
     return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def subject_document(subject: Subject) -> dict[str, str]:
+    return {"type": str(subject.type), "key": subject.key}
+
+
+def subject_from(document: Mapping[str, str]) -> Subject:
+    return Subject(type=SubjectType(document["type"]), key=document["key"])

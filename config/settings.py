@@ -34,6 +34,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from config import policy as policies
+from config.errors import SettingsError
 from config.policy import Policy
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
@@ -48,10 +49,6 @@ MOST_HASH_KEYS = 16
 SPANS_H = (1, 2, 3, 4, 6, 8, 12, 24)
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
-
-
-class SettingsError(Exception):
-    """The settings can't be used; the message names each key and what is wrong with it, and no value."""
 
 
 class _Group(BaseModel):

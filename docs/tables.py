@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from abuse.event_time import HOUR_MS
 from config.abuse import RULE_NAMES, AbusePolicy
 from config.error_codes import MEANING
 from config.policy import Policy
@@ -26,7 +27,6 @@ from stream.pipeline.advice import BY_REASON
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/ABUSE.md")
-HOUR_MS = 3_600_000
 
 
 def settings_table() -> str:

@@ -7,5 +7,5 @@ from typing import Any
 
 async def meeting(index: Any, sighting: Any, within: float) -> Any:
     """The answer of a face index or of an index of pictures."""
-    await index.learn([sighting])
+    await index.enrol([sighting])
     return await index.search(sighting, within)

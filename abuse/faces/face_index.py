@@ -13,10 +13,12 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 from zlib import crc32
 
+from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
-from abuse.links.links import SubmissionRef
+from abuse.submission_ref import SubmissionRef
+from config.policy import Policy
+from config.settings import Settings
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: A place that holds more is slow to search and, when it expires, to remove.
 MOST_FACES_A_PLACE = 25_000
 #: Hits told of at most, the nearest.
@@ -25,7 +27,8 @@ MOST_HITS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledReference(SubmissionRef):
-    """`former`: the same face's print under the other keys in use (`TemplateProtection.under_all`), searched and not added."""
+    """A protected template to enrol and to search for. `former`: the same template under the other keys in use
+    (`TemplateProtection.under_all`), searched for and not enrolled."""
 
     tenant: str | None
     print: ProtectedTemplate
@@ -148,12 +151,12 @@ def place_named(tenant: str | None, name: str) -> IndexBucket:
 
 
 class FaceIndex(Protocol):
-    """Calls raise `stream.runtime.patience.Unavailable` when the index is away."""
+    """Calls raise `config.errors.Unavailable` when the index is away."""
 
     async def supported(self) -> bool:
         """Whether the server can keep faces; one cheap call."""
 
-    async def learn(self, sightings: Sequence[EnrolledReference]) -> None:
+    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
         """Add faces. Of two that are learned before they are searched for one finds the other, unless time runs out."""
 
     async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
@@ -172,7 +175,8 @@ class FaceIndex(Protocol):
         """Every face kept at the time, each with its place. What is added meanwhile may be left out."""
 
     async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
-        """Keep the face of the old place under its new print as well; both count in `CandidateList.gallery`, and are one hit.
+        """Keep a face of the old bucket under its new template too; both count in `CandidateList.gallery`, and are
+        one candidate.
         May be repeated. A face forgotten meanwhile stays forgotten; one that came again soon after its correlation id
         was forgotten is left as it is, False, and can be copied some minutes later."""
 
@@ -235,7 +239,7 @@ class InMemoryFaceIndex:
         hits = nearest(sighting, found, within, self.plan)
         return CandidateList(hits=hits, gallery=len(kept) - 1, complete=True)
 
-    async def learn(self, sightings: Sequence[EnrolledReference]) -> None:
+    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
         self._on_call("learn")
         for sighting in sightings:
             self._add(sighting)
@@ -290,3 +294,15 @@ class InMemoryFaceIndex:
 
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def face_plan(settings: Settings, policy: Policy, distances: Mapping[str, Distance]) -> FacePlan:
+    """A stretch of several hours is split as its busiest would fill it."""
+    limits = settings.abuse
+    return FacePlan(
+        window_ms=policy.abuse.face_reuse.window_s * 1000,
+        span_ms=limits.face_span_h * HOUR_MS,
+        parts=-(-limits.faces_an_hour * limits.face_span_h // MOST_FACES_A_PLACE),
+        deadline_s=limits.face_search_s,
+        distances=distances,
+    )

@@ -17,7 +17,8 @@ from typing import cast
 
 import orjson
 
-from abuse.faces.face_index import DAY_MS, EnrolledReference, FacePlan, IndexBucket, place_named
+from abuse.event_time import DAY_MS
+from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, place_named
 from abuse.faces.face_prints import ProtectedTemplate, print_from
 from abuse.redis_port import Command, ForeignValue, Reply
 

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar, cast
 
-from abuse.faces.face_index import DAY_MS, CandidateList, EnrolledReference, FacePlan, IndexBucket, batches, nearest
+from abuse.event_time import DAY_MS
+from abuse.faces.face_index import CandidateList, EnrolledReference, FacePlan, IndexBucket, batches, nearest
 from abuse.faces.redis_face_commands import GONE_TTL_MS, FaceCommands, kept, places_from, traces_from
 from abuse.faces.redis_face_search import FaceSearch
 from abuse.redis_port import Command, RedisClient
@@ -72,7 +73,7 @@ class RedisFaceIndex:
         hits = nearest(sighting, await search.found(), within, plan)
         return CandidateList(hits=hits, gallery=max(0, search.gallery - 1), complete=search.complete)
 
-    async def learn(self, sightings: Sequence[EnrolledReference]) -> None:
+    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
         await self._calls.execute([command for each in sightings for command in self._commands.add(each)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:

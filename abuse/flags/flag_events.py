@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 
-from abuse.event_time import iso8601, milliseconds
+from abuse.event_time import MS, iso8601, milliseconds
 from abuse.flags.flags import (
     HIGHEST_LEVEL,
-    MS,
     NEVER_CLEARED,
     Evidence,
     Flag,
@@ -24,11 +23,10 @@ from abuse.flags.flags import (
     RuleFinding,
     Severity,
     flag_id,
-    subject_document,
-    subject_from,
     window_name,
 )
 from abuse.flags.mentions import CONFIRMED
+from abuse.subjects import subject_document, subject_from
 
 _LEVEL = "level"
 _CLEARED = "cleared"

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 
-from abuse.subjects import Subject, SubjectType
+from abuse.event_time import MS
+from abuse.subjects import Subject
 
-MS = 1000
 #: Flags of one subject and kind are told apart by the UTC day they were earned on.
 BUCKET_MS = 86_400 * MS
 HIGHEST_LEVEL = 3
@@ -182,11 +182,3 @@ def window_name(at_ms: int, cleared_at_ms: int) -> str:
     """The day a flag was earned on. Earned again after a reviewer cleared the subject, it is another flag."""
     bucket = str(at_ms // BUCKET_MS)
     return f"{bucket}+{cleared_at_ms}" if cleared_at_ms > NEVER_CLEARED else bucket
-
-
-def subject_document(subject: Subject) -> dict[str, str]:
-    return {"type": str(subject.type), "key": subject.key}
-
-
-def subject_from(document: Mapping[str, str]) -> Subject:
-    return Subject(type=SubjectType(document["type"]), key=document["key"])

@@ -1,0 +1,5 @@
+"""Hash keys: which one is in force when, and whether all workers use the same secrets.
+
+`key_periods` orders the keys in time, `key_checks` compares check values between workers, `redis_key_checks` keeps
+them.
+"""

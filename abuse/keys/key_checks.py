@@ -12,8 +12,10 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
+from config.errors import SettingsError
+
 from abuse.subjects import HashKey
-from config.settings import HASH_KEYS_VARIABLE, SettingsError
+from config.settings import HASH_KEYS_VARIABLE
 
 LABEL = b"liveness hash key check 1"
 #: Hex digits kept: 64 bits, enough that two secrets never look the same.

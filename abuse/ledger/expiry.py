@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abuse.flags.flag_events import expired
 from abuse.flags.flags import FlagEvent, FlagState
-from abuse.ledger.ledger import GRACE_MS, Ledger
-from abuse.review.reviews import find
+from abuse.ledger.ledger import GRACE_MS, Ledger, find
 
 #: Flags looked at in one sweep; the rest waits for the next.
 MOST_AT_ONCE = 200

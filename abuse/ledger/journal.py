@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
+from abuse.event_time import DAY_MS
 from abuse.observation import Finding, Observation
 from abuse.subjects import SubjectType
 
@@ -21,7 +22,6 @@ KEPT = {
     SubjectType.ADDRESS: 128,
     SubjectType.PREFIX: 128,
 }
-DAY_MS = 86_400_000
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
 #: These come in while their sender is refused, too: whoever fills the journal with them must make it forget neither

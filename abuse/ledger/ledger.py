@@ -12,7 +12,16 @@ from typing import Protocol
 
 import orjson
 
-from abuse.flags.flag_events import Fields, cause_of, cleared_at, field_of, flags_from, stored, superseded, unlinked_at
+from abuse.flags.flag_events import (
+    Fields,
+    cause_of,
+    cleared_at,
+    field_of,
+    flags_from,
+    stored,
+    superseded,
+    unlinked_at,
+)
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.journal import (
     KEPT,
@@ -60,12 +69,12 @@ class SubjectHistory:
 class Snapshot:
     """The dossiers of a submission's subjects, and the tenant's switches."""
 
-    dossiers: tuple[SubjectHistory, ...] = ()
+    histories: tuple[SubjectHistory, ...] = ()
     switches: Switches = field(default_factory=dict)
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        return tuple(flag for dossier in self.dossiers for flag in dossier.flags)
+        return tuple(flag for history in self.histories for flag in history.flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +86,16 @@ class Locator:
 
 
 class Ledger(Protocol):
-    """Each call takes one round trip unless it says otherwise, and raises `stream.runtime.patience.Unavailable` when the
-    table is away."""
+    """Each call takes one round trip unless it says otherwise, and raises `config.errors.Unavailable` when the table is
+    away."""
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
+    async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         """Flags and switches, no attempts; writes nothing."""
 
     async def observe(self, observation: Observation) -> Snapshot:
         """Write the attempt to the journals of all its subjects; answer all that is known of them then."""
 
-    async def learn(self, observations: Sequence[Observation]) -> None:
+    async def record_all(self, observations: Sequence[Observation]) -> None:
         """Write the attempts of many observations, as `observe` does, and answer nothing."""
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
@@ -128,7 +137,7 @@ class Ledger(Protocol):
         """Replace the tenant's switches."""
 
 
-def dossier_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> SubjectHistory:
+def history_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> SubjectHistory:
     """From what is stored; with `at_ms` only the attempts that rules look at then."""
     after_ms = cleared_at(fields)
     if at_ms is not None:
@@ -161,29 +170,29 @@ class InMemoryLedger:
         self.erased: set[str] = set()
         self._on_call = on_call
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
+    async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         self._on_call("look")
-        dossiers = tuple(SubjectHistory(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
-        return Snapshot(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+        histories = tuple(SubjectHistory(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
+        return Snapshot(histories=histories, switches=self.switched.get(tenant or "", {}))
 
     async def observe(self, observation: Observation) -> Snapshot:
         self._on_call("observe")
         self._write(observation)
         tenant, at_ms = observation.tenant, observation.at_ms
-        dossiers = tuple(
-            dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
+        histories = tuple(
+            history_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
             for subject in observation.subjects
         )
-        return Snapshot(dossiers=dossiers, switches=self.switched.get(tenant or "", {}))
+        return Snapshot(histories=histories, switches=self.switched.get(tenant or "", {}))
 
-    async def learn(self, observations: Sequence[Observation]) -> None:
+    async def record_all(self, observations: Sequence[Observation]) -> None:
         self._on_call("learn")
         for observation in observations:
             self._write(observation)
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
         self._on_call("history")
-        return dossier_of(subject, self._lines(tenant, subject), self._fields(tenant, subject))
+        return history_of(subject, self._lines(tenant, subject), self._fields(tenant, subject))
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         self._on_call("record")
@@ -262,3 +271,12 @@ class InMemoryLedger:
         for key in reversed(subject.keys):
             merged |= self.fields.get((tenant or "", subject.type, key), {})
         return merged
+
+
+async def find(ledger: Ledger, flag_id: str) -> Flag | None:
+    """A flag by its id. Two round trips."""
+    locator = await ledger.locate(flag_id)
+    if locator is None:
+        return None
+    known = await ledger.read_history(locator.tenant, [locator.subject])
+    return next((flag for flag in known.flags if flag.flag_id == flag_id), None)

@@ -25,7 +25,7 @@ from abuse.flags.flag_events import field_of, stored, superseded
 from abuse.flags.flags import FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
-from abuse.ledger.ledger import GRACE_MS, Locator, Snapshot, SubjectHistory, Switches, dossier_of, own_events
+from abuse.ledger.ledger import GRACE_MS, Locator, Snapshot, SubjectHistory, Switches, history_of, own_events
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
 from abuse.observation import Observation
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
@@ -46,12 +46,12 @@ class RedisLedger:
         self._keys = LedgerKeys(key_prefix)
         self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
 
-    async def look(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
+    async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
         *tables, switches = await self._calls.execute([*(("HGETALL", key) for key in keys), self._get_switches(tenant)])
         read = iter(zip(keys, tables, strict=True))
-        dossiers = tuple(_dossier(s, [], [next(read) for _ in s.keys], None) for s in subjects)
-        return Snapshot(dossiers=dossiers, switches=self._switches(tenant, switches))
+        histories = tuple(_history(s, [], [next(read) for _ in s.keys], None) for s in subjects)
+        return Snapshot(histories=histories, switches=self._switches(tenant, switches))
 
     async def observe(self, observation: Observation) -> Snapshot:
         tenant, subjects = observation.tenant, observation.subjects
@@ -59,20 +59,20 @@ class RedisLedger:
         reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
         replies = await self._calls.execute([*writes, *(c for read in reads for c in read), self._get_switches(tenant)])
         answers = iter(replies[len(writes) : -1])
-        dossiers = []
+        histories = []
         for subject, read in zip(subjects, reads, strict=True):
             mine = [(str(command[1]), next(answers)) for command in read]
-            dossiers.append(_dossier(subject, *_parted(subject, mine), observation.at_ms))
-        return Snapshot(dossiers=tuple(dossiers), switches=self._switches(tenant, replies[-1]))
+            histories.append(_history(subject, *_parted(subject, mine), observation.at_ms))
+        return Snapshot(histories=tuple(histories), switches=self._switches(tenant, replies[-1]))
 
-    async def learn(self, observations: Sequence[Observation]) -> None:
+    async def record_all(self, observations: Sequence[Observation]) -> None:
         await self._calls.execute([command for each in observations for command in self._writes(each)])
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
         reads = self._reads(tenant, subject, 0)
         replies = await self._calls.execute(reads)
         mine = [(str(command[1]), reply) for command, reply in zip(reads, replies, strict=True)]
-        return _dossier(subject, *_parted(subject, mine), None)
+        return _history(subject, *_parted(subject, mine), None)
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         if not events:
@@ -274,7 +274,7 @@ def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
     return read[:-tables], read[-tables:]
 
 
-def _dossier(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
+def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
     """Raises ForeignValue."""
     try:
         return _read(subject, journals, tables, at_ms)
@@ -288,7 +288,7 @@ def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -
     for _, table in reversed(tables):
         fields |= _fields(table)
     lines = [line for _, journal in journals for line in _texts(journal)]
-    return dossier_of(subject, lines, fields, at_ms=at_ms)
+    return history_of(subject, lines, fields, at_ms=at_ms)
 
 
 def _culprit(subject: Subject, journals: _Read, tables: _Read) -> str:

@@ -6,10 +6,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from abuse.event_time import MS
 from abuse.ledger.journal import Attempt
 from abuse.observation import Finding
-
-MS = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _EIGHT_DAYS_MS = 8 * 86_400_000
 
 class LinkStore(Protocol):
     """Each call takes one round trip, `write` one more where older links have to go, `forget` three, and raises
-    `stream.runtime.patience.Unavailable` when the table is away."""
+    `config.errors.Unavailable` when the table is away."""
 
     async def of(self, tenant: str | None, correlation_ids: Sequence[str]) -> Held:
         """The links of each, in order; empty where there are none."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from abuse.event_time import iso8601, milliseconds
-from abuse.links.links import Cluster, Link, LinkKind, SubmissionRef
+from abuse.links.links import Cluster, Link, LinkKind
+from abuse.submission_ref import SubmissionRef
 
 
 def to_document(link: Link) -> dict[str, Any]:

@@ -8,13 +8,15 @@ late, or from the other end changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import orjson
 
+from abuse.event_time import DAY_MS, MS
 from abuse.flags.flags import NEVER_CLEARED, FlagKind
+from abuse.submission_ref import RefKey, SubmissionRef, submission_ref_from
+from config.policy import Policy
 
 #: Links kept with one correlation id, the newest; and those one submission may add of a kind, the foremost. Far more
 #: than a person needs, and a bound on what somebody with thousands of ids and one face can cost.
@@ -23,10 +25,6 @@ LINKS_ADDED = 16
 #: Correlation ids of one cluster that are looked at, and how many links away the farthest may be.
 MOST_MEMBERS = 64
 MOST_STEPS = 4
-
-
-#: Time, submission id and correlation id of a submission: in this order.
-RefKey = tuple[int, str, str]
 
 
 class LinkKind(StrEnum):
@@ -42,27 +40,6 @@ _RANK = {kind: rank for rank, kind in enumerate(LinkKind)}
 MEDIA = frozenset({LinkKind.SAME_BYTES, LinkKind.SAME_PIXELS, LinkKind.NEAR_DUPLICATE})
 #: Which links a flag of these kinds is about.
 LINKING = {FlagKind.FACE_REUSE: frozenset({LinkKind.FACE}), FlagKind.MEDIA_REPLAY: MEDIA}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionRef:
-    """One of the two submissions of a link, or a submission that is to be linked. `spoof`: its verdict."""
-
-    at_ms: int
-    submission_id: str
-    correlation_id: str
-    session_id: str | None = None
-    spoof: bool = False
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """Its fields by name, for whatever says more of the same submission."""
-        return {each.name: getattr(self, each.name) for each in fields(SubmissionRef)}
-
-    @property
-    def place(self) -> RefKey:
-        """In order of time."""
-        return (self.at_ms, self.submission_id, self.correlation_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +81,6 @@ class Link:
         return all(end.at_ms > cleared_ms.get(end.correlation_id, NEVER_CLEARED) for end in self.ends)
 
 
-def end_from(at_ms: int, submission_id: str, correlation_id: str, session_id: str | None, spoof: bool) -> SubmissionRef:
-    """From the values of `told`."""
-    return SubmissionRef(
-        at_ms=at_ms, submission_id=submission_id, correlation_id=correlation_id, session_id=session_id, spoof=spoof
-    )
-
-
 def in_order(one: SubmissionRef, other: SubmissionRef) -> tuple[SubmissionRef, SubmissionRef]:
     """The earlier and the later of two ends, whichever is given first."""
     return (one, other) if one.place < other.place else (other, one)
@@ -144,8 +114,8 @@ def link_from(line: str) -> Link:
     kind, earlier, later, distance, threshold, gallery, expected = orjson.loads(line)
     return Link(
         kind=LinkKind(kind),
-        earlier=end_from(*earlier),
-        later=end_from(*later),
+        earlier=submission_ref_from(*earlier),
+        later=submission_ref_from(*later),
         distance=distance,
         threshold=threshold,
         gallery=gallery,
@@ -227,3 +197,8 @@ def _joined(links: Iterable[Link], begins: Callable[[SubmissionRef], bool]) -> t
 
 def _order(link: Link) -> tuple[RefKey, RefKey, str]:
     return (link.later.place, link.earlier.place, str(link.kind))
+
+
+def links_life_ms(policy: Policy) -> int:
+    """As long as what is linked is looked for, and a day for what comes late."""
+    return max(policy.abuse.face_reuse.window_s, policy.abuse.media_replay.window_s) * MS + DAY_MS

@@ -12,12 +12,13 @@ from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import ProtectedTemplate
 from abuse.ledger.ledger import Ledger
 from abuse.links.link_book import LinkStore, cluster_around
-from abuse.links.links import LINKS_ADDED, Link, LinkKind, SubmissionRef, foremost, in_order
+from abuse.links.links import LINKS_ADDED, Link, LinkKind, foremost, in_order
 from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.pictures.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
 from abuse.pictures.media_keys import KeyedImageHashes
-from abuse.rules.engine import NO_REUSE, Comparison, ReuseResult
 from abuse.subjects import correlation
+from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
 #: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of strange
@@ -73,16 +74,16 @@ class Reuse:
         if compared and not compared.complete:
             cluster = replace(cluster, whole=False)
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
-        known = await self.ledger.look(tenant, others)
-        return ReuseResult(cluster=cluster, dossiers=known.dossiers, compared=compared)
+        known = await self.ledger.read_history(tenant, others)
+        return ReuseResult(cluster=cluster, histories=known.histories, compared=compared)
 
     async def _chosen(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
         """Of each of these the foremost that no reviewer has cleared."""
         names = sorted({name for links in found for each in links for name in each.ids})
         if not names:
             return []
-        known = await self.ledger.look(tenant, list(map(correlation, names)))
-        cleared_ms = {dossier.subject.key: dossier.unlinked_at_ms for dossier in known.dossiers}
+        known = await self.ledger.read_history(tenant, list(map(correlation, names)))
+        cleared_ms = {history.subject.key: history.unlinked_at_ms for history in known.histories}
         standing = [foremost(each for each in links if each.effective_at(cleared_ms)) for links in found]
         return [each for links in standing for each in links[:LINKS_ADDED]]
 
@@ -101,11 +102,11 @@ class Reuse:
 
     async def _learn_face(self, face: EnrolledReference | None) -> None:
         if self.faces is not None and face is not None:
-            await self.faces.index.learn([face])
+            await self.faces.index.enrol([face])
 
     async def _learn_picture(self, picture: PictureSighting | None) -> None:
         if picture is not None:
-            await self.pictures.learn([picture])
+            await self.pictures.enrol([picture])
 
     async def _met(self, face: EnrolledReference | None) -> CandidateList | None:
         if self.faces is None or face is None:

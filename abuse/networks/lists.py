@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
+from config.errors import SettingsError
 
+from abuse.event_time import DAY_MS
 from abuse.networks.netset import MAX_BYTES, NetworkFile, parse
 from abuse.networks.ranges import MAX_LISTS, NetworkIndex
 from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, version_of
-from config.settings import SettingsError
 
 log = structlog.get_logger()
 
 SUFFIXES = (".ipset", ".netset")
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
-DAY_MS = 24 * 3600 * 1000
 #: A date further ahead than this is a mistake; clocks and time zones differ by less.
 DATE_AHEAD_MS = DAY_MS
 #: A file untouched for so long is taken to be finished, its last line complete without a line end.

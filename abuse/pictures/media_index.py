@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from abuse.links.links import SubmissionRef
+from abuse.event_time import DAY_MS
 from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.submission_ref import SubmissionRef
+from config.policy import Policy
 
-DAY_MS = 86_400_000
 #: Hits told of at most, the strongest.
 MOST_HITS = 256
 #: Hashes are looked up by four bands of sixteen bits, each exactly and with each single bit flipped. Of eight wrong
@@ -72,9 +73,9 @@ class MediaPlan:
 
 
 class MediaIndex(Protocol):
-    """Calls raise `stream.runtime.patience.Unavailable` when the index is away."""
+    """Calls raise `config.errors.Unavailable` when the index is away."""
 
-    async def learn(self, sightings: Sequence[PictureSighting]) -> None:
+    async def enrol(self, sightings: Sequence[PictureSighting]) -> None:
         """Add pictures. Of two that are learned before they are searched for one finds the other."""
 
     async def search(self, sighting: PictureSighting, within_bits: int) -> tuple[PictureHit, ...]:
@@ -150,7 +151,7 @@ class InMemoryMediaIndex:
         hits = (hit_of(sighting, other, within_bits) for other in reached)
         return strongest(hit for hit in hits if hit is not None)
 
-    async def learn(self, sightings: Sequence[PictureSighting]) -> None:
+    async def enrol(self, sightings: Sequence[PictureSighting]) -> None:
         self._on_call("learn")
         for sighting in sightings:
             self._add(sighting)
@@ -173,3 +174,7 @@ class InMemoryMediaIndex:
     def _reaches(self, sighting: PictureSighting, other: PictureSighting) -> bool:
         near = abs(other.at_ms - sighting.at_ms) <= self.plan.window_ms
         return near and other.tenant == sighting.tenant
+
+
+def media_plan(policy: Policy) -> MediaPlan:
+    return MediaPlan(window_ms=policy.abuse.media_replay.window_s * 1000)

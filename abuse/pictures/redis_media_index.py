@@ -20,19 +20,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from abuse.links.links import end_from
-from abuse.pictures.media_index import (
-    DAY_MS,
-    MOST_HITS,
-    MediaPlan,
-    PictureHit,
-    PictureSighting,
-    check_bits,
-    hit_of,
-    strongest,
-)
+from abuse.event_time import DAY_MS
+from abuse.pictures.media_index import MOST_HITS, MediaPlan, PictureHit, PictureSighting, check_bits, hit_of, strongest
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.submission_ref import submission_ref_from
 
 BANDS, BAND_BITS = 4, 16
 #: So many wrong bits leave one of the bands whole.
@@ -59,7 +51,7 @@ class RedisMediaIndex:
         hits = (hit_of(sighting, other, within_bits) for _, other in records if other is not None)
         return strongest(hit for hit in hits if hit is not None)
 
-    async def learn(self, sightings: Sequence[PictureSighting]) -> None:
+    async def enrol(self, sightings: Sequence[PictureSighting]) -> None:
         await self._calls.execute([command for each in sightings for command in self._add(each)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
@@ -192,6 +184,6 @@ def _kept(key: str, tenant: str | None, held: Reply) -> PictureSighting | None:
     try:
         *told, key_id, exact, pixels, perceptual = orjson.loads(cast(bytes, held))
         codes = KeyedImageHashes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
-        return PictureSighting(tenant=tenant, codes=(codes,), **end_from(*told).told)
+        return PictureSighting(tenant=tenant, codes=(codes,), **submission_ref_from(*told).told)
     except (ValueError, TypeError) as error:
         raise ForeignValue(key) from error

@@ -26,7 +26,7 @@ class Head:
 
 
 class AuditLog(Protocol):
-    """Raises `stream.runtime.patience.Unavailable` when the table is away."""
+    """Raises `config.errors.Unavailable` when the table is away."""
 
     async def head(self) -> Head:
         """The end of the chain, which is begun if there is none."""
@@ -51,7 +51,7 @@ class CommandKey:
 
 
 class CommandLog(Protocol):
-    """What each command is doing or did. Raises `stream.runtime.patience.Unavailable` when the table is away."""
+    """What each command is doing or did. Raises `config.errors.Unavailable` when the table is away."""
 
     async def find(self, key: CommandKey) -> bytes | None:
         """What was kept."""

@@ -4,7 +4,8 @@ Counted first, and the count kept with the plan, then removed: carried out again
 effect, and the receipt still says what was there. What leads to the rest (a subject's own sets) goes last.
 
 The receipt knows the subject by a hash (`digest_of`): who knows the subject can find its receipt, and nobody the other
-way round. `abuse.review.erased` reads receipts again, so that a table rebuilt from the topics stays without what was erased.
+way round. `abuse.review.erased` reads receipts again, so that a table rebuilt from the topics stays without what was
+erased.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Traces:
 
 
 class LedgerErasure(Protocol):
-    """Calls raise `stream.runtime.patience.Unavailable` when the table is away; each may be repeated."""
+    """Calls raise `config.errors.Unavailable` when the table is away; each may be repeated."""
 
     async def held(self, tenant: str | None, subject: Subject) -> Traces:
         """How much there is; writes nothing."""

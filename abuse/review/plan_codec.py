@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from abuse.flags.flags import FlagEvent, subject_document, subject_from
+from abuse.flags.flags import FlagEvent
 from abuse.review.reviews import Clearing, Plan
-from abuse.subjects import Subject
+from abuse.subjects import Subject, subject_document, subject_from
 
 
 def to_document(plan: Plan) -> dict[str, Any]:

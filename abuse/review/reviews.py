@@ -13,12 +13,12 @@ from enum import StrEnum
 from typing import Any
 
 from abuse.flags.flag_events import Review, cleared_field, confirmed, overridden, rescored, unlinked_field
-from abuse.flags.flags import Flag, FlagEvent, FlagState, subject_document
+from abuse.flags.flags import Flag, FlagEvent, FlagState
 from abuse.flags.mentions import linked_submissions
-from abuse.ledger.ledger import Ledger, Switches
+from abuse.ledger.ledger import Ledger, Switches, find
 from abuse.links.link_book import LinkStore, cluster_around
 from abuse.links.links import LINKING
-from abuse.subjects import Subject, SubjectType, correlation
+from abuse.subjects import Subject, SubjectType, correlation, subject_document
 
 #: New correlation ids follow from the command, so that the same command gives the same one.
 _NAMESPACE = uuid.UUID("8f6f1f0e-7f5b-5b0c-9b1d-2a3c1c0b8f11")
@@ -166,7 +166,7 @@ class Reviews:
             own = flags[0].subject.key
             cluster = await cluster_around(self.book, tenant, own, of_kinds=LINKING[kind])
             shown = {(end.correlation_id, end.submission_id) for end in cluster.ends}
-            known = await self.ledger.look(tenant, [correlation(name) for name in cluster.ids if name != own])
+            known = await self.ledger.read_history(tenant, [correlation(name) for name in cluster.ids if name != own])
             found |= {
                 flag.flag_id: flag
                 for flag in known.flags
@@ -186,7 +186,7 @@ class Reviews:
         return flags
 
     async def _open(self, tenant: str | None, subject: Subject, at_ms: int) -> Sequence[Flag]:
-        known = await self.ledger.look(tenant, [subject])
+        known = await self.ledger.read_history(tenant, [subject])
         return [flag for flag in known.flags if flag.open_at(at_ms)]
 
     async def _by_id(self, tenant: str | None, flag_id: str, at_ms: int) -> Flag:
@@ -215,15 +215,6 @@ def merged(held: Switches, wanted: Switches) -> Switches:
     """The switches that are held, but for those wanted otherwise."""
     both = {rule: {**held.get(rule, {}), **wanted.get(rule, {})} for rule in sorted({*held, *wanted})}
     return {rule: on for rule, on in both.items() if on}
-
-
-async def find(ledger: Ledger, flag_id: str) -> Flag | None:
-    """A flag by its id. Two round trips."""
-    locator = await ledger.locate(flag_id)
-    if locator is None:
-        return None
-    known = await ledger.look(locator.tenant, [locator.subject])
-    return next((flag for flag in known.flags if flag.flag_id == flag_id), None)
 
 
 def _changes(flags: Sequence[Flag], state: FlagState) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What a rule is: asked before a submission is analysed, told after it was.
 
-A rule is a value without state: it reads what the table holds, and answers. `before_analysis` and `after_verdict` are the same for every
-rule and honour its switches; a rule fills in `_before_analysis` and `_after_verdict`.
+A rule is a value without state: it reads what the table holds, and answers. `before_analysis` and `after_verdict`
+are the same for every rule and honour its switches; a rule fills in `_before_analysis` and `_after_verdict`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
+from abuse.event_time import MS
 from abuse.flags.flags import (
     BUCKET_MS,
     HIGHEST_LEVEL,
-    MS,
     Evidence,
     Flag,
     FlagKind,

@@ -13,26 +13,20 @@ from abuse.flags.flag_events import PolicyName, field_of, flags_from, own_levels
 from abuse.flags.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
 from abuse.ledger.journal import Attempt
 from abuse.ledger.ledger import Snapshot, SubjectHistory, Switches
-from abuse.links.links import LINKING, LINKS_ADDED, NO_CLUSTER, Cluster, Link, SubmissionRef
+from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link
+from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.observation import Observation
 from abuse.rules import RULES, rules_of
 from abuse.rules.base import Case, Rule, RuleHit
 from abuse.rules.ip_risk import IpRisk, ip_risk
 from abuse.subjects import PERSONAL, Subject
+from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
 #: Other sessions named in one decision.
 MOST_SESSIONS = 20
 #: Links to other submissions named in one decision: all that it adds, or some would be missing in a table made anew.
 MOST_LINKS = 2 * LINKS_ADDED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Of a submission's face with `faces` others; not `complete` when time ran out before the oldest."""
-
-    faces: int
-    complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +49,6 @@ class Assessment:
         return any(flag.enforced or flag.subject.type in PERSONAL for flag in self.flags)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReuseResult:
-    """What shows the same face or picture as a submission, and what is known of the other correlation ids there."""
-
-    cluster: Cluster = NO_CLUSTER
-    dossiers: tuple[SubjectHistory, ...] = ()
-    compared: Comparison | None = None
-
-
-NO_REUSE = ReuseResult()
-
-
 class AbuseEngine:
     def __init__(self, policy: AbusePolicy, name: PolicyName) -> None:
         self._policy = policy
@@ -84,32 +66,32 @@ class AbuseEngine:
     def assess(self, observation: Observation, known: Snapshot, linked: ReuseResult = NO_REUSE) -> Assessment:
         """After: what the rules found; `known` includes the observation."""
         policy, rules = self._under(_canonical(known.switches))
-        dossiers = {dossier.subject: dossier for dossier in (*known.dossiers, *linked.dossiers)}
+        histories = {history.subject: history for history in (*known.histories, *linked.histories)}
         cluster = linked.cluster.without(
-            {dossier.subject.key: dossier.unlinked_at_ms for dossier in dossiers.values()}, observation.correlation_id
+            {history.subject.key: history.unlinked_at_ms for history in histories.values()}, observation.correlation_id
         )
         case = Case(
             observation=observation,
-            journals={dossier.subject.type: dossier.attempts for dossier in known.dossiers},
+            journals={history.subject.type: history.attempts for history in known.histories},
             cluster=cluster,
-            flags={dossier.subject.type: dossier.flags for dossier in known.dossiers},
+            flags={history.subject.type: history.flags for history in known.histories},
             policy=policy,
-            cleared_ms={dossier.subject.type: dossier.cleared_at_ms for dossier in known.dossiers},
+            cleared_ms={history.subject.type: history.cleared_at_ms for history in known.histories},
         )
         told = [(rule, rule.after_verdict(case)) for rule in rules.values()]
         events = [
             event
             for rule, what in told
             for finding in what.findings
-            if finding.subject in dossiers  # of a cluster too large to be read whole, those that were
-            for event in self._events(finding, rule, observation, dossiers[finding.subject])
+            if finding.subject in histories  # of a cluster too large to be read whole, those that were
+            for event in self._events(finding, rule, observation, histories[finding.subject])
         ]
-        events += _own_again(dossiers.values(), observation.submission_id)
-        flags = _open_flags(known.dossiers, events, observation.at_ms)
+        events += _own_again(histories.values(), observation.submission_id)
+        flags = _open_flags(known.histories, events, observation.at_ms)
         return Assessment(
             flags=_as_switched(flags, rules),
             ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
-            other_flagged_sessions=_other_sessions(observation, known.dossiers, flags, cluster),
+            other_flagged_sessions=_other_sessions(observation, known.histories, flags, cluster),
             compared=linked.compared,
             links=_own_links(cluster, observation)[:MOST_LINKS],
             objection=_objection(flags, rules, observation.at_ms),
@@ -118,16 +100,16 @@ class AbuseEngine:
 
     def reminder(self, known: Snapshot, at_ms: int) -> Assessment:
         """What is to be said of a submission that was not observed: its open flags."""
-        return Assessment(flags=_as_switched(_open_flags(known.dossiers, (), at_ms), self._rules(known.switches)))
+        return Assessment(flags=_as_switched(_open_flags(known.histories, (), at_ms), self._rules(known.switches)))
 
     def _events(
-        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, dossier: SubjectHistory
+        self, finding: RuleFinding, rule: Rule[Any], observation: Observation, history: SubjectHistory
     ) -> list[FlagEvent]:
         """Those that nobody stored. What a reviewer cleared brings about nothing, even when it comes late."""
         about_another = finding.kind in LINKING and finding.subject.key != observation.correlation_id
-        if about_another and _says_it(dossier, finding, observation.at_ms):
+        if about_another and _says_it(history, finding, observation.at_ms):
             return []
-        cleared_at_ms = dossier.unlinked_at_ms if finding.kind in LINKING else dossier.cleared_at_ms
+        cleared_at_ms = history.unlinked_at_ms if finding.kind in LINKING else history.cleared_at_ms
         if finding.at_ms <= cleared_at_ms:
             return []
         return raised(
@@ -135,10 +117,10 @@ class AbuseEngine:
             tenant=observation.tenant,
             cause=observation.submission_id,
             cleared_at_ms=cleared_at_ms,
-            enforced=rule.limits.enforced or _stands(finding, dossier, observation.at_ms),
+            enforced=rule.limits.enforced or _stands(finding, history, observation.at_ms),
             policy=self._name,
             ttl_s=self._policy.flag_ttl_s,
-            held=dossier.fields,
+            held=history.fields,
         )
 
     def active(self, switches: Switches) -> frozenset[str]:
@@ -153,22 +135,22 @@ class AbuseEngine:
         return policy, dict(zip(RULES, rules_of(policy), strict=True))
 
 
-def _says_it(dossier: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
+def _says_it(history: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
     """Whether an open flag says as much already: nobody is flagged day after day for what others do."""
-    said = (flag.level for flag in dossier.flags if flag.kind is finding.kind and flag.open_at(at_ms))
+    said = (flag.level for flag in history.flags if flag.kind is finding.kind and flag.open_at(at_ms))
     return max(said, default=0) >= len(finding.severities)
 
 
-def _stands(finding: RuleFinding, dossier: SubjectHistory, at_ms: int) -> bool:
+def _stands(finding: RuleFinding, history: SubjectHistory, at_ms: int) -> bool:
     """Whether a reviewer has confirmed a flag of this kind: what comes on top is enforced as well."""
-    of_kind = (flag for flag in dossier.flags if flag.kind is finding.kind)
+    of_kind = (flag for flag in history.flags if flag.kind is finding.kind)
     return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
 
 
-def _own_again(dossiers: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
+def _own_again(histories: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
     """What this very submission brought about when it came before: perhaps stored, and not published. It is
     published again whatever the rules, a switch or a reviewer say by now."""
-    texts = {text for dossier in dossiers for text in own_levels(dossier.fields, submission_id)}
+    texts = {text for history in histories for text in own_levels(history.fields, submission_id)}
     return sorted(map(published, texts), key=field_of)
 
 
@@ -181,15 +163,15 @@ def _weight(objection: RuleHit) -> tuple[bool, bool, int, str]:
     return (not objection.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, objection.flag.flag_id)
 
 
-def _open_flags(dossiers: Iterable[SubjectHistory], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
+def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
     """Flags as they will stand once the events are stored."""
     fresh: dict[Subject, dict[str, str]] = {}
     for event in events:
         fresh.setdefault(event.subject, {})[field_of(event)] = stored(event)
     flags = []
-    for dossier in dossiers:
-        added = fresh.get(dossier.subject)
-        standing = flags_from({**added, **dossier.fields}) if added else dossier.flags
+    for history in histories:
+        added = fresh.get(history.subject)
+        standing = flags_from({**added, **history.fields}) if added else history.flags
         flags += [flag for flag in standing if flag.open_at(at_ms)]
     return tuple(flags)
 
@@ -211,14 +193,14 @@ def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple
 
 
 def _other_sessions(
-    observation: Observation, dossiers: Iterable[SubjectHistory], flags: Sequence[Flag], cluster: Cluster
+    observation: Observation, histories: Iterable[SubjectHistory], flags: Sequence[Flag], cluster: Cluster
 ) -> tuple[str, ...]:
     """Sessions that share a flagged device, face or picture with this one, newest first."""
     flagged = {flag.subject for flag in flags if flag.subject.type in PERSONAL}
     others: list[Attempt | SubmissionRef] = []
-    for dossier in dossiers:
-        if dossier.subject in flagged:
-            others += (a for a in reversed(dossier.attempts) if a.correlation_id != observation.correlation_id)
+    for history in histories:
+        if history.subject in flagged:
+            others += (a for a in reversed(history.attempts) if a.correlation_id != observation.correlation_id)
     if any(flag.kind in LINKING for flag in flags):
         others += reversed(cluster.ends)
     sessions = {other.session_id: None for other in others if other.session_id not in (None, observation.session_id)}

@@ -6,17 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abuse.flags.flags import (
-    BUCKET_MS,
-    MS,
-    NEVER_CLEARED,
-    Evidence,
-    FlagKind,
-    Refusal,
-    RefusalKind,
-    RuleFinding,
-    Severity,
-)
+from abuse.event_time import MS
+from abuse.flags.flags import BUCKET_MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
 from abuse.ledger.journal import KEPT, PAST_NO_GATE, Attempt
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Rule, RuleResult, linked

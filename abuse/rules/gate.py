@@ -28,9 +28,9 @@ class Gate:
     async def ask(self, tenant: str | None, subjects: Sequence[Subject], submission_id: str, at_ms: int) -> GateAnswer:
         """May the submission that came in at `at_ms` (event time) be analysed, and what is anybody to make of it?
 
-        One round trip. Raises `stream.runtime.patience.Unavailable` when the table is away: whoever asks waits.
+        One round trip. Raises `config.errors.Unavailable` when the table is away: whoever asks waits.
         """
-        known = await self.ledger.look(tenant, subjects)
+        known = await self.ledger.read_history(tenant, subjects)
         return GateAnswer(
             objections=self.engine.objections(known, submission_id, at_ms), active=self.engine.active(known.switches)
         )

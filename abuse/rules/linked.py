@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from abuse.flags.flags import Evidence, FlagKind, Linked, RuleFinding
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
-from abuse.links.links import LINKING, Cluster, Link, LinkKind, RefKey, SubmissionRef, strength
+from abuse.links.links import LINKING, Cluster, Link, LinkKind, strength
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
 from abuse.subjects import correlation
+from abuse.submission_ref import RefKey, SubmissionRef
 
 Figures = Callable[[Cluster], Mapping[str, int | float | str]]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from abuse.flags.flags import MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.event_time import MS
+from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult, rising
 from abuse.subjects import SubjectType
 from config.abuse import DAY_S, ListedNetworkLimits

@@ -60,7 +60,7 @@ class TablePlan:
 
 
 def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
-    """Fill, measure, fill on. Blocks. Raises `stream.runtime.patience.Unavailable`."""
+    """Fill, measure, fill on. Blocks. Raises `config.errors.Unavailable`."""
 
     async def each_size(calls: RedisClient, prefix: str) -> list[TableResult]:
         bench = _Bench(calls, prefix, settings.policy().abuse, plan)
@@ -112,7 +112,7 @@ class _Bench:
     async def _fill(self, ids: int) -> None:
         for start in range(self._known, ids, FILL_BATCH):
             batch = [self._observation(number) for number in range(start, min(start + FILL_BATCH, ids))]
-            await self._ledger.learn(batch)
+            await self._ledger.record_all(batch)
         self._known = ids
 
     async def _round(self, work: Callable[[], Awaitable[None]]) -> list[float]:

@@ -64,7 +64,7 @@ class NoVectorSets(Exception):
 
 
 def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:
-    """Blocks. Raises NoVectorSets, `stream.runtime.patience.Unavailable`."""
+    """Blocks. Raises NoVectorSets, `config.errors.Unavailable`."""
 
     async def each_size(calls: RedisClient, prefix: str) -> list[FaceResult]:
         bench = _Bench(calls, prefix, plan)
@@ -124,10 +124,10 @@ class _Bench:
         timed, taken = min(100, size - begin), list[float]()
         for start in range(begin, size - timed, FILL_BATCH):
             batch = range(start, min(start + FILL_BATCH, size - timed))
-            await self._index.learn([self._sighting(n, self._gallery[n]) for n in batch])
+            await self._index.enrol([self._sighting(n, self._gallery[n]) for n in batch])
         for number in range(size - timed, size):
             began = time.monotonic()
-            await self._index.learn([self._sighting(number, self._gallery[number])])
+            await self._index.enrol([self._sighting(number, self._gallery[number])])
             taken.append(time.monotonic() - began)
         return taken
 
@@ -140,7 +140,7 @@ class _Bench:
         async def one_after_another() -> None:
             for sighting, near in probes:
                 began = time.monotonic()
-                await self._index.learn([sighting])
+                await self._index.enrol([sighting])
                 met = await self._index.search(sighting, WITHIN)
                 taken.append(time.monotonic() - began)
                 found.append((len(near & {hit.submission_id for hit in met.hits}), len(near)))

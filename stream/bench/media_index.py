@@ -47,7 +47,7 @@ class MediaBenchPlan:
 
 
 def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaResult]:
-    """Blocks. Raises `stream.runtime.patience.Unavailable`."""
+    """Blocks. Raises `config.errors.Unavailable`."""
 
     async def each_size(calls: RedisClient, prefix: str) -> list[MediaResult]:
         bench = _Bench(_Counted(calls), prefix, plan)
@@ -97,7 +97,7 @@ class _Bench:
             planted = number % 2 == 0
             sighting = self._sighting(-1 - self._met, self._near(planted))
             start = time.monotonic()
-            await self._index.learn([sighting])
+            await self._index.enrol([sighting])
             hits = await self._index.search(sighting, WITHIN_BITS)
             taken.append(time.monotonic() - start)
             self._met += 1
@@ -117,7 +117,7 @@ class _Bench:
         for start in range(len(self._looks), size, FILL_BATCH):
             looks = [self._chance.getrandbits(64) for _ in range(min(FILL_BATCH, size - start))]
             sightings = [self._sighting(start + offset, each) for offset, each in enumerate(looks)]
-            await self._index.learn(sightings)
+            await self._index.enrol(sightings)
             self._looks += looks
 
     def _near(self, planted: bool) -> int:

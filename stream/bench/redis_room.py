@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from config.errors import Unavailable
+
 from abuse.redis_port import RedisClient, Reply
 from config.settings import RedisSettings
 from stream.redis.client import connect, each_server
-from stream.runtime.patience import Unavailable
 
 T = TypeVar("T")
 Say = Callable[[str], None]

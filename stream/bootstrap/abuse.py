@@ -7,19 +7,19 @@ from collections.abc import Mapping
 import structlog
 
 from abuse.faces.face_bounds import FaceBounds
-from abuse.faces.face_index import FaceIndex
+from abuse.faces.face_index import FaceIndex, face_plan
 from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance
-from abuse.faces.index_plans import face_plan, media_plan
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.keys.key_checks import KeyChecks, agree, require_same
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.ledger import Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_book import LinkStore
+from abuse.links.links import links_life_ms
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.links.reuse import Faces, Reuse
-from abuse.pictures.media_index import MediaIndex
+from abuse.pictures.media_index import MediaIndex, media_plan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
@@ -30,7 +30,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.template import describe
 from stream.bootstrap.models import template_source
-from stream.maintenance.retention import beyond_erasure, links_life_ms
+from stream.maintenance.retention import beyond_erasure
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.marking import MarkKeys, model_id
 

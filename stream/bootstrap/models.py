@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from config.errors import SettingsError
+
 from config.cache import cache_folder
 from config.policy import Policy
-from config.settings import Settings, SettingsError
+from config.settings import Settings
 from detectors import models
 from detectors.contract import ModelVersion
 from detectors.models import ModelFile

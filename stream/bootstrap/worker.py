@@ -34,7 +34,7 @@ from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec
 from stream.kafka.app import ConfirmedSender, make_app
 from stream.kafka.publishing import Publisher
-from stream.kafka.worker import BackgroundTask, Check, Parts, Role, Worker
+from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
@@ -77,8 +77,8 @@ def build_worker(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "source": settings.source,
     }
-    lanes, chores = [], list[BackgroundTask]()
-    checks: list[Check] = [partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
+    agents, background_tasks = [], list[BackgroundTask]()
+    checks: list[Check] = [store.ping, partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
     if pool is not None:
         networks = open_networks(settings.abuse, clock.now_ms())
         watch = NetworkWatch(
@@ -87,7 +87,7 @@ def build_worker(
             settings.abuse.network_list_reload_s,
             told=lambda state: metrics.observe_network_lists(state.lists),
         )
-        chores.append(watch.run)
+        background_tasks.append(watch.run)
         detect = DetectStage(
             analyser=pool,
             admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
@@ -97,7 +97,7 @@ def build_worker(
             **common,
         )
         limit = settings.detection.slots + settings.detection.read_ahead
-        lanes.append(AgentSpec(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
+        agents.append(AgentSpec(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
     if Role.DECIDE in roles:
         reuse = open_reuse(settings, policy, calls, ledger, faces)
         checks.append(partial(say_what_is_compared, reuse))
@@ -110,7 +110,7 @@ def build_worker(
             **common,
         )
         limit = settings.delivery.max_deciding
-        lanes.append(AgentSpec(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
+        agents.append(AgentSpec(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
     sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
     publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
     if Role.COMMAND in roles:
@@ -126,7 +126,7 @@ def build_worker(
             max_event_bytes=settings.kafka.max_event_bytes,
             source=settings.source,
         )
-        lanes.append(AgentSpec(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
+        agents.append(AgentSpec(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
         sweeper = Sweeper(
             ledger=ledger,
             publisher=publisher,
@@ -136,19 +136,19 @@ def build_worker(
             source=settings.source,
             every_s=settings.abuse.sweep_s,
         )
-        chores.append(sweeper.run)
+        background_tasks.append(sweeper.run)
     return Worker(
-        Parts(
+        WorkerComponents(
             settings=settings,
             app=app,
-            lanes=lanes,
-            store=store,
+            agents=agents,
+            close=store.close,
             pool=pool,
             publisher=publisher,
             patience=patience,
             clock=clock,
             checks=checks,
-            chores=chores,
+            background_tasks=background_tasks,
         )
     )
 

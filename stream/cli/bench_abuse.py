@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from config.errors import SettingsError, Unavailable
 from rich.table import Table
 
 from config import settings as configuration
-from config.settings import SettingsError
 from stream.bench.abuse_table import TablePlan, TableResult, measure
 from stream.cli.console import out, print_json, say
 from stream.cli.sizes import sizes
-from stream.runtime.patience import DependencyTimeout, Unavailable
+from stream.runtime.patience import DependencyTimeout
 
 
 def run(ids: str, seconds: float, rounds: int, json: bool) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from config.errors import SettingsError, Unavailable
 from rich.table import Table
 
+from abuse.event_time import HOUR_MS
 from abuse.faces.face_bounds import FaceBounds
-from abuse.faces.face_index import HOUR_MS
-from abuse.faces.index_plans import face_plan
+from abuse.faces.face_index import face_plan
 from config import settings as configuration
-from config.settings import Settings, SettingsError
+from config.settings import Settings
 from detectors.template.calibration import Calibration, RateRow
 from stream.bench import face_index, media_index
 from stream.bench.face_index import FaceBenchPlan, FaceResult
@@ -23,7 +24,7 @@ from stream.bench.media_index import MediaBenchPlan, MediaResult
 from stream.cli.console import ExitCode, complain, out, print_json, say, wide
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from stream.cli.sizes import sizes
-from stream.runtime.patience import DependencyTimeout, Unavailable
+from stream.runtime.patience import DependencyTimeout
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000

@@ -14,10 +14,10 @@ from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
+from stream.events.ids import is_guid
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import producer, reader, send
-from stream.pipeline.intake import is_guid
 
 DEFAULT_TIMEOUT_S = 30.0
 

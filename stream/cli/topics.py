@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
+from config.errors import SettingsError
 from rich.table import Table
 
 from config import settings as configuration
-from config.settings import Settings, SettingsError
+from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, out, print_json
 from stream.kafka import backlog, provisioning
 from stream.kafka.backlog import Backlog

@@ -9,6 +9,7 @@ from typing import Annotated
 import structlog
 import typer
 from aiokafka.errors import KafkaError
+from config.errors import Unavailable
 
 from config import settings as configuration
 from config.settings import Settings
@@ -21,7 +22,7 @@ from stream.kafka.run import run
 from stream.kafka.worker import Role
 from stream.runtime import logs
 from stream.runtime.clock import SystemClock
-from stream.runtime.patience import RetryPolicy, Unavailable
+from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
 

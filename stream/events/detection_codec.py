@@ -23,18 +23,8 @@ from detectors import analysis_codec
 from detectors.analysis_codec import MAX_MS, MalformedAnalysis
 from detectors.contract import Analysis
 from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import (
-    CANONICAL_GUID,
-    SHORT_TEXT,
-    SUBMISSION_ID,
-    TENANT,
-    AlreadyDecided,
-    Detection,
-    Output,
-    Refusal,
-    SubmissionIds,
-)
-from stream.pipeline.decision import request_id
+from stream.events.ids import CANONICAL_GUID, SHORT_TEXT, SUBMISSION_ID, TENANT, request_id
+from stream.events.messages import AlreadyDecided, Detection, Output, Refusal, SubmissionIds
 
 MAX_DETECTION_BYTES = 512 * 1024
 MAX_NETWORKS = 256

@@ -14,12 +14,6 @@ Headers = tuple[tuple[str, bytes], ...]
 #: Marks the stand-in for a batch that the broker stored and nobody can read (`record_reading`).
 UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
 
-#: What an id may consist of, wherever it comes in: printable ASCII without spaces.
-SUBMISSION_ID = r"^[!-~]{1,128}$"
-SHORT_TEXT = r"^[!-~]{1,256}$"
-TENANT = r"^[A-Za-z0-9._-]{1,64}$"
-CANONICAL_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from abuse.event_time import DAY_MS
 from config.settings import KafkaSettings
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 #: Kafka drops records by the segment, once the last of it is past its retention; the first has outstayed it by what the
 #: segment spans. This share of the retention is little, and a partition has two dozen segments.
 SEGMENTS, LONGEST_SEGMENT_MS = 24, DAY_MS

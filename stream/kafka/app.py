@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import aiokafka
 import faust
+from config.errors import Unavailable
 from faust.exceptions import ProducerSendError
 from mode import CrashingSupervisor
 from yarl import URL
@@ -21,7 +22,6 @@ from config.settings import Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.transport import Transport
-from stream.runtime.patience import Unavailable
 
 #: Records read ahead of the agents; with 10 MB pictures every one of them counts.
 STREAM_BUFFER = 4

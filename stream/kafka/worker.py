@@ -17,13 +17,13 @@ from typing import Any, NoReturn
 
 import structlog
 
-from config.settings import Settings, SettingsError
+from config.errors import SettingsError
+from config.settings import Settings
 from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
 from stream.kafka.acks import InOrderAcks
 from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
 from stream.kafka.publishing import Publisher
-from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthServer, HealthState
@@ -52,20 +52,21 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class WorkerComponents:
     """What bootstrap put together for one worker. `pool` is there only where the worker detects; `checks` come before
-    the first record; `chores` run beside the lanes for as long as the worker does, and end it if they fail."""
+    the first record; `background_tasks` run beside the agents for as long as the worker does, and end it if they
+    fail."""
 
     settings: Settings
     app: LivenessApp
-    lanes: Sequence[AgentSpec]
-    store: DecisionStore
+    agents: Sequence[AgentSpec]
     pool: SlotPool | None
     publisher: Publisher
     patience: RetryPolicy
     clock: Clock
+    close: Callable[[], Awaitable[None]]
     checks: Sequence[Check] = ()
-    chores: Sequence[BackgroundTask] = ()
+    background_tasks: Sequence[BackgroundTask] = ()
 
 
 class Stalled(Exception):
@@ -75,8 +76,8 @@ class Stalled(Exception):
 class Worker:
     """Ties the parts to the life of the Faust app."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: WorkerComponents) -> None:
+        self._components = parts
         self.app = parts.app
         self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
         self._moved_at = parts.clock.monotonic()
@@ -88,12 +89,12 @@ class Worker:
         signals: Any = self.app
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
         signals.on_partitions_revoked.connect(self._revoked, weak=False)
-        for lane in parts.lanes:
+        for lane in parts.agents:
             register(self.app, self._runner_of(lane), lane)
 
     def state(self) -> HealthState:
         """What the health check and the watchdog go by. Time without work, or spent waiting, is never time stuck."""
-        waiting_for, in_flight, lag = self._parts.patience.waiting_for, self._acks.in_flight, self._lag()
+        waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._lag()
         if waiting_for or not (in_flight or lag):
             self._note_movement()
         return HealthState(
@@ -101,8 +102,8 @@ class Worker:
             waiting_for=waiting_for,
             in_flight=in_flight,
             lag=lag,
-            stuck_s=self._parts.clock.monotonic() - self._moved_at,
-            stall_timeout_s=self._parts.settings.delivery.stall_timeout_s,
+            stuck_s=self._components.clock.monotonic() - self._moved_at,
+            stall_timeout_s=self._components.settings.delivery.stall_timeout_s,
         )
 
     async def start(self) -> None:
@@ -115,24 +116,24 @@ class Worker:
         if not ready:
             return
         self._note_movement()
-        self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._parts.chores)]
+        self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._components.background_tasks)]
         for task in self._tasks:
-            task.add_done_callback(self._chore_ended)
+            task.add_done_callback(self._background_task_ended)
         log.info(
             "worker_started",
-            roles=[lane.name for lane in self._parts.lanes],
-            group=self._parts.settings.group_id,
-            slots=self._parts.settings.detection.slots if self._parts.pool else 0,
-            embedded=self._parts.settings.kafka.embedded,
+            roles=[lane.name for lane in self._components.agents],
+            group=self._components.settings.group_id,
+            slots=self._components.settings.detection.slots if self._components.pool else 0,
+            embedded=self._components.settings.kafka.embedded,
         )
 
     async def _services_ready(self) -> bool:
         """False when a stop came meanwhile."""
-        if self._parts.pool is not None and not await self._slots_ready(self._parts.pool):
+        if self._components.pool is not None and not await self._slots_ready(self._components.pool):
             return False
-        patience_s = self._parts.settings.delivery.startup_patience_s
-        for check in (self._parts.store.ping, *self._parts.checks):
-            await self._parts.patience.until_available(check, at_most_s=patience_s)
+        patience_s = self._components.settings.delivery.startup_patience_s
+        for check in self._components.checks:
+            await self._components.patience.until_available(check, at_most_s=patience_s)
         return True
 
     async def _slots_ready(self, pool: SlotPool) -> bool:
@@ -157,9 +158,9 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await self._health.stop()
-        if self._parts.pool is not None:
-            await self._parts.pool.stop()
-        await self._parts.store.close()
+        if self._components.pool is not None:
+            await self._components.pool.stop()
+        await self._components.close()
         log.info("worker_stopped")
 
     def fail(self, error: BaseException) -> NoReturn:
@@ -180,10 +181,10 @@ class Worker:
         os._exit(code)
 
     def _runner_of(self, lane: AgentSpec) -> Callable[[], AgentRunner]:
-        return lambda: AgentRunner(lane, self._acks, self._parts.publisher, self._note_movement, self.fail)
+        return lambda: AgentRunner(lane, self._acks, self._components.publisher, self._note_movement, self.fail)
 
     def _note_movement(self) -> None:
-        self._moved_at = self._parts.clock.monotonic()
+        self._moved_at = self._components.clock.monotonic()
 
     async def _assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
         self._joined = True
@@ -193,7 +194,7 @@ class Worker:
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
         self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
 
-    def _chore_ended(self, task: asyncio.Task[None]) -> None:
+    def _background_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 
@@ -206,9 +207,9 @@ class Worker:
                 self.fail(Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read"))
 
     def _report_pool(self) -> None:
-        if self._parts.pool is None:
+        if self._components.pool is None:
             return
-        stats = self._parts.pool.stats()
+        stats = self._components.pool.stats()
         metrics.SLOTS_BUSY.set(stats.busy)
         for reason, count in stats.restarts.items():
             metrics.SLOT_RESTARTS.labels(reason=str(reason)).inc(count - self._restarts.get(reason, 0))

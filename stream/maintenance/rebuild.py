@@ -80,7 +80,7 @@ class Rebuild:
         async for batch in self._batches(Topic.DECISIONS, _decision, done):
             told = [observation for observation, _ in batch if observation is not None]
             observations = [each for each in map(erased.observation, told) if each is not None]
-            await self.patience.until_available(partial(self.ledger.learn, observations))
+            await self.patience.until_available(partial(self.ledger.record_all, observations))
             done.observations += len(observations)
             for tenant, links in (linked for _, linked in batch):
                 kept = [link for link in links if not erased.covers_link(tenant, link)]

@@ -24,7 +24,7 @@ from abuse.observation import Observation
 from abuse.review.audit import digest, require_entry
 from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
 from config.abuse import RULE_NAMES
-from stream.events.messages import CANONICAL_GUID, SHORT_TEXT, TENANT
+from stream.events.ids import CANONICAL_GUID, SHORT_TEXT, TENANT
 
 #: What a record that is no event of ours makes a reader raise.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from abuse.faces.face_index import DAY_MS
-from abuse.faces.index_plans import face_plan, media_plan
+from abuse.event_time import DAY_MS, MS
+from abuse.faces.face_index import face_plan
 from abuse.faces.redis_face_commands import GONE_TTL_MS
 from abuse.keys.redis_key_checks import CHECK_TTL_S
 from abuse.ledger.journal import USED_MS, life_ms
 from abuse.ledger.redis_ledger import SWITCHES_TTL_S, flags_life_ms
+from abuse.links.links import links_life_ms
+from abuse.pictures.media_index import media_plan
 from abuse.review.redis_audit import ENTRY_TTL_S, HEAD_TTL_S
 from abuse.review.redis_erasure import ERASED_TTL_MS
 from abuse.subjects import SubjectType
@@ -22,7 +24,6 @@ from config.settings import Settings
 from stream.events.topics import TABLE, Topic, topic_name
 from stream.maintenance.sweeper import TURN_SWEEPS
 
-MS = 1000
 #: Session ids of whoever shares a flagged device stand in decisions on others.
 SESSIONS_IN_DECISIONS = "decisions on others (session ids)"
 
@@ -60,11 +61,6 @@ class Store:
 
 def stores(settings: Settings, policy: Policy) -> tuple[Store, ...]:
     return (*_MEMORY, *_topics(settings), *_families(settings, policy))
-
-
-def links_life_ms(policy: Policy) -> int:
-    """As long as what is linked is looked for, and a day for what comes late."""
-    return max(policy.abuse.face_reuse.window_s, policy.abuse.media_replay.window_s) * MS + DAY_MS
 
 
 def beyond_erasure(settings: Settings) -> dict[str, int | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import structlog
+from config.errors import Unavailable
 
 from config.settings import DeliverySettings
 from stream.events.dead_letter import dead_letter
@@ -23,7 +24,7 @@ from stream.notify.webhook import Delivered, Outcome, Undeliverable
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthState
-from stream.runtime.patience import RetryPolicy, Unavailable
+from stream.runtime.patience import RetryPolicy
 
 T = TypeVar("T")
 log = structlog.get_logger()

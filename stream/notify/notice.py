@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from stream.events.cloud_events import unwrap
-from stream.events.messages import SHORT_TEXT, Record
+from stream.events.ids import SHORT_TEXT
+from stream.events.messages import Record
 
 #: Attributes that are handed on; extensions are in the body already where they matter.
 FORWARDED = ("id", "type", "source", "specversion", "subject")

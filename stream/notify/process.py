@@ -15,8 +15,9 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 from aiokafka.errors import KafkaError
+from config.errors import SettingsError, Unavailable
 
-from config.settings import Settings, SettingsError
+from config.settings import Settings
 from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import KafkaUnreachable, TopicMissing, group_consumer, producer, require_topics, send
@@ -29,7 +30,7 @@ from stream.notify.webhook import Retries, Webhook, session_for
 from stream.runtime import logs
 from stream.runtime.clock import SystemClock
 from stream.runtime.health import HealthServer
-from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
+from abuse.submission_ref import SubmissionRef
+
 from abuse import observation_codec
 from abuse.event_time import iso8601
-from abuse.flags.flags import Flag, FlagEvent, subject_document
+from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
-from abuse.links.links import SubmissionRef
 from abuse.links.marks import ReuseReferences
 from abuse.links.reuse import Reuse
 from abuse.observation import Finding, Observation
-from abuse.rules.engine import NO_REUSE, AbuseEngine, Assessment, Comparison, ReuseResult
+from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.rules.ip_risk import IpRisk
-from abuse.subjects import correlation
+from abuse.subjects import correlation, subject_document
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal
@@ -61,7 +63,9 @@ class AbuseStage:
             return Assessed()
         if not observed:
             subjects = (correlation(correlation_id), *detection.origin.subjects)
-            known = await self.patience.until_available(lambda: self.ledger.look(detection.ids.tenant, subjects))
+            known = await self.patience.until_available(
+                lambda: self.ledger.read_history(detection.ids.tenant, subjects)
+            )
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)

@@ -18,6 +18,7 @@ from stream.events.cloud_events import EventType, binary_headers
 from stream.events.dead_letter import dead_letter
 from stream.events.detection_codec import DetectionError, decode_detection
 from stream.events.flag_output import flag_output
+from stream.events.ids import request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
@@ -121,7 +122,7 @@ class DecideStage:
         ids = detection.ids
         headers = binary_headers(
             EventType.DECISION,
-            event_id=decision.request_id(ids, detection.fingerprint),
+            event_id=request_id(ids, detection.fingerprint),
             source=self.source,
             subject=ids.submission_id,
             extensions={"correlationid": ids.correlation_id, "tenant": ids.tenant},

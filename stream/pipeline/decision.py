@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import orjson
@@ -10,17 +9,12 @@ import orjson
 from abuse.event_time import iso8601
 from config.policy import Policy
 from detectors.contract import Analysis
-from stream.events.messages import Detection, SubmissionIds
+from stream.events.ids import request_id
+from stream.events.messages import Detection
 from stream.pipeline.aggregation import WeighedSignal
 from stream.pipeline.verdict import Verdict
 
 ELAPSED_DIGITS = 2
-
-
-def request_id(ids: SubmissionIds, fingerprint: str) -> str:
-    """`lv_` + 16 hex, derived from the submission: the same again for a duplicate, another for other content."""
-    digest = hashlib.sha256(orjson.dumps([ids.tenant, ids.submission_id, fingerprint])).hexdigest()
-    return f"lv_{digest[:16]}"
 
 
 def decision_event(

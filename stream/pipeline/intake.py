@@ -12,8 +12,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import ipaddress
-import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +26,8 @@ from config.policy import ImageLimits
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
+from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT, canonical_guid
 from stream.events.messages import (
-    SHORT_TEXT,
-    SUBMISSION_ID,
-    TENANT,
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
     Poison,
@@ -65,22 +61,6 @@ _NAMED_BY_ENVELOPE = {
     "capturedat": "captured_at",
     "imagesha256": "image_sha256",
 }
-
-
-#: Stricter than `uuid.UUID`, which also reads 0x, underscores, braces and digits of other scripts.
-_GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
-
-
-def is_guid(value: str) -> bool:
-    """Whether this can be a correlation id: 32 hex digits, with or without the four hyphens."""
-    return _GUID.fullmatch(value) is not None
-
-
-def canonical_guid(value: str) -> str:
-    """Lower-case with hyphens; raises ValueError for what is no GUID."""
-    if not is_guid(value):
-        raise ValueError("expected a 128-bit GUID")
-    return str(uuid.UUID(value))
 
 
 def _address(value: str) -> str:

@@ -30,7 +30,7 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
 async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[RedisClient]]:
     """A client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
 
-    Raises SettingsError, `stream.runtime.patience.Unavailable`.
+    Raises SettingsError, `config.errors.Unavailable`.
     """
     timeout_s = settings.call_timeout_s
     if not settings.cluster:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from config.errors import Unavailable
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from abuse.redis_port import Command
 from stream.redis.node import Answer, RoundTrips, key_of
 from stream.redis.topology import Address, Topology
-from stream.runtime.patience import Unavailable
 
 #: Redirections followed in one call. One leads to the owner, two when a slot arrived while we were told it is on its
 #: way; more means that the nodes disagree, which passes.

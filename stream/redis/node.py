@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 import hiredis
+from config.errors import SettingsError, Unavailable
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import (
     AskError,
@@ -26,8 +27,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from abuse.redis_port import Command, ForeignValue, Reply
-from config.settings import SettingsError
-from stream.runtime.patience import Unavailable
 
 #: An error reply takes its place among the others: what comes behind it is still read.
 Answer: TypeAlias = Reply | ResponseError

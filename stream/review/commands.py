@@ -21,8 +21,8 @@ from abuse.review.reviews import RefusalCode, Target
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.abuse import RULE_NAMES
 from stream.events.cloud_events import Mode, unwrap
-from stream.events.messages import SHORT_TEXT, SUBMISSION_ID, TENANT, UNREADABLE_BATCH_HEADER, Poison, Record
-from stream.pipeline.intake import canonical_guid
+from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT, canonical_guid
+from stream.events.messages import UNREADABLE_BATCH_HEADER, Poison, Record
 
 MAX_COMMAND_BYTES = 64 * 1024
 # What a sender may say; `TENANT` is as in submissions.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
+from config.errors import Unavailable
 
 from stream.runtime import metrics
 
@@ -21,15 +22,6 @@ log = structlog.get_logger()
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 SAY_EVERY_S = 10.0
-
-
-class Unavailable(Exception):
-    """A dependency is away for now: wait and try again. `dependency` is "redis" or "kafka"."""
-
-    def __init__(self, dependency: str, fault: str) -> None:
-        super().__init__(f"{dependency}: {fault}")
-        self.dependency = dependency
-        self.fault = fault
 
 
 class DependencyTimeout(Exception):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import redis.asyncio as redis
+from config.errors import Unavailable
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
-from stream.runtime.patience import Unavailable
 
 #: Params of a fixture, each with the marker that says what the test needs.
 REDIS = [

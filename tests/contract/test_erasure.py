@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from abuse.submission_ref import SubmissionRef
 
 from abuse.flags.flag_events import Review, rescored
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_book import InMemoryLinkStore, LinkStore
-from abuse.links.links import LINKS_KEPT, Link, LinkKind, SubmissionRef
+from abuse.links.links import LINKS_KEPT, Link, LinkKind
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
 from abuse.review.redis_erasure import RedisLedgerErasure
@@ -91,7 +92,7 @@ async def test_flags_go_with_everything_that_leads_to_them(held):
     mine, theirs = events[0].flag_id, events[-1].flag_id
     assert await held.erasure.held(None, ME) == Traces(flags=1)
     await held.erasure.erase(None, ME)
-    assert (await held.ledger.look(None, [ME])).flags == ()
+    assert (await held.ledger.read_history(None, [ME])).flags == ()
     assert await held.ledger.locate(mine) is None
     assert await held.ledger.flag_ids() == [theirs]
     assert [await held.ledger.was_erased(name) for name in (mine, theirs)] == [True, False]
@@ -103,7 +104,7 @@ async def test_others_flags_no_longer_name_it(held):
     await held.ledger.record([event, on_device])
     assert await held.erasure.held(None, ME) == Traces(mentions=1)
     await held.erasure.erase(None, ME)
-    known = await held.ledger.look(None, [OTHER, DEVICE])
+    known = await held.ledger.read_history(None, [OTHER, DEVICE])
     flag, other = known.flags
     assert ME.key.encode() not in flag.documents[-1]
     linked = flag.event["evidence"]["linked"]
@@ -118,14 +119,14 @@ async def test_others_flags_no_longer_name_it(held):
 async def test_others_flags_no_longer_say_that_a_reviewer_confirmed_it(held):
     raised = flag_events(subject=OTHER)[0]
     await held.ledger.record([raised])
-    (flag,) = (await held.ledger.look(None, [OTHER])).flags
+    (flag,) = (await held.ledger.read_history(None, [OTHER])).flags
     review = Review(command_id="c-1", actor="ann", reason="fraud", note="", at_ms=flag.last_ms)
     risen = rescored(flag, review, ME.key)
     assert risen is not None
     await held.ledger.record([risen])
     assert await held.erasure.held(None, ME) == Traces(mentions=1)
     await held.erasure.erase(None, ME)
-    (flag,) = (await held.ledger.look(None, [OTHER])).flags
+    (flag,) = (await held.ledger.read_history(None, [OTHER])).flags
     assert flag.level == 2
     assert all(ME.key.encode() not in document for document in flag.documents)
     assert flag.event["evidence"]["counts"] == orjson.loads(raised.document)["evidence"]["counts"]

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import (
-    DAY_MS,
-    HOUR_MS,
     MOST_HITS,
     CandidateList,
     EnrolledReference,
@@ -36,7 +36,6 @@ from abuse.faces.redis_face_commands import NEAR, FaceCommands
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
-from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
 from tests.meeting import meeting
@@ -192,7 +191,7 @@ async def test_directions_are_compared_as_by_brute_force_whatever_the_lengths(he
         seen(n, hours=n % 5, print=printed(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
         for n, scale in enumerate(lengths)
     ]
-    await held.index.learn(gallery)
+    await held.index.enrol(gallery)
     probe = seen(999, print=printed(face(7) * 17.0, model="turned"))
     exact = distances(probe.print, [each.print for each in gallery], Distance.COSINE)
     for within in (0.02, 0.15, 0.4):
@@ -248,8 +247,8 @@ async def test_the_window_is_of_event_time_to_the_millisecond_and_both_ways(held
 
 
 async def test_what_is_learned_in_bulk_is_found(held):
-    await held.index.learn([seen(number, person=7) for number in range(1, 5)])
-    await held.index.learn([])
+    await held.index.enrol([seen(number, person=7) for number in range(1, 5)])
+    await held.index.enrol([])
     assert set(found(await find_candidates(held.other_worker, seen(9, person=7)))) == {
         "sub-1",
         "sub-2",
@@ -429,7 +428,7 @@ async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
     await beneath.client.set(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"), "1")
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
-    await index.learn([turned])
+    await index.enrol([turned])
     failing = FailsOnce(beneath.ways[0], lambda command: command[0] == "VREM")
     with pytest.raises(Unavailable):
         await RedisFaceIndex(failing, beneath.prefix, PLAN)._take_back(place, turned)
@@ -440,11 +439,11 @@ async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(
 async def test_where_faces_were_is_forgotten_after_them_though_more_come(beneath):
     index, commands = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN), FaceCommands(beneath.prefix, PLAN)
     key = commands.faces_of("acme", "me")
-    await index.learn([seen(number, correlation_id="me", hours=number) for number in range(3)])
+    await index.enrol([seen(number, correlation_id="me", hours=number) for number in range(3)])
     assert await beneath.client.zcard(key) == 3
-    await index.learn([seen(2, correlation_id="me", hours=2)])
+    await index.enrol([seen(2, correlation_id="me", hours=2)])
     assert await beneath.client.zcard(key) == 3
-    await index.learn([seen(9, correlation_id="me", hours=-24 * 4)])
+    await index.enrol([seen(9, correlation_id="me", hours=-24 * 4)])
     assert await beneath.client.zcard(key) == 1
 
 

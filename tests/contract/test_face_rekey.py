@@ -13,15 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from abuse.faces.face_index import (
-    DAY_MS,
-    HOUR_MS,
-    EnrolledReference,
-    FaceIndex,
-    FacePlan,
-    IndexBucket,
-    InMemoryFaceIndex,
-)
+from abuse.event_time import DAY_MS, HOUR_MS
+from abuse.faces.face_index import EnrolledReference, FaceIndex, FacePlan, IndexBucket, InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_index import RedisFaceIndex
@@ -63,7 +56,7 @@ class Crowd:
     async def come(self) -> None:
         everybody = [sighting(person, 0, BOTH) for person in range(self.people)]
         for start in range(0, self.people, 200):
-            await self.indexes[0].learn(everybody[start : start + 200])
+            await self.indexes[0].enrol(everybody[start : start + 200])
 
     async def look(self, index: FaceIndex, person: int, number: int, keys: TemplateProtection = BOTH) -> None:
         """Somebody comes again, under another correlation id, and is told of the first time, once."""
@@ -290,7 +283,7 @@ async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when
     """The search has places it remembers, some it hears of, and goes through them one a round trip."""
     plan = replace(PLAN, batch=1, lanes=1)
     index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
-    await index.learn([sighting(7, 0, BOTH), *(sighting(person, 0, BOTH) for person in range(20, 24))])
+    await index.enrol([sighting(7, 0, BOTH), *(sighting(person, 0, BOTH) for person in range(20, 24))])
     searches_over = asyncio.Event()
 
     async def until_over(_: float) -> None:

@@ -95,7 +95,7 @@ def flag_events(level: int = 1, *, cause: str = "sub-5", about: Subject = ME, at
 
 
 async def flags_of(ledger: Ledger, about: Subject = ME, tenant: str | None = None) -> list:
-    return list((await ledger.look(tenant, [about])).flags)
+    return list((await ledger.read_history(tenant, [about])).flags)
 
 
 async def contents(beneath: Held) -> dict[str, Any]:
@@ -117,25 +117,25 @@ async def contents(beneath: Held) -> dict[str, Any]:
 
 
 async def test_of_a_stranger_nothing_is_known(ledger):
-    known = await ledger.look("bank-1", [ME, DEVICE])
-    assert [dossier.subject for dossier in known.dossiers] == [ME, DEVICE]
-    assert all(dossier.attempts == () and dossier.fields == {} for dossier in known.dossiers)
+    known = await ledger.read_history("bank-1", [ME, DEVICE])
+    assert [history.subject for history in known.histories] == [ME, DEVICE]
+    assert all(history.attempts == () and history.fields == {} for history in known.histories)
     assert (known.flags, known.switches) == ((), {})
 
 
 async def test_an_observation_is_known_of_all_its_subjects(held):
     observation = seen(1, device=1, address=1, prefix=1, session_id="s", species="flat_texture", severity=0.4)
     known = await held.ledger.observe(observation)
-    assert tuple(dossier.subject for dossier in known.dossiers) == observation.subjects
-    for dossier in known.dossiers:
-        assert dossier.attempts == (attempt_of(observation),)
-        assert (await held.other_worker.history(None, dossier.subject)).attempts == dossier.attempts
+    assert tuple(history.subject for history in known.histories) == observation.subjects
+    for history in known.histories:
+        assert history.attempts == (attempt_of(observation),)
+        assert (await held.other_worker.history(None, history.subject)).attempts == history.attempts
 
 
 async def test_looking_writes_nothing_and_tells_no_attempts(ledger):
     await ledger.observe(seen(1))
-    (dossier,) = (await ledger.look(None, [ME])).dossiers
-    assert dossier.attempts == ()
+    (history,) = (await ledger.read_history(None, [ME])).histories
+    assert history.attempts == ()
 
 
 async def test_journals_of_tenants_and_of_subjects_are_kept_apart(ledger):
@@ -148,24 +148,24 @@ async def test_journals_of_tenants_and_of_subjects_are_kept_apart(ledger):
 async def test_attempts_come_in_order_of_event_time(ledger):
     for number, at_s in enumerate([50, 10, 30, 10, 0], start=1):
         known = await ledger.observe(seen(number, at_s, address=1))
-    for dossier in known.dossiers:
-        assert [each.submission_id for each in dossier.attempts] == ["sub-5", "sub-2", "sub-4", "sub-3", "sub-1"]
+    for history in known.histories:
+        assert [each.submission_id for each in history.attempts] == ["sub-5", "sub-2", "sub-4", "sub-3", "sub-1"]
 
 
 async def test_rules_see_no_further_back_than_they_reach(ledger):
     await ledger.observe(seen(1, 0, address=1))
     known = await ledger.observe(seen(2, DAY_S, address=1))
-    counts = {dossier.subject.type: len(dossier.attempts) for dossier in known.dossiers}
+    counts = {history.subject.type: len(history.attempts) for history in known.histories}
     assert counts == {SubjectType.CORRELATION_ID: 2, SubjectType.ADDRESS: 1}
     known = await ledger.observe(seen(3, DAY_S - 0.001, address=1))
-    assert len(known.dossiers[1].attempts) == 3
+    assert len(known.histories[1].attempts) == 3
 
 
 @pytest.mark.parametrize("kind", [SubjectType.CORRELATION_ID, SubjectType.DEVICE])
 async def test_a_journal_keeps_the_newest(ledger, kind):
     kept = KEPT[kind]
     observations = series(every(1, kept + 30), device=1)
-    await ledger.learn(list(reversed(observations)))
+    await ledger.record_all(list(reversed(observations)))
     about = ME if kind is SubjectType.CORRELATION_ID else DEVICE
     attempts = (await ledger.history(None, about)).attempts
     assert [each.submission_id for each in attempts] == [each.submission_id for each in observations[30:]]
@@ -176,26 +176,26 @@ async def test_a_journal_keeps_the_newest(ledger, kind):
 async def test_many_that_could_not_be_analysed_do_not_hide_a_later_mismatch(ledger):
     verdict, mismatch = seen(1, 0), seen(400, 400, finding=Finding.MISMATCH)
     unanalysed = [seen(number, number, finding=Finding.UNANALYSED) for number in range(2, 302)]
-    await ledger.learn([verdict, *unanalysed])
-    (dossier,) = (await ledger.observe(mismatch)).dossiers
+    await ledger.record_all([verdict, *unanalysed])
+    (history,) = (await ledger.observe(mismatch)).histories
     oldest = unanalysed[: KEPT[SubjectType.CORRELATION_ID]]
-    assert dossier.attempts == tuple(attempt_of(each) for each in (verdict, *oldest, mismatch))
-    assert (await ledger.history(None, ME)).attempts == dossier.attempts
+    assert history.attempts == tuple(attempt_of(each) for each in (verdict, *oldest, mismatch))
+    assert (await ledger.history(None, ME)).attempts == history.attempts
 
 
 async def test_many_mismatches_hide_neither_a_newer_one_nor_any_other_attempt(ledger):
     others = [seen(1, 0), seen(2, 1, finding=Finding.UNANALYSED)]
     mismatches = [seen(number, number, finding=Finding.MISMATCH) for number in range(10, 310)]
-    await ledger.learn([*others, *mismatches])
+    await ledger.record_all([*others, *mismatches])
     newest = mismatches[-KEPT[SubjectType.CORRELATION_ID] :]
     assert (await ledger.history(None, ME)).attempts == tuple(attempt_of(each) for each in (*others, *newest))
 
 
 async def test_the_journal_of_a_busy_address_is_split_and_read_as_one(ledger):
     observations = series(every(1, 100), address=1, prefix=1)
-    await ledger.learn(observations[:-1])
+    await ledger.record_all(observations[:-1])
     known = await ledger.observe(observations[-1])
-    assert [len(dossier.attempts) for dossier in known.dossiers] == [100, 100, 100]
+    assert [len(history.attempts) for history in known.histories] == [100, 100, 100]
 
 
 async def test_learning_is_observing_without_an_answer(held):
@@ -203,19 +203,19 @@ async def test_learning_is_observing_without_an_answer(held):
     one, other = held.empty(), held.empty()
     for each in observations:
         await one.ledger.observe(each)
-    await other.ledger.learn([*observations, observations[3]])
-    await other.ledger.learn([])
+    await other.ledger.record_all([*observations, observations[3]])
+    await other.ledger.record_all([])
     for about in observations[0].subjects:
         assert await one.ledger.history(None, about) == await other.ledger.history(None, about)
 
 
 async def test_what_was_cleared_is_not_told(ledger):
-    await ledger.learn(series(every(1, 5)))
+    await ledger.record_all(series(every(1, 5)))
     await ledger.clear(None, ME, *cleared_field("cmd-1", at_ms(2)))
-    (dossier,) = (await ledger.observe(seen(6, 5))).dossiers
-    assert [each.submission_id for each in dossier.attempts] == ["sub-4", "sub-5", "sub-6"]
-    assert dossier.cleared_at_ms == at_ms(2)
-    assert (await ledger.history(None, ME)).attempts == dossier.attempts
+    (history,) = (await ledger.observe(seen(6, 5))).histories
+    assert [each.submission_id for each in history.attempts] == ["sub-4", "sub-5", "sub-6"]
+    assert history.cleared_at_ms == at_ms(2)
+    assert (await ledger.history(None, ME)).attempts == history.attempts
     await ledger.clear(None, ME, *cleared_field("cmd-2", at_ms(1)))
     assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(2), "the latest clearing counts"
 
@@ -232,9 +232,9 @@ async def test_clearing_takes_the_place_of_earlier_clearings_and_of_nothing_else
     await clear_at(held.ledger, 1, tenant="bank-1")
     await clear_at(held.ledger, 1, 2)
     await clear_at(held.other_worker, 3)
-    dossier = await held.ledger.history(None, ME)
-    assert dossier.fields == {**flag_fields, **dict([cleared_field("cmd-3", at_ms(3))])}
-    assert dossier.cleared_at_ms == at_ms(3)
+    history = await held.ledger.history(None, ME)
+    assert history.fields == {**flag_fields, **dict([cleared_field("cmd-3", at_ms(3))])}
+    assert history.cleared_at_ms == at_ms(3)
     for tenant, about in ((None, DEVICE), ("bank-1", ME)):
         assert (await held.ledger.history(tenant, about)).cleared_at_ms == at_ms(1)
 
@@ -262,7 +262,7 @@ async def test_former_keys_are_read_and_never_written(held):
     await held.ledger.record(flag_events(about=before, kind=FlagKind.DEVICE_VELOCITY))
     observation = seen(2, 1)
     known = await held.ledger.observe(replace(observation, origin=replace(observation.origin, device=after)))
-    assert [each.submission_id for each in known.dossiers[1].attempts] == ["sub-1", "sub-2"]
+    assert [each.submission_id for each in known.histories[1].attempts] == ["sub-1", "sub-2"]
     assert [flag.subject.key for flag in known.flags] == [before.key]
     assert await flags_of(held.ledger, after) == await flags_of(held.ledger, before)
     (old,) = (await held.ledger.history(None, before)).attempts
@@ -406,7 +406,9 @@ async def test_redis_says_what_memory_says_at_every_step(beneath, given_observat
             for one in (table, fake):
                 await one.clear(each.tenant, each.subjects[-1], field, text)
                 await one.switch(each.tenant, {"attack_frequency": {"active": number % 8 == 3}})
-        assert await table.look(each.tenant, each.subjects) == await fake.look(each.tenant, each.subjects)
+        assert await table.read_history(each.tenant, each.subjects) == await fake.read_history(
+            each.tenant, each.subjects
+        )
     for each in given_observations:
         for about in each.subjects:
             assert await table.history(each.tenant, about) == await fake.history(each.tenant, about)
@@ -604,7 +606,7 @@ async def test_switches_are_the_tenant_s_and_replace_each_other(held):
     wanted = {"excessive_retries": {"active": True, "enforced": False}}
     await held.ledger.switch("bank-1", wanted)
     assert await held.other_worker.switches("bank-1") == wanted
-    assert (await held.other_worker.look("bank-1", [ME])).switches == wanted
+    assert (await held.other_worker.read_history("bank-1", [ME])).switches == wanted
     assert (await held.other_worker.observe(seen(1, tenant="bank-1"))).switches == wanted
     assert await held.ledger.switches(None) == {}
     await held.ledger.switch("bank-1", {})
@@ -645,7 +647,7 @@ async def test_using_the_switches_keeps_them(beneath):
     await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
     (key,) = await beneath.redis.keys()
     await beneath.redis.client.expire(key, 100)
-    await beneath.ledger.look(None, [ME])
+    await beneath.ledger.read_history(None, [ME])
     assert await beneath.redis.client.ttl(key) > SWITCHES_TTL_S - 60
 
 
@@ -669,7 +671,7 @@ async def beneath_with(beneath: Held, kind: str) -> tuple[Held, bytes]:
 
 
 CALLS = {
-    "look": lambda ledger: ledger.look(None, [ME]),
+    "read_history": lambda ledger: ledger.read_history(None, [ME]),
     "observe": lambda ledger: ledger.observe(seen(2, 1)),
     "history": lambda ledger: ledger.history(None, ME),
     "switches": lambda ledger: ledger.switches(None),
@@ -732,7 +734,7 @@ async def test_installations_with_other_prefixes_never_meet(beneath):
     await beneath.ledger.record(flag_events())
     await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
     assert (await stranger.history(None, ME)).attempts == ()
-    assert (await stranger.look(None, [ME])).switches == {}
+    assert (await stranger.read_history(None, [ME])).switches == {}
     assert await stranger.flag_ids() == []
 
 

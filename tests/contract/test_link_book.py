@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from abuse.submission_ref import SubmissionRef
+from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abuse.faces.face_index import DAY_MS
+from abuse.event_time import DAY_MS
 from abuse.links.link_book import InMemoryLinkStore, LinkStore, place_of
-from abuse.links.links import LINKS_KEPT, Link, LinkKind, SubmissionRef, in_order, line_of
+from abuse.links.links import LINKS_KEPT, Link, LinkKind, in_order, line_of
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.redis_port import ForeignValue
-from stream.runtime.patience import Unavailable
 from tests.contract.backings import Backing, FailsOnce
 
 TTL_MS = 8 * DAY_MS

@@ -17,11 +17,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.pictures.media_index import (
-    DAY_MS,
     MOST_BITS,
     InMemoryMediaIndex,
     MediaIndex,
@@ -34,12 +35,10 @@ from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
-from stream.runtime.patience import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting
 
-HOUR_MS = 3_600_000
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 WITHIN = 6
 PLAN = MediaPlan(window_ms=2 * DAY_MS, most_lines=16)
@@ -214,8 +213,8 @@ async def test_pictures_on_both_sides_of_a_change_of_keys_meet(held):
 
 
 async def test_what_is_learned_in_bulk_is_found(held):
-    await held.index.learn([seen(number, 7) for number in range(1, 5)])
-    await held.index.learn([])
+    await held.index.enrol([seen(number, 7) for number in range(1, 5)])
+    await held.index.enrol([])
     assert set(found(await find_candidates(held.other_worker, seen(9, 7)))) == {"sub-1", "sub-2", "sub-3", "sub-4"}
 
 
@@ -266,7 +265,7 @@ async def test_forgetting_leaves_no_key(beneath):
 async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_them(beneath):
     """The record says where its lines are: were it gone first, nobody would come back for them."""
     sightings = [seen(number, number % 3, correlation_id="me", hours=number) for number in range(5)]
-    await RedisMediaIndex(beneath.ways[1], beneath.prefix, PLAN).learn(sightings)
+    await RedisMediaIndex(beneath.ways[1], beneath.prefix, PLAN).enrol(sightings)
     calls = FailsOnce(beneath.ways[0], lambda command: command[0] == "ZREM" and "pictures:" in str(command[1]))
     index = RedisMediaIndex(calls, beneath.prefix, PLAN)
     with pytest.raises(Unavailable):
@@ -277,7 +276,7 @@ async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_th
 
 async def test_many_pictures_of_one_are_forgotten_in_few_round_trips(beneath):
     index = RedisMediaIndex(counted := Counted(beneath.ways[0]), beneath.prefix, PLAN)
-    await index.learn([seen(number, correlation_id="me") for number in range(PAGE + 1)])
+    await index.enrol([seen(number, correlation_id="me") for number in range(PAGE + 1)])
     counted.trips.clear()
     assert await index.forget("acme", "me") == PAGE + 1
     assert len(counted.trips) == 1 + 2 * 4, "a page takes four"
@@ -286,10 +285,10 @@ async def test_many_pictures_of_one_are_forgotten_in_few_round_trips(beneath):
 async def test_where_pictures_were_is_forgotten_after_them_though_more_come(beneath):
     index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
     days = PLAN.life_ms // DAY_MS + 1
-    await index.learn([seen(number, correlation_id="me", at_ms=NOW_MS + number * DAY_MS) for number in range(days + 1)])
+    await index.enrol([seen(number, correlation_id="me", at_ms=NOW_MS + number * DAY_MS) for number in range(days + 1)])
     (key,) = [key for key in await beneath.keys() if ":pictures-of:" in key]
     assert await beneath.client.zcard(key) == days + 1, "a day more than a picture that was in time"
-    await index.learn([seen(99, correlation_id="me", at_ms=NOW_MS + (days + 4) * DAY_MS)])
+    await index.enrol([seen(99, correlation_id="me", at_ms=NOW_MS + (days + 4) * DAY_MS)])
     assert await beneath.client.zcard(key) == days - 2
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from config.errors import Unavailable
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from abuse.redis_port import ForeignValue, RedisClient
 from config.settings import RedisSettings
 from stream.redis.client import connect
-from stream.runtime.patience import Unavailable
 from tests.contract.backings import Backing
 from tests.unit.stream.redis.scripted_redis import encoded, scripted
 

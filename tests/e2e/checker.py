@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from stream.events.ids import request_id
 
 from config import settings as configuration
 from config.policy import ImageLimits
@@ -26,7 +27,6 @@ from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import admin, reader
 from stream.pipeline import intake
-from stream.pipeline.decision import request_id
 
 #: Decisions are told apart by everything a consumer sees of them.
 _Seen = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]

@@ -73,7 +73,7 @@ async def test_looking(install: MakeInstallation, crew_of: MakeCrew) -> None:
     theirs, *ours = guids(3)
     flags = await flagged(installation, *ours) | await flagged(installation, theirs, tenant="acme")
 
-    listed, one_tenant, people, shown, dossier, words, events, live = await asyncio.gather(
+    listed, one_tenant, people, shown, history, words, events, live = await asyncio.gather(
         liveness(installation, "abuse", "list", "--json"),
         liveness(installation, "abuse", "list", "--tenant", "acme", "--json"),
         liveness(installation, "abuse", "list"),
@@ -88,10 +88,10 @@ async def test_looking(install: MakeInstallation, crew_of: MakeCrew) -> None:
     assert {line["tenant"] for line in one_tenant.lines} == {"acme"}
     assert len(people.out.splitlines()) == len(listed.lines), "one flag a line"
     assert shown.document == {"flag": flags[ours[0]], "events": [flags[ours[0]]]}
-    assert set(dossier.document) == {"subject", "flags", "attempts", "cluster", "cleared_at"}
-    assert dossier.document["subject"] == {"type": "correlation_id", "key": ours[0]}
-    assert len(dossier.document["attempts"]) == len(failures(ours[0]))
-    assert {each["submission_id"] for each in dossier.document["attempts"]} == {
+    assert set(history.document) == {"subject", "flags", "attempts", "cluster", "cleared_at"}
+    assert history.document["subject"] == {"type": "correlation_id", "key": ours[0]}
+    assert len(history.document["attempts"]) == len(failures(ours[0]))
+    assert {each["submission_id"] for each in history.document["attempts"]} == {
         each["submission"] for each in flags[ours[0]]["evidence"]["linked"]
     }
     assert b"paused until" in words.out

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from config.errors import SettingsError, Unavailable
 from redis.crc import key_slot
 
 from abuse.redis_port import Command, RedisClient
-from config.settings import RedisSettings, SettingsError
+from config.settings import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
-from stream.runtime.patience import RetryPolicy, Unavailable
+from stream.runtime.patience import RetryPolicy
 from tests.e2e.cluster import SETTLE_S, ClusterNode, RedisCluster
 from tests.e2e.waiting import eventually
 from tests.ladder.choice import Services

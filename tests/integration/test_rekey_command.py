@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from abuse.event_time import HOUR_MS
 from abuse.faces.face_index import EnrolledReference, FaceIndex
 from abuse.faces.face_keys import TemplateProtection
 from stream.bootstrap.abuse import face_keys, open_face_index
@@ -22,7 +23,6 @@ from tests.meeting import meeting
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 FACES, WITHIN = 500, 0.3
-HOUR_MS = 3_600_000
 OLD = {"id": "k1", "secret": "1" * 32}
 NEW = {"id": "k2", "secret": "2" * 32}
 
@@ -68,7 +68,7 @@ async def test_a_key_can_be_removed_when_nothing_moves_any_more(install: MakeIns
     before = with_keys(await install(partitions=1), OLD)
     index, keys, close = parts(before)
     begin_ms = time.time_ns() // 1_000_000 - 8 * HOUR_MS
-    await index.learn([sighting(keys, person, 0, begin_ms + person % 6 * HOUR_MS) for person in range(FACES)])
+    await index.enrol([sighting(keys, person, 0, begin_ms + person % 6 * HOUR_MS) for person in range(FACES)])
     await index.forget(None, "cid-3-0")
     await close()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream.events.topics import DAY_MS, TABLE, Topic, topic_configs
+from abuse.event_time import DAY_MS
+from stream.events.topics import TABLE, Topic, topic_configs
 from stream.kafka import provisioning
 from stream.kafka.clients import admin
 from tests.e2e.cli import quick_liveness

@@ -1,6 +1,6 @@
-"""The rules of the layout, as a checker over a source tree: who may import whom, and which library where.
+"""The rules of the layout, as a checker over a source tree: which room may import which, and which library where.
 
-Reads imports from the syntax tree, so that one inside a function or behind a condition counts too.
+Imports are read from the syntax tree, so that an import inside a function or behind a condition counts too.
 """
 
 from __future__ import annotations
@@ -9,13 +9,31 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Each package and those of ours it may know.
-LAYERS = {
-    "config": {"config"},
-    "detectors": {"config", "detectors"},
-    "abuse": {"config", "abuse"},
-    "stream": {"config", "detectors", "abuse", "stream"},
-}
+PACKAGES = ("config", "detectors", "abuse", "stream")
+
+#: The order of rooms, the lowest first. A room imports from the tiers below its own and from itself; rooms of one tier
+#: do not know each other.
+TIERS = (
+    ("config",),
+    ("detectors", "abuse"),
+    ("stream/runtime", "stream/embedded", "stream/health_probe"),
+    ("stream/events",),
+    ("stream/pipeline", "stream/kafka"),
+    ("stream/redis", "stream/review", "stream/notify", "stream/demo"),
+    ("stream/maintenance",),
+    ("stream/bootstrap",),
+    ("stream/bench",),
+    ("stream/cli",),
+)
+
+#: The order inside the abuse table; a file of the package itself (`abuse/subjects.py`) is a room of its own.
+ABUSE_TIERS = (
+    ("abuse/redis_port", "abuse/event_time", "abuse/subjects", "abuse/submission_ref"),
+    ("abuse/keys", "abuse/networks", "abuse/flags", "abuse/observation"),
+    ("abuse/faces", "abuse/pictures", "abuse/ledger", "abuse/observation_codec", "abuse/origins"),
+    ("abuse/links",),
+    ("abuse/rules", "abuse/review"),
+)
 
 #: Makers of pictures for the demo and the measurements are the named exceptions to "native code stays in slots".
 PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
@@ -24,7 +42,7 @@ PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
 ONLY_IN = {
     "faust": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
     "mode": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
-    "redis": tuple(f"stream/redis_{name}.py" for name in ("calls", "cluster_calls", "node", "topology")),
+    "redis": ("stream/redis/",),
     "hiredis": ("stream/redis/node.py",),
     "fakeredis": ("stream/embedded/store.py",),
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
@@ -36,41 +54,30 @@ ONLY_IN = {
     "cv2": ("detectors/", *PICTURE_MAKERS),
 }
 
-#: The core: values in, values out.
-PURE = tuple(
-    f"stream/{name}.py"
-    for name in (
-        *("intake", "cloud_events", "messages", "detection_codec", "aggregation", "verdict", "advice", "decision"),
-        *("decision_store", "admission", "dead_letter", "topics", "acks", "clock", "detect_stage", "decide_stage"),
-        *(
-            "notify/notice",
-            "notify/signing",
-            "abuse_stage",
-            "commands",
-            "command_stage",
-            "flag_output",
-            "rebuild_records",
-        ),
-    )
-) + tuple(
-    f"abuse/{name}.py"
-    for name in (
-        *("subjects", "observation", "journal", "windows", "flags", "flag_events", "ledger", "engine", "gate"),
-        *(
-            "ip_risk",
-            "origins",
-            "reviews",
-            "plan_codec",
-            "audit",
-            "expiry",
-            "erasure",
-            "erased",
-            "mentions",
-            "rules/base",
-            "rules/excessive_retries",
-        ),
-        *("key_periods", "key_checks", "media_keys", "media_index", "face_index", "redis_face_commands"),
-    )
+#: Values in, values out: no client, no array library, no operating system.
+PURE = (
+    "stream/events/",
+    "stream/pipeline/",
+    "stream/review/commands.py",
+    "stream/review/command_stage.py",
+    "stream/kafka/acks.py",
+    "stream/runtime/clock.py",
+    "stream/maintenance/rebuild_records.py",
+    "stream/notify/notice.py",
+    "stream/notify/signing.py",
+    "abuse/subjects.py",
+    "abuse/submission_ref.py",
+    "abuse/observation.py",
+    "abuse/origins.py",
+    "abuse/flags/",
+    "abuse/keys/",
+    "abuse/ledger/",
+    "abuse/rules/",
+    "abuse/review/",
+    "abuse/pictures/media_index.py",
+    "abuse/pictures/media_keys.py",
+    "abuse/faces/face_index.py",
+    "abuse/faces/redis_face_commands.py",
 )
 NOT_IN_THE_CORE = frozenset(
     {"aiokafka", "faust", "mode", "redis", "aiohttp", "socket", "subprocess", "os", "numpy", "cv2"}
@@ -79,40 +86,82 @@ NOT_IN_THE_CORE = frozenset(
 
 def broken_rules(root: Path) -> list[str]:
     """One line a violation: file, what it imports, why it may not."""
+    modules = {_module(file.relative_to(root)) for package in PACKAGES for file in (root / package).rglob("*.py")}
     found = []
-    for package in LAYERS:
+    for package in PACKAGES:
         for file in sorted((root / package).rglob("*.py")):
             place = file.relative_to(root).as_posix()
-            for module in imported_modules(ast.parse(file.read_text()), place):
+            for module in imported_modules(ast.parse(file.read_text()), place, modules):
                 found += [f"{place} imports {module}: {why}" for why in _objections(place, module)]
     return found
 
 
+def homeless(root: Path) -> list[str]:
+    """Files of the processor and the abuse table that stand in no room of the order."""
+    files = (
+        file.relative_to(root).as_posix() for package in ("stream", "abuse") for file in (root / package).rglob("*.py")
+    )
+    return sorted(
+        file
+        for file in files
+        if file.count("/") + (not file.endswith("__init__.py")) > 1
+        and _room(file, ABUSE_TIERS if file.startswith("abuse") else TIERS) is None
+    )
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
 def _objections(place: str, module: str) -> Iterator[str]:
-    top, package = module.split(".", maxsplit=1)[0], place.split("/", maxsplit=1)[0]
-    if top in LAYERS and top not in LAYERS[package]:
-        yield f"{package} may only know {', '.join(sorted(LAYERS[package]))}"
+    top = module.split(".", maxsplit=1)[0]
     if top == "tests":
         yield "the product knows no tests"
+    if top in PACKAGES:
+        yield from _arrow_up(place, module.replace(".", "/"))
     if top in ONLY_IN and not _within(place, ONLY_IN[top]):
         yield f"only in {', '.join(ONLY_IN[top])}"
-    if place in PURE and top in NOT_IN_THE_CORE:
+    if _within(place, PURE) and top in NOT_IN_THE_CORE:
         yield "the core is pure"
+
+
+def _arrow_up(place: str, target: str) -> Iterator[str]:
+    """An import that does not go down the order of rooms."""
+    for tiers in (TIERS, ABUSE_TIERS):
+        own, other = _room(place, tiers), _room(target, tiers)
+        if own is not None and other is not None and own != other and other[0] >= own[0]:
+            yield f"{own[1]} is not above {other[1]}"
+
+
+def _room(path: str, tiers: tuple[tuple[str, ...], ...]) -> tuple[int, str] | None:
+    path = path.removesuffix(".py")
+    if path == "stream":  # the package as a whole: above all of its rooms
+        return len(tiers), path
+    for number, tier in enumerate(tiers):
+        for room in tier:
+            if path == room or path.startswith(room + "/"):
+                return number, room
+    return None
 
 
 def _within(place: str, allowed: tuple[str, ...]) -> bool:
     return any(place == each or (each.endswith("/") and place.startswith(each)) for each in allowed)
 
 
-def imported_modules(tree: ast.AST, place: str) -> Iterator[str]:
-    """Absolute names of everything a file imports, by statement or by name at run time."""
+def imported_modules(tree: ast.AST, place: str, modules: set[str] | frozenset[str] = frozenset()) -> Iterator[str]:
+    """Absolute names of everything a file imports, by statement or by name at run time.
+
+    `modules` are the names in the tree: of `from package import name`, a name among them is a module of its own.
+    """
     parents = place.split("/")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = parents[: len(parents) - node.level + 1] if node.level else []
-            yield ".".join([*base, *([node.module] if node.module else [])]) or node.names[0].name
+            package = ".".join([*base, *([node.module] if node.module else [])]) or node.names[0].name
+            nested = {f"{package}.{alias.name}" for alias in node.names} & modules
+            yield from sorted(nested) or [package]
         elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
             yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
 

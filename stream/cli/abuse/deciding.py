@@ -18,7 +18,7 @@ from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
-from stream.pipeline.intake import canonical_guid, is_guid
+from stream.events.ids import canonical_guid, is_guid
 from stream.review.command_client import NoAnswer, ask
 from stream.review.commands import CommandName
 

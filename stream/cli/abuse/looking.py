@@ -15,11 +15,10 @@ from rich.text import Text
 from abuse.event_time import iso8601
 from abuse.flags.flags import Flag
 from abuse.ledger.journal import Attempt
-from abuse.ledger.ledger import SubjectHistory
+from abuse.ledger.ledger import SubjectHistory, find
 from abuse.links.link_book import cluster_around
 from abuse.links.link_codec import cluster_document
 from abuse.links.links import NO_CLUSTER, Cluster
-from abuse.review.reviews import find
 from abuse.subjects import Subject, SubjectType
 from config import settings as configuration
 from config.settings import Settings
@@ -96,16 +95,16 @@ async def _show(settings: Settings, what: Named, tenant: str | None, json: bool)
             return True
         subject = what.subject
         assert subject is not None, "a target is a flag or a subject"
-        dossier = await opened.patience.until_available(
+        history = await opened.patience.until_available(
             lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S
         )
         linked = cluster_document(await _cluster(opened, tenant, subject))
         if json:
-            print_json({**_document(dossier), "cluster": linked})
+            print_json({**_document(history), "cluster": linked})
         else:
-            _show_dossier(dossier)
+            _show_history(history)
             view.cluster(linked)
-        return bool(dossier.attempts or dossier.flags or linked["links"])
+        return bool(history.attempts or history.flags or linked["links"])
 
 
 async def _cluster(opened: Table, tenant: str | None, subject: Subject) -> Cluster:
@@ -128,24 +127,24 @@ def _show_flag(flag: Flag, json: bool) -> None:
         out.print(Text(f"    {plain(words)}", style="dim"))
 
 
-def _show_dossier(dossier: SubjectHistory) -> None:
-    for flag in dossier.flags:
+def _show_history(history: SubjectHistory) -> None:
+    for flag in history.flags:
         view.with_evidence(flag.event)
-    if dossier.cleared_at_ms >= 0:
-        out.print(Text(f"cleared by a reviewer at {iso8601(dossier.cleared_at_ms)}: earlier attempts don't count"))
-    if dossier.attempts:
+    if history.cleared_at_ms >= 0:
+        out.print(Text(f"cleared by a reviewer at {iso8601(history.cleared_at_ms)}: earlier attempts don't count"))
+    if history.attempts:
         out.print(Text("attempts:"))
-    for attempt in dossier.attempts:
+    for attempt in history.attempts:
         words = f"  {iso8601(attempt.at_ms)}  {attempt.finding:<12} {attempt.correlation_id}  {attempt.submission_id}"
         out.print(Text(plain(f"{words}  {attempt.species}"), style="dim"))
 
 
-def _document(dossier: SubjectHistory) -> dict[str, Any]:
+def _document(history: SubjectHistory) -> dict[str, Any]:
     return {
-        "subject": {"type": dossier.subject.type, "key": dossier.subject.key},
-        "flags": [flag.event for flag in dossier.flags],
-        "attempts": [_attempt(attempt) for attempt in dossier.attempts],
-        "cleared_at": iso8601(dossier.cleared_at_ms) if dossier.cleared_at_ms >= 0 else None,
+        "subject": {"type": history.subject.type, "key": history.subject.key},
+        "flags": [flag.event for flag in history.flags],
+        "attempts": [_attempt(attempt) for attempt in history.attempts],
+        "cleared_at": iso8601(history.cleared_at_ms) if history.cleared_at_ms >= 0 else None,
     }
 
 

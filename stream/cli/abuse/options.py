@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stream.events.messages import TENANT
+from stream.events.ids import TENANT
 from stream.review.commands import ACTOR, COMMAND_ID, NOTE, REASON
 
 

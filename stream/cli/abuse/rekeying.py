@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from config.errors import SettingsError
 
 from config import settings as configuration
-from config.settings import HASH_KEYS_VARIABLE, Settings, SettingsError
+from config.settings import HASH_KEYS_VARIABLE, Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json, say
-from stream.events.messages import TENANT
+from stream.events.ids import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
 from stream.runtime.patience import RetryPolicy

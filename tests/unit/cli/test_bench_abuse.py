@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 import typer
+from config.errors import SettingsError
 
-from config.settings import RedisSettings, Settings, SettingsError
+from config.settings import RedisSettings, Settings
 from stream.bench import abuse_table
 from stream.bench.abuse_table import TablePlan, measure
 from stream.cli import bench_abuse

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from config.errors import SettingsError
 
 from config import settings as configuration
-from config.settings import Settings, SettingsError, load
+from config.settings import Settings, load
 
 SECRET = "Zebra-Secret"
 

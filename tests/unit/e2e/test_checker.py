@@ -7,13 +7,13 @@ import itertools
 
 import orjson
 import pytest
+from stream.events.ids import request_id
 
 from config.policy import ImageLimits
 from stream.events.dead_letter import dead_letter
 from stream.events.messages import Output, Poison, Record
 from stream.events.submissions import NewSubmission, submission_output
 from stream.pipeline import intake
-from stream.pipeline.decision import request_id
 from tests.e2e.checker import Report, check
 
 SUBMISSIONS, DECISIONS, DEAD_LETTERS = "p.liveness.submissions", "p.liveness.decisions", "p.liveness.dead-letter"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from config.errors import Unavailable
+
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
@@ -31,7 +33,7 @@ from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
 from stream.runtime.clock import Clock
-from stream.runtime.patience import RetryPolicy, Unavailable
+from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
 from tests.unit.stream.builders import record as make_record
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from abuse.submission_ref import SubmissionRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from abuse.links.links import (
     Cluster,
     Link,
     LinkKind,
-    SubmissionRef,
     cluster_of,
     foremost,
     in_order,

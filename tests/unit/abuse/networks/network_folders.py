@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-DAY_MS = 24 * 3600 * 1000
+from abuse.event_time import DAY_MS
+
 #: 2026-11-20T00:00:00Z, the present of these tests.
 NOW_MS = 1_795_132_800_000
 TODAY = "2026-11-20T00:00:00Z"

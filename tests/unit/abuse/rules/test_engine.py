@@ -30,7 +30,7 @@ def word(at_s, command_id="cmd-1"):
 
 
 async def flags_of(table, of=None):
-    return (await table.ledger.look(None, [of or correlation(guid(1))])).flags
+    return (await table.ledger.read_history(None, [of or correlation(guid(1))])).flags
 
 
 async def override(table, flag, at_s, command_id="cmd-1"):
@@ -297,7 +297,7 @@ async def test_a_risk_is_told_of_an_address_only():
 async def test_a_reminder_names_open_flags_and_finds_nothing():
     table = Table()
     await table.see(*series(FIVE))
-    known = await table.ledger.look(None, [correlation(guid(1))])
+    known = await table.ledger.read_history(None, [correlation(guid(1))])
     reminder = table.engine.reminder(known, at_ms(50))
     assert [flag.state for flag in reminder.flags] == [FlagState.RAISED]
     assert (reminder.events, reminder.ip_risk) == ((), None)
@@ -315,8 +315,8 @@ async def test_flags_are_found_under_a_former_key_after_a_rotation():
     observation = replace(observation, origin=replace(observation.origin, device=rotated))
     assessment = await table.see(observation)
     assert flag.flag_id in {each.flag_id for each in assessment.flags}
-    dossier = await table.ledger.history(None, rotated)
-    assert len(dossier.attempts) == 6
+    history = await table.ledger.history(None, rotated)
+    assert len(history.attempts) == 6
 
 
 async def test_a_flag_is_one_of_its_day():
@@ -347,6 +347,6 @@ async def test_a_decision_shows_a_flag_as_it_is_switched_now():
     table = Table()
     await table.see(*series(FIVE))
     await table.ledger.switch(None, SHADOW)
-    known = await table.ledger.look(None, [correlation(guid(1))])
+    known = await table.ledger.read_history(None, [correlation(guid(1))])
     assert [flag.enforced for flag in known.flags] == [True]
     assert [flag.enforced for flag in table.engine.reminder(known, at_ms(50)).flags] == [False]

@@ -66,7 +66,7 @@ async def flood(table, at_s):
 
 async def refusals(table):
     """Of each flag, as many kinds as there were pauses."""
-    flags = (await table.ledger.look(None, [ME])).flags
+    flags = (await table.ledger.read_history(None, [ME])).flags
     return sorted([r.kind for r in flag.refusals] for flag in flags if flag.kind is FlagKind.EXCESSIVE_RETRIES)
 
 

@@ -1,4 +1,4 @@
-"""An analyser factory that builds the real analyser of a slot and then reports which libraries the slot has imported."""
+"""An analyser factory that builds the real analyser of a slot and reports which libraries the slot has imported."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from abuse.event_time import DAY_MS, HOUR_MS
 from config.settings import KafkaSettings
-from stream.events.topics import DAY_MS, HOUR_MS, TABLE, Topic, max_request_bytes, topic_configs, topic_name
+from stream.events.topics import TABLE, Topic, max_request_bytes, topic_configs, topic_name
 
 NAMES = {
     "liveness.submissions": 1,

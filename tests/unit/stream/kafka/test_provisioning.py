@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from aiokafka.admin.config_resource import ConfigResource
 
+from abuse.event_time import DAY_MS, HOUR_MS
 from config.settings import KafkaSettings
-from stream.events.topics import DAY_MS, HOUR_MS, TABLE, Topic, TopicSpec, topic_configs
+from stream.events.topics import TABLE, Topic, TopicSpec, topic_configs
 from stream.kafka import provisioning
 
 KAFKA = KafkaSettings()

@@ -15,6 +15,7 @@ import redis
 from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.links import links_life_ms
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
@@ -25,7 +26,6 @@ from config.settings import KafkaSettings, Settings
 from detectors.contract import PictureHashes, Template
 from stream.bootstrap.abuse import open_erasures
 from stream.events.messages import Output, Record
-from stream.maintenance.retention import links_life_ms
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
 from tests.unit.abuse.builders import guid

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from abuse.submission_ref import SubmissionRef
 
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
 from abuse.faces.face_prints import ProtectedTemplate
 from abuse.ledger.expiry import ended, settle
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.links import Link, LinkKind, SubmissionRef
+from abuse.links.links import Link, LinkKind, links_life_ms
 from abuse.pictures.media_index import PictureSighting
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import Command, RedisClient, Reply
@@ -26,7 +27,6 @@ from abuse.subjects import SubjectType, correlation
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.events.messages import Output, Record, SubmissionIds
-from stream.maintenance.retention import links_life_ms
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.review.command_stage import CommandStage
@@ -252,9 +252,9 @@ async def filled(calls: RedisClient) -> None:
     for who in (me, other):
         ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
         print_ = ProtectedTemplate("net", "k1", vector)
-        await line.reuse.faces.index.learn([EnrolledReference(tenant=None, print=print_, **ids)])
+        await line.reuse.faces.index.enrol([EnrolledReference(tenant=None, print=print_, **ids)])
         codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
-        await line.reuse.pictures.learn([PictureSighting(tenant=None, **ids, codes=(codes,))])
+        await line.reuse.pictures.enrol([PictureSighting(tenant=None, **ids, codes=(codes,))])
     ends = [SubmissionRef(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
     await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from abuse.faces.face_index import DAY_MS, HOUR_MS, MOST_FACES_A_PLACE
-from abuse.faces.index_plans import face_plan
+from abuse.event_time import DAY_MS, HOUR_MS
+from abuse.faces.face_index import MOST_FACES_A_PLACE, face_plan
 from config.policy import Policy
 from config.settings import AbuseSettings, Settings
 

@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 import pytest
 import redis
+from abuse.submission_ref import SubmissionRef
 
 from abuse import observation_codec
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import link_codec
 from abuse.links.link_book import InMemoryLinkStore
-from abuse.links.links import Link, LinkKind, SubmissionRef
+from abuse.links.links import Link, LinkKind
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.observation import Finding, Observation
 from abuse.redis_port import RedisClient
@@ -451,7 +452,7 @@ async def test_the_rebuilt_table_refuses_whom_the_old_one_refused(world):
     await world.rebuild("new:")
     subjects: Sequence = [ME, OTHER, correlation(guid(3)), ADDRESS]
     for tenant in (None, "acme"):
-        old, new = [await world.ledger(prefix).look(tenant, subjects) for prefix in ("old:", "new:")]
+        old, new = [await world.ledger(prefix).read_history(tenant, subjects) for prefix in ("old:", "new:")]
         assert new == old
         assert [f.refusal_at(at_ms(2000)) for f in new.flags] == [f.refusal_at(at_ms(2000)) for f in old.flags]
         assert new.flags
@@ -467,8 +468,8 @@ async def test_who_was_erased_does_not_come_back(world):
         b"sub-77"
     }
     assert not any(name.startswith("flags:") for name in held)
-    dossier = await world.ledger("b:").history(None, ME)
-    assert [attempt.submission_id for attempt in dossier.attempts] == ["sub-77"]
+    history = await world.ledger("b:").history(None, ME)
+    assert [attempt.submission_id for attempt in history.attempts] == ["sub-77"]
     other = await world.ledger("b:").history(None, OTHER)
     assert len(other.attempts) == 6
     assert other.flags

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from abuse.faces.face_index import DAY_MS, EnrolledReference, FacePlan, InMemoryFaceIndex
+from abuse.event_time import DAY_MS
+from abuse.faces.face_index import EnrolledReference, FacePlan, InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
 from abuse.subjects import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
@@ -49,8 +50,8 @@ def sighting(
 async def filled(**changes) -> InMemoryFaceIndex:
     """Many faces of the old key, and one of the new."""
     index = InMemoryFaceIndex(FacePlan(), **changes)
-    await index.learn([sighting(n, NOW_MS - 2 * DAY_MS, keys()) for n in range(MANY)])
-    await index.learn([sighting(0, NOW_MS, keys(), tenant=None)])
+    await index.enrol([sighting(n, NOW_MS - 2 * DAY_MS, keys()) for n in range(MANY)])
+    await index.enrol([sighting(0, NOW_MS, keys(), tenant=None)])
     return index
 
 

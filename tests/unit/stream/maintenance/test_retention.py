@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from abuse.faces.face_index import HOUR_MS
+from abuse.event_time import HOUR_MS
 from abuse.keys.key_checks import agree
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.redis_ledger import RedisLedger

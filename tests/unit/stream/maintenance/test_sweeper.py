@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from config.errors import Unavailable
 
 from abuse.flags.flags import FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE
@@ -15,7 +16,7 @@ from abuse.subjects import correlation
 from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
 from stream.maintenance.sweeper import TURN_SWEEPS, Sweeper
-from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header

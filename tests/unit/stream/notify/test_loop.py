@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from config.errors import Unavailable
 from structlog.testing import capture_logs
 
 from config.settings import DeliverySettings
@@ -20,7 +21,7 @@ from stream.notify.notice import Notice
 from stream.notify.webhook import Delivered, Outcome, Undeliverable
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
-from stream.runtime.patience import DependencyTimeout, RetryPolicy, Unavailable
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.stream.notify.builders import BODY, flag_record
 from tests.unit.stream.runtime.virtual_time import now, run
 

@@ -149,7 +149,7 @@ async def test_a_shadow_refuses_nobody_and_its_event_says_what_it_would_have_don
 async def test_what_a_reviewer_confirmed_refuses_though_the_rule_is_a_shadow():
     line = attacked(policy=shadow(excessive_retries=...))
     await five_failures(line)
-    (flag,) = (await line.ledger.look(None, [correlation(GUID)])).flags
+    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
     await line.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 1_000_000), POLICY.abuse.flag_ttl_s)])
     assert code_of(await line.decision(sent(6, 9))) is None
     assert code_of(await line.decision(sent(7, 3600))) == ErrorCode.SUBJECT_BLOCKED
@@ -158,7 +158,7 @@ async def test_what_a_reviewer_confirmed_refuses_though_the_rule_is_a_shadow():
 async def test_what_a_reviewer_overrode_refuses_nobody_and_a_new_episode_is_flagged_anew():
     line = attacked()
     await five_failures(line)
-    (flag,) = (await line.ledger.look(None, [correlation(GUID)])).flags
+    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
     at_ms = APPENDED_AT_MS + 10_000
     await line.ledger.record([overridden(flag, word(at_ms))])
     await line.ledger.clear(None, flag.subject, *cleared_field("cmd-1", at_ms))
@@ -297,7 +297,7 @@ async def test_a_decision_says_how_it_was_counted():
     back = from_decision(event_of(output))
     assert back is not None
     known = await InMemoryLedger().observe(back)
-    assert (await line.ledger.history("bank-1", back.subjects[1])).attempts == known.dossiers[1].attempts
+    assert (await line.ledger.history("bank-1", back.subjects[1])).attempts == known.histories[1].attempts
 
 
 async def test_other_sessions_on_the_same_device_are_named():
@@ -598,7 +598,7 @@ async def test_the_schema_refuses_what_is_no_flag_event(path, value):
 async def test_what_reviewers_and_time_make_of_a_flag_keeps_the_schema_too():
     line = attacked()
     await five_failures(line)
-    (flag,) = (await line.ledger.look(None, [correlation(GUID)])).flags
+    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
     at = word(APPENDED_AT_MS + 10_000)
     for event in (confirmed(flag, at, POLICY.abuse.flag_ttl_s), overridden(flag, at), expired(flag)):
         document = orjson.loads(event.document)
@@ -620,7 +620,7 @@ async def test_a_flag_that_losing_content_earned_is_told():
     (winner,) = await line.detect(sent(5, 6, image=base64_of(OTHER_IMAGE)))
     assert code_of(await line.decide(winner)) is None
     assert code_of(await line.decide(loser)) == ErrorCode.DUPLICATE_MISMATCH
-    held = await line.ledger.look(None, [correlation(GUID)])
+    held = await line.ledger.read_history(None, [correlation(GUID)])
     assert {flag.flag_id for flag in held.flags} == {event_of(flag)["flag_id"] for flag in line.flags}
     assert len(of_kind(line.flags, "excessive_retries")) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from config.errors import Unavailable
 from structlog.testing import capture_logs
 
 from abuse.faces.face_bounds import FaceBounds
@@ -15,7 +16,6 @@ from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.subjects import HashKey
 from config.abuse import AbusePolicy
 from stream.bootstrap.abuse import say_what_is_compared
-from stream.runtime.patience import Unavailable
 
 
 class NoStrangers:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from stream.events.ids import request_id
 
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.events.messages import AlreadyDecided, Refusal, SubmissionIds
-from stream.pipeline.decision import decision_event, encode, request_id
+from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.verdict import judge
 from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids, reading
 from tests.unit.stream.json_schema import violations

@@ -559,5 +559,5 @@ async def test_what_a_reviewer_overrode_on_one_leaves_other_kinds_of_flags_of_th
     flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
     events, _ = await order(line, "flag.override", flags[guid(0)])
     assert {event["kind"] for event in events} == {"face_reuse"}
-    known = await line.ledger.look(None, [correlation(guid(2))])
+    known = await line.ledger.read_history(None, [correlation(guid(2))])
     assert {flag.kind: flag.state for flag in known.flags} == {"face_reuse": "overridden", "media_replay": "raised"}

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from config.errors import SettingsError, Unavailable
 from redis.crc import key_slot
 
 from abuse.redis_port import RedisClient
-from config.settings import RedisSettings, SettingsError
+from config.settings import RedisSettings
 from stream.redis import topology as redis_topology
 from stream.redis.client import connect
-from stream.runtime.patience import Unavailable
 from tests.unit.stream.redis.scripted_redis import HANG_UP, Script, ScriptedRedis, encoded, scripted
 
 HALF = 8192

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from config.errors import SettingsError, Unavailable
 from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import ForeignValue
-from config.settings import RedisSettings, SettingsError
+from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
-from stream.runtime.patience import Unavailable
 from tests.unit.stream.builders import SECRET, ids
 from tests.unit.stream.redis.scripted_redis import HANG_UP, encoded, read_command, scripted
 

@@ -109,7 +109,7 @@ async def flagged(ledger: Ledger, kind: FlagKind = FlagKind.ATTACK_FREQUENCY, **
 
 async def flag(ledger: Ledger, subject: Subject = ME, tenant: str | None = None) -> Flag:
     """The only flag of a subject."""
-    (one,) = (await ledger.look(tenant, [subject])).flags
+    (one,) = (await ledger.read_history(tenant, [subject])).flags
     return one
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from config.errors import Unavailable
 
 from abuse.event_time import milliseconds
 from abuse.flags.flags import FlagKind, FlagState, RefusalKind
@@ -20,7 +21,6 @@ from abuse.rules.gate import Gate
 from abuse.subjects import SubjectType, correlation
 from config.abuse import AbusePolicy
 from stream.events.messages import Output, Record
-from stream.runtime.patience import Unavailable
 from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.stream.builders import SECRET
 from tests.unit.stream.review.command_cases import (
@@ -122,7 +122,7 @@ async def test_an_override_by_flag_tells_what_is_still_open():
     answer = await reviewed(desk, "flag.override", flag_id=first)
     assert set(answer["changed"]["still_open"]) == others
     assert [each["flag_id"] for each in answer["changed"]["flags"]] == [first]
-    states = {each.flag_id: each.state for each in (await desk.ledger.look(None, [ME])).flags}
+    states = {each.flag_id: each.state for each in (await desk.ledger.read_history(None, [ME])).flags}
     assert states == {first: "overridden", expired: "raised", **dict.fromkeys(others, "raised")}
 
 
@@ -169,7 +169,7 @@ async def test_a_reset_lifts_every_flag_even_a_confirmed_one_and_needs_none():
     await reviewed(desk, "flag.confirm", subject=about(ME))
     flags = (await desk.obey(sent("correlation.reset", command_id="c-2", at_s=2000, correlation_id=ME.key)))[:-1]
     assert len(flags) == 2
-    assert {each.state for each in (await desk.ledger.look(None, [ME])).flags} == {FlagState.OVERRIDDEN}
+    assert {each.state for each in (await desk.ledger.read_history(None, [ME])).flags} == {FlagState.OVERRIDDEN}
     answer = await reviewed(desk, "correlation.reset", command_id="c-3", correlation_id=guid(77))
     assert (answer["outcome"], answer["changed"]["flags"]) == ("applied", [])
 
@@ -622,7 +622,7 @@ async def test_two_workers_on_the_same_command_publish_its_flags_once():
     assert tally.names[-1] == "InMemoryCommandLog.keep_first"
     other = await desk.obey(moved(given))
     assert published(other, "flags") == []
-    assert all(each.state is FlagState.CONFIRMED for each in (await desk.ledger.look(None, [ME])).flags)
+    assert all(each.state is FlagState.CONFIRMED for each in (await desk.ledger.read_history(None, [ME])).flags)
     mine = await desk.obey(given)
     assert len(published(mine, "flags")) == 3
     assert mine[-1].value == other[-1].value

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from config.errors import Unavailable
 from structlog.testing import capture_logs
 
 from stream.runtime import metrics
-from stream.runtime.patience import LONGEST_PAUSE_S, SAY_EVERY_S, DependencyTimeout, RetryPolicy, Unavailable
+from stream.runtime.patience import LONGEST_PAUSE_S, SAY_EVERY_S, DependencyTimeout, RetryPolicy
 from tests.unit.stream.runtime.virtual_time import now, run
 
 
