@@ -14,9 +14,44 @@ from pathlib import Path
 FOLDERS = ("config", "detectors", "abuse", "stream", "deploy", "docs", ".ci", "tests")
 #: First words that refer outside the sentence. `What` and `Whether` open a noun clause, but name nothing.
 PRONOUNS = frozenset(
-    "it its that those these this they them their he she his her whoever whatever whichever who whose whom what "
-    "one ones none nobody somebody anybody everybody everyone someone anyone nothing something anything everything "
-    "others another".split()
+    [
+        "it",
+        "its",
+        "that",
+        "those",
+        "these",
+        "this",
+        "they",
+        "them",
+        "their",
+        "he",
+        "she",
+        "his",
+        "her",
+        "whoever",
+        "whatever",
+        "whichever",
+        "who",
+        "whose",
+        "whom",
+        "what",
+        "one",
+        "ones",
+        "none",
+        "nobody",
+        "somebody",
+        "anybody",
+        "everybody",
+        "everyone",
+        "someone",
+        "anyone",
+        "nothing",
+        "something",
+        "anything",
+        "everything",
+        "others",
+        "another",
+    ]
 )
 #: Words of an earlier vocabulary -> the field's term.
 REPLACED = {

@@ -12,9 +12,8 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from config.errors import SettingsError
-
 from abuse.subjects import HashKey
+from config.errors import SettingsError
 from config.settings import HASH_KEYS_VARIABLE
 
 LABEL = b"liveness hash key check 1"

@@ -18,10 +18,10 @@ from typing import Any
 
 import maxminddb
 import structlog
-from config.errors import SettingsError
 
 from abuse.networks.ranges import V4_BITS, is_global
 from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, version_of
+from config.errors import SettingsError
 
 log = structlog.get_logger()
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
-from config.errors import SettingsError
 
 from abuse.event_time import DAY_MS
 from abuse.networks.netset import MAX_BYTES, NetworkFile, parse
 from abuse.networks.ranges import MAX_LISTS, NetworkIndex
 from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, version_of
+from config.errors import SettingsError
 
 log = structlog.get_logger()
 

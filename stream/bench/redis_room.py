@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from config.errors import Unavailable
-
 from abuse.redis_port import RedisClient, Reply
+from config.errors import Unavailable
 from config.settings import RedisSettings
 from stream.redis.client import connect, each_server
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from config.errors import SettingsError
-
 from config.cache import cache_folder
+from config.errors import SettingsError
 from config.policy import Policy
 from config.settings import Settings
 from detectors import models

@@ -11,8 +11,8 @@ import sys
 from typing import NoReturn
 
 import typer
-from config.errors import SettingsError
 
+from config.errors import SettingsError
 from detectors.pool import AnalyserRefused
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain

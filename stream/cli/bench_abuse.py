@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from config.errors import SettingsError, Unavailable
 from rich.table import Table
 
 from config import settings as configuration
+from config.errors import SettingsError, Unavailable
 from stream.bench.abuse_table import TablePlan, TableResult, measure
 from stream.cli.console import out, print_json, say
 from stream.cli.sizes import sizes

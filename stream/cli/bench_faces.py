@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from config.errors import SettingsError, Unavailable
 from rich.table import Table
 
 from abuse.event_time import HOUR_MS
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import face_plan
 from config import settings as configuration
+from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from detectors.template.calibration import Calibration, RateRow
 from stream.bench import face_index, media_index

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from config.errors import SettingsError
 
 from config import settings as configuration
+from config.errors import SettingsError
 from stream.cli.console import ExitCode, JsonOption, out, print_json
 from stream.health_probe import TIMEOUT_S, ask
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
-from config.errors import SettingsError
 from rich.table import Table
 
 from config import settings as configuration
+from config.errors import SettingsError
 from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, out, print_json
 from stream.kafka import backlog, provisioning

@@ -9,9 +9,9 @@ from typing import Annotated
 import structlog
 import typer
 from aiokafka.errors import KafkaError
-from config.errors import Unavailable
 
 from config import settings as configuration
+from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.worker import build_worker, open_store
 from stream.kafka import backlog, provisioning

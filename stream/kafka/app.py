@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import aiokafka
 import faust
-from config.errors import Unavailable
 from faust.exceptions import ProducerSendError
 from mode import CrashingSupervisor
 from yarl import URL
 
+from config.errors import Unavailable
 from config.settings import Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes

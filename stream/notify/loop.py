@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import structlog
-from config.errors import Unavailable
 
+from config.errors import Unavailable
 from config.settings import DeliverySettings
 from stream.events.dead_letter import dead_letter
 from stream.events.messages import Output, Record

@@ -15,8 +15,8 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 from aiokafka.errors import KafkaError
-from config.errors import SettingsError, Unavailable
 
+from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from config.errors import Unavailable
 
+from config.errors import Unavailable
 from stream.events.messages import Record
 from stream.kafka.acks import Partition
 from stream.kafka.records import record_of

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from config.errors import SettingsError
 from yarl import URL
 
+from config.errors import SettingsError
 from config.settings import HIGHEST_PORT, WebhookSettings
 
 Address = IPv4Address | IPv6Address

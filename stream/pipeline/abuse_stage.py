@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
-from abuse.submission_ref import SubmissionRef
-
 from abuse import observation_codec
 from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, FlagEvent
@@ -19,10 +16,12 @@ from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
 from abuse.links.marks import ReuseReferences
 from abuse.links.reuse import Reuse
+from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.observation import Finding, Observation
 from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.rules.ip_risk import IpRisk
 from abuse.subjects import correlation, subject_document
+from abuse.submission_ref import SubmissionRef
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config.errors import Unavailable
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from abuse.redis_port import Command
+from config.errors import Unavailable
 from stream.redis.node import Answer, RoundTrips, key_of
 from stream.redis.topology import Address, Topology
 

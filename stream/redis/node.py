@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 import hiredis
-from config.errors import SettingsError, Unavailable
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import (
     AskError,
@@ -27,6 +26,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from abuse.redis_port import Command, ForeignValue, Reply
+from config.errors import SettingsError, Unavailable
 
 #: An error reply takes its place among the others: what comes behind it is still read.
 Answer: TypeAlias = Reply | ResponseError

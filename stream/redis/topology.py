@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from config.errors import SettingsError, Unavailable
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.errors import SettingsError, Unavailable
 from stream.redis.node import Answer, Node, unavailable
 
 Address: TypeAlias = tuple[str, int]

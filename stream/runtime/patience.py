@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
-from config.errors import Unavailable
 
+from config.errors import Unavailable
 from stream.runtime import metrics
 
 T = TypeVar("T")

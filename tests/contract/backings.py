@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import redis.asyncio as redis
-from config.errors import Unavailable
 
 from abuse.redis_port import Command, RedisClient, Reply
+from config.errors import Unavailable
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import pytest
-from abuse.submission_ref import SubmissionRef
 
 from abuse.flags.flag_events import Review, rescored
 from abuse.flags.flags import FlagEvent
@@ -20,6 +19,7 @@ from abuse.links.redis_link_book import RedisLinkStore
 from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import Subject, SubjectType, correlation
+from abuse.submission_ref import SubmissionRef
 from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore

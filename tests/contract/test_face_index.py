@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +35,7 @@ from abuse.faces.redis_face_commands import NEAR, FaceCommands
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
+from config.errors import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
 from tests.meeting import meeting

@@ -7,11 +7,11 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from config.errors import SettingsError
 
 from abuse.keys.key_checks import InMemoryKeyChecks, KeyChecks, agree, require_same
 from abuse.keys.redis_key_checks import CHECK_TTL_S, RedisKeyChecks
 from abuse.subjects import HashKey
+from config.errors import SettingsError
 from tests.contract.backings import Backing
 
 FIRST = HashKey(id="k1", secret=b"1" * 32)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from abuse.submission_ref import SubmissionRef
-from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +20,8 @@ from abuse.links.link_book import InMemoryLinkStore, LinkStore, place_of
 from abuse.links.links import LINKS_KEPT, Link, LinkKind, in_order, line_of
 from abuse.links.redis_link_book import RedisLinkStore
 from abuse.redis_port import ForeignValue
+from abuse.submission_ref import SubmissionRef
+from config.errors import Unavailable
 from tests.contract.backings import Backing, FailsOnce
 
 TTL_MS = 8 * DAY_MS

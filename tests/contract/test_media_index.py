@@ -17,7 +17,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from config.errors import Unavailable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +34,7 @@ from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import HashKey
+from config.errors import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
 from tests.meeting import meeting

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from config.errors import Unavailable
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from abuse.redis_port import ForeignValue, RedisClient
+from config.errors import Unavailable
 from config.settings import RedisSettings
 from stream.redis.client import connect
 from tests.contract.backings import Backing

@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from stream.events.ids import request_id
 
 from config import settings as configuration
 from config.policy import ImageLimits
 from config.settings import Settings
+from stream.events.ids import request_id
 from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import admin, reader

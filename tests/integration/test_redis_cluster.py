@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from config.errors import SettingsError, Unavailable
 from redis.crc import key_slot
 
 from abuse.redis_port import Command, RedisClient
+from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore

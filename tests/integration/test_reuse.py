@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import orjson
 import pytest
-from abuse.submission_ref import SubmissionRef
 
 from abuse.faces.face_keys import TemplateProtection
 from abuse.links.links import LinkKind
 from abuse.links.marks import ReuseReferences
 from abuse.subjects import HashKey
+from abuse.submission_ref import SubmissionRef
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel

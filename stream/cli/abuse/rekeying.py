@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from config.errors import SettingsError
 
 from config import settings as configuration
+from config.errors import SettingsError
 from config.settings import HASH_KEYS_VARIABLE, Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from config.errors import SettingsError
 from rich.table import Table
 
 from config import settings as configuration
+from config.errors import SettingsError
 from config.settings import Settings
 from detectors.template import TemplateModelUnusable, TemplateSource
 from detectors.template.calibration import (

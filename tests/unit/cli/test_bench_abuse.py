@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 import typer
-from config.errors import SettingsError
 
+from config.errors import SettingsError
 from config.settings import RedisSettings, Settings
 from stream.bench import abuse_table
 from stream.bench.abuse_table import TablePlan, measure

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pytest
 from click.testing import Result
-from config.errors import SettingsError
 from typer.testing import CliRunner
 
 from abuse.faces.redis_face_index import RedisFaceIndex
 from config import settings as configuration
+from config.errors import SettingsError
 from config.settings import RedisSettings
 from detectors.template import TemplateSpec, built_in
 from detectors.template.calibration import Calibration, Labelled, calibrate

@@ -9,9 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import Result
-from config.errors import SettingsError
 from typer.testing import CliRunner
 
+from config.errors import SettingsError
 from detectors.template import dlib_resnet
 from stream import cli
 from stream.cli import main

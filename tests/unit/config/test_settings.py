@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from config.errors import SettingsError
 
 from config import settings as configuration
+from config.errors import SettingsError
 from config.settings import Settings, load
 
 SECRET = "Zebra-Secret"

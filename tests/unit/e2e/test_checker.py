@@ -7,10 +7,10 @@ import itertools
 
 import orjson
 import pytest
-from stream.events.ids import request_id
 
 from config.policy import ImageLimits
 from stream.events.dead_letter import dead_letter
+from stream.events.ids import request_id
 from stream.events.messages import Output, Poison, Record
 from stream.events.submissions import NewSubmission, submission_output
 from stream.pipeline import intake

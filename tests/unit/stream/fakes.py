@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from config.errors import Unavailable
-
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
@@ -21,6 +19,7 @@ from abuse.pictures.media_keys import MediaKeys
 from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
 from abuse.subjects import HashKey, SubjectHasher
+from config.errors import Unavailable
 from config.policy import Policy
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from config.errors import SettingsError
 from typer.testing import CliRunner
 
+from config.errors import SettingsError
 from config.settings import HttpSettings
 from stream import cli, health_probe
 from stream.health_probe import Health, Page, ask

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from abuse.submission_ref import SubmissionRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from abuse.links.links import (
     link_from,
     links_from,
 )
+from abuse.submission_ref import SubmissionRef
 
 TENANT = "acme"
 

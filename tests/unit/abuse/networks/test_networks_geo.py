@@ -6,13 +6,13 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from config.errors import SettingsError
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from structlog.testing import capture_logs
 
 from abuse.networks import geo, watched_files
 from abuse.networks.geo import ASN, COUNTRY, GeoDatabase, asn_name, country_name
+from config.errors import SettingsError
 
 ADDRESS = ip_address("93.184.216.34")
 V6_ADDRESS = ip_address("2606:2800::1")

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from config.errors import SettingsError
 from structlog.testing import capture_logs
 
 from abuse.event_time import DAY_MS
@@ -16,6 +15,7 @@ from abuse.networks import watched_files
 from abuse.networks.lists import NetworkLists
 from abuse.networks.ranges import MAX_LISTS, number_of
 from abuse.networks.watched_files import Version
+from config.errors import SettingsError
 from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put, touch
 
 LISTED, OTHER = "93.184.216.34", "8.8.8.8"

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from abuse.submission_ref import SubmissionRef
 
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
@@ -24,6 +23,7 @@ from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.audit import check
 from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
+from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.events.messages import Output, Record, SubmissionIds

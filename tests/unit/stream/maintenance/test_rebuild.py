@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 import redis
-from abuse.submission_ref import SubmissionRef
 
 from abuse import observation_codec
 from abuse.ledger.ledger import InMemoryLedger
@@ -25,6 +24,7 @@ from abuse.review.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import SubjectType, correlation
+from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings, Settings
 from stream.embedded.store import EmbeddedStore
 from stream.events.messages import Record

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 import pytest
-from config.errors import Unavailable
 
 from abuse.flags.flags import FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.subjects import correlation
+from config.errors import Unavailable
 from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
 from stream.maintenance.sweeper import TURN_SWEEPS, Sweeper

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from config.errors import Unavailable
 from structlog.testing import capture_logs
 
+from config.errors import Unavailable
 from config.settings import DeliverySettings
 from stream.events.messages import Output, Record
 from stream.kafka.acks import Partition

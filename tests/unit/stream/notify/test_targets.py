@@ -7,8 +7,8 @@ import socket
 
 import pytest
 from aiohttp import ThreadedResolver
-from config.errors import SettingsError
 
+from config.errors import SettingsError
 from config.settings import WebhookSettings
 from stream.notify.process import check_host
 from stream.notify.targets import CheckedResolver, TargetRefused, objection, target_of

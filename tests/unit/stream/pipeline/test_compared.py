@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from config.errors import Unavailable
 from structlog.testing import capture_logs
 
 from abuse.faces.face_bounds import FaceBounds
@@ -15,6 +14,7 @@ from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.subjects import HashKey
 from config.abuse import AbusePolicy
+from config.errors import Unavailable
 from stream.bootstrap.abuse import say_what_is_compared
 
 

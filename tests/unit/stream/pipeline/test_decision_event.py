@@ -10,11 +10,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from stream.events.ids import request_id
 
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
+from stream.events.ids import request_id
 from stream.events.messages import AlreadyDecided, Refusal, SubmissionIds
 from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.verdict import judge

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from config.errors import SettingsError, Unavailable
 from redis.crc import key_slot
 
 from abuse.redis_port import RedisClient
+from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.redis import topology as redis_topology
 from stream.redis.client import connect

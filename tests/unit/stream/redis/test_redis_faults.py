@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from config.errors import SettingsError, Unavailable
 from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import ForeignValue
+from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.pipeline.decision_store import StoredDecision

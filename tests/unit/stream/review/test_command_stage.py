@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from config.errors import Unavailable
 
 from abuse.event_time import milliseconds
 from abuse.flags.flags import FlagKind, FlagState, RefusalKind
@@ -20,6 +19,7 @@ from abuse.review.audit import check
 from abuse.rules.gate import Gate
 from abuse.subjects import SubjectType, correlation
 from config.abuse import AbusePolicy
+from config.errors import Unavailable
 from stream.events.messages import Output, Record
 from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.stream.builders import SECRET

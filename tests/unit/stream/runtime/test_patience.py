@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from config.errors import Unavailable
 from structlog.testing import capture_logs
 
+from config.errors import Unavailable
 from stream.runtime import metrics
 from stream.runtime.patience import LONGEST_PAUSE_S, SAY_EVERY_S, DependencyTimeout, RetryPolicy
 from tests.unit.stream.runtime.virtual_time import now, run
