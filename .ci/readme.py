@@ -1,6 +1,7 @@
-"""Run the commands of the documents: every fenced block marked `sh run`, block by block, as a reader would.
+"""Commands of the documents, run as a reader would: every fenced block marked `sh run`, block by block.
 
-The reader's own photograph is stood in for by the demo's portrait.
+The demo's portrait stands in for the reader's own photograph. Documents of other folders than these have no such block
+(tests/unit/test_documents.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from stream.demo import attacks, scenario
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/ABUSE.md", "deploy/local/README.md")
+PATTERNS = ("*.md", "docs/*.md", "deploy/**/*.md", "tests/*.md")
 BLOCK = re.compile(r"^```sh run\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SELFIE, DRAWN = ROOT / "selfie.jpg", ROOT / "seen.png"
 BLOCK_TIMEOUT_S = 300
@@ -21,8 +22,9 @@ BLOCK_TIMEOUT_S = 300
 
 def main() -> int:
     SELFIE.write_bytes(attacks.camera_photo(attacks.portrait(attacks.decode(scenario.astronaut()))))
+    documents = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
     try:
-        ran = sum(run(name, block) for name in DOCUMENTS for block in BLOCK.findall((ROOT / name).read_text()))
+        ran = sum(run(path, block) for path in documents for block in BLOCK.findall(path.read_text(encoding="utf-8")))
     finally:
         SELFIE.unlink(missing_ok=True)
         DRAWN.unlink(missing_ok=True)
@@ -30,8 +32,8 @@ def main() -> int:
     return 0 if ran else 1
 
 
-def run(name: str, block: str) -> int:
-    print(f"--- {name}\n{block}", flush=True)
+def run(path: Path, block: str) -> int:
+    print(f"--- {path.relative_to(ROOT)}\n{block}", flush=True)
     subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, check=True, timeout=BLOCK_TIMEOUT_S)
     return 1
 

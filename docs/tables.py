@@ -1,7 +1,7 @@
-"""Write the reference tables of the documents from the code, so that they can't say anything else.
+"""Reference tables of the documents, written from the code between `<!-- table: NAME -->` and `<!-- end -->`.
 
-.venv/bin/python docs/tables.py           rewrites the tables between their markers
-.venv/bin/python docs/tables.py --check   exit 1 if a table is not what the code says
+.venv/bin/python docs/tables.py           rewrites every table
+.venv/bin/python docs/tables.py --check   exit 1 if a table differs from the code, or stands in no document
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 from abuse.event_time import HOUR_MS
@@ -24,9 +26,11 @@ from stream.cli.abuse.retention import in_words
 from stream.events.topics import TABLE, TopicSpec
 from stream.maintenance.retention import stores
 from stream.pipeline.advice import BY_REASON
+from stream.runtime import metrics
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/ABUSE.md")
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+MARKER = re.compile(r"<!-- table: (?P<name>\w+) -->")
 
 
 def settings_table() -> str:
@@ -80,8 +84,18 @@ def topic_table() -> str:
     return "\n".join(rows)
 
 
+def metric_table() -> str:
+    rows = ["| metric | kind | what |", "|---|---|---|"]
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            rows.append(f"| `{name}` | {family.type} | {family.documentation} |")
+    return "\n".join(rows)
+
+
 def retention_table() -> str:
-    """By the defaults."""
+    """Stores and how long they keep what they hold, by the default settings and policy."""
     settings = Settings.model_construct(**{name: field.default for name, field in Settings.model_fields.items()})
     rows = ["| where | store | holds | personal | kept | erased |", "|---|---|---|---|---|---|"]
     for store in stores(settings, Policy()):
@@ -96,6 +110,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "reasons": reason_table,
     "topics": topic_table,
+    "metrics": metric_table,
     "rules": rules_table,
     "abuse": abuse_table,
     "retention": retention_table,
@@ -103,7 +118,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(text: str) -> str:
-    """The document with the part between `<!-- table: NAME -->` and `<!-- end -->` written anew."""
+    """The document with each of its tables written anew. Raises KeyError for a table that doesn't exist."""
 
     def renewed(match: re.Match[str]) -> str:
         return f"<!-- table: {match['name']} -->\n{TABLES[match['name']]()}\n<!-- end -->"
@@ -139,17 +154,22 @@ def _kept(spec: TopicSpec) -> str:
 
 
 def main() -> int:
-    stale = 0
-    for name in DOCUMENTS:
-        path = ROOT / name
-        current = path.read_text(encoding="utf-8")
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    placed = Counter(name for text in texts.values() for name in MARKER.findall(text))
+    faults = [
+        f"the table {name} stands in {placed[name]} documents, not in one" for name in TABLES if placed[name] != 1
+    ]
+    for path, current in texts.items():
         wanted = with_tables(current)
         if "--check" not in sys.argv[1:]:
             path.write_text(wanted, encoding="utf-8")
         elif current != wanted:
-            print(f"{name}: a table is not what the code says; run: .venv/bin/python docs/tables.py", file=sys.stderr)
-            stale = 1
-    return stale
+            faults.append(
+                f"{path.relative_to(ROOT)}: a table differs from the code; run .venv/bin/python docs/tables.py"
+            )
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
