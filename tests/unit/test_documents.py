@@ -1,15 +1,21 @@
-"""The documents say what the code says, and their links lead somewhere."""
+"""The documents say what the code says, their links lead somewhere, and their commands are run."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import click
+import orjson
 import pytest
+import typer
 
 from config.error_codes import MEANING, ErrorCode
+from config.settings import Settings
 from stream.cli import app
 from stream.pipeline.advice import BY_REASON
 
@@ -17,17 +23,71 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path for path in ROOT.rglob("*.md") if not {".venv", ".services", ".git"} & set(path.relative_to(ROOT).parts)
 )
+#: Where .ci/readme.py looks for blocks to run.
+RUN = {path for pattern in ("*.md", "docs/*.md", "deploy/**/*.md", "tests/*.md") for path in ROOT.glob(pattern)}
+#: Variables that are no settings of a worker.
+OTHER_VARIABLES = {
+    *("LIVENESS_CONFIG", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER", "LIVENESS_SLOT_STDERR"),
+    *("LIVENESS_REQUIRE_REAL", "LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS"),
+}
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def test_the_tables_of_the_readme_are_current() -> None:
+def test_the_tables_are_current() -> None:
     checked = subprocess.run([sys.executable, ROOT / "docs" / "tables.py", "--check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@each_document
 def test_links_lead_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8"))
+    targets = [(document.parent / path if path else document, anchor) for path, anchor in links]
+    assert [str(path) for path, _ in targets if not path.exists()] == []
+    # Of another folder's documents a link may name a section.
+    sections = [(path, anchor) for path, anchor in targets if anchor]
+    assert [(path.name, anchor) for path, anchor in sections if anchor not in _anchors(path.resolve())] == []
+
+
+@each_document
+def test_shell_blocks_are_run_or_marked(document: Path) -> None:
+    """`.ci/readme.py` runs those marked `run`; the others are lines of `.ci/run`, or need something of the reader's."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh(.*)\n((?:.*\n)*?)```$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    marks = {" run", " by hand"}
+    assert [body for mark, body in blocks if mark not in marks and body.strip() not in ci] == []
+    assert document in RUN or not any(mark == " run" for mark, _ in blocks)
+
+
+@each_document
+def test_settings_that_a_document_names_exist(document: Path) -> None:
+    named = set(re.findall(r"\bLIVENESS_[A-Z0-9_]*[A-Z0-9]\b", document.read_text(encoding="utf-8")))
+    assert named - set(_variables()) - OTHER_VARIABLES == set()
+
+
+@each_document
+def test_options_that_a_document_shows_exist(document: Path) -> None:
+    shown = re.findall(r"(?:^|`|bin/)liveness ([a-z]+)([^`#\n;&]*)", document.read_text(encoding="utf-8"), re.MULTILINE)
+    wrong = [
+        f"{command} {option}"
+        for command, rest in shown
+        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)
+        if option not in _options(command)
+    ]
+    assert wrong == []
+
+
+def test_every_setting_is_in_the_table() -> None:
+    table = _section("docs/CONFIGURATION.md", "settings")
+    assert [name for name in _variables() if f"`{name}`" not in table] == []
+
+
+def test_every_field_of_a_decision_is_explained() -> None:
+    text = (ROOT / "docs" / "DECISIONS.md").read_text(encoding="utf-8")
+    schema = orjson.loads((ROOT / "docs" / "schemas" / "decision.v1.json").read_bytes())
+    fields = [name for name in schema["properties"] if name != "result"]
+    fields += [f"result.{name}" for name in schema["$defs"]["result"]["properties"]]
+    assert len(fields) > 20
+    assert [field for field in fields if not re.search(rf"`{re.escape(field)}(?:\[\])?`", text)] == []
 
 
 def test_the_commands_that_the_documents_name_exist() -> None:
@@ -66,3 +126,35 @@ def test_every_reason_that_a_signal_or_the_framing_gives_has_advice() -> None:
     reasons = {name for pair in given for name in pair if name}
     assert len(reasons) > 10
     assert reasons <= set(BY_REASON)
+
+
+@cache
+def _anchors(document: Path) -> frozenset[str]:
+    """Anchors that a Markdown viewer gives the headings of a document."""
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+
+
+def _section(document: str, table: str) -> str:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return text.partition(f"<!-- table: {table} -->")[2].partition("<!-- end -->")[0]
+
+
+def _variables() -> Iterator[str]:
+    for group, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", {"": field})
+        yield from (f"LIVENESS_{group}__{name}".upper() if name else f"LIVENESS_{group}".upper() for name in inner)
+
+
+@cache
+def _options(command: str) -> frozenset[str]:
+    """Options of a command and of everything below it."""
+    top = typer.main.get_command(app)
+    found = top.commands[command]  # type: ignore[attr-defined]
+    commands = [found, *getattr(found, "commands", {}).values()]
+    return frozenset({"--help"} | {name for each in commands for option in each.params for name in _names(option)})
+
+
+def _names(option: click.Parameter) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
