@@ -6,9 +6,12 @@ The demo's portrait stands in for the reader's own photograph. Documents of othe
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from stream.demo import attacks, scenario
@@ -34,8 +37,20 @@ def main() -> int:
 
 def run(path: Path, block: str) -> int:
     print(f"--- {path.relative_to(ROOT)}\n{block}", flush=True)
-    subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, check=True, timeout=BLOCK_TIMEOUT_S)
+    command = ["bash", "-euo", "pipefail", "-c", block]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as shell:
+        try:
+            if shell.wait(BLOCK_TIMEOUT_S) != 0:
+                raise SystemExit(f"{path.relative_to(ROOT)}: a block ended with {shell.returncode}")
+        finally:
+            _end_group(shell.pid)
     return 1
+
+
+def _end_group(group: int) -> None:
+    """A block that failed leaves its worker behind, in its shell's process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGTERM)
 
 
 if __name__ == "__main__":
