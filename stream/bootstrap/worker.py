@@ -30,6 +30,7 @@ from stream.bootstrap.abuse import (
     say_what_is_compared,
 )
 from stream.bootstrap.models import model_versions, template_source
+from stream.events.dead_letter import DeadLetters
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec
 from stream.kafka.app import ConfirmedSender, make_app
@@ -41,6 +42,7 @@ from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.detect_stage import DetectStage
+from stream.pipeline.event_builders import DecisionEvents, FlagEvents
 from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
@@ -73,9 +75,7 @@ def build_worker(
     common: dict[str, Any] = {
         "clock": clock,
         "policy": policy,
-        "dead_letter_topic": names[Topic.DEAD_LETTER],
-        "max_event_bytes": settings.kafka.max_event_bytes,
-        "source": settings.source,
+        "dead_letters": DeadLetters(topic=names[Topic.DEAD_LETTER], max_bytes=settings.kafka.max_event_bytes),
     }
     agents, background_tasks = [], list[BackgroundTask]()
     checks: list[Check] = [store.ping, partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
@@ -94,6 +94,7 @@ def build_worker(
             origins=OriginReader(hasher(settings, policy), networks),
             marker=ReferenceExtractor(mark_keys(settings, policy, faces)),
             detections_topic=names[Topic.DETECTIONS],
+            source=settings.source,
             **common,
         )
         limit = settings.detection.slots + settings.detection.read_ahead
@@ -105,8 +106,10 @@ def build_worker(
             store=store,
             abuse=AbuseStage(ledger=ledger, engine=engine, reuse=reuse, patience=patience, policy=policy),
             patience=patience,
-            decisions_topic=names[Topic.DECISIONS],
-            flags_topic=names[Topic.ABUSE_FLAGS],
+            builders=[
+                DecisionEvents(topic=names[Topic.DECISIONS], source=settings.source),
+                FlagEvents(topic=names[Topic.ABUSE_FLAGS], source=settings.source),
+            ],
             **common,
         )
         limit = settings.delivery.max_deciding

@@ -7,8 +7,10 @@ device, token) stay out. `source_*` headers tell where it came from, so that a r
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from stream.events.messages import Headers, Output, Record
+from stream.runtime import metrics
 
 #: Original headers that are safe to keep, and how much of each.
 KEPT_HEADERS = frozenset({"content-type", "ce_specversion", "ce_type", "ce_id", "ce_subject", "ce_correlationid"})
@@ -22,6 +24,19 @@ WHY_HEADERS = (
     "source_offset",
     "source_timestamp_ms",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """The dead letters of one stage: where they go, and how large a record may be to keep its bytes."""
+
+    topic: str
+    max_bytes: int
+
+    def letter(self, record: Record, *, reason: str, message: str) -> Output:
+        """A dead letter, counted by its reason; the arguments are those of `dead_letter`."""
+        metrics.DEAD_LETTERS.labels(reason=reason).inc()
+        return dead_letter(record, self.topic, reason=reason, message=message, max_bytes=self.max_bytes)
 
 
 def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:

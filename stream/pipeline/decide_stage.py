@@ -14,16 +14,14 @@ from abuse.flags.flags import FlagEvent
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.dead_letter import dead_letter
+from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import DetectionError, decode_detection
-from stream.events.flag_output import flag_output
-from stream.events.ids import request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
+from stream.pipeline.event_builders import Decided, EventBuilder
 from stream.pipeline.verdict import Verdict, judge, refused
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -31,38 +29,36 @@ from stream.runtime.patience import RetryPolicy
 
 BAD_DETECTION_REASON = "BAD_DETECTION"
 
-#: The decision that stands, and the flag events to publish with it.
-Decided = tuple[StoredDecision, list[FlagEvent]]
+#: The decision in force, and the flag events to publish with it.
+Stored = tuple[StoredDecision, list[FlagEvent]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecideStage:
-    """Pure of Kafka and Faust. `handle` may wait for the store and raises only for bugs."""
+    """The decide agent's stage. Pure of Kafka and Faust.
+
+    `handle` is called by the agent for each record, may wait for the store, and raises only for bugs; a repeat gives
+    the same outputs. `decide` takes a complete detection: a join of several records of one submission goes before it.
+    """
 
     store: DecisionStore
     abuse: AbuseStage
     patience: RetryPolicy
     clock: Clock
     policy: Policy
-    decisions_topic: str
-    flags_topic: str
-    dead_letter_topic: str
-    max_event_bytes: int
-    source: str
+    dead_letters: DeadLetters
+    builders: Sequence[EventBuilder]
 
     async def handle(self, record: Record) -> Sequence[Output]:
         try:
             detection = decode_detection(record.value)
         except DetectionError as error:
-            metrics.DEAD_LETTERS.labels(reason=BAD_DETECTION_REASON).inc()
-            letter = dead_letter(
-                record,
-                self.dead_letter_topic,
-                reason=BAD_DETECTION_REASON,
-                message=str(error),
-                max_bytes=self.max_event_bytes,
-            )
-            return [letter]
+            return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]
+        decided = await self.decide(detection)
+        return [output for build in self.builders for output in build(decided)]
+
+    async def decide(self, detection: Detection) -> Decided:
+        """The outcome of a submission, stored: the first writer's decision, and the flag events not yet published."""
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
             first, flags = await self._again(detection, finding), list[FlagEvent]()
@@ -70,7 +66,7 @@ class DecideStage:
             first, flags = await self._mismatch(detection, finding)
         else:
             first, flags = await self._first(detection, finding)
-        return [self._output(detection, first.decision), *(self._flag_output(flag) for flag in flags)]
+        return Decided(detection=detection, decision=first.decision, flags=flags)
 
     async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
         """The decision found at admission; kept once more, in case it has expired since."""
@@ -78,7 +74,7 @@ class DecideStage:
         metrics.DUPLICATES.inc()
         return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
-    async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Decided:
+    async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Stored:
         ours, events = await self._decide(detection, finding)
         # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
         keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
@@ -92,7 +88,7 @@ class DecideStage:
             metrics.DUPLICATES.inc()
         return first, self._to_publish(first, ours, flags, detection)
 
-    async def _mismatch(self, detection: Detection, refusal: Refusal) -> Decided:
+    async def _mismatch(self, detection: Detection, refusal: Refusal) -> Stored:
         ours, events = await self._decide(detection, refusal)
         first, flags = await asyncio.gather(
             self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
@@ -117,21 +113,6 @@ class DecideStage:
         _count(verdict, detection, self.clock.now_ms())
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
         return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events
-
-    def _output(self, detection: Detection, value: bytes) -> Output:
-        ids = detection.ids
-        headers = binary_headers(
-            EventType.DECISION,
-            event_id=request_id(ids, detection.fingerprint),
-            source=self.source,
-            subject=ids.submission_id,
-            extensions={"correlationid": ids.correlation_id, "tenant": ids.tenant},
-        )
-        key = ids.correlation_id or ids.submission_id
-        return Output(topic=self.decisions_topic, key=key.encode(), value=value, headers=headers)
-
-    def _flag_output(self, event: FlagEvent) -> Output:
-        return flag_output(event, self.flags_topic, self.source)
 
 
 def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:

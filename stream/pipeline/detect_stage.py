@@ -21,7 +21,7 @@ from config.policy import Policy
 from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
-from stream.events.dead_letter import dead_letter
+from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
 from stream.events.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
 from stream.pipeline import intake
@@ -52,14 +52,13 @@ class DetectStage:
     clock: Clock
     policy: Policy
     detections_topic: str
-    dead_letter_topic: str
-    max_event_bytes: int
+    dead_letters: DeadLetters
     source: str
 
     async def handle(self, record: Record) -> Sequence[Output]:
         read = intake.read(record, self.policy.image)
         if isinstance(read, Poison):
-            return [self._dead_letter(record, read.reason, read.message)]
+            return [self.dead_letters.letter(record, reason=read.reason, message=read.message)]
         started = self.clock.monotonic()
         queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
@@ -120,16 +119,11 @@ class DetectStage:
                 cause=found.cause,
                 code=found.code,
             )
-            letters.append(self._dead_letter(record, SLOT_CRASH_REASON, "the picture ended its slot process twice"))
+            why = "the picture ended its slot process twice"
+            letters.append(self.dead_letters.letter(record, reason=SLOT_CRASH_REASON, message=why))
         if isinstance(found, Analysis):
             metrics.observe_analysis(found.elapsed_ms, found.cpu_ms)
         return finding_of(found), letters
-
-    def _dead_letter(self, record: Record, reason: str, message: str) -> Output:
-        metrics.DEAD_LETTERS.labels(reason=reason).inc()
-        return dead_letter(
-            record, self.dead_letter_topic, reason=reason, message=message, max_bytes=self.max_event_bytes
-        )
 
 
 def finding_of(found: Analysis | SlotTimeout | SlotCrashed) -> Analysis | Refusal:

@@ -24,12 +24,14 @@ from config.policy import Policy
 from detectors.contract import Analysis
 from detectors.pool.outcomes import SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
+from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
+from stream.pipeline.event_builders import DecisionEvents, FlagEvents
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
@@ -117,6 +119,7 @@ class Line:
                 model=MODEL, index=self.faces, keys=face_keys, bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6)
             ),
         )
+        dead_letters = DeadLetters(topic="dead", max_bytes=15 * 1024 * 1024)
         self.detect_stage = DetectStage(
             analyser=self.analyser,
             admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
@@ -125,8 +128,7 @@ class Line:
             clock=self.clock,
             policy=policy,
             detections_topic="detections",
-            dead_letter_topic="dead",
-            max_event_bytes=15 * 1024 * 1024,
+            dead_letters=dead_letters,
             source="/test",
         )
         self.decide_stage = DecideStage(
@@ -137,11 +139,11 @@ class Line:
             patience=self.patience,
             clock=self.clock,
             policy=policy,
-            decisions_topic="decisions",
-            flags_topic="flags",
-            dead_letter_topic="dead",
-            max_event_bytes=15 * 1024 * 1024,
-            source="/test",
+            dead_letters=dead_letters,
+            builders=[
+                DecisionEvents(topic="decisions", source="/test"),
+                FlagEvents(topic="flags", source="/test"),
+            ],
         )
 
     async def detect(self, given: Record) -> list[Output]:
