@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Protocol
 
+from abuse.keys.subject_hasher import SubjectHasher, plain_address
 from abuse.observation import Origin
-from abuse.subjects import SubjectHasher, plain_address
 
 
 class NetworkNames(Protocol):

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from abuse.subjects import HashKey
+from abuse.keys.key_periods import HashKey
 from config.errors import SettingsError
 from config.settings import HASH_KEYS_VARIABLE
 

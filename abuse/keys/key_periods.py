@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from abuse.subjects import HashKey
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashKey:
+    """A secret in force from `since_ms` (UTC milliseconds, event time) until the next one's."""
+
+    id: str
+    secret: bytes = field(repr=False)
+    since_ms: int = 0
 
 
 class KeyPeriods:

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from abuse.keys.key_periods import KeyPeriods
-from abuse.subjects import HashKey
+from abuse.keys.key_periods import HashKey, KeyPeriods
 
 BITS = 64
 MASKS_REMEMBERED = 1024

@@ -12,11 +12,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import MediaPlan, PictureSighting
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
-from abuse.subjects import HashKey
 from config.settings import Settings
 from stream.bench.figures import percentile
 from stream.bench.redis_room import Say, in_a_room, used_memory

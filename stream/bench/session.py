@@ -32,12 +32,17 @@ class Plan:
     files: Sequence[Path] = ()
 
 
+def _named(progress: Progress, size: str) -> Progress:
+    """The same progress, each line with the size of picture under way."""
+    return lambda said: progress(f"{size}: {said}")
+
+
 def run(plan: Plan, progress: Progress) -> Report:
     """Blocks for a few minutes. Raises what services, worker, child processes and unfit pictures raise."""
     slots, results = 0, []
     for size in plan.sizes:
         progress(f"{size.name}: starting")
-        slots, result = _one_size(plan, size, lambda said, size=size: progress(f"{size.name}: {said}"))  # type: ignore[misc]  # bound now
+        slots, result = _one_size(plan, size, _named(progress, size.name))
         results.append(result)
     return Report(
         broker=str(plan.broker),

@@ -12,7 +12,9 @@ from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.keys.key_checks import KeyChecks, agree, require_same
+from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import RedisKeyChecks
+from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_book import LinkStore
@@ -25,7 +27,6 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
 from abuse.review.redis_erasure import RedisLedgerErasure
-from abuse.subjects import HashKey, SubjectHasher
 from config.policy import Policy
 from config.settings import Settings
 from detectors.template import describe

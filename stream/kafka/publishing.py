@@ -7,6 +7,7 @@ output stays refused or out of reach, patience ends and the process exits withou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from stream.events.messages import Output
@@ -14,7 +15,7 @@ from stream.runtime.patience import RetryPolicy
 
 
 class Sender(Protocol):
-    """Sends one record; returns once it is confirmed, raises `patience.Unavailable` when it was not."""
+    """Sends one record; returns once it is confirmed, raises `config.errors.Unavailable` when it was not."""
 
     async def __call__(self, output: Output) -> None: ...
 
@@ -28,4 +29,4 @@ class Publisher:
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Confirm every output, in order. Raises `patience.DependencyTimeout` after `at_most_s` for one of them."""
         for output in outputs:
-            await self._patience.until_available(lambda output=output: self._send(output), at_most_s=self._at_most_s)  # type: ignore[misc]  # bound now
+            await self._patience.until_available(partial(self._send, output), at_most_s=self._at_most_s)

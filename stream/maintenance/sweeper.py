@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -50,7 +51,7 @@ class Sweeper:
         events = await self.patience.until_available(lambda: ended(self.ledger, self.clock.now_ms()))
         for event in events:
             await self.publisher.publish([flag_output(event, self.flags_topic, self.source)])
-            await self.patience.until_available(lambda event=event: settle(self.ledger, event))  # type: ignore[misc]  # bound now
+            await self.patience.until_available(partial(settle, self.ledger, event))
         if events:
             log.info("flags_expired", count=len(events))
         return len(events)

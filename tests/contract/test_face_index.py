@@ -33,8 +33,8 @@ from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_commands import NEAR, FaceCommands
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
-from abuse.subjects import HashKey
 from config.errors import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis

@@ -18,8 +18,8 @@ from abuse.faces.face_index import EnrolledReference, FaceIndex, FacePlan, Index
 from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, RedisClient, Reply
-from abuse.subjects import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from abuse.keys.key_checks import InMemoryKeyChecks, KeyChecks, agree, require_same
+from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import CHECK_TTL_S, RedisKeyChecks
-from abuse.subjects import HashKey
 from config.errors import SettingsError
 from tests.contract.backings import Backing
 

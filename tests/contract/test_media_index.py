@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS, HOUR_MS
+from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import (
     MOST_BITS,
     InMemoryMediaIndex,
@@ -33,7 +34,6 @@ from abuse.pictures.media_index import (
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
-from abuse.subjects import HashKey
 from config.errors import Unavailable
 from tests.contract.backings import FailsOnce
 from tests.contract.redis_rungs import SERVERS, Beneath, over_redis

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from abuse.flags.flags import FLAG_ID
-from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation, plain_address
+from abuse.keys.subject_hasher import plain_address
+from abuse.subjects import HASHED_KEY, PREFIX_LENGTH, Subject, SubjectType, correlation
 from config.settings import Settings
 from stream.bootstrap.abuse import hasher, require_same_secrets
 from stream.bootstrap.abuse_table import table

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abuse.subjects import HASHED_KEY, HashKey, Subject, SubjectHasher, SubjectType, correlation, plain_address
+from abuse.keys.key_periods import HashKey
+from abuse.keys.subject_hasher import SubjectHasher, plain_address
+from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
 
 SECRET, OTHER_SECRET = b"first-secret-of-the-tests", b"second-secret-of-the-tests"
 ADDRESS, DEVICE = "203.0.113.9", "Zebra-Phone"
@@ -120,7 +122,7 @@ def test_time_before_all_time_uses_the_first_key():
     [(), (SECOND,), (FIRST, HashKey(id="k2", secret=OTHER_SECRET)), (HashKey(id="k1", secret=SECRET, since_ms=-1),)],
 )
 def test_exactly_one_key_is_in_force_from_the_beginning(keys):
-    with pytest.raises(ValueError, match="exactly one hash key"):
+    with pytest.raises(ValueError, match="exactly one key"):
         SubjectHasher(keys, 0)
 
 

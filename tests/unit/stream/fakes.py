@@ -9,6 +9,8 @@ from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
 from abuse.flags.flag_events import PolicyName
+from abuse.keys.key_periods import HashKey
+from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.links.link_book import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
@@ -18,7 +20,6 @@ from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.pictures.media_keys import MediaKeys
 from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
-from abuse.subjects import HashKey, SubjectHasher
 from config.errors import Unavailable
 from config.policy import Policy
 from detectors.contract import Analysis

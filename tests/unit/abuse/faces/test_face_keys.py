@@ -11,7 +11,7 @@ from abuse.event_time import DAY_MS
 from abuse.faces import face_keys
 from abuse.faces.face_keys import TemplateProtection, rotation
 from abuse.faces.face_prints import SCORE_SLACK, Distance, ProtectedTemplate, distances, least_score, print_from
-from abuse.subjects import HashKey
+from abuse.keys.key_periods import HashKey
 
 KEYS = TemplateProtection(
     [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10 * DAY_MS)], DAY_MS

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
-from abuse.subjects import HashKey
 
 ONE = HashKey(id="k1", secret=b"1" * 32)
 KEYS = MediaKeys([ONE, HashKey(id="k2", secret=b"2" * 32, since_ms=1000)], 100)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from abuse.faces.face_keys import TemplateProtection
-from abuse.subjects import HashKey
+from abuse.keys.key_periods import HashKey
 from stream.events.detection_codec import decode_detection
 from stream.events.messages import Output
 from stream.runtime import metrics

@@ -10,7 +10,7 @@ import pytest
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
-from abuse.subjects import HashKey
+from abuse.keys.key_periods import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
 from stream.runtime.patience import RetryPolicy
 from tests.meeting import meeting

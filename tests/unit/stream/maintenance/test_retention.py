@@ -9,10 +9,10 @@ import redis
 
 from abuse.event_time import HOUR_MS
 from abuse.keys.key_checks import agree
+from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import RedisClient
-from abuse.subjects import HashKey
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.embedded.store import EmbeddedStore

@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
 from abuse.faces.face_keys import TemplateProtection
+from abuse.keys.key_periods import HashKey
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.links.link_book import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import InMemoryMediaIndex
-from abuse.subjects import HashKey
 from config.abuse import AbusePolicy
 from config.errors import Unavailable
 from stream.bootstrap.abuse import say_what_is_compared

@@ -1,0 +1,51 @@
+"""Keyed hashes of addresses and devices: what stands for them outside the event."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+
+from abuse.keys.key_periods import HashKey, KeyPeriods
+from abuse.subjects import HASH_LENGTH, PREFIX_LENGTH, Subject, SubjectType
+
+
+class SubjectHasher:
+    """Turns raw addresses and devices into subjects. Pure; holds the secrets.
+
+    `remember_ms`: how long after a rotation subjects are still looked for under the key it replaced.
+    """
+
+    def __init__(self, keys: Sequence[HashKey], remember_ms: int) -> None:
+        """Raises ValueError unless exactly one key is in force from the beginning of time."""
+        self._periods = KeyPeriods(keys)
+        self._remember_ms = remember_ms
+
+    def device(self, tenant: str | None, device_id: str, at_ms: int) -> Subject:
+        return self._hashed(SubjectType.DEVICE, tenant, device_id, at_ms)
+
+    def address(self, tenant: str | None, address: str, at_ms: int) -> Subject:
+        """`address` is a valid IPv4 or IPv6 address; an IPv4-mapped one counts as IPv4."""
+        return self._hashed(SubjectType.ADDRESS, tenant, str(plain_address(address)), at_ms)
+
+    def prefix(self, tenant: str | None, address: str, at_ms: int) -> Subject:
+        """The /24 or /64 the address is in."""
+        plain = plain_address(address)
+        network = ipaddress.ip_network((plain, PREFIX_LENGTH[plain.version]), strict=False)
+        return self._hashed(SubjectType.PREFIX, tenant, str(network), at_ms)
+
+    def _hashed(self, kind: SubjectType, tenant: str | None, value: str, at_ms: int) -> Subject:
+        message = "\x00".join((kind, tenant or "", value)).encode()
+        key, *former = (self._hash(key, message) for key in self._periods.within(at_ms - self._remember_ms, at_ms))
+        return Subject(type=kind, key=key, former=tuple(former))
+
+    @staticmethod
+    def _hash(key: HashKey, message: bytes) -> str:
+        return f"{key.id}-{hmac.new(key.secret, message, hashlib.sha256).hexdigest()[:HASH_LENGTH]}"
+
+
+def plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address as it counts: IPv4 where it is only dressed as IPv6 (::ffff:a.b.c.d)."""
+    parsed = ipaddress.ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed
