@@ -81,7 +81,7 @@ def _legal_redis_url(value: SecretStr) -> SecretStr:
     except ValueError:  # a port that is no port
         sound = False
     if not sound:
-        raise ValueError("expected redis://[user:password@]host[:port][/database], or rediss:// for TLS")
+        raise ValueError("expected redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path")
     return value
 
 

@@ -13,7 +13,7 @@ from tests.ladder.guard import SocketGuard
 from tests.ladder.rungs import starters
 from tests.ladder.session import ServiceTiers
 
-pytest_plugins = ["pytester", "tests.e2e.fixtures"]
+pytest_plugins = ["pytester", "tests.e2e.fixtures", "tests.embedded_redis"]
 
 REQUIRE_REAL = "LIVENESS_REQUIRE_REAL"
 REAL_MARKERS = ("real", "local_services")

@@ -51,7 +51,8 @@ def default_broker() -> Broker:
 
 @contextmanager
 def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Installation]:
-    """A fresh one. Raises KafkaUnreachable or ProvisioningError where there is no broker to use."""
+    """A fresh one. Raises KafkaUnreachable or ProvisioningError where there is no broker to use, and what
+    `EmbeddedServices` raises."""
     own = {"LIVENESS_LOG__LEVEL": "warning", "LIVENESS_REDIS__DECISION_TTL_S": str(DECISION_TTL_S)}
     if slots is not None:
         own["LIVENESS_DETECTION__SLOTS"] = str(slots)
@@ -59,8 +60,8 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
         if broker is Broker.EMBEDDED:
             services = exits.enter_context(EmbeddedServices())
             environment = {**services.environment, **own}
-            # Both live in threads of this process.
-            processes = {"bench_with_embedded_services": os.getpid()}
+            # The broker lives in threads of this process.
+            processes = {"bench_with_embedded_broker": os.getpid(), "redis": services.redis_pid}
         else:
             keys = exits.enter_context(room(configuration.load().redis, say))
             topics = {"LIVENESS_KAFKA__TOPIC_PREFIX": f"bench-{uuid.uuid4().hex[:12]}."}

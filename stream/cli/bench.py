@@ -17,6 +17,7 @@ from stream.cli import bench_abuse, bench_faces
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
 from stream.cli.pictures import pictures
 from stream.embedded.session import WorkerDidNotStart
+from stream.embedded.store import StoreDidNotStart
 
 
 def command(
@@ -60,7 +61,7 @@ def command(
     say(f"Measuring on the {plan.broker} broker.")
     try:
         report = run(plan, say)
-    except (WorkerDidNotStart, ChildFailed, Unmeasurable) as error:
+    except (WorkerDidNotStart, StoreDidNotStart, ChildFailed, Unmeasurable) as error:
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
     if json:

@@ -51,7 +51,7 @@ def command(
                 programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
                 viewer = _Viewer(json, settings.policy().inconclusive_band)
                 played = asyncio.run(play(programme, settings, viewer.show))
-    except WorkerDidNotStart as error:
+    except (WorkerDidNotStart, store.StoreDidNotStart) as error:
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
     if not json:

@@ -22,7 +22,7 @@ def command(json: JsonOption = False) -> None:
         with EmbeddedServices() as services, WorkerProcess(services.environment):
             _show(services.environment, json)
             stopped.wait()
-    except WorkerDidNotStart as error:
+    except (WorkerDidNotStart, store.StoreDidNotStart) as error:
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
 

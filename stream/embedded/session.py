@@ -29,11 +29,17 @@ class WorkerDidNotStart(Exception):
 
 
 class EmbeddedServices:
-    """The broker and the store, with the settings that lead to them."""
+    """The broker and the store, with the settings that lead to them. `redis_pid` is the store's process; the broker
+    is threads of this one. Raises what `EmbeddedStore` and `EmbeddedBroker` raise."""
 
     def __init__(self) -> None:
-        self._broker = EmbeddedBroker()
         self._store = EmbeddedStore()
+        self.redis_pid = self._store.pid
+        try:
+            self._broker = EmbeddedBroker()
+        except BaseException:  # an interruption too: the store would stay as long as this process
+            self._store.close()
+            raise
         self.environment = {
             # Fit for what lives as long as this process: addresses and devices are observed like in production.
             "LIVENESS_ABUSE__HASH_KEYS": json.dumps([{"id": "embedded", "secret": secrets.token_hex(16)}]),

@@ -105,8 +105,6 @@ class Node:
             await connection.send_packed_command(packed, check_health=False)
             for _ in commands:
                 answers.append(await _answer(connection))  # noqa: PERF401  # those before a fault are wanted
-        except RedisConnectionError as fault:
-            return _blamed(answers, len(commands), fault)
         finally:
             self._busy.discard(connection)
             if len(answers) < len(commands) or self._closed:
@@ -163,15 +161,6 @@ class RoundTrips(ABC):
     @abstractmethod
     def _failed(self) -> None:
         """A call got no answer, or one that says to come back."""
-
-
-def _blamed(answers: list[Answer], wanted: int, fault: RedisConnectionError) -> list[Answer]:
-    """The embedded server hangs up after an error reply. That reply is why the others are missing, and taken for the
-    network's fault it would be waited for in vain."""
-    for answer in answers:
-        if isinstance(answer, ResponseError):
-            return [*answers, *[answer] * (wanted - len(answers))]
-    raise fault
 
 
 async def _ready(connection: AbstractConnection) -> None:

@@ -1,4 +1,4 @@
-"""The fixtures of every contract suite: a suite says what it puts on a backing, and what stands for it in memory."""
+"""The fixtures of every contract suite: a suite says what it puts on a server, and what stands for it in memory."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.backings import MEMORY, REDIS, Backing, backing_of
+from tests.contract.redis_servers import MEMORY, REAL, REDIS, RedisServer, server_of
 
 
 @pytest.fixture(params=REDIS)
-async def backing(request: pytest.FixtureRequest) -> AsyncIterator[Backing]:
-    async with backing_of(request) as made:
-        yield made
+async def redis_server(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer]:
+    async with server_of(request) as server:
+        yield server
+
+
+@pytest.fixture(params=[REAL])
+async def real_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer]:
+    """For suites that take too long to run on every tier."""
+    async with server_of(request) as server:
+        yield server
 
 
 @pytest.fixture(params=[MEMORY, *REDIS])
-async def any_backing(request: pytest.FixtureRequest) -> AsyncIterator[Backing | None]:
+async def any_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer | None]:
     """None where the suite is to use what it has in memory."""
     if request.param == MEMORY:
         yield None
         return
-    async with backing_of(request) as made:
-        yield made
+    async with server_of(request) as server:
+        yield server

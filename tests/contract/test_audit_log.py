@@ -1,4 +1,4 @@
-"""One suite for every audit log and command log: in memory, on the embedded store over TCP, on a real Redis and a real
+"""One suite for every audit log and command log: in memory, on the embedded Redis, a real one and a real
 cluster. What it must hold to: one chain whoever appends, an answer once, everything expires."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from abuse.review.audit import (
     head_after,
 )
 from abuse.review.redis_audit import ENTRY_TTL_S, HEAD_TTL_S, RedisAuditLog, RedisCommandLog
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 from tests.unit.abuse.review.test_audit import entry_of
 
 WORKERS = 4
@@ -33,36 +33,36 @@ SENT = CommandKey(None, "c-1")
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Several workers' logs over one state, and where there is one, what is beneath."""
+    """Several workers' logs over one state, and where there is one, the server."""
 
     audits: Sequence[AuditLog]
     commands: Sequence[CommandLog]
-    redis: Backing | None = None
+    redis: RedisServer | None = None
 
     @property
     def head_key(self) -> str:
         return self.redis.key("abuse:audit-head")
 
 
-def over(redis: Backing) -> Logs:
-    ways = redis.ways(WORKERS)
+def over(redis: RedisServer) -> Logs:
+    clients = redis.workers(WORKERS)
     return Logs(
-        [RedisAuditLog(calls, redis.prefix) for calls in ways],
-        [RedisCommandLog(calls, redis.prefix) for calls in ways],
+        [RedisAuditLog(calls, redis.prefix) for calls in clients],
+        [RedisCommandLog(calls, redis.prefix) for calls in clients],
         redis,
     )
 
 
 @pytest.fixture
-def logs(any_backing: Backing | None) -> Logs:
-    if any_backing is not None:
-        return over(any_backing)
+def logs(any_redis: RedisServer | None) -> Logs:
+    if any_redis is not None:
+        return over(any_redis)
     return Logs([InMemoryAuditLog()] * WORKERS, [InMemoryCommandLog()] * WORKERS)
 
 
 @pytest.fixture
-def beneath(backing: Backing) -> Logs:
-    return over(backing)
+def on_redis(redis_server: RedisServer) -> Logs:
+    return over(redis_server)
 
 
 async def append(log: AuditLog, *numbers: int) -> list[dict[str, Any]]:
@@ -145,8 +145,8 @@ async def test_a_worker_that_looks_at_an_old_end_appends_behind_the_newest(logs)
     assert whole([*entries, late], 7)
 
 
-async def test_a_head_that_lags_is_mended_by_the_next_entry(beneath):
-    one, other = beneath.audits[:2]
+async def test_a_head_that_lags_is_mended_by_the_next_entry(on_redis):
+    one, other = on_redis.audits[:2]
     begin = await one.head()
     entries = await append(one, *range(6))
     await one.restore(begin)
@@ -155,21 +155,21 @@ async def test_a_head_that_lags_is_mended_by_the_next_entry(beneath):
     assert (await one.head()).number == 7
 
 
-async def test_a_lost_head_begins_another_chain_which_shows(beneath):
-    one = beneath.audits[0]
+async def test_a_lost_head_begins_another_chain_which_shows(on_redis):
+    one = on_redis.audits[0]
     entries = await append(one, *range(3))
-    await beneath.redis.client.delete(beneath.head_key)
-    entries += await append(beneath.audits[1], *range(3, 6))
+    await on_redis.redis.client.delete(on_redis.head_key)
+    entries += await append(on_redis.audits[1], *range(3, 6))
     checked = check(entries)
     assert (checked.entries, checked.chains, checked.problems) == (6, 2, ())
     assert [entry["number"] for entry in entries] == [1, 2, 3, 1, 2, 3]
 
 
-async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whole(beneath):
-    one, other = beneath.audits[:2]
+async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whole(on_redis):
+    one, other = on_redis.audits[:2]
     entries = await append(one, *range(3))
     planned = await one.head()
-    await beneath.redis.client.delete(beneath.head_key)
+    await on_redis.redis.client.delete(on_redis.head_key)
     entries += await append(other, *range(3, 6))
     entries.append(orjson.loads(await one.append(entry_of(99), planned)))
     entries += await append(other, *range(6, 9))
@@ -177,44 +177,44 @@ async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whol
     assert (checked.entries, checked.chains, checked.problems) == (10, 2, ())
 
 
-async def test_a_restored_head_is_where_the_chain_goes_on(beneath):
-    one, other = beneath.audits[:2]
+async def test_a_restored_head_is_where_the_chain_goes_on(on_redis):
+    one, other = on_redis.audits[:2]
     entries = await append(one, *range(3))
     end = await one.head()
-    for key in await beneath.redis.keys():
-        await beneath.redis.client.delete(key)
+    for key in await on_redis.redis.keys():
+        await on_redis.redis.client.delete(key)
     assert (await other.head()).chain != end.chain
     await other.restore(end)
     entries += await append(one, *range(3, 6))
     assert whole(entries, 6)
 
 
-async def test_everything_expires(beneath):
-    await append(beneath.audits[0], *range(3))
-    await beneath.commands[0].put_if_absent(SENT, b"plan")
-    await beneath.commands[0].replace(SENT, b"answer")
-    await beneath.commands[0].replace(CommandKey(None, "c-2"), b"answer")
-    keys = await beneath.redis.keys()
+async def test_everything_expires(on_redis):
+    await append(on_redis.audits[0], *range(3))
+    await on_redis.commands[0].put_if_absent(SENT, b"plan")
+    await on_redis.commands[0].replace(SENT, b"answer")
+    await on_redis.commands[0].replace(CommandKey(None, "c-2"), b"answer")
+    keys = await on_redis.redis.keys()
     assert len(keys) == 6
     for key in keys:
-        most = HEAD_TTL_S if key.decode() == beneath.head_key else ENTRY_TTL_S
-        assert most - 120 < await beneath.redis.client.ttl(key) <= most
+        most = HEAD_TTL_S if key == on_redis.head_key else ENTRY_TTL_S
+        assert most - 120 < await on_redis.redis.client.ttl(key) <= most
 
 
-async def test_looking_for_the_head_keeps_it(beneath):
-    await beneath.audits[0].head()
-    await beneath.redis.client.expire(beneath.head_key, 60)
-    await beneath.audits[1].head()
-    assert await beneath.redis.client.ttl(beneath.head_key) > HEAD_TTL_S - 120
+async def test_looking_for_the_head_keeps_it(on_redis):
+    await on_redis.audits[0].head()
+    await on_redis.redis.client.expire(on_redis.head_key, 60)
+    await on_redis.audits[1].head()
+    assert await on_redis.redis.client.ttl(on_redis.head_key) > HEAD_TTL_S - 120
 
 
 @pytest.mark.parametrize("value", [b"text", b"7", b"[]", b"{}", b"\xff"])
-async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
-    log = beneath.audits[0]
-    await beneath.redis.client.set(beneath.head_key, value)
+async def test_what_somebody_else_wrote_is_named_by_its_key(on_redis, value):
+    log = on_redis.audits[0]
+    await on_redis.redis.client.set(on_redis.head_key, value)
     with pytest.raises(ForeignValue, match="audit-head"):
         await log.head()
-    await beneath.redis.client.set(beneath.redis.key("abuse:audit:{one 1}"), value)
+    await on_redis.redis.client.set(on_redis.redis.key("abuse:audit:{one 1}"), value)
     with pytest.raises(ForeignValue, match="audit:"):
         await log.append(entry_of(1), Head(chain="one"))
 
@@ -259,8 +259,8 @@ async def test_any_id_and_any_bytes_are_kept_apart(logs):
         assert await logs.commands[1].find(CommandKey(None, name)) == name.encode() + bytes(range(256))
 
 
-async def test_two_installations_on_one_server_know_nothing_of_each_other(beneath):
-    await append(beneath.audits[0], 1)
-    other = RedisAuditLog(beneath.redis.way(), beneath.redis.key("other:"))
+async def test_two_installations_on_one_server_know_nothing_of_each_other(on_redis):
+    await append(on_redis.audits[0], 1)
+    other = RedisAuditLog(on_redis.redis.connect(), on_redis.redis.key("other:"))
     assert (await other.head()).number == 0
     assert replace(await other.head(), chain="") == Head(chain="")

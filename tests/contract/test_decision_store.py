@@ -1,4 +1,4 @@
-"""One suite for every decision store: in memory, on the embedded store over TCP, on a real Redis and a real cluster."""
+"""One suite for every decision store: in memory, on the embedded Redis, a real one and a real cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from abuse.redis_port import ForeignValue
 from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 
 TTL_S = 3600
 IDS = SubmissionIds(submission_id="sub-1")
@@ -20,28 +20,28 @@ IDS = SubmissionIds(submission_id="sub-1")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A store, another worker's over the same state, and where there is one, what is beneath."""
+    """A store, another worker's over the same state, and where there is one, the server."""
 
     store: DecisionStore
     other_worker: DecisionStore
-    redis: Backing | None = None
+    redis: RedisServer | None = None
 
 
-def over(redis: Backing) -> Subject:
-    return Subject(*(RedisDecisionStore(calls, redis.prefix, TTL_S) for calls in redis.ways(2)), redis)
+def over(redis: RedisServer) -> Subject:
+    return Subject(*(RedisDecisionStore(calls, redis.prefix, TTL_S) for calls in redis.workers(2)), redis)
 
 
 @pytest.fixture
-def subject(any_backing: Backing | None) -> Subject:
-    if any_backing is not None:
-        return over(any_backing)
+def subject(any_redis: RedisServer | None) -> Subject:
+    if any_redis is not None:
+        return over(any_redis)
     store = InMemoryDecisionStore()
     return Subject(store, store)
 
 
 @pytest.fixture
-def beneath(backing: Backing) -> Subject:
-    return over(backing)
+def on_redis(redis_server: RedisServer) -> Subject:
+    return over(redis_server)
 
 
 @pytest.fixture
@@ -163,35 +163,35 @@ async def test_it_answers_a_ping(store):
 Keep = Callable[[DecisionStore], object]
 
 
-async def test_everything_expires_and_a_repeat_does_not_prolong_it(beneath):
-    await beneath.store.put_if_absent(IDS, decided())
-    await beneath.store.put_by_fingerprint(IDS, decided("b"))
-    keys = await beneath.redis.keys()
+async def test_everything_expires_and_a_repeat_does_not_prolong_it(on_redis):
+    await on_redis.store.put_if_absent(IDS, decided())
+    await on_redis.store.put_by_fingerprint(IDS, decided("b"))
+    keys = await on_redis.redis.keys()
     assert len(keys) == 2
     for key in keys:
-        assert TTL_S - 60 < await beneath.redis.client.ttl(key) <= TTL_S
-        await beneath.redis.client.expire(key, 100)
-    await beneath.store.put_if_absent(IDS, decided())
-    await beneath.store.put_by_fingerprint(IDS, decided("b"))
+        assert TTL_S - 60 < await on_redis.redis.client.ttl(key) <= TTL_S
+        await on_redis.redis.client.expire(key, 100)
+    await on_redis.store.put_if_absent(IDS, decided())
+    await on_redis.store.put_by_fingerprint(IDS, decided("b"))
     for key in keys:
-        assert await beneath.redis.client.ttl(key) <= 100
+        assert await on_redis.redis.client.ttl(key) <= 100
 
 
-async def test_an_expired_decision_is_gone(beneath):
-    await beneath.store.put_if_absent(IDS, decided("a"))
-    (key,) = await beneath.redis.keys()
-    await beneath.redis.client.pexpire(key, 1)
+async def test_an_expired_decision_is_gone(on_redis):
+    await on_redis.store.put_if_absent(IDS, decided("a"))
+    (key,) = await on_redis.redis.keys()
+    await on_redis.redis.client.pexpire(key, 1)
     async with asyncio.timeout(10):
-        while await beneath.store.find(IDS) is not None:  # noqa: ASYNC110  # Redis tells nobody of an expiry
+        while await on_redis.store.find(IDS) is not None:  # noqa: ASYNC110  # Redis tells nobody of an expiry
             await asyncio.sleep(0)
-    assert await beneath.store.put_if_absent(IDS, decided("b")) == decided("b")
+    assert await on_redis.store.put_if_absent(IDS, decided("b")) == decided("b")
 
 
-async def test_keys_hold_no_id_and_share_one_hash_tag(beneath):
+async def test_keys_hold_no_id_and_share_one_hash_tag(on_redis):
     ids = SubmissionIds(submission_id="somebody@example.org", tenant="bank-1")
-    await beneath.store.put_if_absent(ids, decided())
-    await beneath.store.put_by_fingerprint(ids, decided("b"))
-    keys = [key.decode() for key in await beneath.redis.keys()]
+    await on_redis.store.put_if_absent(ids, decided())
+    await on_redis.store.put_by_fingerprint(ids, decided("b"))
+    keys = await on_redis.redis.keys()
     assert not any("example" in key or "bank" in key for key in keys)
     assert len({key.split("{")[1].split("}")[0] for key in keys}) == 1
 
@@ -200,27 +200,27 @@ async def test_keys_hold_no_id_and_share_one_hash_tag(beneath):
     lambda store: store.find(IDS),
     lambda store: store.put_if_absent(IDS, decided()),
 ])  # fmt: skip
-async def test_a_key_of_another_kind_is_loud(beneath, call: Keep):
-    await beneath.store.put_if_absent(IDS, decided())
-    (key,) = await beneath.redis.keys()
-    await beneath.redis.client.delete(key)
-    await beneath.redis.client.lpush(key, b"somebody else's")
+async def test_a_key_of_another_kind_is_loud(on_redis, call: Keep):
+    await on_redis.store.put_if_absent(IDS, decided())
+    (key,) = await on_redis.redis.keys()
+    await on_redis.redis.client.delete(key)
+    await on_redis.redis.client.lpush(key, b"somebody else's")
     with pytest.raises(ForeignValue, match="delete it"):
-        await call(beneath.store)
+        await call(on_redis.store)
 
 
 @pytest.mark.parametrize("value", [b"", b"OK", b"a" * 32, "é".encode() * 40])
-async def test_a_value_that_is_no_decision_is_loud(beneath, value):
-    await beneath.store.put_if_absent(IDS, decided())
-    (key,) = await beneath.redis.keys()
-    await beneath.redis.client.set(key, value)
+async def test_a_value_that_is_no_decision_is_loud(on_redis, value):
+    await on_redis.store.put_if_absent(IDS, decided())
+    (key,) = await on_redis.redis.keys()
+    await on_redis.redis.client.set(key, value)
     with pytest.raises(ForeignValue, match="delete it"):
-        await beneath.store.find(IDS)
+        await on_redis.store.find(IDS)
 
 
-async def test_installations_with_other_prefixes_never_meet(beneath):
-    stranger = RedisDecisionStore(beneath.redis.way(), beneath.redis.key("other:"), TTL_S)
-    await beneath.store.put_if_absent(IDS, decided("a"))
+async def test_installations_with_other_prefixes_never_meet(on_redis):
+    stranger = RedisDecisionStore(on_redis.redis.connect(), on_redis.redis.key("other:"), TTL_S)
+    await on_redis.store.put_if_absent(IDS, decided("a"))
     assert await stranger.find(IDS) is None
     assert await stranger.put_if_absent(IDS, decided("b")) == decided("b")
-    assert await beneath.store.find(IDS) == decided("a")
+    assert await on_redis.store.find(IDS) == decided("a")

@@ -1,5 +1,5 @@
 """One suite for erasing from the abuse table, the book of links and the decision store: in memory, on the embedded
-store over TCP, on a real Redis and a real cluster."""
+Redis, a real one and a real cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from abuse.submission_ref import SubmissionRef
 from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 from tests.unit.abuse.builders import DAY_S, guid, seen, subject
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events
 
@@ -41,11 +41,11 @@ class Held:
 
 
 @pytest.fixture
-def held(any_backing: Backing | None) -> Held:
-    if any_backing is None:
+def held(any_redis: RedisServer | None) -> Held:
+    if any_redis is None:
         ledger = InMemoryLedger()
         return Held(ledger, InMemoryLedgerErasure(ledger), InMemoryLinkStore(), InMemoryDecisionStore())
-    calls, prefix = any_backing.way(), any_backing.prefix
+    calls, prefix = any_redis.connect(), any_redis.prefix
     return Held(
         RedisLedger(calls, prefix, FLAG_TTL_S),
         RedisLedgerErasure(calls, prefix),

@@ -1,4 +1,4 @@
-"""One suite for every face index: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""One suite for every face index: in memory, on the embedded Redis, a real one and a real cluster.
 
 What each must hold to: whoever is met later finds the other, however often, late and in whatever order faces come;
 distances are exact; everything expires; nobody forgotten comes back.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,8 +35,7 @@ from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
-from tests.contract.backings import FailsOnce
-from tests.contract.redis_rungs import REAL, SERVERS, Beneath, over_redis
+from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
 from tests.meeting import meeting
 
 #: Keys expire by event time, so these faces were seen today.
@@ -52,46 +50,32 @@ PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_hea
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An index, another worker's over the same state, and where there is one, what is beneath."""
+    """An index, another worker's over the same state, and where there is one, the server."""
 
     index: FaceIndex
     other_worker: FaceIndex
-    beneath: Beneath | None = None
+    redis_server: RedisServer | None = None
 
     def fresh(self, plan: FacePlan = PLAN) -> Held:
         """An empty index on the same server."""
-        if self.beneath is None:
-            memory = InMemoryFaceIndex(plan)
-            return Held(memory, memory)
-        prefix = f"{self.beneath.prefix}{uuid.uuid4().hex}:"
-        one, other = (RedisFaceIndex(calls, prefix, plan) for calls in self.beneath.ways)
-        return Held(one, other, self.beneath)
+        return held_on(self.redis_server and self.redis_server.apart(), plan)
 
     def again(self, prefix: str, plan: FacePlan) -> FaceIndex:
-        assert self.beneath is not None
-        return RedisFaceIndex(self.beneath.ways[0], prefix, plan)
+        assert self.redis_server is not None
+        return RedisFaceIndex(self.redis_server.connect(), prefix, plan)
 
 
-@pytest.fixture(params=["memory", *SERVERS])
-async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
-    if request.param == "memory":
-        memory = InMemoryFaceIndex(PLAN)
-        yield Held(memory, memory)
-    else:
-        async with over_redis(request) as beneath:
-            yield Held(*(RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.ways), beneath)
+@pytest.fixture
+def held(any_redis: RedisServer | None) -> Held:
+    return held_on(any_redis)
 
 
-@pytest.fixture(params=SERVERS)
-async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
-    async with over_redis(request) as made:
-        yield made
-
-
-@pytest.fixture(params=[REAL])
-async def real(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
-    async with over_redis(request) as made:
-        yield made
+def held_on(redis_server: RedisServer | None, plan: FacePlan = PLAN) -> Held:
+    if redis_server is None:
+        memory = InMemoryFaceIndex(plan)
+        return Held(memory, memory)
+    indexes = (RedisFaceIndex(calls, redis_server.prefix, plan) for calls in redis_server.workers())
+    return Held(*indexes, redis_server)
 
 
 def face(person: int, variation: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -281,8 +265,8 @@ async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, apart):
         assert any(each.hits for each in met), number
 
 
-async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
-    one, other = (RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
+async def test_on_many_nodes_too_one_of_two_finds_the_other(redis_server):
+    one, other = (RedisFaceIndex(calls, redis_server.prefix, PLAN) for calls in scattered(redis_server))
     for number in range(0, 30, 2):
         both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=1)
         met = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
@@ -332,7 +316,7 @@ async def test_somebody_forgotten_may_come_again(held):
 async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
     first = held.fresh()
     await find_candidates(first.index, *(seen(number, person=7, hours=number / 2) for number in range(8)))
-    if held.beneath is None:
+    if held.redis_server is None:
         first.index.plan = replace(PLAN, parts=3, span_ms=6 * HOUR_MS)
         second = first.index
     else:
@@ -341,7 +325,7 @@ async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
         )
     more = [seen(number, person=7, hours=number / 2) for number in range(8, 16)]
     assert len(found(await find_candidates(second, *more))) == 15
-    if held.beneath is not None:
+    if held.redis_server is not None:
         assert len(found(await find_candidates(first.index, seen(99, person=7)))) == 16
 
 
@@ -398,8 +382,9 @@ async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
     assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
 
 
-async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgotten(beneath):
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgotten(redis_server):
+    calls = redis_server.connect()
+    index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, seen(1))
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
 
@@ -407,7 +392,7 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
         """Forgets behind the look whether the face is still there."""
 
         async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-            replies = await beneath.ways[0].execute(commands)
+            replies = await calls.execute(commands)
             if commands[-1][0] == "VGETATTR":
                 assert await index.forget("acme", "cid-1") == 1
             return replies
@@ -415,36 +400,40 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
         async def close(self) -> None:
             raise AssertionError
 
-    await move(RedisFaceIndex(ForgottenMeanwhile(), beneath.prefix, PLAN), place, sighting)
+    await move(RedisFaceIndex(ForgottenMeanwhile(), redis_server.prefix, PLAN), place, sighting)
     assert [each async for each in index.prints("acme", NOW_MS)] == []
-    left = {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in await beneath.keys()}
+    left = {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in await redis_server.keys()}
     assert "faces-of" not in left, "nothing names the correlation id"
 
 
-async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(beneath):
+async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(redis_server):
     """Forgotten while it was copied, and the nodes that hold it were away just then."""
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    calls = redis_server.connect()
+    index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, seen(1))
     ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
-    await beneath.client.set(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"), "1")
+    await redis_server.client.set(FaceCommands(redis_server.prefix, PLAN).gone("acme", "cid-1"), "1")
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
     await index.enrol([turned])
-    failing = FailsOnce(beneath.ways[0], lambda command: command[0] == "VREM")
+    failing = FaultyRedis(redis_server.connect(), lambda command: command[0] == "VREM")
     with pytest.raises(Unavailable):
-        await RedisFaceIndex(failing, beneath.prefix, PLAN)._take_back(place, turned)
+        await RedisFaceIndex(failing, redis_server.prefix, PLAN)._take_back(place, turned)
     assert await index.forget("acme", "cid-1") == 1
     assert [each async for each in index.prints("acme", NOW_MS)] == []
 
 
-async def test_where_faces_were_is_forgotten_after_them_though_more_come(beneath):
-    index, commands = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN), FaceCommands(beneath.prefix, PLAN)
+async def test_where_faces_were_is_forgotten_after_them_though_more_come(redis_server):
+    index, commands = (
+        RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN),
+        FaceCommands(redis_server.prefix, PLAN),
+    )
     key = commands.faces_of("acme", "me")
     await index.enrol([seen(number, correlation_id="me", hours=number) for number in range(3)])
-    assert await beneath.client.zcard(key) == 3
+    assert await redis_server.client.zcard(key) == 3
     await index.enrol([seen(2, correlation_id="me", hours=2)])
-    assert await beneath.client.zcard(key) == 3
+    assert await redis_server.client.zcard(key) == 3
     await index.enrol([seen(9, correlation_id="me", hours=-24 * 4)])
-    assert await beneath.client.zcard(key) == 1
+    assert await redis_server.client.zcard(key) == 1
 
 
 async def test_a_face_under_two_keys_is_one(held):
@@ -460,9 +449,9 @@ async def test_a_face_under_two_keys_is_one(held):
     assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
 
 
-async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(beneath):
+async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(redis_server):
     """Whether the face was there before can't be told; it must neither come back nor be lost."""
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1, person=7))
     await index.forget("acme", "cid-1")
     await find_candidates(index, seen(1, person=7))
@@ -470,7 +459,9 @@ async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(ben
     turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
     assert not await index.copy(place, turned)
     assert found(await find_candidates(index, seen(2, person=7))) == ["sub-1"]
-    await beneath.client.unlink(FaceCommands(beneath.prefix, PLAN).gone("acme", "cid-1"))  # as after ten minutes
+    await redis_server.client.unlink(
+        FaceCommands(redis_server.prefix, PLAN).gone("acme", "cid-1")
+    )  # as after ten minutes
     assert await index.copy(place, turned)
     await index.drop(place, turned)
     assert [s.print.key_id async for _, s in index.prints("acme", NOW_MS) if s.submission_id == "sub-1"] == ["k2"]
@@ -519,9 +510,9 @@ class Counted:
         await self._calls.close()
 
 
-async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three(beneath):
-    calls = Counted(beneath.ways[0])
-    index = RedisFaceIndex(calls, beneath.prefix, PLAN)
+async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three(redis_server):
+    calls = Counted(redis_server.connect())
+    index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, *(seen(number, hours=number % 3) for number in range(12)))
     for sighting, trips in ((seen(20), 2), (seen(21, person=5), 3)):
         calls.trips.clear()
@@ -531,81 +522,81 @@ async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three
     assert [command[0] for command in busy[2]] == ["VGETATTR"]
 
 
-async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(beneath):
+async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(redis_server):
     plan = replace(PLAN, batch=3, lanes=2)
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, plan)
     await find_candidates(index, *(seen(number, person=7, hours=number) for number in range(12)))
     ticks = iter([0.0, 0.0, *[99.0] * 50])
-    hurried = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=1), lambda: next(ticks))
+    hurried = RedisFaceIndex(
+        redis_server.connect(), redis_server.prefix, replace(plan, deadline_s=1), lambda: next(ticks)
+    )
     met = await find_candidates(hurried, seen(20, person=7))
     assert not met.complete
     assert 0 < met.gallery < 12
     full = await find_candidates(index, seen(20, person=7))
     assert (full.complete, len(full.hits)) == (True, 12)
-    again = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(plan, deadline_s=0))
+    again = RedisFaceIndex(redis_server.connect(), redis_server.prefix, replace(plan, deadline_s=0))
     again._listed.update(index._listed)
     met = await find_candidates(again, seen(20, person=7))
     assert (met.complete, set(found(met))) == (False, {"sub-0", "sub-1", "sub-2"})
 
 
-async def test_everything_expires_by_event_time(beneath):
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_everything_expires_by_event_time(redis_server):
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1, hours=5), seen(2, hours=30), seen(2, hours=2), seen(2, hours=40))
     await index.forget("acme", "cid-9")
-    keys = await beneath.keys()
-    assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
+    keys = await redis_server.keys()
+    assert {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in keys} == {
         *("faces", "face-places", "faces-of", "faces-gone", "face-tenants")
     }
     latest = time.time_ns() // 1_000_000 + PLAN.window_ms + 3 * DAY_MS
     for key in keys:
-        expires = await beneath.client.pexpiretime(key) if beneath.kind != "embedded" else None
-        assert await beneath.client.pttl(key) > 0, key
-        assert expires is None or expires <= latest
-    commands = FaceCommands(beneath.prefix, PLAN)
-    ttl = await beneath.client.pttl(commands.faces_of("acme", "cid-2"))
+        assert 0 < await redis_server.client.pexpiretime(key) <= latest, key
+    commands = FaceCommands(redis_server.prefix, PLAN)
+    ttl = await redis_server.client.pttl(commands.faces_of("acme", "cid-2"))
     place = PLAN.place(seen(2, hours=2))
     until = PLAN.kept_until_ms(place.end_ms) - time.time_ns() // 1_000_000
     assert abs(ttl - until) < 60_000, "the latest of its faces counts, whatever came after"
-    assert abs(await beneath.client.pttl(commands.faces(place)) - until) < 60_000
+    assert abs(await redis_server.client.pttl(commands.faces(place)) - until) < 60_000
 
 
-async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(beneath):
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(redis_server):
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24))
     await find_candidates(index, seen(4))
     assert await index.tenants() == ["acme", "late"]
 
 
-async def test_a_face_older_than_is_kept_leaves_nothing(beneath):
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_a_face_older_than_is_kept_leaves_nothing(redis_server):
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
     met = await find_candidates(index, seen(1, hours=24 * 400))
     assert met == CandidateList(hits=(), gallery=0, complete=True)
-    assert await beneath.keys() == []
+    assert await redis_server.keys() == []
 
 
-async def test_keys_on_a_cluster_are_spread_and_each_has_one_tag(beneath):
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, replace(PLAN, parts=4))
+async def test_keys_on_a_cluster_are_spread_and_each_has_one_tag(redis_server):
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, replace(PLAN, parts=4))
     await find_candidates(index, *(seen(number, hours=number) for number in range(12)))
-    for key in await beneath.keys():
+    for key in await redis_server.keys():
         assert key.count("{") == key.count("}") <= 1, key
 
 
 @pytest.mark.parametrize("value", ["faces", "places", "traces", "attributes", "element"])
-async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, value):
-    index, sighting = RedisFaceIndex(beneath.ways[0], beneath.prefix, PLAN), seen(1, person=7)
-    commands = FaceCommands(beneath.prefix, PLAN)
+async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, value):
+    index, sighting = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN), seen(1, person=7)
+    commands = FaceCommands(redis_server.prefix, PLAN)
     key = commands.faces(PLAN.place(sighting))
     vector = sighting.print.vector
     if value == "faces":
-        await beneath.client.set(key, "text")
+        await redis_server.client.set(key, "text")
     elif value == "places":
-        await beneath.client.sadd(key := commands.places("acme", NOW_MS // DAY_MS), "whatever")
+        await redis_server.client.sadd(key := commands.places("acme", NOW_MS // DAY_MS), "whatever")
     elif value == "traces":
-        await beneath.client.zadd(key := commands.faces_of("acme", "cid-1"), {"whatever": 1})
+        await redis_server.client.zadd(key := commands.faces_of("acme", "cid-1"), {"whatever": 1})
     elif value == "attributes":
-        await beneath.client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", 16)
+        await redis_server.client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", 16)
     else:
-        await beneath.client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
+        await redis_server.client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
     with pytest.raises(ForeignValue, match=key.replace("|", r"\|").replace("{", r"\{")):
         await (index.forget("acme", "cid-1") if value == "traces" else meeting(index, sighting, WITHIN))
 
@@ -643,14 +634,14 @@ def pairs(sighting: EnrolledReference, met: CandidateList) -> set[frozenset[str]
     return {frozenset((sighting.submission_id, hit.submission_id)) for hit in met.hits}
 
 
-async def test_planted_pairs_among_five_thousand_are_found(real):
+async def test_planted_pairs_among_five_thousand_are_found(real_redis):
     """Recall against what a comparison with every face finds; 128 numbers, as templates have."""
     chance = np.random.default_rng(11)
     gallery = (chance.standard_normal((5000, 128)) * 0.12).astype("<f4")
     off = chance.standard_normal((400, 128))
     off *= (chance.uniform(0.1, 0.55, 400) / np.linalg.norm(off, axis=1))[:, None]
     probes = (gallery[:400] + off).astype("<f4")
-    index = RedisFaceIndex(real.ways[0], real.prefix, PLAN)
+    index = RedisFaceIndex(real_redis.connect(), real_redis.prefix, PLAN)
     sightings = [seen(n, print=printed(row), hours=n % 3) for n, row in enumerate(gallery)]
     for start in range(0, 5000, 20):
         await asyncio.gather(*(meeting(index, each, 0.0001) for each in sightings[start : start + 20]))

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, RedisClient, Reply
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
-from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+from tests.contract.redis_servers import RedisServer
 from tests.meeting import meeting
 
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
@@ -32,8 +32,8 @@ NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)
 BOTH = TemplateProtection([OLD, NEW], reach_ms=PLAN.window_ms)
 ONLY_NEW = TemplateProtection([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
 MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
-#: The embedded store is slow, and has no races of its own.
-PEOPLE, PEOPLE_EMBEDDED = 1500, 160
+#: The index in memory compares with everybody, and has no races of its own.
+PEOPLE, PEOPLE_IN_MEMORY = 1500, 160
 HOURS, FORGOTTEN = 12, 40
 #: Both roundings of a print to two bytes a number, before and after it was turned.
 HALF = 0.001
@@ -47,7 +47,7 @@ class Crowd:
     the move just now."""
 
     indexes: Sequence[FaceIndex]
-    people: int = PEOPLE_EMBEDDED
+    people: int = PEOPLE
     going: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
     moving: deque[int] = field(default_factory=lambda: deque(range(PAGE), PAGE))
@@ -119,18 +119,13 @@ def sighting(person: int, number: int, keys: TemplateProtection) -> EnrolledRefe
     )
 
 
-@pytest.fixture(params=["memory", *SERVERS])
-async def crowd(request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
-    if request.param == "memory":
-        made = Crowd([InMemoryFaceIndex(PLAN)])
-        await made.come()
-        yield made
-        return
-    async with over_redis(request) as beneath:
-        indexes = [RedisFaceIndex(calls, beneath.prefix, PLAN) for calls in beneath.ways]
-        made = Crowd(indexes, PEOPLE_EMBEDDED if beneath.kind == "embedded" else PEOPLE)
-        await made.come()
-        yield made
+@pytest.fixture
+async def crowd(any_redis: RedisServer | None) -> Crowd:
+    made = Crowd([InMemoryFaceIndex(PLAN)], PEOPLE_IN_MEMORY)
+    if any_redis is not None:
+        made = Crowd([RedisFaceIndex(calls, any_redis.prefix, PLAN) for calls in any_redis.workers()])
+    await made.come()
+    return made
 
 
 def rekeying(crowd: Crowd) -> Rekeying:
@@ -269,20 +264,14 @@ class Paused:
         raise AssertionError
 
 
-@pytest.fixture(params=SERVERS)
-async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
-    async with over_redis(request) as made:
-        yield made
-
-
 @pytest.mark.parametrize(
     ("at", "when"),
     [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before"), (3, "after"), (8, "before")],
 )
-async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when):
+async def test_a_face_moved_in_the_middle_of_a_search_is_found(redis_server, at, when):
     """The search has places it remembers, some it hears of, and goes through them one a round trip."""
     plan = replace(PLAN, batch=1, lanes=1)
-    index = RedisFaceIndex(beneath.ways[0], beneath.prefix, plan)
+    index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, plan)
     await index.enrol([sighting(7, 0, BOTH), *(sighting(person, 0, BOTH) for person in range(20, 24))])
     searches_over = asyncio.Event()
 
@@ -305,7 +294,7 @@ async def test_a_face_moved_in_the_middle_of_a_search_is_found(beneath, at, when
         moves.append(asyncio.create_task(moving.run(NOW_MS)))
         await asyncio.wait([moves[0], asyncio.create_task(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
 
-    searching = RedisFaceIndex(Paused(beneath.ways[1], at, when, meanwhile), beneath.prefix, plan)
+    searching = RedisFaceIndex(Paused(redis_server.connect(), at, when, meanwhile), redis_server.prefix, plan)
     met = await meeting(searching, sighting(7, 1, BOTH), WITHIN)
     assert [hit.submission_id for hit in met.hits] == ["sub-7-0"]
     searches_over.set()

@@ -1,4 +1,4 @@
-"""One suite for check values of hash keys: in memory, on the embedded store over TCP, on a real Redis and a real
+"""One suite for check values of hash keys: in memory, on the embedded Redis, a real one and a real
 cluster. What it must hold to: the first secret under a key id counts, and who only looks leaves nothing."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from abuse.keys.key_checks import InMemoryKeyChecks, KeyChecks, agree, require_s
 from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import CHECK_TTL_S, RedisKeyChecks
 from config.errors import SettingsError
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 
 FIRST = HashKey(id="k1", secret=b"1" * 32)
 SECOND = HashKey(id="k2", secret=b"2" * 32, since_ms=5)
@@ -26,11 +26,11 @@ class Held:
 
 
 @pytest.fixture
-def held(any_backing: Backing | None) -> Held:
-    if any_backing is None:
+def held(any_redis: RedisServer | None) -> Held:
+    if any_redis is None:
         checks = InMemoryKeyChecks()
         return Held(checks, checks)
-    one, other = (RedisKeyChecks(calls, any_backing.prefix) for calls in any_backing.ways(2))
+    one, other = (RedisKeyChecks(calls, any_redis.prefix) for calls in any_redis.workers(2))
     return Held(one, other)
 
 
@@ -68,33 +68,33 @@ async def test_of_two_at_once_one_is_refused(held):
 
 
 @pytest.fixture
-def on_redis(backing: Backing) -> tuple[KeyChecks, Backing]:
-    return RedisKeyChecks(backing.way(), backing.prefix), backing
+def on_redis(redis_server: RedisServer) -> tuple[KeyChecks, RedisServer]:
+    return RedisKeyChecks(redis_server.connect(), redis_server.prefix), redis_server
 
 
 async def test_a_value_is_renewed_by_whoever_agrees_and_not_by_who_looks(on_redis):
-    checks, backing = on_redis
+    checks, redis_server = on_redis
     await agree(checks, [FIRST])
     key = checks.place("k1")
-    await backing.client.expire(key, 60)
+    await redis_server.client.expire(key, 60)
     await require_same(checks, [FIRST])
-    assert await backing.client.ttl(key) <= 60
+    assert await redis_server.client.ttl(key) <= 60
     await agree(checks, [FIRST])
-    assert CHECK_TTL_S - 60 < await backing.client.ttl(key) <= CHECK_TTL_S
+    assert CHECK_TTL_S - 60 < await redis_server.client.ttl(key) <= CHECK_TTL_S
 
 
 async def test_the_secret_counts_whose_place_was_cleared(on_redis):
-    checks, backing = on_redis
+    checks, redis_server = on_redis
     await agree(checks, [SECOND])
-    await backing.client.delete(checks.place("k2"))
+    await redis_server.client.delete(checks.place("k2"))
     await agree(checks, [WRONG])
     with pytest.raises(SettingsError):
         await agree(checks, [SECOND])
 
 
 async def test_what_is_kept_tells_no_secret(on_redis):
-    checks, backing = on_redis
+    checks, redis_server = on_redis
     await agree(checks, [FIRST, SECOND])
-    values = [await backing.client.get(key) for key in await backing.keys()]
+    values = [await redis_server.client.get(key) for key in await redis_server.keys()]
     assert [len(value) for value in values] == [16, 16]
     assert values[0] != values[1]

@@ -1,4 +1,4 @@
-"""One suite for every ledger: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""One suite for every ledger: in memory, on the embedded Redis, a real one and a real cluster.
 
 What each must hold to: everything written names itself, so that the table is the same whatever comes twice, late or
 in another order; the first writer of a flag event wins; everything expires.
@@ -27,7 +27,7 @@ from abuse.redis_port import ForeignValue
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType, correlation
 from config.abuse import AbusePolicy
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
 
 FLAG_TTL_S = 30 * DAY_S
@@ -39,11 +39,11 @@ PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_hea
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A ledger, another worker's over the same state, and where there is one, what is beneath."""
+    """A ledger, another worker's over the same state, and where there is one, the server."""
 
     ledger: Ledger
     other_worker: Ledger
-    redis: Backing | None = None
+    redis: RedisServer | None = None
 
     def empty(self) -> Held:
         """A table of its own on the same server."""
@@ -55,18 +55,18 @@ def in_memory() -> Held:
     return Held(ledger, ledger)
 
 
-def over(redis: Backing) -> Held:
-    return Held(*(RedisLedger(calls, redis.prefix, FLAG_TTL_S) for calls in redis.ways(2)), redis)
+def over(redis: RedisServer) -> Held:
+    return Held(*(RedisLedger(calls, redis.prefix, FLAG_TTL_S) for calls in redis.workers(2)), redis)
 
 
 @pytest.fixture
-def held(any_backing: Backing | None) -> Held:
-    return in_memory() if any_backing is None else over(any_backing)
+def held(any_redis: RedisServer | None) -> Held:
+    return in_memory() if any_redis is None else over(any_redis)
 
 
 @pytest.fixture
-def beneath(backing: Backing) -> Held:
-    return over(backing)
+def on_redis(redis_server: RedisServer) -> Held:
+    return over(redis_server)
 
 
 @pytest.fixture
@@ -98,18 +98,18 @@ async def flags_of(ledger: Ledger, about: Subject = ME, tenant: str | None = Non
     return list((await ledger.read_history(tenant, [about])).flags)
 
 
-async def contents(beneath: Held) -> dict[str, Any]:
+async def contents(on_redis: Held) -> dict[str, Any]:
     """Everything there is under the prefix, but for when it expires."""
     found: dict[str, Any] = {}
-    for key in await beneath.redis.keys():
-        kind = await beneath.redis.client.type(key)
-        name = key.decode().removeprefix(beneath.redis.prefix)
+    for key in await on_redis.redis.keys():
+        kind = await on_redis.redis.client.type(key)
+        name = key.removeprefix(on_redis.redis.prefix)
         if kind == b"zset":
-            found[name] = await beneath.redis.client.zrange(key, 0, -1, withscores=True)
+            found[name] = await on_redis.redis.client.zrange(key, 0, -1, withscores=True)
         elif kind == b"hash":
-            found[name] = await beneath.redis.client.hgetall(key)
+            found[name] = await on_redis.redis.client.hgetall(key)
         else:
-            found[name] = await beneath.redis.client.get(key)
+            found[name] = await on_redis.redis.client.get(key)
     return found
 
 
@@ -356,9 +356,9 @@ async def test_in_memory_any_order_and_any_repetition_gives_what_the_model_says(
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False), capped=st.booleans())
 async def test_on_redis_any_order_and_any_repetition_gives_what_the_model_says(
-    beneath, given_observations, chance, capped
+    on_redis, given_observations, chance, capped
 ):
-    in_order, in_disorder = beneath.empty(), beneath.empty()
+    in_order, in_disorder = on_redis.empty(), on_redis.empty()
     with patch.dict(KEPT, FEW if capped else {}):
         for each in given_observations:
             await in_order.ledger.observe(each)
@@ -373,10 +373,10 @@ async def test_on_redis_any_order_and_any_repetition_gives_what_the_model_says(
     await every_key_expires(in_order)
 
 
-async def every_key_expires(beneath: Held) -> None:
-    keys = await beneath.redis.keys()
+async def every_key_expires(on_redis: Held) -> None:
+    keys = await on_redis.redis.keys()
     assert keys
-    assert [key for key in keys if await beneath.redis.client.pttl(key) <= 0] == []
+    assert [key for key in keys if await on_redis.redis.client.pttl(key) <= 0] == []
 
 
 LOW = AbusePolicy.model_validate(
@@ -393,8 +393,8 @@ LOW = AbusePolicy.model_validate(
 
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False))
-async def test_redis_says_what_memory_says_at_every_step(beneath, given_observations, chance):
-    table, fake = beneath.empty().ledger, InMemoryLedger()
+async def test_redis_says_what_memory_says_at_every_step(on_redis, given_observations, chance):
+    table, fake = on_redis.empty().ledger, InMemoryLedger()
     engine = AbuseEngine(LOW, POLICY_NAME)
     for number, each in enumerate(muddled(given_observations, chance)):
         known = await table.observe(each)
@@ -475,9 +475,9 @@ async def test_in_memory_the_flags_of_a_day_are_the_same_in_every_order(observat
 
 @settings(PROPERTY, max_examples=5)
 @given(observations=a_day(), chance=st.randoms(use_true_random=False))
-async def test_on_redis_the_flags_of_a_day_are_the_same_in_every_order(beneath, observations, chance):
+async def test_on_redis_the_flags_of_a_day_are_the_same_in_every_order(on_redis, observations, chance):
     expected = await names_after(InMemoryLedger(), observations)
-    assert await names_after(beneath.empty().ledger, muddled(observations, chance)) == expected
+    assert await names_after(on_redis.empty().ledger, muddled(observations, chance)) == expected
 
 
 async def test_two_workers_at_once_lose_no_attempt(held):
@@ -565,11 +565,11 @@ async def test_no_more_are_due_than_asked_for_and_all_are_listed(ledger):
     assert set(due) <= set(ids)
 
 
-async def test_more_flags_than_a_page_are_listed(beneath):
+async def test_more_flags_than_a_page_are_listed(on_redis):
     with patch("abuse.ledger.redis_ledger.PAGE", 2):
         events = days_of_flags(50)
-        await beneath.ledger.record(events)
-        assert await beneath.ledger.flag_ids() == sorted(event.flag_id for event in events)
+        await on_redis.ledger.record(events)
+        assert await on_redis.ledger.flag_ids() == sorted(event.flag_id for event in events)
 
 
 async def test_a_forgotten_flag_leaves_no_trace(held):
@@ -613,11 +613,11 @@ async def test_switches_are_the_tenant_s_and_replace_each_other(held):
     assert await held.ledger.switches("bank-1") == {}
 
 
-# --- what is beneath
+# --- the server
 
 
-async def test_everything_expires(beneath):
-    fresh = beneath.empty()
+async def test_everything_expires(on_redis):
+    fresh = on_redis.empty()
     await fresh.ledger.observe(seen(1, device=1, address=1, prefix=1))
     (event,) = flag_events()
     await fresh.ledger.record([event])
@@ -626,7 +626,7 @@ async def test_everything_expires(beneath):
     await every_key_expires(fresh)
     assert len(await fresh.redis.keys()) == 4 + 1 + 1 + 1 + 1 + 1 + 1
     for key in await fresh.redis.keys():
-        kind = key.decode().removeprefix(fresh.redis.prefix).split(":")[1]
+        kind = key.removeprefix(fresh.redis.prefix).split(":")[1]
         ttl_s = await fresh.redis.client.pttl(key) / 1000
         if kind in ("flags", "flag", "due"):
             assert ttl_s > FLAG_TTL_S + GRACE_MS / 1000, "as long as it may be read"
@@ -637,22 +637,22 @@ async def test_everything_expires(beneath):
             assert DAY_S < ttl_s <= 4 * DAY_S
 
 
-async def test_putting_off_a_flag_whose_part_is_gone_leaves_nothing_for_ever(beneath):
-    fresh = beneath.empty()
+async def test_putting_off_a_flag_whose_part_is_gone_leaves_nothing_for_ever(on_redis):
+    fresh = on_redis.empty()
     await fresh.ledger.later("fl_" + "a" * 24, at_ms(0))
     await every_key_expires(fresh)
 
 
-async def test_using_the_switches_keeps_them(beneath):
-    await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
-    (key,) = await beneath.redis.keys()
-    await beneath.redis.client.expire(key, 100)
-    await beneath.ledger.read_history(None, [ME])
-    assert await beneath.redis.client.ttl(key) > SWITCHES_TTL_S - 60
+async def test_using_the_switches_keeps_them(on_redis):
+    await on_redis.ledger.switch(None, {"attack_frequency": {"active": False}})
+    (key,) = await on_redis.redis.keys()
+    await on_redis.redis.client.expire(key, 100)
+    await on_redis.ledger.read_history(None, [ME])
+    assert await on_redis.redis.client.ttl(key) > SWITCHES_TTL_S - 60
 
 
-async def test_an_observation_keeps_the_journals_it_is_written_to(beneath):
-    fresh = beneath.empty()
+async def test_an_observation_keeps_the_journals_it_is_written_to(on_redis):
+    fresh = on_redis.empty()
     await fresh.ledger.observe(seen(1, 0))
     (key,) = await fresh.redis.keys()
     await fresh.redis.client.expire(key, 100)
@@ -660,13 +660,13 @@ async def test_an_observation_keeps_the_journals_it_is_written_to(beneath):
     assert await fresh.redis.client.ttl(key) > DAY_S
 
 
-async def beneath_with(beneath: Held, kind: str) -> tuple[Held, bytes]:
+async def held_with(on_redis: Held, kind: str) -> tuple[Held, str]:
     """A table with one key of each kind, and the key of the kind asked for."""
-    fresh = beneath.empty()
+    fresh = on_redis.empty()
     await fresh.ledger.observe(seen(1))
     await fresh.ledger.record(flag_events())
     await fresh.ledger.switch(None, {})
-    (key,) = [each for each in await fresh.redis.keys() if each.startswith(fresh.redis.key(f"abuse:{kind}:").encode())]
+    (key,) = [each for each in await fresh.redis.keys() if each.startswith(fresh.redis.key(f"abuse:{kind}:"))]
     return fresh, key
 
 
@@ -689,13 +689,13 @@ READS = {
 @pytest.mark.parametrize(
     ("kind", "call"), [*((kind, call) for kind, calls in READS.items() for call in calls), ("flags", "record")]
 )
-async def test_a_key_of_another_type_is_loud(beneath, kind, call):
-    fresh, key = await beneath_with(beneath, kind)
+async def test_a_key_of_another_type_is_loud(on_redis, kind, call):
+    fresh, key = await held_with(on_redis, kind)
     await fresh.redis.client.delete(key)
     await fresh.redis.client.lpush(key, b"somebody else's")
     with pytest.raises(ForeignValue, match="delete it") as foreign:
         await CALLS[call](fresh.ledger)
-    assert key.decode() in str(foreign.value)
+    assert key in str(foreign.value)
 
 
 JUNK = {
@@ -714,8 +714,8 @@ JUNK = {
 
 
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in JUNK.items() for value in values])
-async def test_a_value_that_is_not_ours_is_loud(beneath, kind, value):
-    fresh, key = await beneath_with(beneath, kind)
+async def test_a_value_that_is_not_ours_is_loud(on_redis, kind, value):
+    fresh, key = await held_with(on_redis, kind)
     if kind == "journal":
         await fresh.redis.client.zadd(key, {value: at_ms(0)})
     elif kind == "flags":
@@ -725,14 +725,14 @@ async def test_a_value_that_is_not_ours_is_loud(beneath, kind, value):
     for call in READS[kind]:
         with pytest.raises(ForeignValue, match="delete it") as foreign:
             await CALLS[call](fresh.ledger)
-        assert key.decode() in str(foreign.value)
+        assert key in str(foreign.value)
 
 
-async def test_installations_with_other_prefixes_never_meet(beneath):
-    stranger = RedisLedger(beneath.redis.way(), beneath.redis.key("other:"), FLAG_TTL_S)
-    await beneath.ledger.observe(seen(1))
-    await beneath.ledger.record(flag_events())
-    await beneath.ledger.switch(None, {"attack_frequency": {"active": False}})
+async def test_installations_with_other_prefixes_never_meet(on_redis):
+    stranger = RedisLedger(on_redis.redis.connect(), on_redis.redis.key("other:"), FLAG_TTL_S)
+    await on_redis.ledger.observe(seen(1))
+    await on_redis.ledger.record(flag_events())
+    await on_redis.ledger.switch(None, {"attack_frequency": {"active": False}})
     assert (await stranger.history(None, ME)).attempts == ()
     assert (await stranger.read_history(None, [ME])).switches == {}
     assert await stranger.flag_ids() == []

@@ -1,4 +1,4 @@
-"""One suite for every book of links: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""One suite for every book of links: in memory, on the embedded Redis, a real one and a real cluster.
 
 What each must hold to: a link is found from both its ends, in whatever order and however often it was written; of many
 the newest are kept; whoever is forgotten is named nowhere; everything expires.
@@ -22,7 +22,7 @@ from abuse.links.redis_link_book import RedisLinkStore
 from abuse.redis_port import ForeignValue
 from abuse.submission_ref import SubmissionRef
 from config.errors import Unavailable
-from tests.contract.backings import Backing, FailsOnce
+from tests.contract.redis_servers import FaultyRedis, RedisServer
 
 TTL_MS = 8 * DAY_MS
 TENANT = "acme"
@@ -36,23 +36,25 @@ class Held:
 
     book: LinkStore
     other_worker: LinkStore
-    backing: Backing | None = None
+    redis_server: RedisServer | None = None
 
     def fresh(self) -> Held:
         """With nothing in it, on the same server."""
-        return held_on(None if self.backing is None else self.backing.apart())
+        return held_on(None if self.redis_server is None else self.redis_server.apart())
 
 
-def held_on(backing: Backing | None) -> Held:
-    if backing is None:
+def held_on(redis_server: RedisServer | None) -> Held:
+    if redis_server is None:
         memory = InMemoryLinkStore()
         return Held(memory, memory)
-    return Held(*(RedisLinkStore(calls, backing.prefix, TTL_MS) for calls in backing.ways(2)), backing)
+    return Held(
+        *(RedisLinkStore(calls, redis_server.prefix, TTL_MS) for calls in redis_server.workers(2)), redis_server
+    )
 
 
 @pytest.fixture
-def held(any_backing: Backing | None) -> Held:
-    return held_on(any_backing)
+def held(any_redis: RedisServer | None) -> Held:
+    return held_on(any_redis)
 
 
 def link(one: str, other: str, number: int = 0, **changes: Any) -> Link:
@@ -190,20 +192,24 @@ async def test_a_forgetting_that_was_cut_short_is_finished_by_the_next(held):
     assert (await told(held.book, "b"))["b"] == ()
 
 
-async def test_a_place_that_somebody_else_named_is_named_by_its_key(backing):
-    book = held_on(backing).book
-    await backing.client.hset(f"{backing.prefix}abuse:links:{{acme|a}}", "whatever", line_of(link("a", "b", 1)))
+async def test_a_place_that_somebody_else_named_is_named_by_its_key(redis_server):
+    book = held_on(redis_server).book
+    await redis_server.client.hset(
+        f"{redis_server.prefix}abuse:links:{{acme|a}}", "whatever", line_of(link("a", "b", 1))
+    )
     for call in (book.of(TENANT, ["a"]), book.write(TENANT, [link("a", "c", 1)])):
         with pytest.raises(ForeignValue, match=r"acme\|a"):
             await call
 
 
-async def test_a_node_that_was_away_while_links_were_removed_keeps_none_of_them(backing):
+async def test_a_node_that_was_away_while_links_were_removed_keeps_none_of_them(redis_server):
     """Its own links say who the others are: were they gone first, nobody would come back for the others'."""
     made = [link("a", "b", 1), link("a", "c", 2)]
-    await held_on(backing).book.write(TENANT, made)
-    calls = FailsOnce(backing.way(), lambda command: command[0] == "HDEL" and str(command[1]).endswith("|b}"))
-    book = RedisLinkStore(calls, backing.prefix, TTL_MS)
+    await held_on(redis_server).book.write(TENANT, made)
+    calls = FaultyRedis(
+        redis_server.connect(), lambda command: command[0] == "HDEL" and str(command[1]).endswith("|b}")
+    )
+    book = RedisLinkStore(calls, redis_server.prefix, TTL_MS)
 
     async def erase() -> None:
         links = (await book.of(TENANT, ["a"]))["a"]
@@ -215,38 +221,38 @@ async def test_a_node_that_was_away_while_links_were_removed_keeps_none_of_them(
     assert await told(book, "a", "b", "c") == {"a": (), "b": (), "c": ()}
 
 
-async def test_what_is_no_longer_kept_takes_no_room(backing):
-    book = held_on(backing).book
+async def test_what_is_no_longer_kept_takes_no_room(redis_server):
+    book = held_on(redis_server).book
     await book.write(TENANT, [link("a", "b", number) for number in range(1, LINKS_KEPT + 9)])
-    assert await backing.client.hlen(f"{backing.prefix}abuse:links:{{acme|a}}") == LINKS_KEPT
+    assert await redis_server.client.hlen(f"{redis_server.prefix}abuse:links:{{acme|a}}") == LINKS_KEPT
 
 
-async def test_everything_expires_after_the_last_link(backing):
-    book = held_on(backing).book
+async def test_everything_expires_after_the_last_link(redis_server):
+    book = held_on(redis_server).book
     await book.write(TENANT, [link("a", "b", 1), link("a", "c", 2)])
-    keys = await backing.keys()
-    assert sorted(key.partition(b"links:")[2] for key in keys) == [b"{acme|a}", b"{acme|b}", b"{acme|c}"]
+    keys = await redis_server.keys()
+    assert sorted(key.partition("links:")[2] for key in keys) == ["{acme|a}", "{acme|b}", "{acme|c}"]
     for key in keys:
-        assert TTL_MS - 60_000 < await backing.client.pttl(key) <= TTL_MS
-        await backing.client.pexpire(key, 90_000)
+        assert TTL_MS - 60_000 < await redis_server.client.pttl(key) <= TTL_MS
+        await redis_server.client.pexpire(key, 90_000)
     await book.write(TENANT, [link("a", "b", 3)])
-    lives = {key: await backing.client.pttl(key) for key in keys}
-    assert [key.endswith(b"|c}") for key in keys if lives[key] <= 90_000] == [True], "only the two it joins live on"
+    lives = {key: await redis_server.client.pttl(key) for key in keys}
+    assert [key.endswith("|c}") for key in keys if lives[key] <= 90_000] == [True], "only the two it joins live on"
 
 
-async def test_forgetting_leaves_no_key(backing):
-    book = held_on(backing).book
+async def test_forgetting_leaves_no_key(redis_server):
+    book = held_on(redis_server).book
     await book.write(TENANT, [link("a", "b", number) for number in range(1, 9)])
-    assert await backing.keys()
+    assert await redis_server.keys()
     await book.forget(TENANT, "a", ["b"])
-    assert await backing.keys() == []
+    assert await redis_server.keys() == []
 
 
 @pytest.mark.parametrize("line", [b"whatever", b"\xff", b"[]", b'["love",[1,"s","c",null],[2,"s","c",null],0,0,0,0]'])
-async def test_what_somebody_else_wrote_is_named_by_its_key(backing, line):
-    book = held_on(backing).book
+async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, line):
+    book = held_on(redis_server).book
     await book.write(TENANT, [link("a", "b", 1)])
-    await backing.client.hset(f"{backing.prefix}abuse:links:{{acme|a}}", place_of(link("a", "b", 2)), line)
+    await redis_server.client.hset(f"{redis_server.prefix}abuse:links:{{acme|a}}", place_of(link("a", "b", 2)), line)
     for call in (book.of(TENANT, ["b", "a"]), book.forget(TENANT, "b", ["a"])):
         with pytest.raises(ForeignValue, match=r"acme\|a"):
             await call

@@ -1,4 +1,4 @@
-"""One suite for every media index: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""One suite for every media index: in memory, on the embedded Redis, a real one and a real cluster.
 
 What each must hold to: whoever is met later finds the other; every distance up to seven bits is found; everything
 expires; a picture everybody sends stays small.
@@ -10,8 +10,7 @@ import asyncio
 import hashlib
 import random
 import time
-import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -35,8 +34,7 @@ from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
-from tests.contract.backings import FailsOnce
-from tests.contract.redis_rungs import SERVERS, Beneath, over_redis
+from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
 from tests.meeting import meeting
 
 NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
@@ -51,35 +49,28 @@ PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_hea
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An index, another worker's over the same state, and where there is one, what is beneath."""
+    """An index, another worker's over the same state, and where there is one, the server."""
 
     index: MediaIndex
     other_worker: MediaIndex
-    beneath: Beneath | None = None
+    redis_server: RedisServer | None = None
 
     def fresh(self) -> Held:
         """An empty index on the same server."""
-        if self.beneath is None:
-            memory = InMemoryMediaIndex(PLAN)
-            return Held(memory, memory)
-        prefix = f"{self.beneath.prefix}{uuid.uuid4().hex}:"
-        return Held(*(RedisMediaIndex(calls, prefix, PLAN) for calls in self.beneath.ways), self.beneath)
+        return held_on(self.redis_server and self.redis_server.apart())
 
 
-@pytest.fixture(params=["memory", *SERVERS])
-async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
-    if request.param == "memory":
+@pytest.fixture
+def held(any_redis: RedisServer | None) -> Held:
+    return held_on(any_redis)
+
+
+def held_on(redis_server: RedisServer | None) -> Held:
+    if redis_server is None:
         memory = InMemoryMediaIndex(PLAN)
-        yield Held(memory, memory)
-    else:
-        async with over_redis(request) as beneath:
-            yield Held(*(RedisMediaIndex(calls, beneath.prefix, PLAN) for calls in beneath.ways), beneath)
-
-
-@pytest.fixture(params=SERVERS)
-async def beneath(request: pytest.FixtureRequest) -> AsyncIterator[Beneath]:
-    async with over_redis(request) as made:
-        yield made
+        return Held(memory, memory)
+    indexes = (RedisMediaIndex(calls, redis_server.prefix, PLAN) for calls in redis_server.workers())
+    return Held(*indexes, redis_server)
 
 
 def digest(*what: object) -> str:
@@ -234,8 +225,8 @@ async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, turned):
         assert any(told), number
 
 
-async def test_on_many_nodes_too_one_of_two_finds_the_other(beneath):
-    one, other = (RedisMediaIndex(calls, beneath.prefix, PLAN) for calls in beneath.scattered())
+async def test_on_many_nodes_too_one_of_two_finds_the_other(redis_server):
+    one, other = (RedisMediaIndex(calls, redis_server.prefix, PLAN) for calls in scattered(redis_server))
     for number in range(0, 30, 2):
         both = seen(number, 500 + number), seen(number + 1, 500 + number, 3, 21, 40, 60)
         told = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
@@ -254,79 +245,79 @@ async def test_a_forgotten_correlation_id_leaves_no_picture(held):
     assert found(await find_candidates(held.index, seen(11, 7, tenant="other"))) == ["sub-9"]
 
 
-async def test_forgetting_leaves_no_key(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_forgetting_leaves_no_key(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, *(seen(number, number % 3, correlation_id="me", hours=number) for number in range(9)))
-    assert await beneath.keys()
+    assert await redis_server.keys()
     await index.forget("acme", "me")
-    assert await beneath.keys() == []
+    assert await redis_server.keys() == []
 
 
-async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_them(beneath):
+async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_them(redis_server):
     """The record says where its lines are: were it gone first, nobody would come back for them."""
     sightings = [seen(number, number % 3, correlation_id="me", hours=number) for number in range(5)]
-    await RedisMediaIndex(beneath.ways[1], beneath.prefix, PLAN).enrol(sightings)
-    calls = FailsOnce(beneath.ways[0], lambda command: command[0] == "ZREM" and "pictures:" in str(command[1]))
-    index = RedisMediaIndex(calls, beneath.prefix, PLAN)
+    await RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN).enrol(sightings)
+    calls = FaultyRedis(redis_server.connect(), lambda command: command[0] == "ZREM" and "pictures:" in str(command[1]))
+    index = RedisMediaIndex(calls, redis_server.prefix, PLAN)
     with pytest.raises(Unavailable):
         await index.forget("acme", "me")
     assert await index.forget("acme", "me") == 5
-    assert await beneath.keys() == []
+    assert await redis_server.keys() == []
 
 
-async def test_many_pictures_of_one_are_forgotten_in_few_round_trips(beneath):
-    index = RedisMediaIndex(counted := Counted(beneath.ways[0]), beneath.prefix, PLAN)
+async def test_many_pictures_of_one_are_forgotten_in_few_round_trips(redis_server):
+    index = RedisMediaIndex(counted := Counted(redis_server.connect()), redis_server.prefix, PLAN)
     await index.enrol([seen(number, correlation_id="me") for number in range(PAGE + 1)])
     counted.trips.clear()
     assert await index.forget("acme", "me") == PAGE + 1
     assert len(counted.trips) == 1 + 2 * 4, "a page takes four"
 
 
-async def test_where_pictures_were_is_forgotten_after_them_though_more_come(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_where_pictures_were_is_forgotten_after_them_though_more_come(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     days = PLAN.life_ms // DAY_MS + 1
     await index.enrol([seen(number, correlation_id="me", at_ms=NOW_MS + number * DAY_MS) for number in range(days + 1)])
-    (key,) = [key for key in await beneath.keys() if ":pictures-of:" in key]
-    assert await beneath.client.zcard(key) == days + 1, "a day more than a picture that was in time"
+    (key,) = [key for key in await redis_server.keys() if ":pictures-of:" in key]
+    assert await redis_server.client.zcard(key) == days + 1, "a day more than a picture that was in time"
     await index.enrol([seen(99, correlation_id="me", at_ms=NOW_MS + (days + 4) * DAY_MS)])
-    assert await beneath.client.zcard(key) == days - 2
+    assert await redis_server.client.zcard(key) == days - 2
 
 
-async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_a_picture_everybody_sends_stays_small_and_the_newest_are_found(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     blank = [seen(number, 7, hours=0.5 - number / 1000) for number in range(3 * PLAN.most_lines)]
     random.Random(3).shuffle(blank)
     await find_candidates(index, *blank)
     hits = await find_candidates(index, seen(9999, 7))
     newest = sorted(blank, key=lambda each: -each.at_ms)[: PLAN.most_lines - 1]
     assert found(hits) == [each.submission_id for each in newest]
-    for key in await beneath.keys():
+    for key in await redis_server.keys():
         if ":pictures:" in key:
-            assert await beneath.client.zcard(key) <= PLAN.most_lines
+            assert await redis_server.client.zcard(key) <= PLAN.most_lines
 
 
-async def test_everything_expires(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_everything_expires(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1, 7), seen(2, 7))
-    keys = await beneath.keys()
-    assert {key.removeprefix(f"{beneath.prefix}abuse:").partition(":")[0] for key in keys} == {
+    keys = await redis_server.keys()
+    assert {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in keys} == {
         *("pictures", "picture", "pictures-of")
     }
     for key in keys:
-        assert PLAN.life_ms - 60_000 < await beneath.client.pttl(key) <= PLAN.life_ms
+        assert PLAN.life_ms - 60_000 < await redis_server.client.pttl(key) <= PLAN.life_ms
 
 
-async def test_lines_out_of_reach_go_though_their_key_is_busy(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_lines_out_of_reach_go_though_their_key_is_busy(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     first = seen(1, 7, at_ms=NOW_MS)
     for number in range(6):
         await find_candidates(index, replace(first, submission_id=f"sub-{number}", at_ms=NOW_MS + number * DAY_MS))
-    lines = [await beneath.client.zcard(key) for key in await beneath.keys() if ":pictures:" in key]
+    lines = [await redis_server.client.zcard(key) for key in await redis_server.keys() if ":pictures:" in key]
     assert max(lines) == PLAN.life_ms // DAY_MS + 1
 
 
-async def test_nothing_is_stored_that_confirms_a_known_picture(beneath):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_nothing_is_stored_that_confirms_a_known_picture(redis_server):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1))
     plain = [
         *(bytes.fromhex(digest(each, 1))[:8] for each in ("bytes", "pixels")),
@@ -334,12 +325,12 @@ async def test_nothing_is_stored_that_confirms_a_known_picture(beneath):
         looks(1).to_bytes(8, "little"),
     ]
     spellings = {each for code in plain for each in (code, code.hex().encode(), str(int.from_bytes(code)).encode())}
-    for key in await beneath.keys():
-        kind = (await beneath.client.type(key)).decode()
+    for key in await redis_server.keys():
+        kind = (await redis_server.client.type(key)).decode()
         held = {
-            "zset": lambda k: beneath.client.zrange(k, 0, -1),
-            "set": beneath.client.smembers,
-            "string": beneath.client.get,
+            "zset": lambda k: redis_server.client.zrange(k, 0, -1),
+            "set": redis_server.client.smembers,
+            "string": redis_server.client.get,
         }[kind]
         told = await held(key)
         text = b" ".join([key.encode(), *([told] if isinstance(told, bytes) else told)])
@@ -362,9 +353,9 @@ class Counted:
         await self._calls.close()
 
 
-async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(beneath):
-    calls, keys = Counted(beneath.ways[0]), MediaKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
-    index = RedisMediaIndex(calls, beneath.prefix, PLAN)
+async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(redis_server):
+    calls, keys = Counted(redis_server.connect()), MediaKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
+    index = RedisMediaIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, *(seen(number, keys=keys) for number in range(5)))
     for sighting, within, trips, most in (
         (seen(20, keys=keys), WITHIN, 2, 70),
@@ -379,14 +370,14 @@ async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(beneath)
 
 
 @pytest.mark.parametrize("which", ["pictures:", "picture:"])
-async def test_what_somebody_else_wrote_is_named_by_its_key(beneath, which):
-    index = RedisMediaIndex(beneath.ways[0], beneath.prefix, PLAN)
+async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, which):
+    index = RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN)
     await find_candidates(index, seen(1, 7))
-    for key in await beneath.keys():
+    for key in await redis_server.keys():
         if f":abuse:{which}" in key and which == "pictures:":
-            await beneath.client.zadd(key, {"whatever": NOW_MS})
+            await redis_server.client.zadd(key, {"whatever": NOW_MS})
         elif f":abuse:{which}" in key:
-            await beneath.client.set(key, "whatever")
+            await redis_server.client.set(key, "whatever")
     with pytest.raises(ForeignValue, match=which):
         await find_candidates(index, seen(2, 7))
 

@@ -14,7 +14,7 @@ from abuse.redis_port import ForeignValue, RedisClient
 from config.errors import Unavailable
 from config.settings import RedisSettings
 from stream.redis.client import connect
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 from tests.unit.stream.redis.scripted_redis import encoded, scripted
 
 KEEP_S = 300
@@ -30,8 +30,8 @@ class Server:
 
 
 @pytest.fixture
-def server(backing: Backing) -> Server:
-    return Server(backing.way, backing.way(), backing.key)
+def server(redis_server: RedisServer) -> Server:
+    return Server(redis_server.connect, redis_server.connect(), redis_server.key)
 
 
 async def test_nothing_asked_is_nothing_answered(server):

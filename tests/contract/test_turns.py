@@ -9,7 +9,7 @@ import pytest
 
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import RedisClient
-from tests.contract.backings import Backing
+from tests.contract.redis_servers import RedisServer
 
 TTL_S = 86_400
 LONG_MS, SHORT_MS = 600_000, 200
@@ -25,9 +25,9 @@ class Turns:
 
 
 @pytest.fixture
-def turns(backing: Backing) -> Turns:
-    one, other = (RedisLedger(calls, backing.prefix, TTL_S) for calls in backing.ways(2))
-    return Turns(one, other, backing.way(), backing.key("abuse:turn"))
+def turns(redis_server: RedisServer) -> Turns:
+    one, other = (RedisLedger(calls, redis_server.prefix, TTL_S) for calls in redis_server.workers(2))
+    return Turns(one, other, redis_server.connect(), redis_server.key("abuse:turn"))
 
 
 async def test_whoever_comes_first_has_the_turn_until_it_is_over(turns):

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests.ladder.choice import KAFKA, REDIS, NotAvailable, Services, ServiceTier, Starter
 
@@ -43,7 +43,10 @@ def from_addresses(environment: Mapping[str, str]) -> Services:
         host, _, port = server.rpartition(":")
         _require_answer("Kafka", host.strip("[]"), int(port))
     url = urlsplit(environment[REDIS])
-    _require_answer("Redis", url.hostname or "", url.port or REDIS_PORT)
+    if url.scheme == "unix":
+        _require_unix_answer("Redis", unquote(url.path))
+    else:
+        _require_answer("Redis", url.hostname or "", url.port or REDIS_PORT)
     return Services(ServiceTier.ADDRESSES, {name: environment[name] for name in (KAFKA, REDIS)})
 
 
@@ -52,6 +55,15 @@ def _require_answer(name: str, host: str, port: int) -> None:
         socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise NotAvailable(f"no {name} answers at {host}:{port} ({type(error).__name__})") from None
+
+
+def _require_unix_answer(name: str, path: str) -> None:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CONNECT_TIMEOUT_S)
+            connection.connect(path)
+    except OSError as error:
+        raise NotAvailable(f"no {name} answers at {path} ({type(error).__name__})") from None
 
 
 def from_containers() -> Services:
@@ -166,11 +178,13 @@ def _told(errors: str) -> list[str]:
 
 
 def from_embedded() -> Services:
+    from config.errors import SettingsError
     from stream.embedded.session import EmbeddedServices
+    from stream.embedded.store import StoreDidNotStart
 
     try:
         services = EmbeddedServices()
-    except (RuntimeError, OSError) as error:
+    except (SettingsError, StoreDidNotStart, RuntimeError, OSError) as error:
         raise NotAvailable(_first_line(error)) from None
     return Services(ServiceTier.EMBEDDED, services.environment, services.close)
 

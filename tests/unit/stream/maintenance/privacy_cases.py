@@ -1,4 +1,4 @@
-"""A whole installation on the embedded store: the line, the desk, and everything that Redis holds of it."""
+"""A whole installation on Redis: the line, the desk, and everything that Redis holds of it."""
 
 from __future__ import annotations
 
@@ -128,10 +128,11 @@ def everything(url: str) -> dict[str, bytes]:
 
 
 def _read(client: Any, key: bytes) -> bytes:
-    if b":faces:{" in key:  # the embedded store can't tell the type of a vector set
-        members = sorted(client.execute_command("VRANDMEMBER", key, 10_000))
-        return b"\n".join(part for each in members for part in (each, client.execute_command("VGETATTR", key, each)))
     match client.type(key):
+        case b"vectorset":
+            members = sorted(client.execute_command("VRANDMEMBER", key, 10_000))
+            held = [client.execute_command("VGETATTR", key, each) for each in members]
+            return b"\n".join([*members, *held])
         case b"zset":
             return b"\n".join(client.zrange(key, 0, -1))
         case b"set":

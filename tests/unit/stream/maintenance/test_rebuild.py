@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,6 @@ from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings, Settings
-from stream.embedded.store import EmbeddedStore
 from stream.events.messages import Record
 from stream.maintenance import rebuild
 from stream.maintenance.rebuild import BATCH, Rebuild, Rebuilt
@@ -58,7 +57,7 @@ Topics = dict[str, list[Any]]
 
 @dataclass
 class World:
-    """A store inside this process, topics, and tables by prefix."""
+    """A Redis, topics, and tables by prefix."""
 
     client: redis.Redis
     calls: RedisClient
@@ -119,13 +118,6 @@ def decision_of(observation: Observation | None, **changes: Any) -> bytes:
 
 
 @pytest.fixture
-def server() -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     """What a rebuild reads: values, or whole records where their time counts."""
     held: Topics = {name: [] for name in (DECISIONS, FLAGS, AUDIT, COMMANDS)}
@@ -150,9 +142,9 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
 
 
 @pytest.fixture
-async def world(server: EmbeddedStore, topics: Topics) -> AsyncIterator[World]:
-    calls = connect(RedisSettings(url=server.url, call_timeout_s=20))
-    made = World(redis.Redis.from_url(server.url), calls, topics)
+async def world(empty_redis: str, topics: Topics) -> AsyncIterator[World]:
+    calls = connect(RedisSettings(url=empty_redis, call_timeout_s=20))
+    made = World(redis.Redis.from_url(empty_redis), calls, topics)
     yield made
     await calls.close()
     made.client.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import redis
@@ -15,7 +15,6 @@ from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import RedisClient
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
-from stream.embedded.store import EmbeddedStore
 from stream.events.topics import TABLE
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores, turn_ms
 from stream.redis.client import connect
@@ -33,15 +32,8 @@ from tests.unit.stream.review.command_cases import sent
 
 
 @pytest.fixture
-def store() -> Iterator[EmbeddedStore]:
-    embedded = EmbeddedStore()
-    yield embedded
-    embedded.close()
-
-
-@pytest.fixture
-async def calls(store: EmbeddedStore) -> AsyncIterator[RedisClient]:
-    opened = connect(RedisSettings(url=store.url, call_timeout_s=10))
+async def calls(empty_redis: str) -> AsyncIterator[RedisClient]:
+    opened = connect(RedisSettings(url=empty_redis, call_timeout_s=10))
     yield opened
     await opened.close()
 
@@ -71,9 +63,9 @@ async def everything_happens(calls: RedisClient) -> None:
     await line.store.ping()
 
 
-async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, store):
+async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, empty_redis):
     await everything_happens(calls)
-    client, table = redis.Redis.from_url(store.url), families()
+    client, table = redis.Redis.from_url(empty_redis), families()
     longest: dict[str, int] = {}
     for key in client.scan_iter(count=1000):
         family = table[family_of(key.decode())]

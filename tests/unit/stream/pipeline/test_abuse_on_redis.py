@@ -1,10 +1,10 @@
-"""Both stages over the Redis adapters on the embedded store: how often they go there, and what is left behind."""
+"""Both stages over the Redis adapters: how often they go there, and what is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -23,7 +23,6 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from config.policy import Policy
 from config.settings import RedisSettings
-from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, analysis, base64_of
@@ -79,15 +78,8 @@ class Waves:
 
 
 @pytest.fixture
-def store() -> Iterator[EmbeddedStore]:
-    embedded = EmbeddedStore()
-    yield embedded
-    embedded.close()
-
-
-@pytest.fixture
-async def waves(store: EmbeddedStore) -> AsyncIterator[Waves]:
-    counting = Waves(connect(RedisSettings(url=store.url, call_timeout_s=10)))
+async def waves(empty_redis: str) -> AsyncIterator[Waves]:
+    counting = Waves(connect(RedisSettings(url=empty_redis, call_timeout_s=10)))
     yield counting
     await counting.close()
 
@@ -187,7 +179,7 @@ async def test_the_counter_counts(waves):
     assert waves.waves == 3
 
 
-async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(waves, store):
+async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(waves, empty_redis):
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
     line = line_over(waves, policy)
     for number in range(8):
@@ -196,7 +188,7 @@ async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(w
         changed = {**EVERYTHING, "client_ip": address, "correlation_id": who}
         output = await line.decision(sent(number, number, **changed))
     assert abuse_of(output)["flags"]
-    client = redis.Redis.from_url(store.url)
+    client = redis.Redis.from_url(empty_redis)
     held = [key async for key in client.scan_iter(count=1000)]
     kinds = {key.decode().removeprefix(PREFIX).split(":{")[0] for key in held}
     tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "named", "due")}
