@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -56,6 +58,14 @@ def test_shell_blocks_are_run_or_marked(document: Path) -> None:
     marks = {" run", " by hand"}
     assert [body for mark, body in blocks if mark not in marks and body.strip() not in ci] == []
     assert document in RUN or not any(mark == " run" for mark, _ in blocks)
+
+
+@each_document
+def test_python_examples_import_what_exists(document: Path) -> None:
+    examples = re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    imports = [node for text in examples for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    names = [(node.module or "", alias.name) for node in imports for alias in node.names]
+    assert [name for name in names if not hasattr(importlib.import_module(name[0]), name[1])] == []
 
 
 @each_document
