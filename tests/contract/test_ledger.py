@@ -680,8 +680,8 @@ CALLS = {
 }
 READS = {
     "journal": ["observe", "history"],
-    "flags": ["look", "observe", "history"],
-    "switches": ["look", "observe", "switches"],
+    "flags": ["read_history", "observe", "history"],
+    "switches": ["read_history", "observe", "switches"],
     "flag": ["locate"],
 }
 
