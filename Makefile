@@ -15,12 +15,13 @@ help: ## Show this list
 
 setup: $(READY) ## Make the virtual environment from the lock file, convert the models
 
+# Nothing on standard output, which belongs to the target that needed the set-up: `export $(make services-up)` reads it.
 $(READY): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv)" >&2; exit 2; }
 	@echo "Setting up $(VENV) with $(PYTHON): about a minute, once" >&2
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .
+	@exec >&2; set -ex; $(PYTHON) -m venv --clear $(VENV); \
+	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock; \
+	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .; \
 	$(BIN)/liveness models prepare
 	@touch $@
 
@@ -34,7 +35,7 @@ lint: $(READY) ## Style, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd deploy/local && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict *.py
+	cd deploy/local && MYPYPATH=../.. ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict *.py
 
 format: $(READY) ## Put every file in order
 	$(BIN)/ruff check --fix .
@@ -48,7 +49,7 @@ LOCK = uv pip compile pyproject.toml --universal --no-emit-index-url --generate-
 	--python-version 3.11 --custom-compile-command 'make lock' --quiet
 lock: ## Renew the lock files from pyproject.toml
 	$(LOCK) -o requirements.lock
-	$(LOCK) --group dev -o requirements-dev.lock
+	$(LOCK) --extra demo --group dev -o requirements-dev.lock
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Where converted models are kept: outside the clone, shared by every clone and run."""
+"""The cache of converted models and of Kafka's jars: outside the clone, shared by every clone and run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VARIABLE = "LIVENESS_CACHE_DIR"
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     """`$LIVENESS_CACHE_DIR`, else `liveness-stream` in the user's cache folder; it need not exist yet.
 
-    The same place as `deploy/local/build_cache.py`, which runs before anything is installed.
+    Also called by `deploy/local`, before anything is installed: this file imports the standard library alone.
     """
     variables = os.environ if environment is None else environment
     own = variables.get(VARIABLE)

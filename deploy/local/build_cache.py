@@ -1,8 +1,7 @@
-"""Downloads and builds, kept outside the clone so that every clone and every CI run shares them."""
+"""The cache of downloads, outside the clone so that every clone and every CI run shares them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,23 +9,15 @@ from pathlib import Path
 
 from service_state import exclusive
 
-
-def cache_folder() -> Path:
-    """`$LIVENESS_CACHE_DIR`, else `liveness-stream` in the user's cache folder."""
-    own = os.environ.get("LIVENESS_CACHE_DIR")
-    if own:
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "liveness-stream"
+from config.cache import cache_folder
 
 
 def produce(kind: str, find: Callable[[], Path | None], build: Callable[[Path], str]) -> Path:
-    """Return what `find` finds; when nothing, let `build` fill an empty folder and move that into place at
-    once.
+    """The folder that `find` finds; when there is none, a new one that `build` fills, moved into place at once.
 
-    `build` gets the folder and returns the name it shall have in the cache. A run that breaks off leaves
-    nothing that `find` could take for complete, and of two runs at once the second takes what the first has
-    built.
+    `build` gets an empty folder and returns its name in the cache. A run that breaks off leaves nothing that
+    `find` could take for complete, and of two runs at once the second takes what the first has built. Raises
+    what `build` raises.
     """
     found = find()
     if found is not None:

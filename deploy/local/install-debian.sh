@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a clean Debian machine needs for the local services: a Java runtime, Maven, and a Redis >= 8, which is built into
-# the cache when PATH has none. Installs only what is missing; quick when nothing is.
+# The Debian packages that the local services need: a Java runtime and Maven, and what `make setup` starts from, which
+# brings the Redis. Installs only what is missing; quick when nothing is.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -43,7 +43,8 @@ java_package() {
     fi
 }
 
-command -v python3 >/dev/null || install_packages python3
+command -v python3 >/dev/null || install_packages python3-venv
+command -v make >/dev/null || install_packages make
 
 needed=$(python3 "$here/services.py" packages)
 if [ -n "$needed" ]; then
@@ -52,5 +53,3 @@ if [ -n "$needed" ]; then
     # shellcheck disable=SC2086  # one word per package
     install_packages $needed
 fi
-
-python3 "$here/services.py" build-redis --if-needed

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 import string
 import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import kafka_probe
-from build_cache import cache_folder, produce
+from build_cache import produce
 from lifecycle import CLIENT, Ports, Service
 from ports import LOOPBACK
-from prerequisites import MissingError, ServicesError, find_java, require_commands, run_step, say
+from prerequisites import JAVA_PACKAGE, MissingError, ServicesError, find_java, run_step, say
 from processes import ProcessIdentity
+
+from config.cache import cache_folder
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 CONTROLLER = "controller"
 HEAP = ("-Xms256m", "-Xmx512m")
+MAVEN, MAVEN_PACKAGE = "mvn", "maven"
 
 
 class KafkaBroker(Service):
@@ -100,9 +104,16 @@ def broker_libs() -> Path:
     return produce("kafka", _cached_libs, _download_libs)
 
 
-def libs_cached() -> bool:
-    """True when `broker_libs` needs neither Maven nor the network."""
-    return _cached_libs() is not None
+def missing_packages() -> list[str]:
+    """Debian packages that the broker still needs; Maven isn't one of them when the cache holds the jars."""
+    packages: list[str] = []
+    try:
+        find_java()
+    except MissingError:
+        packages.append(JAVA_PACKAGE)
+    if _cached_libs() is None and shutil.which(MAVEN) is None:
+        packages.append(MAVEN_PACKAGE)
+    return packages
 
 
 def kafka_version() -> str:
@@ -127,19 +138,16 @@ def _pom_digest() -> str:
 
 
 def _download_libs(result: Path) -> str:
-    require_commands(["mvn"], "Downloading Kafka's jars")
+    if shutil.which(MAVEN) is None:
+        raise MissingError(
+            f"Downloading Kafka's jars needs {MAVEN}, not found on PATH. On Debian: apt-get install {MAVEN_PACKAGE}"
+        )
     version = kafka_version()
     say(f"downloading the jars of Kafka {version} with Maven (once, about a minute)")
     run_step(
         [
-            *(
-                "mvn",
-                "--quiet",
-                "--batch-mode",
-                "--no-transfer-progress",
-                "--strict-checksums",
-                "-Dstyle.color=never",
-            ),
+            *(MAVEN, "--quiet", "--batch-mode", "--no-transfer-progress", "--strict-checksums"),
+            "-Dstyle.color=never",
             *("--file", str(POM), "dependency:copy-dependencies"),
             *("-DincludeScope=runtime", f"-DoutputDirectory={result / 'libs'}"),
         ],

@@ -11,25 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 MINIMUM_JAVA = 17
 """Kafka 4.x brokers are compiled for Java 17."""
 
 JAVA_PACKAGE = "openjdk-17-jre-headless"
-
-PACKAGE_OF = {
-    "java": JAVA_PACKAGE,
-    "mvn": "maven",
-    "apt-get": "apt",
-    "dpkg-source": "dpkg-dev",
-    "make": "build-essential",
-    "gcc": "build-essential",
-}
-"""Command to the Debian package that gives it."""
-
-REDIS_BUILD_TOOLS = ("apt-get", "dpkg-source", "make", "gcc")
 
 
 class ServicesError(Exception):
@@ -53,26 +40,6 @@ class MissingError(ServicesError):
 def say(text: str) -> None:
     """Tell progress, without touching standard output."""
     print(f"services: {text}", file=sys.stderr, flush=True)
-
-
-def missing_commands(commands: Iterable[str]) -> list[str]:
-    """The commands that PATH doesn't have, in the order asked."""
-    return [command for command in commands if shutil.which(command) is None]
-
-
-def packages_for(commands: Iterable[str]) -> list[str]:
-    """Debian packages giving these commands, each named once."""
-    return list(dict.fromkeys(PACKAGE_OF[command] for command in commands))
-
-
-def require_commands(commands: Iterable[str], purpose: str) -> None:
-    """Raise `MissingError` naming every absent command and its package, not only the first."""
-    absent = missing_commands(commands)
-    if absent:
-        packages = " ".join(packages_for(absent))
-        raise MissingError(
-            f"{purpose} needs {', '.join(absent)}, not found on PATH. On Debian: apt-get install {packages}"
-        )
 
 
 def parse_java_major(version_text: str) -> int | None:
@@ -113,16 +80,7 @@ def output_of(command: list[str]) -> str:
     return done.stdout + done.stderr
 
 
-def run_step(command: list[str], failure: ServicesError, cwd: Path | None = None) -> None:
-    """Run a long command with its output on standard error; raise `failure` when it doesn't succeed.
-
-    The variables of a calling make are removed: its options and job server aren't meant for a build of our
-    own.
-    """
-    environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
-    done = subprocess.run(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-    if done.returncode != 0:
+def run_step(command: list[str], failure: ServicesError) -> None:
+    """Run a long command with its output on standard error; raise `failure` when it doesn't succeed."""
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode != 0:
         raise failure
-
-
-MAKE_VARIABLES = frozenset({"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKEFILES", "GNUMAKEFLAGS"})

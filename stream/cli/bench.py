@@ -16,6 +16,7 @@ from stream.bench.session import Plan, run
 from stream.cli import bench_abuse, bench_faces
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
 from stream.cli.pictures import pictures
+from stream.embedded import extra
 from stream.embedded.session import WorkerDidNotStart
 from stream.embedded.store import StoreDidNotStart
 
@@ -50,6 +51,7 @@ def command(
     if abuse:
         bench_abuse.run(ids, seconds, rounds, json)
         return
+    extra.require()
     plan = Plan(
         broker=broker or default_broker(),
         sizes=_sizes(sizes),

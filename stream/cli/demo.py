@@ -18,7 +18,7 @@ from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
 from stream.demo.play import Played, play
 from stream.demo.scenario import Act, acts
-from stream.embedded import broker, store
+from stream.embedded import broker, extra, store
 from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
 from stream.events.dead_letter import described
 from stream.events.messages import Record
@@ -35,6 +35,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Send photographs, simulated attacks and bad inputs through the whole path and show every decision."""
+    extra.require()
     own = pictures(folder) if folder else []
     if not json:
         say(f"[bold]Embedded broker[/]: {broker.LIMITS}. [bold]Embedded store[/]: {store.LIMITS}.")

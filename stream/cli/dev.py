@@ -8,12 +8,13 @@ import threading
 import typer
 
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
-from stream.embedded import broker, store
+from stream.embedded import broker, extra, store
 from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
 
 
 def command(json: JsonOption = False) -> None:
     """Run broker, store and worker in one go until Ctrl-C; print the settings that lead to them."""
+    extra.require()
     say(f"Embedded broker: {broker.LIMITS}. Embedded store: {store.LIMITS}.")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

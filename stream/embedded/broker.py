@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 
-from confluent_kafka import Producer
-
 #: What the mock cluster can't do, as shown on screen.
 LIMITS = "keeps 5 MiB a partition (pictures up to 2 MB), one worker, nothing survives the process"
 #: Above this, a record may displace everything before it in its partition.
@@ -26,12 +24,9 @@ class EmbeddedBroker:
     """A started mock cluster of one broker; raises RuntimeError if it does not come up."""
 
     def __init__(self) -> None:
-        self._cluster = Producer(
-            {
-                "test.mock.num.brokers": 1,
-                "log_level": 0,
-            }
-        )
+        from confluent_kafka import Producer
+
+        self._cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         self.bootstrap_servers = self._address()
 
     def close(self) -> None:

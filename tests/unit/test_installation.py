@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distributions, packages_distributions, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+from tests.unit.architecture import LAYERS, imported_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,6 +87,20 @@ def test_every_declared_dependency_is_there():
     assert len(declared) > 15
     for name in declared:
         assert version(name)
+
+
+def test_every_imported_library_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    declared = {canonical(Requirement(line).name) for line in lines}
+    files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py")]
+    trees = ((ast.parse(file.read_text()), file.relative_to(ROOT).as_posix()) for file in files)
+    imported = {module.split(".")[0] for tree, place in trees for module in imported_modules(tree, place)}
+    libraries = imported - sys.stdlib_module_names - set(LAYERS)
+    packages = packages_distributions()
+    unknown = [name for name in libraries if not declared & set(map(canonical, packages.get(name, ())))]
+    assert len(libraries) > 20
+    assert unknown == []
 
 
 LIBRARIES = [

