@@ -23,7 +23,7 @@ from abuse.flags.mentions import names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.links.link_book import LinkStore
-from abuse.review.reviews import Plan
+from abuse.review.plans import ErasurePlan
 from abuse.subjects import Subject, SubjectType
 
 #: Only these are anybody's own; of the rest nothing is kept.
@@ -78,7 +78,7 @@ class Erasures:
     links_ms: int
     beyond: Mapping[str, int | None] = field(default_factory=dict)
 
-    async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> Plan:
+    async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> ErasurePlan:
         traces = await self.ledger.held(tenant, subject)
         links = faces = pictures = decisions = 0
         if subject.type is SubjectType.CORRELATION_ID:
@@ -105,7 +105,7 @@ class Erasures:
             "erased": erased,
             "kept": self._kept(at_ms, subject),
         }
-        return Plan(changed=changed, erases=subject)
+        return ErasurePlan(changed=changed, erases=subject)
 
     async def carry_out(self, tenant: str | None, subject: Subject) -> None:
         """May be repeated. Links last: they lead to the others that name it."""

@@ -11,7 +11,8 @@ from abuse.networks.networks import NetworkWatch, open_networks
 from abuse.origins import OriginReader
 from abuse.redis_port import RedisClient
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
-from abuse.review.reviews import Reviews
+from abuse.review.reviews import FlagReviews
+from abuse.review.rule_switches import RuleSwitches
 from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
 from config.policy import Policy
@@ -47,6 +48,7 @@ from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
+from stream.review.kinds.base import ReviewServices
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
 from stream.runtime.patience import RetryPolicy
@@ -118,15 +120,16 @@ def build_worker(
     publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
     if Role.COMMAND in roles:
         stage = CommandStage(
-            reviews=Reviews(ledger, open_links(settings, policy, calls), policy.abuse.flag_ttl_s),
-            erasures=open_erasures(settings, policy, calls, store),
+            services=ReviewServices(
+                flags=FlagReviews(ledger, open_links(settings, policy, calls), policy.abuse.flag_ttl_s),
+                switches=RuleSwitches(ledger),
+                erasures=open_erasures(settings, policy, calls, store),
+            ),
             log=RedisCommandLog(calls, settings.redis_prefix),
             audit=RedisAuditLog(calls, settings.redis_prefix),
             patience=patience,
-            audit_topic=names[Topic.AUDIT],
-            flags_topic=names[Topic.ABUSE_FLAGS],
-            dead_letter_topic=names[Topic.DEAD_LETTER],
-            max_event_bytes=settings.kafka.max_event_bytes,
+            topics=names,
+            dead_letters=common["dead_letters"],
             source=settings.source,
         )
         agents.append(AgentSpec(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))

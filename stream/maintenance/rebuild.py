@@ -21,11 +21,10 @@ from abuse.ledger.ledger import Ledger, Switches
 from abuse.links.link_book import LinkStore
 from abuse.links.links import Link
 from abuse.observation import Observation
-from abuse.review import plan_codec
 from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, head_after
 from abuse.review.erased import Erased
 from abuse.review.erasure import Erasures
-from abuse.review.reviews import Plan, merged
+from abuse.review.rule_switches import merged
 from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
@@ -41,7 +40,8 @@ from stream.maintenance.rebuild_records import (
     unlinked_of,
 )
 from stream.review import commands
-from stream.review.commands import Command, CommandName
+from stream.review.kept_command import restored
+from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import RetryPolicy
 
 T = TypeVar("T")
@@ -110,10 +110,9 @@ class Rebuild:
         """
         async for record in self._records(Topic.COMMANDS):
             command = commands.read(record)
-            if not isinstance(command, Command) or command.name is not CommandName.ERASE:
+            if not isinstance(command, EraseSubject):
                 continue
-            tenant, subject = command.tenant, command.target.subject
-            assert subject is not None, "the model asks for it"
+            tenant, subject = command.tenant, command.subject.subject()
             if before.covers(tenant, subject, record.appended_at_ms):
                 continue
             key = CommandKey(tenant, command.command_id)
@@ -168,14 +167,13 @@ class Rebuild:
         """The tenant, and what the entry switched for it."""
         entry = orjson.loads(value)
         tenant, subject, switches = entry["tenant"], cleared_of(entry), switches_of(entry)
-        answered = {"record": None, "entry": entry, "plan": plan_codec.to_document(Plan(changed=entry["changed"]))}
         if subject is not None:
             name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, subject, name, text)
         for other in unlinked_of(entry):
             name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, other, name, text)
-        await self.commands.put_if_absent(command_of(entry), orjson.dumps({**answered, "answer": value.decode()}))
+        await self.commands.put_if_absent(command_of(entry), restored(entry, value).to_bytes())
         return tenant, switches
 
     async def _switch(self, tenant: str | None, said: Switches) -> None:

@@ -1,5 +1,6 @@
 """Commands of reviewers, from the topic to audited outcomes.
 
-`commands` reads a command event, `command_stage` carries the command out, `command_client` sends one and waits for
-the answer.
+1. `command_client`  the sending side: publishes a command and waits for the answer
+2. `commands`        bytes of a record -> a command of `kinds`, an invalid one (answered) or Poison
+3. `command_stage`   plan, keep (`kept_command`), carry out, append to the audit chain, publish
 """

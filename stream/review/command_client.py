@@ -1,4 +1,4 @@
-"""The sending side of the commands topic: publish one, wait for its answer on the audit topic."""
+"""The sending side of commands: publish a command, wait for its answer on the audit topic."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ SOURCE = "liveness-cli"
 
 
 class NoAnswer(Exception):
-    """No worker answered in time; the command stays on its topic and will be carried out."""
+    """No worker answered in time. The command stays on its topic and will be carried out."""
 
 
 async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
-    """The audit entry that answers the command. `key`: the correlation id, subject or flag it is about, so that
-    commands about the same are carried out in order. Raises NoAnswer."""
+    """The audit entry that answers the command.
+
+    `key` is the correlation id, subject or flag that the command is about: commands with the same key are carried out
+    in order. The same `command_id` may be sent again: the answer is the same, and nothing is done twice. Raises
+    NoAnswer after `timeout_s` seconds.
+    """
     kafka, command_id = settings.kafka, command["command_id"]
-    tenants = (command.get("tenant"), None)  # none where the tenant itself is malformed
+    tenants = (command.get("tenant"), None)  # the answer to a command with a malformed tenant names no tenant
     output = Output(
         topic=topic_name(Topic.COMMANDS, kafka),
         key=key.encode(),
@@ -49,7 +53,7 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
 
 
 def _answer(value: bytes | None) -> dict[str, Any]:
-    """An audit entry; empty for what is none."""
+    """The audit entry of a record's value; empty if the value is no audit entry."""
     try:
         document = orjson.loads(value or b"")
     except orjson.JSONDecodeError:

@@ -18,7 +18,7 @@ from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
 from stream.kafka.clients import producer
 from stream.review.command_client import ask
-from stream.review.commands import CommandName
+from stream.review.kinds.flags import ConfirmFlags, OverrideFlags
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, decisions_of, flag_contents
 from tests.e2e.brute_force import LIVE, REFUSALS, BruteForce, Outcome, Person, cast, error_code
 from tests.e2e.cli import liveness
@@ -174,7 +174,7 @@ async def a_reviewer_undoes_it(replayed: Replayed) -> None:
     )
     on_device, on_address = moved(bystander, device=device), moved(bystander, address=address)
     sources = [replayed.subject(SubjectType.DEVICE, device), replayed.subject(SubjectType.ADDRESS, address)]
-    for answer in await decide(installation, CommandName.CONFIRM, sources):
+    for answer in await decide(installation, ConfirmFlags.name, sources):
         assert answer["outcome"] == "applied", answer
     for person in ids:
         assert set(await everywhere(installation, person)) <= REFUSALS
@@ -182,7 +182,7 @@ async def a_reviewer_undoes_it(replayed: Replayed) -> None:
         assert set(await everywhere(installation, person)) == {ErrorCode.SUBJECT_BLOCKED}
 
     subjects = [{"type": "correlation_id", "key": person.correlation_id} for person in ids]
-    for answer in await decide(installation, CommandName.OVERRIDE, [*subjects, *sources]):
+    for answer in await decide(installation, OverrideFlags.name, [*subjects, *sources]):
         assert answer["outcome"] == "applied", answer
         assert answer["changed"]["still_open"] == []
     for person in (*ids, on_device, on_address):
@@ -207,7 +207,7 @@ def moved(person: Person, address: str = "", device: str = "") -> Person:
     )
 
 
-async def decide(installation: Installation, name: CommandName, subjects: list[dict[str, str]]) -> list[dict[str, Any]]:
+async def decide(installation: Installation, name: str, subjects: list[dict[str, str]]) -> list[dict[str, Any]]:
     """One command a subject, all at once."""
     said = {"actor": "reviewer", "reason": "tests", "note": "", "tenant": None}
     return await asyncio.gather(

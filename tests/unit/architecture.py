@@ -60,6 +60,8 @@ PURE = (
     "stream/pipeline/",
     "stream/review/commands.py",
     "stream/review/command_stage.py",
+    "stream/review/kept_command.py",
+    "stream/review/kinds/",
     "stream/kafka/acks.py",
     "stream/runtime/clock.py",
     "stream/maintenance/rebuild_records.py",

@@ -1,4 +1,4 @@
-"""`liveness abuse confirm`, `override`, `reset`, `switch` and `erase`: a person's decision, sent as a command."""
+"""`liveness abuse confirm`, `override`, `reset`, `switch` and `erase`: decisions of a person, sent as commands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, name
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.events.ids import canonical_guid, is_guid
 from stream.review.command_client import NoAnswer, ask
-from stream.review.commands import CommandName
+from stream.review.kinds.base import Command
+from stream.review.kinds.erase_subject import EraseSubject
+from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
+from stream.review.kinds.switch_rules import SwitchRules
 
 
-def _review(name: CommandName, help_: str) -> Callable[..., None]:
-    """The command of a decision on flags."""
+def _review(kind: type[Command], help_: str) -> Callable[..., None]:
+    """The `liveness abuse` command that sends a decision on flags."""
 
     def command(
         target: TargetArgument,
@@ -38,7 +41,7 @@ def _review(name: CommandName, help_: str) -> Callable[..., None]:
     ) -> None:
         settings = configuration.load()
         what = named(target, tenant, settings)
-        sent = _command(name, actor, reason, note, tenant, command_id, **what.fields)
+        sent = _command(kind, actor, reason, note, tenant, command_id, **what.fields)
         _decide(sent, asyncio.run(_key(settings, what)), timeout, json)
 
     command.__doc__ = help_
@@ -46,14 +49,14 @@ def _review(name: CommandName, help_: str) -> Callable[..., None]:
 
 
 confirm = _review(
-    CommandName.CONFIRM,
+    ConfirmFlags,
     """Confirm a flag, or every open flag of a subject: it is refused from now on, until the flag expires.
 
     Everybody behind a confirmed address is refused.
     """,
 )
 override = _review(
-    CommandName.OVERRIDE,
+    OverrideFlags,
     """Override a flag, or every open flag of a subject: it refuses nobody, and what was seen so far no longer counts.
 
     For a correlation id a new one is issued as well; the old one may go on too.
@@ -75,7 +78,7 @@ def reset(
     if not is_guid(correlation_id):
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="CORRELATION_ID")
     key = canonical_guid(correlation_id)
-    sent = _command(CommandName.RESET, actor, reason, note, tenant, command_id, correlation_id=key)
+    sent = _command(ResetCorrelation, actor, reason, note, tenant, command_id, correlation_id=key)
     _decide(sent, key, timeout, json)
 
 
@@ -96,7 +99,7 @@ def erase(
     what = named(target, tenant, configuration.load())
     if what.subject is None:
         raise typer.BadParameter("expected a subject: a flag is erased with whose it is", param_hint="TARGET")
-    sent = _command(CommandName.ERASE, actor, reason, note, tenant, command_id, **what.fields)
+    sent = _command(EraseSubject, actor, reason, note, tenant, command_id, **what.fields)
     answer = _decide(sent, what.subject.key, timeout, json)
     if not any(answer["changed"]["erased"].values()):
         say("nothing was there: is it written as it was sent, and does it need --tenant?")
@@ -120,15 +123,15 @@ def switch(
     wanted = {name: on for name, on in (("active", active), ("enforced", enforced)) if on is not None}
     if not wanted:
         raise typer.BadParameter("say what to switch: --active, --no-active, --enforced or --no-enforced")
-    sent = _command(CommandName.SETTINGS, actor, reason, note, tenant, command_id, rules={rule: wanted})
+    sent = _command(SwitchRules, actor, reason, note, tenant, command_id, rules={rule: wanted})
     _decide(sent, f"tenant {tenant or ''}", timeout, json)
 
 
 def _command(
-    name: CommandName, actor: str, reason: str, note: str, tenant: str | None, command_id: str | None, **what: Any
+    kind: type[Command], actor: str, reason: str, note: str, tenant: str | None, command_id: str | None, **what: Any
 ) -> dict[str, Any]:
     return {
-        "command": name,
+        "command": kind.name,
         "command_id": command_id or str(uuid.uuid4()),
         "actor": actor,
         "reason": reason,
@@ -139,7 +142,7 @@ def _command(
 
 
 async def _key(settings: Settings, what: Named) -> str:
-    """The subject, also of a flag, so that commands about the same subject are carried out in order."""
+    """The record key: the target's subject, so that commands about the same subject are carried out in order."""
     if what.subject is not None:
         return what.subject.key
     flag_id = what.flag_id or ""
@@ -149,7 +152,7 @@ async def _key(settings: Settings, what: Named) -> str:
 
 
 def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
-    """The answer. Exit 1 when the command was refused or nobody answered."""
+    """The answer, printed. Exit 1 when the command was refused or no worker answered."""
     try:
         answer = asyncio.run(ask(configuration.load(), command, key, timeout_s))
     except NoAnswer as error:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from stream.events.ids import TENANT
-from stream.review.commands import ACTOR, COMMAND_ID, NOTE, REASON
+from stream.review.kinds.base import ACTOR, COMMAND_ID, NOTE, REASON
 
 
 def _option(help_: str, pattern: str, expected: str) -> Any:

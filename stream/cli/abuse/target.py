@@ -1,4 +1,4 @@
-"""How a flag or a subject is named on the command line."""
+"""Targets: flags and subjects as the command line names them."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ SubjectArgument = Annotated[str, typer.Argument(help=SUBJECT_HELP)]
 _NO_KEYS = "an address or device can only be found with LIVENESS_ABUSE__HASH_KEYS set as in the workers"
 
 
-#: How long a command waits for Redis that may need nothing else of it.
+#: Seconds to wait for Redis in a command that may need Redis for nothing else.
 CHECK_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """Either a flag or a subject."""
+    """A target: either a flag or a subject."""
 
     flag_id: str | None = None
     subject: Subject | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As a command names it."""
+        """The fields of a command that name the target."""
         if self.subject is None:
             return {"flag_id": self.flag_id}
         return {"subject": {"type": self.subject.type, "key": self.subject.key, "former": list(self.subject.former)}}
 
 
 def named(text: str, tenant: str | None, settings: Settings) -> Named:
-    """Raises BadParameter, without the text: it may be an address. SettingsError for a secret of another worker's."""
+    """The target that `text` names. Raises BadParameter, which doesn't quote the text (an address, perhaps), and
+    SettingsError if a secret differs from the workers' secret of the same key id."""
     if re.fullmatch(FLAG_ID, text):
         return Named(flag_id=text)
     if is_guid(text):
@@ -77,7 +78,8 @@ def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subj
 
 
 async def _check_secrets(settings: Settings) -> None:
-    """With another secret than the workers' nothing would ever be found, or erased. Without Redis it can't be told."""
+    """Hash keys compared with the workers': under another secret nothing would be found, or erased. Without Redis
+    they can't be compared, which is said."""
     async with table(settings) as opened:
         try:
             await opened.patience.until_available(
@@ -88,7 +90,7 @@ async def _check_secrets(settings: Settings) -> None:
 
 
 def _shape_of(text: str, settings: Settings) -> str:
-    """How whatever the text was meant for is written."""
+    """The form of the target that the text was probably meant for."""
     if text.startswith("fl_"):
         return "a flag id is fl_ and 24 hexadecimal digits (0-9, a-f)"
     try:
@@ -104,7 +106,7 @@ def _wrong(why: str) -> typer.BadParameter:
 
 
 def _address_in(prefix: str) -> str:
-    """An address stands for the prefix it is in; raises ValueError for a prefix of another length."""
+    """The address of a prefix written with or without its length. Raises ValueError for another length."""
     address, slash, length = prefix.partition("/")
     if slash and length != str(PREFIX_LENGTH[plain_address(address).version]):
         raise ValueError("no prefix that is observed")

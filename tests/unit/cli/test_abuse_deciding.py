@@ -19,7 +19,8 @@ from stream.bootstrap.abuse import hasher
 from stream.cli.abuse import deciding
 from stream.cli.abuse.target import named
 from stream.review.command_client import NoAnswer
-from stream.review.commands import Command, InvalidCommand, read
+from stream.review.commands import InvalidCommand, read
+from stream.review.kinds.base import Command
 from tests.unit.abuse.builders import guid, subject
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said

@@ -10,7 +10,8 @@ import pytest
 
 from stream.cli.abuse import deciding, rekeying, view
 from stream.maintenance.rekeying import Rekeyed
-from stream.review.commands import Command, CommandName, read
+from stream.review.commands import read
+from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
@@ -46,10 +47,8 @@ def test_a_correlation_id_is_sent_as_workers_read_it_and_the_receipt_is_printed(
     ((sent, key),) = answered
     assert key == guid(7)
     command = read(record(orjson.dumps(sent)))
-    assert isinstance(command, Command)
-    assert (command.name, command.tenant, command.note) == (CommandName.ERASE, "acme", "by letter")
-    assert command.target.subject is not None
-    assert command.target.subject.key == guid(7)
+    assert isinstance(command, EraseSubject)
+    assert (command.tenant, command.note, command.subject.key) == ("acme", "by letter", guid(7))
     words = said(ran)
     assert "erased: 5 journal lines, 1 flags" in words
     assert "kept until 2026-01-01T00:00:00Z: liveness.submissions" in words

@@ -79,7 +79,9 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Line:
 def stage_over(calls: RedisClient) -> CommandStage:
     desk = Desk(RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX))
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
-    return replace(desk.stage, erasures=open_erasures(SETTINGS, POLICY, calls, store))
+    stage = desk.stage
+    erasures = open_erasures(SETTINGS, POLICY, calls, store)
+    return replace(stage, services=replace(stage.services, erasures=erasures))
 
 
 def face(person: int) -> Template:

@@ -26,11 +26,15 @@ from abuse.links.link_book import InMemoryLinkStore, LinkStore
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
 from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
-from abuse.review.reviews import Reviews
+from abuse.review.reviews import FlagReviews
+from abuse.review.rule_switches import RuleSwitches
 from abuse.subjects import Subject, correlation
+from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Headers, Output, Record
+from stream.events.topics import Topic
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.review.command_stage import CommandStage
+from stream.review.kinds.base import ReviewServices
 from stream.runtime.patience import RetryPolicy
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
@@ -141,15 +145,16 @@ class Desk:
     @property
     def stage(self) -> CommandStage:
         return CommandStage(
-            reviews=Reviews(self.ledger, self.book, FLAG_TTL_S),
-            erasures=self.erasures,
+            services=ReviewServices(
+                flags=FlagReviews(self.ledger, self.book, FLAG_TTL_S),
+                switches=RuleSwitches(self.ledger),
+                erasures=self.erasures,
+            ),
             log=self.log,
             audit=self.audit,
             patience=RetryPolicy(),
-            audit_topic="audit",
-            flags_topic="flags",
-            dead_letter_topic="dead",
-            max_event_bytes=1024 * 1024,
+            topics={Topic.AUDIT: "audit", Topic.ABUSE_FLAGS: "flags"},
+            dead_letters=DeadLetters(topic="dead", max_bytes=1024 * 1024),
             source="/test",
         )
 
