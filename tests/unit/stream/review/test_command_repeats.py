@@ -189,7 +189,7 @@ async def test_same_id_with_other_content_gets_the_first_answer(crashed):
         fault = Fault(4, "after", Crash())
         with pytest.raises(Crash):
             await faulty(desk, fault).obey(first)
-        assert fault.last == "InMemoryCommandLog.keep_first"
+        assert fault.last == "InMemoryCommandLog.put_if_absent"
     else:
         await desk.obey(first)
     (other,) = await desk.obey(sent("flag.confirm", subject=about(ME), offset=8))
@@ -204,7 +204,7 @@ async def test_two_workers_on_one_command_publish_its_flags_once():
     first = replace(desk, log=Faulty(desk.log, fault := Fault(2, "after", Crash())))
     with pytest.raises(Crash):
         await first.obey(given)
-    assert fault.last == "InMemoryCommandLog.keep_first"
+    assert fault.last == "InMemoryCommandLog.put_if_absent"
     other = await desk.obey(moved(given))
     assert published(other, "flags") == []
     assert all(each.state is FlagState.CONFIRMED for each in (await desk.ledger.read_history(None, [ME])).flags)
