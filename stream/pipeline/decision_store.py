@@ -92,11 +92,11 @@ class InMemoryDecisionStore:
         return self._kept.get((owner_key(ids), ""))
 
     async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        self._on_call("keep_first")
+        self._on_call("put_if_absent")
         return self._keep(ids, "", ours)
 
     async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        self._on_call("keep_apart")
+        self._on_call("put_by_fingerprint")
         return self._keep(ids, ours.fingerprint, ours)
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:

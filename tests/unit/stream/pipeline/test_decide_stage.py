@@ -170,7 +170,7 @@ def test_while_the_store_is_away_nothing_is_published():
         assert not waiting.done()
         assert line.patience.waiting_for == ("redis",)
         assert code_of(await waiting) is None
-        assert away.calls.count("keep_first") == 31
+        assert away.calls.count("put_if_absent") == 31
 
     run(scenario())
 

@@ -26,8 +26,8 @@ TIMEOUT_S = 0.2
 
 CALLS = {
     "find": lambda store: store.find(ids()),
-    "keep_first": lambda store: store.put_if_absent(ids(), OURS),
-    "keep_apart": lambda store: store.put_by_fingerprint(ids(), OURS),
+    "put_if_absent": lambda store: store.put_if_absent(ids(), OURS),
+    "put_by_fingerprint": lambda store: store.put_by_fingerprint(ids(), OURS),
     "ping": lambda store: store.ping(),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -146,7 +146,7 @@ async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*1\r\n$-1\r\n"])
 async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
     async with server(reply) as port:
-        for call in (CALLS["find"], CALLS["keep_first"], CALLS["keep_apart"]):
+        for call in (CALLS["find"], CALLS["put_if_absent"], CALLS["put_by_fingerprint"]):
             with pytest.raises((ForeignValue, RedisError)):
                 await call(store_at(port))
 
