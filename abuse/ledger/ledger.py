@@ -22,6 +22,7 @@ from abuse.flags.flag_events import (
     superseded,
     unlinked_at,
 )
+from abuse.flags.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of, severity_in
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.journal import (
     KEPT,
@@ -103,7 +104,8 @@ class Ledger(Protocol):
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store each event unless it is there; answer those that are their cause's own, as they were first stored.
-        Only these are to be published: the others are, or will be, by whoever caused them."""
+        Only these are to be published: the others are, or will be, by whoever caused them. Takes a second round trip
+        where another event of that name was stored first, of another severity: the index follows what is stored."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         """Write a field that says up to when a reviewer cleared the subject or its links, in place of those that say an
@@ -124,8 +126,12 @@ class Ledger(Protocol):
     async def was_erased(self, flag_id: str) -> bool:
         """Whether the flag was erased with its subject a moment ago: whoever has just written of it takes it back."""
 
-    async def flag_ids(self) -> list[str]:
-        """Every flag that isn't forgotten, in order of id. Takes a round trip for each thousand."""
+    async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
+        """Up to `most` entries of the flag index behind a position, newest first. Entries may be stale. At least one
+        where there are any; `more` says whether to go on. Another round trip where many of one time were added."""
+
+    async def read_flags(self, flag_ids: Sequence[str]) -> Mapping[str, Flag]:
+        """Those of the flags that are known, by id. Takes two round trips; none for no ids."""
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
         """Whether it is `name`'s turn to look for expired flags: for so long, until asked again."""
@@ -155,6 +161,18 @@ def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEv
     ]
 
 
+def otherwise_indexed(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
+    """Of the events, given as they are stored now, those stored with another severity than they were offered with."""
+    pairs = zip(events, documents_in(texts), strict=True)
+    stored_first = [(event, replace(event, document=held)) for event, held in pairs if held != event.document]
+    return [held for offered, held in stored_first if severity_in(held) is not severity_in(offered)]
+
+
+def documents_in(texts: Iterable[str]) -> list[bytes]:
+    """The published documents in texts that `stored` made."""
+    return [text.partition(" ")[2].encode() for text in texts]
+
+
 _Key = tuple[str, SubjectType, str]
 
 
@@ -168,6 +186,7 @@ class InMemoryLedger:
         self.due_at: dict[str, int] = {}
         self.switched: dict[str, Switches] = {}
         self.erased: set[str] = set()
+        self.index = InMemoryFlagIndex()
         self._on_call = on_call
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
@@ -202,6 +221,8 @@ class InMemoryLedger:
             texts.append(fields.setdefault(field_of(event), stored(event)))
             self.locators[event.flag_id] = Locator(tenant=event.tenant, subject=event.subject)
             self.due_at[event.flag_id] = max(self.due_at.get(event.flag_id, 0), event.expires_at_ms)
+        for event in (*events, *otherwise_indexed(events, texts)):
+            self.index.move(moves_of(event))
         return own_events(events, texts)
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
@@ -227,6 +248,7 @@ class InMemoryLedger:
         self._on_call("forget")
         locator = self.locators.pop(flag_id, None)
         self.due_at.pop(flag_id, None)
+        self.index.remove([flag_id])
         if locator is not None:
             fields = self.fields.get((locator.tenant or "", locator.subject.type, locator.subject.key), {})
             for name in [name for name in fields if name.startswith(f"{flag_id} ")]:
@@ -236,9 +258,15 @@ class InMemoryLedger:
         self._on_call("was_erased")
         return flag_id in self.erased
 
-    async def flag_ids(self) -> list[str]:
-        self._on_call("flag_ids")
-        return sorted(self.due_at)
+    async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
+        self._on_call("listed")
+        return self.index.listed(selection, after, most)
+
+    async def read_flags(self, flag_ids: Sequence[str]) -> Mapping[str, Flag]:
+        self._on_call("read_flags")
+        located = [self.locators[flag_id] for flag_id in flag_ids if flag_id in self.locators]
+        known = (flag for each in located for flag in flags_from(self._fields(each.tenant, each.subject)))
+        return {flag.flag_id: flag for flag in known if flag.flag_id in set(flag_ids)}
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
         self._on_call("take_turn")

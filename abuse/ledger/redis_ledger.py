@@ -7,6 +7,7 @@ Each touches one key, so they go out together wherever the keys live. Everything
     flags:{TENANT|TYPE|KEY}           hash: event name -> cause and document
     flag:{FLAG_ID}                    whose flag it is
     due:{N}                           sorted set: flags by when to look at them next, in sixteen parts
+    flag-index:{TENANT|SEVERITY|SIDE} sorted set: flags by time, side open or over; TENANT is * for all
     used:{TENANT|CORRELATION_ID}      sorted set: devices, addresses and prefixes whose journals have lines of it
     named:{TENANT|CORRELATION_ID}     set: other subjects whose flags name it as evidence
     erased:{FLAG_ID}                  for some minutes after the flag was erased
@@ -21,18 +22,28 @@ from typing import cast
 
 import orjson
 
-from abuse.flags.flag_events import field_of, stored, superseded
-from abuse.flags.flags import FlagEvent
+from abuse.flags.flag_events import field_of, flags_from, stored, superseded
+from abuse.flags.flag_index import ALL_TENANTS, Listing, Position, Selection
+from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
+from abuse.flags.redis_flag_index import RedisFlagIndex, removals
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
-from abuse.ledger.ledger import GRACE_MS, Locator, Snapshot, SubjectHistory, Switches, history_of, own_events
+from abuse.ledger.ledger import (
+    GRACE_MS,
+    Locator,
+    Snapshot,
+    SubjectHistory,
+    Switches,
+    history_of,
+    otherwise_indexed,
+    own_events,
+)
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
 from abuse.observation import Observation
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import Subject, SubjectType
 
 SWITCHES_TTL_S = 400 * 86_400
-PAGE = 1000
 
 
 def flags_life_ms(flag_ttl_s: int) -> int:
@@ -45,6 +56,7 @@ class RedisLedger:
         self._calls = calls
         self._keys = LedgerKeys(key_prefix)
         self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
+        self._index = RedisFlagIndex(calls, self._keys, self._flags_ttl_ms)
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
@@ -88,9 +100,21 @@ class RedisLedger:
                 ("ZADD", self._keys.due(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
                 ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
             ]
-        mentions = [command for event in events for command in self._mentions(event)]
-        replies = await self._calls.execute([*commands, *mentions])
-        return own_events(events, (cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]))
+        others = [c for event in events for c in (*self._mentions(event), *self._index.writes(event))]
+        replies = await self._calls.execute([*commands, *others])
+        texts = [cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]]
+        await self._index_as_stored(events, texts)
+        return own_events(events, texts)
+
+    async def _index_as_stored(self, events: Sequence[FlagEvent], texts: Sequence[str]) -> None:
+        """Usually nothing: only a race of two severities leaves anything to do."""
+        try:
+            commands = [c for event in otherwise_indexed(events, texts) for c in self._index.writes(event)]
+        except _FOREIGN as error:
+            subject = events[0].subject
+            raise ForeignValue(self._keys.flags(events[0].tenant, subject.type, subject.key)) from error
+        if commands:
+            await self._calls.execute(commands)
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         key = self._keys.flags(tenant, subject.type, subject.key)
@@ -120,6 +144,9 @@ class RedisLedger:
     async def forget(self, flag_id: str) -> None:
         """The trace that leads to the others goes last."""
         locator = await self.locate(flag_id)
+        tenant = ALL_TENANTS if locator is None else locator.tenant
+        commands = removals(self._keys, tenant, [flag_id])
+        unnamed: list[Command] = []
         if locator is not None:
             key = self._keys.flags(locator.tenant, locator.subject.type, locator.subject.key)
             (table,) = await self._calls.execute([("HGETALL", key)])
@@ -127,28 +154,31 @@ class RedisLedger:
             gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
             if gone:
                 left = {name: text for name, text in fields.items() if name not in gone}
-                unnamed = sorted(_evidence(gone) - _evidence(left))
-                member = member_of(locator.subject)
-                await self._calls.execute([("HDEL", key, *gone)])
-                await self._calls.execute(
-                    [("SREM", self._keys.named(locator.tenant, name), member) for name in unnamed]
-                )
+                names, member = sorted(_evidence(gone) - _evidence(left)), member_of(locator.subject)
+                commands.append(("HDEL", key, *gone))
+                unnamed = [("SREM", self._keys.named(locator.tenant, name), member) for name in names]
+        await self._calls.execute(commands)
+        if unnamed:
+            await self._calls.execute(unnamed)
         await self._calls.execute([("DEL", self._keys.flag(flag_id)), ("ZREM", self._keys.due(flag_id), flag_id)])
 
     async def was_erased(self, flag_id: str) -> bool:
         (held,) = await self._calls.execute([("GET", self._keys.erased(flag_id))])
         return held is not None
 
-    async def flag_ids(self) -> list[str]:
-        found: list[str] = []
-        for part in range(DUE_PARTS):
-            start, page = 0, [""]
-            while page:
-                (reply,) = await self._calls.execute([("ZRANGE", self._keys.due_part(part), start, start + PAGE - 1)])
-                page = _texts(reply)
-                found += page
-                start += PAGE
-        return sorted(set(found))
+    async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
+        return await self._index.listed(selection, after, most)
+
+    async def read_flags(self, flag_ids: Sequence[str]) -> Mapping[str, Flag]:
+        keys = [self._keys.flag(flag_id) for flag_id in flag_ids]
+        if not keys:
+            return {}
+        held = zip(keys, await self._calls.execute([("GET", key) for key in keys]), strict=True)
+        located = [_located(reply, key) for key, reply in held if reply is not None]
+        tables = sorted({self._keys.flags(each.tenant, each.subject.type, each.subject.key) for each in located})
+        replies = await self._calls.execute([("HGETALL", key) for key in tables]) if tables else []
+        read = zip(tables, replies, strict=True)
+        return {flag.flag_id: flag for key, reply in read for flag in _flags_in(key, reply, set(flag_ids))}
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
         key = self._keys.turn
@@ -260,6 +290,15 @@ def _texts(reply: Reply) -> list[str]:
 def _fields(table: Reply) -> dict[str, str]:
     flat = _texts(table)
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
+    """Those wanted of a subject's flags. Raises ForeignValue."""
+    try:
+        fields = {name: text for name, text in _fields(table).items() if name.partition(" ")[0] in wanted}
+        return flags_from(fields)
+    except _FOREIGN as error:
+        raise ForeignValue(key) from error
 
 
 #: What was read, by key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abuse.flags.flag_index import ALL_TENANTS, Place
 from abuse.subjects import Subject, SubjectType
 
 DUE_PARTS = 16
@@ -35,6 +36,10 @@ class LedgerKeys:
 
     def due_part(self, number: int) -> str:
         return f"{self._prefix}due:{{{number}}}"
+
+    def flag_index(self, place: Place) -> str:
+        scope = place.scope.value if place.scope is ALL_TENANTS else place.scope or ""
+        return f"{self._prefix}flag-index:{{{scope}|{place.severity}|{place.side}}}"
 
     def switches(self, tenant: str | None) -> str:
         return f"{self._prefix}switches:{{{tenant or ''}|}}"

@@ -164,6 +164,7 @@ class InMemoryLedgerErasure:
         for flag_id in ids:
             table.locators.pop(flag_id, None)
             table.due_at.pop(flag_id, None)
+        table.index.remove(ids)
         for key in self._own(tenant, subject):
             table.fields.pop(key, None)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from abuse.flags.mentions import linked_ids, names, without
+from abuse.flags.redis_flag_index import removals
 from abuse.ledger.journal import attempt_from, parts
 from abuse.ledger.redis_ledger_keys import LedgerKeys, subject_of
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
@@ -47,7 +48,7 @@ class RedisLedgerErasure:
         ids = sorted(found.flag_ids)
         # First said, then removed: whoever writes of one of these flags meanwhile looks here afterwards.
         await self._all([("SET", self._keys.erased(name), "1", "PX", ERASED_TTL_MS) for name in ids])
-        await self._all(found.elsewhere)
+        await self._all([*found.elsewhere, *removals(self._keys, tenant, ids)])
         await self._all([("DEL", self._keys.flag(name)) for name in ids])
         await self._all([("ZREM", self._keys.due(name), name) for name in ids])
         await self._all([("DEL", key) for key in found.own])

@@ -16,6 +16,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap.worker import open_store
 from stream.redis.client import connect
+from stream.review.queries import Queries
 from stream.runtime.patience import RetryPolicy
 
 #: How long a person waits for Redis.
@@ -31,6 +32,10 @@ class Table:
     erasures: Erasures
     secrets: KeyChecks
     patience: RetryPolicy
+
+    @property
+    def queries(self) -> Queries:
+        return Queries(ledger=self.ledger, book=self.book, patience=self.patience, at_most_s=PATIENCE_S)
 
 
 @asynccontextmanager

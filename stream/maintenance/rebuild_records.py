@@ -14,6 +14,7 @@ import orjson
 
 from abuse import observation_codec
 from abuse.flags.flag_events import field_of, flags_from, published, stored
+from abuse.flags.flag_index import moves_of
 from abuse.flags.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
 from abuse.ledger.journal import attempt_from, attempt_of, line_of
 from abuse.ledger.ledger import Switches
@@ -63,6 +64,7 @@ def flag_event_of(document: bytes) -> FlagEvent:
     event = published(document)
     _require_subject(event.tenant, event.subject)
     _require(_matches(FLAG_ID, event.flag_id) and _matches(SHORT_TEXT, event.cause))
+    moves_of(event)  # what the index takes from it is there
     (flag,) = flags_from({field_of(event): stored(event)})
     level, evidence = flag.event["level"], flag.event["evidence"]
     _require(type(level) is int and 1 <= level <= HIGHEST_LEVEL and isinstance(flag.event["enforced"], bool))

@@ -159,6 +159,7 @@ def _families(settings: Settings, policy: Policy) -> tuple[Store, ...]:
         of("abuse:flag", "whose flag it is", flags_ms, "the last event"),
         of("abuse:named", "whose flags name a correlation id as evidence", flags_ms, "the last event"),
         of("abuse:due", "flags by when they expire", flags_ms, "the last event"),
+        of("abuse:flag-index", "flags by tenant, severity and time", flags_ms, "the last event"),
         of("abuse:erased", "ids of flags just erased", ERASED_TTL_MS, "the erasure", personal=nobody),
         of("abuse:links", "pairs of submissions with one face or picture", links_life_ms(policy), "the last link"),
         of("abuse:faces", f"keyed face prints, by the {stretch}", face_ms, f"the {stretch} began", personal=print_),

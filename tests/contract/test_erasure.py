@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from abuse.flags.flag_events import Review, rescored
+from abuse.flags.flag_index import ALL_TENANTS, Selection
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
@@ -94,7 +95,9 @@ async def test_flags_go_with_everything_that_leads_to_them(held):
     await held.erasure.erase(None, ME)
     assert (await held.ledger.read_history(None, [ME])).flags == ()
     assert await held.ledger.locate(mine) is None
-    assert await held.ledger.flag_ids() == [theirs]
+    for scope in (ALL_TENANTS, None):
+        listing = await held.ledger.listed(Selection(scope=scope, over=True), None, 10)
+        assert [entry.flag_id for entry in listing.entries] == [theirs]
     assert [await held.ledger.was_erased(name) for name in (mine, theirs)] == [True, False]
 
 

@@ -61,6 +61,7 @@ PURE = (
     "stream/review/commands.py",
     "stream/review/command_stage.py",
     "stream/review/kept_command.py",
+    "stream/review/queries.py",
     "stream/review/kinds/",
     "stream/kafka/acks.py",
     "stream/runtime/clock.py",

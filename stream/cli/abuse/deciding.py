@@ -13,7 +13,7 @@ from rich.text import Text
 from config import settings as configuration
 from config.abuse import RULE_NAMES
 from config.settings import Settings
-from stream.bootstrap.abuse_table import PATIENCE_S, table
+from stream.bootstrap.abuse_table import table
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
@@ -147,7 +147,7 @@ async def _key(settings: Settings, what: Named) -> str:
         return what.subject.key
     flag_id = what.flag_id or ""
     async with table(settings) as opened:
-        locator = await opened.patience.until_available(lambda: opened.ledger.locate(flag_id), at_most_s=PATIENCE_S)
+        locator = await opened.queries.locate(flag_id)
     return flag_id if locator is None else locator.subject.key
 
 

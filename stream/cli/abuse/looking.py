@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,16 +12,14 @@ import typer
 from rich.text import Text
 
 from abuse.event_time import iso8601
-from abuse.flags.flags import Flag
+from abuse.flags.flag_index import ALL_TENANTS, Selection
+from abuse.flags.flags import Flag, Severity
 from abuse.ledger.journal import Attempt
-from abuse.ledger.ledger import SubjectHistory, find
-from abuse.links.link_book import cluster_around
+from abuse.ledger.ledger import SubjectHistory
 from abuse.links.link_codec import cluster_document
-from abuse.links.links import NO_CLUSTER, Cluster
-from abuse.subjects import Subject, SubjectType
 from config import settings as configuration
 from config.settings import Settings
-from stream.bootstrap.abuse_table import PATIENCE_S, Table, table
+from stream.bootstrap.abuse_table import table
 from stream.cli.abuse import view
 from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.target import Named, TargetArgument, named
@@ -30,17 +27,19 @@ from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import reader
 
-#: Flags read at once.
-PAGE = 64
-
 
 def list_(
     tenant: TenantOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also expired and overridden ones, for a week.")] = False,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Only of this severity; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show so many at most.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show open flags of every tenant (or one), one a line."""
-    asyncio.run(_list(configuration.load(), tenant, everything, json))
+    """Show open flags of every tenant (or one), newest first, one a line."""
+    selection = Selection(
+        scope=ALL_TENANTS if tenant is None else tenant, severities=frozenset(severity or Severity), over=everything
+    )
+    asyncio.run(_list(configuration.load(), selection, limit, json))
 
 
 def show(target: TargetArgument, tenant: TenantOption = None, json: JsonOption = False) -> None:
@@ -60,59 +59,34 @@ def watch(
     asyncio.run(_watch(configuration.load(), from_start, follow, json))
 
 
-async def _list(settings: Settings, tenant: str | None, everything: bool, json: bool) -> None:
-    now_ms, shown = _now_ms(), 0
+async def _list(settings: Settings, selection: Selection, limit: int | None, json: bool) -> None:
+    shown = 0
     async with table(settings) as opened:
-        async for flag in _flags(opened):
-            if (tenant is None or flag.tenant == tenant) and (everything or flag.open_at(now_ms)):
-                print_line(flag.documents[-1]) if json else out.print(view.line(flag.event))
-                shown += 1
+        async for flag in opened.queries.every_flag(selection, time.time_ns() // 1_000_000):
+            print_line(flag.documents[-1]) if json else out.print(view.line(flag.event))
+            shown += 1
+            if shown == limit:
+                break
     if not shown and not json:
-        say("No flags." if everything else "No open flags.")
-
-
-async def _flags(opened: Table) -> AsyncIterator[Flag]:
-    ledger, patience = opened.ledger, opened.patience
-    ids = await patience.until_available(ledger.flag_ids, at_most_s=PATIENCE_S)
-    for start in range(0, len(ids), PAGE):
-        found = await asyncio.gather(*(_find(opened, flag_id) for flag_id in ids[start : start + PAGE]))
-        for flag in found:
-            if flag is not None:
-                yield flag
-
-
-async def _find(opened: Table, flag_id: str) -> Flag | None:
-    return await opened.patience.until_available(lambda: find(opened.ledger, flag_id), at_most_s=PATIENCE_S)
+        say("No flags." if selection.over else "No open flags.")
 
 
 async def _show(settings: Settings, what: Named, tenant: str | None, json: bool) -> bool:
     async with table(settings) as opened:
         if what.flag_id is not None:
-            flag = await _find(opened, what.flag_id)
-            if flag is None or tenant not in (None, flag.tenant):
-                return False
-            _show_flag(flag, json)
-            return True
-        subject = what.subject
-        assert subject is not None, "a target is a flag or a subject"
-        history = await opened.patience.until_available(
-            lambda: opened.ledger.history(tenant, subject), at_most_s=PATIENCE_S
-        )
-        linked = cluster_document(await _cluster(opened, tenant, subject))
-        if json:
-            print_json({**_document(history), "cluster": linked})
-        else:
-            _show_history(history)
-            view.cluster(linked)
-        return bool(history.attempts or history.flags or linked["links"])
-
-
-async def _cluster(opened: Table, tenant: str | None, subject: Subject) -> Cluster:
-    if subject.type is not SubjectType.CORRELATION_ID:
-        return NO_CLUSTER
-    return await opened.patience.until_available(
-        lambda: cluster_around(opened.book, tenant, subject.key), at_most_s=PATIENCE_S
-    )
+            flag = await opened.queries.flag(what.flag_id, ALL_TENANTS if tenant is None else tenant)
+            if flag is not None:
+                _show_flag(flag, json)
+            return flag is not None
+        assert what.subject is not None, "a target is a flag or a subject"
+        known = await opened.queries.history(tenant, what.subject)
+    linked = cluster_document(known.cluster)
+    if json:
+        print_json({**_document(known.history), "cluster": linked})
+    else:
+        _show_history(known.history)
+        view.cluster(linked)
+    return not known.is_empty
 
 
 def _show_flag(flag: Flag, json: bool) -> None:
@@ -164,7 +138,3 @@ async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool)
                 out.print(view.line(orjson.loads(value)))
             except (ValueError, KeyError, TypeError, AttributeError):
                 say(f"partition {record.partition}, offset {record.offset}: no flag event")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

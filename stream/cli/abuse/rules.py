@@ -12,7 +12,7 @@ from abuse.ledger.ledger import Switches
 from config import settings as configuration
 from config.abuse import RULE_NAMES, AbusePolicy
 from config.settings import Settings
-from stream.bootstrap.abuse_table import PATIENCE_S, table
+from stream.bootstrap.abuse_table import table
 from stream.cli.abuse.options import TenantOption
 from stream.cli.console import JsonOption, out, print_json
 
@@ -32,7 +32,7 @@ def command(tenant: TenantOption = None, json: JsonOption = False) -> None:
 
 async def _switched(settings: Settings, tenant: str | None) -> Switches:
     async with table(settings) as opened:
-        return await opened.patience.until_available(lambda: opened.ledger.switches(tenant), at_most_s=PATIENCE_S)
+        return await opened.queries.switches(tenant)
 
 
 def _rules(policy: AbusePolicy, switched: Switches) -> Iterator[dict[str, Any]]:

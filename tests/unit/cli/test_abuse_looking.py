@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from abuse.review.audit import head_after
+from abuse.subjects import correlation
 from config.abuse import RULE_NAMES
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import view
@@ -75,6 +76,23 @@ def test_list_and_watch_name_the_tenant(topic, in_memory):
     for words in (("list",), ("list", "--tenant", "acme"), ("watch", "--no-follow")):
         assert "  tenant acme  " in run(*words).output
     assert "tenant" not in run("list", "--tenant", "other").output
+
+
+def test_the_newest_flags_of_a_severity_are_listed_first_and_no_more_than_wanted(in_memory):
+    now_s = time.time() - at_ms(0) / 1000
+    for who in range(1, 5):
+        asyncio.run(in_memory.ledger.record(flag_events(subject=correlation(guid(who)), at_s=now_s - 100 + who)))
+
+    def listed(*words: str) -> list[str]:
+        return [orjson.loads(line)["subject"]["key"] for line in run("list", "--json", *words).stdout.splitlines()]
+
+    newest_first = [guid(who) for who in (4, 3, 2, 1)]
+    assert listed() == newest_first
+    assert listed("--limit", "2") == newest_first[:2]
+    assert listed("--severity", "low", "--severity", "medium") == newest_first
+    assert listed("--severity", "high") == []
+    assert run("list", "--severity", "high").output.strip() == "No open flags."
+    assert run("list", "--severity", "grave").exit_code == run("list", "--limit", "0").exit_code == 2
 
 
 @pytest.mark.parametrize("enforced", [True, False])

@@ -273,8 +273,13 @@ async def test_a_device_loses_its_journal_and_flags_and_nobody_else_anything(cal
     after = everything(empty_redis)
     left = naming(after, device["key"])
     assert {key.removeprefix(PREFIX).partition(":{")[0] for key in left} == {"decision"}, "they expire by themselves"
-    gone = {key for key in set(before) - set(after) if ":due:" not in key}  # there until its last flag goes
-    assert gone == {key for key in before if device["key"] in key or key.endswith(f":{{{flag['flag_id']}}}")}
+    shared = (":flag-index:", ":due:")
+    assert {key for key in set(before) - set(after) if not any(each in key for each in shared)} == {
+        key for key in before if device["key"] in key or key.endswith(f":{{{flag['flag_id']}}}")
+    }
+    in_index = {key for key, held in before.items() if ":flag-index:" in key and flag["flag_id"].encode() in held}
+    assert len(in_index) == 2, "the tenant's and the one over all"
+    assert [key for key, held in after.items() if ":flag-index:" in key and flag["flag_id"].encode() in held] == []
 
 
 async def test_a_device_is_erased_under_its_former_keys_too(calls, empty_redis):

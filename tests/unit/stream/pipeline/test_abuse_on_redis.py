@@ -191,7 +191,7 @@ async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(w
     client = redis.Redis.from_url(empty_redis)
     held = [key async for key in client.scan_iter(count=1000)]
     kinds = {key.decode().removeprefix(PREFIX).split(":{")[0] for key in held}
-    tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "named", "due")}
+    tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "flag-index", "named", "due")}
     assert kinds == {"decision", "decisions-of"} | tables
     everything = b"".join([key + await client.dump(key) + await read(client, key) for key in held])
     for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):

@@ -1,0 +1,90 @@
+"""The index of flags on Redis: a sorted set a place (`abuse.flags.flag_index`), flag ids by time in milliseconds.
+
+An entry is added with GT, so that a later time stays. To take away what isn't newer than an event, an entry that is
+older is first moved half a millisecond behind the event, where no entry is ever added, and then everything there is
+removed: two commands that may be repeated, in any order with others, and never hit a newer entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from abuse.flags.flag_index import (
+    LONGEST_MS,
+    Listing,
+    Place,
+    Position,
+    Read,
+    Scope,
+    Selection,
+    listing_of,
+    moves_of,
+    places_of,
+)
+from abuse.flags.flags import FlagEvent
+from abuse.ledger.redis_ledger_keys import LedgerKeys
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+
+_BEHIND_MS = 0.5
+#: How many times more entries are read when those that were passed are more than the position says.
+_WIDER = 4
+
+
+class RedisFlagIndex:
+    """Commands for whoever writes flags, sent along with the flags themselves; and reading, for the ledger."""
+
+    def __init__(self, calls: RedisClient, keys: LedgerKeys, life_ms: int) -> None:
+        self._calls = calls
+        self._keys = keys
+        self._life_ms = life_ms
+
+    def writes(self, event: FlagEvent) -> list[Command]:
+        """At most 22 commands, usually 6. Raises KeyError, ValueError or TypeError for a document no worker wrote."""
+        moves, commands = moves_of(event), list[Command]()
+        for place in moves.puts:
+            key = self._keys.flag_index(place)
+            commands += [
+                ("ZADD", key, "GT", moves.at_ms, moves.flag_id),
+                ("ZREMRANGEBYSCORE", key, "-inf", f"({moves.at_ms - LONGEST_MS}"),
+                ("PEXPIRE", key, self._life_ms),
+            ]
+        behind = moves.at_ms + _BEHIND_MS
+        for place in moves.drops:
+            key = self._keys.flag_index(place)
+            commands += [("ZADD", key, "XX", "GT", behind, moves.flag_id), ("ZREMRANGEBYSCORE", key, behind, behind)]
+        return commands
+
+    async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
+        """One round trip, and another only where entries of the very time of `after` were added since."""
+        count = most + (0 if after is None else after.ties)
+        while True:
+            listing = listing_of(await self._read(selection.places, after, count), after, most)
+            if listing.entries or not listing.more:
+                return listing
+            count *= _WIDER
+
+    async def _read(self, places: Sequence[Place], after: Position | None, count: int) -> list[Read]:
+        newest = "+inf" if after is None else after.at_ms
+        keys = [self._keys.flag_index(place) for place in places]
+        page = ("BYSCORE", "REV", "LIMIT", 0, count, "WITHSCORES")
+        replies = await self._calls.execute([("ZRANGE", key, newest, "-inf", *page) for key in keys])
+        read = []
+        for place, key, reply in zip(places, keys, replies, strict=True):
+            members = _members(key, reply)
+            read.append(Read(place=place, members=members, cut=len(members) == count))
+        return read
+
+
+def removals(keys: LedgerKeys, tenant: Scope, flag_ids: Sequence[str]) -> list[Command]:
+    """Every entry of some flags of a tenant; of an unknown tenant's, `ALL_TENANTS`, those in the index over all."""
+    return [("ZREM", keys.flag_index(place), *flag_ids) for place in places_of(tenant)] if flag_ids else []
+
+
+def _members(key: str, reply: Reply) -> list[tuple[int, str]]:
+    """Raises ForeignValue."""
+    flat = [cast(bytes, each) for each in cast("list[Reply]", reply)]
+    try:
+        return [(int(float(at)), name.decode()) for name, at in zip(flat[::2], flat[1::2], strict=True)]
+    except (ValueError, OverflowError) as error:
+        raise ForeignValue(key) from error

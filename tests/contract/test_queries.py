@@ -1,0 +1,207 @@
+"""One suite for what reviewers ask: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+
+What each must hold to: a page is full where there are enough flags, in a number of round trips that doesn't grow with
+them; stale entries of the index show nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from tests.contract.backings import Backing
+
+from abuse.flags.flag_events import confirmed, overridden
+from abuse.flags.flag_index import ALL_TENANTS, Scope, Selection
+from abuse.flags.flags import FlagEvent, Severity
+from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.link_book import InMemoryLinkStore
+from abuse.redis_port import Command, RedisClient, Reply
+from abuse.subjects import correlation
+from config.errors import Unavailable
+from stream.review import queries
+from stream.review.queries import Queries
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.contract.test_flag_index import CRITICAL, FLAG_TTL_S, HIGH, LOW, MEDIUM, flag_of, levels, review
+from tests.unit.abuse.builders import at_ms, guid, seen
+
+NOW_MS = at_ms(1_000_000)
+BATCH = 500
+
+
+class Counting:
+    """Round trips of a client."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        self._calls = calls
+        self.trips = 0
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        self.trips += 1
+        return await self._calls.execute(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+def over(ledger: Ledger) -> Queries:
+    return Queries(ledger=ledger, book=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=20)
+
+
+@dataclass
+class Asked:
+    """The queries, the ledger beneath, and a count of its round trips to Redis."""
+
+    ledger: Ledger
+    calls: Counting | None = None
+
+    @property
+    def queries(self) -> Queries:
+        return over(self.ledger)
+
+    async def raised(self, events: Sequence[FlagEvent]) -> list[str]:
+        for start in range(0, len(events), BATCH):
+            await self.ledger.record(events[start : start + BATCH])
+        return [event.flag_id for event in events]
+
+
+@pytest.fixture
+def asked(any_backing: Backing | None) -> Asked:
+    if any_backing is None:
+        return Asked(InMemoryLedger())
+    return on_redis(any_backing)
+
+
+def on_redis(backing: Backing) -> Asked:
+    calls = Counting(backing.way())
+    return Asked(RedisLedger(calls, backing.prefix, FLAG_TTL_S), calls)
+
+
+def crowd(count: int, severity: Severity = MEDIUM, tenant: str | None = None) -> list[FlagEvent]:
+    """So many people's flags, the newest first."""
+    return [levels(severity, who=who, at_s=100_000 - who, tenant=tenant)[0] for who in range(count)]
+
+
+async def walked(asked: Asked, selection: Selection, limit: int) -> list[list[str]]:
+    """Ids by page."""
+    page = await asked.queries.flags(selection, NOW_MS, limit=limit)
+    found = [[flag.flag_id for flag in page.flags]]
+    while page.next is not None:
+        page = await asked.queries.flags(selection, NOW_MS, limit=limit, cursor=page.next)
+        found.append([flag.flag_id for flag in page.flags])
+    return found
+
+
+async def three_trips_a_page(asked: Asked, count: int) -> None:
+    ids = await asked.raised(crowd(count))
+    assert asked.calls is not None
+    cursor = None
+    for number in range(4):
+        before = asked.calls.trips
+        page = await asked.queries.flags(Selection(), NOW_MS, limit=50, cursor=cursor)
+        assert asked.calls.trips - before == 3
+        assert [flag.flag_id for flag in page.flags] == ids[number * 50 : (number + 1) * 50]
+        cursor = page.next
+
+
+async def test_a_page_takes_three_round_trips(backing):
+    await three_trips_a_page(on_redis(backing), 1000)
+
+
+@pytest.mark.parametrize("backing", [pytest.param("redis", marks=pytest.mark.real)], indirect=True)
+async def test_a_page_of_a_hundred_thousand_flags_takes_three_round_trips(backing):
+    await three_trips_a_page(on_redis(backing), 100_000)
+
+
+async def test_one_flag_takes_two_round_trips_and_is_its_tenant_s(asked):
+    (flag_id,) = await asked.raised(levels(MEDIUM, tenant="bank-1"))
+    before = asked.calls.trips if asked.calls else 0
+    flag = await asked.queries.flag(flag_id)
+    assert flag is not None
+    assert (flag.flag_id, len(flag.documents)) == (flag_id, 1)
+    assert asked.calls is None or asked.calls.trips - before == 2
+    scopes: dict[Scope, bool] = {ALL_TENANTS: True, "bank-1": True, None: False, "bank-2": False}
+    for scope, known in scopes.items():
+        assert (await asked.queries.flag(flag_id, scope) is not None) is known
+    located = await asked.queries.locate(flag_id)
+    assert located is not None
+    assert located.tenant == "bank-1"
+
+
+@pytest.mark.parametrize("limit", [1, 7, 30, 100])
+async def test_pages_are_full_and_have_each_flag_once(asked, limit):
+    ids = await asked.raised(crowd(30))
+    found = await walked(asked, Selection(), limit)
+    assert [name for page in found for name in page] == ids
+    assert all(len(page) == limit for page in found[:-1])
+    assert found[-1], "no page is empty but the only one"
+
+
+async def test_of_no_flags_there_is_one_empty_page(asked):
+    assert await walked(asked, Selection(), 5) == [[]]
+
+
+async def test_what_has_risen_ended_or_run_out_leaves_pages_full(asked):
+    """Also with stale entries: the first events of flags that have ended come again."""
+    events = crowd(40)
+    ids = await asked.raised(events)
+    gone = events[0:40:2]
+    await asked.raised([overridden(flag_of([event]), review(500_000)) for event in gone])
+    await asked.raised(gone)
+    assert await walked(asked, Selection(), 10) == [ids[1:21:2], ids[21::2]]
+    everyone = [name for page in await walked(asked, Selection(over=True), 10) for name in page]
+    assert sorted(everyone) == sorted(ids)
+    late = await asked.queries.flags(Selection(), at_ms(FLAG_TTL_S + 100_000), limit=10)
+    assert late.flags == (), "time alone ends a flag"
+
+
+async def test_pages_of_one_severity_and_tenant(asked):
+    high = await asked.raised(crowd(6, HIGH, "bank-1"))
+    await asked.raised(crowd(6, LOW, "bank-2"))
+    critical = await asked.raised([levels(CRITICAL, who=50, tenant="bank-2")[0]])
+    severe = frozenset({HIGH, CRITICAL})
+    assert await walked(asked, Selection(severities=severe), 4) == [high[:4], [*high[4:], *critical]]
+    assert await walked(asked, Selection(scope="bank-2", severities=severe), 4) == [critical]
+    assert await walked(asked, Selection(scope=None), 4) == [[]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "5-1-fl_", "1-1-fl_" + "0" * 23 + "g", "-1-1-fl_" + "0" * 24])
+async def test_a_cursor_no_page_had_is_refused(cursor):
+    with pytest.raises(ValueError, match="cursor"):
+        await over(InMemoryLedger()).flags(Selection(), NOW_MS, limit=1, cursor=cursor)
+
+
+async def test_whoever_reads_all_misses_no_flag_that_changes_meanwhile(asked, monkeypatch):
+    monkeypatch.setattr(queries, "PAGE", 3)
+    events = crowd(10)
+    ids = await asked.raised(events)
+    found = []
+    async for flag in asked.queries.every_flag(Selection(), NOW_MS):
+        found.append(flag.flag_id)
+        if len(found) == 2:
+            await asked.raised([confirmed(flag_of([event]), review(500_000), FLAG_TTL_S) for event in events[1:9:7]])
+    assert sorted(found) == sorted(ids)
+    assert found[-1] == ids[8]
+
+
+async def test_a_history_is_all_that_is_known(asked):
+    assert (await asked.queries.history(None, correlation(guid(1)))).is_empty
+    await asked.ledger.observe(seen(1))
+    (flag_id,) = await asked.raised(levels(MEDIUM))
+    history = await asked.queries.history(None, correlation(guid(1)))
+    assert not history.is_empty
+    assert [flag.flag_id for flag in history.history.flags] == [flag_id]
+    assert len(history.history.attempts) == 1
+    await asked.ledger.switch("bank-1", {"face_reuse": {"active": False}})
+    assert await asked.queries.switches("bank-1") == {"face_reuse": {"active": False}}
+
+
+async def test_nobody_waits_for_ever():
+    def away(name: str) -> None:
+        raise Unavailable("redis", "ConnectionError")
+
+    asking = Queries(ledger=InMemoryLedger(away), book=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=0)
+    with pytest.raises(DependencyTimeout):
+        await asking.flags(Selection(), NOW_MS, limit=1)
