@@ -22,8 +22,8 @@ from abuse.flags.flag_events import (
     superseded,
     unlinked_at,
 )
-from abuse.flags.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of, severity_in
 from abuse.flags.flags import Flag, FlagEvent
+from abuse.ledger.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of, severity_in
 from abuse.ledger.journal import (
     KEPT,
     Attempt,

@@ -23,10 +23,9 @@ from typing import cast
 import orjson
 
 from abuse.flags.flag_events import field_of, flags_from, stored, superseded
-from abuse.flags.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
-from abuse.flags.redis_flag_index import RedisFlagIndex, removals
+from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
 from abuse.ledger.ledger import (
     GRACE_MS,
@@ -38,6 +37,7 @@ from abuse.ledger.ledger import (
     otherwise_indexed,
     own_events,
 )
+from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
 from abuse.observation import Observation
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply

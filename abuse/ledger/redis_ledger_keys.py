@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abuse.flags.flag_index import ALL_TENANTS, Place
+from abuse.ledger.flag_index import ALL_TENANTS, Place
 from abuse.subjects import Subject, SubjectType
 
 DUE_PARTS = 16

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from abuse.flags.mentions import linked_ids, names, without
-from abuse.flags.redis_flag_index import removals
 from abuse.ledger.journal import attempt_from, parts
+from abuse.ledger.redis_flag_index import removals
 from abuse.ledger.redis_ledger_keys import LedgerKeys, subject_of
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.review.erasure import Traces

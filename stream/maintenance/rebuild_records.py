@@ -14,8 +14,8 @@ import orjson
 
 from abuse import observation_codec
 from abuse.flags.flag_events import field_of, flags_from, published, stored
-from abuse.flags.flag_index import moves_of
 from abuse.flags.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
+from abuse.ledger.flag_index import moves_of
 from abuse.ledger.journal import attempt_from, attempt_of, line_of
 from abuse.ledger.ledger import Switches
 from abuse.links import link_codec

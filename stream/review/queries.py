@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from abuse.flags.flag_index import ALL_TENANTS, Position, Scope, Selection
 from abuse.flags.flags import FLAG_ID, Flag
+from abuse.ledger.flag_index import ALL_TENANTS, Position, Scope, Selection
 from abuse.ledger.ledger import Ledger, Locator, SubjectHistory, Switches
 from abuse.links.link_book import LinkStore, cluster_around
 from abuse.links.links import NO_CLUSTER, Cluster

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from abuse.flags.flag_events import Review, rescored
-from abuse.flags.flag_index import ALL_TENANTS, Selection
 from abuse.flags.flags import FlagEvent
+from abuse.ledger.flag_index import ALL_TENANTS, Selection
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_book import InMemoryLinkStore, LinkStore

@@ -16,8 +16,8 @@ import pytest
 from tests.contract.backings import Backing
 
 from abuse.flags.flag_events import Review, confirmed, expired, flags_from, overridden, raised, rescored, stored
-from abuse.flags.flag_index import ALL_TENANTS, LONGEST_MS, SEVERITIES, Position, Scope, Selection, Side, side_of
 from abuse.flags.flags import NEVER_CLEARED, Evidence, Flag, FlagEvent, FlagKind, RuleFinding, Severity
+from abuse.ledger.flag_index import ALL_TENANTS, LONGEST_MS, SEVERITIES, Position, Scope, Selection, Side, side_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import ForeignValue

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.flags.flag_events import cleared_field, field_of, raised
-from abuse.flags.flag_index import ALL_TENANTS, Entry, Position, Selection
 from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
+from abuse.ledger.flag_index import ALL_TENANTS, Entry, Position, Selection
 from abuse.ledger.journal import KEPT, Attempt, attempt_of, line_of, part_of
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
 from abuse.ledger.redis_ledger import SWITCHES_TTL_S, RedisLedger

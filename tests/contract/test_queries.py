@@ -13,8 +13,8 @@ import pytest
 from tests.contract.backings import Backing
 
 from abuse.flags.flag_events import confirmed, overridden
-from abuse.flags.flag_index import ALL_TENANTS, Scope, Selection
 from abuse.flags.flags import FlagEvent, Severity
+from abuse.ledger.flag_index import ALL_TENANTS, Scope, Selection
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_book import InMemoryLinkStore

@@ -12,8 +12,8 @@ import typer
 from rich.text import Text
 
 from abuse.event_time import iso8601
-from abuse.flags.flag_index import ALL_TENANTS, Selection
 from abuse.flags.flags import Flag, Severity
+from abuse.ledger.flag_index import ALL_TENANTS, Selection
 from abuse.ledger.journal import Attempt
 from abuse.ledger.ledger import SubjectHistory
 from abuse.links.link_codec import cluster_document

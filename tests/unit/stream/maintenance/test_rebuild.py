@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from abuse import observation_codec
-from abuse.flags.flag_index import Selection
+from abuse.ledger.flag_index import Selection
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import link_codec

@@ -1,4 +1,4 @@
-"""The index of flags on Redis: a sorted set a place (`abuse.flags.flag_index`), flag ids by time in milliseconds.
+"""The index of flags on Redis: a sorted set a place (`abuse.ledger.flag_index`), flag ids by time in milliseconds.
 
 An entry is added with GT, so that a later time stays. To take away what isn't newer than an event, an entry that is
 older is first moved half a millisecond behind the event, where no entry is ever added, and then everything there is
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from abuse.flags.flag_index import (
+from abuse.flags.flags import FlagEvent
+from abuse.ledger.flag_index import (
     LONGEST_MS,
     Listing,
     Place,
@@ -22,7 +23,6 @@ from abuse.flags.flag_index import (
     moves_of,
     places_of,
 )
-from abuse.flags.flags import FlagEvent
 from abuse.ledger.redis_ledger_keys import LedgerKeys
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 
