@@ -9,6 +9,6 @@ child processes, each spoken to through `child`: one plain process a core for th
 Floor and path alternate, round by round, because a shared machine is not the same machine a minute later:
 what counts is the ratio within a pair of rounds.
 
-Beside it, what is kept on Redis as it grows, each in a room of its own (`redis_room`): `abuse_table`, `face_index` and
-`media_index`.
+On configured services it works in a room of its own (`redis_room`). What is kept on Redis as it grows is measured in
+`tests/bench`.
 """

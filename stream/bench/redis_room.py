@@ -1,19 +1,17 @@
-"""A benchmark's own room on a Redis that others use: a prefix, how much it takes, and that nothing of it stays."""
+"""A benchmark's own room on a Redis that others use: a prefix, and that nothing of it stays."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from abuse.redis_port import RedisClient, Reply
 from config.errors import Unavailable
 from config.settings import RedisSettings
-from stream.redis.client import connect, each_server
+from stream.redis.client import each_server
 
-T = TypeVar("T")
 Say = Callable[[str], None]
 
 SCAN_COUNT = 2000
@@ -36,27 +34,6 @@ def room(redis: RedisSettings, say: Say) -> Iterator[str]:
             asyncio.run(_clear(redis, prefix))
         except Unavailable as error:
             say(f"Redis did not answer ({error.fault}): what is left of {prefix}* expires by itself.")
-
-
-def in_a_room(redis: RedisSettings, say: Say, work: Callable[[RedisClient, str], Awaitable[T]]) -> T:
-    """Blocks for what `work` does with a client and the prefix of a room. Raises what it raises."""
-
-    async def connected() -> T:
-        calls = connect(redis)
-        try:
-            return await work(calls, prefix)
-        finally:
-            await calls.close()
-
-    with room(redis, say) as prefix:
-        return asyncio.run(connected())
-
-
-async def used_memory(calls: RedisClient) -> int:
-    """Of one server."""
-    (info,) = await calls.execute([("INFO", "memory")])
-    text = info.decode() if isinstance(info, bytes) else ""
-    return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).partition(":")[2])
 
 
 async def remove(server: RedisClient, prefix: str) -> None:

@@ -34,10 +34,13 @@ from stream.bootstrap.models import model_versions, template_source
 from stream.events.dead_letter import DeadLetters
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec
-from stream.kafka.app import ConfirmedSender, make_app
+from stream.kafka.app import BrokerWatch, ConfirmedSender, make_app
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
+from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
+from stream.notify.targets import Target
+from stream.notify.webhook import open_webhook
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
@@ -77,7 +80,7 @@ def build_worker(
     common: dict[str, Any] = {
         "clock": clock,
         "policy": policy,
-        "dead_letters": DeadLetters(topic=names[Topic.DEAD_LETTER], max_bytes=settings.kafka.max_event_bytes),
+        "dead_letters": _dead_letters(settings),
     }
     agents, background_tasks = [], list[BackgroundTask]()
     checks: list[Check] = [store.ping, partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
@@ -148,15 +151,56 @@ def build_worker(
             settings=settings,
             app=app,
             agents=agents,
-            close=store.close,
             pool=pool,
             publisher=publisher,
             patience=patience,
             clock=clock,
             checks=checks,
             background_tasks=background_tasks,
+            closings=[store.close],
         )
     )
+
+
+def notifier_group(settings: Settings) -> str:
+    """A group of its own: it neither takes partitions from workers nor waits for them."""
+    return f"{settings.group_id}-notify"
+
+
+def build_notifier(settings: Settings, target: Target, key: bytes) -> Worker:
+    """A worker with one agent, which posts flags to the target, signed with the key."""
+    clock, patience = SystemClock(), RetryPolicy()
+    app = make_app(settings, group=notifier_group(settings), finishes_work=False)
+    sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
+    stage = NotifyStage(
+        partial(open_webhook, target, key, settings.webhook, clock, at_once=DELIVERIES_AT_ONCE),
+        dead_letters=_dead_letters(settings),
+    )
+    agent = AgentSpec(
+        name="notify",
+        topic=topic_name(Topic.ABUSE_FLAGS, settings.kafka),
+        stage=stage,
+        limit=DELIVERIES_AT_ONCE,
+        most_unacknowledged=MOST_UNACKNOWLEDGED,
+    )
+    return Worker(
+        WorkerComponents(
+            settings=settings,
+            app=app,
+            agents=[agent],
+            publisher=Publisher(sender, patience, settings.delivery.output_patience_s),
+            patience=patience,
+            clock=clock,
+            checks=[stage.open],
+            background_tasks=[BrokerWatch(app, patience, settings.delivery).run],
+            closings=[stage.close],
+        )
+    )
+
+
+def _dead_letters(settings: Settings) -> DeadLetters:
+    topic = topic_name(Topic.DEAD_LETTER, settings.kafka)
+    return DeadLetters(topic=topic, max_bytes=settings.kafka.max_event_bytes)
 
 
 def open_store(settings: Settings, calls: RedisClient | None = None) -> DecisionStore:

@@ -13,7 +13,6 @@ from stream.bench.installation import Broker, default_broker
 from stream.bench.measurement import Unmeasurable
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
-from stream.cli import bench_abuse, bench_faces
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
 from stream.cli.pictures import pictures
 from stream.embedded import extra
@@ -30,27 +29,9 @@ def command(
     seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,
     slots: Annotated[int | None, typer.Option(min=1, help="Slot processes; by default the setting.")] = None,
-    abuse: Annotated[bool, typer.Option("--abuse", help="Measure the abuse table on the configured Redis.")] = False,
-    ids: Annotated[str, typer.Option(help="With --abuse: correlation ids in the table.")] = "10000,100000,1000000",
-    faces: Annotated[
-        bool, typer.Option("--faces", help="Measure the indexes of faces and pictures on the configured Redis.")
-    ] = False,
-    kept: Annotated[str, typer.Option(help="With --faces: faces in the index.")] = "10000,100000,300000",
-    photographs: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="With --faces: labelled ones, to measure the template on."),
-    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure the path through the broker to the decision, and the bare analysis, in turns. Takes minutes."""
-    if abuse and faces:
-        raise typer.BadParameter("one at a time: --abuse or --faces")
-    if faces:
-        bench_faces.run(kept, photographs, json)
-        return
-    if abuse:
-        bench_abuse.run(ids, seconds, rounds, json)
-        return
     extra.require()
     plan = Plan(
         broker=broker or default_broker(),

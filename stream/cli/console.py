@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
-#: For tables of many columns: a narrow terminal breaks their lines, and not the words of their headings.
-wide = Console(highlight=False, soft_wrap=True, width=160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]

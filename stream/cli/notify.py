@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
+import sys
+
 from config import settings as configuration
-from stream.notify import process
+from config.errors import Unavailable
+from config.settings import Settings
+from stream.bootstrap.worker import build_notifier
+from stream.events.topics import Topic, topic_name
+from stream.kafka.clients import KafkaUnreachable, require_topics
+from stream.kafka.run import run
+from stream.notify.signing import configured_key
+from stream.notify.targets import Target, check_host, target_of
+from stream.runtime import logs
+from stream.runtime.patience import RetryPolicy
 
 
 def command() -> None:
     """Post every abuse flag to webhook.url, signed. Ends with exit 2 unless webhook.url and webhook.secret are set."""
-    process.run(configuration.load())
+    settings = configuration.load()
+    target = target_of(settings.webhook)
+    key = configured_key(settings.webhook)
+    logs.configure(settings.log)
+    # The client library's own lines, many a second while a broker is away; ours says what is being waited for.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the worker has its own
+        signal.signal(number, lambda *_: sys.exit(0))
+    asyncio.run(_check_services(settings, target))
+    run(build_notifier(settings, target, key))
+
+
+async def _check_services(settings: Settings, target: Target) -> None:
+    """Wait a while for Kafka; refuse to start where waiting doesn't help.
+
+    Raises SettingsError, TopicMissing (also for the topic that is only written now and then) or OutOfPatience.
+    """
+    await check_host(target, timeout_s=settings.webhook.timeout_s)
+    topics = tuple(topic_name(topic, settings.kafka) for topic in (Topic.ABUSE_FLAGS, Topic.DEAD_LETTER))
+
+    async def look() -> None:
+        try:
+            await require_topics(topics, settings.kafka)
+        except KafkaUnreachable as error:
+            raise Unavailable("kafka", str(error)) from error
+
+    await RetryPolicy().until_available(look, at_most_s=settings.delivery.startup_patience_s)

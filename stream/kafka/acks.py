@@ -37,6 +37,8 @@ class Ticket:
 
     event: AckableEvent = field(repr=False)
     done: bool = False
+    #: Its partition went to another worker, or may have: the event is read again.
+    revoked: bool = False
 
     @property
     def partition(self) -> Partition:
@@ -69,11 +71,17 @@ class InOrderAcks:
     def revoke(self, partitions: Iterable[Partition]) -> None:
         """Forget partitions that were taken away; their unacknowledged events are read again by the next owner."""
         for partition in partitions:
-            self._partitions.pop(partition, None)
+            for ticket in self._partitions.pop(partition, ()):
+                ticket.revoked = True
 
     def has_begun(self, partition: Partition) -> bool:
         """Whether any event of it was registered since it was assigned."""
         return partition in self._partitions
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Those that any event was registered of."""
+        return tuple(self._partitions)
 
     @property
     def in_flight(self) -> int:

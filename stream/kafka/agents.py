@@ -1,4 +1,4 @@
-"""The two Faust agents: read, hand to a stage, publish, acknowledge in order.
+"""The Faust agents: read, hand to a stage, publish, acknowledge in order.
 
 Each agent runs once and never overlaps with itself in Faust's eyes; its events become tasks behind a bound, and
 only the in-order tracker acknowledges. A bug in a task ends the process: nothing is acknowledged by failing.
@@ -7,12 +7,12 @@ only the in-order tracker acknowledges. A bug in a task ends the process: nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream.events.messages import Output, Record
-from stream.kafka.acks import InOrderAcks, Ticket
+from stream.kafka.acks import InOrderAcks, Partition, Ticket
 from stream.kafka.app import LivenessApp
 from stream.kafka.publishing import Publisher
 from stream.kafka.records import record_of
@@ -26,12 +26,14 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """One agent's way from its topic to its acknowledgements. `limit` bounds the records being worked on."""
+    """One agent's way from its topic to its acknowledgements. `limit` bounds the records being worked on;
+    `most_unacknowledged` also counts those that are done behind one that isn't: what a crash would repeat."""
 
     name: str
     topic: str
     stage: Stage
     limit: int
+    most_unacknowledged: int | None = None
 
 
 class AgentRunner:
@@ -51,18 +53,43 @@ class AgentRunner:
         self._on_finished = on_finished
         self._fail = fail
         self._bound = asyncio.Semaphore(lane.limit)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Partition] = {}
+        self._one_ended = asyncio.Event()
         self._records = metrics.RECORDS.labels(agent=lane.name)
         self._in_progress = metrics.IN_FLIGHT.labels(agent=lane.name)
+
+    @property
+    def tasks(self) -> Collection[asyncio.Task[None]]:
+        """Records being worked on; done ones that wait for their acknowledgement are not among them."""
+        return self._tasks.keys()
 
     async def run(self, stream: AsyncIterator[Any]) -> None:
         """Start a task for every event, in order, as soon as there is room for it."""
         async for event in stream:
             ticket = self._acks.begin(event)
-            await self._bound.acquire()
+            await self._room()
+            if ticket.revoked:  # while it waited for room
+                self._bound.release()
+                continue
             task = asyncio.create_task(self._work(ticket, _record(event)))
-            self._tasks.add(task)
+            self._tasks[task] = ticket.partition
             task.add_done_callback(self._finished)
+
+    def drop(self, partitions: Collection[Partition] | None = None) -> int:
+        """Cancel the work on records of these partitions (of all, if None) without an acknowledgement, when they go
+        to another worker or this one ends. Returns how many tasks that were. May be repeated."""
+        dropped = [task for task, partition in self._tasks.items() if partitions is None or partition in partitions]
+        for task in dropped:
+            del self._tasks[task]
+            task.cancel()
+        return len(dropped)
+
+    async def _room(self) -> None:
+        await self._bound.acquire()
+        most = self._lane.most_unacknowledged
+        while most is not None and self._acks.in_flight > most:
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     async def _work(self, ticket: Ticket, record: Record) -> None:
         self._records.inc()
@@ -72,9 +99,13 @@ class AgentRunner:
         self._on_finished()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         self._bound.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        self._one_ended.set()
+        if self._tasks.pop(task, None) is None:
+            return  # dropped
+        if task.cancelled():  # by nobody here; left alone, it would hold up its partition for good
+            self._fail(RuntimeError("work on a record was cancelled from within"))
+        elif (error := task.exception()) is not None:
             self._fail(error)
 
 

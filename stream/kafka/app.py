@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,21 +18,28 @@ from mode import CrashingSupervisor
 from yarl import URL
 
 from config.errors import Unavailable
-from config.settings import Settings
+from config.settings import DeliverySettings, Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
+from stream.kafka.acks import Partition
 from stream.kafka.transport import Transport
+from stream.runtime.patience import RetryPolicy
 
 #: Records read ahead of the agents; with 10 MB pictures every one of them counts.
 STREAM_BUFFER = 4
+A_DAY_S = 24 * 3600.0
+LOOK_EVERY_S = 5.0
 
 
 class Lifecycle(Protocol):
     async def start(self) -> None:
         """Before the consumer joins its group."""
 
-    def stopping(self) -> None:
-        """A stop begins: the consumer will finish what is in flight."""
+    async def revoking(self, partitions: Collection[Partition]) -> None:
+        """Before partitions go to another member, while what was acknowledged can still be committed."""
+
+    async def stopping(self) -> None:
+        """A stop begins: no further record comes. The consumer will finish what is in flight, if it waits for that."""
 
     async def stop(self) -> None:
         """After the consumer has stopped."""
@@ -42,6 +49,8 @@ class LivenessApp(faust.App):
     """A Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
 
     embedded_broker = False
+    #: Whether partitions are handed over, and the process ends, only when all records in flight are done.
+    finishes_work = True
     fetch_max_wait_ms: int | None = None
     _attached: Lifecycle | None = None
 
@@ -62,9 +71,16 @@ class LivenessApp(faust.App):
         if self._attached is not None:
             await self._attached.start()
 
-    async def on_stop(self) -> None:
+    async def revoking(self, partitions: Collection[Partition]) -> None:
+        """Told by the consumer, before Faust forgets what was acknowledged and not committed."""
+        self.flow_control.suspend()
         if self._attached is not None:
-            self._attached.stopping()
+            await self._attached.revoking(partitions)
+
+    async def on_stop(self) -> None:
+        self.flow_control.suspend()
+        if self._attached is not None:
+            await self._attached.stopping()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -79,10 +95,15 @@ class LivenessApp(faust.App):
         return Transport(self.conf.broker_producer, self)
 
 
-def make_app(settings: Settings) -> LivenessApp:
+def make_app(settings: Settings, *, group: str | None = None, finishes_work: bool = True) -> LivenessApp:
+    """The app of one consumer group, `settings.group_id` if None.
+
+    With `finishes_work` it hands partitions over, and ends, only when every record in flight is done: they must all be
+    done before the broker gives it up. Without, a record may take as long as it likes, and the lifecycle drops it.
+    """
     kafka, delivery = settings.kafka, settings.delivery
     app = LivenessApp(
-        settings.group_id,
+        group or settings.group_id,
         broker=[URL(f"aiokafka://{server}") for server in kafka.bootstrap_servers.split(",")],
         broker_client_id="liveness-stream",
         datadir=Path(tempfile.gettempdir()) / "liveness-stream",
@@ -94,7 +115,7 @@ def make_app(settings: Settings) -> LivenessApp:
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
-        stream_wait_empty=True,
+        stream_wait_empty=finishes_work,
         stream_publish_on_commit=False,
         stream_buffer_maxsize=STREAM_BUFFER,
         broker_commit_interval=delivery.commit_interval_s,
@@ -103,7 +124,8 @@ def make_app(settings: Settings) -> LivenessApp:
         broker_heartbeat_interval=delivery.heartbeat_interval_s,
         broker_rebalance_timeout=delivery.rebalance_timeout_s,
         broker_request_timeout=delivery.request_timeout_s,
-        broker_max_poll_interval=300.0,
+        # Not reading for a while is no fault where records take long: the watchdog tells.
+        broker_max_poll_interval=300.0 if finishes_work else A_DAY_S,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=max_request_bytes(kafka),
         producer_max_request_size=max_request_bytes(kafka),
@@ -111,8 +133,33 @@ def make_app(settings: Settings) -> LivenessApp:
         producer_acks=-1,
     )
     app.embedded_broker = kafka.embedded
+    app.finishes_work = finishes_work
     app.fetch_max_wait_ms = kafka.fetch_max_wait_ms
     return app
+
+
+class BrokerWatch:
+    """Asks the broker for its topics now and again: to a reader, an empty topic and a broker that is away look the
+    same. For a worker whose records may take so long that publishing doesn't tell."""
+
+    def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings) -> None:
+        self._app = app
+        self._patience = patience
+        self._delivery = delivery
+
+    async def run(self) -> None:
+        """Until cancelled. Raises OutOfPatience when the broker stays away."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._patience.until_available(self._look, at_most_s=self._delivery.output_patience_s)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(self._delivery.send_timeout_s):
+                producer = await self._app.maybe_start_producer()
+                await producer._producer.client.fetch_all_metadata()
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            raise Unavailable("kafka", type(error).__name__) from error
 
 
 class ConfirmedSender:

@@ -1,29 +1,24 @@
-"""Plain Kafka clients: produce a submission, read a topic, look at a cluster, be a member of a group.
+"""Plain Kafka clients: produce a submission, read a topic, look at a cluster.
 
-The worker does not use these; it speaks through Faust. Only the notifier's joins a consumer group, and it never the
-workers'.
+Workers do not use these; they speak through Faust. None of these joins a consumer group.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import aiokafka.consumer.fetcher
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from config.settings import KafkaSettings, Settings
+from config.settings import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
-from stream.kafka.record_reading import TolerantRecords
 from stream.kafka.records import record_of
 
 CONNECT_TIMEOUT_S = 10.0
-#: A member that can't say goodbye is missed after its session timeout.
-LEAVE_TIMEOUT_S = 3.0
 REQUEST_TIMEOUT_MS = 10_000
 
 
@@ -110,59 +105,6 @@ async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIter
         yield client
     finally:
         await client.stop()
-
-
-Revoked = Callable[[Collection[tuple[str, int]]], Awaitable[None]]
-
-
-@asynccontextmanager
-async def group_consumer(
-    settings: Settings, group_id: str, topic: str, revoked: Revoked
-) -> AsyncIterator[AIOKafkaConsumer]:
-    """A member of a consumer group that commits by hand, from the oldest record kept where nothing was committed.
-
-    It joins in the background, once this has returned. `revoked` is awaited before partitions (topic, number) go to
-    another member. Raises TopicMissing or KafkaUnreachable.
-    """
-    kafka, delivery = settings.kafka, settings.delivery
-    await require_topics((topic,), kafka)
-    # Looked up at each fetch: no batch that the broker stored may stop a partition for good.
-    aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
-    client = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=group_id,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
-        request_timeout_ms=round(delivery.request_timeout_s * 1000),
-        session_timeout_ms=round(delivery.session_timeout_s * 1000),
-        heartbeat_interval_ms=round(delivery.heartbeat_interval_s * 1000),
-        # Not reading for a while is no fault here: deliveries may wait long for their receiver.
-        max_poll_interval_ms=_A_DAY_MS,
-    )
-    await _started(client, kafka)
-    # Now, not before the start, which would wait for partitions: that takes as long as a killed member's session.
-    client.subscribe([topic], listener=_Listener(revoked))
-    try:
-        yield client
-    finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_TIMEOUT_S):
-                await client.stop()
-
-
-_A_DAY_MS = 24 * 3_600_000
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client has no types
-    def __init__(self, revoked: Revoked) -> None:
-        self._revoked = revoked
-
-    async def on_partitions_revoked(self, revoked: Collection[tuple[str, int]]) -> None:
-        await self._revoked(revoked)
-
-    def on_partitions_assigned(self, assigned: Collection[tuple[str, int]]) -> None:
-        """Nothing to prepare: the first read is the first that is seen of them."""
 
 
 def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:

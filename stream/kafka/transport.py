@@ -4,7 +4,10 @@
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when it ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
   of times for it, and saves nothing, since it collects the whole answer anyway;
-- a record with an unreadable header name does not stop its partition (`record_reading`).
+- a record with an unreadable header name does not stop its partition (`record_reading`);
+- the app is told of a revocation before Faust forgets what was acknowledged and not committed yet;
+- Faust's own look for partitions that don't move is off: it goes by the monitor that is switched off (`app`), and
+  would complain of every backlog older than five minutes. The worker's watchdog looks instead.
 """
 
 from __future__ import annotations
@@ -42,6 +45,14 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class _Consumer(driver.Consumer):
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        app: Any = self.app
+        await app.revoking({(tp.topic, tp.partition) for tp in revoked})
+        await super().on_partitions_revoked(revoked)
+
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Nothing to complain of."""
+
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -20,7 +20,7 @@ import structlog
 from config.errors import SettingsError
 from config.settings import Settings
 from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
-from stream.kafka.acks import InOrderAcks
+from stream.kafka.acks import InOrderAcks, Partition
 from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
 from stream.kafka.publishing import Publisher
@@ -31,18 +31,26 @@ from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 log = structlog.get_logger()
 
+EXIT_DONE = 0
 EXIT_BUG = 1
 EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
 #: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
 STOP_GRACE_S = 75.0
+#: Where records may take longer than any grace (`LivenessApp.finishes_work`): what isn't done by then is dropped, and
+#: read again by the next. Also how long a commit may take before partitions go.
+DROP_AFTER_S = 3.0
+#: A broker that doesn't let such a worker go is left alone after this.
+DROPPED_STOP_S = 10.0
 
 
 #: Something a worker does beside its lanes, for as long as it runs.
 BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 #: Done once at start-up; may wait for a service.
 Check = Callable[[], Awaitable[None]]
+#: Done once after the consumer has stopped.
+Closing = Callable[[], Awaitable[None]]
 
 
 class Role(StrEnum):
@@ -54,19 +62,19 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerComponents:
     """What bootstrap put together for one worker. `pool` is there only where the worker detects; `checks` come before
-    the first record; `background_tasks` run beside the agents for as long as the worker does, and end it if they
-    fail."""
+    the first record, `closings` after the last; `background_tasks` run beside the agents for as long as the
+    worker does, and end it if they fail."""
 
     settings: Settings
     app: LivenessApp
     agents: Sequence[AgentSpec]
-    pool: SlotPool | None
     publisher: Publisher
     patience: RetryPolicy
     clock: Clock
-    close: Callable[[], Awaitable[None]]
+    pool: SlotPool | None = None
     checks: Sequence[Check] = ()
     background_tasks: Sequence[BackgroundTask] = ()
+    closings: Sequence[Closing] = ()
 
 
 class Stalled(Exception):
@@ -82,6 +90,7 @@ class Worker:
         self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
         self._moved_at = parts.clock.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[AgentRunner] = []
         self._health = HealthServer(parts.settings.http, self.state)
         self.app.attach(self)
         self._joined = self._stopping = False
@@ -95,7 +104,7 @@ class Worker:
     def state(self) -> HealthState:
         """What the health check and the watchdog go by. Time without work, or spent waiting, is never time stuck."""
         waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._lag()
-        if waiting_for or not (in_flight or lag):
+        if waiting_for or not (in_flight or lag) or self._takes_its_time():
             self._note_movement()
         return HealthState(
             assigned=len(self._assignment()),
@@ -105,6 +114,10 @@ class Worker:
             stuck_s=self._components.clock.monotonic() - self._moved_at,
             stall_timeout_s=self._components.settings.delivery.stall_timeout_s,
         )
+
+    def _takes_its_time(self) -> bool:
+        """Whether records are being worked on whose stage ends them by a deadline of its own, however late."""
+        return not self.app.finishes_work and any(runner.tasks for runner in self._runners)
 
     async def start(self) -> None:
         """Before the first record: slots warm, store answering, health on. Wrong settings end the worker."""
@@ -122,7 +135,7 @@ class Worker:
         log.info(
             "worker_started",
             roles=[lane.name for lane in self._components.agents],
-            group=self._components.settings.group_id,
+            group=self.app.conf.id,
             slots=self._components.settings.detection.slots if self._components.pool else 0,
             embedded=self._components.settings.kafka.embedded,
         )
@@ -148,19 +161,46 @@ class Worker:
                 raise
         return not self._stopping
 
-    def stopping(self) -> None:
+    async def revoking(self, partitions: Collection[Partition]) -> None:
+        """Before partitions go: drop the work on them unless the app waits for it, and commit what is done."""
+        if self.app.finishes_work:
+            return
+        self._drop(partitions)
+        commit = asyncio.ensure_future(self.app.consumer.commit())
+        _, pending = await asyncio.wait({commit}, timeout=DROP_AFTER_S)
+        if pending:
+            log.warning("not_committed", partitions=len(partitions))
+
+    async def stopping(self) -> None:
         """A stop was asked for: finish what is in flight, but not for ever."""
         self._stopping = True
-        asyncio.get_running_loop().call_later(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
+        leave = asyncio.get_running_loop().call_later
+        if self.app.finishes_work:
+            leave(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
+            return
+        leave(DROPPED_STOP_S, self._leave, EXIT_DONE, "stop_took_too_long")
+        tasks = [task for runner in self._runners for task in runner.tasks]
+        if tasks:
+            await asyncio.wait(tasks, timeout=DROP_AFTER_S)
+        log.info("work_dropped", records=self._drop(self._acks.partitions))
+
+    def _drop(self, partitions: Collection[Partition]) -> int:
+        """Without an acknowledgement: whoever gets the partitions reads those records again."""
+        dropped = sum(runner.drop(partitions) for runner in self._runners)
+        self._acks.revoke(partitions)
+        return dropped
 
     async def stop(self) -> None:
         """After the consumer has stopped."""
+        for runner in self._runners:
+            runner.drop()
         for task in self._tasks:
             task.cancel()
         await self._health.stop()
         if self._components.pool is not None:
             await self._components.pool.stop()
-        await self._components.close()
+        for closing in self._components.closings:
+            await closing()
         log.info("worker_stopped")
 
     def fail(self, error: BaseException) -> NoReturn:
@@ -181,7 +221,12 @@ class Worker:
         os._exit(code)
 
     def _runner_of(self, lane: AgentSpec) -> Callable[[], AgentRunner]:
-        return lambda: AgentRunner(lane, self._acks, self._components.publisher, self._note_movement, self.fail)
+        def made() -> AgentRunner:
+            runner = AgentRunner(lane, self._acks, self._components.publisher, self._note_movement, self.fail)
+            self._runners.append(runner)
+            return runner
+
+        return made
 
     def _note_movement(self) -> None:
         self._moved_at = self._components.clock.monotonic()
@@ -192,7 +237,11 @@ class Worker:
         log.info("partitions_assigned", count=len(assigned))
 
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
-        self._acks.revoke((tp.topic, tp.partition) for tp in revoked)
+        partitions = {(tp.topic, tp.partition) for tp in revoked}
+        if self.app.finishes_work:
+            self._acks.revoke(partitions)
+        else:
+            self._drop(partitions)  # again: a record may have been on its way
 
     def _background_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -12,7 +12,8 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from config.settings import SHORTEST_SECRET
+from config.errors import SettingsError
+from config.settings import SHORTEST_SECRET, WebhookSettings
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
@@ -43,6 +44,15 @@ def signing_key(secret: str) -> bytes:
     if len(key) < SHORTEST_KEY_BYTES:
         raise ValueError(f"a key needs at least {SHORTEST_KEY_BYTES} bytes")
     return key
+
+
+def configured_key(webhook: WebhookSettings) -> bytes:
+    """The key of settings that have a secret. Raises SettingsError, which does not quote it."""
+    assert webhook.secret is not None, "target_of refuses its absence"
+    try:
+        return signing_key(webhook.secret.get_secret_value())
+    except ValueError as error:
+        raise SettingsError(f"webhook.secret: {error}") from None
 
 
 def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:

@@ -8,6 +8,7 @@ never used.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import socket
@@ -15,12 +16,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+import structlog
+from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from abuse.networks.ranges import is_global, number_of
 from config.errors import SettingsError
 from config.settings import HIGHEST_PORT, WebhookSettings
+
+log = structlog.get_logger()
 
 Address = IPv4Address | IPv6Address
 
@@ -157,3 +162,18 @@ class CheckedResolver(AbstractResolver):
                 raise TargetRefused("the name server answered with something that is no address")
             if why := objection(address, allow_private=self._allow_private):
                 raise TargetRefused(f"the host's address can't be used: {why}")
+
+
+async def check_host(target: Target, resolver: AbstractResolver | None = None, *, timeout_s: float) -> None:
+    """Refuse at once what every attempt would refuse; a name server that is away may come back.
+
+    Called before the process starts; `resolver` is replaced only by tests. Raises SettingsError.
+    """
+    checked = resolver or CheckedResolver(ThreadedResolver(), allow_private=target.allow_private)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await checked.resolve(target.host, target.url.port or 0)
+    except TargetRefused as error:
+        raise SettingsError(f"webhook.url: {error}") from None
+    except OSError as error:  # TimeoutError is one too
+        log.warning("webhook_host_unknown", fault=type(error).__name__)

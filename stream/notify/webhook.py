@@ -22,6 +22,7 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 
+from config.settings import WebhookSettings
 from stream.notify.notice import Notice
 from stream.notify.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from stream.notify.targets import CheckedResolver, Target, TargetRefused
@@ -184,6 +185,16 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
             if not part:
                 return
             read += len(part)
+
+
+@asynccontextmanager
+async def open_webhook(
+    target: Target, key: bytes, settings: WebhookSettings, clock: Clock, *, at_once: int
+) -> AsyncIterator[Webhook]:
+    """A webhook over a session of its own, for as long as the context lasts."""
+    async with session_for(target, timeout_s=settings.timeout_s, at_once=at_once) as session:
+        log.info("notifier_started", target=target.origin, private_allowed=target.allow_private)
+        yield Webhook(session, target, key, Retries(give_up_after_s=settings.give_up_after_s), clock)
 
 
 @asynccontextmanager

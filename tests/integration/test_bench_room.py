@@ -6,7 +6,8 @@ import pytest
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
-from stream.bench.redis_room import SCAN_COUNT, in_a_room, room
+from stream.bench.redis_room import SCAN_COUNT, room
+from tests.bench.growth import in_a_room
 from tests.e2e.cluster import RedisCluster
 from tests.ladder.choice import Services
 

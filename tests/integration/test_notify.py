@@ -170,8 +170,8 @@ async def nothing_left(installation: Installation) -> None:
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
+    from stream.bootstrap.worker import notifier_group
     from stream.kafka.clients import admin, whole_topics_consumer
-    from stream.notify.process import notifier_group
 
     settings, topic = installation.settings, installation.topic(Topic.ABUSE_FLAGS)
     client: AIOKafkaAdminClient
@@ -226,8 +226,8 @@ async def test_a_stop_with_work_in_flight_is_quick_and_loses_nothing(
     await eventually(lambda: len(receiver.asked) >= 16, "deliveries are in flight")
     first.terminate()
     assert await first.ended(within_s=30) == 0
-    (stopped,) = first.events("notifier_stopped")
-    assert stopped["abandoned"] == 16
+    (dropped,) = first.events("work_dropped")
+    assert dropped["records"] == 16
     receiver.answer = lambda _event_id, _times: 200
     crew.start(NOTIFY)
     await eventually(lambda: set(receiver.taken) == set(sent), "all arrive afterwards", 90)
@@ -251,6 +251,30 @@ async def test_two_share_the_work_and_a_leaver_loses_nothing(
     await eventually(lambda: set(receiver.taken) == set(sent), "the other delivers all of them", 90)
     await nothing_left(installation)
     assert await installation.records(Topic.DEAD_LETTER) == []
+
+
+@pytest.mark.real
+@pytest.mark.slow
+async def test_partitions_are_handed_over_without_waiting_for_the_receiver(
+    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
+) -> None:
+    """Deliveries may take ten minutes: work in flight is dropped, what was delivered is committed first."""
+    installation = await install(partitions=2, **settings_for(receiver, delivery__commit_interval_s="60"))
+    delivered = {f"flag-{number}" for number in range(MANY)}
+    receiver.answer = lambda event_id, _times: 200 if event_id in delivered else 503
+    await publish(installation, flags_for(installation, range(MANY)))
+    crew = crew_of(installation)
+    first = await crew.start(NOTIFY).ready()
+    await eventually(lambda: set(receiver.taken) == delivered, "some are delivered, not committed yet")
+    await publish(installation, flags_for(installation, range(MANY, 2 * MANY)))
+    await eventually(lambda: len(receiver.asked) > MANY, "others are in flight")
+    second = await crew.start(NOTIFY).ready()
+    await first.said("partitions_assigned", count=1)
+    await second.said("partitions_assigned", count=1)
+    receiver.answer = lambda _event_id, _times: 200
+    wanted = {f"flag-{number}" for number in range(2 * MANY)}
+    await eventually(lambda: set(receiver.taken) == wanted, "the rest arrives", 90)
+    assert {receiver.taken[name] for name in delivered} == {1}, "what was delivered before is not posted again"
 
 
 @pytest.mark.real

@@ -29,22 +29,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tmp_path)}
 
 
-def test_a_child_is_told_its_plan_then_answers_orders(environment: dict[str, str]) -> None:
+def test_child_is_told_its_plan_then_answers_orders(environment: dict[str, str]) -> None:
+    """It ends with its parent's interest, and an end of its own is an error, not a wait."""
     with Child("echo_child", {"a": 1}, environment) as child:
+        pid = child.pid
         assert child.hear() == {"ready": True}
         child.tell({"b": 2})
         assert child.hear() == {"plan": {"a": 1}, "order": {"b": 2}}
-
-
-def test_a_child_that_cannot_start_says_why(environment: dict[str, str]) -> None:
-    with (
-        Child("echo_child", {"broken": True}, environment) as child,
-        pytest.raises(ChildFailed, match="this plan can't be followed"),
-    ):
-        child.hear()
-
-
-def test_a_child_that_ends_is_an_error_not_a_wait(environment: dict[str, str]) -> None:
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
     with Child("echo_child", {}, environment) as child:
         child.hear()
         child.tell({"end": True})
@@ -52,9 +45,9 @@ def test_a_child_that_ends_is_an_error_not_a_wait(environment: dict[str, str]) -
             child.hear()
 
 
-def test_a_child_ends_with_its_parent_s_interest(environment: dict[str, str]) -> None:
-    with Child("echo_child", {}, environment) as child:
+def test_child_that_cannot_start_says_why(environment: dict[str, str]) -> None:
+    with (
+        Child("echo_child", {"broken": True}, environment) as child,
+        pytest.raises(ChildFailed, match="this plan can't be followed"),
+    ):
         child.hear()
-        pid = child.pid
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)

@@ -1,23 +1,22 @@
-"""A benchmark's own room on a Redis: what it takes, and that nothing is left of it."""
+"""A benchmark's own room on a Redis: nothing is left of it, and nothing else is touched."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import RedisSettings
-from stream.bench.redis_room import in_a_room, remove, room, used_memory
+from stream.bench.redis_room import remove, room
 from stream.embedded.store import EmbeddedStore
-from stream.redis.client import connect
+from tests.bench.growth import in_a_room
 
-NEIGHBOUR = "bench-neighbour:1"
+NEIGHBOUR = b"bench-neighbour:1"
 
 
 class Told:
-    """Replies one after the other to whatever is asked; none to removals."""
+    """Replies to SCAN one after the other; keeps what is removed."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
@@ -35,74 +34,56 @@ class Told:
         pass
 
 
-async def test_every_page_of_keys_is_removed():
+async def test_every_page_of_keys_is_removed() -> None:
     told = Told([b"7", [b"mine:1", b"mine:2"]], [b"9", []], [b"0", [b"mine:3"]])
     await remove(told, "mine:")
     assert told.removed == [b"mine:1", b"mine:2", b"mine:3"]
-    assert [command[1] for command in told.asked] == [b"0", b"7", b"9"], "the scan goes on where it was"
-    assert {command[2:4] for command in told.asked} == {("MATCH", "mine:*")}
+    assert [command[1:4] for command in told.asked] == [(at, "MATCH", "mine:*") for at in (b"0", b"7", b"9")]
 
 
 @pytest.mark.parametrize("page", [None, b"0", [b"0"], [0, []], [b"0", b"mine:1"]])
-async def test_what_is_no_page_is_no_end(page):
+async def test_what_is_no_page_is_no_end(page: Reply) -> None:
     with pytest.raises(TypeError, match="SCAN"):
         await remove(Told(page), "mine:")
 
 
-async def test_memory_is_what_the_server_says_it_uses():
-    assert await used_memory(Told(b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n")) == 1234
-
-
 @pytest.fixture
-def redis(empty_redis: str) -> RedisSettings:
-    """A server with a key of somebody else's."""
+def redis(empty_redis: str) -> Iterator[RedisSettings]:
+    """A server with a key of another program, alone there at the end."""
     settings = RedisSettings(url=empty_redis, call_timeout_s=20)
-    asyncio.run(put(settings, NEIGHBOUR))
-    return settings
+
+    async def put(calls: RedisClient, _prefix: str) -> None:
+        await calls.execute([("SET", NEIGHBOUR, b"1")])
+
+    async def left(calls: RedisClient, _prefix: str) -> list[Reply]:
+        return await calls.execute([("SCAN", b"0", "COUNT", 10_000)])
+
+    in_a_room(settings, lambda _: None, put)
+    yield settings
+    assert in_a_room(settings, lambda _: None, left) == [[b"0", [NEIGHBOUR]]]
 
 
-async def put(settings: RedisSettings, *keys: str) -> None:
-    calls = connect(settings)
-    await calls.execute([("SET", key, b"1") for key in keys])
-    await calls.close()
+@pytest.mark.parametrize("broken", [None, RuntimeError, KeyboardInterrupt, SystemExit])
+def test_nothing_stays(redis: RedisSettings, broken: type[BaseException] | None) -> None:
+    async def work(calls: RedisClient, prefix: str) -> None:
+        await calls.execute([("SET", f"{prefix}{number}", b"1") for number in range(20)])
+        if broken is not None:
+            raise broken
+
+    if broken is None:
+        in_a_room(redis, lambda _: None, work)
+    else:
+        with pytest.raises(broken):
+            in_a_room(redis, lambda _: None, work)
 
 
-def left(settings: RedisSettings) -> list[bytes]:
-    async def all_keys(calls: RedisClient, prefix: str) -> list[bytes]:
-        (page,) = await calls.execute([("SCAN", b"0", "COUNT", 10_000)])
-        assert isinstance(page, list)
-        assert page[0] == b"0"
-        return page[1]
-
-    return in_a_room(settings, lambda _: None, all_keys)
-
-
-def test_a_room_is_empty_afterwards_and_nobody_else_s_is_touched(redis):
-    with room(redis, lambda _: None) as prefix:
-        asyncio.run(put(redis, *(f"{prefix}{number}" for number in range(20))))
-        assert len(left(redis)) == 21
-    assert left(redis) == [NEIGHBOUR.encode()]
-
-
-def test_no_two_rooms_are_one(redis):
+def test_no_two_rooms_are_one(redis: RedisSettings) -> None:
     with room(redis, lambda _: None) as one, room(redis, lambda _: None) as other:
         assert not one.startswith(other)
         assert not other.startswith(one)
 
 
-@pytest.mark.parametrize("broken", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_also_of_what_failed_or_was_interrupted(redis, broken):
-    async def half_done(calls: RedisClient, prefix: str) -> None:
-        await calls.execute([("SET", f"{prefix}half", b"1")])
-        assert len(await calls.execute([("GET", f"{prefix}half")])) == 1
-        raise broken
-
-    with pytest.raises(broken):
-        in_a_room(redis, lambda _: None, half_done)
-    assert left(redis) == [NEIGHBOUR.encode()]
-
-
-def test_a_server_that_went_away_is_told_and_hides_nothing():
+def test_server_that_went_away_is_told_and_hides_nothing() -> None:
     store, said, prefixes = EmbeddedStore(), list[str](), list[str]()
 
     async def broken(_: RedisClient, prefix: str) -> None:

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from stream.bench.schedule import Paced, Saturating, Schedule
+
+FULL = Saturating(end=10.0, in_flight=3)
+START = 100.0
 
 
 def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
@@ -13,42 +18,29 @@ def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
     return moments
 
 
-def test_a_saturating_load_fills_up_what_was_answered() -> None:
-    schedule = Saturating(end=10.0, in_flight=3)
-    assert taken(schedule, 0.0) == [0.0, 0.0, 0.0]
-    assert taken(schedule, 1.0, in_flight=3) == []
-    assert taken(schedule, 2.0, in_flight=2) == [2.0]
+@pytest.mark.parametrize(
+    ("now", "in_flight", "due"),
+    [(0.0, 0, [0.0] * 3), (1.0, 3, []), (2.0, 2, [2.0]), (10.0, 0, [])],
+)
+def test_saturating_load_fills_up_what_was_answered(now: float, in_flight: int, due: list[float]) -> None:
+    assert taken(FULL, now, in_flight) == due
 
 
-def test_a_saturating_load_ends() -> None:
-    schedule = Saturating(end=10.0, in_flight=3)
-    assert not schedule.over(9.9)
-    assert schedule.wait(9.0) == 1.0
-    assert schedule.over(10.0)
-    assert taken(schedule, 10.0) == []
+def test_saturating_load_ends() -> None:
+    assert not FULL.over(9.9)
+    assert FULL.wait(9.0) == 1.0
+    assert FULL.over(10.0)
 
 
-def test_a_paced_load_sends_at_its_rate_whatever_is_in_flight() -> None:
-    schedule = Paced(start=100.0, rate_per_s=4.0, seconds=1.0)
-    assert taken(schedule, 100.0, in_flight=1000) == [100.0]
-    assert schedule.wait(100.1) == 100.25 - 100.1
-    assert taken(schedule, 100.2) == []
-    assert taken(schedule, 100.25) == [100.25]
-
-
-def test_what_is_sent_late_still_counts_from_when_it_was_due() -> None:
-    schedule = Paced(start=0.0, rate_per_s=4.0, seconds=1.0)
-    assert taken(schedule, 0.6) == [0.0, 0.25, 0.5]
-
-
-def test_a_paced_load_ends_after_its_last_submission() -> None:
-    schedule = Paced(start=0.0, rate_per_s=4.0, seconds=1.0)
-    assert taken(schedule, 0.5) == [0.0, 0.25, 0.5]
-    assert not schedule.over(5.0)
-    assert taken(schedule, 5.0) == [0.75]
-    assert schedule.over(5.0)
-    assert schedule.wait(5.0) == math.inf
-
-
-def test_a_rate_too_low_for_the_time_sends_nothing() -> None:
-    assert Paced(start=0.0, rate_per_s=0.1, seconds=1.0).over(0.0)
+def test_paced_load_sends_at_its_rate_whatever_is_in_flight() -> None:
+    """What is sent late counts from when it was due; it ends after its last submission."""
+    schedule = Paced(start=START, rate_per_s=4.0, seconds=1.0)
+    assert taken(schedule, START, in_flight=1000) == [START]
+    assert schedule.wait(START + 0.1) == START + 0.25 - (START + 0.1)
+    assert taken(schedule, START + 0.2) == []
+    assert taken(schedule, START + 0.6) == [START + 0.25, START + 0.5]
+    assert not schedule.over(START + 5)
+    assert taken(schedule, START + 5) == [START + 0.75]
+    assert schedule.over(START + 5)
+    assert schedule.wait(START + 5) == math.inf
+    assert Paced(start=0.0, rate_per_s=0.1, seconds=1.0).over(0.0), "too low a rate for the time sends nothing"

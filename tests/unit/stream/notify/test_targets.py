@@ -10,8 +10,7 @@ from aiohttp import ThreadedResolver
 
 from config.errors import SettingsError
 from config.settings import WebhookSettings
-from stream.notify.process import check_host
-from stream.notify.targets import CheckedResolver, TargetRefused, objection, target_of
+from stream.notify.targets import CheckedResolver, TargetRefused, check_host, objection, target_of
 from tests.unit.stream.notify.builders import FakeLookup
 
 PUBLIC = [

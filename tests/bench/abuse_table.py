@@ -1,5 +1,7 @@
 """What an observation costs in the abuse table, and whether it costs more the more people the table knows.
 
+    .venv/bin/python -m tests.bench.abuse_table [--ids 10000,100000] [--seconds 6] [--rounds 3] [--json]
+
 A table of its own on the configured Redis is filled to each size in turn. At each size rounds of observations (write,
 read, rules, flags) alternate with rounds of a floor: as many single small round trips, which drift with the machine as
 the observations do. What counts is their ratio.
@@ -14,7 +16,11 @@ import statistics
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from rich.table import Table
 
 from abuse.flags.flag_events import PolicyName
 from abuse.ledger.redis_ledger import RedisLedger
@@ -25,7 +31,9 @@ from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from config.settings import Settings
 from stream.bench.figures import paired_ratio, percentile
-from stream.bench.redis_room import Say, in_a_room, used_memory
+from stream.bench.redis_room import Say
+from stream.cli.console import out, print_json, say
+from tests.bench.growth import in_a_room, one_server, sizes, used_memory
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -74,7 +82,7 @@ class _Bench:
         self._calls, self._prefix, self._plan = calls, prefix, plan
         self._ledger = RedisLedger(calls, prefix, policy.flag_ttl_s)
         self._engine = AbuseEngine(policy, PolicyName(name="bench", sha256="0" * 64))
-        self._chance = random.Random(7)  # noqa: S311  # a load, not a secret
+        self._chance = random.Random(7)  # a load, not a secret
         self._known = self._flag_events = 0
         self._begun_ms = time.time_ns() // 1_000_000
         self._bytes_before: int | None = None
@@ -162,3 +170,41 @@ class _Bench:
 
 def _subject(kind: SubjectType, number: int) -> Subject:
     return Subject(type=kind, key=f"k1-{hashlib.sha256(f'{kind} {number}'.encode()).hexdigest()[:32]}")
+
+
+def main(
+    ids: Annotated[str, typer.Option(help="Correlation ids in the table.")] = "10000,100000,1000000",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one round.")] = 6.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and observations, a size.")] = 3,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Measure the abuse table on the configured Redis."""
+    plan = TablePlan(sizes=sizes(ids, "--ids"), rounds=rounds, seconds=seconds)
+    results = measure(one_server(), plan, say)
+    if json:
+        print_json({"seconds": seconds, "rounds": rounds, "results": [asdict(result) for result in results]})
+    else:
+        out.print(_table(results))
+
+
+def _table(results: list[TableResult]) -> Table:
+    table = Table(
+        *("ids", "observations/s", "bare/s", "cost in bare round trips", "p50", "p99", "own CPU", "bytes an id"),
+        box=None,
+    )
+    for result in results:
+        table.add_row(
+            f"{result.ids:,}",
+            f"{result.observed_per_s:.0f}",
+            f"{result.floor_per_s:.0f}",
+            f"{result.cost:.2f}",
+            f"{result.p50_ms:.1f} ms",
+            f"{result.p99_ms:.1f} ms",
+            f"{result.cpu_ms:.2f} ms",
+            f"{result.bytes_per_id}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

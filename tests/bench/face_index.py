@@ -1,8 +1,9 @@
 """What it costs to meet a face: time, memory, and how many near faces are found, by how many are kept.
 
-An index of its own on the configured Redis is filled to each size in turn, its faces spread evenly over the window.
-The faces are made up as templates of photographs lie: all near a common direction, strangers 0.85 apart and less. Then
-further faces are met, each planted near one that is kept; what should be found is known from comparing with all.
+Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn, its faces spread
+evenly over the window. The faces are made up as templates of photographs lie: all near a common direction, strangers
+0.85 apart and less. Then further faces are met, each planted near one that is kept; what should be found is known from
+comparing with all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import RedisClient
 from config.settings import Settings
 from stream.bench.figures import percentile
-from stream.bench.redis_room import Say, in_a_room, used_memory
+from stream.bench.redis_room import Say
+from tests.bench.growth import in_a_room, used_memory
 
 DIMENSIONS, LENGTH, STRANGERS_APART = 128, 1.0, 0.85
 #: How far apart a planted pair is, and what is searched within.
@@ -60,7 +62,7 @@ class FaceBenchPlan:
 
 
 class NoVectorSets(Exception):
-    """The server keeps no faces."""
+    """The server keeps no faces: Redis 8.0 or newer does."""
 
 
 def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:

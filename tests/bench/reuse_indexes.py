@@ -1,30 +1,36 @@
-"""`liveness bench --faces`: the indexes of faces and of pictures as they grow, and how well the template tells people
-apart."""
+"""The indexes of faces and of pictures as they grow, and how well the template tells people apart.
+
+    .venv/bin/python -m tests.bench.reuse_indexes [--kept 10000,100000] [--photographs FOLDER] [--json]
+
+With photographs labelled as for `liveness models calibrate`, also the template's error rates at the distance up to
+which faces are linked when so many are kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from abuse.event_time import HOUR_MS
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import face_plan
-from config import settings as configuration
-from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from detectors.template.calibration import Calibration, RateRow
-from stream.bench import face_index, media_index
-from stream.bench.face_index import FaceBenchPlan, FaceResult
-from stream.bench.media_index import MediaBenchPlan, MediaResult
-from stream.cli.console import ExitCode, complain, out, print_json, say, wide
+from stream.cli.console import out, print_json, say
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
-from stream.cli.sizes import sizes
-from stream.runtime.patience import DependencyTimeout
+from tests.bench import face_index, media_index
+from tests.bench.face_index import FaceBenchPlan, FaceResult
+from tests.bench.growth import one_server, sizes
+from tests.bench.media_index import MediaBenchPlan, MediaResult
+
+#: A narrow terminal breaks the tables' lines, and not the words of their headings.
+wide = Console(highlight=False, soft_wrap=True, width=160)
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000
@@ -48,21 +54,16 @@ class Told:
     bounds: tuple[Bound, ...]
 
 
-def run(kept: str, photographs: Path | None, json: bool) -> None:
-    """Raises BadParameter for sizes that are none, OutOfPatience when Redis is away."""
-    settings = configuration.load()
-    if settings.redis.cluster:
-        raise SettingsError("redis.cluster: the benchmark of the indexes measures one server")
-    counts = sizes(kept, "--kept")
+def main(
+    kept: Annotated[str, typer.Option(help="Faces in the index.")] = "10000,100000,300000",
+    photographs: Annotated[Path | None, typer.Option(exists=True, file_okay=False)] = None,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Measure the indexes of faces and pictures on the configured Redis."""
+    settings, counts = one_server(), sizes(kept, "--kept")
     told = None if photographs is None else _told(photographs, settings, counts)
     plan = _plan(settings, counts)
-    try:
-        faces, pictures = _measured(_patient(settings), plan)
-    except Unavailable as error:
-        raise DependencyTimeout(f"Redis did not answer ({error.fault})") from None
-    except face_index.NoVectorSets:
-        complain("this Redis has no vector sets, so no face can be kept there: 8.0 or newer has")
-        raise typer.Exit(ExitCode.FAILURE) from None
+    faces, pictures = _measured(_patient(settings), plan)
     if json:
         print_json(_document(plan, faces, pictures, told))
     else:
@@ -196,3 +197,7 @@ def _cells(row: RateRow) -> tuple[str, ...]:
 
 def _times(median_ms: float, p99_ms: float) -> str:
     return f"{median_ms:.1f} / {p99_ms:.1f}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,7 +1,7 @@
 """What it costs to meet a picture: commands, time and memory, by how many are kept.
 
-An index of its own on the configured Redis is filled to each size in turn with random hashes spread over the window;
-then further pictures are met, half of them a few bits away from one that is kept.
+Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn with random hashes
+spread over the window; then further pictures are met, half of them a few bits away from one that is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import Settings
 from stream.bench.figures import percentile
-from stream.bench.redis_room import Say, in_a_room, used_memory
+from stream.bench.redis_room import Say
+from tests.bench.growth import in_a_room, used_memory
 
 WITHIN_BITS = 6
 FILL_BATCH = 40
@@ -78,7 +79,7 @@ class _Bench:
         self._calls, self._plan = calls, plan
         self._keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
         self._index = RedisMediaIndex(calls, prefix, plan.index)
-        self._chance = random.Random(7)  # noqa: S311  # a load, not a secret
+        self._chance = random.Random(7)  # a load, not a secret
         self._now_ms = time.time_ns() // 1_000_000
         self._looks: list[int] = []
         self._met = 0

@@ -1,0 +1,151 @@
+"""Smoke tests of the measurements that fill a Redis (`tests/bench`): figures that can be, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from abuse.redis_port import RedisClient
+from config.errors import SettingsError
+from detectors.template import built_in
+from detectors.template.calibration import Labelled, calibrate
+from stream.embedded.store import EmbeddedStore
+from stream.redis.client import connect
+from tests.bench import abuse_table, face_index, media_index, reuse_indexes
+from tests.bench.growth import one_server, sizes, used_memory
+
+BYTES_EACH = 1000
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
+    """The embedded store, which doesn't tell its memory, as the configured Redis; and few of everything."""
+    asked: list[object] = []
+
+    async def used(calls: object) -> int:
+        asked.append(calls)
+        return 0 if len(asked) % 2 else 20 * BYTES_EACH
+
+    for module in (abuse_table, face_index, media_index):
+        monkeypatch.setattr(module, "used_memory", used)
+    for name, count in (("PICTURES", 20), ("MET_FACES", 6), ("MET_PICTURES", 6)):
+        monkeypatch.setattr(reuse_indexes, name, count)
+    store = EmbeddedStore()
+    monkeypatch.setenv("LIVENESS_REDIS__URL", store.url)
+    monkeypatch.setenv("LIVENESS_REDIS__CALL_TIMEOUT_S", "20")
+    monkeypatch.setenv("LIVENESS_ABUSE__FACE_SPAN_H", "24")
+    yield store
+    assert asyncio.run(left()) == [[b"0", []]]
+    store.close()
+
+
+async def left() -> list[object]:
+    calls = connect(one_server().redis)
+    try:
+        return await calls.execute([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
+    finally:
+        await calls.close()
+
+
+def run(measurement: object, *words: str) -> Result:
+    app = typer.Typer()
+    app.command()(measurement.main)  # type: ignore[attr-defined]
+    result = CliRunner().invoke(app, [*words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_abuse_table(server: EmbeddedStore) -> None:
+    small = ("--ids", "20,40", "--seconds", "0.3", "--rounds", "1")
+    results = orjson.loads(run(abuse_table, *small, "--json").stdout_bytes)["results"]
+    assert [each["ids"] for each in results] == [20, 40]
+    for each in results:
+        assert each["cost"] == pytest.approx(each["floor_per_s"] / each["observed_per_s"])
+        assert 0 < each["p50_ms"] <= each["p99_ms"]
+    assert results[0]["bytes_per_id"] == BYTES_EACH
+
+
+def test_reuse_indexes(server: EmbeddedStore) -> None:
+    document = orjson.loads(run(reuse_indexes, "--kept", "20,40", "--json").stdout_bytes)
+    assert (document["span_h"], document["template"]) == (24, None)
+    assert [(each["faces"], each["recall"]) for each in document["faces"]] == [(20, 1.0), (40, 1.0)]
+    for each in document["faces"]:
+        for kind in ("add", "meet", "busy"):
+            assert 0 < each[f"{kind}_p50_ms"] <= each[f"{kind}_p99_ms"]
+    assert document["faces"][0]["bytes_per_face"] == BYTES_EACH
+    assert [(each["pictures"], each["found"]) for each in document["pictures"]] == [(20, 1.0)]
+
+
+def test_template_is_told_at_the_bound_of_each_size(
+    server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The more faces are kept, the nearer one must be to be linked."""
+    random, templates = np.random.default_rng(3), list[Labelled]()
+    for person in range(10):
+        own = random.normal(0, 0.08, 60)
+        templates += [Labelled(str(person), (own + random.normal(0, 0.03, 60)).astype(np.float32)) for _ in range(2)]
+    told = calibrate(built_in.spec(), templates), {"NO_FACE": ["a.jpg", "b.jpg"]}
+    monkeypatch.setattr(reuse_indexes, "measured_on", lambda folder, settings: told)
+    words = ("--kept", "20", "--photographs", str(tmp_path))
+    template = orjson.loads(run(reuse_indexes, *words, "--json").stdout_bytes)["template"]
+    assert (template["people"], template["genuine_pairs"], template["impostor_pairs"]) == (10, 10, 180)
+    assert template["left_out"] == {"NO_FACE": 2}
+    alone, kept = template["bounds"]
+    assert (alone["faces"], kept["faces"]) == (1, 20)
+    assert alone["distance"] >= kept["distance"]
+    assert template["rates"][-1]["fmr"] == 1.0
+    assert "linked up to" in run(reuse_indexes, *words).stdout
+
+
+@pytest.mark.parametrize(
+    ("measurement", "words", "shown"),
+    [
+        (abuse_table, ("--ids", "20", "--seconds", "0.2", "--rounds", "1"), ("observations/s", "bare/s")),
+        (reuse_indexes, ("--kept", "20"), ("faces, 24 h a key", "recall", "pictures", "found")),
+    ],
+)
+def test_shown_as_tables(
+    server: EmbeddedStore,
+    monkeypatch: pytest.MonkeyPatch,
+    measurement: object,
+    words: tuple[str, ...],
+    shown: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    output = run(measurement, *words).stdout
+    assert all(word in output for word in shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("10", [10]), ("30,10, 20", [10, 20, 30]), ("1_000", [1000]), ("", None), ("0", None), ("10,", None), ("٣", None)],
+)
+def test_sizes(text: str, expected: list[int] | None) -> None:
+    if expected is not None:
+        assert sizes(text, "--ids") == expected
+        return
+    with pytest.raises(typer.BadParameter):
+        sizes(text, "--ids")
+
+
+def test_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVENESS_REDIS__CLUSTER", "true")
+    with pytest.raises(SettingsError, match="one server"):
+        one_server()
+
+
+async def test_memory_is_read_from_the_server_s_own_words() -> None:
+    class Told:
+        async def execute(self, _commands: object) -> list[bytes]:
+            return [b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n"]
+
+    calls: RedisClient = Told()  # type: ignore[assignment]
+    assert await used_memory(calls) == 1234

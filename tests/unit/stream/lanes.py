@@ -1,0 +1,94 @@
+"""A lane's runner over records whose work ends when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from config.errors import Unavailable
+from stream.events.messages import Output, Record
+from stream.kafka.acks import InOrderAcks, Partition
+from stream.kafka.agents import AgentRunner, AgentSpec
+from stream.kafka.publishing import Publisher
+from stream.runtime.patience import RetryPolicy
+
+P0, P1 = ("flags", 0), ("flags", 1)
+PATIENCE_S = 120
+
+
+class Scene:
+    """A runner over an endless stream; records end when the test says so."""
+
+    def __init__(self, *, limit: int = 16, most_unacknowledged: int | None = None, letters_away: bool = False) -> None:
+        self.acked: dict[int, list[int]] = {0: [], 1: []}
+        self.failures: list[BaseException] = []
+        self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
+        self.begun: list[tuple[int, int]] = []
+        self.letters_away = letters_away
+        self.generation = 1
+        self.acks = InOrderAcks(lambda: self.generation)
+        lane = AgentSpec(name="test", topic="flags", stage=self, limit=limit, most_unacknowledged=most_unacknowledged)
+        publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
+        self.runner = AgentRunner(lane, self.acks, publisher, lambda: None, self.failures.append)
+        self._events: asyncio.Queue[Any] = asyncio.Queue()
+        self._task = asyncio.create_task(self.runner.run(self._stream()))
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        place = (record.partition, record.offset)
+        self.begun.append(place)
+        self.working[place] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.working[place]
+        finally:
+            del self.working[place]
+
+    async def _send(self, _output: Output) -> None:
+        if self.letters_away:
+            raise Unavailable("kafka", "Away")
+
+    async def _stream(self) -> AsyncIterator[Any]:
+        while True:
+            yield await self._events.get()
+
+    def put(self, offsets: range, partition: int = 0) -> None:
+        for offset in offsets:
+            self._events.put_nowait(Event(self.acked[partition], partition, offset, self.generation))
+
+    async def end(self, *offsets: int, partition: int = 0, outputs: Sequence[Output] = ()) -> None:
+        for offset in offsets:
+            self.working[(partition, offset)].set_result(outputs)
+        await asyncio.sleep(1)
+
+    def hand_over(self, *partitions: Partition) -> int:
+        """As the worker does where it doesn't wait for the work."""
+        dropped = self.runner.drop(partitions)
+        self.acks.revoke(partitions)
+        return dropped
+
+
+@dataclass
+class Event:
+    acked: list[int] = field(repr=False)
+    partition: int
+    offset: int
+    generation: int
+
+    @property
+    def message(self) -> Any:
+        return SimpleNamespace(
+            topic="flags",
+            partition=self.partition,
+            offset=self.offset,
+            generation_id=self.generation,
+            timestamp=1.0,
+            key=b"k",
+            value=b"v",
+            headers=[],
+        )
+
+    def ack(self) -> bool:
+        self.acked.append(self.offset)
+        return True

@@ -1,0 +1,106 @@
+"""What becomes of one record: delivered with nothing to publish, or a dead letter that says why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from stream.events.dead_letter import DeadLetters
+from stream.events.messages import Output, Record
+from stream.notify.notice import Notice
+from stream.notify.stage import NotifyStage
+from stream.notify.webhook import Delivered, Outcome, Undeliverable
+from stream.runtime import metrics
+from tests.unit.stream.notify.builders import BODY, flag_record
+
+TAKEN = Delivered(status=200, attempts=1)
+
+
+class FakeWebhook:
+    """Answers every delivery alike; open only between the stage's opening and closing."""
+
+    def __init__(self, outcome: Outcome | Exception) -> None:
+        self.outcome = outcome
+        self.posted: list[str] = []
+        self.is_open = False
+
+    async def deliver(self, notice: Notice) -> Outcome:
+        assert self.is_open
+        self.posted.append(notice.event_id)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[FakeWebhook]:
+        self.is_open = True
+        yield self
+        self.is_open = False
+
+
+async def handled(record: Record, outcome: Outcome | Exception = TAKEN) -> tuple[list[Output], FakeWebhook]:
+    webhook = FakeWebhook(outcome)
+    stage = NotifyStage(webhook.opened, dead_letters=DeadLetters(topic="letters", max_bytes=1000))
+    await stage.open()
+    try:
+        return list(await stage.handle(record)), webhook
+    finally:
+        await stage.close()
+        assert not webhook.is_open
+
+
+def counts() -> tuple[float, ...]:
+    """Delivered, set aside, dead letters."""
+    outcomes = [metrics.WEBHOOK_DELIVERIES.labels(outcome=outcome) for outcome in ("delivered", "set_aside")]
+    counters = [*outcomes, metrics.DEAD_LETTERS.labels(reason="WEBHOOK_FAILED")]
+    return tuple(counter._value.get() for counter in counters)
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome", "posted", "why", "attempts"),
+    [
+        pytest.param(flag_record(), TAKEN, True, None, 1, id="taken"),
+        pytest.param(flag_record(), Undeliverable(why="HTTP 422", attempts=1), True, "HTTP 422", 1, id="refused"),
+        pytest.param(flag_record(), Undeliverable(why="TimeoutError", attempts=9), True, "TimeoutError", 9, id="late"),
+        pytest.param(flag_record(headers=()), TAKEN, False, "no usable event id", 0, id="no id"),
+        pytest.param(flag_record(value=None), TAKEN, False, "no event", 0, id="tombstone"),
+    ],
+)
+async def test_a_record_is_delivered_or_set_aside(
+    record: Record, outcome: Outcome, posted: bool, why: str | None, attempts: int
+) -> None:
+    before = counts()
+    with capture_logs() as logs:
+        outputs, webhook = await handled(record, outcome)
+    assert webhook.posted == (["flag-0-0"] if posted else [])
+    aside = why is not None
+    assert tuple(after - was for was, after in zip(before, counts(), strict=True)) == (not aside, aside, aside)
+    said = [entry for entry in logs if entry["event"] == "flag_set_aside"]
+    if why is None:
+        assert (outputs, said) == ([], [])
+        return
+    (letter,) = outputs
+    headers = dict(letter.headers)
+    assert (letter.topic, letter.key, letter.value) == ("letters", b"subject", record.value)
+    assert (headers["reason"], headers["message"]) == (b"WEBHOOK_FAILED", why.encode())
+    assert (headers["source_topic"], headers["source_offset"]) == (b"flags", b"0")
+    assert headers.get("ce_id") == (b"flag-0-0" if record.headers else None)
+    assert [(entry["why"], entry["attempts"], entry["partition"], entry["offset"]) for entry in said] == [
+        (why, attempts, 0, 0)
+    ]
+
+
+async def test_a_dead_letter_keeps_to_the_topics_limit() -> None:
+    (letter,), _ = await handled(flag_record(value=BODY * 100), Undeliverable(why="HTTP 413", attempts=1))
+    assert letter.value is None
+    assert dict(letter.headers)["value_bytes"] == str(100 * len(BODY)).encode()
+
+
+async def test_a_bug_is_no_reason_to_set_aside() -> None:
+    before = counts()
+    with pytest.raises(ZeroDivisionError):
+        await handled(flag_record(), ZeroDivisionError("a bug"))
+    assert counts() == before

@@ -1,0 +1,232 @@
+"""How a worker lets go of partitions and stops: with its work finished, or with work dropped that may take long."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from tests.unit.stream.agents import P0, P1, Scene
+
+from config.settings import Settings
+from stream.kafka.acks import Partition
+from stream.kafka.agents import AgentSpec
+from stream.kafka.app import LOOK_EVERY_S, BrokerWatch
+from stream.kafka.publishing import Publisher
+from stream.kafka.worker import (
+    DROP_AFTER_S,
+    DROPPED_STOP_S,
+    EXIT_BUG,
+    EXIT_DONE,
+    STOP_GRACE_S,
+    Worker,
+    WorkerComponents,
+)
+from stream.runtime.clock import Clock
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.unit.stream.runtime.virtual_time import now, run
+
+SETTINGS = Settings()
+
+
+class LoopClock(Clock):
+    def now_ms(self) -> int:
+        return int(now() * 1000)
+
+    def monotonic(self) -> float:
+        return now()
+
+
+class FakeApp:
+    """The part of the app that a worker uses. A commit takes as long as the test says."""
+
+    consumer_generation_id = 1
+
+    def __init__(self, finishes_work: bool) -> None:
+        self.finishes_work = finishes_work
+        self.on_partitions_assigned = self.on_partitions_revoked = SimpleNamespace(connect=lambda *_, **__: None)
+        self.conf = SimpleNamespace(id="group")
+        self.consumer = self
+        self.commit_s = 0.01
+        self.commits: list[int] = []
+
+    def attach(self, _lifecycle: Any) -> None:
+        """The tests call the worker themselves."""
+
+    def topic(self, name: str) -> str:
+        return name
+
+    def agent(self, *_: Any, **__: Any) -> Any:
+        return lambda function: function
+
+    async def commit(self) -> None:
+        await asyncio.sleep(self.commit_s)
+        self.commits.append(1)
+
+
+class Working:
+    """A worker with one lane that has two records of each of two partitions in hand, the second of each done."""
+
+    def __init__(self, finishes_work: bool) -> None:
+        self.app, self.scene, self.left = FakeApp(finishes_work), Scene(), list[int]()
+        app: Any = self.app
+        lane = AgentSpec(name="test", topic="flags", stage=self.scene, limit=16)
+        patience = RetryPolicy()
+        parts = WorkerComponents(
+            settings=SETTINGS,
+            app=app,
+            agents=[lane],
+            publisher=Publisher(self.scene._send, patience, at_most_s=1),
+            patience=patience,
+            clock=LoopClock(),
+        )
+        self.worker = Worker(parts)
+        self.worker._leave = lambda code, _event: self.left.append(code)  # type: ignore[method-assign,assignment,return-value]
+        self.worker._acks = self.scene.acks
+        self.worker._runners.append(self.scene.runner)
+
+    async def begin(self) -> Working:
+        for partition in (0, 1):
+            self.scene.put(range(2), partition)
+        await asyncio.sleep(1)
+        for partition in (0, 1):
+            await self.scene.end(1, partition=partition)
+        return self
+
+    async def end(self) -> None:
+        await self.worker.stop()
+        self.scene._task.cancel()
+        await asyncio.sleep(0.1)
+        assert self.scene.working == {}, "nothing goes on after the stop"
+
+
+@pytest.mark.parametrize(
+    ("finishes_work", "gone", "still_working", "commits"),
+    [(False, {P0}, [(1, 0)], 1), (False, {P0, P1}, [], 1), (True, {P0, P1}, [(0, 0), (1, 0)], 0)],
+)
+def test_partitions_go(
+    finishes_work: bool, gone: set[Partition], still_working: list[tuple[int, int]], commits: int
+) -> None:
+    """Where the app waits for the work itself, there is nothing to drop and to commit here."""
+
+    async def scenario() -> None:
+        working = await Working(finishes_work).begin()
+        await working.worker.revoking(gone)
+        await asyncio.sleep(0.1)
+        assert list(working.scene.working) == still_working
+        assert len(working.app.commits) == commits
+        assert working.left == working.scene.failures == []
+        await working.end()
+
+    run(scenario())
+
+
+def test_revocation_without_a_broker_takes_no_longer_than_a_drop() -> None:
+    async def scenario() -> None:
+        working = await Working(finishes_work=False).begin()
+        working.app.commit_s, began = 1000, now()
+        with capture_logs() as logs:
+            await working.worker.revoking({P0, P1})
+        assert now() - began == pytest.approx(DROP_AFTER_S)
+        assert [entry["event"] for entry in logs] == ["not_committed"]
+        await working.end()
+
+    run(scenario())
+
+
+def test_stop_lets_work_end_for_a_moment_and_drops_the_rest() -> None:
+    async def scenario() -> None:
+        working = await Working(finishes_work=False).begin()
+        stopping = asyncio.create_task(working.worker.stopping())
+        await asyncio.sleep(DROP_AFTER_S / 2)
+        await working.scene.end(0)
+        with capture_logs() as logs:
+            await stopping
+        assert working.scene.acked == {0: [0, 1], 1: []}
+        assert {"event": "work_dropped", "records": 1, "log_level": "info"} in logs
+        await working.end()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("finishes_work", "after_s", "code"), [(True, STOP_GRACE_S, EXIT_BUG), (False, DROPPED_STOP_S, EXIT_DONE)]
+)
+def test_stop_that_hangs_ends_by_leaving(finishes_work: bool, after_s: float, code: int) -> None:
+    """Dropped work is read again, so leaving is no failure then."""
+
+    async def scenario() -> None:
+        working = await Working(finishes_work).begin()
+        began = now()
+        await working.worker.stopping()
+        await asyncio.sleep(after_s - (now() - began) - 0.1)
+        assert working.left == []
+        await asyncio.sleep(0.2)
+        assert working.left == [code]
+        await working.end()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("finishes_work", [True, False])
+def test_long_work_is_being_stuck_only_where_it_must_be_finished(finishes_work: bool) -> None:
+    async def scenario() -> None:
+        working = await Working(finishes_work).begin()
+        for _ in range(900):
+            await asyncio.sleep(1)
+            state = working.worker.state()
+        assert (state.in_flight, state.waiting_for) == (4, ())
+        assert state.stalled is finishes_work
+        await working.end()
+
+    run(scenario())
+
+
+def test_work_that_is_never_begun_is_being_stuck() -> None:
+    """Whatever the reason: records wait, and none of them is being worked on."""
+
+    async def scenario() -> None:
+        working = await Working(finishes_work=False).begin()
+        working.scene.runner.drop()
+        for _ in range(int(SETTINGS.delivery.stall_timeout_s) + 5):
+            await asyncio.sleep(1)
+            state = working.worker.state()
+        assert state.stalled
+        await working.end()
+
+    run(scenario())
+
+
+class FakeProducer:
+    """`_producer.client` as Faust's; away when told so."""
+
+    def __init__(self) -> None:
+        self._producer = SimpleNamespace(client=self)
+        self.looks = 0
+        self.away = False
+
+    async def maybe_start_producer(self) -> Any:
+        return self
+
+    async def fetch_all_metadata(self) -> None:
+        self.looks += 1
+        if self.away:
+            await asyncio.sleep(1000)
+
+
+def test_broker_watch_tells_of_a_broker_that_is_away() -> None:
+    async def scenario() -> None:
+        producer, patience = FakeProducer(), RetryPolicy()
+        app: Any = producer
+        watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery).run())
+        await asyncio.sleep(LOOK_EVERY_S * 3.5)
+        assert (producer.looks, patience.waiting_for) == (3, ())
+        producer.away = True
+        await asyncio.sleep(LOOK_EVERY_S + SETTINGS.delivery.send_timeout_s)
+        assert patience.waiting_for == ("kafka",)
+        with pytest.raises(DependencyTimeout, match="kafka"):
+            await asyncio.wait_for(watch, SETTINGS.delivery.output_patience_s + SETTINGS.delivery.send_timeout_s)
+
+    run(scenario())
