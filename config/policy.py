@@ -11,15 +11,17 @@ import json
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from config.abuse import AbusePolicy
+from config.detector_catalogue import DETECTORS, DetectorSpec, Need
 
 BUILT_IN = Path(__file__).with_name("policy.toml")
 
 WEIGHT_TOLERANCE = 1e-9
+HEAVIEST = "lbp_texture"
 
 #: A hundredth away from confidence 0 (score 1) and from 0.80 (score 90): far more than confidences are rounded.
 LOWEST_BAND, HIGHEST_BAND = 0.01, 0.79
@@ -52,31 +54,40 @@ class SignalParameters(_Frozen):
     fft_az_variance_max: float = Field(0.35, gt=0, description="azimuthal variance above which is directional bias")
 
 
-class SignalWeights(_Frozen):
-    """Each signal's share of the confidence; they sum to 1 and skin texture weighs most.
+class _Weights(_Frozen):
+    """Each signal's share of the confidence, one field a detector of the catalogue; the shares sum to 1 and skin
+    texture weighs most.
 
     Texture and spectrum carry most: on the test photographs and their simulated attacks
-    (`tests/bench/signal_ranges.py`) they are what tells the two apart, while pose, framing, symmetry and
+    (`tests/bench/signal_ranges.py`) texture and spectrum tell the two apart, while pose, framing, symmetry and
     eyes look the same on a good print.
     """
-
-    sharpness: float = Field(0.12, ge=0, le=1)
-    eye_aspect_ratio: float = Field(0.04, ge=0, le=1)
-    head_pose: float = Field(0.04, ge=0, le=1)
-    face_area_ratio: float = Field(0.04, ge=0, le=1)
-    facial_symmetry: float = Field(0.04, ge=0, le=1)
-    lbp_texture: float = Field(0.31, ge=0, le=1)
-    exif_metadata: float = Field(0.11, ge=0, le=1)
-    fft_deepfake: float = Field(0.30, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         weights: dict[str, float] = self.model_dump()
         if abs(sum(weights.values()) - 1.0) > WEIGHT_TOLERANCE:
             raise ValueError(f"signal weights sum to {sum(weights.values()):.6f}, they must sum to 1")
-        if any(w >= self.lbp_texture for name, w in weights.items() if name != "lbp_texture"):
-            raise ValueError("lbp_texture must be the heaviest signal")
+        if any(w >= weights[HEAVIEST] for name, w in weights.items() if name != HEAVIEST):
+            raise ValueError(f"{HEAVIEST} must be the heaviest signal")
         return self
+
+
+def _weight_field(spec: DetectorSpec) -> Any:
+    needs = ", ".join(need for need in Need if need in spec.needs)
+    return Field(spec.weight, ge=0, le=1, description=f"{spec.label} ({spec.kind}; reads {needs})")
+
+
+if TYPE_CHECKING:
+    SignalWeights = _Weights
+else:
+    SignalWeights = create_model(
+        "SignalWeights",
+        __base__=_Weights,
+        __module__=__name__,
+        __doc__=_Weights.__doc__,
+        **{name: (float, _weight_field(spec)) for name, spec in DETECTORS.items()},
+    )
 
 
 class ImageLimits(_Frozen):

@@ -1,4 +1,4 @@
-"""From the bytes of one picture to an `Analysis`: gate, decode, mesh, framing, signals, template, hashes, in a row."""
+"""The analysis of one frame: gate, decode, mesh, framing, signals, template, hashes, in a row."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from config.policy import Policy
 from detectors import framing, image_gate, picture_hash
 from detectors.contract import Analysis, ImageRefused, ModelVersion, PictureHashes, Reading
 from detectors.face_mesh import Face, open_mesh, pose_of
-from detectors.frame import Frame, decode
-from detectors.signals import Observation, Signal, build
+from detectors.frame import WorkingFrame, decode
+from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
 from detectors.template import TemplateSource, open_template
 from detectors.template.extraction import SWITCHED_OFF, Extraction, extract
@@ -23,7 +23,7 @@ _MS = 1000.0
 
 
 class Stopwatch:
-    """Wall time by step, milliseconds."""
+    """Wall time of each step, milliseconds, and processor time of all."""
 
     def __init__(self) -> None:
         self.elapsed_ms: dict[str, float] = {}
@@ -53,14 +53,14 @@ def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSourc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """The one face of a picture, before any signal has looked at it."""
+    """The face of a picture as framing chose it, before any signal; `notes` are reason codes about the picture."""
 
-    seen: Observation
+    seen: FaceObservation
     notes: tuple[str, ...]
 
 
 class FaceAnalyser:
-    """Everything a slot process needs to analyse pictures; one per process, not thread-safe.
+    """Analyser of frames (see `Analyser`) with every model it needs; one per slot process, not thread-safe.
 
     The constructor loads the models (about a second) and may raise OSError or ValueError (a bundle or a
     template model that is missing or is not the pinned file). Without `template`, or where the policy
@@ -75,12 +75,15 @@ class FaceAnalyser:
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
-        """Every model file that takes part."""
+        """Model files that take part in every analysis."""
         return self.mesh.models + (() if self.template is None else (self.template.spec.model,))
 
     def analyse(self, image: bytes | memoryview) -> Analysis:
-        """Readings of every signal, or the error that says why there are none. Blocks; does not raise
-        for anything a picture can contain. The caller owns the deadline: native code can't be interrupted."""
+        """Analysis of one image file: a reading of every signal, or the error that says why there is none.
+
+        Called by the slot's loop. Blocks (about 10 ms) and raises nothing that a picture can cause; may be repeated.
+        The caller owns the deadline, because native code can't be interrupted.
+        """
         watch = Stopwatch()
         try:
             sighting = self.look(image, watch)
@@ -112,7 +115,7 @@ class FaceAnalyser:
         )
 
     def look(self, image: bytes | memoryview, watch: Stopwatch | None = None) -> Sighting:
-        """Gate, decode, mesh and framing only; raises `ImageRefused`."""
+        """The sighting of an image file: gate, decode, mesh and framing only. Raises `ImageRefused`."""
         watch = watch or Stopwatch()
         with watch.step("gate"):
             header = image_gate.inspect(image, self._policy.image)
@@ -125,7 +128,7 @@ class FaceAnalyser:
             pose = pose_of(subject.face.transform)
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
-        return Sighting(seen=Observation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes)
+        return Sighting(seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes)
 
     def close(self) -> None:
         """Free the native models."""
@@ -136,8 +139,8 @@ class FaceAnalyser:
             return Extraction(None, SWITCHED_OFF)
         return extract(self.template, sighting.seen, sighting.notes, self._policy.template)
 
-    def _find(self, frame: Frame) -> tuple[Face, ...]:
-        """The faces; a native failure on this picture is an answer, not a crash."""
+    def _find(self, frame: WorkingFrame) -> tuple[Face, ...]:
+        """Faces on the frame; a native failure becomes `ImageRefused` with INFERENCE_ERROR."""
         try:
             return self.mesh.find(frame.bgr)
         except (RuntimeError, ValueError) as error:
@@ -146,16 +149,16 @@ class FaceAnalyser:
             ) from error
 
 
-def _hashes(seen: Observation) -> PictureHashes | None:
-    """None if they break: a picture that can't be known again is still judged."""
+def _hashes(seen: FaceObservation) -> PictureHashes | None:
+    """Hashes of the picture; None if hashing breaks, because a picture that can't be found again is still judged."""
     try:
         return picture_hash.hashes_of(seen.frame, seen.face)
     except Exception:  # any bug must cost the hashes only
         return None
 
 
-def _read(signal: Signal, seen: Observation) -> Reading:
-    """One reading; a signal that breaks is FAILED, never an exception out of the analysis, never a score."""
+def _read(signal: Signal, seen: FaceObservation) -> Reading:
+    """Reading of one signal; FAILED if the signal raises, so that a bug costs no other reading and no analysis."""
     try:
         return signal.read(seen)
     except Exception as error:  # any bug of one signal must cost that signal only

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from config.error_codes import ErrorCode
-from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
+from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template, UnknownReading
 
 T = TypeVar("T")
 
@@ -146,8 +146,10 @@ def _reading(document: object) -> Reading:
         )
     except MalformedAnalysis:
         raise
-    except ValueError:  # the contract's own rule, whose words quote the name
-        raise MalformedAnalysis("only a scored reading carries a liveness") from None
+    except ValueError as error:  # the contract's own rules, whose words may quote the name
+        unknown = isinstance(error, UnknownReading)
+        words = str(error) if unknown else "only a scored reading carries a liveness"
+        raise MalformedAnalysis(words) from None
 
 
 def _model(document: object) -> ModelVersion:

@@ -1,4 +1,4 @@
-"""Draw what the analysis saw on the working frame: landmarks, face box and the axes of the head pose."""
+"""Drawing of a sighting on its working frame: landmarks, face box and the axes of the head pose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOSE_TIP = 4
 
 
 def draw(sighting: Sighting) -> NDArray[np.uint8]:
-    """A copy of the working frame, uint8 (height, width, 3) BGR, with the drawing on it."""
+    """Copy of the working frame, uint8 (height, width, 3) BGR, with the drawing on it."""
     canvas = sighting.seen.frame.bgr.copy()
     face = sighting.seen.face
     for x, y in np.rint(face.landmarks[:, :2]).astype(int).tolist():
@@ -30,8 +30,8 @@ def draw(sighting: Sighting) -> NDArray[np.uint8]:
 
 
 def annotate(sighting: Sighting, path: Path) -> None:
-    """Write the drawing as a PNG; raises OSError if it can't be written. Only on a person's request: it
-    is the photograph, and nothing else in the product keeps one."""
+    """Write the drawing as a PNG; raises OSError. Called by the command line on a person's request only: the drawing
+    shows the photograph, which nothing else in the product keeps."""
     encoded, png = cv2.imencode(".png", draw(sighting))
     if not encoded:
         raise OSError("the annotated picture could not be encoded")

@@ -1,9 +1,14 @@
-"""The few EXIF facts the product uses, read from a raw TIFF block (EXIF 2.32, TIFF 6.0).
+"""EXIF facts about a picture's camera, read from a raw TIFF block (EXIF 2.32, TIFF 6.0).
 
-Own reader instead of a library's: it visits three directories once each, looks at a bounded number of
-entries and copies bounded values, so no block, however hostile, costs more than a few hundred look-ups
-(general readers copy every value, which lets 64 KB of entries that all point at one value grow to
-hundreds of megabytes). It never raises: what can't be read is absent.
+The reader visits three directories once each, looks at no more than `MAX_ENTRIES` entries of each and copies bounded
+values, so that no block, however hostile, costs more than a few hundred look-ups. Unreadable entries are absent;
+nothing is raised. A general reader copies every value, also of entries that share one (M, time and peak memory
+of one block, `python tests/bench/exif_readers.py`):
+
+                                            here              Pillow 13.0         Pillow 11.3
+    a photograph's 0.6 KB               0.1 ms  0.00 MiB    1.0 ms  0.02 MiB     1.0 ms  0.02 MiB
+    64 KB, entries share one value      0.7 ms  0.05 MiB    130 ms  0.19 MiB    1900 ms    86 MiB
+    the same, directories nested        0.8 ms  0.05 MiB    580 ms  0.26 MiB    7300 ms   342 MiB
 """
 
 from __future__ import annotations
@@ -35,7 +40,11 @@ _Directory = dict[int, _Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExifFacts:
-    """What the file says about the device that made it. Text is bounded and never leaves the process."""
+    """Claims of a file about the device that made the picture.
+
+    `orientation` is the EXIF code 1 to 8 (1 = upright); `optical` names the tags present that only a lens and a shutter
+    explain. Texts have at most `MAX_TEXT_BYTES` bytes and never leave the process.
+    """
 
     present: bool = False
     orientation: int = 1
@@ -51,7 +60,8 @@ class ExifFacts:
 
 
 def read_exif(block: bytes | None, *, container_software: str = "") -> ExifFacts:
-    """Facts from a TIFF block (or none). `container_software` is the program the container itself names."""
+    """Facts from a TIFF block; empty ones for None. `container_software` is the program the container itself names
+    (a PNG's `Software` text). Pure, bounded, raises nothing."""
     own = (container_software,) if container_software else ()
     if not block:
         return ExifFacts(software=own)

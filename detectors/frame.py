@@ -1,8 +1,8 @@
-"""Decode once, to the one working frame that every later step measures on.
+"""The working frame: a picture decoded once, at the one size on which every later step measures.
 
 Thresholds are calibrated on this path: JPEG is decoded at the smallest of the DCT scales 1, 1/2, 1/4, 1/8
-whose long side is still at least `WORKING_SIDE`, then resampled down to it. Smaller pictures stay as
-they are. Another path (a full decode, another filter) moves sharpness and frequency measures by tens of
+whose long side is still at least `WORKING_SIDE`, then resampled down to it. Smaller pictures keep
+their size. Another path (a full decode, another filter) moves sharpness and frequency measures by tens of
 per cent: recalibrate when touching this file (`tests/bench/signal_ranges.py`).
 """
 
@@ -39,8 +39,8 @@ _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """The upright working picture.
+class WorkingFrame:
+    """Working frame of a picture, upright.
 
     `bgr` is uint8 (height, width, 3) in blue-green-red order, long side at most `WORKING_SIDE`; alpha is
     dropped, 16-bit samples are cut to their upper byte. `grey` is its uint8 (height, width) luma.
@@ -61,8 +61,8 @@ class Frame:
         return int(self.bgr.shape[0])
 
 
-def decode(image: bytes | memoryview, header: ImageHeader) -> Frame:
-    """The working frame of a picture the gate let through; raises `ImageRefused` if it does not decode."""
+def decode(image: bytes | memoryview, header: ImageHeader) -> WorkingFrame:
+    """The working frame of a picture the gate let through; raises `ImageRefused` if the picture doesn't decode."""
     divisor, flag = _scale(header)
     pixels = _imdecode(_picture_bytes(image, header), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     expected = (-(-header.height // divisor), -(-header.width // divisor))
@@ -70,7 +70,7 @@ def decode(image: bytes | memoryview, header: ImageHeader) -> Frame:
         raise ImageRefused(ErrorCode.INVALID_REQUEST, "the image does not decode to the size in its header")
     bgr = upright(_shrink(pixels), header.exif.orientation)
     swapped = header.exif.orientation >= 5
-    return Frame(
+    return WorkingFrame(
         bgr=bgr,
         grey=_as_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)),
         full_width=header.height if swapped else header.width,

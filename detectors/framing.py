@@ -1,6 +1,6 @@
-"""One face, well placed: who is in the picture (B12) and what the person should change.
+"""Framing of the face: who is in the picture, and what the person should change.
 
-The one-face rule refuses; every other image requirement is a note, a reason code that moves no score.
+The one-face rule refuses a picture; a missed image requirement is a note, a reason code that moves no score.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from config.error_codes import ErrorCode
 from config.policy import Framing
 from detectors.contract import ImageRefused
 from detectors.face_mesh import Face, Pose
-from detectors.frame import Frame
+from detectors.frame import WorkingFrame
 
 #: Mean grey level (8 bit) of the face below or above which a picture is too dark or too bright.
 #: The test photographs lie between 105 and 159 (`tests/bench/signal_ranges.py` reads the same folder).
@@ -21,15 +21,15 @@ CUT_OFF_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """The one face and what is amiss with its surroundings."""
+class ChosenFace:
+    """The face to be judged, and reason codes about other people in the picture."""
 
     face: Face
     notes: tuple[str, ...]
 
 
-def choose(faces: tuple[Face, ...], rules: Framing) -> Subject:
-    """The face to check (faces come largest first); raises `ImageRefused` for none or a second person.
+def choose(faces: tuple[Face, ...], rules: Framing) -> ChosenFace:
+    """The face to judge; `faces` come largest first. Raises `ImageRefused` for no face or a second person.
 
     A second face whose box is below `max_bystander_ratio` of the largest one's area is a far bystander.
     """
@@ -38,10 +38,10 @@ def choose(faces: tuple[Face, ...], rules: Framing) -> Subject:
     largest, *others = faces
     if any(face.box.area >= rules.max_bystander_ratio * largest.box.area for face in others):
         raise ImageRefused(ErrorCode.MULTIPLE_FACES, f"{len(faces)} faces of similar size are in the image")
-    return Subject(largest, ("bystander",) if others else ())
+    return ChosenFace(largest, ("bystander",) if others else ())
 
 
-def requirements_missed(frame: Frame, face: Face, pose: Pose, rules: Framing) -> tuple[str, ...]:
+def requirements_missed(frame: WorkingFrame, face: Face, pose: Pose, rules: Framing) -> tuple[str, ...]:
     """Reason codes of the image requirements this picture misses, in a fixed order."""
     inside = face.box.clipped(frame.width, frame.height)
     share = inside.area / (frame.width * frame.height)
@@ -58,8 +58,8 @@ def requirements_missed(frame: Frame, face: Face, pose: Pose, rules: Framing) ->
     return tuple(code for code, is_missed in missed.items() if is_missed)
 
 
-def _face_brightness(frame: Frame, face: Face) -> float:
-    """Mean grey level of the face box inside the frame, 0 to 255; 0 if nothing of it is inside."""
+def _face_brightness(frame: WorkingFrame, face: Face) -> float:
+    """Mean grey level of the face box inside the frame, 0 to 255; 0 if no part of the box is inside."""
     box = face.box.clipped(frame.width, frame.height)
     pixels = frame.grey[int(box.top) : int(box.bottom) + 1, int(box.left) : int(box.right) + 1]
     return float(pixels.mean()) if pixels.size else 0.0

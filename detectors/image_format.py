@@ -1,4 +1,4 @@
-"""Which of the four accepted formats a file claims to be, from its first bytes alone: cheap and pure."""
+"""Formats of the pictures that are accepted, told by a file's first bytes alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 class ImageFormat(StrEnum):
+    """Container format of a picture."""
+
     JPEG = "JPEG"
     PNG = "PNG"
     WEBP = "WEBP"
@@ -19,7 +21,7 @@ class ImageFormat(StrEnum):
 
 
 def sniff(image: bytes | memoryview) -> ImageFormat | None:
-    """The format by magic number, or None. Never trusts a name or a declared content type."""
+    """Format by magic number, or None. File name and declared content type are not asked. Pure, raises nothing."""
     head = bytes(image[:SNIFF_BYTES])
     if head.startswith(b"\xff\xd8\xff"):
         return ImageFormat.JPEG

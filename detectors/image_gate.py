@@ -1,7 +1,7 @@
-"""Is it safe to decode? Everything a file's headers can tell, in pure Python, before native code sees it.
+"""The image gate: may a picture's bytes be handed to a native decoder? Pure Python, headers only.
 
-In order: bytes, magic, container walk (`containers/`), size, pixels per byte, EXIF. What passes may still
-be ugly inside; the slot's memory and time limits are the next line.
+In order: bytes, magic, container walk (`containers/`), size, pixels per byte, EXIF. A picture that passes may still be
+malformed inside; the slot's memory and time limits are the next line of defence.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RATIO_FREE_PIXELS = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
-    """What the gate learnt. `width` and `height` are as stored; `exif.orientation` 5 to 8 swap them.
+    """Header of a picture the gate let through.
 
-    `pictures` are the byte ranges that go to the decoder: the picture without metadata and without
-    anything behind its end.
+    `width` and `height` are pixels as stored; an `exif.orientation` of 5 to 8 swaps them. `pictures` are byte
+    ranges (start, stop) for the decoder: the picture without metadata and without data behind its end.
     """
 
     format: ImageFormat

@@ -1,4 +1,4 @@
-"""The model files an analysis runs on: found, hashed once, and refused if a pinned hash differs."""
+"""Model files of the face mesh: found, hashed once, and refused if a pinned SHA-256 differs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEDIAPIPE_LICENCE = "Apache-2.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A model and where its file is; `trouble` says in words what is wrong with that file, if anything is."""
+    """A model and the place of its file; `trouble` says in words what is wrong with the file, empty if nothing is."""
 
     model: ModelVersion
     path: Path
@@ -35,19 +35,19 @@ class ModelFile:
 
 
 def sha256_of(path: Path) -> str:
-    """Lower-case hex of the file's SHA-256; raises OSError if it can't be read."""
+    """Lower-case hex of the file's SHA-256; raises OSError if the file can't be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def solutions_models() -> tuple[ModelVersion, ...]:
-    """The models inside the installed MediaPipe wheel."""
+    """Models inside the installed MediaPipe wheel."""
     return tuple(file.model for file in solutions_files())
 
 
 @cache
 def solutions_files() -> tuple[ModelFile, ...]:
-    """The model files inside the installed MediaPipe wheel, located without importing it."""
+    """Model files inside the installed MediaPipe wheel, located without importing MediaPipe. Raises RuntimeError."""
     spec = find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise RuntimeError("mediapipe is not installed")
@@ -64,7 +64,7 @@ def solutions_files() -> tuple[ModelFile, ...]:
 
 
 def face_landmarker_model(bundle: bytes) -> ModelVersion:
-    """The Tasks bundle's bytes; raises ValueError if they are not the pinned file's."""
+    """Model of a Tasks bundle, given the bundle's bytes; raises ValueError unless the SHA-256 is the pinned one."""
     found = hashlib.sha256(bundle).hexdigest()
     if found != FACE_LANDMARKER_SHA256:
         raise ValueError(f"face_landmarker.task: SHA-256 {found} is not the pinned {FACE_LANDMARKER_SHA256}")

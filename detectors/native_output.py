@@ -1,4 +1,4 @@
-"""Native libraries write to stderr behind Python's back; this keeps them off a person's screen."""
+"""Output of native libraries, which write to stderr behind Python's back, kept off a person's screen."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a picture is known again by: an exact hash of its pixels, and 64 bits that survive being copied.
+"""Hashes of a picture: an exact one of its pixels, and 64 bits that survive copying.
 
 The perceptual hash is laid on the face, not on the picture's edges: a similarity transform takes the mesh's
-landmarks to MediaPipe's canonical face, a square of 26 cm around it is read in grey, its outer eighth faded out,
+landmarks to MediaPipe's canonical face, a square of 26 cm around it is read in grey with the outer eighth faded out,
 and the signs of the 64 lowest frequencies of its cosine transform (without the mean) are the bits. So a crop
 moves next to nothing, and brightness moves the mean only. Bits that differ on eleven whole faces (M, median and
 most, `python tests/bench/picture_hashes.py`), beside the usual hash of the whole picture:
@@ -15,9 +15,9 @@ most, `python tests/bench/picture_hashes.py`), beside the usual hash of the whol
     different photographs of one person           21 to 35           26 to 38
     photographs of two people                     14 to 42           24 to 40
 
-With the bound of 7 every copy is found (plain DCT: 71 %). A face cut off by the picture's edge moves more when it
-is cropped: 97 % of its copies are found. The price is that faces resemble each other: two pictures agree like 31
-coin tosses, not 64, which by that estimate brings one strange pair in about 25,000 within the bound. So a hit is
+With the bound of 7 every copy is found (plain DCT: 71 %). A face cut off by the picture's edge moves more in a
+cropped copy: 97 % of such copies are found. The price is that faces resemble each other: two pictures agree like 31
+coin tosses, not 64, which by this estimate brings one strange pair in about 25,000 within the bound. So a hit is
 a candidate: a copy also has the same face, whose templates lie at most 0.21 apart where two photographs of
 one person are at least 0.34 apart (M, same run).
 """
@@ -30,11 +30,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.alignment import similarity, warp
 from detectors.contract import PictureHashes
 from detectors.face_mesh import Face
 from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS
-from detectors.frame import Frame
-from detectors.template.chip import similarity, warp
+from detectors.frame import WorkingFrame
 
 BITS = 64
 #: Copies differ by at most this many bits. Of four bands of 16 bits one then differs by at most one bit, which
@@ -51,7 +51,7 @@ _FADED = 0.25
 
 
 def _places() -> NDArray[np.float64]:
-    """Where the landmarks of the pose fit lie on the square, float64 (33, 2) pixels."""
+    """Places of the landmarks of the pose fit lie on the square, float64 (33, 2) pixels."""
     scale = _SIDE / (2 * _HALF_SIDE_CM)
     right, down = BASIS_POSITIONS[0], -BASIS_POSITIONS[1]
     return np.stack(((right + _HALF_SIDE_CM) * scale - 0.5, (down + _HALF_SIDE_CM) * scale - 0.5), axis=1)
@@ -76,7 +76,7 @@ _PLACES, _WINDOW, _FREQUENCIES = _places(), _window(), _lowest_frequencies()
 _WINDOW_SUM = float(_WINDOW.sum())
 
 
-def hashes_of(frame: Frame, face: Face) -> PictureHashes:
+def hashes_of(frame: WorkingFrame, face: Face) -> PictureHashes:
     """Both hashes; raises ValueError if the landmarks lie in one place. About 2 ms, most of it SHA-256."""
     return PictureHashes(pixels_sha256=pixels_sha256(frame.bgr), perceptual=perceptual(frame.grey, face.landmarks))
 

@@ -1,4 +1,4 @@
-"""What a picture file says about itself before anything native decodes it; one file a format.
+"""Containers: headers of picture files, read in Python before a native decoder sees a byte; one file a format.
 
 Pure Python, bounded work on any input: a parser walks the headers of its container and answers a
 `Container`, or raises `Malformed` (broken or cut off) or `NotStill` (a format or kind we do not take).

@@ -1,4 +1,4 @@
-"""The words the container parsers share."""
+"""The container of a picture, and the refusals of its parsers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 
 class Malformed(ValueError):
-    """The file breaks its format's rules or ends too early; the words quote nothing of it."""
+    """File that breaks its format's rules or ends too early; the words quote nothing of the file."""
 
 
 class NotStill(ValueError):
-    """A kind of the format that is not one ordinary still picture (animation, embedded codecs)."""
+    """File of an accepted format that is not one ordinary still picture (animation, embedded codecs)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One file's headers, as stored (before any rotation).
+    """Headers of a picture file, as stored (before any rotation); sizes in pixels, offsets in bytes.
 
     `end` is the offset just past the picture's last byte. `pictures` are the (start, stop) byte ranges a
-    decoder needs, in order, without metadata. `exif` is the raw TIFF block, `software` what the
-    container itself (not EXIF) names as the writing program.
+    decoder needs, in order, without metadata. `exif` is the raw TIFF block, `software` the
+    writing program named by the container itself, not by EXIF.
     """
 
     width: int

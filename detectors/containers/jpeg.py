@@ -25,7 +25,7 @@ MAX_SCANS = 100
 
 @dataclass(slots=True)
 class _Walk:
-    """What the walk has seen so far."""
+    """State of a walk over the segments."""
 
     size: tuple[int, int] | None = None
     scans: int = 0
@@ -34,7 +34,8 @@ class _Walk:
 
 
 def parse_jpeg(image: memoryview) -> Container:
-    """Follow the segments to the end of the image; more than `MAX_SEGMENTS` hide something."""
+    """Container of a still JPEG: segments followed to the end-of-image marker. Raises Malformed, also beyond
+    `MAX_SEGMENTS`, which hide something."""
     walk, position = _Walk(kept=[(0, 2)]), 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(image, position)

@@ -64,5 +64,5 @@ _SIZE_OF = {b"VP8 ": _lossy_size, b"VP8L": _lossless_size, b"VP8X": _canvas_size
 
 
 def _strip_prefix(exif: bytes | None) -> bytes | None:
-    """Some writers keep JPEG's identifier in front of the TIFF block."""
+    """TIFF block without JPEG's identifier, which some writers keep in front."""
     return exif.removeprefix(b"Exif\x00\x00") if exif else exif

@@ -1,7 +1,7 @@
-"""Landmarks and head pose of every face in a frame.
+"""The face mesh: landmarks and head pose of every face on a frame.
 
-`port` says what a mesh answers, `solutions` and `tasks` are the two ways to get it from MediaPipe,
-`pose` turns landmarks into the 4x4 transform where MediaPipe does not give it, and reads angles off it.
+`port` says what a mesh answers, `solutions` and `tasks` are its two adapters to MediaPipe, `pose` turns
+landmarks into the 4x4 transform where MediaPipe gives none, and reads angles off the transform.
 """
 
 from __future__ import annotations

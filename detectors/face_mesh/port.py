@@ -1,4 +1,4 @@
-"""The port: one frame in, faces out, largest first."""
+"""The face mesh port: one working frame in, faces out, largest first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_FACES = 4
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Axis-aligned box in pixels of the working frame, x right, y down; may reach outside the frame."""
+    """Box along the axes, in pixels of the working frame, x right, y down; may reach outside the frame."""
 
     left: float
     top: float
@@ -37,14 +37,14 @@ class Box:
         return self.width * self.height
 
     def clipped(self, width: int, height: int) -> Box:
-        """The part inside a frame of that size (pixels); empty boxes collapse to zero area."""
+        """Part of the box inside a frame of width and height in pixels; zero area if nothing is inside."""
         left, top = min(max(self.left, 0.0), width), min(max(self.top, 0.0), height)
         return Box(left, top, max(left, min(self.right, width)), max(top, min(self.bottom, height)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
-    """One face on a working frame.
+    """Face on a working frame.
 
     `landmarks`: float32 (468 or 478, 3), pixels of the working frame, x right, y down, z in the same
     scale as x, smaller = nearer to the camera (MediaPipe's numbering; 468 and up are the irises).
@@ -60,21 +60,25 @@ class Face:
 
 
 class FaceMesh(Protocol):
-    """Finds faces; one per process, not thread-safe, holds native memory until `close`."""
+    """Face mesh of a slot process: one per process, not thread-safe, holds native memory until `close`."""
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
-        """The files it runs, hashed when they were loaded."""
+        """Model files in use, hashed when loaded."""
 
     def find(self, bgr: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """Faces on a uint8 (height, width, 3) BGR working frame, largest box first. Blocks a few
-        milliseconds; whatever native code raises is a RuntimeError or ValueError."""
+        """Faces on a uint8 (height, width, 3) BGR working frame, largest box first; empty if there is none.
 
-    def close(self) -> None: ...
+        Called once a frame by the analysis. Blocks a few milliseconds; raises RuntimeError or ValueError for whatever
+        native code raises. May be repeated.
+        """
+
+    def close(self) -> None:
+        """Free the native memory; no method may be called afterwards."""
 
 
 def box_of(landmarks: NDArray[np.float32]) -> Box:
-    """Extent of the face's own landmarks (irises lie inside)."""
+    """Box around landmarks (n, 3), pixels; irises lie inside."""
     left, top = landmarks[:, :2].min(axis=0)
     right, bottom = landmarks[:, :2].max(axis=0)
     return Box(float(left), float(top), float(right), float(bottom))

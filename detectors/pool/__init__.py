@@ -1,18 +1,18 @@
-"""Slot processes: native code meets strangers' pictures in here, and nowhere else.
+"""The slot pool: processes in which native code meets strangers' pictures, and nowhere else.
 
 In order: `settings`, `pool` (queue, a keeper a slot, quarantine for second attempts), `slot_maker` and
 `launcher` (the worker's side of the fork server), `fork_server` (a process of its own), `confinement`
 (what a slot gives up), `slot_process` (the slot's loop), `slot` (one slot seen from the worker),
-`blocks` (pictures in shared memory), `framing` (the rest, in short frames), `outcomes` (what comes back).
+`blocks` (pictures in shared memory), `messages` (the rest, in short frames), `outcomes` (what comes back).
 
-What ends how: a deadline kills the slot (`SlotTimeout`); a lost process costs its picture a second attempt
-in a fresh process of its own, and the second loss is `SlotCrashed`; an exception is an analysis that
-failed with INFERENCE_ERROR; each time the slot is replaced and no other picture notices. If the worker
-dies, however it does, the fork server sees its socket end and takes every slot along within milliseconds.
-(A process forked from the worker without exec would hold that socket: don't.)
+A job is the frames of one submission: one slot, one deadline, an analysis a frame. A deadline kills the slot
+(`SlotTimeout`); a lost process costs its job a second attempt in a fresh process of its own, and the second loss is
+`SlotCrashed`; an exception is an analysis that failed with INFERENCE_ERROR; each time the slot is replaced and no other
+job notices. If the worker dies, the fork server sees its socket end and kills every slot within milliseconds. (A
+process forked from the worker without exec would hold the socket open: never fork so.)
 
-Why not pebble: it would unpickle in the parent what a process that has read a stranger's file wrote; its
-processes outlive a killed worker while they spin; and it costs more. CPU of parent and slot for one no-op
+Why not pebble: pebble unpickles in the parent what a process that has read a stranger's file wrote; its
+processes outlive a killed worker while they spin; and a job costs more. CPU of parent and slot for one no-op
 job, two slots on two cores (M, `python tests/bench/pool_overhead.py`):
 
     picture      4 KB   64 KB   300 KB    2 MB   10 MB
@@ -23,10 +23,13 @@ Shared memory isn't dearer for the smallest picture either, so there is no secon
 a real analysis (9 ms CPU, cold caches, the answer coded and checked on both sides) the pool takes 0.7 ms.
 """
 
+from detectors.contract import Analyser
 from detectors.pool.outcomes import (
     AnalyserRefused,
     CrashCause,
+    FramePool,
     PoolClosed,
+    PoolOutcome,
     PoolStats,
     RestartReason,
     SlotCrashed,
@@ -34,7 +37,7 @@ from detectors.pool.outcomes import (
     SlotStats,
     SlotTimeout,
 )
-from detectors.pool.plan import Analyser, AnalyserFactory
+from detectors.pool.plan import AnalyserFactory
 from detectors.pool.pool import SlotPool
 from detectors.pool.settings import PoolSettings
 
@@ -43,7 +46,9 @@ __all__ = [
     "AnalyserFactory",
     "AnalyserRefused",
     "CrashCause",
+    "FramePool",
     "PoolClosed",
+    "PoolOutcome",
     "PoolSettings",
     "PoolStats",
     "RestartReason",

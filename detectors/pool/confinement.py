@@ -1,4 +1,4 @@
-"""What a slot process gives up before it looks at a stranger's file. Runs in the slot only."""
+"""Confinement of a slot process, before a stranger's file is looked at. Runs in the slot only."""
 
 from __future__ import annotations
 

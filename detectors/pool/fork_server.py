@@ -1,9 +1,9 @@
-"""A small process that forks slots: one thread, the heavy libraries imported once, no picture touched.
+"""The fork server: a small process that forks slots. One thread, heavy libraries imported once, no picture touched.
 
-It isn't `multiprocessing`'s fork server for three reasons: that one imports the worker's main module into
-every child (for the console script: Faust and all the rest), its children hold it alive after the worker
-was killed, and it speaks pickle. This one ends when its socket does, and takes every slot with it, also
-one that spins in native code: by SIGKILL, and by the slots' parent-death signal should it be killed itself.
+`multiprocessing`'s fork server would not do: it imports the worker's main module into every child (for the console
+script: Faust and all the rest), its children keep the server alive after the worker was killed, and its protocol is
+pickle. Ours ends when its socket does and takes every slot along, also a slot that spins in native code: by SIGKILL,
+and by the slots' parent-death signal should the server be killed.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def main(control_fd: int) -> None:
 
 
 class ForkServer:
+    """Loop of the fork server over orders from the parent and ends of slots."""
+
     def __init__(self, control: socket.socket, plan: SlotPlan) -> None:
         self._control = control
         self._plan = plan

@@ -1,4 +1,4 @@
-"""The worker's side of the fork server: start it, order slots from it, hear of their ends."""
+"""The fork server as the worker sees it: started, given orders for slots, asked about their ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLOSE_S = 2.0
 
 @dataclass(slots=True, eq=False)
 class SlotProcess:
-    """A forked slot. `exited` resolves to its exit code (negative: the signal) once it is reaped."""
+    """Forked slot. `exited` resolves to the exit code (negative: the signal) once the process is reaped."""
 
     number: int
     exited: asyncio.Future[int]
@@ -82,7 +82,7 @@ class Launcher:
         return self._process.pid
 
     def fork(self, channel: socket.socket, block_fd: int) -> SlotProcess:
-        """Order a slot; its pid follows. A server that is gone gives a process that has already ended."""
+        """Slot ordered from the server; its pid follows later. A server that is gone gives a process that has ended."""
         self._numbers += 1
         process = SlotProcess(self._numbers, self._loop.create_future())
         self._slots[process.number] = process
@@ -93,7 +93,7 @@ class Launcher:
         return process
 
     def kill(self, process: SlotProcess) -> None:
-        """SIGKILL a slot, through its parent, who knows whether the pid is still its own."""
+        """SIGKILL a slot through the server, which knows whether the pid is still the slot's. May be repeated."""
         try:
             self._control.send(ORDER.pack(KILL, process.number))
         except OSError:
@@ -177,7 +177,7 @@ def _resolve(process: SlotProcess, code: int) -> None:
 
 
 def _is_ours_and_alive(pid: int) -> bool:
-    """Reap a slot that outlived its server, if it was handed to this process (PID 1 of a container)."""
+    """Reap a slot that outlived its server, if the slot was handed to this process (PID 1 of a container)."""
     try:
         reaped, _ = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def resident_mib(pid: int) -> tuple[float, float]:
-    """(now, peak) resident MiB of a process; zeros if it is gone or the system has no /proc."""
+    """(now, peak) resident MiB of a process; zeros if the process is gone or the system has no /proc."""
     fields = {"VmRSS:": 0.0, "VmHWM:": 0.0}
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -1,14 +1,17 @@
-"""What the pool answers and reports: expected ends are values, the rest are exceptions."""
+"""Outcomes of a job, the port of the pool, and its statistics: expected ends are values, others exceptions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
+
+from detectors.contract import Analysis, Frame
 
 
 class CrashCause(StrEnum):
-    """How a slot process was lost."""
+    """Cause of the loss of a slot process."""
 
     SIGNAL = "signal"
     EXIT = "exit"
@@ -16,7 +19,7 @@ class CrashCause(StrEnum):
 
 
 class RestartReason(StrEnum):
-    """Why a slot process was replaced; the closed label set of a metric."""
+    """Reason why a slot process was replaced; the closed label set of a metric."""
 
     TIMEOUT = "timeout"
     CRASH = "crash"
@@ -27,7 +30,7 @@ class RestartReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotTimeout:
-    """The picture took longer than the deadline; its slot was killed. `queue_ms`: the wait for a slot."""
+    """Job that took longer than the deadline; its slot was killed. `queue_ms`: the wait for a slot, milliseconds."""
 
     deadline_s: float
     queue_ms: float
@@ -35,16 +38,29 @@ class SlotTimeout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotCrashed:
-    """The picture brought down two slots, the second one alone. `code`: signal number or exit status."""
+    """Job that ended two slots, the second a process of its own. `code`: signal number or exit status."""
 
     cause: CrashCause
     code: int
     queue_ms: float
 
 
+#: An analysis a frame, in the order of the frames, or what became of the slot.
+PoolOutcome = tuple[Analysis, ...] | SlotTimeout | SlotCrashed
+
+
+class FramePool(Protocol):
+    """Port of the slot pool, for the detect stage and the command line; `SlotPool` is the adapter."""
+
+    async def analyse(self, frames: Sequence[Frame], /) -> PoolOutcome:
+        """Analyse the frames of one submission in one slot, under one deadline. Waits for a slot; never raises for
+        what a frame contains. May be repeated. Raises PoolClosed when the pool doesn't run, ValueError unless there
+        are 1 to `MAX_FRAMES` frames."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotStats:
-    """One slot process. `rss_mib` now, `peak_mib` since it was forked; 0 where /proc doesn't say."""
+    """Statistics of a slot process: memory now and at its peak since the fork, MiB; 0 where /proc doesn't say."""
 
     pid: int
     busy: bool
@@ -55,7 +71,7 @@ class SlotStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStats:
-    """A snapshot for metrics. `quarantined`: pictures waiting for, or in, their second attempt."""
+    """Snapshot of the pool for metrics. `quarantined`: jobs waiting for, or in, their second attempt."""
 
     slots: tuple[SlotStats, ...]
     busy: int
@@ -65,12 +81,12 @@ class PoolStats:
 
 
 class SlotStartError(Exception):
-    """A slot could not be made ready. Its words come from building the analyser, never from a picture."""
+    """Slot that could not be made ready; the words come from building the analyser, never from a picture."""
 
 
 class AnalyserRefused(SlotStartError):
-    """The analyser's files are not what it was told they are: another try changes nothing."""
+    """Model files of the analyser are missing or not as configured: another try changes nothing."""
 
 
 class PoolClosed(Exception):
-    """The pool isn't running: not started, stopped meanwhile, or unable to start slots any more."""
+    """Pool that doesn't run: not started, stopped meanwhile, or unable to start slots any more."""

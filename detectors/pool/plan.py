@@ -1,6 +1,6 @@
-"""What the fork server is told once, at its start: how every slot is to be made.
+"""The slot plan: how every slot is to be made, told to the fork server once, at its start.
 
-Pickle is used in this direction only, from the worker to its own children, for the analyser's factory.
+Pickle is used in one direction only, from the worker to its own children, for the analyser's factory.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ import pickle
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
-from detectors.contract import Analysis
-
-
-class Analyser(Protocol):
-    """Built once in each slot. `analyse` may block, crash or raise; the view is valid until it returns."""
-
-    def analyse(self, image: memoryview, /) -> Analysis: ...
+from detectors.contract import Analyser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotPlan:
-    """`factory` is unpacked in the slot only: its modules may start threads, which no fork may see."""
+    """Plan of every slot. `factory` is unpacked in the slot only: its modules may start threads, and no process with
+    threads may fork."""
 
     factory: bytes
     preload: tuple[str, ...]
@@ -58,7 +53,7 @@ AnalyserFactory = Callable[..., Analyser] | str
 
 
 def pack_factory(factory: AnalyserFactory, args: tuple[Any, ...]) -> bytes:
-    """Raises ValueError for a factory that a slot could not import."""
+    """Factory and arguments as bytes; raises ValueError for a factory that a slot could not import."""
     if getattr(factory, "__module__", None) == "__main__":
         raise ValueError("the analyser factory is in __main__, which slots don't import: move it to a module")
     try:

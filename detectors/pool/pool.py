@@ -1,20 +1,21 @@
-"""`SlotPool`: a queue of pictures, one keeper task a slot, and a quarantine for second attempts."""
+"""`SlotPool`: a queue of jobs, one keeper task a slot, and a quarantine for second attempts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.error_codes import ErrorCode
-from detectors.contract import Analysis
+from detectors.contract import MAX_FRAMES, Analysis, Frame
 from detectors.pool.blocks import ImageBlock
 from detectors.pool.memory import resident_mib
 from detectors.pool.outcomes import (
     PoolClosed,
+    PoolOutcome,
     PoolStats,
     RestartReason,
     SlotCrashed,
@@ -26,21 +27,19 @@ from detectors.pool.settings import PoolSettings
 from detectors.pool.slot import Answered, Expired, Lost, Slot
 from detectors.pool.slot_maker import SlotMaker
 
-Outcome = Analysis | SlotTimeout | SlotCrashed
-
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    image: bytes | memoryview
-    outcome: asyncio.Future[Outcome]
+    frames: Sequence[Frame]
+    outcome: asyncio.Future[PoolOutcome]
     queued_at: float
     queue_ms: float = field(default=0.0)
 
 
 class SlotPool:
-    """Runs an analyser in `settings.slots` processes. Belongs to one event loop and its thread.
+    """Pool of `settings.slots` slot processes, each with an analyser. Belongs to one event loop and its thread.
 
-    The caller bounds how many `analyse` calls are open; pictures are taken in the order of the calls.
+    The caller bounds how many `analyse` calls are open; jobs are taken in the order of the calls.
     """
 
     def __init__(
@@ -102,18 +101,21 @@ class SlotPool:
                 await asyncio.wait_for(self._drained.wait(), grace_s)
         await self._release()
 
-    async def analyse(self, image: bytes | memoryview) -> Outcome:
-        """Analyse one picture; `elapsed_ms["slot_wait"]` of the answer is the wait for a slot.
+    async def analyse(self, frames: Sequence[Frame], /) -> PoolOutcome:
+        """See `FramePool`; `elapsed_ms["slot_wait"]` of the first analysis is the wait for a slot, milliseconds.
 
-        Raises PoolClosed if the pool is not, or no longer, running. When cancelled, a picture that waits is
-        dropped and one that runs is finished for nobody, so that no slot is killed for it.
+        When cancelled, a job that waits is dropped and a job that runs is finished for nobody, so that no slot is
+        killed for it.
         """
+        if not 1 <= len(frames) <= MAX_FRAMES:
+            raise ValueError(f"a submission has 1 to {MAX_FRAMES} frames, not {len(frames)}")
         if self._closed is not None:
             raise PoolClosed(self._closed)
-        if len(image) > self._settings.max_image_bytes:
-            return Analysis(error=ErrorCode.IMAGE_TOO_LARGE, message="the image is larger than a slot takes")
+        if sum(len(frame.image) for frame in frames) > self._settings.max_image_bytes:
+            refusal = Analysis(error=ErrorCode.IMAGE_TOO_LARGE, message="the image is larger than a slot takes")
+            return (refusal,) * len(frames)
         loop = asyncio.get_running_loop()
-        job = _Job(image, loop.create_future(), loop.time())
+        job = _Job(frames, loop.create_future(), loop.time())
         self._open_jobs.add(job)
         self._queue.put_nowait(job)
         try:
@@ -143,7 +145,7 @@ class SlotPool:
             if slot is None or slot.lost:  # it died while idle: not this picture's doing
                 slot = await self._replace(index, RestartReason.CRASH)
             job.queue_ms = (asyncio.get_running_loop().time() - job.queued_at) * 1000
-            end = await slot.run(job.image, self._settings.deadline_s)
+            end = await slot.run(job.frames, self._settings.deadline_s)
             if isinstance(end, Lost):
                 self._quarantined += 1
                 self._spawn_task(self._quarantine(job))
@@ -155,24 +157,26 @@ class SlotPool:
                 await self._replace(index, reason)
 
     async def _quarantine(self, job: _Job) -> None:
-        """The second attempt: a process of its own, one at a time, so that it can hurt no other picture."""
+        """The second attempt: a process of its own, one at a time, so that no other picture can be hurt."""
         try:
             async with self._alone:
                 if job.outcome.done():
                     return
                 slot = await self._maker.make_persistently(self._quarantine_block)
                 try:
-                    end = await slot.run(job.image, self._settings.deadline_s)
+                    end = await slot.run(job.frames, self._settings.deadline_s)
                 finally:
                     await slot.close()
                 _settle(job, self._outcome(job, end))
         finally:
             self._quarantined -= 1
 
-    def _outcome(self, job: _Job, end: Answered | Expired | Lost) -> Outcome:
+    def _outcome(self, job: _Job, end: Answered | Expired | Lost) -> PoolOutcome:
         match end:
-            case Answered(analysis):
-                return replace(analysis, elapsed_ms={"slot_wait": job.queue_ms, **analysis.elapsed_ms})
+            case Answered(analyses):
+                first, *others = analyses
+                waited = {"slot_wait": job.queue_ms, **first.elapsed_ms}
+                return (replace(first, elapsed_ms=waited), *others)
             case Expired():
                 return SlotTimeout(deadline_s=self._settings.deadline_s, queue_ms=job.queue_ms)
             case Lost(cause, code):
@@ -240,7 +244,7 @@ def _staggered(slots: int, recycle_after: int) -> list[int]:
     return [max(1, recycle_after - index * recycle_after // slots) for index in range(slots)]
 
 
-def _settle(job: _Job, outcome: Outcome) -> None:
+def _settle(job: _Job, outcome: PoolOutcome) -> None:
     if not job.outcome.done():  # its caller may have given up
         job.outcome.set_result(outcome)
 

@@ -1,4 +1,4 @@
-"""How many slots there are and what one may take."""
+"""Settings of the slot pool: number of slots and the limits of each."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ def available_cores() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """Sizes and limits; the defaults suit selfies up to 10 MiB.
+    """Sizes and limits of the pool; the defaults suit selfies up to 10 MiB.
 
-    `memory_mib` limits a slot's address space: libraries and models map about 550 MiB, a 50 MP picture
-    takes 150 MiB a copy. `recycle_after` bounds slow leaks of native code. `preload` is imported once,
-    before any slot is forked from it, and must start no threads (onnxruntime does, so it is not here).
+    `max_image_bytes` is for all frames of a job together. `memory_mib` limits a slot's address space: libraries and
+    models map about 550 MiB, a 50 MP picture takes 150 MiB a copy. `recycle_after` bounds slow leaks of native
+    code. `preload` is imported once, before any slot is forked from it, and must start no threads (onnxruntime
+    does, so it is not here).
     """
 
     slots: int = field(default_factory=available_cores)
@@ -62,7 +63,7 @@ class PoolSettings:
 
 
 def slot_environment(settings: PoolSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of slot processes: the harmless part of `environ`, then the settings' own."""
+    """Environment of slot processes: the harmless part of `environ`, then the settings' own."""
     kept = {
         name: value for name, value in environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }

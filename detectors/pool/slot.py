@@ -1,4 +1,4 @@
-"""One slot process as the event loop sees it: a channel for one job at a time and the block it reads from."""
+"""A slot as the event loop sees it: a channel for one job at a time, and the block with the job's frames."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detectors.analysis_codec import MalformedAnalysis, decode
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
 from detectors.pool.blocks import ImageBlock
-from detectors.pool.framing import JOB, MalformedReply, Reply, ReplyKind, ReplyReader
 from detectors.pool.launcher import Launcher, SlotProcess
+from detectors.pool.messages import JobHeader, MalformedReply, Reply, ReplyKind, ReplyReader, split
 from detectors.pool.outcomes import AnalyserRefused, CrashCause, SlotStartError
 
 #: A killed process is gone within milliseconds, unless it hangs in the kernel.
@@ -21,27 +22,27 @@ _REAP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """`raised`: the analyser threw, so the slot should not be used again."""
+    """End of a job with an analysis a frame. `raised`: the analyser raised, so the slot must not be used again."""
 
-    analysis: Analysis
+    analyses: tuple[Analysis, ...]
     raised: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """No answer by the deadline; the slot has been killed."""
+    """End of a job without an answer by the deadline; the slot has been killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The process is gone, by itself or killed for a reply that is none."""
+    """End of a job with the loss of the process: gone by itself, or killed for a malformed reply."""
 
     cause: CrashCause
     code: int
 
 
 class Slot:
-    """`open` it, `run` one picture at a time, `close` it. After Expired or Lost it is of no more use."""
+    """Slot to `open`, to `run` one submission at a time in, and to `close`. Useless after Expired or Lost."""
 
     def __init__(self, launcher: Launcher, block: ImageBlock) -> None:
         self.jobs = 0
@@ -76,37 +77,40 @@ class Slot:
     def pid(self) -> int:
         return self._process.pid
 
-    async def run(self, image: bytes | memoryview, deadline_s: float) -> Answered | Expired | Lost:
-        """Analyse one picture. The deadline counts from now; at the deadline the process is killed."""
+    async def run(self, frames: Sequence[Frame], deadline_s: float) -> Answered | Expired | Lost:
+        """Analyse the frames of one submission. The deadline counts from now; at the deadline the process is killed."""
         self.jobs += 1
         self.busy = True
         try:
-            length = self._block.write(image)
+            lengths = self._block.write(frame.image for frame in frames)
             with contextlib.suppress(OSError):  # a dead slot's end of file follows
-                self._channel.send(JOB.pack(self.jobs, length))
+                self._channel.send(JobHeader(self.jobs, lengths).pack())
             reply = await self._reply_within(deadline_s)
         finally:
             self.busy = False
         if isinstance(reply, Expired):
             return reply
-        answer = self._interpret(reply)
+        answer = self._interpret(reply, len(frames))
         return answer if answer is not None else await self._loss()
 
     async def close(self) -> None:
-        """Kill the process if it lives and wait until the block has no reader any more."""
+        """Kill the process if alive and wait until the block has no reader any more. May be repeated."""
         self._abandon()
         done, _ = await asyncio.wait([self._process.exited], timeout=_REAP_S)
         if not done:  # the fork server or the kernel hangs: end them all
             await self._launcher.close()
 
-    def _interpret(self, reply: Reply | None) -> Answered | None:
+    def _interpret(self, reply: Reply | None, frames: int) -> Answered | None:
         if reply is None:
             return None
         try:
             if reply.kind not in (ReplyKind.ANALYSED, ReplyKind.RAISED) or reply.job != self.jobs:
                 raise MalformedAnalysis("not the answer to this job")
-            return Answered(decode(reply.body), raised=reply.kind is ReplyKind.RAISED)
-        except MalformedAnalysis:
+            parts = split(reply.body)
+            if len(parts) != frames:
+                raise MalformedReply("not an analysis a frame")
+            return Answered(tuple(map(decode, parts)), raised=reply.kind is ReplyKind.RAISED)
+        except (MalformedAnalysis, MalformedReply):
             self._malformed = True
             return None
 
@@ -167,7 +171,7 @@ class Slot:
         return True
 
     def _abandon(self) -> None:
-        """Stop listening and kill; harmless if it is dead already."""
+        """Stop listening and kill the process; may be repeated."""
         if self.lost:
             return
         self.lost = True

@@ -1,4 +1,4 @@
-"""Makes slots, and the fork server they come from whenever there is none."""
+"""Maker of slots, and of the fork server whenever there is none."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ RESPAWN_PAUSES_S = (0.1, 0.5, 2.0)
 
 
 class SlotMaker:
+    """Source of ready slots for one pool."""
+
     def __init__(self, plan: SlotPlan, settings: PoolSettings) -> None:
         self._plan = plan
         self._settings = settings

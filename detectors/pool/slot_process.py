@@ -1,4 +1,4 @@
-"""The slot's own side: build the analyser once, then one picture after the other."""
+"""The slot process: builds the analyser once, then analyses one job after the other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 
 from config.error_codes import ErrorCode
 from detectors.analysis_codec import encode
-from detectors.contract import Analysis
-from detectors.pool.blocks import map_read_only
-from detectors.pool.framing import JOB, Reply, ReplyKind, pack_reply
-from detectors.pool.plan import Analyser, SlotPlan, build_analyser
+from detectors.contract import Analyser, Analysis
+from detectors.pool.blocks import cut_into, map_read_only
+from detectors.pool.messages import Reply, ReplyKind, join, pack_reply, receive_job
+from detectors.pool.plan import SlotPlan, build_analyser
 
 MAX_START_WORDS = 500
 
@@ -31,10 +31,11 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
         channel.sendall(_start_words(ReplyKind.START_FAILED, error))
         return
     channel.sendall(pack_reply(Reply(0, ReplyKind.READY)))
-    while (job := _next_job(channel)) is not None:
-        number, length = job
-        kind, body = answer(analyser, block[:length])
-        channel.sendall(pack_reply(Reply(number, kind, body)))
+    while (job := receive_job(channel)) is not None:
+        answers = [answer(analyser, image) for image in cut_into(block, job.lengths)]
+        raised = any(kind is ReplyKind.RAISED for kind, _ in answers)
+        kind = ReplyKind.RAISED if raised else ReplyKind.ANALYSED
+        channel.sendall(pack_reply(Reply(job.number, kind, join(body for _, body in answers))))
 
 
 def _start_words(kind: ReplyKind, error: Exception) -> bytes:
@@ -43,7 +44,8 @@ def _start_words(kind: ReplyKind, error: Exception) -> bytes:
 
 
 def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:
-    """Run one analysis. An exception becomes its type's name: its words could quote the picture."""
+    """ANALYSED or RAISED, and the encoded analysis of one frame. An exception leaves its type's name only: its words
+    could quote the picture."""
     started = time.process_time()
     try:
         analysis = analyser.analyse(image)
@@ -59,11 +61,3 @@ def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:
 
 def _cpu_ms_since(started: float) -> float:
     return (time.process_time() - started) * 1000
-
-
-def _next_job(channel: socket.socket) -> tuple[int, int] | None:
-    header = channel.recv(JOB.size, socket.MSG_WAITALL)
-    if len(header) < JOB.size:
-        return None
-    number, length = JOB.unpack(header)
-    return number, length

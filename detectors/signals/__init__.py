@@ -1,38 +1,36 @@
-"""The eight passive signals, one file each, in the order of the published table.
+"""The passive signals (PAD sub-scores in the words of ISO/IEC 30107), one file each.
 
-`base` has what a signal is given and how it answers; `crops` cuts the face for the two texture signals.
-The numbers beside the score maps were measured on real photographs and simulated attacks by
-`tests/bench/signal_ranges.py`; run it again after any change to `frame` or to a measurement.
-To add one: write its file, put it in `SIGNALS`, give it a weight in `config.policy.SignalWeights`.
+`base` has the port, the observation and the score maps; `crops` cuts the face for the two texture signals.
+The numbers beside the score maps were measured on bona fide photographs and simulated presentation attacks by
+`tests/bench/signal_ranges.py`; measure again after any change to `frame` or to a measurement.
+To add a signal: write its file, named as the signal, with one class of that name in capitals (`head_pose.py`,
+`HeadPose`), and give the signal a line in `config.detector_catalogue`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+
+from config.detector_catalogue import DETECTORS
 from config.policy import SignalParameters
-from detectors.signals.base import Observation, Signal
-from detectors.signals.exif_metadata import ExifMetadata
-from detectors.signals.eye_aspect_ratio import EyeAspectRatio
-from detectors.signals.face_area_ratio import FaceAreaRatio
-from detectors.signals.facial_symmetry import FacialSymmetry
-from detectors.signals.fft_deepfake import FftDeepfake
-from detectors.signals.head_pose import HeadPose
-from detectors.signals.lbp_texture import LbpTexture
-from detectors.signals.sharpness import Sharpness
+from detectors.signals.base import FaceObservation, Signal
 
-__all__ = ["SIGNALS", "Observation", "Signal", "build"]
+__all__ = ["SIGNALS", "FaceObservation", "Signal", "build"]
 
-SIGNALS = (
-    Sharpness,
-    EyeAspectRatio,
-    HeadPose,
-    FaceAreaRatio,
-    FacialSymmetry,
-    LbpTexture,
-    ExifMetadata,
-    FftDeepfake,
-)
+
+def _signal_class(name: str) -> Callable[[SignalParameters], Signal]:
+    """The class of a catalogued signal, by the naming rule above; ImportError or AttributeError if there is none."""
+    found: Callable[[SignalParameters], Signal] = getattr(
+        import_module(f"{__name__}.{name}"), name.title().replace("_", "")
+    )
+    return found
+
+
+#: Imported with this package, and so once, by the fork server.
+SIGNALS = tuple(_signal_class(name) for name in DETECTORS)
 
 
 def build(parameters: SignalParameters) -> tuple[Signal, ...]:
-    """Every signal with its tables, once per process."""
+    """Every signal with its tables, in catalogue order; called once per process."""
     return tuple(signal(parameters) for signal in SIGNALS)

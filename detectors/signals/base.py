@@ -1,4 +1,4 @@
-"""What every signal is given, and the one way from a measurement to a reading."""
+"""The signal port, the observation that signals read, and the way from a measurement to a reading."""
 
 from __future__ import annotations
 
@@ -8,42 +8,39 @@ from typing import Protocol
 
 import numpy as np
 
+from config.detector_catalogue import DETECTORS
 from detectors.contract import Reading, ReadingStatus
 from detectors.exif import ExifFacts
 from detectors.face_mesh import Face, Pose
-from detectors.frame import Frame
+from detectors.frame import WorkingFrame
 
 #: `passed` of the published signal table.
 PASS_MARK = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """One decoded picture with its one face: the same for every signal, read-only."""
+class FaceObservation:
+    """Face on a decoded frame: the same, read-only value for every signal."""
 
-    frame: Frame
+    frame: WorkingFrame
     face: Face
     pose: Pose
     exif: ExifFacts
 
 
 class Signal(Protocol):
-    """One passive check. Built once per process (tables and maps included), then called per picture.
-
-    `read` is pure and does not block; whatever it raises becomes a FAILED reading.
-    """
+    """Signal: one passive check of a frame. Built once per process with its tables, then called for each frame."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def label(self) -> str: ...
-
-    def read(self, seen: Observation) -> Reading: ...
+    def read(self, seen: FaceObservation) -> Reading:
+        """Reading of one face. Called by the analysis; pure, may be repeated. Whatever is raised becomes a FAILED
+        reading of this signal only."""
 
 
 class Curve:
-    """A piecewise linear map through `(x, y)` points with rising x, constant outside; y in [0, 1]."""
+    """Score map: piecewise linear through `(x, y)` points with rising x, constant outside; y is liveness in [0, 1]."""
 
     def __init__(self, *points: tuple[float, float]) -> None:
         xs, ys = zip(*points, strict=True)
@@ -58,10 +55,10 @@ class Curve:
 
 
 def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Reading:
-    """A SCORED reading; below the pass mark it carries `weak` as its reason."""
+    """SCORED reading; below the pass mark `weak` is its reason."""
     return Reading(
         name=signal.name,
-        label=signal.label,
+        label=DETECTORS[signal.name].label,
         status=ReadingStatus.SCORED,
         liveness=liveness,
         reason=weak if liveness < PASS_MARK else "",
@@ -70,5 +67,7 @@ def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Readin
 
 
 def failed(signal: Signal, reason: str, detail: str) -> Reading:
-    """A FAILED reading: the check broke, which is no evidence either way."""
-    return Reading(name=signal.name, label=signal.label, status=ReadingStatus.FAILED, reason=reason, detail=detail)
+    """FAILED reading: the check broke, which is evidence for neither a bona fide presentation nor an attack."""
+    return Reading(
+        name=signal.name, label=DETECTORS[signal.name].label, status=ReadingStatus.FAILED, reason=reason, detail=detail
+    )

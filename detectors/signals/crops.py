@@ -1,6 +1,6 @@
-"""Square grey crops of the face at the working frame's own resolution: texture must not be resampled.
+"""Grey square crops of a face, at the working frame's own resolution because texture must not be resampled.
 
-A face smaller than the crop brings its surroundings with it; the framing notes say that it is small.
+The crop of a smaller face shows its surroundings too; the framing notes say that the face is small.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.face_mesh import Box
-from detectors.frame import Frame
+from detectors.frame import WorkingFrame
 
 
-def centre_crop(frame: Frame, box: Box, side: int) -> NDArray[np.uint8]:
-    """uint8 (side, side) around the centre of `box`, moved inside the frame; a frame too small for it
-    is reflected at its borders."""
+def centre_crop(frame: WorkingFrame, box: Box, side: int) -> NDArray[np.uint8]:
+    """uint8 (side, side) around the centre of `box`, moved inside the frame; a frame smaller than the crop is
+    reflected at its borders."""
     left = round((box.left + box.right) / 2 - side / 2)
     top = round((box.top + box.bottom) / 2 - side / 2)
     left = max(0, min(left, frame.width - side))

@@ -1,14 +1,13 @@
-"""EXIF metadata: hardware tags speak for a camera, software names for a screenshot or an editor."""
+"""EXIF metadata: tags of hardware speak for a camera, names of software for a screenshot or an editor."""
 
 from __future__ import annotations
 
 import re
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
 from detectors.exif import ExifFacts
-from detectors.signals.base import Observation, scored
+from detectors.signals.base import FaceObservation, scored
 
 SPOOF_KEYWORDS = (
     "screenshot",
@@ -32,9 +31,9 @@ _KEYWORD = re.compile(
 
 
 def spoof_keyword(exif: ExifFacts) -> str | None:
-    """The listed keyword that a software tag names, or None.
+    """Keyword of `SPOOF_KEYWORDS` that a software tag names, or None.
 
-    Also true for a user comment that is nothing but a keyword: phones mark screenshots that way.
+    A user comment counts too if the keyword is all there is: phones mark screenshots so.
     """
     for text in exif.software:
         if found := _KEYWORD.search(text):
@@ -54,13 +53,14 @@ def _listed(found: str) -> str:
 
 
 class ExifMetadata:
+    """Tags of a camera are more live; the name of screen-capture or editing software is an attack's."""
+
     name = "exif_metadata"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         """No parameter of the published table concerns this signal."""
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         liveness, detail = _judge(seen.exif)
         return scored(self, liveness, detail, weak="spoof_software")
 

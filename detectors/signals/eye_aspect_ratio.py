@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 
 #: MediaPipe numbers of p1 to p6 per eye: outer corner, upper lid twice, inner corner, lower lid twice.
 PERSONS_RIGHT_EYE = (33, 160, 158, 133, 153, 144)
@@ -28,8 +27,9 @@ def eye_aspect_ratio(landmarks: NDArray[np.float32], eye: tuple[int, ...]) -> fl
 
 
 class EyeAspectRatio:
+    """Open eyes are more live; the mean of both eyes counts."""
+
     name = "eye_aspect_ratio"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         closed = parameters.min_ear
@@ -37,7 +37,7 @@ class EyeAspectRatio:
         # Test photographs 0.19 to 0.33, smiling ones low.
         self._score = Curve((0.0, 0.0), (closed, 0.5), (natural, 0.8), (natural + WIDE - NATURAL, 1.0))
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         right = eye_aspect_ratio(seen.face.landmarks, PERSONS_RIGHT_EYE)
         left = eye_aspect_ratio(seen.face.landmarks, PERSONS_LEFT_EYE)
         liveness = self._score((right + left) / 2)

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 
 #: (person's right, person's left) landmarks: outer and inner eye corners, brows, nostrils, mouth corners,
 #: cheek bones, jawline.
@@ -47,14 +46,15 @@ def symmetry_index(landmarks: NDArray[np.float32], transform: NDArray[np.float64
 
 
 class FacialSymmetry:
+    """A symmetric face is more live."""
+
     name = "facial_symmetry"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         limit = parameters.max_asymmetry
         # Test photographs 0.013 to 0.069.
         self._score = Curve((0.0, 1.0), (0.4 * limit, 0.8), (0.7 * limit, 0.5), (limit, 0.0))
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         index = symmetry_index(seen.face.landmarks, seen.face.transform)
         return scored(self, self._score(index), f"asymmetry index {index:.3f}", weak="asymmetric_face")

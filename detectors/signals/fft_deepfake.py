@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 from detectors.signals.crops import centre_crop
 
 #: Pixels of the square crop, at the working frame's own resolution.
@@ -96,7 +95,6 @@ class FftDeepfake:
     seldom shows in all three."""
 
     name = "fft_deepfake"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         self._meter = SpectrumMeter(CROP_SIDE)
@@ -116,7 +114,7 @@ class FftDeepfake:
         # Test photographs 0.05 to 0.31; simulated upsampling from 0.33, screens from 0.50.
         self._azimuthal = Curve((0.6 * limit, 1.0), (0.86 * limit, 0.8), (limit, 0.55), (2 * limit, 0.0))
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         spectrum = self._meter.measure(centre_crop(seen.frame, seen.face.box, CROP_SIDE))
         detail = (
             f"ring kurtosis {spectrum.ring_kurtosis:.1f}, high-frequency ratio "

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 
 #: The image requirements ask for less than 30 degrees in any axis; roll has no parameter of its own.
 MAX_ROLL_DEG = 30.0
 
 
 class HeadPose:
+    """A frontal head is more live; the worst of yaw, pitch and roll counts."""
+
     name = "head_pose"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         self._yaw = rotation_curve(parameters.max_yaw_deg)
         self._pitch = rotation_curve(parameters.max_pitch_deg)
         self._roll = rotation_curve(MAX_ROLL_DEG)
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         pose = seen.pose
         liveness = min(self._yaw(abs(pose.yaw)), self._pitch(abs(pose.pitch)), self._roll(abs(pose.roll)))
         detail = f"yaw {pose.yaw:+.0f}, pitch {pose.pitch:+.0f}, roll {pose.roll:+.0f} degrees"

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 from detectors.signals.crops import centre_crop
 
 CROP_SIDE = 96
@@ -55,7 +54,6 @@ def entropy_bits(histogram: NDArray[np.float64]) -> float:
 
 class LbpTexture:
     name = "lbp_texture"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         limit = parameters.lbp_dominant_bin_spoof_threshold
@@ -65,7 +63,7 @@ class LbpTexture:
         room = 1 - limit
         self._dominant = Curve((0.5 * limit, 1.0), (limit, 0.4), (limit + room / 8, 0.3), (limit + room * 2 / 3, 0.0))
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         histogram = lbp_histogram(centre_crop(seen.frame, seen.face.box, CROP_SIDE))
         entropy, dominant = entropy_bits(histogram), float(histogram.max())
         liveness = self.liveness(entropy_bits=entropy, dominant=dominant)

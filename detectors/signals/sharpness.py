@@ -1,5 +1,5 @@
 """Sharpness: variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-microscopy", ICPR 2000). Printed photos and recaptured screens are often softer than a live selfie."""
+microscopy", ICPR 2000). Prints and recaptured screens are often softer than a bona fide selfie."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.policy import SignalParameters
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading
-from detectors.signals.base import Curve, Observation, scored
+from detectors.signals.base import Curve, FaceObservation, scored
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:
@@ -20,8 +19,9 @@ def laplacian_variance(grey: NDArray[np.uint8]) -> float:
 
 
 class Sharpness:
+    """Higher variance is more live; polarity fails on screens, whose pixel grid is sharp."""
+
     name = "sharpness"
-    label = SIGNAL_LABELS[name]
 
     def __init__(self, parameters: SignalParameters) -> None:
         floor = parameters.min_blur_variance
@@ -29,7 +29,7 @@ class Sharpness:
         # sharp (780 and more): that is for texture and spectrum to tell.
         self._score = Curve((0.0, 0.0), (floor, 0.5), (3 * floor, 0.8), (10 * floor, 1.0))
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         variance = laplacian_variance(seen.frame.grey)
         liveness = self._score(variance)
         return scored(self, liveness, f"Laplacian variance {variance:.0f}", weak="blurry")

@@ -1,20 +1,21 @@
-"""The model every installation has: dlib's network, converted once at set-up and kept in the cache.
+"""The built-in template model: dlib's network, converted once at set-up and kept in the cache.
 
 Its weights come with the package face_recognition_models; nothing of that package is imported.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+from detectors.alignment import ChipGeometry
 from detectors.models import sha256_of
+from detectors.onnx.files import write_model
+from detectors.onnx.input_format import InputFormat
 from detectors.template import dlib_resnet
-from detectors.template.impostors import Distance, ImpostorModel
-from detectors.template.port import ChipGeometry, InputFormat, TemplateSpec
+from detectors.template.impostors import ImpostorModel, TemplateDistance
+from detectors.template.port import TemplateSpec
 
 _DAT = "models/dlib_face_recognition_resnet_model_v1.dat"
 PREPARE = "liveness models prepare"
@@ -36,7 +37,7 @@ PADDING = 0.25
 
 
 def chip_geometry(side: int = dlib_resnet.SIDE, padding: float = PADDING) -> ChipGeometry:
-    """dlib's own chip. Its coordinates count from the chip's edge, ours from the first pixel's centre."""
+    """Geometry of dlib's chip. dlib's coordinates count from the chip's edge, ours from the first pixel's centre."""
     points = tuple(
         ((x + padding) / (1 + 2 * padding) * side - 0.5, (y + padding) / (1 + 2 * padding) * side - 0.5)
         for x, y in _MEAN_FACE
@@ -45,7 +46,7 @@ def chip_geometry(side: int = dlib_resnet.SIDE, padding: float = PADDING) -> Chi
 
 
 def spec() -> TemplateSpec:
-    """dlib's network with the calibration that is shipped."""
+    """Specification of dlib's network with the shipped calibration."""
     measured = tomllib.loads(CALIBRATION.read_text(encoding="utf-8"))
     fit = measured["calibration"]
     return TemplateSpec(
@@ -54,7 +55,7 @@ def spec() -> TemplateSpec:
         sha256=dlib_resnet.ONNX_SHA256,
         licence="CC0-1.0",
         dimension=dlib_resnet.DIMENSION,
-        distance=Distance.EUCLIDEAN,
+        distance=TemplateDistance.EUCLIDEAN,
         chip=chip_geometry(),
         input=InputFormat(mean=(122.782, 117.001, 104.298), scale=1 / 256),
         impostors=ImpostorModel(dof=fit["dof"], scale=fit["scale"]),
@@ -63,12 +64,12 @@ def spec() -> TemplateSpec:
 
 
 def prepared_file(cache: Path) -> Path:
-    """Where the converted file is kept; another conversion would have another name."""
+    """Place of the converted file, which need not exist; another conversion has another name."""
     return cache / "models" / f"dlib_face_recognition_resnet_v1-{dlib_resnet.ONNX_SHA256[:16]}.onnx"
 
 
 def weights_file() -> Path:
-    """The .dat inside the installed package; raises ValueError if it isn't installed."""
+    """Place of the weights inside the installed package; raises ValueError if the package isn't installed."""
     found = find_spec("face_recognition_models")
     if found is None or found.origin is None:
         raise ValueError("the package face-recognition-models is not installed")
@@ -76,26 +77,12 @@ def weights_file() -> Path:
 
 
 def prepare(cache: Path) -> Path:
-    """Convert the weights into the cache, at once or not at all, unless they are there already. Half a second;
-    raises OSError or ValueError."""
+    """Place of the converted file, after converting the weights into the cache unless the right file is there.
+
+    Takes half a second; raises OSError or ValueError, after which no half-written file is left. May be repeated.
+    """
     target = prepared_file(cache)
     if target.is_file() and sha256_of(target) == dlib_resnet.ONNX_SHA256:
         return target
-    onnx = dlib_resnet.convert(weights_file().read_bytes())
-    _write_at_once(target, onnx)
+    write_model(target, dlib_resnet.convert(weights_file().read_bytes()))
     return target
-
-
-def _write_at_once(target: Path, contents: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Measure a model on labelled photographs: how far apart one person's templates lie, and strangers'.
+"""Calibration of a template model on labelled photographs: distances within one person and between two.
 
 Words of ISO/IEC 19795: a genuine pair is two pictures of one person, an impostor pair of two; FMR is the share of
 impostor pairs within a distance, FNMR the share of genuine pairs beyond it.
@@ -32,7 +32,7 @@ ONE_FALSE_MATCH_IN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A template whose person is known."""
+    """Template of a known person."""
 
     person: str
     vector: NDArray[np.float32]
@@ -42,6 +42,8 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class RateRow:
+    """Error rates at a distance: shares from 0 to 1."""
+
     threshold: float
     fmr: float
     fnmr: float
@@ -51,7 +53,7 @@ class RateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What was measured, on what, and the fit. Distances ascend."""
+    """Measured distances of one model, in ascending order, and the impostor model fitted to them."""
 
     model: TemplateSpec
     people: int
@@ -65,7 +67,7 @@ class Calibration:
 
     @property
     def proposed_threshold(self) -> float:
-        """Never a distance at which a pair of strangers was measured."""
+        """Distance for one false match in `ONE_FALSE_MATCH_IN`, at most the nearest pair of strangers measured."""
         return min(self.impostors.distance_for(1 / ONE_FALSE_MATCH_IN), self.impostor[0])
 
     def rates(self) -> tuple[RateRow, ...]:
@@ -99,7 +101,7 @@ def unlabelled_pictures(folder: Path) -> list[Path]:
 
 
 def calibrate(model: TemplateSpec, templates: Sequence[Labelled]) -> Calibration:
-    """Raises ValueError unless there are a genuine pair and impostor pairs to fit."""
+    """Calibration from labelled templates; raises ValueError without a genuine pair or enough impostor pairs to fit."""
     genuine: list[_Pair] = []
     impostor: list[_Pair] = []
     for first, second in itertools.combinations(templates, 2):
@@ -123,7 +125,7 @@ def calibrate(model: TemplateSpec, templates: Sequence[Labelled]) -> Calibration
 
 
 def calibration_table(measured: Calibration) -> str:
-    """As it stands in a manifest, at any place among its tables."""
+    """`[calibration]` as a manifest has it, at any place among the manifest's tables."""
     return f"""[calibration]
 genuine_threshold = {measured.proposed_threshold:.4f}
 kind = "chi2"

@@ -3,11 +3,11 @@
 The weights are Davis King's, public domain (CC0), LFW 99.38 %. Run by dlib one face costs 53 ms, as ONNX in
 onnxruntime on one thread 2 to 4 ms, and the templates differ by less than 1e-5 (a test compares the two).
 
-The network (dlib, examples/dnn_face_recognition_ex.cpp): a 29-layer residual net. Every convolution is
-followed by a per-channel affine layer, which is folded into it here. A block is conv3x3, relu, conv3x3, plus
-its input, relu; a block that halves the size has stride 2 without padding in its first convolution, and its
-input goes through a 2x2 average pool. dlib adds tensors of different sizes by filling the smaller one with
-zeros, in channels and, behind the last rows and columns, in space.
+The network (dlib, examples/dnn_face_recognition_ex.cpp): a 29-layer residual net. Every convolution is followed
+by a per-channel affine layer, which is folded into the convolution here. A block is conv3x3, relu, conv3x3,
+plus the block's input, relu; a block that halves the size has stride 2 without padding in its first
+convolution, and its input goes through a 2x2 average pool. dlib adds tensors of different sizes by filling the
+smaller one with zeros, in channels and, behind the last rows and columns, in space.
 
 The file: dlib serializes the layers in forward order, each behind its type's name (`con_4`, `affine_`, `fc_2`)
 and with one tensor for all it has learned: a version (2), four dimensions, the values as little-endian float32.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.template.onnx_file import GraphWriter
+from detectors.onnx.graph_writer import GraphWriter
 
 #: Of the file inside face_recognition_models 0.3.0.
 DAT_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -54,7 +54,9 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ResidualBlock:
+    """Two convolutions with a skip; the first has stride 2 where the block halves the size."""
+
     first: Convolution
     second: Convolution
     halves: bool
@@ -62,10 +64,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the file has learned; `projection` is float32 (256, 128)."""
+    """Weights of the network; `projection` is float32 (256, 128)."""
 
     stem: Convolution
-    blocks: tuple[Block, ...]
+    blocks: tuple[ResidualBlock, ...]
     projection: NDArray[np.float32]
 
 
@@ -84,7 +86,7 @@ def read(dat: bytes) -> Network:
     reader = _Reader(dat)
     stem = reader.convolution(3, 32, 7)
     blocks = tuple(
-        Block(reader.convolution(before, channels, 3), reader.convolution(channels, channels, 3), halves)
+        ResidualBlock(reader.convolution(before, channels, 3), reader.convolution(channels, channels, 3), halves)
         for before, channels, halves in plan()
     )
     projection = reader.values(b"\x04fc_2", 256 * DIMENSION).reshape(256, DIMENSION)
@@ -178,7 +180,7 @@ class _LayerWriter:
     def __init__(self, graph: GraphWriter) -> None:
         self._graph = graph
 
-    def block(self, value: str, name: str, block: Block, side: int, more_channels: int) -> tuple[str, int]:
+    def block(self, value: str, name: str, block: ResidualBlock, side: int, more_channels: int) -> tuple[str, int]:
         """One residual block; returns its output and that output's side."""
         stride = 2 if block.halves else 1
         main = self.convolution(value, f"{name}_first", block.first, stride=stride, padding=2 - stride)

@@ -1,4 +1,4 @@
-"""One face on its frame to a template, or the reason why not: gate, chip, network."""
+"""Extraction of a template from a face on its frame: quality gate, chip, network."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from config.policy import TemplateGate
+from detectors import alignment
 from detectors.contract import Template
-from detectors.signals.base import Observation
-from detectors.template import chip
-from detectors.template.impostors import Distance
+from detectors.signals.base import FaceObservation
+from detectors.template.impostors import TemplateDistance
 from detectors.template.port import TemplateModel
 from detectors.template.quality import reason_against
 
@@ -22,25 +22,25 @@ FAILED = "template_failed"
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Exactly one of the two is there."""
+    """A template, or the reason in snake_case why there is none: exactly one of the two."""
 
     template: Template | None
     reason: str
 
 
-def extract(model: TemplateModel, seen: Observation, notes: Collection[str], gate: TemplateGate) -> Extraction:
+def extract(model: TemplateModel, seen: FaceObservation, notes: Collection[str], gate: TemplateGate) -> Extraction:
     """The template of the face in `seen`. Blocks for one inference; raises nothing a picture can cause.
 
-    Where directions are compared it is a unit vector: its length says nothing, and two bytes a number, as templates are
-    kept, hold numbers of any size but very small and large ones.
+    Under cosine distance the template is made a unit vector: its length says nothing, and half-precision numbers, in
+    which templates are kept, can't hold very small and very large values.
     """
     reason = reason_against(seen.frame, seen.face, seen.pose, notes, gate)
     if reason:
         return Extraction(None, reason)
     try:
-        place = chip.placement(seen.face.landmarks, model.spec.chip)
-        vector = model.embed(chip.cut(seen.frame.bgr, place, model.spec.chip.side))
-        if model.spec.distance is Distance.COSINE:
+        place = alignment.placement(seen.face.landmarks, model.spec.chip)
+        vector = model.embed(alignment.cut(seen.frame.bgr, place, model.spec.chip.side))
+        if model.spec.distance is TemplateDistance.COSINE:
             vector = vector / np.linalg.norm(vector)
     except Exception:  # whatever breaks on this face costs its template only, as with a signal
         return Extraction(None, FAILED)

@@ -1,4 +1,4 @@
-"""How far apart the templates of two different people lie, and so how often chance makes them look alike.
+"""Impostor distances: how far apart templates of two people lie, and how often chance makes two people look alike.
 
 Model: the squared Euclidean distance of two strangers' templates is a scaled chi-square,
 d^2 / (2 s^2) ~ chi2(k): as if a template were k independent normal numbers of standard deviation s (J. Daugman
@@ -22,8 +22,8 @@ _SMALLEST = 1e-300
 LOWEST_RATE = 1e-15
 
 
-class Distance(StrEnum):
-    """How two templates of a model are compared; smaller is more alike."""
+class TemplateDistance(StrEnum):
+    """Kind of distance between two templates; smaller is more alike."""
 
     EUCLIDEAN = "euclidean"
     #: 1 - cosine similarity, in [0, 2].
@@ -31,20 +31,21 @@ class Distance(StrEnum):
 
     def squared(self, distance: float) -> float:
         """The squared Euclidean distance this one stands for (of unit vectors, where it is a cosine distance)."""
-        return distance * distance if self is Distance.EUCLIDEAN else 2.0 * distance
+        return distance * distance if self is TemplateDistance.EUCLIDEAN else 2.0 * distance
 
     def of_squared(self, squared: float) -> float:
         """The inverse of `squared`."""
-        return math.sqrt(squared) if self is Distance.EUCLIDEAN else squared / 2.0
+        return math.sqrt(squared) if self is TemplateDistance.EUCLIDEAN else squared / 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImpostorModel:
-    """`dof` is k, `scale` is s; rates are in [0, 1], distances in the unit of `distance`."""
+    """Distribution of impostor distances. `dof` is k, `scale` is s; rates are in [0, 1], distances in the unit of
+    `distance`."""
 
     dof: float
     scale: float
-    distance: Distance = Distance.EUCLIDEAN
+    distance: TemplateDistance = TemplateDistance.EUCLIDEAN
 
     def __post_init__(self) -> None:
         if not (0 < self.dof < math.inf and 0 < self.scale < math.inf):
@@ -67,7 +68,7 @@ class ImpostorModel:
         return self.distance.of_squared(4 * self.scale * self.scale * inverse_gamma_p(self.dof / 2, rate))
 
 
-def fit(distances: Iterable[float], distance: Distance = Distance.EUCLIDEAN) -> ImpostorModel:
+def fit(distances: Iterable[float], distance: TemplateDistance = TemplateDistance.EUCLIDEAN) -> ImpostorModel:
     """The model whose mean and variance of squared distances are the measured ones. Needs two that differ."""
     squared = [distance.squared(each) for each in distances]
     if len(squared) < 2:

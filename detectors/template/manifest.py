@@ -23,18 +23,18 @@ The built-in model with a calibration of your own is a manifest too, the file th
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from detectors.alignment import ChipGeometry
+from detectors.onnx.manifest import InputTable, ManifestTable, NetworkManifest, read_keys, validated
 from detectors.template import built_in
-from detectors.template.impostors import Distance, ImpostorModel
-from detectors.template.port import ChipGeometry, InputFormat, TemplateSpec
+from detectors.template.impostors import ImpostorModel, TemplateDistance
+from detectors.template.port import TemplateSpec
 
-MAX_MANIFEST_BYTES = 64 * 1024
 #: What the analysis codec carries.
 MAX_DIMENSION = 1024
 _HIGHEST_LANDMARK = 467
@@ -54,22 +54,13 @@ ARCFACE_LANDMARKS = ((33, 133), (362, 263), (1,), (61,), (291,))
 
 _Landmark = Annotated[int, Field(ge=0, le=_HIGHEST_LANDMARK)]
 _Group = Annotated[tuple[_Landmark, ...], Field(min_length=1, max_length=16)]
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Input(_Strict):
+class _Input(InputTable):
     side: int = Field(ARCFACE_SIDE, ge=32, le=512)
-    colour: Literal["rgb", "bgr"] = "rgb"
-    layout: Literal["nchw", "nhwc"] = "nchw"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    scale: float = Field(1.0, gt=0)
 
 
-class _Chip(_Strict):
+class _Chip(ManifestTable):
     points: Annotated[tuple[tuple[float, float], ...], Field(min_length=5, max_length=5)] = ARCFACE_POINTS
     landmarks: Annotated[tuple[_Group, ...], Field(min_length=5, max_length=5)] = ARCFACE_LANDMARKS
 
@@ -77,7 +68,7 @@ class _Chip(_Strict):
 _Threshold = Annotated[float, Field(gt=0, le=100)]
 
 
-class _Calibration(_Strict):
+class _Calibration(ManifestTable):
     """`genuine_threshold` may stand at the top of a manifest instead."""
 
     genuine_threshold: _Threshold | None = None
@@ -85,7 +76,7 @@ class _Calibration(_Strict):
     dof: float = Field(gt=0)
     scale: float = Field(gt=0)
 
-    def impostors(self, distance: Distance) -> ImpostorModel:
+    def impostors(self, distance: TemplateDistance) -> ImpostorModel:
         return ImpostorModel(dof=self.dof, scale=self.scale, distance=distance)
 
 
@@ -97,12 +88,12 @@ class _OwnFit(_Calibration):
 _Provenance = dict[str, str | int | float]
 
 
-class BuiltIn(_Strict):
+class BuiltIn(ManifestTable):
     """The keys of a file that gives the built-in model another calibration."""
 
     built_in: Literal[True]
     calibration: _OwnFit
-    provenance: _Provenance = {}
+    provenance: _Provenance = Field(default_factory=dict)
 
     def spec(self) -> TemplateSpec:
         model = built_in.spec()
@@ -110,23 +101,17 @@ class BuiltIn(_Strict):
         return replace(model, impostors=fit.impostors(model.distance), genuine_threshold=fit.genuine_threshold)
 
 
-class Manifest(_Strict):
-    """The file's keys; unknown ones are refused."""
+class Manifest(NetworkManifest):
+    """Keys of a template model's manifest; unknown ones are refused."""
 
-    name: _Name
-    version: _Name
-    file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00]{1,200}$")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    licence: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     dimension: int = Field(ge=2, le=MAX_DIMENSION)
-    distance: Distance
+    distance: TemplateDistance
     normalise: bool = False
-    output: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     genuine_threshold: _Threshold | None = None
     input: _Input = _Input()
     chip: _Chip = _Chip()
     calibration: _Calibration | None = None
-    provenance: _Provenance = {}
+    provenance: _Provenance = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -149,7 +134,7 @@ class Manifest(_Strict):
             dimension=self.dimension,
             distance=self.distance,
             chip=ChipGeometry(side=self.input.side, landmarks=self.chip.landmarks, points=self.chip.points),
-            input=InputFormat(**self.input.model_dump(exclude={"side"})),
+            input=self.input.format(),
             output=self.output,
             normalise=self.normalise,
             impostors=None if known is None else known.impostors(self.distance),
@@ -158,26 +143,10 @@ class Manifest(_Strict):
 
 
 def read(path: Path, cache: Path) -> tuple[TemplateSpec, Path]:
-    """The model and its file (not opened here; the built-in one's is in the cache). Raises OSError or ValueError,
-    naming each key at fault."""
-    with path.open("rb") as file:
-        text = file.read(MAX_MANIFEST_BYTES + 1)
-    if len(text) > MAX_MANIFEST_BYTES:
-        raise ValueError("the manifest is too large")
-    keys = tomllib.loads(text.decode())
+    """Specification of the model and its file, which is not opened here; the built-in model's file is in the cache.
+    Raises OSError, or ValueError that names each key at fault."""
+    keys = read_keys(path)
     if "built_in" in keys:
-        return _validated(BuiltIn, keys).spec(), built_in.prepared_file(cache)
-    manifest = _validated(Manifest, keys)
+        return validated(BuiltIn, keys).spec(), built_in.prepared_file(cache)
+    manifest = validated(Manifest, keys)
     return manifest.spec(), path.parent / manifest.file
-
-
-_Kind = TypeVar("_Kind", bound=_Strict)
-
-
-def _validated(kind: type[_Kind], keys: dict[str, Any]) -> _Kind:
-    try:
-        return kind.model_validate(keys)
-    except ValidationError as error:
-        items = error.errors(include_input=False, include_url=False)
-        words = (f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in items)
-        raise ValueError("; ".join(words)) from None

@@ -1,4 +1,4 @@
-"""Is this view of a face good enough to be compared with others?
+"""Quality gate of templates: is a view of a face good enough to be compared with others?
 
 A template of a cut-off, tiny or averted face lies far from the person's own and may lie near a stranger's, so
 such a face gets none, and the reason says so. How far a template moves as its picture is scaled down (M, ten
@@ -17,7 +17,7 @@ import numpy as np
 
 from config.policy import TemplateGate
 from detectors.face_mesh import Face, Pose
-from detectors.frame import Frame
+from detectors.frame import WorkingFrame
 
 #: Outer and inner corner of either eye.
 _RIGHT_EYE, _LEFT_EYE = (33, 133), (263, 362)
@@ -29,15 +29,15 @@ def interocular_px(face: Face) -> float:
     return float(np.linalg.norm(right - left))
 
 
-def border_ratio(face: Face, frame: Frame) -> float:
+def border_ratio(face: Face, frame: WorkingFrame) -> float:
     """Least room between face box and frame edge, in widths of the face; negative where it reaches outside."""
     box = face.box
     room = min(box.left, box.top, frame.width - box.right, frame.height - box.bottom)
     return room / box.width if box.width > 0 else -1.0
 
 
-def reason_against(frame: Frame, face: Face, pose: Pose, notes: Collection[str], gate: TemplateGate) -> str:
-    """Why this face gets no template, in snake_case; empty if it does."""
+def reason_against(frame: WorkingFrame, face: Face, pose: Pose, notes: Collection[str], gate: TemplateGate) -> str:
+    """Reason against a template of this face, in snake_case; empty if there is none."""
     if "face_cut_off" in notes:
         return "face_cut_off"
     if border_ratio(face, frame) < gate.min_border_ratio:

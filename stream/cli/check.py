@@ -13,7 +13,7 @@ from rich.markup import escape
 from config import settings as configuration
 from config.policy import Policy
 from config.settings import Settings
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
 from stream.bootstrap.worker import open_pool
 from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
@@ -21,7 +21,7 @@ from stream.events.messages import Detection, Refusal, SubmissionIds
 from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.detect_stage import finding_of
 from stream.pipeline.intake import check_image
-from stream.pipeline.verdict import judge
+from stream.pipeline.verdict import verdict_on
 from stream.runtime.clock import SystemClock
 
 
@@ -39,8 +39,8 @@ def command(
     policy = settings.policy()
     image = photo.read_bytes()
     detection = asyncio.run(_detect(image, settings, policy))
-    assert isinstance(detection.finding, Analysis | Refusal)  # nothing is stored here
-    verdict = judge(detection.finding, policy)
+    assert isinstance(detection.finding, tuple | Refusal)  # nothing is stored here
+    verdict = verdict_on(detection.finding, policy)
     event = decision_event(detection, verdict, policy, SystemClock().now_ms())
     if json:
         print_line(encode(event))
@@ -66,13 +66,13 @@ async def _detect(image: bytes, settings: Settings, policy: Policy) -> Detection
     clock = SystemClock()
     started_ms, started = clock.now_ms(), clock.monotonic()
     digest = hashlib.sha256(image).hexdigest()
-    finding: Analysis | Refusal | None = check_image(image, policy.image)
+    finding: tuple[Analysis, ...] | Refusal | None = check_image(image, policy.image)
     if finding is None:
         pool = open_pool(settings, policy, slots=1)
         await pool.start()
         started_ms, started = clock.now_ms(), clock.monotonic()
         try:
-            finding = finding_of(await pool.analyse(image))
+            finding = finding_of(await pool.analyse((Frame(image),)))
         finally:
             await pool.stop()
     return Detection(

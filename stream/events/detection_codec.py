@@ -21,7 +21,7 @@ from config.error_codes import ErrorCode
 from config.settings import MOST_HASH_KEYS
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_MS, MalformedAnalysis
-from detectors.contract import Analysis
+from detectors.contract import MAX_FRAMES, Analysis
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.ids import CANONICAL_GUID, SHORT_TEXT, SUBMISSION_ID, TENANT, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal, SubmissionIds
@@ -119,6 +119,7 @@ class _Wire(_Strict):
     origin: _Origin | None = None
     marks: _Marks | None = None
     analysis: dict[str, Any] | None = None
+    analyses: list[dict[str, Any]] | None = Field(None, min_length=2, max_length=MAX_FRAMES)
     refusal: _Refused | None = None
     decided: str | None = None
 
@@ -136,8 +137,10 @@ def encode_detection(detection: Detection) -> bytes:
         "marks": _marks_document(detection.marks),
     }
     match detection.finding:
-        case Analysis() as analysis:
+        case (analysis,):  # as it has always been for one frame
             document["analysis"] = analysis_codec.to_document(analysis)
+        case tuple() as analyses:
+            document["analyses"] = [analysis_codec.to_document(analysis) for analysis in analyses]
         case Refusal(error=error, message=message, counts=counts):
             document["refusal"] = {"error": error, "message": message, "counts": counts}
         case AlreadyDecided(decision=decision):
@@ -245,12 +248,14 @@ def _where(error: ValidationError) -> list[str]:
     return sorted(places)
 
 
-def _finding(wire: _Wire) -> Analysis | Refusal | AlreadyDecided:
-    present = [part for part in (wire.analysis, wire.refusal, wire.decided) if part is not None]
+def _finding(wire: _Wire) -> tuple[Analysis, ...] | Refusal | AlreadyDecided:
+    present = [part for part in (wire.analysis, wire.analyses, wire.refusal, wire.decided) if part is not None]
     if len(present) != 1:
         raise DetectionError("exactly one of analysis, refusal and decided must be there")
     if wire.analysis is not None:
-        return analysis_codec.from_document(wire.analysis)
+        return (analysis_codec.from_document(wire.analysis),)
+    if wire.analyses is not None:
+        return tuple(map(analysis_codec.from_document, wire.analyses))
     if wire.refusal is not None:
         return Refusal(error=wire.refusal.error, message=wire.refusal.message, counts=wire.refusal.counts)
     assert wire.decided is not None  # one of the three is there

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -63,11 +63,11 @@ class CaptureContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A selfie to be analysed. `fingerprint` tells a duplicate from another picture under the same id."""
+    """A selfie to be analysed: one frame. `fingerprint` tells a duplicate from another picture under the same id."""
 
     ids: SubmissionIds
     context: CaptureContext
-    image: bytes = field(repr=False)
+    frames: tuple[Frame, ...]
     fingerprint: str
     appended_at_ms: int
 
@@ -113,12 +113,13 @@ class AlreadyDecided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """What the detect agent hands to the decide agent: small, no pixels, keyed by correlation id."""
+    """What the detect agent hands to the decide agent: small, no pixels, keyed by correlation id. A submission that
+    was analysed has an analysis a frame, in the order of the frames."""
 
     ids: SubmissionIds
     fingerprint: str
     appended_at_ms: int
-    finding: Analysis | Refusal | AlreadyDecided
+    finding: tuple[Analysis, ...] | Refusal | AlreadyDecided
     origin: Origin = NOWHERE
     marks: ReuseReferences = NO_REFERENCES
     queue_ms: float = 0.0

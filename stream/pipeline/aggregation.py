@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from config.detector_catalogue import DETECTORS
 from config.policy import SignalWeights
-from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading, ReadingStatus
 
 #: The bar of a signal's `passed`: convenience only, no verdict depends on it.
@@ -42,12 +42,13 @@ class WeighedSignal:
 
 
 def weigh(readings: Iterable[Reading], weights: SignalWeights) -> tuple[WeighedSignal, ...]:
-    """Every weighted signal once, in catalogue order; the missing ones as abstained."""
+    """Every signal of the catalogue once, in catalogue order; the missing ones as abstained. No reading is dropped:
+    a `Reading` of any other signal can't be made."""
     by_name = {reading.name: reading for reading in readings}
     shares: dict[str, float] = weights.model_dump()
     return tuple(
-        WeighedSignal(reading=by_name.get(name) or _missing(name, label), weight=shares[name])
-        for name, label in SIGNAL_LABELS.items()
+        WeighedSignal(reading=by_name.get(name) or _missing(name, spec.label), weight=shares[name])
+        for name, spec in DETECTORS.items()
     )
 
 

@@ -22,7 +22,7 @@ from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.event_builders import Decided, EventBuilder
-from stream.pipeline.verdict import Verdict, judge, refused
+from stream.pipeline.verdict import Verdict, refused, verdict_on
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
@@ -74,7 +74,7 @@ class DecideStage:
         metrics.DUPLICATES.inc()
         return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
-    async def _first(self, detection: Detection, finding: Analysis | Refusal) -> Stored:
+    async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> Stored:
         ours, events = await self._decide(detection, finding)
         # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
         keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
@@ -102,10 +102,10 @@ class DecideStage:
         return flags if first is ours or is_about(first.decision, detection) else []
 
     async def _decide(
-        self, detection: Detection, finding: Analysis | Refusal
+        self, detection: Detection, finding: tuple[Analysis, ...] | Refusal
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
         """Our decision, not yet stored, and the flag events that go with it."""
-        verdict = judge(finding, self.policy)
+        verdict = verdict_on(finding, self.policy)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
         if assessed.refusal is not None and verdict.error is None:

@@ -8,7 +8,6 @@ import orjson
 
 from abuse.event_time import iso8601
 from config.policy import Policy
-from detectors.contract import Analysis
 from stream.events.ids import request_id
 from stream.events.messages import Detection
 from stream.pipeline.aggregation import WeighedSignal
@@ -72,16 +71,18 @@ def _signal(signal: WeighedSignal) -> dict[str, Any]:
 
 
 def _models(detection: Detection) -> list[dict[str, str]]:
-    if not isinstance(detection.finding, Analysis):
+    if not isinstance(detection.finding, tuple):
         return []
-    return [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in detection.finding.models]
+    models = dict.fromkeys(model for analysis in detection.finding for model in analysis.models)
+    return [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in models]
 
 
 def _elapsed(detection: Detection, now_ms: int) -> dict[str, float]:
     """Milliseconds by stage; `queue` is the wait on the topic, `total` from the broker's append to now."""
     steps: dict[str, float] = {"queue": detection.queue_ms}
-    if isinstance(detection.finding, Analysis):
-        steps |= detection.finding.elapsed_ms
+    if isinstance(detection.finding, tuple):
+        for name, spent_ms in (step for analysis in detection.finding for step in analysis.elapsed_ms.items()):
+            steps[name] = steps.get(name, 0.0) + spent_ms
         steps["detection"] = detection.detection_ms
     steps["total"] = float(max(now_ms - detection.appended_at_ms, 0))
     return {name: round(value, ELAPSED_DIGITS) for name, value in steps.items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 
@@ -20,7 +19,7 @@ from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
-from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
 from stream.events.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
@@ -35,17 +34,11 @@ log = structlog.get_logger()
 SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
 
 
-class Analyser(Protocol):
-    """The slot pool as this stage sees it: never raises for what a picture does."""
-
-    async def analyse(self, image: bytes) -> Analysis | SlotTimeout | SlotCrashed: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectStage:
     """Pure of Kafka and Faust. `handle` may wait (slots, store) and raises only for bugs and lost patience."""
 
-    analyser: Analyser
+    analyser: FramePool
     admission: Admission
     origins: OriginReader
     marker: ReferenceExtractor
@@ -92,22 +85,24 @@ class DetectStage:
 
     async def _finding(
         self, read: Submission | Rejected, origin: Origin, record: Record
-    ) -> tuple[Analysis | Refusal | AlreadyDecided, ReuseReferences, list[Output]]:
+    ) -> tuple[tuple[Analysis, ...] | Refusal | AlreadyDecided, ReuseReferences, list[Output]]:
         if isinstance(read, Rejected):
             return Refusal(error=read.error, message=read.message), NO_REFERENCES, []
         admission = await self.admission.admit(read, origin)
         if not isinstance(admission, Admitted):
             return admission, NO_REFERENCES, []
         finding, letters = await self._detect(read, record)
-        if not isinstance(finding, Analysis):
+        if isinstance(finding, Refusal):
             return finding, NO_REFERENCES, letters
-        marks = self.marker.marks(read, finding, admission.active)
-        return replace(finding, template=None, picture=None), marks, letters
+        marks = self.marker.marks(read, finding[0], admission.active)
+        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), marks, letters
 
-    async def _detect(self, submission: Submission, record: Record) -> tuple[Analysis | Refusal, list[Output]]:
+    async def _detect(
+        self, submission: Submission, record: Record
+    ) -> tuple[tuple[Analysis, ...] | Refusal, list[Output]]:
         try:
             async with asyncio.timeout(self.policy.deadlines.event_s):
-                found = await self.analyser.analyse(submission.image)
+                found = await self.analyser.analyse(submission.frames)
         except TimeoutError:
             return _refusal(ErrorCode.SERVER_ERROR), []
         letters = []
@@ -121,12 +116,13 @@ class DetectStage:
             )
             why = "the picture ended its slot process twice"
             letters.append(self.dead_letters.letter(record, reason=SLOT_CRASH_REASON, message=why))
-        if isinstance(found, Analysis):
-            metrics.observe_analysis(found.elapsed_ms, found.cpu_ms)
+        if isinstance(found, tuple):
+            for analysis in found:
+                metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
         return finding_of(found), letters
 
 
-def finding_of(found: Analysis | SlotTimeout | SlotCrashed) -> Analysis | Refusal:
+def finding_of(found: PoolOutcome) -> tuple[Analysis, ...] | Refusal:
     """What a slot's end means for the submission."""
     if isinstance(found, SlotTimeout):
         return _refusal(ErrorCode.DETECTOR_TIMEOUT)

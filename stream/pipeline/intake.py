@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, T
 
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
+from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
@@ -239,7 +240,7 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
             captured_at=fields.captured_at,
             session_token=fields.session_token,
         ),
-        image=image,
+        frames=(Frame(image),),
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
     )

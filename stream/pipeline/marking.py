@@ -36,6 +36,7 @@ class ReferenceExtractor:
     keys: MarkKeys | None
 
     def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> ReuseReferences:
+        """Marks of a submission's first frame, whose analysis this is."""
         if self.keys is None:
             return NO_REFERENCES
         face = analysis.template if FACE_REUSE in active else None
@@ -47,7 +48,7 @@ class ReferenceExtractor:
 
     @staticmethod
     def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[KeyedImageHashes, ...]:
-        bytes_sha256 = hashlib.sha256(submission.image).hexdigest()
+        bytes_sha256 = hashlib.sha256(submission.frames[0].image).hexdigest()
         tenant, at_ms = submission.ids.tenant, submission.appended_at_ms
         return keys.codes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
 

@@ -90,6 +90,15 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
     )
 
 
+def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> Verdict:
+    """The verdict on a submission: on its only frame, and of several on the least live one, so that no frame can make
+    up for another. An analysis that ended in an error has no confidence and comes first."""
+    if isinstance(finding, Refusal):
+        return judge(finding, policy)
+    verdicts = [judge(analysis, policy) for analysis in finding]
+    return min(verdicts, key=lambda verdict: -1.0 if verdict.confidence is None else verdict.confidence)
+
+
 def refused(verdict: Verdict, refusal: Refusal, policy: Policy) -> Verdict:
     """What was analysed, and is refused all the same."""
     return replace(judge(refusal, policy), face_detected=verdict.face_detected)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from pebble import ProcessPool
 
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
 from detectors.pool import PoolSettings, SlotPool
 
 SLOTS = 2
@@ -82,7 +82,11 @@ async def measure_pebble(jobs: int) -> None:
 async def measure_slots(jobs: int) -> None:
     pool = SlotPool(NoOp, settings=PoolSettings(slots=SLOTS, preload=(), recycle_after=10**9))
     await pool.start()
-    await measure("slots", pool.analyse, lambda: [slot.pid for slot in pool.stats().slots], jobs)
+
+    async def job(image: bytes) -> object:
+        return await pool.analyse((Frame(image),))
+
+    await measure("slots", job, lambda: [slot.pid for slot in pool.stats().slots], jobs)
     await pool.stop()
 
 

@@ -20,9 +20,9 @@ os.environ.update(NATIVE_ENVIRONMENT)
 import numpy as np
 
 from config.cache import cache_folder
-from detectors import picture_hash
+from detectors import alignment, picture_hash
 from detectors.pool.memory import resident_mib
-from detectors.template import TemplateSource, chip, open_template
+from detectors.template import TemplateSource, open_template
 
 
 def timed(what: str, rounds: int, work: Callable[[], object]) -> None:
@@ -47,11 +47,11 @@ def main() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (960, 720, 3), np.uint8)
     grey = np.ascontiguousarray(frame[:, :, 1])
     points = np.array(model.spec.chip.points) * 3.0 + 100
-    place = chip.similarity(points, np.array(model.spec.chip.points))
+    place = alignment.similarity(points, np.array(model.spec.chip.points))
     landmarks = np.random.default_rng(2).uniform(100, 600, (478, 3)).astype(np.float32)
-    cut = chip.cut(frame, place, model.spec.chip.side)
+    cut = alignment.cut(frame, place, model.spec.chip.side)
     timed("template of a chip", rounds, lambda: model.embed(cut))
-    timed("chip out of a 720x960 frame, a third", rounds, lambda: chip.cut(frame, place, model.spec.chip.side))
+    timed("chip out of a 720x960 frame, a third", rounds, lambda: alignment.cut(frame, place, model.spec.chip.side))
     timed("SHA-256 of a 720x960 frame", rounds, lambda: picture_hash.pixels_sha256(frame))
     timed("perceptual hash", rounds, lambda: picture_hash.perceptual(grey, landmarks))
     print(f"resident memory: {resident_mib(os.getpid())[0] - before:.0f} MiB more than before the model was opened")

@@ -16,12 +16,12 @@ import numpy as np
 
 from config.cache import cache_folder
 from config.policy import Policy
+from detectors.alignment import cut, placement
 from detectors.analysis import FaceAnalyser
 from detectors.contract import ImageRefused
 from detectors.frame import WORKING_SIDE
 from detectors.template import TemplateSource
 from detectors.template.calibration import labelled_pictures
-from detectors.template.chip import cut, placement
 from detectors.template.quality import interocular_px
 from stream.demo import attacks
 from tests.bench.signal_ranges import DEFAULT_FOLDER

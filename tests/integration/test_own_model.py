@@ -13,9 +13,9 @@ import pytest
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from detectors.contract import Template
+from detectors.onnx.graph_writer import GraphWriter
 from detectors.template import TemplateSource, describe
-from detectors.template.impostors import Distance
-from detectors.template.onnx_file import GraphWriter
+from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness
@@ -72,7 +72,7 @@ def templates(manifest: Path, pictures: list[bytes]) -> list[Template]:
 
 def apart(one: Template, other: Template) -> float:
     first, second = (np.frombuffer(each.vector, "<f4") for each in (one, other))
-    return distance_between(first, second, Distance.COSINE)
+    return distance_between(first, second, TemplateDistance.COSINE)
 
 
 async def test_from_a_file_and_a_manifest_to_a_link(

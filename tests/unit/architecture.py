@@ -49,8 +49,8 @@ ONLY_IN = {
     "aiokafka": ("stream/",),
     "aiohttp": ("stream/runtime/health.py", "stream/notify/"),
     "maxminddb": ("abuse/networks/geo.py",),
-    "mediapipe": ("detectors/",),
-    "onnxruntime": ("detectors/",),
+    "mediapipe": ("detectors/face_mesh/",),
+    "onnxruntime": ("detectors/onnx/network.py",),
     "cv2": ("detectors/", *PICTURE_MAKERS),
 }
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from config import policy as policies
+from config.detector_catalogue import DETECTORS
 from config.policy import Policy, SignalParameters, SignalWeights
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,6 +47,14 @@ def test_the_weights_sum_to_one_and_skin_texture_is_the_heaviest():
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-12)
     assert max(weights, key=weights.__getitem__) == "lbp_texture"
     assert sorted(weights.values())[-2] < weights["lbp_texture"]
+    assert weights == {name: spec.weight for name, spec in DETECTORS.items()}
+
+
+def test_the_policy_schema_follows_the_catalogue():
+    shares = Policy.model_json_schema()["$defs"]["SignalWeights"]
+    assert list(shares["properties"]) == list(DETECTORS)
+    assert shares["additionalProperties"] is False
+    assert shares["properties"]["head_pose"]["description"] == "Head pose (face geometry; reads pose)"
 
 
 def test_the_shipped_file_is_the_default():
@@ -159,7 +168,25 @@ TEMPLATE_FIELDS = 6
 
 def test_every_field_is_in_the_hash_test():
     abuse = sum(count + 2 for count in ABUSE_FIELDS.values()) + RISK_FIELDS + 1
-    assert len(FIELDS) == 2 + len(PUBLISHED) + 8 + 5 + 3 + TEMPLATE_FIELDS + 2 + abuse
+    assert len(FIELDS) == 2 + len(PUBLISHED) + len(DETECTORS) + 5 + 3 + TEMPLATE_FIELDS + 2 + abuse
+
+
+#: Hashes stand in decisions that were published: a policy that says the same must keep them.
+GOLDEN = {
+    "": "837c10960bb49c7bb0d458d91237c10d1e6ad8171e18d2956a341089de7d2266",
+    (
+        'name = "heavier-texture"\n'
+        "[weights]\nlbp_texture = 0.42\nexif_metadata = 0\n"
+        "[parameters]\nlive_threshold = 0.6\n"
+    ): ("8e33f45081a3f33344a318ccd421cc3e044d64c478148f23b667c7c6bf19c110"),
+}
+
+
+@pytest.mark.parametrize("text", GOLDEN)
+def test_hashes_stay_as_published(tmp_path, text):
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+    assert policies.load(file).sha256 == GOLDEN[text]
 
 
 def test_the_hash_is_the_same_in_another_process():

@@ -7,17 +7,20 @@ import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from config.policy import Policy
-from detectors.analysis import FaceAnalyser
+from detectors.analysis import FaceAnalyser, Sighting
+from detectors.contract import ImageRefused
 from detectors.exif import ExifFacts
 from detectors.face_mesh import Box, Face, Pose
-from detectors.frame import Frame
-from detectors.signals import Observation
+from detectors.frame import WorkingFrame
+from detectors.signals import FaceObservation
+from detectors.template import TemplateModel, TemplateSource, built_in, open_template
 from stream.demo import attacks
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,6 +72,43 @@ def bundle() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    path = built_in.weights_file()
+    if not path.is_file():
+        pytest.skip(f"no {path.name}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def source(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> TemplateSource:
+    cache = tmp_path_factory.mktemp("cache")
+    built_in.prepare(cache)
+    return TemplateSource(manifest=None, cache=cache)
+
+
+@pytest.fixture(scope="session")
+def model(source: TemplateSource) -> TemplateModel:
+    return open_template(source)
+
+
+@pytest.fixture(scope="session")
+def dlib() -> ModuleType:
+    return pytest.importorskip("dlib", reason="dlib-bin is not installed: no comparison with dlib itself")
+
+
+@pytest.fixture(scope="session")
+def sightings(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, Sighting]:
+    """Every photograph with one face, by name."""
+    found = {}
+    for path in photographs:
+        try:
+            found[path.stem] = analyser.look(path.read_bytes())
+        except ImageRefused:
+            continue
+    return found
+
+
 def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
     """A 4x4 transform with these angles (degrees), by the definition in `detectors.face_mesh.pose`."""
     y, p, r = math.radians(yaw), math.radians(-pitch), math.radians(roll)
@@ -103,7 +143,7 @@ def face_of() -> Callable[..., Face]:
 
 
 @pytest.fixture(scope="session")
-def observe(face_of: Callable[..., Face]) -> Callable[..., Observation]:
+def observe(face_of: Callable[..., Face]) -> Callable[..., FaceObservation]:
     """An observation on a 1000x1000 frame of grey noise; what a test cares about comes by name."""
     noise = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)
 
@@ -113,9 +153,11 @@ def observe(face_of: Callable[..., Face]) -> Callable[..., Observation]:
         pose: Pose | None = None,
         exif: ExifFacts | None = None,
         grey: np.ndarray | None = None,
-    ) -> Observation:
+    ) -> FaceObservation:
         pixels = noise if grey is None else grey
-        frame = Frame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
-        return Observation(frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts())
+        frame = WorkingFrame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
+        return FaceObservation(
+            frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts()
+        )
 
     return make

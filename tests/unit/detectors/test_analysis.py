@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,7 @@ from detectors import annotation
 from detectors.analysis import FaceAnalyser
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, Reading, ReadingStatus
-from detectors.signals import Observation
+from detectors.signals import FaceObservation
 from stream.demo import attacks
 from stream.demo.attacks import Photo
 
@@ -34,7 +32,7 @@ def selfie(portrait: Photo) -> bytes:
     return attacks.camera_photo(portrait)
 
 
-def test_a_selfie_gets_every_reading(analyser: FaceAnalyser, selfie: bytes) -> None:
+def test_a_selfie_gets_every_reading(analyser, selfie):
     analysis = analyser.analyse(selfie)
     assert analysis.error is None
     assert analysis.face_detected
@@ -45,12 +43,12 @@ def test_a_selfie_gets_every_reading(analyser: FaceAnalyser, selfie: bytes) -> N
     assert len(analysis.models) == 2
 
 
-def test_the_same_bytes_give_the_same_readings(analyser: FaceAnalyser, selfie: bytes) -> None:
+def test_the_same_bytes_give_the_same_readings(analyser, selfie):
     first, again = analyser.analyse(selfie), analyser.analyse(memoryview(selfie))
     assert first.readings == again.readings
 
 
-def test_another_picture_in_between_changes_nothing(analyser: FaceAnalyser, selfie: bytes, portrait: Photo) -> None:
+def test_another_picture_in_between_changes_nothing(analyser, selfie, portrait):
     first = analyser.analyse(selfie).readings
     analyser.analyse(attacks.screen_replay(portrait))
     assert analyser.analyse(selfie).readings == first
@@ -68,27 +66,17 @@ def test_another_picture_in_between_changes_nothing(analyser: FaceAnalyser, self
         ("low quality: INCONCLUSIVE", attacks.low_quality, 0.54, 0.62),
     ],
 )
-def test_the_demo_shows_every_verdict_by_the_default_policy(
-    analyser: FaceAnalyser,
-    portrait: Photo,
-    policy: Policy,
-    name: str,
-    make: Callable[[Photo], bytes],
-    low: float,
-    high: float,
-) -> None:
+def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, low, high):
     assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
 
 
 @pytest.mark.parametrize("make", [attacks.edited_photo, attacks.screenshot])
-def test_software_tags_cost_the_metadata_signal(
-    analyser: FaceAnalyser, portrait: Photo, make: Callable[[Photo], bytes]
-) -> None:
+def test_software_tags_cost_the_metadata_signal(analyser, portrait, make):
     readings = {reading.name: reading for reading in analyser.analyse(make(portrait)).readings}
     assert readings["exif_metadata"].liveness == 0.10
 
 
-def test_the_attacks_are_repeatable(portrait: Photo) -> None:
+def test_the_attacks_are_repeatable(portrait):
     for make in attacks.ATTACKS.values():
         assert make(portrait) == make(portrait)
 
@@ -109,7 +97,7 @@ def multiple_page_tiff() -> bytes:
         ("magic only", b"\xff\xd8\xff\xd9", ErrorCode.INVALID_REQUEST),
     ],
 )
-def test_hostile_bytes_are_answered(analyser: FaceAnalyser, name: str, image: bytes, code: ErrorCode) -> None:
+def test_hostile_bytes_are_answered(analyser, name, image, code):
     analysis = analyser.analyse(image)
     assert analysis.error is code, name
     assert analysis.message
@@ -117,13 +105,13 @@ def test_hostile_bytes_are_answered(analyser: FaceAnalyser, name: str, image: by
     assert not analysis.face_detected
 
 
-def test_two_people_are_refused_as_found(analyser: FaceAnalyser, portrait: Photo) -> None:
+def test_two_people_are_refused_as_found(analyser, portrait):
     analysis = analyser.analyse(attacks.two_people(portrait))
     assert analysis.error is ErrorCode.MULTIPLE_FACES
     assert analysis.face_detected
 
 
-def test_nobody_is_refused(analyser: FaceAnalyser, portrait: Photo) -> None:
+def test_nobody_is_refused(analyser, portrait):
     analysis = analyser.analyse(attacks.no_face(portrait))
     assert analysis.error is ErrorCode.NO_FACE_DETECTED
     assert not analysis.face_detected
@@ -131,12 +119,12 @@ def test_nobody_is_refused(analyser: FaceAnalyser, portrait: Photo) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (64, 9000), (9000, 64)])
-def test_odd_shapes_are_answered(analyser: FaceAnalyser, width: int, height: int) -> None:
+def test_odd_shapes_are_answered(analyser, width, height):
     picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     assert analyser.analyse(attacks.jpeg(picture, quality=80)).error is ErrorCode.NO_FACE_DETECTED
 
 
-def test_trailing_data_is_a_note_and_moves_no_score(analyser: FaceAnalyser, selfie: bytes) -> None:
+def test_trailing_data_is_a_note_and_moves_no_score(analyser, selfie):
     with_video = analyser.analyse(selfie + b"\x00ftypmp42" * 100)
     assert "trailing_data" in with_video.notes
     assert with_video.readings == analyser.analyse(selfie).readings
@@ -145,30 +133,23 @@ def test_trailing_data_is_a_note_and_moves_no_score(analyser: FaceAnalyser, self
 class Broken:
     """A signal with a bug."""
 
-    name, label = "sharpness", "Image sharpness"
+    name = "sharpness"
 
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         raise ZeroDivisionError("secret words of the file")
 
 
 class NotANumber(Broken):
-    def read(self, seen: Observation) -> Reading:
+    def read(self, seen: FaceObservation) -> Reading:
         return Reading(
-            name=self.name, label=self.label, status=ReadingStatus.SCORED, liveness=float("nan"), detail="nan"
+            name=self.name, label="Image sharpness", status=ReadingStatus.SCORED, liveness=float("nan"), detail="nan"
         )
 
 
 @pytest.mark.parametrize("broken", [Broken(), NotANumber()])
-def test_a_signal_that_breaks_fails_alone(
-    policy: Policy, analyser: FaceAnalyser, selfie: bytes, broken: Broken
-) -> None:
-    healthy = analyser.signals
-    analyser.signals = (broken, *healthy[1:])
-    try:
-        analysis = analyser.analyse(selfie)
-    finally:
-        analyser.signals = healthy
-    failed, *others = analysis.readings
+def test_a_signal_that_breaks_fails_alone(analyser, selfie, monkeypatch, broken):
+    monkeypatch.setattr(analyser, "signals", (broken, *analyser.signals[1:]))
+    failed, *others = analyser.analyse(selfie).readings
     assert (failed.status, failed.liveness, failed.reason) == (ReadingStatus.FAILED, 0.0, "signal_error")
     assert "secret" not in failed.detail
     assert all(reading.status is ReadingStatus.SCORED for reading in others)
@@ -183,18 +164,14 @@ class BrokenMesh:
     def close(self) -> None: ...
 
 
-def test_a_mesh_that_breaks_is_an_inference_error(analyser: FaceAnalyser, selfie: bytes) -> None:
-    healthy = analyser.mesh
-    analyser.mesh = BrokenMesh()
-    try:
-        analysis = analyser.analyse(selfie)
-    finally:
-        analyser.mesh = healthy
+def test_a_mesh_that_breaks_is_an_inference_error(analyser, selfie, monkeypatch):
+    monkeypatch.setattr(analyser, "mesh", BrokenMesh())
+    analysis = analyser.analyse(selfie)
     assert analysis.error is ErrorCode.INFERENCE_ERROR
     assert "graph" not in analysis.message
 
 
-def test_shared_photographs_look_alive(analyser: FaceAnalyser, policy: Policy, photographs: list[Path]) -> None:
+def test_shared_photographs_look_alive(analyser, policy, photographs):
     """Real photographs are LIVE or, with two or no faces found, not answered at all."""
     for path in photographs:
         analysis = analyser.analyse(path.read_bytes())
@@ -208,7 +185,7 @@ def test_shared_photographs_look_alive(analyser: FaceAnalyser, policy: Policy, p
         assert readings["facial_symmetry"] >= 0.80, path.name
 
 
-def test_the_tasks_bundle_is_the_other_adapter(bundle: Path, policy: Policy, selfie: bytes) -> None:
+def test_the_tasks_bundle_is_the_other_adapter(bundle, policy, selfie):
     other = FaceAnalyser(policy, bundle)
     analysis = other.analyse(selfie)
     other.close()
@@ -216,9 +193,7 @@ def test_the_tasks_bundle_is_the_other_adapter(bundle: Path, policy: Policy, sel
     assert confidence(analysis, policy) > 0.80
 
 
-def test_an_annotated_picture_is_written(
-    analyser: FaceAnalyser, selfie: bytes, portrait: Photo, tmp_path: Path
-) -> None:
+def test_an_annotated_picture_is_written(analyser, selfie, portrait, tmp_path):
     sighting = analyser.look(selfie)
     annotation.annotate(sighting, tmp_path / "seen.png")
     drawn = attacks.decode((tmp_path / "seen.png").read_bytes())
@@ -237,9 +212,7 @@ FILES = {"JPEG": attacks.camera_photo, "PNG": attacks.screenshot}
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), max_size=6),
     repeat=st.integers(0, 3),
 )
-def test_mutated_pictures_are_answered(
-    analyser: FaceAnalyser, portrait: Photo, kind: str, edits: list[tuple[float, bytes]], repeat: int
-) -> None:
+def test_mutated_pictures_are_answered(analyser, portrait, kind, edits, repeat):
     mutated = bytearray(FILES[kind](portrait))
     for where, what in edits:
         start = int(where ** (repeat + 1) * (len(mutated) - 8))

@@ -31,7 +31,7 @@ FULL = block(
 )
 
 
-def test_everything_a_phone_writes() -> None:
+def test_everything_a_phone_writes():
     assert read_exif(FULL) == ExifFacts(
         present=True,
         orientation=6,
@@ -42,62 +42,63 @@ def test_everything_a_phone_writes() -> None:
     )
 
 
-def test_big_endian_too() -> None:
+def test_big_endian_too():
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, 8, 0)
     assert read_exif(b"MM\x00*" + struct.pack(">IH", 8, 1) + entry + b"\x00" * 4).orientation == 8
 
 
 @pytest.mark.parametrize("nothing", [None, b"", b"garbage", b"II*\x00", b"II*\x00\xff\xff\xff\xff"])
-def test_no_block_is_no_exif(nothing: bytes | None) -> None:
+def test_no_block_is_no_exif(nothing):
     assert read_exif(nothing).orientation == 1
     assert read_exif(nothing).make == ""
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_impossible_orientation_is_upright(orientation: int) -> None:
+def test_an_impossible_orientation_is_upright(orientation):
     assert read_exif(block({0x0112: orientation})).orientation == 1
 
 
-def test_zero_optical_values_do_not_count() -> None:
+def test_zero_optical_values_do_not_count():
     assert read_exif(block({0x010F: "A"}, {0x829A: 0.0, 0x8827: 0})).optical == ()
 
 
-def test_a_directory_that_points_at_itself_is_read_once() -> None:
-    loop = struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<HHII", 0x8825, 4, 1, 8)
-    facts = read_exif(b"II*\x00" + struct.pack("<IH", 8, 2) + loop + struct.pack("<I", 8))
-    assert facts.present
+def tiff(count: int, *entries: tuple[int, int, int, int], behind: bytes = b"") -> bytes:
+    """A block of one directory; an entry is tag, type, count and the four value bytes as a number."""
+    return (
+        b"II*\x00" + struct.pack("<IH", 8, count) + b"".join(struct.pack("<HHII", *each) for each in entries) + behind
+    )
 
 
-def test_thousands_of_entries_on_one_long_value_cost_nothing() -> None:
-    count = 5000
-    entries = b"".join(struct.pack("<HHII", tag, 2, 60_000, 8) for tag in range(count))
-    hostile = b"II*\x00" + struct.pack("<IH", 8, count) + entries + b"A" * 8
+def test_a_directory_that_points_at_itself_is_read_once():
+    assert read_exif(tiff(2, (0x8769, 4, 1, 8), (0x8825, 4, 1, 8), behind=struct.pack("<I", 8))).present
+
+
+def test_entries_that_share_one_value_cost_nothing():
+    hostile = tiff(5000, *((tag, 2, 60_000, 8) for tag in range(5000)), behind=b"A" * 8)
     started = time.perf_counter()
     for _ in range(10):
         read_exif(hostile)
     assert time.perf_counter() - started < 0.5
 
 
-def test_huge_counts_and_wrong_types() -> None:
-    entries = struct.pack("<HHII", 0x010F, 2, 0xFFFFFFFF, 8) + struct.pack("<HHII", 0x0112, 7, 0xFFFFFFFF, 0)
-    assert read_exif(b"II*\x00" + struct.pack("<IH", 8, 2) + entries).make == ""
+def test_huge_counts_and_wrong_types():
+    assert read_exif(tiff(2, (0x010F, 2, 0xFFFFFFFF, 8), (0x0112, 7, 0xFFFFFFFF, 0))).make == ""
 
 
-def test_text_is_bounded_and_survives_wrong_encodings() -> None:
+def test_text_is_bounded_and_survives_wrong_encodings():
     text = b"\xff\xfe" + b"x" * 5000 + b"\x00"
-    entry = struct.pack("<HHII", 0x0131, 2, len(text), 26)
-    facts = read_exif(b"II*\x00" + struct.pack("<IH", 8, 1) + entry + b"\x00" * 4 + text)
+    facts = read_exif(tiff(1, (0x0131, 2, len(text), 26), behind=b"\x00" * 4 + text))
     assert len(facts.software[0]) <= 130
 
 
 @given(st.binary(max_size=300))
-def test_noise_never_raises(noise: bytes) -> None:
+def test_noise_never_raises(noise):
     for order in (b"", b"II*\x00\x08\x00\x00\x00", b"MM\x00*\x00\x00\x00\x08"):
         read_exif(order + noise)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(FULL) - 1), st.integers(0, 255)), max_size=12))
-def test_a_damaged_block_never_raises(edits: list[tuple[int, int]]) -> None:
+def test_a_damaged_block_never_raises(edits):
     damaged = bytearray(FULL)
     for where, value in edits:
         damaged[where] = value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.policy import Policy
-from detectors.analysis import FaceAnalyser
 from detectors.face_mesh import Box, open_mesh, pose_of
 from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS, BASIS_WEIGHTS
 from detectors.face_mesh.pose import VERTICAL_FOV_DEG, Pose, fit_transform
 from detectors.face_mesh.solutions import read_landmarks
-from detectors.frame import Frame, decode
+from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
 from detectors.models import face_landmarker_model, solutions_models
 
 ANGLES = st.tuples(st.floats(-60, 60), st.floats(-50, 50), st.floats(-60, 60))
 
 
-def frame_of(path: Path, policy: Policy) -> Frame:
+def frame_of(path: Path, policy: Policy) -> WorkingFrame:
     image = path.read_bytes()
     return decode(image, inspect(image, policy.image))
 
@@ -34,9 +32,7 @@ def furthest(a: Pose, b: Pose) -> float:
 
 
 @given(ANGLES, st.floats(0.1, 20))
-def test_angles_come_back_from_a_scaled_rotation(
-    transform_of: Callable[..., np.ndarray], angles: tuple[float, float, float], scale: float
-) -> None:
+def test_angles_come_back_from_a_scaled_rotation(transform_of, angles, scale):
     transform = transform_of(*angles)
     transform[:3, :3] *= scale
     assert furthest(pose_of(transform), Pose(*angles)) < 1e-6
@@ -59,12 +55,12 @@ def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (-25, 10, 5), (0, -20, 0), (10, 15, -30)])
-def test_the_fit_finds_a_known_pose(transform_of: Callable[..., np.ndarray], angles: tuple[float, ...]) -> None:
+def test_the_fit_finds_a_known_pose(transform_of, angles):
     found = pose_of(fit_transform(photographed(transform_of(*angles), 720, 960), 720, 960))
     assert furthest(found, Pose(*angles)) < 1.0
 
 
-def test_signs_are_as_documented(transform_of: Callable[..., np.ndarray]) -> None:
+def test_signs_are_as_documented(transform_of):
     nose = list(BASIS_LANDMARKS).index(4)
     straight = photographed(transform_of(0, 0, 0), 720, 960)[BASIS_LANDMARKS]
     assert (photographed(transform_of(20, 0, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 0] > 0  # to the right
@@ -74,17 +70,17 @@ def test_signs_are_as_documented(transform_of: Callable[..., np.ndarray]) -> Non
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((478, 3)), np.full((478, 3), np.nan)])
-def test_points_that_are_no_face_are_refused(landmarks: np.ndarray) -> None:
+def test_points_that_are_no_face_are_refused(landmarks):
     with pytest.raises(ValueError, match=r"face|converge"):
         fit_transform(landmarks.astype(np.float32), 100, 100)
 
 
-def test_the_canonical_basis_is_left_right_symmetric() -> None:
+def test_the_canonical_basis_is_left_right_symmetric():
     assert BASIS_WEIGHTS @ BASIS_POSITIONS[0] == pytest.approx(0, abs=1e-5)
     assert len(set(BASIS_LANDMARKS)) == 33
 
 
-def test_the_canonical_basis_is_the_bundles(bundle: Path) -> None:
+def test_the_canonical_basis_is_the_bundles(bundle):
     import zipfile
 
     from mediapipe.tasks.cc.vision.face_geometry.proto import geometry_pipeline_metadata_pb2 as geometry
@@ -98,7 +94,7 @@ def test_the_canonical_basis_is_the_bundles(bundle: Path) -> None:
     assert np.allclose(vertices[BASIS_LANDMARKS].T, BASIS_POSITIONS, atol=1e-5)
 
 
-def test_wire_bytes_and_attributes_agree() -> None:
+def test_wire_bytes_and_attributes_agree():
     from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
 
     message = NormalizedLandmarkList()
@@ -111,12 +107,12 @@ def test_wire_bytes_and_attributes_agree() -> None:
     assert read_landmarks(NormalizedLandmarkList()).shape == (0, 3)
 
 
-def test_a_box_is_clipped_to_its_frame() -> None:
+def test_a_box_is_clipped_to_its_frame():
     assert Box(-10, 20, 50, 200).clipped(100, 100) == Box(0, 20, 50, 100)
     assert Box(150, 20, 180, 40).clipped(100, 100).area == 0
 
 
-def test_one_face_with_everything(analyser: FaceAnalyser, portrait: np.ndarray) -> None:
+def test_one_face_with_everything(analyser, portrait):
     (face,) = analyser.mesh.find(portrait)
     assert face.landmarks.shape == (478, 3)
     assert face.landmarks.dtype == np.float32
@@ -125,12 +121,12 @@ def test_one_face_with_everything(analyser: FaceAnalyser, portrait: np.ndarray) 
     assert abs(pose_of(face.transform).yaw) < 10
 
 
-def test_models_are_hashed(analyser: FaceAnalyser) -> None:
+def test_models_are_hashed(analyser):
     assert analyser.mesh.models == solutions_models()
     assert all(len(model.sha256) == 64 for model in solutions_models())
 
 
-def test_another_bundle_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+def test_another_bundle_than_the_pinned_one_is_refused(tmp_path):
     forged = tmp_path / "face_landmarker.task"
     forged.write_bytes(struct.pack("<I", 0x04034B50))
     with pytest.raises(ValueError, match="not the pinned"):
@@ -139,9 +135,7 @@ def test_another_bundle_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
         face_landmarker_model(b"")
 
 
-def test_the_pose_is_within_3_degrees_of_the_tasks_matrix(
-    photographs: list[Path], bundle: Path, analyser: FaceAnalyser, policy: Policy
-) -> None:
+def test_the_pose_is_within_3_degrees_of_the_tasks_matrix(photographs, bundle, analyser, policy):
     tasks = open_mesh(bundle, min_face_confidence=policy.parameters.min_face_confidence)
     compared = 0
     for path in photographs:

@@ -57,7 +57,7 @@ def png(width: int, height: int, data: bytes = b"", *extra: bytes, depth: int = 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
-def test_an_honest_file_passes(name: str, wrap: type) -> None:
+def test_an_honest_file_passes(name, wrap):
     header = inspect(wrap(FILES[name]), LIMITS)
     assert (header.width, header.height) == (128, 96)
     assert header.format == name.split(maxsplit=1)[0]
@@ -66,7 +66,7 @@ def test_an_honest_file_passes(name: str, wrap: type) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_the_decoder_gets_still_decodes_to_the_same_picture(name: str) -> None:
+def test_kept_ranges_decode_the_same(name):
     header = inspect(FILES[name], LIMITS)
     kept = b"".join(FILES[name][start:stop] for start, stop in header.pictures)
     same = np.asarray(Image.open(io.BytesIO(kept))) == np.asarray(Image.open(io.BytesIO(FILES[name])))
@@ -74,24 +74,20 @@ def test_what_the_decoder_gets_still_decodes_to_the_same_picture(name: str) -> N
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_data_after_the_image_is_a_note(name: str) -> None:
+def test_data_after_the_image_is_a_note(name):
     header = inspect(FILES[name] + b"\x00" * 40 + b"\xff\xd9 a video follows", LIMITS)
     assert header.trailing_data
     assert header.pictures[-1][1] == len(FILES[name])
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_cut_is_refused_and_quickly(name: str) -> None:
+def test_every_cut_is_refused_and_quickly(name):
     whole = FILES[name]
     for length in {*range(1, 40), *range(40, len(whole), max(1, len(whole) // 60)), len(whole) - 1}:
         assert refusal(whole[:length]) in (ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_FORMAT), length
 
 
-def test_nothing_is_an_invalid_request() -> None:
-    assert refusal(b"") is ErrorCode.INVALID_REQUEST
-
-
-def test_one_byte_too_many() -> None:
+def test_one_byte_too_many():
     padded = FILES["JPEG"].ljust(LIMITS.max_bytes, b"\x00")
     assert inspect(padded, LIMITS).trailing_data
     assert refusal(padded + b"\x00") is ErrorCode.IMAGE_TOO_LARGE
@@ -113,61 +109,78 @@ def test_one_byte_too_many() -> None:
         ("RIFF that is no WebP", b"RIFF\x24\x00\x00\x00WAVEfmt " + b"\x00" * 40),
     ],
 )
-def test_wrong_magic_is_unsupported(name: str, image: bytes) -> None:
+def test_wrong_magic_is_unsupported(name, image):
     assert sniff(image) is None, name
     assert refusal(image) is ErrorCode.UNSUPPORTED_FORMAT
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_sniff_needs_only_the_first_bytes(kind: str) -> None:
+def test_sniff_needs_only_the_first_bytes(kind):
     assert sniff(FILES[kind][:18]) is ImageFormat(kind)
 
 
-def frames() -> list[Image.Image]:
-    return [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
-
-
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_animations_are_unsupported(kind: str) -> None:
+def test_animations_are_unsupported(kind):
     file = io.BytesIO()
-    first, second = frames()
-    first.save(file, kind, save_all=True, append_images=[second], duration=100)
+    second = Image.fromarray(255 - PIXELS)
+    Image.fromarray(PIXELS).save(file, kind, save_all=True, append_images=[second], duration=100)
     assert refusal(file.getvalue()) is ErrorCode.UNSUPPORTED_FORMAT
 
 
-def test_a_bomb_of_109_kilobytes_is_refused_by_its_header() -> None:
-    bomb = png(42_000, 42_000, b"\x00" * 109_000, depth=8, colour=2)  # 5.3 GB of pixels
-    assert refusal(bomb) is ErrorCode.IMAGE_TOO_LARGE
-
-
-def test_a_bomb_inside_the_pixel_limit_is_refused_by_its_ratio() -> None:
+def one_bit_rows() -> bytes:
+    """49 MP of one bit each in less than 20 KB."""
     rows = zlib.compress(bytes(1 + 7000 // 8) * 7000, 9)
-    bomb = png(7000, 7000, rows, depth=1, colour=0)  # 49 MP of one bit each
-    assert len(bomb) < 20_000
-    assert refusal(bomb) is ErrorCode.IMAGE_TOO_LARGE
+    assert len(rows) < 20_000
+    return rows
+
+
+def with_two_frame_headers() -> bytes:
+    whole = FILES["JPEG"]
+    start = whole.index(b"\xff\xc0")
+    length = int.from_bytes(whole[start + 2 : start + 4], "big") + 2
+    return whole[: start + length] + whole[start:]
+
+
+LITTLE = b"\x00" * 9
+REFUSED = {
+    "nothing": (b"", ErrorCode.INVALID_REQUEST),
+    "a bomb of 109 KB, 5.3 GB of pixels": (png(42_000, 42_000, b"\x00" * 109_000), ErrorCode.IMAGE_TOO_LARGE),
+    "a bomb inside the pixel limit": (png(7000, 7000, one_bit_rows(), depth=1, colour=0), ErrorCode.IMAGE_TOO_LARGE),
+    **{
+        f"{width} x {height}": (png(width, height, LITTLE), code)
+        for width, height, code in (
+            *((*size, ErrorCode.IMAGE_TOO_LARGE) for size in ((20_000, 100), (100, 16_385), (8_000, 7_000))),
+            (2**31 - 1, 2**31 - 1, ErrorCode.IMAGE_TOO_LARGE),
+            *((*size, ErrorCode.INVALID_REQUEST) for size in ((0, 100), (63, 500), (500, 1))),
+        )
+    },
+    "30,000 chunks": (png(128, 96, b"\x00", *[png_chunk(b"tEXt", b"")] * 30_000), ErrorCode.INVALID_REQUEST),
+    "two frame headers": (with_two_frame_headers(), ErrorCode.INVALID_REQUEST),
+    "scans without end": (slow_jpeg(side=256, scans=101), ErrorCode.INVALID_REQUEST),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_hostile_headers_are_refused(name):
+    image, code = REFUSED[name]
+    assert refusal(image) is code
+
+
+def test_many_scans_are_no_harm():
+    assert inspect(slow_jpeg(side=256, scans=80), LIMITS).width == 256
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
-def test_a_flat_colour_is_no_bomb(kind: str) -> None:
+def test_a_flat_colour_is_no_bomb(kind):
     assert inspect(saved(kind, np.full((2000, 1500, 3), 77, np.uint8)), LIMITS).width == 1500
 
 
-def test_a_flat_12_megapixel_png_is_no_bomb() -> None:
+def test_a_flat_12_megapixel_png_is_no_bomb():
     rows = zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)
     assert inspect(png(4000, 3000, rows), LIMITS).height == 3000
 
 
-@pytest.mark.parametrize(("width", "height"), [(20_000, 100), (100, 16_385), (8_000, 7_000), (2**31 - 1, 2**31 - 1)])
-def test_huge_dimensions(width: int, height: int) -> None:
-    assert refusal(png(width, height, b"\x00" * 9)) is ErrorCode.IMAGE_TOO_LARGE
-
-
-@pytest.mark.parametrize(("width", "height"), [(0, 100), (63, 500), (500, 1)])
-def test_tiny_dimensions(width: int, height: int) -> None:
-    assert refusal(png(width, height, b"\x00" * 9)) is ErrorCode.INVALID_REQUEST
-
-
-def test_compressed_text_chunks_never_reach_a_decoder() -> None:
+def test_compressed_text_chunks_never_reach_a_decoder():
     inflating = zlib.compress(b"\x00" * 50_000_000, 9)
     plain = inspect(FILES["PNG"], LIMITS).pictures
     assert plain == ((0, len(FILES["PNG"])),)
@@ -180,11 +193,7 @@ def test_compressed_text_chunks_never_reach_a_decoder() -> None:
         assert kind not in kept
 
 
-def test_a_png_of_very_many_chunks_ends_the_walk() -> None:
-    assert refusal(png(128, 96, b"\x00", *[png_chunk(b"tEXt", b"")] * 30_000)) is ErrorCode.INVALID_REQUEST
-
-
-def test_an_end_marker_inside_the_thumbnail_is_not_the_end() -> None:
+def test_an_end_marker_inside_the_thumbnail_is_not_the_end():
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(FILES["JPEG"])) + FILES["JPEG"]
     whole = FILES["JPEG"][:2] + thumbnail + FILES["JPEG"][2:]
     header = inspect(whole, LIMITS)
@@ -192,14 +201,7 @@ def test_an_end_marker_inside_the_thumbnail_is_not_the_end() -> None:
     assert refusal(whole[:-2]) is ErrorCode.INVALID_REQUEST
 
 
-def test_two_frame_headers_are_refused() -> None:
-    whole = FILES["JPEG"]
-    start = whole.index(b"\xff\xc0")
-    length = int.from_bytes(whole[start + 2 : start + 4], "big") + 2
-    assert refusal(whole[:start] + whole[start : start + length] + whole[start:]) is ErrorCode.INVALID_REQUEST
-
-
-def test_software_named_by_a_png_is_read() -> None:
+def test_software_named_by_a_png_is_read():
     text = png_chunk(b"tEXt", b"Software\x00gnome-screenshot")
     assert inspect(png(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
 
@@ -210,7 +212,7 @@ def test_software_named_by_a_png_is_read() -> None:
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=8),
     cut=st.floats(0.5, 1),
 )
-def test_mutated_files_are_answered(name: str, edits: list[tuple[float, bytes]], cut: float) -> None:
+def test_mutated_files_are_answered(name, edits, cut):
     mutated = bytearray(FILES[name])
     for where, what in edits:
         start = int(where**3 * len(mutated))  # mostly in the headers
@@ -235,13 +237,6 @@ def test_mutated_files_are_answered(name: str, edits: list[tuple[float, bytes]],
     ),
     st.binary(max_size=400),
 )
-def test_noise_behind_a_good_magic_is_answered(magic: bytes, noise: bytes) -> None:
+def test_noise_behind_a_good_magic_is_answered(magic, noise):
     with pytest.raises(ImageRefused):
         inspect(magic + noise, LIMITS)
-
-
-def test_a_jpeg_that_repeats_its_scans_for_ever_is_refused() -> None:
-    with pytest.raises(ImageRefused, match="scans") as refused:
-        inspect(slow_jpeg(side=256, scans=101), LIMITS)
-    assert refused.value.code is ErrorCode.INVALID_REQUEST
-    assert inspect(slow_jpeg(side=256, scans=80), LIMITS).width == 256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,13 +71,13 @@ COPIES: dict[str, Callable[[Photo], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_are_known_again(look: Looker, portrait: Photo, kind: str) -> None:
+def test_copies_are_known_again(look, portrait, kind):
     original, copy = look(jpeg(portrait, 95)), look(COPIES[kind](portrait))
     assert hamming(original.perceptual, copy.perceptual) <= SAME_PICTURE_BITS
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_of_the_photographs_are_known_again(look: Looker, photographs: list[Path], kind: str) -> None:
+def test_copies_of_the_photographs_are_known_again(look, photographs, kind):
     whole = [path for path in photographs if path.name.startswith("person")]
     assert whole
     for path in whole:
@@ -86,7 +85,7 @@ def test_copies_of_the_photographs_are_known_again(look: Looker, photographs: li
         assert hamming(look(path.read_bytes()).perceptual, copy.perceptual) <= SAME_PICTURE_BITS, path.name
 
 
-def test_other_photographs_are_not(look: Looker, photographs: list[Path]) -> None:
+def test_other_photographs_are_not(look, photographs):
     """Also not of the same person: the hash is of the picture, not of the face."""
     found: dict[str, int] = {}
     for path in photographs:
@@ -100,7 +99,7 @@ def test_other_photographs_are_not(look: Looker, photographs: list[Path]) -> Non
             assert one == two or hamming(first, second) > SAME_PICTURE_BITS, (one, two)
 
 
-def test_turning_the_picture_changes_little(look: Looker, portrait: Photo) -> None:
+def test_turning_the_picture_changes_little(look, portrait):
     """The square turns with the face."""
     height, width = portrait.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 5, 1)
@@ -108,12 +107,12 @@ def test_turning_the_picture_changes_little(look: Looker, portrait: Photo) -> No
     assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(np.asarray(turned, np.uint8))).perceptual) <= 10
 
 
-def test_a_mirrored_picture_is_another_one(look: Looker, portrait: Photo) -> None:
+def test_a_mirrored_picture_is_another_one(look, portrait):
     mirrored = np.ascontiguousarray(portrait[:, ::-1])
     assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(mirrored)).perceptual) > SAME_PICTURE_BITS
 
 
-def test_the_exact_hash_is_of_the_pixels(look: Looker, portrait: Photo) -> None:
+def test_the_exact_hash_is_of_the_pixels(look, portrait):
     file = png(portrait)
     assert look(file).pixels_sha256 == look(file + b"behind the end").pixels_sha256
     changed = portrait.copy()
@@ -121,13 +120,13 @@ def test_the_exact_hash_is_of_the_pixels(look: Looker, portrait: Photo) -> None:
     assert look(file).pixels_sha256 != look(png(changed)).pixels_sha256
 
 
-def test_the_exact_hash_knows_the_size() -> None:
+def test_the_exact_hash_knows_the_size():
     flat = np.zeros((4, 6, 3), np.uint8)
     assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
     assert pixels_sha256(flat[:, ::2]) == pixels_sha256(np.zeros((4, 3, 3), np.uint8))
 
 
-def test_the_bits_are_signs_of_64_frequencies() -> None:
+def test_the_bits_are_signs_of_64_frequencies():
     """A picture and its negative differ in every bit, unless a frequency is not there at all."""
     noise = np.random.default_rng(3).integers(0, 256, (400, 400), np.uint8)
     landmarks = np.zeros((478, 3), np.float32)
@@ -137,6 +136,6 @@ def test_the_bits_are_signs_of_64_frequencies() -> None:
     assert 0 < first < 2**BITS
 
 
-def test_landmarks_in_one_place_are_refused() -> None:
+def test_landmarks_in_one_place_are_refused():
     with pytest.raises(ValueError, match="one place"):
         perceptual(np.zeros((100, 100), np.uint8), np.zeros((478, 3), np.float32))

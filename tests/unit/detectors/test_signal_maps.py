@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 
 from config.policy import SignalParameters
 from detectors.face_mesh import Box
-from detectors.frame import Frame
+from detectors.frame import WorkingFrame
 from detectors.signals import build
 from detectors.signals.base import Curve, Signal
 from detectors.signals.crops import centre_crop
@@ -50,7 +49,7 @@ FALLING = {
 
 @pytest.mark.parametrize("name", [*RISING, *FALLING])
 @given(a=MEASUREMENT, b=MEASUREMENT)
-def test_maps_are_monotone_finite_and_inside_the_unit_interval(name: str, a: float, b: float) -> None:
+def test_maps_are_monotone_shares(name, a, b):
     score = RISING.get(name) or FALLING[name]
     low, high = score(min(a, b)), score(max(a, b))
     assert 0.0 <= low <= 1.0
@@ -59,7 +58,7 @@ def test_maps_are_monotone_finite_and_inside_the_unit_interval(name: str, a: flo
 
 
 @given(share=st.floats(min_value=0, max_value=1))
-def test_face_area_rises_to_the_optimum_and_falls_after_it(share: float) -> None:
+def test_face_area_rises_to_the_optimum_and_falls_after_it(share):
     score = FaceAreaRatio(PARAMETERS)._score
     step = 1e-4
     if share < 0.2 - step:
@@ -76,9 +75,7 @@ def test_face_area_rises_to_the_optimum_and_falls_after_it(share: float) -> None
     limit=st.floats(0.01, 0.99),
     kurtosis=st.floats(3.1, 100),
 )
-def test_any_legal_parameters_build_signals(
-    blur: float, ear: float, yaw: float, area: float, limit: float, kurtosis: float
-) -> None:
+def test_any_legal_parameters_build_signals(blur, ear, yaw, area, limit, kurtosis):
     try:
         parameters = SignalParameters(
             min_blur_variance=blur,
@@ -96,7 +93,7 @@ def test_any_legal_parameters_build_signals(
 
 
 @pytest.mark.parametrize("points", [((0, 0), (0, 1)), ((1, 0), (0, 1)), ((0, 0), (1, 1.5)), ((0, math.nan), (1, 1))])
-def test_a_curve_refuses_what_is_no_map(points: tuple[tuple[float, float], ...]) -> None:
+def test_a_curve_refuses_what_is_no_map(points):
     with pytest.raises(ValueError, match="curve"):
         Curve(*points)
 
@@ -108,25 +105,25 @@ NOISE = RANDOM.integers(0, 256, (128, 128), np.uint8)
 FLAT = np.full((128, 128), 90, np.uint8)
 
 
-def test_blur_lowers_the_laplacian_variance() -> None:
+def test_blur_lowers_the_laplacian_variance():
     soft = np.asarray(cv2.GaussianBlur(NOISE, (0, 0), 2), np.uint8)
     assert laplacian_variance(NOISE) > laplacian_variance(soft) > laplacian_variance(FLAT) == 0
 
 
-def test_lbp_has_58_uniform_patterns_and_one_bin_for_the_rest() -> None:
+def test_lbp_has_58_uniform_patterns_and_one_bin_for_the_rest():
     histogram = lbp_histogram(NOISE)
     assert histogram.shape == (BINS,)
     assert histogram.sum() == pytest.approx(1)
     assert (histogram[:58] > 0).all()
 
 
-def test_lbp_of_one_pattern_has_no_entropy() -> None:
+def test_lbp_of_one_pattern_has_no_entropy():
     histogram = lbp_histogram(FLAT)
     assert histogram.max() == 1
     assert entropy_bits(histogram) == 0
 
 
-def test_lbp_agrees_with_the_definition_pixel_by_pixel() -> None:
+def test_lbp_agrees_with_the_definition_pixel_by_pixel():
     crop = NOISE[:8, :8]
     offsets = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
     others = 0
@@ -138,13 +135,13 @@ def test_lbp_agrees_with_the_definition_pixel_by_pixel() -> None:
     assert lbp_histogram(crop)[BINS - 1] == pytest.approx(others / 36)
 
 
-def test_spectrum_of_noise_is_natural() -> None:
+def test_spectrum_of_noise_is_natural():
     spectrum = SpectrumMeter(128).measure(NOISE)
     assert spectrum.ring_kurtosis == pytest.approx(3.1, abs=0.3)
     assert spectrum.azimuthal_variance < 0.1
 
 
-def test_a_pixel_grid_raises_kurtosis_and_direction() -> None:
+def test_a_pixel_grid_raises_kurtosis_and_direction():
     grid = NOISE // 2
     grid[:, ::3] += 60
     spectrum, natural = SpectrumMeter(128).measure(grid), SpectrumMeter(128).measure(NOISE)
@@ -153,7 +150,7 @@ def test_a_pixel_grid_raises_kurtosis_and_direction() -> None:
     assert FftDeepfake(PARAMETERS).liveness(spectrum) < FftDeepfake(PARAMETERS).liveness(natural)
 
 
-def test_a_flat_crop_has_no_high_frequencies() -> None:
+def test_a_flat_crop_has_no_high_frequencies():
     assert SpectrumMeter(128).measure(FLAT) == Spectrum(3.0, 0.0, 0.0)
 
 
@@ -161,9 +158,9 @@ def test_a_flat_crop_has_no_high_frequencies() -> None:
     size=st.tuples(st.integers(4, 300), st.integers(4, 300)),
     centre=st.tuples(st.integers(-50, 350), st.integers(-50, 350)),
 )
-def test_a_crop_has_its_size_wherever_the_face_is(size: tuple[int, int], centre: tuple[int, int]) -> None:
+def test_a_crop_has_its_size_wherever_the_face_is(size, centre):
     grey = np.zeros(size, np.uint8)
-    frame = Frame(bgr=np.dstack([grey] * 3), grey=grey, full_width=size[1], full_height=size[0])
+    frame = WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=size[1], full_height=size[0])
     box = Box(centre[0] - 5, centre[1] - 5, centre[0] + 5, centre[1] + 5)
     assert centre_crop(frame, box, 96).shape == (96, 96)
 
@@ -179,16 +176,14 @@ def symmetric_face() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
-def test_a_turned_symmetric_face_stays_symmetric(
-    transform_of: Callable[..., np.ndarray], yaw: float, pitch: float, roll: float
-) -> None:
+def test_a_turned_symmetric_face_stays_symmetric(transform_of, yaw, pitch, roll):
     transform = transform_of(yaw, pitch, roll)
     metric = symmetric_face() * (1, -1, -1)  # pixels to metric axes
     turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)
     assert symmetry_index(turned.astype(np.float32), transform * 1.7) < 1e-4
 
 
-def test_a_shifted_side_is_asymmetric() -> None:
+def test_a_shifted_side_is_asymmetric():
     landmarks = symmetric_face()
     landmarks[PAIRS[:, 1], 1] += 12
     assert symmetry_index(landmarks.astype(np.float32), np.eye(4)) > 0.1

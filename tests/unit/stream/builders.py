@@ -132,12 +132,17 @@ def analysis(values: Mapping[str, float | None] | float = 0.9, **changes: Any) -
     return Analysis(**fields)
 
 
+def frames_of(finding: Any) -> Any:
+    """An analysis as a detection carries it: one a frame."""
+    return (finding,) if isinstance(finding, Analysis) else finding
+
+
 def detection(finding: Any = None, **changes: Any) -> Detection:
     fields: dict[str, Any] = {
         "ids": ids(),
         "fingerprint": FINGERPRINT,
         "appended_at_ms": APPENDED_AT_MS,
-        "finding": analysis() if finding is None else finding,
+        "finding": frames_of(analysis() if finding is None else finding),
         "queue_ms": 4.0,
         "detection_ms": 12.5,
         **changes,

@@ -22,8 +22,8 @@ from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
 from config.errors import Unavailable
 from config.policy import Policy
-from detectors.contract import Analysis
-from detectors.pool.outcomes import SlotCrashed, SlotTimeout
+from detectors.contract import Analysis, Frame
+from detectors.pool.outcomes import PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
@@ -63,9 +63,10 @@ class FakeAnalyser:
         self.found = analysis() if found is None else found
         self.pictures: list[bytes] = []
 
-    async def analyse(self, image: bytes) -> Found:
-        self.pictures.append(image)
-        return await self.found() if callable(self.found) else self.found
+    async def analyse(self, frames: Sequence[Frame]) -> PoolOutcome:
+        self.pictures += [frame.image for frame in frames]
+        found = await self.found() if callable(self.found) else self.found
+        return (found,) * len(frames) if isinstance(found, Analysis) else found
 
 
 class Away:

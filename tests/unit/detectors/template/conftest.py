@@ -1,58 +1,16 @@
-"""The built-in model, converted into a folder of this run; dlib itself where it is installed."""
+"""A manifest and a network to go with it, written on the spot."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from detectors.analysis import FaceAnalyser, Sighting
-from detectors.contract import ImageRefused
-from detectors.template import TemplateModel, TemplateSource, built_in, open_template
-from detectors.template.onnx_file import GraphWriter
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    path = built_in.weights_file()
-    if not path.is_file():
-        pytest.skip(f"no {path.name}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def source(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> TemplateSource:
-    cache = tmp_path_factory.mktemp("cache")
-    built_in.prepare(cache)
-    return TemplateSource(manifest=None, cache=cache)
-
-
-@pytest.fixture(scope="session")
-def model(source: TemplateSource) -> TemplateModel:
-    return open_template(source)
-
-
-@pytest.fixture(scope="session")
-def dlib() -> ModuleType:
-    return pytest.importorskip("dlib", reason="dlib-bin is not installed: no comparison with dlib itself")
-
-
-@pytest.fixture(scope="session")
-def sightings(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, Sighting]:
-    """Every photograph with one face, by name."""
-    found = {}
-    for path in photographs:
-        try:
-            found[path.stem] = analyser.look(path.read_bytes())
-        except ImageRefused:
-            continue
-    return found
-
+from detectors.onnx.graph_writer import GraphWriter
 
 Manifest = Callable[..., Path]
 

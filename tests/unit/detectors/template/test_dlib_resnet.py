@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from detectors.analysis import Sighting
-from detectors.template import TemplateModel, chip, dlib_resnet
+from detectors import alignment
+from detectors.template import dlib_resnet
 from detectors.template.dlib_resnet import MalformedWeights
 
 #: Largest difference of any of the 128 numbers, and of the whole template.
@@ -23,14 +21,14 @@ def dat(weights: Path) -> bytes:
     return weights.read_bytes()
 
 
-def test_the_conversion_is_the_pinned_file(dat: bytes) -> None:
+def test_the_conversion_is_the_pinned_file(dat):
     assert len(dat) == dlib_resnet.DAT_BYTES
     first, again = dlib_resnet.convert(dat), dlib_resnet.convert(dat)
     assert first == again
     assert hashlib.sha256(first).hexdigest() == dlib_resnet.ONNX_SHA256
 
 
-def test_the_network_has_the_published_shape(dat: bytes) -> None:
+def test_the_network_has_the_published_shape(dat):
     network = dlib_resnet.read(dat)
     assert len(network.blocks) == 14  # two convolutions each, and the stem: 29 layers with weights
     assert network.stem.weights.shape == (32, 3, 7, 7)
@@ -39,34 +37,30 @@ def test_the_network_has_the_published_shape(dat: bytes) -> None:
     assert network.projection.shape == (256, 128)
 
 
-def test_templates_are_dlibs_on_any_chip(
-    model: TemplateModel, dlib: ModuleType, weights: Path, chip_of: Callable[[int], np.ndarray]
-) -> None:
+def test_templates_are_dlibs_on_any_chip(model, dlib, weights, chip_of):
     pixels = chip_of(150)
     theirs = np.array(dlib.face_recognition_model_v1(str(weights)).compute_face_descriptor(pixels))
     assert np.abs(model.embed(pixels) - theirs).max() < PER_NUMBER
 
 
-def test_templates_are_dlibs_on_the_photographs(
-    model: TemplateModel, dlib: ModuleType, weights: Path, sightings: dict[str, Sighting]
-) -> None:
+def test_templates_are_dlibs_on_the_photographs(model, dlib, weights, sightings):
     network = dlib.face_recognition_model_v1(str(weights))
     assert len(sightings) >= 10
     for name, sighting in sightings.items():
-        place = chip.placement(sighting.seen.face.landmarks, model.spec.chip)
-        pixels = chip.cut(sighting.seen.frame.bgr, place, 150)
+        place = alignment.placement(sighting.seen.face.landmarks, model.spec.chip)
+        pixels = alignment.cut(sighting.seen.frame.bgr, place, 150)
         theirs = np.array(network.compute_face_descriptor(pixels))
         assert np.linalg.norm(model.embed(pixels) - theirs) < PER_NUMBER, name
 
 
-def test_other_bytes_than_the_pinned_ones_are_not_converted(dat: bytes) -> None:
+def test_other_bytes_than_the_pinned_ones_are_not_converted(dat):
     changed = bytearray(dat)
     changed[1_000_000] ^= 1
     with pytest.raises(MalformedWeights, match="SHA-256"):
         dlib_resnet.convert(bytes(changed))
 
 
-def test_a_changed_weight_is_another_network(dat: bytes, chip_of: Callable[[int], np.ndarray]) -> None:
+def test_a_changed_weight_is_another_network(dat, chip_of):
     """The comparison above can fail: one flipped exponent shows."""
     from detectors.template import built_in
     from detectors.template.onnx_model import OnnxTemplateModel
@@ -93,6 +87,6 @@ def test_a_changed_weight_is_another_network(dat: bytes, chip_of: Callable[[int]
         ("not a number", lambda dat: dat[:400] + b"\x00\x00\xc0\x7f" * 8 + dat[432:]),
     ],
 )
-def test_malformed_weights_are_refused(dat: bytes, what: str, spoil: Callable[[bytes], bytes]) -> None:
+def test_malformed_weights_are_refused(dat, what, spoil):
     with pytest.raises(MalformedWeights):
         dlib_resnet.read(spoil(dat))

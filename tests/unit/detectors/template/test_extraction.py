@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from detectors import picture_hash
 from detectors.analysis import FaceAnalyser
 from detectors.analysis_codec import decode, encode
 from detectors.template import TemplateSource, TemplateSpec
-from detectors.template.impostors import Distance
+from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from stream.demo import attacks
 from stream.demo.attacks import Photo
@@ -41,7 +40,7 @@ def vector_of(analyser: FaceAnalyser, image: bytes) -> np.ndarray:
     return np.frombuffer(template.vector, "<f4")
 
 
-def test_a_selfie_has_a_template_and_hashes(embedding: FaceAnalyser, selfie: bytes) -> None:
+def test_a_selfie_has_a_template_and_hashes(embedding, selfie):
     analysis = embedding.analyse(selfie)
     assert analysis.template is not None
     assert analysis.template_reason == ""
@@ -55,9 +54,7 @@ def test_a_selfie_has_a_template_and_hashes(embedding: FaceAnalyser, selfie: byt
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
-def test_where_directions_are_compared_a_template_is_a_unit_vector(
-    manifest: Callable[..., Path], selfie: bytes, scale: float
-) -> None:
+def test_cosine_templates_are_unit_vectors(manifest, selfie, scale):
     """Numbers as small or large as these would be lost when two bytes are kept of each."""
     path = manifest(input={"scale": scale})
     analyser = FaceAnalyser(Policy(), None, TemplateSource(manifest=path, cache=path.parent))
@@ -66,23 +63,23 @@ def test_where_directions_are_compared_a_template_is_a_unit_vector(
     assert np.linalg.norm(vector) == pytest.approx(1.0)
 
 
-def test_templates_are_repeatable_and_survive_copying(embedding: FaceAnalyser, selfie: bytes, portrait: Photo) -> None:
+def test_templates_are_repeatable_and_survive_copying(embedding, selfie, portrait):
     first = vector_of(embedding, selfie)
     assert np.array_equal(first, vector_of(embedding, selfie))
     copied = vector_of(embedding, attacks.jpeg(portrait, quality=50))
-    assert distance_between(first, copied, Distance.EUCLIDEAN) < COPY
+    assert distance_between(first, copied, TemplateDistance.EUCLIDEAN) < COPY
 
 
-def test_people_are_told_apart(embedding: FaceAnalyser, photographs: list[Path]) -> None:
+def test_people_are_told_apart(embedding, photographs):
     vectors = {p.stem: vector_of(embedding, p.read_bytes()) for p in photographs if p.name.startswith("person")}
     threshold = embedding.template.spec.genuine_threshold  # type: ignore[union-attr]
     for one, first in vectors.items():
         for two, second in vectors.items():
             same = one.split("_")[1] == two.split("_")[1]
-            assert (distance_between(first, second, Distance.EUCLIDEAN) <= threshold) == same, (one, two)
+            assert (distance_between(first, second, TemplateDistance.EUCLIDEAN) <= threshold) == same, (one, two)
 
 
-def test_a_cut_off_face_has_none_and_says_so(embedding: FaceAnalyser, photographs: list[Path]) -> None:
+def test_a_cut_off_face_has_none_and_says_so(embedding, photographs):
     partial = [path for path in photographs if path.name.startswith("partial")]
     assert partial
     for path in partial:
@@ -92,15 +89,13 @@ def test_a_cut_off_face_has_none_and_says_so(embedding: FaceAnalyser, photograph
         assert analysis.readings
 
 
-def test_a_refused_picture_has_nothing_of_a_face(embedding: FaceAnalyser, portrait: Photo) -> None:
+def test_a_refused_picture_has_nothing_of_a_face(embedding, portrait):
     analysis = embedding.analyse(attacks.no_face(portrait))
     assert analysis.error is not None
     assert (analysis.template, analysis.template_reason, analysis.picture) == (None, "", None)
 
 
-def test_without_a_model_or_switched_off_there_is_none(
-    analyser: FaceAnalyser, source: TemplateSource, selfie: bytes
-) -> None:
+def test_without_a_model_or_switched_off_there_is_none(analyser, source, selfie):
     off = FaceAnalyser(Policy(template=TemplateGate(active=False)), None, source)
     for each in (analyser, off):
         analysis = each.analyse(selfie)
@@ -120,22 +115,15 @@ class BrokenModel:
         raise ZeroDivisionError("words of the picture")
 
 
-def test_a_model_that_breaks_costs_the_template_only(embedding: FaceAnalyser, selfie: bytes) -> None:
-    healthy = embedding.template
-    assert healthy is not None
-    embedding.template = BrokenModel(healthy.spec)
-    try:
-        analysis = embedding.analyse(selfie)
-    finally:
-        embedding.template = healthy
+def test_a_model_that_breaks_costs_the_template_only(embedding, selfie, monkeypatch):
+    monkeypatch.setattr(embedding, "template", BrokenModel(embedding.template.spec))
+    analysis = embedding.analyse(selfie)
     assert (analysis.template, analysis.template_reason) == (None, "template_failed")
     assert analysis.readings
     assert analysis.picture is not None
 
 
-def test_a_hash_that_breaks_costs_the_hashes_only(
-    embedding: FaceAnalyser, selfie: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hash_that_breaks_costs_the_hashes_only(embedding, selfie, monkeypatch):
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -145,20 +133,20 @@ def test_a_hash_that_breaks_costs_the_hashes_only(
     assert analysis.template is not None
 
 
-def test_distances() -> None:
+def test_distances():
     three_four, other = np.array([3, 4], np.float32), np.array([-5, 4], np.float32)
-    assert distance_between(three_four, np.zeros(2, np.float32), Distance.EUCLIDEAN) == pytest.approx(5.0)
-    assert distance_between(three_four, other, Distance.COSINE) == pytest.approx(1 - 1 / (5 * np.sqrt(41)))
-    for kind in Distance:
+    assert distance_between(three_four, np.zeros(2, np.float32), TemplateDistance.EUCLIDEAN) == pytest.approx(5.0)
+    assert distance_between(three_four, other, TemplateDistance.COSINE) == pytest.approx(1 - 1 / (5 * np.sqrt(41)))
+    for kind in TemplateDistance:
         assert distance_between(three_four, three_four, kind) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_no_direction_is_no_match() -> None:
+def test_no_direction_is_no_match():
     nothing = np.zeros(4, np.float32)
-    assert distance_between(nothing, nothing, Distance.COSINE) == 1.0
+    assert distance_between(nothing, nothing, TemplateDistance.COSINE) == 1.0
 
 
-def test_a_spec_names_its_model(embedding: FaceAnalyser) -> None:
+def test_a_spec_names_its_model(embedding):
     assert embedding.template is not None
     spec = replace(embedding.template.spec, version="v2")
     assert (spec.model.name, spec.model.version, spec.model.sha256) == (spec.name, "v2", spec.sha256)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from detectors.onnx.manifest import MAX_MANIFEST_BYTES
 from detectors.template import TemplateModelUnusable, TemplateSource, describe, open_template
-from detectors.template.impostors import Distance
-from detectors.template.manifest import ARCFACE_LANDMARKS, ARCFACE_POINTS, MAX_MANIFEST_BYTES
+from detectors.template.impostors import TemplateDistance
+from detectors.template.manifest import ARCFACE_LANDMARKS, ARCFACE_POINTS
 
 Manifest = Callable[..., Path]
 
@@ -34,35 +34,33 @@ RED = np.zeros((112, 112, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
         ({"mean": [10.0, 20.0, 30.0], "scale": 2.0, "colour": "bgr"}, [80, 160, 340]),
     ],
 )
-def test_the_network_is_fed_as_the_manifest_says(
-    manifest: Manifest, layout: str, form: dict[str, Any], expected: list[float]
-) -> None:
+def test_the_network_is_fed_as_the_manifest_says(manifest, layout, form, expected):
     model = open_template(at(manifest(layout=layout, input=form)))
     vector = model.embed(RED)
     assert vector.dtype == np.float32
     assert vector == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_template_can_be_made_a_unit_vector(manifest: Manifest) -> None:
+def test_a_template_can_be_made_a_unit_vector(manifest):
     vector = open_template(at(manifest(normalise=True))).embed(RED)
     assert np.linalg.norm(vector) == pytest.approx(1.0)
     assert vector[0] / vector[1] == pytest.approx(2.0)
 
 
-def test_an_output_can_be_named(manifest: Manifest) -> None:
+def test_an_output_can_be_named(manifest):
     assert open_template(at(manifest(output="template"))).embed(RED)[0] == pytest.approx(200)
     with pytest.raises(ValueError, match="no output"):
         open_template(at(manifest(output="other")))
 
 
-def test_what_is_known_of_the_model(manifest: Manifest) -> None:
+def test_what_is_known_of_the_model(manifest):
     path = manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4)
     spec, file = describe(at(path))
     assert (spec.name, spec.version, spec.licence, spec.dimension) == ("tiny", "1", "CC0-1.0", 3)
-    assert spec.distance is Distance.COSINE
+    assert spec.distance is TemplateDistance.COSINE
     assert spec.genuine_threshold == 0.4
     assert spec.impostors is not None
-    assert spec.impostors.distance is Distance.COSINE
+    assert spec.impostors.distance is TemplateDistance.COSINE
     assert file == path.parent / "tiny.onnx"
 
 
@@ -78,7 +76,7 @@ def test_what_is_known_of_the_model(manifest: Manifest) -> None:
         {"chip": {"landmarks": [[33], [263], [1], [61], [291]]}},
     ],
 )
-def test_the_same_file_fed_or_read_in_another_way_is_another_model(manifest: Manifest, changes: dict[str, Any]) -> None:
+def test_another_feeding_is_another_model(manifest, changes):
     """Its templates must never be compared with those of before."""
     before, _ = describe(at(manifest()))
     after, _ = describe(at(manifest(**changes)))
@@ -86,7 +84,7 @@ def test_the_same_file_fed_or_read_in_another_way_is_another_model(manifest: Man
     assert before.space_sha256 != after.space_sha256
 
 
-def test_what_changes_no_template_keeps_the_model(manifest: Manifest) -> None:
+def test_what_changes_no_template_keeps_the_model(manifest):
     before, _ = describe(at(manifest()))
     after, _ = describe(
         at(manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4, licence="MIT"))
@@ -94,14 +92,14 @@ def test_what_changes_no_template_keeps_the_model(manifest: Manifest) -> None:
     assert before.space_sha256 == after.space_sha256
 
 
-def test_arcface_is_the_default_geometry(manifest: Manifest) -> None:
+def test_arcface_is_the_default_geometry(manifest):
     spec, _ = describe(at(manifest()))
     assert (spec.chip.side, spec.chip.points, spec.chip.landmarks) == (112, ARCFACE_POINTS, ARCFACE_LANDMARKS)
     assert spec.impostors is None
     assert spec.genuine_threshold is None
 
 
-def test_another_side_needs_points_of_its_own(manifest: Manifest) -> None:
+def test_another_side_needs_points_of_its_own(manifest):
     with pytest.raises(TemplateModelUnusable, match="points"):
         describe(at(manifest(side=96)))
     points = [[30.0, 40.0], [66.0, 40.0], [48.0, 60.0], [34.0, 78.0], [62.0, 78.0]]
@@ -136,7 +134,7 @@ def test_another_side_needs_points_of_its_own(manifest: Manifest) -> None:
         ({"calibration": {"kind": "chi2", "dof": -1.0, "scale": 1.0}}, "dof"),
     ],
 )
-def test_mistakes_are_named(manifest: Manifest, changes: dict[str, Any], words: str) -> None:
+def test_mistakes_are_named(manifest, changes, words):
     layout = changes.pop("layout", "nchw")
     path = manifest(**changes)
     if layout != "nchw":
@@ -157,21 +155,21 @@ FIT = '[calibration]\nkind = "chi2"\ndof = 60.0\nscale = 0.1\n'
         ("built_in = true\ndimension = 128\n" + FIT + "genuine_threshold = 0.5", "dimension"),
     ],
 )
-def test_a_calibration_of_the_built_in_model_is_whole_and_nothing_else(tmp_path: Path, text: str, words: str) -> None:
+def test_an_own_calibration_is_whole(tmp_path, text, words):
     path = tmp_path / "own.toml"
     path.write_text(text)
     with pytest.raises(TemplateModelUnusable, match=words):
         describe(at(path))
 
 
-def test_a_threshold_that_stands_twice_is_refused(manifest: Manifest) -> None:
+def test_a_threshold_that_stands_twice_is_refused(manifest):
     fit = {"kind": "chi2", "dof": 60.0, "scale": 0.1, "genuine_threshold": 0.4}
     assert describe(at(manifest(calibration=fit)))[0].genuine_threshold == 0.4
     with pytest.raises(TemplateModelUnusable, match="twice"):
         describe(at(manifest(calibration=fit, genuine_threshold=0.4)))
 
 
-def test_the_example_of_the_documents_is_a_manifest(tmp_path: Path) -> None:
+def test_the_example_of_the_documents_is_a_manifest(tmp_path):
     document = Path(__file__).resolve().parents[4] / "docs" / "ABUSE.md"
     (example,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "arcface.toml"
@@ -181,7 +179,7 @@ def test_the_example_of_the_documents_is_a_manifest(tmp_path: Path) -> None:
     assert spec.impostors is not None
 
 
-def test_files_that_are_no_manifest(tmp_path: Path) -> None:
+def test_files_that_are_no_manifest(tmp_path):
     path = tmp_path / "model.toml"
     with pytest.raises(TemplateModelUnusable):
         describe(at(path))
@@ -191,7 +189,7 @@ def test_files_that_are_no_manifest(tmp_path: Path) -> None:
             describe(at(path))
 
 
-def test_another_file_than_the_manifests_is_refused(manifest: Manifest) -> None:
+def test_another_file_than_the_manifests_is_refused(manifest):
     path = manifest()
     file = path.parent / "tiny.onnx"
     file.write_bytes(file.read_bytes() + b"\x00")
@@ -203,12 +201,12 @@ def test_another_file_than_the_manifests_is_refused(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("onnx", [b"", b"not a network", b"\x08\x08" * 100])
-def test_bytes_that_are_no_network(manifest: Manifest, onnx: bytes) -> None:
+def test_bytes_that_are_no_network(manifest, onnx):
     with pytest.raises(ValueError, match="does not load"):
         open_template(at(manifest(onnx=onnx)))
 
 
-def test_a_network_of_another_shape_is_refused_at_the_start(manifest: Manifest) -> None:
+def test_a_network_of_another_shape_is_refused_at_the_start(manifest):
     with pytest.raises(ValueError, match="3 numbers, not 4"):
         open_template(at(manifest(dimension=4)))
     path = manifest(layout="nhwc")
@@ -217,6 +215,6 @@ def test_a_network_of_another_shape_is_refused_at_the_start(manifest: Manifest) 
         open_template(at(path))
 
 
-def test_an_answer_that_is_no_template_is_refused(manifest: Manifest) -> None:
+def test_an_answer_that_is_no_template_is_refused(manifest):
     with pytest.raises(ValueError, match="no template"):
         open_template(at(manifest())).embed(np.zeros_like(RED))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -30,7 +32,9 @@ from stream.events.detection_codec import (
 from stream.events.messages import AlreadyDecided, Detection, Refusal, SubmissionIds
 from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.verdict import judge
-from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, ids
+from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, frames_of, ids
+
+GOLDEN = Path(__file__).with_name("golden") / "detection_of_one_frame.json"
 
 
 def decided(**changes) -> AlreadyDecided:
@@ -46,6 +50,21 @@ FINDINGS = [analysis(), analysis({"sharpness": None}), REFUSAL, decided()]
 def test_there_and_back(finding):
     sent = detection(finding)
     assert decode_detection(encode_detection(sent)) == sent
+
+
+def test_one_frame_keeps_its_form():
+    """Workers of an earlier version write and read it."""
+    sent = detection(analysis({"sharpness": 0.75, "lbp_texture": None}))
+    assert encode_detection(sent) == GOLDEN.read_bytes()
+    assert decode_detection(GOLDEN.read_bytes()) == sent
+
+
+def test_several_frames_there_and_back():
+    sent = replace(detection(), finding=(analysis(), analysis(0.2)))
+    assert decode_detection(encode_detection(sent)) == sent
+    alone = orjson.loads(encode_detection(sent))
+    alone["analyses"].pop()
+    assert refusal_of(alone)
 
 
 id_text = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
@@ -89,7 +108,7 @@ origins = st.builds(
         ids=all_ids,
         fingerprint=st.from_regex(r"\A[0-9a-f]{32}\Z"),
         appended_at_ms=st.integers(0, LATEST_MS),
-        finding=findings,
+        finding=findings.map(frames_of),
         origin=origins,
         queue_ms=milliseconds,
         detection_ms=milliseconds,

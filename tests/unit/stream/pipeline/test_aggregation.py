@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from config.policy import Policy
+from detectors.analysis_codec import MalformedAnalysis, from_document, to_document
 from detectors.catalogue import SIGNAL_LABELS
-from detectors.contract import ReadingStatus
+from detectors.contract import ReadingStatus, UnknownReading
 from stream.pipeline.aggregation import confidence, weigh
-from tests.unit.stream.builders import reading
+from tests.unit.stream.builders import analysis, reading
 
 WEIGHTS = Policy().weights
 
@@ -28,9 +29,13 @@ def test_a_missing_signal_abstained():
     assert signal.shortfall == signal.weight
 
 
-def test_a_reading_no_weight_is_for_counts_nothing():
-    alone = [reading("sharpness", 0.5)]
-    assert weigh([*alone, reading("palm_reading", 1.0)], WEIGHTS) == weigh(alone, WEIGHTS)
+def test_an_unknown_reading_is_an_error():
+    with pytest.raises(UnknownReading, match="not in the catalogue"):
+        reading("palm_reading", 1.0)
+    document = to_document(analysis({"sharpness": 1.0}))
+    document["readings"][0]["name"] = "palm_reading"
+    with pytest.raises(MalformedAnalysis):
+        from_document(document)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 0.5, 1.0])

@@ -17,8 +17,8 @@ from detectors.catalogue import SIGNAL_LABELS
 from stream.events.ids import request_id
 from stream.events.messages import AlreadyDecided, Refusal, SubmissionIds
 from stream.pipeline.decision import decision_event, encode
-from stream.pipeline.verdict import judge
-from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids, reading
+from stream.pipeline.verdict import judge, verdict_on
+from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids
 from tests.unit.stream.json_schema import violations
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -52,7 +52,7 @@ FINDINGS = {
 def event_of(finding=None, *, policy=POLICY, now_ms=NOW_MS, **changes):
     found = detection(finding, **changes)
     assert not isinstance(found.finding, AlreadyDecided)
-    return orjson.loads(encode(decision_event(found, judge(found.finding, policy), policy, now_ms)))
+    return orjson.loads(encode(decision_event(found, verdict_on(found.finding, policy), policy, now_ms)))
 
 
 @pytest.mark.parametrize("name", FINDINGS)
@@ -218,8 +218,3 @@ def test_a_signal_is_published_as_it_was_judged():
     values = dict.fromkeys(SIGNAL_LABELS, 0.49996)
     for signal in event_of(analysis(values))["result"]["signals"]:
         assert (signal["score"], signal["passed"]) == (0.5, True)
-
-
-def test_readings_nobody_weighs_are_not_published():
-    found = analysis({}, readings=(reading("sharpness"), reading("palm_reading")))
-    assert len(event_of(found)["result"]["signals"]) == 8

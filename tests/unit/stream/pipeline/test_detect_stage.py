@@ -44,7 +44,7 @@ async def test_a_sound_submission_becomes_one_detection():
     assert output.topic == "detections"
     assert output.key == GUID.encode()
     detection = decode_detection(output.value)
-    assert detection.finding == analysis()
+    assert detection.finding == (analysis(),)
     assert detection.ids.submission_id == "sub-1"
     assert detection.appended_at_ms == APPENDED_AT_MS
     assert detection.queue_ms > 0
@@ -154,7 +154,7 @@ async def test_other_content_under_a_decided_id_is_not_analysed():
 async def test_the_same_id_of_another_tenant_is_another_submission():
     line = Line()
     await line.decision(bare())
-    assert await finding_of(line, bare(tenant="bank-1")) == analysis()
+    assert await finding_of(line, bare(tenant="bank-1")) == (analysis(),)
     assert len(line.analyser.pictures) == 2
 
 
@@ -168,7 +168,7 @@ def test_while_the_store_is_away_nothing_is_analysed_or_decided():
         assert not waiting.done()
         assert line.analyser.pictures == []
         (output,) = await waiting
-        assert decode_detection(output.value).finding == analysis()
+        assert decode_detection(output.value).finding == (analysis(),)
         assert away.calls == ["find"] * 21
         assert line.patience.waiting_for == ()
 

@@ -10,6 +10,7 @@ from cloudevents.core.bindings import kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from detectors.contract import Frame
 from stream.events.messages import Rejected, Submission
 from stream.events.submissions import Form, NewSubmission, submission_output
 from tests.unit.stream.builders import (
@@ -68,7 +69,7 @@ def sdk_event(data, *, content_type, **attributes):
 
 def test_the_bare_object():
     submission = accepted(bare(**OPTIONAL))
-    assert submission.image == IMAGE
+    assert submission.frames == (Frame(IMAGE),)
     assert submission.ids.submission_id == "sub-1"
     assert submission.ids.correlation_id == GUID
     assert submission.ids.tenant == "bank-1"
@@ -93,11 +94,11 @@ def test_unknown_fields_are_ignored():
     "head", ["data:image/jpeg;base64,", "data:image/png;base64,", "data:;base64,", "data:a/b;c=d;base64,"]
 )
 def test_a_data_url(head):
-    assert accepted(bare(image=head + base64_of())).image == IMAGE
+    assert accepted(bare(image=head + base64_of())).frames == (Frame(IMAGE),)
 
 
 def test_whitespace_around_the_base64_is_no_harm():
-    assert accepted(bare(image=f"\r\n {base64_of()}\n")).image == IMAGE
+    assert accepted(bare(image=f"\r\n {base64_of()}\n")).frames == (Frame(IMAGE),)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -106,7 +107,7 @@ def test_what_our_own_builder_publishes_is_read(form):
     new = NewSubmission(image=IMAGE, submission_id="sub-1", correlation_id=GUID, optional=optional)
     output = submission_output(new, "liveness.submissions", form)
     submission = accepted(record(output.value, output.headers, output.key))
-    assert submission.image == IMAGE
+    assert submission.frames == (Frame(IMAGE),)
     assert (submission.ids.submission_id, submission.ids.correlation_id) == ("sub-1", GUID)
     if form is not Form.MODULE:
         assert submission == accepted(bare(**OPTIONAL))
@@ -168,7 +169,7 @@ def test_structured_wins_over_ce_headers():
 
 
 def test_binary_is_told_by_its_headers_whatever_the_content():
-    assert accepted(binary()).image == IMAGE
+    assert accepted(binary()).frames == (Frame(IMAGE),)
 
 
 def test_ce_id_names_the_submission_where_there_is_no_subject():
@@ -194,7 +195,7 @@ def test_null_attributes_of_a_structured_event_are_absent_ones():
 
 def test_the_module_envelope():
     submission = accepted(module())
-    assert submission.image == IMAGE
+    assert submission.frames == (Frame(IMAGE),)
     assert submission.ids.submission_id == submission.ids.resource_id == "sub-1"
     assert submission.ids.correlation_id == GUID
 
@@ -206,7 +207,7 @@ def test_the_module_envelope_inside_an_event():
 
 @pytest.mark.parametrize("encrypted", [False, None, ...])
 def test_an_unencrypted_module_selfie(encrypted):
-    assert accepted(module(selfieImageEncryption=encrypted)).image == IMAGE
+    assert accepted(module(selfieImageEncryption=encrypted)).frames == (Frame(IMAGE),)
 
 
 @pytest.mark.parametrize("given", [bare(correlation_id=...), bare(correlation_id=None), binary(correlationid=...)])

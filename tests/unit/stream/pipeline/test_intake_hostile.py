@@ -72,8 +72,8 @@ def check(given_record):
     assert re.fullmatch(r"[0-9a-f]{32}", answer.fingerprint)
     if isinstance(answer, Submission):
         assert correlation_id is not None
-        assert isinstance(answer.image, bytes)
-        assert intake.check_image(answer.image, intake.ImageLimits()) is None
+        assert isinstance(answer.frames[0].image, bytes)
+        assert intake.check_image(answer.frames[0].image, intake.ImageLimits()) is None
     else:
         assert answer.error in REASONS
     assert answer == read(given_record)  # the same record again is the same answer
@@ -129,7 +129,7 @@ def test_any_picture_comes_out_as_it_went_in(noise):
     for wrapped in (binary(IMAGE[:4] + noise), bare(image=base64_of(IMAGE[:4] + noise))):
         answer = check(wrapped)
         assert isinstance(answer, Submission)
-        assert answer.image == IMAGE[:4] + noise
+        assert answer.frames[0].image == IMAGE[:4] + noise
 
 
 def filled(start: bytes, piece: bytes, end: bytes) -> bytes:

@@ -50,7 +50,7 @@ def test_ten_mebibytes_and_not_one_byte_more(wrap, size, fits):
     if fits:
         submission = read(given)
         assert isinstance(submission, Submission)
-        assert len(submission.image) == size
+        assert len(submission.frames[0].image) == size
     else:
         refused(given, ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {TEN_MIB} bytes")
 

@@ -17,7 +17,7 @@ from abuse.links.links import LINKS_ADDED, LINKS_KEPT
 from abuse.subjects import correlation
 from config.policy import Policy
 from detectors.contract import PictureHashes, Template
-from detectors.template.impostors import Distance
+from detectors.template.impostors import TemplateDistance
 from stream.events.detection_codec import decode_detection
 from stream.runtime import metrics
 from tests.unit.abuse.builders import at_ms
@@ -214,7 +214,7 @@ async def test_no_template_crosses_to_the_next_topic():
     line.analyser.found = analysis(template=seen, picture=picture(1))
     (output,) = await line.detect(sent(1))
     detection = decode_detection(output.value)
-    assert (detection.finding.template, detection.finding.picture) == (None, None)
+    assert (detection.finding[0].template, detection.finding[0].picture) == (None, None)
     assert detection.marks.face is not None
     plain = np.frombuffer(seen.vector, "<f4")
     sent_on = np.frombuffer(detection.marks.face.vector, "<f4")
@@ -269,8 +269,8 @@ async def test_where_faces_are_compared_by_the_cosine_nearly_the_same_means_the_
     """A share of a distance between points is another of a cosine distance: two photographs of somebody are no copy."""
     line = line_of()
     assert line.reuse.faces is not None
-    by_cosine = FaceBounds(impostors=replace(IMPOSTORS, distance=Distance.COSINE), farthest=0.18)
-    index = InMemoryFaceIndex(FacePlan(distances={MODEL: Distance.COSINE}))
+    by_cosine = FaceBounds(impostors=replace(IMPOSTORS, distance=TemplateDistance.COSINE), farthest=0.18)
+    index = InMemoryFaceIndex(FacePlan(distances={MODEL: TemplateDistance.COSINE}))
     line.reuse.faces = replace(line.reuse.faces, index=index, bounds=by_cosine)
     await submit(line, 1, 1, unit(0.0), picture(1))
     other = replace(picture(1, 7), pixels_sha256="ef" * 32)

@@ -8,7 +8,7 @@ from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.events.messages import Refusal
-from stream.pipeline.verdict import Answer, Outcome, Verdict, answer_for, judge, score_for
+from stream.pipeline.verdict import Answer, Outcome, Verdict, answer_for, judge, score_for, verdict_on
 from tests.unit.stream.builders import analysis, reading
 
 POLICY = Policy()
@@ -87,6 +87,13 @@ def test_what_could_not_be_analysed_is_nobodys_failure(error):
     verdict = judge(analysis({}, error=error, message="why", face_detected=False), POLICY)
     assert_undecided(verdict, error)
     assert verdict.message == "why"
+
+
+def test_the_least_live_frame_decides():
+    live, spoof, refused = analysis(0.9), analysis(0.2), analysis({}, error=ErrorCode.NO_FACE_DETECTED, message="why")
+    assert verdict_on((live,), POLICY) == judge(live, POLICY)
+    assert verdict_on((live, spoof, live), POLICY) == judge(spoof, POLICY)
+    assert verdict_on((live, spoof, refused), POLICY) == judge(refused, POLICY)
 
 
 @pytest.mark.parametrize("values", [{}, dict.fromkeys(SIGNAL_LABELS), {"sharpness": None}])

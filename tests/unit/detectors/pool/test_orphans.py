@@ -10,7 +10,7 @@ import textwrap
 
 import psutil
 
-from tests.unit.detectors_pool.conftest import gone
+from tests.unit.detectors.pool.conftest import gone
 
 WORKER = """
 import asyncio, sys
@@ -19,13 +19,13 @@ from pathlib import Path
 Path(sys.argv[1]).open("a").write("imported\\n")
 
 from detectors.pool import PoolSettings, SlotPool
-from tests.unit.detectors_pool.fakes import Scripted, picture
+from tests.unit.detectors.pool.fakes import Scripted, one, picture
 
 
 async def main():
     pool = SlotPool(Scripted, settings=PoolSettings(slots=2, preload=()))
     await pool.start()
-    spinning = [asyncio.create_task(pool.analyse(picture("spin_c", sys.argv[2] + str(n)))) for n in (1, 2)]
+    spinning = [asyncio.create_task(one(pool, picture("spin_c", sys.argv[2] + str(n)))) for n in (1, 2)]
     if sys.argv[3] == "stop":
         await pool.stop(grace_s=0)
     else:

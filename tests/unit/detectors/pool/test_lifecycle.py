@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from detectors.pool import AnalyserRefused, PoolClosed, PoolSettings, SlotPool, SlotStartError
-from tests.unit.detectors_pool import fakes
-from tests.unit.detectors_pool.fakes import picture
+from tests.unit.detectors.pool import fakes
+from tests.unit.detectors.pool.fakes import one, picture
 
 
 def children() -> set[int]:
@@ -40,7 +40,7 @@ def open_files() -> int:
         (fakes.slow_factory, (), "not built in time"),
     ],
 )
-async def test_a_factory_that_fails_is_a_clear_error_and_leaves_nothing(make_pool, left_behind, factory, args, words):
+async def test_a_failing_factory_leaves_nothing(make_pool, left_behind, factory, args, words):
     before = open_files()
     with pytest.raises(SlotStartError, match=words):
         await make_pool(factory, args, slots=2, start_timeout_s=1.5)
@@ -64,7 +64,7 @@ async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, left_behind,
 
 async def test_a_preload_that_is_not_there_is_left_to_the_factory(make_pool):
     pool = await make_pool(preload=("no_such_module", "colorsys"))
-    assert (await pool.analyse(picture("modules", "colorsys,faust"))).notes == ("colorsys",)
+    assert (await one(pool, picture("modules", "colorsys,faust"))).notes == ("colorsys",)
 
 
 def test_a_factory_that_no_slot_could_import_is_refused():
@@ -86,20 +86,20 @@ def test_settings_must_be_positive(field):
 async def test_a_pool_that_is_not_running_says_so(make_pool):
     pool = SlotPool(fakes.Scripted, settings=PoolSettings(slots=1, preload=()))
     with pytest.raises(PoolClosed, match="not been started"):
-        await pool.analyse(b"x")
+        await one(pool, b"x")
     await pool.stop()
     pool = await make_pool()
     with pytest.raises(RuntimeError, match="already"):
         await pool.start()
     await pool.stop()
     with pytest.raises(PoolClosed, match="stopped"):
-        await pool.analyse(b"x")
+        await one(pool, b"x")
     await pool.stop()
 
 
 async def test_slots_are_recycled_after_their_number_of_jobs(make_pool, until):
     pool = await make_pool(recycle_after=3)
-    pids = [(await pool.analyse(picture("pid"))).notes[0] for _ in range(7)]
+    pids = [(await one(pool, picture("pid"))).notes[0] for _ in range(7)]
     assert len(set(pids)) == 3
     assert pids[0] == pids[2]
     assert pids[3] == pids[5]
@@ -114,7 +114,7 @@ async def test_first_recycling_is_staggered(make_pool):
 
 async def test_stats_show_the_slots(make_pool):
     pool = await make_pool(slots=2)
-    await pool.analyse(picture("hog", 50))
+    await one(pool, picture("hog", 50))
     stats = pool.stats()
     assert (len(stats.slots), stats.busy, stats.queued, stats.quarantined) == (2, 0, 0, 0)
     assert sum(slot.jobs for slot in stats.slots) == 1
@@ -126,12 +126,12 @@ async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, left_beh
     before = open_files()
     pool = await make_pool(slots=2)
     gate = tmp_path / "gate"
-    jobs = [asyncio.create_task(pool.analyse(picture("gate", gate))) for _ in range(5)]
+    jobs = [asyncio.create_task(one(pool, picture("gate", gate))) for _ in range(5)]
     await until(lambda: pool.stats().busy == 2)
     stopping = asyncio.create_task(pool.stop(grace_s=10))
     await asyncio.sleep(0)
     with pytest.raises(PoolClosed, match="stopped"):
-        await pool.analyse(b"x")
+        await one(pool, b"x")
     gate.touch()
     await stopping
     assert [job.result().message for job in jobs] == ["passed"] * 5
@@ -142,8 +142,8 @@ async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, left_beh
 async def test_stop_while_busy_kills_after_the_grace_period(make_pool, left_behind, until):
     before = open_files()
     pool = await make_pool(slots=2)
-    jobs = [asyncio.create_task(pool.analyse(picture("spin_c"))) for _ in range(4)]
-    crashing = asyncio.create_task(pool.analyse(picture("segv")))
+    jobs = [asyncio.create_task(one(pool, picture("spin_c"))) for _ in range(4)]
+    crashing = asyncio.create_task(one(pool, picture("segv")))
     await until(lambda: pool.stats().busy == 2)
     started = time.monotonic()
     await pool.stop(grace_s=0.2)
@@ -158,30 +158,30 @@ async def test_a_pool_that_can_not_restart_its_slots_fails_loudly(make_pool, tmp
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.01, 0.01))
     pool = await make_pool(fakes.once_only_factory, (str(tmp_path / "built"), 1))
     with pytest.raises(PoolClosed, match="the model is gone"):
-        await pool.analyse(picture("segv"))
+        await one(pool, picture("segv"))
     with pytest.raises(PoolClosed, match="the slot pool has failed"):
-        await pool.analyse(picture("echo"))
+        await one(pool, picture("echo"))
 
 
 async def test_a_restart_that_fails_once_is_tried_again(make_pool, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.2, 0.2, 0.2))
     built = tmp_path / "built"
     pool = await make_pool(fakes.once_only_factory, (str(built), 1))
-    await pool.analyse(picture("raises"))
-    waiting = asyncio.create_task(pool.analyse(picture("echo", "again")))
+    await one(pool, picture("raises"))
+    waiting = asyncio.create_task(one(pool, picture("echo", "again")))
     built.write_bytes(b"")  # the model is back
     assert (await waiting).message == "again"
 
 
-async def test_as_pid_1_of_a_container_it_reaps_slots_whose_server_died(make_pool, left_behind, until):
+async def test_pid_1_reaps_orphaned_slots(make_pool, left_behind, until):
     libc = ctypes.CDLL(None)
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to this process, as they do to PID 1
     try:
         pool = await make_pool(slots=2)
         before = left_behind()
-        os.kill(int((await pool.analyse(picture("pid"))).notes[1]), signal.SIGKILL)
+        os.kill(int((await one(pool, picture("pid"))).notes[1]), signal.SIGKILL)
         await until(lambda: not pool.stats().slots)
-        assert (await pool.analyse(picture("echo", "again"))).message == "again"
+        assert (await one(pool, picture("echo", "again"))).message == "again"
         assert not before & left_behind()
     finally:
         libc.prctl(36, 0, 0, 0, 0)

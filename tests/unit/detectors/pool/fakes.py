@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
+from detectors.pool import SlotCrashed, SlotPool, SlotTimeout
 
 
 def picture(command: str, argument: object = "", rest: bytes = b"") -> bytes:
@@ -26,7 +27,7 @@ class Scripted:
     """Built in every slot. Unknown commands echo."""
 
     def analyse(self, image: memoryview) -> Analysis:
-        command, _, argument = bytes(image[:512]).partition(b"\n")[0].decode(errors="replace").partition(" ")
+        command, _, argument = bytes(image[:4096]).partition(b"\n")[0].decode(errors="replace").partition(" ")
         act: Callable[[memoryview, str], Analysis] = getattr(self, command, self.echo)
         return act(image, argument)
 
@@ -137,6 +138,15 @@ class Scripted:
 
     def modules(self, image: memoryview, argument: str) -> Analysis:
         return Analysis(notes=tuple(name for name in argument.split(",") if name in sys.modules))
+
+
+async def one(pool: SlotPool, image: bytes | memoryview) -> Analysis | SlotTimeout | SlotCrashed:
+    """The answer to a submission of one frame."""
+    outcome = await pool.analyse((Frame(image),))
+    if not isinstance(outcome, tuple):
+        return outcome
+    (analysis,) = outcome
+    return analysis
 
 
 def broken_factory(words: str) -> Scripted:

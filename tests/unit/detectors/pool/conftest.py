@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from detectors.pool import PoolSettings, SlotPool
-from tests.unit.detectors_pool.fakes import Scripted
+from tests.unit.detectors.pool.fakes import Scripted
 
 MakePool = Callable[..., Awaitable[SlotPool]]
 

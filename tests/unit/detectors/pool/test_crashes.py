@@ -14,26 +14,27 @@ from config.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analysis
 from detectors.pool import CrashCause, SlotCrashed, SlotTimeout
-from tests.unit.detectors_pool.conftest import gone
-from tests.unit.detectors_pool.fakes import picture
+from detectors.pool.messages import join
+from tests.unit.detectors.pool.conftest import gone
+from tests.unit.detectors.pool.fakes import one, picture
 
 
 @pytest.mark.parametrize("command", ["spin_c", "spin_python"])
 async def test_a_spinning_slot_is_killed_at_the_deadline(make_pool, command):
     pool = await make_pool(deadline_s=0.3)
     started = time.monotonic()
-    outcome = await pool.analyse(picture(command))
+    outcome = await one(pool, picture(command))
     assert 0.3 <= time.monotonic() - started < 0.8
     assert isinstance(outcome, SlotTimeout)
     assert outcome.deadline_s == 0.3
-    assert (await pool.analyse(picture("echo", "next"))).message == "next"
+    assert (await one(pool, picture("echo", "next"))).message == "next"
     assert pool.stats().restarts == {"timeout": 1}
 
 
 async def test_the_deadline_does_not_count_the_wait_for_a_slot(make_pool):
     pool = await make_pool(deadline_s=0.4)
-    spinning = [pool.analyse(picture("spin_c")) for _ in range(3)]
-    *timeouts, answer = await asyncio.gather(*spinning, pool.analyse(picture("echo", "late")))
+    spinning = [one(pool, picture("spin_c")) for _ in range(3)]
+    *timeouts, answer = await asyncio.gather(*spinning, one(pool, picture("echo", "late")))
     assert all(isinstance(outcome, SlotTimeout) for outcome in timeouts)
     assert answer.message == "late"
     assert answer.elapsed_ms["slot_wait"] > 1200
@@ -52,41 +53,45 @@ async def test_the_deadline_does_not_count_the_wait_for_a_slot(make_pool):
 )
 async def test_a_picture_that_crashes_twice_is_told_how(make_pool, command, argument, cause, code):
     pool = await make_pool()
-    outcome = await pool.analyse(picture(command, argument))
+    outcome = await one(pool, picture(command, argument))
     assert isinstance(outcome, SlotCrashed)
     assert (outcome.cause, outcome.code) == (cause, code)
-    assert (await pool.analyse(picture("echo", "next"))).message == "next"
+    assert (await one(pool, picture("echo", "next"))).message == "next"
     assert pool.stats().restarts == {"crash": 1}
     assert pool.stats().quarantined == 0
 
 
 NO_SUCH_KIND = struct.pack("<QBI", 1, 77, 0)
 TOO_LONG = struct.pack("<QBI", 1, 2, 2**32 - 1)
-NOT_JSON = struct.pack("<QBI", 1, 2, 3) + b"{{{"
+NOT_JSON = struct.pack("<QBI", 1, 2, 7) + join([b"{{{"])
 VALID = encode(Analysis())
-OTHER_JOB = struct.pack("<QBI", 99, 2, len(VALID)) + VALID
+OTHER_JOB = struct.pack("<QBI", 99, 2, len(VALID) + 4) + join([VALID])
 TWO_REPLIES = NOT_JSON * 2
+BODY = join([VALID])
+TWO_FOR_ONE_FRAME = struct.pack("<QBI", 1, 2, 2 * len(BODY)) + 2 * BODY
 READY_AGAIN = struct.pack("<QBI", 1, 0, len(VALID)) + VALID
 
 
-@pytest.mark.parametrize("junk", [NO_SUCH_KIND, TOO_LONG, NOT_JSON, OTHER_JOB, TWO_REPLIES, READY_AGAIN])
+@pytest.mark.parametrize(
+    "junk", [NO_SUCH_KIND, TOO_LONG, NOT_JSON, OTHER_JOB, TWO_REPLIES, TWO_FOR_ONE_FRAME, READY_AGAIN]
+)
 async def test_a_malformed_reply_counts_as_a_crash(make_pool, junk):
     pool = await make_pool()
-    outcome = await pool.analyse(picture("junk", junk.hex()))
+    outcome = await one(pool, picture("junk", junk.hex()))
     assert isinstance(outcome, SlotCrashed)
     assert outcome.cause is CrashCause.MALFORMED_REPLY
-    assert (await pool.analyse(picture("echo", "next"))).message == "next"
+    assert (await one(pool, picture("echo", "next"))).message == "next"
 
 
 async def test_half_a_reply_is_no_reply(make_pool):
     pool = await make_pool(deadline_s=0.3)
-    assert isinstance(await pool.analyse(picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
+    assert isinstance(await one(pool, picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
 
 
 async def test_the_second_attempt_has_a_process_of_its_own(make_pool, tmp_path, until):
     pool = await make_pool()
     before = {slot.pid for slot in pool.stats().slots}
-    answer = await pool.analyse(picture("flake", tmp_path / "crashed"))
+    answer = await one(pool, picture("flake", tmp_path / "crashed"))
     assert answer.message == "second time"
     quarantine = int(answer.notes[0])
     await until(lambda: pool.stats().slots)
@@ -97,12 +102,12 @@ async def test_the_second_attempt_has_a_process_of_its_own(make_pool, tmp_path, 
 async def test_a_crash_disturbs_no_picture_in_flight(make_pool, tmp_path, until):
     pool = await make_pool(slots=3)
     gate, marker = tmp_path / "gate", tmp_path / "crashed"
-    in_flight = [asyncio.create_task(pool.analyse(picture("gate", gate))) for _ in range(2)]
+    in_flight = [asyncio.create_task(one(pool, picture("gate", gate))) for _ in range(2)]
     await until(lambda: pool.stats().busy == 2)
     crashing, flaking, *echoes = await asyncio.gather(
-        pool.analyse(picture("segv")),
-        pool.analyse(picture("flake", marker)),
-        *(pool.analyse(picture("echo", n)) for n in range(20)),
+        one(pool, picture("segv")),
+        one(pool, picture("flake", marker)),
+        *(one(pool, picture("echo", n)) for n in range(20)),
     )
     gate.touch()
     assert [answer.message for answer in await asyncio.gather(*in_flight)] == ["passed", "passed"]
@@ -113,37 +118,37 @@ async def test_a_crash_disturbs_no_picture_in_flight(make_pool, tmp_path, until)
 
 async def test_a_timeout_in_quarantine_is_a_timeout(make_pool, tmp_path):
     pool = await make_pool(deadline_s=0.4)
-    first, second = await asyncio.gather(pool.analyse(picture("segv")), pool.analyse(picture("spin_c")))
+    first, second = await asyncio.gather(one(pool, picture("segv")), one(pool, picture("spin_c")))
     assert isinstance(first, SlotCrashed)
     assert isinstance(second, SlotTimeout)
 
 
 async def test_memory_is_limited(make_pool):
     pool = await make_pool(memory_mib=512)
-    failed = await pool.analyse(picture("hog", 600))
+    failed = await one(pool, picture("hog", 600))
     assert (failed.error, failed.message) == (ErrorCode.INFERENCE_ERROR, "MemoryError")
-    assert (await pool.analyse(picture("hog", 100))).message == str(100 << 20)
+    assert (await one(pool, picture("hog", 100))).message == str(100 << 20)
 
 
 async def test_a_slot_that_dies_idle_costs_no_picture_an_attempt(make_pool, until):
     pool = await make_pool()
     os.kill(pool.stats().slots[0].pid, signal.SIGKILL)
     await until(lambda: not pool.stats().slots)
-    assert (await pool.analyse(picture("echo", "next"))).message == "next"
+    assert (await one(pool, picture("echo", "next"))).message == "next"
     assert pool.stats().restarts == {"crash": 1}
     assert pool.stats().quarantined == 0
 
 
 async def test_the_end_of_the_fork_server_is_survived(make_pool, tmp_path, until):
     pool = await make_pool(slots=2)
-    fork_server = int((await pool.analyse(picture("pid"))).notes[1])
+    fork_server = int((await one(pool, picture("pid"))).notes[1])
     gate = tmp_path / "gate"
-    in_flight = asyncio.create_task(pool.analyse(picture("gate", gate)))
+    in_flight = asyncio.create_task(one(pool, picture("gate", gate)))
     await until(lambda: os.path.exists(f"{gate}.begun"))
     old = {slot.pid for slot in pool.stats().slots}
     os.kill(fork_server, signal.SIGKILL)
     gate.touch()
     assert (await in_flight).message == "passed"
-    answers = await asyncio.gather(*(pool.analyse(picture("echo", n)) for n in range(10)))
+    answers = await asyncio.gather(*(one(pool, picture("echo", n)) for n in range(10)))
     assert [answer.message for answer in answers] == [str(n) for n in range(10)]
     await until(lambda: all(gone(pid) for pid in (*old, fork_server)))

@@ -7,12 +7,12 @@ import os
 import pytest
 
 from detectors.pool.settings import PoolSettings, available_cores, slot_environment
-from tests.unit.detectors_pool.fakes import picture
+from tests.unit.detectors.pool.fakes import one, picture
 
 
 async def test_limits_signals_and_threads(make_pool):
     pool = await make_pool(memory_mib=1024)
-    limits = (await pool.analyse(picture("limits"))).elapsed_ms
+    limits = (await one(pool, picture("limits"))).elapsed_ms
     assert limits["core"] == 0
     assert limits["address_space"] == (1024 << 20) % 86_400_000
     assert limits["threads"] == 1
@@ -21,7 +21,7 @@ async def test_limits_signals_and_threads(make_pool):
 async def test_secrets_of_the_worker_stay_with_the_worker(make_pool, monkeypatch):
     monkeypatch.setenv("LIVENESS_KAFKA_PASSWORD", "hunter2")
     pool = await make_pool(environment={"OMP_NUM_THREADS": "1"})
-    names = (await pool.analyse(picture("environment"))).notes
+    names = (await one(pool, picture("environment"))).notes
     assert "LIVENESS_KAFKA_PASSWORD" not in names
     assert {"OMP_NUM_THREADS", "PATH"} <= set(names)
 
@@ -37,7 +37,7 @@ def test_the_settings_win_over_the_environment():
 async def test_native_noise_is_silenced_unless_asked_for(make_pool, monkeypatch, capfd, debug):
     monkeypatch.setenv("LIVENESS_SLOT_STDERR", "1" if debug else "0")
     pool = await make_pool()
-    await pool.analyse(picture("loud"))
+    await one(pool, picture("loud"))
     captured = capfd.readouterr()
     assert ("native noise" in captured.out + captured.err) is debug
 

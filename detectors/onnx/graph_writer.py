@@ -1,7 +1,7 @@
-"""Write an ONNX model file: just enough of its protobuf messages for a plain feed-forward network.
+"""Writer of ONNX model files: just enough of its protobuf messages for a plain feed-forward network.
 
-The `onnx` package would do the same with 15 MB more in every installation, and its bytes may change with its
-version; here the same network gives the same bytes for ever, so that their SHA-256 can be pinned. Field
+The `onnx` package would do the same with 15 MB more in every installation, and the bytes may change with the
+package's version; here the same network gives the same bytes for ever, so that the SHA-256 can be pinned. Field
 numbers are those of onnx/onnx.proto (ONNX 1.x, IR version 8).
 """
 

@@ -6,14 +6,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from detectors.template.onnx_file import GraphWriter
+from detectors.onnx.graph_writer import GraphWriter
 
 
 def session(onnx: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
 
 
-def test_a_small_network_computes() -> None:
+def test_a_small_network_computes():
     graph = GraphWriter("small")
     weights = np.arange(12, dtype=np.float32).reshape(3, 4)
     value = graph.node("MatMul", ["given", graph.tensor("weights", weights)], "product")
@@ -24,7 +24,7 @@ def test_a_small_network_computes() -> None:
     assert np.array_equal(answer, np.maximum(given @ weights, 0))
 
 
-def test_lists_whole_numbers_and_shapes_arrive() -> None:
+def test_lists_whole_numbers_and_shapes_arrive():
     graph = GraphWriter("pool")
     ends = np.array([0, 0, 0, 0, 0, 300, 1, 1], np.int64)
     value = graph.node("AveragePool", ["given"], "pooled", kernel_shape=(2, 2), strides=(2, 2))
@@ -37,6 +37,6 @@ def test_lists_whole_numbers_and_shapes_arrive() -> None:
     assert loaded.get_inputs()[0].shape == [1, 1, 4, 4]
 
 
-def test_negative_numbers_are_not_written() -> None:
+def test_negative_numbers_are_not_written():
     with pytest.raises(ValueError, match="from 0 on"):
         GraphWriter("wrong").node("Flatten", ["given"], "answer", axis=-1)

@@ -1,25 +1,41 @@
-"""Cut a face out of the frame, upright and at the size its network was trained on.
+"""Alignment: a face cut out of its frame as a chip, upright and at the size a network was trained on.
 
 A similarity transform (no shear: S. Umeyama, "Least-squares estimation of transformation parameters between
 two point patterns", IEEE PAMI 13(4), 1991) takes the face's anchors to their places on the chip. Where the frame
-is finer than the chip it is first halved with a 5x5 Gaussian, as often as fits, then read bilinearly: dlib cuts
-its chips so, and its network was trained on them.
+is finer than the chip, the frame is first halved with a 5x5 Gaussian, as often as fits, then read bilinearly: dlib cuts
+chips in this way, and dlib's network was trained on such chips.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.template.port import ChipGeometry
-
 #: Beyond this many halvings nothing of the picture would be left.
 _MOST_HALVINGS = 8
 #: Pixels around the chip's outline that the halving's filter still reads.
 _MARGIN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChipGeometry:
+    """Geometry of a chip: how a face lies on the square a network was trained on.
+
+    Each of `landmarks` is a group of mesh landmarks whose mean is one anchor; `points` are the anchors' places
+    on the chip, pixels from the centre of its first pixel, x right, y down, in the same order. No face fits
+    all points exactly; `fitted_on` is where the squared errors are summed: on the chip as ArcFace does, or on the
+    frame as dlib does (the chip of a turned head then shows less around it).
+    """
+
+    side: int
+    landmarks: tuple[tuple[int, ...], ...]
+    points: tuple[tuple[float, float], ...]
+    fitted_on: Literal["chip", "frame"] = "chip"
 
 
 def anchors(landmarks: NDArray[np.float32], geometry: ChipGeometry) -> NDArray[np.float64]:
@@ -81,7 +97,7 @@ def corners(place: NDArray[np.float64], side: int) -> NDArray[np.float64]:
 
 
 def _halvings(place: NDArray[np.float64]) -> int:
-    """How often the frame can be halved and still be as fine as the chip."""
+    """Number of times the frame can be halved and still be as fine as the chip."""
     finer = 1.0 / math.hypot(place[0, 0], place[1, 0])
     return min(_MOST_HALVINGS, max(0, math.floor(math.log2(finer))))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from detectors.analysis import Sighting
-from detectors.template import TemplateModel, built_in, chip
+from detectors import alignment
+from detectors.template import built_in
 
 SIDE = 150
 #: Largest distance between the templates of our chip and dlib's, at the same landmarks. Two photographs of one
@@ -25,34 +24,34 @@ def turned(points: np.ndarray, degrees: float, scale: float, shift: tuple[float,
 
 @pytest.mark.parametrize("degrees", [0, 17, 90, 180, -120])
 @pytest.mark.parametrize("scale", [0.2, 1.0, 3.5])
-def test_a_similarity_is_found_again(degrees: float, scale: float) -> None:
+def test_a_similarity_is_found_again(degrees, scale):
     points = np.array(built_in.chip_geometry().points)
-    found = chip.similarity(points, turned(points, degrees, scale, (12, -5)))
+    found = alignment.similarity(points, turned(points, degrees, scale, (12, -5)))
     assert np.allclose(points @ found[:, :2].T + found[:, 2], turned(points, degrees, scale, (12, -5)))
 
 
-def test_a_similarity_never_mirrors() -> None:
+def test_a_similarity_never_mirrors():
     points = np.array(built_in.chip_geometry().points)
-    found = chip.similarity(points, points * [-1, 1])
+    found = alignment.similarity(points, points * [-1, 1])
     assert np.linalg.det(found[:, :2]) > 0
 
 
-def test_points_in_one_place_are_refused() -> None:
+def test_points_in_one_place_are_refused():
     with pytest.raises(ValueError, match="one place"):
-        chip.similarity(np.ones((5, 2)), np.array(built_in.chip_geometry().points))
+        alignment.similarity(np.ones((5, 2)), np.array(built_in.chip_geometry().points))
 
 
-def test_the_anchors_lie_on_their_places(sightings: dict[str, Sighting]) -> None:
+def test_the_anchors_lie_on_their_places(sightings):
     geometry = built_in.chip_geometry()
     for name, sighting in sightings.items():
         landmarks = sighting.seen.face.landmarks
-        place = chip.placement(landmarks, geometry)
-        laid = chip.anchors(landmarks, geometry) @ place[:, :2].T + place[:, 2]
+        place = alignment.placement(landmarks, geometry)
+        laid = alignment.anchors(landmarks, geometry) @ place[:, :2].T + place[:, 2]
         assert np.abs(laid - np.array(geometry.points)).max() < 0.06 * SIDE, name
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.0, 5.0, 12.0])
-def test_a_dot_is_cut_where_it_lies_at_every_scale(scale: float) -> None:
+def test_a_dot_is_cut_where_it_lies_at_every_scale(scale):
     """`scale` is frame pixels a chip pixel; halving must not move the picture."""
     size = int(SIDE * scale) + 200
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
@@ -61,49 +60,47 @@ def test_a_dot_is_cut_where_it_lies_at_every_scale(scale: float) -> None:
     dot = np.exp(-((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2) / (2 * (6 * scale) ** 2)) * 255
     frame = np.dstack([dot.astype(np.uint8)] * 3)
     place = np.array([[1 / scale, 0, -50 / scale], [0, 1 / scale, -50 / scale]])
-    cut = chip.cut(frame, place, SIDE)[:, :, 0].astype(np.float64)
+    cut = alignment.cut(frame, place, SIDE)[:, :, 0].astype(np.float64)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     found = np.array([(cut * columns).sum(), (cut * rows).sum()]) / cut.sum()
     assert np.abs(found - centre).max() < 0.1
 
 
-def test_halving_keeps_fine_patterns_from_aliasing() -> None:
+def test_halving_keeps_fine_patterns_from_aliasing():
     checkers = (np.indices((1200, 1200)).sum(axis=0) % 2 * 255).astype(np.uint8)
     place = np.array([[0.125, 0, 0], [0, 0.125, 0]])
-    cut = chip.cut(np.dstack([checkers] * 3), place, SIDE)
+    cut = alignment.cut(np.dstack([checkers] * 3), place, SIDE)
     assert np.ptp(cut[4:-4, 4:-4].astype(int)) <= 2
 
 
-def test_outside_the_frame_is_black_and_colours_are_red_green_blue() -> None:
+def test_outside_the_frame_is_black_and_colours_are_red_green_blue():
     frame = np.zeros((100, 100, 3), np.uint8)
     frame[:, :, 2] = 200  # red, in the frame's order
     place = np.array([[1.0, 0, 60], [0, 1.0, 60]])
-    cut = chip.cut(frame, place, SIDE)
+    cut = alignment.cut(frame, place, SIDE)
     assert tuple(cut[100, 100]) == (200, 0, 0)
     assert not cut[:50, :50].any()
     with pytest.raises(ValueError, match="outside"):
-        chip.cut(frame, np.array([[1.0, 0, 600], [0, 1.0, 60]]), SIDE)
+        alignment.cut(frame, np.array([[1.0, 0, 600], [0, 1.0, 60]]), SIDE)
 
 
-def test_templates_are_near_those_of_dlibs_own_chip(
-    model: TemplateModel, dlib: ModuleType, sightings: dict[str, Sighting]
-) -> None:
+def test_templates_are_near_those_of_dlibs_own_chip(model, dlib, sightings):
     geometry = model.spec.chip
     for name, sighting in sightings.items():
         frame, landmarks = sighting.seen.frame, sighting.seen.face.landmarks
-        points = [dlib.point(round(x), round(y)) for x, y in chip.anchors(landmarks, geometry).tolist()]
+        points = [dlib.point(round(x), round(y)) for x, y in alignment.anchors(landmarks, geometry).tolist()]
         shape = dlib.full_object_detection(dlib.rectangle(0, 0, 9, 9), points)
         theirs = dlib.get_face_chip(np.ascontiguousarray(frame.bgr[:, :, ::-1]), shape, SIDE, built_in.PADDING)
-        ours = chip.cut(frame.bgr, chip.placement(landmarks, geometry), SIDE)
+        ours = alignment.cut(frame.bgr, alignment.placement(landmarks, geometry), SIDE)
         assert np.linalg.norm(model.embed(ours) - model.embed(theirs)) < NEAR, name
 
 
-def test_where_the_errors_are_summed_matters_for_a_face_that_does_not_fit() -> None:
+def test_where_the_errors_are_summed_matters_for_a_face_that_does_not_fit():
     """dlib's way cuts a turned head tighter than ArcFace's."""
     ours = built_in.chip_geometry()
     landmarks = np.zeros((478, 3), np.float32)
     for group, (x, y) in zip(ours.landmarks, ours.points, strict=True):
         landmarks[group[0], :2] = (x * 0.7, y)  # as narrow as a face turned by 45 degrees
-    on_frame = chip.placement(landmarks, ours)
-    on_chip = chip.placement(landmarks, replace(ours, fitted_on="chip"))
+    on_frame = alignment.placement(landmarks, ours)
+    on_chip = alignment.placement(landmarks, replace(ours, fitted_on="chip"))
     assert np.linalg.det(on_frame[:, :2]) > 1.05 * np.linalg.det(on_chip[:, :2])

@@ -1,0 +1,104 @@
+"""The two ways between parent and slot, without a process."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+
+import pytest
+
+from detectors.pool.blocks import ImageBlock, cut_into, map_read_only
+from detectors.pool.messages import (
+    MAX_BODY_BYTES,
+    JobHeader,
+    MalformedReply,
+    Reply,
+    ReplyKind,
+    ReplyReader,
+    join,
+    pack_reply,
+    receive_job,
+    split,
+)
+
+
+@pytest.fixture
+def block():
+    block = ImageBlock(10_000)
+    yield block
+    block.close()
+
+
+def test_the_reader_sees_what_was_written_without_a_copy(block):
+    view = map_read_only(block.fd, 10_000)
+    assert block.write([b"first"]) == (5,)
+    assert view[:5] == b"first"
+    block.write([b"other"])
+    assert view[:5] == b"other"
+    assert view.readonly
+
+
+def test_the_reader_can_neither_write_nor_shorten_nor_enlarge(block):
+    with pytest.raises(PermissionError):
+        mmap.mmap(block.fd, 10_000)
+    with pytest.raises(PermissionError):
+        os.pwrite(block.fd, b"x", 0)
+    for size in (0, 20_000):
+        with pytest.raises(PermissionError):
+            os.ftruncate(block.fd, size)
+
+
+def test_a_picture_that_does_not_fit_is_an_error(block):
+    with pytest.raises((ValueError, IndexError)):
+        block.write([b"x" * 10_001])
+
+
+def test_images_lie_behind_each_other(block):
+    images = [b"first", b"", b"second" * 1000, b"third"]
+    lengths = block.write(memoryview(image) for image in images)
+    assert list(cut_into(map_read_only(block.fd, 10_000), lengths)) == images
+    with pytest.raises((ValueError, IndexError)):
+        block.write([b"x" * 6_000, b"y" * 4_001])
+
+
+def test_a_job_crosses_with_its_lengths():
+    parent, slot = socket.socketpair()
+    with parent, slot:
+        for header in (JobHeader(1, (7,)), JobHeader(2**40, (0, 10_000_000, 5))):
+            parent.sendall(header.pack())
+            assert receive_job(slot) == header
+        parent.sendall(JobHeader(3, (1, 2)).pack()[:-1])
+        parent.close()
+        assert receive_job(slot) is None
+
+
+@pytest.mark.parametrize("analyses", [(), (b"one",), (b"one", b"", b"three" * 1000)])
+def test_analyses_are_joined_and_split(analyses):
+    assert split(join(analyses)) == analyses
+
+
+@pytest.mark.parametrize("body", [b"x", b"\x04\0\0\0abc", b"\x05\0\0\0ab", b"\xff\xff\xff\xff"])
+def test_a_body_that_is_no_analyses_is_refused(body):
+    with pytest.raises(MalformedReply):
+        split(body)
+
+
+def test_replies_are_found_whatever_the_chunks():
+    replies = [
+        Reply(1, ReplyKind.READY),
+        Reply(2, ReplyKind.ANALYSED, b"x" * 1000),
+        Reply(3, ReplyKind.RAISED, b"y"),
+    ]
+    stream = b"".join(map(pack_reply, replies))
+    for step in (1, 7, 13, 14, 500, len(stream)):
+        reader, found = ReplyReader(), []
+        for start in range(0, len(stream), step):
+            found += reader.feed(stream[start : start + step])
+        assert found == replies
+
+
+def test_too_long_bodies_are_refused_early():
+    assert ReplyReader().feed(pack_reply(Reply(1, ReplyKind.ANALYSED, b"x" * MAX_BODY_BYTES)))
+    with pytest.raises(MalformedReply):
+        ReplyReader().feed(pack_reply(Reply(1, ReplyKind.ANALYSED, b"x" * (MAX_BODY_BYTES + 1)))[:13])
