@@ -16,7 +16,7 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from tests.unit.architecture import LAYERS, imported_modules
+from tests.unit.architecture import PACKAGES, imported_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,10 +93,10 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
     declared = {canonical(Requirement(line).name) for line in lines}
-    files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py")]
+    files = [file for layer in PACKAGES for file in (ROOT / layer).rglob("*.py")]
     trees = ((ast.parse(file.read_text()), file.relative_to(ROOT).as_posix()) for file in files)
     imported = {module.split(".")[0] for tree, place in trees for module in imported_modules(tree, place)}
-    libraries = imported - sys.stdlib_module_names - set(LAYERS)
+    libraries = imported - sys.stdlib_module_names - set(PACKAGES)
     packages = packages_distributions()
     unknown = [name for name in libraries if not declared & set(map(canonical, packages.get(name, ())))]
     assert len(libraries) > 20

@@ -11,7 +11,7 @@ from tests.unit.public_surface import surface
 
 BEFORE = json.loads(Path(__file__).with_name("public_surface.json").read_text())
 #: Options that left `liveness bench` on purpose: `tests/bench` measures the abuse table and the indexes.
-GONE = {"--abuse", "--faces", "--photographs"}
+GONE = {"--abuse", "--faces", "--photographs", "--ids", "--kept"}
 
 
 @pytest.mark.parametrize("part", ["settings", "policy", "policy_sha256", "topics", "schemas"])
