@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from config.detector_catalogue import DETECTORS
 from config.error_codes import ErrorCode
+from config.strict_json import Bits64, BrokenRule, StrictJson
+from detectors.contract_fields import MAX_ITEMS, Code, Items, Liveness, Milliseconds, OptionalCode, Sha256, Text, Vector
 
 
 class ReadingStatus(StrEnum):
@@ -23,12 +27,12 @@ class ReadingStatus(StrEnum):
     FAILED = "failed"
 
 
-class UnknownReading(ValueError):
+class UnknownReading(BrokenRule):
     """A reading whose name is not in `config.detector_catalogue`: nobody would weigh, label or show the reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(StrictJson):
     """Reading of one signal on one frame (a PAD sub-score, in the words of ISO/IEC 30107-3).
 
     `liveness` is in [0, 1] (1 = bona fide) and 0 unless `status` is SCORED, so that a missing reading can
@@ -37,12 +41,12 @@ class Reading:
     never pixels, landmarks or text out of the file.
     """
 
-    name: str
-    label: str
+    name: Code
+    label: Text
     status: ReadingStatus
-    liveness: float = 0.0
-    reason: str = ""
-    detail: str
+    liveness: Liveness = 0.0
+    reason: OptionalCode = ""
+    detail: Text
 
     def __post_init__(self) -> None:
         if self.name not in DETECTORS:
@@ -54,29 +58,29 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersion:
+class ModelVersion(StrictJson):
     """Model file that took part in an analysis: `sha256` of the file's bytes, lower-case hex."""
 
-    name: str
-    version: str
-    sha256: str
+    name: Text
+    version: Text
+    sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(StrictJson):
     """Face template: a face as numbers that compare. Biometric: never in a log, a published event or test output.
 
     `vector`: float32, little-endian bytes, finite. Only templates with the same `model` and `model_sha256`
     compare: the hash is of the model's file and of the way the model is fed (`TemplateSpec.space_sha256`).
     """
 
-    model: str
-    model_sha256: str
-    vector: bytes = field(repr=False)
+    model: Code
+    model_sha256: Sha256
+    vector: Vector = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureHashes:
+class PictureHashes(StrictJson):
     """Hashes by which a picture is found again.
 
     `pixels_sha256` is of the decoded working frame with its size, so that metadata, file name and a
@@ -84,8 +88,8 @@ class PictureHashes:
     that were compressed, scaled, brightened or cropped anew (`detectors/picture_hash.py` says how few).
     """
 
-    pixels_sha256: str = field(repr=False)
-    perceptual: int = field(repr=False)
+    pixels_sha256: Sha256 = field(repr=False)
+    perceptual: Bits64 = field(repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.perceptual < 2**64:
@@ -104,7 +108,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
+class Analysis(StrictJson):
     """Analysis of one frame, as a slot process sends it back: small, no pixels.
 
     Either `error` is set and there are no readings, or every active signal has one reading.
@@ -116,16 +120,16 @@ class Analysis:
     """
 
     error: ErrorCode | None = None
-    message: str = ""
+    message: Text = ""
     face_detected: bool = False
-    readings: tuple[Reading, ...] = ()
-    notes: tuple[str, ...] = ()
-    models: tuple[ModelVersion, ...] = ()
+    readings: Items[Reading] = ()
+    notes: Items[Code] = ()
+    models: Items[ModelVersion] = ()
     template: Template | None = None
-    template_reason: str = ""
+    template_reason: OptionalCode = ""
     picture: PictureHashes | None = None
-    elapsed_ms: Mapping[str, float] = field(default_factory=dict)
-    cpu_ms: float = 0.0
+    elapsed_ms: Annotated[Mapping[Code, Milliseconds], Field(max_length=MAX_ITEMS)] = field(default_factory=dict)
+    cpu_ms: Milliseconds = 0.0
 
 
 class Analyser(Protocol):

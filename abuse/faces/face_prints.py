@@ -18,10 +18,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from abuse.keys.key_periods import KEY_ID
+
 Vector: TypeAlias = NDArray[np.float64]
 
 MODEL = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
-KEY_ID = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
 #: What Redis' eight-bit vectors may take from a score (0 to 1). Measured on 64 to 512 numbers: at most 0.0017 in random
 #: directions, 0.0026 with most of the length in one number (which a keyed transform spreads).
 SCORE_SLACK = 0.005

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+KEY_ID = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,23 +15,28 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
-from abuse.keys.key_periods import HashKey, KeyPeriods
+from pydantic import StringConstraints
+
+from abuse.keys.key_periods import KEY_ID, HashKey, KeyPeriods
+from config.strict_json import Bits64, StrictJson
 
 BITS = 64
 MASKS_REMEMBERED = 1024
+KeyId = Annotated[str, StringConstraints(pattern=KEY_ID.pattern)]
 #: For each byte of a hash, what each of its values adds to the masked one; then the bits turned over.
 _Mask = tuple[tuple[tuple[int, ...], ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyedImageHashes:
+class KeyedImageHashes(StrictJson):
     """What is kept of a picture's hashes: 64 bits each."""
 
-    key_id: str
-    bytes: int
-    pixels: int
-    perceptual: int
+    key_id: KeyId
+    bytes: Bits64
+    pixels: Bits64
+    perceptual: Bits64
 
 
 class MediaKeys:

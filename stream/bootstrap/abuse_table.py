@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
@@ -17,6 +17,7 @@ from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, 
 from stream.bootstrap.worker import open_store
 from stream.redis.client import connect
 from stream.review.queries import Queries
+from stream.runtime.clock import Clock, SystemClock
 from stream.runtime.patience import RetryPolicy
 
 #: How long a person waits for Redis.
@@ -32,6 +33,7 @@ class Table:
     erasures: Erasures
     secrets: KeyChecks
     patience: RetryPolicy
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def queries(self) -> Queries:

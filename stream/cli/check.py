@@ -17,7 +17,8 @@ from detectors.contract import Analysis, Frame
 from stream.bootstrap.worker import open_pool
 from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
-from stream.events.messages import Detection, Refusal, SubmissionIds
+from stream.events.ids import SubmissionIds
+from stream.events.messages import Detection, Refusal
 from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.detect_stage import finding_of
 from stream.pipeline.intake import check_image

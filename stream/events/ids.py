@@ -5,18 +5,33 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from dataclasses import dataclass
+from typing import Annotated
 
 import orjson
+from pydantic import StringConstraints
 
-from stream.events.messages import SubmissionIds
+from config.strict_json import StrictJson
 
 #: What an id may consist of, wherever it comes in: printable ASCII without spaces.
 SUBMISSION_ID = r"^[!-~]{1,128}$"
 SHORT_TEXT = r"^[!-~]{1,256}$"
 TENANT = r"^[A-Za-z0-9._-]{1,64}$"
 CANONICAL_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
 #: Stricter than `uuid.UUID`, which also reads 0x, underscores, braces and digits of other scripts.
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionIds(StrictJson):
+    """Whose submission this is. Ids are checked text; `correlation_id` is a lower-case hyphenated GUID."""
+
+    submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
+    correlation_id: Annotated[str, StringConstraints(pattern=CANONICAL_GUID)] | None = None
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
+    session_id: ShortText | None = None
+    resource_id: ShortText | None = None
 
 
 def is_guid(value: str) -> bool:

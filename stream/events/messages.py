@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
+from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
+from stream.events.ids import SubmissionIds
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -36,17 +41,6 @@ class Output:
     key: bytes | None
     value: bytes | None = field(repr=False)
     headers: Headers = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionIds:
-    """Whose submission this is. Ids are checked text; `correlation_id` is a lower-case hyphenated GUID."""
-
-    submission_id: str
-    correlation_id: str | None = None
-    tenant: str | None = None
-    session_id: str | None = None
-    resource_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +86,7 @@ class Poison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(StrictJson):
     """No analysis, and why: an error of the closed table with words that quote nothing of the event.
 
     `counts`: whether it is an attempt of its sender. A refusal at the gate is none, nor is one because another sender
@@ -100,7 +94,7 @@ class Refusal:
     """
 
     error: ErrorCode
-    message: str
+    message: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
     counts: bool = True
 
 

@@ -14,7 +14,8 @@ from abuse.rules.base import RuleHit
 from abuse.rules.gate import Gate, GateAnswer
 from abuse.subjects import correlation
 from config.error_codes import MEANING, ErrorCode
-from stream.events.messages import AlreadyDecided, Refusal, Submission, SubmissionIds
+from stream.events.ids import SubmissionIds
+from stream.events.messages import AlreadyDecided, Refusal, Submission
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy

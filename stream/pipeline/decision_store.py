@@ -12,7 +12,7 @@ from typing import Protocol
 
 import orjson
 
-from stream.events.messages import SubmissionIds
+from stream.events.ids import SubmissionIds
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from abuse.observation import NOWHERE, Origin
 from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
-from detectors.analysis_codec import MAX_MS
 from detectors.contract import Analysis
+from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output

@@ -27,7 +27,7 @@ from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT, canonical_guid
+from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT, SubmissionIds, canonical_guid
 from stream.events.messages import (
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
@@ -36,7 +36,6 @@ from stream.events.messages import (
     Refusal,
     Rejected,
     Submission,
-    SubmissionIds,
 )
 
 #: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists

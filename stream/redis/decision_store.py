@@ -10,15 +10,15 @@ so no script and no counter is needed.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import orjson
 
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
-from stream.events.messages import SubmissionIds
+from stream.events.ids import SubmissionIds
 from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
+from stream.runtime.clock import SYSTEM_CLOCK, Clock
 
 FINGERPRINT_LENGTH = 32
 #: Keys a ping writes, in as many slots: on a cluster it reaches every node, and a setting that doesn't know of the
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class RedisDecisionStore:
-    def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._calls, self._clock = calls, clock
         self._prefix = key_prefix
         self._ttl_s = ttl_s
@@ -90,7 +90,7 @@ class RedisDecisionStore:
     def _listing(self, ids: SubmissionIds, key: str) -> list[Command]:
         if ids.correlation_id is None:
             return []
-        index, now_ms = self._index(ids.tenant, ids.correlation_id), round(self._clock() * 1000)
+        index, now_ms = self._index(ids.tenant, ids.correlation_id), self._clock.now_ms()
         return [
             ("ZADD", index, now_ms, key.removeprefix(self._prefix)),
             ("ZREMRANGEBYSCORE", index, "-inf", f"({now_ms - self._ttl_s * 1000}"),

@@ -20,3 +20,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+SYSTEM_CLOCK = SystemClock()

@@ -58,6 +58,10 @@ class RedisServer:
         """All keys under the prefix, in order."""
         return sorted([key.decode() async for key in self.client.scan_iter(match=f"{self.prefix}*", count=SCANNED)])
 
+    async def expires_ms(self, key: str) -> int:
+        """When a key expires, in UTC milliseconds; negative for a key that never expires or doesn't exist."""
+        return int(await self.client.pexpiretime(key))
+
 
 class FaultyRedis:
     """A client of a cluster of which one node is away for a moment: of the first batch with commands that `fails`

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from abuse.redis_port import ForeignValue
-from stream.events.messages import SubmissionIds
+from stream.events.ids import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.redis_servers import RedisServer

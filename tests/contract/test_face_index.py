@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,10 +35,9 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
+from tests.instants import LONG_PAST_MS, NOW_MS
 from tests.meeting import meeting
 
-#: Keys expire by event time, so these faces were seen today.
-NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 MODEL, DIMENSIONS, WITHIN = "made-up", 32, 0.5
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, distances={"turned": Distance.COSINE})
 KEYS = TemplateProtection(
@@ -549,15 +547,15 @@ async def test_everything_expires_by_event_time(redis_server):
     assert {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in keys} == {
         *("faces", "face-places", "faces-of", "faces-gone", "face-tenants")
     }
-    latest = time.time_ns() // 1_000_000 + PLAN.window_ms + 3 * DAY_MS
+    latest = NOW_MS + PLAN.window_ms + 3 * DAY_MS
     for key in keys:
-        assert 0 < await redis_server.client.pexpiretime(key) <= latest, key
+        assert 0 < await redis_server.expires_ms(key) <= latest, key
     commands = FaceCommands(redis_server.prefix, PLAN)
-    ttl = await redis_server.client.pttl(commands.faces_of("acme", "cid-2"))
     place = PLAN.place(seen(2, hours=2))
-    until = PLAN.kept_until_ms(place.end_ms) - time.time_ns() // 1_000_000
-    assert abs(ttl - until) < 60_000, "the latest of its faces counts, whatever came after"
-    assert abs(await redis_server.client.pttl(commands.faces(place)) - until) < 60_000
+    until = PLAN.kept_until_ms(place.end_ms)
+    traced = await redis_server.expires_ms(commands.faces_of("acme", "cid-2"))
+    assert abs(traced - until) < 60_000, "the latest of its faces counts, whatever came after"
+    assert abs(await redis_server.expires_ms(commands.faces(place)) - until) < 60_000
 
 
 async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(redis_server):
@@ -569,7 +567,7 @@ async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(redis
 
 async def test_a_face_older_than_is_kept_leaves_nothing(redis_server):
     index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
-    met = await find_candidates(index, seen(1, hours=24 * 400))
+    met = await find_candidates(index, seen(1, at_ms=LONG_PAST_MS))
     assert met == CandidateList(hits=(), gallery=0, complete=True)
     assert await redis_server.keys() == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,9 @@ from abuse.redis_port import Command, RedisClient, Reply
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
 from tests.contract.redis_servers import RedisServer
+from tests.instants import NOW_MS
 from tests.meeting import meeting
 
-NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
 OLD = HashKey(id="k1", secret=b"1" * 32)
 NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)

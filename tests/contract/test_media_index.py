@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -35,9 +34,9 @@ from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
+from tests.instants import NOW_MS
 from tests.meeting import meeting
 
-NOW_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 WITHIN = 6
 PLAN = MediaPlan(window_ms=2 * DAY_MS, most_lines=16)
 KEYS = MediaKeys(

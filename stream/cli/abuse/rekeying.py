@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from stream.cli.console import JsonOption, out, print_json, say
 from stream.events.ids import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
+from stream.runtime.clock import SYSTEM_CLOCK
 from stream.runtime.patience import RetryPolicy
 
 OnlyOption = Annotated[
@@ -32,7 +32,7 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
     face leaves its old place: some seconds. Pictures can't be moved.
     """
     settings = configuration.load()
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = SYSTEM_CLOCK.now_ms()
     done = asyncio.run(_rekey(settings, now_ms, tenant))
     for words in _not_yet(settings, now_ms):
         say(f"key {done.key} is in force; {words}")

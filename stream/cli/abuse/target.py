@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from stream.bootstrap.abuse import hasher, require_same_secrets
 from stream.bootstrap.abuse_table import table
 from stream.cli.console import say
 from stream.events.ids import canonical_guid, is_guid
+from stream.runtime.clock import Clock
 from stream.runtime.patience import DependencyTimeout
 
 HELP = (
@@ -49,9 +49,12 @@ class Named:
         return {"subject": {"type": self.subject.type, "key": self.subject.key, "former": list(self.subject.former)}}
 
 
-def named(text: str, tenant: str | None, settings: Settings) -> Named:
-    """The target that `text` names. Raises BadParameter, which doesn't quote the text (an address, perhaps), and
-    SettingsError if a secret differs from the workers' secret of the same key id."""
+def named(text: str, tenant: str | None, settings: Settings, clock: Clock) -> Named:
+    """The target that `text` names; a raw address or device is hashed under the key in force by the clock.
+
+    Raises BadParameter, which doesn't quote the text (an address, perhaps), and SettingsError if a secret differs
+    from the workers' secret of the same key id.
+    """
     if re.fullmatch(FLAG_ID, text):
         return Named(flag_id=text)
     if is_guid(text):
@@ -61,17 +64,17 @@ def named(text: str, tenant: str | None, settings: Settings) -> Named:
         raise _wrong(_shape_of(text, settings))
     if re.fullmatch(HASHED_KEY, key):
         return Named(subject=Subject(type=SubjectType(kind), key=key))
-    return Named(subject=_hashed(kind, key, tenant, settings))
+    return Named(subject=_hashed(kind, key, tenant, settings, clock))
 
 
-def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subject:
+def _hashed(kind: str, key: str, tenant: str | None, settings: Settings, clock: Clock) -> Subject:
     hashing = hasher(settings, settings.policy())
     if hashing is None:
         raise _wrong(_NO_KEYS)
     asyncio.run(_check_secrets(settings))
     make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
     try:
-        return make(tenant, _address_in(key) if kind == "prefix" else key, time.time_ns() // 1_000_000)
+        return make(tenant, _address_in(key) if kind == "prefix" else key, clock.now_ms())
     except ValueError:
         lengths = " or ".join(f"/{length} of IPv{version}" for version, length in PREFIX_LENGTH.items())
         raise _wrong(f"expected an address, or a prefix of {lengths}") from None

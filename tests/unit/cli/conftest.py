@@ -13,6 +13,7 @@ from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
+from tests.instants import StillClock
 from tests.unit.stream.review.command_cases import Desk, record
 
 
@@ -28,6 +29,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         erasures=desk.erasures,
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
+        clock=StillClock(),
     )
 
     @asynccontextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 import typer
 
+from abuse.event_time import iso8601
 from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.subjects import SubjectType
@@ -21,6 +20,7 @@ from stream.cli.abuse.target import named
 from stream.review.command_client import NoAnswer
 from stream.review.commands import InvalidCommand, read
 from stream.review.kinds.base import Command
+from tests.instants import NOW_MS, StillClock
 from tests.unit.abuse.builders import guid, subject
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("in_memory")
 SECRET_KEY = "a-secret-of-the-tests-and-of-nobody-else"
 KEYS = json.dumps([{"id": "k1", "secret": SECRET_KEY}])
 ADDRESS = "203.0.113.77"
-NOW_MS = 1_750_000_000_000
+CLOCK = StillClock()
 
 
 @pytest.fixture
@@ -44,16 +44,16 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_flags_and_correlation_ids_are_named_by_themselves():
     settings = configuration.load()
-    assert named(FLAG_ID, None, settings).fields == {"flag_id": FLAG_ID}
+    assert named(FLAG_ID, None, settings, CLOCK).fields == {"flag_id": FLAG_ID}
     for written in (guid(0xAB), guid(0xAB).upper(), guid(0xAB).replace("-", "")):
-        what = named(written, None, settings)
+        what = named(written, None, settings, CLOCK)
         assert what.fields == {"subject": {"type": "correlation_id", "key": guid(0xAB), "former": []}}
 
 
 @pytest.mark.parametrize("kind", [SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX])
 def test_a_hashed_key_is_taken_as_it_is_even_without_hash_keys(kind):
     key = subject(kind, 7).key
-    what = named(f"{kind}:{key}", None, configuration.load())
+    what = named(f"{kind}:{key}", None, configuration.load(), CLOCK)
     assert what.fields == {"subject": {"type": str(kind), "key": key, "former": []}}
 
 
@@ -61,10 +61,10 @@ def test_a_raw_address_is_named_under_former_keys_too(monkeypatch):
     new = {"id": "k2", "secret": SECRET_KEY * 2, "since": "2020-01-01T00:00:00Z"}
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", json.dumps([*json.loads(KEYS), new]))
     settings = configuration.load()
-    assert named(f"address:{ADDRESS}", None, settings).fields["subject"]["former"] == []  # replaced long ago
-    recent = new | {"since": datetime.fromtimestamp(time.time() - 60, UTC).isoformat()}
+    assert named(f"address:{ADDRESS}", None, settings, CLOCK).fields["subject"]["former"] == []  # replaced long ago
+    recent = new | {"since": iso8601(NOW_MS - 60_000)}
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", json.dumps([*json.loads(KEYS), recent]))
-    fields = named(f"address:{ADDRESS}", None, configuration.load()).fields["subject"]
+    fields = named(f"address:{ADDRESS}", None, configuration.load(), CLOCK).fields["subject"]
     assert fields["key"].startswith("k2-")
     assert [key[:3] for key in fields["former"]] == ["k1-"]
 
@@ -80,14 +80,14 @@ def test_a_raw_address_or_device_is_hashed_as_the_worker_does_it(keys, tenant, a
         (f"prefix:{address}", origin.prefix),
         ("device:Phone: 7", origin.device),
     ):
-        assert named(text, tenant, settings).subject == theirs
+        assert named(text, tenant, settings, CLOCK).subject == theirs
 
 
 def test_a_prefix_may_be_written_with_its_length(keys):
     settings = configuration.load()
-    assert named("prefix:203.0.113.0/24", None, settings) == named(f"prefix:{ADDRESS}", None, settings)
+    assert named("prefix:203.0.113.0/24", None, settings, CLOCK) == named(f"prefix:{ADDRESS}", None, settings, CLOCK)
     with pytest.raises(typer.BadParameter):
-        named("prefix:203.0.113.0/16", None, settings)
+        named("prefix:203.0.113.0/16", None, settings, CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_prefix_may_be_written_with_its_length(keys):
 )
 def test_what_names_nothing_is_wrong_use_and_not_repeated(keys, text):
     with pytest.raises(typer.BadParameter) as told:
-        named(text, None, configuration.load())
+        named(text, None, configuration.load(), CLOCK)
     assert "203.0.113" not in str(told.value)
     assert "zebra" not in str(told.value)
     result = run("show", text)

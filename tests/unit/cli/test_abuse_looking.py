@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from abuse.subjects import correlation
 from config.abuse import RULE_NAMES
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import view
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import at_ms, guid, seen
 from tests.unit.abuse.review.test_audit import chain, rehashed
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run
@@ -70,7 +70,7 @@ def test_a_line_names_the_tenant_if_there_is_one():
 
 
 def test_list_and_watch_name_the_tenant(topic, in_memory):
-    events = flag_events(tenant="acme", at_s=time.time() - at_ms(0) / 1000)
+    events = flag_events(tenant="acme", at_s=(NOW_MS - at_ms(0)) / 1000)
     asyncio.run(in_memory.ledger.record(events))
     topic.append(events[0].document)
     for words in (("list",), ("list", "--tenant", "acme"), ("watch", "--no-follow")):
@@ -79,7 +79,7 @@ def test_list_and_watch_name_the_tenant(topic, in_memory):
 
 
 def test_the_newest_flags_of_a_severity_are_listed_first_and_no_more_than_wanted(in_memory):
-    now_s = time.time() - at_ms(0) / 1000
+    now_s = (NOW_MS - at_ms(0)) / 1000
     for who in range(1, 5):
         asyncio.run(in_memory.ledger.record(flag_events(subject=correlation(guid(who)), at_s=now_s - 100 + who)))
 

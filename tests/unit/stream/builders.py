@@ -11,7 +11,8 @@ import orjson
 from config.policy import ImageLimits
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
-from stream.events.messages import Detection, Headers, Poison, Record, Refusal, Rejected, Submission, SubmissionIds
+from stream.events.ids import SubmissionIds
+from stream.events.messages import Detection, Headers, Poison, Record, Refusal, Rejected, Submission
 from stream.pipeline import intake
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +27,7 @@ from stream.bootstrap.abuse import open_erasures
 from stream.events.messages import Output, Record
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
+from tests.instants import NOW_MS, StillClock
 from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.fakes import FakeAnalyser, Line
@@ -39,8 +39,6 @@ from tests.unit.stream.review.command_cases import record as command_record
 SETTINGS = Settings(kafka=KafkaSettings(topic_prefix="erase."))
 PREFIX = SETTINGS.redis_prefix
 POLICY = Policy.model_validate({"abuse": {"flag_ttl_s": FLAG_TTL_S}})
-#: Keys of faces expire by event time.
-NOW_MS = time.time_ns() // 1_000_000 - 60_000
 WEEK_MS = 7 * 86_400_000
 
 
@@ -67,7 +65,7 @@ class Breaking:
 
 def line_over(calls: RedisClient, policy: Policy = POLICY) -> Line:
     """A worker's two stages, nothing of them in memory."""
-    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
     line = Line(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
     line.reuse.book = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
@@ -78,7 +76,7 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Line:
 
 def stage_over(calls: RedisClient) -> CommandStage:
     desk = Desk(RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX))
-    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s)
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
     stage = desk.stage
     erasures = open_erasures(SETTINGS, POLICY, calls, store)
     return replace(stage, services=replace(stage.services, erasures=erasures))

@@ -25,16 +25,17 @@ from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
-from stream.events.messages import Output, Record, SubmissionIds
+from stream.events.ids import SubmissionIds
+from stream.events.messages import Output, Record
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.review.command_stage import CommandStage
 from tests.contract.redis_servers import FaultyRedis
 from tests.embedded_redis import flush
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import DAY_S, guid, seen, subject
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import (
-    NOW_MS,
     POLICY,
     PREFIX,
     Breaking,

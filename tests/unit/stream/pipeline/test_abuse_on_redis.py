@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from config.policy import Policy
 from config.settings import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
+from tests.instants import NOW_MS
 from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, analysis, base64_of
 from tests.unit.stream.fakes import IMPOSTORS, MODEL, WEEK_MS, FakeAnalyser, Line
 from tests.unit.stream.likenesses import face, picture
@@ -136,11 +136,11 @@ def line_that_compares(calls: Waves) -> Line:
 
 
 async def shown(line: Line, number: int, person: int) -> int:
-    """Somebody of their own shows this person's face, now: what is long past is kept no longer. All round trips, since
-    those of faces and of pictures overlap as they happen to."""
+    """All round trips of a correlation id of its own that shows this person's face: those of faces and of pictures
+    overlap as they happen to."""
     line.analyser.found = analysis(template=face(person), picture=picture(number))
     given = sent(number, correlation_id=f"{GUID[:-2]}{number:02d}", image=base64_of(OTHER_IMAGE + bytes([number])))
-    given = replace(given, appended_at_ms=time.time_ns() // 1_000_000)
+    given = replace(given, appended_at_ms=NOW_MS + number)
     calls = line.decide_stage.store._calls
     before = calls.trips
     await line.decision(given)

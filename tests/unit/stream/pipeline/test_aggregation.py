@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.policy import Policy
-from detectors.analysis_codec import MalformedAnalysis, from_document, to_document
+from detectors.analysis_codec import MalformedAnalysis, decode, encode
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import ReadingStatus, UnknownReading
 from stream.pipeline.aggregation import confidence, weigh
@@ -32,10 +32,9 @@ def test_a_missing_signal_abstained():
 def test_an_unknown_reading_is_an_error():
     with pytest.raises(UnknownReading, match="not in the catalogue"):
         reading("palm_reading", 1.0)
-    document = to_document(analysis({"sharpness": 1.0}))
-    document["readings"][0]["name"] = "palm_reading"
-    with pytest.raises(MalformedAnalysis):
-        from_document(document)
+    encoded = encode(analysis({"sharpness": 1.0})).replace(b'"name":"sharpness"', b'"name":"palm_reading"')
+    with pytest.raises(MalformedAnalysis, match="not in the catalogue"):
+        decode(encoded)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 0.5, 1.0])

@@ -14,8 +14,8 @@ import pytest
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
-from stream.events.ids import request_id
-from stream.events.messages import AlreadyDecided, Refusal, SubmissionIds
+from stream.events.ids import SubmissionIds, request_id
+from stream.events.messages import AlreadyDecided, Refusal
 from stream.pipeline.decision import decision_event, encode
 from stream.pipeline.verdict import judge, verdict_on
 from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids

@@ -1,0 +1,55 @@
+"""What a field of the contract may hold when it is read from bytes (`analysis_codec`), and how much of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, TypeVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
+
+from config.strict_json import broken
+
+MAX_ITEMS = 64
+MAX_CODE = 80
+MAX_TEXT = 1000
+#: Numbers of a template; those of known networks have 128 to 512.
+MAX_DIMENSION = 1024
+#: A day in milliseconds: no step or CPU time is longer.
+MAX_MS = 86_400_000.0
+
+_MAX_VECTOR_TEXT = (4 * MAX_DIMENSION + 2) // 3 * 4
+_CODE = r"[A-Za-z0-9][A-Za-z0-9_.:-]*"
+
+
+def _vector(text: object) -> bytes:
+    """Little-endian float32, at least one and all finite; in the one base64 spelling they have."""
+    if not isinstance(text, str) or len(text) > _MAX_VECTOR_TEXT or not text.isascii():
+        raise broken(f"not base64 of at most {MAX_DIMENSION} numbers")
+    try:
+        vector = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise broken("not base64") from None
+    if not vector or len(vector) % 4 or base64.b64encode(vector).decode("ascii") != text:
+        raise broken("not whole float32 numbers in base64")
+    if not np.isfinite(np.frombuffer(vector, "<f4")).all():
+        raise broken("a number is not finite")
+    return vector
+
+
+T = TypeVar("T")
+Items = Annotated[tuple[T, ...], Field(max_length=MAX_ITEMS)]
+#: A name in letters, digits and a few signs.
+Code = Annotated[str, StringConstraints(max_length=MAX_CODE, pattern=f"^{_CODE}$")]
+OptionalCode = Annotated[str, StringConstraints(max_length=MAX_CODE, pattern=f"^({_CODE})?$")]
+#: Words without control characters or line ends of any kind.
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern="^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Liveness = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[float, Field(ge=0, le=MAX_MS)]
+Vector = Annotated[
+    bytes,
+    BeforeValidator(_vector),
+    PlainSerializer(lambda vector: base64.b64encode(vector).decode("ascii"), return_type=str, when_used="json"),
+]
