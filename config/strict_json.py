@@ -44,7 +44,7 @@ class BrokenRule(ValueError):
 
 
 def broken(words: str) -> PydanticCustomError:
-    """The error of a rule that stands between fields; its words reach whoever reads what was refused, and why."""
+    """The error of a rule between fields; its words reach the log, so they quote nothing that was read."""
     return PydanticCustomError(OWN_WORDS, "{words}", {"words": words})
 
 

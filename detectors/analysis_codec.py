@@ -28,11 +28,11 @@ FIELDS = frozenset(
 
 
 class MalformedAnalysis(ValueError):
-    """These bytes (or this object) are no `Analysis` the contract allows."""
+    """Bytes (or an object) that are no `Analysis` the contract allows."""
 
 
 def _coherent(analysis: Analysis) -> Analysis:
-    """What the contract says of several fields at once."""
+    """The analysis, if the rules between its fields hold."""
     if analysis.error is not None and analysis.readings:
         raise broken("readings beside an error")
     if len({reading.name for reading in analysis.readings}) != len(analysis.readings):

@@ -1,4 +1,4 @@
-"""What a field of the contract may hold when it is read from bytes (`analysis_codec`), and how much of it."""
+"""Types of the contract's fields, with the bounds that hold when a field is read from bytes (`analysis_codec`)."""
 
 from __future__ import annotations
 

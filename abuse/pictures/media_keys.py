@@ -31,7 +31,7 @@ _Mask = tuple[tuple[tuple[int, ...], ...], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedImageHashes(StrictJson):
-    """What is kept of a picture's hashes: 64 bits each."""
+    """Keyed hashes of a picture, as the index keeps them: 64 bits each."""
 
     key_id: KeyId
     bytes: Bits64

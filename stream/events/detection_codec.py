@@ -45,7 +45,7 @@ class DetectionError(ValueError):
 
 
 class MalformedPrint(Exception):
-    """These bytes are no print of a face."""
+    """Bytes that are no protected template."""
 
 
 class _Strict(BaseModel):

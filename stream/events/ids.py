@@ -1,4 +1,4 @@
-"""Identifiers on the wire: the patterns they must match, correlation ids in canonical form, request ids."""
+"""Identifiers on the wire: those of a submission with their patterns, canonical correlation ids, request ids."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionIds(StrictJson):
-    """Whose submission this is. Ids are checked text; `correlation_id` is a lower-case hyphenated GUID."""
+    """Identifiers of a submission and of its sender, checked; `correlation_id` is a lower-case hyphenated GUID."""
 
     submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
     correlation_id: Annotated[str, StringConstraints(pattern=CANONICAL_GUID)] | None = None

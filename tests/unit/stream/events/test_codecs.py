@@ -67,7 +67,7 @@ def document(name: str) -> dict[str, Any]:
 
 
 def refusal_of(codec: Codec, value: Any) -> str:
-    """What is said of a value that must be refused; it never quotes the value."""
+    """Words of the refusal of a value; they never quote the value."""
     with pytest.raises(codec.error) as refused:
         codec.decode(value if value is None or isinstance(value, bytes) else orjson.dumps(value))
     said = str(refused.value)
