@@ -13,7 +13,6 @@ from itertools import permutations
 
 import orjson
 import pytest
-from tests.contract.backings import Backing
 
 from abuse.flags.flag_events import Review, confirmed, expired, flags_from, overridden, raised, rescored, stored
 from abuse.flags.flags import NEVER_CLEARED, Evidence, Flag, FlagEvent, FlagKind, RuleFinding, Severity
@@ -22,6 +21,7 @@ from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import ForeignValue
 from abuse.subjects import correlation
+from tests.contract.redis_servers import RedisServer
 from tests.contract.test_ledger import indexed
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
@@ -30,10 +30,10 @@ LOW, MEDIUM, HIGH, CRITICAL = SEVERITIES
 
 
 @pytest.fixture
-def ledger(any_backing: Backing | None) -> Ledger:
-    if any_backing is None:
+def ledger(any_redis: RedisServer | None) -> Ledger:
+    if any_redis is None:
         return InMemoryLedger()
-    return RedisLedger(any_backing.way(), any_backing.prefix, FLAG_TTL_S)
+    return RedisLedger(any_redis.connect(), any_redis.prefix, FLAG_TTL_S)
 
 
 def levels(*severities: Severity, who: int = 1, at_s: float = 0, tenant: str | None = None) -> list[FlagEvent]:
@@ -170,12 +170,12 @@ LIVES = {
 
 
 @pytest.mark.parametrize("life", LIVES)
-async def test_in_any_order_a_flag_has_one_current_entry(life, any_backing):
+async def test_in_any_order_a_flag_has_one_current_entry(life, any_redis):
     events, side, severity = LIVES[life]
     for number, order in enumerate(permutations(events)):
         ledger: Ledger = InMemoryLedger()
-        if any_backing is not None:
-            ledger = RedisLedger(any_backing.way(), any_backing.key(f"{number}:"), FLAG_TTL_S)
+        if any_redis is not None:
+            ledger = RedisLedger(any_redis.connect(), any_redis.key(f"{number}:"), FLAG_TTL_S)
         for event in (*order, order[0]):
             await ledger.record([event])
         assert await places(ledger) == [(side, severity)], [event.name for event in order]
@@ -207,17 +207,17 @@ async def test_entries_older_than_any_flag_can_be_go(ledger):
     assert len(await indexed(ledger, Selection(), 10)) == 2
 
 
-async def test_what_is_none_of_ours_is_loud(backing):
-    ledger = RedisLedger(backing.way(), backing.prefix, FLAG_TTL_S)
+async def test_what_is_none_of_ours_is_loud(redis_server):
+    ledger = RedisLedger(redis_server.connect(), redis_server.prefix, FLAG_TTL_S)
     (event,) = levels(LOW)
-    key = backing.key("abuse:flag-index:{*|low|open}")
-    await backing.client.zadd(key, {b"\xff": 5})
+    key = redis_server.key("abuse:flag-index:{*|low|open}")
+    await redis_server.client.zadd(key, {b"\xff": 5})
     with pytest.raises(ForeignValue, match="delete it") as foreign:
         await ledger.listed(Selection(), None, 10)
     assert key in str(foreign.value)
     await ledger.record([event])
-    await backing.client.hset(
-        backing.key(f"abuse:flags:{{|correlation_id|{guid(1)}}}"), f"{event.flag_id} level 1", "x"
+    await redis_server.client.hset(
+        redis_server.key(f"abuse:flags:{{|correlation_id|{guid(1)}}}"), f"{event.flag_id} level 1", "x"
     )
     with pytest.raises(ForeignValue):
         await ledger.read_flags([event.flag_id])

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from tests.contract.backings import Backing
 
 from abuse.flags.flag_events import confirmed, overridden
 from abuse.flags.flags import FlagEvent, Severity
@@ -24,6 +23,7 @@ from config.errors import Unavailable
 from stream.review import queries
 from stream.review.queries import Queries
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.contract.redis_servers import RedisServer
 from tests.contract.test_flag_index import CRITICAL, FLAG_TTL_S, HIGH, LOW, MEDIUM, flag_of, levels, review
 from tests.unit.abuse.builders import at_ms, guid, seen
 
@@ -68,15 +68,15 @@ class Asked:
 
 
 @pytest.fixture
-def asked(any_backing: Backing | None) -> Asked:
-    if any_backing is None:
+def asked(any_redis: RedisServer | None) -> Asked:
+    if any_redis is None:
         return Asked(InMemoryLedger())
-    return on_redis(any_backing)
+    return on_redis(any_redis)
 
 
-def on_redis(backing: Backing) -> Asked:
-    calls = Counting(backing.way())
-    return Asked(RedisLedger(calls, backing.prefix, FLAG_TTL_S), calls)
+def on_redis(server: RedisServer) -> Asked:
+    calls = Counting(server.connect())
+    return Asked(RedisLedger(calls, server.prefix, FLAG_TTL_S), calls)
 
 
 def crowd(count: int, severity: Severity = MEDIUM, tenant: str | None = None) -> list[FlagEvent]:
@@ -106,13 +106,12 @@ async def three_trips_a_page(asked: Asked, count: int) -> None:
         cursor = page.next
 
 
-async def test_a_page_takes_three_round_trips(backing):
-    await three_trips_a_page(on_redis(backing), 1000)
+async def test_a_page_takes_three_round_trips(redis_server):
+    await three_trips_a_page(on_redis(redis_server), 1000)
 
 
-@pytest.mark.parametrize("backing", [pytest.param("redis", marks=pytest.mark.real)], indirect=True)
-async def test_a_page_of_a_hundred_thousand_flags_takes_three_round_trips(backing):
-    await three_trips_a_page(on_redis(backing), 100_000)
+async def test_a_page_of_a_hundred_thousand_flags_takes_three_round_trips(real_redis):
+    await three_trips_a_page(on_redis(real_redis), 100_000)
 
 
 async def test_one_flag_takes_two_round_trips_and_is_its_tenant_s(asked):
