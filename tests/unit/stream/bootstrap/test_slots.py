@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config import settings as configuration
+from detectors.contract import Frame
 from detectors.pool import PoolSettings, SlotPool
 from stream.bootstrap import worker
 from tests.unit.stream.bootstrap.slot_imports import ImportReport
@@ -14,10 +15,10 @@ async def imports_of_a_slot(factory: str, args: tuple[object, ...], preload: tup
     pool = SlotPool(ImportReport, (factory, args), settings=PoolSettings(slots=1, preload=preload))
     await pool.start()
     try:
-        outcome = await pool.analyse(b"picture")
+        (analysis,) = await pool.analyse((Frame(b"picture"),))
     finally:
         await pool.stop(grace_s=0)
-    return set(outcome.message.split(","))
+    return set(analysis.message.split(","))
 
 
 async def test_slot_knows_no_broker():
