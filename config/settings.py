@@ -36,6 +36,7 @@ from pydantic_settings import SettingsError as SourceError
 from config import policy as policies
 from config.errors import SettingsError
 from config.policy import Policy
+from config.validation import mistakes
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
@@ -298,7 +299,7 @@ class Settings(BaseSettings):
         try:
             return policies.load(self.policy_file)
         except ValidationError as error:
-            raise SettingsError(_readable(error, "policy.")) from None
+            raise SettingsError(mistakes(error, "settings", "policy.")) from None
         except (OSError, ValueError) as error:
             raise SettingsError(f"policy_file: {error}") from None
 
@@ -335,7 +336,7 @@ def load(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_readable(error)) from None
+        raise SettingsError(mistakes(error, "settings")) from None
     except SourceError as error:
         raise SettingsError(_no_hash_keys(os.environ) or str(error)) from None
     except (OSError, ValueError) as error:
@@ -387,12 +388,3 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
             continue
         if name.removeprefix("LIVENESS_").split("__")[0] not in groups:
             raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")
-
-
-def _readable(error: ValidationError, prefix: str = "") -> str:
-    lines = []
-    for item in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "settings"
-        what = "is not a setting" if item["type"] == "extra_forbidden" else item["msg"]
-        lines.append(f"{prefix}{where}: {what}")
-    return "; ".join(lines)

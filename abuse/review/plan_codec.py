@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from abuse.review.plans import CommandPlan
+from config.validation import fields_at_fault
 
 P = TypeVar("P", bound=CommandPlan)
 
@@ -29,8 +30,7 @@ class PlanCodec(Generic[P]):
         try:
             return self._adapter.validate_python(document)
         except ValidationError as error:
-            places = sorted({str(item["loc"][0]) for item in error.errors(include_input=False) if item["loc"]})
-            raise ValueError(f"a stored plan with malformed {', '.join(places)}") from None
+            raise ValueError(f"a stored plan with malformed {', '.join(fields_at_fault(error, 1))}") from None
 
 
 def without_effect(changed: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from config.validation import mistakes
 from detectors.onnx.input_format import InputFormat
 
 MAX_MANIFEST_BYTES = 64 * 1024
@@ -62,6 +63,4 @@ def validated(kind: type[_Kind], keys: dict[str, Any]) -> _Kind:
     try:
         return kind.model_validate(keys)
     except ValidationError as error:
-        items = error.errors(include_input=False, include_url=False)
-        words = (f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in items)
-        raise ValueError("; ".join(words)) from None
+        raise ValueError(mistakes(error, "manifest")) from None

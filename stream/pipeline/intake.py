@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, T
 
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
+from config.validation import fields_at_fault
 from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
@@ -249,8 +250,9 @@ def _validated(fields: Mapping[str, Any]) -> _Fields:
     try:
         return _Fields.model_validate(fields)
     except ValidationError as error:
-        names = sorted({str(item["loc"][0]) for item in error.errors(include_input=False, include_url=False)})
-        raise _Refused(ErrorCode.INVALID_REQUEST, f"missing or malformed: {', '.join(names)}") from None
+        raise _Refused(
+            ErrorCode.INVALID_REQUEST, f"missing or malformed: {', '.join(fields_at_fault(error, 1))}"
+        ) from None
 
 
 def _image_bytes(image: object, limits: ImageLimits) -> bytes:

@@ -13,6 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from abuse.review.refusals import CommandErrorCode
+from config.validation import fields_at_fault
 from stream.events.cloud_events import Mode, unwrap
 from stream.events.ids import TENANT
 from stream.events.messages import UNREADABLE_BATCH_HEADER, Poison, Record
@@ -69,7 +70,7 @@ def read(record: Record) -> Command | InvalidCommand | Poison:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        message = f"missing, unknown or malformed: {', '.join(_places(error))}"
+        message = f"missing, unknown or malformed: {', '.join(fields_at_fault(error, 1))}"
         return _invalid(document, command_id, CommandErrorCode.INVALID_COMMAND, message)
 
 
@@ -107,15 +108,3 @@ def _object(record: Record) -> dict[str, Any] | None:
     if unwrap(record.headers).mode is Mode.STRUCTURED and isinstance(document, dict):
         document = document.get("data")
     return document if isinstance(document, dict) else None
-
-
-def _places(error: ValidationError) -> list[str]:
-    """The outermost names of the fields at fault. Names further in and of unknown fields are the sender's own words,
-    not quoted here."""
-    places = set()
-    for item in error.errors(include_input=False, include_url=False):
-        unknown = item["type"] == "extra_forbidden"
-        path = item["loc"][:-1] if unknown else item["loc"]
-        what = str(path[0]) if path else "an unknown field" if unknown else item["msg"].removeprefix("Value error, ")
-        places.add(what)
-    return sorted(places)

