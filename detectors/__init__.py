@@ -6,5 +6,5 @@ face, well placed), `signals/` (one file a signal, all on the same frame), `alig
 upright), `template/` (the face as numbers that compare), `picture_hash` (the picture as bits that are found
 again), `analysis` (these steps in a row), `pool` (the slot processes the steps run in). Beside them:
 `contract` (frames in, analyses out), `catalogue` (labels of the signals, from `config.detector_catalogue`), `models`
-(files and hashes), `onnx/` (networks of any kind), `annotation` (a drawing of a sighting).
+(files and hashes), `onnx/` (networks of any kind), `annotation` (a drawing of a framed face).
 """

@@ -52,7 +52,7 @@ def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSourc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class FramedFace:
     """The face of a picture as framing chose it, before any signal; `notes` are reason codes about the picture."""
 
     seen: FaceObservation
@@ -86,13 +86,13 @@ class FaceAnalyser:
         """
         watch = Stopwatch()
         try:
-            sighting = self.look(image, watch)
+            framed = self.look(image, watch)
             with watch.step("signals"):
-                readings = tuple(_read(signal, sighting.seen) for signal in self.signals)
+                readings = tuple(_read(signal, framed.seen) for signal in self.signals)
             with watch.step("template"):
-                extraction = self._extract(sighting)
+                extraction = self._extract(framed)
             with watch.step("hashes"):
-                picture = _hashes(sighting.seen)
+                picture = _hashes(framed.seen)
         except ImageRefused as refusal:
             return Analysis(
                 error=refusal.code,
@@ -105,7 +105,7 @@ class FaceAnalyser:
         return Analysis(
             face_detected=True,
             readings=readings,
-            notes=sighting.notes,
+            notes=framed.notes,
             models=self.models,
             template=extraction.template,
             template_reason=extraction.reason,
@@ -114,8 +114,8 @@ class FaceAnalyser:
             cpu_ms=watch.cpu_ms,
         )
 
-    def look(self, image: bytes | memoryview, watch: Stopwatch | None = None) -> Sighting:
-        """The sighting of an image file: gate, decode, mesh and framing only. Raises `ImageRefused`."""
+    def look(self, image: bytes | memoryview, watch: Stopwatch | None = None) -> FramedFace:
+        """The framed face of an image file: gate, decode, mesh and framing only. Raises `ImageRefused`."""
         watch = watch or Stopwatch()
         with watch.step("gate"):
             header = image_gate.inspect(image, self._policy.image)
@@ -128,16 +128,18 @@ class FaceAnalyser:
             pose = pose_of(subject.face.transform)
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
-        return Sighting(seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes)
+        return FramedFace(
+            seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes
+        )
 
     def close(self) -> None:
         """Free the native models."""
         self.mesh.close()
 
-    def _extract(self, sighting: Sighting) -> Extraction:
+    def _extract(self, framed: FramedFace) -> Extraction:
         if self.template is None:
             return Extraction(None, SWITCHED_OFF)
-        return extract(self.template, sighting.seen, sighting.notes, self._policy.template)
+        return extract(self.template, framed.seen, framed.notes, self._policy.template)
 
     def _find(self, frame: WorkingFrame) -> tuple[Face, ...]:
         """Faces on the frame; a native failure becomes `ImageRefused` with INFERENCE_ERROR."""

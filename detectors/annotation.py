@@ -1,4 +1,4 @@
-"""Drawing of a sighting on its working frame: landmarks, face box and the axes of the head pose."""
+"""Drawing of a framed face on its working frame: landmarks, face box and the axes of the head pose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.analysis import Sighting
+from detectors.analysis import FramedFace
 from detectors.face_mesh import Face
 
 #: BGR. Axes as usual: x red, y green, z (out of the face) blue.
@@ -17,10 +17,10 @@ _AXES = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
 _NOSE_TIP = 4
 
 
-def draw(sighting: Sighting) -> NDArray[np.uint8]:
+def draw(framed: FramedFace) -> NDArray[np.uint8]:
     """Copy of the working frame, uint8 (height, width, 3) BGR, with the drawing on it."""
-    canvas = sighting.seen.frame.bgr.copy()
-    face = sighting.seen.face
+    canvas = framed.seen.frame.bgr.copy()
+    face = framed.seen.face
     for x, y in np.rint(face.landmarks[:, :2]).astype(int).tolist():
         cv2.circle(canvas, (x, y), 1, _LANDMARK, cv2.FILLED)
     corners = np.rint((face.box.left, face.box.top, face.box.right, face.box.bottom)).astype(int).tolist()
@@ -29,10 +29,10 @@ def draw(sighting: Sighting) -> NDArray[np.uint8]:
     return canvas
 
 
-def annotate(sighting: Sighting, path: Path) -> None:
+def annotate(framed: FramedFace, path: Path) -> None:
     """Write the drawing as a PNG; raises OSError. Called by the command line on a person's request only: the drawing
     shows the photograph, which nothing else in the product keeps."""
-    encoded, png = cv2.imencode(".png", draw(sighting))
+    encoded, png = cv2.imencode(".png", draw(framed))
     if not encoded:
         raise OSError("the annotated picture could not be encoded")
     path.write_bytes(png.tobytes())

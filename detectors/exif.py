@@ -99,7 +99,7 @@ def _child(block: bytes, order: str, pointer: _Value | None) -> _Directory:
 
 
 def _directory(block: bytes, order: str, offset: int) -> _Directory:
-    """One directory's readable entries; the chain to the next directory (thumbnails) is not followed."""
+    """Readable entries of a directory; the chain to the next directory (thumbnails) is not followed."""
     if offset + 2 > len(block):
         return {}
     (count,) = struct.unpack_from(order + "H", block, offset)

@@ -43,7 +43,7 @@ class GraphWriter:
         return name
 
     def node(self, operator: str, inputs: Iterable[str], output: str, **attributes: Attribute) -> str:
-        """One operator; returns the name of its output, which is also the node's."""
+        """Add an operator; returns the name of its output, which is also the node's."""
         message = b"".join(_text(1, name) for name in inputs) + _text(2, output) + _text(3, output)
         message += _text(4, operator)
         message += b"".join(_bytes(5, _attribute(name, attributes[name])) for name in sorted(attributes))

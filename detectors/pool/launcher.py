@@ -37,7 +37,7 @@ class SlotProcess:
 
 
 class Launcher:
-    """One fork server process. After an unexpected end (`alive` is False) make a new one.
+    """Fork server process. After an unexpected end (`alive` is False) make a new one.
 
     All methods run on the event loop's thread and don't block it, apart from `start`'s process creation.
     """

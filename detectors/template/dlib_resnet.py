@@ -181,7 +181,7 @@ class _LayerWriter:
         self._graph = graph
 
     def block(self, value: str, name: str, block: ResidualBlock, side: int, more_channels: int) -> tuple[str, int]:
-        """One residual block; returns its output and that output's side."""
+        """Add a residual block; returns the name of its output and the output's side."""
         stride = 2 if block.halves else 1
         main = self.convolution(value, f"{name}_first", block.first, stride=stride, padding=2 - stride)
         main = self.convolution(self.relu(main, f"{name}_first_relu"), f"{name}_second", block.second, 1, 1)

@@ -1,4 +1,4 @@
-"""What an observation costs in the abuse table, and whether it costs more the more people the table knows.
+"""Cost of an observation in the abuse table, by how many people the table knows.
 
     .venv/bin/python -m tests.bench.abuse_table [--ids 10000,100000] [--seconds 6] [--rounds 3] [--json]
 
@@ -46,8 +46,8 @@ SPREAD_MS = 20 * 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableResult:
-    """One size. `floor_per_s` are bare round trips a second; `cost` is what an observation costs in bare round
-    trips (median of paired rounds); `cpu_ms` is processor time of the asking process."""
+    """Measurement at one size. `floor_per_s` are bare round trips a second; `cost` is what an observation costs in
+    bare round trips (median of paired rounds); `cpu_ms` is processor time of the asking process."""
 
     ids: int
     observed_per_s: float
@@ -124,7 +124,7 @@ class _Bench:
         self._known = ids
 
     async def _round(self, work: Callable[[], Awaitable[None]]) -> list[float]:
-        """Seconds each piece of work took, done for a while, several at once."""
+        """Seconds of each piece of work in a round of `AT_ONCE` at once."""
         end, taken = time.monotonic() + self._plan.seconds, list[float]()
 
         async def one_after_another() -> None:
@@ -136,7 +136,7 @@ class _Bench:
         return taken
 
     async def _observe(self) -> None:
-        """What the decide stage does for a submission of somebody the table knows."""
+        """The decide stage's work for a submission of a person the table knows."""
         observation = self._observation(self._chance.randrange(self._known))
         known = await self._ledger.observe(observation)
         assessment = self._engine.assess(observation, known)

@@ -1,4 +1,4 @@
-"""What it costs to meet a face: time, memory, and how many near faces are found, by how many are kept.
+"""Cost of finding a face among those enrolled: time, memory and recall, by how many are kept.
 
 Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn, its faces spread
 evenly over the window. The faces are made up as templates of photographs lie: all near a common direction, strangers
@@ -35,7 +35,8 @@ MODEL, KEY = "bench", "k1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceResult:
-    """One size. Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without any search."""
+    """Measurement at one size. Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without
+    any search."""
 
     faces: int
     places: int
@@ -105,7 +106,7 @@ class _Bench:
         busy, more = await self._meet(self._plan.at_once)
         return FaceResult(
             faces=size,
-            places=len({self._plan.index.place(self._sighting(n, self._gallery[n])) for n in range(size)}),
+            places=len({self._plan.index.place(self._reference(n, self._gallery[n])) for n in range(size)}),
             add_p50_ms=_ms(adds, 50),
             add_p99_ms=_ms(adds, 99),
             meet_p50_ms=_ms(alone, 50),
@@ -126,10 +127,10 @@ class _Bench:
         timed, taken = min(100, size - begin), list[float]()
         for start in range(begin, size - timed, FILL_BATCH):
             batch = range(start, min(start + FILL_BATCH, size - timed))
-            await self._index.enrol([self._sighting(n, self._gallery[n]) for n in batch])
+            await self._index.enrol([self._reference(n, self._gallery[n]) for n in batch])
         for number in range(size - timed, size):
             began = time.monotonic()
-            await self._index.enrol([self._sighting(number, self._gallery[number])])
+            await self._index.enrol([self._reference(number, self._gallery[number])])
             taken.append(time.monotonic() - began)
         return taken
 
@@ -140,10 +141,10 @@ class _Bench:
         self._cpu_s = -time.process_time()
 
         async def one_after_another() -> None:
-            for sighting, near in probes:
+            for probe, near in probes:
                 began = time.monotonic()
-                await self._index.enrol([sighting])
-                met = await self._index.search(sighting, WITHIN)
+                await self._index.enrol([probe])
+                met = await self._index.search(probe, WITHIN)
                 taken.append(time.monotonic() - began)
                 found.append((len(near & {hit.submission_id for hit in met.hits}), len(near)))
 
@@ -162,9 +163,9 @@ class _Bench:
         vector = self._gallery[self._chance.integers(len(self._gallery))] + off.astype("<f4")
         apart = np.linalg.norm(self._gallery - vector, axis=1)
         near = {f"sub-{number}" for number in np.flatnonzero(apart <= WITHIN)}
-        return self._sighting(-self._probes, vector, "probe"), near
+        return self._reference(-self._probes, vector, "probe"), near
 
-    def _sighting(
+    def _reference(
         self, number: int, vector: NDArray[np.float32], correlation_id: str | None = None
     ) -> EnrolledReference:
         """Spread over the window evenly whatever the size: by the golden section."""

@@ -1,4 +1,4 @@
-"""What measurements of something that grows on Redis share: their sizes, their room, and the memory that is used."""
+"""Sizes, room and used memory, as shared by the measurements of stores that grow on Redis."""
 
 from __future__ import annotations
 

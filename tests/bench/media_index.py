@@ -1,4 +1,4 @@
-"""What it costs to meet a picture: commands, time and memory, by how many are kept.
+"""Cost of finding a picture among those kept: commands, time and memory, by how many are kept.
 
 Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn with random hashes
 spread over the window; then further pictures are met, half of them a few bits away from one that is kept.
@@ -28,7 +28,8 @@ FILL_BATCH = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaResult:
-    """One size. `commands` and `lines` of a call are means; `found` is the share of planted pictures found."""
+    """Measurement at one size. `commands` and `lines` of a call are means; `found` is the share of planted pictures
+    that are found."""
 
     pictures: int
     commands: float
@@ -96,10 +97,10 @@ class _Bench:
         began, taken, found = time.process_time(), list[float](), 0
         for number in range(self._plan.met):
             planted = number % 2 == 0
-            sighting = self._sighting(-1 - self._met, self._near(planted))
+            picture = self._picture(-1 - self._met, self._near(planted))
             start = time.monotonic()
-            await self._index.enrol([sighting])
-            hits = await self._index.search(sighting, WITHIN_BITS)
+            await self._index.enrol([picture])
+            hits = await self._index.search(picture, WITHIN_BITS)
             taken.append(time.monotonic() - start)
             self._met += 1
             found += planted and bool(hits)
@@ -117,8 +118,8 @@ class _Bench:
     async def _fill(self, size: int) -> None:
         for start in range(len(self._looks), size, FILL_BATCH):
             looks = [self._chance.getrandbits(64) for _ in range(min(FILL_BATCH, size - start))]
-            sightings = [self._sighting(start + offset, each) for offset, each in enumerate(looks)]
-            await self._index.enrol(sightings)
+            pictures = [self._picture(start + offset, each) for offset, each in enumerate(looks)]
+            await self._index.enrol(pictures)
             self._looks += looks
 
     def _near(self, planted: bool) -> int:
@@ -127,7 +128,7 @@ class _Bench:
             look ^= 1 << bit
         return look
 
-    def _sighting(self, number: int, perceptual: int) -> PictureSighting:
+    def _picture(self, number: int, perceptual: int) -> PictureSighting:
         ago = 0.0 if number < 0 else self._chance.random()
         at_ms = self._now_ms - round(ago * self._plan.index.window_ms)
         file, pixels = f"{number % 2**64:064x}", f"{number % 2**64 + 2**64:064x}"

@@ -1,4 +1,4 @@
-"""What a look-up of an address's networks costs, and what reading the lists costs.
+"""Cost of looking up an address's networks, and of reading the lists.
 
     python tests/bench/network_lookup.py [lists] [networks a list]
 

@@ -110,15 +110,15 @@ class Looker:
 
     def look(self, image: bytes) -> Seen | None:
         try:
-            sighting = self._analyser.look(image)
+            framed = self._analyser.look(image)
         except ImageRefused:
             return None
-        seen = sighting.seen
+        seen = framed.seen
         started = time.perf_counter()
         on_face = picture_hash.perceptual(seen.frame.grey, seen.face.landmarks)
         self.milliseconds.append((time.perf_counter() - started) * 1000)
         assert self._analyser.template is not None
-        made = extract(self._analyser.template, seen, sighting.notes, self._policy.template).template
+        made = extract(self._analyser.template, seen, framed.notes, self._policy.template).template
         vector = None if made is None else np.frombuffer(made.vector, "<f4")
         return Seen(on_face, plain_dct(seen.frame.grey), vector)
 

@@ -1,4 +1,4 @@
-"""What every signal measures on real photographs and on simulated attacks: the source of the numbers beside
+"""Measurements of every signal on real photographs and on simulated attacks: the source of the numbers beside
 the score maps.
 
     python tests/bench/signal_ranges.py [FOLDER ...]      (default: $LIVENESS_TEST_IMAGES, the astronaut)

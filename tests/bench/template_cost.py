@@ -1,4 +1,4 @@
-"""What a face template costs on one thread, in time and memory: the source of the numbers in
+"""Cost of a face template on one thread, in time and memory: the source of the numbers in
 `detectors/template/__init__.py`.
 
     .venv/bin/python tests/bench/template_cost.py [ROUNDS]      (after `liveness models prepare`)

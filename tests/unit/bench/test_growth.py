@@ -84,9 +84,7 @@ def test_reuse_indexes(server: EmbeddedStore) -> None:
     assert [(each["pictures"], each["found"]) for each in document["pictures"]] == [(20, 1.0)]
 
 
-def test_template_is_told_at_the_bound_of_each_size(
-    server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_template_bounds_fall_with_size(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The more faces are kept, the nearer one must be to be linked."""
     random, templates = np.random.default_rng(3), list[Labelled]()
     for person in range(10):
@@ -142,7 +140,7 @@ def test_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         one_server()
 
 
-async def test_memory_is_read_from_the_server_s_own_words() -> None:
+async def test_used_memory_is_parsed() -> None:
     class Told:
         async def execute(self, _commands: object) -> list[bytes]:
             return [b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from config.policy import Policy
-from detectors.analysis import FaceAnalyser, Sighting
+from detectors.analysis import FaceAnalyser, FramedFace
 from detectors.contract import ImageRefused
 from detectors.exif import ExifFacts
 from detectors.face_mesh import Box, Face, Pose
@@ -98,7 +98,7 @@ def dlib() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def sightings(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, Sighting]:
+def framed_faces(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, FramedFace]:
     """Every photograph with one face, by name."""
     found = {}
     for path in photographs:

@@ -36,22 +36,22 @@ def test_a_similarity_never_mirrors():
     assert np.linalg.det(found[:, :2]) > 0
 
 
-def test_points_in_one_place_are_refused():
+def test_coinciding_points_are_refused():
     with pytest.raises(ValueError, match="one place"):
         alignment.similarity(np.ones((5, 2)), np.array(built_in.chip_geometry().points))
 
 
-def test_the_anchors_lie_on_their_places(sightings):
+def test_anchors_lie_on_their_places(framed_faces):
     geometry = built_in.chip_geometry()
-    for name, sighting in sightings.items():
-        landmarks = sighting.seen.face.landmarks
+    for name, framed in framed_faces.items():
+        landmarks = framed.seen.face.landmarks
         place = alignment.placement(landmarks, geometry)
         laid = alignment.anchors(landmarks, geometry) @ place[:, :2].T + place[:, 2]
         assert np.abs(laid - np.array(geometry.points)).max() < 0.06 * SIDE, name
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.0, 5.0, 12.0])
-def test_a_dot_is_cut_where_it_lies_at_every_scale(scale):
+def test_dots_stay_at_every_scale(scale):
     """`scale` is frame pixels a chip pixel; halving must not move the picture."""
     size = int(SIDE * scale) + 200
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
@@ -66,14 +66,14 @@ def test_a_dot_is_cut_where_it_lies_at_every_scale(scale):
     assert np.abs(found - centre).max() < 0.1
 
 
-def test_halving_keeps_fine_patterns_from_aliasing():
+def test_halving_avoids_aliasing():
     checkers = (np.indices((1200, 1200)).sum(axis=0) % 2 * 255).astype(np.uint8)
     place = np.array([[0.125, 0, 0], [0, 0.125, 0]])
     cut = alignment.cut(np.dstack([checkers] * 3), place, SIDE)
     assert np.ptp(cut[4:-4, 4:-4].astype(int)) <= 2
 
 
-def test_outside_the_frame_is_black_and_colours_are_red_green_blue():
+def test_chips_are_rgb_on_black():
     frame = np.zeros((100, 100, 3), np.uint8)
     frame[:, :, 2] = 200  # red, in the frame's order
     place = np.array([[1.0, 0, 60], [0, 1.0, 60]])
@@ -84,10 +84,10 @@ def test_outside_the_frame_is_black_and_colours_are_red_green_blue():
         alignment.cut(frame, np.array([[1.0, 0, 600], [0, 1.0, 60]]), SIDE)
 
 
-def test_templates_are_near_those_of_dlibs_own_chip(model, dlib, sightings):
+def test_templates_match_dlibs_own_chip(model, dlib, framed_faces):
     geometry = model.spec.chip
-    for name, sighting in sightings.items():
-        frame, landmarks = sighting.seen.frame, sighting.seen.face.landmarks
+    for name, framed in framed_faces.items():
+        frame, landmarks = framed.seen.frame, framed.seen.face.landmarks
         points = [dlib.point(round(x), round(y)) for x, y in alignment.anchors(landmarks, geometry).tolist()]
         shape = dlib.full_object_detection(dlib.rectangle(0, 0, 9, 9), points)
         theirs = dlib.get_face_chip(np.ascontiguousarray(frame.bgr[:, :, ::-1]), shape, SIDE, built_in.PADDING)
@@ -95,7 +95,7 @@ def test_templates_are_near_those_of_dlibs_own_chip(model, dlib, sightings):
         assert np.linalg.norm(model.embed(ours) - model.embed(theirs)) < NEAR, name
 
 
-def test_where_the_errors_are_summed_matters_for_a_face_that_does_not_fit():
+def test_frame_fit_cuts_tighter():
     """dlib's way cuts a turned head tighter than ArcFace's."""
     ours = built_in.chip_geometry()
     landmarks = np.zeros((478, 3), np.float32)

@@ -43,12 +43,12 @@ def test_a_selfie_gets_every_reading(analyser, selfie):
     assert len(analysis.models) == 2
 
 
-def test_the_same_bytes_give_the_same_readings(analyser, selfie):
+def test_readings_are_repeatable(analyser, selfie):
     first, again = analyser.analyse(selfie), analyser.analyse(memoryview(selfie))
     assert first.readings == again.readings
 
 
-def test_another_picture_in_between_changes_nothing(analyser, selfie, portrait):
+def test_pictures_in_between_change_nothing(analyser, selfie, portrait):
     first = analyser.analyse(selfie).readings
     analyser.analyse(attacks.screen_replay(portrait))
     assert analyser.analyse(selfie).readings == first
@@ -71,7 +71,7 @@ def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, lo
 
 
 @pytest.mark.parametrize("make", [attacks.edited_photo, attacks.screenshot])
-def test_software_tags_cost_the_metadata_signal(analyser, portrait, make):
+def test_software_tags_lower_one_signal(analyser, portrait, make):
     readings = {reading.name: reading for reading in analyser.analyse(make(portrait)).readings}
     assert readings["exif_metadata"].liveness == 0.10
 
@@ -105,7 +105,7 @@ def test_hostile_bytes_are_answered(analyser, name, image, code):
     assert not analysis.face_detected
 
 
-def test_two_people_are_refused_as_found(analyser, portrait):
+def test_two_people_are_refused(analyser, portrait):
     analysis = analyser.analyse(attacks.two_people(portrait))
     assert analysis.error is ErrorCode.MULTIPLE_FACES
     assert analysis.face_detected
@@ -124,7 +124,7 @@ def test_odd_shapes_are_answered(analyser, width, height):
     assert analyser.analyse(attacks.jpeg(picture, quality=80)).error is ErrorCode.NO_FACE_DETECTED
 
 
-def test_trailing_data_is_a_note_and_moves_no_score(analyser, selfie):
+def test_trailing_data_is_a_note(analyser, selfie):
     with_video = analyser.analyse(selfie + b"\x00ftypmp42" * 100)
     assert "trailing_data" in with_video.notes
     assert with_video.readings == analyser.analyse(selfie).readings
@@ -147,7 +147,7 @@ class NotANumber(Broken):
 
 
 @pytest.mark.parametrize("broken", [Broken(), NotANumber()])
-def test_a_signal_that_breaks_fails_alone(analyser, selfie, monkeypatch, broken):
+def test_broken_signals_fail_alone(analyser, selfie, monkeypatch, broken):
     monkeypatch.setattr(analyser, "signals", (broken, *analyser.signals[1:]))
     failed, *others = analyser.analyse(selfie).readings
     assert (failed.status, failed.liveness, failed.reason) == (ReadingStatus.FAILED, 0.0, "signal_error")
@@ -164,7 +164,7 @@ class BrokenMesh:
     def close(self) -> None: ...
 
 
-def test_a_mesh_that_breaks_is_an_inference_error(analyser, selfie, monkeypatch):
+def test_broken_mesh_is_an_error(analyser, selfie, monkeypatch):
     monkeypatch.setattr(analyser, "mesh", BrokenMesh())
     analysis = analyser.analyse(selfie)
     assert analysis.error is ErrorCode.INFERENCE_ERROR
@@ -185,7 +185,7 @@ def test_shared_photographs_look_alive(analyser, policy, photographs):
         assert readings["facial_symmetry"] >= 0.80, path.name
 
 
-def test_the_tasks_bundle_is_the_other_adapter(bundle, policy, selfie):
+def test_tasks_bundle_is_an_adapter(bundle, policy, selfie):
     other = FaceAnalyser(policy, bundle)
     analysis = other.analyse(selfie)
     other.close()
@@ -194,13 +194,13 @@ def test_the_tasks_bundle_is_the_other_adapter(bundle, policy, selfie):
 
 
 def test_an_annotated_picture_is_written(analyser, selfie, portrait, tmp_path):
-    sighting = analyser.look(selfie)
-    annotation.annotate(sighting, tmp_path / "seen.png")
+    framed = analyser.look(selfie)
+    annotation.annotate(framed, tmp_path / "seen.png")
     drawn = attacks.decode((tmp_path / "seen.png").read_bytes())
     assert drawn.shape == portrait.shape
-    assert (drawn != sighting.seen.frame.bgr).any()
+    assert (drawn != framed.seen.frame.bgr).any()
     with pytest.raises(OSError, match="No such file"):
-        annotation.annotate(sighting, tmp_path / "no" / "folder.png")
+        annotation.annotate(framed, tmp_path / "no" / "folder.png")
 
 
 FILES = {"JPEG": attacks.camera_photo, "PNG": attacks.screenshot}

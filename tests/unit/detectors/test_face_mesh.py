@@ -32,7 +32,7 @@ def furthest(a: Pose, b: Pose) -> float:
 
 
 @given(ANGLES, st.floats(0.1, 20))
-def test_angles_come_back_from_a_scaled_rotation(transform_of, angles, scale):
+def test_angles_survive_scaled_rotations(transform_of, angles, scale):
     transform = transform_of(*angles)
     transform[:3, :3] *= scale
     assert furthest(pose_of(transform), Pose(*angles)) < 1e-6
@@ -55,7 +55,7 @@ def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (-25, 10, 5), (0, -20, 0), (10, 15, -30)])
-def test_the_fit_finds_a_known_pose(transform_of, angles):
+def test_fit_finds_a_known_pose(transform_of, angles):
     found = pose_of(fit_transform(photographed(transform_of(*angles), 720, 960), 720, 960))
     assert furthest(found, Pose(*angles)) < 1.0
 
@@ -70,17 +70,17 @@ def test_signs_are_as_documented(transform_of):
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((478, 3)), np.full((478, 3), np.nan)])
-def test_points_that_are_no_face_are_refused(landmarks):
+def test_points_without_extent_are_refused(landmarks):
     with pytest.raises(ValueError, match=r"face|converge"):
         fit_transform(landmarks.astype(np.float32), 100, 100)
 
 
-def test_the_canonical_basis_is_left_right_symmetric():
+def test_canonical_basis_is_symmetric():
     assert BASIS_WEIGHTS @ BASIS_POSITIONS[0] == pytest.approx(0, abs=1e-5)
     assert len(set(BASIS_LANDMARKS)) == 33
 
 
-def test_the_canonical_basis_is_the_bundles(bundle):
+def test_canonical_basis_is_the_bundles(bundle):
     import zipfile
 
     from mediapipe.tasks.cc.vision.face_geometry.proto import geometry_pipeline_metadata_pb2 as geometry
@@ -107,7 +107,7 @@ def test_wire_bytes_and_attributes_agree():
     assert read_landmarks(NormalizedLandmarkList()).shape == (0, 3)
 
 
-def test_a_box_is_clipped_to_its_frame():
+def test_boxes_are_clipped():
     assert Box(-10, 20, 50, 200).clipped(100, 100) == Box(0, 20, 50, 100)
     assert Box(150, 20, 180, 40).clipped(100, 100).area == 0
 
@@ -126,7 +126,7 @@ def test_models_are_hashed(analyser):
     assert all(len(model.sha256) == 64 for model in solutions_models())
 
 
-def test_another_bundle_than_the_pinned_one_is_refused(tmp_path):
+def test_other_bundles_are_refused(tmp_path):
     forged = tmp_path / "face_landmarker.task"
     forged.write_bytes(struct.pack("<I", 0x04034B50))
     with pytest.raises(ValueError, match="not the pinned"):
@@ -135,7 +135,7 @@ def test_another_bundle_than_the_pinned_one_is_refused(tmp_path):
         face_landmarker_model(b"")
 
 
-def test_the_pose_is_within_3_degrees_of_the_tasks_matrix(photographs, bundle, analyser, policy):
+def test_pose_is_near_tasks_matrix(photographs, bundle, analyser, policy):
     tasks = open_mesh(bundle, min_face_confidence=policy.parameters.min_face_confidence)
     compared = 0
     for path in photographs:

@@ -1,4 +1,4 @@
-"""One decode path: orientation, depth, colour models and the working size."""
+"""The decode path: orientation, depth, colour models and the working size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STORED = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", STORED)
-def test_every_orientation_gives_the_upright_picture(portrait, kind, orientation):
+def test_orientations_give_the_upright_picture(portrait, kind, orientation):
     upright = as_pillow(portrait[:280])
     turn = STORED[orientation]
     exif = Image.Exif()
@@ -82,14 +82,14 @@ def test_the_long_side_is_bounded(width, height, kind):
     assert (frame.full_width, frame.full_height) == (width, height)
 
 
-def test_a_reduced_decode_shows_the_same_picture(portrait):
+def test_reduced_decodes_show_the_same(portrait):
     large = cv2.resize(portrait, (3072, 3072), interpolation=cv2.INTER_CUBIC)
     frame = framed(saved(as_pillow(np.asarray(large, np.uint8)), "JPEG", quality=95))
     small = np.asarray(cv2.resize(large, (960, 960), interpolation=cv2.INTER_AREA), np.uint8)
     assert difference(frame.bgr, small) < 3
 
 
-def test_16_bits_keep_their_upper_byte(portrait):
+def test_16_bits_keep_upper_byte(portrait):
     encoded, file = cv2.imencode(".png", portrait.astype(np.uint16) * 257)
     assert encoded
     assert difference(framed(file.tobytes()).bgr, portrait) < 1
@@ -121,7 +121,7 @@ def test_cmyk(portrait):
         ("L", "BMP"),
     ],
 )
-def test_other_colour_models_become_three_channels(portrait, mode, kind):
+def test_colour_models_become_three_channels(portrait, mode, kind):
     picture = as_pillow(portrait).convert(mode)
     if "A" in mode:
         picture.putalpha(128)
@@ -130,7 +130,7 @@ def test_other_colour_models_become_three_channels(portrait, mode, kind):
     assert difference(frame.grey, np.asarray(picture.convert("RGB").convert("L"))) < 4
 
 
-def test_a_header_that_lies_about_the_size_is_refused():
+def test_lying_sizes_are_refused():
     honest = saved(Image.effect_noise((200, 200), 40).convert("RGB"), "PNG")
     lying = honest[:16] + struct.pack(">I", 300) + honest[20:]
     with pytest.raises(ImageRefused) as refused:

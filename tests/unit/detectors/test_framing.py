@@ -1,4 +1,4 @@
-"""Who is in the picture, and which image requirement it misses."""
+"""Framing: who is in the picture, and which image requirements the picture misses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_one_face_has_no_notes(face_of):
 
 
 @pytest.mark.parametrize("share", [0.24, 0.01])
-def test_a_small_second_face_is_a_bystander(face_of, share):
+def test_small_second_faces_are_bystanders(face_of, share):
     faces = (face_of(0.2), face_of(0.2 * share))
     assert choose(faces, RULES) == ChosenFace(faces[0], ("bystander",))
 
@@ -63,15 +63,15 @@ def test_not_one_person_is_refused(face_of, shares, code):
         ("too_bright", 0.2, FRONTAL, 216),
     ],
 )
-def test_each_requirement_missed_is_a_note(face_of, note, share, pose, grey):
+def test_missed_requirements_are_notes(face_of, note, share, pose, grey):
     expected = (note,) if note else ()
     assert requirements_missed(frame(grey), face_of(share), pose, RULES) == expected
 
 
-def test_a_face_over_the_border_is_cut_off(face_of):
+def test_faces_over_borders_are_cut(face_of):
     assert requirements_missed(frame(), face_of(box=Box(-20, 100, 480, 600)), FRONTAL, RULES) == ("face_cut_off",)
 
 
-def test_a_face_outside_the_picture_never_crashes(face_of):
+def test_faces_outside_never_crash(face_of):
     missed = requirements_missed(frame(), face_of(box=Box(-90, -90, -10, -10)), FRONTAL, RULES)
     assert missed == ("face_too_small", "face_cut_off")

@@ -74,14 +74,14 @@ def test_kept_ranges_decode_the_same(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_data_after_the_image_is_a_note(name):
+def test_trailing_data_is_a_note(name):
     header = inspect(FILES[name] + b"\x00" * 40 + b"\xff\xd9 a video follows", LIMITS)
     assert header.trailing_data
     assert header.pictures[-1][1] == len(FILES[name])
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_cut_is_refused_and_quickly(name):
+def test_every_cut_is_refused(name):
     whole = FILES[name]
     for length in {*range(1, 40), *range(40, len(whole), max(1, len(whole) // 60)), len(whole) - 1}:
         assert refusal(whole[:length]) in (ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_FORMAT), length
@@ -115,7 +115,7 @@ def test_wrong_magic_is_unsupported(name, image):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_sniff_needs_only_the_first_bytes(kind):
+def test_first_bytes_are_enough(kind):
     assert sniff(FILES[kind][:18]) is ImageFormat(kind)
 
 
@@ -171,16 +171,16 @@ def test_many_scans_are_no_harm():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
-def test_a_flat_colour_is_no_bomb(kind):
+def test_flat_colours_are_no_bomb(kind):
     assert inspect(saved(kind, np.full((2000, 1500, 3), 77, np.uint8)), LIMITS).width == 1500
 
 
-def test_a_flat_12_megapixel_png_is_no_bomb():
+def test_flat_megapixels_are_no_bomb():
     rows = zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)
     assert inspect(png(4000, 3000, rows), LIMITS).height == 3000
 
 
-def test_compressed_text_chunks_never_reach_a_decoder():
+def test_text_chunks_reach_no_decoder():
     inflating = zlib.compress(b"\x00" * 50_000_000, 9)
     plain = inspect(FILES["PNG"], LIMITS).pictures
     assert plain == ((0, len(FILES["PNG"])),)
@@ -193,7 +193,7 @@ def test_compressed_text_chunks_never_reach_a_decoder():
         assert kind not in kept
 
 
-def test_an_end_marker_inside_the_thumbnail_is_not_the_end():
+def test_thumbnails_have_end_markers():
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(FILES["JPEG"])) + FILES["JPEG"]
     whole = FILES["JPEG"][:2] + thumbnail + FILES["JPEG"][2:]
     header = inspect(whole, LIMITS)
@@ -201,7 +201,7 @@ def test_an_end_marker_inside_the_thumbnail_is_not_the_end():
     assert refusal(whole[:-2]) is ErrorCode.INVALID_REQUEST
 
 
-def test_software_named_by_a_png_is_read():
+def test_png_software_is_read():
     text = png_chunk(b"tEXt", b"Software\x00gnome-screenshot")
     assert inspect(png(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
 
@@ -237,6 +237,6 @@ def test_mutated_files_are_answered(name, edits, cut):
     ),
     st.binary(max_size=400),
 )
-def test_noise_behind_a_good_magic_is_answered(magic, noise):
+def test_noise_behind_magic_is_answered(magic, noise):
     with pytest.raises(ImageRefused):
         inspect(magic + noise, LIMITS)

@@ -77,7 +77,7 @@ def test_copies_are_known_again(look, portrait, kind):
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_of_the_photographs_are_known_again(look, photographs, kind):
+def test_copied_photographs_are_known_again(look, photographs, kind):
     whole = [path for path in photographs if path.name.startswith("person")]
     assert whole
     for path in whole:
@@ -107,12 +107,12 @@ def test_turning_the_picture_changes_little(look, portrait):
     assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(np.asarray(turned, np.uint8))).perceptual) <= 10
 
 
-def test_a_mirrored_picture_is_another_one(look, portrait):
+def test_mirrored_pictures_are_others(look, portrait):
     mirrored = np.ascontiguousarray(portrait[:, ::-1])
     assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(mirrored)).perceptual) > SAME_PICTURE_BITS
 
 
-def test_the_exact_hash_is_of_the_pixels(look, portrait):
+def test_exact_hash_is_of_pixels(look, portrait):
     file = png(portrait)
     assert look(file).pixels_sha256 == look(file + b"behind the end").pixels_sha256
     changed = portrait.copy()
@@ -120,13 +120,13 @@ def test_the_exact_hash_is_of_the_pixels(look, portrait):
     assert look(file).pixels_sha256 != look(png(changed)).pixels_sha256
 
 
-def test_the_exact_hash_knows_the_size():
+def test_exact_hash_includes_the_size():
     flat = np.zeros((4, 6, 3), np.uint8)
     assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
     assert pixels_sha256(flat[:, ::2]) == pixels_sha256(np.zeros((4, 3, 3), np.uint8))
 
 
-def test_the_bits_are_signs_of_64_frequencies():
+def test_bits_are_signs_of_frequencies():
     """A picture and its negative differ in every bit, unless a frequency is not there at all."""
     noise = np.random.default_rng(3).integers(0, 256, (400, 400), np.uint8)
     landmarks = np.zeros((478, 3), np.float32)
@@ -136,6 +136,6 @@ def test_the_bits_are_signs_of_64_frequencies():
     assert 0 < first < 2**BITS
 
 
-def test_landmarks_in_one_place_are_refused():
+def test_coinciding_landmarks_are_refused():
     with pytest.raises(ValueError, match="one place"):
         perceptual(np.zeros((100, 100), np.uint8), np.zeros((478, 3), np.float32))

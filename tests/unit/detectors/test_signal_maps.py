@@ -58,7 +58,7 @@ def test_maps_are_monotone_shares(name, a, b):
 
 
 @given(share=st.floats(min_value=0, max_value=1))
-def test_face_area_rises_to_the_optimum_and_falls_after_it(share):
+def test_face_area_has_one_optimum(share):
     score = FaceAreaRatio(PARAMETERS)._score
     step = 1e-4
     if share < 0.2 - step:
@@ -93,7 +93,7 @@ def test_any_legal_parameters_build_signals(blur, ear, yaw, area, limit, kurtosi
 
 
 @pytest.mark.parametrize("points", [((0, 0), (0, 1)), ((1, 0), (0, 1)), ((0, 0), (1, 1.5)), ((0, math.nan), (1, 1))])
-def test_a_curve_refuses_what_is_no_map(points):
+def test_curves_refuse_other_points(points):
     with pytest.raises(ValueError, match="curve"):
         Curve(*points)
 
@@ -110,20 +110,20 @@ def test_blur_lowers_the_laplacian_variance():
     assert laplacian_variance(NOISE) > laplacian_variance(soft) > laplacian_variance(FLAT) == 0
 
 
-def test_lbp_has_58_uniform_patterns_and_one_bin_for_the_rest():
+def test_lbp_has_58_uniform_patterns():
     histogram = lbp_histogram(NOISE)
     assert histogram.shape == (BINS,)
     assert histogram.sum() == pytest.approx(1)
     assert (histogram[:58] > 0).all()
 
 
-def test_lbp_of_one_pattern_has_no_entropy():
+def test_single_patterns_have_no_entropy():
     histogram = lbp_histogram(FLAT)
     assert histogram.max() == 1
     assert entropy_bits(histogram) == 0
 
 
-def test_lbp_agrees_with_the_definition_pixel_by_pixel():
+def test_lbp_agrees_with_its_definition():
     crop = NOISE[:8, :8]
     offsets = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
     others = 0
@@ -141,7 +141,7 @@ def test_spectrum_of_noise_is_natural():
     assert spectrum.azimuthal_variance < 0.1
 
 
-def test_a_pixel_grid_raises_kurtosis_and_direction():
+def test_pixel_grids_raise_kurtosis():
     grid = NOISE // 2
     grid[:, ::3] += 60
     spectrum, natural = SpectrumMeter(128).measure(grid), SpectrumMeter(128).measure(NOISE)
@@ -150,7 +150,7 @@ def test_a_pixel_grid_raises_kurtosis_and_direction():
     assert FftDeepfake(PARAMETERS).liveness(spectrum) < FftDeepfake(PARAMETERS).liveness(natural)
 
 
-def test_a_flat_crop_has_no_high_frequencies():
+def test_flat_crops_lack_high_frequencies():
     assert SpectrumMeter(128).measure(FLAT) == Spectrum(3.0, 0.0, 0.0)
 
 
@@ -158,7 +158,7 @@ def test_a_flat_crop_has_no_high_frequencies():
     size=st.tuples(st.integers(4, 300), st.integers(4, 300)),
     centre=st.tuples(st.integers(-50, 350), st.integers(-50, 350)),
 )
-def test_a_crop_has_its_size_wherever_the_face_is(size, centre):
+def test_crops_always_have_their_size(size, centre):
     grey = np.zeros(size, np.uint8)
     frame = WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=size[1], full_height=size[0])
     box = Box(centre[0] - 5, centre[1] - 5, centre[0] + 5, centre[1] + 5)
@@ -176,7 +176,7 @@ def symmetric_face() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
-def test_a_turned_symmetric_face_stays_symmetric(transform_of, yaw, pitch, roll):
+def test_turned_faces_stay_symmetric(transform_of, yaw, pitch, roll):
     transform = transform_of(yaw, pitch, roll)
     metric = symmetric_face() * (1, -1, -1)  # pixels to metric axes
     turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)

@@ -1,4 +1,4 @@
-"""One test a row of the published signal tables: what the row names scores inside its band."""
+"""Rows of the published signal tables, a test each: what the row names scores inside its band."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_every_signal_is_catalogued(signals):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_a_signal_reads_its_needs_only(signals, observe, name):
-    """What a signal doesn't need isn't there, so that a look at it raises."""
+def test_signals_read_their_needs_only(signals, observe, name):
+    """A need outside the catalogue's is None, so that a look at it raises."""
     whole = observe()
     parts = {need: getattr(whole, need) if need in DETECTORS[name].needs else None for need in Need}
     assert signals[name].read(FaceObservation(**parts)) == signals[name].read(whole)
@@ -157,7 +157,7 @@ def test_rows_of_the_tables(signals, observe, face_of, name, row):
     assert low <= scores[name]() <= high
 
 
-def test_minimal_sharpness_is_the_pass_mark(signals):
+def test_minimal_sharpness_passes(signals):
     assert signals["sharpness"]._score(40.0) == 0.5
 
 
@@ -209,7 +209,7 @@ def test_exif_metadata(signals, observe, row, facts, score):
     assert (reading.reason == "spoof_software") == (score == 0.10)
 
 
-def test_exif_keywords_are_the_published_list():
+def test_exif_keywords_are_as_published():
     published = "screenshot · screen capture · snipping · obs · bandicam · photoshop · gimp · preview · snagit"
     assert tuple(published.split(" · ")) == SPOOF_KEYWORDS
 
@@ -237,7 +237,7 @@ def test_exif_keywords_match_whole_words(signals, observe, software, is_spoof):
     assert not software or software not in reading.detail
 
 
-def test_every_reading_is_scored_with_words(signals, observe):
+def test_readings_are_scored_with_words(signals, observe):
     for signal in signals.values():
         reading = signal.read(observe())
         assert reading.status is ReadingStatus.SCORED

@@ -24,7 +24,7 @@ def test_a_small_network_computes():
     assert np.array_equal(answer, np.maximum(given @ weights, 0))
 
 
-def test_lists_whole_numbers_and_shapes_arrive():
+def test_attributes_and_shapes_arrive():
     graph = GraphWriter("pool")
     ends = np.array([0, 0, 0, 0, 0, 300, 1, 1], np.int64)
     value = graph.node("AveragePool", ["given"], "pooled", kernel_shape=(2, 2), strides=(2, 2))

@@ -103,7 +103,7 @@ class Scripted:
         return Analysis(message="granted")
 
     def junk(self, image: memoryview, argument: str) -> Analysis:
-        """What a taken-over decoder might do: write nonsense to the parent."""
+        """Nonsense written to the parent, as a taken-over decoder might."""
         for fd in range(3, 256):
             try:
                 if stat.S_ISSOCK(os.fstat(fd).st_mode):

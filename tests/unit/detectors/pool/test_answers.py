@@ -15,7 +15,7 @@ from tests.unit.detectors.pool.fakes import one, picture
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 64 * 1024, 300_000, 10 * 1024 * 1024])
-async def test_a_picture_of_any_size_arrives_unchanged(make_pool, size):
+async def test_pictures_arrive_unchanged(make_pool, size):
     pool = await make_pool()
     image = (b"echo\n" + os.urandom(size))[:size]
     analysis = await one(pool, image)
@@ -29,7 +29,7 @@ async def test_a_picture_shows_nothing_before(make_pool):
     assert (await one(pool, short)).notes[0] == hashlib.sha256(short).hexdigest()
 
 
-async def test_many_at_once_keep_their_answers_apart(make_pool):
+async def test_concurrent_answers_stay_apart(make_pool):
     pool = await make_pool(slots=3)
     sizes = random.Random(7)
     images = [picture("echo", n, os.urandom(sizes.choice((10, 5_000, 400_000)))) for n in range(200)]
@@ -40,7 +40,7 @@ async def test_many_at_once_keep_their_answers_apart(make_pool):
         assert answer.notes[0] == hashlib.sha256(image).hexdigest()
 
 
-async def test_the_slots_share_the_work_and_never_the_worker(make_pool):
+async def test_slots_share_the_work(make_pool):
     pool = await make_pool(slots=2)
     answers = await asyncio.gather(*(one(pool, picture("pid")) for _ in range(20)))
     pids = {int(answer.notes[0]) for answer in answers}
@@ -48,12 +48,12 @@ async def test_the_slots_share_the_work_and_never_the_worker(make_pool):
     assert os.getpid() not in pids
 
 
-async def test_a_memoryview_is_a_picture_too(make_pool):
+async def test_memoryviews_are_pictures(make_pool):
     pool = await make_pool()
     assert (await one(pool, memoryview(picture("echo", "view")))).message == "view"
 
 
-async def test_a_picture_that_is_larger_than_a_block_is_refused(make_pool):
+async def test_too_large_pictures_are_refused(make_pool):
     pool = await make_pool(max_image_bytes=1000)
     refused = await one(pool, b"x" * 1001)
     assert refused.error is ErrorCode.IMAGE_TOO_LARGE
@@ -72,19 +72,19 @@ async def test_each_frame_has_its_analysis(make_pool):
 
 
 @pytest.mark.parametrize("count", [0, MAX_FRAMES + 1])
-async def test_the_number_of_frames_is_bounded(make_pool, count):
+async def test_frame_count_is_bounded(make_pool, count):
     pool = await make_pool()
     with pytest.raises(ValueError, match="1 to 16 frames"):
         await pool.analyse([Frame(b"x")] * count)
 
 
-async def test_frames_must_fit_the_block_together(make_pool):
+async def test_frames_share_one_block(make_pool):
     pool = await make_pool(max_image_bytes=1000)
     refused = await pool.analyse([Frame(b"x" * 600), Frame(b"x" * 401)])
     assert [each.error for each in refused] == [ErrorCode.IMAGE_TOO_LARGE] * 2
 
 
-async def test_a_frame_that_raises_replaces_the_slot(make_pool):
+async def test_raising_frame_replaces_slot(make_pool):
     pool = await make_pool()
     analyses = await pool.analyse([Frame(picture("raises")), Frame(picture("echo", "fine"))])
     assert [each.message for each in analyses] == ["LookupError", "fine"]
@@ -101,7 +101,7 @@ async def test_the_view_is_read_only(make_pool):
     ("command", "type_name"),
     [("raises", "LookupError"), ("no_analysis", "AttributeError"), ("not_finite", "MalformedAnalysis")],
 )
-async def test_an_exception_names_its_type_only(make_pool, until, command, type_name):
+async def test_exceptions_name_their_type_only(make_pool, until, command, type_name):
     pool = await make_pool()
     failed = await one(pool, picture(command, "secret"))
     assert (failed.error, failed.message) == (ErrorCode.INFERENCE_ERROR, type_name)
@@ -109,7 +109,7 @@ async def test_an_exception_names_its_type_only(make_pool, until, command, type_
     assert pool.stats().restarts == {"raised": 1}
 
 
-async def test_cpu_and_queue_time_are_reported(make_pool, tmp_path, until):
+async def test_cpu_and_wait_are_reported(make_pool, tmp_path, until):
     pool = await make_pool()
     gate = tmp_path / "gate"
     first = asyncio.create_task(one(pool, picture("gate", gate)))
@@ -141,7 +141,7 @@ async def test_pictures_are_taken_in_order(make_pool, tmp_path, until):
     assert order == [str(n) for n in range(10)]
 
 
-async def test_a_cancelled_picture_costs_nobody_else(make_pool, tmp_path, until):
+async def test_cancelled_pictures_cost_no_other(make_pool, tmp_path, until):
     pool = await make_pool()
     gate, marker = tmp_path / "gate", tmp_path / "spun"
     running = asyncio.create_task(one(pool, picture("gate", gate)))

@@ -30,7 +30,7 @@ def block():
     block.close()
 
 
-def test_the_reader_sees_what_was_written_without_a_copy(block):
+def test_readers_share_the_memory(block):
     view = map_read_only(block.fd, 10_000)
     assert block.write([b"first"]) == (5,)
     assert view[:5] == b"first"
@@ -39,7 +39,7 @@ def test_the_reader_sees_what_was_written_without_a_copy(block):
     assert view.readonly
 
 
-def test_the_reader_can_neither_write_nor_shorten_nor_enlarge(block):
+def test_readers_can_change_nothing(block):
     with pytest.raises(PermissionError):
         mmap.mmap(block.fd, 10_000)
     with pytest.raises(PermissionError):
@@ -49,7 +49,7 @@ def test_the_reader_can_neither_write_nor_shorten_nor_enlarge(block):
             os.ftruncate(block.fd, size)
 
 
-def test_a_picture_that_does_not_fit_is_an_error(block):
+def test_too_long_images_are_errors(block):
     with pytest.raises((ValueError, IndexError)):
         block.write([b"x" * 10_001])
 
@@ -62,7 +62,7 @@ def test_images_lie_behind_each_other(block):
         block.write([b"x" * 6_000, b"y" * 4_001])
 
 
-def test_a_job_crosses_with_its_lengths():
+def test_jobs_cross_with_lengths():
     parent, slot = socket.socketpair()
     with parent, slot:
         for header in (JobHeader(1, (7,)), JobHeader(2**40, (0, 10_000_000, 5))):
@@ -79,12 +79,12 @@ def test_analyses_are_joined_and_split(analyses):
 
 
 @pytest.mark.parametrize("body", [b"x", b"\x04\0\0\0abc", b"\x05\0\0\0ab", b"\xff\xff\xff\xff"])
-def test_a_body_that_is_no_analyses_is_refused(body):
+def test_malformed_bodies_are_refused(body):
     with pytest.raises(MalformedReply):
         split(body)
 
 
-def test_replies_are_found_whatever_the_chunks():
+def test_replies_survive_any_chunks():
     replies = [
         Reply(1, ReplyKind.READY),
         Reply(2, ReplyKind.ANALYSED, b"x" * 1000),
@@ -98,7 +98,7 @@ def test_replies_are_found_whatever_the_chunks():
         assert found == replies
 
 
-def test_too_long_bodies_are_refused_early():
+def test_long_bodies_are_refused_early():
     assert ReplyReader().feed(pack_reply(Reply(1, ReplyKind.ANALYSED, b"x" * MAX_BODY_BYTES)))
     with pytest.raises(MalformedReply):
         ReplyReader().feed(pack_reply(Reply(1, ReplyKind.ANALYSED, b"x" * (MAX_BODY_BYTES + 1)))[:13])

@@ -1,4 +1,4 @@
-"""What a slot may and may not."""
+"""Confinement of a slot: limits, signals, environment, output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def test_limits_signals_and_threads(make_pool):
     assert limits["threads"] == 1
 
 
-async def test_secrets_of_the_worker_stay_with_the_worker(make_pool, monkeypatch):
+async def test_secrets_stay_with_the_worker(make_pool, monkeypatch):
     monkeypatch.setenv("LIVENESS_KAFKA_PASSWORD", "hunter2")
     pool = await make_pool(environment={"OMP_NUM_THREADS": "1"})
     names = (await one(pool, picture("environment"))).notes
@@ -26,7 +26,7 @@ async def test_secrets_of_the_worker_stay_with_the_worker(make_pool, monkeypatch
     assert {"OMP_NUM_THREADS", "PATH"} <= set(names)
 
 
-def test_the_settings_win_over_the_environment():
+def test_settings_win_over_the_environment():
     made = slot_environment(PoolSettings(), {"OMP_NUM_THREADS": "8", "PATH": "/bin", "AWS_SECRET": "x"})
     assert made["OMP_NUM_THREADS"] == "1"
     assert made["PATH"] == "/bin"
@@ -34,7 +34,7 @@ def test_the_settings_win_over_the_environment():
 
 
 @pytest.mark.parametrize("debug", [False, True])
-async def test_native_noise_is_silenced_unless_asked_for(make_pool, monkeypatch, capfd, debug):
+async def test_native_noise_is_silenced(make_pool, monkeypatch, capfd, debug):
     monkeypatch.setenv("LIVENESS_SLOT_STDERR", "1" if debug else "0")
     pool = await make_pool()
     await one(pool, picture("loud"))
@@ -42,5 +42,5 @@ async def test_native_noise_is_silenced_unless_asked_for(make_pool, monkeypatch,
     assert ("native noise" in captured.out + captured.err) is debug
 
 
-def test_available_cores_follow_the_affinity_mask():
+def test_cores_follow_the_affinity_mask():
     assert available_cores() == len(os.sched_getaffinity(0))

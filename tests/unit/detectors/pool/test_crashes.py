@@ -20,7 +20,7 @@ from tests.unit.detectors.pool.fakes import one, picture
 
 
 @pytest.mark.parametrize("command", ["spin_c", "spin_python"])
-async def test_a_spinning_slot_is_killed_at_the_deadline(make_pool, command):
+async def test_spinning_slots_are_killed(make_pool, command):
     pool = await make_pool(deadline_s=0.3)
     started = time.monotonic()
     outcome = await one(pool, picture(command))
@@ -31,7 +31,7 @@ async def test_a_spinning_slot_is_killed_at_the_deadline(make_pool, command):
     assert pool.stats().restarts == {"timeout": 1}
 
 
-async def test_the_deadline_does_not_count_the_wait_for_a_slot(make_pool):
+async def test_deadlines_exclude_the_wait(make_pool):
     pool = await make_pool(deadline_s=0.4)
     spinning = [one(pool, picture("spin_c")) for _ in range(3)]
     *timeouts, answer = await asyncio.gather(*spinning, one(pool, picture("echo", "late")))
@@ -51,7 +51,7 @@ async def test_the_deadline_does_not_count_the_wait_for_a_slot(make_pool):
         ("sys_exit", 5, CrashCause.EXIT, 5),
     ],
 )
-async def test_a_picture_that_crashes_twice_is_told_how(make_pool, command, argument, cause, code):
+async def test_second_crash_tells_the_cause(make_pool, command, argument, cause, code):
     pool = await make_pool()
     outcome = await one(pool, picture(command, argument))
     assert isinstance(outcome, SlotCrashed)
@@ -75,7 +75,7 @@ READY_AGAIN = struct.pack("<QBI", 1, 0, len(VALID)) + VALID
 @pytest.mark.parametrize(
     "junk", [NO_SUCH_KIND, TOO_LONG, NOT_JSON, OTHER_JOB, TWO_REPLIES, TWO_FOR_ONE_FRAME, READY_AGAIN]
 )
-async def test_a_malformed_reply_counts_as_a_crash(make_pool, junk):
+async def test_malformed_replies_are_crashes(make_pool, junk):
     pool = await make_pool()
     outcome = await one(pool, picture("junk", junk.hex()))
     assert isinstance(outcome, SlotCrashed)
@@ -83,12 +83,12 @@ async def test_a_malformed_reply_counts_as_a_crash(make_pool, junk):
     assert (await one(pool, picture("echo", "next"))).message == "next"
 
 
-async def test_half_a_reply_is_no_reply(make_pool):
+async def test_half_replies_are_none(make_pool):
     pool = await make_pool(deadline_s=0.3)
     assert isinstance(await one(pool, picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
 
 
-async def test_the_second_attempt_has_a_process_of_its_own(make_pool, tmp_path, until):
+async def test_second_attempt_has_own_process(make_pool, tmp_path, until):
     pool = await make_pool()
     before = {slot.pid for slot in pool.stats().slots}
     answer = await one(pool, picture("flake", tmp_path / "crashed"))
@@ -99,7 +99,7 @@ async def test_the_second_attempt_has_a_process_of_its_own(make_pool, tmp_path, 
     await until(lambda: not os.path.exists(f"/proc/{quarantine}"))
 
 
-async def test_a_crash_disturbs_no_picture_in_flight(make_pool, tmp_path, until):
+async def test_crashes_disturb_no_other_picture(make_pool, tmp_path, until):
     pool = await make_pool(slots=3)
     gate, marker = tmp_path / "gate", tmp_path / "crashed"
     in_flight = [asyncio.create_task(one(pool, picture("gate", gate))) for _ in range(2)]
@@ -116,7 +116,7 @@ async def test_a_crash_disturbs_no_picture_in_flight(make_pool, tmp_path, until)
     assert [answer.message for answer in echoes] == [str(n) for n in range(20)]
 
 
-async def test_a_timeout_in_quarantine_is_a_timeout(make_pool, tmp_path):
+async def test_quarantine_can_time_out(make_pool, tmp_path):
     pool = await make_pool(deadline_s=0.4)
     first, second = await asyncio.gather(one(pool, picture("segv")), one(pool, picture("spin_c")))
     assert isinstance(first, SlotCrashed)
@@ -130,7 +130,7 @@ async def test_memory_is_limited(make_pool):
     assert (await one(pool, picture("hog", 100))).message == str(100 << 20)
 
 
-async def test_a_slot_that_dies_idle_costs_no_picture_an_attempt(make_pool, until):
+async def test_idle_deaths_cost_no_attempt(make_pool, until):
     pool = await make_pool()
     os.kill(pool.stats().slots[0].pid, signal.SIGKILL)
     await until(lambda: not pool.stats().slots)
@@ -139,7 +139,7 @@ async def test_a_slot_that_dies_idle_costs_no_picture_an_attempt(make_pool, unti
     assert pool.stats().quarantined == 0
 
 
-async def test_the_end_of_the_fork_server_is_survived(make_pool, tmp_path, until):
+async def test_fork_server_end_is_survived(make_pool, tmp_path, until):
     pool = await make_pool(slots=2)
     fork_server = int((await one(pool, picture("pid"))).notes[1])
     gate = tmp_path / "gate"

@@ -49,25 +49,25 @@ async def test_a_failing_factory_leaves_nothing(make_pool, left_behind, factory,
 
 
 @pytest.mark.parametrize(("factory", "words"), [(fakes.broken_factory, "no model there"), (fakes.buggy_factory, "bug")])
-async def test_files_that_are_wrong_are_told_from_a_bug(make_pool, factory, words):
+async def test_wrong_files_are_no_bug(make_pool, factory, words):
     with pytest.raises(SlotStartError, match=words) as failed:
         await make_pool(factory, (words,), slots=1)
     assert isinstance(failed.value, AnalyserRefused) == (factory is fakes.broken_factory)
 
 
-async def test_a_fork_server_that_fails_is_a_clear_error(make_pool, left_behind, monkeypatch):
+async def test_failing_fork_server_is_reported(make_pool, left_behind, monkeypatch):
     monkeypatch.setattr("detectors.pool.launcher._BOOT", "raise SystemExit(1)")
     with pytest.raises(SlotStartError, match="LIVENESS_SLOT_STDERR"):
         await make_pool()
     assert not left_behind()
 
 
-async def test_a_preload_that_is_not_there_is_left_to_the_factory(make_pool):
+async def test_missing_preloads_are_skipped(make_pool):
     pool = await make_pool(preload=("no_such_module", "colorsys"))
     assert (await one(pool, picture("modules", "colorsys,faust"))).notes == ("colorsys",)
 
 
-def test_a_factory_that_no_slot_could_import_is_refused():
+def test_unimportable_factories_are_refused():
     with pytest.raises(ValueError, match="picklable"):
         SlotPool(lambda: fakes.Scripted())
     local = type("Local", (fakes.Scripted,), {"__module__": "__main__"})
@@ -83,7 +83,7 @@ def test_settings_must_be_positive(field):
         PoolSettings(**{field: 0})
 
 
-async def test_a_pool_that_is_not_running_says_so(make_pool):
+async def test_pools_say_when_not_running(make_pool):
     pool = SlotPool(fakes.Scripted, settings=PoolSettings(slots=1, preload=()))
     with pytest.raises(PoolClosed, match="not been started"):
         await one(pool, b"x")
@@ -97,7 +97,7 @@ async def test_a_pool_that_is_not_running_says_so(make_pool):
     await pool.stop()
 
 
-async def test_slots_are_recycled_after_their_number_of_jobs(make_pool, until):
+async def test_slots_are_recycled(make_pool, until):
     pool = await make_pool(recycle_after=3)
     pids = [(await one(pool, picture("pid"))).notes[0] for _ in range(7)]
     assert len(set(pids)) == 3
@@ -122,7 +122,7 @@ async def test_stats_show_the_slots(make_pool):
     assert max(slot.peak_mib for slot in stats.slots) > 50
 
 
-async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, left_behind, tmp_path, until):
+async def test_stop_finishes_open_jobs(make_pool, left_behind, tmp_path, until):
     before = open_files()
     pool = await make_pool(slots=2)
     gate = tmp_path / "gate"
@@ -139,7 +139,7 @@ async def test_stop_lets_open_jobs_end_and_takes_no_new_ones(make_pool, left_beh
     assert open_files() == before
 
 
-async def test_stop_while_busy_kills_after_the_grace_period(make_pool, left_behind, until):
+async def test_stop_kills_after_grace_period(make_pool, left_behind, until):
     before = open_files()
     pool = await make_pool(slots=2)
     jobs = [asyncio.create_task(one(pool, picture("spin_c"))) for _ in range(4)]
@@ -154,7 +154,7 @@ async def test_stop_while_busy_kills_after_the_grace_period(make_pool, left_behi
     assert open_files() == before
 
 
-async def test_a_pool_that_can_not_restart_its_slots_fails_loudly(make_pool, tmp_path, monkeypatch):
+async def test_failed_restarts_fail_the_pool(make_pool, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.01, 0.01))
     pool = await make_pool(fakes.once_only_factory, (str(tmp_path / "built"), 1))
     with pytest.raises(PoolClosed, match="the model is gone"):
@@ -163,7 +163,7 @@ async def test_a_pool_that_can_not_restart_its_slots_fails_loudly(make_pool, tmp
         await one(pool, picture("echo"))
 
 
-async def test_a_restart_that_fails_once_is_tried_again(make_pool, tmp_path, monkeypatch):
+async def test_failed_restarts_are_repeated(make_pool, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.2, 0.2, 0.2))
     built = tmp_path / "built"
     pool = await make_pool(fakes.once_only_factory, (str(built), 1))

@@ -63,7 +63,7 @@ async def test_a_killed_worker_leaves_nothing(tmp_path, until):
     assert (tmp_path / "imports").read_text() == "imported\n"
 
 
-async def test_signals_to_the_whole_group_are_left_to_the_worker(tmp_path, until):
+async def test_group_signals_reach_the_worker(tmp_path, until):
     with start_worker(tmp_path, "wait") as worker:
         await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
         family = psutil.Process(worker.pid).children(recursive=True)
@@ -75,7 +75,7 @@ async def test_signals_to_the_whole_group_are_left_to_the_worker(tmp_path, until
         await until(lambda: all(gone(child.pid) for child in family))
 
 
-async def test_a_worker_that_stops_is_silent(tmp_path, until):
+async def test_stopping_workers_are_silent(tmp_path, until):
     with start_worker(tmp_path, "stop") as worker:
         _, noise = worker.communicate(timeout=20)
     assert b"resource_tracker" not in noise

@@ -12,7 +12,7 @@ import pytest
 from detectors.template import TemplateModelUnusable, TemplateSource, built_in, dlib_resnet, load, open_template
 
 
-def test_it_is_made_where_it_is_looked_for(source):
+def test_file_is_prepared(source):
     spec, onnx = load(source)
     assert spec.sha256 == dlib_resnet.ONNX_SHA256
     assert len(onnx) > 22_000_000
@@ -27,7 +27,7 @@ def test_a_second_time_does_nothing(source):
     assert built_in.prepared_file(source.cache).stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_spoilt_file_is_refused_and_mended(weights, tmp_path):
+def test_spoilt_files_are_mended(weights, tmp_path):
     target = built_in.prepare(tmp_path)
     with target.open("r+b") as file:
         file.seek(12_345)
@@ -39,7 +39,7 @@ def test_a_spoilt_file_is_refused_and_mended(weights, tmp_path):
     assert open_template(source).spec.dimension == 128
 
 
-def test_where_it_is_missing_the_words_say_what_to_do(tmp_path):
+def test_missing_files_name_the_command(tmp_path):
     with pytest.raises(TemplateModelUnusable, match="not there; run: liveness models prepare"):
         load(TemplateSource(manifest=None, cache=tmp_path))
 
@@ -54,13 +54,13 @@ def test_a_failed_write_leaves_nothing(weights, tmp_path, monkeypatch):
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_without_the_package_the_words_say_so(tmp_path, monkeypatch):
+def test_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(built_in, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="face-recognition-models"):
         built_in.prepare(tmp_path)
 
 
-def test_the_shipped_calibration_belongs_to_the_model():
+def test_shipped_calibration_fits_the_model():
     import tomllib
 
     spec = built_in.spec()
@@ -73,7 +73,7 @@ def test_the_shipped_calibration_belongs_to_the_model():
     assert spec.impostors.false_match_rate(spec.genuine_threshold) == pytest.approx(1e-4, rel=0.02)
 
 
-def test_only_opening_a_model_loads_the_runtime():
+def test_only_opening_loads_the_runtime():
     """The worker's own process describes models and must not pay for onnxruntime, nor the fork server."""
     program = (
         "import sys, detectors.analysis, detectors.template, stream.bootstrap.worker\n"

@@ -27,7 +27,7 @@ def people(count: int, pictures: int, seed: int = 3) -> list[Labelled]:
     return found
 
 
-def test_pairs_are_counted_and_the_fit_finds_the_spread(spec):
+def test_pairs_and_spread_are_found(spec):
     measured = calibrate(spec, people(40, 2))
     assert (measured.people, measured.pictures) == (40, 80)
     assert len(measured.genuine) == 40
@@ -48,7 +48,7 @@ def test_error_rates_by_threshold(spec):
     assert middle.expected_fmr == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_proposed_threshold_matches_no_measured_strangers(spec):
+def test_proposed_threshold_matches_no_strangers(spec):
     measured = calibrate(spec, people(30, 2))
     assert measured.impostors.false_match_rate(measured.proposed_threshold) <= 1.0001e-4
     twins = [Labelled("twin", people(30, 2)[0].vector)]
@@ -62,7 +62,7 @@ def test_too_few_pictures_are_refused(spec):
         calibrate(spec, people(1, 5))
 
 
-def test_the_file_says_where_its_numbers_come_from(spec):
+def test_file_has_its_provenance(spec):
     measured = calibrate(replace(spec, sha256="ab" * 32), people(10, 2))
     read = tomllib.loads(as_toml(measured, "simulated"))
     assert read["calibration"]["dof"] == pytest.approx(measured.impostors.dof, abs=1e-3)
@@ -81,7 +81,7 @@ def test_the_file_says_where_its_numbers_come_from(spec):
     }
 
 
-def test_of_the_built_in_model_the_file_is_a_whole_manifest(spec, tmp_path):
+def test_built_in_calibration_is_whole(spec, tmp_path):
     measured = calibrate(spec, people(10, 2))
     path = tmp_path / "own.toml"
     path.write_text(as_toml(measured, "simulated"))
@@ -95,7 +95,7 @@ def test_of_the_built_in_model_the_file_is_a_whole_manifest(spec, tmp_path):
         load(TemplateSource(manifest=path, cache=tmp_path))
 
 
-def test_of_another_model_it_is_appended_to_its_manifest(manifest):
+def test_other_calibration_extends_the_manifest(manifest):
     path = manifest()
     source = TemplateSource(manifest=path, cache=path.parent)
     spec, _ = describe(source)
@@ -108,7 +108,7 @@ def test_of_another_model_it_is_appended_to_its_manifest(manifest):
     assert described.impostors.distance is spec.distance
 
 
-def test_the_pairs_that_decide_are_named(spec):
+def test_deciding_pairs_are_named(spec):
     def at(x: float) -> np.ndarray:
         return np.array([x, 0.0, 0.0], np.float32)
 

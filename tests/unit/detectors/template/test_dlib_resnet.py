@@ -21,14 +21,14 @@ def dat(weights: Path) -> bytes:
     return weights.read_bytes()
 
 
-def test_the_conversion_is_the_pinned_file(dat):
+def test_conversion_is_the_pinned_file(dat):
     assert len(dat) == dlib_resnet.DAT_BYTES
     first, again = dlib_resnet.convert(dat), dlib_resnet.convert(dat)
     assert first == again
     assert hashlib.sha256(first).hexdigest() == dlib_resnet.ONNX_SHA256
 
 
-def test_the_network_has_the_published_shape(dat):
+def test_network_has_the_published_shape(dat):
     network = dlib_resnet.read(dat)
     assert len(network.blocks) == 14  # two convolutions each, and the stem: 29 layers with weights
     assert network.stem.weights.shape == (32, 3, 7, 7)
@@ -37,30 +37,30 @@ def test_the_network_has_the_published_shape(dat):
     assert network.projection.shape == (256, 128)
 
 
-def test_templates_are_dlibs_on_any_chip(model, dlib, weights, chip_of):
+def test_templates_match_dlib_on_chips(model, dlib, weights, chip_of):
     pixels = chip_of(150)
     theirs = np.array(dlib.face_recognition_model_v1(str(weights)).compute_face_descriptor(pixels))
     assert np.abs(model.embed(pixels) - theirs).max() < PER_NUMBER
 
 
-def test_templates_are_dlibs_on_the_photographs(model, dlib, weights, sightings):
+def test_templates_match_dlib_on_photographs(model, dlib, weights, framed_faces):
     network = dlib.face_recognition_model_v1(str(weights))
-    assert len(sightings) >= 10
-    for name, sighting in sightings.items():
-        place = alignment.placement(sighting.seen.face.landmarks, model.spec.chip)
-        pixels = alignment.cut(sighting.seen.frame.bgr, place, 150)
+    assert len(framed_faces) >= 10
+    for name, framed in framed_faces.items():
+        place = alignment.placement(framed.seen.face.landmarks, model.spec.chip)
+        pixels = alignment.cut(framed.seen.frame.bgr, place, 150)
         theirs = np.array(network.compute_face_descriptor(pixels))
         assert np.linalg.norm(model.embed(pixels) - theirs) < PER_NUMBER, name
 
 
-def test_other_bytes_than_the_pinned_ones_are_not_converted(dat):
+def test_other_weights_are_refused(dat):
     changed = bytearray(dat)
     changed[1_000_000] ^= 1
     with pytest.raises(MalformedWeights, match="SHA-256"):
         dlib_resnet.convert(bytes(changed))
 
 
-def test_a_changed_weight_is_another_network(dat, chip_of):
+def test_changed_weight_changes_templates(dat, chip_of):
     """The comparison above can fail: one flipped exponent shows."""
     from detectors.template import built_in
     from detectors.template.onnx_model import OnnxTemplateModel

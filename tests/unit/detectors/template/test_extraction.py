@@ -40,7 +40,7 @@ def vector_of(analyser: FaceAnalyser, image: bytes) -> np.ndarray:
     return np.frombuffer(template.vector, "<f4")
 
 
-def test_a_selfie_has_a_template_and_hashes(embedding, selfie):
+def test_selfies_have_template_and_hashes(embedding, selfie):
     analysis = embedding.analyse(selfie)
     assert analysis.template is not None
     assert analysis.template_reason == ""
@@ -63,7 +63,7 @@ def test_cosine_templates_are_unit_vectors(manifest, selfie, scale):
     assert np.linalg.norm(vector) == pytest.approx(1.0)
 
 
-def test_templates_are_repeatable_and_survive_copying(embedding, selfie, portrait):
+def test_templates_survive_copying(embedding, selfie, portrait):
     first = vector_of(embedding, selfie)
     assert np.array_equal(first, vector_of(embedding, selfie))
     copied = vector_of(embedding, attacks.jpeg(portrait, quality=50))
@@ -79,7 +79,7 @@ def test_people_are_told_apart(embedding, photographs):
             assert (distance_between(first, second, TemplateDistance.EUCLIDEAN) <= threshold) == same, (one, two)
 
 
-def test_a_cut_off_face_has_none_and_says_so(embedding, photographs):
+def test_cut_off_faces_get_none(embedding, photographs):
     partial = [path for path in photographs if path.name.startswith("partial")]
     assert partial
     for path in partial:
@@ -89,13 +89,13 @@ def test_a_cut_off_face_has_none_and_says_so(embedding, photographs):
         assert analysis.readings
 
 
-def test_a_refused_picture_has_nothing_of_a_face(embedding, portrait):
+def test_refused_pictures_have_none(embedding, portrait):
     analysis = embedding.analyse(attacks.no_face(portrait))
     assert analysis.error is not None
     assert (analysis.template, analysis.template_reason, analysis.picture) == (None, "", None)
 
 
-def test_without_a_model_or_switched_off_there_is_none(analyser, source, selfie):
+def test_templates_can_be_off(analyser, source, selfie):
     off = FaceAnalyser(Policy(template=TemplateGate(active=False)), None, source)
     for each in (analyser, off):
         analysis = each.analyse(selfie)
@@ -115,7 +115,7 @@ class BrokenModel:
         raise ZeroDivisionError("words of the picture")
 
 
-def test_a_model_that_breaks_costs_the_template_only(embedding, selfie, monkeypatch):
+def test_broken_model_costs_the_template(embedding, selfie, monkeypatch):
     monkeypatch.setattr(embedding, "template", BrokenModel(embedding.template.spec))
     analysis = embedding.analyse(selfie)
     assert (analysis.template, analysis.template_reason) == (None, "template_failed")
@@ -123,7 +123,7 @@ def test_a_model_that_breaks_costs_the_template_only(embedding, selfie, monkeypa
     assert analysis.picture is not None
 
 
-def test_a_hash_that_breaks_costs_the_hashes_only(embedding, selfie, monkeypatch):
+def test_broken_hashing_costs_the_hashes(embedding, selfie, monkeypatch):
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 

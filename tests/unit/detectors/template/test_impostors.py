@@ -32,14 +32,14 @@ def test_published_chi_square_values(dof, rate, value):
 
 
 @pytest.mark.parametrize("x", [1e-6, 0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
-def test_where_the_function_has_a_closed_form(x):
+def test_closed_forms(x):
     assert gamma_p(1.0, x) == pytest.approx(-math.expm1(-x), rel=1e-12)
     assert gamma_p(0.5, x) == pytest.approx(math.erf(math.sqrt(x)), rel=1e-12)
     assert gamma_p(3.0, x) == pytest.approx(1 - math.exp(-x) * (1 + x + x * x / 2), rel=1e-9, abs=1e-15)
 
 
 @pytest.mark.parametrize(("a", "x"), [(4, 1.5), (30, 12.0), (30, 29.0), (30, 31.5), (30, 45.0), (7, 0.1)])
-def test_the_poisson_sum_for_whole_numbers(a, x):
+def test_poisson_sums(a, x):
     """P(a, x) is the chance of at least `a` events where `x` are expected."""
     below = math.fsum(math.exp(k * math.log(x) - x - math.lgamma(k + 1)) for k in range(a))
     above = math.fsum(math.exp(k * math.log(x) - x - math.lgamma(k + 1)) for k in range(a, a + 400))
@@ -55,7 +55,7 @@ def test_the_inverse_is_the_inverse(a, log_p):
 
 @pytest.mark.parametrize("distance", TemplateDistance)
 @pytest.mark.parametrize("rate", [1e-12, 1e-6, 1e-3, 0.5, 0.99])
-def test_distance_and_rate_are_each_others_inverse(distance, rate):
+def test_distance_and_rate_are_inverse(distance, rate):
     model = ImpostorModel(dof=60, scale=0.08, distance=distance)
     assert model.false_match_rate(model.distance_for(rate)) == pytest.approx(rate, rel=1e-8)
 
@@ -68,19 +68,19 @@ def test_more_distance_more_false_matches():
     assert rates[-1] > 0.99
 
 
-def test_a_cosine_distance_is_half_the_square_of_unit_vectors():
+def test_cosine_is_half_the_square():
     euclidean = ImpostorModel(dof=100, scale=0.1)
     cosine = ImpostorModel(dof=100, scale=0.1, distance=TemplateDistance.COSINE)
     assert cosine.false_match_rate(0.5) == pytest.approx(euclidean.false_match_rate(1.0))
 
 
-def test_a_share_of_a_distance_is_one_of_the_distance_of_points():
+def test_shares_scale_euclidean_distances():
     assert ImpostorModel(dof=60, scale=0.08).scaled(0.6, 0.42) == pytest.approx(0.252)
     cosine = ImpostorModel(dof=60, scale=0.08, distance=TemplateDistance.COSINE)
     assert cosine.scaled(0.18, 0.42) == pytest.approx(0.42**2 * 0.18), "unit vectors 0.6 apart are 0.18 by the cosine"
 
 
-def test_the_fit_finds_what_the_distances_were_drawn_from():
+def test_fit_finds_the_distribution():
     draw = random.Random(5)
     distances = [math.sqrt(2 * 0.08**2 * sum(draw.gauss(0, 1) ** 2 for _ in range(60))) for _ in range(3000)]
     found = fit(distances)

@@ -34,14 +34,14 @@ RED = np.zeros((112, 112, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
         ({"mean": [10.0, 20.0, 30.0], "scale": 2.0, "colour": "bgr"}, [80, 160, 340]),
     ],
 )
-def test_the_network_is_fed_as_the_manifest_says(manifest, layout, form, expected):
+def test_input_follows_the_manifest(manifest, layout, form, expected):
     model = open_template(at(manifest(layout=layout, input=form)))
     vector = model.embed(RED)
     assert vector.dtype == np.float32
     assert vector == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_template_can_be_made_a_unit_vector(manifest):
+def test_templates_can_be_normalised(manifest):
     vector = open_template(at(manifest(normalise=True))).embed(RED)
     assert np.linalg.norm(vector) == pytest.approx(1.0)
     assert vector[0] / vector[1] == pytest.approx(2.0)
@@ -53,7 +53,7 @@ def test_an_output_can_be_named(manifest):
         open_template(at(manifest(output="other")))
 
 
-def test_what_is_known_of_the_model(manifest):
+def test_specification_follows_the_manifest(manifest):
     path = manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4)
     spec, file = describe(at(path))
     assert (spec.name, spec.version, spec.licence, spec.dimension) == ("tiny", "1", "CC0-1.0", 3)
@@ -77,14 +77,14 @@ def test_what_is_known_of_the_model(manifest):
     ],
 )
 def test_another_feeding_is_another_model(manifest, changes):
-    """Its templates must never be compared with those of before."""
+    """Templates of the two must never be compared."""
     before, _ = describe(at(manifest()))
     after, _ = describe(at(manifest(**changes)))
     assert before.sha256 == after.sha256
     assert before.space_sha256 != after.space_sha256
 
 
-def test_what_changes_no_template_keeps_the_model(manifest):
+def test_other_keys_keep_the_space(manifest):
     before, _ = describe(at(manifest()))
     after, _ = describe(
         at(manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4, licence="MIT"))
@@ -99,7 +99,7 @@ def test_arcface_is_the_default_geometry(manifest):
     assert spec.genuine_threshold is None
 
 
-def test_another_side_needs_points_of_its_own(manifest):
+def test_other_sides_need_own_points(manifest):
     with pytest.raises(TemplateModelUnusable, match="points"):
         describe(at(manifest(side=96)))
     points = [[30.0, 40.0], [66.0, 40.0], [48.0, 60.0], [34.0, 78.0], [62.0, 78.0]]
@@ -162,14 +162,14 @@ def test_an_own_calibration_is_whole(tmp_path, text, words):
         describe(at(path))
 
 
-def test_a_threshold_that_stands_twice_is_refused(manifest):
+def test_two_thresholds_are_refused(manifest):
     fit = {"kind": "chi2", "dof": 60.0, "scale": 0.1, "genuine_threshold": 0.4}
     assert describe(at(manifest(calibration=fit)))[0].genuine_threshold == 0.4
     with pytest.raises(TemplateModelUnusable, match="twice"):
         describe(at(manifest(calibration=fit, genuine_threshold=0.4)))
 
 
-def test_the_example_of_the_documents_is_a_manifest(tmp_path):
+def test_documented_example_is_a_manifest(tmp_path):
     document = Path(__file__).resolve().parents[4] / "docs" / "ABUSE.md"
     (example,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "arcface.toml"
@@ -189,7 +189,7 @@ def test_files_that_are_no_manifest(tmp_path):
             describe(at(path))
 
 
-def test_another_file_than_the_manifests_is_refused(manifest):
+def test_other_files_are_refused(manifest):
     path = manifest()
     file = path.parent / "tiny.onnx"
     file.write_bytes(file.read_bytes() + b"\x00")
@@ -206,7 +206,7 @@ def test_bytes_that_are_no_network(manifest, onnx):
         open_template(at(manifest(onnx=onnx)))
 
 
-def test_a_network_of_another_shape_is_refused_at_the_start(manifest):
+def test_other_shapes_are_refused(manifest):
     with pytest.raises(ValueError, match="3 numbers, not 4"):
         open_template(at(manifest(dimension=4)))
     path = manifest(layout="nhwc")
@@ -215,6 +215,6 @@ def test_a_network_of_another_shape_is_refused_at_the_start(manifest):
         open_template(at(path))
 
 
-def test_an_answer_that_is_no_template_is_refused(manifest):
+def test_answers_without_direction_are_refused(manifest):
     with pytest.raises(ValueError, match="no template"):
         open_template(at(manifest())).embed(np.zeros_like(RED))
