@@ -42,8 +42,7 @@ def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
         raise ImageRefused(ErrorCode.INVALID_REQUEST, "the image is empty")
     if len(view) > limits.max_bytes:
         raise ImageRefused(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"the image has {len(view)} bytes, at most {limits.max_bytes} are taken",
+            ErrorCode.IMAGE_TOO_LARGE, f"the image has {len(view)} bytes, at most {limits.max_bytes} are taken"
         )
     image_format = sniff(view)
     if image_format is None:
@@ -71,20 +70,12 @@ def _parse(view: memoryview, image_format: ImageFormat) -> Container:
 
 def _check_size(container: Container, file_bytes: int, limits: ImageLimits) -> None:
     width, height = container.width, container.height
-    pixels = width * height
+    pixels, size = width * height, f"the image is {width}x{height} pixels"
     if min(width, height) < limits.min_side:
-        raise ImageRefused(
-            ErrorCode.INVALID_REQUEST,
-            f"the image is {width}x{height} pixels, its shorter side must have {limits.min_side}",
-        )
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, f"{size}, its shorter side must have {limits.min_side}")
     if pixels > limits.max_pixels or max(width, height) > limits.max_side:
-        raise ImageRefused(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"the image is {width}x{height} pixels, at most {limits.max_pixels} in all "
-            f"and {limits.max_side} a side are taken",
-        )
+        most = f"at most {limits.max_pixels} in all and {limits.max_side} a side are taken"
+        raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, f"{size}, {most}")
     if pixels > RATIO_FREE_PIXELS and pixels > limits.max_pixels_per_byte * file_bytes:
-        raise ImageRefused(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"the image unpacks to {pixels} pixels from {file_bytes} bytes, which no photograph does",
-        )
+        words = f"the image unpacks to {pixels} pixels from {file_bytes} bytes, which no photograph does"
+        raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, words)

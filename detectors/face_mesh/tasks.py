@@ -43,12 +43,7 @@ class TasksMesh:
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         result = self._landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb))
         height, width = bgr.shape[:2]
-        found = zip(
-            result.face_landmarks,
-            result.facial_transformation_matrixes,
-            result.face_blendshapes,
-            strict=True,
-        )
+        found = zip(result.face_landmarks, result.facial_transformation_matrixes, result.face_blendshapes, strict=True)
         return largest_first([_face(points, matrix, shapes, width, height) for points, matrix, shapes in found])
 
     def close(self) -> None:

@@ -34,18 +34,13 @@ memory is USS, private to the slot):
     processor time of that respawn              0.3 s     1.8 s
 """
 
-from detectors.contract import Analyser
 from detectors.pool.outcomes import (
     AnalyserRefused,
     CrashCause,
-    FramePool,
     PoolClosed,
-    PoolOutcome,
-    PoolStats,
     RestartReason,
     SlotCrashed,
     SlotStartError,
-    SlotStats,
     SlotTimeout,
 )
 from detectors.pool.plan import AnalyserFactory
@@ -53,19 +48,14 @@ from detectors.pool.pool import SlotPool
 from detectors.pool.settings import PoolSettings
 
 __all__ = [
-    "Analyser",
     "AnalyserFactory",
     "AnalyserRefused",
     "CrashCause",
-    "FramePool",
     "PoolClosed",
-    "PoolOutcome",
     "PoolSettings",
-    "PoolStats",
     "RestartReason",
     "SlotCrashed",
     "SlotPool",
     "SlotStartError",
-    "SlotStats",
     "SlotTimeout",
 ]

@@ -9,7 +9,7 @@ import base64
 import pickle
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -28,24 +28,13 @@ class SlotPlan:
     block_bytes: int
 
     def to_json(self) -> bytes:
-        return orjson.dumps(
-            {
-                "factory": base64.b64encode(self.factory).decode(),
-                "preload": self.preload,
-                "memory_mib": self.memory_mib,
-                "block_bytes": self.block_bytes,
-            }
-        )
+        return orjson.dumps({**asdict(self), "factory": base64.b64encode(self.factory).decode()})
 
     @classmethod
     def from_json(cls, encoded: bytes) -> SlotPlan:
         fields = orjson.loads(encoded)
-        return cls(
-            factory=base64.b64decode(fields["factory"]),
-            preload=tuple(fields["preload"]),
-            memory_mib=fields["memory_mib"],
-            block_bytes=fields["block_bytes"],
-        )
+        factory, preload = base64.b64decode(fields["factory"]), tuple(fields["preload"])
+        return cls(**{**fields, "factory": factory, "preload": preload})
 
 
 #: Makes the analyser in each slot: a function, or `module:name` where importing the function would load native code.

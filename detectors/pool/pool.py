@@ -43,11 +43,7 @@ class SlotPool:
     """
 
     def __init__(
-        self,
-        factory: AnalyserFactory,
-        args: tuple[Any, ...] = (),
-        *,
-        settings: PoolSettings | None = None,
+        self, factory: AnalyserFactory, args: tuple[Any, ...] = (), *, settings: PoolSettings | None = None
     ) -> None:
         """`factory(*args)` is called once in every slot process; both must be picklable and importable."""
         self._settings = settings or PoolSettings()

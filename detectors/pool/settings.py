@@ -10,11 +10,7 @@ from dataclasses import dataclass, field
 DEBUG_VARIABLE = "LIVENESS_SLOT_STDERR"
 
 #: One thread a library (the slots are the parallelism), and OpenCV's own guard against giant pictures.
-NATIVE_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENCV_IO_MAX_IMAGE_PIXELS": "50000000",
-}
+NATIVE_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_IO_MAX_IMAGE_PIXELS": "50000000"}
 
 #: What else of the worker's environment a slot may see. Everything is left out by default: the worker's
 #: variables hold passwords, and a slot decodes strangers' files.
@@ -49,15 +45,8 @@ class PoolSettings:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(NATIVE_ENVIRONMENT))
 
     def __post_init__(self) -> None:
-        positive = {
-            "slots": self.slots,
-            "deadline_s": self.deadline_s,
-            "start_timeout_s": self.start_timeout_s,
-            "memory_mib": self.memory_mib,
-            "max_image_bytes": self.max_image_bytes,
-            "recycle_after": self.recycle_after,
-        }
-        for name, value in positive.items():
+        for name in ("slots", "deadline_s", "start_timeout_s", "memory_mib", "max_image_bytes", "recycle_after"):
+            value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"{name} must be above 0, not {value}")
 

@@ -10,15 +10,8 @@ from detectors.exif import ExifFacts
 from detectors.signals.base import FaceObservation, scored
 
 SPOOF_KEYWORDS = (
-    "screenshot",
-    "screen capture",
-    "snipping",
-    "obs",
-    "bandicam",
-    "photoshop",
-    "gimp",
-    "preview",
-    "snagit",
+    *("screenshot", "screen capture", "snipping", "obs", "bandicam"),
+    *("photoshop", "gimp", "preview", "snagit"),
 )
 
 NO_EXIF, NO_HARDWARE, CAMERA, PER_OPTICAL_TAG, SPOOF_SOFTWARE = 0.50, 0.55, 0.75, 0.05, 0.10

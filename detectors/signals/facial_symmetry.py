@@ -12,19 +12,8 @@ from detectors.signals.base import Curve, FaceObservation, scored
 #: (person's right, person's left) landmarks: outer and inner eye corners, brows, nostrils, mouth corners,
 #: cheek bones, jawline.
 PAIRS = np.array(
-    [
-        (33, 263),
-        (133, 362),
-        (70, 300),
-        (105, 334),
-        (129, 358),
-        (61, 291),
-        (234, 454),
-        (132, 361),
-        (172, 397),
-        (136, 365),
-    ]
-)
+    [(33, 133, 70, 105, 129, 61, 234, 132, 172, 136), (263, 362, 300, 334, 358, 291, 454, 361, 397, 365)]
+).T
 #: Forehead, nose bridge, nose tip, lips, chin.
 MIDLINE = np.array([10, 168, 6, 4, 0, 17, 152])
 

@@ -103,11 +103,7 @@ class FftDeepfake:
         # Test photographs 3.0 to 4.4 (5.4 cropped tightly); simulated recaptures from 5.8, upsampling from
         # 7.2, prints and screens from 8.5.
         self._kurtosis = Curve(
-            (ceiling / 4, 1.0),
-            (0.3625 * ceiling, 0.85),
-            (ceiling / 2, 0.4),
-            (ceiling * 2 / 3, 0.12),
-            (ceiling, 0.0),
+            (ceiling / 4, 1.0), (0.3625 * ceiling, 0.85), (ceiling / 2, 0.4), (ceiling * 2 / 3, 0.12), (ceiling, 0.0)
         )
         # Test photographs 0.52 to 0.75, so within 0.13 of 0.65; simulated recaptures down to 0.34.
         self._high_frequency = Curve((0.08, 1.0), (0.15, 0.8), (0.25, 0.4), (0.45, 0.0))

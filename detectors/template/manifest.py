@@ -42,13 +42,7 @@ _HIGHEST_LANDMARK = 467
 #: ArcFace's alignment on 112 pixels (insightface, `arcface_dst`): the eye on the picture's left, the one on its
 #: right, tip of the nose, left and right corner of the mouth.
 ARCFACE_SIDE = 112
-ARCFACE_POINTS = (
-    (38.2946, 51.6963),
-    (73.5318, 51.5014),
-    (56.0252, 71.7366),
-    (41.5493, 92.3655),
-    (70.7299, 92.2041),
-)
+ARCFACE_POINTS = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 #: The mesh landmarks for them: an eye is the middle of its corners.
 ARCFACE_LANDMARKS = ((33, 133), (362, 263), (1,), (61,), (291,))
 

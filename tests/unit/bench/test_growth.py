@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 import typer
@@ -16,11 +15,12 @@ from typer.testing import CliRunner
 from abuse.redis_port import RedisClient
 from config.errors import SettingsError
 from detectors.template import built_in
-from detectors.template.calibration import Labelled, calibrate
+from detectors.template.calibration import calibrate
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
 from tests.bench import abuse_table, face_index, media_index, reuse_indexes
 from tests.bench.growth import one_server, sizes, used_memory
+from tests.unit.detectors.template.test_calibration import people
 
 BYTES_EACH = 1000
 
@@ -86,11 +86,7 @@ def test_reuse_indexes(server: EmbeddedStore) -> None:
 
 def test_template_bounds_fall_with_size(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The more faces are kept, the nearer one must be to be linked."""
-    random, templates = np.random.default_rng(3), list[Labelled]()
-    for person in range(10):
-        own = random.normal(0, 0.08, 60)
-        templates += [Labelled(str(person), (own + random.normal(0, 0.03, 60)).astype(np.float32)) for _ in range(2)]
-    told = calibrate(built_in.spec(), templates), {"NO_FACE": ["a.jpg", "b.jpg"]}
+    told = calibrate(built_in.spec(), people(10, 2)), {"NO_FACE": ["a.jpg", "b.jpg"]}
     monkeypatch.setattr(reuse_indexes, "measured_on", lambda folder, settings: told)
     words = ("--kept", "20", "--photographs", str(tmp_path))
     template = orjson.loads(run(reuse_indexes, *words, "--json").stdout_bytes)["template"]

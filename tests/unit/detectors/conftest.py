@@ -24,6 +24,7 @@ from detectors.template import TemplateModel, TemplateSource, built_in, open_tem
 from stream.demo import attacks
 
 ROOT = Path(__file__).resolve().parents[3]
+UPRIGHT = Pose(0, 0, 0)
 
 
 @pytest.fixture(scope="session")
@@ -131,15 +132,26 @@ def face_of() -> Callable[..., Face]:
 
     def make(share: float = 0.2, **overrides: Any) -> Face:
         half = 500 * math.sqrt(share)
-        fields: dict[str, Any] = {
-            "landmarks": np.zeros((478, 3), np.float32),
-            "box": Box(500 - half, 500 - half, 500 + half, 500 + half),
-            "transform": np.eye(4),
-            **overrides,
-        }
-        return Face(**fields)
+        fields = {"landmarks": np.zeros((478, 3), np.float32), "transform": np.eye(4)}
+        box = Box(500 - half, 500 - half, 500 + half, 500 + half)
+        return Face(**{"box": box, **fields, **overrides})
 
     return make
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    """A function that raises `error` whatever it is given."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def grey_frame(grey: np.ndarray) -> WorkingFrame:
+    """The frame of a grey picture, uint8 (height, width)."""
+    height, width = grey.shape
+    return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
 
 
 @pytest.fixture(scope="session")
@@ -148,16 +160,12 @@ def observe(face_of: Callable[..., Face]) -> Callable[..., FaceObservation]:
     noise = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)
 
     def make(
-        *,
         face: Face | None = None,
         pose: Pose | None = None,
         exif: ExifFacts | None = None,
         grey: np.ndarray | None = None,
     ) -> FaceObservation:
-        pixels = noise if grey is None else grey
-        frame = WorkingFrame(bgr=np.dstack([pixels] * 3), grey=pixels, full_width=1000, full_height=1000)
-        return FaceObservation(
-            frame=frame, face=face or face_of(), pose=pose or Pose(0, 0, 0), exif=exif or ExifFacts()
-        )
+        frame = grey_frame(noise if grey is None else grey)
+        return FaceObservation(frame=frame, face=face or face_of(), pose=pose or UPRIGHT, exif=exif or ExifFacts())
 
     return make

@@ -42,13 +42,8 @@ def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
     """Landmarks (478, 3), pixels, of the canonical basis in this pose, 60 cm before the virtual camera."""
     focal = height / 2 / np.tan(np.radians(VERTICAL_FOV_DEG) / 2)
     metric = transform[:3, :3] @ BASIS_POSITIONS + np.array([[3.0], [-2.0], [-60.0]])
-    pixels = np.stack(
-        (
-            width / 2 + focal * metric[0] / -metric[2],
-            height / 2 - focal * metric[1] / -metric[2],
-            -(metric[2] + 60.0) * focal / 60.0,
-        )
-    )
+    x, y = width / 2 + focal * metric[0] / -metric[2], height / 2 - focal * metric[1] / -metric[2]
+    pixels = np.stack((x, y, -(metric[2] + 60.0) * focal / 60.0))
     landmarks = np.tile(pixels.mean(axis=1), (478, 1))
     landmarks[BASIS_LANDMARKS] = pixels.T
     return landmarks.astype(np.float32)
@@ -61,12 +56,13 @@ def test_fit_finds_a_known_pose(transform_of, angles):
 
 
 def test_signs_are_as_documented(transform_of):
-    nose = list(BASIS_LANDMARKS).index(4)
-    straight = photographed(transform_of(0, 0, 0), 720, 960)[BASIS_LANDMARKS]
-    assert (photographed(transform_of(20, 0, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 0] > 0  # to the right
-    assert (photographed(transform_of(0, 20, 0), 720, 960)[BASIS_LANDMARKS] - straight)[nose, 1] < 0  # up
-    top = list(BASIS_LANDMARKS).index(10)
-    assert (photographed(transform_of(0, 0, 20), 720, 960)[BASIS_LANDMARKS] - straight)[top, 0] < 0  # to the left
+    straight, yawed, pitched, rolled = (
+        photographed(transform_of(*angles), 720, 960) for angles in ((0, 0, 0), (20, 0, 0), (0, 20, 0), (0, 0, 20))
+    )
+    nose, top = 4, 10
+    assert (yawed - straight)[nose, 0] > 0  # to the right
+    assert (pitched - straight)[nose, 1] < 0  # up
+    assert (rolled - straight)[top, 0] < 0  # to the left
 
 
 @pytest.mark.parametrize("landmarks", [np.zeros((478, 3)), np.full((478, 3), np.nan)])
@@ -114,9 +110,7 @@ def test_boxes_are_clipped():
 
 def test_one_face_with_everything(analyser, portrait):
     (face,) = analyser.mesh.find(portrait)
-    assert face.landmarks.shape == (478, 3)
-    assert face.landmarks.dtype == np.float32
-    assert face.transform.shape == (4, 4)
+    assert (face.landmarks.shape, face.landmarks.dtype, face.transform.shape) == ((478, 3), np.float32, (4, 4))
     assert 0.05 < face.box.area / (portrait.shape[0] * portrait.shape[1]) < 0.2
     assert abs(pose_of(face.transform).yaw) < 10
 
@@ -129,10 +123,9 @@ def test_models_are_hashed(analyser):
 def test_other_bundles_are_refused(tmp_path):
     forged = tmp_path / "face_landmarker.task"
     forged.write_bytes(struct.pack("<I", 0x04034B50))
-    with pytest.raises(ValueError, match="not the pinned"):
-        open_mesh(forged, min_face_confidence=0.6)
-    with pytest.raises(ValueError, match="not the pinned"):
-        face_landmarker_model(b"")
+    for load in (lambda: open_mesh(forged, min_face_confidence=0.6), lambda: face_landmarker_model(b"")):
+        with pytest.raises(ValueError, match="not the pinned"):
+            load()
 
 
 def test_pose_is_near_tasks_matrix(photographs, bundle, analyser, policy):

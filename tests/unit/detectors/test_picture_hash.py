@@ -14,6 +14,7 @@ from detectors.contract import ImageRefused, PictureHashes
 from detectors.picture_hash import BITS, SAME_PICTURE_BITS, hamming, hashes_of, perceptual, pixels_sha256
 from stream.demo import attacks
 from stream.demo.attacks import Photo
+from tests.bench.picture_hashes import cropped, encoded, jpeg, lit, scaled
 
 Looker = Callable[[bytes], PictureHashes]
 
@@ -27,46 +28,18 @@ def look(analyser: FaceAnalyser) -> Looker:
     return hashes
 
 
-def png(photo: Photo) -> bytes:
-    return cv2.imencode(".png", photo)[1].tobytes()
-
-
-def webp(photo: Photo) -> bytes:
-    return cv2.imencode(".webp", photo, [cv2.IMWRITE_WEBP_QUALITY, 70])[1].tobytes()
-
-
-def jpeg(photo: Photo, quality: int = 90) -> bytes:
-    return attacks.jpeg(photo, quality=quality)
-
-
-def scaled(photo: Photo, factor: float) -> bytes:
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return jpeg(np.asarray(cv2.resize(photo, None, fx=factor, fy=factor, interpolation=method), np.uint8))
-
-
-def lit(photo: Photo, factor: float) -> bytes:
-    return jpeg(np.clip(photo.astype(np.float32) * factor, 0, 255).astype(np.uint8))
-
-
-def cropped(photo: Photo, left: float, top: float, right: float, bottom: float) -> bytes:
-    height, width = photo.shape[:2]
-    return jpeg(
-        photo[int(height * top) : height - int(height * bottom), int(width * left) : width - int(width * right)]
-    )
-
-
 COPIES: dict[str, Callable[[Photo], bytes]] = {
     "JPEG 95": lambda photo: jpeg(photo, 95),
     "JPEG 50": lambda photo: jpeg(photo, 50),
-    "PNG": png,
-    "WebP": webp,
-    "half": lambda photo: scaled(photo, 0.5),
-    "double": lambda photo: scaled(photo, 2.0),
-    "darker": lambda photo: lit(photo, 0.8),
-    "brighter": lambda photo: lit(photo, 1.2),
-    "cropped all round": lambda photo: cropped(photo, 0.05, 0.05, 0.05, 0.05),
-    "cropped left and top": lambda photo: cropped(photo, 0.05, 0.05, 0, 0),
-    "cropped right": lambda photo: cropped(photo, 0, 0, 0.05, 0),
+    "PNG": lambda photo: encoded(photo, ".png"),
+    "WebP": lambda photo: encoded(photo, ".webp", cv2.IMWRITE_WEBP_QUALITY, 70),
+    "half": lambda photo: jpeg(scaled(photo, 0.5)),
+    "double": lambda photo: jpeg(scaled(photo, 2.0)),
+    "darker": lambda photo: jpeg(lit(photo, 0.8, 0)),
+    "brighter": lambda photo: jpeg(lit(photo, 1.2, 0)),
+    "cropped all round": lambda photo: jpeg(cropped(photo, (0.05, 0.05, 0.05, 0.05))),
+    "cropped left and top": lambda photo: jpeg(cropped(photo, (0.05, 0.05, 0, 0))),
+    "cropped right": lambda photo: jpeg(cropped(photo, (0, 0, 0.05, 0))),
 }
 
 
@@ -99,28 +72,23 @@ def test_other_photographs_are_not(look, photographs):
             assert one == two or hamming(first, second) > SAME_PICTURE_BITS, (one, two)
 
 
-def test_turning_the_picture_changes_little(look, portrait):
-    """The square turns with the face."""
+def test_turned_pictures_differ_little(look, portrait):
+    """The square turns with the face, and isn't mirrored."""
     height, width = portrait.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 5, 1)
     turned = cv2.warpAffine(portrait, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(np.asarray(turned, np.uint8))).perceptual) <= 10
-
-
-def test_mirrored_pictures_are_others(look, portrait):
-    mirrored = np.ascontiguousarray(portrait[:, ::-1])
-    assert hamming(look(jpeg(portrait)).perceptual, look(jpeg(mirrored)).perceptual) > SAME_PICTURE_BITS
+    original, mirrored = (look(jpeg(each)).perceptual for each in (portrait, np.ascontiguousarray(portrait[:, ::-1])))
+    assert hamming(original, look(jpeg(np.asarray(turned, np.uint8))).perceptual) <= 10
+    assert hamming(original, mirrored) > SAME_PICTURE_BITS
 
 
 def test_exact_hash_is_of_pixels(look, portrait):
-    file = png(portrait)
+    """And of their size; not of the file."""
+    file = encoded(portrait, ".png")
     assert look(file).pixels_sha256 == look(file + b"behind the end").pixels_sha256
     changed = portrait.copy()
     changed[0, 0, 0] ^= 1
-    assert look(file).pixels_sha256 != look(png(changed)).pixels_sha256
-
-
-def test_exact_hash_includes_the_size():
+    assert look(file).pixels_sha256 != look(encoded(changed, ".png")).pixels_sha256
     flat = np.zeros((4, 6, 3), np.uint8)
     assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
     assert pixels_sha256(flat[:, ::2]) == pixels_sha256(np.zeros((4, 3, 3), np.uint8))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from detectors.pool import PoolSettings, SlotPool
-from tests.unit.detectors.pool.fakes import Scripted
+from tests.unit.detectors.pool.fakes import Scripted, one, picture
 
 MakePool = Callable[..., Awaitable[SlotPool]]
 
@@ -42,6 +42,12 @@ async def make_pool() -> AsyncIterator[MakePool]:
 
 
 @pytest.fixture
+async def pool(make_pool: MakePool) -> SlotPool:
+    """A pool of one slot with the defaults of `make_pool`."""
+    return await make_pool()
+
+
+@pytest.fixture
 def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     """Wait for a condition; fails after ten seconds."""
 
@@ -52,3 +58,25 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
             await asyncio.sleep(0.005)
 
     return wait
+
+
+class Gate:
+    """Gate that holds a slot in `analyse` until the gate is opened."""
+
+    def __init__(self, path: Path, until: Callable[..., Awaitable[None]]) -> None:
+        self._path, self._until = path, until
+        self.image = picture("gate", path)
+
+    def open(self) -> None:
+        self._path.touch()
+
+    async def hold(self, pool: SlotPool) -> asyncio.Task[Any]:
+        """The job of a slot that has begun and waits for the gate."""
+        job = asyncio.create_task(one(pool, self.image))
+        await self._until(Path(f"{self._path}.begun").exists)
+        return job
+
+
+@pytest.fixture
+def gate(tmp_path: Path, until: Callable[..., Awaitable[None]]) -> Gate:
+    return Gate(tmp_path / "gate", until)

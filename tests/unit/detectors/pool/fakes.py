@@ -149,12 +149,8 @@ async def one(pool: SlotPool, image: bytes | memoryview) -> Analysis | SlotTimeo
     return analysis
 
 
-def broken_factory(words: str) -> Scripted:
-    raise FileNotFoundError(words)
-
-
-def buggy_factory(words: str) -> Scripted:
-    raise TypeError(words)
+def failing_factory(error: Exception) -> Scripted:
+    raise error
 
 
 def crashing_factory() -> Scripted:

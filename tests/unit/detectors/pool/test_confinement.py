@@ -28,9 +28,7 @@ async def test_secrets_stay_with_the_worker(make_pool, monkeypatch):
 
 def test_settings_win_over_the_environment():
     made = slot_environment(PoolSettings(), {"OMP_NUM_THREADS": "8", "PATH": "/bin", "AWS_SECRET": "x"})
-    assert made["OMP_NUM_THREADS"] == "1"
-    assert made["PATH"] == "/bin"
-    assert "AWS_SECRET" not in made
+    assert (made["OMP_NUM_THREADS"], made["PATH"], made.get("AWS_SECRET")) == ("1", "/bin", None)
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -25,8 +25,7 @@ async def test_spinning_slots_are_killed(make_pool, command):
     started = time.monotonic()
     outcome = await one(pool, picture(command))
     assert 0.3 <= time.monotonic() - started < 0.8
-    assert isinstance(outcome, SlotTimeout)
-    assert outcome.deadline_s == 0.3
+    assert (type(outcome), outcome.deadline_s) == (SlotTimeout, 0.3)
     assert (await one(pool, picture("echo", "next"))).message == "next"
     assert pool.stats().restarts == {"timeout": 1}
 
@@ -51,35 +50,32 @@ async def test_deadlines_exclude_the_wait(make_pool):
         ("sys_exit", 5, CrashCause.EXIT, 5),
     ],
 )
-async def test_second_crash_tells_the_cause(make_pool, command, argument, cause, code):
-    pool = await make_pool()
+async def test_second_crash_tells_the_cause(pool, command, argument, cause, code):
     outcome = await one(pool, picture(command, argument))
-    assert isinstance(outcome, SlotCrashed)
-    assert (outcome.cause, outcome.code) == (cause, code)
+    assert (type(outcome), outcome.cause, outcome.code) == (SlotCrashed, cause, code)
     assert (await one(pool, picture("echo", "next"))).message == "next"
     assert pool.stats().restarts == {"crash": 1}
     assert pool.stats().quarantined == 0
 
 
-NO_SUCH_KIND = struct.pack("<QBI", 1, 77, 0)
-TOO_LONG = struct.pack("<QBI", 1, 2, 2**32 - 1)
 NOT_JSON = struct.pack("<QBI", 1, 2, 7) + join([b"{{{"])
 VALID = encode(Analysis())
-OTHER_JOB = struct.pack("<QBI", 99, 2, len(VALID) + 4) + join([VALID])
-TWO_REPLIES = NOT_JSON * 2
 BODY = join([VALID])
-TWO_FOR_ONE_FRAME = struct.pack("<QBI", 1, 2, 2 * len(BODY)) + 2 * BODY
-READY_AGAIN = struct.pack("<QBI", 1, 0, len(VALID)) + VALID
+JUNK = {
+    "no such kind": struct.pack("<QBI", 1, 77, 0),
+    "too long": struct.pack("<QBI", 1, 2, 2**32 - 1),
+    "not JSON": NOT_JSON,
+    "another job": struct.pack("<QBI", 99, 2, len(BODY)) + BODY,
+    "two replies": NOT_JSON * 2,
+    "two analyses of one frame": struct.pack("<QBI", 1, 2, 2 * len(BODY)) + 2 * BODY,
+    "ready again": struct.pack("<QBI", 1, 0, len(VALID)) + VALID,
+}
 
 
-@pytest.mark.parametrize(
-    "junk", [NO_SUCH_KIND, TOO_LONG, NOT_JSON, OTHER_JOB, TWO_REPLIES, TWO_FOR_ONE_FRAME, READY_AGAIN]
-)
-async def test_malformed_replies_are_crashes(make_pool, junk):
-    pool = await make_pool()
-    outcome = await one(pool, picture("junk", junk.hex()))
-    assert isinstance(outcome, SlotCrashed)
-    assert outcome.cause is CrashCause.MALFORMED_REPLY
+@pytest.mark.parametrize("name", JUNK)
+async def test_malformed_replies_are_crashes(pool, name):
+    outcome = await one(pool, picture("junk", JUNK[name].hex()))
+    assert (type(outcome), outcome.cause) == (SlotCrashed, CrashCause.MALFORMED_REPLY)
     assert (await one(pool, picture("echo", "next"))).message == "next"
 
 
@@ -88,8 +84,7 @@ async def test_half_replies_are_none(make_pool):
     assert isinstance(await one(pool, picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
 
 
-async def test_second_attempt_has_own_process(make_pool, tmp_path, until):
-    pool = await make_pool()
+async def test_second_attempt_has_own_process(pool, tmp_path, until):
     before = {slot.pid for slot in pool.stats().slots}
     answer = await one(pool, picture("flake", tmp_path / "crashed"))
     assert answer.message == "second time"
@@ -99,28 +94,25 @@ async def test_second_attempt_has_own_process(make_pool, tmp_path, until):
     await until(lambda: not os.path.exists(f"/proc/{quarantine}"))
 
 
-async def test_crashes_disturb_no_other_picture(make_pool, tmp_path, until):
+async def test_crashes_disturb_no_other_picture(make_pool, gate, tmp_path, until):
     pool = await make_pool(slots=3)
-    gate, marker = tmp_path / "gate", tmp_path / "crashed"
-    in_flight = [asyncio.create_task(one(pool, picture("gate", gate))) for _ in range(2)]
+    in_flight = [await gate.hold(pool) for _ in range(2)]
     await until(lambda: pool.stats().busy == 2)
     crashing, flaking, *echoes = await asyncio.gather(
         one(pool, picture("segv")),
-        one(pool, picture("flake", marker)),
+        one(pool, picture("flake", tmp_path / "crashed")),
         *(one(pool, picture("echo", n)) for n in range(20)),
     )
-    gate.touch()
+    gate.open()
     assert [answer.message for answer in await asyncio.gather(*in_flight)] == ["passed", "passed"]
-    assert isinstance(crashing, SlotCrashed)
-    assert isinstance(flaking, Analysis)
+    assert (type(crashing), type(flaking)) == (SlotCrashed, Analysis)
     assert [answer.message for answer in echoes] == [str(n) for n in range(20)]
 
 
 async def test_quarantine_can_time_out(make_pool, tmp_path):
     pool = await make_pool(deadline_s=0.4)
-    first, second = await asyncio.gather(one(pool, picture("segv")), one(pool, picture("spin_c")))
-    assert isinstance(first, SlotCrashed)
-    assert isinstance(second, SlotTimeout)
+    outcomes = await asyncio.gather(one(pool, picture("segv")), one(pool, picture("spin_c")))
+    assert [type(outcome) for outcome in outcomes] == [SlotCrashed, SlotTimeout]
 
 
 async def test_memory_is_limited(make_pool):
@@ -130,8 +122,7 @@ async def test_memory_is_limited(make_pool):
     assert (await one(pool, picture("hog", 100))).message == str(100 << 20)
 
 
-async def test_idle_deaths_cost_no_attempt(make_pool, until):
-    pool = await make_pool()
+async def test_idle_deaths_cost_no_attempt(pool, until):
     os.kill(pool.stats().slots[0].pid, signal.SIGKILL)
     await until(lambda: not pool.stats().slots)
     assert (await one(pool, picture("echo", "next"))).message == "next"
@@ -139,15 +130,13 @@ async def test_idle_deaths_cost_no_attempt(make_pool, until):
     assert pool.stats().quarantined == 0
 
 
-async def test_fork_server_end_is_survived(make_pool, tmp_path, until):
+async def test_fork_server_end_is_survived(make_pool, gate, until):
     pool = await make_pool(slots=2)
     fork_server = int((await one(pool, picture("pid"))).notes[1])
-    gate = tmp_path / "gate"
-    in_flight = asyncio.create_task(one(pool, picture("gate", gate)))
-    await until(lambda: os.path.exists(f"{gate}.begun"))
+    in_flight = await gate.hold(pool)
     old = {slot.pid for slot in pool.stats().slots}
     os.kill(fork_server, signal.SIGKILL)
-    gate.touch()
+    gate.open()
     assert (await in_flight).message == "passed"
     answers = await asyncio.gather(*(one(pool, picture("echo", n)) for n in range(10)))
     assert [answer.message for answer in answers] == [str(n) for n in range(10)]

@@ -42,20 +42,22 @@ def start_worker(tmp_path, then: str) -> subprocess.Popen[bytes]:
     script.write_text(textwrap.dedent(WORKER))
     arguments = [script, tmp_path / "imports", tmp_path / "spinning", then]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,
-    )
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+
+
+async def spinning_family(worker, tmp_path, until) -> list[psutil.Process]:
+    """The fork server and two slots, once both are deep in native code."""
+    await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
+    family = psutil.Process(worker.pid).children(recursive=True)
+    assert len(family) == 3
+    return family
 
 
 async def test_a_killed_worker_leaves_nothing(tmp_path, until):
     shared = set(os.listdir("/dev/shm"))
     with start_worker(tmp_path, "wait") as worker:
-        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
-        family = psutil.Process(worker.pid).children(recursive=True)
-        assert len(family) == 3  # the fork server and two slots, deep in native code
+        family = await spinning_family(worker, tmp_path, until)
         worker.send_signal(signal.SIGKILL)
         await until(lambda: all(gone(child.pid) for child in family))
         assert worker.stderr.read() == b""
@@ -65,8 +67,7 @@ async def test_a_killed_worker_leaves_nothing(tmp_path, until):
 
 async def test_group_signals_reach_the_worker(tmp_path, until):
     with start_worker(tmp_path, "wait") as worker:
-        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
-        family = psutil.Process(worker.pid).children(recursive=True)
+        family = await spinning_family(worker, tmp_path, until)
         for child in family:
             child.send_signal(signal.SIGINT)
             child.send_signal(signal.SIGTERM)

@@ -30,13 +30,10 @@ def manifest(tmp_path: Path) -> Manifest:
             "licence": "CC0-1.0",
             "dimension": 3,
             "distance": "cosine",
-            **{name: value for name, value in changes.items() if name not in ("side", "input", "chip", "calibration")},
         }
-        tables = {
-            "input": {"side": changes.get("side", 112), "layout": layout, **changes.get("input", {})},
-            "chip": changes.get("chip", {}),
-            "calibration": changes.get("calibration", {}),
-        }
+        tables = {name: changes.pop(name, {}) for name in ("input", "chip", "calibration")}
+        tables["input"] = {"side": changes.pop("side", 112), "layout": layout, **tables["input"]}
+        keys |= changes
         path = tmp_path / "model.toml"
         path.write_text(as_toml(keys, tables))
         return path

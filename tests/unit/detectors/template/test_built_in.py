@@ -10,21 +10,22 @@ from pathlib import Path
 import pytest
 
 from detectors.template import TemplateModelUnusable, TemplateSource, built_in, dlib_resnet, load, open_template
+from tests.unit.detectors.conftest import failing
 
 
 def test_file_is_prepared(source):
     spec, onnx = load(source)
     assert spec.sha256 == dlib_resnet.ONNX_SHA256
     assert len(onnx) > 22_000_000
-    assert [path.name for path in built_in.prepared_file(source.cache).parent.iterdir()] == [
-        built_in.prepared_file(source.cache).name
-    ]
+    file = built_in.prepared_file(source.cache)
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_second_time_does_nothing(source):
-    before = built_in.prepared_file(source.cache).stat()
-    assert built_in.prepare(source.cache) == built_in.prepared_file(source.cache)
-    assert built_in.prepared_file(source.cache).stat().st_mtime_ns == before.st_mtime_ns
+    file = built_in.prepared_file(source.cache)
+    before = file.stat()
+    assert built_in.prepare(source.cache) == file
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_spoilt_files_are_mended(weights, tmp_path):
@@ -45,10 +46,7 @@ def test_missing_files_name_the_command(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(weights, tmp_path, monkeypatch):
-    def fails(descriptor: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", fails)
+    monkeypatch.setattr(os, "fsync", failing(OSError("no space left")))
     with pytest.raises(OSError, match="no space"):
         built_in.prepare(tmp_path)
     assert not list((tmp_path / "models").iterdir())

@@ -55,29 +55,24 @@ def test_proposed_threshold_matches_no_strangers(spec):
     assert calibrate(spec, [*people(30, 2), *twins]).proposed_threshold == 0.0
 
 
-def test_too_few_pictures_are_refused(spec):
-    with pytest.raises(ValueError, match="same person"):
-        calibrate(spec, people(5, 1))
-    with pytest.raises(ValueError, match="impostor"):
-        calibrate(spec, people(1, 5))
+@pytest.mark.parametrize(("count", "pictures", "words"), [(5, 1, "same person"), (1, 5, "impostor")])
+def test_too_few_pictures_are_refused(spec, count, pictures, words):
+    with pytest.raises(ValueError, match=words):
+        calibrate(spec, people(count, pictures))
 
 
 def test_file_has_its_provenance(spec):
     measured = calibrate(replace(spec, sha256="ab" * 32), people(10, 2))
     read = tomllib.loads(as_toml(measured, "simulated"))
     assert read["calibration"]["dof"] == pytest.approx(measured.impostors.dof, abs=1e-3)
+    model = {"model": spec.name, "model_version": spec.version, "model_sha256": "ab" * 32, "distance": "euclidean"}
+    counts = {"people": 10, "pictures": 20, "genuine_pairs": 10, "impostor_pairs": 180}
+    distances = {"farthest_genuine": measured.genuine[-1], "nearest_impostor": measured.impostor[0]}
     assert read["provenance"] == {
         "source": "simulated",
-        "model": spec.name,
-        "model_version": spec.version,
-        "model_sha256": "ab" * 32,
-        "distance": "euclidean",
-        "people": 10,
-        "pictures": 20,
-        "genuine_pairs": 10,
-        "impostor_pairs": 180,
-        "farthest_genuine": pytest.approx(measured.genuine[-1], abs=1e-4),
-        "nearest_impostor": pytest.approx(measured.impostor[0], abs=1e-4),
+        **model,
+        **counts,
+        **{name: pytest.approx(distance, abs=1e-4) for name, distance in distances.items()},
     }
 
 
@@ -109,13 +104,9 @@ def test_other_calibration_extends_the_manifest(manifest):
 
 
 def test_deciding_pairs_are_named(spec):
-    def at(x: float) -> np.ndarray:
-        return np.array([x, 0.0, 0.0], np.float32)
-
-    told = [("a", 0.0, "a1"), ("a", 1.0, "a2"), ("a", 1.5, "a3"), ("b", 4.0, "b1"), ("b", 4.1, "b2")]
-    measured = calibrate(spec, [Labelled(person, at(x), name) for person, x, name in told])
-    assert measured.worst_genuine == ("a1", "a3")
-    assert measured.nearest_impostor == ("a3", "b1")
+    told = {"a1": 0.0, "a2": 1.0, "a3": 1.5, "b1": 4.0, "b2": 4.1}
+    measured = calibrate(spec, [Labelled(name[0], np.array([x, 0, 0], np.float32), name) for name, x in told.items()])
+    assert (measured.worst_genuine, measured.nearest_impostor) == (("a1", "a3"), ("a3", "b1"))
 
 
 def test_labels_are_names_or_folders(tmp_path):

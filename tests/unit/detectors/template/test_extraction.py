@@ -12,11 +12,12 @@ from config.policy import Policy, TemplateGate
 from detectors import picture_hash
 from detectors.analysis import FaceAnalyser
 from detectors.analysis_codec import decode, encode
-from detectors.template import TemplateSource, TemplateSpec
+from detectors.template import TemplateSource
 from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from stream.demo import attacks
 from stream.demo.attacks import Photo
+from tests.unit.detectors.conftest import failing
 
 #: Two pictures of one person are 0.34 apart at least, a copy of a picture 0.21 at most.
 COPY = 0.25
@@ -41,14 +42,10 @@ def vector_of(analyser: FaceAnalyser, image: bytes) -> np.ndarray:
 
 
 def test_selfies_have_template_and_hashes(embedding, selfie):
-    analysis = embedding.analyse(selfie)
-    assert analysis.template is not None
-    assert analysis.template_reason == ""
-    assert len(analysis.template.vector) == 4 * 128
+    analysis, spec = embedding.analyse(selfie), embedding.template.spec
+    assert (len(analysis.template.vector), analysis.template_reason) == (4 * 128, "")
     assert analysis.picture is not None
-    assert embedding.template is not None
-    assert embedding.template.spec.space_sha256 == analysis.template.model_sha256
-    assert analysis.models[-1].name == analysis.template.model
+    assert (analysis.template.model, analysis.template.model_sha256) == (analysis.models[-1].name, spec.space_sha256)
     assert analysis.elapsed_ms["template"] > 0
     assert decode(encode(analysis)) == analysis
 
@@ -105,18 +102,8 @@ def test_templates_can_be_off(analyser, source, selfie):
     off.close()
 
 
-class BrokenModel:
-    """A network that fails on this face."""
-
-    def __init__(self, spec: TemplateSpec) -> None:
-        self.spec = spec
-
-    def embed(self, chip_rgb: np.ndarray) -> np.ndarray:
-        raise ZeroDivisionError("words of the picture")
-
-
 def test_broken_model_costs_the_template(embedding, selfie, monkeypatch):
-    monkeypatch.setattr(embedding, "template", BrokenModel(embedding.template.spec))
+    monkeypatch.setattr(embedding.template, "embed", failing(ZeroDivisionError("words of the picture")))
     analysis = embedding.analyse(selfie)
     assert (analysis.template, analysis.template_reason) == (None, "template_failed")
     assert analysis.readings
@@ -124,29 +111,27 @@ def test_broken_model_costs_the_template(embedding, selfie, monkeypatch):
 
 
 def test_broken_hashing_costs_the_hashes(embedding, selfie, monkeypatch):
-    def breaks(*_: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(picture_hash, "hashes_of", breaks)
+    monkeypatch.setattr(picture_hash, "hashes_of", failing(ZeroDivisionError()))
     analysis = embedding.analyse(selfie)
     assert analysis.picture is None
     assert analysis.template is not None
 
 
-def test_distances():
-    three_four, other = np.array([3, 4], np.float32), np.array([-5, 4], np.float32)
-    assert distance_between(three_four, np.zeros(2, np.float32), TemplateDistance.EUCLIDEAN) == pytest.approx(5.0)
-    assert distance_between(three_four, other, TemplateDistance.COSINE) == pytest.approx(1 - 1 / (5 * np.sqrt(41)))
-    for kind in TemplateDistance:
-        assert distance_between(three_four, three_four, kind) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_no_direction_is_no_match():
-    nothing = np.zeros(4, np.float32)
-    assert distance_between(nothing, nothing, TemplateDistance.COSINE) == 1.0
+@pytest.mark.parametrize(
+    ("first", "second", "kind", "distance"),
+    [
+        ((3, 4), (0, 0), TemplateDistance.EUCLIDEAN, 5.0),
+        ((3, 4), (-5, 4), TemplateDistance.COSINE, 1 - 1 / (5 * np.sqrt(41))),
+        ((3, 4), (3, 4), TemplateDistance.EUCLIDEAN, 0.0),
+        ((3, 4), (3, 4), TemplateDistance.COSINE, 0.0),
+        ((0, 0), (0, 0), TemplateDistance.COSINE, 1.0),  # without a direction: no match
+    ],
+)
+def test_distances(first, second, kind, distance):
+    vectors = np.array([first, second], np.float32)
+    assert distance_between(*vectors, kind) == pytest.approx(distance, abs=1e-9)
 
 
 def test_a_spec_names_its_model(embedding):
-    assert embedding.template is not None
     spec = replace(embedding.template.spec, version="v2")
     assert (spec.model.name, spec.model.version, spec.model.sha256) == (spec.name, "v2", spec.sha256)

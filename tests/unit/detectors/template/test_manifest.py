@@ -11,7 +11,7 @@ import pytest
 
 from detectors.onnx.manifest import MAX_MANIFEST_BYTES
 from detectors.template import TemplateModelUnusable, TemplateSource, describe, open_template
-from detectors.template.impostors import TemplateDistance
+from detectors.template.impostors import ImpostorModel, TemplateDistance
 from detectors.template.manifest import ARCFACE_LANDMARKS, ARCFACE_POINTS
 
 Manifest = Callable[..., Path]
@@ -21,6 +21,7 @@ def at(path: Path) -> TemplateSource:
     return TemplateSource(manifest=path, cache=path.parent)
 
 
+CHI2 = {"kind": "chi2", "dof": 60.0, "scale": 0.1}
 RED = np.zeros((112, 112, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
 
 
@@ -35,8 +36,7 @@ RED = np.zeros((112, 112, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
     ],
 )
 def test_input_follows_the_manifest(manifest, layout, form, expected):
-    model = open_template(at(manifest(layout=layout, input=form)))
-    vector = model.embed(RED)
+    vector = open_template(at(manifest(layout=layout, input=form))).embed(RED)
     assert vector.dtype == np.float32
     assert vector == pytest.approx(expected, rel=1e-5)
 
@@ -49,59 +49,45 @@ def test_templates_can_be_normalised(manifest):
 
 def test_an_output_can_be_named(manifest):
     assert open_template(at(manifest(output="template"))).embed(RED)[0] == pytest.approx(200)
-    with pytest.raises(ValueError, match="no output"):
-        open_template(at(manifest(output="other")))
 
 
 def test_specification_follows_the_manifest(manifest):
-    path = manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4)
+    path = manifest(calibration=CHI2, genuine_threshold=0.4)
     spec, file = describe(at(path))
     assert (spec.name, spec.version, spec.licence, spec.dimension) == ("tiny", "1", "CC0-1.0", 3)
-    assert spec.distance is TemplateDistance.COSINE
-    assert spec.genuine_threshold == 0.4
-    assert spec.impostors is not None
-    assert spec.impostors.distance is TemplateDistance.COSINE
+    assert (spec.distance, spec.genuine_threshold) == (TemplateDistance.COSINE, 0.4)
+    assert spec.impostors == ImpostorModel(dof=60.0, scale=0.1, distance=TemplateDistance.COSINE)
     assert file == path.parent / "tiny.onnx"
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "same"),
     [
-        {"distance": "euclidean"},
-        {"normalise": True},
-        {"output": "template"},
-        {"input": {"colour": "bgr"}},
-        {"input": {"mean": [1.0, 0.0, 0.0]}},
-        {"input": {"scale": 0.5}},
-        {"chip": {"landmarks": [[33], [263], [1], [61], [291]]}},
+        ({"distance": "euclidean"}, False),
+        ({"normalise": True}, False),
+        ({"output": "template"}, False),
+        ({"input": {"colour": "bgr"}}, False),
+        ({"input": {"mean": [1.0, 0.0, 0.0]}}, False),
+        ({"input": {"scale": 0.5}}, False),
+        ({"chip": {"landmarks": [[33], [263], [1], [61], [291]]}}, False),
+        ({"calibration": CHI2, "genuine_threshold": 0.4, "licence": "MIT"}, True),
     ],
 )
-def test_another_feeding_is_another_model(manifest, changes):
-    """Templates of the two must never be compared."""
+def test_another_feeding_is_another_model(manifest, changes, same):
+    """Templates of the two must never be compared; what changes no template keeps the space."""
     before, _ = describe(at(manifest()))
     after, _ = describe(at(manifest(**changes)))
     assert before.sha256 == after.sha256
-    assert before.space_sha256 != after.space_sha256
-
-
-def test_other_keys_keep_the_space(manifest):
-    before, _ = describe(at(manifest()))
-    after, _ = describe(
-        at(manifest(calibration={"kind": "chi2", "dof": 60.0, "scale": 0.1}, genuine_threshold=0.4, licence="MIT"))
-    )
-    assert before.space_sha256 == after.space_sha256
+    assert (before.space_sha256 == after.space_sha256) is same
 
 
 def test_arcface_is_the_default_geometry(manifest):
     spec, _ = describe(at(manifest()))
     assert (spec.chip.side, spec.chip.points, spec.chip.landmarks) == (112, ARCFACE_POINTS, ARCFACE_LANDMARKS)
-    assert spec.impostors is None
-    assert spec.genuine_threshold is None
+    assert (spec.impostors, spec.genuine_threshold) == (None, None)
 
 
 def test_other_sides_need_own_points(manifest):
-    with pytest.raises(TemplateModelUnusable, match="points"):
-        describe(at(manifest(side=96)))
     points = [[30.0, 40.0], [66.0, 40.0], [48.0, 60.0], [34.0, 78.0], [62.0, 78.0]]
     model = open_template(at(manifest(side=96, chip={"points": points})))
     assert model.spec.chip.side == 96
@@ -125,22 +111,20 @@ def test_other_sides_need_own_points(manifest):
         ({"input": {"scale": 0.0}}, "scale"),
         ({"input": {"mean": [1.0, 2.0]}}, "mean"),
         ({"input": {"colour": "grey"}}, "colour"),
-        ({"layout": "chw"}, "layout"),
+        ({"input": {"layout": "chw"}}, "layout"),
         ({"chip": {"points": [[1.0, 2.0]] * 4}}, "points"),
         ({"chip": {"points": [[1.0, 1e6]] * 5}}, "points"),
         ({"chip": {"landmarks": [[1], [2], [3], [4], [478]]}}, "landmarks"),
         ({"chip": {"landmarks": [[1], [2], [3], [4], []]}}, "landmarks"),
-        ({"calibration": {"kind": "beta", "dof": 1.0, "scale": 1.0}}, "kind"),
-        ({"calibration": {"kind": "chi2", "dof": -1.0, "scale": 1.0}}, "dof"),
+        ({"calibration": CHI2 | {"kind": "beta"}}, "kind"),
+        ({"calibration": CHI2 | {"dof": -1.0}}, "dof"),
+        ({"calibration": CHI2 | {"genuine_threshold": 0.4}, "genuine_threshold": 0.4}, "twice"),
+        ({"side": 96}, "points"),
     ],
 )
 def test_mistakes_are_named(manifest, changes, words):
-    layout = changes.pop("layout", "nchw")
-    path = manifest(**changes)
-    if layout != "nchw":
-        path.write_text(path.read_text().replace('"nchw"', f'"{layout}"'))
     with pytest.raises(TemplateModelUnusable, match=words):
-        describe(at(path))
+        describe(at(manifest(**changes)))
 
 
 FIT = '[calibration]\nkind = "chi2"\ndof = 60.0\nscale = 0.1\n'
@@ -162,11 +146,8 @@ def test_an_own_calibration_is_whole(tmp_path, text, words):
         describe(at(path))
 
 
-def test_two_thresholds_are_refused(manifest):
-    fit = {"kind": "chi2", "dof": 60.0, "scale": 0.1, "genuine_threshold": 0.4}
-    assert describe(at(manifest(calibration=fit)))[0].genuine_threshold == 0.4
-    with pytest.raises(TemplateModelUnusable, match="twice"):
-        describe(at(manifest(calibration=fit, genuine_threshold=0.4)))
+def test_calibrations_hold_a_threshold(manifest):
+    assert describe(at(manifest(calibration=CHI2 | {"genuine_threshold": 0.4})))[0].genuine_threshold == 0.4
 
 
 def test_documented_example_is_a_manifest(tmp_path):
@@ -181,10 +162,9 @@ def test_documented_example_is_a_manifest(tmp_path):
 
 def test_files_that_are_no_manifest(tmp_path):
     path = tmp_path / "model.toml"
-    with pytest.raises(TemplateModelUnusable):
-        describe(at(path))
-    for text in (b"\xff\xfe", b"a = ", b"x = 1\n" * MAX_MANIFEST_BYTES):
-        path.write_bytes(text)
+    for text in (None, b"\xff\xfe", b"a = ", b"x = 1\n" * MAX_MANIFEST_BYTES):
+        if text is not None:
+            path.write_bytes(text)
         with pytest.raises(TemplateModelUnusable):
             describe(at(path))
 
@@ -200,19 +180,18 @@ def test_other_files_are_refused(manifest):
         open_template(at(path))
 
 
-@pytest.mark.parametrize("onnx", [b"", b"not a network", b"\x08\x08" * 100])
-def test_bytes_that_are_no_network(manifest, onnx):
-    with pytest.raises(ValueError, match="does not load"):
-        open_template(at(manifest(onnx=onnx)))
-
-
-def test_other_shapes_are_refused(manifest):
-    with pytest.raises(ValueError, match="3 numbers, not 4"):
-        open_template(at(manifest(dimension=4)))
-    path = manifest(layout="nhwc")
-    path.write_text(path.read_text().replace('"nhwc"', '"nchw"'))
-    with pytest.raises(ValueError, match="can't be fed as the manifest says"):
-        open_template(at(path))
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        *(({"onnx": onnx}, "does not load") for onnx in (b"", b"not a network", b"\x08\x08" * 100)),
+        ({"dimension": 4}, "3 numbers, not 4"),
+        ({"layout": "nhwc", "input": {"layout": "nchw"}}, "can't be fed as the manifest says"),
+        ({"output": "other"}, "no output"),
+    ],
+)
+def test_unfit_networks_are_refused(manifest, changes, words):
+    with pytest.raises(ValueError, match=words):
+        open_template(at(manifest(**changes)))
 
 
 def test_answers_without_direction_are_refused(manifest):

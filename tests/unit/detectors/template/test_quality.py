@@ -7,15 +7,13 @@ import pytest
 
 from config.policy import TemplateGate
 from detectors.face_mesh import Box, Face, Pose
-from detectors.frame import WorkingFrame
 from detectors.template.quality import border_ratio, interocular_px, reason_against
+from tests.unit.detectors.conftest import UPRIGHT, grey_frame
 
 GATE = TemplateGate()
 
 
-def frame(width: int = 600, height: int = 800) -> WorkingFrame:
-    grey = np.full((height, width), 128, np.uint8)
-    return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
+FRAME = grey_frame(np.full((800, 600), 128, np.uint8))
 
 
 def face(eyes_px: float = 90.0, box: Box | None = None) -> Face:
@@ -26,19 +24,11 @@ def face(eyes_px: float = 90.0, box: Box | None = None) -> Face:
     return Face(landmarks=landmarks, box=box or Box(200, 250, 400, 550), transform=np.eye(4))
 
 
-UPRIGHT = Pose(yaw=0, pitch=0, roll=0)
-
-
-def test_a_good_view_passes():
-    assert reason_against(frame(), face(), UPRIGHT, (), GATE) == ""
-    assert reason_against(frame(), face(), UPRIGHT, ("face_too_small", "bystander", "too_dark"), GATE) == ""
-
-
 def test_what_is_measured():
     assert interocular_px(face(90)) == pytest.approx(90)
-    assert border_ratio(face(), frame()) == pytest.approx(1.0)
-    assert border_ratio(face(box=Box(-20, 250, 180, 550)), frame()) == pytest.approx(-0.1)
-    assert border_ratio(face(box=Box(5, 5, 5, 5)), frame()) == -1.0
+    assert border_ratio(face(), FRAME) == pytest.approx(1.0)
+    assert border_ratio(face(box=Box(-20, 250, 180, 550)), FRAME) == pytest.approx(-0.1)
+    assert border_ratio(face(box=Box(5, 5, 5, 5)), FRAME) == -1.0
 
 
 @pytest.mark.parametrize(
@@ -53,19 +43,17 @@ def test_what_is_measured():
         ({"pose": Pose(yaw=0, pitch=31, roll=0)}, "face_turned_away"),
         ({"pose": Pose(yaw=0, pitch=-31, roll=0)}, "face_turned_away"),
         ({"pose": Pose(yaw=0, pitch=0, roll=46)}, "face_tilted"),
+        ({}, ""),
+        ({"notes": ("face_too_small", "bystander", "too_dark")}, ""),
+        ({"gate": TemplateGate(min_interocular_px=100)}, "face_too_few_pixels"),
         ({"face": face(eyes_px=33)}, ""),
         ({"pose": Pose(yaw=39, pitch=29, roll=44)}, ""),
         ({"face": face(box=Box(5, 250, 205, 550))}, ""),
     ],
 )
 def test_the_gate_says_why(seen, reason):
-    given = {"frame": frame(), "face": face(), "pose": UPRIGHT, "notes": (), **seen}
-    assert reason_against(**given, gate=GATE) == reason  # type: ignore[arg-type]
-
-
-def test_the_limits_are_the_policys():
-    strict = TemplateGate(min_interocular_px=100)
-    assert reason_against(frame(), face(90), UPRIGHT, (), strict) == "face_too_few_pixels"
+    given = {"frame": FRAME, "face": face(), "pose": UPRIGHT, "notes": (), "gate": GATE, **seen}
+    assert reason_against(**given) == reason  # type: ignore[arg-type]
 
 
 def test_only_whole_photographs_pass(framed_faces):
