@@ -16,11 +16,10 @@ import statistics
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from abuse.flags.flag_events import PolicyName
 from abuse.ledger.redis_ledger import RedisLedger
@@ -29,11 +28,10 @@ from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
-from config.settings import Settings
-from stream.bench.figures import paired_ratio, percentile
+from stream.bench.figures import paired_ratio
 from stream.bench.redis_room import Say
 from stream.cli.console import out, print_json, say
-from tests.bench.growth import in_a_room, one_server, sizes, used_memory
+from tests.bench.growth import Row, as_table, measured, ms, one_server, sizes, used_memory
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -44,20 +42,16 @@ PEOPLE_PER_ADDRESS, SPOOFS = 3, 0.03
 SPREAD_MS = 20 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableResult:
-    """Measurement at one size. `floor_per_s` are bare round trips a second; `cost` is what an observation costs in
-    bare round trips (median of paired rounds); `cpu_ms` is processor time of the asking process."""
-
-    ids: int
-    observed_per_s: float
-    floor_per_s: float
-    cost: float
-    p50_ms: float
-    p99_ms: float
-    cpu_ms: float
-    flag_events: int
-    bytes_per_id: int
+COLUMNS = {
+    "ids": "{ids:,}",
+    "observations/s": "{observed_per_s:.0f}",
+    "bare/s": "{floor_per_s:.0f}",
+    "cost in bare round trips": "{cost:.2f}",
+    "p50": "{p50_ms:.1f} ms",
+    "p99": "{p99_ms:.1f} ms",
+    "own CPU": "{cpu_ms:.2f} ms",
+    "bytes an id": "{bytes_per_id}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +59,6 @@ class TablePlan:
     sizes: Sequence[int]
     rounds: int
     seconds: float
-
-
-def measure(settings: Settings, plan: TablePlan, say: Say) -> list[TableResult]:
-    """Fill, measure, fill on. Blocks. Raises `config.errors.Unavailable`."""
-
-    async def each_size(calls: RedisClient, prefix: str) -> list[TableResult]:
-        bench = _Bench(calls, prefix, settings.policy().abuse, plan)
-        return [await bench.at(size, say) for size in plan.sizes]
-
-    return in_a_room(settings.redis, say, each_size)
 
 
 class _Bench:
@@ -87,16 +71,16 @@ class _Bench:
         self._begun_ms = time.time_ns() // 1_000_000
         self._bytes_before: int | None = None
 
-    async def at(self, ids: int, say: Say) -> TableResult:
+    async def at(self, ids: int, say: Say) -> Row:
+        """`floor_per_s` are bare round trips a second; `cost` is what an observation costs in bare round trips
+        (median of paired rounds); `cpu_ms` is processor time of the asking process."""
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the table to {ids:,} correlation ids.")
         await self._fill(ids)
         used = await used_memory(self._calls) - self._bytes_before
         say(f"Measuring at {ids:,}.")
-        observed: list[float] = []
-        floors: list[float] = []
-        waits: list[float] = []
+        observed, floors, waits = list[float](), list[float](), list[float]()
         cpu, self._flag_events = 0.0, 0
         for _ in range(self._plan.rounds):
             floors.append(len(await self._round(self._floor)) / self._plan.seconds)
@@ -105,17 +89,17 @@ class _Bench:
             cpu += time.process_time() - began
             observed.append(len(latencies) / self._plan.seconds)
             waits += latencies
-        return TableResult(
-            ids=ids,
-            observed_per_s=statistics.median(observed),
-            floor_per_s=statistics.median(floors),
-            cost=paired_ratio(floors, observed),
-            p50_ms=(percentile(waits, 50) or 0) * 1000,
-            p99_ms=(percentile(waits, 99) or 0) * 1000,
-            cpu_ms=cpu * 1000 / max(len(waits), 1),
-            flag_events=self._flag_events,
-            bytes_per_id=used // ids,
-        )
+        return {
+            "ids": ids,
+            "observed_per_s": statistics.median(observed),
+            "floor_per_s": statistics.median(floors),
+            "cost": paired_ratio(floors, observed),
+            "p50_ms": ms(waits, 50),
+            "p99_ms": ms(waits, 99),
+            "cpu_ms": cpu * 1000 / max(len(waits), 1),
+            "flag_events": self._flag_events,
+            "bytes_per_id": used // ids,
+        }
 
     async def _fill(self, ids: int) -> None:
         for start in range(self._known, ids, FILL_BATCH):
@@ -180,30 +164,13 @@ def main(
 ) -> None:
     """Measure the abuse table on the configured Redis."""
     plan = TablePlan(sizes=sizes(ids, "--ids"), rounds=rounds, seconds=seconds)
-    results = measure(one_server(), plan, say)
+    settings = one_server()
+    policy = settings.policy().abuse
+    results = measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(calls, prefix, policy, plan))
     if json:
-        print_json({"seconds": seconds, "rounds": rounds, "results": [asdict(result) for result in results]})
+        print_json({"seconds": seconds, "rounds": rounds, "results": results})
     else:
-        out.print(_table(results))
-
-
-def _table(results: list[TableResult]) -> Table:
-    table = Table(
-        *("ids", "observations/s", "bare/s", "cost in bare round trips", "p50", "p99", "own CPU", "bytes an id"),
-        box=None,
-    )
-    for result in results:
-        table.add_row(
-            f"{result.ids:,}",
-            f"{result.observed_per_s:.0f}",
-            f"{result.floor_per_s:.0f}",
-            f"{result.cost:.2f}",
-            f"{result.p50_ms:.1f} ms",
-            f"{result.p99_ms:.1f} ms",
-            f"{result.cpu_ms:.2f} ms",
-            f"{result.bytes_per_id}",
-        )
-    return table
+        out.print(as_table(results, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,7 @@ def photograph() -> bytes:
     gps = exif + 6 + 12 * 22
     values = gps + 6 + 12 * 6
     first = directory(
-        *((0x0100 + n, 2, 26, values) for n in range(10)),
-        (_EXIF_POINTER, 4, 1, exif),
-        (_GPS_POINTER, 4, 1, gps),
+        *((0x0100 + n, 2, 26, values) for n in range(10)), (_EXIF_POINTER, 4, 1, exif), (_GPS_POINTER, 4, 1, gps)
     )
     second = directory(*((0x8290 + n, 5, 1, values) for n in range(22)))
     return block(first, second, directory(*((n, 5, 3, values) for n in range(6))), texts)

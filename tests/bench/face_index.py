@@ -22,34 +22,14 @@ from abuse.faces.face_prints import ProtectedTemplate
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import RedisClient
 from config.settings import Settings
-from stream.bench.figures import percentile
 from stream.bench.redis_room import Say
-from tests.bench.growth import in_a_room, used_memory
+from tests.bench.growth import Row, measured, percentiles, used_memory
 
 DIMENSIONS, LENGTH, STRANGERS_APART = 128, 1.0, 0.85
 #: How far apart a planted pair is, and what is searched within.
 PLANTED, WITHIN = (0.1, 0.5), 0.5
 FILL_BATCH = 20
 MODEL, KEY = "bench", "k1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaceResult:
-    """Measurement at one size. Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without
-    any search."""
-
-    faces: int
-    places: int
-    add_p50_ms: float
-    add_p99_ms: float
-    meet_p50_ms: float
-    meet_p99_ms: float
-    busy_p50_ms: float
-    busy_p99_ms: float
-    busy_per_s: float
-    cpu_ms: float
-    recall: float
-    bytes_per_face: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +46,9 @@ class NoVectorSets(Exception):
     """The server keeps no faces: Redis 8.0 or newer does."""
 
 
-def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[FaceResult]:
+def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[Row]:
     """Blocks. Raises NoVectorSets, `config.errors.Unavailable`."""
-
-    async def each_size(calls: RedisClient, prefix: str) -> list[FaceResult]:
-        bench = _Bench(calls, prefix, plan)
-        if not await bench.possible():
-            raise NoVectorSets
-        return [await bench.at(size, say) for size in plan.sizes]
-
-    return in_a_room(settings.redis, say, each_size)
+    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(calls, prefix, plan))
 
 
 class _Bench:
@@ -91,10 +64,10 @@ class _Bench:
         self._probes = 0
         self._cpu_s = self._took_s = 0.0
 
-    async def possible(self) -> bool:
-        return await self._index.supported()
-
-    async def at(self, size: int, say: Say) -> FaceResult:
+    async def at(self, size: int, say: Say) -> Row:
+        """Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without any search."""
+        if not await self._index.supported():
+            raise NoVectorSets
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the index to {size:,} faces.")
@@ -104,20 +77,18 @@ class _Bench:
         alone, found = await self._meet(1)
         cpu_ms = self._cpu_s * 1000 / self._plan.met
         busy, more = await self._meet(self._plan.at_once)
-        return FaceResult(
-            faces=size,
-            places=len({self._plan.index.place(self._reference(n, self._gallery[n])) for n in range(size)}),
-            add_p50_ms=_ms(adds, 50),
-            add_p99_ms=_ms(adds, 99),
-            meet_p50_ms=_ms(alone, 50),
-            meet_p99_ms=_ms(alone, 99),
-            busy_p50_ms=_ms(busy, 50),
-            busy_p99_ms=_ms(busy, 99),
-            busy_per_s=len(busy) / self._took_s,
-            cpu_ms=cpu_ms,
-            recall=(found[0] + more[0]) / max(1, found[1] + more[1]),
-            bytes_per_face=used // size,
-        )
+        places = {self._plan.index.place(self._reference(n, self._gallery[n])) for n in range(size)}
+        return {
+            "faces": size,
+            "places": len(places),
+            **percentiles("add", adds),
+            **percentiles("meet", alone),
+            **percentiles("busy", busy),
+            "busy_per_s": len(busy) / self._took_s,
+            "cpu_ms": cpu_ms,
+            "recall": (found[0] + more[0]) / max(1, found[1] + more[1]),
+            "bytes_per_face": used // size,
+        }
 
     async def _fill(self, size: int) -> list[float]:
         """In batches, as fast as it goes; then the last hundred one by one, timed."""
@@ -178,7 +149,3 @@ class _Bench:
             at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
             print=ProtectedTemplate(MODEL, KEY, vector.astype("<f4").tobytes()),
         )
-
-
-def _ms(seconds: Sequence[float], percent: float) -> float:
-    return (percentile(seconds, percent) or 0) * 1000

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import typer
+from rich.table import Table
 
 from abuse.redis_port import RedisClient
 from config import settings as configuration
 from config.errors import SettingsError
 from config.settings import RedisSettings, Settings
+from stream.bench.figures import percentile
 from stream.bench.redis_room import Say, room
 from stream.redis.client import connect
 
 T = TypeVar("T")
+#: Figures of one size by name, as they are printed in JSON. `..._p50_ms` is a median, `..._p99_ms` a percentile.
+Row = dict[str, Any]
+
+
+class Growing(Protocol):
+    """Store that is filled further and measured at each size."""
+
+    async def at(self, size: int, say: Say) -> Row: ...
 
 
 def one_server() -> Settings:
@@ -48,8 +58,38 @@ def in_a_room(redis: RedisSettings, say: Say, work: Callable[[RedisClient, str],
         return asyncio.run(connected())
 
 
+def ms(seconds: Sequence[float], percent: float) -> float:
+    """Milliseconds at this percentile; 0 without any."""
+    return (percentile(seconds, percent) or 0) * 1000
+
+
+def as_table(rows: Sequence[Row], columns: Mapping[str, str]) -> Table:
+    """Table of the rows; `columns` are a format string of a row by heading."""
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(form.format_map(row) for form in columns.values()))
+    return table
+
+
+def measured(
+    settings: Settings, say: Say, sizes: Sequence[int], store: Callable[[RedisClient, str], Growing]
+) -> list[Row]:
+    """Rows of a store of its own at each size, ascending. Blocks. Raises `config.errors.Unavailable`, as `at` does."""
+
+    async def each_size(calls: RedisClient, prefix: str) -> list[Row]:
+        growing = store(calls, prefix)
+        return [await growing.at(size, say) for size in sizes]
+
+    return in_a_room(settings.redis, say, each_size)
+
+
+def percentiles(name: str, seconds: Sequence[float]) -> Row:
+    """Median and 99th percentile of latencies, under the names of a row."""
+    return {f"{name}_p{percent}_ms": ms(seconds, percent) for percent in (50, 99)}
+
+
 async def used_memory(calls: RedisClient) -> int:
-    """Of one server."""
+    """Bytes in use on one server."""
     (info,) = await calls.execute([("INFO", "memory")])
     text = info.decode() if isinstance(info, bytes) else ""
     return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).partition(":")[2])

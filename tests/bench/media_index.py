@@ -18,27 +18,11 @@ from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import Settings
-from stream.bench.figures import percentile
 from stream.bench.redis_room import Say
-from tests.bench.growth import in_a_room, used_memory
+from tests.bench.growth import Row, measured, percentiles, used_memory
 
 WITHIN_BITS = 6
 FILL_BATCH = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaResult:
-    """Measurement at one size. `commands` and `lines` of a call are means; `found` is the share of planted pictures
-    that are found."""
-
-    pictures: int
-    commands: float
-    lines: float
-    meet_p50_ms: float
-    meet_p99_ms: float
-    cpu_ms: float
-    found: float
-    bytes_per_picture: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +32,9 @@ class MediaBenchPlan:
     index: MediaPlan = field(default_factory=MediaPlan)
 
 
-def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[MediaResult]:
+def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[Row]:
     """Blocks. Raises `config.errors.Unavailable`."""
-
-    async def each_size(calls: RedisClient, prefix: str) -> list[MediaResult]:
-        bench = _Bench(_Counted(calls), prefix, plan)
-        return [await bench.at(size, say) for size in plan.sizes]
-
-    return in_a_room(settings.redis, say, each_size)
+    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(_Counted(calls), prefix, plan))
 
 
 class _Counted:
@@ -86,7 +65,8 @@ class _Bench:
         self._met = 0
         self._bytes_before: int | None = None
 
-    async def at(self, size: int, say: Say) -> MediaResult:
+    async def at(self, size: int, say: Say) -> Row:
+        """`commands` and `lines` of a call are means; `found` is the share of planted pictures that are found."""
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
         say(f"Filling the index to {size:,} pictures.")
@@ -104,16 +84,15 @@ class _Bench:
             taken.append(time.monotonic() - start)
             self._met += 1
             found += planted and bool(hits)
-        return MediaResult(
-            pictures=size,
-            commands=self._calls.commands / self._plan.met,
-            lines=self._calls.lines / self._plan.met,
-            meet_p50_ms=(percentile(taken, 50) or 0) * 1000,
-            meet_p99_ms=(percentile(taken, 99) or 0) * 1000,
-            cpu_ms=(time.process_time() - began) * 1000 / self._plan.met,
-            found=found / ((self._plan.met + 1) // 2),
-            bytes_per_picture=used // size,
-        )
+        return {
+            "pictures": size,
+            "commands": self._calls.commands / self._plan.met,
+            "lines": self._calls.lines / self._plan.met,
+            **percentiles("meet", taken),
+            "cpu_ms": (time.process_time() - began) * 1000 / self._plan.met,
+            "found": found / ((self._plan.met + 1) // 2),
+            "bytes_per_picture": used // size,
+        }
 
     async def _fill(self, size: int) -> None:
         for start in range(len(self._looks), size, FILL_BATCH):

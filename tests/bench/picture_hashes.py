@@ -35,21 +35,13 @@ from tests.bench.signal_ranges import DEFAULT_FOLDER, photographs
 
 #: Shares cut off left, top, right, bottom.
 CROPS = (
-    (0.05, 0, 0, 0),
-    (0, 0.05, 0, 0),
-    (0.05, 0.05, 0, 0),
-    (0, 0, 0.05, 0.05),
-    (0.02, 0.05, 0.03, 0.01),
-    (0.05, 0.05, 0.05, 0.05),
+    *((0.05, 0, 0, 0), (0, 0.05, 0, 0), (0.05, 0.05, 0, 0)),
+    *((0, 0, 0.05, 0.05), (0.02, 0.05, 0.03, 0.01), (0.05, 0.05, 0.05, 0.05)),
 )
 
 
 def encoded(photo: Photo, kind: str, *options: int) -> bytes:
     return cv2.imencode(kind, photo, list(options))[1].tobytes()
-
-
-def webp(photo: Photo, quality: int) -> bytes:
-    return encoded(photo, ".webp", cv2.IMWRITE_WEBP_QUALITY, quality)
 
 
 def jpeg(photo: Photo, quality: int = 90) -> bytes:
@@ -73,11 +65,9 @@ def cropped(photo: Photo, shares: tuple[float, ...]) -> Photo:
 
 def copies(photo: Photo) -> Iterator[tuple[str, bytes]]:
     """(kind of change, file) of every copy."""
-    for quality in (95, 75, 50):
-        yield "compressed again (JPEG 95, 75, 50, PNG, WebP 80, 50)", jpeg(photo, quality)
-    yield "compressed again (JPEG 95, 75, 50, PNG, WebP 80, 50)", encoded(photo, ".png")
-    for quality in (80, 50):
-        yield "compressed again (JPEG 95, 75, 50, PNG, WebP 80, 50)", webp(photo, quality)
+    webp = (encoded(photo, ".webp", cv2.IMWRITE_WEBP_QUALITY, quality) for quality in (80, 50))
+    for file in (*(jpeg(photo, quality) for quality in (95, 75, 50)), encoded(photo, ".png"), *webp):
+        yield "compressed again (JPEG 95, 75, 50, PNG, WebP 80, 50)", file
     for factor in (0.5, 0.75, 1.5, 2.0):
         yield "scaled (0.5, 0.75, 1.5, 2)", jpeg(scaled(photo, factor))
     for factor, shift in ((0.8, 0.0), (1.2, 0.0), (1.0, -0.2), (1.0, 0.2)):
@@ -185,12 +175,8 @@ def main() -> None:
     report(kinds, originals, lambda seen: seen.plain)
     if partial:
         print(line("faces cut off by the picture's edge, laid on the face", partial))
-    apart = [
-        float(np.linalg.norm(a.template - b.template))
-        for pairs in kinds.values()
-        for a, b in pairs
-        if a.template is not None and b.template is not None
-    ]
+    both = [(a.template, b.template) for pairs in kinds.values() for a, b in pairs]
+    apart = [float(np.linalg.norm(a - b)) for a, b in both if a is not None and b is not None]
     spread = f"median {np.median(apart):.3f}, 95 % {np.percentile(apart, 95):.3f}, most {max(apart):.3f}"
     print(f"face templates of copies: {spread}")
     print(f"perceptual hash: median {statistics.median(looker.milliseconds):.2f} ms")

@@ -9,7 +9,7 @@ which faces are linked when so many are kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,9 +25,9 @@ from detectors.template.calibration import Calibration, RateRow
 from stream.cli.console import out, print_json, say
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from tests.bench import face_index, media_index
-from tests.bench.face_index import FaceBenchPlan, FaceResult
-from tests.bench.growth import one_server, sizes
-from tests.bench.media_index import MediaBenchPlan, MediaResult
+from tests.bench.face_index import FaceBenchPlan
+from tests.bench.growth import Row, as_table, one_server, sizes
+from tests.bench.media_index import MediaBenchPlan
 
 #: A narrow terminal breaks the tables' lines, and not the words of their headings.
 wide = Console(highlight=False, soft_wrap=True, width=160)
@@ -39,19 +39,35 @@ MET_FACES, MET_PICTURES = 200, 500
 SEARCH_S, CALL_S = 60.0, 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """The template's error rates at the distance up to which faces are linked when so many are kept."""
-
-    faces: int
-    rate: RateRow
+FACE_COLUMNS = {
+    "faces": "{faces:,}",
+    "keys": "{places}",
+    "add": "{add_p50_ms:.1f} / {add_p99_ms:.1f}",
+    "search": "{meet_p50_ms:.1f} / {meet_p99_ms:.1f}",
+    "{} at once": "{busy_p50_ms:.1f} / {busy_p99_ms:.1f}",
+    "a second": "{busy_per_s:.0f}",
+    "own CPU": "{cpu_ms:.1f}",
+    "recall": "{recall:.3f}",
+    "bytes each": "{bytes_per_face}",
+}
+PICTURE_COLUMNS = {
+    "pictures": "{pictures:,}",
+    "search": "{meet_p50_ms:.1f} / {meet_p99_ms:.1f}",
+    "commands": "{commands:.0f}",
+    "lines read": "{lines:.0f}",
+    "own CPU": "{cpu_ms:.1f}",
+    "found": "{found:.3f}",
+    "bytes each": "{bytes_per_picture}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
+    """Error rates of the template; `bounds` at the distance up to which faces are linked when so many are kept."""
+
     measured: Calibration
     left_out: LeftOut
-    bounds: tuple[Bound, ...]
+    bounds: tuple[tuple[int, RateRow], ...]
 
 
 def main(
@@ -80,7 +96,7 @@ def _plan(settings: Settings, counts: Sequence[int]) -> FaceBenchPlan:
     return FaceBenchPlan(sizes=counts, met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
 
 
-def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[FaceResult], list[MediaResult]]:
+def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[Row], list[Row]]:
     faces = face_index.measure(settings, plan, say)
     return faces, media_index.measure(settings, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
 
@@ -91,20 +107,16 @@ def _told(photographs: Path, settings: Settings, counts: Sequence[int]) -> Told:
     if model.impostors is None or model.genuine_threshold is None:
         return Told(measured=measured, left_out=left_out, bounds=())
     bounds = FaceBounds(impostors=model.impostors, farthest=model.genuine_threshold)
-    rates = tuple(
-        Bound(faces=count, rate=measured.rate(bounds.of(count, false_links).distance)) for count in (1, *counts)
-    )
+    rates = tuple((count, measured.rate(bounds.of(count, false_links).distance)) for count in (1, *counts))
     return Told(measured=measured, left_out=left_out, bounds=rates)
 
 
-def _document(
-    plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[MediaResult], told: Told | None
-) -> dict[str, Any]:
+def _document(plan: FaceBenchPlan, faces: Sequence[Row], pictures: Sequence[Row], told: Told | None) -> dict[str, Any]:
     return {
         "span_h": plan.index.span_ms // HOUR_MS,
         "parts": plan.index.parts,
-        "faces": [asdict(result) for result in faces],
-        "pictures": [asdict(result) for result in pictures],
+        "faces": faces,
+        "pictures": pictures,
         "template": None if told is None else _template(told),
     }
 
@@ -118,7 +130,7 @@ def _template(told: Told) -> dict[str, Any]:
         "left_out": counted(told.left_out),
         "genuine_pairs": len(measured.genuine),
         "impostor_pairs": len(measured.impostor),
-        "bounds": [{"faces": each.faces, **_rates(each.rate)} for each in told.bounds],
+        "bounds": [{"faces": count, **_rates(rate)} for count, rate in told.bounds],
         "rates": [_rates(row) for row in measured.rates()],
     }
 
@@ -126,56 +138,20 @@ def _template(told: Told) -> dict[str, Any]:
 def _rates(row: RateRow) -> dict[str, float]:
     return {
         "distance": round(row.threshold, 4),
-        "fmr": row.fmr,
-        "fnmr": row.fnmr,
-        "expected_fmr": row.expected_fmr,
+        **{name: getattr(row, name) for name in ("fmr", "fnmr", "expected_fmr")},
     }
 
 
-def _show(plan: FaceBenchPlan, faces: Sequence[FaceResult], pictures: Sequence[MediaResult], told: Told | None) -> None:
+def _show(plan: FaceBenchPlan, faces: Sequence[Row], pictures: Sequence[Row], told: Told | None) -> None:
     hours, parts = plan.index.span_ms // HOUR_MS, plan.index.parts
     out.print("times in milliseconds: median / 99th percentile\n")
     out.print(f"faces, {hours} h a key, in {parts} part{'s' * (parts != 1)}", markup=False)
-    wide.print(_face_table(faces, plan.at_once))
+    wide.print(as_table(faces, {name.format(plan.at_once): form for name, form in FACE_COLUMNS.items()}))
     out.print("\npictures")
-    wide.print(_picture_table(pictures))
+    wide.print(as_table(pictures, PICTURE_COLUMNS))
     if told is not None:
         out.print()
         _show_template(told)
-
-
-def _face_table(results: Sequence[FaceResult], at_once: int) -> Table:
-    headings = ("faces", "keys", "add", "search", f"{at_once} at once", "a second", "own CPU", "recall", "bytes each")
-    table = Table(*headings, box=None)
-    for each in results:
-        table.add_row(
-            f"{each.faces:,}",
-            f"{each.places}",
-            _times(each.add_p50_ms, each.add_p99_ms),
-            _times(each.meet_p50_ms, each.meet_p99_ms),
-            _times(each.busy_p50_ms, each.busy_p99_ms),
-            f"{each.busy_per_s:.0f}",
-            f"{each.cpu_ms:.1f}",
-            f"{each.recall:.3f}",
-            f"{each.bytes_per_face}",
-        )
-    return table
-
-
-def _picture_table(results: Sequence[MediaResult]) -> Table:
-    headings = ("pictures", "search", "commands", "lines read", "own CPU", "found", "bytes each")
-    table = Table(*headings, box=None)
-    for each in results:
-        table.add_row(
-            f"{each.pictures:,}",
-            _times(each.meet_p50_ms, each.meet_p99_ms),
-            f"{each.commands:.0f}",
-            f"{each.lines:.0f}",
-            f"{each.cpu_ms:.1f}",
-            f"{each.found:.3f}",
-            f"{each.bytes_per_picture}",
-        )
-    return table
 
 
 def _show_template(told: Told) -> None:
@@ -184,8 +160,8 @@ def _show_template(told: Told) -> None:
     for reason, count in counted(told.left_out).items():
         out.print(f"  {count} left out: {reason}", markup=False)
     table = Table("faces kept", "linked up to", "FMR", "FNMR", "FMR by the fit", box=None)
-    for each in told.bounds:
-        table.add_row(f"{each.faces:,}", *_cells(each.rate))
+    for count, rate in told.bounds:
+        table.add_row(f"{count:,}", *_cells(rate))
     for row in measured.rates():
         table.add_row("", *_cells(row))
     out.print(table)
@@ -193,10 +169,6 @@ def _show_template(told: Told) -> None:
 
 def _cells(row: RateRow) -> tuple[str, ...]:
     return (f"{row.threshold:.3f}", f"{row.fmr:.4f}", f"{row.fnmr:.4f}", rate_in_words(row.expected_fmr))
-
-
-def _times(median_ms: float, p99_ms: float) -> str:
-    return f"{median_ms:.1f} / {p99_ms:.1f}"
 
 
 if __name__ == "__main__":
