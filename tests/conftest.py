@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.ladder.choice import Climb, Services, ServiceTier, capped
-from tests.ladder.guard import SocketGuard
-from tests.ladder.rungs import starters
-from tests.ladder.session import ServiceTiers
+from tests.services.choice import Climb, Services, ServiceTier, capped
+from tests.services.guard import SocketGuard
+from tests.services.session import ServiceTiers
+from tests.services.starters import starters
 
 pytest_plugins = ["pytester", "tests.e2e.fixtures", "tests.embedded_redis"]
 

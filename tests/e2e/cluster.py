@@ -15,7 +15,7 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from tests.e2e.private_pair import MissingPrograms
-from tests.ladder.rungs import SERVICES_SCRIPT
+from tests.services.starters import SERVICES_SCRIPT
 
 sys.path.append(str(SERVICES_SCRIPT.parent))  # a folder of scripts, not a package
 

@@ -11,7 +11,7 @@ from tests.e2e.cluster import RedisCluster
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MissingPrograms, PrivatePair
 from tests.e2e.workers import Crew
-from tests.ladder.choice import Services
+from tests.services.choice import Services
 
 MakeInstallation = Callable[..., Awaitable[Installation]]
 MakeCrew = Callable[[Installation], Crew]

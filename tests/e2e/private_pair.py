@@ -6,7 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from tests.ladder.rungs import local_services
+from tests.services.starters import local_services
 
 MISSING = 3
 

@@ -9,7 +9,7 @@ from config.settings import RedisSettings
 from stream.bench.redis_room import SCAN_COUNT, room
 from tests.bench.growth import in_a_room
 from tests.e2e.cluster import RedisCluster
-from tests.ladder.choice import Services
+from tests.services.choice import Services
 
 #: More than one page of a scan on each of three nodes.
 KEYS = 8 * SCAN_COUNT

@@ -18,7 +18,7 @@ from stream.redis.decision_store import RedisDecisionStore
 from stream.runtime.patience import RetryPolicy
 from tests.e2e.cluster import SETTLE_S, ClusterNode, RedisCluster
 from tests.e2e.waiting import eventually
-from tests.ladder.choice import Services
+from tests.services.choice import Services
 
 pytestmark = pytest.mark.local_services
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ladder.choice import LOWEST_REAL, NotAvailable, Services, ServiceTier, capped, climb
-from tests.ladder.session import ServiceTiers
+from tests.services.choice import LOWEST_REAL, NotAvailable, Services, ServiceTier, capped, climb
+from tests.services.session import ServiceTiers
 
 
 class Rungs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tests.ladder.choice import LOWEST_REAL, Climb, Services, ServiceTier, Starter, climb
+from tests.services.choice import LOWEST_REAL, Climb, Services, ServiceTier, Starter, climb
 
 
 class ServiceTiers:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from stream.embedded.store import EmbeddedStore
-from tests.ladder.guard import Unreachable
+from tests.services.guard import Unreachable
 
 
 def test_no_setting_leads_to_a_service() -> None:

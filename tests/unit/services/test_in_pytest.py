@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 CONFTEST = """
 import tests.conftest as ours
-from tests.ladder.choice import NotAvailable, Rung
+from tests.services.choice import NotAvailable, Rung
 
 def missing():
     raise NotAvailable("not on this machine")

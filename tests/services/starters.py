@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.ladder.choice import KAFKA, REDIS, NotAvailable, Services, ServiceTier, Starter
+from tests.services.choice import KAFKA, REDIS, NotAvailable, Services, ServiceTier, Starter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES_SCRIPT = REPOSITORY / "deploy" / "local" / "services.py"
