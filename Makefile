@@ -28,8 +28,11 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 	@$(BIN)/liveness demo $(PICTURES)
 
+# Tests without a marker reach no service and share nothing, so that two processes may run them.
+SERVICES = real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not ($(SERVICES))"
+	$(BIN)/python -m pytest -m "$(SERVICES)"
 
 lint: $(READY) ## Style, format, types
 	$(BIN)/ruff check .

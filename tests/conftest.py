@@ -1,4 +1,4 @@
-"""The ladder in pytest: what a marked test gets, what an unmarked one can't reach, what the run says."""
+"""Service tiers in pytest: services for marked tests, none for unmarked ones, and the report of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.choice import Climb, Services, ServiceTier, capped
+from tests.services.choice import Chosen, Services, ServiceTier, capped
 from tests.services.guard import SocketGuard
 from tests.services.session import ServiceTiers
 from tests.services.starters import starters
@@ -24,30 +24,35 @@ KEPT = frozenset(
     | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
 )
 
-_ladder = pytest.StashKey[ServiceTiers]()
+_tiers = pytest.StashKey[ServiceTiers]()
 _guard = pytest.StashKey[SocketGuard]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--highest-rung",
-        choices=[rung.name.lower() for rung in ServiceTier],
+        "--highest-tier",
+        choices=[tier.name.lower() for tier in ServiceTier],
         default=ServiceTier.ADDRESSES.name.lower(),
-        help="leave out what is higher on the ladder of services, to see what a bare machine would do",
+        help="leave out higher tiers of services, to see what a bare machine would do",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the service settings out of the environment: tests get them from the ladder, or not at all."""
-    config.stash[_ladder] = ServiceTiers(capped(starters(dict(os.environ)), _highest(config)))
+    """Take the service settings out of the environment: tests get them from a service tier, or not at all.
+
+    A run that leaves its tests to workers of pytest-xdist keeps them, since the workers inherit its environment.
+    """
+    config.stash[_tiers] = ServiceTiers(capped(starters(dict(os.environ)), _highest(config)))
     config.stash[_guard] = SocketGuard()
+    if getattr(config.option, "numprocesses", None):
+        return
     for name in [name for name in os.environ if name.startswith("LIVENESS_") and name not in KEPT]:
         del os.environ[name]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if _ladder in config.stash:
-        config.stash[_ladder].close()
+    if _tiers in config.stash:
+        config.stash[_tiers].close()
 
 
 def pytest_report_header() -> str:
@@ -56,8 +61,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if getattr(config.option, "numprocesses", None):
+        return  # each worker has its own
     terminalreporter.section("services")
-    for line in config.stash[_ladder].report():
+    for line in config.stash[_tiers].report():
         terminalreporter.line(line)
 
 
@@ -66,9 +73,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not any(item.get_closest_marker(name) for name in SERVICE_MARKERS):
         item.config.stash[_guard].on()
     elif item.get_closest_marker("real"):
-        _held(item.config.stash[_ladder].real())
+        _held(item.config.stash[_tiers].real())
     elif item.get_closest_marker("local_services") and _highest(item.config) < ServiceTier.LOCAL:
-        pytest.skip("no local services: left out by --highest-rung")
+        pytest.skip("no local services: left out by --highest-tier")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -78,7 +85,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Where real services are required, a test that skips for want of them is a failure."""
+    """A skip for want of real services becomes a failure where real services are required."""
     report = yield
     needs_real = any(item.get_closest_marker(name) for name in REAL_MARKERS)
     if report.skipped and needs_real and real_required() and not hasattr(report, "wasxfail"):
@@ -92,22 +99,22 @@ def real_required() -> bool:
 
 
 def _highest(config: pytest.Config) -> ServiceTier:
-    return ServiceTier[config.getoption("--highest-rung").upper()]
+    return ServiceTier[config.getoption("--highest-tier").upper()]
 
 
-def _held(reached: Climb) -> Services:
-    if reached.services is None:
-        pytest.skip(f"no real services: {reached.why}")
-    return reached.services
+def _held(chosen: Chosen) -> Services:
+    if chosen.services is None:
+        pytest.skip(f"no real services: {chosen.why}")
+    return chosen.services
 
 
 @pytest.fixture
 def services(request: pytest.FixtureRequest) -> Iterator[Services]:
-    """Kafka and Redis on the highest rung there is, not below the one the test's marker accepts."""
-    ladder = request.config.stash[_ladder]
+    """Kafka and Redis of the highest tier there is, not below the one that the test's marker accepts."""
+    tiers = request.config.stash[_tiers]
     if request.node.get_closest_marker("real"):
-        yield _held(ladder.real())
+        yield _held(tiers.real())
     elif request.node.get_closest_marker("embedded"):
-        yield _held(ladder.any())
+        yield _held(tiers.any())
     else:
         pytest.fail("a test that uses services says which it accepts: mark it `real` or `embedded`")

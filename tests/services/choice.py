@@ -1,8 +1,8 @@
-"""The choice of a rung: try them from the highest down, remember why each higher one didn't hold."""
+"""The choice of a service tier: tried from the highest down, with the reason each higher one wasn't taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -29,61 +29,53 @@ _TITLES = {
     ServiceTier.CONTAINERS: "containers",
     ServiceTier.ADDRESSES: "addresses in the environment",
 }
-#: The lowest rung with a real broker and a real Redis.
+#: The lowest tier with a real broker and a real Redis.
 LOWEST_REAL = ServiceTier.LOCAL
 
 
 class NotAvailable(Exception):
-    """This rung doesn't hold here; the words say why."""
-
-
-def _nothing_to_close() -> None:
-    pass
+    """A tier that this machine lacks; the words say why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """A broker and a store that answer. `environment` holds the settings that lead to them."""
 
-    rung: ServiceTier
+    tier: ServiceTier
     environment: Mapping[str, str]
-    close: Callable[[], None] = field(default=_nothing_to_close, repr=False)
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 Starter = Callable[[], Services]
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
-    """What came of it. `missed` holds the rungs above the one that was reached, highest first."""
+class Chosen:
+    """The services of a choice, None without any. `missed` holds the tiers above, highest first, with the reasons."""
 
     services: Services | None
     missed: tuple[tuple[ServiceTier, str], ...]
 
     @property
     def why(self) -> str:
-        return "; ".join(f"{rung.title}: {reason}" for rung, reason in self.missed)
+        return "; ".join(f"{tier.title}: {reason}" for tier, reason in self.missed)
 
 
-def climb(starters: Mapping[ServiceTier, Starter], lowest: ServiceTier) -> Climb:
-    """The highest rung that holds, down to `lowest`. A starter is called at most once, highest first."""
+def choose(starters: Mapping[ServiceTier, Starter], lowest: ServiceTier) -> Chosen:
+    """The highest tier that answers, down to `lowest`. A starter is called at most once, highest first."""
     missed: list[tuple[ServiceTier, str]] = []
-    for rung in _from_the_top(starters, lowest):
+    for tier in sorted((tier for tier in starters if tier >= lowest), reverse=True):
         try:
-            return Climb(starters[rung](), tuple(missed))
+            return Chosen(starters[tier](), tuple(missed))
         except NotAvailable as error:
-            missed.append((rung, str(error)))
-    return Climb(None, tuple(missed))
-
-
-def _from_the_top(starters: Mapping[ServiceTier, Starter], lowest: ServiceTier) -> Sequence[ServiceTier]:
-    return sorted((rung for rung in starters if rung >= lowest), reverse=True)
+            missed.append((tier, str(error)))
+    return Chosen(None, tuple(missed))
 
 
 def capped(starters: Mapping[ServiceTier, Starter], highest: ServiceTier) -> dict[ServiceTier, Starter]:
-    """The same rungs, those above `highest` left out on purpose."""
+    """The same tiers, those above `highest` left out on purpose."""
 
     def left_out() -> Services:
-        raise NotAvailable("left out by --highest-rung")
+        raise NotAvailable("left out by --highest-tier")
 
-    return {rung: starter if rung <= highest else left_out for rung, starter in starters.items()}
+    return {tier: starter if tier <= highest else left_out for tier, starter in starters.items()}

