@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,9 @@ import pytest
 from tests.e2e.cluster import RedisCluster
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MissingPrograms, PrivatePair
-from tests.e2e.workers import Crew
 from tests.services.choice import Services
 
 MakeInstallation = Callable[..., Awaitable[Installation]]
-MakeCrew = Callable[[Installation], Crew]
 
 
 @pytest.fixture(scope="session")
@@ -57,39 +55,26 @@ def redis_cluster(_cluster_of_the_run: RedisCluster) -> RedisCluster:
     return _cluster_of_the_run
 
 
-@pytest.fixture
-async def install(services: Services) -> MakeInstallation:
-    """`await install(partitions=1, ...)`: an installation with its topics, on the ladder's services."""
+def _installations(services: Mapping[str, str], folder: Path) -> Iterator[MakeInstallation]:
+    made: list[Installation] = []
 
     async def make(partitions: int = 4, **changed: str) -> Installation:
-        made = Installation(services.environment, partitions, **changed)
-        await made.create_topics()
-        return made
-
-    return make
-
-
-@pytest.fixture
-async def install_private(private_pair: PrivatePair) -> MakeInstallation:
-    """The same on services that the test may kill."""
-
-    async def make(partitions: int = 4, **changed: str) -> Installation:
-        made = Installation(private_pair.environment, partitions, **changed)
-        await made.create_topics()
-        return made
-
-    return make
-
-
-@pytest.fixture
-async def crew_of(tmp_path: Path) -> AsyncIterator[MakeCrew]:
-    """`crew_of(installation)`: starts its workers; none is left after the test."""
-    crews: list[Crew] = []
-
-    def make(installation: Installation) -> Crew:
-        crews.append(Crew(installation.environment, tmp_path))
-        return crews[-1]
+        made.append(Installation(services, folder, partitions, **changed))
+        await made[-1].create_topics()
+        return made[-1]
 
     yield make
-    for crew in crews:
-        crew.end()
+    for installation in made:
+        installation.workers.end()
+
+
+@pytest.fixture
+def install(services: Services, tmp_path: Path) -> Iterator[MakeInstallation]:
+    """`await install(partitions=1, ...)`: an installation with its topics; its workers end with the test."""
+    yield from _installations(services.environment, tmp_path)
+
+
+@pytest.fixture
+def install_private(private_pair: PrivatePair, tmp_path: Path) -> Iterator[MakeInstallation]:
+    """The same on services that the test may kill."""
+    yield from _installations(private_pair.environment, tmp_path)

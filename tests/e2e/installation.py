@@ -1,7 +1,9 @@
-"""One installation of the processor for one test: own topics, own group, own Redis keys, short timeouts."""
+"""An installation of the processor for one test: own topics, own group, own Redis keys, short timeouts."""
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -19,6 +21,7 @@ from stream.kafka import provisioning
 from stream.kafka.clients import producer, send
 from tests.e2e.checker import Report, group_lag, read_all, read_and_check
 from tests.e2e.waiting import eventually
+from tests.e2e.workers import Workers
 
 #: A killed worker gives its partitions up after six seconds, the least a broker allows by default.
 QUICK_REJOIN = {
@@ -29,10 +32,10 @@ QUICK_REJOIN = {
 
 
 class Installation:
-    """`environment` is what its workers get; every other method looks at it from outside, as a client."""
+    """`environment` is what its `workers` get; every other method looks at it from outside, as a client."""
 
-    def __init__(self, services: Mapping[str, str], partitions: int = 4, **changed: str) -> None:
-        """`changed`: settings in lower case, as in `delivery__output_patience_s="3"`."""
+    def __init__(self, services: Mapping[str, str], folder: Path, partitions: int = 4, **changed: str) -> None:
+        """`folder` takes the workers' logs; `changed`: settings in lower case, as in `delivery__send_timeout_s="3"`."""
         self.environment = {
             **services,
             **QUICK_REJOIN,
@@ -42,10 +45,20 @@ class Installation:
             "LIVENESS_LOG__FORMAT": "json",
             **{f"LIVENESS_{name.upper()}": value for name, value in changed.items()},
         }
+        self._folder = folder
+        self.workers = Workers(self.environment, folder)
+
+    def restarted(self, **changed: str) -> Installation:
+        """The same topics, group and keys, with other settings for workers and commands that start from now on."""
+        settings = {f"LIVENESS_{name.upper()}": value for name, value in changed.items()}
+        made = Installation({}, self._folder)
+        made.environment = {**self.environment, **settings}
+        made.workers = Workers(made.environment, self._folder)
+        return made
 
     @cached_property
     def settings(self) -> Settings:
-        """What a worker with this environment would use."""
+        """The settings of a worker with this environment."""
         values: dict[str, Any] = {}
         for name, value in self.environment.items():
             group, _, key = name.removeprefix("LIVENESS_").lower().partition("__")
@@ -83,8 +96,25 @@ class Installation:
 
         await eventually(nothing_left, "the group has read everything", within_s)
 
+    async def progress(self, chance: random.Random, decisions: tuple[int, int], seconds: tuple[float, float]) -> None:
+        """Wait for a random number of further decisions or a random time: during a rebalance no decisions come."""
+        goal = await self.decisions() + chance.randint(*decisions)
+        deadline = time.monotonic() + chance.uniform(*seconds)
+
+        async def enough() -> bool:
+            return time.monotonic() > deadline or await self.decisions() >= goal
+
+        await eventually(enough, "the time for the next kill has come")
+
     async def check(self) -> Report:
         return await read_and_check(self.settings)
+
+    async def sound_report(self, within_s: float = 90.0) -> Report:
+        """The checker's report once the group has read everything; fails on any problem."""
+        await self.drained(within_s)
+        report = await self.check()
+        assert report.sound, report.problems
+        return report
 
     async def records(self, topic: Topic) -> list[Record]:
         return await read_all(self.settings, topic)

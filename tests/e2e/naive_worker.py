@@ -15,16 +15,16 @@ from tests.e2e import scripted_worker
 CONCURRENCY = 4
 
 
-def register(app: LivenessApp, runner: Any, lane: AgentSpec) -> None:
+def register(app: LivenessApp, runner: Any, spec: AgentSpec) -> None:
     """In place of `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
 
     async def agent(stream: Any) -> None:
         publisher = runner()._publisher
         async for event in stream.events():
-            await publisher.publish(await lane.stage.handle(_record(event)))
+            await publisher.publish(await spec.stage.handle(_record(event)))
 
-    agent.__name__ = agent.__qualname__ = lane.name
-    app.agent(app.topic(lane.topic), concurrency=CONCURRENCY, name=lane.name)(agent)
+    agent.__name__ = agent.__qualname__ = spec.name
+    app.agent(app.topic(spec.topic), concurrency=CONCURRENCY, name=spec.name)(agent)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Everything else is put together by `stream.bootstrap.worker`, as in production.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,13 +50,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _plant_bug() -> None:
-    def register(app: Any, runner: Any, lane: AgentSpec) -> None:
-        def with_bug() -> Any:
-            made = runner()
-            made._lane = dataclasses.replace(lane, stage=Buggy(lane.stage))
-            return made
-
-        agents.register(app, with_bug, lane)
+    def register(app: Any, runner: Any, spec: AgentSpec) -> None:
+        object.__setattr__(spec, "stage", Buggy(spec.stage))  # frozen, and the runner has the same one
+        agents.register(app, runner, spec)
 
     worker.register = register  # type: ignore[attr-defined]
 

@@ -9,7 +9,7 @@ from stream.events.messages import Record
 from stream.events.submissions import Form
 from stream.events.topics import Topic
 from tests.e2e.checker import check
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import distinct_submissions
 from tests.e2e.waiting import eventually
@@ -31,9 +31,9 @@ async def all_decisions(installation: Installation, number: int) -> list[Record]
     return found
 
 
-async def test_every_form_is_decided(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_every_form_is_decided(install: MakeInstallation) -> None:
     installation = await install()
-    worker = await crew_of(installation).start().ready()
+    worker = await installation.workers.start().ready()
     submissions = distinct_submissions(EACH_FORM * len(Form))
     for number, form in enumerate(Form):
         await installation.publish(submissions[number * EACH_FORM : (number + 1) * EACH_FORM], form)

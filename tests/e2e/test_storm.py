@@ -6,27 +6,24 @@ comes and goes; the broker is killed and started again. Then the checker reads t
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections import Counter
 
 import pytest
 
 from stream.events.submissions import NewSubmission
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import distinct_submissions
 from tests.e2e.private_pair import PrivatePair
-from tests.e2e.waiting import eventually
-from tests.e2e.workers import Crew, Worker
+from tests.e2e.workers import LIVENESS, Worker
 
 pytestmark = [pytest.mark.local_services, pytest.mark.slow, pytest.mark.timeout(480)]
 
 SEED = 20261121
 SUBMISSIONS = 400
 BEFORE = 60
-CREW = 2
+WORKERS = 2
 KILLS = 16
 BROKER_KILLED_AFTER = 6
 THIRD_JOINS_AFTER, THIRD_LEAVES_AFTER = 9, 12
@@ -39,9 +36,9 @@ DRAIN_S = 120.0
 class Storm:
     """Kills and replaces workers; publishes a portion of the submissions before every kill."""
 
-    def __init__(self, installation: Installation, crew: Crew, pair: PrivatePair) -> None:
+    def __init__(self, installation: Installation, pair: PrivatePair) -> None:
         self._installation = installation
-        self._crew = crew
+        self._workers = installation.workers
         self._pair = pair
         self._random = random.Random(SEED)
         self._third: Worker | None = None
@@ -49,40 +46,20 @@ class Storm:
 
     async def rage(self, submissions: list[NewSubmission]) -> None:
         await self._installation.publish(submissions[:BEFORE])
-        await asyncio.gather(*(self._crew.start().ready() for _ in range(CREW)))
+        await self._workers.run(WORKERS, LIVENESS)
         rest = submissions[BEFORE:]
         portion = -(-len(rest) // KILLS)
         for number in range(KILLS):
             await self._installation.publish(rest[number * portion : (number + 1) * portion])
-            await self._let_some_work_be_done()
-            await self._kill_one()
+            await self._installation.progress(self._random, PROGRESS, PATIENCE_S)
+            await self._workers.replace_one(self._random, LIVENESS, but=self._third)
+            self.kills += 1
             await self._meanwhile(number + 1)
 
-    async def _let_some_work_be_done(self) -> None:
-        """Until some more decisions are there, or for a while: during a rebalance none come."""
-        goal = await self._installation.decisions() + self._random.randint(*PROGRESS)
-        deadline = time.monotonic() + self._random.uniform(*PATIENCE_S)
-
-        async def enough() -> bool:
-            return time.monotonic() > deadline or await self._installation.decisions() >= goal
-
-        await eventually(enough, "the time for the next kill has come")
-
-    async def _kill_one(self) -> None:
-        """SIGKILL a random one of the workers that have partitions; another one starts in its place."""
-        await eventually(self._working, "some worker has partitions")
-        self._random.choice(self._working()).kill()
-        self.kills += 1
-        self._crew.start()
-
     def _replace_who_gave_up(self) -> None:
-        """A worker whose start met the dead broker leaves with code 3; whoever runs workers starts it again."""
-        for _ in range(CREW - len(self._crew.alive)):
-            self._crew.start()
-
-    def _working(self) -> list[Worker]:
-        crew = [worker for worker in self._crew.alive if worker is not self._third]
-        return [worker for worker in crew if worker.events("partitions_assigned")]
+        """A worker whose start met the dead broker leaves with code 3; a supervisor would start it again."""
+        for _ in range(WORKERS - len(self._workers.alive)):
+            self._workers.start()
 
     async def _meanwhile(self, kills: int) -> None:
         if kills == BROKER_KILLED_AFTER:
@@ -90,7 +67,7 @@ class Storm:
             await self._pair.start("kafka")
             self._replace_who_gave_up()
         if kills == THIRD_JOINS_AFTER:
-            self._third = self._crew.start()
+            self._third = self._workers.start()
         if kills == THIRD_LEAVES_AFTER:
             assert self._third is not None
             await self._third.ready()
@@ -98,19 +75,15 @@ class Storm:
             assert await self._third.ended() == 0, self._third.output[-3000:]
 
 
-async def test_storm_loses_nothing(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew
-) -> None:
+async def test_storm_loses_nothing(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
     started = time.monotonic()
     installation = await install_private()
-    crew = crew_of(installation)
-    storm = Storm(installation, crew, private_pair)
-    submissions = distinct_submissions(SUBMISSIONS)
-    await storm.rage(submissions)
+    storm = Storm(installation, private_pair)
+    await storm.rage(distinct_submissions(SUBMISSIONS))
     await installation.drained(DRAIN_S)
     report = await installation.check()
-    codes = Counter(worker.code for worker in crew.workers)
-    await crew.stop()
+    codes = installation.workers.codes
+    await installation.workers.stop()
     print(
         f"storm: {storm.kills} workers killed, the broker once; {report.submissions} submissions, "
         f"{report.decided} decided, {report.duplicates} duplicates, {len(report.lost)} lost, "
@@ -120,6 +93,6 @@ async def test_storm_loses_nothing(
     assert codes[-9] == storm.kills
     assert codes[0] == 1, "the third worker left when it was told to"
     assert set(codes) <= {None, -9, 0, 3}, "none ended by itself, but for want of the broker"
-    assert codes[3] <= CREW
+    assert codes[3] <= WORKERS
     assert report.sound, report.problems
     assert (report.submissions, report.decided, report.dead_lettered) == (SUBMISSIONS, SUBMISSIONS, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ END_S = 60.0
 
 
 class Worker:
-    """One worker process. `command` is a module and its first arguments."""
+    """A worker process. `command` is a module and its first arguments."""
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class Worker:
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The exit code; None while the worker runs."""
         return self._process.poll()
 
     @property
@@ -63,7 +65,7 @@ class Worker:
         return self.log.read_text(errors="replace")
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Its log lines of one event."""
+        """Log lines of one event."""
         found = []
         for line in self.output.splitlines():
             try:
@@ -75,7 +77,7 @@ class Worker:
         return found
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of its health port; status 0 when it doesn't answer."""
+        """Status and body of the health port; status 0 when it doesn't answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
@@ -85,7 +87,7 @@ class Worker:
             return 0, ""
 
     async def ready(self, within_s: float = START_S) -> Worker:
-        """Wait until it has partitions; fails at once if it ends instead."""
+        """Wait until the worker has partitions; fails at once if it ends instead."""
 
         async def answers() -> bool:
             assert self.code is None, f"the worker ended with code {self.code}:\n{self.output[-3000:]}"
@@ -109,7 +111,7 @@ class Worker:
         return entry
 
     async def ended(self, within_s: float = END_S) -> int:
-        """Wait for its end; its exit code."""
+        """Wait for the end; the exit code."""
         await eventually(lambda: self.code is not None, "the worker ends", within_s)
         assert self.code is not None
         return self.code
@@ -123,23 +125,42 @@ class Worker:
         self._process.send_signal(signal.SIGTERM)
 
 
-class Crew:
-    """Makes workers of one installation and leaves none behind."""
+class Workers:
+    """The workers of one installation; `started` has all of them, also those that ended."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._environment = dict(environment)
         self._folder = folder
-        self.workers: list[Worker] = []
+        self.started: list[Worker] = []
 
     def start(self, command: tuple[str, ...] = LIVENESS, *arguments: str, **changed: str) -> Worker:
+        """Start a process; `changed` are settings in lower case, for this worker alone."""
         settings = {f"LIVENESS_{name.upper()}": value for name, value in changed.items()}
-        worker = Worker({**self._environment, **settings}, self._folder, command, arguments)
-        self.workers.append(worker)
-        return worker
+        self.started.append(Worker({**self._environment, **settings}, self._folder, command, arguments))
+        return self.started[-1]
+
+    async def run(self, number: int, command: tuple[str, ...] = SCRIPTED) -> list[Worker]:
+        """Start so many and wait until each is ready."""
+        return await asyncio.gather(*(self.start(command).ready() for _ in range(number)))
 
     @property
     def alive(self) -> list[Worker]:
-        return [worker for worker in self.workers if worker.code is None]
+        return [worker for worker in self.started if worker.code is None]
+
+    @property
+    def codes(self) -> Counter[int | None]:
+        """Exit code -> how many ended with it; None counts those that run."""
+        return Counter(worker.code for worker in self.started)
+
+    async def replace_one(self, chance: random.Random, command: tuple[str, ...], but: Worker | None = None) -> None:
+        """SIGKILL a random one of those that have partitions, not `but`; another takes its place."""
+
+        def working() -> list[Worker]:
+            return [worker for worker in self.alive if worker is not but and worker.events("partitions_assigned")]
+
+        await eventually(working, "some worker has partitions")
+        chance.choice(working()).kill()
+        self.start(command)
 
     async def stop(self) -> None:
         """Ask all of them to finish and wait; kill who doesn't."""

@@ -7,7 +7,6 @@ import dataclasses
 import random
 import time
 import uuid
-from collections import Counter
 from typing import Any
 
 import orjson
@@ -49,12 +48,12 @@ from tests.e2e.abuse_cases import (
 from tests.e2e.analysers import marked
 from tests.e2e.checker import group_lag
 from tests.e2e.cli import liveness, quick_liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture
 from tests.e2e.private_pair import PrivatePair
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import SCRIPTED, Crew
+from tests.e2e.workers import SCRIPTED, Worker
 
 SEED = 20261121
 KILLS = 6
@@ -96,11 +95,10 @@ async def every_flag_event_is_published(installation: Installation) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_replay_changes_nothing(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_replay_changes_nothing(install: MakeInstallation) -> None:
     """Every submission again, under the same ids and bytes."""
     installation = await install(abuse__hash_keys=HASH_KEYS)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     submissions = abusive(100, random.Random(SEED))
     unreadable = [
         dataclasses.replace(new, submission_id=f"un-{n}", image=b"no picture") for n, new in enumerate(submissions[:8])
@@ -124,8 +122,7 @@ async def test_replay_changes_nothing(install: MakeInstallation, crew_of: MakeCr
     assert await flag_contents(installation) == before[1], "no flag event, not even a repeated one"
     assert what_counts(await table.dump()) == what_counts(before[0])
     assert await every_flag_listed(installation) == listed
-    report = await installation.check()
-    assert report.sound, report.problems
+    await installation.sound_report()
 
 
 def what_counts(dump: dict[str, Any]) -> dict[str, Any]:
@@ -161,37 +158,22 @@ def without(dump: dict[str, Any], *beginnings: str) -> dict[str, Any]:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_no_flag_is_lost_in_a_storm(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_no_flag_is_lost_in_a_storm(install: MakeInstallation) -> None:
     """Workers die at random moments while abuse goes on: what the table says was published, and nothing else."""
     chance = random.Random(SEED)
     installation = await install(abuse__hash_keys=HASH_KEYS)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     submissions = abusive(150, chance)
     portion = len(submissions) // KILLS
     for number in range(KILLS):
         await publish(installation, submissions[number * portion : (number + 1) * portion])
-        await some_decisions(installation, chance)
-        working = [worker for worker in crew.alive if worker.events("partitions_assigned")]
-        chance.choice(working or crew.alive).kill()
-        crew.start(SCRIPTED)
-    await installation.drained(150)
-    report = await installation.check()
-    assert report.sound, report.problems
+        await installation.progress(chance, (1, 12), (0.3, 3.0))
+        await installation.workers.replace_one(chance, SCRIPTED)
+    report = await installation.sound_report(150)
     assert report.decided == len(submissions)
-    assert Counter(worker.code for worker in crew.workers) == {-9: KILLS, None: 2}
+    assert installation.workers.codes == {-9: KILLS, None: 2}
     await every_flag_event_is_published(installation)
     await what_was_decided_was_counted(installation)
-
-
-async def some_decisions(installation: Installation, chance: random.Random) -> None:
-    goal = await installation.decisions() + chance.randint(1, 12)
-    deadline = time.monotonic() + chance.uniform(0.3, 3.0)
-
-    async def enough() -> bool:
-        return time.monotonic() > deadline or await installation.decisions() >= goal
-
-    await eventually(enough, "the time for the next kill has come")
 
 
 async def what_was_decided_was_counted(installation: Installation) -> None:
@@ -222,7 +204,7 @@ def rival(new: NewSubmission) -> NewSubmission:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_a_flag_expires_once(install: MakeInstallation, crew_of: MakeCrew, tmp_path: Any) -> None:
+async def test_a_flag_expires_once(install: MakeInstallation, tmp_path: Any) -> None:
     """Three workers look for expired flags all the time; each expiry is told once, and not again after a restart."""
     policy = tmp_path / "policy.toml"
     policy.write_text("[abuse]\nflag_ttl_s = 86400\n[abuse.excessive_retries]\nblock_s = 86400\n")
@@ -232,8 +214,7 @@ async def test_a_flag_expires_once(install: MakeInstallation, crew_of: MakeCrew,
     ledger = open_ledger(installation.settings, installation.settings.policy(), calls)
     for name in names:
         await flagged_long_ago(ledger, name)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(3)))
+    await installation.workers.run(3)
 
     async def all_told() -> bool:
         return len(await flag_contents(installation)) >= len(names)
@@ -249,11 +230,11 @@ async def test_a_flag_expires_once(install: MakeInstallation, crew_of: MakeCrew,
         assert error_code(decision) is None
         assert decision["abuse"]["flags"] == []
 
-    await crew.stop()
+    await installation.workers.stop()
     fresh = str(uuid.uuid4())
     await flagged_long_ago(ledger, fresh)
     await calls.close()
-    await asyncio.gather(*(crew_of(installation).start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
 
     async def the_new_one_too() -> bool:
         return len(await flag_contents(installation)) > len(names)
@@ -294,11 +275,10 @@ async def flagged_long_ago(ledger: Ledger, name: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_rebuild(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_rebuild(install: MakeInstallation) -> None:
     """The table is lost and comes back from the topics, as it was."""
     installation = await install(abuse__hash_keys=HASH_KEYS)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     await publish(installation, abusive(80, random.Random(SEED)))
     refused, wrong, confirmed = [str(uuid.uuid4()) for _ in range(3)]
     await flagged(installation, refused, wrong, confirmed)
@@ -406,11 +386,10 @@ def entries_by_number(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.local_services
 @pytest.mark.slow
-async def test_redis_away(install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew) -> None:
+async def test_redis_away(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
     """Who is refused stays refused: nobody gets past the gate while the table can't be asked."""
     installation = await install_private()
-    crew = crew_of(installation)
-    workers = await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    workers = await installation.workers.run(2)
     paused, *honest = [str(uuid.uuid4()) for _ in range(4)]
     await flagged(installation, paused)
     await installation.drained()
@@ -418,7 +397,7 @@ async def test_redis_away(install_private: MakeInstallation, private_pair: Priva
     await private_pair.kill("redis")
     waiting = [picture(name, LIVE) for name in (paused, *honest) for _ in range(3)]
     await publish(installation, waiting)
-    await says_it_waits(crew)
+    await says_it_waits(installation)
     assert await installation.decisions() == decided_before
     assert (await group_lag(installation.settings))[Topic.SUBMISSIONS] == len(waiting), "none is acknowledged"
     await private_pair.start("redis")
@@ -429,17 +408,13 @@ async def test_redis_away(install_private: MakeInstallation, private_pair: Priva
     assert codes[paused] <= REFUSED
     assert codes[paused], "and each of them is answered"
     assert all(codes[name] == {None} for name in honest)
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    await installation.sound_report()
     assert [worker.code for worker in workers] == [None, None]
 
 
-async def says_it_waits(crew: Crew) -> None:
-    async def some_worker_waits() -> bool:
-        return any(worker.events("waiting") for worker in crew.alive)
+async def says_it_waits(installation: Installation) -> None:
+    def waiting() -> list[Worker]:
+        return [worker for worker in installation.workers.alive if worker.events("waiting")]
 
-    await eventually(some_worker_waits, "a worker says that it waits for redis")
-    for worker in crew.alive:
-        if worker.events("waiting"):
-            assert worker.get("/live")[0] == 200
+    await eventually(waiting, "a worker says that it waits for redis")
+    assert {worker.get("/live")[0] for worker in waiting()} == {200}

@@ -29,10 +29,10 @@ from tests.e2e.abuse_cases import (
     picture,
 )
 from tests.e2e.cli import Ran, liveness, quick_liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import SCRIPTED, Crew
+from tests.e2e.workers import SCRIPTED
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -63,12 +63,11 @@ async def applied(installation: Installation, *arguments: str) -> dict[str, Any]
     return ran.document
 
 
-async def test_looking(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_looking(install: MakeInstallation) -> None:
     """list, show and watch, for people and as JSON; wrong use says so, and so does a command nobody answers."""
     installation = await install()
-    crew = crew_of(installation)
-    await crew.start(SCRIPTED, "--roles", "detect,decide").ready()
-    nowhere = Installation({**installation.environment, "LIVENESS_REDIS__URL": "redis://127.0.0.1:9/0"})
+    await installation.workers.start(SCRIPTED, "--roles", "detect,decide").ready()
+    nowhere = installation.restarted(redis__url="redis://127.0.0.1:9/0")
     unreachable = asyncio.create_task(liveness(nowhere, "abuse", "list", "--json", expect=3))
     theirs, *ours = guids(3)
     flags = await flagged(installation, *ours) | await flagged(installation, theirs, tenant="acme")
@@ -112,25 +111,24 @@ async def test_looking(install: MakeInstallation, crew_of: MakeCrew) -> None:
     assert "LIVENESS_ABUSE__HASH_KEYS" in no_keys.err
     assert "203.0.113.7" not in no_keys.err
     assert "redis" in (await unreachable).err
-    await answered_later(installation, crew, ours[0])
+    await answered_later(installation, ours[0])
 
 
-async def answered_later(installation: Installation, crew: Crew, name: str) -> None:
+async def answered_later(installation: Installation, name: str) -> None:
     """No worker carries out commands; the next one that does finds it."""
     reset = ("abuse", "reset", name, *WHO, "--command-id", f"later-{name}")
     silent = await quick_liveness(installation, *reset, "--timeout", "1", expect=1)
     assert f"--command-id later-{name}" in silent.err
     assert silent.out == b""
-    await crew.start(SCRIPTED, "--roles", "command").ready()
+    await installation.workers.start(SCRIPTED, "--roles", "command").ready()
     (answer,) = (await answers(installation, [f"later-{name}"]))[f"later-{name}"]
     assert orjson.loads(answer)["outcome"] == "applied"
 
 
-async def test_deciding(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_deciding(install: MakeInstallation) -> None:
     """Each decision has its effect at once in both workers, is answered, and stays in the audit trail."""
     installation = await install()
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     sure, wrong, again, shadow, theirs = guids(5)
     flags = await flagged(installation, sure, wrong, again, shadow)
     flags |= await flagged(installation, theirs, tenant="acme")
@@ -212,12 +210,11 @@ async def the_trail_is_whole(installation: Installation) -> None:
     assert "was changed" in found.err
 
 
-async def test_many_commands_at_once(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_many_commands_at_once(install: MakeInstallation) -> None:
     """A hundred over all partitions and two workers: one chain, nothing missing. What is no command is set aside, what
     is a wrong one is answered."""
     installation = await install()
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     many = [command("correlation.reset", correlation_id=name) for name in guids(100)]
     await asyncio.gather(*(order(installation, many[start::8]) for start in range(8)))
     found = await answers(installation, [each["command_id"] for each in many])
@@ -248,21 +245,20 @@ async def test_many_commands_at_once(install: MakeInstallation, crew_of: MakeCre
     await eventually(all_set_aside, "what is no command is in the dead-letter topic")
     assert sorted(letter.value or b"" for letter in letters) == sorted(unreadable)
     assert {dict(letter.headers)["reason"] for letter in letters} == {b"BAD_COMMAND"}
-    assert [worker.code for worker in crew.workers] == [None, None]
+    assert [worker.code for worker in installation.workers.started] == [None, None]
 
 
-async def test_killed_amid_commands(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_killed_amid_commands(install: MakeInstallation) -> None:
     """Workers die while commands are carried out: each is answered, with the same bytes however often, and has its
     effect once."""
     installation = await install()
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     names = guids(24)
     await flagged(installation, *names)
     commands = [about for name in names for about in decisions_on(name)]
     for name in names:
         await order(installation, [each for each in commands if about_id(each) == name], key=name)
-    await killing(installation, crew, len(commands))
+    await killing(installation, len(commands))
     found = await answers(installation, [each["command_id"] for each in commands])
     assert {name: values for name, values in found.items() if len(set(values)) != 1} == {}, "one answer a command"
     chain = audit.check(orjson.loads(value) for values in found.values() for value in values)
@@ -297,7 +293,7 @@ def about_id(sent: dict[str, Any]) -> str:
     return str(sent.get("correlation_id") or sent["subject"]["key"])
 
 
-async def killing(installation: Installation, crew: Crew, commands: int, kills: int = 3) -> None:
+async def killing(installation: Installation, commands: int, kills: int = 3) -> None:
     """SIGKILL a worker at random points of the work; another takes its place."""
     chance = random.Random(SEED)
     for number in range(kills):
@@ -307,6 +303,4 @@ async def killing(installation: Installation, crew: Crew, commands: int, kills: 
             return len(await installation.records(Topic.AUDIT)) >= goal
 
         await eventually(enough, f"{goal} answers", 90)
-        working = [worker for worker in crew.alive if worker.events("partitions_assigned")]
-        chance.choice(working or crew.alive).kill()
-        crew.start(SCRIPTED)
+        await installation.workers.replace_one(chance, SCRIPTED)

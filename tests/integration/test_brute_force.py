@@ -22,9 +22,8 @@ from stream.review.kinds.flags import ConfirmFlags, OverrideFlags
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, decisions_of, flag_contents
 from tests.e2e.brute_force import LIVE, REFUSALS, BruteForce, Outcome, Person, cast, error_code
 from tests.e2e.cli import liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
-from tests.e2e.workers import SCRIPTED
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -50,10 +49,9 @@ class Replayed:
         return [flag for flag in self.outcome.flags if flag["subject"] == subject]
 
 
-async def test_brute_force(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_brute_force(install: MakeInstallation) -> None:
     installation = await install(partitions=PARTITIONS, abuse__hash_keys=HASH_KEYS)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     people = cast(SEED)
     outcome = await BruteForce(settings=installation.settings, people=people, seed=SEED).run()
     replayed = Replayed(installation, outcome)
@@ -66,13 +64,12 @@ async def test_brute_force(install: MakeInstallation, crew_of: MakeCrew) -> None
     await sources_of_the_attack_are_flagged(replayed)
     shared_address_is_told_apart(replayed)
     await a_reviewer_undoes_it(replayed)
-    assert [worker.code for worker in crew.workers] == [None, None]
+    assert [worker.code for worker in installation.workers.started] == [None, None]
 
 
 async def everything_is_answered_once(installation: Installation) -> None:
     """Every submission has one distinct decision; every flag event is on the topic exactly once."""
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert report.submissions == report.decided
     contents = await flag_contents(installation)
     assert {name: len(values) for name, values in contents.items() if len(values) != 1} == {}

@@ -15,7 +15,7 @@ from stream.events.topics import Topic
 from stream.pipeline.detect_stage import SLOT_CRASH_REASON
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, policy_file
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.workers import SCRIPTED
@@ -41,16 +41,15 @@ def around(hostile: list[NewSubmission]) -> list[NewSubmission]:
     return [*harmless[:half], *hostile, *harmless[half:]]
 
 
-async def test_crash_is_dead_lettered_and_the_rest_decided(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_crash_is_dead_lettered_and_the_rest_decided(install: MakeInstallation) -> None:
     installation = await install(partitions=1, detection__slots="2")
     crash = submission(marked(plain_picture(), "crash"), client_ip="203.0.113.7")
     raising = submission(marked(plain_picture(), "raise", "secret-words"))
-    worker = await crew_of(installation).start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     await installation.publish(around([crash, raising]))
     await installation.drained()
 
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert (report.decided, report.dead_lettered) == (BYSTANDERS + 2, 1)
     errors = await errors_by_submission(installation)
     assert errors.pop(crash.submission_id) == ErrorCode.INFERENCE_ERROR
@@ -72,37 +71,29 @@ def assert_letter_of(letter: Record, crash: NewSubmission, installation: Install
     assert not any(b"203.0.113.7" in value for value in headers.values())
 
 
-async def test_hang_is_a_detector_timeout(install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path) -> None:
+async def test_hang_is_a_detector_timeout(install: MakeInstallation, tmp_path: Path) -> None:
     installation = await install(
         partitions=1, detection__slots="2", policy_file=policy_file(tmp_path, detector_s=1, event_s=20)
     )
     hanging = submission(marked(plain_picture(), "hang"))
-    await crew_of(installation).start(SCRIPTED).ready()
+    await installation.workers.start(SCRIPTED).ready()
     await installation.publish(around([hanging]))
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert report.dead_lettered == 0
     errors = await errors_by_submission(installation)
     assert errors.pop(hanging.submission_id) == ErrorCode.DETECTOR_TIMEOUT
     assert Counter(errors.values()) == {None: BYSTANDERS}
 
 
-async def test_a_slow_pool_ends_in_the_event_deadline(
-    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
-) -> None:
+async def test_a_slow_pool_ends_in_the_event_deadline(install: MakeInstallation, tmp_path: Path) -> None:
     """One slot and three pictures that hang: the last waits for a slot longer than an event may take."""
     installation = await install(
-        partitions=1,
-        detection__read_ahead="4",
-        policy_file=policy_file(tmp_path, detector_s=3, event_s=6),
+        partitions=1, detection__read_ahead="4", policy_file=policy_file(tmp_path, detector_s=3, event_s=6)
     )
     hanging = [submission(marked(plain_picture(), "hang")) for _ in range(3)]
-    await crew_of(installation).start(SCRIPTED).ready()
+    await installation.workers.start(SCRIPTED).ready()
     await installation.publish(hanging)
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    await installation.sound_report()
     codes = Counter((await errors_by_submission(installation)).values())
     assert sum(codes.values()) == len(hanging)
     assert codes[ErrorCode.DETECTOR_TIMEOUT] >= 1
@@ -110,14 +101,11 @@ async def test_a_slow_pool_ends_in_the_event_deadline(
     assert set(codes) == {ErrorCode.DETECTOR_TIMEOUT, ErrorCode.SERVER_ERROR}
 
 
-async def test_a_bug_ends_the_process_and_loses_nothing(
-    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
-) -> None:
+async def test_a_bug_ends_the_process_and_loses_nothing(install: MakeInstallation, tmp_path: Path) -> None:
     installation = await install(partitions=1)
-    crew = crew_of(installation)
     gate = tmp_path / "bug"
     victim = submission(marked(plain_picture(), "bug", gate))
-    buggy = await crew.start(SCRIPTED, "--bug").ready()
+    buggy = await installation.workers.start(SCRIPTED, "--bug").ready()
     await installation.publish([victim])
     assert await buggy.ended() == 1
     assert begun(gate).exists()
@@ -125,8 +113,6 @@ async def test_a_bug_ends_the_process_and_loses_nothing(
     assert "a bug in a stage" in buggy.output, "a bug is loud"
     assert (await group_lag(installation.settings))[Topic.SUBMISSIONS] == 1, "nothing was acknowledged"
 
-    await crew.start(SCRIPTED).ready()
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    await installation.workers.start(SCRIPTED).ready()
+    report = await installation.sound_report()
     assert (report.decided, report.duplicates) == (1, 0)

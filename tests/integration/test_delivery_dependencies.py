@@ -12,7 +12,7 @@ from stream.events.topics import Topic
 from stream.kafka.clients import admin
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, long_hold
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.private_pair import PrivatePair
@@ -39,15 +39,13 @@ async def says_it_waits(worker: Worker, dependency: str) -> None:
 
 
 async def all_decided(installation: Installation, number: int) -> None:
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert report.decided == number
 
 
-async def test_redis_away(install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew) -> None:
+async def test_redis_away(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
     installation = await install_private()
-    worker = await crew_of(installation).start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     await private_pair.kill("redis")
     await installation.publish(submission(plain_picture()) for _ in range(MANY))
     await says_it_waits(worker, "redis")
@@ -60,17 +58,11 @@ async def test_redis_away(install_private: MakeInstallation, private_pair: Priva
     assert 'liveness_waiting{dependency="redis"} 0.0' in worker.get("/metrics")[1]
 
 
-async def test_broker_away(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew, tmp_path: Path
-) -> None:
+async def test_broker_away(install_private: MakeInstallation, private_pair: PrivatePair, tmp_path: Path) -> None:
     """Pictures are in flight when the broker goes: their outputs wait, and go out when it is back."""
-    installation = await install_private(
-        partitions=1,
-        delivery__send_timeout_s="3",
-        **long_hold(tmp_path),
-    )
+    installation = await install_private(partitions=1, delivery__send_timeout_s="3", **long_hold(tmp_path))
     gate = tmp_path / "gate"
-    worker = await crew_of(installation).start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     first = submission(marked(plain_picture(), "hold", gate))
     await installation.publish([first, *(submission(plain_picture()) for _ in range(MANY - 1))])
     await eventually(begun(gate).exists, "a picture is in flight")
@@ -92,11 +84,10 @@ async def refuse_decisions(installation: Installation, *, refuse: bool) -> None:
         await client.alter_configs([resource])
 
 
-async def test_output_refused(install_private: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_output_refused(install_private: MakeInstallation) -> None:
     """It waits, then leaves with code 3 and without an ack; once mended, nothing is lost."""
     installation = await install_private(delivery__output_patience_s="5", delivery__send_timeout_s="2")
-    crew = crew_of(installation)
-    worker = await crew.start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     await refuse_decisions(installation, refuse=True)
     await installation.publish(submission(plain_picture()) for _ in range(MANY))
     await worker.said("waiting", dependency="kafka")
@@ -105,18 +96,15 @@ async def test_output_refused(install_private: MakeInstallation, crew_of: MakeCr
     assert await installation.decisions() == 0
     assert (await group_lag(installation.settings))[Topic.DETECTIONS] == MANY, "nothing was acknowledged"
     await refuse_decisions(installation, refuse=False)
-    await crew.start(SCRIPTED).ready()
+    await installation.workers.start(SCRIPTED).ready()
     await all_decided(installation, MANY)
 
 
-async def test_services_away_at_the_start(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew
-) -> None:
+async def test_services_away_at_the_start(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
     installation = await install_private(delivery__startup_patience_s="3")
-    crew = crew_of(installation)
     nowhere = "127.0.0.1:9"
-    without_redis = crew.start(LIVENESS, redis__url=f"redis://{nowhere}/0")
-    without_broker = crew.start(LIVENESS, kafka__bootstrap_servers=nowhere)
+    without_redis = installation.workers.start(LIVENESS, redis__url=f"redis://{nowhere}/0")
+    without_broker = installation.workers.start(LIVENESS, kafka__bootstrap_servers=nowhere)
     assert await without_redis.ended() == 3
     assert "redis did not answer for" in without_redis.output
     assert await without_broker.ended() == 3
@@ -124,21 +112,19 @@ async def test_services_away_at_the_start(
     assert nowhere in without_broker.output, "it says where it looked"
 
 
-async def test_broker_gone_between_the_check_and_the_join(install_private: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_broker_gone_between_the_check_and_the_join(install_private: MakeInstallation) -> None:
     """This worker doesn't look at the topics first, so its join is what meets nobody."""
     installation = await install_private()
-    worker = crew_of(installation).start(SCRIPTED, kafka__bootstrap_servers="127.0.0.1:9")
+    worker = installation.workers.start(SCRIPTED, kafka__bootstrap_servers="127.0.0.1:9")
     assert await worker.ended() == 3
     assert "kafka did not answer" in worker.events("gave_up_waiting")[0]["why"]
 
 
-async def test_redis_comes_during_the_start(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew
-) -> None:
+async def test_redis_comes_during_the_start(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
     """Started before Redis: it waits, then works."""
     installation = await install_private()
     await private_pair.kill("redis")
-    worker = crew_of(installation).start(SCRIPTED)
+    worker = installation.workers.start(SCRIPTED)
     await worker.said("waiting", dependency="redis")
     await private_pair.start("redis")
     await worker.ready()

@@ -13,7 +13,7 @@ from stream.events.topics import Topic
 from stream.kafka.worker import Role
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import offsets
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import long_hold
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.waiting import eventually
@@ -25,18 +25,11 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 LOAD = 20
 
 
-async def test_a_clean_stop_finishes_and_repeats_nothing(
-    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
-) -> None:
+async def test_a_clean_stop_finishes_and_repeats_nothing(install: MakeInstallation, tmp_path: Path) -> None:
     """SIGTERM with a picture in flight: it is decided and committed, and a new worker finds nothing to repeat."""
-    installation = await install(
-        partitions=2,
-        detection__slots="2",
-        **long_hold(tmp_path),
-    )
-    crew = crew_of(installation)
+    installation = await install(partitions=2, detection__slots="2", **long_hold(tmp_path))
     gate = tmp_path / "gate"
-    worker = await crew.start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     held = submission(marked(plain_picture(), "hold", gate))
     await installation.publish([held])
     await eventually(begun(gate).exists, "a picture is in flight")
@@ -53,10 +46,8 @@ async def test_a_clean_stop_finishes_and_repeats_nothing(
         committed = sum(read for _, read in (await offsets(installation.settings, source)).values())
         assert committed == len(await installation.records(outputs)), f"every finished one of {source} is committed"
 
-    await crew.start(SCRIPTED).ready()
-    await installation.drained()
-    after = await installation.check()
-    assert after.sound, after.problems
+    await installation.workers.start(SCRIPTED).ready()
+    after = await installation.sound_report()
     assert (after.decided, after.duplicates) == (9, 0)
 
 
@@ -70,46 +61,42 @@ async def has_nothing_to_read(worker: Worker) -> None:
 
 
 async def test_who_is_started_again_or_left_alone_with_what_was_read_before_has_nothing_to_read(
-    install: MakeInstallation, crew_of: MakeCrew
+    install: MakeInstallation,
 ) -> None:
     """Otherwise the watchdog would end a worker for not reading what there isn't."""
     partitions = 2
     installation = await install(partitions)
-    crew = crew_of(installation)
-    first = await crew.start(SCRIPTED).ready()
+    first = await installation.workers.start(SCRIPTED).ready()
     await installation.publish(submission(plain_picture()) for _ in range(LOAD))
     await installation.drained()
     first.terminate()
     assert await first.ended() == 0
 
-    again = await crew.start(SCRIPTED).ready()
+    again = await installation.workers.start(SCRIPTED).ready()
     await again.said("partitions_assigned", count=len(Role) * partitions)
     await has_nothing_to_read(again)
-    second = await crew.start(SCRIPTED).ready()
+    second = await installation.workers.start(SCRIPTED).ready()
     await has_nothing_to_read(second)
     second.terminate()
     assert await second.ended() == 0
     await again.ready()
     await has_nothing_to_read(again)
     await installation.publish([submission(plain_picture())])
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    await installation.sound_report()
 
 
-async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_workers_join_and_leave_under_load(install: MakeInstallation) -> None:
     """Submissions keep coming until every change in the group is over."""
     partitions = 4
     installation = await install(partitions)
-    crew = crew_of(installation)
     changed = asyncio.Event()
 
     async def changes() -> None:
-        second = await crew.start(SCRIPTED).ready()
+        second = await installation.workers.start(SCRIPTED).ready()
         await second.said("partitions_assigned", count=len(Role) * partitions // 2)
         first.terminate()
         assert await first.ended() == 0
-        await crew.start(SCRIPTED).ready()
+        await installation.workers.start(SCRIPTED).ready()
 
     async def decided(number: int) -> bool:
         return await installation.decisions() >= number
@@ -122,7 +109,7 @@ async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew
             await eventually(partial(decided, published - LOAD), "the workers keep up")
         return published
 
-    first = await crew.start(SCRIPTED).ready()
+    first = await installation.workers.start(SCRIPTED).ready()
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publish_meanwhile())
         await changes()
@@ -134,15 +121,12 @@ async def test_workers_join_and_leave_under_load(install: MakeInstallation, crew
     assert report.decided == publishing.result()
 
 
-async def test_roles_in_separate_processes(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_roles_in_separate_processes(install: MakeInstallation) -> None:
     installation = await install()
-    crew = crew_of(installation)
-    detecting, deciding = crew.start(SCRIPTED, "--roles", "detect"), crew.start(SCRIPTED, "--roles", "decide")
+    detecting, deciding = (installation.workers.start(SCRIPTED, "--roles", role) for role in ("detect", "decide"))
     await asyncio.gather(detecting.ready(), deciding.ready())
     await installation.publish(submission(plain_picture()) for _ in range(40))
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert report.decided == 40
     assert 'liveness_records_total{agent="detect"} 40.0' in detecting.get("/metrics")[1]
     assert 'liveness_records_total{agent="decide"} 40.0' in deciding.get("/metrics")[1]

@@ -11,7 +11,7 @@ import pytest
 from stream.events.submissions import Form, NewSubmission
 from stream.events.topics import Topic
 from tests.e2e.analysers import marked
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, policy_file
 from tests.e2e.pictures import plain_picture
 from tests.e2e.workers import SCRIPTED, Worker
@@ -60,16 +60,13 @@ async def publish_every_path(installation: Installation) -> int:
     return count + 3
 
 
-async def test_side_doors(install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path) -> None:
+async def test_side_doors(install: MakeInstallation, tmp_path: Path) -> None:
     installation = await install(
         partitions=1, log__level="debug", policy_file=policy_file(tmp_path, detector_s=1, event_s=20)
     )
-    crew = crew_of(installation)
-    worker = await crew.start(SCRIPTED).ready()
+    worker = await installation.workers.start(SCRIPTED).ready()
     published = await publish_every_path(installation)
-    await installation.drained()
-    report = await installation.check()
-    assert report.sound, report.problems
+    report = await installation.sound_report()
     assert report.submissions == published
     assert report.dead_lettered == 4, "three crashes and the nameless one"
     _, metrics = worker.get("/metrics")
@@ -82,8 +79,8 @@ async def test_side_doors(install: MakeInstallation, crew_of: MakeCrew, tmp_path
     for decision in await installation.records(Topic.DECISIONS):
         assert_nothing_personal("a decision", decision.value or b"")
 
-    await crew.stop()
-    buggy = await crew.start(SCRIPTED, "--bug").ready()
+    await installation.workers.stop()
+    buggy = await installation.workers.start(SCRIPTED, "--bug").ready()
     bug = marked(picture("none"), "bug", tmp_path / "bug")
     await installation.publish([NewSubmission(image=bug, optional=PERSONAL)])
     assert await buggy.ended() == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -13,11 +12,10 @@ from stream.events.submissions import NewSubmission
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, answers, decided, value_of
 from tests.e2e.analysers import marked
 from tests.e2e.cli import quick_liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import SCRIPTED
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -52,10 +50,9 @@ async def erased(installation: Installation, *arguments: str) -> dict[str, Any]:
     return changed
 
 
-async def test_nothing_names_who_was_erased(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_nothing_names_who_was_erased(install: MakeInstallation) -> None:
     installation = await install(abuse__hash_keys=HASH_KEYS)
-    crew = crew_of(installation)
-    await asyncio.gather(*(crew.start(SCRIPTED).ready() for _ in range(2)))
+    await installation.workers.run(2)
     me, other = (str(uuid.uuid4()) for _ in range(2))
     await decided(installation, attacks(other))
     await decided(installation, attacks(me))

@@ -19,11 +19,11 @@ from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import producer, send
 from stream.notify.signing import SignatureRefused, signing_key, verify
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import PrivatePair
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import Crew
+from tests.e2e.workers import Workers
 
 NOTIFY = ("stream.cli", "notify")
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -113,7 +113,7 @@ def flags_for(installation: Installation, numbers: range) -> list[Output]:
 @pytest.mark.real
 @pytest.mark.slow
 async def test_every_flag_arrives_and_the_poisoned_one_is_set_aside(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
+    install: MakeInstallation, receiver: Receiver
 ) -> None:
     """Fails some, killed midway with work in flight, started again: nothing lost, repeats under the same id."""
     installation = await install(partitions=2, **settings_for(receiver))
@@ -129,8 +129,7 @@ async def test_every_flag_arrives_and_the_poisoned_one_is_set_aside(
 
     receiver.answer = answer
     sent = await publish(installation, flags_for(installation, range(MANY)))
-    crew = crew_of(installation)
-    first = await crew.start(NOTIFY).ready()
+    first = await installation.workers.start(NOTIFY).ready()
     refused = [f"flag-{number}" for number in range(1, MANY, 2) if number != 7]
     # Several attempts each: by then a process that commits too early has done so.
     await eventually(lambda: all(receiver.asked[name] >= 4 for name in refused), "each is tried again and again")
@@ -138,7 +137,7 @@ async def test_every_flag_arrives_and_the_poisoned_one_is_set_aside(
     first.kill()
     gate_is_shut = False
 
-    second = crew.start(NOTIFY)
+    second = installation.workers.start(NOTIFY)
     await eventually(lambda: set(receiver.taken) == set(sent) - {"flag-7"}, "the rest arrives", 90)
     assert taken_before, "it was killed midway"
     assert not taken_before & set(refused), "with work left"
@@ -157,11 +156,11 @@ async def test_every_flag_arrives_and_the_poisoned_one_is_set_aside(
     taken = receiver.taken.copy()
     second.terminate()
     assert await second.ended() == 0
-    third = await crew.start(NOTIFY).ready()
+    third = await installation.workers.start(NOTIFY).ready()
     (more,) = await publish(installation, flags_for(installation, range(100, 101)))
     await eventually(lambda: more in receiver.taken, "a third process goes on")
     assert receiver.taken == taken + Counter([more]), "what was committed is not posted again"
-    assert_says_no_secrets(crew)
+    assert_says_no_secrets(installation)
     third.terminate()
     assert await third.ended() == 0
 
@@ -187,21 +186,19 @@ async def nothing_left(installation: Installation) -> None:
         await eventually(all_committed, "everything is committed")
 
 
-def assert_says_no_secrets(crew: Crew) -> None:
-    for worker in crew.workers:
+def assert_says_no_secrets(installation: Installation) -> None:
+    for worker in installation.workers.started:
         for secret in (PATH, "do-not-log-me", SECRET, SECRET[6:], '"raised"'):
             assert secret not in worker.output
 
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_a_dead_receiver_is_given_up_and_shown(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
-) -> None:
+async def test_a_dead_receiver_is_given_up_and_shown(install: MakeInstallation, receiver: Receiver) -> None:
     installation = await install(partitions=1, **settings_for(receiver, webhook__give_up_after_s="1"))
     receiver.answer = lambda _event_id, _times: 500
     sent = await publish(installation, flags_for(installation, range(MANY)))
-    worker = await crew_of(installation).start(NOTIFY).ready()
+    worker = await installation.workers.start(NOTIFY).ready()
     await nothing_left(installation)
     letters = await installation.records(Topic.DEAD_LETTER)
     assert sorted(dict(letter.headers)["ce_id"].decode() for letter in letters) == sorted(sent)
@@ -216,31 +213,27 @@ async def test_a_dead_receiver_is_given_up_and_shown(
 @pytest.mark.real
 @pytest.mark.slow
 async def test_a_stop_with_work_in_flight_is_quick_and_loses_nothing(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
+    install: MakeInstallation, receiver: Receiver
 ) -> None:
     installation = await install(partitions=1, **settings_for(receiver))
     receiver.answer = lambda _event_id, _times: 503
     sent = await publish(installation, flags_for(installation, range(MANY)))
-    crew = crew_of(installation)
-    first = await crew.start(NOTIFY).ready()
+    first = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) >= 16, "deliveries are in flight")
     first.terminate()
     assert await first.ended(within_s=30) == 0
     (dropped,) = first.events("work_dropped")
     assert dropped["records"] == 16
     receiver.answer = lambda _event_id, _times: 200
-    crew.start(NOTIFY)
+    installation.workers.start(NOTIFY)
     await eventually(lambda: set(receiver.taken) == set(sent), "all arrive afterwards", 90)
 
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_two_share_the_work_and_a_leaver_loses_nothing(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
-) -> None:
+async def test_two_share_the_work_and_a_leaver_loses_nothing(install: MakeInstallation, receiver: Receiver) -> None:
     installation = await install(partitions=4, **settings_for(receiver))
-    crew = crew_of(installation)
-    first, second = crew.start(NOTIFY), crew.start(NOTIFY)
+    first, second = installation.workers.start(NOTIFY), installation.workers.start(NOTIFY)
     await first.ready()
     await second.ready()
     receiver.answer = lambda _event_id, times: 200 if times > 1 else 500
@@ -256,19 +249,18 @@ async def test_two_share_the_work_and_a_leaver_loses_nothing(
 @pytest.mark.real
 @pytest.mark.slow
 async def test_partitions_are_handed_over_without_waiting_for_the_receiver(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
+    install: MakeInstallation, receiver: Receiver
 ) -> None:
     """Deliveries may take ten minutes: work in flight is dropped, what was delivered is committed first."""
     installation = await install(partitions=2, **settings_for(receiver, delivery__commit_interval_s="60"))
     delivered = {f"flag-{number}" for number in range(MANY)}
     receiver.answer = lambda event_id, _times: 200 if event_id in delivered else 503
     await publish(installation, flags_for(installation, range(MANY)))
-    crew = crew_of(installation)
-    first = await crew.start(NOTIFY).ready()
+    first = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: set(receiver.taken) == delivered, "some are delivered, not committed yet")
     await publish(installation, flags_for(installation, range(MANY, 2 * MANY)))
     await eventually(lambda: len(receiver.asked) > MANY, "others are in flight")
-    second = await crew.start(NOTIFY).ready()
+    second = await installation.workers.start(NOTIFY).ready()
     await first.said("partitions_assigned", count=1)
     await second.said("partitions_assigned", count=1)
     receiver.answer = lambda _event_id, _times: 200
@@ -289,22 +281,18 @@ async def test_partitions_are_handed_over_without_waiting_for_the_receiver(
         ({"webhook__url": "https://hooks.example.org/secret-path", "webhook__secret": "short"}, "webhook.secret"),
     ],
 )
-async def test_wrong_settings_end_it_with_2(
-    install: MakeInstallation, crew_of: MakeCrew, changed: dict[str, str], words: str
-) -> None:
+async def test_wrong_settings_end_it_with_2(install: MakeInstallation, changed: dict[str, str], words: str) -> None:
     installation = await install(partitions=1, **changed)
-    worker = crew_of(installation).start(NOTIFY)
+    worker = installation.workers.start(NOTIFY)
     assert await worker.ended() == 2
     assert words in " ".join(worker.output.split())
     assert "secret-path" not in worker.output
 
 
 @pytest.mark.real
-async def test_no_topics_is_a_failure_that_names_the_command(
-    install: MakeInstallation, crew_of: MakeCrew, receiver: Receiver
-) -> None:
+async def test_no_topics_is_a_failure_that_names_the_command(install: MakeInstallation, receiver: Receiver) -> None:
     installation = await install(partitions=1, **settings_for(receiver))
-    worker = crew_of(installation).start(NOTIFY, kafka__topic_prefix="t-nowhere.")
+    worker = installation.workers.start(NOTIFY, kafka__topic_prefix="t-nowhere.")
     assert await worker.ended() == 1
     assert "liveness topics create" in worker.output
 
@@ -312,13 +300,13 @@ async def test_no_topics_is_a_failure_that_names_the_command(
 @pytest.mark.local_services
 @pytest.mark.slow
 async def test_kafka_away_is_waited_for(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew, receiver: Receiver
+    install_private: MakeInstallation, private_pair: PrivatePair, receiver: Receiver
 ) -> None:
     """It goes while deliveries are under way, comes back, and the same process goes on."""
     installation = await install_private(partitions=1, **settings_for(receiver, delivery__send_timeout_s="2"))
     receiver.answer = lambda _event_id, _times: 503
     sent = await publish(installation, flags_for(installation, range(MANY)))
-    worker = await crew_of(installation).start(NOTIFY).ready()
+    worker = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) >= 16, "deliveries are in flight")
     await private_pair.kill("kafka")
     receiver.answer = lambda _event_id, _times: 200
@@ -338,15 +326,14 @@ async def test_kafka_away_is_waited_for(
 @pytest.mark.local_services
 @pytest.mark.slow
 async def test_kafka_away_for_too_long_ends_it_with_3(
-    install_private: MakeInstallation, private_pair: PrivatePair, crew_of: MakeCrew, receiver: Receiver
+    install_private: MakeInstallation, private_pair: PrivatePair, receiver: Receiver
 ) -> None:
     installation = await install_private(
-        partitions=1,
-        **settings_for(receiver, delivery__send_timeout_s="1", delivery__output_patience_s="3"),
+        partitions=1, **settings_for(receiver, delivery__send_timeout_s="1", delivery__output_patience_s="3")
     )
     receiver.answer = lambda _event_id, _times: 503
     await publish(installation, flags_for(installation, range(2)))
-    worker = await crew_of(installation).start(NOTIFY).ready()
+    worker = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) == 2, "deliveries are in flight")
     await private_pair.kill("kafka")
     receiver.answer = lambda _event_id, _times: 200
@@ -355,12 +342,12 @@ async def test_kafka_away_for_too_long_ends_it_with_3(
 
 
 @pytest.mark.embedded
-async def test_on_the_embedded_broker(crew_of: MakeCrew, receiver: Receiver, tmp_path: Path) -> None:
+async def test_on_the_embedded_broker(receiver: Receiver, tmp_path: Path) -> None:
     with EmbeddedServices() as services:
         changed = {f"LIVENESS_{name.upper()}": value for name, value in settings_for(receiver).items()}
-        crew = Crew({**services.environment, **changed, "LIVENESS_LOG__FORMAT": "json"}, tmp_path)
+        workers = Workers({**services.environment, **changed, "LIVENESS_LOG__FORMAT": "json"}, tmp_path)
         try:
-            worker = await crew.start(NOTIFY).ready()
+            worker = await workers.start(NOTIFY).ready()
             kafka = services.settings().kafka
             async with producer(kafka) as client:
                 for number in range(MANY):
@@ -370,4 +357,4 @@ async def test_on_the_embedded_broker(crew_of: MakeCrew, receiver: Receiver, tmp
             worker.terminate()
             assert await worker.ended() == 0
         finally:
-            crew.end()
+            workers.end()

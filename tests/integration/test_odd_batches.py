@@ -14,7 +14,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from stream.events.submissions import submission_output
 from stream.events.topics import Topic
 from stream.kafka.clients import producer
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.waiting import eventually
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 async def test_an_unreadable_header_name_stops_nothing(
-    install: MakeInstallation, crew_of: MakeCrew, monkeypatch: pytest.MonkeyPatch
+    install: MakeInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installation = await install(partitions=1)
     # The client's fast record builder would refuse to send such a name; its slow one asks the text to encode itself.
@@ -36,19 +36,19 @@ async def test_an_unreadable_header_name_stops_nothing(
             headers = [*output.headers, *([(Unreadable(b"\xff\xfe"), b"x")] if odd else [])]
             await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=headers)
     monkeypatch.undo()
-    await crew_of(installation).start().ready()
+    await installation.workers.start().ready()
     await installation.drained()
     decisions = await installation.records(Topic.DECISIONS)
     assert len(decisions) == 3
 
 
-async def test_packed_and_transactional_batches_are_decided(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_packed_and_transactional_batches_are_decided(install: MakeInstallation) -> None:
     """Every codec; and the marker that ends a transaction, an offset no reader ever sees, is no work left over."""
     installation = await install(partitions=1)
     ways: list[dict[str, Any]] = [{"compression_type": codec} for codec in ("gzip", "snappy", "lz4", "zstd")]
     for way in (*ways, {"transactional_id": f"{installation.topic(Topic.SUBMISSIONS)}-publisher"}):
         await _publish(installation, **way)
-    worker = await crew_of(installation).start().ready()
+    worker = await installation.workers.start().ready()
 
     async def all_decided() -> bool:
         return await installation.decisions() == len(ways) + 1

@@ -19,7 +19,7 @@ from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.integration.test_reuse import submission, submitted
 from tests.photographs import folder, photograph
 
@@ -75,9 +75,7 @@ def apart(one: Template, other: Template) -> float:
     return distance_between(first, second, TemplateDistance.COSINE)
 
 
-async def test_from_a_file_and_a_manifest_to_a_link(
-    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
-) -> None:
+async def test_from_a_file_and_a_manifest_to_a_link(install: MakeInstallation, tmp_path: Path) -> None:
     selfie, other = photograph("person_a_1"), photograph("person_b_1")
     brighter = np.clip(selfie * 1.05, 0, 255).astype(np.uint8)
     bare = write_manifest(tmp_path, "bare.toml", 127.5, None)
@@ -90,8 +88,7 @@ async def test_from_a_file_and_a_manifest_to_a_link(
     listed = (await liveness(installation, "models", "list", "--json")).document["models"][-1]
     assert (listed["name"], listed["licence"], listed["ready"]) == ("small", "CC0-1.0", True)
 
-    crew = crew_of(installation)
-    worker = await crew.start().ready()
+    worker = await installation.workers.start().ready()
     sent = [submission(selfie, 0), submission(other, 1), submission(brighter, 2)]
     told = await submitted(installation, sent)
     (link,) = [each for each in told["sub-2"]["abuse"]["links"] if each["kind"] == "face"]
@@ -113,7 +110,7 @@ async def test_from_a_file_and_a_manifest_to_a_link(
     assert other_way.model_sha256 != first.model_sha256
     worker.terminate()
     await worker.ended()
-    await crew.start(detection__template_manifest=str(changed)).ready()
+    await installation.workers.start(detection__template_manifest=str(changed)).ready()
     more = [submission(selfie, 3, quality=70), submission(selfie, 4, quality=80)]
     told = await submitted(installation, more)
     assert told["sub-3"]["abuse"]["face_comparison"] == {"faces": 0, "complete": True}

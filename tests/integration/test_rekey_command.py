@@ -27,7 +27,7 @@ OLD = {"id": "k1", "secret": "1" * 32}
 NEW = {"id": "k2", "secret": "2" * 32}
 
 
-def sighting(keys: TemplateProtection, person: int, number: int, at_ms: int) -> EnrolledReference:
+def reference(keys: TemplateProtection, person: int, number: int, at_ms: int) -> EnrolledReference:
     vector = np.random.default_rng(person).standard_normal(128).astype("<f4") * np.float32(0.06)
     print_ = keys.transform(None, "made-up", vector.tobytes(), at_ms)
     return EnrolledReference(
@@ -42,17 +42,14 @@ def sighting(keys: TemplateProtection, person: int, number: int, at_ms: int) -> 
 
 
 def with_keys(installation: Installation, *keys: dict[str, Any]) -> Installation:
-    """The same one, its workers and commands restarted with these keys."""
-    changed = Installation({})
-    changed.environment.update(installation.environment, LIVENESS_ABUSE__HASH_KEYS=orjson.dumps(keys).decode())
-    return changed
+    return installation.restarted(abuse__hash_keys=orjson.dumps(keys).decode())
 
 
 async def found(installation: Installation, number: int) -> list[list[str]]:
-    """Whom everybody finds who comes again now."""
+    """The earlier submissions that each person finds who comes again now."""
     index, keys, close = parts(installation)
     now_ms = time.time_ns() // 1_000_000
-    told = [await meeting(index, sighting(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
+    told = [await meeting(index, reference(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
     await close()
     return [sorted(hit.submission_id for hit in met.hits) for met in told]
 
@@ -68,7 +65,7 @@ async def test_a_key_can_be_removed_when_nothing_moves_any_more(install: MakeIns
     before = with_keys(await install(partitions=1), OLD)
     index, keys, close = parts(before)
     begin_ms = time.time_ns() // 1_000_000 - 8 * HOUR_MS
-    await index.enrol([sighting(keys, person, 0, begin_ms + person % 6 * HOUR_MS) for person in range(FACES)])
+    await index.enrol([reference(keys, person, 0, begin_ms + person % 6 * HOUR_MS) for person in range(FACES)])
     await index.forget(None, "cid-3-0")
     await close()
 
@@ -87,4 +84,4 @@ async def test_a_key_can_be_removed_when_nothing_moves_any_more(install: MakeIns
     assert await found(after, 2) == expected
     without = with_keys(before, {"id": "k3", "secret": "3" * 32})
     left = (await liveness(without, "abuse", "rekey", "--json")).document
-    assert (left["moved"], left["lost"]) == (0, 3 * FACES - 1), "whoever removes the key too early is told"
+    assert (left["moved"], left["lost"]) == (0, 3 * FACES - 1), "removing the key too early is told"

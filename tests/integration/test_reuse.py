@@ -29,7 +29,7 @@ from stream.pipeline.marking import model_id
 from stream.redis.client import connect
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.photographs import photograph
 
@@ -76,9 +76,9 @@ async def submitted(installation: Installation, submissions: list[NewSubmission]
     return {event["submission_id"]: event for event in events(await installation.records(Topic.DECISIONS))}
 
 
-async def test_one_person_under_five_ids_is_one_cluster_of_five(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_one_person_under_five_ids_is_one_cluster_of_five(install: MakeInstallation) -> None:
     installation = await install(partitions=1, abuse__hash_keys=HASH_KEYS)
-    await crew_of(installation).start().ready()
+    await installation.workers.start().ready()
     strangers = [submission(photograph(name), 100 + number) for number, name in enumerate(OTHERS)]
     mine = [submission(picture, number) for number, picture in enumerate(photographs_of_one_person())]
     decisions = await submitted(installation, [*strangers, *mine])
@@ -100,9 +100,9 @@ async def test_one_person_under_five_ids_is_one_cluster_of_five(install: MakeIns
     assert {link["kind"] for link in shown.lines[0]["cluster"]["links"]} == {"face"}
 
 
-async def test_a_picture_that_comes_again_is_linked_and_flagged(install: MakeInstallation, crew_of: MakeCrew) -> None:
+async def test_a_picture_that_comes_again_is_linked_and_flagged(install: MakeInstallation) -> None:
     installation = await install(partitions=1, abuse__hash_keys=HASH_KEYS)
-    await crew_of(installation).start().ready()
+    await installation.workers.start().ready()
     original = photograph("person_b_2")
     height, width = original.shape[:2]
     first = submission(original, 0)

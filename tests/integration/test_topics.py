@@ -13,7 +13,7 @@ from stream.events.topics import TABLE, Topic, topic_configs
 from stream.kafka import provisioning
 from stream.kafka.clients import admin
 from tests.e2e.cli import quick_liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.workers import LIVENESS
 
@@ -46,9 +46,7 @@ async def test_they_are_made_as_the_table_says(install: MakeInstallation) -> Non
     assert not any(state.problems for state in await provisioning.check(installation.settings.kafka))
 
 
-async def test_biometric_data_kept_too_long_stops_a_worker_until_it_is_mended(
-    install: MakeInstallation, crew_of: MakeCrew
-) -> None:
+async def test_biometric_data_kept_too_long_stops_a_worker_until_it_is_mended(install: MakeInstallation) -> None:
     """Topics as they were made before segments had a time of ours, and one that somebody keeps longer."""
     installation = await install(partitions=1)
     kafka = installation.settings.kafka
@@ -59,7 +57,7 @@ async def test_biometric_data_kept_too_long_stops_a_worker_until_it_is_mended(
         (spec,) = (spec for spec in TABLE if spec.topic is topic)
         await change(installation, topic, {**topic_configs(spec, kafka), **KEPT_LONG})
 
-    worker = crew_of(installation).start(LIVENESS)
+    worker = installation.workers.start(LIVENESS)
     assert await worker.ended() == 1
     for words in ("segment.ms is", "retention.ms is 7776000000, at most 86400000", provisioning.MENDING_COMMAND):
         assert words in " ".join(worker.output.split())

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.e2e.cli import liveness
-from tests.e2e.fixtures import MakeCrew, MakeInstallation
+from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.workers import LIVENESS
 from tests.integration.test_own_model import DIMENSION, write_manifest
 
@@ -23,17 +23,14 @@ def keys(secret: str) -> str:
     return orjson.dumps([FIRST, {"id": "k2", "secret": secret, "since": "2020-01-01T00:00:00Z"}]).decode()
 
 
-async def test_another_secret_under_a_key_id_in_use_ends_the_worker(
-    install: MakeInstallation, crew_of: MakeCrew
-) -> None:
+async def test_another_secret_under_a_key_id_in_use_ends_the_worker(install: MakeInstallation) -> None:
     right, wrong = keys("2" * 32), keys("mistyped-" * 4)
     installation = await install(partitions=1, abuse__hash_keys=right)
     place = f"{installation.settings.redis_prefix}abuse:key-check:{{k2}}"
-    crew = crew_of(installation)
-    worker = await crew.start().ready()
+    worker = await installation.workers.start().ready()
 
     for roles in ("detect", "decide", "command"):
-        other = crew.start(LIVENESS, "--roles", roles, abuse__hash_keys=wrong)
+        other = installation.workers.start(LIVENESS, "--roles", roles, abuse__hash_keys=wrong)
         assert await other.ended() == WRONG_SETTINGS
         (said,) = other.events("wrong_settings")
         for word in ("LIVENESS_ABUSE__HASH_KEYS", "key k2", place):
@@ -52,14 +49,14 @@ async def test_another_secret_under_a_key_id_in_use_ends_the_worker(
 
 
 async def test_a_manifest_that_the_network_does_not_keep_ends_the_worker(
-    install: MakeInstallation, crew_of: MakeCrew, tmp_path: Path
+    install: MakeInstallation, tmp_path: Path
 ) -> None:
     manifest = write_manifest(tmp_path, "model.toml", 127.5, None)
     manifest.write_text(manifest.read_text().replace(f"dimension = {DIMENSION}", "dimension = 512"))
     installation = await install(partitions=1, detection__template_manifest=str(manifest))
     words = f"the network answers {DIMENSION} numbers, not 512"
 
-    worker = crew_of(installation).start()
+    worker = installation.workers.start()
     assert await worker.ended() == WRONG_SETTINGS
     (said,) = worker.events("wrong_settings")
     assert words in said["why"]
