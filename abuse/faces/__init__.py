@@ -1,6 +1,6 @@
 """Faces under several correlation ids: protected templates, an index of them, and how near counts as the same.
 
-In order: `face_keys` protects a template with a keyed rotation, `face_prints` is the protected template and its
+In order: `template_protection` protects a template with a keyed rotation, `protected_template` is the result and its
 distances, `face_index` is the port (enrol, search, re-key, forget) with an index in memory, `face_bounds` gives the
 threshold for a gallery. On Redis: `redis_face_index`, with `redis_face_commands` and `redis_face_search`.
 """

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from zlib import crc32
 
 from abuse.event_time import DAY_MS, HOUR_MS
-from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
+from abuse.faces.protected_template import Distance, ProtectedTemplate, distances
 from abuse.submission_ref import SubmissionRef
 from config.policy import Policy
 from config.settings import Settings

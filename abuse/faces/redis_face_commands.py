@@ -19,7 +19,7 @@ import orjson
 
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, place_named
-from abuse.faces.face_prints import ProtectedTemplate, print_from
+from abuse.faces.protected_template import ProtectedTemplate, print_from
 from abuse.redis_port import Command, ForeignValue, Reply
 
 #: Candidates told of by each place; where there are so many, it is asked again for `MOST_NEAR`.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Seque
 from typing import Any, cast
 
 from abuse.faces.face_index import MOST_HITS, EnrolledReference, FacePlan, IndexBucket, batches, is_own
-from abuse.faces.face_prints import ProtectedTemplate, least_score
+from abuse.faces.protected_template import ProtectedTemplate, least_score
 from abuse.faces.redis_face_commands import NEAR, SMALL, FaceCommands, kept, names, scored
 from abuse.redis_port import Command, RedisClient, Reply
 

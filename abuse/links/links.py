@@ -1,7 +1,7 @@
 """Links: two submissions that show the same face or the same picture, and the clusters that links form.
 
 A link is a line kept with both correlation ids it joins, so that from any member of a cluster all others are found.
-A line says everything about its link, and a pair has one (`link_book`), the first that was told: writing it twice,
+A line says everything about its link, and a pair has one (`link_store`), the first that was told: writing it twice,
 late, or from the other end changes nothing.
 """
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import CandidateList, EnrolledReference, FaceIndex
-from abuse.faces.face_keys import TemplateProtection
-from abuse.faces.face_prints import ProtectedTemplate
+from abuse.faces.protected_template import ProtectedTemplate
+from abuse.faces.template_protection import TemplateProtection
 from abuse.ledger.ledger import Ledger
-from abuse.links.link_book import LinkStore, cluster_around
+from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import LINKS_ADDED, Link, LinkKind, foremost, in_order
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.pictures.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
 from abuse.pictures.media_keys import KeyedImageHashes

@@ -4,8 +4,8 @@ Exact hashes become an HMAC. A perceptual hash must still be compared bit by bit
 secret order and some of them, secretly chosen, turned over: that keeps every distance and says nothing about a single
 picture. Each is another for each tenant and key.
 
-As with faces (`face_keys`), distances inside one tenant stay visible, and whoever has the secret, or knows enough
-pictures together with their rows, undoes it.
+As with faces (`template_protection`), distances inside one tenant stay visible, and the secret, or enough pictures
+known together with their rows, undoes the transformation.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from abuse.event_time import iso8601
 from abuse.flags.mentions import names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.ledger import InMemoryLedger
-from abuse.links.link_book import LinkStore
+from abuse.links.link_store import LinkStore
 from abuse.review.plans import ErasurePlan
 from abuse.subjects import Subject, SubjectType
 

@@ -14,7 +14,7 @@ from abuse.flags.flag_events import Review, cleared_field, confirmed, overridden
 from abuse.flags.flags import Flag, FlagState
 from abuse.flags.mentions import linked_submissions
 from abuse.ledger.ledger import Ledger, find
-from abuse.links.link_book import LinkStore, cluster_around
+from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import LINKING
 from abuse.review.plans import Clearing, FlagPlan
 from abuse.review.refusals import CommandErrorCode, CommandRefused

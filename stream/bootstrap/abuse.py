@@ -8,18 +8,18 @@ import structlog
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FaceIndex, face_plan
-from abuse.faces.face_keys import TemplateProtection
-from abuse.faces.face_prints import Distance
+from abuse.faces.protected_template import Distance
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_checks import KeyChecks, agree, require_same
 from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import Ledger
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.link_book import LinkStore
+from abuse.links.link_store import LinkStore
 from abuse.links.links import links_life_ms
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import MediaIndex, media_plan
 from abuse.pictures.media_keys import MediaKeys

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
-from abuse.links.link_book import LinkStore
+from abuse.links.link_store import LinkStore
 from abuse.review.audit import AuditLog, CommandLog
 from abuse.review.erasure import Erasures
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog

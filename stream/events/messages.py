@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
 from config.strict_json import StrictJson

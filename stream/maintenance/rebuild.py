@@ -18,7 +18,7 @@ import orjson
 from abuse.event_time import milliseconds
 from abuse.flags.flag_events import cleared_field, unlinked_field
 from abuse.ledger.ledger import Ledger, Switches
-from abuse.links.link_book import LinkStore
+from abuse.links.link_store import LinkStore
 from abuse.links.links import Link
 from abuse.observation import Observation
 from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, head_after

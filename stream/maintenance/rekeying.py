@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from abuse.faces.face_index import EnrolledReference, FaceIndex, IndexBucket
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from stream.runtime.patience import RetryPolicy
 
 #: Faces moved at once.

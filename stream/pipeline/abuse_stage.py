@@ -14,8 +14,8 @@ from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
-from abuse.links.marks import ReuseReferences
 from abuse.links.reuse import Reuse
+from abuse.links.reuse_references import ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.observation import Finding, Observation
 from abuse.rules.engine import AbuseEngine, Assessment

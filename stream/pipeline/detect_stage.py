@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from abuse.faces.face_keys import TemplateProtection
-from abuse.faces.face_prints import ProtectedTemplate
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.faces.protected_template import ProtectedTemplate
+from abuse.faces.template_protection import TemplateProtection
+from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
 from config.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, PictureHashes, Template

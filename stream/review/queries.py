@@ -15,7 +15,7 @@ from typing import TypeVar
 from abuse.flags.flags import FLAG_ID, Flag
 from abuse.ledger.flag_index import ALL_TENANTS, Position, Scope, Selection
 from abuse.ledger.ledger import Ledger, Locator, SubjectHistory, Switches
-from abuse.links.link_book import LinkStore, cluster_around
+from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.subjects import Subject, SubjectType
 from stream.runtime.patience import RetryPolicy

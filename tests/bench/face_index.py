@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abuse.faces.face_index import EnrolledReference, FacePlan
-from abuse.faces.face_prints import ProtectedTemplate
+from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import RedisClient
 from config.settings import Settings

@@ -14,9 +14,9 @@ from abuse.flags.flags import FlagEvent
 from abuse.ledger.flag_index import ALL_TENANTS, Selection
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.link_book import InMemoryLinkStore, LinkStore
+from abuse.links.link_store import InMemoryLinkStore, LinkStore
 from abuse.links.links import LINKS_KEPT, Link, LinkKind
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import Subject, SubjectType, correlation

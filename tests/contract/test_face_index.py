@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import (
@@ -27,16 +28,16 @@ from abuse.faces.face_index import (
     IndexBucket,
     InMemoryFaceIndex,
 )
-from abuse.faces.face_keys import TemplateProtection
-from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
+from abuse.faces.protected_template import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_commands import NEAR, FaceCommands
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
+from tests.enrolling import meeting
 from tests.instants import LONG_PAST_MS, NOW_MS
-from tests.meeting import meeting
 
 MODEL, DIMENSIONS, WITHIN = "made-up", 32, 0.5
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, distances={"turned": Distance.COSINE})

@@ -11,19 +11,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import EnrolledReference, FaceIndex, FacePlan, IndexBucket, InMemoryFaceIndex
-from abuse.faces.face_keys import TemplateProtection
-from abuse.faces.face_prints import Distance, ProtectedTemplate, distances
+from abuse.faces.protected_template import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, RedisClient, Reply
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
 from tests.contract.redis_servers import RedisServer
+from tests.enrolling import meeting
 from tests.instants import NOW_MS
-from tests.meeting import meeting
 
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
 OLD = HashKey(id="k1", secret=b"1" * 32)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.keys.key_periods import HashKey
@@ -34,8 +35,8 @@ from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
+from tests.enrolling import meeting
 from tests.instants import NOW_MS
-from tests.meeting import meeting
 
 WITHIN = 6
 PLAN = MediaPlan(window_ms=2 * DAY_MS, most_lines=16)

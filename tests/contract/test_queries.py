@@ -16,7 +16,7 @@ from abuse.flags.flags import FlagEvent, Severity
 from abuse.ledger.flag_index import ALL_TENANTS, Scope, Selection
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.link_store import InMemoryLinkStore
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.subjects import correlation
 from config.errors import Unavailable

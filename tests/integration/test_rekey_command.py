@@ -12,13 +12,13 @@ import pytest
 
 from abuse.event_time import HOUR_MS
 from abuse.faces.face_index import EnrolledReference, FaceIndex
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from stream.bootstrap.abuse import face_keys, open_face_index
 from stream.redis.client import connect
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
-from tests.meeting import meeting
+from tests.enrolling import meeting
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 import pytest
 
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.links.links import LinkKind
-from abuse.links.marks import ReuseReferences
+from abuse.links.reuse_references import ReuseReferences
 from abuse.submission_ref import SubmissionRef
 from config.cache import cache_folder
 from detectors.template import TemplateSource, describe

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from abuse.flags.flag_events import PolicyName
 from abuse.keys.key_periods import HashKey
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import InMemoryLedger, Ledger
-from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abuse.flags.flags import FlagKind
-from abuse.links.link_book import InMemoryLinkStore, cluster_around
+from abuse.links.link_store import InMemoryLinkStore, cluster_around
 from abuse.links.links import (
     LINKING,
     MEDIA,

@@ -15,7 +15,7 @@ from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.links import links_life_ms
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply

@@ -13,7 +13,7 @@ import pytest
 
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
-from abuse.faces.face_prints import ProtectedTemplate
+from abuse.faces.protected_template import ProtectedTemplate
 from abuse.ledger.expiry import ended, settle
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.links import Link, LinkKind, links_life_ms

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from stream.events.detection_codec import decode_detection
 from stream.events.messages import Output

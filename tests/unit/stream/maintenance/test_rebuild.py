@@ -16,9 +16,9 @@ from abuse.ledger.flag_index import Selection
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import link_codec
-from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.links import Link, LinkKind
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.observation import Finding, Observation
 from abuse.redis_port import RedisClient
 from abuse.review.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, digest, head_after, sealed

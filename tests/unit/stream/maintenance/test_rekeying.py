@@ -9,11 +9,11 @@ import pytest
 
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, InMemoryFaceIndex
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
 from stream.runtime.patience import RetryPolicy
-from tests.meeting import meeting
+from tests.enrolling import meeting
 from tests.unit.stream.fakes import Away
 
 NOW_MS = 1_760_000_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from config.settings import AbuseSettings, Settings
 from stream.bootstrap import worker as bootstrap
 

@@ -11,11 +11,11 @@ import redis.asyncio as redis
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan
-from abuse.faces.face_keys import TemplateProtection
 from abuse.faces.redis_face_index import RedisFaceIndex
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.ledger.redis_ledger import RedisLedger
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex

@@ -7,10 +7,10 @@ from structlog.testing import capture_logs
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
-from abuse.faces.face_keys import TemplateProtection
+from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.ledger.ledger import InMemoryLedger
-from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.reuse import Faces, Reuse
 from abuse.pictures.media_index import InMemoryMediaIndex
 from config.abuse import AbusePolicy

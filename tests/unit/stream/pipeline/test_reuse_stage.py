@@ -12,7 +12,7 @@ import pytest
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan, InMemoryFaceIndex
-from abuse.links.link_book import InMemoryLinkStore
+from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.links import LINKS_ADDED, LINKS_KEPT
 from abuse.subjects import correlation
 from config.policy import Policy

@@ -22,7 +22,7 @@ from abuse.flags.flags import (
     Severity,
 )
 from abuse.ledger.ledger import InMemoryLedger, Ledger
-from abuse.links.link_book import InMemoryLinkStore, LinkStore
+from abuse.links.link_store import InMemoryLinkStore, LinkStore
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
 from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure

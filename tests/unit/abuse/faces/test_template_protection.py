@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from abuse.event_time import DAY_MS
-from abuse.faces import face_keys
-from abuse.faces.face_keys import TemplateProtection, rotation
-from abuse.faces.face_prints import SCORE_SLACK, Distance, ProtectedTemplate, distances, least_score, print_from
+from abuse.faces import template_protection
+from abuse.faces.protected_template import SCORE_SLACK, Distance, ProtectedTemplate, distances, least_score, print_from
+from abuse.faces.template_protection import TemplateProtection, rotation
 from abuse.keys.key_periods import HashKey
 
 KEYS = TemplateProtection(
@@ -96,7 +96,7 @@ def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
             multiplied.append(other.ndim)
             return np.asarray(self) @ np.asarray(other)
 
-    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: rotation(seed, size).view(Watched))
+    monkeypatch.setattr(template_protection, "rotation", lambda seed, size: rotation(seed, size).view(Watched))
     keys = TemplateProtection(
         [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=10)], DAY_MS
     )
@@ -108,9 +108,9 @@ def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
 @pytest.mark.parametrize(("dimensions", "tenants"), [(16, 12), (32, 3), (128, 1)])
 def test_matrices_are_remembered_up_to_so_many_bytes(monkeypatch, dimensions, tenants):
     """The one used last is, however large; the one not used for longest goes first."""
-    monkeypatch.setattr(face_keys, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
+    monkeypatch.setattr(template_protection, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
     made = []
-    monkeypatch.setattr(face_keys, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
+    monkeypatch.setattr(template_protection, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
     keys = TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
 
     def used(tenant: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from abuse.faces.face_prints import ProtectedTemplate
+from abuse.faces.protected_template import ProtectedTemplate
 from abuse.pictures.media_keys import KeyedImageHashes
 from config.abuse import FACE_REUSE, MEDIA_REPLAY
 

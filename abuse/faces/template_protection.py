@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from abuse.faces.face_prints import ProtectedTemplate
+from abuse.faces.protected_template import ProtectedTemplate
 from abuse.keys.key_periods import HashKey, KeyPeriods
 
 #: Bytes of matrices remembered: 1024 of 128 numbers a template, 64 of 512, 16 of 1024. One takes 0.04, 0.4 and 1.7 s to

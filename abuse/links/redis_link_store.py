@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from abuse.links.link_book import Held, place_of, standing
+from abuse.links.link_store import Held, place_of, standing
 from abuse.links.links import Link, is_about, line_of, links_from
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 

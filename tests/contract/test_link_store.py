@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS
-from abuse.links.link_book import InMemoryLinkStore, LinkStore, place_of
+from abuse.links.link_store import InMemoryLinkStore, LinkStore, place_of
 from abuse.links.links import LINKS_KEPT, Link, LinkKind, in_order, line_of
-from abuse.links.redis_link_book import RedisLinkStore
+from abuse.links.redis_link_store import RedisLinkStore
 from abuse.redis_port import ForeignValue
 from abuse.submission_ref import SubmissionRef
 from config.errors import Unavailable
