@@ -1,4 +1,4 @@
-"""Event time in text and back."""
+"""Event time as text and back."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def iso8601(at_ms: int) -> str:
 
 
 def milliseconds(text: str) -> int:
-    """UTC milliseconds of an ISO 8601 text; raises ValueError for what is no time with a zone."""
+    """UTC milliseconds of an ISO 8601 text with a time zone; raises ValueError for any other text."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

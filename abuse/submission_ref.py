@@ -1,17 +1,17 @@
-"""A reference to one submission, as links, enrolled references and candidates carry it."""
+"""Submission references, as links, enrolled references and candidates carry them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any
 
-#: Time, submission id and correlation id of a submission: in this order.
+#: Event time, submission id and correlation id of a submission.
 RefKey = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionRef:
-    """One of the two submissions of a link, or a submission that is to be linked. `spoof`: its verdict."""
+    """A submission as abuse data names it. `at_ms`: event time. `spoof`: whether its verdict was SPOOF."""
 
     at_ms: int
     submission_id: str
@@ -20,20 +20,20 @@ class SubmissionRef:
     spoof: bool = False
 
     @property
-    def told(self) -> dict[str, Any]:
-        """Its fields by name, for whatever says more of the same submission."""
+    def ref_fields(self) -> dict[str, Any]:
+        """The fields of this class by name, to make an instance of a subclass for the same submission."""
         return {each.name: getattr(self, each.name) for each in fields(SubmissionRef)}
 
     @property
-    def place(self) -> RefKey:
-        """In order of time."""
+    def key(self) -> RefKey:
+        """The submission's identity, sorted by event time."""
         return (self.at_ms, self.submission_id, self.correlation_id)
 
 
 def submission_ref_from(
     at_ms: int, submission_id: str, correlation_id: str, session_id: str | None, spoof: bool
 ) -> SubmissionRef:
-    """From the values of `told`."""
+    """The reference of the values of `ref_fields`, in their order."""
     return SubmissionRef(
         at_ms=at_ms, submission_id=submission_id, correlation_id=correlation_id, session_id=session_id, spoof=spoof
     )

@@ -1,11 +1,11 @@
-"""One more face or picture, as `abuse.links.reuse` does it: kept first, then others are looked for."""
+"""Enrolment of one more face or picture, then its search: the order in which `abuse.links.reuse` does both."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-async def meeting(index: Any, sighting: Any, within: float) -> Any:
-    """The answer of a face index or of an index of pictures."""
-    await index.enrol([sighting])
-    return await index.search(sighting, within)
+async def enrol_and_search(index: Any, reference: Any, within: float) -> Any:
+    """The result of a face index or of an image index."""
+    await index.enrol([reference])
+    return await index.search(reference, within)

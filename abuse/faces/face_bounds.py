@@ -1,33 +1,33 @@
-"""How near two faces must be to be one person's: from a budget, the gallery and the measured distances of strangers."""
+"""The threshold for faces, from a budget of false links, the gallery's size and the distances of strangers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-#: No distribution says anything of rarer things.
+#: No fitted distribution says anything about rarer events.
 LOWEST_RATE = 1e-15
-#: Templates of two copies lie within this share of the bound for one person. Measured: 0.35 at most; two photographs of
-#: one person 0.57 at least (`tests/bench/picture_hashes.py`).
+#: Share of the farthest distance within which templates of two copies of one picture lie. Measured: 0.35 at most; two
+#: photographs of one person 0.57 at least (`tests/bench/picture_hashes.py`).
 COPIES = 0.42
 
 
 class Impostors(Protocol):
-    """How near the templates of strangers come by chance; measured for a model."""
+    """The distribution of distances between templates of different people, measured for one model. Pure."""
 
     def false_match_rate(self, distance: float) -> float:
-        """Share of pairs of strangers at this distance or nearer."""
+        """Share of pairs of different people at this distance or nearer, 0 to 1."""
 
     def distance_for(self, rate: float) -> float:
-        """Within which distance this share of strangers lies."""
+        """The distance within which this share of pairs of different people lies; inverse of `false_match_rate`."""
 
     def scaled(self, distance: float, share: float) -> float:
-        """The distance of two templates that lie this share as far apart, which of a cosine distance is no product."""
+        """The distance of two templates this share as far apart; for a cosine distance not the product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """Faces within `distance` are linked; `expected` strangers would be among them by chance."""
+    """The threshold of one search: faces within `distance` are linked, `expected` strangers among them by chance."""
 
     distance: float
     expected: float
@@ -35,18 +35,18 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceBounds:
-    """`farthest`: the distance up to which two templates count as one person's however few are compared."""
+    """Thresholds of one model. `farthest`: the largest distance that counts as one person, however few are compared."""
 
     impostors: Impostors
     farthest: float
 
     @property
     def copies(self) -> float:
-        """Within which distance two templates are of copies of one picture."""
+        """The distance within which two templates are of copies of one picture."""
         return self.impostors.scaled(self.farthest, COPIES)
 
     def of(self, gallery: int, false_links: float) -> Bound:
-        """So that a submission compared with so many faces is linked to a stranger with this chance, or less."""
+        """The threshold at which a search in so many faces links to a stranger with chance `false_links` or less."""
         rate = max(min(false_links / max(gallery, 1), 0.5), LOWEST_RATE)
         distance = min(self.impostors.distance_for(rate), self.farthest)
         return Bound(distance=distance, expected=gallery * self.impostors.false_match_rate(distance))

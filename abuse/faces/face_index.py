@@ -1,8 +1,8 @@
-"""The same face under several correlation ids: what is asked, what is found, and where a face is kept.
+"""The face index: the port, what goes in and comes out, and an index in memory.
 
-The port, and the fake that ships with it. A face is kept in a place: one tenant, key, model and stretch of event time.
-A pair is found by whichever of the two is met later, and a face that is met again finds all that are there by then,
-so it makes no difference in which order, how late or how often faces come.
+A reference is enrolled in an index bucket: one tenant, key, model and stretch of event time. The later search of two
+submissions finds the earlier enrolment, and a repeated search finds all that is enrolled by then; so the order, delay
+and repetition of submissions make no difference to the pairs found.
 """
 
 from __future__ import annotations
@@ -19,49 +19,64 @@ from abuse.submission_ref import SubmissionRef
 from config.policy import Policy
 from config.settings import Settings
 
-#: A place that holds more is slow to search and, when it expires, to remove.
-MOST_FACES_A_PLACE = 25_000
-#: Hits told of at most, the nearest.
-MOST_HITS = 256
+#: A fuller bucket is slow to search and, when it expires, to remove.
+MOST_FACES_A_BUCKET = 25_000
+#: Length of a candidate list.
+MOST_CANDIDATES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledReference(SubmissionRef):
-    """A protected template to enrol and to search for. `former`: the same template under the other keys in use
-    (`TemplateProtection.under_all`), searched for and not enrolled."""
+    """A protected template to enrol, and to search for as a probe.
+
+    `former`: the same template under the other keys in use (`TemplateProtection.under_all`), searched for only.
+    """
 
     tenant: str | None
-    print: ProtectedTemplate
+    template: ProtectedTemplate
     former: tuple[ProtectedTemplate, ...] = ()
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Correlation id and submission id: what a bucket holds at most once."""
+        return (self.correlation_id, self.submission_id)
+
+    @property
+    def probes(self) -> tuple[ProtectedTemplate, ...]:
+        return (self.template, *self.former)
+
+    def is_own(self, correlation_id: str) -> bool:
+        """Whether to leave a face out. The submission id doesn't count: others may use the same one to hide."""
+        return correlation_id == self.correlation_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate(SubmissionRef):
-    """A near face of another correlation id; `distance` is exact, but for half a number's precision."""
+    """A near face of another correlation id; `distance` is exact for templates in half precision."""
 
     distance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateList:
-    """`hits`: nearest first, one a submission. `gallery`: other faces in the places searched. `complete`: False when
-    time ran out before the oldest were searched."""
+    """The result of a search. `candidates`: nearest first, one per submission. `gallery`: other faces in the buckets
+    searched. `complete`: False when the deadline came before the oldest buckets were searched."""
 
-    hits: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]
     gallery: int
     complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacePlan:
-    """How faces are kept and searched; all but `distances` and `window_ms` may differ between workers and change.
+    """How faces are enrolled and searched; all but `distances` and `window_ms` may differ between workers and change.
 
     `window_ms`: how far back, and for late submissions forward, faces are searched, in event time.
-    `span_ms`: a place's stretch of time; divides a day. Searching twice the places takes nearly twice the time however
-    full they are, so few faces an hour are better kept in longer stretches.
-    `parts`: places a stretch is split into, so that each holds at most `MOST_FACES_A_PLACE`.
-    `deadline_s`: no search begins later; `batch` places go out together, `lanes` batches at once.
-    `distances`: model -> how it is compared; euclidean unless named.
+    `span_ms`: a bucket's stretch of time; divides a day. Searching twice the buckets takes nearly twice the time
+    however full they are, so few faces an hour are better kept in longer stretches.
+    `parts`: buckets of one stretch, so that each holds at most `MOST_FACES_A_BUCKET`.
+    `deadline_s`: no batch of a search begins later. `batch`: buckets per round trip; `concurrency`: batches at once.
+    `distances`: model -> how templates are compared; euclidean unless named.
     """
 
     window_ms: int = 7 * DAY_MS
@@ -69,43 +84,47 @@ class FacePlan:
     parts: int = 1
     deadline_s: float = 0.5
     batch: int = 24
-    lanes: int = 4
+    concurrency: int = 4
     distances: Mapping[str, Distance] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.span_ms < 1 or DAY_MS % self.span_ms:
             raise ValueError("span_ms divides a day")
-        if min(self.window_ms, self.parts, self.batch, self.lanes) < 1 or self.deadline_s < 0:
-            raise ValueError("a window, parts, batches and lanes are one or more")
+        if min(self.window_ms, self.parts, self.batch, self.concurrency) < 1 or self.deadline_s < 0:
+            raise ValueError("window_ms, parts, batch and concurrency are one or more, deadline_s isn't negative")
 
     def distance(self, model: str) -> Distance:
         return self.distances.get(model, Distance.EUCLIDEAN)
 
+    def reach(self, at_ms: int) -> tuple[int, int]:
+        """First and last event time of the faces a submission of this time is compared with."""
+        return at_ms - self.window_ms, at_ms + self.window_ms
+
     def kept_until_ms(self, end_ms: int) -> int:
-        """When what ends then may go: out of the window for whatever comes up to a day late."""
+        """Expiry of a bucket that ends then: the window, and a day for submissions that come late."""
         return end_ms + self.window_ms + DAY_MS
 
     def days(self, at_ms: int) -> range:
-        """The days that places within reach of this time begin in."""
+        """Days since the epoch in which the buckets within reach begin."""
         return range((at_ms - self.window_ms) // DAY_MS, (at_ms + self.window_ms) // DAY_MS + 1)
 
-    def place(self, sighting: EnrolledReference) -> IndexBucket:
+    def bucket(self, reference: EnrolledReference) -> IndexBucket:
         return IndexBucket(
-            tenant=sighting.tenant,
-            model=sighting.print.model,
-            key_id=sighting.print.key_id,
-            dimensions=sighting.print.dimensions,
-            begin_ms=sighting.at_ms // self.span_ms * self.span_ms,
+            tenant=reference.tenant,
+            model=reference.template.model,
+            key_id=reference.template.key_id,
+            dimensions=reference.template.dimensions,
+            begin_ms=reference.at_ms // self.span_ms * self.span_ms,
             span_ms=self.span_ms,
-            part=crc32(sighting.submission_id.encode()) % self.parts,
+            part=crc32(reference.submission_id.encode()) % self.parts,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexBucket:
-    """Where faces are kept that are searched together; its name says everything but the tenant.
+    """Faces that are searched together; the name says everything but the tenant.
 
-    The length of vectors is part of it: one of another length under the same model's name harms no others.
+    The number of dimensions is part of the name: a template of wrong length under a model's name harms no other.
     """
 
     tenant: str | None
@@ -136,160 +155,154 @@ class IndexBucket:
 
 
 @lru_cache(maxsize=65_536)
-def place_named(tenant: str | None, name: str) -> IndexBucket:
-    """The inverse of `name`; raises ValueError."""
-    model, key_id, dimensions, begin_ms, span_ms, part = name.split("|")
+def bucket_named(tenant: str | None, name: str) -> IndexBucket:
+    """The bucket of a tenant by its `name`; raises ValueError for a malformed name."""
+    model, key_id, *numbers = name.split("|")
+    dimensions, begin_ms, span_ms, part = map(int, numbers)
     return IndexBucket(
         tenant=tenant,
         model=model,
         key_id=key_id,
-        dimensions=int(dimensions),
-        begin_ms=int(begin_ms),
-        span_ms=int(span_ms),
-        part=int(part),
+        dimensions=dimensions,
+        begin_ms=begin_ms,
+        span_ms=span_ms,
+        part=part,
     )
 
 
 class FaceIndex(Protocol):
-    """Calls raise `config.errors.Unavailable` when the index is away."""
+    """The port. Calls raise `config.errors.Unavailable` when the index is away, and may be repeated then."""
 
     async def supported(self) -> bool:
-        """Whether the server can keep faces; one cheap call."""
+        """Whether the server can store vectors; one cheap call at start-up."""
 
-    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
-        """Add faces. Of two that are learned before they are searched for one finds the other, unless time runs out."""
+    async def enrol(self, references: Sequence[EnrolledReference]) -> None:
+        """Add references; called by the reuse search before `search`, so that of two submissions at the same moment at
+        least one finds the other, unless time runs out. May be repeated."""
 
-    async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
-        """The faces within that distance of this one, which is added already, of other correlation ids."""
+    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
+        """Candidates of other correlation ids up to that distance. The reference has been enrolled. Changes nothing."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        """How many faces of a correlation id there are, one a submission whatever keys it is under."""
+        """Number of a correlation id's submissions with a face, whatever keys they are under; for an erasure."""
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Remove every face of a correlation id; how many there were, counted as `held` does."""
+        """Remove every face of a correlation id; return the number as `held` counts. Called by an erasure. May be
+        repeated."""
 
     async def tenants(self) -> list[str | None]:
-        """Everyone faces are or were lately kept for."""
+        """Tenants that have or lately had faces; for re-keying."""
 
-    def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
-        """Every face kept at the time, each with its place. What is added meanwhile may be left out."""
+    def references(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
+        """Every reference at this time with its bucket, for re-keying. References enrolled meanwhile may be missing."""
 
-    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
-        """Keep a face of the old bucket under its new template too; both count in `CandidateList.gallery`, and are
-        one candidate.
-        May be repeated. A face forgotten meanwhile stays forgotten; one that came again soon after its correlation id
-        was forgotten is left as it is, False, and can be copied some minutes later."""
+    async def copy(self, old: IndexBucket, reference: EnrolledReference) -> bool:
+        """Enrol a reference of the old bucket under its new template too; called by re-keying. May be repeated.
 
-    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
-        """Remove a face that was copied from its old place. May be repeated. Not before every search has ended that
-        began before the copy: it may not have seen the new place, and must find the face in the old one."""
+        Both then count in `CandidateList.gallery` and are one candidate. A face forgotten meanwhile stays forgotten.
+        Returns False, having done nothing, for a face that was enrolled again soon after its correlation id was
+        forgotten: it can be copied some minutes later.
+        """
+
+    async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
+        """Remove a copied reference from its old bucket. May be repeated.
+
+        Called when every search has ended that began before the copy: such a search may not see the new bucket, and
+        must find the face in the old one.
+        """
 
 
 Item = TypeVar("Item")
 
 
 def nearest(
-    sighting: EnrolledReference, found: Sequence[EnrolledReference], within: float, plan: FacePlan
+    reference: EnrolledReference, found: Sequence[EnrolledReference], within: float, plan: FacePlan
 ) -> tuple[Candidate, ...]:
-    """The hits among faces that may be near, with their exact distances."""
+    """Candidates among the references found, with exact distances, one per submission."""
     best: dict[tuple[str, str], Candidate] = {}
-    for probe in (sighting.print, *sighting.former):
-        mine = [other for other in found if other.print.key_id == probe.key_id]
-        far = distances(probe, [other.print for other in mine], plan.distance(probe.model))
-        for other, distance in zip(mine, far, strict=True):
-            if distance <= within and abs(other.at_ms - sighting.at_ms) <= plan.window_ms:
-                hit = Candidate(distance=distance, **other.told)
-                name = (hit.correlation_id, hit.submission_id)
-                best[name] = min(best.get(name, hit), hit, key=_order)
-    return tuple(sorted(best.values(), key=_order)[:MOST_HITS])
+    for probe in reference.probes:
+        comparable = [other for other in found if other.template.key_id == probe.key_id]
+        apart = distances(probe, [other.template for other in comparable], plan.distance(probe.model))
+        for other, distance in zip(comparable, apart, strict=True):
+            if distance <= within and abs(other.at_ms - reference.at_ms) <= plan.window_ms:
+                candidate = Candidate(distance=distance, **other.ref_fields)
+                best[other.name] = min(best.get(other.name, candidate), candidate, key=_order)
+    return tuple(sorted(best.values(), key=_order)[:MOST_CANDIDATES])
 
 
-def is_own(sighting: EnrolledReference, correlation_id: str) -> bool:
-    """Not by the submission id: others may use the same one, to go unseen."""
-    return correlation_id == sighting.correlation_id
-
-
-def _order(hit: Candidate) -> tuple[float, int, str, str]:
-    return (hit.distance, hit.at_ms, hit.correlation_id, hit.submission_id)
+def _order(candidate: Candidate) -> tuple[float, int, str, str]:
+    return (candidate.distance, candidate.at_ms, candidate.correlation_id, candidate.submission_id)
 
 
 class InMemoryFaceIndex:
-    """The fake: compares with everything. Keeps what it is given for as long as it lives."""
+    """The fake: compares with every face and expires none."""
 
     def __init__(self, plan: FacePlan | None = None, on_call: Callable[[str], None] = lambda name: None) -> None:
         self.plan = plan or FacePlan()
-        self.places: dict[IndexBucket, dict[tuple[str, str], EnrolledReference]] = {}
+        self.buckets: dict[IndexBucket, dict[tuple[str, str], EnrolledReference]] = {}
         self._on_call = on_call
 
     async def supported(self) -> bool:
         self._on_call("supported")
         return True
 
-    async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
+    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
         self._on_call("search")
-        reach = (sighting.at_ms - self.plan.window_ms, sighting.at_ms + self.plan.window_ms)
-        probes = (sighting.print, *sighting.former)
-        kept = [
+        reach = self.plan.reach(reference.at_ms)
+        gallery = [
             each
-            for place, faces in self.places.items()
-            if place.tenant == sighting.tenant and place.within(*reach) and any(place.holds(each) for each in probes)
+            for bucket, faces in self._of(reference.tenant)
+            if bucket.within(*reach) and any(map(bucket.holds, reference.probes))
             for each in faces.values()
         ]
-        found = [each for each in kept if not is_own(sighting, each.correlation_id)]
-        hits = nearest(sighting, found, within, self.plan)
-        return CandidateList(hits=hits, gallery=len(kept) - 1, complete=True)
+        others = [each for each in gallery if not reference.is_own(each.correlation_id)]
+        candidates = nearest(reference, others, within, self.plan)
+        return CandidateList(candidates=candidates, gallery=len(gallery) - 1, complete=True)
 
-    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
-        self._on_call("learn")
-        for sighting in sightings:
-            self._add(sighting)
+    async def enrol(self, references: Sequence[EnrolledReference]) -> None:
+        self._on_call("enrol")
+        for reference in references:
+            self._add(reference)
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("held")
-        return len(
-            {
-                name
-                for place, faces in self.places.items()
-                if place.tenant == tenant
-                for name in faces
-                if name[0] == correlation_id
-            }
-        )
+        return len({name for _, faces in self._of(tenant) for name in faces if name[0] == correlation_id})
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("forget")
         removed = set()
-        for place, faces in self.places.items():
-            for name in [name for name in faces if name[0] == correlation_id and place.tenant == tenant]:
+        for _, faces in self._of(tenant):
+            for name in [name for name in faces if name[0] == correlation_id]:
                 del faces[name]
                 removed.add(name)
         return len(removed)
 
     async def tenants(self) -> list[str | None]:
         self._on_call("tenants")
-        return sorted({place.tenant for place in self.places}, key=lambda tenant: tenant or "")
+        return sorted({bucket.tenant for bucket in self.buckets}, key=lambda tenant: tenant or "")
 
-    async def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
-        self._on_call("prints")
-        for place, faces in list(self.places.items()):
-            if place.tenant == tenant:
-                for sighting in list(faces.values()):
-                    yield place, sighting
+    async def references(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
+        self._on_call("references")
+        for bucket, faces in self._of(tenant):
+            for reference in list(faces.values()):
+                yield bucket, reference
 
-    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
+    async def copy(self, old: IndexBucket, reference: EnrolledReference) -> bool:
         self._on_call("copy")
-        if (sighting.correlation_id, sighting.submission_id) in self.places.get(old, {}):
-            self._add(sighting)
+        if reference.name in self.buckets.get(old, {}):
+            self._add(reference)
         return True
 
-    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
+    async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
         self._on_call("drop")
-        if self.plan.place(sighting) != old:
-            self.places.get(old, {}).pop((sighting.correlation_id, sighting.submission_id), None)
+        if self.plan.bucket(reference) != old:
+            self.buckets.get(old, {}).pop(reference.name, None)
 
-    def _add(self, sighting: EnrolledReference) -> None:
-        faces = self.places.setdefault(self.plan.place(sighting), {})
-        faces[sighting.correlation_id, sighting.submission_id] = sighting
+    def _of(self, tenant: str | None) -> list[tuple[IndexBucket, dict[tuple[str, str], EnrolledReference]]]:
+        return [(bucket, faces) for bucket, faces in self.buckets.items() if bucket.tenant == tenant]
+
+    def _add(self, reference: EnrolledReference) -> None:
+        self.buckets.setdefault(self.plan.bucket(reference), {})[reference.name] = reference
 
 
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
@@ -297,12 +310,12 @@ def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 
 def face_plan(settings: Settings, policy: Policy, distances: Mapping[str, Distance]) -> FacePlan:
-    """A stretch of several hours is split as its busiest would fill it."""
+    """The plan of an installation; a stretch of several hours has parts as if every hour were the busiest."""
     limits = settings.abuse
     return FacePlan(
         window_ms=policy.abuse.face_reuse.window_s * 1000,
         span_ms=limits.face_span_h * HOUR_MS,
-        parts=-(-limits.faces_an_hour * limits.face_span_h // MOST_FACES_A_PLACE),
+        parts=-(-limits.faces_an_hour * limits.face_span_h // MOST_FACES_A_BUCKET),
         deadline_s=limits.face_search_s,
         distances=distances,
     )

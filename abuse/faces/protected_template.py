@@ -1,9 +1,8 @@
-"""A face as the index holds it: a transformed template, and how far two of them are apart.
+"""Protected templates as the index stores them, and the distances between two.
 
-Vectors are little-endian floats; a model is compared by the euclidean or the cosine distance, whichever it was trained
-for. The index keeps two bytes a number: half precision moves a distance by up to 0.0003 (measured) where faces are
-told apart at 0.5, and a probe is rounded in the same way, so that two faces have one distance whoever is asked about
-the other.
+Vectors are little-endian floats, compared by the euclidean or the cosine distance, as their model was trained. The
+index stores two bytes a number: half precision moves a distance by up to 0.0003 (measured) where thresholds are near
+0.5, and a probe is rounded in the same way, so that a distance is the same in both directions.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from abuse.keys.key_periods import KEY_ID
 Vector: TypeAlias = NDArray[np.float64]
 
 MODEL = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
-#: What Redis' eight-bit vectors may take from a score (0 to 1). Measured on 64 to 512 numbers: at most 0.0017 in random
-#: directions, 0.0026 with most of the length in one number (which a keyed transform spreads).
+#: Error that Redis' eight-bit vectors may add to a score (0 to 1). Measured on 64 to 512 numbers: at most 0.0017 in
+#: random directions, 0.0026 with most of the length in one number (which a keyed rotation spreads).
 SCORE_SLACK = 0.005
 
 
@@ -35,9 +34,9 @@ class Distance(StrEnum):
 
 @dataclass(frozen=True)
 class ProtectedTemplate:
-    """A template transformed with the key `key_id`. `vector`: float32, little-endian, any length but zero.
+    """A template rotated with the key `key_id`. `vector`: float32, little-endian, at least one number.
 
-    Raises ValueError for what an index can't hold: a malformed name, an empty, infinite or zero vector.
+    Raises ValueError for a malformed name and for an empty, infinite or zero vector.
     """
 
     model: str
@@ -46,12 +45,12 @@ class ProtectedTemplate:
 
     def __post_init__(self) -> None:
         if not MODEL.fullmatch(self.model) or not KEY_ID.fullmatch(self.key_id):
-            raise ValueError("a face print names its model and key in letters, digits, '.', '_' and '-'")
+            raise ValueError("a template names its model and key in letters, digits, '.', '_' and '-'")
         if not self.vector or len(self.vector) % 4:
-            raise ValueError("a face print is a row of 32-bit floats")
+            raise ValueError("a template is a row of 32-bit floats")
         halves = self.halves
         if not np.isfinite(halves).all() or not halves.any():
-            raise ValueError("a face print's numbers are finite, not all zero, and below 65504")
+            raise ValueError("a template's numbers are finite, not all zero, and below 65504")
 
     @property
     def dimensions(self) -> int:
@@ -59,23 +58,23 @@ class ProtectedTemplate:
 
     @cached_property
     def halves(self) -> Vector:
-        """The numbers as the index keeps them."""
+        """The numbers as the index stores them, rounded to half precision; float64 (dimensions,)."""
         with np.errstate(over="ignore"):
             return np.frombuffer(self.vector, "<f4").astype("<f2").astype(np.float64)
 
     @property
     def packed(self) -> bytes:
-        """Two bytes a number."""
+        """Bytes for storage, two a number (float16, little-endian)."""
         return self.halves.astype("<f2").tobytes()
 
 
-def print_from(model: str, key_id: str, packed: bytes) -> ProtectedTemplate:
-    """The inverse of `packed`; raises ValueError."""
+def template_from(model: str, key_id: str, packed: bytes) -> ProtectedTemplate:
+    """The template of `packed` bytes; raises ValueError."""
     return ProtectedTemplate(model, key_id, np.frombuffer(packed, "<f2").astype("<f4").tobytes())
 
 
 def distances(probe: ProtectedTemplate, others: Sequence[ProtectedTemplate], by: Distance) -> list[float]:
-    """How far each is from the probe; all are of one model and length."""
+    """Distance of each template from the probe; all have one model and length."""
     if not others:
         return []
     gallery, mine = np.stack([other.halves for other in others]), probe.halves
@@ -86,10 +85,10 @@ def distances(probe: ProtectedTemplate, others: Sequence[ProtectedTemplate], by:
 
 
 def least_score(probe: ProtectedTemplate, within: float, by: Distance) -> float:
-    """The score (1 + cosine) / 2 that everything within that distance of the probe has, or more.
+    """A lower bound of the score (1 + cosine) / 2 of every vector within that distance of the probe.
 
-    Nothing need be known of the others' lengths: seen from the origin, a ball of radius r around a point at distance
-    a covers the directions within asin(r / a) of it, and with r >= a every direction.
+    The other vectors' lengths don't matter: seen from the origin, a ball of radius r around a point at distance a
+    covers the directions within asin(r / a), and with r >= a every direction.
     """
     if by is Distance.COSINE:
         cosine = 1.0 - within

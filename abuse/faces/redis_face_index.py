@@ -1,8 +1,8 @@
 """The face index on Redis' vector sets (Redis 8.0 or newer), one server or a cluster.
 
-No expiry is there for single vectors, and deleting a large set holds the server up: so a place is one key, small, and
-expires as a whole. Which places exist is read together with the search, from a set a day; the search begins with those
-read last time, and goes on to any that were new.
+Single vectors can't expire, and deleting a large set holds the server up: so a bucket is one key, small, and expires as
+a whole. The names of the buckets are read together with the search, from a set per day; the search begins with the
+buckets known from the last time, and goes on to new ones.
 """
 
 from __future__ import annotations
@@ -14,14 +14,21 @@ from typing import TypeVar, cast
 
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import CandidateList, EnrolledReference, FacePlan, IndexBucket, batches, nearest
-from abuse.faces.redis_face_commands import GONE_TTL_MS, FaceCommands, kept, places_from, traces_from
+from abuse.faces.redis_face_commands import (
+    GONE_TTL_MS,
+    FaceCommands,
+    buckets_from,
+    element_of,
+    reference_from,
+    traces_from,
+)
 from abuse.faces.redis_face_search import FaceSearch
 from abuse.redis_port import Command, RedisClient
 
-#: Days of tenants, and places, whose last state is remembered.
-DAYS_REMEMBERED, PLACES_REMEMBERED = 4096, 65_536
+#: Days of tenants, and buckets, whose last state is remembered.
+DAYS_REMEMBERED, BUCKETS_REMEMBERED = 4096, 65_536
 PAGE = 500
-#: More than any place holds.
+#: More faces than any bucket holds.
 EVERY_MEMBER = 10_000_000
 
 Name = TypeVar("Name")
@@ -29,7 +36,7 @@ Value = TypeVar("Value")
 
 
 class _Remembered(OrderedDict[Name, Value]):
-    """Forgets what was written longest ago."""
+    """A bounded dictionary that drops the entry written longest ago."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -49,54 +56,52 @@ class RedisFaceIndex:
         self._calls, self._plan, self._clock = calls, plan, clock
         self._commands = FaceCommands(key_prefix, plan)
         self._listed: _Remembered[tuple[str | None, int], frozenset[IndexBucket]] = _Remembered(DAYS_REMEMBERED)
-        self._sizes: _Remembered[IndexBucket, int] = _Remembered(PLACES_REMEMBERED)
+        self._sizes: _Remembered[IndexBucket, int] = _Remembered(BUCKETS_REMEMBERED)
 
     async def supported(self) -> bool:
         try:
             await self._calls.execute([("VCARD", f"{self._commands.tenants}-none")])
         except Exception as error:
-            # Of the library's own kind, which isn't known here; and anything else goes on.
+            # The library's own kind of error isn't known in this room; any other error goes on.
             if "unknown command" in str(error).lower():
                 return False
             raise
         return True
 
-    async def search(self, sighting: EnrolledReference, within: float) -> CandidateList:
-        tenant, plan = sighting.tenant, self._plan
-        days = plan.days(sighting.at_ms)
-        reading: list[Command] = [("SMEMBERS", self._commands.places(tenant, day)) for day in days]
-        search = FaceSearch(self._calls, self._commands, plan, self._sizes, sighting, within, self._clock)
-        expected = {plan.place(sighting)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
+    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
+        tenant, plan = reference.tenant, self._plan
+        days = plan.days(reference.at_ms)
+        reading: list[Command] = [("SMEMBERS", self._commands.buckets_of(tenant, day)) for day in days]
+        search = FaceSearch(self._calls, self._commands, plan, self._sizes, reference, within, self._clock)
+        expected = {plan.bucket(reference)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
         replies = await search.run(reading, expected)
-        places = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
-        await search.run_on(frozenset().union(*places))
-        hits = nearest(sighting, await search.found(), within, plan)
-        return CandidateList(hits=hits, gallery=max(0, search.gallery - 1), complete=search.complete)
+        buckets = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
+        await search.run_on(frozenset().union(*buckets))
+        candidates = nearest(reference, await search.found(), within, plan)
+        return CandidateList(candidates=candidates, gallery=max(0, search.gallery - 1), complete=search.complete)
 
-    async def enrol(self, sightings: Sequence[EnrolledReference]) -> None:
-        await self._calls.execute([command for each in sightings for command in self._commands.add(each)])
+    async def enrol(self, references: Sequence[EnrolledReference]) -> None:
+        await self._calls.execute([command for each in references for command in self._commands.add(each)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         key = self._commands.faces_of(tenant, correlation_id)
         (listed,) = await self._calls.execute([("ZRANGE", key, 0, -1)])
         found: set[str] = set()
         for page in batches(traces_from(key, tenant, cast("list[bytes]", listed)), PAGE):
-            asked = [self._on(correlation_id, "VGETATTR", trace) for trace in page]
-            told = await self._calls.execute(asked)
-            found.update(trace[1] for trace, reply in zip(page, told, strict=True) if reply is not None)
+            replies = await self._calls.execute([self._on(correlation_id, "VGETATTR", trace) for trace in page])
+            found.update(trace[1] for trace, reply in zip(page, replies, strict=True) if reply is not None)
         return len(found)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         key, gone = self._commands.faces_of(tenant, correlation_id), self._commands.gone(tenant, correlation_id)
-        # First said, then read: whoever copies a face meanwhile sees the one or is seen in the other.
+        # First announced, then read: a `copy` meanwhile either sees the announcement or its trace is read here.
         await self._calls.execute([("SET", gone, "1", "PX", GONE_TTL_MS)])
         (listed,) = await self._calls.execute([("ZRANGE", key, 0, -1)])
         names = cast("list[bytes]", listed)
         removed: set[str] = set()
         for page in batches(list(zip(traces_from(key, tenant, names), names, strict=True)), PAGE):
-            taken = [self._on(correlation_id, "VREM", trace) for trace, _ in page]
-            told = await self._calls.execute(taken)
-            removed.update(trace[1] for (trace, _), reply in zip(page, told, strict=True) if reply)
+            replies = await self._calls.execute([self._on(correlation_id, "VREM", trace) for trace, _ in page])
+            removed.update(trace[1] for (trace, _), reply in zip(page, replies, strict=True) if reply)
             await self._calls.execute([("ZREM", key, *(name for _, name in page))])
         return len(removed)
 
@@ -104,58 +109,58 @@ class RedisFaceIndex:
         (listed,) = await self._calls.execute([("ZRANGE", self._commands.tenants, 0, -1)])
         return [name or None for name in sorted(each.decode() for each in cast("list[bytes]", listed))]
 
-    async def prints(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
+    async def references(self, tenant: str | None, now_ms: int) -> AsyncIterator[tuple[IndexBucket, EnrolledReference]]:
         kept_from_ms = now_ms - (self._plan.kept_until_ms(now_ms) - now_ms) - DAY_MS
         for day in range(kept_from_ms // DAY_MS, now_ms // DAY_MS + 2):
-            (listed,) = await self._calls.execute([("SMEMBERS", self._commands.places(tenant, day))])
-            for place in sorted(self._read(tenant, day, listed), key=lambda each: each.name):
-                async for sighting in self._faces(place):
-                    yield place, sighting
+            (listed,) = await self._calls.execute([("SMEMBERS", self._commands.buckets_of(tenant, day))])
+            for bucket in sorted(self._read(tenant, day, listed), key=lambda each: each.name):
+                async for reference in self._faces(bucket):
+                    yield bucket, reference
 
-    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
-        name, submission_id = sighting.correlation_id, sighting.submission_id
+    async def copy(self, old: IndexBucket, reference: EnrolledReference) -> bool:
+        name, submission_id = reference.correlation_id, reference.submission_id
         gone: Command = ("GET", self._commands.gone(old.tenant, name))
-        lately, stands = await self._calls.execute([gone, self._on(name, "VGETATTR", (old, submission_id))])
-        if stands is None:
+        announced, attributes = await self._calls.execute([gone, self._on(name, "VGETATTR", (old, submission_id))])
+        if attributes is None:
             return True
-        if lately is not None:
-            return False  # whether it was there before or came after can't be told here: `forget` knows its own
-        await self._calls.execute(self._commands.add(sighting))
-        (forgotten,) = await self._calls.execute([gone])
-        if forgotten is not None:
-            await self._take_back(old, sighting)
+        if announced is not None:
+            return False  # enrolled before `forget` or after: can't be known here, only by `forget` itself
+        await self._calls.execute(self._commands.add(reference))
+        (announced,) = await self._calls.execute([gone])
+        if announced is not None:
+            await self._take_back(old, reference)
         return True
 
-    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
+    async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
         # The trace stays until it expires: a worker that adds the face again at this moment may count on it.
-        if self._plan.place(sighting) != old:
-            taken = self._on(sighting.correlation_id, "VREM", (old, sighting.submission_id))
-            await self._calls.execute([taken])
+        if self._plan.bucket(reference) != old:
+            removal = self._on(reference.correlation_id, "VREM", (old, reference.submission_id))
+            await self._calls.execute([removal])
 
-    async def _take_back(self, old: IndexBucket, sighting: EnrolledReference) -> None:
-        """Somebody is forgotten while a face of theirs is copied: neither remains, nor where they were."""
-        places, name, submission_id = (old, self._plan.place(sighting)), sighting.correlation_id, sighting.submission_id
-        traced = self._commands.faces_of(old.tenant, name)
-        await self._calls.execute([self._on(name, "VREM", (place, submission_id)) for place in places])
-        # In a round trip of its own: were the faces' nodes away, `forget` would find them no more.
-        await self._calls.execute([("ZREM", traced, *(f"{p.name} {submission_id}" for p in places))])
+    async def _take_back(self, old: IndexBucket, reference: EnrolledReference) -> None:
+        """Remove both faces, then their traces, of a correlation id that was forgotten during a `copy`."""
+        buckets, (name, submission_id) = (old, self._plan.bucket(reference)), reference.name
+        await self._calls.execute([self._on(name, "VREM", (bucket, submission_id)) for bucket in buckets])
+        # In a round trip of its own: were the faces' nodes away, `forget` would find no trace of them.
+        traces = (f"{bucket.name} {submission_id}" for bucket in buckets)
+        await self._calls.execute([("ZREM", self._commands.faces_of(old.tenant, name), *traces)])
 
-    def _on(self, correlation_id: str, what: str, trace: tuple[IndexBucket, str]) -> Command:
-        place, submission_id = trace
-        return (what, self._commands.faces(place), f"{correlation_id} {submission_id}")
+    def _on(self, correlation_id: str, command: str, trace: tuple[IndexBucket, str]) -> Command:
+        bucket, submission_id = trace
+        return (command, self._commands.faces(bucket), element_of(correlation_id, submission_id))
 
-    async def _faces(self, place: IndexBucket) -> AsyncIterator[EnrolledReference]:
-        key = self._commands.faces(place)
+    async def _faces(self, bucket: IndexBucket) -> AsyncIterator[EnrolledReference]:
+        key = self._commands.faces(bucket)
         (members,) = await self._calls.execute([("VRANDMEMBER", key, EVERY_MEMBER)])
         elements = sorted(each.decode() for each in cast("list[bytes]", members))
         for page in batches(elements, PAGE):
-            told = await self._calls.execute([("VGETATTR", key, element) for element in page])
-            for element, attributes in zip(page, told, strict=True):
+            replies = await self._calls.execute([("VGETATTR", key, element) for element in page])
+            for element, attributes in zip(page, replies, strict=True):
                 if attributes is not None:
-                    yield kept(key, place, element, attributes)
+                    yield reference_from(key, bucket, element, attributes)
 
     def _read(self, tenant: str | None, day: int, reply: object) -> frozenset[IndexBucket]:
-        """The places of a day as they are listed now, remembered for the next search."""
-        places = places_from(self._commands.places(tenant, day), tenant, cast("list[bytes]", reply))
-        self._listed[tenant, day] = places
-        return places
+        """The buckets listed for a day, remembered for the next search."""
+        buckets = buckets_from(self._commands.buckets_of(tenant, day), tenant, cast("list[bytes]", reply))
+        self._listed[tenant, day] = buckets
+        return buckets

@@ -1,16 +1,15 @@
-"""Face templates are kept only transformed: turned by a secret rotation, another for each tenant, key and model.
+"""Protected templates (ISO/IEC 24745): each is rotated by a secret matrix, another for each tenant, key and model.
 
-What it protects against: whoever gets hold of the index or of a topic, and of nothing else, can't compare its faces
-with faces from elsewhere, nor across tenants or keys, and can't feed them to a network that turns templates back into
-pictures.
+The protection holds against an attacker who has the index or a topic and nothing else: protected templates can't be
+compared with faces from elsewhere, nor across tenants or keys, nor fed to a network that turns templates into pictures.
 
-What it doesn't: whoever has the secret undoes it. Distances inside one tenant stay as they are, which is what makes the
-index work and shows who resembles whom. And somebody with as many pairs of a template and its print as a template has
-numbers (128, say) can work out the rotation: it is no encryption.
+The protection is no encryption. The secret undoes it; distances inside one tenant stay as they are, which makes the
+index work and shows who resembles whom; and as many pairs of a template with its protected form as a template has
+numbers (128, say) give the rotation away.
 
 The matrix is the Q of a QR decomposition of random normal numbers, uniform among rotations and reflections
 (Mezzadri 2007, "How to generate random matrices from the classical compact groups"), the numbers by Box and Muller
-from SHAKE-256 of the secret and the names. Two machines agree on it to about 1e-15.
+from SHAKE-256 of the secret and the names. Two machines agree on the matrix to about 1e-15.
 """
 
 from __future__ import annotations
@@ -26,20 +25,18 @@ from numpy.typing import NDArray
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.keys.key_periods import HashKey, KeyPeriods
 
-#: Bytes of matrices remembered: 1024 of 128 numbers a template, 64 of 512, 16 of 1024. One takes 0.04, 0.4 and 1.7 s to
-#: make (M, two busy cores).
+#: Bytes of matrices remembered: 1024 matrices for 128 numbers a template, 64 for 512, 16 for 1024. Making a matrix
+#: takes 0.04, 0.4 and 1.7 s (measured, two busy cores).
 MOST_REMEMBERED = 128 * 1024 * 1024
 DOMAIN = b"liveness face rotation 1"
 Matrix = NDArray[np.float64]
-#: Whose a matrix is: tenant, model, key id, numbers of a template.
+#: Tenant, model, key id, dimensions: what a matrix is for.
 _Names = tuple[str | None, str, str, int]
 
 
 class TemplateProtection:
-    """Holds the secrets. `reach_ms`: how far before and after a submission faces are searched. Thread-safe.
-
-    Raises ValueError unless exactly one key is in force from 0.
-    """
+    """The hash keys of an installation, applied to templates. `reach_ms`: how far before and after a submission faces
+    are searched. Thread-safe. Raises ValueError unless exactly one key is in force from 0."""
 
     def __init__(self, keys: Sequence[HashKey], reach_ms: int) -> None:
         self._periods = KeyPeriods(keys)
@@ -47,40 +44,38 @@ class TemplateProtection:
         self._matrices = _Matrices(MOST_REMEMBERED)
 
     def transform(self, tenant: str | None, model: str, vector: bytes, at_ms: int) -> ProtectedTemplate:
-        """The print of a template (float32, little-endian) under the key in force. Raises ValueError as FacePrint."""
+        """The template (float32, little-endian) under the key in force. Raises ValueError as ProtectedTemplate."""
         key = self._periods.in_force(at_ms)
         plain = ProtectedTemplate(model, key.id, vector)
         return self._turned(plain, key.id, self._matrix(tenant, model, key.id, plain.dimensions))
 
     def in_force(self, at_ms: int) -> str:
-        """The id of the key that faces of this time are kept under."""
+        """The id of the key that faces of this time are enrolled under."""
         return self._periods.in_force(at_ms).id
 
     def all_in_use(self, at_ms: int) -> tuple[str, ...]:
-        """Ids of the keys that faces within reach of this time are under: the one in force first, then the newest."""
-        first = self._periods.in_force(at_ms).id
-        reached = self._periods.within(at_ms - self._reach_ms, at_ms + self._reach_ms)
-        return (first, *(key.id for key in reached if key.id != first))
+        """Ids of the keys that faces within reach of this time are under: the key in force first, then the newest."""
+        return tuple(key.id for key in self._periods.in_use(at_ms, self._reach_ms))
 
-    def rotate(self, print_: ProtectedTemplate, tenant: str | None, to_key_id: str) -> ProtectedTemplate:
-        """The same face's print under another key. Raises KeyError when either key is not held."""
-        if to_key_id == print_.key_id:
-            return print_
-        old = self._matrix(tenant, print_.model, print_.key_id, print_.dimensions)
-        new = self._matrix(tenant, print_.model, to_key_id, print_.dimensions)
-        return self._turned(print_, to_key_id, old.T, new)  # never their product, which costs a matrix by a matrix
+    def rotate(self, template: ProtectedTemplate, tenant: str | None, to_key_id: str) -> ProtectedTemplate:
+        """The same face's template under another key. Raises KeyError when either key is unknown."""
+        if to_key_id == template.key_id:
+            return template
+        old = self._matrix(tenant, template.model, template.key_id, template.dimensions)
+        new = self._matrix(tenant, template.model, to_key_id, template.dimensions)
+        return self._turned(template, to_key_id, old.T, new)  # never their product, which costs a matrix by a matrix
 
-    def under_all(self, print_: ProtectedTemplate, tenant: str | None, at_ms: int) -> tuple[ProtectedTemplate, ...]:
-        """The print under every other key in use: what to search beside itself."""
-        return tuple(self.rotate(print_, tenant, key) for key in self.all_in_use(at_ms) if key != print_.key_id)
+    def under_all(self, template: ProtectedTemplate, tenant: str | None, at_ms: int) -> tuple[ProtectedTemplate, ...]:
+        """The template under every other key in use, to be searched for beside the given one."""
+        return tuple(self.rotate(template, tenant, key) for key in self.all_in_use(at_ms) if key != template.key_id)
 
     @staticmethod
-    def _turned(print_: ProtectedTemplate, key_id: str, *matrices: Matrix) -> ProtectedTemplate:
-        """By one after the other."""
-        turned = np.frombuffer(print_.vector, "<f4").astype(np.float64)
+    def _turned(template: ProtectedTemplate, key_id: str, *matrices: Matrix) -> ProtectedTemplate:
+        """The template rotated by the matrices, in this order."""
+        turned = np.frombuffer(template.vector, "<f4").astype(np.float64)
         for matrix in matrices:
             turned = matrix @ turned
-        return ProtectedTemplate(print_.model, key_id, turned.astype("<f4").tobytes())
+        return ProtectedTemplate(template.model, key_id, turned.astype("<f4").tobytes())
 
     def _matrix(self, *of: *_Names) -> Matrix:
         found = self._matrices.get(of)
@@ -96,7 +91,7 @@ class TemplateProtection:
 
 
 class _Matrices:
-    """Those used last, up to so many bytes. Thread-safe; two threads may make the same one."""
+    """A cache of the matrices used last, bounded in bytes. Thread-safe; two threads may make the same matrix."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -122,7 +117,7 @@ class _Matrices:
 
 
 def rotation(seed: bytes, dimensions: int) -> Matrix:
-    """A matrix whose transpose is its inverse, from the seed alone."""
+    """An orthogonal matrix (dimensions, dimensions), float64, from the seed alone."""
     count = dimensions * dimensions + dimensions % 2  # normal numbers come in pairs
     stream = np.frombuffer(hashlib.shake_256(seed).digest(8 * count), "<u8")
     even, odd = ((stream >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(2, -1)

@@ -1,4 +1,4 @@
-"""Which of several secret keys counts when: each from its `since_ms` (event time) until the next one's."""
+"""Hash keys in order of time: each is in force from its `since_ms` until the next key's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY_ID = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashKey:
-    """A secret in force from `since_ms` (UTC milliseconds, event time) until the next one's."""
+    """A secret with an id. `since_ms`: UTC milliseconds of event time from which the key is in force."""
 
     id: str
     secret: bytes = field(repr=False)
@@ -19,7 +19,7 @@ class HashKey:
 
 
 class KeyPeriods:
-    """Raises ValueError unless exactly one key is in force from the beginning of time, and ids are their own."""
+    """The keys of an installation. Raises ValueError unless exactly one is in force from 0 and all ids differ."""
 
     def __init__(self, keys: Sequence[HashKey]) -> None:
         ordered = sorted(keys, key=lambda key: key.since_ms)
@@ -31,7 +31,7 @@ class KeyPeriods:
         self._ordered = ordered
 
     def of(self, key_id: str) -> HashKey:
-        """Raises KeyError for a key that is not (or no longer) among them."""
+        """The key of this id. Raises KeyError for an unknown id, also of a key that was removed."""
         return self._by_id[key_id]
 
     def in_force(self, at_ms: int) -> HashKey:
@@ -41,3 +41,8 @@ class KeyPeriods:
         """Every key in force at some time of this stretch, newest first."""
         first = self._ordered.index(self.in_force(from_ms))
         return [key for key in reversed(self._ordered[first:]) if key.since_ms <= max(until_ms, 0)]
+
+    def in_use(self, at_ms: int, reach_ms: int) -> list[HashKey]:
+        """The key in force, then every other key in force up to `reach_ms` before or after, newest first."""
+        own = self.in_force(at_ms)
+        return [own, *(key for key in self.within(at_ms - reach_ms, at_ms + reach_ms) if key.id != own.id)]

@@ -1,4 +1,4 @@
-"""Keyed hashes of addresses and devices: what stands for them outside the event."""
+"""Keyed hashes of addresses and devices, which stand for the raw values outside the event."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from abuse.subjects import HASH_LENGTH, PREFIX_LENGTH, Subject, SubjectType
 
 
 class SubjectHasher:
-    """Turns raw addresses and devices into subjects. Pure; holds the secrets.
+    """Subjects of raw addresses and devices. Pure; holds the secrets.
 
-    `remember_ms`: how long after a rotation subjects are still looked for under the key it replaced.
+    `remember_ms`: how long after a change of keys subjects are still looked for under the former key.
     """
 
     def __init__(self, keys: Sequence[HashKey], remember_ms: int) -> None:
@@ -30,7 +30,7 @@ class SubjectHasher:
         return self._hashed(SubjectType.ADDRESS, tenant, str(plain_address(address)), at_ms)
 
     def prefix(self, tenant: str | None, address: str, at_ms: int) -> Subject:
-        """The /24 or /64 the address is in."""
+        """The /24 (IPv4) or /64 (IPv6) that the address is in."""
         plain = plain_address(address)
         network = ipaddress.ip_network((plain, PREFIX_LENGTH[plain.version]), strict=False)
         return self._hashed(SubjectType.PREFIX, tenant, str(network), at_ms)
@@ -46,6 +46,6 @@ class SubjectHasher:
 
 
 def plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address as it counts: IPv4 where it is only dressed as IPv6 (::ffff:a.b.c.d)."""
+    """The address, as IPv4 where it is an IPv4-mapped IPv6 address (::ffff:a.b.c.d)."""
     parsed = ipaddress.ip_address(address)
     return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -1,4 +1,4 @@
-"""A link as decisions and `liveness abuse show` have it, and back: what the book of links is rebuilt from."""
+"""Links as documents in decisions and in `liveness abuse show`, and back: the link store is rebuilt from decisions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def to_document(link: Link) -> dict[str, Any]:
         "kind": link.kind,
         "ends": [
             {
-                "correlation_id": end.correlation_id,
-                "session": end.session_id,
-                "submission": end.submission_id,
-                "when": iso8601(end.at_ms),
-                "spoof": end.spoof,
+                "correlation_id": ref.correlation_id,
+                "session": ref.session_id,
+                "submission": ref.submission_id,
+                "when": iso8601(ref.at_ms),
+                "spoof": ref.spoof,
             }
-            for end in link.ends
+            for ref in link.refs
         ],
         "distance": round(link.distance, 4),
         "threshold": round(link.threshold, 4),
@@ -31,16 +31,16 @@ def to_document(link: Link) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> Link:
-    """The inverse; raises KeyError, ValueError or TypeError for what no worker wrote."""
+    """The link of a document; raises KeyError, ValueError or TypeError for a document that no worker wrote."""
     earlier, later = (
         SubmissionRef(
-            at_ms=milliseconds(end["when"]),
-            submission_id=end["submission"],
-            correlation_id=end["correlation_id"],
-            session_id=end["session"],
-            spoof=end["spoof"],
+            at_ms=milliseconds(ref["when"]),
+            submission_id=ref["submission"],
+            correlation_id=ref["correlation_id"],
+            session_id=ref["session"],
+            spoof=ref["spoof"],
         )
-        for end in document["ends"]
+        for ref in document["ends"]
     )
     return Link(
         kind=LinkKind(document["kind"]),
@@ -54,13 +54,13 @@ def from_document(document: Mapping[str, Any]) -> Link:
 
 
 def cluster_document(cluster: Cluster) -> dict[str, Any]:
-    """Who is in it, since when, and why."""
-    ends = cluster.ends
+    """A cluster's members, times and links."""
+    refs = cluster.refs
     return {
         "correlation_ids": list(cluster.ids),
-        "sessions": list(dict.fromkeys(end.session_id for end in ends if end.session_id is not None)),
-        "first_seen": iso8601(ends[0].at_ms) if ends else None,
-        "last_seen": iso8601(ends[-1].at_ms) if ends else None,
+        "sessions": list(dict.fromkeys(ref.session_id for ref in refs if ref.session_id is not None)),
+        "first_seen": iso8601(refs[0].at_ms) if refs else None,
+        "last_seen": iso8601(refs[-1].at_ms) if refs else None,
         "whole": cluster.whole,
         "links": [to_document(link) for link in cluster.links],
     }

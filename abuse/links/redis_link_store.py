@@ -1,26 +1,26 @@
-"""The book of links on Redis: a hash of lines with each correlation id, by the pair they join (`place_of`).
+"""The link store on Redis: a hash per correlation id, from the pair of submissions (`field_of`) to the link's line.
 
 links:{TENANT|CORRELATION ID}
 
-Lines that are too many or too old are seen when one is added, and go in a round trip of their own: cut short, the next
-link that is added removes them, and who reads leaves them out until then.
+Lines that are too many or too old are noticed when one is added, and removed in a round trip of their own. If that
+fails, the next write removes them, and reads leave them out until then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from abuse.links.link_store import Held, place_of, standing
+from abuse.links.link_store import Held, field_of, retained
 from abuse.links.links import Link, is_about, line_of, links_from
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 
-#: What reading raises for values that are none of ours.
+#: Errors of reading a foreign value.
 _FOREIGN = (ValueError, TypeError, KeyError)
 
 
 class RedisLinkStore:
-    """`ttl_ms`: how long after its last link a correlation id's are kept, and how much older than that one any is."""
+    """`ttl_ms`: retention of a correlation id's links after its last, and their greatest age before the last."""
 
     def __init__(self, calls: RedisClient, key_prefix: str, ttl_ms: int) -> None:
         self._calls = calls
@@ -37,41 +37,41 @@ class RedisLinkStore:
         for each in links:
             for name in dict.fromkeys(each.ids):
                 key = self._key(tenant, name)
-                lines.setdefault(key, []).append(("HSETNX", key, place_of(each), line_of(each)))
+                lines.setdefault(key, []).append(("HSETNX", key, field_of(each), line_of(each)))
         commands = [command for added in lines.values() for command in added]
         lives: list[Command] = [("PEXPIRE", key, self._ttl_ms) for key in lines]
         replies = await self._calls.execute([*commands, *lives, *(("HKEYS", key) for key in lines)])
-        places = {key: _texts(reply) for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True)}
-        await self._remove({key: sorted({*held} - self._standing(key, held)) for key, held in places.items()})
+        fields = {key: _texts(reply) for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True)}
+        await self._remove({key: sorted({*held} - self._retained(key, held)) for key, held in fields.items()})
 
     async def forget(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> int:
         own = self._key(tenant, correlation_id)
         read = await self._read([own, *(self._key(tenant, name) for name in others)])
-        gone = {key: _about(key, lines, correlation_id) for key, lines in read.items()}
-        # On a cluster the parts of one round trip come in no order: what leads to the others goes in the next.
-        await self._remove({key: places for key, places in gone.items() if key != own})
-        await self._remove({own: gone[own]})
-        return len({place for places in gone.values() for place in places})
+        shared = {key: _about(key, lines, correlation_id) for key, lines in read.items()}
+        # On a cluster the parts of one round trip come in no order: the index to the others' entries goes last.
+        await self._remove({key: fields for key, fields in shared.items() if key != own})
+        await self._remove({own: shared[own]})
+        return len({field for fields in shared.values() for field in fields})
 
     async def _read(self, keys: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The lines of each key, by place."""
+        """The lines of each key, by field."""
         distinct = list(dict.fromkeys(keys))
         replies = await self._calls.execute([("HGETALL", key) for key in distinct])
         return {key: _lines(reply) for key, reply in zip(distinct, replies, strict=True)}
 
-    async def _remove(self, places: Mapping[str, Sequence[str]]) -> None:
-        await self._calls.execute([("HDEL", key, *each) for key, each in places.items() if each])
+    async def _remove(self, fields: Mapping[str, Sequence[str]]) -> None:
+        await self._calls.execute([("HDEL", key, *each) for key, each in fields.items() if each])
 
     def _links(self, key: str, lines: Mapping[str, str]) -> tuple[Link, ...]:
-        kept = self._standing(key, lines)
+        kept = self._retained(key, lines)
         try:
-            return links_from(line for place, line in lines.items() if place in kept)
+            return links_from(line for field, line in lines.items() if field in kept)
         except _FOREIGN as error:
             raise ForeignValue(key) from error
 
-    def _standing(self, key: str, places: Sequence[str] | Mapping[str, str]) -> set[str]:
+    def _retained(self, key: str, fields: Iterable[str]) -> set[str]:
         try:
-            return standing(places, self._ttl_ms)
+            return retained(fields, self._ttl_ms)
         except ValueError as error:
             raise ForeignValue(key) from error
 
@@ -89,8 +89,8 @@ def _lines(reply: Reply) -> dict[str, str]:
 
 
 def _about(key: str, lines: Mapping[str, str], correlation_id: str) -> list[str]:
-    """The places of lines that name the correlation id."""
+    """The fields of lines that name the correlation id."""
     try:
-        return [place for place, line in lines.items() if is_about(line, correlation_id)]
+        return [field for field, line in lines.items() if is_about(line, correlation_id)]
     except _FOREIGN as error:
         raise ForeignValue(key) from error

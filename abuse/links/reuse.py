@@ -1,4 +1,4 @@
-"""The same face or the same picture in other submissions: looked for, linked, and followed to the whole cluster."""
+"""The reuse search: enrol a submission's references, search for candidates, link them, read the cluster."""
 
 from __future__ import annotations
 
@@ -12,35 +12,47 @@ from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.template_protection import TemplateProtection
 from abuse.ledger.ledger import Ledger
 from abuse.links.link_store import LinkStore, cluster_around
-from abuse.links.links import LINKS_ADDED, Link, LinkKind, foremost, in_order
+from abuse.links.links import LINKS_ADDED, Link, LinkKind, best_per_pair, in_order
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
-from abuse.pictures.media_index import MediaIndex, PictureHit, PictureMatch, PictureSighting
-from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.pictures.media_index import EnrolledImage, ImageMatch, MatchKind, MediaIndex
 from abuse.subjects import correlation
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
-#: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of strange
+#: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of unrelated
 #: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.
 SURE_BITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faces:
-    """`model` is the one whose prints are compared; anything else on the topic is nobody's of ours."""
+    """What comparing faces takes. Only templates of this `model` are compared; those of another are ignored."""
 
     model: str
     index: FaceIndex
     keys: TemplateProtection
     bounds: FaceBounds
 
+    def reference(self, tenant: str | None, own: SubmissionRef, face: ProtectedTemplate) -> EnrolledReference | None:
+        """The reference to enrol; None for a template that can't be compared."""
+        if face.model != self.model:
+            return None
+        try:
+            # A worker without the newest key may have made the template; other workers search under the newest.
+            face = self.keys.rotate(face, tenant, self.keys.in_force(own.at_ms))
+            former = self.keys.under_all(face, tenant, own.at_ms)
+        except (KeyError, ValueError):
+            return None  # under a key that was removed, or out of range once rotated
+        return EnrolledReference(tenant=tenant, template=face, former=former, **own.ref_fields)
+
 
 @dataclass(slots=True, kw_only=True)
-class Reuse:
-    """Without `faces` (no calibrated model, or a server that can't) only pictures are looked for.
+class ReuseSearch:
+    """Called by the abuse stage for every decided submission. May be repeated: all writes are idempotent.
 
-    Where nothing is linked it takes two to four round trips: what was seen is kept, then others are looked for.
+    Without `faces` (no calibrated model, or a server that can't store vectors) only pictures are searched. A submission
+    without links takes two to four round trips.
     """
 
     pictures: MediaIndex
@@ -50,23 +62,23 @@ class Reuse:
     faces: Faces | None = None
 
     async def prepare(self) -> bool:
-        """Whether faces can be kept; they are given up where the server can't."""
+        """Whether faces are compared. Called at start-up; gives faces up where the server can't store vectors."""
         if self.faces is not None and not await self.faces.index.supported():
             self.faces = None
         return self.faces is not None
 
-    async def find_candidates(self, tenant: str | None, own: SubmissionRef, marks: ReuseReferences) -> ReuseResult:
-        """Everybody linked to the correlation id of `own`, by this submission or by one before."""
-        if marks == NO_REFERENCES:
+    async def find_candidates(self, tenant: str | None, own: SubmissionRef, found: ReuseReferences) -> ReuseResult:
+        """The cluster around the correlation id of `own`, by links of this submission and of earlier ones. Raises
+        `config.errors.Unavailable`."""
+        if found == NO_REFERENCES:
             return NO_REUSE
-        face, picture = self._face(tenant, own, marks.face), _picture(tenant, own, marks.picture)
-        # All is kept before anything is looked for: of two that come at the same moment one finds the other.
-        _, _, held = await asyncio.gather(
-            self._learn_face(face), self._learn_picture(picture), self.book.of(tenant, [own.correlation_id])
-        )
-        met, pictures = await asyncio.gather(self._met(face), self._pictures(picture))
-        compared = Comparison(faces=met.gallery, complete=met.complete) if met else None
-        fresh = await self._chosen(tenant, self._by_face(own, met), self._by_picture(own, pictures, met))
+        face = self.faces.reference(tenant, own, found.face) if self.faces and found.face else None
+        image = EnrolledImage(tenant=tenant, hashes=found.picture, **own.ref_fields) if found.picture else None
+        # Everything is enrolled before anything is searched: of two submissions at the same moment one finds the other.
+        _, held = await asyncio.gather(self._enrol(face, image), self.book.of(tenant, [own.correlation_id]))
+        faces, pictures = await asyncio.gather(self._search_face(face), self._search_picture(image))
+        compared = Comparison(faces=faces.gallery, complete=faces.complete) if faces else None
+        fresh = await self._best(tenant, self._by_face(own, faces), self._by_picture(own, pictures, faces))
         if not fresh and not held[own.correlation_id]:
             return ReuseResult(compared=compared)
         await self.book.write(tenant, fresh)
@@ -77,90 +89,71 @@ class Reuse:
         known = await self.ledger.read_history(tenant, others)
         return ReuseResult(cluster=cluster, histories=known.histories, compared=compared)
 
-    async def _chosen(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
-        """Of each of these the foremost that no reviewer has cleared."""
+    async def _enrol(self, face: EnrolledReference | None, image: EnrolledImage | None) -> None:
+        enrolling = [self.faces.index.enrol([face])] if self.faces and face else []
+        enrolling += [self.pictures.enrol([image])] if image else []
+        await asyncio.gather(*enrolling)
+
+    async def _search_face(self, face: EnrolledReference | None) -> CandidateList | None:
+        return await self.faces.index.search(face, self.faces.bounds.farthest) if self.faces and face else None
+
+    async def _search_picture(self, image: EnrolledImage | None) -> Sequence[ImageMatch]:
+        return await self.pictures.search(image, self.policy.media_replay.bits) if image else ()
+
+    async def _best(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
+        """The best links of each kind of evidence, without those that a reviewer cleared."""
         names = sorted({name for links in found for each in links for name in each.ids})
         if not names:
             return []
         known = await self.ledger.read_history(tenant, list(map(correlation, names)))
         cleared_ms = {history.subject.key: history.unlinked_at_ms for history in known.histories}
-        standing = [foremost(each for each in links if each.effective_at(cleared_ms)) for links in found]
-        return [each for links in standing for each in links[:LINKS_ADDED]]
+        effective = [best_per_pair(each for each in links if each.effective_at(cleared_ms)) for links in found]
+        return [each for links in effective for each in links[:LINKS_ADDED]]
 
-    def _face(self, tenant: str | None, own: SubmissionRef, face: ProtectedTemplate | None) -> EnrolledReference | None:
-        """None where the face can't be compared."""
-        if face is None or self.faces is None or face.model != self.faces.model:
-            return None
-        keys = self.faces.keys
-        try:
-            # A worker without the newest key made it: under that key everybody looks for it.
-            face = keys.rotate(face, tenant, keys.in_force(own.at_ms))
-            former = keys.under_all(face, tenant, own.at_ms)
-        except (KeyError, ValueError):
-            return None  # under a key that is held no longer, or no print that a template could have become
-        return EnrolledReference(tenant=tenant, print=face, former=former, **own.told)
-
-    async def _learn_face(self, face: EnrolledReference | None) -> None:
-        if self.faces is not None and face is not None:
-            await self.faces.index.enrol([face])
-
-    async def _learn_picture(self, picture: PictureSighting | None) -> None:
-        if picture is not None:
-            await self.pictures.enrol([picture])
-
-    async def _met(self, face: EnrolledReference | None) -> CandidateList | None:
-        if self.faces is None or face is None:
-            return None
-        return await self.faces.index.search(face, self.faces.bounds.farthest)
-
-    async def _pictures(self, picture: PictureSighting | None) -> Sequence[PictureHit]:
-        return () if picture is None else await self.pictures.search(picture, self.policy.media_replay.bits)
-
-    def _by_face(self, own: SubmissionRef, met: CandidateList | None) -> list[Link]:
-        if self.faces is None or met is None:
+    def _by_face(self, own: SubmissionRef, faces: CandidateList | None) -> list[Link]:
+        if self.faces is None or faces is None:
             return []
-        bound = self.faces.bounds.of(met.gallery, self.policy.face_reuse.false_links)
+        bound = self.faces.bounds.of(faces.gallery, self.policy.face_reuse.false_links)
         return [
             _link(
                 LinkKind.FACE,
                 own,
-                hit,
-                distance=hit.distance,
+                candidate,
+                distance=candidate.distance,
                 threshold=bound.distance,
-                gallery=met.gallery,
+                gallery=faces.gallery,
                 expected=bound.expected,
             )
-            for hit in met.hits
-            if hit.distance <= bound.distance
+            for candidate in faces.candidates
+            if candidate.distance <= bound.distance
         ]
 
-    def _by_picture(self, own: SubmissionRef, hits: Sequence[PictureHit], met: CandidateList | None) -> list[Link]:
-        """Who sends a picture twice in one session tries again; anybody else replays it."""
-        faces = {(hit.correlation_id, hit.submission_id): hit.distance for hit in met.hits} if met else {}
+    def _by_picture(
+        self, own: SubmissionRef, pictures: Sequence[ImageMatch], faces: CandidateList | None
+    ) -> list[Link]:
+        """Links to copies of the picture. The same picture twice in one session is a retry, not a replay."""
+        apart = {(each.correlation_id, each.submission_id): each.distance for each in faces.candidates} if faces else {}
+        bits = self.policy.media_replay.bits
         return [
-            _link(LinkKind(hit.kind), own, hit, distance=hit.hamming, threshold=self.policy.media_replay.bits)
-            for hit in hits
-            if (hit.correlation_id, hit.session_id) != (own.correlation_id, own.session_id)
-            and self._sure(own, hit, faces.get((hit.correlation_id, hit.submission_id)))
+            _link(LinkKind(match.kind), own, match, distance=match.hamming, threshold=bits)
+            for match in pictures
+            if (match.correlation_id, match.session_id) != (own.correlation_id, own.session_id)
+            and self._sure(own, match, apart.get((match.correlation_id, match.submission_id)))
         ]
 
-    def _sure(self, own: SubmissionRef, hit: PictureHit, apart: float | None) -> bool:
-        """A hash of 64 bits is too short to be trusted among many thousand pictures: the faces on two copies must be
-        nearly the same as well, unless the hashes are. Of its own pictures a correlation id has few."""
-        if hit.kind is not PictureMatch.NEAR_DUPLICATE or hit.hamming <= SURE_BITS:
+    def _sure(self, own: SubmissionRef, match: ImageMatch, apart: float | None) -> bool:
+        """Whether a match is evidence of a copy. A hash of 64 bits is too short among many thousand pictures: the
+        faces on two copies must be nearly the same too, unless the hashes are. An id's own pictures are few."""
+        if match.kind is not MatchKind.NEAR_DUPLICATE or match.hamming <= SURE_BITS:
             return True
-        if hit.correlation_id == own.correlation_id:
+        if match.correlation_id == own.correlation_id:
             return True
         return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
-def _picture(tenant: str | None, own: SubmissionRef, codes: tuple[KeyedImageHashes, ...]) -> PictureSighting | None:
-    return PictureSighting(tenant=tenant, codes=codes, **own.told) if codes else None
-
-
 def _link(
     kind: LinkKind,
-    one: SubmissionRef,
+    own: SubmissionRef,
     other: SubmissionRef,
     *,
     distance: float,
@@ -168,7 +161,7 @@ def _link(
     gallery: int = 0,
     expected: float = 0.0,
 ) -> Link:
-    earlier, later = in_order(one, SubmissionRef(**other.told))
+    earlier, later = in_order(own, SubmissionRef(**other.ref_fields))
     return Link(
         kind=kind,
         earlier=earlier,

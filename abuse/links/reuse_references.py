@@ -1,4 +1,4 @@
-"""What a submission may be known again by: a print of its face, codes of its picture."""
+"""Reuse references: the protected template and the keyed image hashes of one submission."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from config.abuse import FACE_REUSE, MEDIA_REPLAY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseReferences:
-    """What a submission may be known again by; nothing where it has none, or where nobody is to look.
+    """References of a submission; empty where it has none or no rule looks at them.
 
-    `picture`: its codes under the key in force, then under the others in use (`MediaKeys.codes`).
+    `picture`: hashes under the key in force, then under the other keys in use (`MediaKeys.hashes`).
     """
 
     face: ProtectedTemplate | None = None
     picture: tuple[KeyedImageHashes, ...] = ()
 
     def among(self, active: Collection[str]) -> ReuseReferences:
-        """Those that one of these rules looks at."""
+        """The references that one of these rules looks at."""
         return ReuseReferences(
             face=self.face if FACE_REUSE in active else None,
             picture=self.picture if MEDIA_REPLAY in active else (),

@@ -10,7 +10,7 @@ from abuse.links.links import NO_CLUSTER, Cluster
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Of a submission's face with `faces` others; not `complete` when time ran out before the oldest."""
+    """How many `faces` a submission's was compared with; not `complete` when the deadline came before the oldest."""
 
     faces: int
     complete: bool
@@ -18,7 +18,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseResult:
-    """What shows the same face or picture as a submission, and what is known of the other correlation ids there."""
+    """The cluster around a submission's correlation id, and the histories of the other members.
+
+    `compared`: None where no face was compared.
+    """
 
     cluster: Cluster = NO_CLUSTER
     histories: tuple[SubjectHistory, ...] = ()

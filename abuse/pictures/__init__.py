@@ -1,5 +1,5 @@
 """Pictures under several correlation ids or sessions: keyed image hashes and an index of near duplicates.
 
-`media_keys` keys the hashes of a picture, `media_index` is the port with an index in memory, `redis_media_index` the
-one on Redis.
+In order: `media_keys` makes keyed image hashes, `media_index` is the port with an index in memory, `redis_media_index`
+the index on Redis.
 """

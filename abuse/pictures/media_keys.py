@@ -1,8 +1,8 @@
-"""Hashes of pictures are kept keyed: whoever has the table alone can't confirm that a picture they know is in it.
+"""Keyed image hashes: the index alone can't confirm that a known picture is in it.
 
-Exact hashes become an HMAC. A perceptual hash must still be compared bit by bit, so its bits are put in another,
-secret order and some of them, secretly chosen, turned over: that keeps every distance and says nothing about a single
-picture. Each is another for each tenant and key.
+An exact hash becomes an HMAC. A perceptual hash must still be compared bit by bit, so its bits are put in a secret
+order and some, secretly chosen, flipped: every distance stays the same, and a single hash reveals nothing. Order and
+flips differ between tenants and keys.
 
 As with faces (`template_protection`), distances inside one tenant stay visible, and the secret, or enough pictures
 known together with their rows, undoes the transformation.
@@ -25,13 +25,13 @@ from config.strict_json import Bits64, StrictJson
 BITS = 64
 MASKS_REMEMBERED = 1024
 KeyId = Annotated[str, StringConstraints(pattern=KEY_ID.pattern)]
-#: For each byte of a hash, what each of its values adds to the masked one; then the bits turned over.
+#: For each byte of a hash, the bits that each of its values becomes; then the bits to flip.
 _Mask = tuple[tuple[tuple[int, ...], ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedImageHashes(StrictJson):
-    """Keyed hashes of a picture, as the index keeps them: 64 bits each."""
+    """The hashes of one picture under one key, 64 bits each."""
 
     key_id: KeyId
     bytes: Bits64
@@ -40,22 +40,21 @@ class KeyedImageHashes(StrictJson):
 
 
 class MediaKeys:
-    """Holds the secrets. `reach_ms`: how far before and after a submission pictures are searched.
-
-    Raises ValueError unless exactly one key is in force from 0.
-    """
+    """The hash keys of an installation, applied to hashes of pictures. `reach_ms`: how far before and after a
+    submission pictures are searched. Raises ValueError unless exactly one key is in force from 0."""
 
     def __init__(self, keys: Sequence[HashKey], reach_ms: int) -> None:
         self._periods = KeyPeriods(keys)
         self._reach_ms = reach_ms
         self._mask = lru_cache(MASKS_REMEMBERED)(self._made)
 
-    def codes(
+    def hashes(
         self, tenant: str | None, bytes_sha256: str, pixels_sha256: str, perceptual: int, at_ms: int
     ) -> tuple[KeyedImageHashes, ...]:
-        """Under the key in force, by which it is kept, then under every other that pictures within reach are under."""
-        mine = self._periods.in_force(at_ms)
-        reached = self._periods.within(at_ms - self._reach_ms, at_ms + self._reach_ms)
+        """The hashes under the key in force, which are stored, then under every other key in use within reach.
+
+        `bytes_sha256`, `pixels_sha256`: hex of either case. `perceptual`: 64 bits. `at_ms`: event time.
+        """
         return tuple(
             KeyedImageHashes(
                 key_id=key.id,
@@ -63,7 +62,7 @@ class MediaKeys:
                 pixels=_exact(key, "pixels", tenant, pixels_sha256),
                 perceptual=_masked(self._mask(key.id, tenant), perceptual),
             )
-            for key in (mine, *(key for key in reached if key.id != mine.id))
+            for key in self._periods.in_use(at_ms, self._reach_ms)
         )
 
     def _made(self, key_id: str, tenant: str | None) -> _Mask:

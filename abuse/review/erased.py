@@ -52,7 +52,7 @@ class Erased:
 
     def covers_link(self, tenant: str | None, link: Link) -> bool:
         """Whether an end of the link was erased."""
-        return any(self.covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.ends)
+        return any(self.covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.refs)
 
     def flag_event(self, event: FlagEvent) -> FlagEvent | None:
         """The same of a flag's event, as it stands without evidence of whom was erased."""

@@ -119,7 +119,7 @@ class FlagReviews:
         for kind in sorted({flag.kind for flag in flags if flag.kind in LINKING}):
             own = flags[0].subject.key
             cluster = await cluster_around(self.book, tenant, own, of_kinds=LINKING[kind])
-            shown = {(end.correlation_id, end.submission_id) for end in cluster.ends}
+            shown = {(end.correlation_id, end.submission_id) for end in cluster.refs}
             known = await self.ledger.read_history(tenant, [correlation(name) for name in cluster.ids if name != own])
             found |= {
                 flag.flag_id: flag

@@ -178,7 +178,7 @@ def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent]
 
 def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
     own = (observation.at_ms, observation.submission_id, observation.correlation_id)
-    return tuple(link for link in cluster.links if own in (link.earlier.place, link.later.place))
+    return tuple(link for link in cluster.links if own in (link.earlier.key, link.later.key))
 
 
 def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> RuleHit | None:
@@ -202,6 +202,6 @@ def _other_sessions(
         if history.subject in flagged:
             others += (a for a in reversed(history.attempts) if a.correlation_id != observation.correlation_id)
     if any(flag.kind in LINKING for flag in flags):
-        others += reversed(cluster.ends)
+        others += reversed(cluster.refs)
     sessions = {other.session_id: None for other in others if other.session_id not in (None, observation.session_id)}
     return tuple(str(session) for session in sessions)[:MOST_SESSIONS]

@@ -24,7 +24,7 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
     """A finding for each correlation id in the fullest window of each day that the observation is in."""
     observation = case.observation
     cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
-    attempts = [_as_attempt(end) for end in cluster.ends]
+    attempts = [_as_attempt(end) for end in cluster.refs]
     genuine = [attempt for attempt in attempts if attempt.finding is not Finding.SPOOF]
     hands = {attempt.correlation_id for attempt in genuine}
     sides = [(attempts, {attempt.correlation_id for attempt in attempts} - hands)]
@@ -84,8 +84,8 @@ def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
     shown = sorted(newest.values(), key=lambda each: (each.at_ms, each.submission_id, each.session_id or ""))
     best: dict[RefKey, Link] = {}
     for each in cluster.links:
-        for end in each.ends:
-            best[end.place] = min(best.get(end.place, each), each, key=strength)
+        for end in each.refs:
+            best[end.key] = min(best.get(end.key, each), each, key=strength)
     return tuple(
         Linked(
             correlation_id=attempt.correlation_id,

@@ -20,7 +20,7 @@ from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.link_store import LinkStore
 from abuse.links.links import links_life_ms
 from abuse.links.redis_link_store import RedisLinkStore
-from abuse.links.reuse import Faces, Reuse
+from abuse.links.reuse import Faces, ReuseSearch
 from abuse.pictures.media_index import MediaIndex, media_plan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
@@ -64,11 +64,11 @@ def face_keys(settings: Settings, policy: Policy) -> TemplateProtection | None:
 
 def open_reuse(
     settings: Settings, policy: Policy, calls: RedisClient, ledger: Ledger, keys: TemplateProtection | None
-) -> Reuse | None:
+) -> ReuseSearch | None:
     """What finds the same face and the same picture; None without hash keys."""
     if not settings.abuse.hash_keys:
         return None
-    return Reuse(
+    return ReuseSearch(
         pictures=_open_media_index(settings, policy, calls),
         book=open_links(settings, policy, calls),
         ledger=ledger,
@@ -117,7 +117,7 @@ async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
     await require_same(checks, _hash_keys(settings))
 
 
-async def say_what_is_compared(reuse: Reuse | None) -> None:
+async def say_what_is_compared(reuse: ReuseSearch | None) -> None:
     """At start-up: what is off, and why."""
     if reuse is None:
         log.warning("reuse_off", why="LIVENESS_ABUSE__HASH_KEYS is not set: neither faces nor pictures are compared")

@@ -11,11 +11,11 @@ from dataclasses import fields
 from typing import Annotated, Any
 
 import orjson
-from abuse.faces.face_prints import MODEL, ProtectedTemplate, print_from
+from abuse.faces.face_prints import MODEL, ProtectedTemplate
 from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
-from abuse.faces.protected_template import KEY_ID, MODEL, ProtectedTemplate, print_from
+from abuse.faces.protected_template import KEY_ID, MODEL, ProtectedTemplate, template_from
 from abuse.keys.key_periods import KEY_ID
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
@@ -206,7 +206,7 @@ def _marks(wire: _Marks | None) -> ReuseReferences:
 
 def _print(wire: _Face) -> ProtectedTemplate:
     try:
-        return print_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
+        return template_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
     except ValueError as error:
         raise MalformedPrint from error
 

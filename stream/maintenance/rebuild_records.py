@@ -51,8 +51,8 @@ def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:
         return None, ()
     links = tuple(map(link_codec.from_document, told))
     _require(all(type(each.gallery) is int for each in links))
-    _require(all(in_order(*each.ends) == each.ends and link_from(line_of_link(each)) == each for each in links))
-    for end in (end for each in links for end in each.ends):
+    _require(all(in_order(*each.refs) == each.refs and link_from(line_of_link(each)) == each for each in links))
+    for end in (end for each in links for end in each.refs):
         _require_subject(document["tenant"], correlation(end.correlation_id))
         _require(_matches(SHORT_TEXT, end.submission_id) and end.at_ms >= 0)
         _require(end.session_id is None or _matches(SHORT_TEXT, end.session_id))

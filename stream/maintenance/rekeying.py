@@ -72,29 +72,29 @@ class Rekeying:
 
     async def _tenant(self, tenant: str | None, now_ms: int, done: Rekeyed) -> None:
         page: list[tuple[IndexBucket, EnrolledReference]] = []
-        async for place, sighting in self.index.prints(tenant, now_ms):
-            turned = self._turned(sighting, done)
+        async for bucket, reference in self.index.references(tenant, now_ms):
+            turned = self._turned(reference, done)
             if turned is not None:
-                page.append((place, turned))
+                page.append((bucket, turned))
             if len(page) == PAGE:
                 await self._copy(page, done)
                 await self._drop_due(done)
                 page = []
         await self._copy(page, done)
 
-    def _turned(self, sighting: EnrolledReference, done: Rekeyed) -> EnrolledReference | None:
+    def _turned(self, reference: EnrolledReference, done: Rekeyed) -> EnrolledReference | None:
         """Under the key in force; None for one that is, or that can't be."""
-        if sighting.print.key_id == done.key:
+        if reference.template.key_id == done.key:
             done.current += 1
             return None
         try:
-            return replace(sighting, print=self.keys.rotate(sighting.print, sighting.tenant, done.key))
+            return replace(reference, template=self.keys.rotate(reference.template, reference.tenant, done.key))
         except KeyError:
             done.lost += 1
             return None
 
     async def _copy(self, page: Page, done: Rekeyed) -> None:
-        copied = await asyncio.gather(*(self._copy_one(place, sighting) for place, sighting in page))
+        copied = await asyncio.gather(*(self._copy_one(bucket, reference) for bucket, reference in page))
         stand = [each for each, is_copied in zip(page, copied, strict=True) if is_copied]
         done.waiting += len(page) - len(stand)
         if stand:
@@ -103,11 +103,11 @@ class Rekeying:
     async def _drop_due(self, done: Rekeyed) -> None:
         while self._copied and self._copied[0][0] <= self.clock():
             _, page = self._copied.popleft()
-            await asyncio.gather(*(self._drop_one(place, sighting) for place, sighting in page))
+            await asyncio.gather(*(self._drop_one(bucket, reference) for bucket, reference in page))
             done.moved += len(page)
 
-    async def _copy_one(self, place: IndexBucket, sighting: EnrolledReference) -> bool:
-        return await self.patience.until_available(lambda: self.index.copy(place, sighting))
+    async def _copy_one(self, bucket: IndexBucket, reference: EnrolledReference) -> bool:
+        return await self.patience.until_available(lambda: self.index.copy(bucket, reference))
 
-    async def _drop_one(self, place: IndexBucket, sighting: EnrolledReference) -> None:
-        await self.patience.until_available(lambda: self.index.drop(place, sighting))
+    async def _drop_one(self, bucket: IndexBucket, reference: EnrolledReference) -> None:
+        await self.patience.until_available(lambda: self.index.drop(bucket, reference))

@@ -14,7 +14,7 @@ from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
-from abuse.links.reuse import Reuse
+from abuse.links.reuse import ReuseSearch
 from abuse.links.reuse_references import ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.observation import Finding, Observation
@@ -51,7 +51,7 @@ class AbuseStage:
 
     ledger: Ledger
     engine: AbuseEngine
-    reuse: Reuse | None
+    reuse: ReuseSearch | None
     patience: RetryPolicy
     policy: Policy
 

@@ -50,7 +50,7 @@ class ReferenceExtractor:
     def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[KeyedImageHashes, ...]:
         bytes_sha256 = hashlib.sha256(submission.frames[0].image).hexdigest()
         tenant, at_ms = submission.ids.tenant, submission.appended_at_ms
-        return keys.codes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
+        return keys.hashes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
 
     @staticmethod
     def _print(keys: TemplateProtection, submission: Submission, face: Template) -> ProtectedTemplate | None:

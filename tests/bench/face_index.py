@@ -77,7 +77,7 @@ class _Bench:
         alone, found = await self._meet(1)
         cpu_ms = self._cpu_s * 1000 / self._plan.met
         busy, more = await self._meet(self._plan.at_once)
-        places = {self._plan.index.place(self._reference(n, self._gallery[n])) for n in range(size)}
+        places = {self._plan.index.bucket(self._reference(n, self._gallery[n])) for n in range(size)}
         return {
             "faces": size,
             "places": len(places),
@@ -112,12 +112,12 @@ class _Bench:
         self._cpu_s = -time.process_time()
 
         async def one_after_another() -> None:
-            for probe, near in probes:
+            for reference, near in probes:
                 began = time.monotonic()
-                await self._index.enrol([probe])
-                met = await self._index.search(probe, WITHIN)
+                await self._index.enrol([reference])
+                met = await self._index.search(reference, WITHIN)
                 taken.append(time.monotonic() - began)
-                found.append((len(near & {hit.submission_id for hit in met.hits}), len(near)))
+                found.append((len(near & {hit.submission_id for hit in met.candidates}), len(near)))
 
         began_all = time.monotonic()
         await asyncio.gather(*(one_after_another() for _ in range(at_once)))
@@ -147,5 +147,5 @@ class _Bench:
             submission_id=f"sub-{number}",
             session_id=None,
             at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
-            print=ProtectedTemplate(MODEL, KEY, vector.astype("<f4").tobytes()),
+            template=ProtectedTemplate(MODEL, KEY, vector.astype("<f4").tobytes()),
         )

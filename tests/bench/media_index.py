@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from abuse.keys.key_periods import HashKey
-from abuse.pictures.media_index import MediaPlan, PictureSighting
+from abuse.pictures.media_index import EnrolledImage, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
@@ -77,10 +77,10 @@ class _Bench:
         began, taken, found = time.process_time(), list[float](), 0
         for number in range(self._plan.met):
             planted = number % 2 == 0
-            picture = self._picture(-1 - self._met, self._near(planted))
+            image = self._image(-1 - self._met, self._near(planted))
             start = time.monotonic()
-            await self._index.enrol([picture])
-            hits = await self._index.search(picture, WITHIN_BITS)
+            await self._index.enrol([image])
+            hits = await self._index.search(image, WITHIN_BITS)
             taken.append(time.monotonic() - start)
             self._met += 1
             found += planted and bool(hits)
@@ -97,8 +97,8 @@ class _Bench:
     async def _fill(self, size: int) -> None:
         for start in range(len(self._looks), size, FILL_BATCH):
             looks = [self._chance.getrandbits(64) for _ in range(min(FILL_BATCH, size - start))]
-            pictures = [self._picture(start + offset, each) for offset, each in enumerate(looks)]
-            await self._index.enrol(pictures)
+            images = [self._image(start + offset, each) for offset, each in enumerate(looks)]
+            await self._index.enrol(images)
             self._looks += looks
 
     def _near(self, planted: bool) -> int:
@@ -107,15 +107,15 @@ class _Bench:
             look ^= 1 << bit
         return look
 
-    def _picture(self, number: int, perceptual: int) -> PictureSighting:
+    def _image(self, number: int, perceptual: int) -> EnrolledImage:
         ago = 0.0 if number < 0 else self._chance.random()
         at_ms = self._now_ms - round(ago * self._plan.index.window_ms)
         file, pixels = f"{number % 2**64:064x}", f"{number % 2**64 + 2**64:064x}"
-        return PictureSighting(
+        return EnrolledImage(
             tenant=None,
             correlation_id=str(uuid.UUID(int=number % 2**64)),
             submission_id=str(uuid.UUID(int=number % 2**64 + 2**64)),
             session_id=None,
             at_ms=at_ms,
-            codes=self._keys.codes(None, file, pixels, perceptual, at_ms),
+            hashes=self._keys.hashes(None, file, pixels, perceptual, at_ms),
         )

@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import (
-    MOST_HITS,
+    MOST_CANDIDATES,
     CandidateList,
     EnrolledReference,
     FaceIndex,
@@ -36,7 +35,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
-from tests.enrolling import meeting
+from tests.enrolling import enrol_and_search
 from tests.instants import LONG_PAST_MS, NOW_MS
 
 MODEL, DIMENSIONS, WITHIN = "made-up", 32, 0.5
@@ -97,37 +96,37 @@ def seen(number: int, person: int | None = None, hours: float = 0.0, **changes: 
         "submission_id": f"sub-{number}",
         "session_id": f"session-{number}",
         "at_ms": NOW_MS - round(hours * HOUR_MS),
-        "print": printed(face(person or number, variation, number)),
+        "template": printed(face(person or number, variation, number)),
     }
     return EnrolledReference(**(fields | changes))
 
 
-async def find_candidates(index: FaceIndex, *sightings: EnrolledReference, within: float = WITHIN) -> CandidateList:
+async def find_candidates(index: FaceIndex, *references: EnrolledReference, within: float = WITHIN) -> CandidateList:
     """The answer to the last."""
-    for each in sightings:
-        met = await meeting(index, each, within)
+    for each in references:
+        met = await enrol_and_search(index, each, within)
     return met
 
 
 def found(met: CandidateList) -> list[str]:
-    return [hit.submission_id for hit in met.hits]
+    return [hit.submission_id for hit in met.candidates]
 
 
 async def test_nobody_near_is_no_hit(held):
     met = await find_candidates(held.index, *(seen(number) for number in range(5)))
-    assert (met.hits, met.gallery, met.complete) == ((), 4, True)
+    assert (met.candidates, met.gallery, met.complete) == ((), 4, True)
 
 
 async def test_a_near_face_of_another_correlation_id_is_found_with_all_that_is_known(held):
     first, later = seen(1, person=7), seen(2, person=7, hours=3)
     await find_candidates(held.index, first)
     met = await find_candidates(held.other_worker, later)
-    (hit,) = met.hits
+    (hit,) = met.candidates
     assert (hit.correlation_id, hit.submission_id, hit.session_id) == ("cid-1", "sub-1", "session-1")
     assert hit.at_ms == first.at_ms
     apart = float(np.linalg.norm(face(7, 0.02, 1) - face(7, 0.02, 2)))
     assert hit.distance == pytest.approx(apart, abs=0.0005)
-    assert [hit.distance] == distances(later.print, [first.print], Distance.EUCLIDEAN)
+    assert [hit.distance] == distances(later.template, [first.template], Distance.EUCLIDEAN)
 
 
 async def test_hits_come_nearest_first(held):
@@ -135,14 +134,14 @@ async def test_hits_come_nearest_first(held):
         await find_candidates(held.index, seen(number, person=7, variation=variation))
     met = await find_candidates(held.index, seen(9, person=7, variation=0.0))
     assert found(met) == ["sub-4", "sub-2", "sub-3", "sub-1"]
-    assert [hit.distance for hit in met.hits] == sorted(hit.distance for hit in met.hits)
+    assert [hit.distance for hit in met.candidates] == sorted(hit.distance for hit in met.candidates)
 
 
 async def test_the_bound_is_exact_though_vectors_are_kept_in_eight_bits(held):
     others = [seen(number, person=7, variation=0.5 + (number - 20) / 4000) for number in range(1, 21)]
     await find_candidates(held.index, *others)
     probe = seen(99, person=7, variation=0.0)
-    exact = distances(probe.print, [other.print for other in others], Distance.EUCLIDEAN)
+    exact = distances(probe.template, [other.template for other in others], Distance.EUCLIDEAN)
     for within in (0.4968, 0.4976, 0.499):
         expected = {o.submission_id for o, distance in zip(others, exact, strict=True) if distance <= within}
         assert 0 < len(expected) < 20
@@ -153,35 +152,35 @@ async def test_vectors_of_any_length_are_near_when_they_are(held):
     """Scores are of directions; a short vector beside a long one is far by length alone."""
     direction = face(7)
     for number, scale in enumerate((0.5, 0.8, 1.2, 1.5, 3.0), start=1):
-        await find_candidates(held.index, seen(number, print=printed(direction * scale)))
-    met = await find_candidates(held.index, seen(9, print=printed(direction)))
+        await find_candidates(held.index, seen(number, template=printed(direction * scale)))
+    met = await find_candidates(held.index, seen(9, template=printed(direction)))
     assert set(found(met)) == {"sub-2", "sub-3"}
-    wide = await find_candidates(held.index, seen(9, print=printed(direction)), within=5.0)
+    wide = await find_candidates(held.index, seen(9, template=printed(direction)), within=5.0)
     assert set(found(wide)) == {"sub-1", "sub-2", "sub-3", "sub-4", "sub-5"}
 
 
 async def test_a_model_of_cosine_distance_knows_no_length(held):
     prints = [printed(face(7) * scale, model="turned") for scale in (0.1, 1.0, 30.0)]
-    met = await find_candidates(held.index, *(seen(n, print=each) for n, each in enumerate(prints)), within=0.05)
+    met = await find_candidates(held.index, *(seen(n, template=each) for n, each in enumerate(prints)), within=0.05)
     assert set(found(met)) == {"sub-0", "sub-1"}
-    assert all(abs(hit.distance) < 0.001 for hit in met.hits)
+    assert all(abs(hit.distance) < 0.001 for hit in met.candidates)
 
 
 async def test_directions_are_compared_as_by_brute_force_whatever_the_lengths(held):
     chance = np.random.default_rng(1)
     lengths = 10.0 ** chance.uniform(-2, 3, 150)
     gallery = [
-        seen(n, hours=n % 5, print=printed(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
+        seen(n, hours=n % 5, template=printed(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
         for n, scale in enumerate(lengths)
     ]
     await held.index.enrol(gallery)
-    probe = seen(999, print=printed(face(7) * 17.0, model="turned"))
-    exact = distances(probe.print, [each.print for each in gallery], Distance.COSINE)
+    probe = seen(999, template=printed(face(7) * 17.0, model="turned"))
+    exact = distances(probe.template, [each.template for each in gallery], Distance.COSINE)
     for within in (0.02, 0.15, 0.4):
         near = {each.submission_id: far for each, far in zip(gallery, exact, strict=True) if far <= within}
         assert 0 < len(near) < len(gallery)
         met = await find_candidates(held.other_worker, probe, within=within)
-        assert {hit.submission_id: hit.distance for hit in met.hits} == pytest.approx(near, abs=1e-9)
+        assert {hit.submission_id: hit.distance for hit in met.candidates} == pytest.approx(near, abs=1e-9)
 
 
 async def test_the_own_correlation_id_is_left_out_and_who_uses_one_submission_id_is_not(held):
@@ -195,16 +194,16 @@ async def test_the_own_correlation_id_is_left_out_and_who_uses_one_submission_id
 @pytest.mark.parametrize("way", ["tenant", "key", "model", "length"])
 async def test_tenants_keys_models_and_lengths_never_meet(held, way):
     one = seen(1, person=7)
-    half = ProtectedTemplate(MODEL, "k1", one.print.vector[:64])
+    half = ProtectedTemplate(MODEL, "k1", one.template.vector[:64])
     other = {
         "tenant": {"tenant": None},
-        "key": {"print": replace(one.print, key_id="k9")},
-        "model": {"print": replace(one.print, model="another")},
-        "length": {"print": half},
+        "key": {"template": replace(one.template, key_id="k9")},
+        "model": {"template": replace(one.template, model="another")},
+        "length": {"template": half},
     }[way]
     await find_candidates(held.index, one)
     met = await find_candidates(held.index, replace(seen(2, person=7), **other))
-    assert (met.hits, met.gallery) == ((), 0)
+    assert (met.candidates, met.gallery) == ((), 0)
     assert found(await find_candidates(held.index, replace(seen(3, person=7), **other))) == ["sub-2"]
 
 
@@ -213,12 +212,14 @@ async def test_a_face_under_a_former_key_is_found_by_its_print_under_that_key(he
     before, after = NOW_MS - HOUR_MS, NOW_MS + 1000
     old, new = (KEYS.transform("acme", MODEL, vector, at_ms) for at_ms in (before, after))
     assert (old.key_id, new.key_id) == ("k1", "k2")
-    await find_candidates(held.index, seen(1, print=old, at_ms=before))
-    assert found(await find_candidates(held.index, seen(2, print=new, at_ms=after))) == []
-    met = await find_candidates(held.index, seen(3, print=new, at_ms=after, former=KEYS.under_all(new, "acme", after)))
+    await find_candidates(held.index, seen(1, template=old, at_ms=before))
+    assert found(await find_candidates(held.index, seen(2, template=new, at_ms=after))) == []
+    met = await find_candidates(
+        held.index, seen(3, template=new, at_ms=after, former=KEYS.under_all(new, "acme", after))
+    )
     assert set(found(met)) == {"sub-1", "sub-2"}
-    assert all(hit.distance < 0.001 for hit in met.hits)
-    late = seen(4, print=old, at_ms=before, former=KEYS.under_all(old, "acme", before))
+    assert all(hit.distance < 0.001 for hit in met.candidates)
+    late = seen(4, template=old, at_ms=before, former=KEYS.under_all(old, "acme", before))
     assert set(found(await find_candidates(held.index, late))) == {"sub-1", "sub-2", "sub-3"}
 
 
@@ -241,11 +242,11 @@ async def test_what_is_learned_in_bulk_is_found(held):
 
 
 async def test_the_same_sighting_again_changes_nothing(held):
-    sightings = [seen(number, person=7) for number in range(4)]
-    once = await find_candidates(held.index, *sightings)
+    references = [seen(number, person=7) for number in range(4)]
+    once = await find_candidates(held.index, *references)
     for _ in range(3):
-        assert await find_candidates(held.other_worker, sightings[3]) == once
-    assert (once.gallery, len(once.hits)) == (3, 3)
+        assert await find_candidates(held.other_worker, references[3]) == once
+    assert (once.gallery, len(once.candidates)) == (3, 3)
 
 
 async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new_to_it(held):
@@ -260,22 +261,24 @@ async def test_whoever_is_met_later_finds_the_other_worker_s_face_in_a_place_new
 async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, apart):
     for number in range(0, 40, 2):
         both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=apart * (number + 2))
-        met = await asyncio.gather(meeting(held.index, both[0], WITHIN), meeting(held.other_worker, both[1], WITHIN))
-        assert any(each.hits for each in met), number
+        met = await asyncio.gather(
+            enrol_and_search(held.index, both[0], WITHIN), enrol_and_search(held.other_worker, both[1], WITHIN)
+        )
+        assert any(each.candidates for each in met), number
 
 
 async def test_on_many_nodes_too_one_of_two_finds_the_other(redis_server):
     one, other = (RedisFaceIndex(calls, redis_server.prefix, PLAN) for calls in scattered(redis_server))
     for number in range(0, 30, 2):
         both = seen(number, person=500 + number), seen(number + 1, person=500 + number, hours=1)
-        met = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
-        assert any(each.hits for each in met), number
+        met = await asyncio.gather(enrol_and_search(one, both[0], WITHIN), enrol_and_search(other, both[1], WITHIN))
+        assert any(each.candidates for each in met), number
 
 
 async def test_many_near_faces_in_one_place_are_all_found(held):
     many = [seen(number, person=7) for number in range(3 * NEAR)]
     met = await find_candidates(held.index, *many)
-    assert len(met.hits) == len(many) - 1
+    assert len(met.candidates) == len(many) - 1
 
 
 async def test_many_faces_of_one_s_own_hide_nobody_s(held):
@@ -286,10 +289,10 @@ async def test_many_faces_of_one_s_own_hide_nobody_s(held):
 
 async def test_more_hits_than_told_of_are_the_nearest():
     index = InMemoryFaceIndex(PLAN)
-    many = [seen(number, person=7, variation=0.001 * number) for number in range(1, MOST_HITS + 50)]
+    many = [seen(number, person=7, variation=0.001 * number) for number in range(1, MOST_CANDIDATES + 50)]
     met = await find_candidates(index, *many, seen(9999, person=7, variation=0.0))
-    assert len(met.hits) == MOST_HITS
-    assert met.hits[-1].distance < 0.001 * (MOST_HITS + 1)
+    assert len(met.candidates) == MOST_CANDIDATES
+    assert met.candidates[-1].distance < 0.001 * (MOST_CANDIDATES + 1)
 
 
 async def test_a_forgotten_correlation_id_leaves_no_face(held):
@@ -331,19 +334,19 @@ async def test_parts_and_stretches_may_change_while_faces_are_kept(held):
 async def test_every_face_can_be_listed_with_its_place(held):
     faces = [seen(number, hours=number) for number in range(6)]
     await find_candidates(held.index, *faces, seen(7, tenant=None))
-    listed = [each async for each in held.other_worker.prints("acme", NOW_MS)]
+    listed = [each async for each in held.other_worker.references("acme", NOW_MS)]
     assert sorted(s.submission_id for _, s in listed) == [f"sub-{number}" for number in range(6)]
-    for place, sighting in listed:
-        (original,) = (each for each in faces if each.submission_id == sighting.submission_id)
-        assert place == PLAN.place(original)
-        assert np.array_equal(sighting.print.halves, original.print.halves)
-        assert replace(sighting, print=original.print) == original
-    assert [s.submission_id async for _, s in held.index.prints(None, NOW_MS)] == ["sub-7"]
+    for place, reference in listed:
+        (original,) = (each for each in faces if each.submission_id == reference.submission_id)
+        assert place == PLAN.bucket(original)
+        assert np.array_equal(reference.template.halves, original.template.halves)
+        assert replace(reference, template=original.template) == original
+    assert [s.submission_id async for _, s in held.index.references(None, NOW_MS)] == ["sub-7"]
     assert await held.index.tenants() == [None, "acme"]
 
 
-async def move(index: FaceIndex, place: IndexBucket, sighting: EnrolledReference) -> None:
-    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+async def move(index: FaceIndex, place: IndexBucket, reference: EnrolledReference) -> None:
+    turned = replace(reference, template=KEYS.rotate(reference.template, "acme", "k2"))
     assert await index.copy(place, turned)
     await index.drop(place, turned)
 
@@ -351,9 +354,9 @@ async def move(index: FaceIndex, place: IndexBucket, sighting: EnrolledReference
 async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
     """What a re-key command does; interrupted after a number of faces."""
     done = 0
-    async for place, sighting in index.prints("acme", NOW_MS):
+    async for place, reference in index.references("acme", NOW_MS):
         if place.key_id != "k2" and done < stop_after:
-            await move(index, place, sighting)
+            await move(index, place, reference)
             done += 1
     return done
 
@@ -361,31 +364,31 @@ async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
 async def test_a_rekey_may_be_interrupted_and_run_again(held):
     vectors = [face(7, 0.1, number).astype("<f4").tobytes() for number in range(6)]
     old = [KEYS.transform("acme", MODEL, vector, NOW_MS - 1) for vector in vectors]
-    await find_candidates(held.index, *(seen(n, print=each, hours=n + 1) for n, each in enumerate(old)))
+    await find_candidates(held.index, *(seen(n, template=each, hours=n + 1) for n, each in enumerate(old)))
     assert await rekey(held.index, stop_after=2) == 2
     assert await rekey(held.other_worker) == 4
     assert await rekey(held.index) == 0
     new = KEYS.transform("acme", MODEL, vectors[0], NOW_MS)
-    met = await find_candidates(held.index, seen(9, print=new))
-    assert len(met.hits) == 6
+    met = await find_candidates(held.index, seen(9, template=new))
+    assert len(met.candidates) == 6
     assert met.gallery == 6
     assert await held.index.forget("acme", "cid-3") == 1
 
 
 async def test_a_face_forgotten_while_it_is_rekeyed_stays_forgotten(held):
     await find_candidates(held.index, seen(1), seen(2))
-    listed = [each async for each in held.index.prints("acme", NOW_MS)]
+    listed = [each async for each in held.index.references("acme", NOW_MS)]
     await held.other_worker.forget("acme", "cid-1")
-    for place, sighting in listed:
-        await move(held.index, place, sighting)
-    assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
+    for place, reference in listed:
+        await move(held.index, place, reference)
+    assert [s.submission_id async for _, s in held.index.references("acme", NOW_MS)] == ["sub-2"]
 
 
 async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgotten(redis_server):
     calls = redis_server.connect()
     index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, seen(1))
-    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
+    ((place, reference),) = [each async for each in index.references("acme", NOW_MS)]
 
     class ForgottenMeanwhile:
         """Forgets behind the look whether the face is still there."""
@@ -399,8 +402,8 @@ async def test_a_face_forgotten_between_two_steps_of_its_replacement_stays_forgo
         async def close(self) -> None:
             raise AssertionError
 
-    await move(RedisFaceIndex(ForgottenMeanwhile(), redis_server.prefix, PLAN), place, sighting)
-    assert [each async for each in index.prints("acme", NOW_MS)] == []
+    await move(RedisFaceIndex(ForgottenMeanwhile(), redis_server.prefix, PLAN), place, reference)
+    assert [each async for each in index.references("acme", NOW_MS)] == []
     left = {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in await redis_server.keys()}
     assert "faces-of" not in left, "nothing names the correlation id"
 
@@ -410,15 +413,15 @@ async def test_a_face_that_could_not_be_taken_back_is_found_by_who_erases_again(
     calls = redis_server.connect()
     index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, seen(1))
-    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
+    ((place, reference),) = [each async for each in index.references("acme", NOW_MS)]
     await redis_server.client.set(FaceCommands(redis_server.prefix, PLAN).gone("acme", "cid-1"), "1")
-    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    turned = replace(reference, template=KEYS.rotate(reference.template, "acme", "k2"))
     await index.enrol([turned])
     failing = FaultyRedis(redis_server.connect(), lambda command: command[0] == "VREM")
     with pytest.raises(Unavailable):
         await RedisFaceIndex(failing, redis_server.prefix, PLAN)._take_back(place, turned)
     assert await index.forget("acme", "cid-1") == 1
-    assert [each async for each in index.prints("acme", NOW_MS)] == []
+    assert [each async for each in index.references("acme", NOW_MS)] == []
 
 
 async def test_where_faces_were_is_forgotten_after_them_though_more_come(redis_server):
@@ -437,15 +440,15 @@ async def test_where_faces_were_is_forgotten_after_them_though_more_come(redis_s
 
 async def test_a_face_under_two_keys_is_one(held):
     await find_candidates(held.index, seen(1, person=7))
-    ((place, sighting),) = [each async for each in held.index.prints("acme", NOW_MS)]
-    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    ((place, reference),) = [each async for each in held.index.references("acme", NOW_MS)]
+    turned = replace(reference, template=KEYS.rotate(reference.template, "acme", "k2"))
     for _ in range(2):
         assert await held.index.copy(place, turned)
-    former = (KEYS.rotate(seen(2, person=7).print, "acme", "k2"),)
+    former = (KEYS.rotate(seen(2, person=7).template, "acme", "k2"),)
     assert found(await find_candidates(held.index, seen(2, person=7, former=former))) == ["sub-1"]
     assert await held.other_worker.held("acme", "cid-1") == 1
     assert await held.other_worker.forget("acme", "cid-1") == 1
-    assert [s.submission_id async for _, s in held.index.prints("acme", NOW_MS)] == ["sub-2"]
+    assert [s.submission_id async for _, s in held.index.references("acme", NOW_MS)] == ["sub-2"]
 
 
 async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(redis_server):
@@ -454,8 +457,8 @@ async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(red
     await find_candidates(index, seen(1, person=7))
     await index.forget("acme", "cid-1")
     await find_candidates(index, seen(1, person=7))
-    ((place, sighting),) = [each async for each in index.prints("acme", NOW_MS)]
-    turned = replace(sighting, print=KEYS.rotate(sighting.print, "acme", "k2"))
+    ((place, reference),) = [each async for each in index.references("acme", NOW_MS)]
+    turned = replace(reference, template=KEYS.rotate(reference.template, "acme", "k2"))
     assert not await index.copy(place, turned)
     assert found(await find_candidates(index, seen(2, person=7))) == ["sub-1"]
     await redis_server.client.unlink(
@@ -463,7 +466,9 @@ async def test_somebody_who_came_again_after_being_forgotten_is_copied_later(red
     )  # as after ten minutes
     assert await index.copy(place, turned)
     await index.drop(place, turned)
-    assert [s.print.key_id async for _, s in index.prints("acme", NOW_MS) if s.submission_id == "sub-1"] == ["k2"]
+    assert [s.template.key_id async for _, s in index.references("acme", NOW_MS) if s.submission_id == "sub-1"] == [
+        "k2"
+    ]
 
 
 async def test_vector_sets_are_supported_here(held):
@@ -513,16 +518,16 @@ async def test_with_nobody_near_it_takes_two_round_trips_and_with_somebody_three
     calls = Counted(redis_server.connect())
     index = RedisFaceIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, *(seen(number, hours=number % 3) for number in range(12)))
-    for sighting, trips in ((seen(20), 2), (seen(21, person=5), 3)):
+    for reference, trips in ((seen(20), 2), (seen(21, person=5), 3)):
         calls.trips.clear()
-        await find_candidates(index, sighting)
+        await find_candidates(index, reference)
         busy = [trip for trip in calls.trips if trip]
         assert len(busy) == trips, busy
     assert [command[0] for command in busy[2]] == ["VGETATTR"]
 
 
 async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(redis_server):
-    plan = replace(PLAN, batch=3, lanes=2)
+    plan = replace(PLAN, batch=3, concurrency=2)
     index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, plan)
     await find_candidates(index, *(seen(number, person=7, hours=number) for number in range(12)))
     ticks = iter([0.0, 0.0, *[99.0] * 50])
@@ -533,7 +538,7 @@ async def test_what_is_out_of_time_is_left_out_and_told_newest_places_first(redi
     assert not met.complete
     assert 0 < met.gallery < 12
     full = await find_candidates(index, seen(20, person=7))
-    assert (full.complete, len(full.hits)) == (True, 12)
+    assert (full.complete, len(full.candidates)) == (True, 12)
     again = RedisFaceIndex(redis_server.connect(), redis_server.prefix, replace(plan, deadline_s=0))
     again._listed.update(index._listed)
     met = await find_candidates(again, seen(20, person=7))
@@ -552,7 +557,7 @@ async def test_everything_expires_by_event_time(redis_server):
     for key in keys:
         assert 0 < await redis_server.expires_ms(key) <= latest, key
     commands = FaceCommands(redis_server.prefix, PLAN)
-    place = PLAN.place(seen(2, hours=2))
+    place = PLAN.bucket(seen(2, hours=2))
     until = PLAN.kept_until_ms(place.end_ms)
     traced = await redis_server.expires_ms(commands.faces_of("acme", "cid-2"))
     assert abs(traced - until) < 60_000, "the latest of its faces counts, whatever came after"
@@ -569,7 +574,7 @@ async def test_a_tenant_is_forgotten_with_its_last_face_though_others_come(redis
 async def test_a_face_older_than_is_kept_leaves_nothing(redis_server):
     index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN)
     met = await find_candidates(index, seen(1, at_ms=LONG_PAST_MS))
-    assert met == CandidateList(hits=(), gallery=0, complete=True)
+    assert met == CandidateList(candidates=(), gallery=0, complete=True)
     assert await redis_server.keys() == []
 
 
@@ -582,14 +587,14 @@ async def test_keys_on_a_cluster_are_spread_and_each_has_one_tag(redis_server):
 
 @pytest.mark.parametrize("value", ["faces", "places", "traces", "attributes", "element"])
 async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, value):
-    index, sighting = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN), seen(1, person=7)
+    index, reference = RedisFaceIndex(redis_server.connect(), redis_server.prefix, PLAN), seen(1, person=7)
     commands = FaceCommands(redis_server.prefix, PLAN)
-    key = commands.faces(PLAN.place(sighting))
-    vector = sighting.print.vector
+    key = commands.faces(PLAN.bucket(reference))
+    vector = reference.template.vector
     if value == "faces":
         await redis_server.client.set(key, "text")
     elif value == "places":
-        await redis_server.client.sadd(key := commands.places("acme", NOW_MS // DAY_MS), "whatever")
+        await redis_server.client.sadd(key := commands.buckets_of("acme", NOW_MS // DAY_MS), "whatever")
     elif value == "traces":
         await redis_server.client.zadd(key := commands.faces_of("acme", "cid-1"), {"whatever": 1})
     elif value == "attributes":
@@ -597,13 +602,13 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, value)
     else:
         await redis_server.client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
     with pytest.raises(ForeignValue, match=key.replace("|", r"\|").replace("{", r"\{")):
-        await (index.forget("acme", "cid-1") if value == "traces" else meeting(index, sighting, WITHIN))
+        await (index.forget("acme", "cid-1") if value == "traces" else enrol_and_search(index, reference, WITHIN))
 
 
-def shuffled(sightings: Sequence[EnrolledReference], seed: int) -> list[EnrolledReference]:
+def shuffled(references: Sequence[EnrolledReference], seed: int) -> list[EnrolledReference]:
     """Any order, some more than once."""
     chance = random.Random(seed)
-    told = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
+    told = [*references, *(each for each in references if chance.random() < 0.3)]
     chance.shuffle(told)
     return told
 
@@ -614,23 +619,26 @@ def shuffled(sightings: Sequence[EnrolledReference], seed: int) -> list[Enrolled
     told=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60)), min_size=2, max_size=12), seed=st.integers(0, 99)
 )
 async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, parts, told, seed):
-    sightings = [seen(n, person=who, hours=hours, variation=0.15) for n, (who, hours) in enumerate(told)]
+    references = [seen(n, person=who, hours=hours, variation=0.15) for n, (who, hours) in enumerate(told)]
     expected = InMemoryFaceIndex(PLAN)
-    await find_candidates(expected, *sightings)
+    await find_candidates(expected, *references)
     fresh = held.fresh(replace(PLAN, parts=parts, batch=5))
     edges, wanted = set(), set()
-    for number, sighting in enumerate(shuffled(sightings, seed)):
-        met = await meeting((fresh.index, fresh.other_worker)[number % 2], sighting, WITHIN)
-        edges |= pairs(sighting, met)
-    for sighting in sightings:
-        met, should = await meeting(fresh.index, sighting, WITHIN), await meeting(expected, sighting, WITHIN)
-        assert met.hits == should.hits
-        wanted |= pairs(sighting, should)
+    for number, reference in enumerate(shuffled(references, seed)):
+        met = await enrol_and_search((fresh.index, fresh.other_worker)[number % 2], reference, WITHIN)
+        edges |= pairs(reference, met)
+    for reference in references:
+        met, should = (
+            await enrol_and_search(fresh.index, reference, WITHIN),
+            await enrol_and_search(expected, reference, WITHIN),
+        )
+        assert met.candidates == should.candidates
+        wanted |= pairs(reference, should)
     assert edges == wanted, "each pair was found while they came in, whatever the order"
 
 
-def pairs(sighting: EnrolledReference, met: CandidateList) -> set[frozenset[str]]:
-    return {frozenset((sighting.submission_id, hit.submission_id)) for hit in met.hits}
+def pairs(reference: EnrolledReference, met: CandidateList) -> set[frozenset[str]]:
+    return {frozenset((reference.submission_id, hit.submission_id)) for hit in met.candidates}
 
 
 async def test_planted_pairs_among_five_thousand_are_found(real_redis):
@@ -641,14 +649,16 @@ async def test_planted_pairs_among_five_thousand_are_found(real_redis):
     off *= (chance.uniform(0.1, 0.55, 400) / np.linalg.norm(off, axis=1))[:, None]
     probes = (gallery[:400] + off).astype("<f4")
     index = RedisFaceIndex(real_redis.connect(), real_redis.prefix, PLAN)
-    sightings = [seen(n, print=printed(row), hours=n % 3) for n, row in enumerate(gallery)]
+    references = [seen(n, template=printed(row), hours=n % 3) for n, row in enumerate(gallery)]
     for start in range(0, 5000, 20):
-        await asyncio.gather(*(meeting(index, each, 0.0001) for each in sightings[start : start + 20]))
+        await asyncio.gather(*(enrol_and_search(index, each, 0.0001) for each in references[start : start + 20]))
     wanted = told = 0
     for number, probe in enumerate(probes):
         apart = np.linalg.norm(gallery - probe, axis=1)
         near = {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN)}
-        met = await meeting(index, seen(10_000 + number, print=printed(probe), correlation_id="probe"), WITHIN)
+        met = await enrol_and_search(
+            index, seen(10_000 + number, template=printed(probe), correlation_id="probe"), WITHIN
+        )
         wanted += len(near)
         told += len(near & set(found(met)))
         assert set(found(met)) <= {f"sub-{n}" for n in np.flatnonzero(apart <= WITHIN + 0.001)}
@@ -657,6 +667,6 @@ async def test_planted_pairs_among_five_thousand_are_found(real_redis):
 
 
 def test_a_plan_that_can_t_be_is_refused():
-    for wrong in ({"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"lanes": 0}):
+    for wrong in ({"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"concurrency": 0}):
         with pytest.raises(ValueError, match=r"span_ms|window"):
             FacePlan(**wrong)

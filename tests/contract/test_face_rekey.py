@@ -1,5 +1,4 @@
-"""Every face to the newest key while others look for theirs: nobody is overlooked at any moment, and nobody forgotten
-comes back."""
+"""Re-keying of every face during searches: no face is overlooked at any moment, and no forgotten face comes back."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import EnrolledReference, FaceIndex, FacePlan, IndexBucket, InMemoryFaceIndex
@@ -23,7 +21,7 @@ from abuse.redis_port import Command, RedisClient, Reply
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
 from tests.contract.redis_servers import RedisServer
-from tests.enrolling import meeting
+from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
 PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, batch=8)
@@ -35,16 +33,16 @@ MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
 #: The index in memory compares with everybody, and has no races of its own.
 PEOPLE, PEOPLE_IN_MEMORY = 1500, 160
 HOURS, FORGOTTEN = 12, 40
-#: Both roundings of a print to two bytes a number, before and after it was turned.
+#: Both roundings of a template to two bytes a number, before and after re-keying.
 HALF = 0.001
-#: Longer than one meeting takes here.
+#: Longer than a search takes here.
 OVERLAP_S = 1.0
 
 
 @dataclass
 class Crowd:
-    """Everybody's first face lies under the old key. `going`: who is being forgotten, or is `gone`. `moving`: who is on
-    the move just now."""
+    """People whose first face is enrolled under the old key. `going`: people being forgotten; `gone`: forgotten ones.
+    `moving`: people whose faces were re-keyed last."""
 
     indexes: Sequence[FaceIndex]
     people: int = PEOPLE
@@ -54,17 +52,17 @@ class Crowd:
     looks: int = 0
 
     async def come(self) -> None:
-        everybody = [sighting(person, 0, BOTH) for person in range(self.people)]
+        everybody = [reference(person, 0, BOTH) for person in range(self.people)]
         for start in range(0, self.people, 200):
             await self.indexes[0].enrol(everybody[start : start + 200])
 
     async def look(self, index: FaceIndex, person: int, number: int, keys: TemplateProtection = BOTH) -> None:
-        """Somebody comes again, under another correlation id, and is told of the first time, once."""
+        """A person comes again under another correlation id; the first time is a candidate, once."""
         gone = person in self.gone
-        met = await meeting(index, sighting(person, number, keys), WITHIN)
-        names = [hit.submission_id for hit in met.hits]
-        assert len(names) == len(set(names)), f"someone is told of twice: {sorted(names)}"
-        first = [hit for hit in met.hits if hit.submission_id == f"sub-{person}-0"]
+        met = await enrol_and_search(index, reference(person, number, keys), WITHIN)
+        names = [hit.submission_id for hit in met.candidates]
+        assert len(names) == len(set(names)), f"someone is a candidate twice: {sorted(names)}"
+        first = [hit for hit in met.candidates if hit.submission_id == f"sub-{person}-0"]
         assert met.complete
         if gone:
             assert not first, f"{person} was forgotten"
@@ -84,17 +82,17 @@ class Crowd:
             self.gone.add(person)
             await asyncio.sleep(0)
 
-    async def keep_looking(self, lane: int, until: asyncio.Event) -> None:
-        chance, number = random.Random(lane), 0
+    async def keep_looking(self, searcher: int, until: asyncio.Event) -> None:
+        chance, number = random.Random(searcher), 0
         while not until.is_set():
             number += 1
-            index = self.indexes[lane % len(self.indexes)]
-            await self.look(index, chance.choice(self.moving), lane * 1_000_000 + number)
+            index = self.indexes[searcher % len(self.indexes)]
+            await self.look(index, chance.choice(self.moving), searcher * 1_000_000 + number)
             await asyncio.sleep(0)  # the one in memory never waits
 
 
 def vector(person: int, number: int) -> bytes:
-    """Everybody's own, a little different every time."""
+    """A person's template, a little different every time."""
     own = np.random.default_rng(person).standard_normal(DIMENSIONS) * 0.15
     off = np.random.default_rng([person, number]).standard_normal(DIMENSIONS) * 0.005
     return (own + off).astype("<f4").tobytes()
@@ -104,18 +102,18 @@ def plain(person: int, number: int) -> ProtectedTemplate:
     return ProtectedTemplate(MODEL, "none", vector(person, number))
 
 
-def sighting(person: int, number: int, keys: TemplateProtection) -> EnrolledReference:
-    """The first time within the hours before the new key, later ones at once after."""
+def reference(person: int, number: int, keys: TemplateProtection) -> EnrolledReference:
+    """Submission `number` of a person: 0 within the hours before the new key, later ones right after."""
     at_ms = NOW_MS + number % HOUR_MS if number else NOW_MS - 1 - person % HOURS * HOUR_MS
-    print_ = keys.transform("acme", MODEL, vector(person, number), at_ms)
+    template = keys.transform("acme", MODEL, vector(person, number), at_ms)
     return EnrolledReference(
         tenant="acme",
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
         session_id=None,
         at_ms=at_ms,
-        print=print_,
-        former=keys.under_all(print_, "acme", at_ms),
+        template=template,
+        former=keys.under_all(template, "acme", at_ms),
     )
 
 
@@ -133,22 +131,22 @@ def rekeying(crowd: Crowd) -> Rekeying:
 
 
 class Watched:
-    """An index that says who is about to be copied or dropped."""
+    """An index that notes the people whose faces are about to be copied or dropped."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._index, self._moving = crowd.indexes[0], crowd.moving
-        self.prints, self.tenants = self._index.prints, self._index.tenants
+        self.references, self.tenants = self._index.references, self._index.tenants
 
-    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
-        self._note(sighting)
-        return await self._index.copy(old, sighting)
+    async def copy(self, old: IndexBucket, reference: EnrolledReference) -> bool:
+        self._note(reference)
+        return await self._index.copy(old, reference)
 
-    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
-        self._note(sighting)
-        await self._index.drop(old, sighting)
+    async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
+        self._note(reference)
+        await self._index.drop(old, reference)
 
-    def _note(self, sighting: EnrolledReference) -> None:
-        self._moving.append(int(sighting.correlation_id.split("-")[1]))
+    def _note(self, reference: EnrolledReference) -> None:
+        self._moving.append(int(reference.correlation_id.split("-")[1]))
 
 
 async def until_nothing_moves(crowd: Crowd) -> list[Rekeyed]:
@@ -159,12 +157,12 @@ async def until_nothing_moves(crowd: Crowd) -> list[Rekeyed]:
     return told
 
 
-async def under_way(crowd: Crowd, lanes: int = 4) -> list[Rekeyed]:
-    """Moves everybody while several look for theirs and some are forgotten."""
+async def under_way(crowd: Crowd, searchers: int = 4) -> list[Rekeyed]:
+    """Re-keys all faces while several workers search and some people are forgotten."""
     over = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        for lane in range(1, lanes + 1):
-            tasks.create_task(crowd.keep_looking(lane, over))
+        for searcher in range(1, searchers + 1):
+            tasks.create_task(crowd.keep_looking(searcher, over))
         tasks.create_task(crowd.forget_some(over))
         told = await until_nothing_moves(crowd)
         over.set()
@@ -172,9 +170,9 @@ async def under_way(crowd: Crowd, lanes: int = 4) -> list[Rekeyed]:
 
 
 async def kept(crowd: Crowd) -> dict[str, list[EnrolledReference]]:
-    """What is kept of everybody's first time, under which keys."""
+    """References of everybody's first submission, one per key they are under."""
     found: dict[str, list[EnrolledReference]] = {}
-    async for _, each in crowd.indexes[0].prints("acme", NOW_MS):
+    async for _, each in crowd.indexes[0].references("acme", NOW_MS):
         if each.submission_id.endswith("-0"):
             found.setdefault(each.submission_id, []).append(each)
     return found
@@ -183,10 +181,10 @@ async def kept(crowd: Crowd) -> dict[str, list[EnrolledReference]]:
 async def all_are_moved(crowd: Crowd) -> None:
     found = await kept(crowd)
     assert set(found) == {f"sub-{person}-0" for person in range(crowd.people) if person not in crowd.gone}
-    assert {tuple(each.print.key_id for each in faces) for faces in found.values()} == {("k2",)}
+    assert {tuple(each.template.key_id for each in faces) for faces in found.values()} == {("k2",)}
 
 
-async def test_nobody_is_overlooked_while_all_are_moved(crowd):
+async def test_nobody_is_overlooked_during_rekeying(crowd):
     told = await under_way(crowd)
     print(f"{crowd.looks} looks, {len(crowd.gone)} forgotten, {told}")
     assert crowd.gone
@@ -197,7 +195,7 @@ async def test_nobody_is_overlooked_while_all_are_moved(crowd):
         await crowd.look(crowd.indexes[-1], person, 9_000_000 + person, ONLY_NEW)
 
 
-async def test_cut_short_in_either_half_it_is_taken_up_and_nobody_is_overlooked_between(crowd):
+async def test_interrupted_rekeying_overlooks_nobody(crowd):
     for point in ("copied", "dropped"):
         await cut_short(crowd, point)
         for person in range(0, crowd.people, 11):
@@ -210,7 +208,7 @@ async def test_cut_short_in_either_half_it_is_taken_up_and_nobody_is_overlooked_
 
 
 async def cut_short(crowd: Crowd, point: str) -> None:
-    """Cancelled once half of what there is to copy, or to drop, was."""
+    """Re-keying cancelled once half of the copies, or of the removals, are done."""
     moving = rekeying(crowd)
     cut = Cut(moving.index, point, crowd.people // 2)
     running = asyncio.create_task(replace(moving, index=cut, overlap_s=0.0 if point == "dropped" else 9e9).run(NOW_MS))
@@ -222,20 +220,20 @@ async def cut_short(crowd: Crowd, point: str) -> None:
 
 
 class Cut:
-    """An index that says when so many were copied or dropped."""
+    """An index that stops after so many copies or removals."""
 
     def __init__(self, index: FaceIndex, point: str, after: int) -> None:
         self._index, self._point, self._left = index, point, after
         self.reached = asyncio.Event()
-        self.prints, self.tenants = index.prints, index.tenants
+        self.references, self.tenants = index.references, index.tenants
 
-    async def copy(self, old: IndexBucket, sighting: EnrolledReference) -> bool:
-        done = await self._index.copy(old, sighting)
+    async def copy(self, old: IndexBucket, reference: EnrolledReference) -> bool:
+        done = await self._index.copy(old, reference)
         await self._count("copied")
         return done
 
-    async def drop(self, old: IndexBucket, sighting: EnrolledReference) -> None:
-        await self._index.drop(old, sighting)
+    async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
+        await self._index.drop(old, reference)
         await self._count("dropped")
 
     async def _count(self, point: str) -> None:
@@ -246,7 +244,7 @@ class Cut:
 
 
 class Paused:
-    """Calls of a search that stops at its round trip `at`, before or after it was made, for what happens meanwhile."""
+    """A client whose round trip `at` is preceded or followed by what happens `meanwhile`."""
 
     def __init__(self, calls: RedisClient, at: int, when: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
         self._calls, self._at, self._when, self._meanwhile = calls, at, when, meanwhile
@@ -268,11 +266,11 @@ class Paused:
     ("at", "when"),
     [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before"), (3, "after"), (8, "before")],
 )
-async def test_a_face_moved_in_the_middle_of_a_search_is_found(redis_server, at, when):
-    """The search has places it remembers, some it hears of, and goes through them one a round trip."""
-    plan = replace(PLAN, batch=1, lanes=1)
+async def test_a_face_moved_midsearch_is_found(redis_server, at, when):
+    """The search goes through remembered and new buckets, one in each round trip."""
+    plan = replace(PLAN, batch=1, concurrency=1)
     index = RedisFaceIndex(redis_server.connect(), redis_server.prefix, plan)
-    await index.enrol([sighting(7, 0, BOTH), *(sighting(person, 0, BOTH) for person in range(20, 24))])
+    await index.enrol([reference(7, 0, BOTH), *(reference(person, 0, BOTH) for person in range(20, 24))])
     searches_over = asyncio.Event()
 
     async def until_over(_: float) -> None:
@@ -290,13 +288,13 @@ async def test_a_face_moved_in_the_middle_of_a_search_is_found(redis_server, at,
     )
 
     async def meanwhile() -> None:
-        """As far as it may go while a search is under way."""
+        """Re-keying as far as it may go during a search."""
         moves.append(asyncio.create_task(moving.run(NOW_MS)))
         await asyncio.wait([moves[0], asyncio.create_task(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
 
     searching = RedisFaceIndex(Paused(redis_server.connect(), at, when, meanwhile), redis_server.prefix, plan)
-    met = await meeting(searching, sighting(7, 1, BOTH), WITHIN)
-    assert [hit.submission_id for hit in met.hits] == ["sub-7-0"]
+    met = await enrol_and_search(searching, reference(7, 1, BOTH), WITHIN)
+    assert [hit.submission_id for hit in met.candidates] == ["sub-7-0"]
     searches_over.set()
     assert (await moves[0]).moved == 5
-    assert {each.print.key_id async for _, each in index.prints("acme", NOW_MS)} == {"k2"}
+    assert {each.template.key_id async for _, each in index.references("acme", NOW_MS)} == {"k2"}

@@ -50,7 +50,7 @@ async def test_another_secret_under_an_id_in_use_is_refused_and_changes_nothing(
         words = str(refused.value)
         assert "LIVENESS_ABUSE__HASH_KEYS" in words
         assert "key k2" in words
-        assert held.one.place("k2") in words
+        assert held.one.location("k2") in words
         assert WRONG.secret.decode() not in words
     await agree(held.one, [FIRST, SECOND])
 
@@ -75,7 +75,7 @@ def on_redis(redis_server: RedisServer) -> tuple[KeyChecks, RedisServer]:
 async def test_a_value_is_renewed_by_whoever_agrees_and_not_by_who_looks(on_redis):
     checks, redis_server = on_redis
     await agree(checks, [FIRST])
-    key = checks.place("k1")
+    key = checks.location("k1")
     await redis_server.client.expire(key, 60)
     await require_same(checks, [FIRST])
     assert await redis_server.client.ttl(key) <= 60
@@ -86,7 +86,7 @@ async def test_a_value_is_renewed_by_whoever_agrees_and_not_by_who_looks(on_redi
 async def test_the_secret_counts_whose_place_was_cleared(on_redis):
     checks, redis_server = on_redis
     await agree(checks, [SECOND])
-    await redis_server.client.delete(checks.place("k2"))
+    await redis_server.client.delete(checks.location("k2"))
     await agree(checks, [WRONG])
     with pytest.raises(SettingsError):
         await agree(checks, [SECOND])

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS
-from abuse.links.link_store import InMemoryLinkStore, LinkStore, place_of
+from abuse.links.link_store import InMemoryLinkStore, LinkStore, field_of
 from abuse.links.links import LINKS_KEPT, Link, LinkKind, in_order, line_of
 from abuse.links.redis_link_store import RedisLinkStore
 from abuse.redis_port import ForeignValue
@@ -252,7 +252,7 @@ async def test_forgetting_leaves_no_key(redis_server):
 async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, line):
     book = held_on(redis_server).book
     await book.write(TENANT, [link("a", "b", 1)])
-    await redis_server.client.hset(f"{redis_server.prefix}abuse:links:{{acme|a}}", place_of(link("a", "b", 2)), line)
+    await redis_server.client.hset(f"{redis_server.prefix}abuse:links:{{acme|a}}", field_of(link("a", "b", 2)), line)
     for call in (book.of(TENANT, ["b", "a"]), book.forget(TENANT, "b", ["a"])):
         with pytest.raises(ForeignValue, match=r"acme\|a"):
             await call

@@ -17,25 +17,24 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.meeting import meeting
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import (
     MOST_BITS,
+    EnrolledImage,
+    ImageMatch,
     InMemoryMediaIndex,
+    MatchKind,
     MediaIndex,
     MediaPlan,
-    PictureHit,
-    PictureMatch,
-    PictureSighting,
 )
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.redis_servers import FaultyRedis, RedisServer, scattered
-from tests.enrolling import meeting
+from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
 WITHIN = 6
@@ -85,7 +84,7 @@ def looks(picture: int, *turned: int) -> int:
     return looked
 
 
-def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0.0, **changes: Any) -> PictureSighting:
+def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0.0, **changes: Any) -> EnrolledImage:
     """Submission `number`, of correlation id `number`, `hours` before now; a file of its own unless it is given."""
     fields: dict[str, Any] = {
         "tenant": "acme",
@@ -100,19 +99,19 @@ def seen(number: int, picture: int | None = None, *turned: int, hours: float = 0
     fields |= changes
     hashes, keys = [fields.pop(name) for name in ("bytes_sha256", "pixels_sha256")], fields.pop("keys")
     look = looks(picture if picture is not None else number, *turned)
-    return PictureSighting(**fields, codes=keys.codes(fields["tenant"], *hashes, look, fields["at_ms"]))
+    return EnrolledImage(**fields, hashes=keys.hashes(fields["tenant"], *hashes, look, fields["at_ms"]))
 
 
 async def find_candidates(
-    index: MediaIndex, *sightings: PictureSighting, within_bits: int = WITHIN
-) -> tuple[PictureHit, ...]:
+    index: MediaIndex, *images: EnrolledImage, within_bits: int = WITHIN
+) -> tuple[ImageMatch, ...]:
     """The answer to the last."""
-    for each in sightings:
-        hits = await meeting(index, each, within_bits)
+    for each in images:
+        hits = await enrol_and_search(index, each, within_bits)
     return hits
 
 
-def found(hits: Sequence[PictureHit]) -> list[str]:
+def found(hits: Sequence[ImageMatch]) -> list[str]:
     return [hit.submission_id for hit in hits]
 
 
@@ -125,12 +124,12 @@ async def test_the_same_file_is_found_with_all_that_is_known(held):
     await find_candidates(held.index, first)
     hits = await find_candidates(held.other_worker, replace(first, correlation_id="cid-2", submission_id="sub-2"))
     assert hits == (
-        PictureHit(
+        ImageMatch(
             correlation_id="cid-1",
             submission_id="sub-1",
             session_id="session-1",
             at_ms=first.at_ms,
-            kind=PictureMatch.SAME_BYTES,
+            kind=MatchKind.SAME_BYTES,
             hamming=0,
         ),
     )
@@ -144,10 +143,10 @@ async def test_the_strongest_kind_counts_and_comes_first(held):
     )
     hits = await find_candidates(held.index, seen(9, 7, **everything))
     assert [(hit.submission_id, hit.kind, hit.hamming) for hit in hits] == [
-        ("sub-4", PictureMatch.SAME_BYTES, 0),
-        ("sub-2", PictureMatch.SAME_PIXELS, 0),
-        ("sub-3", PictureMatch.NEAR_DUPLICATE, 1),
-        ("sub-1", PictureMatch.NEAR_DUPLICATE, 2),
+        ("sub-4", MatchKind.SAME_BYTES, 0),
+        ("sub-2", MatchKind.SAME_PIXELS, 0),
+        ("sub-3", MatchKind.NEAR_DUPLICATE, 1),
+        ("sub-1", MatchKind.NEAR_DUPLICATE, 2),
     ]
 
 
@@ -168,7 +167,7 @@ async def test_every_distance_up_to_the_bound_is_found_and_none_above(held, with
 @pytest.mark.parametrize("within", [-1, MOST_BITS + 1])
 async def test_a_distance_that_is_not_looked_up_is_refused(held, within):
     with pytest.raises(ValueError, match="7 bits"):
-        await meeting(held.index, seen(1), within)
+        await enrol_and_search(held.index, seen(1), within)
 
 
 async def test_the_own_submission_is_left_out_and_what_only_shares_its_id_is_not(held):
@@ -210,10 +209,10 @@ async def test_what_is_learned_in_bulk_is_found(held):
 
 
 async def test_the_same_sighting_again_changes_nothing(held):
-    sightings = [seen(number, 7) for number in range(4)]
-    once = await find_candidates(held.index, *sightings)
+    images = [seen(number, 7) for number in range(4)]
+    once = await find_candidates(held.index, *images)
     for _ in range(3):
-        assert await find_candidates(held.other_worker, sightings[3]) == once
+        assert await find_candidates(held.other_worker, images[3]) == once
     assert len(once) == 3
 
 
@@ -221,7 +220,9 @@ async def test_the_same_sighting_again_changes_nothing(held):
 async def test_of_two_met_at_the_same_moment_one_finds_the_other(held, turned):
     for number in range(0, 40, 2):
         one, other = seen(number, 500 + number), seen(number + 1, 500 + number, *turned)
-        told = await asyncio.gather(meeting(held.index, one, WITHIN), meeting(held.other_worker, other, WITHIN))
+        told = await asyncio.gather(
+            enrol_and_search(held.index, one, WITHIN), enrol_and_search(held.other_worker, other, WITHIN)
+        )
         assert any(told), number
 
 
@@ -229,7 +230,7 @@ async def test_on_many_nodes_too_one_of_two_finds_the_other(redis_server):
     one, other = (RedisMediaIndex(calls, redis_server.prefix, PLAN) for calls in scattered(redis_server))
     for number in range(0, 30, 2):
         both = seen(number, 500 + number), seen(number + 1, 500 + number, 3, 21, 40, 60)
-        told = await asyncio.gather(meeting(one, both[0], WITHIN), meeting(other, both[1], WITHIN))
+        told = await asyncio.gather(enrol_and_search(one, both[0], WITHIN), enrol_and_search(other, both[1], WITHIN))
         assert any(told), number
 
 
@@ -255,8 +256,8 @@ async def test_forgetting_leaves_no_key(redis_server):
 
 async def test_a_node_that_was_away_while_pictures_were_removed_keeps_none_of_them(redis_server):
     """The record says where its lines are: were it gone first, nobody would come back for them."""
-    sightings = [seen(number, number % 3, correlation_id="me", hours=number) for number in range(5)]
-    await RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN).enrol(sightings)
+    images = [seen(number, number % 3, correlation_id="me", hours=number) for number in range(5)]
+    await RedisMediaIndex(redis_server.connect(), redis_server.prefix, PLAN).enrol(images)
     calls = FaultyRedis(redis_server.connect(), lambda command: command[0] == "ZREM" and "pictures:" in str(command[1]))
     index = RedisMediaIndex(calls, redis_server.prefix, PLAN)
     with pytest.raises(Unavailable):
@@ -357,13 +358,13 @@ async def test_with_no_hit_it_takes_two_round_trips_and_with_some_three(redis_se
     calls, keys = Counted(redis_server.connect()), MediaKeys([HashKey(id="k1", secret=b"1" * 32)], 0)
     index = RedisMediaIndex(calls, redis_server.prefix, PLAN)
     await find_candidates(index, *(seen(number, keys=keys) for number in range(5)))
-    for sighting, within, trips, most in (
+    for image, within, trips, most in (
         (seen(20, keys=keys), WITHIN, 2, 70),
         (seen(21, keys=keys), 3, 2, 6),
         (seen(22, 2, keys=keys), WITHIN, 3, 70),
     ):
         calls.trips.clear()
-        await find_candidates(index, sighting, within_bits=within)
+        await find_candidates(index, image, within_bits=within)
         assert len(calls.trips) == trips
         assert len(calls.trips[1]) == most
     assert [command[0] for command in calls.trips[2]] == ["GET"]
@@ -392,21 +393,21 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(redis_server, which)
     seed=st.integers(0, 99),
 )
 async def test_any_order_repetition_and_lateness_end_in_the_same_hits(held, told, seed):
-    sightings = [seen(n, picture, *turned, hours=hours) for n, (picture, hours, turned) in enumerate(told)]
+    images = [seen(n, picture, *turned, hours=hours) for n, (picture, hours, turned) in enumerate(told)]
     expected, fresh, chance = InMemoryMediaIndex(PLAN), held.fresh(), random.Random(seed)
-    await find_candidates(expected, *sightings)
-    shuffled = [*sightings, *(each for each in sightings if chance.random() < 0.3)]
+    await find_candidates(expected, *images)
+    shuffled = [*images, *(each for each in images if chance.random() < 0.3)]
     chance.shuffle(shuffled)
     edges, wanted = set(), set()
-    for number, sighting in enumerate(shuffled):
-        edges |= pairs(sighting, await meeting((fresh.index, fresh.other_worker)[number % 2], sighting, WITHIN))
-    for sighting in sightings:
-        hits = await meeting(expected, sighting, WITHIN)
-        assert await meeting(fresh.index, sighting, WITHIN) == hits
+    for number, image in enumerate(shuffled):
+        edges |= pairs(image, await enrol_and_search((fresh.index, fresh.other_worker)[number % 2], image, WITHIN))
+    for image in images:
+        hits = await enrol_and_search(expected, image, WITHIN)
+        assert await enrol_and_search(fresh.index, image, WITHIN) == hits
         assert all(one.hamming <= other.hamming for one, other in pairwise(hits))
-        wanted |= pairs(sighting, hits)
+        wanted |= pairs(image, hits)
     assert edges == wanted, "each pair was found while they came in, whatever the order"
 
 
-def pairs(sighting: PictureSighting, hits: Sequence[PictureHit]) -> set[frozenset[str]]:
-    return {frozenset((sighting.submission_id, hit.submission_id)) for hit in hits}
+def pairs(image: EnrolledImage, hits: Sequence[ImageMatch]) -> set[frozenset[str]]:
+    return {frozenset((image.submission_id, hit.submission_id)) for hit in hits}

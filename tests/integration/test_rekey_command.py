@@ -18,7 +18,7 @@ from stream.redis.client import connect
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
-from tests.enrolling import meeting
+from tests.enrolling import enrol_and_search
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -29,15 +29,15 @@ NEW = {"id": "k2", "secret": "2" * 32}
 
 def reference(keys: TemplateProtection, person: int, number: int, at_ms: int) -> EnrolledReference:
     vector = np.random.default_rng(person).standard_normal(128).astype("<f4") * np.float32(0.06)
-    print_ = keys.transform(None, "made-up", vector.tobytes(), at_ms)
+    template = keys.transform(None, "made-up", vector.tobytes(), at_ms)
     return EnrolledReference(
         tenant=None,
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
         session_id=None,
         at_ms=at_ms,
-        print=print_,
-        former=keys.under_all(print_, None, at_ms),
+        template=template,
+        former=keys.under_all(template, None, at_ms),
     )
 
 
@@ -49,9 +49,9 @@ async def found(installation: Installation, number: int) -> list[list[str]]:
     """The earlier submissions that each person finds who comes again now."""
     index, keys, close = parts(installation)
     now_ms = time.time_ns() // 1_000_000
-    told = [await meeting(index, reference(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
+    told = [await enrol_and_search(index, reference(keys, person, number, now_ms), WITHIN) for person in range(FACES)]
     await close()
-    return [sorted(hit.submission_id for hit in met.hits) for met in told]
+    return [sorted(hit.submission_id for hit in met.candidates) for met in told]
 
 
 def parts(installation: Installation) -> tuple[FaceIndex, TemplateProtection, Any]:

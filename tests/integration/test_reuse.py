@@ -158,7 +158,7 @@ async def test_strangers_are_linked_about_as_often_as_the_budget_says(install: M
         own = SubmissionRef(at_ms=at_ms, submission_id=f"sub-{number}", correlation_id=str(uuid.UUID(int=number)))
         face = keys.transform(None, model_id(spec.name, spec.space_sha256), vector.tobytes(), at_ms)
         met = await reuse.find_candidates(None, own, ReuseReferences(face=face))
-        links = [link for link in met.cluster.links if link.kind is LinkKind.FACE and own in link.ends]
+        links = [link for link in met.cluster.links if link.kind is LinkKind.FACE and own in link.refs]
         linked += bool(links)
         expected += reuse.faces.bounds.of(number, BUDGET).expected if reuse.faces else 0.0
     await calls.close()

@@ -70,7 +70,7 @@ def test_an_address_is_hashed_here(answered, monkeypatch):
 
 def test_nothing_is_erased_under_another_secret_than_the_workers(answered, monkeypatch, in_memory):
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
-    in_memory.secrets.standing["k1"] = "another's"
+    in_memory.secrets.stored["k1"] = "another's"
     ran = run("erase", "address:203.0.113.7", *WHO)
     assert "the secret of key k1" in str(ran.exception)
     assert answered == []

@@ -13,7 +13,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.links.link_store import InMemoryLinkStore
-from abuse.links.reuse import Faces, Reuse
+from abuse.links.reuse import Faces, ReuseSearch
 from abuse.networks.networks import no_networks
 from abuse.origins import OriginReader
 from abuse.pictures.media_index import InMemoryMediaIndex
@@ -99,7 +99,7 @@ class Line:
         store: DecisionStore | None = None,
         ledger: Ledger | None = None,
         policy: Policy | None = None,
-        reuse: Reuse | None = None,
+        reuse: ReuseSearch | None = None,
         keys: Sequence[HashKey] = (HashKey(id="k1", secret=b"s" * 32),),
     ) -> None:
         self.flags: list[Output] = []
@@ -112,7 +112,7 @@ class Line:
         engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
         hasher, face_keys = SubjectHasher(keys, remember_ms=0), TemplateProtection(keys, reach_ms=WEEK_MS)
         self.faces = InMemoryFaceIndex()
-        self.reuse = reuse or Reuse(
+        self.reuse = reuse or ReuseSearch(
             pictures=InMemoryMediaIndex(),
             book=InMemoryLinkStore(),
             ledger=self.ledger,

@@ -9,7 +9,14 @@ import pytest
 
 from abuse.event_time import DAY_MS
 from abuse.faces import template_protection
-from abuse.faces.protected_template import SCORE_SLACK, Distance, ProtectedTemplate, distances, least_score, print_from
+from abuse.faces.protected_template import (
+    SCORE_SLACK,
+    Distance,
+    ProtectedTemplate,
+    distances,
+    least_score,
+    template_from,
+)
 from abuse.faces.template_protection import TemplateProtection, rotation
 from abuse.keys.key_periods import HashKey
 
@@ -168,13 +175,13 @@ def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
     ],
 )
 def test_what_no_index_could_hold_is_refused(model, key_id, vector):
-    with pytest.raises(ValueError, match="face print"):
+    with pytest.raises(ValueError, match="a template"):
         ProtectedTemplate(model, key_id, vector)
 
 
 def test_a_print_is_kept_in_two_bytes_a_number_and_has_one_distance_either_way():
     one, other = plain(1), plain(2)
-    again = print_from("m", "k1", one.packed)
+    again = template_from("m", "k1", one.packed)
     assert len(one.packed) == 256
     assert np.array_equal(again.halves, one.halves)
     exact = float(np.linalg.norm(np.frombuffer(one.vector, "<f4") - np.frombuffer(other.vector, "<f4")))

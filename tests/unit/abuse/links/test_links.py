@@ -21,8 +21,8 @@ from abuse.links.links import (
     Cluster,
     Link,
     LinkKind,
+    best_per_pair,
     cluster_of,
-    foremost,
     in_order,
     is_about,
     line_of,
@@ -57,7 +57,7 @@ links = st.builds(
 @given(made=links)
 def test_a_line_says_everything_about_its_link(made):
     read = link_from(line_of(made))
-    assert (read.kind, read.ends, read.gallery, read.name) == (made.kind, made.ends, made.gallery, made.name)
+    assert (read.kind, read.refs, read.gallery, read.name) == (made.kind, made.refs, made.gallery, made.name)
     assert read.distance == pytest.approx(made.distance, abs=5e-5)
     assert read.threshold == pytest.approx(made.threshold, abs=5e-5)
     assert read.expected == pytest.approx(made.expected, rel=5e-3)
@@ -73,8 +73,8 @@ def test_a_line_is_about_its_two_correlation_ids(made, other):
 
 @given(one=ends, other=ends)
 def test_two_ends_are_in_order_whichever_is_given_first(one, other):
-    assert [end.place for end in in_order(one, other)] == [end.place for end in in_order(other, one)]
-    assert [end.place for end in in_order(one, other)] == sorted([one.place, other.place])
+    assert [end.key for end in in_order(one, other)] == [end.key for end in in_order(other, one)]
+    assert [end.key for end in in_order(one, other)] == sorted([one.key, other.key])
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_lines_told_twice_are_one_link_in_order_of_their_later_end():
 def test_linked_to_nobody():
     assert cluster_of("a", []) == NO_CLUSTER
     assert cluster_of("a", [link("b", "c")]) == NO_CLUSTER
-    assert (NO_CLUSTER.ids, NO_CLUSTER.ends, NO_CLUSTER.whole) == ((), (), True)
+    assert (NO_CLUSTER.ids, NO_CLUSTER.refs, NO_CLUSTER.whole) == ((), (), True)
 
 
 @pytest.mark.parametrize("of", [0, 3, 6])
@@ -199,7 +199,7 @@ def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessi
         return Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=distance)
 
     made = [to("a", 1, 0.1), to("a", 2, 0.2), to("b", 3, 0.4), to("a", 4, 0.3), to("b", 3, 0.35), to("c", 5, 0.15)]
-    told = [(each.earlier.correlation_id, each.distance) for each in foremost(reversed(made))]
+    told = [(each.earlier.correlation_id, each.distance) for each in best_per_pair(reversed(made))]
     assert told == [("a", 0.1), ("c", 0.15), ("b", 0.35), ("a", 0.2), ("a", 0.3)]
 
 

@@ -14,7 +14,7 @@ KEYS = MediaKeys([ONE, HashKey(id="k2", secret=b"2" * 32, since_ms=1000)], 100)
 
 
 def codes(perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS) -> KeyedImageHashes:
-    return keys.codes(tenant, "aa" * 32, "aa" * 32, perceptual, at_ms)[0]
+    return keys.hashes(tenant, "aa" * 32, "aa" * 32, perceptual, at_ms)[0]
 
 
 def test_every_distance_survives():
@@ -49,7 +49,7 @@ def test_tenants_keys_and_secrets_have_codes_of_their_own(other):
 
 def test_codes_are_the_same_everywhere():
     assert codes(0x0123456789ABCDEF) == KeyedImageHashes(**GOLDEN)
-    assert KEYS.codes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == codes(), "hex of either case"
+    assert KEYS.hashes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == codes(), "hex of either case"
 
 
 GOLDEN = {
@@ -64,4 +64,4 @@ GOLDEN = {
     ("at_ms", "expected"), [(0, ["k1"]), (950, ["k1", "k2"]), (1000, ["k2", "k1"]), (1101, ["k2"])]
 )
 def test_the_key_in_force_comes_first_then_every_other_within_reach(at_ms, expected):
-    assert [each.key_id for each in KEYS.codes(None, "aa", "bb", 0, at_ms)] == expected
+    assert [each.key_id for each in KEYS.hashes(None, "aa", "bb", 0, at_ms)] == expected

@@ -17,7 +17,7 @@ from abuse.faces.protected_template import ProtectedTemplate
 from abuse.ledger.expiry import ended, settle
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.links import Link, LinkKind, links_life_ms
-from abuse.pictures.media_index import PictureSighting
+from abuse.pictures.media_index import EnrolledImage
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.audit import check
@@ -242,10 +242,10 @@ async def filled(calls: RedisClient) -> None:
     vector = np.ones(8, "<f4").tobytes()
     for who in (me, other):
         ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
-        print_ = ProtectedTemplate("net", "k1", vector)
-        await line.reuse.faces.index.enrol([EnrolledReference(tenant=None, print=print_, **ids)])
+        template = ProtectedTemplate("net", "k1", vector)
+        await line.reuse.faces.index.enrol([EnrolledReference(tenant=None, template=template, **ids)])
         codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
-        await line.reuse.pictures.enrol([PictureSighting(tenant=None, **ids, codes=(codes,))])
+        await line.reuse.pictures.enrol([EnrolledImage(tenant=None, **ids, hashes=(codes,))])
     ends = [SubmissionRef(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
     await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))

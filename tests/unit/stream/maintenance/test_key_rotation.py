@@ -47,7 +47,7 @@ class Crew:
         return await self.lines[decides].decide(await self.detection(number, at_s, detects))
 
     def kept_under(self) -> set[str]:
-        return {place.key_id for place, faces in self.faces.places.items() if faces}
+        return {place.key_id for place, faces in self.faces.buckets.items() if faces}
 
 
 def links(decision: Output) -> int:
@@ -97,7 +97,7 @@ async def test_a_worker_without_the_new_key_decides_all_the_same_and_is_seen():
             assert (links(decision), abuse_of(decision)["face_comparison"]) == (0, None)
     assert unknown() == not_known + 3
     assert said == [], "a counter, not a line for each submission"
-    assert sum(map(len, crew.faces.places.values())) == 1, "what can't be compared isn't kept"
+    assert sum(map(len, crew.faces.buckets.values())) == 1, "what can't be compared isn't kept"
     assert links(await crew.decided(4, SINCE_S + 9, AFTER, AFTER)) == 1
 
 

@@ -13,7 +13,7 @@ from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
 from stream.runtime.patience import RetryPolicy
-from tests.enrolling import meeting
+from tests.enrolling import enrol_and_search
 from tests.unit.stream.fakes import Away
 
 NOW_MS = 1_760_000_000_000
@@ -32,26 +32,26 @@ def face(person: int) -> bytes:
     return np.random.default_rng(person).normal(size=16).astype("<f4").tobytes()
 
 
-def sighting(
+def reference(
     person: int, at_ms: int, held: TemplateProtection, tenant: str | None = "acme", number: int = 0
 ) -> EnrolledReference:
-    print_ = held.transform(tenant, "net", face(person), at_ms)
+    template = held.transform(tenant, "net", face(person), at_ms)
     return EnrolledReference(
         tenant=tenant,
         correlation_id=f"cid-{person}-{number}",
         submission_id=f"sub-{person}-{number}",
         session_id=None,
         at_ms=at_ms,
-        print=print_,
-        former=held.under_all(print_, tenant, at_ms),
+        template=template,
+        former=held.under_all(template, tenant, at_ms),
     )
 
 
 async def filled(**changes) -> InMemoryFaceIndex:
     """Many faces of the old key, and one of the new."""
     index = InMemoryFaceIndex(FacePlan(), **changes)
-    await index.enrol([sighting(n, NOW_MS - 2 * DAY_MS, keys()) for n in range(MANY)])
-    await index.enrol([sighting(0, NOW_MS, keys(), tenant=None)])
+    await index.enrol([reference(n, NOW_MS - 2 * DAY_MS, keys()) for n in range(MANY)])
+    await index.enrol([reference(0, NOW_MS, keys(), tenant=None)])
     return index
 
 
@@ -60,7 +60,7 @@ def rekeying(index: InMemoryFaceIndex, held: TemplateProtection | None = None, o
 
 
 def key_ids(index: InMemoryFaceIndex) -> set[str]:
-    return {place.key_id for place, faces in index.places.items() if faces}
+    return {place.key_id for place, faces in index.buckets.items() if faces}
 
 
 async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
@@ -69,17 +69,17 @@ async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
     assert key_ids(index) == {"k2"}
     alone = keys(replace(NEW, since_ms=0))
     for person in range(MANY):
-        met = await meeting(index, sighting(person, NOW_MS, alone, number=1), WITHIN)
-        assert [hit.submission_id for hit in met.hits] == [f"sub-{person}-0"]
+        met = await enrol_and_search(index, reference(person, NOW_MS, alone, number=1), WITHIN)
+        assert [hit.submission_id for hit in met.candidates] == [f"sub-{person}-0"]
 
 
 async def test_a_worker_that_still_has_both_keys_finds_them_before_and_after():
     index = await filled()
-    before = await meeting(index, sighting(3, NOW_MS, keys(), number=1), WITHIN)
+    before = await enrol_and_search(index, reference(3, NOW_MS, keys(), number=1), WITHIN)
     await rekeying(index).run(NOW_MS)
-    after = await meeting(index, sighting(3, NOW_MS, keys(), number=2), WITHIN)
-    assert {hit.submission_id for hit in before.hits} == {"sub-3-0"}
-    assert {hit.submission_id for hit in after.hits} == {"sub-3-0", "sub-3-1"}
+    after = await enrol_and_search(index, reference(3, NOW_MS, keys(), number=2), WITHIN)
+    assert {hit.submission_id for hit in before.candidates} == {"sub-3-0"}
+    assert {hit.submission_id for hit in after.candidates} == {"sub-3-0", "sub-3-1"}
 
 
 async def test_again_nothing_is_moved():
@@ -124,7 +124,7 @@ async def test_no_face_leaves_its_old_place_while_a_search_from_before_may_be_un
     index = await filled()
 
     async def sleep(seconds: float) -> None:
-        kept.append(sum(len(faces) for place, faces in index.places.items() if place.key_id == "k1"))
+        kept.append(sum(len(faces) for place, faces in index.buckets.items() if place.key_id == "k1"))
         now_s[0] += seconds
 
     moving = replace(rekeying(index, overlap_s=4.5), clock=lambda: now_s[0], sleep=sleep)
@@ -156,7 +156,7 @@ async def test_one_tenant_alone():
 
 async def test_who_is_forgotten_meanwhile_stays_forgotten():
     index = await filled()
-    moving = [each async for each in index.prints("acme", NOW_MS)]
+    moving = [each async for each in index.references("acme", NOW_MS)]
     await index.forget("acme", "cid-3-0")
     for place, each in moving:
         await index.copy(place, each)

@@ -16,7 +16,7 @@ from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.redis_link_store import RedisLinkStore
-from abuse.links.reuse import Faces, Reuse
+from abuse.links.reuse import Faces, ReuseSearch
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
@@ -120,7 +120,7 @@ def line_that_compares(calls: Waves) -> Line:
     """With faces and pictures kept in Redis as well."""
     policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
-    reuse = Reuse(
+    reuse = ReuseSearch(
         pictures=RedisMediaIndex(calls, PREFIX, MediaPlan()),
         book=RedisLinkStore(calls, PREFIX, WEEK_MS),
         ledger=ledger,

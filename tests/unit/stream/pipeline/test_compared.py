@@ -11,7 +11,7 @@ from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.links.link_store import InMemoryLinkStore
-from abuse.links.reuse import Faces, Reuse
+from abuse.links.reuse import Faces, ReuseSearch
 from abuse.pictures.media_index import InMemoryMediaIndex
 from config.abuse import AbusePolicy
 from config.errors import Unavailable
@@ -39,14 +39,14 @@ class Index(InMemoryFaceIndex):
         return self.answer
 
 
-def reuse(index: Index | None) -> Reuse:
+def reuse(index: Index | None) -> ReuseSearch:
     faces = index and Faces(
         model="net",
         index=index,
         keys=TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], 0),
         bounds=FaceBounds(impostors=NoStrangers(), farthest=0.6),
     )
-    return Reuse(
+    return ReuseSearch(
         pictures=InMemoryMediaIndex(),
         book=InMemoryLinkStore(),
         ledger=InMemoryLedger(),
@@ -55,7 +55,7 @@ def reuse(index: Index | None) -> Reuse:
     )
 
 
-async def said(compared: Reuse | None) -> list[tuple[str, str]]:
+async def said(compared: ReuseSearch | None) -> list[tuple[str, str]]:
     with capture_logs() as logs:
         await say_what_is_compared(compared)
     assert {entry["log_level"] for entry in logs} <= {"warning"}

@@ -157,7 +157,7 @@ async def test_a_print_of_no_model_or_key_of_ours_is_nobody_s(model, key_id):
     document["marks"]["face"] |= {"model": model, "key_id": key_id}
     decided = await line.decide(replace(output, value=orjson.dumps(document)))
     assert abuse_of(decided)["links"] == []
-    assert line.faces.places == {}
+    assert line.faces.buckets == {}
 
 
 async def test_one_submission_id_for_everybody_hides_nobody():
@@ -194,9 +194,9 @@ async def test_switched_off_a_face_is_neither_kept_nor_sent_on():
     assert marks.face is None
     assert marks.picture
     await line.decide(output)
-    assert line.faces.places == {}
+    assert line.faces.buckets == {}
     await submit(line, 2, 2, face(1), tenant="bank-2")
-    assert len(line.faces.places) == 1
+    assert len(line.faces.buckets) == 1
 
 
 async def test_switched_off_meanwhile_what_is_under_way_is_not_kept_either():
@@ -205,7 +205,7 @@ async def test_switched_off_meanwhile_what_is_under_way_is_not_kept_either():
     (output,) = await line.detect(sent(1, tenant="bank-1"))
     await line.ledger.switch("bank-1", {rule: {"active": False} for rule in ("face_reuse", "media_replay")})
     assert abuse_of(await line.decide(output))["face_comparison"] is None
-    assert (line.faces.places, line.reuse.pictures.sightings) == ({}, {})
+    assert (line.faces.buckets, line.reuse.pictures.images) == ({}, {})
 
 
 async def test_no_template_crosses_to_the_next_topic():
@@ -417,8 +417,8 @@ async def test_a_search_cut_short_is_said_and_what_it_found_counts():
     line, before = line_of(), comparisons()
 
     class Cut(InMemoryFaceIndex):
-        async def search(self, sighting, within):
-            return replace(await super().search(sighting, within), complete=False)
+        async def search(self, reference, within):
+            return replace(await super().search(reference, within), complete=False)
 
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=Cut())
