@@ -11,11 +11,9 @@ from dataclasses import fields
 from typing import Annotated, Any
 
 import orjson
-from abuse.faces.face_prints import MODEL, ProtectedTemplate
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
-from abuse.faces.protected_template import KEY_ID, MODEL, ProtectedTemplate, template_from
+from abuse.faces.protected_template import MODEL, ProtectedTemplate, template_from
 from abuse.keys.key_periods import KEY_ID
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
