@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from abuse.faces.face_prints import ProtectedTemplate
-from abuse.links.marks import ReuseReferences
+from abuse.faces.protected_template import ProtectedTemplate
+from abuse.links.reuse_references import ReuseReferences
 from abuse.observation import Origin
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
