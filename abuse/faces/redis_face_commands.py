@@ -18,9 +18,13 @@ from typing import cast
 import orjson
 
 from abuse.event_time import DAY_MS
-from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, bucket_named
+from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, bucket_named, face_plan
+from abuse.faces.face_prints import ProtectedTemplate
 from abuse.faces.protected_template import ProtectedTemplate, template_from
 from abuse.redis_port import Command, ForeignValue, Reply
+from abuse.store_record import Erasing, Personal, StoreRecord
+from config.policy import Policy
+from config.settings import Settings
 
 #: Candidates per bucket; a bucket with so many is searched again for `MOST_NEAR`.
 NEAR, MOST_NEAR = 32, 256
@@ -31,6 +35,60 @@ EFFORT, LINKS = 200, 16
 #: of 169 buckets, half as many enrolments and searches again a second on two cores.
 SMALL = EFFORT
 GONE_TTL_MS = 600_000
+
+
+def _span(settings: Settings, several: bool = False) -> str:
+    """The stretch of time of a bucket, in words: an hour, a day or a stretch of hours; one or several."""
+    hours = settings.abuse.face_span_h
+    words = {1: ("hour", "hours"), 24: ("day", "days")}
+    return words.get(hours, (f"stretch of {hours} hours", f"stretches of {hours} hours"))[several]
+
+
+def _face_life_ms(settings: Settings, policy: Policy) -> int:
+    plan = face_plan(settings, policy, {})
+    return plan.kept_until_ms(plan.span_ms)
+
+
+def _day_life_ms(settings: Settings, policy: Policy) -> int:
+    return face_plan(settings, policy, {}).kept_until_ms(DAY_MS)
+
+
+RECORDS = (
+    StoreRecord(
+        name="abuse:faces",
+        holds=lambda settings: f"keyed face prints, by the {_span(settings)}",
+        personal=Personal.BIOMETRIC,
+        life_ms=_face_life_ms,
+        after=lambda settings: f"the {_span(settings)} began",
+    ),
+    StoreRecord(
+        name="abuse:face-places",
+        holds=lambda settings: f"which {_span(settings, several=True)} hold faces",
+        personal=Personal.NONE,
+        life_ms=_day_life_ms,
+        after="the day began",
+    ),
+    StoreRecord(
+        name="abuse:faces-of",
+        holds="where a correlation id's faces are",
+        life_ms=_face_life_ms,
+        after=lambda settings: f"the {_span(settings)} of the last began",
+    ),
+    StoreRecord(
+        name="abuse:faces-gone",
+        holds="hashes of who was just forgotten",
+        life_ms=GONE_TTL_MS,
+        after="the erasure",
+        erasing=Erasing.GUARD,
+    ),
+    StoreRecord(
+        name="abuse:face-tenants",
+        holds="tenants that have faces",
+        personal=Personal.NONE,
+        life_ms=_day_life_ms,
+        after="the day of its last began",
+    ),
+)
 
 
 class FaceCommands:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from abuse.event_time import MS
 from abuse.redis_port import Command, RedisClient, Reply
+from abuse.store_record import Personal, StoreRecord
 
 #: A worker renews the values when it starts; no installation goes so long without a start.
 CHECK_TTL_S = 400 * 86_400
+RECORDS = (
+    StoreRecord(
+        name="abuse:key-check",
+        holds="check values of hash keys",
+        personal=Personal.NONE,
+        life_ms=CHECK_TTL_S * MS,
+        after="a worker last started",
+    ),
+)
 
 
 class RedisKeyChecks:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from abuse.event_time import MS
 from abuse.flags.flag_events import expired
 from abuse.flags.flags import FlagEvent, FlagState
 from abuse.ledger.ledger import GRACE_MS, Ledger, find
 
 #: Flags looked at in one sweep; the rest waits for the next.
 MOST_AT_ONCE = 200
+#: Sweeps a turn lasts: a worker that died is replaced after its turn.
+TURN_SWEEPS = 3
 
 
-async def ended(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
-    """The flags that have expired and nobody has said so: publish each event, then `settle` it. Forgets, on the way,
-    what has ended long ago, and puts off what was confirmed meanwhile."""
+def turn_ms(sweep_s: float) -> int:
+    """How long one worker's turn to sweep lasts."""
+    return int(TURN_SWEEPS * sweep_s * MS)
+
+
+async def expire_due(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
+    """Expiry events of the flags that have expired and are not stored as such: the sweeper publishes each, then calls
+    `record_expiry`. On the way, flags that ended long ago are forgotten, and flags confirmed meanwhile are put off."""
     events = []
     for flag_id in await ledger.due(now_ms, MOST_AT_ONCE):
         flag = await find(ledger, flag_id)
@@ -29,11 +37,11 @@ async def ended(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
     return events
 
 
-async def settle(ledger: Ledger, event: FlagEvent) -> None:
-    """The event is published: the flag has ended, and is looked at once more to be forgotten.
+async def record_expiry(ledger: Ledger, event: FlagEvent) -> None:
+    """Store a published expiry; the flag is looked at once more, to be forgotten. May be repeated.
 
-    Erased at the same moment it leaves nothing: who erases says so before it looks what there is to erase, and here it
-    is asked after everything is written.
+    A flag erased at the same moment leaves nothing: an erasure announces itself before it looks for what to remove, and
+    the announcement is read here after everything is written.
     """
     await ledger.record([event])
     await ledger.later(event.flag_id, event.expires_at_ms + GRACE_MS)

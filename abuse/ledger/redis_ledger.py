@@ -28,7 +28,6 @@ from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
 from abuse.ledger.ledger import (
-    GRACE_MS,
     Locator,
     Snapshot,
     SubjectHistory,
@@ -38,17 +37,10 @@ from abuse.ledger.ledger import (
     own_events,
 )
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
-from abuse.ledger.redis_ledger_keys import DUE_PARTS, LedgerKeys, member_of
+from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
 from abuse.observation import Observation
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.subjects import Subject, SubjectType
-
-SWITCHES_TTL_S = 400 * 86_400
-
-
-def flags_life_ms(flag_ttl_s: int) -> int:
-    """How long after its last event a flag is kept at most."""
-    return flag_ttl_s * 1000 + 2 * GRACE_MS
 
 
 class RedisLedger:

@@ -1,48 +1,124 @@
-"""Where the abuse table keeps what on Redis: one place for those who write it and those who erase it."""
+"""The ledger's keys on Redis and their store records: one place for writing, reading and erasing."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from abuse.event_time import MS
+from abuse.ledger.expiry import turn_ms
 from abuse.ledger.flag_index import ALL_TENANTS, Place
+from abuse.ledger.journal import USED_MS, life_ms
+from abuse.ledger.ledger import GRACE_MS
+from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 from abuse.subjects import Subject, SubjectType
+from config.policy import Policy
+from config.settings import Settings
 
 DUE_PARTS = 16
+#: How long a writer of an erased flag's event learns of the erasure.
+ERASED_TTL_MS = 600_000
+SWITCHES_TTL_S = 400 * 86_400
+
+
+def flags_life_ms(flag_ttl_s: int) -> int:
+    """How long after its last event a flag is kept at most."""
+    return flag_ttl_s * MS + 2 * GRACE_MS
+
+
+def _flags_life(settings: Settings, policy: Policy) -> int:
+    return flags_life_ms(policy.abuse.flag_ttl_s)
+
+
+_of_flags = partial(StoreRecord, life_ms=_flags_life, after="the last event", rebuilt_from=(RebuiltFrom.FLAG_EVENTS,))
+JOURNAL = StoreRecord(
+    name="abuse:journal",
+    holds="what a subject was seen to do, a line a submission",
+    life_ms=max(life_ms(kind) for kind in SubjectType),
+    after="its last line",
+    rebuilt_from=(RebuiltFrom.DECISIONS,),
+)
+USED = StoreRecord(
+    name="abuse:used",
+    holds="keyed devices and addresses a correlation id used",
+    life_ms=USED_MS,
+    after="the last use",
+    rebuilt_from=(RebuiltFrom.DECISIONS,),
+)
+#: Audit entries say up to when a reviewer cleared a subject.
+FLAGS = _of_flags(
+    name="abuse:flags",
+    holds="events of a subject's flags",
+    rebuilt_from=(RebuiltFrom.FLAG_EVENTS, RebuiltFrom.AUDIT),
+)
+FLAG = _of_flags(name="abuse:flag", holds="whose flag it is")
+NAMED = _of_flags(name="abuse:named", holds="whose flags name a correlation id as evidence")
+DUE = _of_flags(name="abuse:due", holds="flags by when they expire")
+FLAG_INDEX = _of_flags(name="abuse:flag-index", holds="flags by tenant, severity and time")
+ERASED = StoreRecord(
+    name="abuse:erased",
+    holds="ids of flags just erased",
+    personal=Personal.NONE,
+    life_ms=ERASED_TTL_MS,
+    after="the erasure",
+    erasing=Erasing.GUARD,
+)
+SWITCHES = StoreRecord(
+    name="abuse:switches",
+    holds="what was switched for a tenant",
+    personal=Personal.NONE,
+    life_ms=SWITCHES_TTL_S * MS,
+    after="the last look",
+    rebuilt_from=(RebuiltFrom.AUDIT,),
+)
+TURN = StoreRecord(
+    name="abuse:turn",
+    holds="which worker looks for expired flags",
+    personal=Personal.NONE,
+    life_ms=lambda settings, policy: turn_ms(settings.abuse.sweep_s),
+    after="its last turn",
+)
+#: Stores about subjects, and stores about the tenant or the workers.
+SUBJECT_RECORDS = (JOURNAL, USED, FLAGS, FLAG, NAMED, DUE, FLAG_INDEX, ERASED)
+SHARED_RECORDS = (SWITCHES, TURN)
 
 
 class LedgerKeys:
+    """The keys under an installation's prefix."""
+
     def __init__(self, key_prefix: str) -> None:
-        self._prefix = f"{key_prefix}abuse:"
-        self.turn = f"{self._prefix}turn"
+        self._prefix = key_prefix
+        self.turn = f"{key_prefix}{TURN.name}"
 
     def journal(self, tenant: str | None, kind: SubjectType, key: str, part: int) -> str:
-        return f"{self._prefix}journal:{{{tenant or ''}|{kind}|{key}|{part}}}"
+        return JOURNAL.key(self._prefix, tenant or "", kind, key, part)
 
     def flags(self, tenant: str | None, kind: SubjectType, key: str) -> str:
-        return f"{self._prefix}flags:{{{tenant or ''}|{kind}|{key}}}"
+        return FLAGS.key(self._prefix, tenant or "", kind, key)
 
     def flag(self, flag_id: str) -> str:
-        return f"{self._prefix}flag:{{{flag_id}}}"
+        return FLAG.key(self._prefix, flag_id)
 
     def erased(self, flag_id: str) -> str:
-        return f"{self._prefix}erased:{{{flag_id}}}"
+        return ERASED.key(self._prefix, flag_id)
 
     def used(self, tenant: str | None, correlation_id: str) -> str:
-        return f"{self._prefix}used:{{{tenant or ''}|{correlation_id}}}"
+        return USED.key(self._prefix, tenant or "", correlation_id)
 
     def named(self, tenant: str | None, correlation_id: str) -> str:
-        return f"{self._prefix}named:{{{tenant or ''}|{correlation_id}}}"
+        return NAMED.key(self._prefix, tenant or "", correlation_id)
 
     def due(self, flag_id: str) -> str:
         return self.due_part(int(flag_id[-1], DUE_PARTS))
 
     def due_part(self, number: int) -> str:
-        return f"{self._prefix}due:{{{number}}}"
+        return DUE.key(self._prefix, number)
 
     def flag_index(self, place: Place) -> str:
         scope = place.scope.value if place.scope is ALL_TENANTS else place.scope or ""
-        return f"{self._prefix}flag-index:{{{scope}|{place.severity}|{place.side}}}"
+        return FLAG_INDEX.key(self._prefix, scope, place.severity, place.side)
 
     def switches(self, tenant: str | None) -> str:
-        return f"{self._prefix}switches:{{{tenant or ''}|}}"
+        return SWITCHES.key(self._prefix, tenant or "", "")
 
 
 def member_of(subject: Subject) -> str:
@@ -51,6 +127,6 @@ def member_of(subject: Subject) -> str:
 
 
 def subject_of(member: str) -> Subject:
-    """The inverse; raises ValueError for what is none of ours."""
+    """The inverse of `member_of`; raises ValueError for a foreign member."""
     kind, _, key = member.partition(" ")
     return Subject(type=SubjectType(kind), key=key)

@@ -11,12 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+from abuse.links.link_book import Held
 from abuse.links.link_store import Held, field_of, retained
-from abuse.links.links import Link, is_about, line_of, links_from
+from abuse.links.links import Link, is_about, line_of, links_from, links_life_ms
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.store_record import RebuiltFrom, StoreRecord
 
 #: Errors of reading a foreign value.
 _FOREIGN = (ValueError, TypeError, KeyError)
+RECORDS = (
+    StoreRecord(
+        name="abuse:links",
+        holds="pairs of submissions with one face or picture",
+        life_ms=lambda settings, policy: links_life_ms(policy),
+        after="the last link",
+        rebuilt_from=(RebuiltFrom.DECISIONS,),
+    ),
+)
 
 
 class RedisLinkStore:

@@ -22,10 +22,21 @@ import orjson
 from numpy.typing import NDArray
 
 from abuse.event_time import DAY_MS
-from abuse.pictures.media_index import MOST_MATCHES, EnrolledImage, ImageMatch, MediaPlan, check_bits, ranked
+from abuse.pictures.media_index import (
+    MOST_MATCHES,
+    EnrolledImage,
+    ImageMatch,
+    MediaPlan,
+    check_bits,
+    media_plan,
+    ranked,
+)
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.store_record import Personal, StoreRecord
 from abuse.submission_ref import submission_ref_from
+from config.policy import Policy
+from config.settings import Settings
 
 BANDS, BAND_BITS = 4, 16
 #: With at most so many wrong bits, one of the bands is equal.
@@ -34,6 +45,34 @@ HASH_BYTES, TIME_BYTES, NAME_BYTES = 8, 6, 6
 LINE_BYTES = HASH_BYTES + TIME_BYTES + NAME_BYTES
 _LINE = np.dtype([("hash", ">u8"), ("reference", f"V{TIME_BYTES + NAME_BYTES}")])
 PAGE = 100
+
+
+def _life_ms(settings: Settings, policy: Policy) -> int:
+    return media_plan(policy).life_ms
+
+
+RECORDS = (
+    StoreRecord(
+        name="abuse:pictures",
+        holds="keyed hashes of pictures",
+        personal=Personal.BIOMETRIC,
+        life_ms=_life_ms,
+        after="the last one",
+    ),
+    StoreRecord(
+        name="abuse:picture",
+        holds="ids and keyed hashes of one picture",
+        personal=Personal.BIOMETRIC,
+        life_ms=_life_ms,
+        after="it was seen",
+    ),
+    StoreRecord(
+        name="abuse:pictures-of",
+        holds="which pictures are a correlation id's",
+        life_ms=_life_ms,
+        after="the last one",
+    ),
+)
 
 
 class RedisMediaIndex:

@@ -1,4 +1,4 @@
-"""Audit chain and command journal on Redis: first writer wins, one key a place.
+"""Audit chain and command log on Redis: the first writer of a key wins.
 
 audit-head             where to look for the end of the chain; may lag behind
 audit:{CHAIN NUMBER}   one entry
@@ -14,19 +14,46 @@ from typing import Any, cast
 
 import orjson
 
+from abuse.event_time import MS
 from abuse.redis_port import ForeignValue, RedisClient, Reply
 from abuse.review.audit import CommandKey, Head, command_of, head_after, sealed
+from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 
 #: Longer than a command can be read again.
 ENTRY_TTL_S = 40 * 86_400
 HEAD_TTL_S = 400 * 86_400
 
+AUDIT = StoreRecord(
+    name="abuse:audit",
+    holds="audit entries, for the chain",
+    life_ms=ENTRY_TTL_S * MS,
+    after="the command",
+    erasing=Erasing.KEPT,
+)
+AUDIT_HEAD = StoreRecord(
+    name="abuse:audit-head",
+    holds="where the chain ends",
+    personal=Personal.NONE,
+    life_ms=HEAD_TTL_S * MS,
+    after="the last command",
+    rebuilt_from=(RebuiltFrom.AUDIT,),
+)
+COMMAND = StoreRecord(
+    name="abuse:command",
+    holds="what a command does or did, for repeats",
+    life_ms=ENTRY_TTL_S * MS,
+    after="the command",
+    erasing=Erasing.KEPT,
+    rebuilt_from=(RebuiltFrom.AUDIT,),
+)
+RECORDS = (AUDIT, AUDIT_HEAD, COMMAND)
+
 
 class RedisAuditLog:
     def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
-        self._prefix = f"{key_prefix}abuse:"
-        self._head_key = f"{self._prefix}audit-head"
+        self._prefix = key_prefix
+        self._head_key = f"{key_prefix}{AUDIT_HEAD.name}"
 
     async def head(self) -> Head:
         (held,) = await self._calls.execute([("GETEX", self._head_key, "EX", HEAD_TTL_S)])
@@ -65,7 +92,7 @@ class RedisAuditLog:
             head, _ = _standing(cast(bytes, held), key)
 
     def _next_key(self, head: Head) -> str:
-        return f"{self._prefix}audit:{{{head.chain} {head.number + 1}}}"
+        return AUDIT.key(self._prefix, f"{head.chain} {head.number + 1}")
 
     def _head(self, held: Reply) -> Head:
         try:
@@ -78,7 +105,7 @@ class RedisAuditLog:
 class RedisCommandLog:
     def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
-        self._prefix = f"{key_prefix}abuse:command:"
+        self._prefix = key_prefix
 
     async def find(self, key: CommandKey) -> bytes | None:
         (held,) = await self._calls.execute([("GET", self._key(key))])
@@ -94,7 +121,7 @@ class RedisCommandLog:
     def _key(self, key: CommandKey) -> str:
         """Ids come from outside: hashed, they have one length and can't reach into another key."""
         digest = hashlib.sha256(orjson.dumps([key.tenant, key.command_id])).hexdigest()
-        return f"{self._prefix}{{{digest[:40]}}}"
+        return COMMAND.key(self._prefix, digest[:40])
 
 
 def _standing(entry: bytes, key: str) -> tuple[Head, CommandKey]:

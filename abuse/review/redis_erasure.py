@@ -13,13 +13,11 @@ from typing import cast
 from abuse.flags.mentions import linked_ids, names, without
 from abuse.ledger.journal import attempt_from, parts
 from abuse.ledger.redis_flag_index import removals
-from abuse.ledger.redis_ledger_keys import LedgerKeys, subject_of
+from abuse.ledger.redis_ledger_keys import ERASED_TTL_MS, LedgerKeys, subject_of
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.review.erasure import Traces
 from abuse.subjects import Subject, SubjectType
 
-#: For so long whoever is about to write of an erased flag is told so.
-ERASED_TTL_MS = 600_000
 PAGE = 100
 
 

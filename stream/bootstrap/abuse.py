@@ -98,7 +98,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
         faces=open_face_index(settings, policy, calls),
         pictures=_open_media_index(settings, policy, calls),
         links_ms=links_life_ms(policy),
-        beyond=beyond_erasure(settings),
+        beyond=beyond_erasure(settings, policy),
     )
 
 

@@ -1,6 +1,6 @@
 """The sweeper: flags that expire are published as such, by one worker at a time.
 
-What it does is the same whoever does it: if two workers do, or one dies half-way, consumers see the same event again.
+Sweeping is idempotent: if two workers sweep, or one dies half-way, consumers see the same event again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from abuse.ledger.expiry import ended, settle
+from abuse.ledger.expiry import expire_due, record_expiry, turn_ms
 from abuse.ledger.ledger import Ledger
 from stream.events.flag_output import flag_output
 from stream.kafka.publishing import Publisher
@@ -21,13 +21,10 @@ from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
 
-#: A turn lasts so many sweeps: a worker that died is replaced after it.
-TURN_SWEEPS = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """Waits while table or broker are away."""
+    """The sweep as a background task. Each round waits while the table or the broker are away."""
 
     ledger: Ledger
     publisher: Publisher
@@ -44,14 +41,14 @@ class Sweeper:
             await self.sweep()
 
     async def sweep(self) -> int:
-        """One round, if it is our turn: how many flags expired."""
-        turn_ms = int(TURN_SWEEPS * self.every_s * 1000)
-        if not await self.patience.until_available(lambda: self.ledger.take_turn(self.name, turn_ms)):
+        """Sweep once if the turn is this worker's. Returns how many flags expired."""
+        retry = self.patience.until_available
+        if not await retry(partial(self.ledger.take_turn, self.name, turn_ms(self.every_s))):
             return 0
-        events = await self.patience.until_available(lambda: ended(self.ledger, self.clock.now_ms()))
+        events = await retry(lambda: expire_due(self.ledger, self.clock.now_ms()))
         for event in events:
             await self.publisher.publish([flag_output(event, self.flags_topic, self.source)])
-            await self.patience.until_available(partial(settle, self.ledger, event))
+            await retry(partial(record_expiry, self.ledger, event))
         if events:
             log.info("flags_expired", count=len(events))
         return len(events)

@@ -15,8 +15,13 @@ from typing import TypeVar, cast
 
 import orjson
 
+from abuse.event_time import MS
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.store_record import Personal, StoreRecord
+from config.policy import Policy
+from config.settings import Settings
 from stream.events.ids import SubmissionIds
+from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
 from stream.runtime.clock import SYSTEM_CLOCK, Clock
 
@@ -27,6 +32,27 @@ PROBES = 32
 #: Decisions read or removed at once.
 PAGE = 100
 OTHER = ":other:"
+
+
+def _life_ms(settings: Settings, policy: Policy) -> int:
+    return settings.redis.decision_ttl_s * MS
+
+
+DECISION = StoreRecord(name="decision", holds="decisions, for duplicates", life_ms=_life_ms, after="it was made")
+DECISIONS_OF = StoreRecord(
+    name="decisions-of",
+    holds="which of them are a correlation id's",
+    life_ms=_life_ms,
+    after="the last of them",
+)
+PROBE = StoreRecord(
+    name="probe",
+    holds="nothing: whether a decision could be kept",
+    personal=Personal.NONE,
+    life_ms=_life_ms,
+    after="the last try",
+)
+RECORDS = (DECISION, DECISIONS_OF, PROBE)
 
 T = TypeVar("T")
 
@@ -73,7 +99,7 @@ class RedisDecisionStore:
     async def ping(self) -> None:
         # A write of the kind that matters: a replica, a full server or one that is too old answers PING all the same.
         ours = StoredDecision("0" * FINGERPRINT_LENGTH, b"probe")
-        keys = [f"{self._prefix}probe:{number}" for number in range(PROBES)]
+        keys = [f"{self._prefix}{PROBE.name}:{number}" for number in range(PROBES)]
         for key, held in zip(keys, await self._calls.execute([self._set(key, ours) for key in keys]), strict=True):
             if held is not None:
                 _unpack(held, key)
@@ -118,10 +144,10 @@ class RedisDecisionStore:
         # Ids come from outside: hashed, they have one length and can't reach into another key; as JSON,
         # no tenant and id read like another tenant and id.
         digest = hashlib.sha256(orjson.dumps(owner_key(ids))).hexdigest()[:40]
-        return f"{self._prefix}decision:{{{digest}}}"
+        return DECISION.key(self._prefix, digest)
 
     def _index(self, tenant: str | None, correlation_id: str) -> str:
-        return f"{self._prefix}decisions-of:{{{tenant or ''}|{correlation_id}}}"
+        return DECISIONS_OF.key(self._prefix, tenant or "", correlation_id)
 
 
 def _pages(items: Sequence[T]) -> list[Sequence[T]]:

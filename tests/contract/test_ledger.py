@@ -22,7 +22,8 @@ from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, Rule
 from abuse.ledger.flag_index import ALL_TENANTS, Entry, Position, Selection
 from abuse.ledger.journal import KEPT, Attempt, attempt_of, line_of, part_of
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
-from abuse.ledger.redis_ledger import SWITCHES_TTL_S, RedisLedger
+from abuse.ledger.redis_ledger import RedisLedger
+from abuse.ledger.redis_ledger_keys import SWITCHES_TTL_S
 from abuse.observation import Finding, Observation
 from abuse.redis_port import ForeignValue
 from abuse.rules.engine import AbuseEngine

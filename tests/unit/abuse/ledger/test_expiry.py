@@ -8,7 +8,7 @@ import pytest
 from abuse.event_time import milliseconds
 from abuse.flags.flag_events import Review, confirmed, overridden, published
 from abuse.flags.flags import FlagEvent, FlagKind, FlagState
-from abuse.ledger.expiry import MOST_AT_ONCE, ended, settle
+from abuse.ledger.expiry import MOST_AT_ONCE, expire_due, record_expiry
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger
 from abuse.subjects import correlation
 from tests.unit.abuse.builders import DAY_S, at_ms, guid
@@ -24,9 +24,9 @@ def review(at_s: float, name: str = "c-1") -> Review:
 
 async def sweep(ledger: InMemoryLedger, at_s: float) -> list[FlagEvent]:
     """One round of the sweeper, without a topic."""
-    events = await ended(ledger, at_ms(at_s))
+    events = await expire_due(ledger, at_ms(at_s))
     for event in events:
-        await settle(ledger, event)
+        await record_expiry(ledger, event)
     return events
 
 
@@ -82,7 +82,7 @@ async def test_a_flag_nobody_looked_at_for_long_still_expires_before_it_is_forgo
 async def test_whoever_notices_and_whenever_the_bytes_are_the_same():
     ledger = InMemoryLedger()
     await flagged(ledger)
-    events = [event for at_s in (END_S, END_S + 1, END_S + 9999) for event in await ended(ledger, at_ms(at_s))]
+    events = [event for at_s in (END_S, END_S + 1, END_S + 9999) for event in await expire_due(ledger, at_ms(at_s))]
     assert len(events) == 3
     assert len({(event.event_id, event.document) for event in events}) == 1
 
@@ -90,10 +90,10 @@ async def test_whoever_notices_and_whenever_the_bytes_are_the_same():
 async def test_settling_twice_is_settling_once():
     ledger = InMemoryLedger()
     await flagged(ledger)
-    (event,) = await ended(ledger, at_ms(END_S))
-    await settle(ledger, event)
+    (event,) = await expire_due(ledger, at_ms(END_S))
+    await record_expiry(ledger, event)
     fields, due = {key: dict(value) for key, value in ledger.fields.items()}, dict(ledger.due_at)
-    await settle(ledger, event)
+    await record_expiry(ledger, event)
     assert (ledger.fields, ledger.due_at) == (fields, due)
 
 
@@ -128,13 +128,13 @@ async def test_confirmed_in_time_but_carried_out_after_it_was_seen_to_expire_it_
     ledger = InMemoryLedger()
     await flagged(ledger)
     word = confirmed(await flag(ledger), review(END_S - 1), FLAG_TTL_S)
-    (first,) = await ended(ledger, at_ms(END_S))
+    (first,) = await expire_due(ledger, at_ms(END_S))
     for step in (
-        (settle(ledger, first), ledger.record([word]))
+        (record_expiry(ledger, first), ledger.record([word]))
         if settled_first
         else (
             ledger.record([word]),
-            settle(ledger, first),
+            record_expiry(ledger, first),
         )
     ):
         await step

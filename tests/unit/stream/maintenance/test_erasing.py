@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from abuse.faces.face_prints import ProtectedTemplate
 
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
 from abuse.faces.protected_template import ProtectedTemplate
-from abuse.ledger.expiry import ended, settle
+from abuse.ledger.expiry import expire_due, record_expiry
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.links import Link, LinkKind, links_life_ms
 from abuse.pictures.media_index import EnrolledImage
@@ -26,7 +27,8 @@ from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
 from stream.events.ids import SubmissionIds
-from stream.events.messages import Output, Record
+from stream.events.messages import Output, Record, SubmissionIds
+from stream.maintenance.store_records import RECORDS
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.review.command_stage import CommandStage
@@ -114,6 +116,7 @@ async def test_afterwards_nothing_names_who_was_erased(calls, empty_redis):
         *("decision", "decisions-of", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:used", "abuse:named"),
         *("abuse:links", "abuse:faces", "abuse:faces-of", "abuse:picture", "abuse:pictures-of"),
     }, "the test would prove nothing otherwise"
+    assert kinds <= {record.name for record in RECORDS if record.erased}
     outputs = await stage_over(calls).handle(erasing(1))
     after = everything(empty_redis)
     assert naming(after, guid(1)) == []
@@ -298,9 +301,9 @@ async def test_an_erased_flag_expires_without_a_word(calls, empty_redis):
     await three_people(calls)
     ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
     long_after_ms = NOW_MS + (FLAG_TTL_S + DAY_S) * 1000
-    assert any(event.subject.key == guid(1) for event in await ended(ledger, long_after_ms))
+    assert any(event.subject.key == guid(1) for event in await expire_due(ledger, long_after_ms))
     await stage_over(calls).handle(erasing(1))
-    events = await ended(ledger, long_after_ms)
+    events = await expire_due(ledger, long_after_ms)
     assert events
     assert all(guid(1).encode() not in event.document for event in events)
 
@@ -309,11 +312,11 @@ async def test_a_flag_that_expires_while_it_is_erased_leaves_nothing(calls, empt
     """The sweeper has published it and is about to write that down."""
     await three_people(calls)
     ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
-    events = await ended(ledger, NOW_MS + (FLAG_TTL_S + DAY_S) * 1000)
+    events = await expire_due(ledger, NOW_MS + (FLAG_TTL_S + DAY_S) * 1000)
     mine = [event for event in events if event.subject.key == guid(1)]
     await stage_over(calls).handle(erasing(1))
     for event in mine:
-        await settle(ledger, event)
+        await record_expiry(ledger, event)
     assert mine
     held = everything(empty_redis)
     assert naming(held, guid(1)) == []

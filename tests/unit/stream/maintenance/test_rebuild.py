@@ -31,6 +31,7 @@ from stream.events.messages import Record
 from stream.maintenance import rebuild
 from stream.maintenance.rebuild import BATCH, Rebuild, Rebuilt
 from stream.maintenance.rebuild_records import NOT_OURS, flag_event_of, links_of
+from stream.maintenance.store_records import RECORDS
 from stream.redis.client import connect
 from stream.review.queries import Queries
 from stream.runtime.patience import RetryPolicy
@@ -112,11 +113,11 @@ class World:
         return [orjson.loads(value or b"") for value in self.topics[AUDIT]]
 
 
-def decision_of(observation: Observation | None, **changes: Any) -> bytes:
+def decision_of(observation: Observation | None, links: Sequence[Any] = (), **changes: Any) -> bytes:
     document = None if observation is None else observation_codec.to_document(observation)
     who = observation or seen()
     ids = {"tenant": who.tenant, "correlation_id": who.correlation_id, "session_id": who.session_id}
-    return orjson.dumps({**ids, "abuse": {"observation": document and {**document, **changes}}})
+    return orjson.dumps({**ids, "abuse": {"observation": document and {**document, **changes}, "links": links}})
 
 
 @pytest.fixture
@@ -181,6 +182,10 @@ async def eventful(world: World, prefix: str) -> None:
     await world.obey(prefix, sent("settings.update", command_id="s-9", rules={"attack_severity": {"enforced": True}}))
     await world.obey(prefix, sent("flag.confirm", command_id="k-4", subject=about(ME), at_s=1100))
     await world.see(prefix, seen(100, 1200), seen(101, 1201, address=1))
+    await world.see(prefix, *(seen(60 + n, 700 + n, who=20 + n, device=2) for n in range(5)))
+    world.topics[DECISIONS].append(decision_of(seen(102, 1202), links=[LINK]))
+    await world.ledger(prefix).observe(seen(102, 1202))
+    await world.desk(prefix).book.write(None, [link_codec.from_document(LINK)])
 
 
 def without_answers(dump: dict[str, Any]) -> dict[str, Any]:
@@ -198,6 +203,8 @@ async def test_a_lost_table_comes_back_as_it_was(world):
     assert without_answers(new) == without_answers(old)
     assert {key for key in new if key.startswith(WHEN_TO_LOOK)} == {key for key in old if key.startswith(WHEN_TO_LOOK)}
     assert len(without_answers(new)) > 10
+    written = {f"abuse:{key.partition(':{')[0]}" for key in new}
+    assert written == {record.name for record in RECORDS if record.rebuilt_from}
 
 
 async def test_on_a_table_that_is_there_it_changes_nothing(world):

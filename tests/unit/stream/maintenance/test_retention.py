@@ -1,4 +1,4 @@
-"""What is kept: the table of it against what a worker writes, and against the settings."""
+"""Retention: the store records against the keys that a worker writes, and the table against the settings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from abuse.event_time import HOUR_MS
 from abuse.keys.key_checks import agree
 from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import RedisKeyChecks
+from abuse.ledger.expiry import turn_ms
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import RedisClient
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.events.topics import TABLE
-from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores, turn_ms
+from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
+from stream.maintenance.store_records import RECORDS
 from stream.redis.client import connect
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
@@ -44,7 +46,7 @@ def families(settings: Settings = SETTINGS, policy: Policy = POLICY) -> dict[str
 
 
 def family_of(key: str) -> str:
-    """What a key begins with: up to its braces, or all of it; the number of a probe is none of its family's name."""
+    """The name of a key's record: up to its braces, or all of the key; the number of a probe is no part of it."""
     name = key.partition(":{")[0]
     return name.rpartition(":")[0] if ":probe:" in name else name
 
@@ -59,7 +61,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await submit(line, 3, looks=7, submission_id="used-twice", image=base64_of(OTHER_IMAGE))
     await stage.handle(sent("settings.update", rules={"device_velocity": {"enforced": True}}))
     await stage.handle(erasing(1))
-    await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS))
+    await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS.abuse.sweep_s))
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await line.store.ping()
 
@@ -143,8 +145,12 @@ def test_lifetimes_and_names_follow_the_settings():
     assert all(name.startswith("mine:") for name in table)
 
 
+def test_record_names_are_unique():
+    assert len({record.name for record in RECORDS}) == len(RECORDS)
+
+
 def test_what_an_erasure_leaves_is_every_topic_and_the_trail():
-    beyond = beyond_erasure(SETTINGS)
+    beyond = beyond_erasure(SETTINGS, POLICY)
     assert {f"erase.{spec.topic}" for spec in TABLE} <= set(beyond)
     assert beyond["erase.liveness.audit"] is None
     left = [each for each in families().values() if not each.erased and each.personal is not Personal.NONE]

@@ -9,13 +9,13 @@ import orjson
 import pytest
 
 from abuse.flags.flags import FlagState
-from abuse.ledger.expiry import MOST_AT_ONCE
+from abuse.ledger.expiry import MOST_AT_ONCE, TURN_SWEEPS
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.subjects import correlation
 from config.errors import Unavailable
 from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
-from stream.maintenance.sweeper import TURN_SWEEPS, Sweeper
+from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away

@@ -10,7 +10,7 @@ import pytest
 
 from abuse.event_time import milliseconds
 from abuse.flags.flags import FlagKind, FlagState, RefusalKind
-from abuse.ledger.expiry import ended, settle
+from abuse.ledger.expiry import expire_due, record_expiry
 from abuse.review.audit import check
 from abuse.rules.gate import Gate
 from abuse.subjects import correlation
@@ -315,8 +315,8 @@ async def test_flag_confirmed_just_before_its_expiry_is_noticed_stands():
     """The command was there in time and is carried out late."""
     table = Table()
     flag_id = await flagged(table.ledger, ttl_s=60)
-    (event,) = await ended(table.ledger, at_ms(61))
+    (event,) = await expire_due(table.ledger, at_ms(61))
     await Desk(ledger=table.ledger).obey(sent("flag.confirm", flag_id=flag_id, at_s=59))
-    await settle(table.ledger, event)
+    await record_expiry(table.ledger, event)
     assert (await flag(table.ledger)).state is FlagState.CONFIRMED
     assert await gate_says(table, at_s=62) == RefusalKind.BLOCKED

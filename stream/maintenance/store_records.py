@@ -1,0 +1,27 @@
+"""The store records of an installation: every family of Redis keys, collected from the stores.
+
+A test fails when a worker writes a key of no record, when a record's keys are never written, and when a key outlives
+its record's lifetime; others when an erasure or a rebuild leaves out what a record says of them.
+"""
+
+from __future__ import annotations
+
+from abuse.faces import redis_face_commands
+from abuse.keys import redis_key_checks
+from abuse.ledger import redis_ledger_keys
+from abuse.links import redis_link_book
+from abuse.pictures import redis_media_index
+from abuse.review import redis_audit
+from abuse.store_record import StoreRecord
+from stream.redis import decision_store
+
+RECORDS: tuple[StoreRecord, ...] = (
+    *decision_store.RECORDS,
+    *redis_ledger_keys.SUBJECT_RECORDS,
+    *redis_link_book.RECORDS,
+    *redis_face_commands.RECORDS,
+    *redis_media_index.RECORDS,
+    *redis_audit.RECORDS,
+    *redis_key_checks.RECORDS,
+    *redis_ledger_keys.SHARED_RECORDS,
+)
