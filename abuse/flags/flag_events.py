@@ -17,8 +17,8 @@ from abuse.flags.flags import (
     Flag,
     FlagEvent,
     FlagKind,
+    FlagRefusal,
     FlagState,
-    Refusal,
     RefusalKind,
     RuleFinding,
     Severity,
@@ -45,7 +45,7 @@ class PolicyName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a person decided about flags, and on whose word."""
+    """A review: a person's decision on flags, with the command, actor and reason behind it."""
 
     command_id: str
     actor: str
@@ -54,7 +54,7 @@ class Review:
     at_ms: int
 
 
-#: Event name -> stored text, as `FlagEvent.name` and `stored` have them; what a subject's events are kept as.
+#: Event name -> stored text (`field_of`, `stored`): the form in which a subject's events are stored.
 Fields = Mapping[str, str]
 
 
@@ -71,12 +71,12 @@ def cause_of(text: str) -> str:
 
 
 def cleared_field(command_id: str, at_ms: int) -> tuple[str, str]:
-    """What a subject did up to a command no longer counts: the field that says so, and its text."""
+    """A subject's field, and its text, by which attempts up to a command no longer count."""
     return f"{_CLEARED} {command_id}", str(at_ms)
 
 
 def unlinked_field(command_id: str, at_ms: int) -> tuple[str, str]:
-    """What a subject submitted up to a command links it to nobody: the field that says so, and its text."""
+    """A subject's field, and its text, by which submissions up to a command link the subject to nobody."""
     return f"{_UNLINKED} {command_id}", str(at_ms)
 
 
@@ -91,7 +91,7 @@ def raised(
     ttl_s: int,
     held: Fields | None = None,
 ) -> list[FlagEvent]:
-    """One event a level, up to the one that was reached, but for those `held`: first raised, then escalated."""
+    """Events of a finding's flag, one a level up to the level reached, without those `held`: raised, then escalated."""
     name = flag_id(tenant, finding.kind, finding.subject, window_name(finding.at_ms, cleared_at_ms))
     reached = enumerate(finding.severities, start=1)
     fresh = [(level, severity) for level, severity in reached if f"{name} {_LEVEL} {level}" not in (held or {})]
@@ -135,16 +135,16 @@ def raised(
 
 
 def confirmed(flag: Flag, review: Review, ttl_s: int) -> FlagEvent:
-    """The flag stands, refuses its subject from now on whatever its rule does, and lives a full life again."""
+    """The flag's confirmation: enforced from now on whatever its rule says, for a full lifetime again."""
     expires_at_ms = review.at_ms + ttl_s * MS
-    refusal = Refusal(kind=RefusalKind.BLOCKED, from_ms=review.at_ms, until_ms=expires_at_ms)
+    refusal = FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=review.at_ms, until_ms=expires_at_ms)
     changed = {"enforced": True, "refusal": _refusal(refusal), "expires_at": iso8601(expires_at_ms)}
     return _reviewed(flag, review, FlagState.CONFIRMED, expires_at_ms, changed)
 
 
 def rescored(flag: Flag, review: Review, because_of: str) -> FlagEvent | None:
-    """One level and one severity more, because a reviewer confirmed the same about the correlation id `because_of`;
-    None at the highest level. What a reviewer said of this flag itself stands."""
+    """The flag's event with a level and a severity more, because a reviewer confirmed the same about the correlation id
+    `because_of`. None at the highest level, and for a flag that a reviewer has decided on."""
     level = flag.level + 1
     if level > HIGHEST_LEVEL or flag.state in (FlagState.CONFIRMED, FlagState.OVERRIDDEN):
         return None
@@ -174,15 +174,15 @@ def _reviewed(
 
 
 def expired(flag: Flag) -> FlagEvent:
-    """The same bytes whoever notices, and whenever. Named by its time: a reviewer may confirm a flag just before it
-    ends, and then it ends another time."""
+    """The flag's expiry: the same bytes in every worker, at any time. The event is named by the time of expiry, because
+    a flag that a reviewer confirms just before its end expires another time."""
     at = iso8601(flag.expires_at_ms)
     changed = {"state": FlagState.EXPIRED, "refusal": None, "cause": _EXPIRED, "expires_at": at, "timestamp": at}
     return _next(flag, _expiry(flag.expires_at_ms), flag.expires_at_ms, changed)
 
 
 def _next(flag: Flag, name: str, expires_at_ms: int, changed: Mapping[str, Any]) -> FlagEvent:
-    """The flag's latest event with some fields changed, its cause among them."""
+    """The flag's latest event with some fields changed, `cause` among them."""
     return FlagEvent(
         flag_id=flag.flag_id,
         name=name,
@@ -199,7 +199,7 @@ def _expiry(at_ms: int) -> str:
 
 
 def published(document: bytes) -> FlagEvent:
-    """The event of a published document. Raises KeyError, ValueError or TypeError for what no worker wrote."""
+    """The event of a published document. Raises KeyError, ValueError or TypeError for a document no worker wrote."""
     event = orjson.loads(document)
     state = FlagState(event["state"])
     if state in (FlagState.RAISED, FlagState.ESCALATED):
@@ -219,7 +219,7 @@ def published(document: bytes) -> FlagEvent:
 
 
 def own_levels(fields: Fields, cause: str) -> list[bytes]:
-    """Documents of the levels that a submission brought about."""
+    """Documents of the levels that the submission `cause` brought about."""
     return [
         text.partition(" ")[2].encode()
         for name, text in fields.items()
@@ -242,7 +242,7 @@ def _latest(fields: Fields, what: str) -> int:
 
 
 def superseded(fields: Fields, name: str, text: str) -> list[str]:
-    """Fields that say the same as this one of an earlier time."""
+    """Fields of the same kind as `name` with an earlier time."""
     what = f"{name.partition(' ')[0]} "
     return [other for other, at in fields.items() if other.startswith(what) and int(at) < int(text)]
 
@@ -259,7 +259,7 @@ def flags_from(fields: Fields) -> tuple[Flag, ...]:
 
 @lru_cache(maxsize=128)
 def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
-    """Kept, because a flag is read with every submission of its subject and seldom changes."""
+    """The flag of these events. Cached: a flag is read with every submission of its subject and seldom changes."""
     events = dict(texts)
     levels = sorted((name for name in events if name.startswith(f"{_LEVEL} ")), key=lambda name: int(name.split()[1]))
     reviews = sorted(
@@ -270,7 +270,7 @@ def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
     ended = sorted(n for n in events if n.startswith(f"{_EXPIRED} ") and int(n.split()[1]) >= max(ends_ms, default=0))
     in_turn = [*levels, *reviews, *ended]
     if reviews and reviews[-1].startswith(FlagState.OVERRIDDEN):
-        in_turn = [*levels, *ended, *reviews]  # overridden is its end, whatever else
+        in_turn = [*levels, *ended, *reviews]  # an override ends the flag, whatever else happened
     documents = [orjson.loads(events[name]) for name in in_turn]
     latest, automatic = documents[-1], [orjson.loads(events[name]) for name in levels] or documents
     in_force = documents[-1:] if reviews else automatic
@@ -312,16 +312,16 @@ def _evidence(kind: FlagKind, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _refusal(refusal: Refusal | None) -> dict[str, str] | None:
+def _refusal(refusal: FlagRefusal | None) -> dict[str, str] | None:
     if refusal is None:
         return None
     return {"kind": refusal.kind, "from": iso8601(refusal.from_ms), "until": iso8601(refusal.until_ms)}
 
 
-def _refusal_from(document: Mapping[str, str] | None) -> Refusal | None:
+def _refusal_from(document: Mapping[str, str] | None) -> FlagRefusal | None:
     if document is None:
         return None
-    return Refusal(
+    return FlagRefusal(
         kind=RefusalKind(document["kind"]),
         from_ms=milliseconds(document["from"]),
         until_ms=milliseconds(document["until"]),

@@ -1,8 +1,8 @@
-"""Flags: what a rule found, as events that happen once, and the state those events add up to.
+"""Flags: findings of rules as events that happen once, and the state that a flag's events add up to.
 
-An event of a flag is named by what it is (raised, escalated to a level, expired, confirmed or overridden by a command),
-so writing it again changes nothing, and the state of a flag is the same in whatever order its events were written.
-What a person decided beats what a rule found.
+An event's name says what happened (raised, escalated to a level, expired, confirmed or overridden by a command), so
+that writing an event again changes nothing, and a flag's state is the same in any order of its events. A review
+outranks what rules found.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from abuse.subjects import Subject
 #: Flags of one subject and kind are told apart by the UTC day they were earned on.
 BUCKET_MS = 86_400 * MS
 HIGHEST_LEVEL = 3
-#: Of a subject no reviewer has cleared; before every attempt.
+#: The time of clearing of a subject that no reviewer has cleared: before every attempt.
 NEVER_CLEARED = -1
-#: What came in so shortly before a refusal began and hasn't been analysed yet was sent along with what earned it: a
-#: broker gives all records of a batch one time.
+#: A refusal also covers submissions that came in so shortly before it and are not analysed yet: they were sent along
+#: with what earned the refusal. A broker gives all records of a batch one time.
 UNDER_WAY_MS = 180 * MS
 
 #: What a flag id looks like.
@@ -32,7 +32,7 @@ FLAG_ID = r"^fl_[0-9a-f]{24}$"
 
 
 class FlagKind(StrEnum):
-    """Named as the rule that raises it."""
+    """The kind of a flag: the name of the rule that raises the flag."""
 
     EXCESSIVE_RETRIES = "excessive_retries"
     ATTACK_FREQUENCY = "attack_frequency"
@@ -68,9 +68,10 @@ class RefusalKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Submissions of the subject from `from_ms` until before `until_ms` (event time) are not analysed, nor is what
-    was still under way when it began."""
+class FlagRefusal:
+    """A flag's refusal: submissions of the subject from `from_ms` until before `until_ms` (event time) are not
+    analysed,
+    nor are those still under way at `from_ms`."""
 
     kind: RefusalKind
     from_ms: int
@@ -104,9 +105,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFinding:
-    """What a rule found about a subject: one flag, and how pressing it is at each level up to the one reached.
+    """A rule's finding about a subject: one flag, with its severity at each level up to the level reached.
 
-    `refusal` is what follows from the highest level.
+    `refusal` follows from the highest level.
     """
 
     kind: FlagKind
@@ -115,14 +116,14 @@ class RuleFinding:
     first_ms: int
     at_ms: int
     evidence: Evidence
-    refusal: Refusal | None = None
+    refusal: FlagRefusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagEvent:
-    """One event of a flag, ready to be stored once and published: `document` is the published JSON.
+    """A flag's event, stored once and published: `document` is the published JSON.
 
-    `cause` is the id of the submission or command that brought it about: only that one publishes it.
+    `cause` is the id of the submission or command that brought the event about, and that alone publishes the event.
     """
 
     flag_id: str
@@ -140,8 +141,8 @@ class FlagEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A flag as its events add up, the last of `documents` gave it its state; `causes` are the submissions that
-    brought it about, each with its event time."""
+    """A flag as its events add up; the last of `documents` gave the state. `causes` are the submissions that brought
+    the flag about, each with its event time."""
 
     flag_id: str
     kind: FlagKind
@@ -154,14 +155,14 @@ class Flag:
     first_ms: int
     last_ms: int
     expires_at_ms: int
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[FlagRefusal, ...]
     causes: frozenset[tuple[str, int]]
     documents: tuple[bytes, ...] = field(repr=False)
 
     def open_at(self, at_ms: int) -> bool:
         return self.state not in (FlagState.OVERRIDDEN, FlagState.EXPIRED) and at_ms < self.expires_at_ms
 
-    def refusal_at(self, at_ms: int) -> Refusal | None:
+    def refusal_at(self, at_ms: int) -> FlagRefusal | None:
         """The longest refusal in force, a block before a pause."""
         covering = [refusal for refusal in self.refusals if refusal.covers(at_ms)]
         return max(covering, key=lambda r: (r.kind is RefusalKind.BLOCKED, r.until_ms), default=None)

@@ -1,9 +1,9 @@
 """The index of flags: by tenant and severity, the open ones and those that are over, newest first.
 
-An entry is a hint: only the events of a flag say what it is, and whoever reads an entry compares it with them. Events
-may be written in any order and again, so an entry may be stale (a flag that has since risen, ended or gone). A flag
+An entry is a hint: only a flag's events say what the flag is, and a reader compares each entry with the events. Events
+may be written in any order and again, so an entry may be stale (the flag has since risen, ended or gone). A flag
 without a current entry would be found by nobody. So each event adds an entry, and takes away only entries that are not
-newer than the event itself.
+newer than the event.
 
 Entries are in order of the time at which a rule last found something, or a reviewer confirmed or overrode the flag.
 """
@@ -20,14 +20,14 @@ import orjson
 from abuse.event_time import milliseconds
 from abuse.flags.flags import Flag, FlagEvent, FlagState, Severity
 
-#: An entry so old is of no flag: 400 days are the most that a policy may give one, and two weeks for what is late.
+#: An older entry is of no flag: a policy gives a flag at most 400 days, and late events get two weeks.
 LONGEST_MS = 414 * 86_400_000
 SEVERITIES = tuple(Severity)
 _OVER = (FlagState.OVERRIDDEN, FlagState.EXPIRED)
 
 
 class AllTenants(Enum):
-    """No tenant can be called so."""
+    """The scope over all tenants; no tenant can have this name."""
 
     ALL = "*"
 
@@ -44,8 +44,8 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where entries are kept together, in order."""
+class IndexPlace:
+    """A sorted set of entries: of one scope, side and severity."""
 
     scope: Scope
     side: Side
@@ -54,33 +54,35 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
-    """What an event of a flag does to the index: an entry of `at_ms` in each place of `puts`, and none of that time or
-    an earlier one in the places of `drops`."""
+    """The change that a flag's event makes to the index: an entry of `at_ms` in each place of `puts`, and no entry of
+    `at_ms` or an earlier time in the places of `drops`."""
 
     flag_id: str
     at_ms: int
-    puts: tuple[Place, ...]
-    drops: tuple[Place, ...]
+    puts: tuple[IndexPlace, ...]
+    drops: tuple[IndexPlace, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which part of the index to read. `over`: also flags that were overridden or have expired, until forgotten."""
+    """The part of the index to read. `over`: also flags that were overridden or have expired, until forgotten."""
 
     scope: Scope = ALL_TENANTS
     severities: frozenset[Severity] = frozenset(SEVERITIES)
     over: bool = False
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[IndexPlace, ...]:
         sides = tuple(Side) if self.over else (Side.OPEN,)
-        return tuple(Place(self.scope, side, each) for side in sides for each in SEVERITIES if each in self.severities)
+        return tuple(
+            IndexPlace(self.scope, side, each) for side in sides for each in SEVERITIES if each in self.severities
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Behind an entry. `ties`: how many entries of the same time there are up to it; a broker gives all records of a
-    batch one time, and a reader skips so many."""
+    """A position behind an entry. `ties`: the number of entries of the same time up to the position, which a reader
+    skips; a broker gives all records of a batch one time."""
 
     at_ms: int
     flag_id: str
@@ -89,14 +91,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A flag, and where in the index it was found at this time."""
+    """A flag's id, and the places of the index that hold the flag under this time."""
 
     flag_id: str
     at_ms: int
     found: frozenset[tuple[Side, Severity]]
 
     def is_current(self, flag: Flag) -> bool:
-        """Whether the flag is what the entry says."""
+        """Whether the flag's state and severity are those of the entry."""
         return (side_of(flag.state), _severity_of(flag)) in self.found
 
 
@@ -116,10 +118,10 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """What one place held, newest first, as (time, flag id). `cut`: there may be more behind the last."""
+class PlaceMembers:
+    """The members read from a place, newest first, as (time, flag id). `cut`: there may be more behind the last."""
 
-    place: Place
+    place: IndexPlace
     members: Sequence[tuple[int, str]]
     cut: bool = False
 
@@ -147,19 +149,20 @@ def moves_of(event: FlagEvent) -> Moves:
     return Moves(
         flag_id=event.flag_id,
         at_ms=max(map(milliseconds, times)),
-        puts=tuple(Place(scope, side, severity) for scope in scopes),
-        drops=tuple(Place(scope, Side.OPEN, each) for scope in scopes for each in dropped),
+        puts=tuple(IndexPlace(scope, side, severity) for scope in scopes),
+        drops=tuple(IndexPlace(scope, Side.OPEN, each) for scope in scopes for each in dropped),
     )
 
 
-def places_of(tenant: Scope) -> tuple[Place, ...]:
-    """Everywhere that a flag of the tenant may have an entry."""
+def places_of(tenant: Scope) -> tuple[IndexPlace, ...]:
+    """Every place that may hold an entry of the tenant's flags."""
     scopes: tuple[Scope, ...] = (tenant, ALL_TENANTS) if tenant is not ALL_TENANTS else (ALL_TENANTS,)
-    return tuple(Place(scope, side, each) for scope in scopes for side in Side for each in SEVERITIES)
+    return tuple(IndexPlace(scope, side, each) for scope in scopes for side in Side for each in SEVERITIES)
 
 
-def listing_of(read: Iterable[Read], after: Position | None, most: int) -> Listing:
-    """What was read of several places in one order, behind a position; nothing that another place may come before."""
+def listing_of(read: Iterable[PlaceMembers], after: Position | None, most: int) -> Listing:
+    """The members read from several places in one order, behind a position; cut where another place's unread members
+    may come first."""
     found: dict[tuple[int, str], set[tuple[Side, Severity]]] = {}
     ends: list[tuple[int, str]] = []
     for each in read:
@@ -176,15 +179,16 @@ def listing_of(read: Iterable[Read], after: Position | None, most: int) -> Listi
 
 
 def _severity_of(flag: Flag) -> Severity:
-    """Of a flag that is over what the event says that ended it: that event's entry is never taken away."""
+    """The severity under which a flag is listed: of a flag that is over, its last event's, whose entry is never taken
+    away."""
     return Severity(flag.event["severity"]) if flag.state in _OVER else flag.severity
 
 
 @dataclass(slots=True)
 class InMemoryFlagIndex:
-    """The fake: what Redis keeps in sorted sets."""
+    """The flag index in memory, with dictionaries for Redis' sorted sets."""
 
-    entries: dict[Place, dict[str, int]] = field(default_factory=dict)
+    entries: dict[IndexPlace, dict[str, int]] = field(default_factory=dict)
 
     def move(self, moves: Moves) -> None:
         for place in moves.puts:
@@ -205,5 +209,7 @@ class InMemoryFlagIndex:
 
     def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
         held = ((place, self.entries.get(place, {})) for place in selection.places)
-        read = [Read(place=place, members=[(at_ms, name) for name, at_ms in each.items()]) for place, each in held]
+        read = [
+            PlaceMembers(place=place, members=[(at_ms, name) for name, at_ms in each.items()]) for place, each in held
+        ]
         return listing_of(read, after, most)

@@ -1,7 +1,7 @@
-"""What one subject was seen to do: a set of attempts, each written as one line of text.
+"""The journal of a subject: a set of attempts, each written as one line of text.
 
-A line says everything about its attempt, its time first, so that a set of lines is its own order: adding one twice,
-late or in another order gives the same set, and keeping the newest N of a set is the same whenever it is done.
+A line says everything about its attempt, time first, so that a set of lines is its own order: adding a line twice,
+late or in another order gives the same set, and keeping the newest N lines is the same whenever it is done.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ KEPT = {
 }
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
-#: These come in while their sender is refused, too: whoever fills the journal with them must make it forget neither
-#: verdicts nor each other. Those that are nobody's failure have a part of the journal to themselves, whose oldest lines
-#: are kept, and so is the pause that was earned.
+#: Findings of submissions that come in while their sender is refused, too. A sender who fills the journal with them
+#: must make it forget neither verdicts nor each other: findings that are nobody's failure have a part of the journal to
+#: themselves, whose oldest lines are kept, and with them the pause that was earned.
 PAST_NO_GATE = frozenset({Finding.UNANALYSED, Finding.MISMATCH})
 #: Lines of one submission id that lie less apart are the same submission, sent twice and read at once. A decision is
-#: kept for no less, so that another submission under the id comes later. What asks at no gate is written down whenever
-#: it is sent again, and counts once however late that is.
+#: kept for no less, so that another submission under the id comes later. A submission that passes no gate is written
+#: down whenever it is sent again, and counts once however late.
 TWICE_MS = 3_600_000
 #: How far back rules look: their windows, and for pauses those that led to them.
 REACH_MS = {SubjectType.CORRELATION_ID: 3 * DAY_MS}
 DEFAULT_REACH_MS = DAY_MS
 
-#: A line goes with the first that is written so much later, or with its journal, which is kept for as long after its
-#: last line: twice the life of a journal of devices, addresses or prefixes.
+#: Twice the life of a journal of devices, addresses or prefixes: a line goes with the first line written a life later,
+#: or with its journal, which is kept for a life after the last line.
 USED_MS = 4 * DAY_MS
 
 LINES_REMEMBERED = 16_384
@@ -55,9 +55,9 @@ _FINDING = {letter: finding for finding, letter in _LETTER.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Attempt:
-    """One submission as a journal remembers it; in order of event time, then submission id.
+    """An attempt: one submission as a journal holds it; in order of event time, then submission id.
 
-    `elsewhere`: it came from another address than the publisher expected.
+    `elsewhere`: the submission came from another address than the publisher expected.
     """
 
     at_ms: int
@@ -71,12 +71,12 @@ class Attempt:
 
 
 def shard_of(kind: SubjectType, submission_id: str) -> int:
-    """Which shard of a journal a submission is written to that got past the gate."""
+    """The shard of a journal for a submission that got past the gate."""
     return crc32(submission_id.encode()) % SHARDS.get(kind, 1)
 
 
 def part_of(kind: SubjectType, observation: Observation) -> int:
-    """Which part of a journal an observation is written to: a shard, or a part behind them."""
+    """The part of a journal for an observation: a shard, or a part behind the shards."""
     if observation.finding not in PAST_NO_GATE:
         return shard_of(kind, observation.submission_id)
     apart = observation.finding is Finding.MISMATCH and kind is SubjectType.CORRELATION_ID
@@ -84,12 +84,12 @@ def part_of(kind: SubjectType, observation: Observation) -> int:
 
 
 def parts(kind: SubjectType) -> int:
-    """How many parts a journal has."""
+    """The number of a journal's parts."""
     return SHARDS.get(kind, 1) + (2 if kind is SubjectType.CORRELATION_ID else 1)
 
 
 def keeps_oldest(kind: SubjectType, part: int) -> bool:
-    """Whether this part keeps its oldest lines; the others keep their newest."""
+    """Whether a journal's part keeps its oldest lines; other parts keep their newest."""
     return part == SHARDS.get(kind, 1)
 
 
@@ -116,7 +116,8 @@ def attempt_of(observation: Observation) -> Attempt:
 
 
 def line_of(attempt: Attempt) -> str:
-    """Ids and reasons hold no spaces (checked at intake), so spaces part them. A small letter came from elsewhere."""
+    """The attempt's line. Ids and reasons hold no spaces (checked at intake), so spaces separate them. A small letter
+    stands for `elsewhere`."""
     letter = _LETTER[attempt.finding]
     return (
         f"{attempt.at_ms:0{_TIME_DIGITS}d} {letter.lower() if attempt.elsewhere else letter} {attempt.severity:.2f}"
@@ -126,8 +127,8 @@ def line_of(attempt: Attempt) -> str:
 
 @lru_cache(maxsize=LINES_REMEMBERED)
 def attempt_from(line: str) -> Attempt:
-    """The inverse of `line_of`; raises ValueError for anything else. Lines of a busy address are read again with each
-    of its submissions, and under its prefix too: taking them apart once is nine tenths of that cost."""
+    """The inverse of `line_of`; raises ValueError for anything else. Cached: lines of a busy address are read again
+    with each of its submissions, and under its prefix too, and parsing is nine tenths of the cost."""
     at_ms, letter, severity, species, correlation_id, session_id, submission_id = line.split(" ")
     return Attempt(
         at_ms=int(at_ms),
@@ -142,7 +143,8 @@ def attempt_from(line: str) -> Attempt:
 
 
 def attempts_from(lines: Iterable[str], *, after_ms: int = -1) -> tuple[Attempt, ...]:
-    """In order, each submission once (its earliest line), without what a reviewer cleared: up to `after_ms`."""
+    """Attempts in order, each submission once (its earliest line), without those up to `after_ms`, which a reviewer
+    cleared."""
     attempts: list[Attempt] = []
     counted_ms: dict[str, int] = {}
     for line in sorted(set(lines)):

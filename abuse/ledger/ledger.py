@@ -1,7 +1,7 @@
-"""The abuse table as the rest sees it: what is known about the subjects of a submission, and how it grows.
+"""The ledger: the port to the abuse table's histories and flags, and a ledger in memory.
 
-The port, and the fake that ships with it. Everything written is an element of a set that names itself (a line of a
-journal, an event of a flag), so every call may be repeated, come late or cross another, with the same outcome.
+Everything written is an element of a set that names itself (a line of a journal, an event of a flag), so every call may
+be repeated, come late or cross another, with the same outcome.
 """
 
 from __future__ import annotations
@@ -47,10 +47,9 @@ GRACE_MS = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectHistory:
-    """What the table holds on one subject: attempts in order of event time, and the events of its flags.
+    """A subject's history in the table: attempts in order of event time, and the events of the subject's flags.
 
-    Read once, when it is made: whoever fills it from somewhere learns there and then of fields that are none of ours
-    (ValueError, KeyError, TypeError).
+    Fields are parsed when a history is made: fields that no worker wrote raise ValueError, KeyError or TypeError.
     """
 
     subject: Subject
@@ -68,7 +67,7 @@ class SubjectHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The dossiers of a submission's subjects, and the tenant's switches."""
+    """The histories of a submission's subjects, and the tenant's switches."""
 
     histories: tuple[SubjectHistory, ...] = ()
     switches: Switches = field(default_factory=dict)
@@ -80,71 +79,72 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locator:
-    """Whose flag it is."""
+    """The tenant and the subject of a flag."""
 
     tenant: str | None
     subject: Subject
 
 
 class Ledger(Protocol):
-    """Each call takes one round trip unless it says otherwise, and raises `config.errors.Unavailable` when the table is
-    away."""
+    """The abuse table's histories and flags. Each call takes one round trip unless its docstring says otherwise, may be
+    repeated, and raises `config.errors.Unavailable` when the table is away."""
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
-        """Flags and switches, no attempts; writes nothing."""
+        """Flags of the subjects and switches of the tenant, no attempts; writes nothing. The gate calls this."""
 
     async def observe(self, observation: Observation) -> Snapshot:
-        """Write the attempt to the journals of all its subjects; answer all that is known of them then."""
+        """Write the attempt to the journals of all its subjects; return their histories, the attempt included."""
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
-        """Write the attempts of many observations, as `observe` does, and answer nothing."""
+        """Write the attempts of many observations, as `observe` does. A rebuild calls this."""
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
-        """Everything held on one subject."""
+        """The history of one subject, all attempts included."""
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
-        """Store each event unless it is there; answer those that are their cause's own, as they were first stored.
-        Only these are to be published: the others are, or will be, by whoever caused them. Takes a second round trip
-        where another event of that name was stored first, of another severity: the index follows what is stored."""
+        """Store each event unless there is one of its name. Return the stored event of each whose cause id matches: the
+        caller publishes these, other causes publish theirs. Takes a second round trip where the event stored first has
+        another severity: the index follows what is stored."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
-        """Write a field that says up to when a reviewer cleared the subject or its links, in place of those that say an
+        """Write a field that says up to when a reviewer cleared the subject or its links, in place of fields with an
         earlier time. Takes up to two round trips."""
 
     async def locate(self, flag_id: str) -> Locator | None:
-        """Whose flag this is, if it is known."""
+        """The tenant and subject of a flag; None for an unknown flag."""
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         """Ids of flags to look at by `until_ms`: at their expiry, and again when they are to be forgotten."""
 
     async def later(self, flag_id: str, at_ms: int) -> None:
-        """Look at the flag again at `at_ms`."""
+        """Make the flag due at `at_ms`."""
 
     async def forget(self, flag_id: str) -> None:
         """Remove every trace of a flag. Takes up to five round trips."""
 
     async def was_erased(self, flag_id: str) -> bool:
-        """Whether the flag was erased with its subject a moment ago: whoever has just written of it takes it back."""
+        """Whether the flag was erased with its subject a moment ago; a caller that has just written one of the flag's
+        events then calls `forget`."""
 
     async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
         """Up to `most` entries of the flag index behind a position, newest first. Entries may be stale. At least one
         where there are any; `more` says whether to go on. Another round trip where many of one time were added."""
 
     async def read_flags(self, flag_ids: Sequence[str]) -> Mapping[str, Flag]:
-        """Those of the flags that are known, by id. Takes two round trips; none for no ids."""
+        """Flags by id, without unknown ones. Takes two round trips; none for no ids."""
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
-        """Whether it is `name`'s turn to look for expired flags: for so long, until asked again."""
+        """Whether the turn to sweep is the worker `name`'s, for `for_ms` from now."""
 
     async def switches(self, tenant: str | None) -> Switches:
-        """What was switched for the tenant."""
+        """The tenant's switches."""
 
     async def switch(self, tenant: str | None, switches: Switches) -> None:
         """Replace the tenant's switches."""
 
 
 def history_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms: int | None = None) -> SubjectHistory:
-    """From what is stored; with `at_ms` only the attempts that rules look at then."""
+    """The history of stored lines and fields; with `at_ms` only the attempts that rules look at then."""
     after_ms = cleared_at(fields)
     if at_ms is not None:
         after_ms = max(after_ms, at_ms - reach_ms(subject.type))
@@ -152,7 +152,7 @@ def history_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms:
 
 
 def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
-    """Of the events, given as they are stored now, those their cause stored."""
+    """Events, in their stored form, whose stored cause is their own."""
     pairs = zip(events, texts, strict=True)
     return [
         replace(event, document=text.partition(" ")[2].encode())
@@ -162,7 +162,7 @@ def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEv
 
 
 def otherwise_indexed(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
-    """Of the events, given as they are stored now, those stored with another severity than they were offered with."""
+    """Events, in their stored form, that were stored before with another severity than the offered event's."""
     pairs = zip(events, documents_in(texts), strict=True)
     stored_first = [(event, replace(event, document=held)) for event, held in pairs if held != event.document]
     return [held for offered, held in stored_first if severity_in(held) is not severity_in(offered)]
@@ -177,7 +177,7 @@ _Key = tuple[str, SubjectType, str]
 
 
 class InMemoryLedger:
-    """The fake: the same sets in dictionaries."""
+    """A ledger in memory: the same sets in dictionaries."""
 
     def __init__(self, on_call: Callable[[str], None] = lambda name: None) -> None:
         self.journals: dict[tuple[_Key, int], set[str]] = {}
@@ -294,7 +294,7 @@ class InMemoryLedger:
         return {line for (key, _), lines in self.journals.items() if key in keys for line in lines}
 
     def _fields(self, tenant: str | None, subject: Subject) -> dict[str, str]:
-        """Of the former keys too; of one that was written under both, the newer key's."""
+        """Fields under all keys of the subject; of a field under several keys, the newest key's."""
         merged: dict[str, str] = {}
         for key in reversed(subject.keys):
             merged |= self.fields.get((tenant or "", subject.type, key), {})
@@ -302,7 +302,7 @@ class InMemoryLedger:
 
 
 async def find(ledger: Ledger, flag_id: str) -> Flag | None:
-    """A flag by its id. Two round trips."""
+    """The flag of an id; None for an unknown id. Two round trips."""
     locator = await ledger.locate(flag_id)
     if locator is None:
         return None

@@ -1,7 +1,7 @@
 """The index of flags on Redis: a sorted set a place (`abuse.ledger.flag_index`), flag ids by time in milliseconds.
 
-An entry is added with GT, so that a later time stays. To take away what isn't newer than an event, an entry that is
-older is first moved half a millisecond behind the event, where no entry is ever added, and then everything there is
+An entry is added with GT, so that a later time stays. To take away an entry that isn't newer than an event, an older
+entry is first moved half a millisecond behind the event, where no entry is ever added, and then everything there is
 removed: two commands that may be repeated, in any order with others, and never hit a newer entry.
 """
 
@@ -13,10 +13,10 @@ from typing import cast
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.flag_index import (
     LONGEST_MS,
+    IndexPlace,
     Listing,
-    Place,
+    PlaceMembers,
     Position,
-    Read,
     Scope,
     Selection,
     listing_of,
@@ -32,7 +32,7 @@ _WIDER = 4
 
 
 class RedisFlagIndex:
-    """Commands for whoever writes flags, sent along with the flags themselves; and reading, for the ledger."""
+    """The index's part of the ledger: commands to send along with flag events, and reading."""
 
     def __init__(self, calls: RedisClient, keys: LedgerKeys, life_ms: int) -> None:
         self._calls = calls
@@ -56,7 +56,9 @@ class RedisFlagIndex:
         return commands
 
     async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
-        """One round trip, and another only where entries of the very time of `after` were added since."""
+        """The entries of a selection behind `after` (`Ledger.listed`). One round trip, and another only where entries
+        of
+        the very time of `after` were added since."""
         count = most + (0 if after is None else after.ties)
         while True:
             listing = listing_of(await self._read(selection.places, after, count), after, most)
@@ -64,7 +66,7 @@ class RedisFlagIndex:
                 return listing
             count *= _WIDER
 
-    async def _read(self, places: Sequence[Place], after: Position | None, count: int) -> list[Read]:
+    async def _read(self, places: Sequence[IndexPlace], after: Position | None, count: int) -> list[PlaceMembers]:
         newest = "+inf" if after is None else after.at_ms
         keys = [self._keys.flag_index(place) for place in places]
         page = ("BYSCORE", "REV", "LIMIT", 0, count, "WITHSCORES")
@@ -72,12 +74,14 @@ class RedisFlagIndex:
         read = []
         for place, key, reply in zip(places, keys, replies, strict=True):
             members = _members(key, reply)
-            read.append(Read(place=place, members=members, cut=len(members) == count))
+            read.append(PlaceMembers(place=place, members=members, cut=len(members) == count))
         return read
 
 
 def removals(keys: LedgerKeys, tenant: Scope, flag_ids: Sequence[str]) -> list[Command]:
-    """Every entry of some flags of a tenant; of an unknown tenant's, `ALL_TENANTS`, those in the index over all."""
+    """Commands that remove all entries of a tenant's flags; `ALL_TENANTS` for an unknown tenant, of whose flags only
+    the
+    entries in the index over all tenants are removed."""
     return [("ZREM", keys.flag_index(place), *flag_ids) for place in places_of(tenant)] if flag_ids else []
 
 

@@ -134,7 +134,7 @@ class RedisLedger:
         await self._calls.execute([("ZADD", key, at_ms, flag_id), ("PEXPIRE", key, self._flags_ttl_ms)])
 
     async def forget(self, flag_id: str) -> None:
-        """The trace that leads to the others goes last."""
+        """Remove a flag's traces; the key that leads to the others goes last."""
         locator = await self.locate(flag_id)
         tenant = ALL_TENANTS if locator is None else locator.tenant
         commands = removals(self._keys, tenant, [flag_id])
@@ -206,7 +206,7 @@ class RedisLedger:
         return [*commands, *self._uses(observation)]
 
     def _uses(self, observation: Observation) -> list[Command]:
-        """Where else there are lines of the correlation id, for as long as there may be."""
+        """Commands that remember the other subjects whose journals have lines of the correlation id."""
         if not observation.origin.subjects:
             return []
         key = self._keys.used(observation.tenant, observation.correlation_id)
@@ -218,7 +218,7 @@ class RedisLedger:
         ]
 
     def _mentions(self, event: FlagEvent) -> list[Command]:
-        """For each correlation id that the evidence names: whose flags do."""
+        """Commands that remember the flag's subject under each correlation id that the evidence names."""
         commands: list[Command] = []
         for name in linked_ids(event.document):
             if (event.subject.type, event.subject.key) != (SubjectType.CORRELATION_ID, name):
@@ -285,7 +285,7 @@ def _fields(table: Reply) -> dict[str, str]:
 
 
 def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
-    """Those wanted of a subject's flags. Raises ForeignValue."""
+    """A subject's flags whose ids are wanted. Raises ForeignValue."""
     try:
         fields = {name: text for name, text in _fields(table).items() if name.partition(" ")[0] in wanted}
         return flags_from(fields)
@@ -293,14 +293,14 @@ def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
         raise ForeignValue(key) from error
 
 
-#: What was read, by key.
+#: Replies by key.
 _Read = list[tuple[str, Reply]]
-#: What reading raises for values that are none of ours.
+#: Errors of parsing a value that no worker wrote.
 _FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
-    """Journals, and the tables of flags that were read behind them."""
+    """Replies of journals, and of the flags read behind them."""
     tables = len(subject.keys)
     return read[:-tables], read[-tables:]
 
@@ -314,7 +314,7 @@ def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None
 
 
 def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
-    """Of what several keys of a subject say about the same, the newest key's word counts: it is the first."""
+    """The history of a subject with several keys: of a field under several, the newest key's, which is the first."""
     fields: dict[str, str] = {}
     for _, table in reversed(tables):
         fields |= _fields(table)

@@ -6,7 +6,7 @@ from functools import partial
 
 from abuse.event_time import MS
 from abuse.ledger.expiry import turn_ms
-from abuse.ledger.flag_index import ALL_TENANTS, Place
+from abuse.ledger.flag_index import ALL_TENANTS, IndexPlace
 from abuse.ledger.journal import USED_MS, life_ms
 from abuse.ledger.ledger import GRACE_MS
 from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
@@ -113,7 +113,7 @@ class LedgerKeys:
     def due_part(self, number: int) -> str:
         return DUE.key(self._prefix, number)
 
-    def flag_index(self, place: Place) -> str:
+    def flag_index(self, place: IndexPlace) -> str:
         scope = place.scope.value if place.scope is ALL_TENANTS else place.scope or ""
         return FLAG_INDEX.key(self._prefix, scope, place.severity, place.side)
 

@@ -13,7 +13,7 @@ from abuse.observation import Finding
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The attempts of the last so many seconds up to and with its newest one. Never empty."""
+    """A window: the attempts of so many seconds up to and with its newest. Never empty."""
 
     attempts: tuple[Attempt, ...]
 
@@ -36,9 +36,9 @@ class Window:
 
 
 def windows_with(at_ms: int, attempts: Sequence[Attempt], window_s: int) -> Iterator[Window]:
-    """Every window that an attempt at `at_ms` is in: one where it is the newest, more where it came late.
+    """Every window that an attempt at `at_ms` is in: one if the attempt is the newest, more if it came late.
 
-    With all of them looked at whenever an attempt arrives, what was found does not depend on the order of arrival.
+    Rules look at all of these with each attempt, so that findings don't depend on the order of arrival.
     """
     length = window_s * MS
     ends = sorted({a.at_ms for a in attempts if at_ms <= a.at_ms < at_ms + length})
@@ -49,7 +49,7 @@ def windows_with(at_ms: int, attempts: Sequence[Attempt], window_s: int) -> Iter
 
 
 def window_at(at_ms: int, attempts: Sequence[Attempt], window_s: int) -> tuple[Attempt, ...]:
-    """What lies in the window that ends at `at_ms`; may be empty."""
+    """Attempts in the window that ends at `at_ms`; may be empty."""
     start = bisect_right(attempts, at_ms - window_s * MS, key=_at)
     return tuple(attempts[start : bisect_right(attempts, at_ms, key=_at)])
 

@@ -1,7 +1,7 @@
 """The audit trail: who decided what and when, each entry holding the hash of the one before.
 
-Whoever changes, removes or inserts an entry breaks the chain, and `check` says where. A chain lives in the table; if
-the table is lost and not rebuilt, a new chain begins, which shows as well.
+An entry changed, removed or inserted breaks the chain, and `check` says where. A chain lives in the table; if the table
+is lost and not rebuilt, a new chain begins, which shows as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Head:
 
 
 class AuditLog(Protocol):
-    """Raises `config.errors.Unavailable` when the table is away."""
+    """The audit chain in the table. Calls raise `config.errors.Unavailable` when the table is away; each may be
+    repeated."""
 
     async def head(self) -> Head:
         """The end of the chain, which is begun if there is none."""
@@ -35,36 +36,37 @@ class AuditLog(Protocol):
         """The end of the chain if there is one; begins none."""
 
     async def append(self, entry: Mapping[str, Any], after: Head) -> bytes:
-        """The entry as it stands in the chain, behind `after` and whatever others appended since. An entry of the
-        same command (`command_of`) found there is the one: appending again gives the same bytes."""
+        """Append the entry behind `after` and what others appended since; return it as it stands in the chain. If the
+        chain has an entry of the same command (`command_of`) there, return that entry's bytes."""
 
     async def restore(self, head: Head) -> None:
-        """Say where the chain ends."""
+        """Set the end of the chain. A rebuild calls this."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandKey:
-    """Which command it is: two tenants may choose the same id."""
+    """A command's identity: two tenants may choose the same id."""
 
     tenant: str | None
     command_id: str
 
 
 class CommandLog(Protocol):
-    """What each command is doing or did. Raises `config.errors.Unavailable` when the table is away."""
+    """The log of commands, each with its plan or its answer. Calls raise `config.errors.Unavailable` when the table is
+    away; each may be repeated."""
 
     async def find(self, key: CommandKey) -> bytes | None:
-        """What was kept."""
+        """The stored text of a command; None if there is none."""
 
     async def put_if_absent(self, key: CommandKey, text: bytes) -> bytes:
-        """Keep this unless there is something; answer what is kept."""
+        """Store the text unless the command has one; return the stored text."""
 
     async def replace(self, key: CommandKey, text: bytes) -> None:
-        """Keep this instead."""
+        """Store the text in place of the command's."""
 
 
 def command_of(entry: Mapping[str, Any]) -> CommandKey:
-    """Whose answer an entry is."""
+    """The command that an entry answers."""
     return CommandKey(entry["tenant"], entry["command_id"])
 
 
@@ -90,7 +92,7 @@ _TEXTS_OR_NOTHING = frozenset({"command", "actor", "reason", "note", "tenant"})
 
 
 def require_entry(entry: object) -> None:
-    """Raises ValueError for what has no place in any chain, or can't be shown as an entry."""
+    """Raise ValueError for a value that has no place in any chain, or can't be shown as an entry."""
     if not isinstance(entry, dict) or not entry.keys() >= _TEXTS | _TEXTS_OR_NOTHING | {"number", "error", "changed"}:
         raise ValueError("no audit entry")
     refusal = entry["error"]
@@ -119,8 +121,8 @@ class ChainCheck:
 
 
 def missing_end(entries: Iterable[Mapping[str, Any]], head: Head | None) -> str | None:
-    """What `check` can't see: entries cut off the end. `head` is where the table says that the chain ended, before
-    the entries were read; None if nothing is missing."""
+    """The problem of entries cut off the end, which `check` can't see; None if nothing is missing. `head` is the end of
+    the chain by the table, read before the entries."""
     if head is None:
         lost = "there are entries, but the table knows of no chain; if it was lost: liveness abuse rebuild"
         return next((lost for _ in entries), None)
@@ -132,10 +134,7 @@ def missing_end(entries: Iterable[Mapping[str, Any]], head: Head | None) -> str 
 
 
 def check(entries: Iterable[Mapping[str, Any]]) -> ChainCheck:
-    """Hold entries (`require_entry`), in any order and with duplicates, against their chain.
-
-    What was cut off at the end of a chain shows in no entry that is left.
-    """
+    """Check entries (`require_entry`), in any order and with duplicates, against their chain."""
     chains: dict[str, dict[int, Mapping[str, Any]]] = {}
     problems = []
     for entry in entries:
@@ -151,7 +150,7 @@ def check(entries: Iterable[Mapping[str, Any]]) -> ChainCheck:
 
 
 def _breaks(places: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
-    """Where a chain does not hold. Numbers are a stranger's: a gap is told as one, however wide."""
+    """Problems of a chain, in words. Numbers may be forged: a gap is one problem, however wide."""
     before, previous = 0, BEGINNING
     for number in sorted(places):
         entry, missing = places[number], number - before - 1
@@ -167,7 +166,7 @@ def _breaks(places: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
 
 
 class InMemoryAuditLog:
-    """The fake."""
+    """An audit chain in memory."""
 
     def __init__(self) -> None:
         self.entries: list[bytes] = []
@@ -191,7 +190,7 @@ class InMemoryAuditLog:
 
 
 class InMemoryCommandLog:
-    """The fake."""
+    """A command log in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[CommandKey, bytes] = {}

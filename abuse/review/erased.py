@@ -1,4 +1,4 @@
-"""What receipts say was erased, for whoever writes the table anew from topics that still hold it. Pure."""
+"""Erased subjects by their receipts, for a rebuild from topics that still hold what was erased. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from abuse.subjects import Subject, SubjectType, correlation
 
 @dataclass(slots=True)
 class Erased:
-    """Up to when each subject was erased, by its digest. What came later is there by right."""
+    """The time up to which each subject was erased, by the subject's digest. Later records are there by right."""
 
     until_ms: dict[str, int] = field(default_factory=dict)
 
     def take(self, entry: Mapping[str, Any]) -> None:
-        """An audit entry. Raises KeyError, TypeError, ValueError or AttributeError for a receipt no worker wrote."""
+        """Take in an audit entry. Raises KeyError, TypeError, ValueError or AttributeError for a receipt no worker
+        wrote."""
         if "erased" not in entry["changed"]:
             return
         at_ms = milliseconds(entry["at"])
@@ -32,7 +33,7 @@ class Erased:
             self.until_ms[digest] = max(at_ms, self.until_ms.get(digest, at_ms))
 
     def observation(self, observation: Observation) -> Observation | None:
-        """What of it may be written; None for nothing."""
+        """The observation without erased subjects; None if its correlation id was erased."""
         tenant, at_ms = observation.tenant, observation.at_ms
         if not self.until_ms:
             return observation
@@ -55,7 +56,7 @@ class Erased:
         return any(self.covers(tenant, correlation(end.correlation_id), end.at_ms) for end in link.refs)
 
     def flag_event(self, event: FlagEvent) -> FlagEvent | None:
-        """The same of a flag's event, as it stands without evidence of whom was erased."""
+        """The flag's event without evidence of erased subjects; None if the flag's subject was erased."""
         if not self.until_ms:
             return event
         document = orjson.loads(event.document)
@@ -68,7 +69,7 @@ class Erased:
         return replace(event, document=left_with(document, kept, confirmed=confirmed))
 
     def _confirmed_stays(self, tenant: str | None, document: Mapping[str, Any]) -> bool:
-        """Whom a reviewer confirmed, as of the event that says so."""
+        """Whether the correlation id that a reviewer confirmed is still there, as of the event that names it."""
         named = confirmed_id(document)
         return named is None or not self.covers(tenant, correlation(named), milliseconds(document["timestamp"]))
 
@@ -78,6 +79,6 @@ class Erased:
                 yield each
 
     def covers(self, tenant: str | None, subject: Subject, at_ms: int) -> bool:
-        """Whether a receipt says that what was there of the subject then is erased."""
+        """Whether a receipt says that the subject's records up to `at_ms` are erased."""
         digests = (digest_of(tenant, subject.type, key) for key in subject.keys)
         return any(at_ms <= self.until_ms.get(digest, -1) for digest in digests)

@@ -1,11 +1,11 @@
-"""Erasing a subject: everything kept of it, in every store, and a receipt that names nothing of what was erased.
+"""The erasure of a subject from every store, and a receipt that names nothing of what was erased.
 
-Counted first, and the count kept with the plan, then removed: carried out again after a crash the removal has the same
-effect, and the receipt still says what was there. What leads to the rest (a subject's own sets) goes last.
+Everything is counted first, the counts are stored with the plan, then it is removed: after a crash the removal is
+carried out again with the same effect, and the receipt still says what was there. Keys that lead to the rest (a
+subject's own sets) go last.
 
-The receipt knows the subject by a hash (`digest_of`): who knows the subject can find its receipt, and nobody the other
-way round. `abuse.review.erased` reads receipts again, so that a table rebuilt from the topics stays without what was
-erased.
+The receipt has a hash of the subject (`digest_of`): a reader who knows the subject finds its receipt, not the other way
+round. `abuse.review.erased` reads receipts, so that a rebuilt table stays without what was erased.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from abuse.links.link_store import LinkStore
 from abuse.review.plans import ErasurePlan
 from abuse.subjects import Subject, SubjectType
 
-#: Only these are anybody's own; of the rest nothing is kept.
+#: The types of subject that anything is stored of.
 ERASABLE = frozenset({SubjectType.CORRELATION_ID, SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
-    """What the abuse table holds of a subject: lines in its own and others' journals, its flags, and how many events of
-    others' flags name it as evidence."""
+    """Counts of a subject's traces in the abuse table: lines in its own and others' journals, its flags, and events of
+    others' flags that name it as evidence."""
 
     journal_lines: int = 0
     flags: int = 0
@@ -41,23 +41,26 @@ class Traces:
 
 
 class LedgerErasure(Protocol):
-    """Calls raise `config.errors.Unavailable` when the table is away; each may be repeated."""
+    """The erasure's view of the ledger. Calls raise `config.errors.Unavailable` when the table is away; each may be
+    repeated."""
 
     async def held(self, tenant: str | None, subject: Subject) -> Traces:
-        """How much there is; writes nothing."""
+        """The amount held; writes nothing."""
 
     async def erase(self, tenant: str | None, subject: Subject) -> None:
-        """Remove all of it. Flags go without a word: nobody publishes that they expired."""
+        """Remove all traces. No expiry of the removed flags is published."""
 
 
 class Erasable(Protocol):
-    """A store that holds something of a correlation id. As above."""
+    """A store with records of a correlation id. Calls raise `config.errors.Unavailable` when the store is away; each
+    may
+    be repeated."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        """How much there is; writes nothing."""
+        """The amount held; writes nothing."""
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Remove all of it; how much there was."""
+        """Remove the correlation id's records; return their number."""
 
 
 class KeptDecisions(Erasable, Protocol):
@@ -67,8 +70,9 @@ class KeptDecisions(Erasable, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasures:
-    """Plans read and write nothing. `beyond`: what nobody can erase, and for how many milliseconds it is kept; None for
-    ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
+    """Erasures over all stores. `beyond`: stores that keep what they hold, and for how many milliseconds; None for
+    ever.
+    `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
     book: LinkStore
@@ -79,6 +83,7 @@ class Erasures:
     beyond: Mapping[str, int | None] = field(default_factory=dict)
 
     async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> ErasurePlan:
+        """The erasure of a subject with its receipt; writes nothing."""
         traces = await self.ledger.held(tenant, subject)
         links = faces = pictures = decisions = 0
         if subject.type is SubjectType.CORRELATION_ID:
@@ -108,7 +113,7 @@ class Erasures:
         return ErasurePlan(changed=changed, erases=subject)
 
     async def carry_out(self, tenant: str | None, subject: Subject) -> None:
-        """May be repeated. Links last: they lead to the others that name it."""
+        """Remove the subject; may be repeated. Links go last: they lead to the others that name the subject."""
         if subject.type is not SubjectType.CORRELATION_ID:
             await self.ledger.erase(tenant, subject)
             return
@@ -123,11 +128,11 @@ class Erasures:
         await self.book.forget(tenant, name, others)
 
     def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:
-        """Where it may be found all the same, and until when."""
+        """Stores in which the subject may be found all the same, and until when."""
         lives = dict(self.beyond)
         if subject.type is SubjectType.CORRELATION_ID:
-            # Of links it no longer holds itself nothing leads to the others. They stay there until one so much newer
-            # is added, or so long after the last that was.
+            # Nothing leads to links that only the other end still holds. They stay until a link so much newer is added,
+            # or so long after the last link.
             lives["links that only others keep"] = 2 * self.links_ms
         return [
             {"store": store, "until": None if life_ms is None else iso8601(at_ms + life_ms)}
@@ -140,7 +145,7 @@ def digest_of(tenant: str | None, kind: SubjectType, key: str) -> str:
 
 
 class InMemoryLedgerErasure:
-    """The fake, over the fake table. It needs no traces: it looks everywhere."""
+    """The erasure from a ledger in memory, which looks everywhere."""
 
     def __init__(self, ledger: InMemoryLedger) -> None:
         self._ledger = ledger

@@ -1,7 +1,7 @@
-"""Erasing a subject from the abuse table on Redis.
+"""The erasure of a subject from the abuse table on Redis.
 
-Its own journals and flags are found by their names; its lines in the journals of devices, addresses and prefixes, and
-flags of others that name it, through the sets that were written with them (`used`, `named`). These go last.
+The subject's own journals and flags are found by their keys; its lines in the journals of devices, addresses and
+prefixes, and flags of others that name it, by the sets written with them (`used`, `named`). These sets go last.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGE = 100
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """`elsewhere`: what to take out of others' keys. `own`: keys to remove, those that lead to the others last."""
+    """Traces of a subject. `elsewhere`: commands on others' keys. `own`: keys to remove, traces to others last."""
 
     lines: int = 0
     mentions: int = 0
@@ -44,7 +44,7 @@ class RedisLedgerErasure:
     async def erase(self, tenant: str | None, subject: Subject) -> None:
         found = await self._survey(tenant, subject)
         ids = sorted(found.flag_ids)
-        # First said, then removed: whoever writes of one of these flags meanwhile looks here afterwards.
+        # First announced, then removed: a writer of one of these flags' events looks for the announcement afterwards.
         await self._all([("SET", self._keys.erased(name), "1", "PX", ERASED_TTL_MS) for name in ids])
         await self._all([*found.elsewhere, *removals(self._keys, tenant, ids)])
         await self._all([("DEL", self._keys.flag(name)) for name in ids])
@@ -61,7 +61,7 @@ class RedisLedgerErasure:
         return found
 
     async def _own(self, tenant: str | None, subject: Subject, found: _Found) -> None:
-        """The subject's own journals and flags; and what says of the correlation ids in them that it has some."""
+        """Find the subject's own journals and flags, and the members by which other correlation ids lead to them."""
         journals = self._journals(tenant, subject)
         tables = [self._keys.flags(tenant, subject.type, key) for key in subject.keys]
         members = [f"{subject.type} {key}" for key in subject.keys]
@@ -80,7 +80,7 @@ class RedisLedgerErasure:
         found.own += [*journals, *tables]
 
     async def _in_journals(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
-        """Its lines in the journals of what it used."""
+        """Find the correlation id's lines in the journals of what it used."""
         ((key, reply),) = await self._read([("ZRANGE", self._keys.used(tenant, correlation_id), 0, -1)])
         journals = [journal for each in _subjects(key, reply) for journal in self._journals(tenant, each)]
         for key, reply in await self._read([("ZRANGE", journal, 0, -1) for journal in journals]):
@@ -90,7 +90,7 @@ class RedisLedgerErasure:
                 found.elsewhere.append(("ZREM", key, *mine))
 
     async def _in_flags(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
-        """Events of others' flags that name it as evidence, written anew without it."""
+        """Find events of others' flags that name the correlation id, and write them anew without it."""
         ((key, reply),) = await self._read([("SMEMBERS", self._keys.named(tenant, correlation_id))])
         tables = [self._keys.flags(tenant, each.type, each.key) for each in _subjects(key, reply)]
         for key, reply in await self._read([("HGETALL", table) for table in tables]):
@@ -106,7 +106,7 @@ class RedisLedgerErasure:
         return [self._keys.journal(tenant, kind, key, part) for key in subject.keys for part in range(parts(kind))]
 
     async def _read(self, commands: Sequence[Command]) -> list[tuple[str, Reply]]:
-        """Each key with what was read of it, in pages."""
+        """Each key with its reply, read in pages."""
         replies = await self._all(commands)
         return [(str(command[1]), reply) for command, reply in zip(commands, replies, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Submissions from one address in a short time, whoever they are for."""
+"""The rule on many submissions from one address in a short time, for any correlation ids."""
 
 from __future__ import annotations
 

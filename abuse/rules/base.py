@@ -1,7 +1,7 @@
-"""What a rule is: asked before a submission is analysed, told after it was.
+"""Rules: the base class, asked before a submission is analysed and again after its verdict.
 
-A rule is a value without state: it reads what the table holds, and answers. `before_analysis` and `after_verdict`
-are the same for every rule and honour its switches; a rule fills in `_before_analysis` and `_after_verdict`.
+A rule is a value without state. `before_analysis` and `after_verdict` are the same for every rule and honour its
+switches; a rule fills in `_before_analysis` and `_after_verdict`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from abuse.flags.flags import (
     Evidence,
     Flag,
     FlagKind,
+    FlagRefusal,
     FlagState,
     Linked,
-    Refusal,
     RefusalKind,
     RuleFinding,
     Severity,
@@ -41,10 +41,10 @@ L = TypeVar("L", bound=RuleLimits)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One observation and what its subjects did, itself included; attempts are in order of event time.
+    """An observation with its subjects' attempts, the observation's included, in order of event time.
 
-    `cluster` is what shows the same face or picture. `flags` are those already there, whatever their state.
-    `cleared_ms` is when a reviewer last cleared a subject: journals begin after it.
+    `cluster`: submissions with the same face or picture. `flags`: those already there, in any state. `cleared_ms`: when
+    a reviewer last cleared a subject; journals begin after that time.
     """
 
     observation: Observation
@@ -72,7 +72,7 @@ class RiskPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """What a rule makes of a case."""
+    """A rule's result for a case: findings to raise flags for, and points of IP risk."""
 
     findings: tuple[RuleFinding, ...] = ()
     risk: tuple[RiskPart, ...] = ()
@@ -80,10 +80,10 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleHit:
-    """A flag that stands against a submission. One that isn't enforced refuses nobody and keeps its reasons."""
+    """A flag on a subject of the submission. A hit of a shadow rule is recorded with its reasons and refuses nobody."""
 
     flag: Flag
-    refusal: Refusal
+    refusal: FlagRefusal
     enforced: bool
 
 
@@ -92,32 +92,31 @@ NOTHING = RuleResult()
 
 @dataclass(frozen=True, slots=True)
 class Rule(ABC, Generic[L]):
-    """One rule under its limits. `kind` names it; a rule that raises no flags has none."""
+    """A rule under its limits. `kind` names the rule; a rule that raises no flags has none."""
 
     limits: L
     kind: ClassVar[FlagKind | None] = None
 
     def before_analysis(self, flags: Iterable[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """Before: which of this rule's flags on the submission's subjects stand against it at `at_ms`."""
+        """The hits of this rule's flags on the submission's subjects at `at_ms`."""
         ours = [flag for flag in flags if flag.kind is self.kind and flag.open_at(at_ms)]
         return self._before_analysis(ours, at_ms) if ours else ()
 
     def after_verdict(self, case: Case) -> RuleResult:
-        """After: what the observation, together with what was known, amounts to."""
+        """The rule's result for the observation and its subjects' histories."""
         return self._after_verdict(case) if self.limits.active else NOTHING
 
     def _before_analysis(self, flags: Sequence[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """A flag stands against its subject as long as its refusal runs. What a reviewer confirmed is enforced
-        whatever the switches say."""
-        objections = []
+        """A flag is a hit as long as its refusal runs. A confirmed flag is enforced whatever the switches say."""
+        hits = []
         for flag in flags:
             refusal = flag.refusal_at(at_ms)
             if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
-                objections.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
-        return tuple(objections)
+                hits.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
+        return tuple(hits)
 
     def enforces(self, flag: Flag) -> bool:
-        """Whether a flag of this rule refuses anybody as things are switched."""
+        """Whether a flag of this rule refuses its subject under the rule's switches."""
         return (self.limits.active and self.limits.enforced) or flag.state is FlagState.CONFIRMED
 
     def _after_verdict(self, case: Case) -> RuleResult:
@@ -126,10 +125,10 @@ class Rule(ABC, Generic[L]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How a rule counts: what of a window, against which limit, and how pressing the limit itself is.
+    """A rule's way of counting: the measure of a window, its limit, and the severity at the limit.
 
-    Attempts are counted unless the rule says what it measures. `counts` are further figures for the evidence, `linked`
-    the attempts that go into it; a `spared` window is no finding however full it is.
+    The measure is the number of attempts unless the rule says otherwise. `counts` are further figures for the evidence,
+    `linked` the attempts named in the evidence; a `spared` window is no finding however full.
     """
 
     limit: float
@@ -181,10 +180,11 @@ def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, coun
     )
 
 
-def block_after(window: Window, count: Count) -> Refusal:
-    """A flag is raised once a day: were its refusal over before, the rest of the day would be free."""
+def block_after(window: Window, count: Count) -> FlagRefusal:
+    """The refusal of a window's flag, at least to the end of the day: a flag is raised once a day, and with a shorter
+    refusal the rest of the day would be free."""
     until_ms = max(window.end_ms + count.window_s * MS, (window.end_ms // BUCKET_MS + 1) * BUCKET_MS)
-    return Refusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
+    return FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
 
 
 def levels(used: float, limit: float) -> int:

@@ -1,4 +1,4 @@
-"""Too many attempts of some kind by one correlation id: what the rules share that only say which attempts count."""
+"""Findings of rules on too many attempts of some kind by one correlation id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many correlation ids, or many submissions, of one device."""
+"""The rule on many correlation ids, or many submissions, of one device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from config.abuse import DeviceVelocityLimits
 
 
 class DeviceVelocity(Rule[DeviceVelocityLimits]):
-    """What is used is the larger share of the two limits, in ids: with 5 ids or 30 submissions it is 5 of 5."""
+    """The used figure is the larger share of the two limits, in ids: 5 of 5 with 5 ids or 30 submissions."""
 
     kind = FlagKind.DEVICE_VELOCITY
 

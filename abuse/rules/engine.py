@@ -1,4 +1,4 @@
-"""The rules at work: what stands against a submission before it is analysed, and what it amounts to after. Pure."""
+"""The abuse engine: rule hits of a submission before it is analysed, and its assessment after the verdict. Pure."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from config.abuse import AbusePolicy
 
 #: Other sessions named in one decision.
 MOST_SESSIONS = 20
-#: Links to other submissions named in one decision: all that it adds, or some would be missing in a table made anew.
+#: Links named in one decision: all that a submission adds, or some would be missing in a rebuilt table.
 MOST_LINKS = 2 * LINKS_ADDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What abuse has to say about one submission. `flags` are open and concern it; `events` are yet to be stored.
-    `compared`: None when its face was not. `objection`: what stands against it now that its face and picture were
-    compared, where that is enforced."""
+    """The abuse assessment of one submission. `flags` are open flags of its subjects; `events` are yet to be stored.
+    `compared`: None when its face was not compared. `hit`: the enforced hit that comparing its face and picture
+    brought about."""
 
     flags: tuple[Flag, ...] = ()
     ip_risk: IpRisk | None = None
     other_flagged_sessions: tuple[str, ...] = ()
     compared: Comparison | None = None
     links: tuple[Link, ...] = ()
-    objection: RuleHit | None = None
+    hit: RuleHit | None = None
     events: tuple[FlagEvent, ...] = ()
 
     @property
@@ -55,16 +55,16 @@ class AbuseEngine:
         self._name = name
         self._under = lru_cache(maxsize=256)(self._switched)
 
-    def objections(self, known: Snapshot, submission_id: str, at_ms: int) -> tuple[RuleHit, ...]:
-        """Before: everything that stands against a submission at `at_ms`, enforced first, then blocks, the longest
-        first. A flag it brought about itself does not: it was analysed, and its decision lost before it was kept."""
+    def hits(self, known: Snapshot, submission_id: str, at_ms: int) -> tuple[RuleHit, ...]:
+        """Rule hits of a submission at `at_ms`, before analysis: enforced first, then blocks, the longest first. A flag
+        that the submission brought about itself is no hit: its decision was lost after it was analysed."""
         rules = self._rules(known.switches)
         flags = [flag for flag in known.flags if (submission_id, at_ms) not in flag.causes]
-        found = [objection for rule in rules.values() for objection in rule.before_analysis(flags, at_ms)]
+        found = [hit for rule in rules.values() for hit in rule.before_analysis(flags, at_ms)]
         return tuple(sorted(found, key=_weight))
 
     def assess(self, observation: Observation, known: Snapshot, linked: ReuseResult = NO_REUSE) -> Assessment:
-        """After: what the rules found; `known` includes the observation."""
+        """The assessment of a decided submission; `known` includes the observation."""
         policy, rules = self._under(_canonical(known.switches))
         histories = {history.subject: history for history in (*known.histories, *linked.histories)}
         cluster = linked.cluster.without(
@@ -78,11 +78,11 @@ class AbuseEngine:
             policy=policy,
             cleared_ms={history.subject.type: history.cleared_at_ms for history in known.histories},
         )
-        told = [(rule, rule.after_verdict(case)) for rule in rules.values()]
+        results = [(rule, rule.after_verdict(case)) for rule in rules.values()]
         events = [
             event
-            for rule, what in told
-            for finding in what.findings
+            for rule, result in results
+            for finding in result.findings
             if finding.subject in histories  # of a cluster too large to be read whole, those that were
             for event in self._events(finding, rule, observation, histories[finding.subject])
         ]
@@ -90,24 +90,26 @@ class AbuseEngine:
         flags = _open_flags(known.histories, events, observation.at_ms)
         return Assessment(
             flags=_as_switched(flags, rules),
-            ip_risk=ip_risk(part for _, what in told for part in what.risk) if observation.origin.address else None,
+            ip_risk=ip_risk(part for _, result in results for part in result.risk)
+            if observation.origin.address
+            else None,
             other_flagged_sessions=_other_sessions(observation, known.histories, flags, cluster),
             compared=linked.compared,
             links=_own_links(cluster, observation)[:MOST_LINKS],
-            objection=_objection(flags, rules, observation.at_ms),
+            hit=_hit_by_comparison(flags, rules, observation.at_ms),
             events=tuple(events),
         )
 
     def reminder(self, known: Snapshot, at_ms: int) -> Assessment:
-        """What is to be said of a submission that was not observed: its open flags."""
+        """The assessment of a submission that was not observed: its subjects' open flags."""
         return Assessment(flags=_as_switched(_open_flags(known.histories, (), at_ms), self._rules(known.switches)))
 
     def _events(
         self, finding: RuleFinding, rule: Rule[Any], observation: Observation, history: SubjectHistory
     ) -> list[FlagEvent]:
-        """Those that nobody stored. What a reviewer cleared brings about nothing, even when it comes late."""
+        """Events of a finding that nobody stored yet. Attempts that a reviewer cleared bring about none."""
         about_another = finding.kind in LINKING and finding.subject.key != observation.correlation_id
-        if about_another and _says_it(history, finding, observation.at_ms):
+        if about_another and _already_flagged(history, finding, observation.at_ms):
             return []
         cleared_at_ms = history.unlinked_at_ms if finding.kind in LINKING else history.cleared_at_ms
         if finding.at_ms <= cleared_at_ms:
@@ -117,14 +119,14 @@ class AbuseEngine:
             tenant=observation.tenant,
             cause=observation.submission_id,
             cleared_at_ms=cleared_at_ms,
-            enforced=rule.limits.enforced or _stands(finding, history, observation.at_ms),
+            enforced=rule.limits.enforced or _confirmed_kind(finding, history, observation.at_ms),
             policy=self._name,
             ttl_s=self._policy.flag_ttl_s,
             held=history.fields,
         )
 
     def active(self, switches: Switches) -> frozenset[str]:
-        """Names of the rules that look at anything."""
+        """Names of the active rules."""
         return frozenset(name for name, rule in self._rules(switches).items() if rule.limits.active)
 
     def _rules(self, switches: Switches) -> dict[str, Rule[Any]]:
@@ -135,20 +137,20 @@ class AbuseEngine:
         return policy, dict(zip(RULES, rules_of(policy), strict=True))
 
 
-def _says_it(history: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
-    """Whether an open flag says as much already: nobody is flagged day after day for what others do."""
+def _already_flagged(history: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
+    """Whether an open flag has the finding's level: a subject isn't flagged day after day for what others do."""
     said = (flag.level for flag in history.flags if flag.kind is finding.kind and flag.open_at(at_ms))
     return max(said, default=0) >= len(finding.severities)
 
 
-def _stands(finding: RuleFinding, history: SubjectHistory, at_ms: int) -> bool:
-    """Whether a reviewer has confirmed a flag of this kind: what comes on top is enforced as well."""
+def _confirmed_kind(finding: RuleFinding, history: SubjectHistory, at_ms: int) -> bool:
+    """Whether a reviewer has confirmed a flag of the finding's kind: further flags are enforced as well."""
     of_kind = (flag for flag in history.flags if flag.kind is finding.kind)
     return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
 
 
 def _own_again(histories: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
-    """What this very submission brought about when it came before: perhaps stored, and not published. It is
+    """Events that this very submission brought about when it came before: stored, perhaps not published. They are
     published again whatever the rules, a switch or a reviewer say by now."""
     texts = {text for history in histories for text in own_levels(history.fields, submission_id)}
     return sorted(map(published, texts), key=field_of)
@@ -158,13 +160,13 @@ def _canonical(switches: Switches) -> bytes:
     return orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
 
 
-def _weight(objection: RuleHit) -> tuple[bool, bool, int, str]:
-    refusal = objection.refusal
-    return (not objection.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, objection.flag.flag_id)
+def _weight(hit: RuleHit) -> tuple[bool, bool, int, str]:
+    refusal = hit.refusal
+    return (not hit.enforced, refusal.kind is not RefusalKind.BLOCKED, -refusal.until_ms, hit.flag.flag_id)
 
 
 def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent], at_ms: int) -> tuple[Flag, ...]:
-    """Flags as they will stand once the events are stored."""
+    """Open flags as they will be once the events are stored."""
     fresh: dict[Subject, dict[str, str]] = {}
     for event in events:
         fresh.setdefault(event.subject, {})[field_of(event)] = stored(event)
@@ -181,14 +183,14 @@ def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
     return tuple(link for link in cluster.links if own in (link.earlier.key, link.later.key))
 
 
-def _objection(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> RuleHit | None:
-    """Others are asked at admission; of what a face or picture shows nothing is known there."""
+def _hit_by_comparison(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> RuleHit | None:
+    """The heaviest enforced hit of the rules on faces and pictures, of which admission knows nothing."""
     found = [each for kind in LINKING for each in rules[kind].before_analysis(flags, at_ms) if each.enforced]
     return min(found, key=_weight, default=None)
 
 
 def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple[Flag, ...]:
-    """As the gate takes them: `enforced` by the switches of now, not of when the flag was raised."""
+    """Flags as the gate takes them: `enforced` by the present switches, not those of when the flag was raised."""
     return tuple(replace(flag, enforced=rules[flag.kind].enforces(flag)) for flag in flags)
 
 

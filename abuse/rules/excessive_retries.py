@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abuse.event_time import MS
-from abuse.flags.flags import BUCKET_MS, NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.flags.flags import (
+    BUCKET_MS,
+    NEVER_CLEARED,
+    Evidence,
+    FlagKind,
+    FlagRefusal,
+    RefusalKind,
+    RuleFinding,
+    Severity,
+)
 from abuse.ledger.journal import KEPT, PAST_NO_GATE, Attempt
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Rule, RuleResult, linked
@@ -17,8 +26,8 @@ from config.abuse import RetryLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """From the attempt that was one too many, for the pause's length; `earned_by` are the attempts that counted, as
-    far as the journal remembers them."""
+    """A pause from the attempt that was one too many; `earned_by` are the attempts that counted, as far as the journal
+    remembers them."""
 
     start_ms: int
     end_ms: int
@@ -83,7 +92,7 @@ class ExcessiveRetries(Rule[RetryLimits]):
                 counts=counts,
                 linked=linked([attempt for pause in recent for attempt in pause.earned_by]),
             ),
-            refusal=Refusal(
+            refusal=FlagRefusal(
                 kind=RefusalKind.BLOCKED if blocked else RefusalKind.PAUSED,
                 from_ms=last.start_ms,
                 until_ms=last.start_ms + length_s * MS,
@@ -118,8 +127,9 @@ def pauses(attempts: Sequence[Attempt], limits: RetryLimits) -> list[Pause]:
 
 
 def forgotten(case: Case, first: Pause) -> list[Pause]:
-    """Pauses before the first that the journal knows of, told by their flags: whoever sends so much that the journal
-    forgets how they were earned doesn't get rid of them."""
+    """Pauses before the first that the journal knows of, by their flags: a sender of so much that the journal forgets
+    how
+    a pause was earned doesn't get rid of the pause."""
     attempts = [a for a in case.attempts(SubjectType.CORRELATION_ID) if a.finding not in PAST_NO_GATE]
     if len(attempts) < KEPT[SubjectType.CORRELATION_ID]:
         return []

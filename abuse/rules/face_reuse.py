@@ -1,4 +1,4 @@
-"""One face under more correlation ids than a person should have."""
+"""The rule on a face under more correlation ids than a person should have."""
 
 from __future__ import annotations
 

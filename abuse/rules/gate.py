@@ -13,10 +13,10 @@ from abuse.subjects import Subject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateAnswer:
-    """`objections`: everything that stands against the submission; the first is enforced if any is. `active`: the
-    tenant's rules that look at anything."""
+    """The gate's answer. `hits`: rule hits of the submission; the first is enforced if any is. `active`: names of the
+    tenant's active rules."""
 
-    objections: tuple[RuleHit, ...]
+    hits: tuple[RuleHit, ...]
     active: frozenset[str]
 
 
@@ -26,11 +26,9 @@ class Gate:
     engine: AbuseEngine
 
     async def ask(self, tenant: str | None, subjects: Sequence[Subject], submission_id: str, at_ms: int) -> GateAnswer:
-        """May the submission that came in at `at_ms` (event time) be analysed, and what is anybody to make of it?
+        """The rule hits of a submission that came in at `at_ms` (event time). Admission calls this.
 
-        One round trip. Raises `config.errors.Unavailable` when the table is away: whoever asks waits.
+        One round trip; may be repeated. Raises `config.errors.Unavailable` when the table is away.
         """
         known = await self.ledger.read_history(tenant, subjects)
-        return GateAnswer(
-            objections=self.engine.objections(known, submission_id, at_ms), active=self.engine.active(known.switches)
-        )
+        return GateAnswer(hits=self.engine.hits(known, submission_id, at_ms), active=self.engine.active(known.switches))

@@ -1,7 +1,7 @@
-"""What rules on clusters share: a face or a picture in too many hands is a finding about every hand it was in.
+"""Findings of rules on clusters: a face or picture under too many ids is a finding about each of the ids.
 
-A hand that only ever made attacks counts against hands of its kind alone: whoever gets hold of somebody's photograph
-could otherwise have them flagged by holding it before the camera.
+An id with only SPOOF verdicts is counted only against other such ids, so that stealing a photograph can't flag its
+owner.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
     cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
     attempts = [_as_attempt(end) for end in cluster.refs]
     genuine = [attempt for attempt in attempts if attempt.finding is not Finding.SPOOF]
-    hands = {attempt.correlation_id for attempt in genuine}
-    sides = [(attempts, {attempt.correlation_id for attempt in attempts} - hands)]
+    with_genuine = {attempt.correlation_id for attempt in genuine}
+    sides = [(attempts, {attempt.correlation_id for attempt in attempts} - with_genuine)]
     if observation.finding is not Finding.SPOOF:
-        sides.append((genuine, hands))
+        sides.append((genuine, with_genuine))
     return tuple(
         finding
         for counted, concerned in sides
@@ -47,7 +47,7 @@ def _findings(
     count: Count,
     concerned: Collection[str],
 ) -> Iterator[RuleFinding]:
-    """About those concerned, all with the same evidence."""
+    """Findings about the concerned correlation ids, all with the same evidence."""
     evidence = Evidence(
         used=used,
         limit=count.limit,
@@ -68,7 +68,7 @@ def _findings(
 
 
 def _as_attempt(end: SubmissionRef) -> Attempt:
-    """For windows: all that matters here is whether it was an attack."""
+    """An attempt for windows, in which only SPOOF or not matters."""
     return Attempt(
         at_ms=end.at_ms,
         submission_id=end.submission_id,

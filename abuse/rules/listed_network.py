@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abuse.event_time import MS
-from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagKind, FlagRefusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult, rising
 from abuse.subjects import SubjectType
 from config.abuse import DAY_S, ListedNetworkLimits
@@ -33,7 +33,7 @@ class ListedNetwork(Rule[ListedNetworkLimits]):
             first_ms=at_ms,
             at_ms=at_ms,
             evidence=Evidence(used=highest, limit=self.limits.flag_from, window_s=0, counts=points),
-            refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_S * MS),
+            refusal=FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_S * MS),
         )
         return RuleResult(findings=(finding,), risk=risk)
 

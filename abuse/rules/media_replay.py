@@ -1,4 +1,4 @@
-"""One picture used again: under another correlation id, or by the same one in another session."""
+"""The rule on pictures used again: under another correlation id, or by the same id in another session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MediaReplay(Rule[MediaReplayLimits]):
 
 
 def _uses(window: Window) -> int:
-    """Whoever sends a picture twice in one session tries again; anybody else replays it."""
+    """Distinct uses: a picture sent twice in one session is a retry, anything else a replay."""
     return len({(attempt.correlation_id, attempt.session_id) for attempt in window.attempts})
 
 

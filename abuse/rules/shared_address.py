@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from abuse.ledger.windows import Window, window_at
-from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult
 from abuse.subjects import SubjectType
 from config.abuse import SharedAddressLimits
@@ -29,28 +28,27 @@ class SharedAddress(Rule[SharedAddressLimits]):
 
 
 def is_shared(window: Window, limits: SharedAddressLimits) -> bool:
-    """Whether what was seen of an address or prefix is what sharing looks like.
+    """Whether the window of an address or prefix looks shared.
 
-    The share of attacks is looked at again with every submission, so chance alone would take it over any limit now
-    and then: only a share that is surely higher counts.
+    The share of attacks is looked at with every submission, so chance alone would take it over any limit now and then:
+    only a share that is surely higher counts.
     """
     few = window.spoofs < TELLING_SPOOFS or surely(window.spoofs, len(window.attempts)) < limits.spoof_ratio
     return limits.active and few and window.ids >= limits.ids
 
 
 def surely(found: int, of: int) -> float:
-    """The share that is at least there: the lower end of Wilson's 95 % score interval (E. B. Wilson, 1927)."""
+    """The share that is surely there: the lower end of Wilson's 95 % score interval (E. B. Wilson, 1927)."""
     share, spread = found / of, Z * Z / of
     return (share + spread / 2 - Z * math.sqrt((share * (1 - share) + spread / 4) / of)) / (1 + spread)
 
 
 def figures(window: Window) -> dict[str, int | float | str]:
-    """What evidence about an address says besides the figure over its limit."""
-    spoofs = sum(attempt.finding is Finding.SPOOF for attempt in window.attempts)
+    """Further figures for the evidence about an address or a device."""
     return {
         "submissions": len(window.attempts),
         "correlation_ids": window.ids,
-        "attacks": spoofs,
+        "attacks": window.spoofs,
         "spoof_ratio": round(window.spoof_ratio, 3),
     }
 

@@ -1,8 +1,8 @@
-"""The abuse table anew, from what was published: decisions (attempts), abuse flags (their events), audit (the rest).
+"""The rebuild of the abuse table from its topics: attempts and links from decisions, flags, and reviews from audit.
 
-Everything written names itself, so rebuilding on top of a table that is there adds what it lacks and changes nothing
-else; workers may go on meanwhile. Who was erased stays erased: receipts are read first, and erasures begun since then
-are carried out again at the end.
+Everything written names itself, so a rebuild on top of an existing table adds what is missing and changes nothing else;
+workers may go on meanwhile. Erased subjects stay erased: receipts are read first, and erasures begun since then are
+carried out again at the end. `abuse.store_record` says which stores a rebuild writes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _decision(value: bytes) -> tuple[Observation | None, tuple[str | None, tuple
 
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
-    """How much was read and written; `unreadable` records are not ours or of no version known here."""
+    """Counts of what was read and written; `unreadable` records are foreign or of no version known here."""
 
     observations: int = 0
     links: int = 0
@@ -78,8 +78,8 @@ class Rebuild:
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
         async for batch in self._batches(Topic.DECISIONS, _decision, done):
-            told = [observation for observation, _ in batch if observation is not None]
-            observations = [each for each in map(erased.observation, told) if each is not None]
+            observed = [observation for observation, _ in batch if observation is not None]
+            observations = [each for each in map(erased.observation, observed) if each is not None]
             await self.patience.until_available(partial(self.ledger.record_all, observations))
             done.observations += len(observations)
             for tenant, links in (linked for _, linked in batch):
@@ -95,7 +95,7 @@ class Rebuild:
         return done
 
     async def _erased(self) -> Erased:
-        """What is not to come back, from every receipt on the audit topic."""
+        """Erased subjects, from every receipt on the audit topic."""
         erased = Erased()
         async for record in self._records(Topic.AUDIT):
             with suppress(*NOT_OURS):  # counted when the trail is restored
@@ -103,10 +103,10 @@ class Rebuild:
         return erased
 
     async def _erase_again(self, before: Erased) -> None:
-        """What an erasure removed while this wrote may have been written after it.
+        """Carry out erasures that met this rebuild: records may have been written after their removal.
 
-        Such erasures are known by their commands, which are there before they are begun, and not by receipts, which
-        come when they are done. One that is not begun yet will find all of it.
+        Such erasures are known by their commands, which are there before they begin, not by receipts, which come when
+        they are done. An erasure that has not begun yet will find everything.
         """
         async for record in self._records(Topic.COMMANDS):
             command = commands.read(record)
@@ -139,7 +139,7 @@ class Rebuild:
                 yield record
 
     async def _restore(self, done: Rebuilt) -> None:
-        """What people decided, in the order they did: a later word on the same counts."""
+        """Write reviews and switches in the order of their entries: a later entry on the same thing counts."""
         entries: dict[tuple[str, int], bytes] = {}
         async for record in self._records(Topic.AUDIT):
             value = record.value or b""
@@ -159,12 +159,12 @@ class Rebuild:
             done.audit_entries += 1
             if switches is not None:
                 switched[tenant] = merged(switched.get(tenant, {}), switches)
-        for tenant, said in switched.items():
-            await self.patience.until_available(partial(self._switch, tenant, said))
+        for tenant, switches in switched.items():
+            await self.patience.until_available(partial(self._switch, tenant, switches))
         await self._restore_head(entries)
 
     async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
-        """The tenant, and what the entry switched for it."""
+        """Write an entry's clearings and its command's answer; return its tenant and the switches it changed."""
         entry = orjson.loads(value)
         tenant, subject, switches = entry["tenant"], cleared_of(entry), switches_of(entry)
         if subject is not None:
@@ -176,14 +176,14 @@ class Rebuild:
         await self.commands.put_if_absent(command_of(entry), restored(entry, value).to_bytes())
         return tenant, switches
 
-    async def _switch(self, tenant: str | None, said: Switches) -> None:
-        """As was said last, unless the table holds anything: it may have been said meanwhile."""
+    async def _switch(self, tenant: str | None, switches: Switches) -> None:
+        """Write the tenant's switches unless the table has some: a command may have written them meanwhile."""
         if not await self.ledger.switches(tenant):
-            await self.ledger.switch(tenant, said)
+            await self.ledger.switch(tenant, switches)
 
     async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
-        """The chain goes on where the latest one ended. Its entries are in order of their numbers, not of their times:
-        commands of several partitions are carried out as they come."""
+        """Let the latest chain go on at its end. Entries are in order of their numbers, not of their times: commands of
+        several partitions are carried out as they come."""
         if entries and (await self.patience.until_available(self.audit.head)).number == 0:
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
@@ -191,7 +191,7 @@ class Rebuild:
 
 
 def _in_turn(entries: Mapping[tuple[str, int], bytes]) -> list[bytes]:
-    """One chain after the other, each by its numbers."""
+    """Entries of one chain after the other, each by its numbers."""
     begun: dict[str, tuple[str, str, int]] = {}
     for (chain, _), entry in entries.items():
         begun[chain] = min(begun.get(chain, _when(entry)), _when(entry))

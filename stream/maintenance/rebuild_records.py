@@ -1,7 +1,7 @@
-"""What the topics of the abuse table hold, for writing it anew.
+"""Records of the abuse table's topics, read for a rebuild.
 
-Anybody may have written a record, and what none of ours could have written would make the table unreadable for its
-subject: each reader raises one of `NOT_OURS` for it.
+Anybody may have written a record, and a record that no worker could have written would make the table unreadable for
+its subject: each reader raises one of `NOT_OURS` for such a record.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
 from config.abuse import RULE_NAMES
 from stream.events.ids import CANONICAL_GUID, SHORT_TEXT, TENANT
 
-#: What a record that is no event of ours makes a reader raise.
+#: Errors of a reader for a foreign record.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
 _SWITCHES = frozenset({"active", "enforced"})
 
 
 def observation_of(decision: bytes) -> Observation | None:
-    """What a decision teaches; None if it was not observed."""
+    """The observation of a decision; None if its submission was not observed."""
     observation = observation_codec.from_decision_bytes(decision)
     if observation is not None:
         for subject in observation.subjects:
@@ -44,12 +44,12 @@ def observation_of(decision: bytes) -> Observation | None:
 
 
 def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:
-    """The tenant, and the links a decision names; none if it was not observed."""
+    """The tenant, and the links that a decision names; none if its submission was not observed."""
     document = orjson.loads(decision)
-    told = (document["abuse"] or {}).get("links")
-    if not told:
+    named = (document["abuse"] or {}).get("links")
+    if not named:
         return None, ()
-    links = tuple(map(link_codec.from_document, told))
+    links = tuple(map(link_codec.from_document, named))
     _require(all(type(each.gallery) is int for each in links))
     _require(all(in_order(*each.refs) == each.refs and link_from(line_of_link(each)) == each for each in links))
     for end in (end for each in links for end in each.refs):
@@ -64,7 +64,7 @@ def flag_event_of(document: bytes) -> FlagEvent:
     event = published(document)
     _require_subject(event.tenant, event.subject)
     _require(_matches(FLAG_ID, event.flag_id) and _matches(SHORT_TEXT, event.cause))
-    moves_of(event)  # what the index takes from it is there
+    moves_of(event)  # raises unless the fields are there that the index needs
     (flag,) = flags_from({field_of(event): stored(event)})
     level, evidence = flag.event["level"], flag.event["evidence"]
     _require(type(level) is int and 1 <= level <= HIGHEST_LEVEL and isinstance(flag.event["enforced"], bool))
@@ -81,7 +81,7 @@ def entry_of(value: bytes) -> dict[str, Any]:
 
 
 def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
-    """The subject whose past no longer counts since the entry."""
+    """The subject cleared by the entry; None if there is none."""
     if "cleared" not in entry["changed"]:
         return None
     cleared = entry["changed"]["cleared"]
@@ -91,7 +91,7 @@ def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
 
 
 def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
-    """Those whose submissions up to the entry link them to nobody."""
+    """Subjects whose submissions up to the entry link them to nobody."""
     flags = entry["changed"].get("linked", ())
     subjects = [Subject(type=SubjectType(flag["subject"]["type"]), key=flag["subject"]["key"]) for flag in flags]
     for subject in subjects:
@@ -100,7 +100,7 @@ def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
 
 
 def switches_of(entry: Mapping[str, Any]) -> Switches | None:
-    """Those of the tenant's switches that the entry changed."""
+    """The tenant's switches that the entry changed."""
     if "after" not in entry["changed"]:
         return None
     before, after = (_switches(entry["changed"][name]) for name in ("before", "after"))
@@ -128,4 +128,4 @@ def _matches(pattern: str, value: str) -> bool:
 
 def _require(sound: bool) -> None:
     if not sound:
-        raise ValueError("nothing that ours could have written")
+        raise ValueError("a record that no worker could have written")

@@ -1,8 +1,8 @@
-"""Every face print to the hash key in force now, so that the key before can be removed without forgetting a face.
+"""Re-keying of protected templates to the hash key in force, so that the key before can be removed.
 
-Beside running workers, and as often as one likes: a face already moved is passed over, so a run that was cut short is
-taken up by the next. A face is first copied and, once no search is under way that may not have seen the copy, dropped
-under its old key: who looks for it finds it at every moment.
+Runs beside workers and may be repeated: references already moved are passed over, so that the next run takes up one cut
+short. A reference is first copied and, once no search is under way that may have missed the copy, dropped under its old
+key: every search finds the reference at any moment.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from abuse.faces.face_index import EnrolledReference, FaceIndex, IndexBucket
 from abuse.faces.template_protection import TemplateProtection
 from stream.runtime.patience import RetryPolicy
 
-#: Faces moved at once.
+#: References moved at once.
 PAGE = 32
 #: Round trips of a search that may end after its deadline, each within its timeout: the last that began in time, a
 #: closer look, the faces found. And one to spare.
@@ -27,15 +28,16 @@ Page = Sequence[tuple[IndexBucket, EnrolledReference]]
 
 
 def longest_search_s(deadline_s: float, call_timeout_s: float) -> float:
-    """How long a worker's search takes at most before it ends or is begun anew."""
+    """The longest time, in seconds, that a worker's search takes before it ends or begins anew."""
     return deadline_s + TRIPS_AFTER_DEADLINE * call_timeout_s
 
 
 @dataclass(slots=True, kw_only=True)
 class Rekeyed:
-    """`moved`: faces turned to the key. `current`: met under it, some of those just moved once more. `lost`: under a
-    key that nobody holds any more; they are found by nobody and expire by themselves. `waiting`: came again within
-    minutes after their correlation id was erased; a later run moves them."""
+    """Counts of references. `moved`: re-keyed. `current`: met under the key in force, some of the moved ones among
+    them.
+    `lost`: under a key that nobody holds any more; no search finds them, and they expire. `waiting`: enrolled again
+    within minutes after their correlation id was erased; a later run moves them."""
 
     key: str
     tenants: int = 0
@@ -47,7 +49,8 @@ class Rekeyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeying:
-    """`overlap_s`: how long a copied face stays under its old key as well, `longest_search_s` of the workers."""
+    """Re-keying of one face index. `overlap_s`: how long a copied reference stays under its old key as well, the
+    workers' `longest_search_s`."""
 
     index: FaceIndex
     keys: TemplateProtection
@@ -58,7 +61,7 @@ class Rekeying:
     _copied: deque[tuple[float, Page]] = field(default_factory=deque, init=False)
 
     async def run(self, now_ms: int, tenants: Sequence[str | None] | None = None) -> Rekeyed:
-        """Of these tenants, or of all. May be repeated."""
+        """Re-key the references of these tenants, or of all. May be repeated."""
         done = Rekeyed(key=self.keys.in_force(now_ms))
         if tenants is None:
             tenants = await self.patience.until_available(self.index.tenants)
@@ -73,17 +76,17 @@ class Rekeying:
     async def _tenant(self, tenant: str | None, now_ms: int, done: Rekeyed) -> None:
         page: list[tuple[IndexBucket, EnrolledReference]] = []
         async for bucket, reference in self.index.references(tenant, now_ms):
-            turned = self._turned(reference, done)
-            if turned is not None:
-                page.append((bucket, turned))
+            rekeyed = self._rekeyed(reference, done)
+            if rekeyed is not None:
+                page.append((bucket, rekeyed))
             if len(page) == PAGE:
                 await self._copy(page, done)
                 await self._drop_due(done)
                 page = []
         await self._copy(page, done)
 
-    def _turned(self, reference: EnrolledReference, done: Rekeyed) -> EnrolledReference | None:
-        """Under the key in force; None for one that is, or that can't be."""
+    def _rekeyed(self, reference: EnrolledReference, done: Rekeyed) -> EnrolledReference | None:
+        """The reference under the key in force; None if it already is, or can't be re-keyed."""
         if reference.template.key_id == done.key:
             done.current += 1
             return None
@@ -94,20 +97,16 @@ class Rekeying:
             return None
 
     async def _copy(self, page: Page, done: Rekeyed) -> None:
-        copied = await asyncio.gather(*(self._copy_one(bucket, reference) for bucket, reference in page))
-        stand = [each for each, is_copied in zip(page, copied, strict=True) if is_copied]
-        done.waiting += len(page) - len(stand)
-        if stand:
-            self._copied.append((self.clock() + self.overlap_s, stand))
+        retry = self.patience.until_available
+        results = await asyncio.gather(*(retry(partial(self.index.copy, *each)) for each in page))
+        copied = [each for each, is_copied in zip(page, results, strict=True) if is_copied]
+        done.waiting += len(page) - len(copied)
+        if copied:
+            self._copied.append((self.clock() + self.overlap_s, copied))
 
     async def _drop_due(self, done: Rekeyed) -> None:
         while self._copied and self._copied[0][0] <= self.clock():
             _, page = self._copied.popleft()
-            await asyncio.gather(*(self._drop_one(bucket, reference) for bucket, reference in page))
+            retry = self.patience.until_available
+            await asyncio.gather(*(retry(partial(self.index.drop, *each)) for each in page))
             done.moved += len(page)
-
-    async def _copy_one(self, bucket: IndexBucket, reference: EnrolledReference) -> bool:
-        return await self.patience.until_available(lambda: self.index.copy(bucket, reference))
-
-    async def _drop_one(self, bucket: IndexBucket, reference: EnrolledReference) -> None:
-        await self.patience.until_available(lambda: self.index.drop(bucket, reference))

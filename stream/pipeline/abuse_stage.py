@@ -73,10 +73,10 @@ class AbuseStage:
         marks = detection.marks.among(self.engine.active(known.switches))
         linked = await self._neighbourhood(observation, marks)
         assessment = self.engine.assess(observation, known, linked)
-        objection = assessment.objection
+        hit = assessment.hit
         return Assessed(
             document=_document(assessment, observation.at_ms, observation),
-            refusal=None if objection is None else refusal(objection, observation.at_ms),
+            refusal=None if hit is None else refusal(hit, observation.at_ms),
             events=assessment.events,
         )
 

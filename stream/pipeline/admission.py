@@ -50,12 +50,12 @@ class Admission:
             if stored.fingerprint == submission.fingerprint:
                 return AlreadyDecided(decision=stored.decision)
             return mismatch(submission.ids, stored.decision)
-        objections = answer.objections
-        for objection in objections:
-            enforced = "yes" if objection.enforced else "no"
-            metrics.ABUSE_OBJECTIONS.labels(kind=str(objection.flag.kind), enforced=enforced).inc()
-        if objections and objections[0].enforced:
-            return refusal(objections[0], submission.appended_at_ms)
+        hits = answer.hits
+        for hit in hits:
+            enforced = "yes" if hit.enforced else "no"
+            metrics.ABUSE_OBJECTIONS.labels(kind=str(hit.flag.kind), enforced=enforced).inc()
+        if hits and hits[0].enforced:
+            return refusal(hits[0], submission.appended_at_ms)
         return Admitted(active=answer.active)
 
     async def _ask(self, submission: Submission, origin: Origin) -> GateAnswer:
@@ -65,9 +65,9 @@ class Admission:
         return await self.gate.ask(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
 
 
-def refusal(objection: RuleHit, at_ms: int) -> Refusal:
+def refusal(hit: RuleHit, at_ms: int) -> Refusal:
     """The answer to a submission that a flag stands against; `at_ms` is when it came in."""
-    error, until_ms = _ERROR[objection.refusal.kind], objection.refusal.until_ms
+    error, until_ms = _ERROR[hit.refusal.kind], hit.refusal.until_ms
     if error is ErrorCode.SUBJECT_PAUSED:
         minutes = -(-(until_ms - at_ms) // MINUTE_MS)
         ending = f"{minutes} min left, until {iso8601(until_ms)}"

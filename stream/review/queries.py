@@ -22,7 +22,7 @@ from stream.runtime.patience import RetryPolicy
 
 T = TypeVar("T")
 
-#: Flags in a page for whoever reads them all.
+#: Flags in a page of `every_flag`.
 PAGE = 500
 #: Entries read at once at most, and how many to a flag that is wanted: some are stale.
 MOST_ENTRIES, ENTRIES_A_FLAG = 2000, 1.25
@@ -51,9 +51,8 @@ class SubjectView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queries:
-    """Reads only, so every call may be repeated. Each waits for Redis up to `at_most_s` seconds a step, and raises
-    `stream.runtime.patience.DependencyTimeout` after that, `abuse.redis_port.ForeignValue` for a key of another
-    writer."""
+    """Queries read only, so every call may be repeated. Each waits for Redis up to `at_most_s` seconds a step, then
+    raises `stream.runtime.patience.DependencyTimeout`; `abuse.redis_port.ForeignValue` for a foreign key."""
 
     ledger: Ledger
     book: LinkStore
@@ -64,7 +63,7 @@ class Queries:
         """A page of at most `limit` flags: open at `now_ms`, or with `selection.over` in any state. Raises ValueError
         for a cursor that no page had.
 
-        A flag that changes while somebody pages through comes first again: it is in a page read anew from the start.
+        A flag that changes meanwhile comes first again: it is on a page read anew from the start.
         """
         found, after = list[tuple[Flag, Position]](), _position(cursor)
         most, more = int((limit + 1) * ENTRIES_A_FLAG), True
@@ -78,7 +77,7 @@ class Queries:
         )
 
     async def every_flag(self, selection: Selection, now_ms: int) -> AsyncIterator[Flag]:
-        """All pages, each flag once; then, of several pages, the newest once more: what changed meanwhile is there."""
+        """Flags of all pages, each once. Of several pages the newest are read once more: flags may have changed."""
         seen: set[str] = set()
         first_end: str | None = None
         async for page in self._pages(selection, now_ms):
@@ -107,8 +106,10 @@ class Queries:
         self, selection: Selection, now_ms: int, after: Position | None, most: int
     ) -> tuple[list[tuple[Flag, Position]], bool, Position | None]:
         """Flags of the next `most` entries, each with the position behind it; whether there is more, and where."""
-        listing = await self._insist(partial(self.ledger.listed, selection, after, most))
-        held = await self._insist(partial(self.ledger.read_flags, [entry.flag_id for entry in listing.entries]))
+        listing = await self._until_available(partial(self.ledger.listed, selection, after, most))
+        held = await self._until_available(
+            partial(self.ledger.read_flags, [entry.flag_id for entry in listing.entries])
+        )
         found: list[tuple[Flag, Position]] = []
         for entry, after in listing.positions(after):  # noqa: B020  # begins behind the last one read
             flag = held.get(entry.flag_id)
@@ -118,26 +119,26 @@ class Queries:
 
     async def flag(self, flag_id: str, scope: Scope = ALL_TENANTS) -> Flag | None:
         """A flag with its events (`documents`); None for an unknown one, and one outside the scope. Two round trips."""
-        flag = (await self._insist(partial(self.ledger.read_flags, [flag_id]))).get(flag_id)
+        flag = (await self._until_available(partial(self.ledger.read_flags, [flag_id]))).get(flag_id)
         return flag if flag is not None and scope in (ALL_TENANTS, flag.tenant) else None
 
     async def locate(self, flag_id: str) -> Locator | None:
-        """Whose flag it is."""
-        return await self._insist(partial(self.ledger.locate, flag_id))
+        """The tenant and subject of a flag; None for an unknown flag."""
+        return await self._until_available(partial(self.ledger.locate, flag_id))
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectView:
-        """Everything held on a subject; only correlation ids have clusters."""
-        history = await self._insist(partial(self.ledger.history, tenant, subject))
+        """The history and cluster of a subject; only correlation ids have clusters."""
+        history = await self._until_available(partial(self.ledger.history, tenant, subject))
         cluster = NO_CLUSTER
         if subject.type is SubjectType.CORRELATION_ID:
-            cluster = await self._insist(partial(cluster_around, self.book, tenant, subject.key))
+            cluster = await self._until_available(partial(cluster_around, self.book, tenant, subject.key))
         return SubjectView(history=history, cluster=cluster)
 
     async def switches(self, tenant: str | None) -> Switches:
-        """Which rules were switched for the tenant."""
-        return await self._insist(partial(self.ledger.switches, tenant))
+        """The tenant's switches."""
+        return await self._until_available(partial(self.ledger.switches, tenant))
 
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _until_available(self, call: Callable[[], Awaitable[T]]) -> T:
         return await self.patience.until_available(call, at_most_s=self.at_most_s)
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from abuse.flags.flag_events import PolicyName, raised
-from abuse.flags.flags import Evidence, FlagKind, Refusal, RefusalKind, RuleFinding, Severity
+from abuse.flags.flags import Evidence, FlagKind, FlagRefusal, RefusalKind, RuleFinding, Severity
 from abuse.ledger.journal import SHARDS
 from abuse.ledger.ledger import Ledger
 from abuse.review import audit
@@ -258,7 +258,7 @@ async def flagged_long_ago(ledger: Ledger, name: str) -> None:
         first_ms=at_ms - 1000,
         at_ms=at_ms,
         evidence=Evidence(used=5, limit=5, window_s=180),
-        refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_MS),
+        refusal=FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=at_ms, until_ms=at_ms + DAY_MS),
     )
     await ledger.record(
         raised(

@@ -1,4 +1,4 @@
-"""The base of all commands: fields every sender gives, and what a kind has to say of itself."""
+"""The base of all commands: the fields that every sender gives, and what each kind of command defines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTE = r"^[^\x00-\x1f\x7f-\x9f]{0,1000}$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewServices:
-    """Everything that commands read and write."""
+    """The services by which commands read and write the abuse table."""
 
     flags: FlagReviews
     switches: RuleSwitches

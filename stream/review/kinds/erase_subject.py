@@ -20,7 +20,7 @@ def _erasable(reference: SubjectReference) -> SubjectReference:
 
 
 class EraseSubject(Command):
-    """Everything kept of a subject is removed; the answer is a receipt that names nothing of the subject."""
+    """The erasure of a subject; the answer is a receipt that names nothing of the subject."""
 
     name: ClassVar[str] = "subject.erase"
     plan_codec: ClassVar = PlanCodec(ErasurePlan)

@@ -30,9 +30,9 @@ from abuse.flags.flags import (
     NEVER_CLEARED,
     Evidence,
     FlagKind,
+    FlagRefusal,
     FlagState,
     Linked,
-    Refusal,
     RefusalKind,
     RuleFinding,
     Severity,
@@ -64,7 +64,7 @@ def finding(level=1, *, at=0, refusal_ms=1000, **changes):
                 Linked(correlation_id=guid(1), session_id=None, submission_id="sub-1", at_ms=at_ms - 500, why="spoof"),
             ),
         ),
-        "refusal": Refusal(kind=RefusalKind.PAUSED, from_ms=at_ms, until_ms=at_ms + refusal_ms),
+        "refusal": FlagRefusal(kind=RefusalKind.PAUSED, from_ms=at_ms, until_ms=at_ms + refusal_ms),
         **changes,
     }
     return RuleFinding(**fields)
@@ -154,7 +154,7 @@ def test_a_refusal_covers_what_was_under_way_with_its_cause_and_what_comes_befor
 
 def test_of_several_refusals_a_block_goes_before_a_pause_and_the_longer_before_the_shorter():
     def until(kind, until_ms):
-        return Refusal(kind=kind, from_ms=START_MS, until_ms=START_MS + until_ms)
+        return FlagRefusal(kind=kind, from_ms=START_MS, until_ms=START_MS + until_ms)
 
     short, long, block = (until(RefusalKind.PAUSED, 10), until(RefusalKind.PAUSED, 20), until(RefusalKind.BLOCKED, 5))
     flag = replace(flag_of(*events_of()), refusals=(short, long, block))
@@ -170,7 +170,7 @@ def test_confirmed_is_enforced_whatever_the_rule_and_lives_a_full_life_again():
     assert (flag.state, flag.enforced) == (FlagState.CONFIRMED, True)
     assert flag.expires_at_ms == word.at_ms + TTL_S * 1000
     refusal = flag.refusal_at(word.at_ms)
-    assert refusal == Refusal(kind=RefusalKind.BLOCKED, from_ms=word.at_ms, until_ms=flag.expires_at_ms)
+    assert refusal == FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=word.at_ms, until_ms=flag.expires_at_ms)
     assert flag.refusal_at(word.at_ms - 180_001) is None
     assert flag.event["review"] == {
         "actor": "ada",

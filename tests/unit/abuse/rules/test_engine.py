@@ -19,10 +19,10 @@ FIVE = every(10, 5)
 SHADOW = {"excessive_retries": {"enforced": False}}
 
 
-async def objections(table, at_s, *subjects, tenant=None, submission_id="sub-new"):
+async def hits(table, at_s, *subjects, tenant=None, submission_id="sub-new"):
     gate = Gate(table.ledger, table.engine)
     answer = await gate.ask(tenant, subjects or [correlation(guid(1))], submission_id, at_ms(at_s))
-    return answer.objections
+    return answer.hits
 
 
 def word(at_s, command_id="cmd-1"):
@@ -40,22 +40,22 @@ async def override(table, flag, at_s, command_id="cmd-1"):
 
 async def test_a_flag_stands_until_its_refusal_ends_and_against_what_was_under_way_when_it_was_raised():
     table = Table()
-    assert await objections(table, 0) == ()
+    assert await hits(table, 0) == ()
     await table.see(*series(FIVE))
     for at_s in (-140, 39, 40, 40.001, 1839.999):
-        (objection,) = await objections(table, at_s)
-        assert (objection.enforced, objection.refusal.kind) == (True, RefusalKind.PAUSED)
-        assert objection.flag.kind is FlagKind.EXCESSIVE_RETRIES
+        (hit,) = await hits(table, at_s)
+        assert (hit.enforced, hit.refusal.kind) == (True, RefusalKind.PAUSED)
+        assert hit.flag.kind is FlagKind.EXCESSIVE_RETRIES
     for at_s in (-140.001, 1840, 5000):
-        assert await objections(table, at_s) == ()
+        assert await hits(table, at_s) == ()
 
 
 async def test_a_flag_does_not_stand_against_the_submission_that_raised_it():
     """Its worker may have died with the flag written and the decision not: it is analysed again, to the same end."""
     table = Table()
     await table.see(*series(FIVE))
-    assert await objections(table, 40, submission_id="sub-5") == ()
-    assert len(await objections(table, 40, submission_id="sub-4")) == 1
+    assert await hits(table, 40, submission_id="sub-5") == ()
+    assert len(await hits(table, 40, submission_id="sub-4")) == 1
 
 
 async def test_an_enforced_rule_with_a_short_window_leaves_no_hour_of_the_day_free():
@@ -64,15 +64,15 @@ async def test_an_enforced_rule_with_a_short_window_leaves_no_hour_of_the_day_fr
     address = subject(SubjectType.ADDRESS, 1)
     await table.see(*series(every(1, 5), address=1, finding=Finding.LIVE))
     until_midnight = [5.0, HOUR_S + 60.0, 17 * HOUR_S]
-    assert [len(await objections(table, at_s, address)) for at_s in until_midnight] == [1, 1, 1]
-    assert await objections(table, 18 * HOUR_S, address) == ()
+    assert [len(await hits(table, at_s, address)) for at_s in until_midnight] == [1, 1, 1]
+    assert await hits(table, 18 * HOUR_S, address) == ()
 
 
 async def test_flags_of_others_stand_against_nobody():
     table = Table()
     await table.see(*series(FIVE))
-    assert await objections(table, 41, correlation(guid(2))) == ()
-    assert await objections(table, 41, tenant="bank-1") == ()
+    assert await hits(table, 41, correlation(guid(2))) == ()
+    assert await hits(table, 41, tenant="bank-1") == ()
 
 
 async def test_enforced_goes_before_shadow_then_blocks_then_the_longest():
@@ -86,7 +86,7 @@ async def test_enforced_goes_before_shadow_then_blocks_then_the_longest():
     table = Table(policy)
     await table.see(*series(FIVE, device=1, address=1))
     subjects = [correlation(guid(1)), subject(SubjectType.DEVICE, 1), subject(SubjectType.ADDRESS, 1)]
-    found = await objections(table, 41, *subjects)
+    found = await hits(table, 41, *subjects)
     assert [(each.flag.kind, each.enforced) for each in found] == [
         ("address_velocity", True),
         ("excessive_retries", True),
@@ -164,10 +164,10 @@ async def test_rules_are_switched_at_run_time(switches, count, enforced):
     table = Table()
     await table.see(*series(FIVE))
     await table.ledger.switch(None, switches)
-    found = await objections(table, 41)
+    found = await hits(table, 41)
     assert [each.enforced for each in found] == [enforced] * count
     await table.ledger.switch("bank-1", {"excessive_retries": {"active": False}})
-    assert len(await objections(table, 41)) == count, "another tenant's switches"
+    assert len(await hits(table, 41)) == count, "another tenant's switches"
 
 
 async def test_a_switched_off_rule_finds_nothing_and_finds_it_when_switched_on():
@@ -189,8 +189,8 @@ async def test_a_shadow_flag_is_raised_says_so_and_keeps_its_reasons():
     assert flag.enforced is False
     assert flag.event["refusal"] is not None
     assert len(flag.event["evidence"]["linked"]) == 5
-    (objection,) = await objections(table, 41)
-    assert objection.enforced is False
+    (hit,) = await hits(table, 41)
+    assert hit.enforced is False
 
 
 async def test_what_a_person_confirmed_is_enforced_though_the_rule_is_a_shadow_or_off():
@@ -200,8 +200,8 @@ async def test_what_a_person_confirmed_is_enforced_though_the_rule_is_a_shadow_o
     await table.ledger.record([confirmed(flag, word(100), table.policy.flag_ttl_s)])
     for switches in ({}, {"excessive_retries": {"active": False}}):
         await table.ledger.switch(None, switches)
-        (objection,) = await objections(table, 2 * DAY_S)
-        assert (objection.enforced, objection.refusal.kind) == (True, RefusalKind.BLOCKED)
+        (hit,) = await hits(table, 2 * DAY_S)
+        assert (hit.enforced, hit.refusal.kind) == (True, RefusalKind.BLOCKED)
 
 
 async def test_after_an_override_the_past_does_not_count_and_a_new_episode_is_another_flag():
@@ -209,7 +209,7 @@ async def test_after_an_override_the_past_does_not_count_and_a_new_episode_is_an
     await table.see(*series(FIVE))
     (flag,) = await flags_of(table)
     await override(table, flag, 60)
-    assert await objections(table, 61) == ()
+    assert await hits(table, 61) == ()
     assert (await table.see(seen(6, 62))).flags == ()
     for number, at_s in enumerate((63, 64, 65), start=7):
         assert (await table.see(seen(number, at_s))).events == ()
@@ -217,7 +217,7 @@ async def test_after_an_override_the_past_does_not_count_and_a_new_episode_is_an
     (event,) = assessment.events
     assert event.flag_id != flag.flag_id
     assert [each.submission_id for each in _linked(assessment)] == ["sub-6", "sub-7", "sub-8", "sub-9", "sub-10"]
-    assert (await objections(table, 67))[0].flag.flag_id == event.flag_id
+    assert (await hits(table, 67))[0].flag.flag_id == event.flag_id
     states = {each.flag_id: each.state for each in await flags_of(table)}
     assert states == {flag.flag_id: FlagState.OVERRIDDEN, event.flag_id: FlagState.RAISED}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from abuse.flags.flags import FlagKind, Refusal, RefusalKind, Severity
+from abuse.flags.flags import FlagKind, FlagRefusal, RefusalKind, Severity
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, NOTHING
 from abuse.subjects import SubjectType
@@ -89,7 +89,7 @@ def test_at_the_limit_there_is_one_finding_with_its_evidence(rule):
     assert (evidence.used, evidence.limit, evidence.window_s) == (4, 4, rule.window_s)
     assert [each.submission_id for each in evidence.linked] == ["sub-1", "sub-2", "sub-3", "sub-4"]
     midnight = at_ms(18 * HOUR_S)
-    assert finding.refusal == Refusal(kind=RefusalKind.BLOCKED, from_ms=at_ms(3), until_ms=midnight)
+    assert finding.refusal == FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=at_ms(3), until_ms=midnight)
 
 
 @counting

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.flags.flag_events import cleared_field
-from abuse.flags.flags import FlagKind, Refusal, RefusalKind, Severity
+from abuse.flags.flags import FlagKind, FlagRefusal, RefusalKind, Severity
 from abuse.ledger.journal import KEPT
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING
@@ -51,7 +51,7 @@ def rounds(count, **changes):
 def test_five_failures_in_three_minutes_are_a_pause_of_half_an_hour():
     finding = found(series(every(44, 5)))
     assert finding.severities == (Severity.MEDIUM,)
-    assert finding.refusal == Refusal(kind=RefusalKind.PAUSED, from_ms=at_ms(176), until_ms=at_ms(176 + 1800))
+    assert finding.refusal == FlagRefusal(kind=RefusalKind.PAUSED, from_ms=at_ms(176), until_ms=at_ms(176 + 1800))
     assert (finding.subject.key, finding.first_ms, finding.at_ms) == (guid(1), at_ms(0), at_ms(176))
     evidence = finding.evidence
     assert (evidence.used, evidence.limit, evidence.window_s) == (5, 5, 180)
@@ -148,7 +148,7 @@ def test_the_third_pause_of_a_day_is_a_block_of_a_week():
     finding = found(rounds(3))
     end_s = 2 * FREE_S + FIVE[-1]
     assert finding.severities == (Severity.MEDIUM, Severity.MEDIUM, Severity.HIGH)
-    assert finding.refusal == Refusal(
+    assert finding.refusal == FlagRefusal(
         kind=RefusalKind.BLOCKED, from_ms=at_ms(end_s), until_ms=at_ms(end_s) + 7 * DAY_S * 1000
     )
     assert finding.evidence.counts["pauses"] == 3

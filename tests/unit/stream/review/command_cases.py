@@ -16,7 +16,7 @@ from abuse.flags.flags import (
     Flag,
     FlagEvent,
     FlagKind,
-    Refusal,
+    FlagRefusal,
     RefusalKind,
     RuleFinding,
     Severity,
@@ -91,7 +91,7 @@ def flag_events(
         first_ms=at,
         at_ms=at,
         evidence=Evidence(used=8, limit=8, window_s=86_400),
-        refusal=Refusal(kind=RefusalKind.BLOCKED, from_ms=at, until_ms=at + 3_600_000),
+        refusal=FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=at, until_ms=at + 3_600_000),
     )
     return raised(
         finding,

@@ -263,8 +263,8 @@ async def retrying() -> tuple[Table, Desk]:
 async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | None:
     """What stands in the way of a submission, if it is enforced."""
     answer = await Gate(table.ledger, table.engine).ask(None, [correlation(guid(who))], "sub-new", at_ms(at_s))
-    objections = answer.objections
-    return objections[0].refusal.kind if objections and objections[0].enforced else None
+    hits = answer.hits
+    return hits[0].refusal.kind if hits and hits[0].enforced else None
 
 
 async def test_after_an_override_attempts_before_no_longer_count():
