@@ -52,8 +52,8 @@ class RebuiltFrom(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRecord:
     """The record of one family of Redis keys. `name`: what keys begin with behind the installation's prefix, up to
-    `:{`, or the whole
-    key. A key is kept for `life_ms` `after` something. `rebuilt_from`: empty where a rebuild writes nothing."""
+    `:{`, or the whole key. A key is kept for `life_ms` `after` something. `rebuilt_from`: empty where a rebuild writes
+    nothing."""
 
     name: str
     holds: Wording

@@ -70,8 +70,7 @@ class RefusalKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRefusal:
     """A flag's refusal: submissions of the subject from `from_ms` until before `until_ms` (event time) are not
-    analysed,
-    nor are those still under way at `from_ms`."""
+    analysed, nor are those still under way at `from_ms`."""
 
     kind: RefusalKind
     from_ms: int

@@ -57,8 +57,7 @@ class RedisFlagIndex:
 
     async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:
         """The entries of a selection behind `after` (`Ledger.listed`). One round trip, and another only where entries
-        of
-        the very time of `after` were added since."""
+        of the very time of `after` were added since."""
         count = most + (0 if after is None else after.ties)
         while True:
             listing = listing_of(await self._read(selection.places, after, count), after, most)
@@ -80,8 +79,7 @@ class RedisFlagIndex:
 
 def removals(keys: LedgerKeys, tenant: Scope, flag_ids: Sequence[str]) -> list[Command]:
     """Commands that remove all entries of a tenant's flags; `ALL_TENANTS` for an unknown tenant, of whose flags only
-    the
-    entries in the index over all tenants are removed."""
+    the entries in the index over all tenants are removed."""
     return [("ZREM", keys.flag_index(place), *flag_ids) for place in places_of(tenant)] if flag_ids else []
 
 

@@ -53,8 +53,7 @@ class LedgerErasure(Protocol):
 
 class Erasable(Protocol):
     """A store with records of a correlation id. Calls raise `config.errors.Unavailable` when the store is away; each
-    may
-    be repeated."""
+    may be repeated."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """The amount held; writes nothing."""
@@ -71,8 +70,7 @@ class KeptDecisions(Erasable, Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasures:
     """Erasures over all stores. `beyond`: stores that keep what they hold, and for how many milliseconds; None for
-    ever.
-    `links_ms`: how long a correlation id's links are kept after the last of them."""
+    ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
     book: LinkStore

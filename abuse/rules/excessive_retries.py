@@ -128,8 +128,7 @@ def pauses(attempts: Sequence[Attempt], limits: RetryLimits) -> list[Pause]:
 
 def forgotten(case: Case, first: Pause) -> list[Pause]:
     """Pauses before the first that the journal knows of, by their flags: a sender of so much that the journal forgets
-    how
-    a pause was earned doesn't get rid of the pause."""
+    how a pause was earned doesn't get rid of the pause."""
     attempts = [a for a in case.attempts(SubjectType.CORRELATION_ID) if a.finding not in PAST_NO_GATE]
     if len(attempts) < KEPT[SubjectType.CORRELATION_ID]:
         return []

@@ -35,9 +35,8 @@ def longest_search_s(deadline_s: float, call_timeout_s: float) -> float:
 @dataclass(slots=True, kw_only=True)
 class Rekeyed:
     """Counts of references. `moved`: re-keyed. `current`: met under the key in force, some of the moved ones among
-    them.
-    `lost`: under a key that nobody holds any more; no search finds them, and they expire. `waiting`: enrolled again
-    within minutes after their correlation id was erased; a later run moves them."""
+    them. `lost`: under a key that nobody holds any more; no search finds them, and they expire. `waiting`: enrolled
+    again within minutes after their correlation id was erased; a later run moves them."""
 
     key: str
     tenants: int = 0
