@@ -19,7 +19,6 @@ import orjson
 
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, bucket_named, face_plan
-from abuse.faces.face_prints import ProtectedTemplate
 from abuse.faces.protected_template import ProtectedTemplate, template_from
 from abuse.redis_port import Command, ForeignValue, Reply
 from abuse.store_record import Erasing, Personal, StoreRecord

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from abuse.links.link_book import Held
 from abuse.links.link_store import Held, field_of, retained
 from abuse.links.links import Link, is_about, line_of, links_from, links_life_ms
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply

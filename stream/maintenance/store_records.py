@@ -9,7 +9,6 @@ from __future__ import annotations
 from abuse.faces import redis_face_commands
 from abuse.keys import redis_key_checks
 from abuse.ledger import redis_ledger_keys
-from abuse.links import redis_link_book
 from abuse.pictures import redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord
@@ -18,7 +17,7 @@ from stream.redis import decision_store
 RECORDS: tuple[StoreRecord, ...] = (
     *decision_store.RECORDS,
     *redis_ledger_keys.SUBJECT_RECORDS,
-    *redis_link_book.RECORDS,
+    *redis_link_store.RECORDS,
     *redis_face_commands.RECORDS,
     *redis_media_index.RECORDS,
     *redis_audit.RECORDS,

@@ -21,7 +21,6 @@ from abuse.store_record import Personal, StoreRecord
 from config.policy import Policy
 from config.settings import Settings
 from stream.events.ids import SubmissionIds
-from stream.events.messages import SubmissionIds
 from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
 from stream.runtime.clock import SYSTEM_CLOCK, Clock
 

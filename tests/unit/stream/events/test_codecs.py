@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abuse.links.marks import NO_REFERENCES, ReuseReferences
+from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from abuse.faces.face_prints import ProtectedTemplate
 
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
@@ -27,7 +26,7 @@ from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
 from stream.events.ids import SubmissionIds
-from stream.events.messages import Output, Record, SubmissionIds
+from stream.events.messages import Output, Record
 from stream.maintenance.store_records import RECORDS
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
