@@ -9,6 +9,7 @@ from __future__ import annotations
 from abuse.faces import redis_face_commands
 from abuse.keys import redis_key_checks
 from abuse.ledger import redis_ledger_keys
+from abuse.links import redis_link_store
 from abuse.pictures import redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord

@@ -5,7 +5,7 @@
 3. `detect_stage`    one picture to a slot process and back; `marking` extracts reuse references
 4. `aggregation`     readings -> confidence
 5. `verdict`         confidence and policy -> LIVE, SPOOF or INCONCLUSIVE, with reasons; `advice` for the person
-6. `abuse_stage`     the abuse table learns what happened, the rules answer
+6. `abuse_stage`     the observation is recorded and shown to the rules
 7. `decision`        the published event
 8. `decide_stage`    the first writer wins (`decision_store` is the port), so that duplicates are the same bytes
 """

@@ -1,7 +1,4 @@
-"""The abuse stage: one judged submission becomes an observation, the table learns it, the rules speak.
-
-Between verdict and publishing, on the way of the decide stage.
-"""
+"""Abuse stage of the decide agent: one judged submission becomes an observation, is recorded and shown to the rules."""
 
 from __future__ import annotations
 
@@ -26,19 +23,23 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal
 from stream.pipeline.admission import refusal
-from stream.pipeline.verdict import Answer, Verdict, spoof_bound
+from stream.pipeline.verdict import Verdict, VerdictKind, spoof_bound
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
-_FINDING = {Answer.LIVE: Finding.LIVE, Answer.SPOOF: Finding.SPOOF, Answer.INCONCLUSIVE: Finding.INCONCLUSIVE}
-#: Of the fingerprint of other content, to tell it apart under the id it claims.
+_FINDING = {
+    VerdictKind.LIVE: Finding.LIVE,
+    VerdictKind.SPOOF: Finding.SPOOF,
+    VerdictKind.INCONCLUSIVE: Finding.INCONCLUSIVE,
+}
+#: Characters of the fingerprint that tell other content apart under the submission id it claims.
 CLAIM_LENGTH = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessed:
-    """What goes into the decision, and the flag events to store with it. `refusal`: the submission is refused, though
-    it was analysed."""
+    """Abuse findings of a submission: the decision's `abuse` object, flag events to store with the decision, and the
+    refusal of a submission that was analysed and is refused all the same."""
 
     document: dict[str, Any] | None = None
     refusal: Refusal | None = None
@@ -47,7 +48,7 @@ class Assessed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbuseStage:
-    """Waits while the table is away."""
+    """Abuse stage. Waits while the abuse table is away."""
 
     ledger: Ledger
     engine: AbuseEngine
@@ -56,7 +57,10 @@ class AbuseStage:
     policy: Policy
 
     async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
-        """A submission that is not `observed` teaches nothing, nor does one nobody is named for."""
+        """Assessment of a judged submission, for the decide stage; recording an observation twice changes nothing.
+
+        Without `observed`, or without a correlation id, nothing is recorded.
+        """
         correlation_id = detection.ids.correlation_id
         if correlation_id is None:
             return Assessed()
@@ -69,9 +73,9 @@ class AbuseStage:
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
         known = await self.patience.until_available(lambda: self.ledger.observe(observation))
-        # What was switched off while the detection was under way is kept no longer.
+        # A rule may have been switched off since the detection: references only that rule needs are kept no longer.
         marks = detection.marks.among(self.engine.active(known.switches))
-        linked = await self._neighbourhood(observation, marks)
+        linked = await self._reuse_result(observation, marks)
         assessment = self.engine.assess(observation, known, linked)
         hit = assessment.hit
         return Assessed(
@@ -80,12 +84,12 @@ class AbuseStage:
             events=assessment.events,
         )
 
-    async def _neighbourhood(self, observation: Observation, marks: ReuseReferences) -> ReuseResult:
+    async def _reuse_result(self, observation: Observation, marks: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
         if reuse is None:
             return NO_REUSE
         linked = await self.patience.until_available(
-            lambda: reuse.find_candidates(observation.tenant, _end(observation), marks)
+            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), marks)
         )
         if reuse.faces is not None and marks.face is not None:
             outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
@@ -93,13 +97,14 @@ class AbuseStage:
         return linked
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
-        """Store them; those to publish. No round trip for none."""
+        """Flag events stored; returns those still to be published. One round trip, none for no events; a repeat returns
+        the same."""
         return await self.patience.until_available(lambda: self.ledger.record(events)) if events else []
 
 
 def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy: Policy) -> Observation:
-    """What abuse learns from a verdict."""
-    ids, finding = detection.ids, _FINDING[verdict.answer]
+    """Observation of a judged submission; other content under a used submission id gets an id of its own."""
+    ids, finding = detection.ids, _FINDING[verdict.kind]
     if verdict.error is not None:
         finding = Finding.UNANALYSED
     submission_id = ids.submission_id
@@ -120,7 +125,7 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
     )
 
 
-def _end(observation: Observation) -> SubmissionRef:
+def _submission_ref(observation: Observation) -> SubmissionRef:
     return SubmissionRef(
         at_ms=observation.at_ms,
         submission_id=observation.submission_id,
@@ -131,20 +136,22 @@ def _end(observation: Observation) -> SubmissionRef:
 
 
 def _severity(confidence: float, policy: Policy) -> float:
-    """The share of the way from the bound of SPOOF down to confidence 0."""
+    """Severity of an attack in [0, 1]: the share of the way from the SPOOF bound down to confidence 0."""
     return round(min(max(1.0 - confidence / spoof_bound(policy), 0.0), 1.0), 2)
 
 
 def is_about(decision: bytes, detection: Detection) -> bool:
-    """Whether a stored decision was made for this very record, by its event time, or for the same submission sent
-    before. Only the first brings about flags: a duplicate must not publish them again. A refusal at the gate brings
-    about none, so what this record stored nobody else tells."""
+    """Decision made for this very record, told by event time, and not for the same submission sent before: only then
+    does the record publish flag events, so that a duplicate publishes none again.
+
+    A decision that was not observed (a refusal at the gate) never published any: then this record publishes its own.
+    """
     observation = observation_codec.from_decision_bytes(decision)
     return observation is None or observation.at_ms == detection.appended_at_ms
 
 
 def _document(assessment: Assessment, at_ms: int, observation: Observation | None) -> dict[str, Any]:
-    """The decision's `abuse` object."""
+    """Abuse object of the decision."""
     return {
         "is_abuse_detected": assessment.is_abuse_detected,
         "flags": [_flag(flag, at_ms) for flag in assessment.flags],

@@ -1,4 +1,4 @@
-"""Admission: is this submission worth a detection? Looked up before any picture is decoded."""
+"""Admission: whether a submission is analysed, answered from the store, or refused; before any picture is decoded."""
 
 from __future__ import annotations
 
@@ -27,21 +27,25 @@ _ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: Err
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """Worth a detection. `active`: rules that will look at it: what none of them needs is not kept."""
+    """Submission to be analysed. `active`: names of the tenant's active rules, for which reuse references are made."""
 
     active: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Waits while what it asks is away, never guesses."""
+    """Admission stage. Waits while store or abuse table is away: a submission is never admitted unchecked."""
 
     store: DecisionStore
     gate: Gate
     patience: RetryPolicy
 
     async def admit(self, submission: Submission, origin: Origin) -> Admitted | Refusal | AlreadyDecided:
-        """Anything but Admitted is a finished result. Both look-ups go out together."""
+        """Admission of one submission, for the detect stage: anything but Admitted is a final result.
+
+        Store and gate are asked at the same time: one round trip. Changes nothing, so a repeat is harmless. Raises
+        `DependencyTimeout` when either stays away too long.
+        """
         stored, answer = await asyncio.gather(
             self.patience.until_available(lambda: self.store.find(submission.ids)),
             self.patience.until_available(lambda: self._ask(submission, origin)),
@@ -60,13 +64,13 @@ class Admission:
 
     async def _ask(self, submission: Submission, origin: Origin) -> GateAnswer:
         ids = submission.ids
-        assert ids.correlation_id is not None, "intake lets none through without"
+        assert ids.correlation_id is not None, "intake rejects a submission without correlation id"
         subjects = (correlation(ids.correlation_id), *origin.subjects)
         return await self.gate.ask(ids.tenant, subjects, ids.submission_id, submission.appended_at_ms)
 
 
 def refusal(hit: RuleHit, at_ms: int) -> Refusal:
-    """The answer to a submission that a flag stands against; `at_ms` is when it came in."""
+    """Refusal of a submission by an enforced rule hit; `at_ms` is the submission's event time."""
     error, until_ms = _ERROR[hit.refusal.kind], hit.refusal.until_ms
     if error is ErrorCode.SUBJECT_PAUSED:
         minutes = -(-(until_ms - at_ms) // MINUTE_MS)
@@ -77,8 +81,11 @@ def refusal(hit: RuleHit, at_ms: int) -> Refusal:
 
 
 def mismatch(ids: SubmissionIds, decision: bytes) -> Refusal:
-    """The answer to other content under a submission id that `decision` was made for. Whoever guesses another's id
-    and is first must not bring the other into trouble."""
+    """Refusal of other content under a submission id that `decision` was made for.
+
+    `counts` is true only for the correlation id of that decision: an attacker who guesses and uses up submission ids
+    must not get their owners flagged.
+    """
     error = ErrorCode.DUPLICATE_MISMATCH
     own = orjson.loads(decision)["correlation_id"] == ids.correlation_id
     return Refusal(error=error, message=MEANING[error][0], counts=own)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`code` is for programs, `message` for the person: it asks for an action and blames nobody."""
+    """Advice: `code` for programs, `message` for the person, which asks for an action and blames nobody."""
 
     code: str
     message: str

@@ -21,7 +21,7 @@ CONFIDENCE_DIGITS = SCORE_DIGITS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighedSignal:
-    """A reading with its share of the confidence, as a decision shows it."""
+    """Reading with its share of the confidence, as a decision shows it."""
 
     reading: Reading
     weight: float
@@ -32,18 +32,18 @@ class WeighedSignal:
 
     @property
     def score(self) -> float:
-        """The reading's liveness to the digits that are published, so that `passed` agrees with it."""
+        """Liveness of the reading in [0, 1], to the published digits, so that `passed` agrees with the number shown."""
         return round(self.reading.liveness, SCORE_DIGITS)
 
     @property
     def shortfall(self) -> float:
-        """How much this signal cost the confidence: 0 for a perfect one, its weight for a missing one."""
+        """Confidence lost through this signal: 0 for a perfect reading, its weight for a missing one."""
         return self.weight * (1.0 - self.reading.liveness)
 
 
 def weigh(readings: Iterable[Reading], weights: SignalWeights) -> tuple[WeighedSignal, ...]:
-    """Every signal of the catalogue once, in catalogue order; the missing ones as abstained. No reading is dropped:
-    a `Reading` of any other signal can't be made."""
+    """Signals of the catalogue, each once, in catalogue order; missing ones as abstained. No reading is dropped: a
+    `Reading` of any other signal can't be made."""
     by_name = {reading.name: reading for reading in readings}
     shares: dict[str, float] = weights.model_dump()
     return tuple(
@@ -53,7 +53,7 @@ def weigh(readings: Iterable[Reading], weights: SignalWeights) -> tuple[WeighedS
 
 
 def confidence(signals: Iterable[WeighedSignal]) -> float:
-    """Weighted sum in [0, 1], rounded to what is published so that the verdict agrees with what is read."""
+    """Confidence: the weighted sum in [0, 1], rounded as published, so that verdict and published number agree."""
     total = sum(signal.weight * signal.reading.liveness for signal in signals)
     return round(min(max(total, 0.0), 1.0), CONFIDENCE_DIGITS)
 

@@ -1,7 +1,7 @@
-"""The decide stage: one detection in, the decision to publish out.
+"""Decide stage: one detection in, the decision to publish out.
 
-verdict -> abuse -> first writer wins. Whatever was stored first for this submission is what is published, so that a
-duplicate, a redelivery and a race all give the same bytes. The flags a submission brought about are published with it.
+verdict -> abuse -> first writer wins. The decision stored first for a submission is published, so that a duplicate, a
+redelivery and a race all give the same bytes. Flag events of the submission are published with the decision.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from stream.runtime.patience import RetryPolicy
 BAD_DETECTION_REASON = "BAD_DETECTION"
 
 #: The decision in force, and the flag events to publish with it.
-Stored = tuple[StoredDecision, list[FlagEvent]]
+StoredOutcome = tuple[StoredDecision, list[FlagEvent]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecideStage:
-    """The decide agent's stage. Pure of Kafka and Faust.
+    """Stage of the decide agent, pure of Kafka and Faust.
 
     `handle` is called by the agent for each record, may wait for the store, and raises only for bugs; a repeat gives
     the same outputs. `decide` takes a complete detection: a join of several records of one submission goes before it.
@@ -58,7 +58,7 @@ class DecideStage:
         return [output for build in self.builders for output in build(decided)]
 
     async def decide(self, detection: Detection) -> Decided:
-        """The outcome of a submission, stored: the first writer's decision, and the flag events not yet published."""
+        """Decision on a submission, stored: the first writer's, with the flag events not yet published."""
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
             first, flags = await self._again(detection, finding), list[FlagEvent]()
@@ -69,26 +69,26 @@ class DecideStage:
         return Decided(detection=detection, decision=first.decision, flags=flags)
 
     async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
-        """The decision found at admission; kept once more, in case it has expired since."""
+        """Decision found at admission, stored once more in case it has expired since."""
         found = StoredDecision(detection.fingerprint, finding.decision)
         metrics.DUPLICATES.inc()
         return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
-    async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> Stored:
+    async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
-        # What names no correlation id can't be analysed: it must not keep one that does from its submission id.
+        # A submission without correlation id is never analysed and must not take a submission id from one with.
         keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
         first, flags = await asyncio.gather(
             self.patience.until_available(lambda: keep(detection.ids, ours)), self.abuse.record(events)
         )
         if first.fingerprint != detection.fingerprint:
-            stands, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
-            return stands, [*flags, *more]  # what was stored is told, also of content that lost
+            decided, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
+            return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:
             metrics.DUPLICATES.inc()
         return first, self._to_publish(first, ours, flags, detection)
 
-    async def _mismatch(self, detection: Detection, refusal: Refusal) -> Stored:
+    async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, refusal)
         first, flags = await asyncio.gather(
             self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
@@ -104,7 +104,7 @@ class DecideStage:
     async def _decide(
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
-        """Our decision, not yet stored, and the flag events that go with it."""
+        """Decision of our own, not yet stored, and the flag events that go with it."""
         verdict = verdict_on(finding, self.policy)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
@@ -116,7 +116,7 @@ class DecideStage:
 
 
 def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:
-    metrics.DECISIONS.labels(verdict=str(verdict.answer)).inc()
+    metrics.DECISIONS.labels(verdict=str(verdict.kind)).inc()
     if verdict.error is not None:
         metrics.ERRORS.labels(code=str(verdict.error)).inc()
     metrics.DECISION_SECONDS.observe(max(now_ms - detection.appended_at_ms, 0) / 1000)

@@ -1,4 +1,4 @@
-"""The decision event: one shape on the topic, in `check --json` and in `demo --json`."""
+"""Decision event: one shape on the topic, in `check --json` and in `demo --json`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ELAPSED_DIGITS = 2
 def decision_event(
     detection: Detection, verdict: Verdict, policy: Policy, now_ms: int, abuse: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The published event as plain values, in the documented order; without `abuse` it was not observed."""
+    """Decision as published, plain values in the documented order; `abuse` is None for a submission not observed."""
     ids = detection.ids
     error = None if verdict.error is None else {"code": str(verdict.error), "message": verdict.message}
     return {
@@ -46,7 +46,7 @@ def encode(event: dict[str, Any]) -> bytes:
 
 def _result(verdict: Verdict, policy: Policy) -> dict[str, Any]:
     return {
-        "verdict": str(verdict.answer),
+        "verdict": str(verdict.kind),
         "confidence": verdict.confidence,
         "threshold": policy.parameters.live_threshold,
         "face_detected": verdict.face_detected,

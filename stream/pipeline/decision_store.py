@@ -1,7 +1,7 @@
-"""Which decision a submission got: first writer wins, so that a duplicate gets the identical bytes again.
+"""Decision store: the first writer of a submission id wins, so that a duplicate gets the identical bytes again.
 
-A decision is kept under its submission id together with the fingerprint of what was submitted. The same
-fingerprint again is a duplicate; another one is other content under a used id and is kept apart.
+A decision is kept under its submission id together with the fingerprint of the submission. The same fingerprint again
+is a duplicate; another fingerprint is other content under a used id and is kept under id and fingerprint.
 """
 
 from __future__ import annotations
@@ -17,43 +17,45 @@ from stream.events.ids import SubmissionIds
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """What is held for a submission id: the fingerprint it was decided for, and the published bytes."""
+    """Decision as published, with the fingerprint of the submission it was made for."""
 
     fingerprint: str
     decision: bytes = field(repr=False)
 
 
 class DecisionStore(Protocol):
-    """Calls may wait on the network, take one round trip, and raise `patience.Unavailable` when it is away."""
+    """Decisions by submission id. Calls take one round trip unless said otherwise, may be repeated, and raise
+    `config.errors.Unavailable` when the store is away."""
 
     async def find(self, ids: SubmissionIds) -> StoredDecision | None:
-        """The decision that owns this submission id, if any."""
+        """Decision that owns this submission id, if any; for admission."""
 
     async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        """Store ours unless the id is owned; answer whichever was first. The same call again answers the same."""
+        """Decision in force after storing ours unless the submission id is owned; for the decide stage."""
 
     async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
-        """The same for what can't own the id, other content under an owned one say: kept by id and fingerprint."""
+        """Decision in force after storing ours under id and fingerprint unless there is one; for the decide stage, when
+        a submission can't own its id: other content under an owned id, or no correlation id."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        """How many decisions are kept for a correlation id."""
+        """Number of decisions kept for a correlation id; for an erasure's plan."""
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Remove every decision kept for a correlation id; how many there were. Takes a few round trips."""
+        """Number of decisions kept for a correlation id, all removed; for an erasure. Takes a few round trips."""
 
     async def unlink(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> None:
-        """Take links to a correlation id out of the decisions kept for these others. From then on their duplicates are
-        answered without them. Takes a few round trips."""
+        """Links to a correlation id taken out of the decisions kept for `others`, so that their duplicates no longer
+        name it; for an erasure. Takes a few round trips."""
 
     async def ping(self) -> None:
-        """Answer if the store would take a decision now."""
+        """Store reached and ready to take a decision; for start-up and readiness."""
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Connections closed; the last call."""
 
 
 def unlinked(decision: bytes, correlation_id: str) -> bytes:
-    """A decision without its links to a correlation id: the very same bytes if it has none."""
+    """Decision without its links to a correlation id: the very same bytes if it has none."""
     if correlation_id.encode() not in decision:
         return decision
     event = orjson.loads(decision)
@@ -65,26 +67,26 @@ def unlinked(decision: bytes, correlation_id: str) -> bytes:
 
 
 def is_of(stored: StoredDecision, correlation_id: str) -> bool:
-    """Whether it decides on a submission of the correlation id: several may have used one submission id."""
+    """Decision on a submission of this correlation id? Several correlation ids may have used one submission id."""
     try:
         return bool(orjson.loads(stored.decision)["correlation_id"] == correlation_id)
     except (ValueError, TypeError, KeyError):
         return False
 
 
-Key = tuple[str, str]
+OwnerKey = tuple[str, str]
 
 
-def owner_key(ids: SubmissionIds) -> Key:
+def owner_key(ids: SubmissionIds) -> OwnerKey:
     return (ids.tenant or "", ids.submission_id)
 
 
 class InMemoryDecisionStore:
-    """The fake that ships with the port: for tests without services. It records how often it was asked."""
+    """Decision store in memory, for tests without services; `on_call` is told each call's name and may raise."""
 
     def __init__(self, on_call: Callable[[str], None] = lambda name: None) -> None:
-        #: By owner, and for what is kept apart by owner and fingerprint.
-        self._kept: dict[tuple[Key, str], StoredDecision] = {}
+        #: By owner and, where put by fingerprint, the fingerprint; else "".
+        self._kept: dict[tuple[OwnerKey, str], StoredDecision] = {}
         self._on_call = on_call
 
     async def find(self, ids: SubmissionIds) -> StoredDecision | None:
@@ -93,26 +95,26 @@ class InMemoryDecisionStore:
 
     async def put_if_absent(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         self._on_call("put_if_absent")
-        return self._keep(ids, "", ours)
+        return self._put(ids, "", ours)
 
     async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         self._on_call("put_by_fingerprint")
-        return self._keep(ids, ours.fingerprint, ours)
+        return self._put(ids, ours.fingerprint, ours)
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("held")
-        return len(self._theirs(tenant, correlation_id))
+        return len(self._names_of(tenant, correlation_id))
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("forget")
-        mine = self._theirs(tenant, correlation_id)
-        for name in mine:
+        names = self._names_of(tenant, correlation_id)
+        for name in names:
             del self._kept[name]
-        return len(mine)
+        return len(names)
 
     async def unlink(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> None:
         self._on_call("unlink")
-        for name in [name for other in others for name in self._theirs(tenant, other)]:
+        for name in [name for other in others for name in self._names_of(tenant, other)]:
             stored = self._kept[name]
             self._kept[name] = replace(stored, decision=unlinked(stored.decision, correlation_id))
 
@@ -122,9 +124,9 @@ class InMemoryDecisionStore:
     async def close(self) -> None:
         self._on_call("close")
 
-    def _keep(self, ids: SubmissionIds, apart: str, ours: StoredDecision) -> StoredDecision:
-        return self._kept.setdefault((owner_key(ids), apart), ours)
+    def _put(self, ids: SubmissionIds, fingerprint: str, ours: StoredDecision) -> StoredDecision:
+        return self._kept.setdefault((owner_key(ids), fingerprint), ours)
 
-    def _theirs(self, tenant: str | None, correlation_id: str) -> list[tuple[Key, str]]:
+    def _names_of(self, tenant: str | None, correlation_id: str) -> list[tuple[OwnerKey, str]]:
         kept = self._kept.items()
         return [name for name, stored in kept if name[0][0] == (tenant or "") and is_of(stored, correlation_id)]

@@ -1,4 +1,4 @@
-"""The detect stage: one submission record in, the outputs that must be confirmed before it is acknowledged.
+"""Detect stage: one submission record in, the outputs that must be confirmed before it is acknowledged.
 
 intake -> admission -> detection. Every record ends in a detection for the decide agent, a dead letter, or
 both (a picture that crashed its slot twice: the bytes are set aside and the submission is still answered).
@@ -36,7 +36,11 @@ SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectStage:
-    """Pure of Kafka and Faust. `handle` may wait (slots, store) and raises only for bugs and lost patience."""
+    """Stage of the detect agent, pure of Kafka and Faust.
+
+    `handle` is called by the agent for each record and may be repeated; waits for slots, store and abuse table, and
+    raises only for bugs and `DependencyTimeout`.
+    """
 
     analyser: FramePool
     admission: Admission
@@ -71,7 +75,7 @@ class DetectStage:
         return [*letters, detection_output(detection, self.detections_topic, self.source)]
 
     def _origin(self, read: Submission | Rejected) -> Origin:
-        """From here on nothing knows an address or a device but by its hash."""
+        """Origin with address and device hashed: nothing after this stage knows either in the clear."""
         if isinstance(read, Rejected):
             return NOWHERE
         context = read.context
@@ -123,7 +127,7 @@ class DetectStage:
 
 
 def finding_of(found: PoolOutcome) -> tuple[Analysis, ...] | Refusal:
-    """What a slot's end means for the submission."""
+    """Finding for what the pool returned: a slot killed at its deadline or crashed twice is a refusal."""
     if isinstance(found, SlotTimeout):
         return _refusal(ErrorCode.DETECTOR_TIMEOUT)
     if isinstance(found, SlotCrashed):

@@ -18,7 +18,7 @@ from stream.events.messages import Detection, Output
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A submission with its outcome: the bytes of the decision in force, and the flag events to publish with it."""
+    """Decision in force on a submission, as bytes, and the flag events to publish with it."""
 
     detection: Detection
     decision: bytes
@@ -31,7 +31,7 @@ EventBuilder = Callable[[Decided], Sequence[Output]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionEvents:
-    """The decision event of a submission, keyed by correlation id, else by submission id."""
+    """Decision of a submission, keyed by correlation id, else by submission id."""
 
     topic: str
     source: str
@@ -51,7 +51,7 @@ class DecisionEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagEvents:
-    """The flag events of a submission, one record each."""
+    """Flag events of a submission, one record each."""
 
     topic: str
     source: str

@@ -1,10 +1,10 @@
-"""Intake: the bytes of one Kafka record become a Submission, a Rejected one, or Poison. Pure; never raises.
+"""Intake: the bytes of one Kafka record become a Submission, a Rejected submission, or Poison. Pure; never raises.
 
-Every byte is hostile. A record that names a submission is answered with a decision whatever else is wrong
-with it; a record that names none is poison. Nothing of the content is ever quoted in a message.
+Every byte is hostile. A record that names a submission is answered with a decision whatever else is wrong; a record
+that names none is poison. Nothing of the content is ever quoted in a message.
 
-An event names its submission in its object or in its envelope (CloudEvents attributes, the record key for the
-correlation id); where both do, the object has the last word.
+Ids stand in the event's object or in its envelope (CloudEvents attributes, the record key for the correlation id);
+where both name a field, the object's value counts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _address(value: str) -> str:
 
 
 def _network(value: str) -> str:
-    """One address or a network, as a network; dressed as IPv6 it is still IPv4."""
+    """Network of an address or a range; an IPv4-mapped IPv6 range becomes IPv4."""
     if "%" in value:
         raise ValueError("an address of one link only names nobody")
     network = ipaddress.ip_network(value, strict=False)
@@ -91,7 +91,7 @@ _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{
 
 
 class _Fields(BaseModel):
-    """The fields of a submission besides its image; unknown ones are ignored."""
+    """Fields of a submission besides its image; unknown ones are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
@@ -110,13 +110,15 @@ class _Fields(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """What a record carries for an image: raw bytes, base64 text, or nothing usable."""
+    """Image as a record carries it: raw bytes, base64 text, or nothing usable."""
 
     image: object
     encrypted: bool = False
 
 
-class _Refused(Exception):
+class _NotASubmission(Exception):
+    """Reason why a record can't become a submission; the words quote nothing of the record."""
+
     def __init__(self, error: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.error = error
@@ -124,19 +126,19 @@ class _Refused(Exception):
 
 
 def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
-    """Read one record of the submissions topic."""
+    """Submission of one record of the submissions topic; for the detect stage."""
     if any(name == UNREADABLE_BATCH_HEADER for name, _ in record.headers):
         return Poison(reason=UNREADABLE_BATCH, message="the broker's batch can't be read; its bytes are kept")
     known: dict[str, Any] = {}
     try:
-        picture = _take_apart(record, known)
+        picture = _picture_of(record, known)
         return _submission(known, picture, record, limits)
-    except _Refused as refused:
-        return _rejected(known, refused, record)
+    except _NotASubmission as error:
+        return _rejected(known, error, record)
 
 
-def _take_apart(record: Record, known: dict[str, Any]) -> _Picture:
-    """Fills `known` on the way, so that a refusal half-way still knows whom to answer."""
+def _picture_of(record: Record, known: dict[str, Any]) -> _Picture:
+    """Picture of a record; ids go to `known` as they are found, so that a rejection half-way still names them."""
     if record.key:
         known["correlation_id"] = record.key[:64].decode("utf-8", "replace")
     envelope = cloud_events.unwrap(record.headers)
@@ -164,7 +166,7 @@ def _from_binary(envelope: Envelope, value: bytes | None, known: dict[str, Any])
     if not carries_json and attributes.get("subject", "") == "":
         _learn(known, {"submission_id": attributes.get("id")})
     if envelope.unreadable:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "a ce_ header comes twice or is not UTF-8 text")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "a ce_ header comes twice or is not UTF-8 text")
     if carries_json:
         return _from_event(attributes, _json_object(value), known)
     _require_envelope(attributes)
@@ -175,7 +177,7 @@ def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, An
     picture = _from_object(data, known) if isinstance(data, dict) else None
     _require_envelope(attributes)
     if picture is None:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
     return picture
 
 
@@ -183,7 +185,7 @@ def _require_envelope(attributes: Mapping[str, Any]) -> None:
     try:
         cloud_events.require_submission(attributes)
     except EnvelopeError as error:
-        raise _Refused(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}") from None
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}") from None
 
 
 def _from_object(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
@@ -204,32 +206,32 @@ def _from_module(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
         encrypted = selfie.get("selfieImageEncryption")
     except (KeyError, IndexError, TypeError, AttributeError):
         message = "context.subject.biometrics[0].selfieImage is missing"
-        raise _Refused(ErrorCode.INVALID_REQUEST, message) from None
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, message) from None
     return _Picture(image, encrypted=encrypted is not None and encrypted is not False)
 
 
 def _json_object(value: bytes | None) -> dict[str, Any]:
     if not value:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "the record is empty")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the record is empty")
     if sum(value.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_SEPARATORS:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "the JSON has more elements than a submission")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the JSON has more elements than a submission")
     try:
         document = orjson.loads(value)
     except orjson.JSONDecodeError:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "the record is neither JSON nor a CloudEvent") from None
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the record is neither JSON nor a CloudEvent") from None
     if not isinstance(document, dict):
-        raise _Refused(ErrorCode.INVALID_REQUEST, "the JSON is not an object")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the JSON is not an object")
     return document
 
 
 def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits) -> Submission:
     fields = _validated(known)
     if picture.encrypted:
-        raise _Refused(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
+        raise _NotASubmission(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
     image = _image_bytes(picture.image, limits)
     digest = hashlib.sha256(image).hexdigest()
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "image_sha256 is not the digest of the image")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image_sha256 is not the digest of the image")
     ids = _ids(fields)
     return Submission(
         ids=ids,
@@ -250,7 +252,7 @@ def _validated(fields: Mapping[str, Any]) -> _Fields:
     try:
         return _Fields.model_validate(fields)
     except ValidationError as error:
-        raise _Refused(
+        raise _NotASubmission(
             ErrorCode.INVALID_REQUEST, f"missing or malformed: {', '.join(fields_at_fault(error, 1))}"
         ) from None
 
@@ -259,15 +261,15 @@ def _image_bytes(image: object, limits: ImageLimits) -> bytes:
     if isinstance(image, str):
         image = _from_base64(image, limits)
     if not isinstance(image, bytes) or not image:
-        raise _Refused(ErrorCode.INVALID_REQUEST, "image is missing or blank")
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is missing or blank")
     refusal = check_image(image, limits)
     if refusal is not None:
-        raise _Refused(refusal.error, refusal.message)
+        raise _NotASubmission(refusal.error, refusal.message)
     return image
 
 
 def check_image(image: bytes, limits: ImageLimits) -> Refusal | None:
-    """What can be said about a picture without decoding it; None lets it through to a slot."""
+    """Refusal of an image by size and format, without decoding; None lets the image through to a slot."""
     if not image:
         return Refusal(error=ErrorCode.INVALID_REQUEST, message="the image is empty")
     if len(image) > limits.max_bytes:
@@ -282,13 +284,13 @@ def _from_base64(text: str, limits: ImageLimits) -> bytes:
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
-            raise _Refused(ErrorCode.INVALID_REQUEST, "image is a data URL without base64")
+            raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is a data URL without base64")
     if len(text) // 4 * 3 > limits.max_bytes + 3:
-        raise _Refused(ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {limits.max_bytes} bytes")
+        raise _NotASubmission(ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {limits.max_bytes} bytes")
     try:
         return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _Refused(ErrorCode.INVALID_REQUEST, "image is not valid base64") from None
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is not valid base64") from None
 
 
 def _ids(fields: _Fields) -> SubmissionIds:
@@ -302,36 +304,36 @@ def _ids(fields: _Fields) -> SubmissionIds:
 
 
 def _fingerprint(ids: SubmissionIds, digest: str) -> str:
-    """128 bits over whose picture it is and which one: the same again only for a true duplicate."""
+    """Fingerprint: 128 bits over tenant, ids and picture digest; equal only for true duplicates."""
     named = [ids.tenant, ids.submission_id, ids.correlation_id, ids.session_id, ids.resource_id, digest]
     return hashlib.sha256(orjson.dumps(named)).hexdigest()[:32]
 
 
-#: One check an id, so that a sound id survives an unsound neighbour.
+#: One check an id, so that a valid id is kept beside an invalid one.
 _ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
     name: TypeAdapter(_Fields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
     for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
 }
 
 
-def _rejected(known: Mapping[str, Any], refused: _Refused, record: Record) -> Rejected | Poison:
-    """Answer the submission if it can be named; without a submission id there is nobody to answer."""
-    sound = {name: _sound_id(name, known.get(name)) for name in _ID_CHECKS}
-    submission_id = sound.pop("submission_id")
+def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) -> Rejected | Poison:
+    """Rejected submission if its id is valid; a record without a valid submission id is poison."""
+    valid = {name: _valid_id(name, known.get(name)) for name in _ID_CHECKS}
+    submission_id = valid.pop("submission_id")
     if submission_id is None:
-        return Poison(reason=refused.error, message=refused.message)
-    ids = SubmissionIds(submission_id=submission_id, **sound)
-    digest = hashlib.sha256(refused.error.encode() + (record.value or b"")).hexdigest()
+        return Poison(reason=cause.error, message=cause.message)
+    ids = SubmissionIds(submission_id=submission_id, **valid)
+    digest = hashlib.sha256(cause.error.encode() + (record.value or b"")).hexdigest()
     return Rejected(
         ids=ids,
-        error=refused.error,
-        message=refused.message,
+        error=cause.error,
+        message=cause.message,
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
     )
 
 
-def _sound_id(name: str, value: object) -> str | None:
+def _valid_id(name: str, value: object) -> str | None:
     try:
         return _ID_CHECKS[name].validate_python(value)
     except ValidationError:

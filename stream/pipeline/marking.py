@@ -1,7 +1,6 @@
-"""Marks: what a submission may be known again by, made where its template is seen for the last time.
+"""Reuse references: the protected template and keyed image hashes of a submission, made in the detect stage.
 
-From here on a face is known only by a print under the tenant's key, and a picture by codes under it. What no active
-rule looks at is not made.
+The plain template and hashes go no further than here. References that no active rule needs are not made.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from config.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, PictureHashes, Template
 from stream.events.messages import Submission
 
-#: Of a model's name, and of its hash, to tell its versions apart.
+#: Characters of a model's name and of its hash; the latter tells versions apart.
 MODEL_NAME_LENGTH, MODEL_HASH_LENGTH = 48, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkKeys:
-    """The secrets, once for faces and once for pictures."""
+    """Hash keys, as used for faces and for pictures."""
 
     faces: TemplateProtection
     pictures: MediaKeys
@@ -31,30 +30,30 @@ class MarkKeys:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceExtractor:
-    """Without a secret there are no marks at all."""
+    """Extractor of reuse references; without hash keys no references are made."""
 
     keys: MarkKeys | None
 
     def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> ReuseReferences:
-        """Marks of a submission's first frame, whose analysis this is."""
+        """Reuse references of a submission's first frame from its analysis; `active` names the active rules."""
         if self.keys is None:
             return NO_REFERENCES
         face = analysis.template if FACE_REUSE in active else None
         picture = analysis.picture if MEDIA_REPLAY in active else None
         return ReuseReferences(
-            face=None if face is None else self._print(self.keys.faces, submission, face),
-            picture=() if picture is None else self._codes(self.keys.pictures, submission, picture),
+            face=None if face is None else self._protected(self.keys.faces, submission, face),
+            picture=() if picture is None else self._hashes(self.keys.pictures, submission, picture),
         )
 
     @staticmethod
-    def _codes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[KeyedImageHashes, ...]:
+    def _hashes(keys: MediaKeys, submission: Submission, picture: PictureHashes) -> tuple[KeyedImageHashes, ...]:
         bytes_sha256 = hashlib.sha256(submission.frames[0].image).hexdigest()
         tenant, at_ms = submission.ids.tenant, submission.appended_at_ms
         return keys.hashes(tenant, bytes_sha256, picture.pixels_sha256, picture.perceptual, at_ms)
 
     @staticmethod
-    def _print(keys: TemplateProtection, submission: Submission, face: Template) -> ProtectedTemplate | None:
-        """None for a template that nothing can be compared with: all zeros, say."""
+    def _protected(keys: TemplateProtection, submission: Submission, face: Template) -> ProtectedTemplate | None:
+        """Protected template; no template that can't be compared, for example all zeros."""
         try:
             model = model_id(face.model, face.model_sha256)
             return keys.transform(submission.ids.tenant, model, face.vector, submission.appended_at_ms)
@@ -63,5 +62,5 @@ class ReferenceExtractor:
 
 
 def model_id(name: str, sha256: str) -> str:
-    """Prints compare only with those of the very same model."""
+    """Model id: protected templates are compared only within the very same model."""
     return f"{name[:MODEL_NAME_LENGTH]}-{sha256[:MODEL_HASH_LENGTH]}"

@@ -1,8 +1,8 @@
 """Verdict: readings and a policy become LIVE, SPOOF or INCONCLUSIVE, a score, reasons and advice. Pure.
 
-Two published scales are kept in step. Confidence in [0, 1] decides: LIVE from threshold + band, SPOOF
-below threshold - band, INCONCLUSIVE between. The 0-100 score is piecewise linear in the confidence, so that
-LIVE is SUCCESS, INCONCLUSIVE is REVIEW and SPOOF is FAIL; 0 means no result and is nobody's failure.
+Two published scales are kept in step. Confidence in [0, 1] decides: LIVE (bona fide) from threshold + band, SPOOF
+(presentation or injection attack) below threshold - band, INCONCLUSIVE between. The 0-100 score is piecewise linear in
+the confidence, so that LIVE is SUCCESS, INCONCLUSIVE is REVIEW and SPOOF is FAIL; 0 is a non-response, outcome ERROR.
 """
 
 from __future__ import annotations
@@ -19,30 +19,38 @@ from stream.pipeline.advice import Advice, advice_for
 from stream.pipeline.aggregation import WeighedSignal, confidence, weigh
 
 
-class Answer(StrEnum):
+class VerdictKind(StrEnum):
+    """Verdict as published: LIVE is classified as bona fide, SPOOF as an attack."""
+
     LIVE = "LIVE"
     SPOOF = "SPOOF"
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
-class Outcome(StrEnum):
+class ScoreOutcome(StrEnum):
+    """Outcome on the scale of the score; ERROR is a non-response."""
+
     SUCCESS = "SUCCESS"
     REVIEW = "REVIEW"
     FAIL = "FAIL"
     ERROR = "ERROR"
 
 
-OUTCOME_OF = {Answer.LIVE: Outcome.SUCCESS, Answer.INCONCLUSIVE: Outcome.REVIEW, Answer.SPOOF: Outcome.FAIL}
+OUTCOME_OF = {
+    VerdictKind.LIVE: ScoreOutcome.SUCCESS,
+    VerdictKind.INCONCLUSIVE: ScoreOutcome.REVIEW,
+    VerdictKind.SPOOF: ScoreOutcome.FAIL,
+}
 
 SUCCESS_SCORE = 75
 REVIEW_SCORE = 60
 STRONG_SCORE = 90
 STRONG_CONFIDENCE = 0.80
-#: The whole scores each answer can have; flooring a score inside them keeps the two scales agreed.
+#: The whole scores each kind of verdict can have; flooring a score inside them keeps the two scales agreed.
 SCORE_RANGE = {
-    Answer.SPOOF: (1, REVIEW_SCORE - 1),
-    Answer.INCONCLUSIVE: (REVIEW_SCORE, SUCCESS_SCORE - 1),
-    Answer.LIVE: (SUCCESS_SCORE, 100),
+    VerdictKind.SPOOF: (1, REVIEW_SCORE - 1),
+    VerdictKind.INCONCLUSIVE: (REVIEW_SCORE, SUCCESS_SCORE - 1),
+    VerdictKind.LIVE: (SUCCESS_SCORE, 100),
 }
 #: Floating-point sums such as 0.58 + 0.04 miss their decimal value by less than this.
 EPSILON = 1e-9
@@ -50,10 +58,10 @@ EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the processor decided about one submission. The default is undecided."""
+    """Verdict on one submission with score, signals, reasons and advice. The default is undecided."""
 
-    answer: Answer = Answer.INCONCLUSIVE
-    outcome: Outcome = Outcome.ERROR
+    kind: VerdictKind = VerdictKind.INCONCLUSIVE
+    outcome: ScoreOutcome = ScoreOutcome.ERROR
     score: int = 0
     confidence: float | None = None
     face_detected: bool = False
@@ -65,7 +73,7 @@ class Verdict:
 
 
 def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
-    """The verdict on an analysis; an analysis or admission that ended in an error stays undecided."""
+    """Verdict on one frame's analysis; a refusal, or an analysis that ended in an error, is INCONCLUSIVE."""
     if isinstance(finding, Refusal):
         return _undecided(finding.error, finding.message, policy)
     if finding.error is not None:
@@ -76,23 +84,25 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
         error = ErrorCode.INFERENCE_ERROR
         return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
     value = confidence(signals)
-    answer = answer_for(value, policy)
+    kind = kind_for(value, policy)
     reasons = _reasons(signals, finding.notes)
     return Verdict(
-        answer=answer,
-        outcome=OUTCOME_OF[answer],
+        kind=kind,
+        outcome=OUTCOME_OF[kind],
         score=score_for(value, policy),
         confidence=value,
         face_detected=finding.face_detected,
         signals=signals,
         reasons=reasons,
-        advice=() if answer is Answer.LIVE else advice_for(reasons),
+        advice=() if kind is VerdictKind.LIVE else advice_for(reasons),
     )
 
 
 def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> Verdict:
-    """The verdict on a submission: on its only frame, and of several on the least live one, so that no frame can make
-    up for another. An analysis that ended in an error has no confidence and comes first."""
+    """Verdict on a submission: the verdict on the least live frame, so that no frame can make up for another.
+
+    An analysis that ended in an error has no confidence and outranks every scored frame.
+    """
     if isinstance(finding, Refusal):
         return judge(finding, policy)
     verdicts = [judge(analysis, policy) for analysis in finding]
@@ -100,25 +110,25 @@ def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> Verdi
 
 
 def refused(verdict: Verdict, refusal: Refusal, policy: Policy) -> Verdict:
-    """What was analysed, and is refused all the same."""
+    """Verdict on an analysed submission that abuse rules refuse; only `face_detected` of the analysis remains."""
     return replace(judge(refusal, policy), face_detected=verdict.face_detected)
 
 
-def answer_for(value: float, policy: Policy) -> Answer:
-    """LIVE, SPOOF or INCONCLUSIVE for a confidence in [0, 1]."""
+def kind_for(value: float, policy: Policy) -> VerdictKind:
+    """Verdict for a confidence in [0, 1]."""
     low, high = _band(policy)
     if value >= high - EPSILON:
-        return Answer.LIVE
-    return Answer.SPOOF if value < low - EPSILON else Answer.INCONCLUSIVE
+        return VerdictKind.LIVE
+    return VerdictKind.SPOOF if value < low - EPSILON else VerdictKind.INCONCLUSIVE
 
 
 def spoof_bound(policy: Policy) -> float:
-    """The confidence below which the answer is SPOOF."""
+    """Confidence in [0, 1] below which the verdict is SPOOF."""
     return _band(policy)[0]
 
 
 def score_for(value: float, policy: Policy) -> int:
-    """The 0-100 score of a confidence in [0, 1]: at least 1, since 0 says that there is no result."""
+    """Score of a confidence in [0, 1]: 1 to 100, since 0 is kept for a non-response."""
     low, high = _band(policy)
     knots = [
         (0.0, 1.0),
@@ -127,7 +137,7 @@ def score_for(value: float, policy: Policy) -> int:
         (STRONG_CONFIDENCE, STRONG_SCORE),
         (1.0, 100.0),
     ]
-    floor, ceiling = SCORE_RANGE[answer_for(value, policy)]
+    floor, ceiling = SCORE_RANGE[kind_for(value, policy)]
     return min(max(int(_interpolate(value, knots) + EPSILON), floor), ceiling)
 
 
@@ -144,7 +154,7 @@ def _band(policy: Policy) -> tuple[float, float]:
 
 
 def _reasons(signals: tuple[WeighedSignal, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
-    """What counted against the picture, costliest first, then what was noted without moving a score."""
+    """Reasons that lowered the confidence, costliest first, then the notes, which moved no score; each once."""
     failed = sorted((s for s in signals if not s.passed), key=lambda s: s.shortfall, reverse=True)
     codes = [signal.reading.reason or f"{signal.reading.name}_low" for signal in failed]
     return tuple(dict.fromkeys([*codes, *notes]))

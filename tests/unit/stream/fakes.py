@@ -90,7 +90,7 @@ MODEL = "net-cdcdcdcdcdcd"
 IMPOSTORS = ImpostorModel(dof=60.0, scale=0.08)
 
 
-class Line:
+class Pipeline:
     """Both stages over one store, as in a worker; `analyser` and `store` may be shared between lines."""
 
     def __init__(

@@ -30,8 +30,8 @@ from stream.review.command_stage import CommandStage
 from tests.instants import NOW_MS, StillClock
 from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis
-from tests.unit.stream.fakes import FakeAnalyser, Line
-from tests.unit.stream.pipeline.abuse_line import sent as submission
+from tests.unit.stream.fakes import FakeAnalyser, Pipeline
+from tests.unit.stream.pipeline.abuse_cases import sent as submission
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, Desk
 from tests.unit.stream.review.command_cases import fields as command_fields
 from tests.unit.stream.review.command_cases import record as command_record
@@ -63,10 +63,10 @@ class Breaking:
         await self._calls.close()
 
 
-def line_over(calls: RedisClient, policy: Policy = POLICY) -> Line:
+def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
     """A worker's two stages, nothing of them in memory."""
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
-    line = Line(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
+    line = Pipeline(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
     line.reuse.book = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
     assert line.reuse.faces is not None
@@ -95,7 +95,7 @@ def shot(number: int) -> PictureHashes:
 _numbers = itertools.count(1)
 
 
-async def submit(line: Line, who: int, *, looks: int, confidence: float = 0.1, **changes: Any) -> Output:
+async def submit(line: Pipeline, who: int, *, looks: int, confidence: float = 0.1, **changes: Any) -> Output:
     """A submission of person `who` that shows face and picture `looks`, from their own device unless said otherwise."""
     number = next(_numbers)
     line.analyser.found = analysis(confidence, template=face(looks), picture=shot(looks))

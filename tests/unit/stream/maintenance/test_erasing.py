@@ -48,7 +48,7 @@ from tests.unit.stream.maintenance.privacy_cases import (
     stage_over,
     submit,
 )
-from tests.unit.stream.pipeline.abuse_line import abuse_of
+from tests.unit.stream.pipeline.abuse_cases import abuse_of
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events, published
 
 NONE = {"journal_lines": 0, "flags": 0, "mentions": 0, "links": 0, "faces": 0, "pictures": 0, "decisions": 0}

@@ -14,9 +14,9 @@ from stream.events.detection_codec import decode_detection
 from stream.events.messages import Output
 from stream.runtime import metrics
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
-from tests.unit.stream.fakes import WEEK_MS, Line
+from tests.unit.stream.fakes import WEEK_MS, Pipeline
 from tests.unit.stream.likenesses import face
-from tests.unit.stream.pipeline.abuse_line import abuse_of, event_of, sent
+from tests.unit.stream.pipeline.abuse_cases import abuse_of, event_of, sent
 
 HOUR_S = 3600
 SINCE_S = 2 * HOUR_S
@@ -30,11 +30,11 @@ class Crew:
     """Workers with one key and with both, over one table; what one detects another decides."""
 
     def __init__(self) -> None:
-        first = Line(keys=BEFORE)
+        first = Pipeline(keys=BEFORE)
         faces = first.reuse.faces
         assert faces is not None
         reuse = replace(first.reuse, faces=replace(faces, keys=TemplateProtection(AFTER, WEEK_MS)))
-        self.lines = {BEFORE: first, AFTER: Line(store=first.store, ledger=first.ledger, reuse=reuse, keys=AFTER)}
+        self.lines = {BEFORE: first, AFTER: Pipeline(store=first.store, ledger=first.ledger, reuse=reuse, keys=AFTER)}
         self.faces = first.faces
 
     async def detection(self, number: int, at_s: float, detects: Keys) -> Output:

@@ -26,9 +26,9 @@ from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import IMAGE, OTHER_GUID, OTHER_IMAGE, analysis, base64_of
-from tests.unit.stream.fakes import IMPOSTORS, MODEL, WEEK_MS, FakeAnalyser, Line
+from tests.unit.stream.fakes import IMPOSTORS, MODEL, WEEK_MS, FakeAnalyser, Pipeline
 from tests.unit.stream.likenesses import face, picture
-from tests.unit.stream.pipeline.abuse_line import (
+from tests.unit.stream.pipeline.abuse_cases import (
     ADDRESS,
     BLATANT,
     DEVICE,
@@ -84,9 +84,9 @@ async def waves(empty_redis: str) -> AsyncIterator[Waves]:
     await counting.close()
 
 
-def line_over(calls: Waves, policy: Policy | None = None) -> Line:
+def line_over(calls: Waves, policy: Policy | None = None) -> Pipeline:
     policy = policy or Policy()
-    return Line(
+    return Pipeline(
         FakeAnalyser(BLATANT),
         RedisDecisionStore(calls, PREFIX, 3600),
         RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s),
@@ -116,7 +116,7 @@ async def test_a_submission_takes_three_round_trips_one_after_another_at_most(wa
     assert count == MOST_WAVES
 
 
-def line_that_compares(calls: Waves) -> Line:
+def line_that_compares(calls: Waves) -> Pipeline:
     """With faces and pictures kept in Redis as well."""
     policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
@@ -132,10 +132,10 @@ def line_that_compares(calls: Waves) -> Line:
             bounds=FaceBounds(impostors=IMPOSTORS, farthest=0.6),
         ),
     )
-    return Line(store=RedisDecisionStore(calls, PREFIX, 3600), ledger=ledger, policy=policy, reuse=reuse)
+    return Pipeline(store=RedisDecisionStore(calls, PREFIX, 3600), ledger=ledger, policy=policy, reuse=reuse)
 
 
-async def shown(line: Line, number: int, person: int) -> int:
+async def shown(line: Pipeline, number: int, person: int) -> int:
     """All round trips of a correlation id of its own that shows this person's face: those of faces and of pictures
     overlap as they happen to."""
     line.analyser.found = analysis(template=face(person), picture=picture(number))

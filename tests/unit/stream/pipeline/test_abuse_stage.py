@@ -22,9 +22,9 @@ from stream.pipeline.abuse_stage import is_about, observe
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.verdict import judge
 from tests.unit.stream.builders import OTHER_GUID, OTHER_IMAGE, analysis, base64_of, detection, ids, reading
-from tests.unit.stream.fakes import Away, FakeAnalyser, Line
+from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import violations
-from tests.unit.stream.pipeline.abuse_line import (
+from tests.unit.stream.pipeline.abuse_cases import (
     ADDRESS,
     APPENDED_AT_MS,
     BLATANT,
@@ -224,7 +224,7 @@ def test_the_species_is_the_strongest_reason():
 
 
 async def test_ten_that_can_not_be_analysed_are_a_pause_and_nobody_s_failure():
-    line = Line()
+    line = Pipeline()
     for number in range(9):
         assert abuse_of(await line.decision(sent(number, number, image="%")))["flags"] == []
     (flag,) = abuse_of(await line.decision(sent(9, 9, image="%")))["flags"]
@@ -233,7 +233,7 @@ async def test_ten_that_can_not_be_analysed_are_a_pause_and_nobody_s_failure():
 
 
 async def test_other_content_under_a_used_id_is_observed_as_such_and_flagged():
-    line = Line()
+    line = Pipeline()
     await line.decision(sent(1))
     output = await line.decision(sent(1, 5, image=base64_of(OTHER_IMAGE)))
     observation = abuse_of(output)["observation"]
@@ -247,7 +247,7 @@ async def test_other_content_under_a_used_id_is_observed_as_such_and_flagged():
 
 
 async def test_who_guesses_another_s_submission_id_does_the_other_no_harm():
-    line = Line()
+    line = Pipeline()
     await line.decision(sent(1, correlation_id=OTHER_GUID))
     for at_s in range(1, 12):
         output = await line.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE + bytes(at_s))))
@@ -258,7 +258,7 @@ async def test_who_guesses_another_s_submission_id_does_the_other_no_harm():
 
 
 async def test_the_same_when_both_are_past_admission():
-    line = Line()
+    line = Pipeline()
     ours, theirs = [
         (await line.detect(sent(1, 1)))[-1],
         (await line.detect(sent(1, 0, correlation_id=OTHER_GUID)))[-1],
@@ -270,14 +270,14 @@ async def test_the_same_when_both_are_past_admission():
 
 
 async def test_a_submission_of_nobody_teaches_nothing():
-    line = Line()
+    line = Pipeline()
     output = await line.decision(sent(1, correlation_id=...))
     assert event_of(output)["abuse"] is None
     assert line.ledger.journals == {}
 
 
 async def test_a_decision_says_how_it_was_counted():
-    line = Line(FakeAnalyser(SPOOF))
+    line = Pipeline(FakeAnalyser(SPOOF))
     output = await line.decision(sent(1, **EVERYTHING))
     abuse = abuse_of(output)
     fields = ["is_abuse_detected", "flags", "ip_risk", "other_flagged_sessions", "face_comparison", "links"]
@@ -401,7 +401,7 @@ async def test_other_content_that_races_past_admission_leaves_no_flag_unpublishe
 
 async def test_a_flag_of_an_address_is_keyed_by_its_hash():
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
-    line = Line(policy=policy)
+    line = Pipeline(policy=policy)
     for number in range(2):
         await line.decision(sent(number, number, client_ip=ADDRESS))
     (output,) = line.flags
@@ -414,7 +414,7 @@ def test_a_stored_decision_is_about_the_record_it_was_made_for():
         return orjson.dumps({"abuse": at and {"observation": at}})
 
     assert is_about(decided(None), detection()), "a refusal at the gate told no flags"
-    line = Line()
+    line = Pipeline()
     output = asyncio.run(line.decision(sent(1)))
     assert is_about(output.value or b"", detection())
     assert not is_about(output.value or b"", detection(appended_at_ms=APPENDED_AT_MS + 1))
@@ -446,7 +446,7 @@ def test_while_the_table_is_away_nothing_is_published(call):
 
 def test_while_the_table_is_away_nobody_is_let_through():
     async def scenario():
-        away = Away(25, only="look")
+        away = Away(25)
         line = attacked(ledger=InMemoryLedger(away))
         waiting = asyncio.create_task(line.detect(sent(1)))
         await asyncio.sleep(20)
@@ -496,7 +496,7 @@ async def all_kinds_of_flags():
             }
         }
     )
-    line = Line(FakeAnalyser(BLATANT), policy=policy)
+    line = Pipeline(FakeAnalyser(BLATANT), policy=policy)
     outputs = await five_failures(line, **EVERYTHING)
     outputs.append(await line.decision(sent(6, 5, **EVERYTHING)))
     outputs.append(await line.decision(sent(1, 6, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
@@ -564,7 +564,7 @@ BROKEN_ABUSE = [
 
 @pytest.mark.parametrize(("path", "value"), BROKEN_ABUSE)
 async def test_the_schema_refuses_what_is_no_abuse_object(path, value):
-    decision = event_of(await Line().decision(sent(1, **EVERYTHING)))
+    decision = event_of(await Pipeline().decision(sent(1, **EVERYTHING)))
     assert violations(decision, DECISION_SCHEMA) == []
     assert violations(broken(decision, ("abuse", *path), value), DECISION_SCHEMA)
 

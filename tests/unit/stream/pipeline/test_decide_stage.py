@@ -12,7 +12,7 @@ from config.error_codes import ErrorCode
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import AlreadyDecided
 from stream.pipeline.decide_stage import BAD_DETECTION_REASON
-from stream.pipeline.decision_store import InMemoryDecisionStore
+from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,
@@ -27,7 +27,7 @@ from tests.unit.stream.builders import (
     selfie,
     structured,
 )
-from tests.unit.stream.fakes import Away, FakeAnalyser, Line
+from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
 from tests.unit.stream.runtime.virtual_time import run
 
 OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
@@ -42,7 +42,7 @@ def code_of(output):
 
 
 async def test_a_decision_is_keyed_and_named_by_its_submission():
-    output = await Line().decision(bare(tenant="bank-1"))
+    output = await Pipeline().decision(bare(tenant="bank-1"))
     assert output.topic == "decisions"
     assert output.key == GUID.encode()
     event = event_of(output)
@@ -61,7 +61,7 @@ async def test_a_decision_is_keyed_and_named_by_its_submission():
 
 
 async def test_without_a_person_the_key_is_the_submission():
-    output = await Line().decision(bare(correlation_id=...))
+    output = await Pipeline().decision(bare(correlation_id=...))
     assert output.key == b"sub-1"
     assert code_of(output) == "INVALID_REQUEST"
     assert "ce_correlationid" not in dict(output.headers)
@@ -69,19 +69,19 @@ async def test_without_a_person_the_key_is_the_submission():
 
 @pytest.mark.parametrize("again", [bare(), binary(), structured(selfie())], ids=["bare", "binary", "structured"])
 async def test_a_duplicate_gets_the_identical_record(again):
-    line = Line()
+    line = Pipeline()
     first = await line.decision(bare())
     assert await line.decision(again) == first
     assert line.analyser.pictures == [IMAGE]
 
 
 async def test_a_duplicate_of_a_refused_submission_gets_the_identical_record():
-    line = Line()
+    line = Pipeline()
     assert await line.decision(bare(image="%")) == await line.decision(bare(image="%"))
 
 
 async def test_two_that_race_past_admission_get_one_decision():
-    line = Line()
+    line = Pipeline()
     (one,), (two,) = await line.detect(bare()), await line.detect(bare())
     assert len(line.analyser.pictures) == 2
     line.analyser.found = analysis(0.1)
@@ -89,13 +89,13 @@ async def test_two_that_race_past_admission_get_one_decision():
 
 
 async def test_a_redelivered_detection_gets_the_same_decision():
-    line = Line()
+    line = Pipeline()
     (sent,) = await line.detect(bare())
     assert await line.decide(sent) == await line.decide(sent)
 
 
 async def test_other_content_is_answered_apart_and_the_first_decision_stays():
-    line = Line()
+    line = Pipeline()
     first = await line.decision(bare())
     other = await line.decision(OTHER_CONTENT)
     assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
@@ -106,7 +106,7 @@ async def test_other_content_is_answered_apart_and_the_first_decision_stays():
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_other_content_that_races_past_admission_is_answered_apart_too(order):
-    line = Line()
+    line = Pipeline()
     detections = [(await line.detect(bare()))[0], (await line.detect(OTHER_CONTENT))[0]]
     assert len(line.analyser.pictures) == 2
     first, second = [await line.decide(detections[which]) for which in order]
@@ -119,14 +119,14 @@ async def test_other_content_that_races_past_admission_is_answered_apart_too(ord
 
 
 async def test_what_names_no_person_keeps_nobody_from_the_submission_id():
-    line = Line()
+    line = Pipeline()
     nobody = await line.decision(bare(correlation_id=...))
     assert code_of(await line.decision(bare())) is None
     assert await line.decision(bare(correlation_id=...)) == nobody
 
 
 async def test_any_number_of_contents_are_kept_apart():
-    line = Line()
+    line = Pipeline()
     contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]
     decisions = [await line.decision(content) for content in contents]
     assert [code_of(decision) for decision in decisions] == [None] + ["DUPLICATE_MISMATCH"] * 4
@@ -135,7 +135,7 @@ async def test_any_number_of_contents_are_kept_apart():
 
 
 async def test_a_mended_submission_needs_a_new_id():
-    line = Line()
+    line = Pipeline()
     assert code_of(await line.decision(bare(image="%"))) == "INVALID_REQUEST"
     assert code_of(await line.decision(bare())) == "DUPLICATE_MISMATCH"
     assert code_of(await line.decision(bare(submission_id="sub-2"))) is None
@@ -144,17 +144,17 @@ async def test_a_mended_submission_needs_a_new_id():
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_workers_that_share_a_store_agree_in_any_order(order):
     store = InMemoryDecisionStore()
-    lines = [Line(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
+    lines = [Pipeline(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
     detections = [(await line.detect(bare()))[0] for line in lines]
     decisions = [await lines[which].decide(detections[which]) for which in order]
     assert decisions == [decisions[0]] * 3
 
 
 async def test_a_decision_the_store_has_lost_is_kept_again_as_it_was():
-    line = Line()
+    line = Pipeline()
     first = await line.decision(bare())
     (again,) = await line.detect(bare())
-    fresh = Line()  # an empty store: the decision comes with the detection
+    fresh = Pipeline()  # an empty store: the decision comes with the detection
     assert await fresh.decide(again) == first
     assert await fresh.decision(bare()) == first
     assert fresh.analyser.pictures == []
@@ -162,15 +162,15 @@ async def test_a_decision_the_store_has_lost_is_kept_again_as_it_was():
 
 def test_while_the_store_is_away_nothing_is_published():
     async def scenario():
-        away = Away(30, only="keep")
-        line = Line(store=InMemoryDecisionStore(away))
+        away = Away(30, only=DecisionStore.put_if_absent.__name__)
+        line = Pipeline(store=InMemoryDecisionStore(away))
         (sent,) = await line.detect(bare())
         waiting = asyncio.create_task(line.decide(sent))
         await asyncio.sleep(30)
         assert not waiting.done()
         assert line.patience.waiting_for == ("redis",)
         assert code_of(await waiting) is None
-        assert away.calls.count("put_if_absent") == 31
+        assert away.calls.count(DecisionStore.put_if_absent.__name__) == 31
 
     run(scenario())
 
@@ -186,7 +186,7 @@ def test_while_the_store_is_away_nothing_is_published():
     ],
 )
 async def test_what_is_no_detection_is_set_aside(value):
-    line = Line()
+    line = Pipeline()
     (output,) = await line.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
     assert output.topic == "dead"
     assert (output.key, output.value) == (b"key", value)
@@ -198,6 +198,6 @@ async def test_what_is_no_detection_is_set_aside(value):
 @pytest.mark.parametrize("code", ErrorCode)
 async def test_every_error_code_reaches_a_decision(code):
     found = analysis({}, error=code, message="why", face_detected=False)
-    event = event_of(await Line(FakeAnalyser(found)).decision(bare()))
+    event = event_of(await Pipeline(FakeAnalyser(found)).decision(bare()))
     assert event["error"] == {"code": str(code), "message": "why"}
     assert (event["result"]["verdict"], event["result"]["score"]) == ("INCONCLUSIVE", 0)

@@ -25,7 +25,7 @@ from tests.unit.stream.builders import (
     binary,
     record,
 )
-from tests.unit.stream.fakes import Away, FakeAnalyser, Line
+from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
 from tests.unit.stream.runtime.virtual_time import now, run
 
 CRASHED = SlotCrashed(cause=CrashCause.SIGNAL, code=11, queue_ms=0.0)
@@ -38,7 +38,7 @@ async def finding_of(line, given):
 
 
 async def test_a_sound_submission_becomes_one_detection():
-    line = Line()
+    line = Pipeline()
     (output,) = await line.detect(bare())
     assert line.analyser.pictures == [IMAGE]
     assert output.topic == "detections"
@@ -53,14 +53,14 @@ async def test_a_sound_submission_becomes_one_detection():
 
 
 async def test_no_picture_and_no_personal_field_crosses_to_the_next_topic():
-    (output,) = await Line().detect(bare(client_ip="203.0.113.9", device_id=SECRET, session_token=SECRET))
+    (output,) = await Pipeline().detect(bare(client_ip="203.0.113.9", device_id=SECRET, session_token=SECRET))
     sent = (output.value or b"") + b"".join(value for _, value in output.headers)
     for private in (b"203.0.113.9", SECRET.encode(), base64_of().encode()[:40], IMAGE[:40]):
         assert private not in sent
 
 
 async def test_a_refused_submission_is_not_analysed():
-    line = Line()
+    line = Pipeline()
     assert await finding_of(line, bare(image="%")) == Refusal(
         error=ErrorCode.INVALID_REQUEST, message="image is not valid base64"
     )
@@ -68,7 +68,7 @@ async def test_a_refused_submission_is_not_analysed():
 
 
 async def test_poison_is_set_aside_unchanged():
-    line = Line()
+    line = Pipeline()
     given = record(b"\xff" + SECRET.encode(), (("ce_type", b"x"), ("ce_clientip", b"203.0.113.9")), b"key")
     (output,) = await line.detect(given)
     assert output.topic == "dead"
@@ -83,7 +83,7 @@ async def test_poison_is_set_aside_unchanged():
     ("found", "error"), [(TIMED_OUT, ErrorCode.DETECTOR_TIMEOUT), (CRASHED, ErrorCode.INFERENCE_ERROR)]
 )
 async def test_the_end_of_a_slot_is_an_answer(found, error):
-    line = Line(FakeAnalyser(found))
+    line = Pipeline(FakeAnalyser(found))
     *letters, output = await line.detect(binary())
     finding = decode_detection(output.value).finding
     assert finding == Refusal(error=error, message=MEANING[error][0])
@@ -93,7 +93,7 @@ async def test_the_end_of_a_slot_is_an_answer(found, error):
 async def test_a_picture_that_crashed_twice_is_set_aside_and_answered():
     given = binary(deviceid=SECRET, clientip="203.0.113.9", sessiontoken=SECRET)
     with capture_logs() as logs:
-        letter, output = await Line(FakeAnalyser(CRASHED)).detect(given)
+        letter, output = await Pipeline(FakeAnalyser(CRASHED)).detect(given)
     assert (letter.key, letter.value) == (given.key, IMAGE)
     headers = dict(letter.headers)
     assert headers["reason"] == b"SLOT_CRASHED_TWICE"
@@ -117,7 +117,7 @@ def test_an_analysis_that_outlives_the_event_s_deadline_is_given_up():
 
     async def scenario():
         started = now()
-        finding = await finding_of(Line(FakeAnalyser(never)), bare())
+        finding = await finding_of(Pipeline(FakeAnalyser(never)), bare())
         return finding, now() - started
 
     finding, waited = run(scenario())
@@ -131,11 +131,11 @@ async def test_a_bug_in_the_pool_is_loud():
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        await Line(FakeAnalyser(broken)).detect(bare())
+        await Pipeline(FakeAnalyser(broken)).detect(bare())
 
 
 async def test_a_decided_submission_is_not_analysed_again():
-    line = Line()
+    line = Pipeline()
     first = await line.decision(bare())
     finding = await finding_of(line, bare())
     assert finding == AlreadyDecided(decision=first.value or b"")
@@ -143,7 +143,7 @@ async def test_a_decided_submission_is_not_analysed_again():
 
 
 async def test_other_content_under_a_decided_id_is_not_analysed():
-    line = Line()
+    line = Pipeline()
     await line.decision(bare())
     finding = await finding_of(line, bare(image=base64_of(OTHER_IMAGE)))
     assert isinstance(finding, Refusal)
@@ -152,7 +152,7 @@ async def test_other_content_under_a_decided_id_is_not_analysed():
 
 
 async def test_the_same_id_of_another_tenant_is_another_submission():
-    line = Line()
+    line = Pipeline()
     await line.decision(bare())
     assert await finding_of(line, bare(tenant="bank-1")) == (analysis(),)
     assert len(line.analyser.pictures) == 2
@@ -161,7 +161,7 @@ async def test_the_same_id_of_another_tenant_is_another_submission():
 def test_while_the_store_is_away_nothing_is_analysed_or_decided():
     async def scenario():
         away = Away(20)
-        line = Line(store=InMemoryDecisionStore(away))
+        line = Pipeline(store=InMemoryDecisionStore(away))
         waiting = asyncio.create_task(line.detect(bare()))
         await asyncio.sleep(15)
         assert line.patience.waiting_for == ("redis",)
@@ -176,7 +176,7 @@ def test_while_the_store_is_away_nothing_is_analysed_or_decided():
 
 
 async def test_time_that_runs_backwards_is_no_negative_wait():
-    line = Line()
+    line = Pipeline()
     line.clock.at_ms = APPENDED_AT_MS - 60_000
     (output,) = await line.detect(bare())
     assert decode_detection(output.value).queue_ms == 0.0

@@ -22,10 +22,10 @@ from stream.events.detection_codec import decode_detection
 from stream.runtime import metrics
 from tests.unit.abuse.builders import at_ms
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of
-from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Line
+from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import violations
 from tests.unit.stream.likenesses import face, picture
-from tests.unit.stream.pipeline.abuse_line import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
+from tests.unit.stream.pipeline.abuse_cases import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
 from tests.unit.stream.review.command_cases import Desk
 from tests.unit.stream.review.command_cases import sent as command
 
@@ -38,12 +38,12 @@ def guid(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012x}"
 
 
-def line_of(**policy) -> Line:
-    return Line(policy=Policy.model_validate({"abuse": policy}) if policy else None)
+def line_of(**policy) -> Pipeline:
+    return Pipeline(policy=Policy.model_validate({"abuse": policy}) if policy else None)
 
 
 async def submit(
-    line: Line, number: int, who: int, seen: Template | None, shot: PictureHashes | None = None, **changes
+    line: Pipeline, number: int, who: int, seen: Template | None, shot: PictureHashes | None = None, **changes
 ):
     """The decision on a submission that shows this face and is this picture."""
     line.analyser.found = analysis(template=seen, picture=shot)
@@ -120,7 +120,7 @@ async def test_a_session_that_is_there_or_not_stops_nobody():
     assert of_kind(line.flags, "media_replay")
 
 
-async def attacked(line: Line, number: int, who: int, seen: Template) -> None:
+async def attacked(line: Pipeline, number: int, who: int, seen: Template) -> None:
     """The face is held before the camera, and seen through."""
     line.analyser.found = analysis(0.1, template=seen)
     await line.decision(sent(number, number, correlation_id=guid(who)))
@@ -438,18 +438,18 @@ def comparisons() -> tuple[float, float]:
 # --- what reviewers decide
 
 
-def desk_of(line: Line) -> Desk:
+def desk_of(line: Pipeline) -> Desk:
     return Desk(ledger=line.ledger, book=line.reuse.book)
 
 
-async def three(line: Line) -> dict[str, str]:
+async def three(line: Pipeline) -> dict[str, str]:
     """A face under three ids; the flag on each."""
     for number in range(3):
         await submit(line, number, number, face(1, 0.01 * number))
     return {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
 
 
-async def order(line: Line, name: str, flag_id: str, command_id: str = "c-1") -> tuple[list[dict], dict]:
+async def order(line: Pipeline, name: str, flag_id: str, command_id: str = "c-1") -> tuple[list[dict], dict]:
     """The flag events and the answer; the command comes in a minute after the first submission."""
     at_s = (APPENDED_AT_MS - at_ms(-60)) / 1000
     *flags, answer = await desk_of(line).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))

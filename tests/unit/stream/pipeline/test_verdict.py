@@ -8,11 +8,11 @@ from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.events.messages import Refusal
-from stream.pipeline.verdict import Answer, Outcome, Verdict, answer_for, judge, score_for, verdict_on
+from stream.pipeline.verdict import ScoreOutcome, Verdict, VerdictKind, judge, kind_for, score_for, verdict_on
 from tests.unit.stream.builders import analysis, reading
 
 POLICY = Policy()
-LIVE, SPOOF, UNSURE = Answer.LIVE, Answer.SPOOF, Answer.INCONCLUSIVE
+LIVE, SPOOF, UNSURE = VerdictKind.LIVE, VerdictKind.SPOOF, VerdictKind.INCONCLUSIVE
 
 #: confidence -> verdict and score: the knots, the bands at their exact edges, the middle of each piece.
 TABLE = [
@@ -39,7 +39,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("confidence", "answer", "score"), TABLE)
 def test_the_two_scales(confidence, answer, score):
-    assert answer_for(confidence, POLICY) is answer
+    assert kind_for(confidence, POLICY) is answer
     assert score_for(confidence, POLICY) == score
 
 
@@ -47,8 +47,10 @@ def test_the_two_scales(confidence, answer, score):
 def test_a_whole_analysis_is_judged_by_them(confidence, answer, score):
     verdict = judge(analysis(confidence), POLICY)
     assert verdict.confidence == round(confidence, 4)
-    assert (verdict.answer, verdict.score) == (answer, score)
-    assert verdict.outcome is {LIVE: Outcome.SUCCESS, UNSURE: Outcome.REVIEW, SPOOF: Outcome.FAIL}[answer]
+    assert (verdict.kind, verdict.score) == (answer, score)
+    assert (
+        verdict.outcome is {LIVE: ScoreOutcome.SUCCESS, UNSURE: ScoreOutcome.REVIEW, SPOOF: ScoreOutcome.FAIL}[answer]
+    )
     assert verdict.error is None
     assert verdict.face_detected
 
@@ -61,17 +63,17 @@ def test_the_band_follows_the_policy():
         }
     )
     table = {0.3999: (SPOOF, 59), 0.4: (UNSURE, 60), 0.5999: (UNSURE, 74), 0.6: (LIVE, 75), 0.8: (LIVE, 90)}
-    assert {c: (answer_for(c, policy), score_for(c, policy)) for c in table} == table
+    assert {c: (kind_for(c, policy), score_for(c, policy)) for c in table} == table
 
 
 def test_the_default_verdict_is_undecided():
     verdict = Verdict()
-    assert (verdict.answer, verdict.outcome, verdict.score, verdict.confidence) == (UNSURE, Outcome.ERROR, 0, None)
+    assert (verdict.kind, verdict.outcome, verdict.score, verdict.confidence) == (UNSURE, ScoreOutcome.ERROR, 0, None)
 
 
 def assert_undecided(verdict, error):
-    assert verdict.answer is UNSURE
-    assert verdict.outcome is Outcome.ERROR
+    assert verdict.kind is UNSURE
+    assert verdict.outcome is ScoreOutcome.ERROR
     assert verdict.score == 0
     assert verdict.confidence is None
     assert verdict.error is error
@@ -124,7 +126,7 @@ def test_reasons_come_costliest_first_and_each_once():
 
 def test_a_live_verdict_asks_nothing_of_the_person():
     verdict = judge(analysis(0.9, notes=("bystander",)), POLICY)
-    assert verdict.answer is LIVE
+    assert verdict.kind is LIVE
     assert verdict.reasons == ("bystander",)
     assert verdict.advice == ()
 

@@ -8,15 +8,15 @@ from pydantic import ValidationError
 
 from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy, SignalParameters, SignalWeights
 from detectors.catalogue import SIGNAL_LABELS
-from stream.pipeline.verdict import Answer, Outcome, answer_for, judge, score_for
+from stream.pipeline.verdict import ScoreOutcome, VerdictKind, judge, kind_for, score_for
 from tests.unit.stream.builders import analysis
 
 NAMES = tuple(SIGNAL_LABELS)
-RANK = {Outcome.ERROR: 0, Outcome.FAIL: 1, Outcome.REVIEW: 2, Outcome.SUCCESS: 3}
+RANK = {ScoreOutcome.ERROR: 0, ScoreOutcome.FAIL: 1, ScoreOutcome.REVIEW: 2, ScoreOutcome.SUCCESS: 3}
 EXPECTED = {
-    Answer.LIVE: (Outcome.SUCCESS, range(75, 101)),
-    Answer.INCONCLUSIVE: (Outcome.REVIEW, range(60, 75)),
-    Answer.SPOOF: (Outcome.FAIL, range(1, 60)),
+    VerdictKind.LIVE: (ScoreOutcome.SUCCESS, range(75, 101)),
+    VerdictKind.INCONCLUSIVE: (ScoreOutcome.REVIEW, range(60, 75)),
+    VerdictKind.SPOOF: (ScoreOutcome.FAIL, range(1, 60)),
 }
 
 unit = st.floats(0, 1)
@@ -55,13 +55,13 @@ def edges(policy: Policy) -> list[float]:
 @given(policies(), st.lists(confidences, max_size=10))
 def test_verdict_outcome_and_score_agree_and_rise_together(policy, values):
     ranked = [
-        (answer_for(value, policy), score_for(value, policy)) for value in sorted([*values, *edges(policy), 0.0, 1.0])
+        (kind_for(value, policy), score_for(value, policy)) for value in sorted([*values, *edges(policy), 0.0, 1.0])
     ]
     for answer, score in ranked:
         assert score in EXPECTED[answer][1]
     assert [score for _, score in ranked] == sorted(score for _, score in ranked)
     assert ranked[0][1] == 1
-    assert ranked[-1] == (Answer.LIVE, 100)
+    assert ranked[-1] == (VerdictKind.LIVE, 100)
 
 
 @settings(max_examples=300)
@@ -70,12 +70,12 @@ def test_a_judged_analysis_agrees_with_what_it_publishes(policy, values):
     verdict = judge(analysis(values), policy)
     if verdict.confidence is None:
         assert all(value is None for value in values.values())
-        assert (verdict.answer, verdict.outcome, verdict.score) == (Answer.INCONCLUSIVE, Outcome.ERROR, 0)
+        assert (verdict.kind, verdict.outcome, verdict.score) == (VerdictKind.INCONCLUSIVE, ScoreOutcome.ERROR, 0)
         return
     assert verdict.confidence == round(verdict.confidence, 4)
     assert 0 <= verdict.confidence <= 1
-    assert answer_for(verdict.confidence, policy) is verdict.answer
-    outcome, scores = EXPECTED[verdict.answer]
+    assert kind_for(verdict.confidence, policy) is verdict.kind
+    outcome, scores = EXPECTED[verdict.kind]
     assert verdict.outcome is outcome
     assert verdict.score in scores
     assert verdict.error is None
@@ -92,7 +92,7 @@ def test_removing_failing_or_lowering_a_reading_never_raises_anything(policy, va
     assert after.score <= before.score
     assert RANK[after.outcome] <= RANK[before.outcome]
     assert (after.confidence or 0) <= (before.confidence or 0)
-    assert (after.answer is Answer.LIVE) <= (before.answer is Answer.LIVE)
+    assert (after.kind is VerdictKind.LIVE) <= (before.kind is VerdictKind.LIVE)
 
 
 @settings(max_examples=100)

@@ -9,7 +9,7 @@ import orjson
 
 from stream.events.messages import Output, Record
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID, analysis, bare
-from tests.unit.stream.fakes import FakeAnalyser, Line
+from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 
 #: The first is a failure and no blatant attack, so that few rules have a word to say about it.
 SPOOF, BLATANT, LIVE = analysis(0.45), analysis(0.1), analysis(0.95)
@@ -36,12 +36,12 @@ def code_of(output: Output) -> str | None:
     return (event_of(output)["error"] or {}).get("code")
 
 
-def attacked(**changes: Any) -> Line:
+def attacked(**changes: Any) -> Pipeline:
     """A line whose analyser says SPOOF."""
-    return Line(FakeAnalyser(SPOOF), **changes)
+    return Pipeline(FakeAnalyser(SPOOF), **changes)
 
 
-async def five_failures(line: Line, *, first: int = 1, at_s: float = 0.0, **changes: Any) -> list[Output]:
+async def five_failures(line: Pipeline, *, first: int = 1, at_s: float = 0.0, **changes: Any) -> list[Output]:
     """A second apart: the last of them earns a pause of half an hour."""
     return [await line.decision(sent(first + n, at_s + n, **changes)) for n in range(5)]
 
