@@ -75,7 +75,7 @@ class AttackSeverityLimits(RuleLimits):
 
 
 class AddressVelocityLimits(RuleLimits):
-    """Submissions from one address, whoever they are for."""
+    """Submissions from one address, for any correlation id."""
 
     submissions: int = Field(60, ge=1, le=MOST_COUNTED)
     """Within the window."""
@@ -146,7 +146,7 @@ class ContentMismatchLimits(RuleLimits):
 
 
 class FaceReuseLimits(RuleLimits):
-    """One face under several correlation ids. Switched off, no face template is made use of or kept."""
+    """Face under several correlation ids. Switched off, no face template is made use of or kept."""
 
     allowed_ids: int = Field(2, ge=1, le=MOST_IN_CLUSTER)
     """Correlation ids one face may appear under within the window; one more is flagged."""
@@ -157,7 +157,7 @@ class FaceReuseLimits(RuleLimits):
 
 
 class MediaReplayLimits(RuleLimits):
-    """One picture used again under another correlation id or session. Switched off, no picture hash is kept."""
+    """Picture used again under another correlation id or session. Switched off, no picture hash is kept."""
 
     uses: int = Field(2, ge=2, le=MOST_IN_CLUSTER)
     """Pairs of correlation id and session that used the picture within the window."""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 
 class DetectorKind(StrEnum):
-    """What a detector measures."""
+    """Property of the picture that a detector measures."""
 
     QUALITY = "image quality"
     GEOMETRY = "face geometry"
@@ -22,7 +22,7 @@ class DetectorKind(StrEnum):
 
 
 class Need(StrEnum):
-    """What a detector is given: the parts of `detectors.signals.FaceObservation`, by their names there."""
+    """Part of `detectors.signals.FaceObservation` that a detector reads, by its name there."""
 
     FRAME = "frame"
     FACE = "face"
@@ -32,7 +32,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
-    """One detector. `label` is shown to people; `weight` is the default share of the confidence, 0 to 1;
+    """Detector of one signal. `label` is shown to people; `weight` is the default share of the confidence, 0 to 1;
     a signal reads nothing of the observation but its `needs`."""
 
     label: str

@@ -55,8 +55,8 @@ class SignalParameters(_Frozen):
 
 
 class _Weights(_Frozen):
-    """Each signal's share of the confidence, one field a detector of the catalogue; the shares sum to 1 and skin
-    texture weighs most.
+    """Weights: each signal's share of the confidence, one field a detector; the shares sum to 1 and skin texture weighs
+    most.
 
     Texture and spectrum carry most: on the test photographs and their simulated attacks
     (`tests/bench/signal_ranges.py`) texture and spectrum tell the two apart, while pose, framing, symmetry and
@@ -91,7 +91,7 @@ else:
 
 
 class ImageLimits(_Frozen):
-    """What the image gate lets through to a native decoder."""
+    """Limits of the image gate, before a native decoder sees the file."""
 
     max_bytes: int = Field(10 * 1024 * 1024, gt=0, description="decoded image file, bytes")
     max_pixels: int = Field(50_000_000, gt=0, description="width x height from the header")
@@ -105,7 +105,7 @@ class ImageLimits(_Frozen):
 
 
 class Framing(_Frozen):
-    """Who and what must be in the picture."""
+    """Framing: faces, their size and rotation asked for in a selfie."""
 
     max_bystander_ratio: float = Field(
         0.25,
@@ -125,7 +125,7 @@ class Framing(_Frozen):
 
 
 class TemplateGate(_Frozen):
-    """Which faces get a template: what two pictures are compared by must not come from a bad view of a face."""
+    """Quality gate of enrolment: a bad view of a face gets no template."""
 
     active: bool = Field(True, description="make a face template of every picture that passes this gate")
     min_interocular_px: float = Field(
@@ -140,7 +140,7 @@ class TemplateGate(_Frozen):
 
 
 class Deadlines(_Frozen):
-    """Nested: a detector gives up before the event does, the event before a rebalance takes it away."""
+    """Deadlines, nested: a detector gives up before the event does, the event before a rebalance takes it away."""
 
     detector_s: float = Field(10.0, gt=0)
     event_s: float = Field(25.0, gt=0)
@@ -153,7 +153,7 @@ class Deadlines(_Frozen):
 
 
 class Policy(_Frozen):
-    """Everything a verdict depends on besides the picture and the models."""
+    """Policy: all that a verdict depends on besides the picture and the models."""
 
     name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     inconclusive_band: float = Field(0.04, gt=0, lt=0.2, description="half-width of INCONCLUSIVE around the threshold")
@@ -183,6 +183,6 @@ class Policy(_Frozen):
 
 
 def load(path: Path | None = None) -> Policy:
-    """Read a policy file (TOML), the built-in one by default. Unknown keys and bad values raise ValueError."""
+    """Policy of a file (TOML), the built-in one by default. Unknown keys and bad values raise ValueError."""
     with (path or BUILT_IN).open("rb") as file:
         return Policy.model_validate(tomllib.load(file))

@@ -1,30 +1,17 @@
 """Settings: where the services are and how much of this machine to use.
 
-They come from the environment (prefix `LIVENESS_`, `__` between levels) or from a TOML file named by
+Values come from the environment (prefix `LIVENESS_`, `__` between levels) or from a TOML file named by
 `LIVENESS_CONFIG`; the environment wins. Unknown keys and combinations that can't work are refused at
-start-up; secrets print as stars. What shapes a verdict is not here but in `config.policy`.
+start-up; secrets print as stars. Thresholds and weights of a verdict are in `config.policy`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,69 +22,22 @@ from pydantic_settings import SettingsError as SourceError
 
 from config import policy as policies
 from config.errors import SettingsError
+from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
+from config.mistakes import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.policy import Policy
 from config.validation import mistakes
 
-CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
-HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
 MIB = 1024 * 1024
-HIGHEST_PORT = 65_535
-#: Characters of a signing or hashing secret.
-SHORTEST_SECRET = 32
-#: Hash keys at once. One a month is gone again after the next.
-MOST_HASH_KEYS = 16
-#: Hours that divide a day.
-SPANS_H = (1, 2, 3, 4, 6, 8, 12, 24)
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+class KafkaSettings(Group):
+    """Kafka. `topic_prefix` also sets apart the consumer group and the Redis keys of an installation."""
 
-
-def _legal_prefix(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{0,80}", value):
-        raise ValueError("a topic prefix may hold up to 80 letters, digits, dots, dashes and underscores")
-    return value
-
-
-def _legal_servers(value: str) -> str:
-    if not all(_is_server(part) for part in value.split(",")):
-        raise ValueError("expected host:port[,host:port...]")
-    return value
-
-
-def _is_server(value: str) -> bool:
-    named = re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value)
-    return named is not None and 0 < int(named[2]) <= HIGHEST_PORT
-
-
-def _legal_redis_url(value: SecretStr) -> SecretStr:
-    """Refused here, without its password, rather than by the client when it connects."""
-    try:
-        url = urlsplit(value.get_secret_value())
-        place = url.path if url.scheme == "unix" else url.hostname
-        sound = url.scheme in ("redis", "rediss", "unix") and bool(place) and url.port != 0
-    except ValueError:  # a port that is no port
-        sound = False
-    if not sound:
-        raise ValueError("expected redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path")
-    return value
-
-
-def _legal_key_prefix(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9:._-]{0,100}", value):
-        raise ValueError("a key prefix may hold up to 100 letters, digits, colons, dots, dashes, underscores")
-    return value
-
-
-class KafkaSettings(_Group):
-    """The broker. `topic_prefix` also sets apart the consumer group and the Redis keys of an installation."""
-
-    bootstrap_servers: Annotated[str, AfterValidator(_legal_servers)] = "127.0.0.1:9092"
+    bootstrap_servers: Servers = "127.0.0.1:9092"
     """Addresses of some brokers, host:port, comma-separated."""
-    topic_prefix: Annotated[str, AfterValidator(_legal_prefix)] = ""
+    topic_prefix: TopicPrefix = ""
     """Put before every topic name, the consumer group and the Redis keys."""
     group_id: str | None = Field(None, min_length=1, max_length=200)
     """Consumer group of the workers; the prefix followed by "liveness" unless set."""
@@ -113,12 +53,12 @@ class KafkaSettings(_Group):
     """The broker is the in-process mock: no admin calls, no sizes to check."""
 
 
-class RedisSettings(_Group):
-    """The store of decisions and of the abuse table."""
+class RedisSettings(Group):
+    """Redis, which holds decisions and the abuse table."""
 
-    url: Annotated[SecretStr, AfterValidator(_legal_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
+    url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
     """Where Redis is, with its password if it has one."""
-    key_prefix: Annotated[str, AfterValidator(_legal_key_prefix)] | None = None
+    key_prefix: KeyPrefix | None = None
     """Put before every key; the topic prefix followed by "liveness:" unless set."""
     call_timeout_s: float = Field(1.0, gt=0, le=30)
     """A call unanswered for so long counts as Redis being away."""
@@ -128,8 +68,8 @@ class RedisSettings(_Group):
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 
 
-class DetectionSettings(_Group):
-    """The slot processes: one picture each at a time, killed at the deadline, recycled."""
+class DetectionSettings(Group):
+    """Slots: processes that analyse one frame at a time, killed at the deadline, recycled."""
 
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     """Slot processes; one a core unless set."""
@@ -145,8 +85,8 @@ class DetectionSettings(_Group):
     """Manifest (TOML) of a face template model, or of a calibration, of your own; unset uses the built-in one."""
 
 
-class DeliverySettings(_Group):
-    """How long to insist before giving up loudly; nothing is ever acknowledged by giving up."""
+class DeliverySettings(Group):
+    """Patience with Kafka and Redis; a worker that gives up ends loudly and acknowledges nothing."""
 
     send_timeout_s: float = Field(20.0, gt=0)
     """A send that is not confirmed for so long is sent again."""
@@ -170,44 +110,15 @@ class DeliverySettings(_Group):
     """With work at hand and none finished for so long, a worker ends itself (exit 1)."""
 
 
-class HashKeySettings(_Group):
-    """One secret of the keyed hash that stands for an address or a device."""
+class AbuseSettings(Group):
+    """Hash keys, lists and sizes of the abuse table; limits of the rules are in the policy."""
 
-    id: str = Field(pattern=r"^[a-z0-9]{1,16}$")
-    """Its name, seen in published subject keys."""
-    secret: SecretStr
-    """At least 32 characters, the same in every worker."""
-    since: AwareDatetime | None = None
-    """When it comes into force; unset: from the beginning. Exactly one key has none."""
-
-
-def _sound_hash_keys(keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings, ...]:
-    if any(len(key.secret.get_secret_value()) < SHORTEST_SECRET for key in keys):
-        raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
-    if len({key.id for key in keys}) != len(keys) or len({key.since for key in keys}) != len(keys):
-        raise ValueError("hash keys must differ in id and in the time they come into force")
-    if len(keys) > MOST_HASH_KEYS:
-        raise ValueError(f"at most {MOST_HASH_KEYS} hash keys: take away those that ended long ago")
-    if keys and all(key.since is not None for key in keys):
-        raise ValueError("one hash key must have no since: it is in force until the first of the others")
-    return keys
-
-
-def _divides_a_day(hours: int) -> int:
-    if hours not in SPANS_H:
-        raise ValueError(f"expected one of {', '.join(map(str, SPANS_H))}")
-    return hours
-
-
-class AbuseSettings(_Group):
-    """What the abuse table needs from its surroundings; its limits are in the policy."""
-
-    hash_keys: Annotated[tuple[HashKeySettings, ...], AfterValidator(_sound_hash_keys)] = ()
+    hash_keys: HashKeys = ()
     """Secrets of the keyed hash for addresses and devices, JSON: [{"id", "secret", "since"}]. Unset: neither is \
 observed."""
     faces_an_hour: int = Field(25_000, ge=1, le=2_500_000)
     """Faces of one tenant in its busiest hour, at most: more are split over several keys of Redis."""
-    face_span_h: Annotated[int, AfterValidator(_divides_a_day)] = 1
+    face_span_h: SpanHours = 1
     """Hours of one Redis key of faces: 1, 2, 3, 4, 6, 8, 12 or 24. Longer is quicker below about a thousand \
 faces an hour, with faces_an_hour set to match."""
     face_search_s: float = Field(0.25, gt=0, le=5)
@@ -226,8 +137,8 @@ faces an hour, with faces_an_hour set to match."""
     """How often flags are looked at that may have expired."""
 
 
-class WebhookSettings(_Group):
-    """Where `liveness notify` posts abuse flags; nothing is posted unless both url and secret are set."""
+class WebhookSettings(Group):
+    """Webhook to which `liveness notify` posts flag events; nothing is posted unless both url and secret are set."""
 
     url: SecretStr | None = None
     """https:// address that receives each flag event."""
@@ -241,7 +152,7 @@ class WebhookSettings(_Group):
     """Also http:// and addresses that are not public; for a receiver inside your own network."""
 
 
-class HttpSettings(_Group):
+class HttpSettings(Group):
     """Health and metrics of one worker."""
 
     host: str = "127.0.0.1"
@@ -250,7 +161,7 @@ class HttpSettings(_Group):
     """Port of /live, /ready and /metrics; 0 switches them off."""
 
 
-class LogSettings(_Group):
+class LogSettings(Group):
     """Structured logs, on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -260,7 +171,7 @@ class LogSettings(_Group):
 
 
 class Settings(BaseSettings):
-    """Everything an operator sets. Build it with `load()`, which turns mistakes into one readable error."""
+    """Settings of one process. Made by `load()`, which turns mistakes into one readable error."""
 
     model_config = SettingsConfigDict(
         env_prefix="LIVENESS_",
@@ -295,7 +206,7 @@ class Settings(BaseSettings):
         return f"{self.kafka.topic_prefix}liveness:"
 
     def policy(self) -> Policy:
-        """The policy file's contents; raises SettingsError when it can't be used."""
+        """Policy from the policy file, or the built-in one; raises SettingsError when the file can't be used."""
         try:
             return policies.load(self.policy_file)
         except ValidationError as error:
@@ -329,7 +240,7 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment and the TOML file; raises SettingsError with every mistake named."""
-    _refuse_unknown_variables(os.environ)
+    refuse_unknown_variables(os.environ, Settings.model_fields)
     file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{CONFIG_FILE_VARIABLE} names a file that isn't there: {file}")
@@ -338,26 +249,15 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(mistakes(error, "settings")) from None
     except SourceError as error:
-        raise SettingsError(_no_hash_keys(os.environ) or str(error)) from None
+        raise SettingsError(malformed_hash_keys(os.environ) or str(error)) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
     _check_with_policy(settings)
     return settings
 
 
-def _no_hash_keys(environment: Mapping[str, str]) -> str | None:
-    """The settings reader names only the group of a variable that is no JSON; this one is easily written so."""
-    for name, text in environment.items():
-        if name.upper() == HASH_KEYS_VARIABLE:
-            try:
-                json.loads(text)
-            except ValueError:
-                return f'{name} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
-    return None
-
-
 def _check_with_policy(settings: Settings) -> None:
-    """Deadlines nest, and what the policy lets in fits through the broker."""
+    """Settings checked against the policy: deadlines nest, and the largest image fits through the broker."""
     policy, delivery = settings.policy(), settings.delivery
     event_s = policy.deadlines.event_s
     for name in ("rebalance_timeout_s", "stall_timeout_s"):
@@ -371,20 +271,3 @@ def _check_with_policy(settings: Settings) -> None:
             f"kafka.max_event_bytes ({settings.kafka.max_event_bytes}) must be more than "
             f"the policy's image.max_bytes ({policy.image.max_bytes})"
         )
-
-
-#: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
-_OTHER_VARIABLES = frozenset(
-    {CONFIG_FILE_VARIABLE, "LIVENESS_REQUIRE_REAL", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
-    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
-)
-
-
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    """A misspelt variable would be silently ignored by the settings reader: say so instead."""
-    groups = {name.upper() for name in Settings.model_fields}
-    for name in environment:
-        if not name.startswith("LIVENESS_") or name in _OTHER_VARIABLES:
-            continue
-        if name.removeprefix("LIVENESS_").split("__")[0] not in groups:
-            raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")

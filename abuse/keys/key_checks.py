@@ -14,7 +14,7 @@ from typing import Protocol
 
 from abuse.keys.key_periods import HashKey
 from config.errors import SettingsError
-from config.settings import HASH_KEYS_VARIABLE
+from config.mistakes import HASH_KEYS_VARIABLE
 
 LABEL = b"liveness hash key check 1"
 #: Hex digits of a check value: 64 bits, enough that two secrets never share one.

@@ -10,7 +10,8 @@ import typer
 
 from config import settings as configuration
 from config.errors import SettingsError
-from config.settings import HASH_KEYS_VARIABLE, Settings
+from config.mistakes import HASH_KEYS_VARIABLE
+from config.settings import Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json, say

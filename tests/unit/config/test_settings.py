@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from config import settings as configuration
 from config.errors import SettingsError
+from config.legal_values import Group
 from config.settings import Settings, load
 
 SECRET = "Zebra-Secret"
@@ -280,6 +280,6 @@ def test_settings_do_not_change_under_way(environment):
 def test_every_group_refuses_unknown_keys():
     for name, field in Settings.model_fields.items():
         group = field.annotation
-        if isinstance(group, type) and issubclass(group, configuration._Group):
+        if isinstance(group, type) and issubclass(group, Group):
             assert group.model_config["extra"] == "forbid", name
             assert group.model_config["frozen"], name

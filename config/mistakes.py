@@ -1,0 +1,37 @@
+"""Mistakes in the settings as readable messages: each names the key and what is wrong, and quotes no value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+
+from config.errors import SettingsError
+
+CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
+HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
+#: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
+_OTHER_VARIABLES = frozenset(
+    {CONFIG_FILE_VARIABLE, "LIVENESS_REQUIRE_REAL", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
+    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
+)
+
+
+def refuse_unknown_variables(environment: Mapping[str, str], settings: Collection[str]) -> None:
+    """Variables of the environment checked: a misspelt one raises SettingsError, which the settings reader ignores."""
+    groups = {name.upper() for name in settings}
+    for name in environment:
+        if not name.startswith("LIVENESS_") or name in _OTHER_VARIABLES:
+            continue
+        if name.removeprefix("LIVENESS_").split("__")[0] not in groups:
+            raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")
+
+
+def malformed_hash_keys(environment: Mapping[str, str]) -> str | None:
+    """Message for hash keys that are no JSON, else None: the settings reader names only their group."""
+    for name, text in environment.items():
+        if name.upper() == HASH_KEYS_VARIABLE:
+            try:
+                json.loads(text)
+            except ValueError:
+                return f'{name} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
+    return None
