@@ -1,4 +1,4 @@
-"""What every process used: processor time and peak memory, by role, from the operating system's own books."""
+"""Processor time and peak memory of every process, by role, from the operating system's own books."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Snapshot:
 
 
 class Books:
-    """Follows a worker with its children, and the other processes named; of those that are `idle` while the
-    path is measured, only the memory."""
+    """Accounts of a worker with its children and of the other processes named; of `idle` ones only the memory."""
 
     def __init__(self, worker_pid: int, others: Mapping[str, int], idle: Mapping[str, int] | None = None) -> None:
         self._worker = psutil.Process(worker_pid)
@@ -51,7 +50,7 @@ class Books:
         return peaks
 
     def _processes(self) -> list[tuple[str, int]]:
-        """The worker's child is the fork server; the slots are the fork server's."""
+        """Processes by role: the worker's child is the fork server, whose children are the slots."""
         found = [(WORKER, self._worker.pid)]
         for server in self._worker.children():
             found.append((FORK_SERVER, server.pid))
@@ -60,7 +59,7 @@ class Books:
 
 
 def listening_on(host: str, port: int) -> int | None:
-    """The pid of the local process behind a loopback address; None if it is elsewhere or hidden."""
+    """Process id behind a loopback address; None if the process is elsewhere or hidden."""
     if host not in _LOOPBACK:
         return None
     try:
@@ -74,7 +73,7 @@ def listening_on(host: str, port: int) -> int | None:
 
 
 def _cpu_s(pid: int, *, with_reaped: bool) -> float:
-    """User and system time; of the fork server also that of slots it has already buried."""
+    """Processor seconds, user and system; of the fork server also those of slots that have ended."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""A child process that answers JSON lines: asked on its stdin, answering on its stdout, gone with its parent."""
+"""Child process that answers JSON lines: orders on its stdin, answers on its stdout, gone with its parent."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ STOP_TIMEOUT_S = 10.0
 
 
 class ChildFailed(Exception):
-    """A child process ended instead of answering."""
+    """Child process ended instead of answering."""
 
 
 class Child:
-    """`python -m module`, told its plan first."""
+    """Child process `python -m module`; the plan is its first order."""
 
     def __init__(self, module: str, plan: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._module = module
@@ -29,22 +29,22 @@ class Child:
             stderr=subprocess.DEVNULL,  # native libraries chatter; what went wrong comes as an answer
             env=dict(environment),
         )
-        self.tell(plan)
+        self.order(plan)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def tell(self, order: Mapping[str, Any]) -> None:
+    def order(self, document: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(orjson.dumps(order) + b"\n")
+            self._process.stdin.write(orjson.dumps(document) + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise ChildFailed(f"{self._module} ended with code {self._process.wait()}") from None
 
-    def hear(self) -> dict[str, Any]:
-        """The next answer; blocks until it is there. Raises ChildFailed."""
+    def answer(self) -> dict[str, Any]:
+        """Next answer, waited for. Raises ChildFailed."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -55,7 +55,7 @@ class Child:
         return answer
 
     def stop(self) -> None:
-        """Close its stdin, which ends it; insist if it doesn't."""
+        """Child ended by closing its stdin, killed if still running after a while."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""The arithmetic of the report: percentiles, paired ratios, shares. Pure."""
+"""Arithmetic of the report: percentiles, paired ratios, shares. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compute floor: the bare analysis in plain processes, one a core, with a slot's environment."""
+"""Floor: the bare analysis in plain processes, one a core, with a slot's environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream.bootstrap.models import template_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorRound:
-    """All processes together: selfies a second, and processor milliseconds a selfie."""
+    """Round of all floor processes: selfies a second, processor milliseconds a selfie."""
 
     per_s: float
     cpu_ms: float
@@ -31,7 +31,7 @@ def _template(settings: Settings) -> dict[str, str | None] | None:
 
 
 class FloorProcesses:
-    """Started and warm when entered; idle between rounds."""
+    """Floor processes, started when entered, idle between rounds."""
 
     def __init__(self, settings: Settings, pictures: Sequence[Path], count: int) -> None:
         bundle = settings.detection.face_landmarker_bundle
@@ -52,7 +52,7 @@ class FloorProcesses:
                 child = Child("stream.bench.floor_process", self._plan, environment)
                 self._children.append(exits.enter_context(child))
             for child in self._children:
-                child.hear()
+                child.answer()
             self._exits = exits.pop_all()
         return self
 
@@ -64,17 +64,17 @@ class FloorProcesses:
         return [child.pid for child in self._children]
 
     def errors(self) -> list[str | None]:
-        """Why a picture can't be measured, by picture; None where it can. Also warms the processes up."""
+        """Error code of each picture, None for one that can be measured. Also warms the processes up."""
         for child in self._children:
-            child.tell({"do": "try"})
-        answers = [child.hear() for child in self._children]
+            child.order({"do": "try"})
+        answers = [child.answer() for child in self._children]
         errors: list[str | None] = answers[0]["errors"]
         return errors
 
     def measure(self, seconds: float) -> FloorRound:
         for child in self._children:
-            child.tell({"do": "work", "seconds": seconds})
-        answers = [child.hear() for child in self._children]
+            child.order({"do": "work", "seconds": seconds})
+        answers = [child.answer() for child in self._children]
         return FloorRound(
             per_s=sum(answer["count"] / answer["seconds"] for answer in answers),
             cpu_ms=1000 * sum(a["cpu_s"] for a in answers) / sum(a["count"] for a in answers),

@@ -1,4 +1,4 @@
-"""One floor process: the analysis of a slot, in a plain loop, without pool, broker or store around it."""
+"""Floor process: the analysis of a slot, in a plain loop, without pool, broker or store around it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Floor:
         return self._work(order["seconds"])
 
     def _work(self, seconds: float) -> dict[str, Any]:
-        """Analyse picture after picture for that long; whole pictures only."""
+        """Analyses of picture after picture for so many seconds; whole pictures only."""
         count, started, cpu_started = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() - started < seconds:
             self._analyser.analyse(next(self._queue))

@@ -1,7 +1,6 @@
-"""Where the path is measured: the embedded services, or the configured ones behind a prefix of our own.
+"""Installation that is measured: the embedded services, or the configured ones behind prefixes of its own.
 
-On configured services topics and keys stand under fresh prefixes and are removed afterwards, so that nothing of the
-installation there is touched, and nothing stays.
+On configured services topics and keys have fresh prefixes and are removed afterwards: no other topic or key is touched.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from stream.events.topics import TABLE, topic_name
 from stream.kafka import provisioning
 from stream.kafka.clients import admin
 
-#: Decisions of a benchmark are of no use to anybody; the shortest time the settings allow.
+#: The shortest time the settings allow.
 DECISION_TTL_S = 3600
 
 
@@ -35,8 +34,8 @@ class Broker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """`environment` is for the worker, `settings` says the same to clients in this process. `processes` are
-    the local ones behind the services, by role, as far as they can be known."""
+    """Services under measurement: `environment` for the worker, the same as `settings` for clients in this process,
+    and the local `processes` behind the services by role, as far as known."""
 
     settings: Settings
     environment: dict[str, str]
@@ -44,15 +43,15 @@ class Installation:
 
 
 def default_broker() -> Broker:
-    """The configured broker if one is configured at all."""
+    """Broker to measure on: the configured one, if any is configured."""
     named = "bootstrap_servers" in configuration.load().kafka.model_fields_set
     return Broker.CONFIGURED if named else Broker.EMBEDDED
 
 
 @contextmanager
 def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Installation]:
-    """A fresh one. Raises KafkaUnreachable or ProvisioningError where there is no broker to use, and what
-    `EmbeddedServices` raises."""
+    """Installation, fresh, removed on exit. Raises KafkaUnreachable or ProvisioningError without a usable broker, and
+    the errors of `EmbeddedServices`."""
     own = {"LIVENESS_LOG__LEVEL": "warning", "LIVENESS_REDIS__DECISION_TTL_S": str(DECISION_TTL_S)}
     if slots is not None:
         own["LIVENESS_DETECTION__SLOTS"] = str(slots)
@@ -65,7 +64,7 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
         else:
             keys = exits.enter_context(room(configuration.load().redis, say))
             topics = {"LIVENESS_KAFKA__TOPIC_PREFIX": f"bench-{uuid.uuid4().hex[:12]}."}
-            # Said though it would follow the topics': the user's own setting would have us among the keys of workers.
+            # Set explicitly: a key prefix in the user's settings would mix the benchmark's keys with the workers'.
             environment = {**topics, "LIVENESS_REDIS__KEY_PREFIX": keys, **own}
             processes = {}
         settings = exits.enter_context(_settings(environment))
@@ -77,7 +76,7 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
 
 @contextmanager
 def _settings(environment: dict[str, str]) -> Iterator[Settings]:
-    """The user's settings with ours on top, read the way the worker reads them."""
+    """Settings of the user with the benchmark's on top, read as the worker reads them."""
     before = dict(os.environ)
     os.environ.update(environment)
     try:

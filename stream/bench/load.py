@@ -1,4 +1,4 @@
-"""The load generator, seen from the benchmark."""
+"""Load generator as the benchmark drives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.settings import Settings
 from stream.bench.child import Child
 from stream.events.topics import Topic, max_request_bytes, topic_name
 
-#: What one partition of the embedded broker holds at most (it keeps 5 MiB), with room for headers.
+#: Bytes one partition of the embedded broker holds (5 MiB) with room for headers.
 EMBEDDED_PARTITION_BYTES = 5_000_000
 #: No bound but memory on a real broker.
 UNBOUNDED = 1_000_000
@@ -22,7 +22,7 @@ FETCH_MAX_WAIT_MS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRun:
-    """What one run of the load gave: moments (monotonic seconds) and latencies go together, by decision."""
+    """Run of the load: `moments` (monotonic seconds) and `latencies_s` go together, by decision."""
 
     sent: int
     undecided: int
@@ -33,7 +33,7 @@ class LoadRun:
 
 
 class LoadProcess:
-    """Ready to publish when entered: what is decided from then on is seen."""
+    """Load generator process, ready to publish when entered; every later decision is counted."""
 
     def __init__(self, settings: Settings, pictures: Sequence[Path]) -> None:
         kafka = settings.kafka
@@ -53,7 +53,7 @@ class LoadProcess:
     def __enter__(self) -> Self:
         self._child = Child("stream.bench.load_process", self._plan, os.environ)
         try:
-            self._child.hear()
+            self._child.answer()
         except BaseException:
             self._child.stop()
             raise
@@ -67,14 +67,14 @@ class LoadProcess:
         return self._running.pid
 
     def saturate(self, seconds: float, in_flight: int) -> None:
-        """Begin; `result` waits for the end."""
-        self._running.tell({"do": "saturate", "seconds": seconds, "in_flight": in_flight})
+        """Load begun at full rate; `result` waits for the end."""
+        self._running.order({"do": "saturate", "seconds": seconds, "in_flight": in_flight})
 
     def pace(self, rate_per_s: float, seconds: float) -> None:
-        self._running.tell({"do": "pace", "rate_per_s": rate_per_s, "seconds": seconds})
+        self._running.order({"do": "pace", "rate_per_s": rate_per_s, "seconds": seconds})
 
     def result(self) -> LoadRun:
-        return LoadRun(**self._running.hear())
+        return LoadRun(**self._running.answer())
 
     @property
     def _running(self) -> Child:

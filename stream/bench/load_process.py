@@ -1,7 +1,7 @@
-"""The load generator: publishes submissions on a schedule and reads their decisions.
+"""Load generator process: publishes submissions on a schedule and reads their decisions.
 
-A process of its own, on librdkafka rather than on the worker's client, so that neither its processor time nor
-a fault of that client hides in what is measured.
+On librdkafka rather than on the worker's client, so that neither its processor time nor a fault of that client hides
+in the measurement.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUBJECT = "ce_subject"
 
 @dataclass(slots=True)
 class Tally:
-    """What came back. `moments` and `latencies_s` go together, by decision."""
+    """Tally of decisions; `moments` and `latencies_s` go together, by decision."""
 
     sent: int = 0
     moments: list[float] = field(default_factory=list)
@@ -85,7 +85,7 @@ class LoadGenerator:
         }
 
     def _assign(self, decisions: str) -> None:
-        """From the present end of every partition, so that nothing published from now on is missed."""
+        """Consumer placed at the present end of every partition, so that every later decision is read."""
         positions = []
         for number in self._partitions_of(decisions):
             _low, high = self._consumer.get_watermark_offsets(
@@ -95,7 +95,7 @@ class LoadGenerator:
         self._consumer.assign(positions)
 
     def _partitions_of(self, topic: str) -> list[int]:
-        """Asked by the producer: that makes the embedded broker create a topic it hasn't seen yet."""
+        """Partitions as the producer sees them: its question makes the embedded broker create a missing topic."""
         found = list(self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].partitions)
         if not found:
             raise RuntimeError(f"{topic} has no partitions")
@@ -124,7 +124,7 @@ class LoadGenerator:
         self._producer.poll(0)
 
     def _free_partition(self) -> int | None:
-        """Partitions in turn, but none that holds all it may: the embedded broker would drop its oldest."""
+        """Partition whose turn it is, skipping full ones: the embedded broker would drop the oldest record."""
         for step in range(self._partitions):
             number = (self._next_partition + step) % self._partitions
             if self._in_partition[number] < self._most_a_partition:

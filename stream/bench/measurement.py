@@ -1,4 +1,4 @@
-"""One size: rounds of floor and path in turn, then latency at two loads."""
+"""Measurement of one picture size: rounds of floor and path in turn, then latency at two loads."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ IN_FLIGHT = 32
 FILL_S = 1.5
 WARM_UP_S = 2.0
 LOADS = (50, 90)
-#: The steps of a slot, as decisions tell them.
+#: Steps of a slot, by their names in a decision.
 SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals", "template", "hashes")
 
 Progress = Callable[[str], None]
 
 
 class Unmeasurable(Exception):
-    """Nothing to measure: a picture's analysis ends in an error, or submissions get no decision at all."""
+    """Measurement impossible: a picture's analysis ends in an error, or submissions get no decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRound:
-    """`cpu_ms` by role, milliseconds a submission."""
+    """Round of the whole path; `cpu_ms` by role, milliseconds a submission."""
 
     per_s: float
     cpu_ms: Mapping[str, float]
@@ -41,7 +41,7 @@ class PathRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The processes of one size, running and warm."""
+    """Processes for one size, running."""
 
     floor: FloorProcesses
     load: LoadProcess
@@ -82,7 +82,7 @@ class Bench:
         return floors, paths
 
     def _path_round(self) -> PathRound:
-        """What is decided, and what is used, between two moments in the middle of a full load."""
+        """Round of the path: decisions and processor time between two moments in the middle of a full load."""
         self.load.saturate(FILL_S + self.seconds, IN_FLIGHT)
         time.sleep(FILL_S)
         before = self.books.snapshot()
@@ -122,7 +122,7 @@ def result_of(
     latencies: Mapping[str, Latency],
     peak_mib: Mapping[str, float],
 ) -> SizeResult:
-    """The rounds of one size, drawn together. Pure."""
+    """Result of one size from its rounds. Pure."""
     ours = [sum(path.cpu_ms[role] for role in (WORKER, FORK_SERVER, SLOT)) for path in paths]
     medians = {role: statistics.median(path.cpu_ms[role] for path in paths) for role in paths[0].cpu_ms}
     slots, worker, fork_server = medians.pop(SLOT), medians.pop(WORKER), medians.pop(FORK_SERVER)

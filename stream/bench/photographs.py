@@ -1,4 +1,4 @@
-"""Selfie files of the sizes that are measured.
+"""Selfie files of the measured sizes.
 
 The only portrait that ships with the dependencies is 512 pixels wide, so larger files are made from it:
 enlarged, given the grain of a small sensor and stored as JPEG of quality 90. Enlarging alone would give files
@@ -29,7 +29,7 @@ _SELFIE = (slice(0, 320), slice(105, 345))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """`grain` is the standard deviation of the noise in grey levels, on chroma half of it."""
+    """Size of picture; `grain` is the standard deviation of the noise in grey levels, on chroma half of it."""
 
     name: str
     width: int
@@ -48,7 +48,7 @@ SIZES: dict[str, Size] = {
 
 
 def from_portrait(size: Size) -> list[bytes]:
-    """`COPIES` files made from the portrait, the same bytes every time."""
+    """Files made from the portrait, `COPIES` of them, the same bytes every time."""
     portrait = attacks.decode(astronaut())[_SELFIE]
     enlarged = cv2.resize(portrait, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
     return [
@@ -58,7 +58,7 @@ def from_portrait(size: Size) -> list[bytes]:
 
 
 def from_files(size: Size, files: Sequence[Path]) -> list[bytes]:
-    """The user's pictures at that size: scaled to its long side, stored the same way, no grain added."""
+    """Files made from the user's pictures: scaled to the long side of `size`, stored the same way, no grain added."""
     return [attacks.jpeg(_fit(attacks.decode(file.read_bytes()), size), quality=QUALITY) for file in files]
 
 

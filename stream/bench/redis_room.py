@@ -1,4 +1,4 @@
-"""A benchmark's own room on a Redis that others use: a prefix, and that nothing of it stays."""
+"""Key prefix of a benchmark on a Redis in use, with every key removed afterwards."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from stream.redis.client import each_server
 Say = Callable[[str], None]
 
 SCAN_COUNT = 2000
-#: What a call of the clearing may take: a busy server is waited for, longer than a worker would.
+#: Seconds a call of the clearing may take: a busy server is waited for longer than by a worker.
 CALL_S = 20.0
 
 
 @contextmanager
 def room(redis: RedisSettings, say: Say) -> Iterator[str]:
-    """A prefix that nobody else uses. Every key of it is removed at the end, also of what failed or was interrupted.
+    """Fresh key prefix, whose every key is removed at the end, also after a failure or an interruption.
 
     For callers without an event loop: the clearing runs in one of its own, over connections of its own.
     """
@@ -37,7 +37,7 @@ def room(redis: RedisSettings, say: Say) -> Iterator[str]:
 
 
 async def remove(server: RedisClient, prefix: str) -> None:
-    """Every key of that prefix on one server."""
+    """Keys of a prefix removed from one server."""
     cursor, done = b"0", False
     while not done:
         (page,) = await server.execute([("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", SCAN_COUNT)])
@@ -53,7 +53,7 @@ async def _clear(redis: RedisSettings, prefix: str) -> None:
 
 
 def _scanned(page: Reply) -> tuple[bytes, list[bytes]]:
-    """Where to scan on, and the keys found."""
+    """Cursor to go on from, and the keys found."""
     match page:
         case [bytes(cursor), list(keys)]:
             return cursor, [key for key in keys if isinstance(key, bytes)]

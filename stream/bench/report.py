@@ -1,4 +1,4 @@
-"""What a benchmark found, as JSON and as a table."""
+"""Report of a benchmark, as JSON and as tables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from detectors.pool.settings import available_cores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """From when a submission was due to be sent until its decision was read, milliseconds. `undecided` ones
-    have no latency and make the percentiles too good: a run with any is a failed one."""
+    """Latency from when a submission was due until its decision was read, milliseconds. `undecided` submissions have
+    none and make the percentiles too good: a run with any has failed."""
 
     rate_per_s: float
     sent: int
@@ -28,11 +28,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeResult:
-    """One size. Rates are medians of the rounds, ratios medians of each pair of rounds.
+    """Result of one size. Rates are medians of the rounds, ratios medians of each pair of rounds.
 
     `floor_cpu_ms` and `path_cpu_ms` are processor milliseconds a submission: of the floor processes, and of
     the worker with all its children. `cpu_ms` splits the latter; the steps inside a slot share what the slots
-    used in proportion to their own clocks. `other_cpu_ms` is what stands on the same machine but isn't ours.
+    used in proportion to their own clocks. `other_cpu_ms` is of broker, store and load generator on the same machine.
     """
 
     size: str
@@ -64,18 +64,18 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """A submission got no decision, or a measured picture could not be analysed."""
+        """Failure: a submission without decision, or a measured picture that could not be analysed."""
         return any(result.undecided or result.errors for result in self.results)
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Plain values, numbers rounded to what the measurement is good for."""
+    """Report as plain values, rounded to what the measurement is good for."""
     rounded: dict[str, Any] = _rounded(asdict(report))
     return rounded
 
 
 def table(report: Report) -> Group:
-    """For people: one row a size, then what a submission costs and how long it takes."""
+    """Report as tables for people: rates by size, processor time by stage, latency, memory."""
     return Group(_rates(report), "", _costs(report), "", _latencies(report), "", _memory(report))
 
 
@@ -83,15 +83,8 @@ def _rates(report: Report) -> Table:
     made = Table("size", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", box=None)
     made.title, made.title_justify = "selfies a second, processor ms a selfie", "left"
     for r in report.results:
-        made.add_row(
-            r.size,
-            f"{r.floor_per_s:.1f}",
-            f"{r.path_per_s:.1f}",
-            f"{r.ratio:.2f}",
-            f"{r.floor_cpu_ms:.1f}",
-            f"{r.path_cpu_ms:.1f}",
-            f"{r.cpu_ratio:.2f}",
-        )
+        rates = f"{r.floor_per_s:.1f}", f"{r.path_per_s:.1f}", f"{r.ratio:.2f}"
+        made.add_row(r.size, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", f"{r.cpu_ratio:.2f}")
     return made
 
 
@@ -136,7 +129,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it."""
+    """Name of the processor, where the system says."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

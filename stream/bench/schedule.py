@@ -1,4 +1,4 @@
-"""When each submission of a load is due. Pure; times are seconds on one monotonic clock."""
+"""Schedules of a load: when each submission is due. Pure; times are seconds on one monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Protocol
 
 class Schedule(Protocol):
     def due(self, now: float, in_flight: int) -> float | None:
-        """The moment the next submission counts from, if it is to be sent now; otherwise None. Taking it
-        moves the schedule on."""
+        """Moment the next submission counts from if due now, else None; a moment is given once."""
 
     def wait(self, now: float) -> float:
-        """Seconds until the schedule may have something to do of its own accord; infinity for never."""
+        """Seconds until a submission may be due without a further answer; infinity for never."""
 
     def over(self, now: float) -> bool:
-        """Nothing will be sent any more."""
+        """End of the schedule: no submission is due any more."""
 
 
 class Saturating:
-    """As fast as answers come: always `in_flight` submissions on their way, until `end`."""
+    """Schedule as fast as answers come: always `in_flight` submissions on their way, until `end`."""
 
     def __init__(self, end: float, in_flight: int) -> None:
         self._end = end
@@ -36,8 +35,8 @@ class Saturating:
 
 
 class Paced:
-    """A fixed rate whatever the answers do. A submission that is sent late still counts from when it was due,
-    so that a stall shows in the latency of all it held up (no coordinated omission)."""
+    """Schedule at a fixed rate, whatever the answers do. A submission sent late counts from when it was due, so that a
+    stall shows in the latency of all it held up (no coordinated omission)."""
 
     def __init__(self, start: float, rate_per_s: float, seconds: float) -> None:
         self._moments: Iterator[float] = (start + number / rate_per_s for number in range(int(rate_per_s * seconds)))

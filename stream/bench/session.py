@@ -1,4 +1,4 @@
-"""The whole benchmark: for each size its own pictures, services, worker and load."""
+"""Benchmark session: for each size its own pictures, services, worker and load."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.embedded.session import WorkerProcess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`slots` None leaves the worker's own setting; `files` empty uses the portrait."""
+    """Plan of a benchmark: `slots` None leaves the worker's own setting; `files` empty uses the portrait."""
 
     broker: Broker
     sizes: Sequence[Size]
@@ -33,12 +33,13 @@ class Plan:
 
 
 def _named(progress: Progress, size: str) -> Progress:
-    """The same progress, each line with the size of picture under way."""
+    """Progress with the size of picture under way before each line."""
     return lambda said: progress(f"{size}: {said}")
 
 
 def run(plan: Plan, progress: Progress) -> Report:
-    """Blocks for a few minutes. Raises what services, worker, child processes and unfit pictures raise."""
+    """Report of a whole benchmark; blocks for minutes. Raises the errors of services, worker and child processes, and
+    `Unmeasurable`."""
     slots, results = 0, []
     for size in plan.sizes:
         progress(f"{size.name}: starting")

@@ -14,9 +14,13 @@ import typer
 
 from config.errors import SettingsError
 from detectors.pool import AnalyserRefused
+from stream.bench.child import ChildFailed
+from stream.bench.measurement import Unmeasurable
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain
 from stream.embedded.extra import ExtraMissing
+from stream.embedded.session import WorkerDidNotStart
+from stream.embedded.store import StoreDidNotStart
 from stream.kafka.clients import KafkaUnreachable, TopicMissing
 from stream.kafka.provisioning import ProvisioningError
 from stream.runtime.patience import DependencyTimeout
@@ -41,13 +45,17 @@ app.add_typer(abuse.app, name="abuse")
 app.add_typer(models.app, name="models")
 app.command("bench")(bench.command)
 
-#: What a user can mend or wait for, by exit code; anything else is a bug and shows its traceback.
+#: Errors a user can mend or wait for, by exit code; any other error is a bug and shows its traceback.
 _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.WRONG_USE),
     (AnalyserRefused, ExitCode.WRONG_USE),
     (ExtraMissing, ExitCode.WRONG_USE),
     (TopicMissing, ExitCode.FAILURE),
     (ProvisioningError, ExitCode.FAILURE),
+    (WorkerDidNotStart, ExitCode.FAILURE),
+    (StoreDidNotStart, ExitCode.FAILURE),
+    (ChildFailed, ExitCode.FAILURE),
+    (Unmeasurable, ExitCode.FAILURE),
     (KafkaUnreachable, ExitCode.UNREACHABLE),
     (DependencyTimeout, ExitCode.UNREACHABLE),
 )
@@ -55,7 +63,7 @@ _EXPECTED: tuple[tuple[type[Exception], ExitCode], ...] = (
 
 def main() -> NoReturn:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
-    # The client library's own words about a broker that is away; the worker turns its logs on again.
+    # Silences the client library about a broker that is away; the worker turns its logs on again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()

@@ -8,16 +8,12 @@ from typing import Annotated
 import typer
 
 from stream.bench import report as reports
-from stream.bench.child import ChildFailed
 from stream.bench.installation import Broker, default_broker
-from stream.bench.measurement import Unmeasurable
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
 from stream.cli.pictures import pictures
 from stream.embedded import extra
-from stream.embedded.session import WorkerDidNotStart
-from stream.embedded.store import StoreDidNotStart
 
 
 def command(
@@ -42,15 +38,8 @@ def command(
         files=pictures(folder) if folder else [],
     )
     say(f"Measuring on the {plan.broker} broker.")
-    try:
-        report = run(plan, say)
-    except (WorkerDidNotStart, StoreDidNotStart, ChildFailed, Unmeasurable) as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
-    if json:
-        print_json(reports.document(report))
-    else:
-        out.print(reports.table(report))
+    report = run(plan, say)
+    print_json(reports.document(report)) if json else out.print(reports.table(report))
     if report.failed:
         complain("some submissions got no decision, or one with an error: the figures don't count")
         raise typer.Exit(ExitCode.FAILURE)

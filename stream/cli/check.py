@@ -43,10 +43,7 @@ def command(
     assert isinstance(detection.finding, tuple | Refusal)  # nothing is stored here
     verdict = verdict_on(detection.finding, policy)
     event = decision_event(detection, verdict, policy, SystemClock().now_ms())
-    if json:
-        print_line(encode(event))
-    else:
-        show(out, photo.name, event, policy.inconclusive_band)
+    print_line(encode(event)) if json else show(out, photo.name, event, policy.inconclusive_band)
     if verdict.error is not None:
         if annotate is not None:
             say("nothing to draw: the picture could not be analysed")
@@ -56,7 +53,7 @@ def command(
 
 
 def _refuse_place(annotate: Path, photo: Path) -> None:
-    """The drawing must not replace the photograph, and needs a folder that is there."""
+    """Place of the drawing checked: not the photograph itself, in an existing folder. Raises BadParameter."""
     if annotate.resolve() == photo.resolve():
         raise typer.BadParameter("that is the photo itself", param_hint="--annotate")
     if not annotate.resolve().parent.is_dir():

@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, everything else to stderr."""
+"""Output of the commands: results to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on one line, out at once."""
+    """JSON document printed on one line, flushed at once."""
     print_line(orjson.dumps(document))
 
 
@@ -40,7 +40,7 @@ def plain(text: str) -> str:
 
 
 def say(message: str) -> None:
-    """Progress, for people."""
+    """Progress printed for people."""
     err.print(message)
 
 

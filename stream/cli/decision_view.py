@@ -1,4 +1,4 @@
-"""A decision as a person reads it: verdict, each signal with bar, weight and words, and what to change."""
+"""Decision as text for people: verdict, each signal with bar and weight, flags and advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LABEL_WIDTH = 21
 
 
 def show(console: Console, title: str, event: dict[str, Any], band: float) -> None:
-    """Print one decision event; `band` is the policy's half-width of INCONCLUSIVE."""
+    """Decision event printed; `band` is the policy's half-width of INCONCLUSIVE."""
     console.print(Group(_headline(plain(title), event, band), *_body(event)))
     console.print()
 

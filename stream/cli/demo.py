@@ -19,7 +19,7 @@ from stream.cli.pictures import pictures
 from stream.demo.play import Played, play
 from stream.demo.scenario import Act, acts
 from stream.embedded import broker, extra, store
-from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
+from stream.embedded.session import EmbeddedServices, WorkerProcess
 from stream.events.dead_letter import described
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
@@ -40,21 +40,14 @@ def command(
     if not json:
         say(f"[bold]Embedded broker[/]: {broker.LIMITS}. [bold]Embedded store[/]: {store.LIMITS}.")
     say("Starting a worker ...")
-    try:
-        with _policy_file() as policy, EmbeddedServices() as services:
-            environment = {
-                **services.environment,
-                "LIVENESS_POLICY_FILE": str(policy),
-                "LIVENESS_LOG__LEVEL": "error",
-            }
-            settings = services.settings()
-            with WorkerProcess(environment):
-                programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
-                viewer = _Viewer(json, settings.policy().inconclusive_band)
-                played = asyncio.run(play(programme, settings, viewer.show))
-    except (WorkerDidNotStart, store.StoreDidNotStart) as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+    with _policy_file() as policy, EmbeddedServices() as services:
+        settings = services.settings()
+        with WorkerProcess(
+            {**services.environment, "LIVENESS_POLICY_FILE": str(policy), "LIVENESS_LOG__LEVEL": "error"}
+        ):
+            programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
+            viewer = _Viewer(json, settings.policy().inconclusive_band)
+            played = asyncio.run(play(programme, settings, viewer.show))
     if not json:
         viewer.summary(played)
     if played.unanswered:
@@ -63,7 +56,7 @@ def command(
 
 
 class _Viewer:
-    """Shows each answer and counts for the summary."""
+    """Viewer of the demo: shows each decision or dead letter and counts verdicts and error codes."""
 
     def __init__(self, json: bool, band: float) -> None:
         self._json = json
@@ -110,7 +103,7 @@ def _counted(counter: Counter[str]) -> str:
 
 @contextmanager
 def _policy_file() -> Iterator[Path]:
-    """The default policy but for the deadlines, under a name that says so."""
+    """Policy file of the demo: the default but for name and deadlines."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo-policy.toml"
         path.write_text(f'name = "demo"\n{DEADLINES}', encoding="utf-8")

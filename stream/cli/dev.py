@@ -5,11 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 
-import typer
-
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
+from stream.cli.console import JsonOption, out, print_json, say
 from stream.embedded import broker, extra, store
-from stream.embedded.session import EmbeddedServices, WorkerDidNotStart, WorkerProcess
+from stream.embedded.session import EmbeddedServices, WorkerProcess
 
 
 def command(json: JsonOption = False) -> None:
@@ -19,13 +17,9 @@ def command(json: JsonOption = False) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    try:
-        with EmbeddedServices() as services, WorkerProcess(services.environment):
-            _show(services.environment, json)
-            stopped.wait()
-    except (WorkerDidNotStart, store.StoreDidNotStart) as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+    with EmbeddedServices() as services, WorkerProcess(services.environment):
+        _show(services.environment, json)
+        stopped.wait()
 
 
 def _show(environment: dict[str, str], json: bool) -> None:

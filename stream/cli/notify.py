@@ -26,7 +26,7 @@ def command() -> None:
     target = target_of(settings.webhook)
     key = configured_key(settings.webhook)
     logs.configure(settings.log)
-    # The client library's own lines, many a second while a broker is away; ours says what is being waited for.
+    # Silences the client library's many lines while a broker is away; the retry policy says what is waited for.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     for number in (signal.SIGTERM, signal.SIGINT):  # until the worker has its own
         signal.signal(number, lambda *_: sys.exit(0))
@@ -35,9 +35,9 @@ def command() -> None:
 
 
 async def _check_services(settings: Settings, target: Target) -> None:
-    """Wait a while for Kafka; refuse to start where waiting doesn't help.
+    """Kafka and the webhook's host checked before the agent starts; waits a while for Kafka.
 
-    Raises SettingsError, TopicMissing (also for the topic that is only written now and then) or OutOfPatience.
+    Raises SettingsError, TopicMissing (also for the dead-letter topic) or DependencyTimeout.
     """
     await check_host(target, timeout_s=settings.webhook.timeout_s)
     topics = tuple(topic_name(topic, settings.kafka) for topic in (Topic.ABUSE_FLAGS, Topic.DEAD_LETTER))

@@ -75,7 +75,7 @@ async def _submit(
     timeout_s: float,
     json: bool,
 ) -> int:
-    """Number of submissions without a decision."""
+    """Submissions published and their decisions shown; returns the number left without a decision."""
     topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
     async with (

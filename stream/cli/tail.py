@@ -1,4 +1,4 @@
-"""`liveness tail`: watch what is published; pictures and personal headers are never shown."""
+"""`liveness tail`: decisions or dead letters as they are published, without pictures and personal headers."""
 
 from __future__ import annotations
 

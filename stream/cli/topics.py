@@ -43,7 +43,7 @@ def list_(json: JsonOption = False) -> None:
 def check(json: JsonOption = False) -> None:
     """The same with the workers' backlog; exit 1 if records would be lost or refused, biometric data kept too long."""
     settings = _settings()
-    states, backlogs = asyncio.run(_look(settings))
+    states, backlogs = asyncio.run(look(settings))
     _show(states, json, backlogs)
     if any(state.problems for state in states) or any(waiting.at_risk for waiting in backlogs):
         raise typer.Exit(ExitCode.FAILURE)
@@ -56,7 +56,8 @@ def _settings() -> Settings:
     return settings
 
 
-async def _look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
+async def look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
+    """Topics as the broker has them, and the workers' backlog; no backlog while a topic is missing."""
     states = await provisioning.check(settings.kafka)
     there = all(state.partitions for state in states)
     return states, await backlog.look(settings, SystemClock()) if there else []

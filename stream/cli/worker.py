@@ -14,14 +14,13 @@ from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.worker import build_worker, open_store
-from stream.kafka import backlog, provisioning
+from stream.cli import topics
 from stream.kafka.backlog import Backlog
 from stream.kafka.clients import KafkaUnreachable
-from stream.kafka.provisioning import MENDING_COMMAND, ProvisioningError
+from stream.kafka.provisioning import MENDING_COMMAND, ProvisioningError, TopicState
 from stream.kafka.run import run
 from stream.kafka.worker import Role
 from stream.runtime import logs
-from stream.runtime.clock import SystemClock
 from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
@@ -48,15 +47,14 @@ def command(
 
 def _roles(text: str) -> frozenset[Role]:
     try:
-        chosen = frozenset(Role(part.strip()) for part in text.split(","))
+        return frozenset(Role(part.strip()) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"expected some of {', '.join(Role)}", param_hint="--roles") from None
-    return chosen
 
 
 async def _check_services(settings: Settings) -> None:
-    """Wait a while for both; refuse to start where waiting doesn't help."""
-    # The client library's own line for every attempt; ours says what is being waited for.
+    """Kafka and Redis checked before the agents start: waits a while for either."""
+    # Silences the client library's line for every attempt; the retry policy says what is waited for.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     await _check_topics(settings)
     await _check_store(settings)
@@ -72,7 +70,7 @@ async def _check_store(settings: Settings) -> None:
 
 
 async def _check_topics(settings: Settings) -> None:
-    """Refuse to start on topics that would lose or refuse records; wait a while for a broker that is away."""
+    """Topics checked: raises ProvisioningError for topics that would lose or refuse records; waits for a broker."""
     if settings.kafka.embedded:
         return
     states, backlogs = await RetryPolicy().until_available(
@@ -88,11 +86,9 @@ async def _check_topics(settings: Settings) -> None:
             log.info("backlog", topic=waiting.topic, lag=waiting.lag)
 
 
-async def _look(settings: Settings) -> tuple[list[provisioning.TopicState], list[Backlog]]:
+async def _look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
     try:
-        states = await provisioning.check(settings.kafka)
-        there = all(state.partitions for state in states)
-        return states, await backlog.look(settings, SystemClock()) if there else []
+        return await topics.look(settings)
     except KafkaUnreachable as error:
         raise Unavailable("kafka", str(error)) from error
     except KafkaError as error:

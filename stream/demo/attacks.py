@@ -38,7 +38,7 @@ _ASTRONAUT_PORTRAIT = (slice(0, 340), slice(60, 400))
 
 
 def portrait(astronaut: Photo) -> Photo:
-    """Crop scikit-image's astronaut to a selfie's framing, at its own resolution."""
+    """Portrait: scikit-image's astronaut cropped to a selfie's framing, at its own resolution."""
     return np.ascontiguousarray(astronaut[_ASTRONAUT_PORTRAIT])
 
 
@@ -97,7 +97,7 @@ def recaptured_photo(photo: Photo) -> bytes:
 
 
 def generated_face(photo: Photo) -> bytes:
-    """What an upsampling network leaves behind: skin without grain and a regular pattern of its strides."""
+    """Generated face: skin without grain and the regular pattern of an upsampling network's strides."""
     smooth = cv2.bilateralFilter(photo, 9, 40, 7)
     height, width = (side // 4 * 4 for side in photo.shape[:2])
     coarse = cv2.resize(smooth[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)

@@ -25,7 +25,7 @@ SUBJECT_HEADER = "ce_subject"
 
 @dataclass(slots=True)
 class Played:
-    """What came of it: `unanswered` holds the titles that got no decision or dead letter in time."""
+    """Counts of a demo; `unanswered` holds the titles that got no decision or dead letter in time."""
 
     decisions: int = 0
     dead_letters: int = 0
@@ -33,7 +33,7 @@ class Played:
 
 
 async def play(acts: Iterable[Act], settings: Settings, show: Callable[[Act, Record], None]) -> Played:
-    """Send each act, wait for its answer, show it."""
+    """Acts sent one by one, each answer waited for and shown."""
     played = Played()
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
     letters = topic_name(Topic.DEAD_LETTER, settings.kafka)
@@ -61,7 +61,7 @@ async def play(acts: Iterable[Act], settings: Settings, show: Callable[[Act, Rec
 
 
 def _filler(behind: Output) -> Output:
-    """A small event behind a large picture, for the embedded broker's sake; its answer interests nobody."""
+    """Small event behind a large picture, which the embedded broker needs; its decision is not shown."""
     ids = {"submission_id": f"filler-{uuid.uuid4()}", "correlation_id": (behind.key or b"").decode()}
     return Output(topic=behind.topic, key=behind.key, value=orjson.dumps(ids), headers=())
 

@@ -1,4 +1,4 @@
-"""What the demo sends, in order: every verdict and most error codes, each by a real picture or a real mistake."""
+"""Acts of the demo, in order: every verdict and most error codes, each by a real picture or a real mistake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.events.submissions import Form, NewSubmission, submission_output
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One record to send. `answered` is False for a record nobody can be answered for; `own` is the user's."""
+    """Record to send. `answered` is False for one that becomes a dead letter; `own` marks the user's picture."""
 
     title: str
     submission_id: str
@@ -42,7 +42,7 @@ def _portrait() -> attacks.Photo:
 
 
 def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
-    """The whole programme; the user's own pictures come first."""
+    """Acts of the whole demo; the user's own pictures come first."""
     for path in pictures:
         yield replace(_own(topic, path), own=True)
     yield from _photographs(topic)
@@ -53,7 +53,7 @@ def acts(topic: str, pictures: list[Path]) -> Iterator[Act]:
 
 
 def _own(topic: str, path: Path) -> Act:
-    """The user's picture as it is, unless it is more than the embedded broker can hold."""
+    """Act of a user's picture, scaled down if larger than the embedded broker can hold."""
     file = path.read_bytes()
     if len(file) <= LARGEST_BYTES:
         return _picture(topic, path.name, file)
@@ -112,7 +112,7 @@ def _bad_events(topic: str) -> Iterator[Act]:
 
 
 def _brute_force(topic: str) -> Iterator[Act]:
-    """One person tries attack after attack; the policy pauses them at the fifth."""
+    """Attack after attack under one correlation id; the policy pauses the id at the fifth."""
     attack, person = attacks.screen_replay(_portrait()), str(uuid.uuid4())
     optional = {"client_ip": "203.0.113.7", "device_id": "demo-device"}
     for attempt in range(1, 6):

@@ -1,6 +1,6 @@
 """`liveness abuse`: look at the abuse table, and decide on what it flags.
 
-Looking reads the table; deciding sends a command and waits for its answer, so that whoever decides leaves a trace.
+Looking reads the table; a review is sent as a command, so that every review leaves an audit entry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`liveness abuse audit`: who decided what and when, and whether the trail is whole."""
+"""`liveness abuse audit`: every audit entry, and whether the chain of hashes is whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.kafka.clients import reader
 def command(json: JsonOption = False) -> None:
     """Show every audit entry and check the chain of their hashes. Exit 1 if an entry is missing or was changed."""
     settings = configuration.load()
-    # First the end, then the entries: those appended meanwhile are no surprise.
+    # First the head, then the entries: an entry appended meanwhile is no problem.
     head = asyncio.run(_head(settings))
     entries, unreadable = asyncio.run(_read(settings))
     checked = audit.check(entries)
@@ -44,7 +44,7 @@ async def _head(settings: Settings) -> audit.Head | None:
 
 
 async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:
-    """Every entry once, and how many records are none."""
+    """Audit entries, each once, and the number of records that are none."""
     found: dict[bytes, dict[str, Any]] = {}
     unreadable = 0
     async with reader(settings.kafka, topic_name(Topic.AUDIT, settings.kafka), from_start=True) as source:
@@ -59,7 +59,7 @@ async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:
 
 
 def _line(entry: dict[str, Any]) -> Text:
-    """When, what, who and why, then what it changed: all on one line, so that a flag id finds who decided on it."""
+    """Audit entry on one line with all changes, so that searching for a flag id finds its reviewer."""
     error, note = entry["error"], entry["note"]
     words = (
         f"{entry['at']}  {entry['chain']} {entry['number']}  {entry['outcome']:<8} {entry['command'] or '-'} "

@@ -1,4 +1,4 @@
-"""`liveness abuse confirm`, `override`, `reset`, `switch` and `erase`: decisions of a person, sent as commands."""
+"""`liveness abuse confirm`, `override`, `reset`, `switch` and `erase`: reviews, sent as commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stream.runtime.clock import SYSTEM_CLOCK
 
 
 def _review(kind: type[Command], help_: str) -> Callable[..., None]:
-    """The `liveness abuse` command that sends a decision on flags."""
+    """Subcommand that sends a review of flags."""
 
     def command(
         target: TargetArgument,
@@ -143,7 +143,7 @@ def _command(
 
 
 async def _key(settings: Settings, what: Named) -> str:
-    """The record key: the target's subject, so that commands about the same subject are carried out in order."""
+    """Record key of a command: the target's subject, so that commands about one subject are carried out in order."""
     if what.subject is not None:
         return what.subject.key
     flag_id = what.flag_id or ""
@@ -153,16 +153,13 @@ async def _key(settings: Settings, what: Named) -> str:
 
 
 def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
-    """The answer, printed. Exit 1 when the command was refused or no worker answered."""
+    """Audit entry of a command, printed. Exit 1 when the command was refused or no worker answered."""
     try:
         answer = asyncio.run(ask(configuration.load(), command, key, timeout_s))
     except NoAnswer as error:
         complain(f"{error} Sent as --command-id {command['command_id']}")
         raise typer.Exit(ExitCode.FAILURE) from None
-    if json:
-        print_json(answer)
-    else:
-        _show(answer)
+    print_json(answer) if json else _show(answer)
     if answer["outcome"] != "applied":
         raise typer.Exit(ExitCode.FAILURE)
     return answer

@@ -1,4 +1,4 @@
-"""`liveness abuse list`, `show` and `watch`: what is flagged, why, and what happens now."""
+"""`liveness abuse list`, `show` and `watch`: flags, their evidence, and new events as they are published."""
 
 from __future__ import annotations
 

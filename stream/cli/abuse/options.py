@@ -1,4 +1,4 @@
-"""What the commands have in common: options, checked here as workers check what they are sent."""
+"""Options shared by the `liveness abuse` commands, checked here by the patterns that workers check commands by."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _option(help_: str, pattern: str, expected: str) -> Any:
 
 
 def checked(pattern: str, expected: str) -> Callable[[str | None], str | None]:
-    """Refuses with the option's name, which is added outside, and without the text."""
+    """Callback of an option that refuses a value without quoting it; typer adds the option's name."""
 
     def check(text: str | None) -> str | None:
         # Bytes that are no UTF-8 come as surrogates, which no JSON can hold.

@@ -1,4 +1,4 @@
-"""`liveness abuse rebuild`: the table anew, from the topics."""
+"""`liveness abuse rebuild`: the abuse table in Redis, written again from the topics."""
 
 from __future__ import annotations
 

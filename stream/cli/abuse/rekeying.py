@@ -1,4 +1,4 @@
-"""`liveness abuse rekey`: every face print to the hash key in force."""
+"""`liveness abuse rekey`: protected templates turned to the hash key in force."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OnlyOption = Annotated[
 
 
 def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
-    """Turn every face print kept to the newest hash key in force, of all tenants unless one is named.
+    """Turn every face template kept to the newest hash key in force, of all tenants unless one is named.
 
     For removing an older key early. Safe to repeat, and beside running workers, whose searches it lets end before a
     face leaves its old place: some seconds. Pictures can't be moved.
@@ -54,7 +54,7 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
 
 
 def _not_yet(settings: Settings, now_ms: int) -> list[str]:
-    """Keys that nothing is moved to before their time, which looks like being done."""
+    """Words for each hash key not yet in force: without them an early run looks like a finished re-keying."""
     later = [(key.since, key.id) for key in settings.abuse.hash_keys if key.since is not None]
     return [
         f"{name} is not before {since.isoformat()}: nothing is moved to it until then"

@@ -1,4 +1,4 @@
-"""`liveness abuse retention`: what is kept where, and for how long."""
+"""`liveness abuse retention`: every store, and how long it keeps what it holds."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def document(store: Store) -> dict[str, Any]:
 
 
 def in_words(store: Store) -> str:
-    """For how long."""
+    """Retention of a store in words."""
     if store.life_ms is None:
         return "for ever" if store.place == "kafka" else store.after
     return f"{_spelled(store.life_ms // 1000)} after {store.after}"
 
 
 def _spelled(seconds: int) -> str:
-    """In the largest unit there are two of, and what is left in the next."""
+    """Duration in the largest unit of which there are two, and the rest in the next."""
     place = next(place for place, (size, _) in enumerate(UNITS) if seconds >= 2 * size or size == 1)
     parts = []
     for size, unit in UNITS[place : place + 2]:

@@ -1,4 +1,4 @@
-"""`liveness abuse rules`: which rules look, and which of them refuse."""
+"""`liveness abuse rules`: active and enforced rules."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def _switched(settings: Settings, tenant: str | None) -> Switches:
 
 
 def _rules(policy: AbusePolicy, switched: Switches) -> Iterator[dict[str, Any]]:
-    """`active` and `enforced` are what holds now."""
+    """Rules with the setting in force, the policy's and the switched one."""
     for name in RULE_NAMES:
         by_policy = {switch: getattr(getattr(policy, name), switch) for switch in SWITCHES}
         by_switch = dict(switched.get(name, {}))

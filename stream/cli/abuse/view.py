@@ -1,4 +1,4 @@
-"""Flags, and what was decided on them, as people read it."""
+"""Flags, clusters and reviews as text for people."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from abuse.flags.flags import FlagState
 from stream.cli.console import out, plain
 
 _COLOUR = {"low": "dim", "medium": "yellow", "high": "red", "critical": "bold red"}
-#: Nobody is refused any more, shadow or not.
+#: States in which a flag refuses no submission, enforced or not.
 _OVER = (FlagState.OVERRIDDEN, FlagState.EXPIRED)
 
 
 def line(event: dict[str, Any]) -> Text:
-    """One flag, or one event of a flag, on one line."""
+    """Flag, or event of a flag, on one line."""
     return Text.assemble(
         (plain(event["flag_id"]), "bold"),
         f"  {plain(event['state']):<10} ",
@@ -30,7 +30,7 @@ def line(event: dict[str, Any]) -> Text:
 
 
 def of_tenant(document: Mapping[str, Any]) -> str:
-    """Nothing where there is none."""
+    """Tenant of a document; empty for none."""
     return f"  tenant {plain(document['tenant'])}" if document["tenant"] else ""
 
 
@@ -39,14 +39,14 @@ def _subject(subject: Mapping[str, Any]) -> str:
 
 
 def _used(evidence: Mapping[str, Any]) -> str:
-    """Without a window it is no count but what being listed is worth."""
+    """Count and limit of the evidence; without a window the points of a listed network."""
     if evidence["window_s"] == 0:
         return f"{evidence['used']:g} points, flagged from {evidence['limit']:g}"
     return f"{evidence['used']:g} of {evidence['limit']:g} in {evidence['window_s']:d} s"
 
 
 def with_evidence(event: dict[str, Any]) -> None:
-    """The line, what follows, what counted, who is linked, and what a reviewer said."""
+    """Flag printed with refusal, review, expiry, counts and linked submissions."""
     out.print(line(event))
     evidence, review, refusal = event["evidence"], event["review"], event["refusal"]
     if refusal is not None:
@@ -71,7 +71,7 @@ def with_evidence(event: dict[str, Any]) -> None:
 
 
 def cluster(document: Mapping[str, Any]) -> None:
-    """Who shares a face or a picture, and why."""
+    """Cluster printed link by link; nothing without links."""
     ids = document["correlation_ids"]
     if not document["links"]:
         return
@@ -85,8 +85,10 @@ def cluster(document: Mapping[str, Any]) -> None:
 
 
 def changes(changed: Mapping[str, Any], switched_for: str = "", *, brief: bool = False) -> Iterator[Text]:
-    """What a command changed, as its audit entry says; `brief`: a receipt without each place that keeps something.
-    Raises KeyError, TypeError or AttributeError for what no worker wrote."""
+    """Changes of a command from its audit entry; `brief` leaves the places that keep data out of a receipt.
+
+    Raises KeyError, TypeError or AttributeError for an entry that no worker wrote.
+    """
     for flag in (*changed.get("flags", ()), *changed.get("linked", ()), *changed.get("rescored", ())):
         words = f"{flag['flag_id']}  {flag['from']} -> {flag['to']}  {flag['kind']}  {_subject(flag['subject'])}"
         yield Text(plain(words))
@@ -103,7 +105,7 @@ def changes(changed: Mapping[str, Any], switched_for: str = "", *, brief: bool =
 
 
 def _receipt(changed: Mapping[str, Any], brief: bool) -> Iterator[Text]:
-    """What was erased, and what forgets by itself."""
+    """Receipt of an erasure: removed counts, and what remains until when."""
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in changed["erased"].items())
     yield Text(plain(f"erased: {counts}"), style="bold")
     if brief:

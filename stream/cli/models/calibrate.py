@@ -30,7 +30,7 @@ TOML_HELP = (
     "Also write the fit and its provenance to this file: of the built-in model a whole manifest "
     "(LIVENESS_DETECTION__TEMPLATE_MANIFEST), of another what to append to its manifest."
 )
-#: How a picture says whose it is.
+#: Labels of pictures: names of files or folders.
 LABELS = "person_X_N.jpg, or a sub-folder for each person"
 
 
@@ -47,10 +47,7 @@ def command(
     if toml is not None:
         toml.write_text(as_toml(measured, _quotable(source)), encoding="utf-8")
         say(plain(f"written to {toml}"))
-    if json:
-        print_json(_document(measured, left_out))
-    else:
-        _show(measured, left_out)
+    print_json(_document(measured, left_out)) if json else _show(measured, left_out)
 
 
 #: Names of pictures by the reason why they have no template.
@@ -60,8 +57,8 @@ LEAST_RATE = 1e-15
 
 
 def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, LeftOut]:
-    """The template model on these photographs, and which were left out for which reason. Raises what ends a
-    command: BadParameter, SettingsError, Exit."""
+    """Calibration of the template model on labelled pictures, and names of pictures left out by reason. Raises
+    BadParameter, SettingsError or Exit."""
     unlabelled = unlabelled_pictures(folder)
     if unlabelled:
         say(plain(f"{len(unlabelled)} pictures without a label are ignored: {unlabelled[0].name} ({LABELS})"))
@@ -83,7 +80,7 @@ def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, LeftOut]
 def _measure(
     folder: Path, pictures: list[tuple[str, Path]], settings: Settings, place: TemplateSource
 ) -> tuple[Calibration, LeftOut]:
-    """By the analysis of the worker, gate included; pictures without a template are listed by reason."""
+    """Calibration by the worker's analysis, quality gate included."""
     import numpy as np
 
     from detectors.analysis import FaceAnalyser
@@ -105,7 +102,7 @@ def _measure(
 
 
 def _quotable(text: str) -> str:
-    """Safe between the quotation marks of a TOML string."""
+    """Text made safe between the quotation marks of a TOML string."""
     return plain(text).replace("\\", "/").replace('"', "'")
 
 

@@ -34,7 +34,7 @@ def command(json: JsonOption = False) -> None:
 
 
 def _when_opened(source: TemplateSource | None) -> list[str]:
-    """What only the network itself tells: that it answers other than its manifest says. The built-in one doesn't."""
+    """Troubles found only by opening a template model of the user's own: outputs other than its manifest says."""
     if source is None or source.manifest is None:
         return []
     try:

@@ -33,16 +33,16 @@ def test_child_is_told_its_plan_then_answers_orders(environment: dict[str, str])
     """It ends with its parent's interest, and an end of its own is an error, not a wait."""
     with Child("echo_child", {"a": 1}, environment) as child:
         pid = child.pid
-        assert child.hear() == {"ready": True}
-        child.tell({"b": 2})
-        assert child.hear() == {"plan": {"a": 1}, "order": {"b": 2}}
+        assert child.answer() == {"ready": True}
+        child.order({"b": 2})
+        assert child.answer() == {"plan": {"a": 1}, "order": {"b": 2}}
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     with Child("echo_child", {}, environment) as child:
-        child.hear()
-        child.tell({"end": True})
+        child.answer()
+        child.order({"end": True})
         with pytest.raises(ChildFailed, match="code 3"):
-            child.hear()
+            child.answer()
 
 
 def test_child_that_cannot_start_says_why(environment: dict[str, str]) -> None:
@@ -50,4 +50,4 @@ def test_child_that_cannot_start_says_why(environment: dict[str, str]) -> None:
         Child("echo_child", {"broken": True}, environment) as child,
         pytest.raises(ChildFailed, match="this plan can't be followed"),
     ):
-        child.hear()
+        child.answer()
