@@ -20,7 +20,6 @@ from abuse.observation import NOWHERE, Origin
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
 from config.legal_values import MOST_HASH_KEYS
-from config.settings import MOST_HASH_KEYS
 from config.strict_json import STRICT, faults
 from detectors.analysis_codec import FIELDS, CheckedAnalysis
 from detectors.contract import MAX_FRAMES, Analysis

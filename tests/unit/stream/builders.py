@@ -1,4 +1,4 @@
-"""Records, readings and detections for the tests of the core: each builder takes only what a test is about."""
+"""Records, readings and detections for tests; each builder takes only the fields a test is about."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_GUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 IMAGE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 2
 OTHER_IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(64)
 FINGERPRINT = "0123456789abcdef0123456789abcdef"
-#: What must never be quoted back: it stands in every field a test makes wrong.
+#: Text that must never be quoted: it stands in every field a test makes wrong.
 SECRET = "Zebra-Secret"
 APPENDED_AT_MS = 1_700_000_000_000
 
@@ -45,7 +45,7 @@ def record(value: bytes | None, headers: Headers = (), key: bytes | None = None)
 
 
 def selfie(**changes: Any) -> dict[str, Any]:
-    """The bare object; a field set to `...` is left out."""
+    """Fields of a submission; a field set to `...` is left out."""
     fields = {"submission_id": "sub-1", "correlation_id": GUID, "image": base64_of(), **changes}
     return {name: value for name, value in fields.items() if value is not ...}
 
@@ -105,7 +105,7 @@ def ids(**changes: Any) -> SubmissionIds:
 
 
 def reading(name: str, liveness: float | None = 0.9, **changes: Any) -> Reading:
-    """A scored reading, or a failed one for None."""
+    """Reading, scored, or failed for None."""
     status = ReadingStatus.FAILED if liveness is None else ReadingStatus.SCORED
     fields = {
         "name": name,
@@ -119,7 +119,7 @@ def reading(name: str, liveness: float | None = 0.9, **changes: Any) -> Reading:
 
 
 def analysis(values: Mapping[str, float | None] | float = 0.9, **changes: Any) -> Analysis:
-    """Every signal at one value, or those given by name."""
+    """Analysis with every signal at one value, or the signals given by name."""
     if isinstance(values, float | int):
         values = dict.fromkeys(SIGNAL_LABELS, float(values))
     fields: dict[str, Any] = {
@@ -134,7 +134,7 @@ def analysis(values: Mapping[str, float | None] | float = 0.9, **changes: Any) -
 
 
 def frames_of(finding: Any) -> Any:
-    """An analysis as a detection carries it: one a frame."""
+    """Finding as a detection carries it: one analysis a frame."""
     return (finding,) if isinstance(finding, Analysis) else finding
 
 

@@ -1,4 +1,4 @@
-"""Fakes for the ports of the two stages; each records what it was asked."""
+"""Fakes of the pipeline's ports, each recording its calls, and the pipeline over them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Found = Analysis | SlotTimeout | SlotCrashed
 
 
 class FakeClock(Clock):
-    """Every look at it is a step later, so that no two decisions carry the same time."""
+    """Clock that is a step later at each look, so that no two decisions carry the same time."""
 
     def __init__(self) -> None:
         self.at_ms = APPENDED_AT_MS + 50
@@ -57,7 +57,7 @@ class FakeClock(Clock):
 
 
 class FakeAnalyser:
-    """Answers what it was given, or what a function awaits; `pictures` are those it was asked about."""
+    """Frame pool that returns a given outcome, or a function's; `pictures` holds every analysed image."""
 
     def __init__(self, found: Found | Callable[[], Awaitable[Found]] | None = None) -> None:
         self.found = analysis() if found is None else found
@@ -70,7 +70,7 @@ class FakeAnalyser:
 
 
 class Away:
-    """Makes an in-memory store unreachable for its first calls of a name."""
+    """Outage of an in-memory store: its first `times` calls of a name fail. `only` is the beginning of that name."""
 
     def __init__(self, times: int, only: str = "") -> None:
         self.left = times
@@ -91,7 +91,7 @@ IMPOSTORS = ImpostorModel(dof=60.0, scale=0.08)
 
 
 class Pipeline:
-    """Both stages over one store, as in a worker; `analyser` and `store` may be shared between lines."""
+    """Pipeline: both stages over one store, as in a worker; `analyser` and `store` may be shared between pipelines."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Pipeline:
         return list(await self.detect_stage.handle(given))
 
     async def decide(self, detection: Output) -> Output:
-        """The decision on what the detect stage put out."""
+        """Decision on a detection."""
         assert detection.topic == "detections"
         given = make_record(detection.value, detection.headers, detection.key)
         output, *flags = await self.decide_stage.handle(replace(given, topic="detections"))
@@ -161,5 +161,5 @@ class Pipeline:
         return output
 
     async def decision(self, given: Record) -> Output:
-        """One submission all the way; its last output goes on to the decide stage."""
+        """Decision on one submission, through both stages."""
         return await self.decide((await self.detect(given))[-1])

@@ -1,10 +1,18 @@
-"""The part of JSON Schema 2020-12 that our schemas use; a keyword it doesn't know is an error, not a pass."""
+"""JSON Schema 2020-12 as far as the published schemas use it; an unknown keyword is an error, not a pass."""
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+import orjson
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "docs/schemas"
+DECISION_SCHEMA = orjson.loads((SCHEMAS / "decision.v1.json").read_bytes())
+FLAG_SCHEMA = orjson.loads((SCHEMAS / "abuse-flag.v1.json").read_bytes())
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
@@ -19,8 +27,20 @@ _WORDS_ONLY = {"$schema", "$id", "$defs", "title", "description"}
 
 
 def violations(value: Any, schema: dict[str, Any], root: dict[str, Any] | None = None, at: str = "$") -> list[str]:
-    """Where and how the value breaks the schema; empty when it doesn't."""
+    """Places where the value breaks the schema, and how; empty for a valid one."""
     return list(_violations(value, schema, root or schema, at))
+
+
+def changed(document: dict[str, Any], path: Sequence[str | int], value: Any) -> dict[str, Any]:
+    """Copy of a document with the value at a path replaced, or removed for `...`."""
+    target: Any = (made := copy.deepcopy(document))
+    for step in path[:-1]:
+        target = target[step]
+    if value is ...:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+    return made
 
 
 def _violations(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from detectors.contract import PictureHashes, Template
 
 
 def face(person: int, view: float = 0.0) -> Template:
-    """Two views of a person lie as far apart as their numbers differ, strangers about 0.9."""
+    """Template of a person: two views are as far apart as their numbers differ, strangers about 0.9."""
     vector = np.random.default_rng(person).normal(size=128).astype("<f4") * 0.056
     vector[0] += view
     return Template(model="net", model_sha256="cd" * 32, vector=vector.astype("<f4").tobytes())

@@ -1,4 +1,4 @@
-"""What the tests of abuse on the line have in common: attacks by somebody, and what they led to."""
+"""Attacks for the tests of the abuse stage, and parts of the decisions and flag events they lead to."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from stream.events.messages import Output, Record
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID, analysis, bare
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 
-#: The first is a failure and no blatant attack, so that few rules have a word to say about it.
+#: SPOOF is a failure and no blatant attack, so that few rules flag it.
 SPOOF, BLATANT, LIVE = analysis(0.45), analysis(0.1), analysis(0.95)
 ADDRESS, OTHER_ADDRESS, DEVICE = "203.0.113.9", "2001:db8::7", "Zebra-Phone-77"
+EVERYTHING = {
+    "client_ip": ADDRESS,
+    "device_id": DEVICE,
+    "session_id": "session-1",
+    "tenant": "bank-1",
+    "expected_client_ip": "198.51.100.0/24",
+}
+#: Parts of addresses and devices that no output or store may hold.
+PRIVATE = (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100")
 
 
 def sent(number: int, at_s: float = 0.0, **changes: Any) -> Record:
-    """Submission `number`, appended so many seconds after the first."""
+    """Submission `number`, appended `at_s` seconds after the first."""
     given = bare(**{"submission_id": f"sub-{number}", **changes})
     return replace(given, appended_at_ms=APPENDED_AT_MS + round(at_s * 1000))
 
@@ -37,13 +46,19 @@ def code_of(output: Output) -> str | None:
 
 
 def attacked(**changes: Any) -> Pipeline:
-    """A line whose analyser says SPOOF."""
+    """Pipeline whose every analysis is SPOOF."""
     return Pipeline(FakeAnalyser(SPOOF), **changes)
 
 
 async def five_failures(line: Pipeline, *, first: int = 1, at_s: float = 0.0, **changes: Any) -> list[Output]:
-    """A second apart: the last of them earns a pause of half an hour."""
+    """Decisions on five failures, a second apart: the fifth brings a pause of half an hour."""
     return [await line.decision(sent(first + n, at_s + n, **changes)) for n in range(5)]
+
+
+async def four_failures(line: Pipeline) -> None:
+    """Failures one short of a pause."""
+    for number in range(1, 5):
+        await line.decision(sent(number, number))
 
 
 def of_kind(flags: list[Output], kind: str) -> list[dict[str, Any]]:

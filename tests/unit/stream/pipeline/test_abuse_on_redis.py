@@ -1,4 +1,4 @@
-"""Both stages over the Redis adapters: how often they go there, and what is left behind."""
+"""Pipeline over the Redis adapters: round trips of a submission, and the keys it leaves."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import (
     ADDRESS,
     BLATANT,
-    DEVICE,
+    EVERYTHING,
     GUID,
     OTHER_ADDRESS,
+    PRIVATE,
     abuse_of,
     code_of,
     of_kind,
@@ -41,13 +42,6 @@ from tests.unit.stream.pipeline.abuse_cases import (
 )
 
 PREFIX = "waves:"
-EVERYTHING = {
-    "client_ip": ADDRESS,
-    "device_id": DEVICE,
-    "session_id": "session-1",
-    "tenant": "bank-1",
-    "expected_client_ip": "198.51.100.0/24",
-}
 #: Admission, observing, storing: what a submission may wait for, one after the other.
 MOST_WAVES = 3
 #: Two at once at admission, observing, two for faces and two for pictures, the book of links, storing.
@@ -55,7 +49,7 @@ ALONE = 2 + 1 + 2 + 2 + 1 + 1
 
 
 class Waves:
-    """Counts round trips: all, and those that follow one another. Those under way at the same time are one wave."""
+    """Redis client that counts round trips, and waves: round trips under way at the same time are one wave."""
 
     def __init__(self, calls: RedisClient) -> None:
         self._calls = calls
@@ -100,7 +94,7 @@ async def waves_of(calls, work):
     return calls.waves - before, result
 
 
-async def test_a_submission_takes_three_round_trips_one_after_another_at_most(waves):
+async def test_three_waves_at_most(waves):
     line = line_over(waves)
     counts = []
     for number in range(1, 8):
@@ -147,8 +141,8 @@ async def shown(line: Pipeline, number: int, person: int) -> int:
     return calls.trips - before
 
 
-async def test_a_face_and_a_picture_that_nobody_else_has_take_few_round_trips(waves):
-    """Both are kept before others are looked for, beside each other and beside the book of links."""
+async def test_round_trips_without_reuse(waves):
+    """Face and picture are stored before the search, at the same time, and beside the links."""
     line = line_that_compares(waves)
     await shown(line, 0, 0)  # the first learns which keys there are
     counts = [await shown(line, number, number) for number in range(1, 6)]
@@ -156,21 +150,21 @@ async def test_a_face_and_a_picture_that_nobody_else_has_take_few_round_trips(wa
     assert max(counts) <= ALONE + 1, "the exact templates of strangers who may be near"
 
 
-async def test_a_face_that_others_have_takes_a_few_more(waves):
-    """Their exact templates, who was cleared, the links, the cluster, what is known of its members, the flags."""
+async def test_round_trips_with_reuse(waves):
+    """Further round trips: exact templates, cleared ids, links, the cluster and its members, flags."""
     line = line_that_compares(waves)
     counts = [await shown(line, number, 1) for number in range(6)]
     assert len({event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}) == 6
     assert max(counts) <= ALONE + 7
 
 
-async def test_a_rejected_one_is_not_even_looked_up(waves):
+async def test_rejected_submission_not_looked_up(waves):
     count, _ = await waves_of(waves, line_over(waves).decision(sent(1, image="%", **EVERYTHING)))
     assert count == 2
 
 
-async def test_the_counter_counts(waves):
-    """One after the other is two, at the same time one."""
+async def test_counter_counts(waves):
+    """Waves: two calls one after the other are two, three at the same time one."""
     command: list[Command] = [("GET", "x")]
     await waves.execute(command)
     await waves.execute(command)
@@ -179,7 +173,7 @@ async def test_the_counter_counts(waves):
     assert waves.waves == 3
 
 
-async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(waves, empty_redis):
+async def test_redis_holds_nothing_private_or_lasting(waves, empty_redis):
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
     line = line_over(waves, policy)
     for number in range(8):
@@ -194,8 +188,7 @@ async def test_redis_holds_no_address_device_or_picture_and_forgets_everything(w
     tables = {f"abuse:{name}" for name in ("journal", "used", "flags", "flag", "flag-index", "named", "due")}
     assert kinds == {"decision", "decisions-of"} | tables
     everything = b"".join([key + await client.dump(key) + await read(client, key) for key in held])
-    for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):
-        assert private.encode() not in everything
+    assert [private for private in PRIVATE if private.encode() in everything] == []
     assert IMAGE[:40] not in everything
     assert [key for key in held if await client.pttl(key) <= 0] == []
     await client.aclose()
@@ -212,7 +205,7 @@ async def read(client: redis.Redis, key: bytes) -> bytes:
     return await client.get(key)
 
 
-async def test_two_workers_that_share_a_redis_raise_a_flag_once(waves):
+async def test_two_workers_raise_flag_once(waves):
     lines = [line_over(waves), line_over(waves)]
     detections = [(await lines[number % 2].detect(sent(number, number)))[0] for number in range(5)]
     await asyncio.gather(*(lines[number % 2].decide(each) for number, each in enumerate(detections)))

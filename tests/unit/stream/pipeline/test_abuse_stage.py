@@ -1,15 +1,14 @@
-"""Abuse on the line, over fakes: what a submission leads to, who publishes it, and what everybody may read of it."""
+"""Abuse stage in a pipeline of fakes: gate, observations, publishing of flag events, privacy and schemas."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
 
 from abuse.flags.flag_events import Review, cleared_field, confirmed, expired, overridden
+from abuse.flags.flags import Flag
 from abuse.ledger.journal import KEPT
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.observation import Finding
@@ -23,37 +22,44 @@ from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.verdict import judge
 from tests.unit.stream.builders import OTHER_GUID, OTHER_IMAGE, analysis, base64_of, detection, ids, reading
 from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
-from tests.unit.stream.json_schema import violations
+from tests.unit.stream.json_schema import DECISION_SCHEMA, FLAG_SCHEMA, changed, violations
 from tests.unit.stream.pipeline.abuse_cases import (
     ADDRESS,
     APPENDED_AT_MS,
     BLATANT,
     DEVICE,
+    EVERYTHING,
     GUID,
     LIVE,
     OTHER_ADDRESS,
+    PRIVATE,
     SPOOF,
     abuse_of,
     attacked,
     code_of,
     event_of,
     five_failures,
+    four_failures,
     of_kind,
     sent,
 )
 from tests.unit.stream.runtime.virtual_time import run
 
-ROOT = Path(__file__).resolve().parents[4]
-DECISION_SCHEMA = orjson.loads((ROOT / "docs/schemas/decision.v1.json").read_bytes())
-FLAG_SCHEMA = orjson.loads((ROOT / "docs/schemas/abuse-flag.v1.json").read_bytes())
 POLICY = Policy()
-EVERYTHING = {
-    "client_ip": ADDRESS,
-    "device_id": DEVICE,
-    "session_id": "session-1",
-    "tenant": "bank-1",
-    "expected_client_ip": "198.51.100.0/24",
-}
+
+
+@pytest.fixture
+async def paused() -> Pipeline:
+    """Pipeline after five failures of one correlation id, the fifth at 4 s."""
+    line = attacked()
+    await five_failures(line)
+    return line
+
+
+async def flag_of(line: Pipeline) -> Flag:
+    """The one flag on the correlation id."""
+    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
+    return flag
 
 
 def shadow(**rules):
@@ -67,43 +73,36 @@ def word(at_ms, command_id="cmd-1"):
 # --- the gate
 
 
-async def test_after_five_failures_nothing_is_analysed_for_half_an_hour():
-    line = attacked()
-    await five_failures(line)
-    line.analyser.pictures.clear()
-    output = await line.decision(sent(6, 5))
+async def test_pause_after_five_failures(paused):
+    paused.analyser.pictures.clear()
+    output = await paused.decision(sent(6, 5))
     assert code_of(output) == ErrorCode.SUBJECT_PAUSED
-    assert line.analyser.pictures == []
+    assert paused.analyser.pictures == []
     assert event_of(output)["error"]["message"].endswith("; 30 min left, until 2023-11-14T22:43:24.000Z")
     assert (event_of(output)["result"]["verdict"], event_of(output)["result"]["score"]) == ("INCONCLUSIVE", 0)
 
 
 @pytest.mark.parametrize(
-    ("at_s", "left"), [(4.001, "30 min"), (5, "30 min"), (64, "29 min"), (64.001, "29 min"), (1803.999, "1 min")]
+    ("at_s", "left"),
+    [(-170, None), (4, None), (4.001, 30), (5, 30), (64, 29), (64.001, 29), (1803.999, 1)],
 )
-async def test_the_minutes_left_are_rounded_up(at_s, left):
-    line = attacked()
-    await five_failures(line)
-    assert f"; {left} left" in event_of(await line.decision(sent(6, at_s)))["error"]["message"]
+async def test_pause_with_minutes_left(paused, at_s, left):
+    """Submissions under way when the pause began are refused too; minutes are rounded up."""
+    output = await paused.decision(sent(6, at_s))
+    assert code_of(output) == ErrorCode.SUBJECT_PAUSED
+    assert left is None or f"; {left} min left" in event_of(output)["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("at_s", "code"), [(4, ErrorCode.SUBJECT_PAUSED), (-170, ErrorCode.SUBJECT_PAUSED), (1804, None)]
-)
-async def test_what_came_in_with_the_fifth_failure_is_not_analysed_and_what_comes_after_the_pause_is(at_s, code):
-    line = attacked()
-    await five_failures(line)
-    assert code_of(await line.decision(sent(6, at_s))) == code
+async def test_pause_ends(paused):
+    assert code_of(await paused.decision(sent(6, 1804))) is None
 
 
-async def test_another_person_or_another_tenant_s_is_analysed():
-    line = attacked()
-    await five_failures(line)
-    assert code_of(await line.decision(sent(6, 5, correlation_id=OTHER_GUID))) is None
-    assert code_of(await line.decision(sent(7, 5, tenant="bank-1"))) is None
+async def test_pause_holds_for_nobody_else(paused):
+    assert code_of(await paused.decision(sent(6, 5, correlation_id=OTHER_GUID))) is None
+    assert code_of(await paused.decision(sent(7, 5, tenant="bank-1"))) is None
 
 
-async def test_the_third_pause_is_a_block():
+async def test_third_pause_is_block():
     line = attacked()
     for number in range(3):
         await five_failures(line, first=10 * number, at_s=1804 * number + number)
@@ -114,16 +113,14 @@ async def test_the_third_pause_is_a_block():
     assert message.endswith("unless a reviewer decides before")
 
 
-async def test_a_refusal_names_its_flags_and_teaches_nothing():
-    line = attacked()
-    await five_failures(line)
-    before = {shard: set(lines) for shard, lines in line.ledger.journals.items()}
-    abuse = abuse_of(await line.decision(sent(6, 5)))
-    assert line.ledger.journals == before
-    assert len(line.flags) == 1
+async def test_refusal_names_flags(paused):
+    before = {shard: set(lines) for shard, lines in paused.ledger.journals.items()}
+    abuse = abuse_of(await paused.decision(sent(6, 5)))
+    assert paused.ledger.journals == before
+    assert len(paused.flags) == 1
     (flag,) = abuse["flags"]
     assert flag == {
-        "flag_id": event_of(line.flags[0])["flag_id"],
+        "flag_id": event_of(paused.flags[0])["flag_id"],
         "kind": "excessive_retries",
         "subject": {"type": "correlation_id", "key": GUID},
         "state": "raised",
@@ -134,7 +131,7 @@ async def test_a_refusal_names_its_flags_and_teaches_nothing():
     assert (abuse["is_abuse_detected"], abuse["observation"], abuse["ip_risk"]) == (True, None, None)
 
 
-async def test_a_shadow_refuses_nobody_and_its_event_says_what_it_would_have_done():
+async def test_shadow_flag_refuses_nobody():
     line = attacked(policy=shadow(excessive_retries=...))
     await five_failures(line)
     output = await line.decision(sent(6, 5))
@@ -146,37 +143,33 @@ async def test_a_shadow_refuses_nobody_and_its_event_says_what_it_would_have_don
     assert (event["enforced"], event["refusal"]["until"]) == (False, "2023-11-14T22:43:24.000Z")
 
 
-async def test_what_a_reviewer_confirmed_refuses_though_the_rule_is_a_shadow():
+async def test_confirmed_flag_of_shadow_rule():
     line = attacked(policy=shadow(excessive_retries=...))
     await five_failures(line)
-    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
+    flag = await flag_of(line)
     await line.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 1_000_000), POLICY.abuse.flag_ttl_s)])
     assert code_of(await line.decision(sent(6, 9))) is None
     assert code_of(await line.decision(sent(7, 3600))) == ErrorCode.SUBJECT_BLOCKED
 
 
-async def test_what_a_reviewer_overrode_refuses_nobody_and_a_new_episode_is_flagged_anew():
-    line = attacked()
-    await five_failures(line)
-    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
+async def test_overridden_flag_and_new_episode(paused):
+    flag = await flag_of(paused)
     at_ms = APPENDED_AT_MS + 10_000
-    await line.ledger.record([overridden(flag, word(at_ms))])
-    await line.ledger.clear(None, flag.subject, *cleared_field("cmd-1", at_ms))
-    again = await five_failures(line, first=20, at_s=20)
+    await paused.ledger.record([overridden(flag, word(at_ms))])
+    await paused.ledger.clear(None, flag.subject, *cleared_field("cmd-1", at_ms))
+    again = await five_failures(paused, first=20, at_s=20)
     assert [code_of(output) for output in again] == [None] * 5
-    assert len({event["flag_id"] for event in of_kind(line.flags, "excessive_retries")}) == 2
+    assert len({event["flag_id"] for event in of_kind(paused.flags, "excessive_retries")}) == 2
 
 
-async def test_a_switch_takes_effect_at_once():
-    line = attacked()
-    await five_failures(line)
-    await line.ledger.switch(None, {"excessive_retries": {"enforced": False}})
-    assert code_of(await line.decision(sent(6, 5))) is None
-    await line.ledger.switch(None, {})
-    assert code_of(await line.decision(sent(7, 6))) == ErrorCode.SUBJECT_PAUSED
+async def test_switch_takes_effect_at_once(paused):
+    await paused.ledger.switch(None, {"excessive_retries": {"enforced": False}})
+    assert code_of(await paused.decision(sent(6, 5))) is None
+    await paused.ledger.switch(None, {})
+    assert code_of(await paused.decision(sent(7, 6))) == ErrorCode.SUBJECT_PAUSED
 
 
-async def test_a_decided_submission_is_answered_again_even_during_a_pause():
+async def test_duplicates_during_pause():
     line = attacked()
     decisions = await five_failures(line)
     assert await line.decision(sent(1, 5)) == decisions[0]
@@ -200,7 +193,7 @@ OBSERVED = {
 
 
 @pytest.mark.parametrize(("found", "finding"), OBSERVED.values(), ids=OBSERVED)
-def test_what_a_verdict_is_to_abuse(found, finding):
+def test_observation_of_verdict(found, finding):
     sent_on = detection(found, ids=ids(tenant="bank-1", session_id="s"))
     observation = observe(sent_on, GUID, judge(found, POLICY), POLICY)
     assert observation.finding is finding
@@ -213,17 +206,17 @@ def test_what_a_verdict_is_to_abuse(found, finding):
 @pytest.mark.parametrize(
     ("confidence", "severity"), [(0.0, 1.0), (0.27, 0.5), (0.53, 0.02), (0.54, 0.0), (0.58, 0.0), (0.95, 0.0)]
 )
-def test_severity_is_the_way_down_from_the_bound_of_spoof(confidence, severity):
+def test_severity(confidence, severity):
     found = analysis(confidence)
     assert observe(detection(found), GUID, judge(found, POLICY), POLICY).severity == severity
 
 
-def test_the_species_is_the_strongest_reason():
+def test_species_is_strongest_reason():
     found = analysis(0.0, readings=(reading("lbp_texture", 0.0, reason="flat_texture"), reading("sharpness", 0.4)))
     assert observe(detection(found), GUID, judge(found, POLICY), POLICY).species == "flat_texture"
 
 
-async def test_ten_that_can_not_be_analysed_are_a_pause_and_nobody_s_failure():
+async def test_ten_unanalysed_are_pause():
     line = Pipeline()
     for number in range(9):
         assert abuse_of(await line.decision(sent(number, number, image="%")))["flags"] == []
@@ -232,7 +225,7 @@ async def test_ten_that_can_not_be_analysed_are_a_pause_and_nobody_s_failure():
     assert event_of(line.flags[0])["evidence"]["counts"]["unit"] == "attempts"
 
 
-async def test_other_content_under_a_used_id_is_observed_as_such_and_flagged():
+async def test_other_content_is_flagged():
     line = Pipeline()
     await line.decision(sent(1))
     output = await line.decision(sent(1, 5, image=base64_of(OTHER_IMAGE)))
@@ -246,7 +239,7 @@ async def test_other_content_under_a_used_id_is_observed_as_such_and_flagged():
     assert line.flags == [], "the same again"
 
 
-async def test_who_guesses_another_s_submission_id_does_the_other_no_harm():
+async def test_guessed_submission_id_harms_nobody():
     line = Pipeline()
     await line.decision(sent(1, correlation_id=OTHER_GUID))
     for at_s in range(1, 12):
@@ -257,7 +250,7 @@ async def test_who_guesses_another_s_submission_id_does_the_other_no_harm():
     assert code_of(await line.decision(sent(2, 12))) is None
 
 
-async def test_the_same_when_both_are_past_admission():
+async def test_guessed_submission_id_past_admission():
     line = Pipeline()
     ours, theirs = [
         (await line.detect(sent(1, 1)))[-1],
@@ -269,14 +262,14 @@ async def test_the_same_when_both_are_past_admission():
     assert abuse_of(output)["observation"] is None
 
 
-async def test_a_submission_of_nobody_teaches_nothing():
+async def test_no_observation_without_correlation_id():
     line = Pipeline()
     output = await line.decision(sent(1, correlation_id=...))
     assert event_of(output)["abuse"] is None
     assert line.ledger.journals == {}
 
 
-async def test_a_decision_says_how_it_was_counted():
+async def test_decision_holds_its_observation():
     line = Pipeline(FakeAnalyser(SPOOF))
     output = await line.decision(sent(1, **EVERYTHING))
     abuse = abuse_of(output)
@@ -290,17 +283,15 @@ async def test_a_decision_says_how_it_was_counted():
     )
     assert [each["type"] for each in observation["subjects"]] == ["device", "address", "prefix"]
     assert [flag["kind"] for flag in abuse["flags"]] == ["address_mismatch"]
-    assert abuse["ip_risk"] == {
-        "score": 35,
-        "parts": [{"name": "address_mismatch", "points": 35, "detail": "not the expected address or network"}],
-    }
+    parts = [{"name": "address_mismatch", "points": 35, "detail": "not the expected address or network"}]
+    assert abuse["ip_risk"] == {"score": 35, "parts": parts}
     back = from_decision(event_of(output))
     assert back is not None
     known = await InMemoryLedger().observe(back)
     assert (await line.ledger.history("bank-1", back.subjects[1])).attempts == known.histories[1].attempts
 
 
-async def test_other_sessions_on_the_same_device_are_named():
+async def test_other_sessions_on_device():
     line = attacked()
     guids = [f"{GUID[:-1]}{number}" for number in range(6)]
     outputs = [
@@ -314,7 +305,7 @@ async def test_other_sessions_on_the_same_device_are_named():
 # --- who publishes
 
 
-async def test_the_flag_a_submission_brings_about_is_published_with_its_decision():
+async def test_flag_published_with_decision():
     line = attacked()
     await five_failures(line, tenant="bank-1")
     (output,) = line.flags
@@ -334,10 +325,9 @@ async def test_the_flag_a_submission_brings_about_is_published_with_its_decision
     assert [each["submission"] for each in event["evidence"]["linked"]] == [f"sub-{n}" for n in range(1, 6)]
 
 
-async def test_redelivered_a_detection_publishes_the_same_bytes_again():
+async def test_redelivered_detection_publishes_same_bytes():
     line = attacked()
-    for number in range(1, 5):
-        await line.decision(sent(number, number))
+    await four_failures(line)
     (last,) = await line.detect(sent(5, 5))
     first = await line.decide(last)
     flags = list(line.flags)
@@ -347,8 +337,8 @@ async def test_redelivered_a_detection_publishes_the_same_bytes_again():
     assert line.flags == flags * 2
 
 
-async def test_redelivered_a_submission_publishes_the_decision_and_no_flag_again():
-    """It is acknowledged only when the detection is, which is when the flags were."""
+async def test_redelivered_submission_publishes_no_flag():
+    """A submission is acknowledged with its detection, after the flags were published."""
     line = attacked()
     decisions = await five_failures(line)
     line.flags.clear()
@@ -356,10 +346,9 @@ async def test_redelivered_a_submission_publishes_the_decision_and_no_flag_again
     assert line.flags == []
 
 
-async def test_a_duplicate_sent_later_publishes_the_decision_and_no_flag():
+async def test_later_duplicate_publishes_no_flag():
     line = attacked()
-    for number in range(1, 5):
-        await line.decision(sent(number, number))
+    await four_failures(line)
     (first,), (later,) = await line.detect(sent(5, 5)), await line.detect(sent(5, 6))
     decision = await line.decide(first)
     line.flags.clear()
@@ -369,12 +358,11 @@ async def test_a_duplicate_sent_later_publishes_the_decision_and_no_flag():
     assert len(line.flags) == 1
 
 
-async def test_a_crash_before_anything_was_published_loses_nothing():
-    """Everything was stored, nothing confirmed: whoever is given the detection next publishes all of it."""
+async def test_crash_before_publishing_loses_nothing():
+    """Worker that died after storing: the next one given the detection publishes the same."""
     store, ledger = InMemoryDecisionStore(), InMemoryLedger()
     line = attacked(store=store, ledger=ledger)
-    for number in range(1, 5):
-        await line.decision(sent(number, number))
+    await four_failures(line)
     (last,) = await line.detect(sent(5, 5))
     decision = await line.decide(last)
     other_worker = attacked(store=store, ledger=ledger)
@@ -382,8 +370,8 @@ async def test_a_crash_before_anything_was_published_loses_nothing():
     assert other_worker.flags == line.flags
 
 
-async def test_other_content_that_races_past_admission_leaves_no_flag_unpublished():
-    """It is observed before it turns out to be other content; what that brings about is published all the same."""
+async def test_racing_other_content_publishes_flags():
+    """Other content is observed before the store tells; flags of that observation are published too."""
     line = attacked()
     for number in range(4):
         guid = f"{GUID[:-1]}{number}"
@@ -399,7 +387,7 @@ async def test_other_content_that_races_past_admission_leaves_no_flag_unpublishe
     assert line.flags == published * 2
 
 
-async def test_a_flag_of_an_address_is_keyed_by_its_hash():
+async def test_flag_of_address_keyed_by_hash():
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
     line = Pipeline(policy=policy)
     for number in range(2):
@@ -409,7 +397,7 @@ async def test_a_flag_of_an_address_is_keyed_by_its_hash():
     assert "ce_correlationid" not in dict(output.headers)
 
 
-def test_a_stored_decision_is_about_the_record_it_was_made_for():
+def test_decision_made_for_record():
     def decided(at):
         return orjson.dumps({"abuse": at and {"observation": at}})
 
@@ -424,34 +412,28 @@ def test_a_stored_decision_is_about_the_record_it_was_made_for():
 
 
 @pytest.mark.parametrize("call", ["observe", "record"])
-def test_while_the_table_is_away_nothing_is_published(call):
+def test_no_publishing_while_table_is_away(call):
     async def scenario():
-        away = Away(25, only=call)
+        away = Away(0, only=call)
         line = attacked(ledger=InMemoryLedger(away))
-        for number in range(1, 5):
-            away.left = 0
-            await line.decision(sent(number, number))
+        await four_failures(line)
         (last,) = await line.detect(sent(5, 5))
         away.left = 25
         waiting = asyncio.create_task(line.decide(last))
         await asyncio.sleep(20)
-        assert not waiting.done()
-        assert line.patience.waiting_for == ("redis",)
+        assert (waiting.done(), line.patience.waiting_for) == (False, ("redis",))
         await waiting
-        assert len(line.flags) == 1
-        assert away.left == 0
+        assert (len(line.flags), away.left) == (1, 0)
 
     run(scenario())
 
 
-def test_while_the_table_is_away_nobody_is_let_through():
+def test_no_admission_while_table_is_away():
     async def scenario():
-        away = Away(25)
-        line = attacked(ledger=InMemoryLedger(away))
+        line = attacked(ledger=InMemoryLedger(Away(25)))
         waiting = asyncio.create_task(line.detect(sent(1)))
         await asyncio.sleep(20)
-        assert not waiting.done()
-        assert line.analyser.pictures == []
+        assert (waiting.done(), line.analyser.pictures) == (False, [])
         await waiting
         assert len(line.analyser.pictures) == 1
 
@@ -465,7 +447,7 @@ def everything_in(outputs):
     return b"".join((o.key or b"") + (o.value or b"") + b"".join(v for _, v in o.headers) for o in outputs)
 
 
-async def test_no_output_holds_an_address_or_a_device():
+async def test_no_address_or_device_in_outputs():
     line = attacked(policy=Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}}))
     outputs = []
     for number in range(8):
@@ -477,8 +459,7 @@ async def test_no_output_holds_an_address_or_a_device():
     outputs += line.flags
     assert {event["kind"] for event in map(event_of, line.flags)} >= {"address_velocity", "device_velocity"}
     seen = everything_in(outputs) + repr((line.ledger.journals, line.ledger.fields, line.ledger.locators)).encode()
-    for private in (ADDRESS, OTHER_ADDRESS, DEVICE, "203.0.113.", "2001:db8", "198.51.100"):
-        assert private.encode() not in seen
+    assert [private for private in PRIVATE if private.encode() in seen] == []
 
 
 # --- schemas
@@ -504,20 +485,16 @@ async def all_kinds_of_flags():
     return line, outputs
 
 
-async def test_every_decision_keeps_the_schema():
-    _, outputs = await all_kinds_of_flags()
-    assert [violations(event_of(output), DECISION_SCHEMA) for output in outputs] == [[]] * len(outputs)
-    assert any(abuse_of(output)["flags"] for output in outputs)
-
-
 FLAG_KEYS = [
     *("flag_id", "kind", "tenant", "subject", "state", "level", "severity", "enforced", "evidence", "refusal"),
     *("first_seen", "last_seen", "expires_at", "policy", "review", "cause", "timestamp"),
 ]
 
 
-async def test_every_flag_event_keeps_the_documented_order_and_the_schema():
-    line, _ = await all_kinds_of_flags()
+async def test_decisions_and_flag_events_keep_schema():
+    line, outputs = await all_kinds_of_flags()
+    assert [violations(event_of(output), DECISION_SCHEMA) for output in outputs] == [[]] * len(outputs)
+    assert any(abuse_of(output)["flags"] for output in outputs)
     events = [event_of(output) for output in line.flags]
     assert {event["kind"] for event in events} == {
         *("excessive_retries", "attack_frequency", "attack_severity", "address_velocity", "many_ids_on_address"),
@@ -526,17 +503,6 @@ async def test_every_flag_event_keeps_the_documented_order_and_the_schema():
     for event in events:
         assert list(event) == FLAG_KEYS
         assert violations(event, FLAG_SCHEMA) == []
-
-
-def broken(event, path, value):
-    target = event = orjson.loads(orjson.dumps(event))
-    for step in path[:-1]:
-        target = target[step]
-    if value is ...:
-        del target[path[-1]]
-    else:
-        target[path[-1]] = value
-    return event
 
 
 BROKEN_ABUSE = [
@@ -563,10 +529,10 @@ BROKEN_ABUSE = [
 
 
 @pytest.mark.parametrize(("path", "value"), BROKEN_ABUSE)
-async def test_the_schema_refuses_what_is_no_abuse_object(path, value):
+async def test_schema_rejects_other_abuse_objects(path, value):
     decision = event_of(await Pipeline().decision(sent(1, **EVERYTHING)))
     assert violations(decision, DECISION_SCHEMA) == []
-    assert violations(broken(decision, ("abuse", *path), value), DECISION_SCHEMA)
+    assert violations(changed(decision, ("abuse", *path), value), DECISION_SCHEMA)
 
 
 BROKEN_FLAGS = [
@@ -589,16 +555,12 @@ BROKEN_FLAGS = [
 
 
 @pytest.mark.parametrize(("path", "value"), BROKEN_FLAGS)
-async def test_the_schema_refuses_what_is_no_flag_event(path, value):
-    line = attacked()
-    await five_failures(line)
-    assert violations(broken(event_of(line.flags[0]), path, value), FLAG_SCHEMA)
+async def test_schema_rejects_other_flag_events(paused, path, value):
+    assert violations(changed(event_of(paused.flags[0]), path, value), FLAG_SCHEMA)
 
 
-async def test_what_reviewers_and_time_make_of_a_flag_keeps_the_schema_too():
-    line = attacked()
-    await five_failures(line)
-    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
+async def test_later_flag_events_keep_schema(paused):
+    flag = await flag_of(paused)
     at = word(APPENDED_AT_MS + 10_000)
     for event in (confirmed(flag, at, POLICY.abuse.flag_ttl_s), overridden(flag, at), expired(flag)):
         document = orjson.loads(event.document)
@@ -606,15 +568,10 @@ async def test_what_reviewers_and_time_make_of_a_flag_keeps_the_schema_too():
         assert violations(document, FLAG_SCHEMA) == []
 
 
-async def test_an_appended_time_of_its_own_makes_another_record():
-    assert sent(1, 5) == replace(sent(1), appended_at_ms=APPENDED_AT_MS + 5000)
-
-
-async def test_a_flag_that_losing_content_earned_is_told():
-    """Two contents are in flight under one id. The one that loses was the fifth failure: the table knows it by then."""
+async def test_flag_of_losing_content_published():
+    """Two contents race under one submission id: the loser was the fifth failure, already recorded."""
     line = attacked()
-    for number in range(1, 5):
-        await line.decision(sent(number, number))
+    await four_failures(line)
     (loser,) = await line.detect(sent(5, 5))
     line.analyser.found = LIVE
     (winner,) = await line.detect(sent(5, 6, image=base64_of(OTHER_IMAGE)))
@@ -626,9 +583,9 @@ async def test_a_flag_that_losing_content_earned_is_told():
 
 
 @pytest.mark.parametrize("filler", ["other content", "no picture"])
-async def test_nobody_makes_the_table_forget_failures(filler):
-    """What is answered without asking the gate comes in during a pause too; as much of it as a journal holds changes
-    nothing: the third pause is a block."""
+async def test_filler_hides_no_failures(filler):
+    """Submissions answered without the gate are accepted during a pause too: as many as a journal holds change nothing,
+    the third pause is a block."""
     line = attacked()
     for number in range(3):
         await five_failures(line, first=10 * number, at_s=1804 * number + number)
@@ -641,9 +598,8 @@ async def test_nobody_makes_the_table_forget_failures(filler):
     assert code_of(await line.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED
 
 
-async def test_nobody_moves_a_pause_to_hide_behind_it():
-    """A pause earned by what can't be analysed stays where it was, however much more of it follows: failures after it
-    count."""
+async def test_pause_can_not_be_moved():
+    """Pause after ten unanalysed submissions: further ones don't move it, and failures after it count."""
     line = attacked()
     for number in range(10):
         await line.decision(sent(number, number, image=base64_of(b"no picture")))

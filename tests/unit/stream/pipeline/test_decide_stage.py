@@ -1,11 +1,10 @@
-"""From submission to decision over fakes: one decision a submission, whatever comes twice, late or at once."""
+"""Decide stage in a pipeline of fakes: one decision a submission, whatever comes twice, late or at once."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 
-import orjson
 import pytest
 
 from config.error_codes import ErrorCode
@@ -28,20 +27,18 @@ from tests.unit.stream.builders import (
     structured,
 )
 from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
+from tests.unit.stream.pipeline.abuse_cases import code_of, event_of
 from tests.unit.stream.runtime.virtual_time import run
 
 OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
 
 
-def event_of(output):
-    return orjson.loads(output.value)
+@pytest.fixture
+def line() -> Pipeline:
+    return Pipeline()
 
 
-def code_of(output):
-    return (event_of(output)["error"] or {}).get("code")
-
-
-async def test_a_decision_is_keyed_and_named_by_its_submission():
+async def test_record_of_decision():
     output = await Pipeline().decision(bare(tenant="bank-1"))
     assert output.topic == "decisions"
     assert output.key == GUID.encode()
@@ -60,42 +57,41 @@ async def test_a_decision_is_keyed_and_named_by_its_submission():
     assert event["result"]["verdict"] == "LIVE"
 
 
-async def test_without_a_person_the_key_is_the_submission():
+async def test_key_without_correlation_id():
     output = await Pipeline().decision(bare(correlation_id=...))
     assert output.key == b"sub-1"
     assert code_of(output) == "INVALID_REQUEST"
     assert "ce_correlationid" not in dict(output.headers)
 
 
-@pytest.mark.parametrize("again", [bare(), binary(), structured(selfie())], ids=["bare", "binary", "structured"])
-async def test_a_duplicate_gets_the_identical_record(again):
-    line = Pipeline()
-    first = await line.decision(bare())
-    assert await line.decision(again) == first
-    assert line.analyser.pictures == [IMAGE]
+@pytest.mark.parametrize(
+    ("given", "again", "analysed"),
+    [
+        (bare(), bare(), [IMAGE]),
+        (bare(), binary(), [IMAGE]),
+        (bare(), structured(selfie()), [IMAGE]),
+        (bare(image="%"), bare(image="%"), []),
+    ],
+    ids=["bare", "binary", "structured", "rejected"],
+)
+async def test_duplicate_gets_identical_record(line, given, again, analysed):
+    assert await line.decision(given) == await line.decision(again)
+    assert line.analyser.pictures == analysed
 
 
-async def test_a_duplicate_of_a_refused_submission_gets_the_identical_record():
-    line = Pipeline()
-    assert await line.decision(bare(image="%")) == await line.decision(bare(image="%"))
-
-
-async def test_two_that_race_past_admission_get_one_decision():
-    line = Pipeline()
+async def test_racing_duplicates_get_one_decision(line):
     (one,), (two,) = await line.detect(bare()), await line.detect(bare())
     assert len(line.analyser.pictures) == 2
     line.analyser.found = analysis(0.1)
     assert await line.decide(two) == await line.decide(one)
 
 
-async def test_a_redelivered_detection_gets_the_same_decision():
-    line = Pipeline()
+async def test_redelivered_detection(line):
     (sent,) = await line.detect(bare())
     assert await line.decide(sent) == await line.decide(sent)
 
 
-async def test_other_content_is_answered_apart_and_the_first_decision_stays():
-    line = Pipeline()
+async def test_other_content_gets_own_decision(line):
     first = await line.decision(bare())
     other = await line.decision(OTHER_CONTENT)
     assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
@@ -105,8 +101,7 @@ async def test_other_content_is_answered_apart_and_the_first_decision_stays():
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-async def test_other_content_that_races_past_admission_is_answered_apart_too(order):
-    line = Pipeline()
+async def test_racing_other_content(line, order):
     detections = [(await line.detect(bare()))[0], (await line.detect(OTHER_CONTENT))[0]]
     assert len(line.analyser.pictures) == 2
     first, second = [await line.decide(detections[which]) for which in order]
@@ -118,15 +113,13 @@ async def test_other_content_that_races_past_admission_is_answered_apart_too(ord
     assert await line.decide(detections[order[0]]) == first
 
 
-async def test_what_names_no_person_keeps_nobody_from_the_submission_id():
-    line = Pipeline()
+async def test_no_correlation_id_takes_no_id(line):
     nobody = await line.decision(bare(correlation_id=...))
     assert code_of(await line.decision(bare())) is None
     assert await line.decision(bare(correlation_id=...)) == nobody
 
 
-async def test_any_number_of_contents_are_kept_apart():
-    line = Pipeline()
+async def test_many_contents_under_one_id(line):
     contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]
     decisions = [await line.decision(content) for content in contents]
     assert [code_of(decision) for decision in decisions] == [None] + ["DUPLICATE_MISMATCH"] * 4
@@ -134,15 +127,14 @@ async def test_any_number_of_contents_are_kept_apart():
     assert [await line.decision(content) for content in contents] == decisions
 
 
-async def test_a_mended_submission_needs_a_new_id():
-    line = Pipeline()
+async def test_mended_submission_needs_new_id(line):
     assert code_of(await line.decision(bare(image="%"))) == "INVALID_REQUEST"
     assert code_of(await line.decision(bare())) == "DUPLICATE_MISMATCH"
     assert code_of(await line.decision(bare(submission_id="sub-2"))) is None
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-async def test_workers_that_share_a_store_agree_in_any_order(order):
+async def test_workers_sharing_store_agree(order):
     store = InMemoryDecisionStore()
     lines = [Pipeline(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
     detections = [(await line.detect(bare()))[0] for line in lines]
@@ -150,8 +142,7 @@ async def test_workers_that_share_a_store_agree_in_any_order(order):
     assert decisions == [decisions[0]] * 3
 
 
-async def test_a_decision_the_store_has_lost_is_kept_again_as_it_was():
-    line = Pipeline()
+async def test_expired_decision_stored_again(line):
     first = await line.decision(bare())
     (again,) = await line.detect(bare())
     fresh = Pipeline()  # an empty store: the decision comes with the detection
@@ -160,15 +151,14 @@ async def test_a_decision_the_store_has_lost_is_kept_again_as_it_was():
     assert fresh.analyser.pictures == []
 
 
-def test_while_the_store_is_away_nothing_is_published():
+def test_store_away():
     async def scenario():
         away = Away(30, only=DecisionStore.put_if_absent.__name__)
         line = Pipeline(store=InMemoryDecisionStore(away))
         (sent,) = await line.detect(bare())
         waiting = asyncio.create_task(line.decide(sent))
         await asyncio.sleep(30)
-        assert not waiting.done()
-        assert line.patience.waiting_for == ("redis",)
+        assert (waiting.done(), line.patience.waiting_for) == (False, ("redis",))
         assert code_of(await waiting) is None
         assert away.calls.count(DecisionStore.put_if_absent.__name__) == 31
 
@@ -178,15 +168,11 @@ def test_while_the_store_is_away_nothing_is_published():
 @pytest.mark.parametrize(
     "value",
     [
-        None,
-        b"",
-        SECRET.encode(),
-        b'{"version": 2}',
+        *(None, b"", SECRET.encode(), b'{"version": 2}'),
         encode_detection(detection(AlreadyDecided(decision=SECRET.encode()))),
     ],
 )
-async def test_what_is_no_detection_is_set_aside(value):
-    line = Pipeline()
+async def test_malformed_detection_is_dead_letter(line, value):
     (output,) = await line.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
     assert output.topic == "dead"
     assert (output.key, output.value) == (b"key", value)
@@ -196,7 +182,7 @@ async def test_what_is_no_detection_is_set_aside(value):
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-async def test_every_error_code_reaches_a_decision(code):
+async def test_error_code_in_decision(code):
     found = analysis({}, error=code, message="why", face_detected=False)
     event = event_of(await Pipeline(FakeAnalyser(found)).decision(bare()))
     assert event["error"] == {"code": str(code), "message": "why"}

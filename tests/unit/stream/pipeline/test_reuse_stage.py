@@ -1,10 +1,9 @@
-"""The same face and the same picture on the line: who is linked, who is flagged, what everybody may read of it."""
+"""Reuse of faces and pictures in a pipeline of fakes: links, flags, decisions and reviews."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -19,19 +18,16 @@ from config.policy import Policy
 from detectors.contract import PictureHashes, Template
 from detectors.template.impostors import TemplateDistance
 from stream.events.detection_codec import decode_detection
+from stream.events.messages import Output
 from stream.runtime import metrics
 from tests.unit.abuse.builders import at_ms
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of
 from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Pipeline
-from tests.unit.stream.json_schema import violations
+from tests.unit.stream.json_schema import DECISION_SCHEMA, FLAG_SCHEMA, violations
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
 from tests.unit.stream.review.command_cases import Desk
 from tests.unit.stream.review.command_cases import sent as command
-
-ROOT = Path(__file__).resolve().parents[4]
-DECISION_SCHEMA = orjson.loads((ROOT / "docs/schemas/decision.v1.json").read_bytes())
-FLAG_SCHEMA = orjson.loads((ROOT / "docs/schemas/abuse-flag.v1.json").read_bytes())
 
 
 def guid(number: int) -> str:
@@ -42,17 +38,35 @@ def line_of(**policy) -> Pipeline:
     return Pipeline(policy=Policy.model_validate({"abuse": policy}) if policy else None)
 
 
+@pytest.fixture
+def line() -> Pipeline:
+    return line_of()
+
+
+def flagged(line: Pipeline, kind: str = "face_reuse") -> dict[str, str]:
+    """Flag id by correlation id, of the flags published so far."""
+    return {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, kind)}
+
+
+def guids(*numbers: int) -> set[str]:
+    return set(map(guid, numbers))
+
+
 async def submit(
     line: Pipeline, number: int, who: int, seen: Template | None, shot: PictureHashes | None = None, **changes
 ):
-    """The decision on a submission that shows this face and is this picture."""
+    """Decision on a submission with this template and these image hashes."""
     line.analyser.found = analysis(template=seen, picture=shot)
     fields = {"correlation_id": guid(who), "session_id": f"session-{number}", **changes}
     return await line.decision(sent(number, number, **fields))
 
 
-async def test_one_face_under_two_ids_is_allowed_and_under_three_is_flagged_for_each_of_them():
-    line = line_of()
+async def views(line: Pipeline, count: int, shot: PictureHashes | None = None, **changes) -> list[Output]:
+    """Decisions on one face under so many correlation ids, each view a little apart."""
+    return [await submit(line, number, number, face(1, 0.01 * number), shot, **changes) for number in range(count)]
+
+
+async def test_face_under_three_ids_flagged(line):
     for number, who in enumerate((1, 2)):
         assert abuse_of(await submit(line, number, who, face(1, 0.01 * number)))["flags"] == []
     output = await submit(line, 2, 3, face(1, 0.02))
@@ -69,27 +83,23 @@ async def test_one_face_under_two_ids_is_allowed_and_under_three_is_flagged_for_
     assert [event["enforced"] for event in events] == [False] * 3
 
 
-async def test_five_ids_with_one_face_are_one_cluster_that_names_all_five():
-    line = line_of()
-    for number in range(5):
-        output = await submit(line, number, number, face(1, 0.01 * number))
+async def test_cluster_names_all_five_ids(line):
+    *_, output = await views(line, 5)
     own = [event for event in of_kind(line.flags, "face_reuse") if event["subject"]["key"] == guid(4)]
     assert [each["correlation_id"] for each in own[-1]["evidence"]["linked"]] == [guid(n) for n in range(5)]
     assert own[-1]["evidence"]["counts"]["ids"] == 5
     assert abuse_of(output)["other_flagged_sessions"] == [f"session-{n}" for n in (3, 2, 1, 0)]
 
 
-async def test_strangers_are_not_linked():
-    line = line_of()
+async def test_strangers_are_not_linked(line):
     for number in range(40):
         output = await submit(line, number, number, face(number))
         assert abuse_of(output)["links"] == []
-    assert of_kind(line.flags, "face_reuse") == []
+    assert not flagged(line)
 
 
-async def test_a_chain_of_links_is_one_cluster():
-    """The first and the last view of the face are too far apart to be linked, and are by the one between."""
-    line = line_of()
+async def test_chain_of_links_is_cluster(line):
+    """First and last view of the face are too far apart for a link; the view between joins them."""
     for number, view in enumerate((0.0, 0.3, 0.6)):
         await submit(line, number, number, face(1, view))
     assert len(of_kind(line.flags, "face_reuse")) == 3
@@ -97,16 +107,14 @@ async def test_a_chain_of_links_is_one_cluster():
     assert sorted(map(sorted, links)) == [[guid(0), guid(1)], [guid(1), guid(2)]]
 
 
-async def test_one_who_shows_the_faces_of_strangers_makes_them_no_cluster():
-    line = line_of()
+async def test_shown_strangers_are_no_cluster(line):
     for number, (who, person) in enumerate(((1, 1), (2, 2), (9, 1), (9, 2))):
         await submit(line, number, who, face(person, 0.01 * number))
-    assert of_kind(line.flags, "face_reuse") == []
+    assert not flagged(line)
 
 
-async def test_a_session_that_is_there_or_not_stops_nobody():
-    """Two records of one batch, under the same ids, are both admitted before either is decided."""
-    line = line_of()
+async def test_sessions_with_and_without_id(line):
+    """Records of one batch under the same ids are both admitted before either is decided."""
     for who in (1, 2):
         await submit(line, who, who, None, picture(who), image=base64_of(OTHER_IMAGE + bytes([who])))
     outputs = []
@@ -121,36 +129,33 @@ async def test_a_session_that_is_there_or_not_stops_nobody():
 
 
 async def attacked(line: Pipeline, number: int, who: int, seen: Template) -> None:
-    """The face is held before the camera, and seen through."""
+    """Presentation attack with this face, decided as SPOOF."""
     line.analyser.found = analysis(0.1, template=seen)
     await line.decision(sent(number, number, correlation_id=guid(who)))
 
 
-async def test_whose_photograph_others_hold_before_the_camera_is_not_flagged_for_it():
+async def test_bona_fide_victim_not_flagged():
     line = line_of(face_reuse={"enforced": True})
     for number in range(6):
         await attacked(line, number, 100 + number, face(1, 0.01 * number))
     output = await submit(line, 10, 1, face(1))
     assert event_of(output)["error"] is None
-    flagged = {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
-    assert flagged == {guid(100 + number) for number in range(6)}
+    assert set(flagged(line)) == guids(*range(100, 106))
     assert {end["spoof"] for link in abuse_of(output)["links"] for end in link["ends"]} == {True, False}
     await attacked(line, 11, 200, face(1))
-    assert guid(1) not in {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
+    assert guid(1) not in flagged(line)
 
 
-async def test_who_was_once_taken_for_an_attack_is_no_attacker():
-    line = line_of()
+async def test_one_spoof_makes_no_attacker(line):
     await attacked(line, 0, 1, face(1))
     await submit(line, 1, 1, face(1))
     for number in (2, 3):
         await attacked(line, number, 100 + number, face(1))
-    assert guid(1) not in {event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}
+    assert guid(1) not in flagged(line)
 
 
 @pytest.mark.parametrize(("model", "key_id"), [("other-1", "k1"), ("net-cdcdcdcdcdcd", "zz")])
-async def test_a_print_of_no_model_or_key_of_ours_is_nobody_s(model, key_id):
-    line = line_of()
+async def test_template_of_unknown_model_or_key(line, model, key_id):
     line.analyser.found = analysis(template=face(1))
     (output,) = await line.detect(sent(1))
     document = orjson.loads(output.value)
@@ -160,33 +165,29 @@ async def test_a_print_of_no_model_or_key_of_ours_is_nobody_s(model, key_id):
     assert line.faces.buckets == {}
 
 
-async def test_one_submission_id_for_everybody_hides_nobody():
-    """Its decision may be forgotten sooner than the face."""
-    line = line_of()
+async def test_shared_submission_id_hides_nobody(line):
+    """Decisions expire sooner than faces, so one submission id may come with many."""
     for number in range(3):
         line.store._kept.clear()
         await submit(line, number, number, face(1, 0.01 * number), picture(1), submission_id="sub-1")
     assert len(of_kind(line.flags, "face_reuse")) == 3
-    assert {event["subject"]["key"] for event in of_kind(line.flags, "media_replay")} == {guid(n) for n in range(3)}
+    assert set(flagged(line, "media_replay")) == guids(0, 1, 2)
 
 
-async def test_the_same_id_may_show_its_face_as_often_as_it_likes():
-    line = line_of()
+async def test_own_face_is_no_reuse(line):
     for number in range(9):
         output = await submit(line, number, 1, face(1, 0.001 * number))
-    assert of_kind(line.flags, "face_reuse") == []
+    assert not flagged(line)
     assert abuse_of(output)["links"] == []
 
 
-async def test_another_tenant_s_faces_are_not_looked_at():
-    line = line_of()
+async def test_tenants_are_not_joined(line):
     for number in range(4):
         await submit(line, number, number, face(1), tenant=f"bank-{number}")
-    assert of_kind(line.flags, "face_reuse") == []
+    assert not flagged(line)
 
 
-async def test_switched_off_a_face_is_neither_kept_nor_sent_on():
-    line = line_of()
+async def test_switched_off_before_detection(line):
     await line.ledger.switch("bank-1", {"face_reuse": {"active": False}})
     line.analyser.found = analysis(template=face(1), picture=picture(1))
     (output,) = await line.detect(sent(1, tenant="bank-1"))
@@ -199,8 +200,7 @@ async def test_switched_off_a_face_is_neither_kept_nor_sent_on():
     assert len(line.faces.buckets) == 1
 
 
-async def test_switched_off_meanwhile_what_is_under_way_is_not_kept_either():
-    line = line_of()
+async def test_switched_off_after_detection(line):
     line.analyser.found = analysis(template=face(1), picture=picture(1))
     (output,) = await line.detect(sent(1, tenant="bank-1"))
     await line.ledger.switch("bank-1", {rule: {"active": False} for rule in ("face_reuse", "media_replay")})
@@ -208,8 +208,7 @@ async def test_switched_off_meanwhile_what_is_under_way_is_not_kept_either():
     assert (line.faces.buckets, line.reuse.pictures.images) == ({}, {})
 
 
-async def test_no_template_crosses_to_the_next_topic():
-    line = line_of()
+async def test_no_plain_template_on_topic(line):
     seen = face(1)
     line.analyser.found = analysis(template=seen, picture=picture(1))
     (output,) = await line.detect(sent(1))
@@ -233,8 +232,7 @@ OTHER_FILE = base64_of(OTHER_IMAGE)
         ({"shot": replace(picture(1, 7), pixels_sha256="ef" * 32), "image": OTHER_FILE}, "near_duplicate"),
     ],
 )
-async def test_a_picture_used_again_is_flagged_at_once(again, kind):
-    line = line_of()
+async def test_picture_used_again_flagged(line, again, kind):
     await submit(line, 1, 1, face(1), picture(1))
     output = await submit(line, 2, 2, face(1, 0.2), **{"shot": picture(1), **again})
     events = of_kind(line.flags, "media_replay")
@@ -255,9 +253,8 @@ async def test_a_picture_used_again_is_flagged_at_once(again, kind):
         (7, (face(1), face(1, 0.2)), True),
     ],
 )
-async def test_a_hash_that_differs_in_some_bits_is_believed_if_the_faces_are_nearly_the_same(flipped, faces, linked):
-    """Among a hundred thousand strange pictures several are within seven bits by chance."""
-    line = line_of()
+async def test_near_duplicate_needs_near_face(line, flipped, faces, linked):
+    """Perceptual hashes within seven bits occur by chance among a hundred thousand pictures."""
     await submit(line, 1, 1, faces[0], picture(1))
     other = replace(picture(1, flipped), pixels_sha256="ef" * 32)
     output = await submit(line, 2, 2, faces[1], other, image=OTHER_FILE)
@@ -265,10 +262,8 @@ async def test_a_hash_that_differs_in_some_bits_is_believed_if_the_faces_are_nea
 
 
 @pytest.mark.parametrize(("view", "linked"), [(0.2, True), (0.32, False)])
-async def test_where_faces_are_compared_by_the_cosine_nearly_the_same_means_the_same(view, linked):
-    """A share of a distance between points is another of a cosine distance: two photographs of somebody are no copy."""
-    line = line_of()
-    assert line.reuse.faces is not None
+async def test_near_face_by_cosine(line, view, linked):
+    """Nearness is a share of the Euclidean distance, also for a cosine model: another photograph is no copy."""
     by_cosine = FaceBounds(impostors=replace(IMPOSTORS, distance=TemplateDistance.COSINE), farthest=0.18)
     index = InMemoryFaceIndex(FacePlan(distances={MODEL: TemplateDistance.COSINE}))
     line.reuse.faces = replace(line.reuse.faces, index=index, bounds=by_cosine)
@@ -279,16 +274,15 @@ async def test_where_faces_are_compared_by_the_cosine_nearly_the_same_means_the_
 
 
 def unit(apart: float) -> Template:
-    """Unit vectors so far from that of 0.0."""
+    """Template of a unit vector so far from that of 0.0."""
     angle = 2 * math.asin(apart / 2)
     vector = np.zeros(128, "<f4")
     vector[:2] = math.cos(angle), math.sin(angle)
     return replace(face(1), vector=vector.tobytes())
 
 
-async def test_another_s_submission_of_the_same_name_hides_no_copy():
-    """Its face is another photograph of the person, so it alone would be no evidence."""
-    line = line_of()
+async def test_same_submission_id_hides_no_copy(line):
+    """The second submission under the id shows another photograph, which alone would be no evidence."""
     await submit(line, 1, 1, face(1), picture(1), submission_id="sub-x")
     line.store._kept.clear()
     await submit(line, 2, 2, face(1, 0.45), picture(99), submission_id="sub-x", image=base64_of(OTHER_IMAGE + b"y"))
@@ -297,8 +291,7 @@ async def test_another_s_submission_of_the_same_name_hides_no_copy():
     assert "near_duplicate" in {link["kind"] for link in abuse_of(output)["links"]}
 
 
-async def test_links_in_a_decision_are_of_its_own_submission():
-    line = line_of()
+async def test_links_are_of_own_submission(line):
     for number in (1, 2):
         await submit(line, number, number, face(1, 0.01 * number), submission_id=f"of-{number}")
     line.store._kept.clear()
@@ -306,18 +299,16 @@ async def test_links_in_a_decision_are_of_its_own_submission():
     assert [each["ends"][1]["correlation_id"] for each in abuse_of(output)["links"]] == [guid(3)] * 2
 
 
-async def test_who_tries_again_with_the_picture_in_one_session_replays_nothing():
-    line = line_of()
+async def test_replay_needs_another_session(line):
     for number in (1, 2):
         await submit(line, number, 1, None, picture(1), session_id="session-1")
-    assert of_kind(line.flags, "media_replay") == []
+    assert not flagged(line, "media_replay")
     await submit(line, 3, 1, None, picture(1), session_id="session-2")
     (event,) = of_kind(line.flags, "media_replay")
     assert event["subject"]["key"] == guid(1)
 
 
-async def test_other_pictures_are_not_linked():
-    line = line_of()
+async def test_other_pictures_are_not_linked(line):
     for number in range(30):
         output = await submit(
             line, number, number, None, picture(number), image=base64_of(OTHER_IMAGE + bytes([number]))
@@ -325,8 +316,7 @@ async def test_other_pictures_are_not_linked():
         assert abuse_of(output)["links"] == []
 
 
-async def test_submitted_again_everything_stays_as_it_is():
-    line = line_of()
+async def test_repeat_changes_nothing(line):
     outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)]
     book, flags = line.reuse.book, list(line.flags)
     assert isinstance(book, InMemoryLinkStore)
@@ -339,9 +329,8 @@ async def test_submitted_again_everything_stays_as_it_is():
     assert flags
 
 
-async def test_decisions_and_flags_keep_their_schemas():
-    line = line_of()
-    outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(1)) for number in range(4)]
+async def test_decisions_and_flags_keep_schemas(line):
+    outputs = await views(line, 4, picture(1))
     for output in outputs:
         assert violations(event_of(output), DECISION_SCHEMA) == []
     assert {event_of(flag)["kind"] for flag in line.flags} >= {"face_reuse", "media_replay"}
@@ -349,9 +338,9 @@ async def test_decisions_and_flags_keep_their_schemas():
         assert violations(event_of(flag), FLAG_SCHEMA) == []
 
 
-async def test_enforced_a_reused_face_refuses_its_ids():
+async def test_enforced_face_reuse_refuses_ids():
     line = line_of(face_reuse={"enforced": True})
-    outputs = [await submit(line, number, number, face(1, 0.01 * number)) for number in range(5)]
+    outputs = await views(line, 5)
     codes = [event_of(output)["error"] and event_of(output)["error"]["code"] for output in outputs]
     assert codes == [None, None, "SUBJECT_BLOCKED", "SUBJECT_BLOCKED", "SUBJECT_BLOCKED"]
     refused = event_of(outputs[2])
@@ -366,7 +355,7 @@ async def test_enforced_a_reused_face_refuses_its_ids():
     assert isinstance(line.analyser, FakeAnalyser)
 
 
-async def test_enforced_a_replayed_picture_is_refused_at_once_and_again_when_it_is_sent_again():
+async def test_enforced_media_replay_refuses_repeatedly():
     line = line_of(media_replay={"enforced": True})
     await submit(line, 1, 1, None, picture(1))
     replayed = await submit(line, 2, 2, None, picture(1))
@@ -378,14 +367,12 @@ async def test_enforced_a_replayed_picture_is_refused_at_once_and_again_when_it_
     assert {event_of(flag)["flag_id"] for flag in line.flags} == {event_of(flag)["flag_id"] for flag in flags}
 
 
-async def test_a_face_in_too_many_hands_refuses_nobody_by_default():
-    line = line_of()
-    outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(1)) for number in range(5)]
+async def test_reuse_refuses_nobody_by_default(line):
+    outputs = await views(line, 5, picture(1))
     assert [event_of(output)["error"] for output in outputs] == [None] * 5
 
 
-async def test_members_are_not_flagged_again_for_what_others_do_the_next_day():
-    line = line_of()
+async def test_members_not_flagged_next_day(line):
     await three(line)
     line.flags.clear()
     line.analyser.found = analysis(template=face(1, 0.02))
@@ -393,8 +380,7 @@ async def test_members_are_not_flagged_again_for_what_others_do_the_next_day():
     assert [event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")] == [guid(0)]
 
 
-async def test_one_face_under_very_many_ids_costs_no_more_than_under_many():
-    line = line_of()
+async def test_links_are_bounded(line):
     for number in range(90):
         output = await submit(line, number, number, face(1, 0.001 * number))
     assert len(abuse_of(output)["links"]) == LINKS_ADDED
@@ -406,24 +392,21 @@ async def test_one_face_under_very_many_ids_costs_no_more_than_under_many():
     assert evidence["used"] >= 60
 
 
-async def test_a_decision_says_with_how_many_faces_its_own_was_compared():
-    line = line_of()
-    told = [abuse_of(await submit(line, n, n, face(n))) for n in range(3)]
-    assert [each["face_comparison"] for each in told] == [{"faces": n, "complete": True} for n in range(3)]
+async def test_decision_holds_size_of_gallery(line):
+    decided = [abuse_of(await submit(line, n, n, face(n))) for n in range(3)]
+    assert [each["face_comparison"] for each in decided] == [{"faces": n, "complete": True} for n in range(3)]
     assert abuse_of(await submit(line, 3, 3, None))["face_comparison"] is None
 
 
-async def test_a_search_cut_short_is_said_and_what_it_found_counts():
+async def test_incomplete_search():
     line, before = line_of(), comparisons()
 
     class Cut(InMemoryFaceIndex):
         async def search(self, reference, within):
             return replace(await super().search(reference, within), complete=False)
 
-    assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=Cut())
-    for number in range(3):
-        output = await submit(line, number, number, face(1, 0.01 * number))
+    *_, output = await views(line, 3)
     assert abuse_of(output)["face_comparison"] == {"faces": 2, "complete": False}
     evidence = of_kind(line.flags, "face_reuse")[0]["evidence"]
     assert (evidence["used"], evidence["counts"]["whole"]) == (3, "no")
@@ -443,25 +426,23 @@ def desk_of(line: Pipeline) -> Desk:
 
 
 async def three(line: Pipeline) -> dict[str, str]:
-    """A face under three ids; the flag on each."""
-    for number in range(3):
-        await submit(line, number, number, face(1, 0.01 * number))
-    return {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    """Flags of one face under three correlation ids."""
+    await views(line, 3)
+    return flagged(line)
 
 
 async def order(line: Pipeline, name: str, flag_id: str, command_id: str = "c-1") -> tuple[list[dict], dict]:
-    """The flag events and the answer; the command comes in a minute after the first submission."""
+    """Flag events and audit entry of a command, a minute after the first submission."""
     at_s = (APPENDED_AT_MS - at_ms(-60)) / 1000
     *flags, answer = await desk_of(line).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))
     return [event_of(flag) for flag in flags], event_of(answer)
 
 
-async def test_confirming_one_member_rescores_the_others():
-    line = line_of()
+async def test_confirming_rescores_other_members(line):
     flags = await three(line)
     events, answer = await order(line, "flag.confirm", flags[guid(0)])
-    told = {event["subject"]["key"]: (event["state"], event["severity"], event["enforced"]) for event in events}
-    assert told == {
+    changes = {event["subject"]["key"]: (event["state"], event["severity"], event["enforced"]) for event in events}
+    assert changes == {
         guid(0): ("confirmed", "medium", True),
         guid(1): ("escalated", "high", False),
         guid(2): ("escalated", "high", False),
@@ -472,18 +453,15 @@ async def test_confirming_one_member_rescores_the_others():
         assert violations(event, FLAG_SCHEMA) == []
 
 
-async def test_what_another_reviewer_confirmed_is_not_overridden_along():
-    line = line_of()
+async def test_confirmed_flag_not_overridden_along(line):
     flags = await three(line)
     await order(line, "flag.confirm", flags[guid(2)])
     events, _ = await order(line, "flag.override", flags[guid(0)], command_id="c-2")
     assert sorted(event["subject"]["key"] for event in events) == [guid(0), guid(1)]
 
 
-async def test_by_subject_every_flag_is_decided_on_once():
-    line = line_of()
-    for number in range(3):
-        await submit(line, number, number, face(1, 0.01 * number), picture(1))
+async def test_review_by_subject(line):
+    await views(line, 3, picture(1))
     line.analyser.found = analysis(template=face(1, 0.02), picture=picture(1))
     await line.decision(sent(50, 86_400, correlation_id=guid(0), session_id="later"))
     subject = {"type": "correlation_id", "key": guid(0)}
@@ -493,8 +471,7 @@ async def test_by_subject_every_flag_is_decided_on_once():
     assert len(names) == len(set(names)) >= 6
 
 
-async def test_overriding_one_member_clears_the_others():
-    line = line_of()
+async def test_overriding_clears_other_members(line):
     flags = await three(line)
     events, answer = await order(line, "flag.override", flags[guid(1)])
     assert {(event["subject"]["key"], event["state"]) for event in events} == {
@@ -505,46 +482,42 @@ async def test_overriding_one_member_clears_the_others():
     for number, who in ((101, 0), (102, 1)):
         output = await submit(line, number, who, face(1, 0.02))
         assert (abuse_of(output)["flags"], abuse_of(output)["is_abuse_detected"]) == ([], False)
-    assert of_kind(line.flags, "face_reuse") == []
+    assert not flagged(line)
     await submit(line, 103, 7, face(1, 0.03))
     assert len(of_kind(line.flags, "face_reuse")) == 3, "three ids again, since the reviewer's word"
 
 
-async def test_however_many_a_reviewer_cleared_new_ones_are_still_found():
-    """Those that were cleared are nearer, and more than a submission may be linked to."""
+async def test_new_ids_found_beside_cleared():
+    """Cleared references are nearer, and more than a submission may be linked to."""
     line, cleared = line_of(), 3 * LINKS_ADDED
     for number in range(cleared):
         await submit(line, number, number, face(1, 0.001 * number))
-    flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    flags = flagged(line)
     await order(line, "flag.override", flags[guid(0)])
     line.flags.clear()
     for number in range(3):
         await submit(line, 100 + number, 100 + number, face(1, 0.3 - 0.1 * number))
-    assert sorted(event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")) == [
-        guid(100 + number) for number in range(3)
-    ]
+    assert set(flagged(line)) == guids(100, 101, 102)
 
 
-async def test_who_was_cleared_and_comes_again_with_the_same_picture_is_found():
-    line = line_of()
+async def test_cleared_id_found_again(line):
     for number in range(3):
         await submit(line, number, number, None, picture(1))
-    flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "media_replay")}
+    flags = flagged(line, "media_replay")
     await order(line, "flag.override", flags[guid(0)])
     await submit(line, 100, 0, None, picture(1), session_id="session-0")
     output = await submit(line, 101, 9, None, picture(1))
     assert [each["ends"][0]["submission"] for each in abuse_of(output)["links"]] == ["sub-100"]
 
 
-async def test_overriding_whose_face_a_ring_used_leaves_what_else_the_ring_is_flagged_for():
-    line = line_of()
+async def test_overriding_victim_leaves_ring_flagged(line):
     for number, (who, person) in enumerate([(1, 1), (2, 1), (3, 1), (1, 7), (2, 7)]):
         await submit(line, number, who, face(person, 0.01 * number))
-    ring = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    ring = flagged(line)
     line.flags.clear()
     line.analyser.found = analysis(template=face(7, 0.05))
     await line.decision(sent(30, 86_400, correlation_id=guid(9)))
-    victim = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    victim = flagged(line)
     assert victim.keys() == {guid(9)}, "the others are flagged already"
     given = command("flag.override", flag_id=victim[guid(9)], at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
     *events, _ = await desk_of(line).obey(given)
@@ -552,11 +525,10 @@ async def test_overriding_whose_face_a_ring_used_leaves_what_else_the_ring_is_fl
     assert not set(victim.values()) & set(ring.values())
 
 
-async def test_what_a_reviewer_overrode_on_one_leaves_other_kinds_of_flags_of_the_others():
+async def test_overriding_leaves_other_kinds():
     line = line_of(device_velocity={"ids": 3})
-    for number in range(3):
-        await submit(line, number, number, face(1, 0.01 * number), picture(1), device_id="phone")
-    flags = {event["subject"]["key"]: event["flag_id"] for event in of_kind(line.flags, "face_reuse")}
+    await views(line, 3, picture(1), device_id="phone")
+    flags = flagged(line)
     events, _ = await order(line, "flag.override", flags[guid(0)])
     assert {event["kind"] for event in events} == {"face_reuse"}
     known = await line.ledger.read_history(None, [correlation(guid(2))])

@@ -1,4 +1,4 @@
-"""What holds for every policy and every set of readings: the scales agree, and nothing ever fails open."""
+"""Verdicts for any policy and readings: the scales agree, and no verdict fails open."""
 
 from __future__ import annotations
 
