@@ -53,11 +53,14 @@ def analyser(policy: Policy) -> Iterator[FaceAnalyser]:
     made.close()
 
 
+def _there(path: Path, mend: str = "") -> Path:
+    if not path.exists():
+        pytest.skip(f"no {path}{mend}")
+    return path
+
+
 def _outside(variable: str, default: str) -> Path:
-    folder = Path(os.environ.get(variable, ROOT / default))
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder}: set {variable}")
-    return folder
+    return _there(Path(os.environ.get(variable, ROOT / default)), f": set {variable}")
 
 
 @pytest.fixture(scope="session")
@@ -67,18 +70,12 @@ def photographs() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def bundle() -> Path:
-    path = _outside("LIVENESS_TEST_MODELS", "../shared/models") / "face_landmarker.task"
-    if not path.is_file():
-        pytest.skip(f"no {path.name}")
-    return path
+    return _there(_outside("LIVENESS_TEST_MODELS", "../shared/models") / "face_landmarker.task")
 
 
 @pytest.fixture(scope="session")
 def weights() -> Path:
-    path = built_in.weights_file()
-    if not path.is_file():
-        pytest.skip(f"no {path.name}")
-    return path
+    return _there(built_in.weights_file())
 
 
 @pytest.fixture(scope="session")
@@ -121,22 +118,12 @@ def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndar
     return transform
 
 
-@pytest.fixture(scope="session")
-def transform_of() -> Callable[..., np.ndarray]:
-    return rotation
-
-
-@pytest.fixture(scope="session")
-def face_of() -> Callable[..., Face]:
+def face_of(share: float = 0.2, **overrides: Any) -> Face:
     """A face whose box has this share of a 1000x1000 frame, centred; its landmarks are all zero."""
-
-    def make(share: float = 0.2, **overrides: Any) -> Face:
-        half = 500 * math.sqrt(share)
-        fields = {"landmarks": np.zeros((478, 3), np.float32), "transform": np.eye(4)}
-        box = Box(500 - half, 500 - half, 500 + half, 500 + half)
-        return Face(**{"box": box, **fields, **overrides})
-
-    return make
+    half = 500 * math.sqrt(share)
+    box = Box(500 - half, 500 - half, 500 + half, 500 + half)
+    fields = {"landmarks": np.zeros((478, 3), np.float32), "box": box, "transform": np.eye(4)}
+    return Face(**{**fields, **overrides})
 
 
 def failing(error: Exception) -> Callable[..., Any]:
@@ -154,18 +141,10 @@ def grey_frame(grey: np.ndarray) -> WorkingFrame:
     return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
 
 
-@pytest.fixture(scope="session")
-def observe(face_of: Callable[..., Face]) -> Callable[..., FaceObservation]:
-    """An observation on a 1000x1000 frame of grey noise; what a test cares about comes by name."""
-    noise = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)
+NOISE = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)
 
-    def make(
-        face: Face | None = None,
-        pose: Pose | None = None,
-        exif: ExifFacts | None = None,
-        grey: np.ndarray | None = None,
-    ) -> FaceObservation:
-        frame = grey_frame(noise if grey is None else grey)
-        return FaceObservation(frame=frame, face=face or face_of(), pose=pose or UPRIGHT, exif=exif or ExifFacts())
 
-    return make
+def observe(**seen: Any) -> FaceObservation:
+    """An observation on a 1000x1000 frame of grey noise; what a test cares about comes by name, a picture as `grey`."""
+    frame = grey_frame(seen.pop("grey", NOISE))
+    return FaceObservation(**{"frame": frame, "face": face_of(), "pose": UPRIGHT, "exif": ExifFacts(), **seen})

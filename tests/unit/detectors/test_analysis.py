@@ -37,7 +37,7 @@ def test_a_selfie_gets_every_reading(analyser, selfie):
 
 
 def test_readings_are_repeatable(analyser, selfie, portrait):
-    """Also after another picture."""
+    """Readings stay the same after another picture."""
     first = analyser.analyse(selfie).readings
     assert analyser.analyse(memoryview(selfie)).readings == first
     analyser.analyse(attacks.screen_replay(portrait))

@@ -18,6 +18,7 @@ from detectors.face_mesh.solutions import read_landmarks
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
 from detectors.models import face_landmarker_model, solutions_models
+from tests.unit.detectors.conftest import rotation
 
 ANGLES = st.tuples(st.floats(-60, 60), st.floats(-50, 50), st.floats(-60, 60))
 
@@ -32,8 +33,8 @@ def furthest(a: Pose, b: Pose) -> float:
 
 
 @given(ANGLES, st.floats(0.1, 20))
-def test_angles_survive_scaled_rotations(transform_of, angles, scale):
-    transform = transform_of(*angles)
+def test_angles_survive_scaled_rotations(angles, scale):
+    transform = rotation(*angles)
     transform[:3, :3] *= scale
     assert furthest(pose_of(transform), Pose(*angles)) < 1e-6
 
@@ -50,14 +51,14 @@ def photographed(transform: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (-25, 10, 5), (0, -20, 0), (10, 15, -30)])
-def test_fit_finds_a_known_pose(transform_of, angles):
-    found = pose_of(fit_transform(photographed(transform_of(*angles), 720, 960), 720, 960))
+def test_fit_finds_a_known_pose(angles):
+    found = pose_of(fit_transform(photographed(rotation(*angles), 720, 960), 720, 960))
     assert furthest(found, Pose(*angles)) < 1.0
 
 
-def test_signs_are_as_documented(transform_of):
+def test_signs_are_as_documented():
     straight, yawed, pitched, rolled = (
-        photographed(transform_of(*angles), 720, 960) for angles in ((0, 0, 0), (20, 0, 0), (0, 20, 0), (0, 0, 20))
+        photographed(rotation(*angles), 720, 960) for angles in ((0, 0, 0), (20, 0, 0), (0, 20, 0), (0, 0, 20))
     )
     nose, top = 4, 10
     assert (yawed - straight)[nose, 0] > 0  # to the right

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from config.error_codes import ErrorCode
 from config.policy import Framing
 from detectors.contract import ImageRefused
-from detectors.face_mesh import Box, Face, Pose
+from detectors.face_mesh import Box, Pose
 from detectors.frame import WorkingFrame
 from detectors.framing import ChosenFace, choose, requirements_missed
-from tests.unit.detectors.conftest import UPRIGHT, grey_frame
+from tests.unit.detectors.conftest import UPRIGHT, face_of, grey_frame
 
 RULES = Framing()
-FaceOf = Callable[..., Face]
 
 
 def frame(grey: int = 120) -> WorkingFrame:
@@ -24,7 +21,7 @@ def frame(grey: int = 120) -> WorkingFrame:
 
 
 @pytest.mark.parametrize(("others", "notes"), [([], ()), ([0.24], ("bystander",)), ([0.01], ("bystander",))])
-def test_small_second_faces_are_bystanders(face_of, others, notes):
+def test_small_second_faces_are_bystanders(others, notes):
     faces = (face_of(0.2), *(face_of(0.2 * share) for share in others))
     assert choose(faces, RULES) == ChosenFace(faces[0], notes)
 
@@ -35,7 +32,7 @@ TWO = ErrorCode.MULTIPLE_FACES
 @pytest.mark.parametrize(
     ("shares", "code"), [([], ErrorCode.NO_FACE_DETECTED), ([0.2, 0.2 * 0.25], TWO), ([0.2, 0.18], TWO)]
 )
-def test_not_one_person_is_refused(face_of, shares, code):
+def test_not_one_person_is_refused(shares, code):
     with pytest.raises(ImageRefused) as refused:
         choose(tuple(map(face_of, shares)), RULES)
     assert refused.value.code is code
@@ -55,7 +52,7 @@ def test_not_one_person_is_refused(face_of, shares, code):
         ("too_bright", 0.2, UPRIGHT, 216),
     ],
 )
-def test_missed_requirements_are_notes(face_of, note, share, pose, grey):
+def test_missed_requirements_are_notes(note, share, pose, grey):
     expected = (note,) if note else ()
     assert requirements_missed(frame(grey), face_of(share), pose, RULES) == expected
 
@@ -64,5 +61,5 @@ def test_missed_requirements_are_notes(face_of, note, share, pose, grey):
     ("box", "missed"),
     [((-20, 100, 480, 600), ("face_cut_off",)), ((-90, -90, -10, -10), ("face_too_small", "face_cut_off"))],
 )
-def test_faces_over_borders_are_cut(face_of, box, missed):
+def test_faces_over_borders_are_cut(box, missed):
     assert requirements_missed(frame(), face_of(box=Box(*box)), UPRIGHT, RULES) == missed

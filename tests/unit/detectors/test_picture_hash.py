@@ -83,7 +83,7 @@ def test_turned_pictures_differ_little(look, portrait):
 
 
 def test_exact_hash_is_of_pixels(look, portrait):
-    """And of their size; not of the file."""
+    """The hash includes the picture's size, and nothing else of the file."""
     file = encoded(portrait, ".png")
     assert look(file).pixels_sha256 == look(file + b"behind the end").pixels_sha256
     changed = portrait.copy()

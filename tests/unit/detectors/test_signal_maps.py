@@ -23,7 +23,7 @@ from detectors.signals.fft_deepfake import FftDeepfake, Spectrum, SpectrumMeter
 from detectors.signals.head_pose import rotation_curve
 from detectors.signals.lbp_texture import BINS, LbpTexture, entropy_bits, lbp_histogram
 from detectors.signals.sharpness import laplacian_variance
-from tests.unit.detectors.conftest import grey_frame
+from tests.unit.detectors.conftest import grey_frame, rotation
 
 PARAMETERS = SignalParameters()
 MEASUREMENT = st.floats(min_value=0, max_value=1e6, allow_nan=False)
@@ -155,8 +155,8 @@ def symmetric_face() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
-def test_turned_faces_stay_symmetric(transform_of, yaw, pitch, roll):
-    transform = transform_of(yaw, pitch, roll)
+def test_turned_faces_stay_symmetric(yaw, pitch, roll):
+    transform = rotation(yaw, pitch, roll)
     metric = symmetric_face() * (1, -1, -1)  # pixels to metric axes
     turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)
     assert symmetry_index(turned.astype(np.float32), transform * 1.7) < 1e-4

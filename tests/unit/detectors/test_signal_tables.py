@@ -19,8 +19,8 @@ from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.exif_metadata import SPOOF_KEYWORDS
 from detectors.signals.eye_aspect_ratio import PERSONS_LEFT_EYE, PERSONS_RIGHT_EYE
 from detectors.signals.fft_deepfake import Spectrum
+from tests.unit.detectors.conftest import face_of, observe
 
-Observe = Callable[..., FaceObservation]
 BELOW = 1e-9  # "0.50 - 0.79" ends just below 0.80
 
 
@@ -36,7 +36,7 @@ def test_every_signal_is_catalogued(signals):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_signals_read_their_needs_only(signals, observe, name):
+def test_signals_read_their_needs_only(signals, name):
     """A need outside the catalogue's is None, so that a look at it raises."""
     whole = observe()
     parts = {need: getattr(whole, need) if need in DETECTORS[name].needs else None for need in Need}
@@ -52,7 +52,7 @@ def noise(variance: float) -> np.ndarray:
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
-def with_eyes(face_of: Callable[..., Face], right: float, left: float) -> Face:
+def with_eyes(right: float, left: float) -> Face:
     landmarks = np.zeros((478, 3), np.float32)
     for eye, ratio, start in ((PERSONS_RIGHT_EYE, right, 100.0), (PERSONS_LEFT_EYE, left, 300.0)):
         half = 50 * ratio  # lids at +-half over a width of 100
@@ -141,12 +141,12 @@ def band(words: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name, rows in ROWS.items() for row in rows])
-def test_rows_of_the_tables(signals, observe, face_of, name, row):
+def test_rows_of_the_tables(signals, name, row):
     words, given, *limits = row
     signal = signals[name]
     scores: dict[str, Callable[[], float]] = {
         "sharpness": lambda: signal.read(observe(grey=noise(given))).liveness,
-        "eye_aspect_ratio": lambda: signal.read(observe(face=with_eyes(face_of, given, given))).liveness,
+        "eye_aspect_ratio": lambda: signal.read(observe(face=with_eyes(given, given))).liveness,
         "head_pose": lambda: signal.read(observe(pose=Pose(*given))).liveness,
         "face_area_ratio": lambda: signal.read(observe(face=face_of(given))).liveness,
         "facial_symmetry": lambda: signal._score(given),
@@ -161,8 +161,8 @@ def test_minimal_sharpness_passes(signals):
     assert signals["sharpness"]._score(40.0) == 0.5
 
 
-def test_both_eyes_count(signals, observe, face_of):
-    detail = signals["eye_aspect_ratio"].read(observe(face=with_eyes(face_of, 0.2, 0.3))).detail
+def test_both_eyes_count(signals):
+    detail = signals["eye_aspect_ratio"].read(observe(face=with_eyes(0.2, 0.3))).detail
     assert detail == "eye aspect ratio 0.25 (right 0.20, left 0.30)"
 
 
@@ -191,7 +191,7 @@ OPTICAL = ("f-stop", "ISO", "shutter speed", "focal length", "GPS")
         ("A comment that only mentions one is none", {**CAMERA, "comment": "not a screenshot"}, 0.75),
     ],
 )
-def test_exif_metadata(signals, observe, row, facts, score):
+def test_exif_metadata(signals, row, facts, score):
     reading = signals["exif_metadata"].read(observe(exif=ExifFacts(**facts)))  # type: ignore[arg-type]
     assert reading.liveness == pytest.approx(score), row
     assert (reading.reason == "spoof_software") == (score == 0.10)
@@ -207,13 +207,13 @@ HARMLESS = ["Obsidian", "Jobs", "Steve Jobs Camera", "previewer", "Gimple", ""]
 
 
 @pytest.mark.parametrize("software", [*SPOOFS, *HARMLESS])
-def test_exif_keywords_match_whole_words(signals, observe, software):
+def test_exif_keywords_match_whole_words(signals, software):
     reading = signals["exif_metadata"].read(observe(exif=ExifFacts(present=True, software=(software,))))
     assert (reading.liveness == 0.10) == (software in SPOOFS)
     assert not software or software not in reading.detail
 
 
-def test_readings_are_scored_with_words(signals, observe):
+def test_readings_are_scored_with_words(signals):
     for signal in signals.values():
         reading = signal.read(observe())
         assert reading.status is ReadingStatus.SCORED

@@ -103,13 +103,10 @@ async def test_slots_are_recycled(make_pool, until):
     await until(lambda: not os.path.exists(f"/proc/{pids[0]}"))
 
 
-async def test_first_recycling_is_staggered(make_pool):
+async def test_stats_show_the_slots(make_pool):
+    """Slots are recycled at different times."""
     pool = await make_pool(slots=2, recycle_after=1000)
     assert pool._jobs_left == [1000, 500]
-
-
-async def test_stats_show_the_slots(make_pool):
-    pool = await make_pool(slots=2)
     await one(pool, picture("hog", 50))
     stats = pool.stats()
     assert (len(stats.slots), stats.busy, stats.queued, stats.quarantined) == (2, 0, 0, 0)
@@ -119,7 +116,7 @@ async def test_stats_show_the_slots(make_pool):
 
 
 async def test_stop_finishes_open_jobs(make_pool, left_behind, gate, until):
-    """And takes no new ones."""
+    """New jobs are refused meanwhile."""
     pool = await make_pool(slots=2)
     jobs = [asyncio.create_task(one(pool, gate.image)) for _ in range(5)]
     await until(lambda: pool.stats().busy == 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,6 @@ from detectors.onnx.manifest import MAX_MANIFEST_BYTES
 from detectors.template import TemplateModelUnusable, TemplateSource, describe, open_template
 from detectors.template.impostors import ImpostorModel, TemplateDistance
 from detectors.template.manifest import ARCFACE_LANDMARKS, ARCFACE_POINTS
-
-Manifest = Callable[..., Path]
 
 
 def at(path: Path) -> TemplateSource:
