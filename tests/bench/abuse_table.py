@@ -15,8 +15,7 @@ import random
 import statistics
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -54,16 +53,9 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TablePlan:
-    sizes: Sequence[int]
-    rounds: int
-    seconds: float
-
-
 class _Bench:
-    def __init__(self, calls: RedisClient, prefix: str, policy: AbusePolicy, plan: TablePlan) -> None:
-        self._calls, self._prefix, self._plan = calls, prefix, plan
+    def __init__(self, calls: RedisClient, prefix: str, policy: AbusePolicy, rounds: int, seconds: float) -> None:
+        self._calls, self._prefix, self._rounds, self._seconds = calls, prefix, rounds, seconds
         self._ledger = RedisLedger(calls, prefix, policy.flag_ttl_s)
         self._engine = AbuseEngine(policy, PolicyName(name="bench", sha256="0" * 64))
         self._chance = random.Random(7)  # a load, not a secret
@@ -71,26 +63,26 @@ class _Bench:
         self._begun_ms = time.time_ns() // 1_000_000
         self._bytes_before: int | None = None
 
-    async def at(self, ids: int, say: Say) -> Row:
+    async def at(self, size: int, say: Say) -> Row:
         """`floor_per_s` are bare round trips a second; `cost` is what an observation costs in bare round trips
         (median of paired rounds); `cpu_ms` is processor time of the asking process."""
         if self._bytes_before is None:
             self._bytes_before = await used_memory(self._calls)
-        say(f"Filling the table to {ids:,} correlation ids.")
-        await self._fill(ids)
+        say(f"Filling the table to {size:,} correlation ids.")
+        await self._fill(size)
         used = await used_memory(self._calls) - self._bytes_before
-        say(f"Measuring at {ids:,}.")
+        say(f"Measuring at {size:,}.")
         observed, floors, waits = list[float](), list[float](), list[float]()
         cpu, self._flag_events = 0.0, 0
-        for _ in range(self._plan.rounds):
-            floors.append(len(await self._round(self._floor)) / self._plan.seconds)
+        for _ in range(self._rounds):
+            floors.append(len(await self._round(self._floor)) / self._seconds)
             began = time.process_time()
             latencies = await self._round(self._observe)
             cpu += time.process_time() - began
-            observed.append(len(latencies) / self._plan.seconds)
+            observed.append(len(latencies) / self._seconds)
             waits += latencies
         return {
-            "ids": ids,
+            "ids": size,
             "observed_per_s": statistics.median(observed),
             "floor_per_s": statistics.median(floors),
             "cost": paired_ratio(floors, observed),
@@ -98,7 +90,7 @@ class _Bench:
             "p99_ms": ms(waits, 99),
             "cpu_ms": cpu * 1000 / max(len(waits), 1),
             "flag_events": self._flag_events,
-            "bytes_per_id": used // ids,
+            "bytes_per_id": used // size,
         }
 
     async def _fill(self, ids: int) -> None:
@@ -109,7 +101,7 @@ class _Bench:
 
     async def _round(self, work: Callable[[], Awaitable[None]]) -> list[float]:
         """Seconds of each piece of work in a round of `AT_ONCE` at once."""
-        end, taken = time.monotonic() + self._plan.seconds, list[float]()
+        end, taken = time.monotonic() + self._seconds, list[float]()
 
         async def one_after_another() -> None:
             while (began := time.monotonic()) < end:
@@ -163,14 +155,15 @@ def main(
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Measure the abuse table on the configured Redis."""
-    plan = TablePlan(sizes=sizes(ids, "--ids"), rounds=rounds, seconds=seconds)
     settings = one_server()
     policy = settings.policy().abuse
-    results = measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(calls, prefix, policy, plan))
+    rows = measured(
+        settings, say, sizes(ids, "--ids"), lambda calls, prefix: _Bench(calls, prefix, policy, rounds, seconds)
+    )
     if json:
-        print_json({"seconds": seconds, "rounds": rounds, "results": results})
+        print_json({"seconds": seconds, "rounds": rounds, "results": rows})
     else:
-        out.print(as_table(results, COLUMNS))
+        out.print(as_table(rows, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -78,27 +78,15 @@ def main(
     """Measure the indexes of faces and pictures on the configured Redis."""
     settings, counts = one_server(), sizes(kept, "--kept")
     told = None if photographs is None else _told(photographs, settings, counts)
-    plan = _plan(settings, counts)
-    faces, pictures = _measured(_patient(settings), plan)
+    layout = face_plan(settings, settings.policy(), {})  # keys of Redis as workers lay them out
+    plan = FaceBenchPlan(sizes=counts, met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
+    patient = settings.model_copy(update={"redis": settings.redis.model_copy(update={"call_timeout_s": CALL_S})})
+    faces = face_index.measure(patient, plan, say)
+    pictures = media_index.measure(patient, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
     if json:
         print_json(_document(plan, faces, pictures, told))
     else:
         _show(plan, faces, pictures, told)
-
-
-def _patient(settings: Settings) -> Settings:
-    return settings.model_copy(update={"redis": settings.redis.model_copy(update={"call_timeout_s": CALL_S})})
-
-
-def _plan(settings: Settings, counts: Sequence[int]) -> FaceBenchPlan:
-    """Keys of Redis as the settings have workers lay them out."""
-    layout = face_plan(settings, settings.policy(), {})
-    return FaceBenchPlan(sizes=counts, met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
-
-
-def _measured(settings: Settings, plan: FaceBenchPlan) -> tuple[list[Row], list[Row]]:
-    faces = face_index.measure(settings, plan, say)
-    return faces, media_index.measure(settings, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say)
 
 
 def _told(photographs: Path, settings: Settings, counts: Sequence[int]) -> Told:
