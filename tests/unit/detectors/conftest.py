@@ -47,6 +47,11 @@ def portrait(astronaut: attacks.Photo) -> attacks.Photo:
 
 
 @pytest.fixture(scope="session")
+def selfie(portrait: attacks.Photo) -> bytes:
+    return attacks.camera_photo(portrait)
+
+
+@pytest.fixture(scope="session")
 def analyser(policy: Policy) -> Iterator[FaceAnalyser]:
     made = FaceAnalyser(policy)
     yield made

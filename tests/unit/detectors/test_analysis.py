@@ -16,14 +16,8 @@ from detectors.analysis import FaceAnalyser
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading, ReadingStatus
 from stream.demo import attacks
-from stream.demo.attacks import Photo
 from tests.bench.signal_ranges import confidence
 from tests.unit.detectors.conftest import failing
-
-
-@pytest.fixture(scope="module")
-def selfie(portrait: Photo) -> bytes:
-    return attacks.camera_photo(portrait)
 
 
 def test_a_selfie_gets_every_reading(analyser, selfie):

@@ -24,7 +24,7 @@ def picture(command: str, argument: object = "", rest: bytes = b"") -> bytes:
 
 
 class Scripted:
-    """Built in every slot. Unknown commands echo."""
+    """Analyser of every slot in these tests. Unknown commands echo."""
 
     def analyse(self, image: memoryview) -> Analysis:
         command, _, argument = bytes(image[:4096]).partition(b"\n")[0].decode(errors="replace").partition(" ")
@@ -43,7 +43,7 @@ class Scripted:
         return Analysis()
 
     def gate(self, image: memoryview, path: str) -> Analysis:
-        """Says that it has begun, then waits until the gate is opened."""
+        """A job that says when it begins, then waits until the gate is opened."""
         Path(path + ".begun").touch()
         while not os.path.exists(path):
             time.sleep(0.002)
@@ -54,7 +54,7 @@ class Scripted:
             pass
 
     def spin_c(self, image: memoryview, path: str) -> Analysis:
-        """Never gives the interpreter back."""
+        """Native code that never gives the interpreter back."""
         if path:
             Path(path).touch()
         deque(itertools.count(), maxlen=0)
@@ -75,7 +75,7 @@ class Scripted:
         sys.exit(int(code))
 
     def flake(self, image: memoryview, path: str) -> Analysis:
-        """Crashes the first time only."""
+        """A picture that crashes the first time only."""
         if not os.path.exists(path):
             Path(path).touch()
             ctypes.string_at(0)
@@ -163,7 +163,7 @@ def slow_factory() -> Scripted:
 
 
 def once_only_factory(path: str, times: int) -> Scripted:
-    """Works `times` times, then never again."""
+    """A factory that works `times` times, then never again."""
     marks = Path(path)
     with marks.open("ab") as file:
         file.write(b"x")

@@ -44,7 +44,7 @@ async def test_slots_share_the_work(make_pool):
 
 
 async def test_each_frame_has_its_analysis(make_pool):
-    """In the order of the frames, from one slot; only the first tells the wait for the slot."""
+    """Analyses come in the order of the frames, from one slot; only the first tells the wait for the slot."""
     pool = await make_pool(slots=2)
     frames = [Frame(picture("echo", n, os.urandom(n * 70_000))) for n in range(5)]
     analyses = await pool.analyse(frames)
@@ -106,13 +106,10 @@ async def test_cpu_and_wait_are_reported(pool, gate, until):
 
 
 async def test_pictures_are_taken_in_order(pool, gate, until):
-    order = []
-    first = await gate.hold(pool)
-
-    async def numbered(n: int) -> None:
-        order.append((await one(pool, picture("echo", n))).message)
-
-    rest = [asyncio.create_task(numbered(n)) for n in range(10)]
+    first, order = await gate.hold(pool), []
+    rest = [asyncio.create_task(one(pool, picture("echo", n))) for n in range(10)]
+    for job in rest:
+        job.add_done_callback(lambda done: order.append(done.result().message))
     await until(lambda: pool.stats().queued == 10)
     gate.open()
     await asyncio.gather(first, *rest)

@@ -16,7 +16,6 @@ from detectors.template import TemplateSource
 from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from stream.demo import attacks
-from stream.demo.attacks import Photo
 from tests.unit.detectors.conftest import failing
 
 #: Two pictures of one person are 0.34 apart at least, a copy of a picture 0.21 at most.
@@ -28,11 +27,6 @@ def embedding(source: TemplateSource) -> Iterator[FaceAnalyser]:
     made = FaceAnalyser(Policy(), None, source)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def selfie(portrait: Photo) -> bytes:
-    return attacks.camera_photo(portrait)
 
 
 def vector_of(analyser: FaceAnalyser, image: bytes) -> np.ndarray:
