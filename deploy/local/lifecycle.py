@@ -1,4 +1,4 @@
-"""Start, find again, stop and kill the services of one state folder, whatever they are."""
+"""The services of one state folder: started, found again, stopped, killed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Ports = Mapping[str, int]
 
 
 class Service(ABC):
-    """One program that serves on loopback ports out of one folder."""
+    """Program that serves on loopback ports out of one folder."""
 
     name: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]]
@@ -169,7 +169,7 @@ class ServiceGroup:
     def _start(self, service: Service, may_move: bool) -> None:
         """Start and wait. With `may_move`, other ports are taken when somebody else has the recorded ones."""
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._settle_ports(service, may_move)
+            self._choose_ports(service, may_move)
             process = self._launch(service)
             if self._becomes_ready(service, process):
                 return
@@ -182,7 +182,7 @@ class ServiceGroup:
         how = "ended while starting" if died else f"didn't answer within {START_SECONDS:.0f} s"
         raise ServicesError(f"{service.name} {how}. The end of {service.log}:\n{_tail(service.log)}")
 
-    def _settle_ports(self, service: Service, may_move: bool) -> None:
+    def _choose_ports(self, service: Service, may_move: bool) -> None:
         record = self._records[service.name]
         if record.ports.keys() == set(service.port_names):
             if self._ports_free(service):

@@ -1,4 +1,4 @@
-"""What the services need from the machine, the errors that say so, and how progress is told.
+"""Prerequisites: what the services need from the machine, the errors that say so, and how progress is told.
 
 Standard output carries only answers (the `LIVENESS_...=` lines), so that `make services-up` can be evaluated
 by a shell; everything a person reads goes to standard error through `say`.
@@ -20,7 +20,7 @@ JAVA_PACKAGE = "openjdk-17-jre-headless"
 
 
 class ServicesError(Exception):
-    """Something failed; the text is meant for the person at the terminal."""
+    """Failure of a command; the text is meant for the person at the terminal."""
 
     exit_code = 1
 

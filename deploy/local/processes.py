@@ -25,7 +25,7 @@ LOG_KEEP_BYTES = 5 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process, told apart from any other that ever gets its pid."""
+    """Identity of a process, told apart from any other that ever gets its pid."""
 
     pid: int
     started: int  # clock ticks since boot, as in /proc/PID/stat
@@ -39,7 +39,7 @@ def require_proc() -> None:
 
 
 def boot_id() -> str:
-    """Changes with every boot: start times count from it."""
+    """Id of this boot, which start times count from."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -50,7 +50,7 @@ def parse_stat(text: str) -> tuple[str, int]:
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Who has this pid now; nobody when it is free or only a zombie waits to be collected."""
+    """Identity of the process that has this pid now; None when the pid is free or a zombie's."""
     try:
         state, started = parse_stat((PROC / str(pid) / "stat").read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What is remembered between two runs: ports and processes, in `state.json` of the state folder."""
+"""State kept between two runs: ports and processes, in `state.json` of the state folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATE_VERSION = 1
 
 @dataclass(slots=True)
 class ServiceRecord:
-    """One service: its ports by purpose (kept for good) and its process (while it runs)."""
+    """Record of a service: its ports by purpose (kept for good) and its process (while it runs)."""
 
     ports: dict[str, int] = field(default_factory=dict)
     process: ProcessIdentity | None = None

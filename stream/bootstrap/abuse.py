@@ -1,4 +1,4 @@
-"""Settings become the parts that the abuse table is made of."""
+"""Components of the abuse table, made from settings; nothing is sent before the first call."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ log = structlog.get_logger()
 
 
 def open_ledger(settings: Settings, policy: Policy, calls: RedisClient) -> Ledger:
-    """The abuse table."""
+    """Ledger of flags, journals and observations."""
     return RedisLedger(calls, settings.redis_prefix, policy.abuse.flag_ttl_s)
 
 
 def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
-    """What stands for addresses and devices; None without hash keys, and then neither is observed."""
+    """Hasher of addresses and devices; None without hash keys: neither is observed then."""
     keys = _hash_keys(settings)
     return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
 def mark_keys(settings: Settings, policy: Policy, faces: TemplateProtection | None) -> MarkKeys | None:
-    """What faces and pictures are transformed with; None without hash keys, and then none of either is compared."""
+    """Keys that faces and pictures are transformed with; None without hash keys: neither is compared then."""
     if faces is None:
         return None
     return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), media_plan(policy).window_ms))
 
 
 def face_keys(settings: Settings, policy: Policy) -> TemplateProtection | None:
-    """What faces are transformed with; None without hash keys. One a process: its matrices are large."""
+    """Template protection; None without hash keys. One instance a process: its matrices are large."""
     keys = _hash_keys(settings)
     return TemplateProtection(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
 
@@ -65,7 +65,7 @@ def face_keys(settings: Settings, policy: Policy) -> TemplateProtection | None:
 def open_reuse(
     settings: Settings, policy: Policy, calls: RedisClient, ledger: Ledger, keys: TemplateProtection | None
 ) -> ReuseSearch | None:
-    """What finds the same face and the same picture; None without hash keys."""
+    """Search for the same face and the same picture; None without hash keys."""
     if not settings.abuse.hash_keys:
         return None
     return ReuseSearch(
@@ -78,19 +78,19 @@ def open_reuse(
 
 
 def open_links(settings: Settings, policy: Policy, calls: RedisClient) -> LinkStore:
-    """The book of links."""
+    """Link store of an installation."""
     return RedisLinkStore(calls, settings.redis_prefix, links_life_ms(policy))
 
 
 def open_face_index(
     settings: Settings, policy: Policy, calls: RedisClient, distances: Mapping[str, Distance] | None = None
 ) -> FaceIndex:
-    """Where faces are kept. Without `distances` it is only for who moves or forgets them."""
+    """Face index; without `distances` for moving and erasing references only, not for searches."""
     return RedisFaceIndex(calls, settings.redis_prefix, face_plan(settings, policy, distances or {}))
 
 
 def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store: DecisionStore) -> Erasures:
-    """What removes a subject. It needs no model and no secret: faces and pictures are found by whose they are."""
+    """Erasure of a subject, without model or secret: faces and pictures are listed by correlation id."""
     return Erasures(
         ledger=RedisLedgerErasure(calls, settings.redis_prefix),
         book=open_links(settings, policy, calls),
@@ -103,22 +103,25 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
 
 
 def open_key_checks(settings: Settings, calls: RedisClient) -> KeyChecks:
-    """Where it stands which secret counts under which key id."""
+    """Check values of the hash keys: which secret counts under which key id."""
     return RedisKeyChecks(calls, settings.redis_prefix)
 
 
 async def agree_on_secrets(settings: Settings, checks: KeyChecks) -> None:
-    """For who writes with the hash keys. Raises SettingsError where another secret is in use under one's id."""
+    """Start-up check of a process that writes with the hash keys. May be repeated.
+
+    Raises SettingsError where another secret is in use under the id of a configured key.
+    """
     await agree(checks, _hash_keys(settings))
 
 
 async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
-    """The same for who only looks, and leaves nothing behind."""
+    """Check of a command that only reads: like `agree_on_secrets`, but stores nothing."""
     await require_same(checks, _hash_keys(settings))
 
 
 async def say_what_is_compared(reuse: ReuseSearch | None) -> None:
-    """At start-up: what is off, and why."""
+    """Start-up log of which comparisons are off, and why."""
     if reuse is None:
         log.warning("reuse_off", why="LIVENESS_ABUSE__HASH_KEYS is not set: neither faces nor pictures are compared")
     elif reuse.faces is None:

@@ -1,4 +1,4 @@
-"""The table behind the commands that look at it."""
+"""The abuse table for the command line: connected components without Kafka."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
+    """Components that a command on the abuse table may use, for as long as `table` is open."""
+
     ledger: Ledger
     book: LinkStore
     audit: AuditLog
@@ -42,6 +44,7 @@ class Table:
 
 @asynccontextmanager
 async def table(settings: Settings) -> AsyncIterator[Table]:
+    """Open table; the connection is closed at the end. Raises SettingsError."""
     calls, prefix = connect(settings.redis), settings.redis_prefix
     policy = settings.policy()
     try:

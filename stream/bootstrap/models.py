@@ -13,21 +13,23 @@ from detectors.template import TemplateModelUnusable, TemplateSource, describe, 
 
 
 def template_source(settings: Settings, policy: Policy) -> TemplateSource | None:
-    """Where face templates come from; None where the policy switches them off."""
+    """Source of face templates; None where the policy switches templates off."""
     if not policy.template.active:
         return None
     return TemplateSource(manifest=settings.detection.template_manifest, cache=cache_folder())
 
 
 def model_files(settings: Settings, policy: Policy) -> tuple[ModelFile, ...]:
-    """Every model file in use, read and hashed, the face template's also if there is trouble with it. Raises
-    SettingsError for a configured file or manifest that can't be used."""
+    """Every model file in use, read and hashed; a template model that can't be loaded has `trouble`.
+
+    Raises SettingsError for a configured file or manifest that can't be used.
+    """
     source = template_source(settings, policy)
     return (*_mesh_files(settings), *(() if source is None else (_template_file(source),)))
 
 
 def model_versions(settings: Settings, policy: Policy) -> tuple[ModelVersion, ...]:
-    """The models in use; raises SettingsError for a file that is missing or isn't as pinned."""
+    """Model versions in use; raises SettingsError for a file that is missing or isn't as pinned."""
     files = model_files(settings, policy)
     for file in files:
         if file.trouble:

@@ -1,10 +1,10 @@
-"""The composition root: the one place where settings become connected parts."""
+"""The worker and the notifier, put together: a function for each agent, from settings to connected components."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from abuse.flags.flag_events import PolicyName
 from abuse.networks.networks import NetworkWatch, open_networks
@@ -34,12 +34,12 @@ from stream.bootstrap.models import model_versions, template_source
 from stream.events.dead_letter import DeadLetters
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec
-from stream.kafka.app import BrokerWatch, ConfirmedSender, make_app
+from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
-from stream.notify.targets import Target
+from stream.notify.targets import WebhookTarget
 from stream.notify.webhook import open_webhook
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
@@ -63,115 +63,148 @@ SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
 FACE_ANALYSER = "detectors.analysis:face_analyser"
 
 
+class _Shared:
+    """Components that several agents of one worker use; nothing is connected yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.policy = settings, settings.policy()
+        self.clock, self.patience = SystemClock(), RetryPolicy()
+        self.app = make_app(settings)
+        self.publisher = _publisher(self.app, settings, self.patience)
+        self.dead_letters = _dead_letters(settings)
+        self.topics = {topic: topic_name(topic, settings.kafka) for topic in Topic}
+        self.redis = connect(settings.redis)
+        self.store = open_store(settings, self.redis)
+        self.ledger = open_ledger(settings, self.policy, self.redis)
+        self.faces = face_keys(settings, self.policy)
+        self.engine = AbuseEngine(self.policy.abuse, PolicyName(name=self.policy.name, sha256=self.policy.sha256))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Share of a role in a worker: the agent, and what comes before its first record and runs beside it."""
+
+    agent: AgentSpec
+    checks: Sequence[Check] = ()
+    background_tasks: Sequence[BackgroundTask] = ()
+
+
 def build_worker(
     settings: Settings,
     roles: Collection[Role] = ALL_ROLES,
     analyser: AnalyserFactory = FACE_ANALYSER,
 ) -> Worker:
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
-    policy, clock, patience = settings.policy(), SystemClock(), RetryPolicy()
-    app = make_app(settings)
-    calls = connect(settings.redis)
-    store, ledger = open_store(settings, calls), open_ledger(settings, policy, calls)
-    faces = face_keys(settings, policy)
-    engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
-    pool = open_pool(settings, policy, analyser=analyser) if Role.DETECT in roles else None
-    names = {topic: topic_name(topic, settings.kafka) for topic in Topic}
-    common: dict[str, Any] = {
-        "clock": clock,
-        "policy": policy,
-        "dead_letters": _dead_letters(settings),
-    }
-    agents, background_tasks = [], list[BackgroundTask]()
-    checks: list[Check] = [store.ping, partial(agree_on_secrets, settings, open_key_checks(settings, calls))]
+    shared = _Shared(settings)
+    pool = open_pool(settings, shared.policy, analyser=analyser) if Role.DETECT in roles else None
+    parts: list[_Part] = []
     if pool is not None:
-        networks = open_networks(settings.abuse, clock.now_ms())
-        watch = NetworkWatch(
-            networks,
-            clock.now_ms,
-            settings.abuse.network_list_reload_s,
-            told=lambda state: metrics.observe_network_lists(state.lists),
-        )
-        background_tasks.append(watch.run)
-        detect = DetectStage(
-            analyser=pool,
-            admission=Admission(store=store, gate=Gate(ledger, engine), patience=patience),
-            origins=OriginReader(hasher(settings, policy), networks),
-            marker=ReferenceExtractor(mark_keys(settings, policy, faces)),
-            detections_topic=names[Topic.DETECTIONS],
-            source=settings.source,
-            **common,
-        )
-        limit = settings.detection.slots + settings.detection.read_ahead
-        agents.append(AgentSpec(name="detect", topic=names[Topic.SUBMISSIONS], stage=detect, limit=limit))
+        parts.append(_detecting(shared, pool))
     if Role.DECIDE in roles:
-        reuse = open_reuse(settings, policy, calls, ledger, faces)
-        checks.append(partial(say_what_is_compared, reuse))
-        decide = DecideStage(
-            store=store,
-            abuse=AbuseStage(ledger=ledger, engine=engine, reuse=reuse, patience=patience, policy=policy),
-            patience=patience,
-            builders=[
-                DecisionEvents(topic=names[Topic.DECISIONS], source=settings.source),
-                FlagEvents(topic=names[Topic.ABUSE_FLAGS], source=settings.source),
-            ],
-            **common,
-        )
-        limit = settings.delivery.max_deciding
-        agents.append(AgentSpec(name="decide", topic=names[Topic.DETECTIONS], stage=decide, limit=limit))
-    sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
-    publisher = Publisher(sender, patience, settings.delivery.output_patience_s)
+        parts.append(_deciding(shared))
     if Role.COMMAND in roles:
-        stage = CommandStage(
-            services=ReviewServices(
-                flags=FlagReviews(ledger, open_links(settings, policy, calls), policy.abuse.flag_ttl_s),
-                switches=RuleSwitches(ledger),
-                erasures=open_erasures(settings, policy, calls, store),
-            ),
-            log=RedisCommandLog(calls, settings.redis_prefix),
-            audit=RedisAuditLog(calls, settings.redis_prefix),
-            patience=patience,
-            topics=names,
-            dead_letters=common["dead_letters"],
-            source=settings.source,
-        )
-        agents.append(AgentSpec(name="command", topic=names[Topic.COMMANDS], stage=stage, limit=1))
-        sweeper = Sweeper(
-            ledger=ledger,
-            publisher=publisher,
-            patience=patience,
-            clock=clock,
-            flags_topic=names[Topic.ABUSE_FLAGS],
-            source=settings.source,
-            every_s=settings.abuse.sweep_s,
-        )
-        background_tasks.append(sweeper.run)
+        parts.append(_commanding(shared))
+    secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
     return Worker(
         WorkerComponents(
             settings=settings,
-            app=app,
-            agents=agents,
+            app=shared.app,
+            agents=[part.agent for part in parts],
             pool=pool,
-            publisher=publisher,
-            patience=patience,
-            clock=clock,
-            checks=checks,
-            background_tasks=background_tasks,
-            closings=[store.close],
+            publisher=shared.publisher,
+            patience=shared.patience,
+            clock=shared.clock,
+            checks=[shared.store.ping, secrets, *(check for part in parts for check in part.checks)],
+            background_tasks=[task for part in parts for task in part.background_tasks],
+            closings=[shared.store.close],
         )
     )
 
 
+def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
+    settings, policy, clock = shared.settings, shared.policy, shared.clock
+    networks = open_networks(settings.abuse, clock.now_ms())
+    watch = NetworkWatch(
+        networks,
+        clock.now_ms,
+        settings.abuse.network_list_reload_s,
+        told=lambda state: metrics.observe_network_lists(state.lists),
+    )
+    stage = DetectStage(
+        analyser=pool,
+        admission=Admission(store=shared.store, gate=Gate(shared.ledger, shared.engine), patience=shared.patience),
+        origins=OriginReader(hasher(settings, policy), networks),
+        marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
+        detections_topic=shared.topics[Topic.DETECTIONS],
+        source=settings.source,
+        clock=clock,
+        policy=policy,
+        dead_letters=shared.dead_letters,
+    )
+    limit = settings.detection.slots + settings.detection.read_ahead
+    agent = AgentSpec(name="detect", topic=shared.topics[Topic.SUBMISSIONS], stage=stage, limit=limit)
+    return _Part(agent=agent, background_tasks=[watch.run])
+
+
+def _deciding(shared: _Shared) -> _Part:
+    settings, policy = shared.settings, shared.policy
+    reuse = open_reuse(settings, policy, shared.redis, shared.ledger, shared.faces)
+    stage = DecideStage(
+        store=shared.store,
+        abuse=AbuseStage(
+            ledger=shared.ledger, engine=shared.engine, reuse=reuse, patience=shared.patience, policy=policy
+        ),
+        patience=shared.patience,
+        builders=[
+            DecisionEvents(topic=shared.topics[Topic.DECISIONS], source=settings.source),
+            FlagEvents(topic=shared.topics[Topic.ABUSE_FLAGS], source=settings.source),
+        ],
+        clock=shared.clock,
+        policy=policy,
+        dead_letters=shared.dead_letters,
+    )
+    limit = settings.delivery.max_deciding
+    agent = AgentSpec(name="decide", topic=shared.topics[Topic.DETECTIONS], stage=stage, limit=limit)
+    return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)])
+
+
+def _commanding(shared: _Shared) -> _Part:
+    settings, policy, redis = shared.settings, shared.policy, shared.redis
+    stage = CommandStage(
+        services=ReviewServices(
+            flags=FlagReviews(shared.ledger, open_links(settings, policy, redis), policy.abuse.flag_ttl_s),
+            switches=RuleSwitches(shared.ledger),
+            erasures=open_erasures(settings, policy, redis, shared.store),
+        ),
+        log=RedisCommandLog(redis, settings.redis_prefix),
+        audit=RedisAuditLog(redis, settings.redis_prefix),
+        patience=shared.patience,
+        topics=shared.topics,
+        dead_letters=shared.dead_letters,
+        source=settings.source,
+    )
+    sweeper = Sweeper(
+        ledger=shared.ledger,
+        publisher=shared.publisher,
+        patience=shared.patience,
+        clock=shared.clock,
+        flags_topic=shared.topics[Topic.ABUSE_FLAGS],
+        source=settings.source,
+        every_s=settings.abuse.sweep_s,
+    )
+    agent = AgentSpec(name="command", topic=shared.topics[Topic.COMMANDS], stage=stage, limit=1)
+    return _Part(agent=agent, background_tasks=[sweeper.run])
+
+
 def notifier_group(settings: Settings) -> str:
-    """A group of its own: it neither takes partitions from workers nor waits for them."""
+    """Consumer group of the notifier: it neither takes partitions from workers nor waits for them."""
     return f"{settings.group_id}-notify"
 
 
-def build_notifier(settings: Settings, target: Target, key: bytes) -> Worker:
+def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Worker:
     """A worker with one agent, which posts flags to the target, signed with the key."""
     clock, patience = SystemClock(), RetryPolicy()
     app = make_app(settings, group=notifier_group(settings), finishes_work=False)
-    sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
     stage = NotifyStage(
         partial(open_webhook, target, key, settings.webhook, clock, at_once=DELIVERIES_AT_ONCE),
         dead_letters=_dead_letters(settings),
@@ -188,7 +221,7 @@ def build_notifier(settings: Settings, target: Target, key: bytes) -> Worker:
             settings=settings,
             app=app,
             agents=[agent],
-            publisher=Publisher(sender, patience, settings.delivery.output_patience_s),
+            publisher=_publisher(app, settings, patience),
             patience=patience,
             clock=clock,
             checks=[stage.open],
@@ -198,13 +231,18 @@ def build_notifier(settings: Settings, target: Target, key: bytes) -> Worker:
     )
 
 
+def _publisher(app: LivenessApp, settings: Settings, patience: RetryPolicy) -> Publisher:
+    sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
+    return Publisher(sender, patience, settings.delivery.output_patience_s)
+
+
 def _dead_letters(settings: Settings) -> DeadLetters:
     topic = topic_name(Topic.DEAD_LETTER, settings.kafka)
     return DeadLetters(topic=topic, max_bytes=settings.kafka.max_event_bytes)
 
 
 def open_store(settings: Settings, calls: RedisClient | None = None) -> DecisionStore:
-    """The decision store; nothing is sent before the first call."""
+    """Decision store of an installation; nothing is sent before the first call."""
     return RedisDecisionStore(calls or connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
 
 
@@ -215,7 +253,7 @@ def open_pool(
     slots: int | None = None,
     analyser: AnalyserFactory = FACE_ANALYSER,
 ) -> SlotPool:
-    """The slot processes, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
+    """Slot pool, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
     model_versions(settings, policy)
     detection = settings.detection
     return SlotPool(

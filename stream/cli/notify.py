@@ -15,7 +15,7 @@ from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import KafkaUnreachable, require_topics
 from stream.kafka.run import run
 from stream.notify.signing import configured_key
-from stream.notify.targets import Target, check_host, target_of
+from stream.notify.targets import WebhookTarget, check_host, target_of
 from stream.runtime import logs
 from stream.runtime.patience import RetryPolicy
 
@@ -34,7 +34,7 @@ def command() -> None:
     run(build_notifier(settings, target, key))
 
 
-async def _check_services(settings: Settings, target: Target) -> None:
+async def _check_services(settings: Settings, target: WebhookTarget) -> None:
     """Kafka and the webhook's host checked before the agent starts; waits a while for Kafka.
 
     Raises SettingsError, TopicMissing (also for the dead-letter topic) or DependencyTimeout.

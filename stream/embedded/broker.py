@@ -1,7 +1,7 @@
 """The embedded broker: librdkafka's mock cluster, which ships in the confluent-kafka wheel.
 
-It speaks Kafka's protocol on a loopback port but keeps 5 MiB a partition, knows no admin calls, no compaction
-and no second member of a group. It lives as long as the object does. A record that displaces everything before it
+The mock speaks Kafka's protocol on a loopback port but keeps 5 MiB a partition, knows no admin calls, no compaction
+and no second member of a group, and ends with the object. A record that displaces everything before it
 in its partition can't be read: pictures of some megabytes need a small record behind each (the demo sends one).
 """
 
@@ -21,7 +21,7 @@ START_TIMEOUT_S = 10.0
 
 
 class EmbeddedBroker:
-    """A started mock cluster of one broker; raises RuntimeError if it does not come up."""
+    """Started mock cluster of one broker; raises RuntimeError if the broker does not come up."""
 
     def __init__(self) -> None:
         from confluent_kafka import Producer

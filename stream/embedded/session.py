@@ -25,12 +25,15 @@ WORKER_STOP_TIMEOUT_S = 20.0
 
 
 class WorkerDidNotStart(Exception):
-    """The worker ended or stayed silent; its own output says why."""
+    """Failed start of a worker, which ended or stayed silent; the worker's own output says why."""
 
 
 class EmbeddedServices:
-    """The broker and the store, with the settings that lead to them. `redis_pid` is the store's process; the broker
-    is threads of this one. Raises what `EmbeddedStore` and `EmbeddedBroker` raise."""
+    """Embedded broker and store, with the settings that lead to both.
+
+    `redis_pid` is the store's process; the broker consists of threads of this process. Raises what `EmbeddedStore` and
+    `EmbeddedBroker` raise.
+    """
 
     def __init__(self) -> None:
         self._store = EmbeddedStore()
@@ -41,7 +44,7 @@ class EmbeddedServices:
             self._store.close()
             raise
         self.environment = {
-            # Fit for what lives as long as this process: addresses and devices are observed like in production.
+            # As in production, addresses and devices are observed.
             "LIVENESS_ABUSE__HASH_KEYS": json.dumps([{"id": "embedded", "secret": secrets.token_hex(16)}]),
             "LIVENESS_KAFKA__BOOTSTRAP_SERVERS": self._broker.bootstrap_servers,
             "LIVENESS_KAFKA__EMBEDDED": "true",
@@ -91,7 +94,7 @@ class WorkerProcess:
         return self._process.pid
 
     def start(self, timeout_s: float = WORKER_START_TIMEOUT_S) -> Self:
-        """Start and wait until it has partitions; raises WorkerDidNotStart."""
+        """Start and wait until the worker has partitions; raises WorkerDidNotStart."""
         command = [sys.executable, "-m", "stream.cli", "worker"]
         self._process = subprocess.Popen(command, env=self._environment, stderr=self._stderr)
         try:
@@ -102,7 +105,7 @@ class WorkerProcess:
         return self
 
     def stop(self) -> int:
-        """Ask it to finish, wait, insist; its exit code."""
+        """Exit code of the worker, after SIGTERM and, if the worker stays, SIGKILL. May be repeated."""
         if self._process is None:
             return 0
         self._process.terminate()

@@ -18,7 +18,8 @@ STOP_TIMEOUT_S = 5.0
 
 
 def main(folder: str, command: list[str]) -> int:
-    """The server's exit code. `folder` goes with the owner; after a failed start the owner reads the log there."""
+    """Exit code of the server. `folder` is removed when the owner is gone; after a failed start the owner reads the
+    log there."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a handler, since an ignored signal is inherited
         signal.signal(number, lambda *_: None)
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)

@@ -33,14 +33,14 @@ class Mode(Enum):
 
 
 class EnvelopeError(ValueError):
-    """The CloudEvents envelope is not one we can read; the message quotes nothing of it."""
+    """Refusal of a CloudEvents envelope; the message quotes nothing of the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """How a record is wrapped: `attributes` without their prefix (binary mode only), `content_type` lower-case.
+    """Envelope of a record: `attributes` without their prefix (binary mode only), `content_type` lower-case.
 
-    An attribute that comes twice or isn't UTF-8 text is there with None: it was sent, and can't be used.
+    An attribute that comes twice or isn't UTF-8 text is there with None: sent, but of no use.
     """
 
     mode: Mode

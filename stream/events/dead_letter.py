@@ -1,7 +1,7 @@
 """Dead letters: a record set aside with its bytes unchanged and the reason in headers.
 
 Headers of the original are kept only if they name the event; those that carry personal data (address,
-device, token) stay out. `source_*` headers tell where it came from, so that a repeat is recognised.
+device, token) stay out. `source_*` headers tell where the record came from, so that a repeat is recognised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WHY_HEADERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetters:
-    """The dead letters of one stage: where they go, and how large a record may be to keep its bytes."""
+    """Maker of one stage's dead letters: the topic, and how large a record may be to keep its bytes."""
 
     topic: str
     max_bytes: int
@@ -40,10 +40,10 @@ class DeadLetters:
 
 
 def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:
-    """`reason` is machine-readable and from a closed set; `message` quotes nothing of the record.
+    """Dead letter of a record. `reason` is from a closed set; `message` quotes nothing of the record.
 
-    A record of more than `max_bytes`, which can only come packed, is set aside without them: their number and
-    digest stand in.
+    A record of more than `max_bytes`, which can only come packed, is set aside without key and value: their number
+    and digest stand in.
     """
     facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
     why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
@@ -69,6 +69,6 @@ def _digest(value: bytes) -> Headers:
 
 
 def described(record: Record) -> dict[str, str | int]:
-    """A dead letter for people and scripts: why and from where, and how many bytes; never the bytes."""
+    """Dead letter for people and scripts: why and from where, and how many bytes; never the bytes."""
     why = {name: value.decode("utf-8", "replace") for name, value in record.headers if name in WHY_HEADERS}
     return {**why, "bytes": len(record.value or b"")}

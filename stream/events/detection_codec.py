@@ -41,10 +41,10 @@ HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
 
 class DetectionError(ValueError):
-    """The record is not a detection; the message names what is wrong and quotes nothing."""
+    """Refusal of a record that is no detection; the message names what is wrong and quotes nothing."""
 
 
-class MalformedPrint(Exception):
+class MalformedTemplate(Exception):
     """Bytes that are no protected template."""
 
 
@@ -127,7 +127,7 @@ def decode_detection(value: bytes | None) -> Detection:
         finding, marks = _finding(wire), _marks(wire.marks)
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {faults(error, _NAMES, 'detection')}") from None
-    except MalformedPrint:
+    except MalformedTemplate:
         raise DetectionError("marks.face is no print of a face") from None
     return Detection(
         ids=wire.ids,
@@ -206,7 +206,7 @@ def _print(wire: _Face) -> ProtectedTemplate:
     try:
         return template_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
     except ValueError as error:
-        raise MalformedPrint from error
+        raise MalformedTemplate from error
 
 
 def _finding(wire: _Wire) -> tuple[Analysis, ...] | Refusal | AlreadyDecided:

@@ -16,13 +16,13 @@ from stream.events.ids import SubmissionIds
 
 Headers = tuple[tuple[str, bytes], ...]
 
-#: Marks the stand-in for a batch that the broker stored and nobody can read (`record_reading`).
+#: Marks the stand-in for a batch that can't be read (`stream.kafka.record_reading`).
 UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One Kafka record as it was read; `appended_at_ms` is the broker's clock, UTC milliseconds."""
+    """Kafka record as read; `appended_at_ms` is the broker's clock, UTC milliseconds."""
 
     topic: str
     partition: int
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One record to be published: raw bytes and headers, so that a duplicate is the same bytes again."""
+    """Record to be published: raw bytes and headers, so that a duplicate is the same bytes again."""
 
     topic: str
     key: bytes | None
@@ -45,7 +45,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureContext:
-    """Where a submission says it came from; personal data, so it is never shown in logs or repr."""
+    """Origin of a submission, as the publisher tells it; personal data, never shown in logs or repr."""
 
     client_ip: str | None = field(default=None, repr=False)
     #: The network `client_ip` should be in, as the publisher expects; one address is a network of its own.
@@ -57,7 +57,7 @@ class CaptureContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A selfie to be analysed: one frame. `fingerprint` tells a duplicate from another picture under the same id."""
+    """Submission to be analysed. `fingerprint` tells a duplicate from another picture under the same id."""
 
     ids: SubmissionIds
     context: CaptureContext
@@ -68,7 +68,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A submission that can be named but not analysed: it gets a decision that says why."""
+    """Submission that can be named but not analysed: answered by a decision that says why."""
 
     ids: SubmissionIds
     error: ErrorCode
@@ -79,7 +79,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poison:
-    """A record nobody can be answered for: it goes to the dead-letter topic, bytes unchanged."""
+    """Poison: a record for which nobody can be answered; set aside as a dead letter, bytes unchanged."""
 
     reason: str
     message: str
@@ -87,10 +87,10 @@ class Poison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(StrictJson):
-    """No analysis, and why: an error of the closed table with words that quote nothing of the event.
+    """Refusal to analyse: an error of the closed table with words that quote nothing of the event.
 
-    `counts`: whether it is an attempt of its sender. A refusal at the gate is none, nor is one because another sender
-    had used the submission id.
+    `counts`: whether the submission is an attempt of the sender. A refusal at the gate is no attempt, nor a refusal
+    because another sender had used the submission id.
     """
 
     error: ErrorCode
@@ -100,15 +100,17 @@ class Refusal(StrictJson):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlreadyDecided:
-    """The same submission again: the stored decision, to be published once more as it is."""
+    """Duplicate: the stored decision, to be published once more unchanged."""
 
     decision: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """What the detect agent hands to the decide agent: small, no pixels, keyed by correlation id. A submission that
-    was analysed has an analysis a frame, in the order of the frames."""
+    """Detection, from the detect to the decide agent: small, no pixels, keyed by correlation id.
+
+    An analysed submission has an analysis a frame, in the order of the frames.
+    """
 
     ids: SubmissionIds
     fingerprint: str

@@ -25,7 +25,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSubmission:
-    """What a publisher has: a picture and whose it is. Ids are made up where none are given."""
+    """Submission as a publisher has it: a picture and ids, made up where none are given."""
 
     image: bytes = field(repr=False)
     submission_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -34,7 +34,7 @@ class NewSubmission:
 
 
 def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli") -> Output:
-    """The record to publish, keyed by correlation id."""
+    """Record to publish, keyed by correlation id."""
     key = new.correlation_id.encode()
     match form:
         case Form.BINARY:

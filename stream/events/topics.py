@@ -32,8 +32,8 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
-    """`retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic for pictures.
-    `biometric`: nobody may keep them longer (`stream.kafka.provisioning`)."""
+    """Topic as it should be. `retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic
+    for pictures. `biometric`: no broker may keep the records longer (`stream.kafka.provisioning`)."""
 
     topic: Topic
     retention_ms: int
@@ -43,12 +43,12 @@ class TopicSpec:
 
     @property
     def segment_ms(self) -> int | None:
-        """What a segment may span; None: the broker's own time, where records stay for ever."""
+        """Longest span of a segment; None: the broker's own, where records stay for ever."""
         return None if self.retention_ms < 0 else min(self.retention_ms // SEGMENTS, LONGEST_SEGMENT_MS)
 
     @property
     def life_ms(self) -> int | None:
-        """When a record may be dropped at last, also from a topic that is slowly fed; None: never."""
+        """Longest life of a record, also in a topic that is slowly fed; None: for ever."""
         return None if self.segment_ms is None else self.retention_ms + self.segment_ms
 
 
@@ -89,5 +89,5 @@ def topic_configs(spec: TopicSpec, kafka: KafkaSettings) -> dict[str, str]:
 
 
 def max_request_bytes(kafka: KafkaSettings) -> int:
-    """The largest record any producer or fetch here must carry."""
+    """Size of the largest record that a producer or fetch here must carry."""
     return kafka.max_event_bytes + DEAD_LETTER_HEADROOM

@@ -1,6 +1,6 @@
 """In-order acknowledgement: within a partition only the head of what is in flight may be committed.
 
-Faust commits past an unfinished event once agents overlap; a crash then loses it. Here each partition keeps
+Faust commits past an unfinished event once agents overlap, and a crash then loses the event. Here each partition keeps
 a queue in offset order, and an offset is acknowledged only when everything before it is done.
 """
 
@@ -33,11 +33,11 @@ Partition = tuple[str, int]
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One event in flight. Holds the event strongly: Faust keeps only weak references to it."""
+    """Event in flight, held strongly: Faust keeps only weak references to events."""
 
     event: AckableEvent = field(repr=False)
     done: bool = False
-    #: Its partition went to another worker, or may have: the event is read again.
+    #: The partition went to another worker, or may have: the event is read again.
     revoked: bool = False
 
     @property
@@ -46,7 +46,7 @@ class Ticket:
 
 
 class InOrderAcks:
-    """Tracks events of all assigned partitions; used from one event loop, never blocks, never raises."""
+    """Acknowledgements of all assigned partitions; used from one event loop, never blocks, never raises."""
 
     def __init__(self, current_generation: Callable[[], int]) -> None:
         self._current_generation = current_generation
@@ -59,12 +59,12 @@ class InOrderAcks:
         return ticket
 
     def finish(self, ticket: Ticket) -> None:
-        """Its outputs are confirmed: acknowledge it, or remember that for when its turn comes."""
+        """Acknowledge an event whose outputs are confirmed, or remember to when its turn comes. May be repeated."""
         ticket.done = True
         queue = self._partitions.get(ticket.partition)
         while queue and queue[0].done:
             event = queue.popleft().event
-            # After a rebalance somebody else owns the offset; our ack would be for a partition we lost.
+            # After a rebalance another worker owns the offset; an acknowledgement would be for a lost partition.
             if event.message.generation_id == self._current_generation():
                 event.ack()
 
@@ -75,12 +75,12 @@ class InOrderAcks:
                 ticket.revoked = True
 
     def has_begun(self, partition: Partition) -> bool:
-        """Whether any event of it was registered since it was assigned."""
+        """Whether any event of the partition was registered since the partition was assigned."""
         return partition in self._partitions
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
-        """Those that any event was registered of."""
+        """Partitions of which any event was registered."""
         return tuple(self._partitions)
 
     @property

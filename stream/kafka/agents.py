@@ -20,14 +20,20 @@ from stream.runtime import metrics
 
 
 class Stage(Protocol):
+    """Port of a step of the path, called by an agent's runner, for many records at once."""
+
     async def handle(self, record: Record) -> Sequence[Output]:
-        """The outputs that must be confirmed before the record is acknowledged."""
+        """Outputs that must be confirmed before the record is acknowledged.
+
+        May wait for a dependency. Repeated after a crash or a rebalance, and must then have the same effect. Any
+        exception ends the worker without an acknowledgement.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """One agent's way from its topic to its acknowledgements. `limit` bounds the records being worked on;
-    `most_unacknowledged` also counts those that are done behind one that isn't: what a crash would repeat."""
+    """Agent: the stage that handles a topic's records. `limit` bounds the records being worked on;
+    `most_unacknowledged` also counts records that are done behind an unfinished one: what a crash would repeat."""
 
     name: str
     topic: str
@@ -37,37 +43,37 @@ class AgentSpec:
 
 
 class AgentRunner:
-    """Runs one lane over a Faust stream. `fail` is told of any exception and does not return."""
+    """Runner of one agent over a Faust stream. `fail` is called with any exception and does not return."""
 
     def __init__(
         self,
-        lane: AgentSpec,
+        spec: AgentSpec,
         acks: InOrderAcks,
         publisher: Publisher,
         on_finished: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        self._lane = lane
+        self._spec = spec
         self._acks = acks
         self._publisher = publisher
         self._on_finished = on_finished
         self._fail = fail
-        self._bound = asyncio.Semaphore(lane.limit)
+        self._bound = asyncio.Semaphore(spec.limit)
         self._tasks: dict[asyncio.Task[None], Partition] = {}
         self._one_ended = asyncio.Event()
-        self._records = metrics.RECORDS.labels(agent=lane.name)
-        self._in_progress = metrics.IN_FLIGHT.labels(agent=lane.name)
+        self._records = metrics.RECORDS.labels(agent=spec.name)
+        self._in_progress = metrics.IN_FLIGHT.labels(agent=spec.name)
 
     @property
     def tasks(self) -> Collection[asyncio.Task[None]]:
-        """Records being worked on; done ones that wait for their acknowledgement are not among them."""
+        """Tasks of records being worked on, without the done ones that wait for their acknowledgement."""
         return self._tasks.keys()
 
     async def run(self, stream: AsyncIterator[Any]) -> None:
         """Start a task for every event, in order, as soon as there is room for it."""
         async for event in stream:
             ticket = self._acks.begin(event)
-            await self._room()
+            await self._wait_for_room()
             if ticket.revoked:  # while it waited for room
                 self._bound.release()
                 continue
@@ -84,9 +90,9 @@ class AgentRunner:
             task.cancel()
         return len(dropped)
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         await self._bound.acquire()
-        most = self._lane.most_unacknowledged
+        most = self._spec.most_unacknowledged
         while most is not None and self._acks.in_flight > most:
             self._one_ended.clear()
             await self._one_ended.wait()
@@ -94,7 +100,7 @@ class AgentRunner:
     async def _work(self, ticket: Ticket, record: Record) -> None:
         self._records.inc()
         with self._in_progress.track_inprogress():
-            await self._publisher.publish(await self._lane.stage.handle(record))
+            await self._publisher.publish(await self._spec.stage.handle(record))
         self._acks.finish(ticket)
         self._on_finished()
 
@@ -103,20 +109,20 @@ class AgentRunner:
         self._one_ended.set()
         if self._tasks.pop(task, None) is None:
             return  # dropped
-        if task.cancelled():  # by nobody here; left alone, it would hold up its partition for good
+        if task.cancelled():  # not by `drop`; the record would hold up its partition for good
             self._fail(RuntimeError("work on a record was cancelled from within"))
         elif (error := task.exception()) is not None:
             self._fail(error)
 
 
-def register(app: LivenessApp, runner: Callable[[], AgentRunner], lane: AgentSpec) -> None:
-    """Make the lane an agent of the app; the runner is built when the agent starts, on its loop."""
+def register(app: LivenessApp, runner: Callable[[], AgentRunner], spec: AgentSpec) -> None:
+    """Make an agent of the app; the runner is built when the agent starts, on its loop."""
 
     async def agent(stream: Any) -> None:
         await runner().run(stream.noack().events())
 
-    agent.__name__ = agent.__qualname__ = lane.name
-    app.agent(app.topic(lane.topic), concurrency=1, name=lane.name)(agent)
+    agent.__name__ = agent.__qualname__ = spec.name
+    app.agent(app.topic(spec.topic), concurrency=1, name=spec.name)(agent)
 
 
 def _record(event: Any) -> Record:

@@ -32,21 +32,23 @@ LOOK_EVERY_S = 5.0
 
 
 class Lifecycle(Protocol):
+    """Port of the worker, called by the app, each method in the order below; `revoking` once a rebalance."""
+
     async def start(self) -> None:
-        """Before the consumer joins its group."""
+        """Called before the consumer joins its group; an exception ends the process."""
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
-        """Before partitions go to another member, while what was acknowledged can still be committed."""
+        """Called before partitions go to another member, while acknowledgements can still be committed."""
 
     async def stopping(self) -> None:
-        """A stop begins: no further record comes. The consumer will finish what is in flight, if it waits for that."""
+        """Called when a stop begins: no further record comes; an app with `finishes_work` ends those in flight."""
 
     async def stop(self) -> None:
-        """After the consumer has stopped."""
+        """Called after the consumer has stopped."""
 
 
 class LivenessApp(faust.App):
-    """A Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
+    """Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
 
     embedded_broker = False
     #: Whether partitions are handed over, and the process ends, only when all records in flight are done.
@@ -55,12 +57,12 @@ class LivenessApp(faust.App):
     _attached: Lifecycle | None = None
 
     def attach(self, lifecycle: Lifecycle) -> None:
-        """Start and stop this with the app: started before the first record, stopped after the last."""
+        """Have a lifecycle called with the app's own: started before the first record, stopped after the last."""
         self._attached = lifecycle
 
     def on_init_dependencies(self) -> Iterable[Any]:
-        """With a sensor that does nothing in place of Faust's monitor, which times every event for a page
-        that is switched off."""
+        """Services of the app, with a sensor that does nothing in place of Faust's monitor, which times every event for
+        a page that is switched off."""
         services: Iterable[Any] = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
         self.sensors.add(faust.Sensor())
@@ -72,7 +74,7 @@ class LivenessApp(faust.App):
             await self._attached.start()
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
-        """Told by the consumer, before Faust forgets what was acknowledged and not committed."""
+        """Called by the consumer, before Faust forgets acknowledgements that are not committed."""
         self.flow_control.suspend()
         if self._attached is not None:
             await self._attached.revoking(partitions)
@@ -96,10 +98,10 @@ class LivenessApp(faust.App):
 
 
 def make_app(settings: Settings, *, group: str | None = None, finishes_work: bool = True) -> LivenessApp:
-    """The app of one consumer group, `settings.group_id` if None.
+    """App of one consumer group, `settings.group_id` if None.
 
-    With `finishes_work` it hands partitions over, and ends, only when every record in flight is done: they must all be
-    done before the broker gives it up. Without, a record may take as long as it likes, and the lifecycle drops it.
+    With `finishes_work` the app hands partitions over, and ends, only when every record in flight is done, which must
+    be before the broker gives the member up. Without, a record may take any time, and the lifecycle drops it.
     """
     kafka, delivery = settings.kafka, settings.delivery
     app = LivenessApp(
@@ -139,8 +141,8 @@ def make_app(settings: Settings, *, group: str | None = None, finishes_work: boo
 
 
 class BrokerWatch:
-    """Asks the broker for its topics now and again: to a reader, an empty topic and a broker that is away look the
-    same. For a worker whose records may take so long that publishing doesn't tell."""
+    """Background task that asks the broker for its topics now and again: to a reader, an empty topic and a broker that
+    is away look the same. For a worker whose records may take so long that publishing doesn't tell."""
 
     def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings) -> None:
         self._app = app
@@ -148,7 +150,7 @@ class BrokerWatch:
         self._delivery = delivery
 
     async def run(self) -> None:
-        """Until cancelled. Raises OutOfPatience when the broker stays away."""
+        """Look until cancelled. Raises DependencyTimeout when the broker stays away."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._patience.until_available(self._look, at_most_s=self._delivery.output_patience_s)
@@ -163,7 +165,7 @@ class BrokerWatch:
 
 
 class ConfirmedSender:
-    """Sends through the app's producer and waits until the broker has confirmed the record."""
+    """Sender through the app's producer (port: `stream.kafka.publishing.Sender`)."""
 
     def __init__(self, app: LivenessApp, timeout_s: float) -> None:
         self._app = app
@@ -180,7 +182,7 @@ class ConfirmedSender:
             raise Unavailable("kafka", type(error).__name__) from error
 
     async def _confirmed(self, output: Output) -> None:
-        """Straight to the producer: Faust's topics would serialize and account for each record once more."""
+        """Send straight to the producer: Faust's topics would serialize and account for each record once more."""
         async with asyncio.timeout(self._timeout_s):
             producer = await self._app.maybe_start_producer()
             sent = await producer.send(output.topic, output.key, output.value, None, None, list(output.headers))

@@ -1,6 +1,6 @@
-"""What the workers have not read yet, and whether it is close to being lost.
+"""The backlog: records that no worker has read yet, and whether they are close to being lost.
 
-Submissions are kept for a day because they are biometric; a backlog that old is deleted unread. Looked at
+Submissions are kept for a day because they are biometric; older ones are deleted unread. Looked at
 when a worker starts and by `liveness topics check`.
 """
 
@@ -30,7 +30,7 @@ RETENTION_MS = {spec.topic: spec.retention_ms for spec in TABLE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """One topic's: `lag` records not committed yet; `at_risk` once the oldest is past half its retention."""
+    """Backlog of one topic: `lag` records not committed yet; `at_risk` once the oldest is past half its retention."""
 
     topic: str
     lag: int
@@ -38,7 +38,7 @@ class Backlog:
 
 
 async def look(settings: Settings, clock: Clock) -> list[Backlog]:
-    """The backlog of each topic that the group reads; raises KafkaUnreachable or TopicMissing."""
+    """Backlog of each topic that the group reads; raises KafkaUnreachable or TopicMissing."""
     names = {topic: topic_name(topic, settings.kafka) for topic in READ_TOPICS}
     committed = await _committed(settings)
     async with whole_topics_consumer(settings.kafka, *names.values()) as consumer:
@@ -46,7 +46,7 @@ async def look(settings: Settings, clock: Clock) -> list[Backlog]:
 
 
 async def _committed(settings: Settings) -> dict[TopicPartition, int]:
-    """What the group has committed. A broker that never had a group makes the topic for it when first asked."""
+    """Offsets that the group has committed. A broker without any group makes the topic for them when first asked."""
     deadline = time.monotonic() + COORDINATOR_TIMEOUT_S
     async with admin(settings.kafka) as client:
         while True:

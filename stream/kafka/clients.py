@@ -1,6 +1,6 @@
 """Plain Kafka clients: produce a submission, read a topic, look at a cluster.
 
-Workers do not use these; they speak through Faust. None of these joins a consumer group.
+For commands and measurements; workers speak through Faust. No client here joins a consumer group.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ REQUEST_TIMEOUT_MS = 10_000
 
 
 class KafkaUnreachable(Exception):
-    """No broker answered; the message names the addresses that were tried."""
+    """Failed connection: no broker answered; the message names the addresses that were tried."""
 
 
 class TopicMissing(Exception):
-    """A topic isn't there; the message names the command that mends it."""
+    """Missing topic; the message names the command that makes the topic."""
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def send(client: AIOKafkaProducer, output: Output) -> None:
 
 
 class TopicReader:
-    """Reads whole topics without a group: every partition, from the start or from now."""
+    """Reader of whole topics without a group: every partition, from the start or from now."""
 
     def __init__(self, client: AIOKafkaConsumer) -> None:
         self._client = client
@@ -73,7 +73,7 @@ class TopicReader:
             yield record_of(message, timestamp_ms=message.timestamp)
 
     async def until_end(self) -> AsyncIterator[Record]:
-        """What is in the topics now, then stop."""
+        """Records that are in the topics now, then stop."""
         ends = await self._client.end_offsets(self._client.assignment())
         pending = {tp for tp in ends if ends[tp] > await self._client.position(tp)}
         while pending:
@@ -86,7 +86,7 @@ class TopicReader:
 
 @asynccontextmanager
 async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncIterator[TopicReader]:
-    """A positioned reader: what is published after this returns is seen."""
+    """Positioned reader: sees every record that is published after this call."""
     async with whole_topics_consumer(kafka, *topics) as client:
         partitions = sorted(client.assignment())
         await (client.seek_to_beginning if from_start else client.seek_to_end)(*partitions)
@@ -120,7 +120,10 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
 
 
 async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
-    """Waiting for a topic that isn't there would look like an unreachable broker. The embedded one makes topics."""
+    """Raise TopicMissing for a missing topic: waiting for its records would look like an unreachable broker.
+
+    The embedded broker makes topics itself.
+    """
     if kafka.embedded:
         return
     client = _consumer(kafka)

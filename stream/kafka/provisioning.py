@@ -21,7 +21,7 @@ MENDING_COMMAND = "liveness topics create"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic: `problems` (setting -> what is wrong) is empty when it serves; 0 `partitions`: it isn't there."""
+    """Topic as it is: `problems` (setting -> what is wrong) is empty when the topic serves; 0 `partitions`: missing."""
 
     name: str
     partitions: int
@@ -35,12 +35,15 @@ class TopicState:
 
 
 class ProvisioningError(Exception):
-    """The broker refused to make a topic; the message names it and the broker's reason."""
+    """Refusal of the broker to make or mend a topic; the message names the topic and the broker's reason."""
 
 
 async def create(kafka: KafkaSettings) -> list[TopicState]:
-    """Make every topic that is missing. On the others mend the settings `check` objects to, and make those that nobody
-    chose what they are on a new topic. Safe to repeat."""
+    """Make every missing topic and mend the others. May be repeated.
+
+    Mended are the settings that `check` objects to; a lifetime that nobody chose becomes that of a new topic. Raises
+    KafkaUnreachable, ProvisioningError.
+    """
     async with admin(kafka) as client:
         before = await _states(client, kafka)
         missing = {state.name for state in before if not state.partitions}

@@ -15,18 +15,29 @@ from stream.runtime.patience import RetryPolicy
 
 
 class Sender(Protocol):
-    """Sends one record; returns once it is confirmed, raises `config.errors.Unavailable` when it was not."""
+    """Port of the broker, called by the publisher."""
 
-    async def __call__(self, output: Output) -> None: ...
+    async def __call__(self, output: Output) -> None:
+        """Send one record and return once the broker has confirmed it.
+
+        Raises `config.errors.Unavailable` for a record that isn't confirmed in time; then the publisher repeats the
+        call. Any other exception is a bug: the record is larger than our own limit.
+        """
 
 
 class Publisher:
+    """Publisher of outputs, called by the agents and the sweeper, many at once."""
+
     def __init__(self, send: Sender, patience: RetryPolicy, at_most_s: float) -> None:
         self._send = send
         self._patience = patience
         self._at_most_s = at_most_s
 
     async def publish(self, outputs: Sequence[Output]) -> None:
-        """Confirm every output, in order. Raises `patience.DependencyTimeout` after `at_most_s` for one of them."""
+        """Send every output and wait for its confirmation, in order.
+
+        May be repeated: consumers then see the same records again. Raises DependencyTimeout when the broker confirms
+        an output neither at once nor within `at_most_s`; the outputs before it are published.
+        """
         for output in outputs:
             await self._patience.until_available(partial(self._send, output), at_most_s=self._at_most_s)

@@ -2,8 +2,8 @@
 
 What the broker stored, the client must get past: its parser fails the whole fetch, again at every attempt, on a
 header name that isn't UTF-8, a codec it lacks, or junk behind a packed batch; and a record may hold millions of
-headers. Plain batches with few headers are left to the client's own fast parser. All others are read here; what can't
-be read at all becomes one stand-in record with the batch's bytes, which intake sets aside.
+headers. Plain batches with few headers are left to the client's own fast parser. All others are read here; the rest of
+a batch that can't be read becomes one stand-in record with the batch's bytes, which intake sets aside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOO_MANY = ("ce_", b"\xff")
 
 
 class TolerantRecords:
-    """Stands in for the client's MemoryRecords: the record batches of one fetch, in order."""
+    """Record batches of one fetch, in order, in place of the client's MemoryRecords."""
 
     def __init__(self, fetched: bytes) -> None:
         self._fetched = memoryview(fetched)
@@ -53,7 +53,7 @@ class TolerantRecords:
 
 
 class _TolerantBatch:
-    """One batch: the client's own in every respect, but that reading it always gets to its end."""
+    """Batch that is always read to its end, otherwise the client's own."""
 
     def __init__(self, batch: Any, raw: memoryview) -> None:
         self._batch = batch
@@ -81,7 +81,7 @@ class _TolerantBatch:
             yield self._stand_in()
 
     def _stand_in(self) -> Any:
-        """For the rest of the batch, at its last offset: it will never read better."""
+        """Stand-in for the rest of the batch, at its last offset: a repeated fetch would bring the same bytes."""
         batch = self._batch
         headers = [(UNREADABLE_BATCH_HEADER, b"")]
         return _DefaultRecordPy(
@@ -90,7 +90,7 @@ class _TolerantBatch:
 
 
 def _is_plain(raw: memoryview) -> bool:
-    """Not packed, and no record with a flood of headers: the client's parser may have it."""
+    """Whether the client's parser may read the batch: not packed, and no record with a flood of headers."""
     if raw[_MAGIC_AT] < 2:
         return True
     if raw[_CODEC_AT] & _CODEC_MASK:

@@ -1,4 +1,4 @@
-"""From a client library's message to our `Record`: aiokafka's and Faust's carry the same names."""
+"""Records from a client library's messages: aiokafka's and Faust's carry the same names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream.events.messages import Record
 
 
 def record_of(message: Any, *, timestamp_ms: int) -> Record:
-    """A header's null value becomes an empty one; a record without a time has -1, which becomes 0."""
+    """Record of a message. A header's null value becomes an empty one; a missing time is -1 and becomes 0."""
     return Record(
         topic=message.topic,
         partition=message.partition,

@@ -1,4 +1,4 @@
-"""Run a worker in this process until it is told to stop."""
+"""A worker run in this process until a signal stops it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.worker import EXIT_UNREACHABLE, Worker
 from stream.runtime.patience import DependencyTimeout
-from stream.runtime.process import settle, yield_to_slots
+from stream.runtime.process import freeze_loaded_objects, yield_to_slots
 
 log = structlog.get_logger()
 
 
 def run(worker: Worker) -> NoReturn:
-    """Blocks; ends the process with 0 after a stop, 1 after a bug, 3 when a service stayed away."""
+    """Run a worker; ends the process with 0 after a stop, 1 after a bug, 3 when a dependency stayed away."""
     yield_to_slots()
-    settle()
+    freeze_loaded_objects()
     process = faust.Worker(
         worker.app,
         override_logging=False,
@@ -28,7 +28,7 @@ def run(worker: Worker) -> NoReturn:
         stdout=sys.stderr,
         stderr=sys.stderr,
     )
-    # It would write terminal codes into logs.
+    # The spinner would write terminal codes into logs.
     process.spinner = None
     try:
         process.execute_from_commandline()
@@ -41,7 +41,7 @@ def run(worker: Worker) -> NoReturn:
 
 
 def _who_was_away(ended_by: BaseException | None) -> str | None:
-    """Why a start failed for want of a service; Faust ends with 1 for any reason. None if it was something else."""
+    """Dependency for want of which a start failed, in words; None for other causes. Faust ends with 1 for any."""
     if isinstance(ended_by, DependencyTimeout):
         return str(ended_by)
     if isinstance(ended_by, KafkaConnectionError):  # gone between the look at its topics and the join

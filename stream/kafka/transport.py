@@ -1,13 +1,13 @@
-"""The places where Faust's Kafka transport needs a setting it doesn't offer.
+"""Faust's Kafka transport with the settings that Faust doesn't offer.
 
 - the producer is idempotent, so that a retried send is not written twice;
-- the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when it ends;
+- the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when the wait ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
-  of times for it, and saves nothing, since it collects the whole answer anyway;
+  of times, and saves nothing, since the whole answer is collected anyway;
 - a record with an unreadable header name does not stop its partition (`record_reading`);
 - the app is told of a revocation before Faust forgets what was acknowledged and not committed yet;
-- Faust's own look for partitions that don't move is off: it goes by the monitor that is switched off (`app`), and
-  would complain of every backlog older than five minutes. The worker's watchdog looks instead.
+- Faust's own look for partitions that don't move is off: the look goes by the monitor that is switched
+  off (`app`), and would complain of every backlog older than five minutes. The worker's watchdog looks instead.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Consumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
 
     def verify_event_path(self, now: float, tp: Any) -> None:
-        """Nothing to complain of."""
+        """No complaint: the worker's watchdog looks for partitions that don't move."""
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -1,4 +1,4 @@
-"""Unpack a compressed record batch, never to more than a bound: half a megabyte of gzip can hold gigabytes.
+"""Unpacking of compressed record batches, never to more than a bound: half a megabyte of gzip can hold gigabytes.
 
 Codecs by their number in a batch's attributes: 1 gzip, 2 snappy (raw, or in Xerial's blocks as Java sends it),
 3 LZ4 frame, 4 Zstandard. What follows the last gzip member is ignored, as the broker ignores it.
@@ -21,7 +21,7 @@ _XERIAL_HEADER = 16
 
 
 class Unreadable(ValueError):
-    """The batch can't be unpacked, now or later; the message quotes nothing of it."""
+    """Batch that can't be unpacked, now or later; the message quotes nothing of the batch."""
 
 
 def unpack(codec: int, packed: bytes) -> bytes:

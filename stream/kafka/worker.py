@@ -1,7 +1,7 @@
-"""One worker process: what it owns, in what order it starts and stops, and how it gives up.
+"""The worker: its components, the order of start and stop, and how it gives up.
 
-Giving up is always the same: say why, then leave at once without acknowledging anything. What was in flight is
-read again by whoever gets the partitions.
+Giving up is always the same: log why, then leave at once without acknowledging. Records in flight are read again by
+the worker that gets the partitions.
 """
 
 from __future__ import annotations
@@ -38,22 +38,24 @@ EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
 #: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
 STOP_GRACE_S = 75.0
-#: Where records may take longer than any grace (`LivenessApp.finishes_work`): what isn't done by then is dropped, and
-#: read again by the next. Also how long a commit may take before partitions go.
+#: Where records may take longer than any grace (`LivenessApp.finishes_work`): records that aren't done by then are
+#: dropped, and read again by the next worker. Also how long a commit may take before partitions go.
 DROP_AFTER_S = 3.0
-#: A broker that doesn't let such a worker go is left alone after this.
+#: Such a worker leaves after this, should the broker not let it go.
 DROPPED_STOP_S = 10.0
 
 
-#: Something a worker does beside its lanes, for as long as it runs.
+#: Work of a worker beside its agents, for as long as the worker runs.
 BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
-#: Done once at start-up; may wait for a service.
+#: Done once at start-up; may wait for a dependency.
 Check = Callable[[], Awaitable[None]]
 #: Done once after the consumer has stopped.
 Closing = Callable[[], Awaitable[None]]
 
 
 class Role(StrEnum):
+    """Name of an agent in `liveness worker --roles`."""
+
     DETECT = "detect"
     DECIDE = "decide"
     COMMAND = "command"
@@ -61,9 +63,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerComponents:
-    """What bootstrap put together for one worker. `pool` is there only where the worker detects; `checks` come before
-    the first record, `closings` after the last; `background_tasks` run beside the agents for as long as the
-    worker does, and end it if they fail."""
+    """Components of one worker, put together by `stream.bootstrap`.
+
+    `pool` is there only where the worker detects; `checks` come before the first record, `closings` after the last;
+    `background_tasks` run beside the agents, and end the worker if they fail.
+    """
 
     settings: Settings
     app: LivenessApp
@@ -78,33 +82,33 @@ class WorkerComponents:
 
 
 class Stalled(Exception):
-    """There is work and none of it gets done: the consumer is stuck, and only a new process helps."""
+    """Standstill: there is work and none gets done; the consumer is stuck, and only a new process helps."""
 
 
 class Worker:
-    """Ties the parts to the life of the Faust app."""
+    """Worker: ties its components to the life of the Faust app."""
 
-    def __init__(self, parts: WorkerComponents) -> None:
-        self._components = parts
-        self.app = parts.app
+    def __init__(self, components: WorkerComponents) -> None:
+        self._components = components
+        self.app = components.app
         self._acks = InOrderAcks(lambda: self.app.consumer_generation_id)
-        self._moved_at = parts.clock.monotonic()
+        self._moved_at = components.clock.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[AgentRunner] = []
-        self._health = HealthServer(parts.settings.http, self.state)
+        self._health = HealthServer(components.settings.http, self.state)
         self.app.attach(self)
         self._joined = self._stopping = False
         self._restarts: dict[RestartReason, int] = {}
         signals: Any = self.app
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
         signals.on_partitions_revoked.connect(self._revoked, weak=False)
-        for lane in parts.agents:
-            register(self.app, self._runner_of(lane), lane)
+        for spec in components.agents:
+            register(self.app, self._runner_of(spec), spec)
 
     def state(self) -> HealthState:
-        """What the health check and the watchdog go by. Time without work, or spent waiting, is never time stuck."""
+        """Health, for the health page and the watchdog. Time without work, or spent waiting, is never time stuck."""
         waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._lag()
-        if waiting_for or not (in_flight or lag) or self._takes_its_time():
+        if waiting_for or not (in_flight or lag) or self._has_unbounded_work():
             self._note_movement()
         return HealthState(
             assigned=len(self._assignment()),
@@ -115,12 +119,12 @@ class Worker:
             stall_timeout_s=self._components.settings.delivery.stall_timeout_s,
         )
 
-    def _takes_its_time(self) -> bool:
+    def _has_unbounded_work(self) -> bool:
         """Whether records are being worked on whose stage ends them by a deadline of its own, however late."""
         return not self.app.finishes_work and any(runner.tasks for runner in self._runners)
 
     async def start(self) -> None:
-        """Before the first record: slots warm, store answering, health on. Wrong settings end the worker."""
+        """Get ready for the first record: slots warm, store answering, health on. Wrong settings end the worker."""
         await self._health.start()
         try:
             ready = await self._services_ready()
@@ -129,19 +133,19 @@ class Worker:
         if not ready:
             return
         self._note_movement()
-        self._tasks = [asyncio.create_task(chore()) for chore in (self._watch, *self._components.background_tasks)]
+        self._tasks = [asyncio.create_task(task()) for task in (self._watch, *self._components.background_tasks)]
         for task in self._tasks:
             task.add_done_callback(self._background_task_ended)
         log.info(
             "worker_started",
-            roles=[lane.name for lane in self._components.agents],
+            roles=[spec.name for spec in self._components.agents],
             group=self.app.conf.id,
             slots=self._components.settings.detection.slots if self._components.pool else 0,
             embedded=self._components.settings.kafka.embedded,
         )
 
     async def _services_ready(self) -> bool:
-        """False when a stop came meanwhile."""
+        """Whether all is ready: False when a stop came meanwhile."""
         if self._components.pool is not None and not await self._slots_ready(self._components.pool):
             return False
         patience_s = self._components.settings.delivery.startup_patience_s
@@ -150,8 +154,8 @@ class Worker:
         return True
 
     async def _slots_ready(self, pool: SlotPool) -> bool:
-        """False when a stop came while the slots were being made, which ends them. Raises SettingsError for models
-        that no slot can use."""
+        """Whether the slots are ready: False when a stop came meanwhile. Raises SettingsError for unusable
+        models."""
         try:
             await pool.start()
         except AnalyserRefused as error:
@@ -162,7 +166,7 @@ class Worker:
         return not self._stopping
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
-        """Before partitions go: drop the work on them unless the app waits for it, and commit what is done."""
+        """Drop the work on partitions that go, unless the app waits for it, and commit what is done."""
         if self.app.finishes_work:
             return
         self._drop(partitions)
@@ -172,7 +176,7 @@ class Worker:
             log.warning("not_committed", partitions=len(partitions))
 
     async def stopping(self) -> None:
-        """A stop was asked for: finish what is in flight, but not for ever."""
+        """Let records in flight end after a stop was asked for, but not for ever."""
         self._stopping = True
         leave = asyncio.get_running_loop().call_later
         if self.app.finishes_work:
@@ -185,13 +189,13 @@ class Worker:
         log.info("work_dropped", records=self._drop(self._acks.partitions))
 
     def _drop(self, partitions: Collection[Partition]) -> int:
-        """Without an acknowledgement: whoever gets the partitions reads those records again."""
+        """Number of records dropped, unacknowledged: the worker that gets the partitions reads them again."""
         dropped = sum(runner.drop(partitions) for runner in self._runners)
         self._acks.revoke(partitions)
         return dropped
 
     async def stop(self) -> None:
-        """After the consumer has stopped."""
+        """End what runs beside the agents, and the connections, after the consumer has stopped."""
         for runner in self._runners:
             runner.drop()
         for task in self._tasks:
@@ -220,9 +224,9 @@ class Worker:
         sys.stderr.flush()
         os._exit(code)
 
-    def _runner_of(self, lane: AgentSpec) -> Callable[[], AgentRunner]:
+    def _runner_of(self, spec: AgentSpec) -> Callable[[], AgentRunner]:
         def made() -> AgentRunner:
-            runner = AgentRunner(lane, self._acks, self._components.publisher, self._note_movement, self.fail)
+            runner = AgentRunner(spec, self._acks, self._components.publisher, self._note_movement, self.fail)
             self._runners.append(runner)
             return runner
 
@@ -241,7 +245,7 @@ class Worker:
         if self.app.finishes_work:
             self._acks.revoke(partitions)
         else:
-            self._drop(partitions)  # again: a record may have been on its way
+            self._drop(partitions)  # again: a record may have come since `revoking`
 
     def _background_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -286,8 +290,8 @@ class Worker:
         return lag
 
     def _uncommitted(self, tp: Any) -> int:
-        """Records read and not committed. Faust keeps the offset of the one read last; after a start or a rebalance,
-        until one is read, that of the next."""
+        """Records read and not committed. Faust keeps the offset of the record read last, but from a start or rebalance
+        to the first record read, the offset of the next."""
         consumer: Any = self.app.consumer
         committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
         if committed is None or read is None:
@@ -295,7 +299,7 @@ class Worker:
         return max(int(read) + self._acks.has_begun((tp.topic, tp.partition)) - int(committed), 0)
 
     def _position(self, tp: Any) -> int | None:
-        """The next offset to fetch; neither Faust nor its thread tells."""
+        """Next offset to fetch, which neither Faust nor its thread tells."""
         consumer: Any = self.app.consumer
         subscription = consumer._thread._ensure_consumer()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment

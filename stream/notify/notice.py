@@ -1,7 +1,7 @@
-"""What is posted for one record: its bytes as they are, and the headers that name the event.
+"""The notice: a record's bytes as they are, and the headers that name the event.
 
 CloudEvents over HTTP in binary mode (HTTP protocol binding 1.0.2, 3.1): attributes are `ce-` headers, percent-encoded
-where a header can't carry them. Whatever else a record carries stays here.
+where a header can't carry them. Other headers of a record stay here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """`event_id` is the event's own: the same at every attempt, so that a receiver can tell a repeat."""
+    """Notice to be posted. `event_id` is the event's own: the same at every attempt, so that a receiver can tell a
+    repeat."""
 
     event_id: str
     body: bytes = field(repr=False)
@@ -33,11 +34,11 @@ class Notice:
 
 
 class NoNotice(ValueError):
-    """The record is no event that could be posted; the message quotes nothing of it."""
+    """Refusal of a record that is no event to be posted; the message quotes nothing of the record."""
 
 
 def notice_of(record: Record) -> Notice:
-    """Raises NoNotice. What the bytes say is not looked at: they are the receiver's business."""
+    """Notice of a record, whose bytes are not looked at: they are the receiver's business. Raises NoNotice."""
     attributes = unwrap(record.headers).attributes
     event_id = attributes.get("id")
     if event_id is None or not re.fullmatch(SHORT_TEXT, event_id):

@@ -29,11 +29,11 @@ _SCHEME = "v1"
 
 
 class SignatureRefused(Exception):
-    """The request is not to be trusted; the message says why and quotes nothing of it."""
+    """Refusal of a request that is not to be trusted; the message quotes nothing of the request."""
 
 
 def signing_key(secret: str) -> bytes:
-    """`whsec_` and base64, or any other text as it is. Raises ValueError, which does not quote the secret."""
+    """Key of a secret: `whsec_` and base64, or any other text as it is. Raises ValueError, which quotes nothing."""
     if not secret.startswith(SECRET_PREFIX):
         if len(secret) < SHORTEST_SECRET:
             raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
@@ -48,8 +48,8 @@ def signing_key(secret: str) -> bytes:
 
 
 def configured_key(webhook: WebhookSettings) -> bytes:
-    """The key of settings that have a secret. Raises SettingsError, which does not quote it."""
-    assert webhook.secret is not None, "target_of refuses its absence"
+    """Key of settings that have a secret. Raises SettingsError, which does not quote the secret."""
+    assert webhook.secret is not None, "target_of refuses settings without it"
     try:
         return signing_key(webhook.secret.get_secret_value())
     except ValueError as error:
@@ -65,7 +65,7 @@ def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
 def verify(
     key: bytes, headers: Mapping[str, str], body: bytes, *, now_s: float, tolerance_s: float = TOLERANCE_S
 ) -> str:
-    """For receivers: the id of a request that is genuine and recent. Raises SignatureRefused.
+    """Message id of a genuine and recent request, for receivers. Raises SignatureRefused.
 
     `body` are the bytes as they came, before any parsing. The same id may come again after an answer was lost:
     a receiver remembers ids for a day or so and answers a repeat with 200.
@@ -83,6 +83,6 @@ def verify(
 
 
 def _any_matches(signatures: str, expected: str) -> bool:
-    """The header may hold several, separated by spaces: a sender that changes its key signs with both."""
+    """Whether any signature of the header fits; a sender that changes its key signs with both, separated by spaces."""
     wanted = expected.encode()
     return any(hmac.compare_digest(one.encode(), wanted) for one in signatures.split(" "))

@@ -11,7 +11,7 @@ import structlog
 from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
 from stream.notify.notice import NoNotice, Notice, notice_of
-from stream.notify.webhook import Delivered, Outcome, Undeliverable
+from stream.notify.webhook import Delivered, DeliveryOutcome, Undeliverable
 from stream.runtime import metrics
 
 log = structlog.get_logger()
@@ -24,15 +24,19 @@ MOST_UNACKNOWLEDGED = 4096
 
 
 class Deliverer(Protocol):
-    async def deliver(self, notice: Notice) -> Outcome:
-        """Called by the stage, several times at once. Takes as long as the retries allow; raises only for bugs.
-        May be repeated: a receiver recognises the event's id."""
+    """Port of the webhook, called by the stage."""
+
+    async def deliver(self, notice: Notice) -> DeliveryOutcome:
+        """DeliveryOutcome of a delivery, several of which run at once; each takes as long as the retries allow.
+
+        Raises only for bugs. May be repeated: a receiver recognises the event's id.
+        """
 
 
 class NotifyStage:
-    """Posts flags through a webhook that is opened before the first record and closed after the last.
+    """Stage that posts flags through a webhook, opened before the first record and closed after the last.
 
-    A flag counts as done when it was taken or set aside, so that its offset is committed only then. Receivers may get
+    A flag counts as done when it was taken or set aside, so that no earlier commit covers its offset. Receivers may get
     flags out of order, and again after a crash or a rebalance.
     """
 
@@ -48,7 +52,7 @@ class NotifyStage:
         self._webhook: Deliverer | None = None
 
     async def open(self) -> None:
-        """On the loop that calls `handle`, before the first record."""
+        """Open the webhook: called once by the worker, before the first record, on the loop that calls `handle`."""
         self._webhook = await self._opened.enter_async_context(self._open_webhook())
 
     async def close(self) -> None:

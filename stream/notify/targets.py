@@ -1,9 +1,8 @@
-"""Who may be posted to: nobody inside the network, unless the operator allows it.
+"""Targets that may be posted to: none inside the network, unless the operator allows it.
 
-Whoever may set the address could otherwise reach what only this machine reaches (server-side request forgery):
-databases, control planes, the cloud's metadata service. A name is looked up here, every address it stands for is
-checked, and exactly the checked ones are connected to, so that a second, different answer of the name server is
-never used.
+A person who may set the address could otherwise reach what only this machine reaches (server-side request forgery):
+databases, control planes, the cloud's metadata service. A name is looked up here, all its addresses are checked, and
+exactly the checked addresses are connected to, so that a second, different answer of the name server is never used.
 """
 
 from __future__ import annotations
@@ -45,12 +44,12 @@ _NEVER = tuple(
 
 
 class TargetRefused(Exception):
-    """The address may not be posted to; the message doesn't name it."""
+    """Refusal of an address that may not be posted to; the message doesn't name the address."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A checked URL. Its path and query may be secrets, so neither is ever shown."""
+class WebhookTarget:
+    """Checked URL of a receiver. Path and query may be secrets, so neither is ever shown."""
 
     url: URL = field(repr=False)
     allow_private: bool
@@ -65,8 +64,8 @@ class Target:
         return self.url.raw_host or ""
 
 
-def target_of(webhook: WebhookSettings) -> Target:
-    """Everything that can be told without asking a name server. Raises SettingsError, which quotes no value."""
+def target_of(webhook: WebhookSettings) -> WebhookTarget:
+    """Target of the settings, checked without asking a name server. Raises SettingsError, which quotes no value."""
     if webhook.url is None or webhook.secret is None:
         raise SettingsError(
             "webhook.url and webhook.secret: nothing is posted unless both are set "
@@ -80,7 +79,7 @@ def target_of(webhook: WebhookSettings) -> Target:
         raise SettingsError("webhook.url: not a URL") from None
     if fault := _fault(url, port, webhook.allow_private):
         raise SettingsError(f"webhook.url: {fault}")
-    return Target(url, webhook.allow_private)
+    return WebhookTarget(url, webhook.allow_private)
 
 
 def _fault(url: URL, port: int | None, allow_private: bool) -> str | None:
@@ -95,7 +94,7 @@ def _fault(url: URL, port: int | None, allow_private: bool) -> str | None:
     if literal is None:
         # Name servers are not asked for numbers: `127.1` and `0x7f000001` are addresses to the system's own reader.
         return "write the address in full" if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", _last_label(host)) else None
-    return objection(literal, allow_private=allow_private)
+    return why_refused(literal, allow_private=allow_private)
 
 
 def _literal(host: str) -> Address | None:
@@ -109,8 +108,8 @@ def _last_label(host: str) -> str:
     return host.rstrip(".").rpartition(".")[2].lower()
 
 
-def objection(address: Address, *, allow_private: bool) -> str | None:
-    """Why this address may not be connected to; None if it may."""
+def why_refused(address: Address, *, allow_private: bool) -> str | None:
+    """Reason why an address may not be connected to; None if it may."""
     meant = _meant(address)
     if any(meant in network for network in _NEVER if network.version == meant.version):
         return "it is no receiver's address (this host, link-local, multicast or a cloud's metadata service)"
@@ -120,7 +119,7 @@ def objection(address: Address, *, allow_private: bool) -> str | None:
 
 
 def _meant(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one that only wraps it: mapped, NAT64, 6to4."""
+    """IPv4 address that an IPv6 address only wraps (mapped, NAT64, 6to4), else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -131,14 +130,14 @@ def _meant(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    """By Python's table and by ours, which does not change with the interpreter."""
+    """Whether an address is public by Python's table and by ours, which does not change with the interpreter."""
     return address.is_global and not address.is_multicast and not address.is_reserved and is_global(*number_of(address))
 
 
 class CheckedResolver(AbstractResolver):
-    """The HTTP client's name server: asked once a connection, it answers with checked addresses or refuses.
+    """Name server of the HTTP client: asked once a connection, answers with checked addresses or refuses.
 
-    One address that may not be connected to is enough to refuse them all: no honest name has both kinds.
+    One refused address refuses the whole name: no honest name has both kinds.
     """
 
     def __init__(self, lookup: AbstractResolver, *, allow_private: bool) -> None:
@@ -148,7 +147,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises TargetRefused, or OSError when the name server doesn't know the host."""
+        """Checked addresses of a host. Raises TargetRefused, or OSError when the name server doesn't know the host."""
         found = await self._lookup.resolve(host, port, family)
         self._check(entry["host"] for entry in found)
         return found
@@ -161,14 +160,14 @@ class CheckedResolver(AbstractResolver):
             address = _literal(host)
             if address is None:
                 raise TargetRefused("the name server answered with something that is no address")
-            if why := objection(address, allow_private=self._allow_private):
+            if why := why_refused(address, allow_private=self._allow_private):
                 raise TargetRefused(f"the host's address can't be used: {why}")
 
 
-async def check_host(target: Target, resolver: AbstractResolver | None = None, *, timeout_s: float) -> None:
-    """Refuse at once what every attempt would refuse; a name server that is away may come back.
+async def check_host(target: WebhookTarget, resolver: AbstractResolver | None = None, *, timeout_s: float) -> None:
+    """Refuse at once a host that every attempt would refuse; a name server that is away may come back.
 
-    Called before the process starts; `resolver` is replaced only by tests. Raises SettingsError.
+    Called before the process starts; may be repeated; `resolver` is replaced only by tests. Raises SettingsError.
     """
     checked = resolver or CheckedResolver(ThreadedResolver(), allow_private=target.allow_private)
     try:

@@ -1,4 +1,4 @@
-"""One delivery: attempts until the receiver takes the notice, refuses it for good, or has had long enough.
+"""The webhook: attempts until the receiver takes the notice, refuses it for good, or has had long enough.
 
 Any 2xx means taken. 400, 410, 413 and 422 speak about the notice itself, so it is set aside at once; everything
 else may be mended at the other end (a key, a route, an overload) and is tried again, at growing random distances.
@@ -25,13 +25,13 @@ from aiohttp.abc import AbstractResolver
 from config.settings import WebhookSettings
 from stream.notify.notice import Notice
 from stream.notify.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from stream.notify.targets import CheckedResolver, Target, TargetRefused
+from stream.notify.targets import CheckedResolver, TargetRefused, WebhookTarget
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 
 log = structlog.get_logger()
 
-#: The receiver understood and says no to this very notice: the same bytes will get the same answer.
+#: The receiver understood and refuses this very notice: the same bytes will get the same answer.
 FINAL = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -43,36 +43,38 @@ FINAL = frozenset(
 #: An answer's body is read only so that the connection can be used again; beyond this it is dropped instead.
 MOST_ANSWER_BYTES = 64 * 1024
 USER_AGENT = "liveness-stream"
-#: A receiver that fails is worth a line now and then, not one an attempt.
+#: A failing receiver is worth a log line now and then, not one an attempt.
 SAY_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """Exponential backoff with full jitter: a pause is anything between nothing and a growing limit."""
+    """Retries with exponential backoff and full jitter: a pause is random, up to a growing limit."""
 
     give_up_after_s: float
     first_pause_s: float = 0.5
     longest_pause_s: float = 60.0
-    #: A receiver may ask for longer than that, but not for as long as it likes.
+    #: A receiver may ask for a longer pause, up to this.
     longest_retry_after_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
+    """Delivery that the receiver took."""
+
     status: int
     attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undeliverable:
-    """`why` is a status or the class of an error: nothing of the request, nothing of the answer."""
+    """Delivery given up. `why` is a status or an error's class: nothing of the request, nothing of the answer."""
 
     why: str
     attempts: int
 
 
-Outcome = Delivered | Undeliverable
+DeliveryOutcome = Delivered | Undeliverable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,12 @@ class _Answer:
 
 
 class Webhook:
-    """Posts to one target. Used from one event loop, any number of deliveries at once."""
+    """Webhook of one target. Used from one event loop, any number of deliveries at once."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        target: Target,
+        target: WebhookTarget,
         key: bytes,
         retries: Retries,
         clock: Clock,
@@ -109,8 +111,8 @@ class Webhook:
         self._sleep = sleep
         self._last_said = float("-inf")
 
-    async def deliver(self, notice: Notice) -> Outcome:
-        """Takes as long as the retries allow. Raises nothing for what a receiver or a network can do."""
+    async def deliver(self, notice: Notice) -> DeliveryOutcome:
+        """See `stream.notify.stage.Deliverer`. Raises nothing for what a receiver or a network can do."""
         deadline = self._clock.monotonic() + self._retries.give_up_after_s
         attempts = 0
         while True:
@@ -140,7 +142,7 @@ class Webhook:
             log.warning("webhook_failing", why=why, attempt=attempt, next_in_s=round(pause_s, 1))
 
     async def _attempt(self, notice: Notice) -> _Answer | str:
-        """An answer, or the class of what went wrong. Signed anew each time: receivers refuse old signatures."""
+        """Answer, or the class of an error. Signed anew each time: receivers refuse old signatures."""
         headers = {**notice.headers, **self._signature(notice)}
         try:
             async with self._session.post(
@@ -161,7 +163,7 @@ class Webhook:
         }
 
     def _retry_after_s(self, value: str) -> float | None:
-        """Seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
+        """Seconds of a Retry-After header: a number or an HTTP date (RFC 9110, 10.2.3); None for other values."""
         if re.fullmatch(r"[0-9]{1,9}", value):
             return float(value)
         try:
@@ -174,10 +176,7 @@ class Webhook:
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """The status has been given, so that nothing about the body matters any more.
-
-    Left unread, the rest of it makes the client close the connection.
-    """
+    """Read the body, which doesn't matter, lest the client close the connection. Raises nothing."""
     read = 0
     with contextlib.suppress(aiohttp.ClientError, OSError):
         while read < MOST_ANSWER_BYTES:
@@ -189,9 +188,9 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 @asynccontextmanager
 async def open_webhook(
-    target: Target, key: bytes, settings: WebhookSettings, clock: Clock, *, at_once: int
+    target: WebhookTarget, key: bytes, settings: WebhookSettings, clock: Clock, *, at_once: int
 ) -> AsyncIterator[Webhook]:
-    """A webhook over a session of its own, for as long as the context lasts."""
+    """Webhook over a session of its own, for as long as the context lasts."""
     async with session_for(target, timeout_s=settings.timeout_s, at_once=at_once) as session:
         log.info("notifier_started", target=target.origin, private_allowed=target.allow_private)
         yield Webhook(session, target, key, Retries(give_up_after_s=settings.give_up_after_s), clock)
@@ -199,11 +198,11 @@ async def open_webhook(
 
 @asynccontextmanager
 async def session_for(
-    target: Target, *, timeout_s: float, at_once: int, lookup: AbstractResolver | None = None
+    target: WebhookTarget, *, timeout_s: float, at_once: int, lookup: AbstractResolver | None = None
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that reaches only what the target's rules allow.
+    """HTTP client that reaches only what the target's rules allow.
 
-    No proxy (it would look names up and connect for us, unchecked), no cookies, no unpacking of answers, TLS always
+    No proxy (a proxy would look names up and connect, unchecked), no cookies, no unpacking of answers, TLS always
     verified. Names aren't cached: each connection has its own look-up and check.
     """
     connector = aiohttp.TCPConnector(

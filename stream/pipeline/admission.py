@@ -57,7 +57,7 @@ class Admission:
         hits = answer.hits
         for hit in hits:
             enforced = "yes" if hit.enforced else "no"
-            metrics.ABUSE_OBJECTIONS.labels(kind=str(hit.flag.kind), enforced=enforced).inc()
+            metrics.ABUSE_RULE_HITS.labels(kind=str(hit.flag.kind), enforced=enforced).inc()
         if hits and hits[0].enforced:
             return refusal(hits[0], submission.appended_at_ms)
         return Admitted(active=answer.active)

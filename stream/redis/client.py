@@ -1,7 +1,6 @@
-"""The client of Redis that the decision store and the abuse table share (port: `abuse.redis_port`).
+"""The Redis client that the decision store and the abuse table share (port: `abuse.redis_port`).
 
-Here the one for a single server, and the choice. `redis_cluster_calls` has the other, with `redis_topology`; both build
-on `redis_node`.
+Here the client of a single server, and the choice. `cluster` has the other, with `topology`; both build on `node`.
 """
 
 from __future__ import annotations
@@ -13,22 +12,22 @@ from redis.exceptions import RedisError
 
 from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings
-from stream.redis.cluster import ClusterCalls
-from stream.redis.node import Answer, Node, RoundTrips, connection_options, unavailable
+from stream.redis.cluster import ClusterClient
+from stream.redis.node import Answer, Node, TimedClient, connection_options, unavailable
 from stream.redis.topology import Topology
 
 
 def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
-    """A client by the settings; nothing is sent before the first call. Raises SettingsError."""
+    """Client by the settings; nothing is sent before the first call. Raises SettingsError."""
     options = connection_options(settings.url.get_secret_value(), settings.call_timeout_s)
     if settings.cluster:
-        return ClusterCalls(Topology(options, settings.call_timeout_s), settings.call_timeout_s, max_connections)
-    return SingleCalls(Node(options), settings.call_timeout_s, max_connections)
+        return ClusterClient(Topology(options, settings.call_timeout_s), settings.call_timeout_s, max_connections)
+    return SingleServerClient(Node(options), settings.call_timeout_s, max_connections)
 
 
 @asynccontextmanager
 async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[RedisClient]]:
-    """A client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
+    """Client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
 
     Raises SettingsError, `config.errors.Unavailable`.
     """
@@ -43,16 +42,16 @@ async def each_server(settings: RedisSettings, max_connections: int = 1) -> Asyn
     topology = Topology(connection_options(settings.url.get_secret_value(), timeout_s), timeout_s)
     try:
         try:
-            await topology.settle()
+            await topology.refresh_if_doubted()
         except RedisError as error:
             raise unavailable(error, "") from error
-        yield [SingleCalls(node, timeout_s, max_connections) for node in topology.owners()]
+        yield [SingleServerClient(node, timeout_s, max_connections) for node in topology.owners()]
     finally:
         await topology.close()
 
 
-class SingleCalls(RoundTrips):
-    """All commands in one write on one connection, all replies read from it."""
+class SingleServerClient(TimedClient):
+    """Client of one server: all commands in one write on one connection, then all replies."""
 
     def __init__(self, node: Node, call_timeout_s: float, max_connections: int) -> None:
         super().__init__(call_timeout_s, max_connections)
@@ -65,4 +64,4 @@ class SingleCalls(RoundTrips):
         return await self._node.exchange(commands)
 
     def _failed(self) -> None:
-        """There is nothing to doubt: the server has one address."""
+        """No effect: the server has one address."""

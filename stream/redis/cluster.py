@@ -1,4 +1,4 @@
-"""The client of a Redis Cluster: each command to the node that owns its key, and after it when its slot moves."""
+"""The client of a Redis Cluster: each command goes to the node that owns its key, also while a slot moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.exceptions import AskError, MovedError
 
 from abuse.redis_port import Command
 from config.errors import Unavailable
-from stream.redis.node import Answer, RoundTrips, key_of
+from stream.redis.node import Answer, TimedClient, key_of
 from stream.redis.topology import Address, Topology
 
 #: Redirections followed in one call. One leads to the owner, two when a slot arrived while we were told it is on its
@@ -22,14 +22,14 @@ ASKING: Command = ("ASKING",)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a command goes. `asking`: to the node a slot is being moved to, for a key that is no longer at the old."""
+    """Node a command goes to. `asking`: a slot is being moved there, and the key is no longer at the old node."""
 
     address: Address
     asking: bool = False
 
 
-class ClusterCalls(RoundTrips):
-    """Commands of one node in one write on one of its connections, all nodes in parallel, one deadline for all."""
+class ClusterClient(TimedClient):
+    """Client of a cluster: a node's commands in one write, all nodes in parallel, one deadline for all."""
 
     def __init__(self, topology: Topology, call_timeout_s: float, max_connections: int) -> None:
         super().__init__(call_timeout_s, max_connections)
@@ -42,7 +42,7 @@ class ClusterCalls(RoundTrips):
         self._topology.doubt()
 
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
-        await self._topology.settle()
+        await self._topology.refresh_if_doubted()
         answers: list[Answer] = [None] * len(commands)
         routes: dict[Route, list[int]] = {}
         for number, command in enumerate(commands):
@@ -52,7 +52,7 @@ class ClusterCalls(RoundTrips):
             onward: dict[Route, list[int]] = {}
             for (route, numbers), told in zip(routes.items(), await self._ask_all(routes, commands), strict=True):
                 for number, answer in zip(numbers, told, strict=True):
-                    if isinstance(answer, AskError):  # and with it MOVED
+                    if isinstance(answer, AskError):  # MOVED is one too
                         onward.setdefault(self._redirected(answer, route), []).append(number)
                     else:
                         answers[number] = answer
@@ -62,7 +62,7 @@ class ClusterCalls(RoundTrips):
         raise Unavailable("redis", "TooManyRedirections")
 
     async def _ask_all(self, routes: Mapping[Route, list[int]], commands: Sequence[Command]) -> list[list[Answer]]:
-        """One node fails: the others are still waited for, because what is cut short costs its connection."""
+        """Answers by route. If a node fails, the others are still waited for: one cut short costs a connection."""
         calls = [self._ask(route, [commands[number] for number in numbers]) for route, numbers in routes.items()]
         if len(calls) == 1:
             return [await calls[0]]
@@ -77,12 +77,12 @@ class ClusterCalls(RoundTrips):
         node = self._topology.node(route.address)
         if not route.asking:
             return await node.exchange(commands)
-        # It holds for the one command behind it.
+        # ASKING holds for the one command behind it.
         told = await node.exchange([each for command in commands for each in (ASKING, command)])
         return told[1::2]
 
     def _redirected(self, answer: AskError, route: Route) -> Route:
-        """A node that doesn't know its own name leaves it out, and means the one it was asked under."""
+        """Route that a redirection names; an empty host stands for the host we connected to."""
         address = (answer.host or route.address[0], answer.port)
         if not isinstance(answer, MovedError):
             return Route(address, asking=True)

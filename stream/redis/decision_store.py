@@ -1,7 +1,7 @@
 """The decision store on Redis: one `SET key value NX GET` decides the first writer.
 
-The command may be sent again after a lost reply: the second one finds our own value, which is the same answer,
-so no script and no counter is needed.
+The command may be sent again after a lost reply: it then finds our own value, which is the same answer, so no script
+and no counter is needed.
 
     decision:{HASH}                        the first, by tenant and submission id; kept apart: with :other:FINGERPRINT
     decisions-of:{TENANT|CORRELATION_ID}   sorted set, by when they were kept: which of these are the correlation id's
@@ -57,6 +57,8 @@ T = TypeVar("T")
 
 
 class RedisDecisionStore:
+    """Adapter of the port `DecisionStore`, which says what each method promises."""
+
     def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._calls, self._clock = calls, clock
         self._prefix = key_prefix
@@ -77,7 +79,7 @@ class RedisDecisionStore:
         return len(await self._theirs(tenant, [correlation_id]))
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """What leads to them goes last."""
+        """Remove the decisions first and their index last, so that a repeat after a crash finds the rest."""
         kept = await self._theirs(tenant, [correlation_id])
         for page in _pages(sorted(kept)):
             await self._calls.execute([("DEL", key) for key in page])
@@ -96,7 +98,7 @@ class RedisDecisionStore:
             await self._calls.execute(page)
 
     async def ping(self) -> None:
-        # A write of the kind that matters: a replica, a full server or one that is too old answers PING all the same.
+        # A write like any other: a replica, a full server and one that is too old answer PING all the same.
         ours = StoredDecision("0" * FINGERPRINT_LENGTH, b"probe")
         keys = [f"{self._prefix}{PROBE.name}:{number}" for number in range(PROBES)]
         for key, held in zip(keys, await self._calls.execute([self._set(key, ours) for key in keys]), strict=True):
@@ -107,7 +109,7 @@ class RedisDecisionStore:
         await self._calls.close()
 
     async def _set_if_new(self, ids: SubmissionIds, key: str, ours: StoredDecision) -> StoredDecision:
-        """Listed before it is kept: what nobody lists nobody finds again."""
+        """Stored decision, ours or an earlier one. The index comes first: `forget` finds only indexed decisions."""
         listing = self._listing(ids, key)
         *_, held = await self._calls.execute([*listing, self._set(key, ours)])
         return ours if held is None else _unpack(held, key)
@@ -123,8 +125,8 @@ class RedisDecisionStore:
         ]
 
     async def _theirs(self, tenant: str | None, correlation_ids: Sequence[str]) -> dict[str, StoredDecision]:
-        """The decisions kept for these; of one listed by several, since one submission id was used by several, only
-        whose it is."""
+        """Decisions of these correlation ids, by key. A decision that several ids list, since they used one submission
+        id, counts for its own id only."""
         found: dict[str, StoredDecision] = {}
         for name in correlation_ids:
             (listed,) = await self._calls.execute([("ZRANGE", self._index(tenant, name), 0, -1)])

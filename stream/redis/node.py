@@ -1,8 +1,7 @@
-"""One Redis server: its connections, what its errors mean, and what a round trip is, to one server or to several.
+"""The node: connections of one Redis server, the meaning of its errors, and the client's common part.
 
-Commands go over the library's connections directly, without its client and pool. The client's own way (a retry, a
-timer and a task a command, metrics nobody reads) takes about 0.2 ms of a submission's processor time more, and
-`patience` retries anyway.
+Commands go over the library's connections directly. Its own client and pool (a retry, a timer and a task a command,
+metrics) take about 0.2 ms of a submission's processor time more, and `RetryPolicy` retries anyway.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ PART_OF_A_CLUSTER = "redis.cluster: this server is part of a cluster; set LIVENE
 
 
 def connection_options(url: str, call_timeout_s: float) -> dict[str, Any]:
-    """What a connection is made with. The address says where and who; how we speak is ours, whatever it adds.
+    """Options of a connection: server and user by the address; how we speak is ours, whatever the address adds.
 
     Raises SettingsError for an address with options the library doesn't know.
     """
@@ -71,13 +70,13 @@ def connection_options(url: str, call_timeout_s: float) -> dict[str, Any]:
             "driver_info": None,
         }
         Node(options).make()
-    except (TypeError, ValueError) as error:  # of the texts, neither has a value in it
+    except (TypeError, ValueError) as error:  # neither text quotes a value
         raise SettingsError(f"redis.url: {error}") from None
     return options
 
 
 class Node:
-    """The connections of one server. How many there are is the caller's affair: one an exchange under way."""
+    """Connections of one server, one for each exchange under way; the caller bounds their number."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = dict(options)
@@ -87,11 +86,11 @@ class Node:
         self._closed = False
 
     def make(self) -> AbstractConnection:
-        """A new connection, not connected yet. Raises TypeError for an option that it doesn't know."""
+        """New connection, not connected yet. Raises TypeError for an unknown option."""
         return self._kind(**self._options)
 
     async def exchange(self, commands: Sequence[Command]) -> list[Answer]:
-        """Write all, read all. Raises RedisError when the connection failed; the caller sets the deadline.
+        """Answers to all commands, by one write. Raises RedisError for a failed connection; callers set the deadline.
 
         A connection that fails or is cut short is closed, so that the next caller never reads a late reply.
         """
@@ -114,21 +113,21 @@ class Node:
         return answers
 
     async def close(self) -> None:
-        """No further exchange finds a connection open; those under way fail."""
+        """Close all connections; exchanges under way fail. May be repeated."""
         self._closed = True
         open_ones = (*self._idle, *self._busy)
         self._idle.clear()
         await asyncio.gather(*(connection.disconnect() for connection in open_ones), return_exceptions=True)
 
     async def retire(self) -> None:
-        """No more is asked of this server: those under way may still end well."""
+        """Close idle connections; exchanges under way may still end well."""
         self._closed = True
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
 
-class RoundTrips(ABC):
-    """What the clients of one server and of a cluster share (port: `abuse.redis_port.RedisClient`).
+class TimedClient(ABC):
+    """Client with one deadline a call: what single server and cluster share (port: `abuse.redis_port.RedisClient`).
 
     At most `max_connections` calls are under way; each holds at most one connection to each node.
     """
@@ -138,7 +137,7 @@ class RoundTrips(ABC):
         self._turns = asyncio.Semaphore(max_connections)
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        """Callers beyond the number of connections wait their turn, which is no fault of the server's."""
+        """Replies, as the port says. The wait for a turn doesn't count towards the deadline."""
         if not commands:
             return []
         try:
@@ -156,15 +155,15 @@ class RoundTrips(ABC):
 
     @abstractmethod
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
-        """One answer a command, in their order. Raises RedisError or Unavailable; the deadline is set around it."""
+        """Answers to the commands, in their order. Raises RedisError or Unavailable; the caller sets the deadline."""
 
     @abstractmethod
     def _failed(self) -> None:
-        """A call got no answer, or one that says to come back."""
+        """Called when a call got no answer, or an answer that means "later"."""
 
 
 async def _ready(connection: AbstractConnection) -> None:
-    """Connected, and with nothing left to read: the server may have gone while the connection was idle."""
+    """Connect, unless connected with no bytes left to read: the server may have gone while the connection was idle."""
     if connection.is_connected:
         try:
             if not await connection.can_read():
@@ -184,7 +183,7 @@ async def _answer(connection: AbstractConnection) -> Answer:
 
 
 def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:
-    """The answers, if none is an error; else raises what the first one means."""
+    """Replies to the commands; raises what the first error among the answers means."""
     for command, answer in zip(commands, answers, strict=True):
         if isinstance(answer, ResponseError):
             raise unavailable(answer, key_of(command).decode(errors="replace")) from answer
@@ -192,9 +191,12 @@ def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:
 
 
 def unavailable(error: RedisError, key: str) -> Unavailable:
-    """The slow-down signal for a passing fault. Raises SettingsError for what waiting doesn't mend, ForeignValue for
-    a key of another kind; anything else is a bug and goes on as it is."""
-    if isinstance(error, AskError):  # and with it MOVED; whoever knows of the cluster has followed it
+    """Slow-down signal for a passing fault.
+
+    Raises SettingsError for a fault that waiting doesn't mend, ForeignValue for a key of another kind; any other error
+    is a bug and raised as it is.
+    """
+    if isinstance(error, AskError):  # MOVED is one too; a cluster's client has followed both
         raise SettingsError(PART_OF_A_CLUSTER) from error
     code = _reply_code(error) if isinstance(error, ResponseError) else ""
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or code in _REFUSALS:
@@ -209,11 +211,11 @@ def unavailable(error: RedisError, key: str) -> Unavailable:
 
 
 def _reply_code(error: ResponseError) -> str:
-    """The reply's first word; for kinds of errors it knows, the client has cut it off the text."""
+    """First word of an error reply; the library cuts it off the text of errors that the library knows."""
     return error.status_code or str(error).partition(" ")[0]
 
 
 def key_of(command: Command) -> bytes:
-    """The key as the server sees it."""
+    """Key of a command, as the server sees it."""
     key = command[1]
     return key if isinstance(key, bytes) else str(key).encode()

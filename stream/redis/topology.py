@@ -1,8 +1,8 @@
-"""Which node of a Redis Cluster owns which slot, and the connections to the nodes.
+"""The topology of a Redis Cluster: which node owns which slot, and the connections to the nodes.
 
-The table is asked for (CLUSTER SLOTS) before the first call, and again when it is in doubt: after a redirection and
-after any call that failed. Each time another node is asked, so that one with an outdated view can't keep us at it, and
-not more often than `ASK_AGAIN_S`: while a slot is moving or a node is away, every caller doubts it.
+The table is asked for (CLUSTER SLOTS) before the first call, and again when in doubt: after a redirection and after any
+failed call. Each time another node is asked, so that no outdated view is kept, and not more often than `ASK_AGAIN_S`:
+while a slot is moving or a node is away, every caller doubts the table.
 
 The library's own cluster client was read and not used: it retries behind the caller's deadline, and asks for the
 topology anew at each failure of each caller.
@@ -36,7 +36,7 @@ NO_CLUSTER = "redis.cluster: this server is not part of a cluster; set LIVENESS_
 
 
 class Topology:
-    """Built from a connection's options; raises SettingsError for those that can't lead to a cluster."""
+    """Topology, from a connection's options; raises SettingsError for options that can't lead to a cluster."""
 
     def __init__(self, options: dict[str, Any], call_timeout_s: float) -> None:
         self._options = {name: value for name, value in options.items() if name not in ("host", "port", "db")}
@@ -60,26 +60,28 @@ class Topology:
         return address
 
     def owners(self) -> list[Node]:
-        """Each node that owns slots; none before the table is there."""
+        """Nodes that own slots; empty before the first table."""
         return [self.node(address) for address in dict.fromkeys(self._owners) if address is not None]
 
     def node(self, address: Address) -> Node:
-        """The node's connections; none is made before the first exchange."""
+        """Node at an address; not connected before the first exchange."""
         if address not in self._nodes:
             self._nodes[address] = Node({**self._options, "host": address[0], "port": address[1]})
         return self._nodes[address]
 
     def moved(self, slot: int, address: Address) -> None:
-        """One slot's new owner, learnt from a redirection; there are probably more."""
+        """Note a slot's new owner, learnt from a redirection; more slots have probably moved."""
         self._owners[slot] = address
         self._in_doubt = True
 
     def doubt(self) -> None:
         self._in_doubt = True
 
-    async def settle(self) -> None:
-        """Ask for the table if it is in doubt and due; one caller asks, the others wait. Raises RedisError when no
-        node answers, SettingsError when it is no cluster."""
+    async def refresh_if_doubted(self) -> None:
+        """Ask for the table if in doubt and due; one caller asks, the others wait. May be repeated.
+
+        Raises RedisError or Unavailable when no node answers, SettingsError for a server that is no cluster.
+        """
         if not self._due():
             return
         async with self._asking:
@@ -105,7 +107,7 @@ class Topology:
                 if shards := list(_shards(answer, address[0])):
                     await self._learn(shards)
                     return
-                # It was made anew without its disk and knows of no cluster; the others still do.
+                # A node made anew without its disk knows of no cluster; the others still do.
                 fault = Unavailable("redis", "SlotNotCovered")
         if self._asked_at != NEVER:  # there is a table: until the next time, calls try their luck with it
             self._asked_at = asyncio.get_running_loop().time()
@@ -128,7 +130,7 @@ class Topology:
 
 
 def _shards(answer: Answer, asked_host: str) -> Iterator[Shard]:
-    """What CLUSTER SLOTS told. A node that doesn't know its own name means the one it was asked under."""
+    """Shards of a CLUSTER SLOTS answer; an empty host stands for the host we connected to."""
     if isinstance(answer, ResponseError):
         if "cluster support disabled" in str(answer) or "unknown command" in str(answer).lower():
             raise SettingsError(NO_CLUSTER) from answer

@@ -1,1 +1,1 @@
-"""What any process of the product needs: clock, retry policy, metrics, logs, health, process settings."""
+"""Basics of every process: clock, retry policy, metrics, logs, health, process settings."""

@@ -1,4 +1,4 @@
-"""Time as an argument: stages ask a clock, so that tests can set it."""
+"""Clock: time as an argument, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Port of the time, for every stage; neither method blocks or raises."""
+
     def now_ms(self) -> int:
         """UTC wall time in milliseconds, for timestamps and the time a record waited."""
 

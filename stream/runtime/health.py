@@ -1,6 +1,6 @@
 """Health and metrics of one worker over HTTP: `/live`, `/ready`, `/metrics`.
 
-Live: the process makes progress or knows what it waits for. Ready: it also has partitions and its dependencies.
+Live: the process makes progress or knows the dependency it waits for. Ready: live, with partitions, waiting for none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from config.settings import HttpSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthState:
-    """`stuck_s`: for how long there has been work, none of it finished, and no dependency was to blame."""
+    """Health of a worker. `stuck_s`: for how long there has been work, nothing was finished, and no dependency was to
+    blame."""
 
     assigned: int
     waiting_for: tuple[str, ...]
@@ -36,7 +37,7 @@ class HealthState:
 
 
 class HealthServer:
-    """Serves a state that is asked for at each request. Off when the port is 0."""
+    """Server of the health pages; asks for the state at each request. Off when the port is 0."""
 
     def __init__(self, settings: HttpSettings, state: Callable[[], HealthState]) -> None:
         self._settings = settings

@@ -1,7 +1,6 @@
 """Structured logs on stderr: JSON lines for machines, columns for people. No personal data, ever.
 
-Only our own events and the libraries' warnings are shown: libraries log at will, and what they say below a
-warning helps nobody at the other end of a queue.
+Only our own events and the libraries' warnings are shown.
 """
 
 from __future__ import annotations

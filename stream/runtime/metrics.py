@@ -16,7 +16,7 @@ DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions pub
 ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
 ABUSE_FLAGS = Counter("liveness_abuse_flags_total", "Flag events published, by kind and state.", ["kind", "state"])
-ABUSE_OBJECTIONS = Counter(
+ABUSE_RULE_HITS = Counter(
     "liveness_abuse_objections_total",
     "Flags that stood against a submission at admission; only an enforced one refuses it.",
     ["kind", "enforced"],
@@ -74,7 +74,8 @@ _network_lists: set[str] = set()
 
 
 def observe_network_lists(lists: Iterable[ListState]) -> None:
-    """Record the lists as of the last look; those that are gone lose their series. Labels are the operator's names."""
+    """Record the network lists as of the last look; lists that are gone lose their series. Labels are the operator's
+    names."""
     read = {each.name: each for each in sorted(lists, key=lambda each: each.used) if each.age_days is not None}
     for name in _network_lists - read.keys():
         NETWORK_LIST_AGE_SECONDS.remove(name)

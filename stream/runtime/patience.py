@@ -25,11 +25,11 @@ SAY_EVERY_S = 10.0
 
 
 class DependencyTimeout(Exception):
-    """A dependency stayed away longer than allowed: the process must exit without an acknowledgement."""
+    """Error of a dependency that stayed away longer than allowed: the process must exit without acknowledging."""
 
 
 class RetryPolicy:
-    """One per worker: knows what is being waited for, so that health, metrics and logs all say the same."""
+    """Retry policy of one worker; knows what is being waited for, so that health, metrics and logs agree."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, int] = {}
@@ -40,7 +40,11 @@ class RetryPolicy:
         return tuple(sorted(self._waiting))
 
     async def until_available(self, call: Callable[[], Awaitable[T]], *, at_most_s: float | None = None) -> T:
-        """Call until it is answered. Raises OutOfPatience after `at_most_s` (never, if None)."""
+        """Answer of the first call that doesn't raise Unavailable; other exceptions pass through.
+
+        Called by stages, publisher and checks, several at once. `call` is repeated and must bear repetition. Raises
+        DependencyTimeout after `at_most_s` (never, if None).
+        """
         loop = asyncio.get_running_loop()
         started, pause = loop.time(), FIRST_PAUSE_S
         try:

@@ -11,18 +11,18 @@ YOUNG_OBJECTS = 10_000
 
 
 def yield_to_slots() -> None:
-    """Don't interrupt whoever computes: run when a core is free or the other's turn is over.
+    """Run when a core is free or a slot's turn is over, never by interrupting a slot.
 
-    Every event wakes the worker several times for a moment. Interrupting a slot each time costs both of them
+    Every event wakes the worker several times for a moment. Interrupting a slot each time costs both processes
     their caches; waiting for the end of a turn, a few milliseconds at most, lets several events share one
-    wake-up. Children inherit it. Left as it is where the system doesn't know it or doesn't allow it.
+    wake-up. Children inherit the setting. No effect on a system that doesn't know or allow it.
     """
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def settle() -> None:
-    """Once everything is loaded: keep the collector from walking what will live as long as the process."""
+def freeze_loaded_objects() -> None:
+    """Exclude all that is loaded from garbage collection: those objects live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)

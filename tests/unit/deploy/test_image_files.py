@@ -1,6 +1,6 @@
-"""What the image and the compose file promise, as far as it can be read without a container engine.
+"""Promises of image and compose file, as far as they can be read without a container engine.
 
-`deploy/check_image.py` builds and runs them for real.
+`deploy/check_image.py` builds and runs both for real.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read(path: str) -> str:
 
 
 class Stage(list[tuple[str, str]]):
-    """One stage of a Dockerfile: its instructions in order, as (KEYWORD, rest)."""
+    """Stage of a Dockerfile: its instructions in order, as (KEYWORD, rest)."""
 
     def all(self, keyword: str) -> list[str]:
         return [rest for word, rest in self if word == keyword]
@@ -136,7 +136,7 @@ def test_worker_without_demo_packages(wheel: zipfile.ZipFile) -> None:
 
 
 def test_build_tools_are_pinned() -> None:
-    """Nothing is resolved while the image is built: the list is complete, with the pins of the development lock.
+    """The list is complete, so that the build resolves nothing, with the pins of the development lock.
 
     `make lock` renews the other lock files; copy the packages over then.
     """

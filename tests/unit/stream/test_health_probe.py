@@ -1,4 +1,4 @@
-"""What a container health check asks, against the worker's own health page."""
+"""The health probe against the worker's own health page."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_page_that_is_off_is_a_wrong_setting(port: str | None, monkeypatch: py
 
 
 def test_the_probe_loads_nothing_but_the_standard_library() -> None:
-    """It runs every few seconds in every container."""
+    """The probe runs every few seconds in every container."""
     script = "import sys, stream.health_probe; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "http" in loaded.stdout.split()

@@ -30,7 +30,7 @@ class Event:
 
 
 class Consumer:
-    """One topic; hands out events in offset order and remembers what was acknowledged."""
+    """A reader of one topic: hands out events in offset order and remembers what was acknowledged."""
 
     def __init__(self) -> None:
         self.generation = 1

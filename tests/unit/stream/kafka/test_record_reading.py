@@ -20,7 +20,7 @@ from tests.unreadable import Unreadable
 
 
 def batch(names: list[str], *, compression: int = 0) -> bytes:
-    """One batch with a record for each header name; its value is its place. The key is worth packing."""
+    """Batch with a record for each header name; its value is its place. The key is worth packing."""
     builder = new_builder(compression)
     for place, name in enumerate(names):
         builder.append(place, timestamp=1000 + place, key=b"k" * 500, value=b"%d" % place, headers=[(name, b"v")])

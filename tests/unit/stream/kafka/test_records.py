@@ -1,4 +1,4 @@
-"""What the Kafka clients hand over becomes a Record: null headers and missing times are no surprise further in."""
+"""Records from the Kafka clients' messages: null headers and missing times are no surprise further in."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.stream.agents import P0, P1, Scene
 
 from config.settings import Settings
 from stream.kafka.acks import Partition
@@ -26,6 +25,7 @@ from stream.kafka.worker import (
 )
 from stream.runtime.clock import Clock
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
 from tests.unit.stream.runtime.virtual_time import now, run
 
 SETTINGS = Settings()
@@ -67,17 +67,17 @@ class FakeApp:
 
 
 class Working:
-    """A worker with one lane that has two records of each of two partitions in hand, the second of each done."""
+    """A worker with one agent that has two records of each of two partitions in hand, the second of each done."""
 
     def __init__(self, finishes_work: bool) -> None:
         self.app, self.scene, self.left = FakeApp(finishes_work), Scene(), list[int]()
         app: Any = self.app
-        lane = AgentSpec(name="test", topic="flags", stage=self.scene, limit=16)
+        spec = AgentSpec(name="test", topic="flags", stage=self.scene, limit=16)
         patience = RetryPolicy()
         parts = WorkerComponents(
             settings=SETTINGS,
             app=app,
-            agents=[lane],
+            agents=[spec],
             publisher=Publisher(self.scene._send, patience, at_most_s=1),
             patience=patience,
             clock=LoopClock(),
@@ -185,7 +185,7 @@ def test_long_work_is_being_stuck_only_where_it_must_be_finished(finishes_work: 
 
 
 def test_work_that_is_never_begun_is_being_stuck() -> None:
-    """Whatever the reason: records wait, and none of them is being worked on."""
+    """Records wait, and none of them is being worked on, for any reason."""
 
     async def scenario() -> None:
         working = await Working(finishes_work=False).begin()

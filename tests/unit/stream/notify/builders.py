@@ -15,7 +15,7 @@ from yarl import URL
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Headers, Record
 from stream.notify.notice import Notice, notice_of
-from stream.notify.targets import Target
+from stream.notify.targets import WebhookTarget
 from stream.runtime.clock import Clock
 
 KEY = bytes(range(32))
@@ -69,7 +69,7 @@ class SteppingClock(Clock):
 
 @dataclass
 class Asked:
-    """One request as the receiver saw it."""
+    """Request as the receiver saw it."""
 
     method: str
     path: str
@@ -97,8 +97,8 @@ class Receiver:
         return web.Response(status=status, headers=headers, text="thanks" if status != 204 else None)
 
     @property
-    def target(self) -> Target:
-        return Target(self.url, allow_private=True)
+    def target(self) -> WebhookTarget:
+        return WebhookTarget(self.url, allow_private=True)
 
 
 @asynccontextmanager

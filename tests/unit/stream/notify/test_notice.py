@@ -1,4 +1,4 @@
-"""What of a record is posted: its bytes, five attributes, nothing else."""
+"""The notice of a record: its bytes, five attributes, nothing else."""
 
 from __future__ import annotations
 

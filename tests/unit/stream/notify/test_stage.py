@@ -1,4 +1,4 @@
-"""What becomes of one record: delivered with nothing to publish, or a dead letter that says why."""
+"""The notifier's stage: delivered with nothing to publish, or a dead letter that says why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
 from stream.notify.notice import Notice
 from stream.notify.stage import NotifyStage
-from stream.notify.webhook import Delivered, Outcome, Undeliverable
+from stream.notify.webhook import Delivered, DeliveryOutcome, Undeliverable
 from stream.runtime import metrics
 from tests.unit.stream.notify.builders import BODY, flag_record
 
@@ -22,12 +22,12 @@ TAKEN = Delivered(status=200, attempts=1)
 class FakeWebhook:
     """Answers every delivery alike; open only between the stage's opening and closing."""
 
-    def __init__(self, outcome: Outcome | Exception) -> None:
+    def __init__(self, outcome: DeliveryOutcome | Exception) -> None:
         self.outcome = outcome
         self.posted: list[str] = []
         self.is_open = False
 
-    async def deliver(self, notice: Notice) -> Outcome:
+    async def deliver(self, notice: Notice) -> DeliveryOutcome:
         assert self.is_open
         self.posted.append(notice.event_id)
         if isinstance(self.outcome, Exception):
@@ -41,7 +41,7 @@ class FakeWebhook:
         self.is_open = False
 
 
-async def handled(record: Record, outcome: Outcome | Exception = TAKEN) -> tuple[list[Output], FakeWebhook]:
+async def handled(record: Record, outcome: DeliveryOutcome | Exception = TAKEN) -> tuple[list[Output], FakeWebhook]:
     webhook = FakeWebhook(outcome)
     stage = NotifyStage(webhook.opened, dead_letters=DeadLetters(topic="letters", max_bytes=1000))
     await stage.open()
@@ -70,7 +70,7 @@ def counts() -> tuple[float, ...]:
     ],
 )
 async def test_a_record_is_delivered_or_set_aside(
-    record: Record, outcome: Outcome, posted: bool, why: str | None, attempts: int
+    record: Record, outcome: DeliveryOutcome, posted: bool, why: str | None, attempts: int
 ) -> None:
     before = counts()
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Who may be posted to: a table of addresses in every spelling, and names that lead to them."""
+"""Targets that may be posted to: a table of addresses in every spelling, and names that lead to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import ThreadedResolver
 
 from config.errors import SettingsError
 from config.settings import WebhookSettings
-from stream.notify.targets import CheckedResolver, TargetRefused, check_host, objection, target_of
+from stream.notify.targets import CheckedResolver, TargetRefused, check_host, target_of, why_refused
 from tests.unit.stream.notify.builders import FakeLookup
 
 PUBLIC = [
@@ -39,20 +39,20 @@ NEVER = [
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses(address):
-    assert objection(ipaddress.ip_address(address), allow_private=False) is None
-    assert objection(ipaddress.ip_address(address), allow_private=True) is None
+    assert why_refused(ipaddress.ip_address(address), allow_private=False) is None
+    assert why_refused(ipaddress.ip_address(address), allow_private=True) is None
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_addresses_that_must_be_allowed(address):
-    assert "allow_private" in (objection(ipaddress.ip_address(address), allow_private=False) or "")
-    assert objection(ipaddress.ip_address(address), allow_private=True) is None
+    assert "allow_private" in (why_refused(ipaddress.ip_address(address), allow_private=False) or "")
+    assert why_refused(ipaddress.ip_address(address), allow_private=True) is None
 
 
 @pytest.mark.parametrize("allow_private", [False, True])
 @pytest.mark.parametrize("address", NEVER)
 def test_addresses_that_are_never_a_receiver(address, allow_private):
-    assert "no receiver" in (objection(ipaddress.ip_address(address), allow_private=allow_private) or "")
+    assert "no receiver" in (why_refused(ipaddress.ip_address(address), allow_private=allow_private) or "")
 
 
 def settings(url: str | None, *, allow_private: bool = False, secret: str | None = "x" * 32) -> WebhookSettings:
@@ -146,7 +146,7 @@ async def test_an_answer_that_is_no_address_is_refused():
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "017700000001"])
 async def test_the_systems_own_reading_of_a_name_is_checked(host):
-    """Whatever spelling gets this far, getaddrinfo turns it into the address that is checked."""
+    """getaddrinfo turns any spelling into the address that is checked."""
     try:
         socket.getaddrinfo(host, 443)
     except OSError:

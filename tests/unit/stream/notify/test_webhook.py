@@ -1,4 +1,4 @@
-"""One delivery against a real server on loopback: what counts as taken, what is tried again, what is never done."""
+"""The webhook against a real server on loopback: what counts as taken, what is tried again, what is never done."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from yarl import URL
 
 from stream.notify import webhook as module
 from stream.notify.signing import verify
-from stream.notify.targets import Target
-from stream.notify.webhook import Delivered, Outcome, Retries, Undeliverable, Webhook, session_for
+from stream.notify.targets import WebhookTarget
+from stream.notify.webhook import Delivered, DeliveryOutcome, Retries, Undeliverable, Webhook, session_for
 from stream.runtime import metrics
 from tests.unit.stream.notify.builders import (
     BODY,
@@ -41,14 +41,19 @@ GIVE_UP_AFTER_S = 600.0
 
 @asynccontextmanager
 async def posting(
-    target: Target, clock: SteppingClock, *, timeout_s: float = 20.0, lookup: FakeLookup | None = None, **retries: float
+    target: WebhookTarget,
+    clock: SteppingClock,
+    *,
+    timeout_s: float = 20.0,
+    lookup: FakeLookup | None = None,
+    **retries: float,
 ) -> AsyncIterator[Webhook]:
     limits = Retries(**{"give_up_after_s": GIVE_UP_AFTER_S, **retries})
     async with session_for(target, timeout_s=timeout_s, at_once=4, lookup=lookup) as session:
         yield Webhook(session, target, KEY, limits, clock, sleep=clock.sleep)
 
 
-async def delivered(receiver: Receiver, clock: SteppingClock | None = None, **changed: Any) -> Outcome:
+async def delivered(receiver: Receiver, clock: SteppingClock | None = None, **changed: Any) -> DeliveryOutcome:
     async with posting(receiver.target, clock or SteppingClock(), **changed) as webhook:
         return await webhook.deliver(a_notice())
 
@@ -146,7 +151,7 @@ async def test_pauses_are_random_over_their_whole_width():
 
 async def test_after_years_of_attempts_the_arithmetic_holds(monkeypatch):
     longest_pauses(monkeypatch)
-    async with posting(Target(URL("http://127.0.0.1:9/"), allow_private=True), SteppingClock()) as webhook:
+    async with posting(WebhookTarget(URL("http://127.0.0.1:9/"), allow_private=True), SteppingClock()) as webhook:
         assert webhook._pause_s(10**6, "x") == 60
 
 
@@ -267,7 +272,7 @@ async def test_junk_is_a_failed_attempt_and_no_bug(junk):
         writer.write(junk)
 
     async with raw_server(answer) as url:
-        target = Target(url, allow_private=True)
+        target = WebhookTarget(url, allow_private=True)
         async with posting(target, SteppingClock(), timeout_s=5, give_up_after_s=0) as webhook:
             outcome = await webhook.deliver(a_notice())
     assert isinstance(outcome, Undeliverable)
@@ -305,7 +310,7 @@ async def test_a_proxy_from_the_environment_is_not_used(monkeypatch):
 @pytest.mark.parametrize("answer", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
 async def test_a_name_that_leads_inside_is_never_connected_to(answer):
     async with receiving(200) as receiver:
-        target = Target(receiver.url.with_host("hooks.example.org"), allow_private=False)
+        target = WebhookTarget(receiver.url.with_host("hooks.example.org"), allow_private=False)
         async with posting(target, SteppingClock(), lookup=FakeLookup(answer), give_up_after_s=1) as webhook:
             outcome = await webhook.deliver(a_notice())
     assert isinstance(outcome, Undeliverable)
@@ -315,7 +320,7 @@ async def test_a_name_that_leads_inside_is_never_connected_to(answer):
 
 async def test_where_allowed_it_is_connected_to_under_its_name():
     async with receiving(200) as receiver:
-        target = Target(receiver.url.with_host("hooks.internal"), allow_private=True)
+        target = WebhookTarget(receiver.url.with_host("hooks.internal"), allow_private=True)
         async with posting(target, SteppingClock(), lookup=FakeLookup(["127.0.0.1"])) as webhook:
             assert isinstance(await webhook.deliver(a_notice()), Delivered)
     assert receiver.asked[0].headers["Host"] == f"hooks.internal:{receiver.url.port}"
@@ -331,7 +336,7 @@ async def test_a_name_that_changes_its_answer_is_checked_at_every_connection(mon
         raise OSError("recorded")
 
     monkeypatch.setattr(aiohttp.connector.aiohappyeyeballs, "start_connection", record)
-    target = Target(URL("https://hooks.example.org/"), allow_private=False)
+    target = WebhookTarget(URL("https://hooks.example.org/"), allow_private=False)
     clock = SteppingClock()
     async with posting(target, clock, lookup=lookup, give_up_after_s=5) as webhook:
         outcome = await webhook.deliver(a_notice())
@@ -345,7 +350,7 @@ async def test_a_name_that_changes_its_answer_is_checked_at_every_connection(mon
 async def test_a_name_server_that_is_away_is_tried_again():
     lookup = FakeLookup([], [], ["127.0.0.1"])
     async with receiving(200) as receiver:
-        target = Target(receiver.url.with_host("hooks.internal"), allow_private=True)
+        target = WebhookTarget(receiver.url.with_host("hooks.internal"), allow_private=True)
         async with posting(target, SteppingClock(), lookup=lookup) as webhook:
             assert await webhook.deliver(a_notice()) == Delivered(status=200, attempts=3)
 

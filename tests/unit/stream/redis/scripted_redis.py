@@ -50,7 +50,7 @@ class ScriptedRedis:
 
 @asynccontextmanager
 async def scripted(*scripts: Script) -> AsyncIterator[list[ScriptedRedis]]:
-    """One server a script, on free loopback ports."""
+    """Servers, one a script, on free loopback ports."""
     servers = [ScriptedRedis(script) for script in scripts]
     listening = [await asyncio.start_server(server.serve, "127.0.0.1", 0) for server in servers]
     for server, each in zip(servers, listening, strict=True):

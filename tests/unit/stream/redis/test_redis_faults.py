@@ -1,4 +1,4 @@
-"""What the Redis store makes of a server that is away, busy or wrong: "not now" is told from "never"."""
+"""The decision store with a Redis that is away, busy or wrong: "not now" is told from "never"."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
 
 
 async def test_a_server_that_comes_back_is_used_again(tmp_path):
-    """Another server by then, at the same address."""
+    """The second server is a new one, at the same address."""
     address = tmp_path / "redis.sock"
     store = store_at(0, url=f"unix://{address}")
     for _ in range(2):

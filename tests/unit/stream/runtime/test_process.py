@@ -1,4 +1,4 @@
-"""What a worker asks of its system, tried in a process of its own: it lasts as long as the process."""
+"""Scheduling and garbage collection of a worker, tried in processes of their own: neither can be undone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def printed(script: str) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no batch scheduling")
-def test_a_worker_and_its_children_do_not_interrupt_whoever_computes():
+def test_worker_interrupts_no_slot():
     script = """
 import os, subprocess, sys
 from stream.runtime.process import yield_to_slots
@@ -26,7 +26,7 @@ print(os.sched_getscheduler(0) == os.SCHED_BATCH, child.stdout.strip())
     assert printed(script).split() == ["True", "True"]
 
 
-def test_a_system_that_does_not_allow_it_is_left_as_it_is():
+def test_system_may_not_allow_it():
     script = """
 import os
 from stream.runtime import process
@@ -41,8 +41,8 @@ print("alive")
 def test_what_is_loaded_is_kept_from_the_collector_and_collecting_goes_on():
     script = """
 import gc
-from stream.runtime.process import YOUNG_OBJECTS, settle
-settle()
+from stream.runtime.process import YOUNG_OBJECTS, freeze_loaded_objects
+freeze_loaded_objects()
 print(gc.get_freeze_count() > 1000, gc.isenabled(), gc.get_threshold()[0] == YOUNG_OBJECTS)
 """
     assert printed(script).split() == ["True", "True", "True"]

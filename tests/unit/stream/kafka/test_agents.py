@@ -1,4 +1,4 @@
-"""One lane: what runs at once, in what order offsets are committed, and what a drop leaves behind."""
+"""An agent's runner: what runs at once, in what order offsets are committed, and what a drop leaves behind."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.unit.stream.agents import P0, PATIENCE_S, Scene
 
 from stream.events.messages import Output
 from stream.runtime.patience import DependencyTimeout
+from tests.unit.stream.kafka.agent_scene import P0, PATIENCE_S, Scene
 from tests.unit.stream.runtime.virtual_time import run
 
 LETTER = Output(topic="letters", key=None, value=b"{}", headers=())

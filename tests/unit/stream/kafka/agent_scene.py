@@ -1,4 +1,4 @@
-"""A lane's runner over records whose work ends when the test says so."""
+"""An agent's runner over records whose work ends when the test says so."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Scene:
         self.letters_away = letters_away
         self.generation = 1
         self.acks = InOrderAcks(lambda: self.generation)
-        lane = AgentSpec(name="test", topic="flags", stage=self, limit=limit, most_unacknowledged=most_unacknowledged)
+        spec = AgentSpec(name="test", topic="flags", stage=self, limit=limit, most_unacknowledged=most_unacknowledged)
         publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
-        self.runner = AgentRunner(lane, self.acks, publisher, lambda: None, self.failures.append)
+        self.runner = AgentRunner(spec, self.acks, publisher, lambda: None, self.failures.append)
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
 

@@ -1,4 +1,4 @@
-"""The worker as a child process: it doesn't outlive whoever waits for it."""
+"""The worker as a child process: ended with the start that waits for it."""
 
 from __future__ import annotations
 
