@@ -1,14 +1,15 @@
-"""In-order acknowledgement: whatever finishes in whatever order, nothing unfinished is ever committed past."""
+"""In-order acknowledgement: events finish in any order, and no unfinished one is ever committed past."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from stream.kafka.acks import InOrderAcks
+from stream.kafka.acks import InOrderAcks, Ticket
 
 
 @dataclass
@@ -45,14 +46,37 @@ class Consumer:
         return self.acks.begin(self.event(partition, offset))
 
 
-def test_in_order_each_is_acknowledged_at_once():
-    consumer = Consumer()
-    for offset in range(3):
-        consumer.acks.finish(consumer.begin(offset))
-        assert consumer.acked[0] == list(range(offset + 1))
+#: Steps -> what is acknowledged of partition 0. `b3` begins offset 3, `f3` finishes it, `-` revokes the partition,
+#: `+` begins the next generation; a later `f` of an offset finishes the ticket begun last, `F` the one begun first.
+STORIES = {
+    "in order": ("b0 f0 b1 f1", [0, 1]),
+    "behind an unfinished": ("b0 b1 b2 f2 f1", []),
+    "the head frees all": ("b0 b1 b2 f2 f1 f0", [0, 1, 2]),
+    "finished twice": ("b0 f0 f0", [0]),
+    "revoked": ("b0 b1 - f0 f1", []),
+    "comes back": ("b0 - + b0 b1 f1 F0", []),
+    "comes back and finishes": ("b0 - + b0 b1 f1 F0 f0", [0, 1]),
+    "earlier generation": ("b0 + b1 f1 f0", [1]),
+}
 
 
-def test_a_partition_has_begun_from_its_first_event_until_it_is_taken_away():
+@pytest.mark.parametrize(("steps", "acknowledged"), STORIES.values(), ids=STORIES)
+def test_acknowledged_in_order(steps: str, acknowledged: list[int]) -> None:
+    consumer, tickets = Consumer(), dict[str, list[Ticket]]()
+    for step, offset in ((each[0], each[1:]) for each in steps.split()):
+        if step == "b":
+            tickets.setdefault(offset, []).append(consumer.begin(int(offset)))
+        elif step in "fF":
+            consumer.acks.finish(tickets[offset][-1 if step == "f" else 0])
+        elif step == "-":
+            consumer.acks.revoke([("t", 0), ("t", 7)])
+            assert consumer.acks.in_flight == 0
+        else:
+            consumer.generation += 1
+    assert consumer.acked[0] == acknowledged
+
+
+def test_partition_begun_until_revoked() -> None:
     consumer = Consumer()
     assert not consumer.acks.has_begun(("t", 0))
     consumer.acks.finish(consumer.begin(7))
@@ -62,64 +86,12 @@ def test_a_partition_has_begun_from_its_first_event_until_it_is_taken_away():
     assert not consumer.acks.has_begun(("t", 0))
 
 
-def test_nothing_is_acknowledged_past_an_unfinished_one():
-    consumer = Consumer()
-    first, second, third = (consumer.begin(offset) for offset in range(3))
-    consumer.acks.finish(third)
-    consumer.acks.finish(second)
-    assert consumer.acked[0] == []
-    assert consumer.acks.in_flight == 3
-    consumer.acks.finish(first)
-    assert consumer.acked[0] == [0, 1, 2]
-    assert consumer.acks.in_flight == 0
-
-
-def test_partitions_do_not_wait_for_each_other():
+def test_partitions_are_independent() -> None:
     consumer = Consumer()
     consumer.begin(0, partition=0)
     consumer.acks.finish(consumer.begin(0, partition=1))
     assert consumer.acked == {0: [], 1: [0]}
-
-
-def test_finishing_twice_acknowledges_once():
-    consumer = Consumer()
-    ticket = consumer.begin(0)
-    consumer.acks.finish(ticket)
-    consumer.acks.finish(ticket)
-    assert consumer.acked[0] == [0]
-
-
-def test_a_revoked_partition_is_forgotten():
-    consumer = Consumer()
-    first, second = consumer.begin(0), consumer.begin(1)
-    consumer.acks.revoke([("t", 0), ("t", 7)])
-    assert consumer.acks.in_flight == 0
-    consumer.acks.finish(first)
-    consumer.acks.finish(second)
-    assert consumer.acked[0] == []
-
-
-def test_a_partition_that_comes_back_starts_over():
-    consumer = Consumer()
-    old = consumer.begin(0)
-    consumer.acks.revoke([("t", 0)])
-    consumer.generation += 1
-    again, next_one = consumer.begin(0), consumer.begin(1)
-    consumer.acks.finish(next_one)
-    consumer.acks.finish(old)
-    assert consumer.acked[0] == []
-    consumer.acks.finish(again)
-    assert consumer.acked[0] == [0, 1]
-
-
-def test_an_event_of_an_earlier_generation_is_not_acknowledged_but_frees_the_next():
-    consumer = Consumer()
-    old = consumer.begin(0)
-    consumer.generation += 1
-    new = consumer.begin(1)
-    consumer.acks.finish(new)
-    consumer.acks.finish(old)
-    assert consumer.acked[0] == [1]
+    assert consumer.acks.in_flight == 1
 
 
 class Rebalancing(RuleBasedStateMachine):

@@ -26,7 +26,7 @@ from stream.kafka.worker import (
 from stream.runtime.clock import Clock
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
-from tests.unit.stream.runtime.virtual_time import now, run
+from tests.unit.stream.runtime.virtual_time import now, on_virtual_time
 
 SETTINGS = Settings()
 
@@ -106,97 +106,82 @@ class Working:
     ("finishes_work", "gone", "still_working", "commits"),
     [(False, {P0}, [(1, 0)], 1), (False, {P0, P1}, [], 1), (True, {P0, P1}, [(0, 0), (1, 0)], 0)],
 )
-def test_partitions_go(
+@on_virtual_time
+async def test_partitions_go(
     finishes_work: bool, gone: set[Partition], still_working: list[tuple[int, int]], commits: int
 ) -> None:
     """Where the app waits for the work itself, there is nothing to drop and to commit here."""
-
-    async def scenario() -> None:
-        working = await Working(finishes_work).begin()
-        await working.worker.revoking(gone)
-        await asyncio.sleep(0.1)
-        assert list(working.scene.working) == still_working
-        assert len(working.app.commits) == commits
-        assert working.left == working.scene.failures == []
-        await working.end()
-
-    run(scenario())
+    working = await Working(finishes_work).begin()
+    await working.worker.revoking(gone)
+    await asyncio.sleep(0.1)
+    assert list(working.scene.working) == still_working
+    assert len(working.app.commits) == commits
+    assert working.left == working.scene.failures == []
+    await working.end()
 
 
-def test_revocation_without_a_broker_takes_no_longer_than_a_drop() -> None:
-    async def scenario() -> None:
-        working = await Working(finishes_work=False).begin()
-        working.app.commit_s, began = 1000, now()
-        with capture_logs() as logs:
-            await working.worker.revoking({P0, P1})
-        assert now() - began == pytest.approx(DROP_AFTER_S)
-        assert [entry["event"] for entry in logs] == ["not_committed"]
-        await working.end()
-
-    run(scenario())
+@on_virtual_time
+async def test_revocation_without_a_broker() -> None:
+    working = await Working(finishes_work=False).begin()
+    working.app.commit_s, began = 1000, now()
+    with capture_logs() as logs:
+        await working.worker.revoking({P0, P1})
+    assert now() - began == pytest.approx(DROP_AFTER_S)
+    assert [entry["event"] for entry in logs] == ["not_committed"]
+    await working.end()
 
 
-def test_stop_lets_work_end_for_a_moment_and_drops_the_rest() -> None:
-    async def scenario() -> None:
-        working = await Working(finishes_work=False).begin()
-        stopping = asyncio.create_task(working.worker.stopping())
-        await asyncio.sleep(DROP_AFTER_S / 2)
-        await working.scene.end(0)
-        with capture_logs() as logs:
-            await stopping
-        assert working.scene.acked == {0: [0, 1], 1: []}
-        assert {"event": "work_dropped", "records": 1, "log_level": "info"} in logs
-        await working.end()
-
-    run(scenario())
+@on_virtual_time
+async def test_stop_drops_slow_work() -> None:
+    working = await Working(finishes_work=False).begin()
+    stopping = asyncio.create_task(working.worker.stopping())
+    await asyncio.sleep(DROP_AFTER_S / 2)
+    await working.scene.end(0)
+    with capture_logs() as logs:
+        await stopping
+    assert working.scene.acked == {0: [0, 1], 1: []}
+    assert {"event": "work_dropped", "records": 1, "log_level": "info"} in logs
+    await working.end()
 
 
 @pytest.mark.parametrize(
     ("finishes_work", "after_s", "code"), [(True, STOP_GRACE_S, EXIT_BUG), (False, DROPPED_STOP_S, EXIT_DONE)]
 )
-def test_stop_that_hangs_ends_by_leaving(finishes_work: bool, after_s: float, code: int) -> None:
+@on_virtual_time
+async def test_hanging_stop_leaves(finishes_work: bool, after_s: float, code: int) -> None:
     """Dropped work is read again, so leaving is no failure then."""
-
-    async def scenario() -> None:
-        working = await Working(finishes_work).begin()
-        began = now()
-        await working.worker.stopping()
-        await asyncio.sleep(after_s - (now() - began) - 0.1)
-        assert working.left == []
-        await asyncio.sleep(0.2)
-        assert working.left == [code]
-        await working.end()
-
-    run(scenario())
+    working = await Working(finishes_work).begin()
+    began = now()
+    await working.worker.stopping()
+    await asyncio.sleep(after_s - (now() - began) - 0.1)
+    assert working.left == []
+    await asyncio.sleep(0.2)
+    assert working.left == [code]
+    await working.end()
 
 
 @pytest.mark.parametrize("finishes_work", [True, False])
-def test_long_work_is_being_stuck_only_where_it_must_be_finished(finishes_work: bool) -> None:
-    async def scenario() -> None:
-        working = await Working(finishes_work).begin()
-        for _ in range(900):
-            await asyncio.sleep(1)
-            state = working.worker.state()
-        assert (state.in_flight, state.waiting_for) == (4, ())
-        assert state.stalled is finishes_work
-        await working.end()
-
-    run(scenario())
+@on_virtual_time
+async def test_long_work_may_be_stuck(finishes_work: bool) -> None:
+    working = await Working(finishes_work).begin()
+    for _ in range(900):
+        await asyncio.sleep(1)
+        state = working.worker.state()
+    assert (state.in_flight, state.waiting_for) == (4, ())
+    assert state.stalled is finishes_work
+    await working.end()
 
 
-def test_work_that_is_never_begun_is_being_stuck() -> None:
+@on_virtual_time
+async def test_unbegun_work_is_stuck() -> None:
     """Records wait, and none of them is being worked on, for any reason."""
-
-    async def scenario() -> None:
-        working = await Working(finishes_work=False).begin()
-        working.scene.runner.drop()
-        for _ in range(int(SETTINGS.delivery.stall_timeout_s) + 5):
-            await asyncio.sleep(1)
-            state = working.worker.state()
-        assert state.stalled
-        await working.end()
-
-    run(scenario())
+    working = await Working(finishes_work=False).begin()
+    working.scene.runner.drop()
+    for _ in range(int(SETTINGS.delivery.stall_timeout_s) + 5):
+        await asyncio.sleep(1)
+        state = working.worker.state()
+    assert state.stalled
+    await working.end()
 
 
 class FakeProducer:
@@ -216,17 +201,15 @@ class FakeProducer:
             await asyncio.sleep(1000)
 
 
-def test_broker_watch_tells_of_a_broker_that_is_away() -> None:
-    async def scenario() -> None:
-        producer, patience = FakeProducer(), RetryPolicy()
-        app: Any = producer
-        watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery).run())
-        await asyncio.sleep(LOOK_EVERY_S * 3.5)
-        assert (producer.looks, patience.waiting_for) == (3, ())
-        producer.away = True
-        await asyncio.sleep(LOOK_EVERY_S + SETTINGS.delivery.send_timeout_s)
-        assert patience.waiting_for == ("kafka",)
-        with pytest.raises(DependencyTimeout, match="kafka"):
-            await asyncio.wait_for(watch, SETTINGS.delivery.output_patience_s + SETTINGS.delivery.send_timeout_s)
-
-    run(scenario())
+@on_virtual_time
+async def test_broker_watch_notices_absence() -> None:
+    producer, patience = FakeProducer(), RetryPolicy()
+    app: Any = producer
+    watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery).run())
+    await asyncio.sleep(LOOK_EVERY_S * 3.5)
+    assert (producer.looks, patience.waiting_for) == (3, ())
+    producer.away = True
+    await asyncio.sleep(LOOK_EVERY_S + SETTINGS.delivery.send_timeout_s)
+    assert patience.waiting_for == ("kafka",)
+    with pytest.raises(DependencyTimeout, match="kafka"):
+        await asyncio.wait_for(watch, SETTINGS.delivery.output_patience_s + SETTINGS.delivery.send_timeout_s)

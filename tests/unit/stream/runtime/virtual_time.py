@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Instead of sleeping until the next timer it moves the clock there."""
+    """Selector that moves the clock to the next timer instead of sleeping."""
 
     now = 1_000.0
 
@@ -36,6 +38,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run(work: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)
+
+
+def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Decorator of an asynchronous test: run it on a virtual loop."""
+
+    @wraps(test)
+    def played(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(test(*args, **kwargs))
+
+    return played
 
 
 def now() -> float:
