@@ -1,4 +1,4 @@
-"""What abuse learns from one submission: values only, no picture, no raw address or device."""
+"""Observations of submissions: values only, no picture, no raw address or device."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from abuse.subjects import Subject, correlation
 
 
 class Finding(StrEnum):
-    """How a submission ended, as far as abuse is concerned."""
+    """The end of a submission, as abuse rules count it."""
 
     LIVE = "live"
     SPOOF = "spoof"
     INCONCLUSIVE = "inconclusive"
-    #: It could not be analysed: an attempt, but nobody's failure.
+    #: The picture could not be analysed: an attempt, but no failure of the person.
     UNANALYSED = "unanalysed"
     #: Other content under a used submission id.
     MISMATCH = "mismatch"
@@ -22,9 +22,9 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a submission came from, already hashed. `networks` are the names of the lists its address is on.
+    """The sender of a submission, hashed. `networks`: names of the networks its address is in.
 
-    `as_expected` is False when the publisher named an address or network and this one is outside it.
+    `as_expected`: False when the publisher named an address or network and the submission came from outside.
     """
 
     device: Subject | None = None
@@ -38,15 +38,14 @@ class Origin:
         return tuple(s for s in (self.device, self.address, self.prefix) if s is not None)
 
 
-#: Of a submission that says nothing about its sender.
+#: The origin of a submission without anything about its sender.
 NOWHERE = Origin()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """`at_ms` is event time (the broker's append). `severity` in [0, 1]: how far a SPOOF is below its bound.
-
-    `species` is the strongest reason of a SPOOF, for example `flat_texture`: the kind of attack as the signals see it.
+    """A decided submission. `at_ms`: event time (the broker's append). `severity`, 0 to 1: how far a SPOOF is below its
+    bound. `species`: the first reason of a SPOOF, for example `flat_texture`: the kind of attack as the signals see it.
     """
 
     tenant: str | None

@@ -1,4 +1,4 @@
-"""An observation as a decision shows it, and back: what the table is rebuilt from."""
+"""Observations as documents in decisions, and back: the abuse table is rebuilt from decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from abuse.subjects import SubjectType, subject_document, subject_from
 
 
 def to_document(observation: Observation) -> dict[str, Any]:
-    """How the submission was counted: as what, and under which subjects besides its correlation id."""
+    """The document of an observation; the correlation id, tenant and session stand elsewhere in the decision."""
     origin = observation.origin
     return {
         "at": iso8601(observation.at_ms),
@@ -28,13 +28,13 @@ def to_document(observation: Observation) -> dict[str, Any]:
 
 
 def from_decision_bytes(decision: bytes) -> Observation | None:
-    """The same from the published bytes; raises ValueError as well for what is no JSON."""
+    """As `from_decision`, from the published bytes; raises ValueError also for other bytes than JSON."""
     return from_decision(orjson.loads(decision))
 
 
 def from_decision(decision: Mapping[str, Any]) -> Observation | None:
-    """The observation of a decision; None if it wasn't observed. Raises KeyError, ValueError or TypeError for
-    what no worker wrote."""
+    """The observation of a decision; None for a decision without. Raises KeyError, ValueError or TypeError for a
+    document that no worker wrote."""
     document = (decision["abuse"] or {}).get("observation")
     if document is None:
         return None

@@ -1,4 +1,4 @@
-"""From what an event says about its sender to where it came from, with nothing left that names anybody."""
+"""Origins: an event's sender as hashed subjects and names of networks, without anything that names a person."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from abuse.observation import Origin
 
 class NetworkNames(Protocol):
     def names(self, address: str) -> tuple[str, ...]:
-        """Names of the lists the address is on, sorted. Pure look-up, microseconds."""
+        """Sorted names of the networks the address is in. Never blocks; microseconds."""
 
 
 class OriginReader:
-    """Without a hasher nothing can be told apart, so neither devices nor addresses are observed."""
+    """The reader of senders. Without a hasher neither devices nor addresses are observed."""
 
     def __init__(self, hasher: SubjectHasher | None, networks: NetworkNames) -> None:
         self._hasher = hasher
@@ -30,7 +30,7 @@ class OriginReader:
         expected: str | None,
         at_ms: int,
     ) -> Origin:
-        """`client_ip` is an address and `expected` a network, both valid; `at_ms` is event time."""
+        """The origin of a submission. `client_ip`: valid address; `expected`: valid network; `at_ms`: event time."""
         networks = () if client_ip is None else self._networks.names(client_ip)
         as_expected = None if client_ip is None or expected is None else _within(client_ip, expected)
         if self._hasher is None:

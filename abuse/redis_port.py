@@ -1,8 +1,8 @@
-"""What the abuse table and the decision store ask of Redis: several commands, one round trip.
+"""The port to Redis of the abuse table and the decision store: several commands in one round trip.
 
-The adapter is `stream.redis.client`; it knows whether there is one server or a cluster. Whoever writes an adapter over
-this port keeps two promises: every command touches one key only, and is idempotent, because a caller repeats the
-whole batch when a part of it got no answer.
+The adapter is `stream.redis.client`, which knows whether there is one server or a cluster. Every store above this port
+keeps two promises: each command touches one key only, and is idempotent, because the whole batch is repeated when a
+part of it got no answer.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-#: (name, key, *arguments): the key is always the second element, and the only key the command touches.
+#: (name, key, *arguments): the key is the second element, and the only key the command touches.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
-#: As version 2 of Redis' protocol has it: a float comes as bytes, pairs come flat, there are no maps and no booleans.
+#: A reply of version 2 of Redis' protocol: a float comes as bytes, pairs come flat, there are no maps and no booleans.
 Reply: TypeAlias = bytes | int | list["Reply"] | None
 
 
 class ForeignValue(Exception):
-    """Something else wrote to a key of ours; the message names the key and what to do."""
+    """Another program wrote to a key of ours; the message names the key and the remedy."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
@@ -27,15 +27,15 @@ class ForeignValue(Exception):
 
 class RedisClient(Protocol):
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        """All commands at once, replies in the same order; on a cluster to all nodes concerned in parallel.
+        """Send all commands at once, on a cluster to the nodes in parallel; return the replies in the same order.
 
-        Commands on the same key are carried out in their order. Not atomic: others may write in between.
-        One deadline for all, after a wait for a free connection, which has none.
+        Commands on the same key are carried out in their order. Not atomic: other clients may write in between. One
+        deadline for all, after a wait for a free connection, which has none.
 
         Raises `config.errors.Unavailable` when any command got no answer or a passing error (repeat the whole
         batch), `SettingsError` when Redis refuses this client, `ForeignValue` for a key that holds another kind of
-        value. Any other error reply is a bug and comes as the library raises it.
+        value. Any other error reply is a bug and is raised as the library does.
         """
 
     async def close(self) -> None:
-        """Give the connections back. Calls still under way end as `Unavailable`."""
+        """Close the connections. Calls still under way end as `Unavailable`."""

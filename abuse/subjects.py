@@ -1,8 +1,8 @@
-"""Who or what abuse knowledge is about, by a key that reveals nothing.
+"""Subjects of abuse data, by keys that reveal nothing personal.
 
-Addresses and devices are personal data: outside the event they exist only as keyed hashes. A hash key has the
-time it came into force, and an event uses the key of its own time, so that a replay finds the same subjects.
-For as long as a flag may live after a rotation, a subject also knows its former keys, so that nobody is forgotten.
+Addresses and devices are personal data: outside the event they exist only as keyed hashes. An event uses the hash key
+of its own time, so that a replay finds the same subjects. For as long as a flag may live after a change of keys, a
+subject also has its former keys, so that no flag is missed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-#: Hex digits of a subject's hash: 128 bits, enough that two addresses never meet.
+#: Hex digits of a subject's hash: 128 bits, enough that two addresses never share one.
 HASH_LENGTH = 32
-#: What a hashed key looks like: the id of the hash key, then the hash.
+#: The form of a hashed key: the id of the hash key, then the hash.
 HASHED_KEY = rf"^[a-z0-9]{{1,16}}-[0-9a-f]{{{HASH_LENGTH}}}$"
-#: What one customer of a provider is usually given (RFC 6177 for IPv6).
+#: IP version -> length of the prefix that a provider usually gives one customer (RFC 6177 for IPv6).
 PREFIX_LENGTH = {4: 24, 6: 64}
 
 
@@ -34,9 +34,9 @@ PERSONAL = frozenset({SubjectType.CORRELATION_ID, SubjectType.DEVICE, SubjectTyp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """`key` is the correlation id itself, or `KEYID-HEX` for what is hashed. Subjects of two tenants never meet.
+    """A subject of one tenant. `key`: the correlation id itself, or `KEYID-HEX` for a hashed address or device.
 
-    `former` are the keys the same address or device had under hash keys replaced a while ago.
+    `former`: keys of the same address or device under hash keys replaced a while ago.
     """
 
     type: SubjectType

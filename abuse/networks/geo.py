@@ -53,7 +53,7 @@ def country_name(record: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseKind:
-    """Which setting names the file, and how a record becomes a name."""
+    """A kind of database: the setting that names the file, what a record `holds`, and how a record becomes a name."""
 
     setting: str
     holds: str
@@ -66,7 +66,7 @@ COUNTRY = DatabaseKind("abuse.country_database", "country codes", country_name)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseState:
-    """As of the last look. `why` is what is wrong with the newer file while the older is in use."""
+    """A database as of the last look. `why`: what is wrong with a newer file while the older is in use."""
 
     setting: str
     type: str
@@ -75,10 +75,10 @@ class DatabaseState:
 
 
 class GeoDatabase:
-    """One database and its file. Look-ups may come from any thread; `refresh` is for one at a time."""
+    """A database and its file. Look-ups may come from any thread; `refresh` from one at a time."""
 
     def __init__(self, path: Path, kind: DatabaseKind) -> None:
-        """Reads the file; blocks. Raises SettingsError when there is no sound file."""
+        """Open the database; blocks. Raises SettingsError when there is no sound file."""
         self._path, self._kind = path, kind
         self._fault: str | None = None
         self._seen: Version | None = None
@@ -95,12 +95,12 @@ class GeoDatabase:
         try:
             return _name_in(reader, self._kind, address)
         except _DAMAGE:
-            # Never worth a decision: the record is as good as missing.
-            self._say_fault("some of its records are damaged")
+            # A damaged record must cost no decision: it counts as missing.
+            self._log_fault("some of its records are damaged")
             return None
 
     def refresh(self) -> None:
-        """Put a changed file to use. Blocks; whatever is wrong with it, the version in use stays."""
+        """Put a changed file to use. Blocks. If anything is wrong with the file, the version in use stays."""
         try:
             if version_of(self._path) == self._seen:
                 return
@@ -108,17 +108,17 @@ class GeoDatabase:
         except StillChanging:
             return
         except FileRefused as refusal:
-            self._say_fault(str(refusal))
+            self._log_fault(str(refusal))
             return
         except OSError as error:
             self._seen = None  # so that the same file coming back is noticed
-            self._say_fault(_reason(error))
+            self._log_fault(_reason(error))
             return
         self._fault = None
         log.info("address_database_read", setting=self._kind.setting, type=self._reader.metadata().database_type)
 
     def _read(self) -> maxminddb.Reader:
-        """The file as it is now, read once a version. Raises OSError, StillChanging or FileRefused."""
+        """The file as it is now. Raises OSError, StillChanging or FileRefused."""
         self._seen, content = read_version(self._path, max_bytes=MAX_BYTES)
         return _sound_reader(content, self._kind)
 
@@ -129,14 +129,14 @@ class GeoDatabase:
             setting=self._kind.setting, type=str(metadata.database_type), built_ms=built_ms, why=self._fault
         )
 
-    def _say_fault(self, fault: str) -> None:
+    def _log_fault(self, fault: str) -> None:
         if fault != self._fault:
             self._fault = fault
             log.warning("address_database_kept", setting=self._kind.setting, why=fault)
 
 
 class _Opened(io.BytesIO):
-    """A file's content in place of the file; releases of the reader before 3 ask for its name."""
+    """The content of a file in place of the file; the reader's releases before 3 ask for a name."""
 
     name = "database"
 

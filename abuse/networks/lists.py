@@ -1,8 +1,8 @@
 """The operator's folder of network lists, kept up to date while the worker runs.
 
-Each `*.netset` or `*.ipset` file is one list, named by its file. A look at the folder (`refresh`) reads only what
-changed and puts a new index in place of the old in one step. Whatever goes wrong with a file later on, its
-last good version stays in use, until it is too old to be believed; every such change is said once.
+Each `*.netset` or `*.ipset` file is one list, named by its file. A look at the folder (`refresh`) reads only changed
+files and puts a new index in place of the old in one step. If anything is wrong with a newer file, the last good
+version stays in use until it is too old; every such change is logged once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ SUFFIXES = (".ipset", ".netset")
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 #: A date further ahead than this is a mistake; clocks and time zones differ by less.
 DATE_AHEAD_MS = DAY_MS
-#: A file untouched for so long is taken to be finished, its last line complete without a line end.
+#: A file untouched for so long counts as finished, its last line as complete without a line end.
 SETTLED_MS = 5_000
 _TOO_MANY = f"more than {MAX_LISTS} lists"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListState:
-    """One list as of the last look. `why` tells why it is left out, or why an older version is still in use.
-
-    Neither says anything of the file's text.
-    """
+    """A list as of the last look. `why`: why it is left out, or why an older version is still in use; without any text
+    of the file."""
 
     file: str
     name: str
@@ -51,7 +49,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loaded:
-    """What was read of a version; reading one twice may give two, the first without its last line."""
+    """The content of a version. Reading a version twice may give two, the first without an unfinished last line."""
 
     version: Version
     file: NetworkFile
@@ -63,7 +61,7 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Tracked:
-    """A file: its last good version, the version last looked at, and what is wrong with that one."""
+    """A file: its last good version, the version last `seen`, and the `fault` of the latter."""
 
     path: Path
     good: _Loaded | None = None
@@ -73,7 +71,7 @@ class _Tracked:
 
 
 class NetworkLists:
-    """Names of the lists an address is on. `index` may be read from any thread; `refresh` is for one at a time."""
+    """Names of the lists an address is on. `index` may be read from any thread; `refresh` called by one at a time."""
 
     def __init__(self, folder: Path, *, max_age_days: float) -> None:
         self._folder = folder
@@ -90,11 +88,11 @@ class NetworkLists:
         return self._folder_fault
 
     def state(self) -> tuple[ListState, ...]:
-        """As of the last look, sorted by file name."""
+        """Lists as of the last look, sorted by file name."""
         return tuple(self._states[name] for name in sorted(self._states))
 
     def open(self, now_ms: int) -> None:
-        """The first look. Blocks. Raises SettingsError when there is no folder to read; a broken file is only said."""
+        """The first look. Blocks. Raises SettingsError when the folder can't be read; a broken file is only logged."""
         try:
             os.listdir(self._folder)
         except OSError as error:
@@ -104,14 +102,14 @@ class NetworkLists:
             log.warning("network_lists_empty", expected=", ".join(f"*{suffix}" for suffix in SUFFIXES))
 
     def refresh(self, now_ms: int) -> None:
-        """Look again. Blocks on files, so not for the event loop; raises nothing for what is wrong with them."""
+        """Look again. Blocks, so not for the event loop. Raises nothing for a broken file or folder."""
         files = self._files()
         if files is not None:
             known = self._tracked
             tracked = {name: known.get(name, _Tracked(files[name])) for name in files}
             self._tracked = {
-                name: _looked_at(each, now_ms) if place < MAX_LISTS else replace(each, good=None, fault=_TOO_MANY)
-                for place, (name, each) in enumerate(tracked.items())
+                name: _looked_at(each, now_ms) if number < MAX_LISTS else replace(each, good=None, fault=_TOO_MANY)
+                for number, (name, each) in enumerate(tracked.items())
             }
         self._publish(self._judged(now_ms), now_ms)
 
@@ -148,7 +146,7 @@ class NetworkLists:
         return states
 
     def _publish(self, states: dict[str, ListState], now_ms: int) -> None:
-        """Swap the index if anything in it changed, then say what did."""
+        """Swap the index if any of its lists changed, then log every change."""
         loaded = {file: good for file, each in self._tracked.items() if (good := each.good) is not None}
         wanted = {state.name: loaded[file] for file, state in states.items() if state.used}
         if wanted != self._in_index:
@@ -158,8 +156,8 @@ class NetworkLists:
             log.warning("network_list_gone", file=file)
         for file, state in states.items():
             known = self._states.get(file)
-            if known is None or _told(known) != _told(state):
-                _say(state)
+            if known is None or _noteworthy(known) != _noteworthy(state):
+                _log_state(state)
         self._states = states
 
 
@@ -213,12 +211,12 @@ def _state_of(tracked: _Tracked, now_ms: int, max_age_days: float) -> ListState:
     )
 
 
-def _told(state: ListState) -> tuple[object, ...]:
-    """What is worth a line when it changes; the age always does."""
+def _noteworthy(state: ListState) -> tuple[object, ...]:
+    """The fields whose change is worth a log line; the age changes always."""
     return state.used, state.why, state.networks, state.malformed, state.dated_ms
 
 
-def _say(state: ListState) -> None:
+def _log_state(state: ListState) -> None:
     about = {"file": state.file, "networks": state.networks, "age_days": round(state.age_days or 0.0, 1)}
     if not state.used:
         log.warning("network_list_left_out", why=state.why, file=state.file)
@@ -231,5 +229,5 @@ def _say(state: ListState) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """The system's words for it, without the path."""
+    """The system's message, without the path."""
     return error.strerror or type(error).__name__

@@ -1,8 +1,8 @@
-"""The text of one network list (FireHOL's netset format) as ranges.
+"""The text of a network list (FireHOL's netset format) as ranges.
 
-Comment lines, one of them with a date, then one address, network or range a line. Some mistakes are put
-up with and counted; a file with many is not a network list, or not all of it, and is refused whole. What a line says is
-repeated nowhere: an address must not end up in a log.
+The format: comment lines, one of them with a date, then one address, network or range a line. Few malformed lines are
+counted; a file with many is no network list, or not all of it, and is refused whole. No message repeats a line: an
+address must not end up in a log.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_LINES = 1_000_000
 #: Two IPv6 addresses with a dash take 79; the rest is room for a comment behind them.
 MAX_LINE_BYTES = 512
 MAX_MALFORMED_SHARE = 0.01
-#: How many line numbers of malformed lines are kept to be told.
-LINES_TOLD = 5
+#: Numbers of malformed lines that are reported.
+LINES_REPORTED = 5
 
 _DATE_LINE = re.compile(r"[#;]+\s*([A-Za-z -]*(?:date|updated|generated|modified))\s*[:=]\s*(.{8,40})", re.IGNORECASE)
 #: FireHOL states the date of its source too, which may be years ago for a list that is in order.
@@ -33,7 +33,7 @@ _BEST_DATE = "this file date"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFile:
-    """What one file says. `networks` counts its entries, `dated_ms` is its header's date."""
+    """The content of a file. `networks`: number of entries; `dated_ms`: the header's date, UTC milliseconds."""
 
     ranges: Ranges
     networks: int
@@ -43,10 +43,8 @@ class NetworkFile:
 
 
 def parse(content: bytes) -> NetworkFile:
-    """Read a file's text, in two to three microseconds a line.
-
-    Raises FileRefused, also for no text at all, which is a file yet to be written.
-    """
+    """The list in a file's text; two to three microseconds a line. Raises FileRefused, also for an empty file, which is
+    yet to be written."""
     if not content.strip():
         raise FileRefused("empty")
     reading = _Reading()
@@ -62,7 +60,7 @@ class _Reading:
         # An IPv4 range is one number of 64 bits; one of IPv6 outgrows an array.
         self._v4, self._v6 = array("Q"), list[int]()
         self._dates: dict[str, int] = {}
-        self._malformed, self._told = 0, list[int]()
+        self._malformed, self._malformed_lines = 0, list[int]()
 
     def take(self, number: int, line: bytes) -> None:
         text = line.strip()
@@ -77,8 +75,8 @@ class _Reading:
             self._entry(text.decode("ascii"))
         except ValueError:
             self._malformed += 1
-            if len(self._told) < LINES_TOLD:
-                self._told.append(number)
+            if len(self._malformed_lines) < LINES_REPORTED:
+                self._malformed_lines.append(number)
 
     def _entry(self, text: str) -> None:
         if "#" in text or ";" in text:
@@ -96,7 +94,7 @@ class _Reading:
     def result(self) -> NetworkFile:
         sound = len(self._v4) + len(self._v6)
         if self._malformed > MAX_MALFORMED_SHARE * (sound + self._malformed):
-            where = ", ".join(map(str, self._told))
+            where = ", ".join(map(str, self._malformed_lines))
             raise FileRefused(
                 f"{self._malformed} of {sound + self._malformed} entries are malformed (the first on lines {where})"
             )
@@ -105,12 +103,12 @@ class _Reading:
             networks=sound,
             dated_ms=self._dates.get(_BEST_DATE, next(iter(self._dates.values()), None)),
             malformed=self._malformed,
-            malformed_lines=tuple(self._told),
+            malformed_lines=tuple(self._malformed_lines),
         )
 
 
 def moment(text: str) -> int | None:
-    """UTC milliseconds of an ISO 8601 or mail-like date ("Mon Nov 10 06:15:03 UTC 2025"); None if it is neither."""
+    """UTC milliseconds of an ISO 8601 or mail-like date ("Mon Nov 10 06:15:03 UTC 2025"); None for other text."""
     found = _iso(text.strip().removesuffix("UTC").rstrip()) or _mail(text)
     if found is None:
         return None
@@ -128,7 +126,7 @@ def _iso(text: str) -> datetime | None:
 
 
 def _mail(text: str) -> datetime | None:
-    """The standard library's own reader takes both the order of e-mail and that of `date`, whatever the locale."""
+    """A date in the order of e-mail or of `date`, whatever the locale: the standard library's reader takes both."""
     try:
         return parsedate_to_datetime(text)
     except (ValueError, TypeError, LookupError):

@@ -1,6 +1,6 @@
-"""Which networks an address belongs to: the operator's lists, its autonomous system, its country.
+"""Networks of an address: the operator's lists, the autonomous system, the country.
 
-`open_networks` at start-up, `names` for each submission, and one `NetworkWatch` that keeps it all current.
+`open_networks` is called at start-up, `names` for each submission; a `NetworkWatch` keeps lists and databases current.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from config.settings import AbuseSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworksState:
-    """What is in use, for logs and metrics. `folder_fault`: the lists' folder is away and the last lists are kept."""
+    """Lists and databases in use, for logs and metrics. `folder_fault`: why the lists' folder can't be read, while the
+    last lists stay in use."""
 
     lists: tuple[ListState, ...] = ()
     databases: tuple[DatabaseState, ...] = ()
@@ -37,7 +38,7 @@ class Networks:
         return self._lists is not None or bool(self._databases)
 
     def names(self, address: Address) -> tuple[str, ...]:
-        """Sorted names of the networks the address belongs to; none for one that isn't globally routable.
+        """Sorted names of the networks the address belongs to; empty for an address that isn't globally routable.
 
         Never blocks; microseconds. Raises ValueError for text that is no address.
         """
@@ -56,7 +57,7 @@ class Networks:
             database.refresh()
 
     def state(self) -> NetworksState:
-        """As of the last look."""
+        """Lists and databases as of the last look."""
         return NetworksState(
             lists=() if self._lists is None else self._lists.state(),
             databases=tuple(database.state() for database in self._databases),
@@ -65,12 +66,12 @@ class Networks:
 
 
 def no_networks() -> Networks:
-    """For an installation with no lists and no databases."""
+    """The networks of an installation without lists and databases."""
     return Networks(None, ())
 
 
 def open_networks(settings: AbuseSettings, now_ms: int) -> Networks:
-    """Everything the settings name, read once. Blocks. Raises SettingsError naming the setting that can't be used."""
+    """The networks that the settings name, read once. Blocks. Raises SettingsError naming the unusable setting."""
     lists = None
     if settings.network_lists is not None:
         lists = NetworkLists(settings.network_lists, max_age_days=settings.network_list_max_age_days)
@@ -83,7 +84,7 @@ def open_networks(settings: AbuseSettings, now_ms: int) -> Networks:
 
 
 class NetworkWatch:
-    """Keeps networks current, one look after the other, each in a thread of its own."""
+    """A background task that keeps networks current, one look after the other, each in a thread."""
 
     def __init__(
         self,
@@ -91,15 +92,15 @@ class NetworkWatch:
         now_ms: Callable[[], int],
         every_s: float,
         *,
-        told: Callable[[NetworksState], None] = lambda state: None,
+        on_state: Callable[[NetworksState], None] = lambda state: None,
     ) -> None:
-        """`told` gets the state at the start and after every look, on the event loop; it feeds the metrics."""
-        self._networks, self._now_ms, self._every_s, self._told = networks, now_ms, every_s, told
+        """`on_state` gets the state at the start and after every look, on the event loop, for the metrics."""
+        self._networks, self._now_ms, self._every_s, self._on_state = networks, now_ms, every_s, on_state
 
     async def run(self) -> None:
-        """Until cancelled. Raises nothing for a broken file or folder, so an exception is a bug."""
-        self._told(self._networks.state())
+        """Run until cancelled. Raises nothing for a broken file or folder, so an exception is a bug."""
+        self._on_state(self._networks.state())
         while self._networks.configured:
             await asyncio.sleep(self._every_s)
             await asyncio.to_thread(self._networks.refresh, self._now_ms())
-            self._told(self._networks.state())
+            self._on_state(self._networks.state())

@@ -1,8 +1,8 @@
-"""Addresses as numbers, networks as sorted boundaries, and one index that answers for all lists at once.
+"""Addresses as numbers, networks as sorted boundaries, and an index of all lists.
 
-A set of networks is a flat, sorted sequence of boundaries: inside begins at the first, ends before the
-second, begins again at the third. Laid over each other, the boundaries of all lists cut the address space into
-segments with a known set of names each, so that a look-up is one bisection however many lists there are.
+A set of networks is a flat, sorted sequence of boundaries: inside begins at the first, ends before the second, begins
+again at the third. Together the boundaries of all lists cut the address space into segments with a known set of names
+each, so that a look-up is one bisection however many lists there are.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _MAPPED_FIRST, _MAPPED_LAST = 0xFFFF << V4_BITS, 0xFFFF_FFFF_FFFF
 _LOW = (1 << 64) - 1
 
-#: What no public client can come from: IANA's special-purpose registries (RFC 6890 and its updates) and multicast.
-#: Kept here because Python's own table differs from one patch release to the next.
+#: Networks no public client can come from: IANA's special-purpose registries (RFC 6890 and its updates) and multicast.
+#: Written here because Python's own table differs from one patch release to the next.
 NOT_GLOBAL_V4 = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
     *("192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
     "224.0.0.0/3",
 )
-#: Of IPv6 only 2000::/3 is handed out, so the rest of the space counts too, multicast included.
+#: Of IPv6 only 2000::/3 is handed out, so the rest of the space is listed too, multicast included.
 NOT_GLOBAL_V6 = ("::/3", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "4000::/2", "8000::/1")
 
 
 def packed(text: str) -> bytes:
-    """The 4 or 16 bytes of an address; raises ValueError for anything else. A scope (`%eth0`) is no part of it."""
+    """The 4 or 16 bytes of an address, without its scope (`%eth0`); raises ValueError for other text."""
     bare = text.partition("%")[0] if "%" in text else text
     try:
         return inet_pton(AF_INET6 if ":" in bare else AF_INET, bare)
@@ -61,10 +61,10 @@ def range_of(entry: str) -> tuple[int, int, int]:
     """
     if "-" in entry:
         first, _, last = entry.partition("-")
-        ends = packed(first.strip()), packed(last.strip())
-        if len(ends[0]) != len(ends[1]) or ends[0] > ends[1]:
+        low, high = packed(first.strip()), packed(last.strip())
+        if len(low) != len(high) or low > high:
             raise ValueError("not a range")
-        return _folded(len(ends[0]) * 8, *(int.from_bytes(end, "big") for end in ends))
+        return _folded(len(low) * 8, int.from_bytes(low, "big"), int.from_bytes(high, "big"))
     address, slash, length = entry.partition("/")
     raw = packed(address)
     bits, number = len(raw) * 8, int.from_bytes(raw, "big")
@@ -83,7 +83,7 @@ def _folded(bits: int, first: int, last: int) -> tuple[int, int, int]:
 
 
 def boundaries(ranges: Iterable[int], bits: int) -> list[int]:
-    """Sorted boundaries of ranges given as `first << bits | last`; what overlaps or touches becomes one."""
+    """Sorted boundaries of ranges given as `first << bits | last`; ranges that overlap or touch become one."""
     mask, found, end = (1 << bits) - 1, list[int](), -1
     for both in sorted(ranges):
         start, stop = both >> bits, (both & mask) + 1
@@ -96,7 +96,7 @@ def boundaries(ranges: Iterable[int], bits: int) -> list[int]:
 
 
 def without(bounds: Sequence[int], holes: Sequence[int]) -> list[int]:
-    """What of `bounds` lies in none of `holes`; both as boundaries."""
+    """The part of `bounds` that lies in none of `holes`; all as boundaries."""
     kept, hole = list[int](), 0
     for at in range(0, len(bounds), 2):
         start, stop = bounds[at], bounds[at + 1]
@@ -158,7 +158,7 @@ MAX_LISTS = 128
 
 
 class NetworkIndex:
-    """Which lists an address is on. Immutable, so it can be swapped under readers in other threads.
+    """An index from addresses to names of lists. Immutable, so that it can be swapped under readers in other threads.
 
     Flat arrays rather than lists of Python numbers: a tenth of the memory for a third more time.
     """
@@ -175,7 +175,7 @@ class NetworkIndex:
         self._starts_v6_high, self._starts_v6_low = _halves(starts)
 
     def names(self, bits: int, number: int) -> tuple[str, ...]:
-        """Sorted names of the lists that hold the address, as `number_of` gives it."""
+        """Sorted names of the lists that hold the address; `bits` and `number` as `number_of` returns."""
         if bits == V4_BITS:
             return self._names_v4[bisect_right(self._starts_v4, number)]
         highs, high = self._starts_v6_high, number >> 64
@@ -187,7 +187,7 @@ class NetworkIndex:
 
 
 def _segments(names: Sequence[str], bounds: Sequence[Iterable[int]]) -> tuple[list[int], list[tuple[str, ...]]]:
-    """Where each segment starts, and the names of the one before the first start, after it, and so on."""
+    """Starts of the segments, and their names: of the segment before the first start, after it, and so on."""
     events = sorted(bound << _LIST_BITS | which for which, each in enumerate(bounds) for bound in each)
     starts, inside = list[int](), 0
     labels: list[tuple[str, ...]] = [()]

@@ -1,4 +1,4 @@
-"""Reading files that somebody else replaces while we look: mounted ConfigMaps, downloads, a copy half done."""
+"""Files that other programs replace during a read: mounted ConfigMaps, downloads, a copy half done."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 class FileRefused(Exception):
-    """The file can't be used as it is; the message says why and holds nothing of its text."""
+    """The file can't be used; the message says why, without any text of the file."""
 
 
 class StillChanging(Exception):
-    """The file changed under our eyes: look again later."""
+    """The file changed during the read: look again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one state of a file from the next without reading it. A swapped symlink changes the inode."""
+    """The identity of a file's state, known without a read. A swapped symlink changes the inode."""
 
     device: int
     inode: int
@@ -41,10 +41,10 @@ def version_of(path: Path) -> Version:
 
 
 def read_version(path: Path, *, max_bytes: int) -> tuple[Version, bytes]:
-    """One version, whole. Blocks. Raises FileRefused, StillChanging or OSError.
+    """A version and its whole content. Blocks. Raises FileRefused, StillChanging or OSError.
 
-    A symlink swapped meanwhile does no harm: what was opened is read to its end, and its version is the
-    old one, so that the next look finds the new.
+    A symlink swapped meanwhile does no harm: the opened file is read to its end under the old version, so that the next
+    look finds the new one.
     """
     # Without O_NONBLOCK, opening a named pipe would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -128,7 +128,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         networks,
         clock.now_ms,
         settings.abuse.network_list_reload_s,
-        told=lambda state: metrics.observe_network_lists(state.lists),
+        on_state=lambda state: metrics.observe_network_lists(state.lists),
     )
     stage = DetectStage(
         analyser=pool,

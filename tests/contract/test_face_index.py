@@ -29,7 +29,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.index_cases import FACE_PLAN as PLAN
-from tests.contract.index_cases import FACES, MODEL, NOW_MS, WITHIN, Held, face, held_on, ids, protected, search
+from tests.contract.index_cases import FACES, MODEL, WITHIN, Held, face, held_on, ids, protected, search
 from tests.contract.index_cases import face_of as seen
 from tests.contract.redis_servers import FaultyRedis, RedisServer
 from tests.enrolling import enrol_and_search

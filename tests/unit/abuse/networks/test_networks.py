@@ -84,16 +84,16 @@ def test_what_is_missing_at_start_up_is_named(settings, tmp_path, name):
 
 
 class Watched:
-    """A watch under test: what it told, and waiting for it to tell something."""
+    """A watch under test: its states, and a wait for a state."""
 
     def __init__(self, networks: Networks) -> None:
-        self.told = []
+        self.states = []
         self.now_ms = NOW_MS
         self._news = asyncio.Event()
-        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, told=self._after_verdict)
+        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, on_state=self._note)
 
-    def _after_verdict(self, state) -> None:
-        self.told.append(state)
+    def _note(self, state) -> None:
+        self.states.append(state)
         self._news.set()
 
     async def until(self, condition) -> None:
@@ -117,18 +117,18 @@ async def watched(settings):
 
 
 async def test_the_watch_picks_up_changes_and_tells_the_state(watched, settings):
-    await watched.until(lambda: watched.told)
-    assert [each.name for each in watched.told[0].lists] == ["box", "tor"]
+    await watched.until(lambda: watched.states)
+    assert [each.name for each in watched.states[0].lists] == ["box", "tor"]
     put(settings.network_lists / "vpn.netset", netset("8.8.8.8"))
     database(settings.asn_database, {"0.0.0.0/0": asn(64999)})
     await watched.until(lambda: watched.networks.names("8.8.8.8") == ("asn-64999", "country-de", "vpn"))
-    await watched.until(lambda: len(watched.told[-1].lists) == 3)
+    await watched.until(lambda: len(watched.states[-1].lists) == 3)
 
 
 async def test_the_watch_goes_by_the_clock_it_was_given(watched):
-    await watched.until(lambda: watched.told)
+    await watched.until(lambda: watched.states)
     watched.now_ms += 100 * 24 * 3600 * 1000
-    await watched.until(lambda: not any(each.used for each in watched.told[-1].lists))
+    await watched.until(lambda: not any(each.used for each in watched.states[-1].lists))
     assert watched.networks.names(ADDRESS) == ("asn-64500", "country-de")
 
 
@@ -137,10 +137,10 @@ async def test_the_watch_survives_whatever_is_broken(watched, settings):
         file.write_bytes(b"\xff\x00 nonsense")
     settings.asn_database.write_bytes(b"")
     settings.country_database.unlink()
-    await watched.until(lambda: watched.told[-1:] and all(each.why for each in watched.told[-1].lists))
-    await watched.until(lambda: all(each.why for each in watched.told[-1].databases))
+    await watched.until(lambda: watched.states[-1:] and all(each.why for each in watched.states[-1].lists))
+    await watched.until(lambda: all(each.why for each in watched.states[-1].databases))
     settings.network_lists.rename(settings.network_lists.with_name("away"))
-    await watched.until(lambda: watched.told[-1].folder_fault)
+    await watched.until(lambda: watched.states[-1].folder_fault)
     assert watched.networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
 
 
@@ -164,10 +164,10 @@ async def test_files_are_read_outside_the_event_loops_thread():
 
 
 async def test_with_nothing_to_watch_the_watch_ends_at_once():
-    told = []
+    states = []
     async with asyncio.timeout(DEADLINE_S):
-        await NetworkWatch(no_networks(), lambda: 0, 3600.0, told=told.append).run()
-    assert len(told) == 1
+        await NetworkWatch(no_networks(), lambda: 0, 3600.0, on_state=states.append).run()
+    assert len(states) == 1
 
 
 def test_readers_see_one_version_or_the_other_while_lists_change(settings):
