@@ -17,7 +17,7 @@ Reply: TypeAlias = bytes | int | list["Reply"] | None
 
 
 class ForeignValue(Exception):
-    """Another program wrote to a key of ours; the message names the key and the remedy."""
+    """A foreign value under a key of ours; the message names the key and the remedy."""
 
     def __init__(self, key: str) -> None:
         super().__init__(

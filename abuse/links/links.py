@@ -28,7 +28,7 @@ MOST_STEPS = 4
 
 
 class LinkKind(StrEnum):
-    """What two submissions have in common, best evidence first."""
+    """Kinds of links, best evidence first."""
 
     SAME_BYTES = "same_bytes"
     SAME_PIXELS = "same_pixels"

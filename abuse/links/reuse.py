@@ -27,7 +27,7 @@ SURE_BITS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faces:
-    """What comparing faces takes. Only templates of this `model` are compared; those of another are ignored."""
+    """The parts that compare faces. Templates of another `model` than this are ignored."""
 
     model: str
     index: FaceIndex

@@ -24,7 +24,7 @@ MOST_BITS = 7
 
 
 class MatchKind(StrEnum):
-    """What two pictures have in common, best first."""
+    """Kinds of matches, best evidence first."""
 
     SAME_BYTES = "same_bytes"
     SAME_PIXELS = "same_pixels"

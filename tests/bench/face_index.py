@@ -2,8 +2,8 @@
 
 Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn, its faces spread
 evenly over the window. The faces are made up as templates of photographs lie: all near a common direction, strangers
-0.85 apart and less. Then further faces are met, each planted near one that is kept; what should be found is known from
-comparing with all.
+0.85 apart and less. Then further faces are searched, each planted near an enrolled one; a comparison with all
+tells what should be found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cost of finding a picture among those kept: commands, time and memory, by how many are kept.
 
 Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn with random hashes
-spread over the window; then further pictures are met, half of them a few bits away from one that is kept.
+spread over the window; then further pictures are searched, half of them a few bits away from an enrolled one.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ async def test_length_counts_in_euclidean_distance(held):
 
 
 async def test_cosine_distance_as_brute_force(held):
-    """Whatever the lengths."""
+    """The lengths of the vectors don't count."""
     chance = np.random.default_rng(1)
     gallery = [
         seen(n, hours=n % 5, template=protected(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))

@@ -1,5 +1,7 @@
-"""One suite for check values of hash keys: in memory, on the embedded Redis, a real one and a real
-cluster. What it must hold to: the first secret under a key id counts, and who only looks leaves nothing."""
+"""Contract of the check values of hash keys: in memory, on the embedded Redis, a real server, a real cluster.
+
+The first secret under a key id counts, and a process that only reads stores nothing.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def held(any_redis: RedisServer | None) -> Held:
     return Held(one, other)
 
 
-async def test_the_same_secrets_agree_in_any_number_and_order(held):
+async def test_same_secrets_agree(held):
     await agree(held.one, [FIRST])
     await agree(held.other, [SECOND, FIRST])
     await agree(held.one, [SECOND])
@@ -42,7 +44,7 @@ async def test_the_same_secrets_agree_in_any_number_and_order(held):
     await agree(held.one, [])
 
 
-async def test_another_secret_under_an_id_in_use_is_refused_and_changes_nothing(held):
+async def test_another_secret_is_refused(held):
     await agree(held.one, [FIRST, SECOND])
     for refuse in (agree, require_same):
         with pytest.raises(SettingsError) as refused:
@@ -55,16 +57,16 @@ async def test_another_secret_under_an_id_in_use_is_refused_and_changes_nothing(
     await agree(held.one, [FIRST, SECOND])
 
 
-async def test_who_only_looks_leaves_nothing(held):
+async def test_reading_stores_nothing(held):
     await require_same(held.one, [WRONG])
     await agree(held.other, [SECOND])
     with pytest.raises(SettingsError):
         await require_same(held.one, [WRONG])
 
 
-async def test_of_two_at_once_one_is_refused(held):
-    told = await asyncio.gather(agree(held.one, [SECOND]), agree(held.other, [WRONG]), return_exceptions=True)
-    assert sorted(type(each) for each in told if each is not None) == [SettingsError]
+async def test_simultaneous_secrets_conflict(held):
+    results = await asyncio.gather(agree(held.one, [SECOND]), agree(held.other, [WRONG]), return_exceptions=True)
+    assert sorted(type(each) for each in results if each is not None) == [SettingsError]
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def on_redis(redis_server: RedisServer) -> tuple[KeyChecks, RedisServer]:
     return RedisKeyChecks(redis_server.connect(), redis_server.prefix), redis_server
 
 
-async def test_a_value_is_renewed_by_whoever_agrees_and_not_by_who_looks(on_redis):
+async def test_agreeing_renews_the_value(on_redis):
     checks, redis_server = on_redis
     await agree(checks, [FIRST])
     key = checks.location("k1")
@@ -83,7 +85,7 @@ async def test_a_value_is_renewed_by_whoever_agrees_and_not_by_who_looks(on_redi
     assert CHECK_TTL_S - 60 < await redis_server.client.ttl(key) <= CHECK_TTL_S
 
 
-async def test_the_secret_counts_whose_place_was_cleared(on_redis):
+async def test_deleted_value_admits_another_secret(on_redis):
     checks, redis_server = on_redis
     await agree(checks, [SECOND])
     await redis_server.client.delete(checks.location("k2"))
@@ -92,7 +94,7 @@ async def test_the_secret_counts_whose_place_was_cleared(on_redis):
         await agree(checks, [SECOND])
 
 
-async def test_what_is_kept_tells_no_secret(on_redis):
+async def test_stored_values_reveal_no_secret(on_redis):
     checks, redis_server = on_redis
     await agree(checks, [FIRST, SECOND])
     values = [await redis_server.client.get(key) for key in await redis_server.keys()]

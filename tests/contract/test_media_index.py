@@ -18,6 +18,7 @@ from tests.contract.index_cases import MEDIA_PLAN as PLAN
 from tests.contract.index_cases import PICTURES, CountedRedis, Held, digest, held_on, ids, perceptual, search
 from tests.contract.index_cases import image_of as seen
 from tests.contract.redis_servers import FaultyRedis, RedisServer
+from tests.instants import NOW_MS
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ async def test_too_many_bits_are_refused(held, within):
 
 
 async def test_own_submission_is_left_out(held):
-    """Another correlation id with the same submission id is not."""
+    """A submission with the same id of another correlation id is not."""
     await search(held.index, seen(1, 7), seen(2, 7, correlation_id="me"))
     assert set(ids(await search(held.index, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
     again = await search(held.index, seen(3, 7, 1, correlation_id="somebody-else"))

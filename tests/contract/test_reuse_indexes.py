@@ -1,4 +1,4 @@
-"""One contract for the face index and the image index: in memory, on the embedded Redis, a real server, a real cluster.
+"""Contract of the face index and the image index: in memory, on the embedded Redis, a real server, a real cluster.
 
 The later search of two submissions finds the earlier, however often, late and in whatever order they come; everything
 expires; no forgotten submission comes back.

@@ -1,4 +1,4 @@
-"""An observation in a decision, and back: what the table is rebuilt from."""
+"""Observations in decisions, and back: the abuse table is rebuilt from decisions."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def decision_on(observation, document):
 
 
 @given(observations)
-def test_through_the_decision_and_back(observation):
+def test_observation_survives_a_decision(observation):
     assert from_decision(decision_on(observation, to_document(observation))) == observation
 
 
 @pytest.mark.parametrize("abuse", [None, {"observation": None}, {}])
-def test_a_decision_that_taught_nothing_teaches_nothing(abuse):
+def test_decision_without_observation(abuse):
     assert from_decision({"abuse": abuse}) is None
 
 
@@ -78,7 +78,7 @@ def test_a_decision_that_taught_nothing_teaches_nothing(abuse):
         ("as_expected", ...),
     ],
 )
-def test_what_no_worker_wrote_is_refused(field, value):
+def test_foreign_document_is_refused(field, value):
     document = to_document(seen(device=1))
     document[field] = value
     if value is ...:
@@ -87,7 +87,7 @@ def test_what_no_worker_wrote_is_refused(field, value):
         from_decision({**decision_on(seen(), None), "abuse": {"observation": document}})
 
 
-def test_it_shows_hashes_only_and_leaves_out_the_person():
+def test_document_holds_hashes_only():
     document = to_document(seen(device=1, address=2, prefix=3, networks=("tor",), as_expected=True))
     assert list(document) == [
         *("at", "counted_as", "finding", "severity", "species", "subjects", "networks", "as_expected"),

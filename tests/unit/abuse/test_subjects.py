@@ -1,4 +1,4 @@
-"""Subjects: the same whoever asks, other for every tenant and secret, and revealing nothing."""
+"""Subjects: the same in every process, different for every tenant and secret, and revealing nothing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def hasher(*keys: HashKey, remember_ms: int = REMEMBER_MS) -> SubjectHasher:
     return SubjectHasher(keys or (FIRST,), remember_ms)
 
 
-def test_the_same_address_is_the_same_subject():
+def test_subject_is_stable():
     assert hasher().address("bank-1", ADDRESS, 5) == hasher().address("bank-1", ADDRESS, 10**12)
 
 
-def test_a_key_looks_as_the_codecs_expect_and_names_its_hash_key():
+def test_key_names_its_hash_key():
     for made in (
         hasher().address(None, ADDRESS, 0),
         hasher().device(None, DEVICE, 0),
@@ -50,17 +50,17 @@ def test_a_key_looks_as_the_codecs_expect_and_names_its_hash_key():
     ],
     ids=["tenant", "no tenant", "address", "prefix", "device", "secret"],
 )
-def test_others_are_other_subjects(other):
+def test_other_values_are_other_subjects(other):
     assert hasher().address("bank-1", ADDRESS, 0).key != other.key
 
 
-def test_the_value_and_the_tenant_do_not_run_together():
+def test_value_and_tenant_are_separate():
     one, other = hasher().device("a", "bc", 0), hasher().device("ab", "c", 0)
     assert one.key != other.key
 
 
 @pytest.mark.parametrize(
-    ("dressed", "plain"),
+    ("spelling", "plain"),
     [
         ("::ffff:203.0.113.9", "203.0.113.9"),
         ("::FFFF:CB00:7109", "203.0.113.9"),
@@ -68,10 +68,10 @@ def test_the_value_and_the_tenant_do_not_run_together():
         ("2001:DB8::1", "2001:db8::1"),
     ],
 )
-def test_one_address_in_two_spellings_is_one_subject(dressed, plain):
-    assert plain_address(dressed) == plain_address(plain)
+def test_spellings_are_one_subject(spelling, plain):
+    assert plain_address(spelling) == plain_address(plain)
     for read in (hasher().address, hasher().prefix):
-        assert read("bank-1", dressed, 0) == read("bank-1", plain, 0)
+        assert read("bank-1", spelling, 0) == read("bank-1", plain, 0)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_one_address_in_two_spellings_is_one_subject(dressed, plain):
         ("::ffff:203.0.113.9", "::ffff:203.0.114.9", False),
     ],
 )
-def test_a_prefix_is_24_or_64_bits_long(one, other, same):
+def test_prefix_has_24_or_64_bits(one, other, same):
     assert (hasher().prefix(None, one, 0) == hasher().prefix(None, other, 0)) is same
 
 
-def test_a_hash_key_is_in_force_from_its_time_on():
+def test_key_is_in_force_from_since():
     both = hasher(FIRST, SECOND)
     before, after = both.address(None, ADDRESS, ROTATED_MS - 1), both.address(None, ADDRESS, ROTATED_MS)
     assert before.keys == hasher().address(None, ADDRESS, 0).keys
@@ -96,24 +96,24 @@ def test_a_hash_key_is_in_force_from_its_time_on():
     assert after.former == (before.key,)
 
 
-def test_the_order_in_which_keys_are_named_does_not_matter():
+def test_order_of_keys_is_irrelevant():
     given = hasher(SECOND, FIRST).address(None, ADDRESS, ROTATED_MS)
     assert given.keys == hasher(FIRST, SECOND).address(None, ADDRESS, ROTATED_MS).keys
 
 
-def test_a_replaced_key_is_remembered_just_so_long():
+def test_former_key_is_remembered():
     both = hasher(FIRST, SECOND)
     assert both.address(None, ADDRESS, ROTATED_MS + REMEMBER_MS - 1).former
     assert both.address(None, ADDRESS, ROTATED_MS + REMEMBER_MS).former == ()
 
 
-def test_several_replaced_keys_are_remembered_newest_first():
+def test_former_keys_are_newest_first():
     third = HashKey(id="k3", secret=b"third", since_ms=ROTATED_MS + 10)
     keys = hasher(FIRST, SECOND, third).address(None, ADDRESS, ROTATED_MS + 20).keys
     assert [key.split("-")[0] for key in keys] == ["k3", "k2", "k1"]
 
 
-def test_time_before_all_time_uses_the_first_key():
+def test_negative_time_uses_the_first_key():
     assert hasher(FIRST, SECOND).address(None, ADDRESS, -5).key.startswith("k1-")
 
 
@@ -121,12 +121,12 @@ def test_time_before_all_time_uses_the_first_key():
     "keys",
     [(), (SECOND,), (FIRST, HashKey(id="k2", secret=OTHER_SECRET)), (HashKey(id="k1", secret=SECRET, since_ms=-1),)],
 )
-def test_exactly_one_key_is_in_force_from_the_beginning(keys):
+def test_ambiguous_keys_are_refused(keys):
     with pytest.raises(ValueError, match="exactly one key"):
         SubjectHasher(keys, 0)
 
 
-def test_nothing_shown_holds_a_secret_or_what_was_hashed():
+def test_repr_hides_secrets_and_values():
     made = hasher(FIRST, SECOND).address("bank-1", ADDRESS, ROTATED_MS), hasher().device("bank-1", DEVICE, 0)
     shown = repr((made, FIRST, SECOND, hasher(FIRST, SECOND)))
     for private in (SECRET.decode(), OTHER_SECRET.decode(), ADDRESS, DEVICE):
@@ -134,12 +134,12 @@ def test_nothing_shown_holds_a_secret_or_what_was_hashed():
 
 
 @given(st.ip_addresses(), st.integers(0, 10**13))
-def test_any_address_is_a_subject_inside_its_prefix(address, at_ms):
+def test_address_and_prefix_differ(address, at_ms):
     made = hasher(FIRST, SECOND)
     assert made.address(None, str(address), at_ms).key != made.prefix(None, str(address), at_ms).key
 
 
-def test_former_keys_are_no_part_of_who_a_subject_is():
+def test_former_keys_are_no_identity():
     assert Subject(type=SubjectType.DEVICE, key="k1-a", former=("k0-b",)) == Subject(
         type=SubjectType.DEVICE, key="k1-a"
     )

@@ -1,4 +1,4 @@
-"""Prints of faces: distances survive the transform, and nothing else does without the secret."""
+"""Protected templates: distances survive the rotation, and nothing else does without the secret."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def plain(seed: int, **changes: int) -> ProtectedTemplate:
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 64, 127, 128, 512])
 @pytest.mark.parametrize("by", Distance)
-def test_distances_survive_the_transform(dimensions, by):
+def test_distances_survive_the_rotation(dimensions, by):
     one, other = (template(seed, dimensions) for seed in (1, 2))
     turned = [KEYS.transform("acme", "m", each, 0) for each in (one, other)]
     before = distances(ProtectedTemplate("m", "k1", one), [ProtectedTemplate("m", "k1", other)], by)
     assert distances(turned[0], turned[1:], by) == pytest.approx(before, abs=0.001)
 
 
-def test_a_rotation_undoes_itself_and_is_the_same_everywhere():
+def test_rotation_is_orthogonal_and_known():
     matrix = rotation(b"seed", 128)
     assert np.abs(matrix @ matrix.T - np.eye(128)).max() < 1e-12
     assert np.array_equal(matrix, rotation(b"seed", 128))
@@ -71,18 +71,18 @@ def test_rotations_are_spread_evenly():
         ProtectedTemplate("m", "k1", template(1)),
     ],
 )
-def test_the_same_face_under_another_tenant_model_key_or_secret_is_a_stranger(other):
+def test_other_names_make_other_rotations(other):
     mine = KEYS.transform("acme", "m", template(1), 0)
     assert distances(mine, [other], EUCLIDEAN)[0] > 1.0
 
 
 def test_names_are_not_run_together():
     one = TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], 0)
-    prints = [one.transform("ab", "c", template(1), 0), one.transform("a", "bc", template(1), 0)]
-    assert distances(prints[0], prints[1:], EUCLIDEAN)[0] > 1.0
+    both = [one.transform("ab", "c", template(1), 0), one.transform("a", "bc", template(1), 0)]
+    assert distances(both[0], both[1:], EUCLIDEAN)[0] > 1.0
 
 
-def test_a_print_can_be_moved_to_another_key_and_back():
+def test_template_moves_between_keys():
     old, new = (KEYS.transform("acme", "m", template(1), at_ms) for at_ms in (0, 10 * DAY_MS))
     moved = KEYS.rotate(old, "acme", "k2")
     assert moved.key_id == "k2"
@@ -93,7 +93,7 @@ def test_a_print_can_be_moved_to_another_key_and_back():
         KEYS.rotate(old, "acme", "k3")
 
 
-def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
+def test_moving_multiplies_no_two_matrices(monkeypatch):
     """As many steps as the square of a template's numbers, not the cube."""
     old = KEYS.transform("acme", "m", template(1), 0)
     multiplied = []
@@ -113,15 +113,15 @@ def test_turning_a_print_multiplies_no_two_matrices(monkeypatch):
 
 
 @pytest.mark.parametrize(("dimensions", "tenants"), [(16, 12), (32, 3), (128, 1)])
-def test_matrices_are_remembered_up_to_so_many_bytes(monkeypatch, dimensions, tenants):
-    """The one used last is, however large; the one not used for longest goes first."""
+def test_remembered_matrices_are_bounded(monkeypatch, dimensions, tenants):
+    """The matrix used last stays, however large; the matrix unused for longest goes first."""
     monkeypatch.setattr(template_protection, "MOST_REMEMBERED", 3 * 32 * 32 * 8)
     made = []
     monkeypatch.setattr(template_protection, "rotation", lambda seed, size: made.append(seed) or rotation(seed, size))
     keys = TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], DAY_MS)
 
     def used(tenant: int) -> bool:
-        """Whether the tenant's was made anew."""
+        """Whether the tenant's matrix was made anew."""
         before = len(made)
         keys.transform(f"t{tenant}", "m", template(1, dimensions), 0)
         return len(made) > before
@@ -154,7 +154,7 @@ def test_keys_are_in_use_within_reach_of_their_time(days, expected):
         [HashKey(id="k1", secret=b"1"), HashKey(id="k2", secret=b"2", since_ms=-5)],
     ],
 )
-def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
+def test_ambiguous_keys_are_refused(keys):
     with pytest.raises(ValueError, match="key"):
         TemplateProtection(keys, 0)
 
@@ -174,12 +174,12 @@ def test_keys_that_leave_a_time_without_one_or_with_two_are_refused(keys):
         ("m", "k|1", template(1)),
     ],
 )
-def test_what_no_index_could_hold_is_refused(model, key_id, vector):
+def test_malformed_template_is_refused(model, key_id, vector):
     with pytest.raises(ValueError, match="a template"):
         ProtectedTemplate(model, key_id, vector)
 
 
-def test_a_print_is_kept_in_two_bytes_a_number_and_has_one_distance_either_way():
+def test_packed_template_keeps_distances():
     one, other = plain(1), plain(2)
     again = template_from("m", "k1", one.packed)
     assert len(one.packed) == 256
@@ -190,14 +190,14 @@ def test_a_print_is_kept_in_two_bytes_a_number_and_has_one_distance_either_way()
     assert distances(one, [], EUCLIDEAN) == []
 
 
-def test_the_vector_and_the_secret_are_in_no_text():
+def test_repr_hides_vector_and_secret():
     assert "vector" not in repr(plain(1))
     assert "111" not in repr(HashKey(id="k1", secret=b"1" * 32))
 
 
 @pytest.mark.parametrize("by", Distance)
 @pytest.mark.parametrize("within", [0.1, 0.5, 0.9])
-def test_whatever_is_within_the_distance_has_the_least_score(by, within):
+def test_near_vectors_have_the_score(by, within):
     chance = np.random.default_rng(3)
     probe = plain(1)
     mine = probe.halves
@@ -214,8 +214,8 @@ def test_whatever_is_within_the_distance_has_the_least_score(by, within):
     assert closest < 1.0
 
 
-def test_the_bound_of_the_euclidean_distance_is_as_tight_as_can_be():
-    """The direction a ball is seen under at most: on its tangent."""
+def test_euclidean_score_bound_is_tight():
+    """The widest direction of a ball is that of its tangent."""
     probe = ProtectedTemplate("m", "k1", np.array([2.0, 0.0], "<f4").tobytes())
     angle = np.arcsin(1.0 / 2.0)
     touching = np.array([np.cos(angle), np.sin(angle)]) * 2.0 * np.cos(angle)

@@ -1,4 +1,4 @@
-"""Links as lines, and the clusters they form: over chains and cycles, by kind, without what was cleared, in bounds."""
+"""Links as lines, and clusters: over chains and cycles, by kind, without cleared submissions, within bounds."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ links = st.builds(
 
 
 @given(made=links)
-def test_a_line_says_everything_about_its_link(made):
+def test_line_holds_the_whole_link(made):
     read = link_from(line_of(made))
     assert (read.kind, read.refs, read.gallery, read.name) == (made.kind, made.refs, made.gallery, made.name)
     assert read.distance == pytest.approx(made.distance, abs=5e-5)
@@ -65,14 +65,14 @@ def test_a_line_says_everything_about_its_link(made):
 
 
 @given(made=links, other=ids)
-def test_a_line_is_about_its_two_correlation_ids(made, other):
+def test_line_is_about_both_ids(made, other):
     line = line_of(made)
     assert all(is_about(line, name) for name in made.ids)
     assert is_about(line, other) == (other in made.ids)
 
 
 @given(one=ends, other=ends)
-def test_two_ends_are_in_order_whichever_is_given_first(one, other):
+def test_submissions_are_put_in_order(one, other):
     assert [end.key for end in in_order(one, other)] == [end.key for end in in_order(other, one)]
     assert [end.key for end in in_order(one, other)] == sorted([one.key, other.key])
 
@@ -93,13 +93,13 @@ def test_two_ends_are_in_order_whichever_is_given_first(one, other):
         '["face",[1,"s","c",null],[2,"s","c",null],0,0,0]',
     ],
 )
-def test_what_is_no_line_is_refused(line):
+def test_foreign_line_is_refused(line):
     with pytest.raises((ValueError, TypeError, KeyError)):
         link_from(line)
 
 
 def link(one: object, other: object, at_s: float = 1.0, kind: LinkKind = LinkKind.FACE, since_s: float = 0.0) -> Link:
-    """Between the first submission of the one, at `since_s`, and a later one of the other."""
+    """A link between the first submission of one id, at `since_s`, and a later submission of the other."""
     return Link(
         kind=kind,
         earlier=SubmissionRef(at_ms=round(since_s * 1000), submission_id=f"{one}-{since_s:g}", correlation_id=str(one)),
@@ -116,7 +116,7 @@ def names(cluster: Cluster) -> set[str]:
     return set(cluster.ids)
 
 
-def test_lines_told_twice_are_one_link_in_order_of_their_later_end():
+def test_repeated_lines_are_one_link():
     made = [link("a", "b", 3), link("a", "c", 1), link("b", "c", 2)]
     grown = [replace(each, gallery=5) for each in made]
     read = links_from([line_of(each) for each in (*made, *grown, *made)])
@@ -125,14 +125,14 @@ def test_lines_told_twice_are_one_link_in_order_of_their_later_end():
     assert [each.gallery for each in read] == [0] * 3, "the line that sorts first, in every worker"
 
 
-def test_linked_to_nobody():
+def test_no_links_no_cluster():
     assert cluster_of("a", []) == NO_CLUSTER
     assert cluster_of("a", [link("b", "c")]) == NO_CLUSTER
     assert (NO_CLUSTER.ids, NO_CLUSTER.refs, NO_CLUSTER.whole) == ((), (), True)
 
 
 @pytest.mark.parametrize("of", [0, 3, 6])
-def test_a_chain_is_one_cluster_from_any_of_its_members(of):
+def test_chain_is_one_cluster(of):
     made = chain(6)
     random.Random(of).shuffle(made)
     cluster = cluster_of(str(of), [*made, link("x", "y")])
@@ -140,26 +140,26 @@ def test_a_chain_is_one_cluster_from_any_of_its_members(of):
     assert [each.later.at_ms for each in cluster.links] == [n * 1000 for n in range(1, 7)]
 
 
-def test_a_cycle_ends():
+def test_cycle_ends():
     made = [link(0, 1, 1), link(1, 2, 2, since_s=1), link(0, 2, 2)]
     for of in "012":
         assert (names(cluster_of(of, made)), len(cluster_of(of, [*made, *made]).links)) == ({"0", "1", "2"}, 3)
 
 
-def test_a_link_to_oneself_joins_nobody_else():
+def test_link_to_itself_joins_nobody():
     own = link("a", "a", kind=LinkKind.SAME_BYTES)
     assert cluster_of("a", [own, link("b", "c")]).ids == ("a",)
     assert cluster_of("a", [own]).links == (own,)
 
 
-def test_who_shows_two_faces_does_not_join_them():
+def test_two_faces_stay_apart():
     made = [link("a", "x", 1), link("b", "x", 2, since_s=0.5)]
     assert names(cluster_of("a", made)) == {"a", "x"}
     assert names(cluster_of("x", made)) == {"a", "b", "x"}
     assert names(cluster_of("x", made).showing("x-1", "x", {LinkKind.FACE})) == {"a", "x"}
 
 
-def test_links_of_other_kinds_lead_nowhere():
+def test_other_kinds_are_left_out():
     made = [link("a", "b", 1), link("b", "c", 2, LinkKind.SAME_BYTES, since_s=1), link("c", "d", 3, since_s=2)]
     cluster = cluster_of("a", made, whole=False)
     assert names(cluster) == {"a", "b", "c", "d"}
@@ -170,7 +170,7 @@ def test_links_of_other_kinds_lead_nowhere():
     assert cluster.showing("c-2", "a", MEDIA).links == (), "another's submission of that id"
 
 
-def test_what_was_cleared_links_nobody_and_cuts_off_who_was_behind():
+def test_cleared_submissions_link_nobody():
     made = chain(3)
     cluster = cluster_of("0", made)
     assert cluster.without({}, "0") is cluster
@@ -181,14 +181,14 @@ def test_what_was_cleared_links_nobody_and_cuts_off_who_was_behind():
     assert names(cluster.without({"0": 10**9}, "3")) == {"1", "2", "3"}
 
 
-def test_what_came_in_after_the_clearing_counts():
+def test_submissions_after_clearing_count():
     made = [link("a", "b", at_s=5), link("a", "b", at_s=9, since_s=7)]
     assert cluster_of("a", made).without({"a": 6_999}, "a").links == (made[1],)
     assert cluster_of("a", made).without({"a": 7_000}, "a") == NO_CLUSTER
     assert cluster_of("a", made, whole=False).without({"a": 6_999}, "a").whole is False
 
 
-def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessions():
+def test_best_link_per_pair_first():
     def to(other: str, session: int, distance: float) -> Link:
         ends = (
             SubmissionRef(
@@ -203,47 +203,47 @@ def test_of_links_the_strongest_to_each_other_id_come_first_then_its_other_sessi
     assert told == [("a", 0.1), ("c", 0.15), ("b", 0.35), ("a", 0.2), ("a", 0.3)]
 
 
-async def book_of(made: list[Link]) -> tuple[InMemoryLinkStore, list[str]]:
-    """With what is asked of it."""
+async def store_of(made: list[Link]) -> tuple[InMemoryLinkStore, list[str]]:
+    """A store with these links, and the calls made on it from then on."""
     calls: list[str] = []
-    book = InMemoryLinkStore(calls.append)
-    await book.write(TENANT, made)
+    store = InMemoryLinkStore(calls.append)
+    await store.write(TENANT, made)
     calls.clear()
-    return book, calls
+    return store, calls
 
 
-async def around(book: InMemoryLinkStore, of: str, fresh: list[Link] | None = None, **how) -> Cluster:
-    return await cluster_around(book, TENANT, of, fresh or [], **how)
+async def around(store: InMemoryLinkStore, of: str, fresh: list[Link] | None = None, **how) -> Cluster:
+    return await cluster_around(store, TENANT, of, fresh or [], **how)
 
 
 @pytest.mark.parametrize("of", range(5))
-async def test_the_book_is_followed_to_everybody_in_reach(of):
-    book, _ = await book_of(chain(4))
-    cluster = await around(book, str(of))
+async def test_whole_cluster_is_read(of):
+    store, _ = await store_of(chain(4))
+    cluster = await around(store, str(of))
     assert cluster == cluster_of(str(of), chain(4))
     assert cluster.whole
 
 
-async def test_what_is_too_many_steps_away_is_left_out_and_said():
-    book, calls = await book_of(chain(MOST_STEPS + 3))
-    cluster = await around(book, "0")
+async def test_distant_members_are_left_out():
+    store, calls = await store_of(chain(MOST_STEPS + 3))
+    cluster = await around(store, "0")
     assert names(cluster) == {str(n) for n in range(MOST_STEPS + 1)}, "the next is only heard of"
     assert not cluster.whole
     assert calls == ["of"] * (1 + MOST_STEPS)
 
 
-async def test_the_last_step_that_may_be_taken_can_end_the_way():
-    book, _ = await book_of(chain(MOST_STEPS))
-    cluster = await around(book, "0")
+async def test_last_step_may_complete():
+    store, _ = await store_of(chain(MOST_STEPS))
+    cluster = await around(store, "0")
     assert (len(cluster.ids), cluster.whole) == (MOST_STEPS + 1, True)
-    book, _ = await book_of(chain(MOST_STEPS + 1))
-    assert not (await around(book, "0")).whole
+    store, _ = await store_of(chain(MOST_STEPS + 1))
+    assert not (await around(store, "0")).whole
 
 
 @pytest.mark.parametrize(
     ("others", "whole"), [(MOST_MEMBERS - 1, True), (MOST_MEMBERS, False), (3 * MOST_MEMBERS, False)]
 )
-async def test_only_so_many_members_are_looked_at(others, whole):
+async def test_members_are_bounded(others, whole):
     star = [link("hub", f"p{number}", at_s=number + 1) for number in range(others)]
     asked: list[str] = []
 
@@ -252,31 +252,31 @@ async def test_only_so_many_members_are_looked_at(others, whole):
             asked.extend(correlation_ids)
             return await super().of(tenant, correlation_ids)
 
-    book = Counting()
-    await book.write(TENANT, star)
-    cluster = await around(book, "hub")
+    store = Counting()
+    await store.write(TENANT, star)
+    cluster = await around(store, "hub")
     assert (cluster.whole, len(asked)) == (whole, min(others + 1, MOST_MEMBERS))
     assert len(set(asked)) == len(asked)
 
 
-async def test_a_cycle_in_the_book_ends_and_is_whole():
+async def test_cycle_in_the_store_is_whole():
     made = [link(0, 1, 1), link(1, 2, 2, since_s=1), link(0, 2, 2)]
-    book, calls = await book_of(made)
-    cluster = await around(book, "0")
+    store, calls = await store_of(made)
+    cluster = await around(store, "0")
     assert (names(cluster), cluster.whole, len(calls)) == ({"0", "1", "2"}, True, 2)
 
 
-async def test_fresh_links_count_before_they_are_written():
-    book, _ = await book_of([link("b", "c", 2, since_s=1)])
+async def test_fresh_links_count_unwritten():
+    store, _ = await store_of([link("b", "c", 2, since_s=1)])
     fresh = [link("a", "b", 1)]
-    cluster = await around(book, "a", fresh)
+    cluster = await around(store, "a", fresh)
     assert names(cluster) == {"a", "b", "c"}
-    await book.write(TENANT, fresh)
-    assert await around(book, "a", fresh) == cluster
+    await store.write(TENANT, fresh)
+    assert await around(store, "a", fresh) == cluster
 
 
-async def test_only_links_of_the_kinds_asked_for_are_followed():
-    book, _ = await book_of([link("a", "b", 1), link("b", "c", 2, LinkKind.SAME_PIXELS), link("c", "d", 3)])
-    assert names(await around(book, "a", of_kinds=LINKING[FlagKind.FACE_REUSE])) == {"a", "b"}
-    assert (await around(book, "a", of_kinds=MEDIA)).ids == ()
-    assert names(await around(book, "c", of_kinds=MEDIA)) == {"b", "c"}
+async def test_only_asked_kinds_are_followed():
+    store, _ = await store_of([link("a", "b", 1), link("b", "c", 2, LinkKind.SAME_PIXELS), link("c", "d", 3)])
+    assert names(await around(store, "a", of_kinds=LINKING[FlagKind.FACE_REUSE])) == {"a", "b"}
+    assert (await around(store, "a", of_kinds=MEDIA)).ids == ()
+    assert names(await around(store, "c", of_kinds=MEDIA)) == {"b", "c"}

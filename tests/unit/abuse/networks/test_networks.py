@@ -32,7 +32,7 @@ def settings(tmp_path) -> AbuseSettings:
     )
 
 
-def test_all_that_is_configured_names_an_address_in_order(settings):
+def test_names_of_an_address(settings):
     networks = open_networks(settings, NOW_MS)
     assert networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
     assert networks.names(f"::ffff:{ADDRESS}") == networks.names(ip_address(ADDRESS)) == networks.names(ADDRESS)
@@ -41,11 +41,11 @@ def test_all_that_is_configured_names_an_address_in_order(settings):
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::1", "fe80::1%eth0", "192.168.0.1", "::ffff:10.1.2.3"])
-def test_an_address_that_is_not_global_has_no_names_whatever_the_databases_say(settings, address):
+def test_special_address_has_no_names(settings, address):
     assert open_networks(settings, NOW_MS).names(address) == ()
 
 
-def test_lists_alone_and_nothing_at_all(settings):
+def test_lists_alone_and_nothing(settings):
     lists = open_networks(AbuseSettings(network_lists=settings.network_lists), NOW_MS)
     assert (lists.names(ADDRESS), lists.configured) == (("box", "tor"), True)
     for nothing in (open_networks(AbuseSettings(), NOW_MS), no_networks()):
@@ -55,12 +55,12 @@ def test_lists_alone_and_nothing_at_all(settings):
 
 
 @pytest.mark.parametrize("networks", [no_networks()])
-def test_text_that_is_no_address_is_an_error_not_an_empty_answer(networks):
+def test_other_text_is_an_error(networks):
     with pytest.raises(ValueError, match="not an IP address"):
         networks.names("example.org")
 
 
-def test_the_state_tells_what_is_in_use(settings):
+def test_state_names_files_in_use(settings):
     networks = open_networks(settings, NOW_MS)
     state = networks.state()
     assert [(each.name, each.used, each.networks, each.age_days) for each in state.lists] == [
@@ -78,7 +78,7 @@ def test_the_state_tells_what_is_in_use(settings):
 
 
 @pytest.mark.parametrize("name", ["network_lists", "asn_database", "country_database"])
-def test_what_is_missing_at_start_up_is_named(settings, tmp_path, name):
+def test_missing_file_at_startup_is_named(settings, tmp_path, name):
     with pytest.raises(SettingsError, match=rf"^abuse\.{name}: "):
         open_networks(settings.model_copy(update={name: tmp_path / "missing"}), NOW_MS)
 
@@ -116,7 +116,7 @@ async def watched(settings):
         await task
 
 
-async def test_the_watch_picks_up_changes_and_tells_the_state(watched, settings):
+async def test_watch_picks_up_changes(watched, settings):
     await watched.until(lambda: watched.states)
     assert [each.name for each in watched.states[0].lists] == ["box", "tor"]
     put(settings.network_lists / "vpn.netset", netset("8.8.8.8"))
@@ -125,14 +125,14 @@ async def test_the_watch_picks_up_changes_and_tells_the_state(watched, settings)
     await watched.until(lambda: len(watched.states[-1].lists) == 3)
 
 
-async def test_the_watch_goes_by_the_clock_it_was_given(watched):
+async def test_watch_uses_its_clock(watched):
     await watched.until(lambda: watched.states)
     watched.now_ms += 100 * 24 * 3600 * 1000
     await watched.until(lambda: not any(each.used for each in watched.states[-1].lists))
     assert watched.networks.names(ADDRESS) == ("asn-64500", "country-de")
 
 
-async def test_the_watch_survives_whatever_is_broken(watched, settings):
+async def test_watch_survives_broken_files(watched, settings):
     for file in settings.network_lists.iterdir():
         file.write_bytes(b"\xff\x00 nonsense")
     settings.asn_database.write_bytes(b"")
@@ -144,7 +144,7 @@ async def test_the_watch_survives_whatever_is_broken(watched, settings):
     assert watched.networks.names(ADDRESS) == ("asn-64500", "box", "country-de", "tor")
 
 
-async def test_files_are_read_outside_the_event_loops_thread():
+async def test_files_are_read_in_a_thread():
     looked = asyncio.Event()
     loop, threads = asyncio.get_running_loop(), []
 
@@ -163,14 +163,14 @@ async def test_files_are_read_outside_the_event_loops_thread():
     assert threads[0][0] is not threading.current_thread()
 
 
-async def test_with_nothing_to_watch_the_watch_ends_at_once():
+async def test_watch_of_nothing_ends():
     states = []
     async with asyncio.timeout(DEADLINE_S):
         await NetworkWatch(no_networks(), lambda: 0, 3600.0, on_state=states.append).run()
     assert len(states) == 1
 
 
-def test_readers_see_one_version_or_the_other_while_lists_change(settings):
+def test_readers_see_whole_versions(settings):
     """Both lists always hold the address together: half of a change would show as one of them alone."""
     networks = open_networks(AbuseSettings(network_lists=settings.network_lists), NOW_MS)
     seen, done = set(), threading.Event()

@@ -1,4 +1,4 @@
-"""The text of a list: what is read, what is skipped, what is refused, and that none of it is repeated."""
+"""The text of a list: read, skipped or refused, and never repeated."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def listed(text: str | bytes, address: str) -> bool:
     return NetworkIndex({"x": ranges}).names(*number_of(address)) == ("x",)
 
 
-def test_a_list_as_firehol_writes_it():
+def test_list_of_firehol():
     file = parse(FIREHOL.encode())
     assert (file.networks, file.malformed, file.malformed_lines) == (4, 0, ())
     assert file.dated_ms == 1_762_755_303_000
@@ -65,7 +65,7 @@ def test_forms_of_a_line(line, end):
     assert listed(f"# a\n\n{line}{end}", "8.8.8.8")
 
 
-def test_a_byte_order_mark_is_no_mistake():
+def test_byte_order_mark_is_skipped():
     assert listed(b"\xef\xbb\xbf8.8.8.8\n", "8.8.8.8")
 
 
@@ -89,11 +89,11 @@ def test_forms_of_a_date(line):
         "# the date: " + "9" * 500,
     ],
 )
-def test_what_is_no_date_is_none(line):
+def test_other_text_is_no_date(line):
     assert parse(f"{line}\n8.8.8.8\n".encode()).dated_ms is None
 
 
-def test_a_date_counts_in_the_header_only():
+def test_date_counts_in_the_header():
     assert parse(b"8.8.8.8\n# date: 2026-11-20\n").dated_ms is None
 
 
@@ -107,18 +107,18 @@ def entries(sound: int, *malformed: str) -> bytes:
     return ("# list\n" + "\n".join([*good, *malformed]) + "\n").encode()
 
 
-def test_one_in_a_hundred_may_be_malformed():
+def test_few_malformed_lines_are_counted():
     file = parse(entries(198, "nonsense", "1.2.3.4/33"))
     assert (file.networks, file.malformed, file.malformed_lines) == (198, 2, (200, 201))
 
 
-def test_more_are_refused_with_their_lines_and_without_their_text():
+def test_many_malformed_lines_are_refused():
     with pytest.raises(FileRefused) as refusal:
         parse(entries(198, "203.0.113.77x", "nonsense", "1.2.3.4/33"))
     assert str(refusal.value) == "3 of 201 entries are malformed (the first on lines 200, 201, 202)"
 
 
-def test_only_the_first_lines_are_told():
+def test_first_malformed_lines_are_reported():
     file = parse(entries(2000, *["x"] * 20))
     assert file.malformed == 20
     assert file.malformed_lines == (2002, 2003, 2004, 2005, 2006)
@@ -138,30 +138,30 @@ NO_LISTS = {
 
 
 @pytest.mark.parametrize("content", NO_LISTS.values(), ids=NO_LISTS)
-def test_what_is_no_list_is_refused(content):
+def test_other_content_is_refused(content):
     with pytest.raises(FileRefused, match="malformed"):
         parse(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"  \r\n"])
-def test_a_file_yet_to_be_written_is_refused(content):
+def test_empty_file_is_refused(content):
     with pytest.raises(FileRefused, match="empty"):
         parse(content)
 
 
-def test_a_list_may_have_no_entries_but_it_has_a_header():
+def test_list_without_entries():
     assert parse(b"# date: 2026-11-20\n").networks == 0
 
 
-def test_a_long_comment_is_a_comment():
+def test_long_comment():
     assert listed(b"# " + b"x" * 100_000 + b"\n8.8.8.8\n", "8.8.8.8")
 
 
-def test_a_comment_behind_an_entry_may_not_make_the_line_endless():
+def test_line_length_is_bounded():
     assert parse(entries(1000, "8.8.8.8 # " + "x" * 600)).malformed_lines == (1002,)
 
 
-def test_too_many_lines_are_refused_before_they_are_all_read(monkeypatch):
+def test_number_of_lines_is_bounded(monkeypatch):
     with pytest.raises(FileRefused, match=f"more than {MAX_LINES} lines"):
         parse(b"#\n" * (MAX_LINES + 1))
     monkeypatch.setattr(network_file, "MAX_LINES", 3)

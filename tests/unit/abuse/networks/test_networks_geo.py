@@ -28,7 +28,7 @@ def country(code: str) -> dict:
 
 
 def database(file: Path, networks: dict[str, dict], *, ip_version: int = 6, type_: str = "Example") -> Path:
-    """Written whole beside the place, then moved there."""
+    """A database file, written beside its path and moved there."""
     writer = MMDBWriter(ip_version, type_, ipv4_compatible=ip_version == 6)
     for network, record in networks.items():
         writer.insert_network(IPSet([network]), record)
@@ -45,7 +45,7 @@ def file(tmp_path) -> Path:
     )
 
 
-def test_an_address_has_the_name_of_its_autonomous_system(file):
+def test_name_of_the_autonomous_system(file):
     found = GeoDatabase(file, ASN)
     assert found.name(ADDRESS) == "asn-64500"
     assert found.name(V6_ADDRESS) == "asn-4200000000"
@@ -53,13 +53,13 @@ def test_an_address_has_the_name_of_its_autonomous_system(file):
     assert found.name(ip_address("2607::1")) is None
 
 
-def test_and_of_its_country(tmp_path):
+def test_name_of_the_country(tmp_path):
     file = database(tmp_path / "c.mmdb", {"93.184.216.0/24": country("DE"), "2606:2800::/32": country("US")})
     found = GeoDatabase(file, COUNTRY)
     assert (found.name(ADDRESS), found.name(V6_ADDRESS)) == ("country-de", "country-us")
 
 
-def test_a_database_of_ipv4_only_knows_nothing_of_ipv6(tmp_path):
+def test_database_of_ipv4_only(tmp_path):
     file = database(tmp_path / "c.mmdb", {"93.184.216.0/24": country("DE")}, ip_version=4)
     found = GeoDatabase(file, COUNTRY)
     assert (found.name(ADDRESS), found.name(V6_ADDRESS)) == ("country-de", None)
@@ -99,7 +99,7 @@ def test_forms_of_a_country(record, name):
 
 @KINDS
 @pytest.mark.parametrize("content", [None, b"", b"nonsense" * 1000, b"\xab\xcd\xefMaxMind.com", "cut", "scrambled"])
-def test_a_file_that_is_no_database_names_the_setting(tmp_path, file, kind, content):
+def test_other_file_names_the_setting(tmp_path, file, kind, content):
     bad = tmp_path / "bad.mmdb"
     sound = file.read_bytes()
     if content == "cut":
@@ -112,14 +112,14 @@ def test_a_file_that_is_no_database_names_the_setting(tmp_path, file, kind, cont
         GeoDatabase(bad, kind)
 
 
-def test_the_wrong_database_is_noticed(tmp_path):
+def test_wrong_database_is_refused(tmp_path):
     everywhere = {f"{n}.0.0.0/8": country("DE") for n in range(11, 20)}
     file = database(tmp_path / "c.mmdb", everywhere)
     with pytest.raises(SettingsError, match=r"^abuse\.asn_database: .*holds no autonomous system numbers"):
         GeoDatabase(file, ASN)
 
 
-def test_a_file_too_large_is_refused_unread(file, monkeypatch):
+def test_huge_file_is_refused(file, monkeypatch):
     monkeypatch.setattr(geo, "MAX_BYTES", 10)
     with pytest.raises(SettingsError, match="larger than"):
         GeoDatabase(file, ASN)
@@ -134,7 +134,7 @@ def refreshed(found: GeoDatabase) -> list[str]:
     return [each["event"] for each in said]
 
 
-def test_a_changed_file_is_put_to_use(file):
+def test_changed_file_is_used(file):
     found = GeoDatabase(file, ASN)
     assert refreshed(found) == []
     database(file, {"93.184.216.0/24": asn(64501)}, type_="Newer")
@@ -144,7 +144,7 @@ def test_a_changed_file_is_put_to_use(file):
 
 
 @pytest.mark.parametrize("broken", [b"", b"nonsense" * 100])
-def test_a_broken_file_leaves_the_last_good_one_in_use_and_is_said_once(file, broken):
+def test_broken_file_changes_nothing(file, broken):
     found = GeoDatabase(file, ASN)
     file.write_bytes(broken)  # overwritten in place: a mapped file would end the process here
     assert refreshed(found) == ["address_database_kept"]
@@ -155,7 +155,7 @@ def test_a_broken_file_leaves_the_last_good_one_in_use_and_is_said_once(file, br
     assert (found.name(ADDRESS), found.state().why) == ("asn-64501", None)
 
 
-def test_a_file_that_goes_away_and_comes_back(file):
+def test_missing_file_comes_back(file):
     found = GeoDatabase(file, ASN)
     file.parent.rename(file.parent.with_name("away"))  # leaves the file itself as it was
     assert refreshed(found) == ["address_database_kept"]
@@ -166,7 +166,7 @@ def test_a_file_that_goes_away_and_comes_back(file):
     assert found.state().why is None
 
 
-def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_look(file, monkeypatch):
+def test_file_changing_during_a_read(file, monkeypatch):
     found = GeoDatabase(file, ASN)
     database(file, {"93.184.216.0/24": asn(64501)})
     real = watched_files.os.fstat
@@ -185,7 +185,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_look(file, mo
     assert found.name(ADDRESS) == "asn-64501"
 
 
-def test_a_damaged_record_is_a_missing_one_and_is_said_once(file):
+def test_damaged_record_counts_as_missing(file):
     found = GeoDatabase(file, ASN)
 
     class Damaged:

@@ -1,4 +1,4 @@
-"""A folder of lists under a running worker: what is picked up, what is kept, what is left out, and what is said."""
+"""A folder of lists under a running worker: lists picked up, retained and left out, and what is logged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from abuse.networks.watched_files import Version
 from config.errors import SettingsError
 from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put, touch
 
-LISTED, OTHER = "93.184.216.34", "8.8.8.8"
+LISTED, OTHER, THIRD = "93.184.216.34", "8.8.8.8", "1.1.1.1"
+GONE = "No such file or directory"
 
 
 @pytest.fixture
@@ -28,14 +29,34 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def opened(folder: Path, now_ms: int = NOW_MS, max_age_days: float = 14.0) -> NetworkLists:
-    lists = NetworkLists(folder, max_age_days=max_age_days)
-    lists.open(now_ms)
-    return lists
+@pytest.fixture
+def file(folder) -> Path:
+    """The file of the list `tor`, which holds LISTED."""
+    return put(folder / "tor.netset", netset(LISTED))
+
+
+@pytest.fixture
+def lists(folder, file) -> NetworkLists:
+    """A folder with the list `tor` alone, opened."""
+    return opened(folder)
+
+
+def opened(folder: Path, **texts: str) -> NetworkLists:
+    """The folder with these lists added, opened."""
+    for name, text in texts.items():
+        put(folder / f"{name}.netset", text)
+    made = NetworkLists(folder, max_age_days=14.0)
+    made.open(NOW_MS)
+    return made
 
 
 def names(lists: NetworkLists, address: str = LISTED) -> tuple[str, ...]:
     return lists.index.names(*number_of(address))
+
+
+def on(lists: NetworkLists, *addresses: str) -> list[bool]:
+    """Whether each address is on the list `tor` alone."""
+    return [names(lists, address) == ("tor",) for address in addresses]
 
 
 def state(lists: NetworkLists, name: str = "tor"):
@@ -44,83 +65,73 @@ def state(lists: NetworkLists, name: str = "tor"):
 
 
 def refreshed(lists: NetworkLists, now_ms: int = NOW_MS) -> list[dict]:
-    """Looks again; returns what was said."""
+    """Log lines of another look."""
     with capture_logs() as said:
         lists.refresh(now_ms)
     return said
 
 
-def events(said: list[dict]) -> list[str]:
-    return [each["event"] for each in said]
+def events(lists: NetworkLists, now_ms: int = NOW_MS) -> list[str]:
+    return [each["event"] for each in refreshed(lists, now_ms)]
 
 
 # What is a list
 
 
-def test_every_netset_and_ipset_is_a_list_named_by_its_file(folder):
-    put(folder / "tor.netset", netset("93.184.216.0/24"))
+def test_lists_are_named_by_their_files(folder):
     put(folder / "vpn-2_x.ipset", netset(LISTED, OTHER))
-    put(folder / "readme.txt", netset(LISTED))
-    put(folder / ".hidden.netset", netset(LISTED))
-    lists = opened(folder)
-    assert names(lists) == ("tor", "vpn-2_x")
-    assert names(lists, OTHER) == ("vpn-2_x",)
-    assert names(lists, "1.1.1.1") == ()
+    for name in ("readme.txt", ".hidden.netset"):
+        put(folder / name, netset(LISTED))
+    lists = opened(folder, tor=netset("93.184.216.0/24"))
+    assert [names(lists, each) for each in (LISTED, OTHER, THIRD)] == [("tor", "vpn-2_x"), ("vpn-2_x",), ()]
     assert [(each.name, each.used, each.networks) for each in lists.state()] == [("tor", True, 1), ("vpn-2_x", True, 2)]
 
 
 @pytest.mark.parametrize("name", ["Tor", "tor exits", "tor.exits", "x" * 33, "tör", "a\nb"])
-def test_a_name_that_can_not_be_published_is_refused_with_the_reason(folder, name):
-    put(folder / f"{name}.netset", netset(LISTED))
-    put(folder / "good.netset", netset(LISTED))
-    lists = opened(folder)
+def test_unpublishable_name_is_refused(folder, name):
+    lists = opened(folder, **{name: netset(LISTED), "good": netset(LISTED)})
     assert names(lists) == ("good",)
     assert "1 to 32 of a-z, 0-9, _ and -" in state(lists, name).why
 
 
-def test_two_files_of_one_name_are_not_mixed(folder):
+def test_files_of_one_name_stay_apart(folder):
     put(folder / "tor.ipset", netset(LISTED))
-    put(folder / "tor.netset", netset(OTHER))
-    lists = opened(folder)
-    assert (names(lists), names(lists, OTHER)) == (("tor",), ())
+    lists = opened(folder, tor=netset(OTHER))
+    assert on(lists, LISTED, OTHER) == [True, False]
     assert [(each.file, each.used) for each in lists.state()] == [("tor.ipset", True), ("tor.netset", False)]
     (folder / "tor.ipset").unlink()
     refreshed(lists)
-    assert (names(lists), names(lists, OTHER)) == ((), ("tor",))
+    assert on(lists, LISTED, OTHER) == [False, True]
 
 
-def test_files_beyond_the_limit_are_left_out_unread(folder, monkeypatch):
-    for n in range(MAX_LISTS + 2):
-        put(folder / f"list-{n:03}.netset", netset(LISTED))
-    lists = opened(folder)
+def test_number_of_files_is_bounded(folder):
+    lists = opened(folder, **{f"list-{n:03}": netset(LISTED) for n in range(MAX_LISTS + 2)})
     assert len(names(lists)) == MAX_LISTS
     assert [each.why for each in lists.state() if not each.used] == [f"more than {MAX_LISTS} lists"] * 2
 
 
-def test_an_empty_folder_is_said_and_filled_later(folder):
+def test_empty_folder_is_logged(folder):
+    """The folder may be filled later."""
     with capture_logs() as said:
         lists = opened(folder)
-    assert events(said) == ["network_lists_empty"]
+    assert [each["event"] for each in said] == ["network_lists_empty"]
     put(folder / "tor.netset", netset(LISTED))
     refreshed(lists)
     assert names(lists) == ("tor",)
 
 
-@pytest.mark.parametrize("place", ["missing", "a_file"])
-def test_no_folder_at_start_up_names_the_setting(tmp_path, place):
+@pytest.mark.parametrize("path", ["missing", "a_file"])
+def test_missing_folder_names_the_setting(tmp_path, path):
     (tmp_path / "a_file").touch()
     with pytest.raises(SettingsError, match=r"^abuse\.network_lists: .*can't be read"):
-        opened(tmp_path / place)
+        opened(tmp_path / path)
 
 
 @pytest.mark.parametrize("content", ["nonsense\n", "", "# x\n" + "8.8.8.8\n" * 10 + "8.8.8.\n"])
-def test_a_broken_file_at_start_up_is_said_and_left_out(folder, content):
-    put(folder / "tor.netset", content)
-    put(folder / "vpn.netset", netset(LISTED))
+def test_broken_file_at_startup(folder, content):
     with capture_logs() as said:
-        lists = opened(folder)
-    assert names(lists) == ("vpn",)
-    assert state(lists).used is False
+        lists = opened(folder, tor=content, vpn=netset(LISTED))
+    assert (names(lists), state(lists).used) == (("vpn",), False)
     assert [each["file"] for each in said if each["event"] == "network_list_left_out"] == ["tor.netset"]
 
 
@@ -129,32 +140,29 @@ def test_a_broken_file_at_start_up_is_said_and_left_out(folder, content):
     [
         (os.mkfifo, "not a regular file"),
         (os.mkdir, "can't be read: Is a directory"),
-        (lambda path: os.symlink("nowhere", path), "can't be read: No such file or directory"),
+        (lambda path: os.symlink("nowhere", path), f"can't be read: {GONE}"),
         (lambda path: os.symlink(os.devnull, path), "not a regular file"),
     ],
 )
-def test_what_is_no_regular_file_is_left_out_without_waiting_for_it(folder, make, why):
+def test_other_files_are_left_out(folder, make, why):
+    """Without waiting for the writer of a pipe."""
     make(folder / "tor.netset")
     lists = opened(folder)
     assert (state(lists).used, state(lists).why) == (False, why)
 
 
-def test_a_huge_file_is_refused_unread(folder, monkeypatch):
-    file = put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_huge_file_is_refused(file, lists):
     os.truncate(file, network_lists.MAX_BYTES + 1)  # sparse: takes no room
-    assert events(refreshed(lists)) == ["network_list_kept"]
+    assert events(lists) == ["network_list_kept"]
     assert names(lists) == ("tor",)
     assert "larger than" in state(lists).why
 
 
-def test_what_a_file_says_is_never_repeated(folder):
-    put(folder / "tor.netset", netset("93.184.216.34x", OTHER))
-    put(folder / "vpn.netset", netset(*[f"1.1.{n // 256}.{n % 256}" for n in range(500)], "93.184.216.34x"))
+def test_log_repeats_no_address(folder):
+    many = [f"1.1.{n // 256}.{n % 256}" for n in range(500)]
     with capture_logs() as said:
-        lists = opened(folder)
-    assert "93.184" not in repr(said)
-    assert "93.184" not in repr(lists.state())
+        lists = opened(folder, tor=netset("93.184.216.34x", OTHER), vpn=netset(*many, "93.184.216.34x"))
+    assert "93.184" not in repr(said) + repr(lists.state())
     (skipped,) = [each for each in said if each["event"] == "network_list_lines_skipped"]
     assert (skipped["file"], skipped["lines"], skipped["first"]) == ("vpn.netset", 1, (505,))
 
@@ -162,19 +170,15 @@ def test_what_a_file_says_is_never_repeated(folder):
 # Changes
 
 
-def test_a_changed_list_is_picked_up_and_said_once(folder):
-    put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
-    put(folder / "tor.netset", netset(OTHER, "1.1.1.1"))
-    assert events(refreshed(lists)) == ["network_list_used"]
-    assert (names(lists), names(lists, OTHER)) == ((), ("tor",))
+def test_changed_list_is_used(file, lists):
+    put(file, netset(OTHER, THIRD))
+    assert events(lists) == ["network_list_used"]
+    assert on(lists, LISTED, OTHER) == [False, True]
     assert refreshed(lists) == []
 
 
-def test_only_changed_files_are_read_and_an_index_with_no_change_stays(folder, monkeypatch):
-    for name in ("tor", "vpn", "hosting"):
-        put(folder / f"{name}.netset", netset(LISTED))
-    lists = opened(folder)
+def test_only_changed_files_are_read(folder, monkeypatch):
+    lists = opened(folder, **dict.fromkeys(("tor", "vpn", "hosting"), netset(LISTED)))
     read, index = [], lists.index
     real = network_lists.read_version
     monkeypatch.setattr(network_lists, "read_version", lambda path, **kw: read.append(path.name) or real(path, **kw))
@@ -182,38 +186,32 @@ def test_only_changed_files_are_read_and_an_index_with_no_change_stays(folder, m
     assert (read, lists.index is index) == ([], True)
     put(folder / "vpn.netset", netset(OTHER))
     refreshed(lists)
-    assert read == ["vpn.netset"]
-    assert names(lists) == ("hosting", "tor")
+    assert (read, names(lists)) == (["vpn.netset"], ("hosting", "tor"))
 
 
-def test_a_new_file_comes_in_and_a_deleted_one_goes(folder):
-    tor = put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_files_come_and_go(folder, file, lists):
     put(folder / "vpn.netset", netset(LISTED))
-    tor.unlink()
-    assert events(refreshed(lists)) == ["network_list_gone", "network_list_used"]
+    file.unlink()
+    assert events(lists) == ["network_list_gone", "network_list_used"]
     assert names(lists) == ("vpn",)
     assert [each.name for each in lists.state()] == ["vpn"]
 
 
 @pytest.mark.parametrize("field", ["st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"])
-def test_any_one_sign_of_a_change_is_enough(field):
+def test_any_sign_of_a_change_counts(field):
     same = {"st_dev": 1, "st_ino": 2, "st_size": 3, "st_mtime_ns": 4, "st_ctime_ns": 5}
-    before, after = SimpleNamespace(**same), SimpleNamespace(**{**same, field: 9})
-    assert Version.of(before) == Version.of(SimpleNamespace(**same))
-    assert Version.of(before) != Version.of(after)
+    assert Version.of(SimpleNamespace(**same)) == Version.of(SimpleNamespace(**same))
+    assert Version.of(SimpleNamespace(**same)) != Version.of(SimpleNamespace(**{**same, field: 9}))
 
 
-def test_a_change_that_keeps_size_and_time_is_noticed(folder):
-    put(folder / "tor.netset", netset("93.184.216.34"))
-    lists = opened(folder)
-    put(folder / "tor.netset", netset("93.184.216.35"))
+def test_change_with_equal_size_and_time(file, lists):
+    put(file, netset("93.184.216.35"))
     refreshed(lists)
-    assert (names(lists), names(lists, "93.184.216.35")) == ((), ("tor",))
+    assert on(lists, LISTED, "93.184.216.35") == [False, True]
 
 
 class ConfigMap:
-    """A folder as Kubernetes mounts it: links to files in a hidden folder, swapped by renaming one link."""
+    """A folder as Kubernetes mounts it: links to files in a hidden folder, swapped by renaming a link."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -236,7 +234,7 @@ class ConfigMap:
                 link.unlink()
 
 
-def test_a_config_map_is_followed_through_its_swaps(folder):
+def test_config_map_is_followed(folder):
     mounted = ConfigMap(folder)
     mounted.write(tor=netset(LISTED), vpn=netset(LISTED))
     lists = opened(folder)
@@ -249,137 +247,118 @@ def test_a_config_map_is_followed_through_its_swaps(folder):
     assert names(lists) == ("tor",)
 
 
-def test_a_swap_while_the_file_is_read_is_seen_at_the_next_look(folder, monkeypatch):
+def during_the_read(monkeypatch, change) -> None:
+    """Makes the change once, right after the next file was opened and looked at."""
+    real = os.fstat
+
+    def changing(descriptor):
+        monkeypatch.setattr(watched_files.os, "fstat", real)
+        before = real(descriptor)
+        change()
+        return before
+
+    monkeypatch.setattr(watched_files.os, "fstat", changing)
+
+
+def test_swap_during_a_read(folder, monkeypatch):
     mounted = ConfigMap(folder)
     mounted.write(tor=netset(LISTED))
     lists = opened(folder)
     mounted.write(tor=netset(LISTED, OTHER))
-    real = os.fstat
-
-    def swapping(descriptor):
-        monkeypatch.setattr(watched_files.os, "fstat", real)
-        mounted.write(tor=netset("1.1.1.1"))
-        return real(descriptor)
-
-    monkeypatch.setattr(watched_files.os, "fstat", swapping)
+    during_the_read(monkeypatch, lambda: mounted.write(tor=netset(THIRD)))
     refreshed(lists)
-    assert (names(lists), names(lists, OTHER)) == (("tor",), ("tor",))  # the second version, whole
+    assert on(lists, LISTED, OTHER, THIRD) == [True, True, False], "the second version, whole"
     refreshed(lists)
-    assert (names(lists, OTHER), names(lists, "1.1.1.1")) == ((), ("tor",))
+    assert on(lists, LISTED, OTHER, THIRD) == [False, False, True]
 
 
-def test_a_file_that_grows_while_it_is_read_is_read_again_at_the_next_look(folder, monkeypatch):
-    put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
-    file = put(folder / "tor.netset", netset(OTHER))
-    real = os.fstat
-
-    def growing(descriptor):
-        monkeypatch.setattr(watched_files.os, "fstat", real)
-        before = real(descriptor)
-        with file.open("a") as writer:
-            writer.write("1.1.1.1\n")
-        return before
-
-    monkeypatch.setattr(watched_files.os, "fstat", growing)
+def test_file_growing_during_a_read(file, lists, monkeypatch):
+    put(file, netset(OTHER))
+    during_the_read(monkeypatch, lambda: file.write_text(file.read_text() + f"{THIRD}\n"))
     assert refreshed(lists) == []
-    assert names(lists) == ("tor",)
+    assert on(lists, LISTED) == [True]
     refreshed(lists)
-    assert (names(lists), names(lists, OTHER), names(lists, "1.1.1.1")) == ((), ("tor",), ("tor",))
+    assert on(lists, LISTED, OTHER, THIRD) == [False, True, True]
 
 
-def test_an_unfinished_last_line_counts_when_the_file_has_held_still(folder):
+def test_unfinished_line_waits_for_the_rest(folder):
+    """Unless the file has held still since the last look."""
     text = netset(LISTED) + "8.8.8.8/1"  # of "8.8.8.8/16\n", of which the rest is still to come
     file = put(folder / "tor.netset", text, at_ms=NOW_MS - 100)
     lists = opened(folder)
-    assert (names(lists), names(lists, "100.0.0.1")) == (("tor",), ())
+    assert on(lists, LISTED, "100.0.0.1") == [True, False]
     put(file, text + "6\n", at_ms=NOW_MS)
     refreshed(lists)
-    assert (names(lists, "8.8.1.1"), names(lists, "100.0.0.1")) == (("tor",), ())
+    assert on(lists, "8.8.1.1", "100.0.0.1") == [True, False]
     put(file, text + "6", at_ms=NOW_MS)
     refreshed(lists)
-    assert names(lists, "8.8.1.1") == ()
-    assert events(refreshed(lists)) == ["network_list_used"]
-    assert names(lists, "8.8.1.1") == ("tor",)
+    assert on(lists, "8.8.1.1") == [False]
+    assert events(lists) == ["network_list_used"]
+    assert on(lists, "8.8.1.1") == [True]
 
 
-def test_an_unfinished_last_line_of_an_old_file_counts_at_once(folder):
-    put(folder / "tor.netset", LISTED)
-    assert names(opened(folder)) == ("tor",)
-
-
-def test_a_file_of_one_unfinished_line_is_waited_for(folder):
-    put(folder / "tor.netset", LISTED, at_ms=NOW_MS)
+@pytest.mark.parametrize(("at_ms", "why"), [(NOW_MS - DAY_MS, None), (NOW_MS, "still being written")])
+def test_file_of_one_unfinished_line(folder, at_ms, why):
+    """An old file counts at once, a new one at the second look."""
+    put(folder / "tor.netset", LISTED, at_ms=at_ms)
     lists = opened(folder)
-    assert (names(lists), state(lists).why) == ((), "still being written")
+    assert (on(lists, LISTED), state(lists).why) == ([why is None], why)
     refreshed(lists)
-    assert (names(lists), state(lists).why) == (("tor",), None)
+    assert (on(lists, LISTED), state(lists).why) == ([True], None)
 
 
 # What goes wrong later on
 
 
 @pytest.mark.parametrize("broken", ["", "nonsense\n" * 5, netset(OTHER, OTHER, "8.8.8")])
-def test_the_last_good_version_stays_in_use_and_the_reason_is_said_once(folder, broken):
-    file = put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_broken_file_changes_nothing(file, lists, broken):
     put(file, broken)
     (said,) = refreshed(lists)
     assert (said["event"], said["file"]) == ("network_list_kept", "tor.netset")
-    assert (names(lists), names(lists, OTHER)) == (("tor",), ())
-    assert state(lists).used
+    assert (on(lists, LISTED, OTHER), state(lists).used) == ([True, False], True)
     assert state(lists).why.startswith("an older version is in use; the newer one: ")
     assert refreshed(lists) == []
     put(file, netset(OTHER))
-    assert events(refreshed(lists)) == ["network_list_used"]
-    assert (names(lists, OTHER), state(lists).why) == (("tor",), None)
+    assert events(lists) == ["network_list_used"]
+    assert (on(lists, OTHER), state(lists).why) == ([True], None)
 
 
-def test_a_file_that_can_not_be_read_for_a_while_is_kept_and_then_read_again(folder):
-    file = put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_unreadable_file_comes_back(folder, file, lists):
     away = file.rename(folder / "away")
     file.symlink_to("nowhere")
-    assert events(refreshed(lists)) == ["network_list_kept"]
+    assert events(lists) == ["network_list_kept"]
     assert names(lists) == ("tor",)
-    assert state(lists).why.endswith("can't be read: No such file or directory")
+    assert state(lists).why.endswith(f"can't be read: {GONE}")
     file.unlink()
     away.rename(file)
-    assert events(refreshed(lists)) == ["network_list_used"]
+    assert events(lists) == ["network_list_used"]
     assert state(lists).why is None
 
 
-def test_a_folder_that_vanishes_keeps_the_lists_and_says_so_once(folder):
-    put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_missing_folder_comes_back(folder, lists):
     away = folder.rename(folder.with_name("away"))
     (said,) = refreshed(lists)
     assert (said["event"], said["log_level"], said["kept"]) == ("network_lists_unreadable", "error", 1)
-    assert names(lists) == ("tor",)
-    assert lists.folder_fault == "No such file or directory"
+    assert (names(lists), lists.folder_fault) == (("tor",), GONE)
     assert refreshed(lists) == []
     away.rename(folder)
     put(folder / "vpn.netset", netset(LISTED))
-    assert events(refreshed(lists)) == ["network_lists_readable_again", "network_list_used"]
+    assert events(lists) == ["network_lists_readable_again", "network_list_used"]
     assert (names(lists), lists.folder_fault) == (("tor", "vpn"), None)
 
 
-def test_lists_grow_too_old_while_their_folder_is_away(folder):
-    put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_lists_age_without_their_folder(folder, lists):
     folder.rename(folder.with_name("away"))
-    said = refreshed(lists, NOW_MS + 15 * DAY_MS)
-    assert events(said) == ["network_lists_unreadable", "network_list_left_out"]
+    assert events(lists, NOW_MS + 15 * DAY_MS) == ["network_lists_unreadable", "network_list_left_out"]
     assert names(lists) == ()
 
 
 # Age
 
 
-def test_a_list_too_old_is_left_out_said_once_and_back_when_renewed(folder):
-    file = put(folder / "tor.netset", netset(LISTED))
-    put(folder / "vpn.netset", netset(LISTED, date="2026-11-21"))
-    lists = opened(folder, NOW_MS)
+def test_old_list_is_left_out(folder, file):
+    """Logged once, and used again when renewed."""
+    lists = opened(folder, vpn=netset(LISTED, date="2026-11-21"))
     on_the_edge = NOW_MS + 14 * DAY_MS
     assert refreshed(lists, on_the_edge) == []
     assert names(lists) == ("tor", "vpn")
@@ -389,36 +368,35 @@ def test_a_list_too_old_is_left_out_said_once_and_back_when_renewed(folder):
     assert (state(lists).used, state(lists).networks, round(state(lists).age_days)) == (False, 1, 14)
     assert refreshed(lists, on_the_edge + DAY_MS) == []
     put(file, netset(LISTED, date="2026-12-04"))
-    assert events(refreshed(lists, on_the_edge + DAY_MS)) == ["network_list_used"]
+    assert events(lists, on_the_edge + DAY_MS) == ["network_list_used"]
     assert (names(lists), state(lists).age_days) == (("tor", "vpn"), 1.0)
 
 
-def test_without_a_date_line_the_age_is_that_of_the_file(folder):
-    file = put(folder / "tor.netset", netset(LISTED, date=None), at_ms=NOW_MS - 3 * DAY_MS)
+@pytest.mark.parametrize(
+    ("date", "file_days", "age_days"),
+    [
+        *((None, 3, 3.0), (None, 20, 20.0), ("2026-11-01", 0, 19.0)),
+        *(("2126-11-20", 20, 20.0), ("2026-11-20T20:00:00Z", 20, -20 / 24)),
+    ],
+    ids=["file", "old file", "date", "date far ahead", "date slightly ahead"],
+)
+def test_age_is_of_date_or_file(folder, date, file_days, age_days):
+    """A date far ahead is not believed: the list would never age."""
+    put(folder / "tor.netset", netset(LISTED, date=date), at_ms=NOW_MS - file_days * DAY_MS)
     lists = opened(folder)
-    assert state(lists).age_days == 3.0
+    assert state(lists).age_days == pytest.approx(age_days)
+    assert state(lists).used is (age_days <= 14)
+
+
+def test_touched_file_is_looked_at_again(folder):
+    file = put(folder / "tor.netset", netset(LISTED, date=None))
+    lists = opened(folder)
     touch(file, NOW_MS - 20 * DAY_MS)
     refreshed(lists)
     assert (state(lists).used, names(lists)) == (False, ())
 
 
-def test_the_date_line_wins_over_the_time_of_the_file(folder):
-    put(folder / "tor.netset", netset(LISTED, date="2026-11-01"), at_ms=NOW_MS)
-    assert not state(opened(folder)).used
-
-
-def test_a_date_far_ahead_is_not_believed_or_the_list_would_never_age(folder):
-    put(folder / "tor.netset", netset(LISTED, date="2126-11-20"), at_ms=NOW_MS - 20 * DAY_MS)
-    put(folder / "vpn.netset", netset(LISTED, date="2026-11-20T20:00:00Z"), at_ms=NOW_MS - 20 * DAY_MS)
-    lists = opened(folder)
-    assert names(lists) == ("vpn",)
-    assert state(lists).age_days == 20.0
-    assert state(lists, "vpn").age_days < 0
-
-
-def test_a_refused_renewal_does_not_keep_an_old_list_alive(folder):
-    file = put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_refused_renewal_renews_nothing(file, lists):
     put(file, "nonsense\n")
     refreshed(lists)
     assert names(lists) == ("tor",)
@@ -426,11 +404,8 @@ def test_a_refused_renewal_does_not_keep_an_old_list_alive(folder):
     assert names(lists) == ()
 
 
-def test_the_index_in_use_is_never_changed_under_a_reader(folder):
-    put(folder / "tor.netset", netset(LISTED))
-    lists = opened(folder)
+def test_index_in_use_is_immutable(file, lists):
     before = lists.index
-    put(folder / "tor.netset", netset(OTHER))
+    put(file, netset(OTHER))
     refreshed(lists)
-    assert before.names(*number_of(LISTED)) == ("tor",)
-    assert before.names(*number_of(OTHER)) == ()
+    assert [before.names(*number_of(each)) for each in (LISTED, OTHER)] == [("tor",), ()]

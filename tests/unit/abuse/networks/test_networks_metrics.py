@@ -1,4 +1,4 @@
-"""What the gauges of network lists show, and that a list that is gone shows nothing."""
+"""Gauges of network lists; a removed list has none."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def a_list(name: str, *, used: bool = True, file: str | None = None, age_days: f
     return ListState(file=file or f"{name}.netset", name=name, used=used, networks=7, age_days=age_days)
 
 
-def test_a_list_shows_its_age_and_what_is_in_use_of_it():
+def test_age_and_size_in_use():
     observe_network_lists([a_list("tor"), a_list("old", used=False, age_days=20.0)])
     assert (shown("age_seconds", "tor"), shown("networks", "tor")) == (129_600.0, 7)
     assert (shown("age_seconds", "old"), shown("networks", "old")) == (1_728_000.0, 0)
 
 
-def test_a_list_never_read_and_a_list_gone_show_nothing():
+def test_unread_and_removed_lists():
     observe_network_lists([a_list("tor"), a_list("broken", used=False, age_days=None)])
     assert shown("age_seconds", "broken") is None
     observe_network_lists([])
     assert (shown("age_seconds", "tor"), shown("networks", "tor")) == (None, None)
 
 
-def test_of_two_files_with_one_name_the_used_one_shows():
+def test_used_file_of_two_counts():
     both = [a_list("tor", age_days=2.0), a_list("tor", used=False, file="tor.ipset")]
     for order in (both, both[::-1]):
         observe_network_lists(order)

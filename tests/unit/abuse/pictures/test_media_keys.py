@@ -1,4 +1,4 @@
-"""Keyed hashes of pictures: distances survive, and nothing else does without the secret."""
+"""Keyed image hashes: distances survive, and nothing else does without the secret."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ ONE = HashKey(id="k1", secret=b"1" * 32)
 KEYS = MediaKeys([ONE, HashKey(id="k2", secret=b"2" * 32, since_ms=1000)], 100)
 
 
-def codes(perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS) -> KeyedImageHashes:
+def hashes(
+    perceptual: int = 0, tenant: str | None = "acme", at_ms: int = 0, keys: MediaKeys = KEYS
+) -> KeyedImageHashes:
     return keys.hashes(tenant, "aa" * 32, "aa" * 32, perceptual, at_ms)[0]
 
 
-def test_every_distance_survives():
+def test_distances_survive():
     chance = random.Random(1)
     for _ in range(200):
         one, other = chance.getrandbits(64), chance.getrandbits(64)
-        kept = codes(one).perceptual ^ codes(other).perceptual
+        kept = hashes(one).perceptual ^ hashes(other).perceptual
         assert kept.bit_count() == (one ^ other).bit_count()
 
 
-def test_each_bit_has_a_place_of_its_own():
-    places = [codes(1 << bit).perceptual ^ codes(0).perceptual for bit in range(64)]
-    assert sorted(places) == [1 << bit for bit in range(64)]
-    assert places != sorted(places)
+def test_bits_are_permuted():
+    moved = [hashes(1 << bit).perceptual ^ hashes(0).perceptual for bit in range(64)]
+    assert sorted(moved) == [1 << bit for bit in range(64)]
+    assert moved != sorted(moved)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        codes(tenant=None),
-        codes(tenant="other"),
-        codes(at_ms=1000),
-        codes(keys=MediaKeys([HashKey(id="k1", secret=b"9" * 32)], 0)),
+        hashes(tenant=None),
+        hashes(tenant="other"),
+        hashes(at_ms=1000),
+        hashes(keys=MediaKeys([HashKey(id="k1", secret=b"9" * 32)], 0)),
     ],
 )
-def test_tenants_keys_and_secrets_have_codes_of_their_own(other):
-    mine = codes()
+def test_other_names_make_other_hashes(other):
+    mine = hashes()
     assert len({mine.bytes, mine.pixels, other.bytes, other.pixels}) == 4, "the same digest of bytes and pixels too"
     assert mine.perceptual != other.perceptual
     assert mine.perceptual not in (0, (1 << 64) - 1)
 
 
-def test_codes_are_the_same_everywhere():
-    assert codes(0x0123456789ABCDEF) == KeyedImageHashes(**GOLDEN)
-    assert KEYS.hashes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == codes(), "hex of either case"
+def test_hashes_are_known():
+    assert hashes(0x0123456789ABCDEF) == KeyedImageHashes(**GOLDEN)
+    assert KEYS.hashes("acme", "AA" * 32, "aa" * 32, 0, 0)[0] == hashes(), "hex of either case"
 
 
 GOLDEN = {
@@ -63,5 +65,5 @@ GOLDEN = {
 @pytest.mark.parametrize(
     ("at_ms", "expected"), [(0, ["k1"]), (950, ["k1", "k2"]), (1000, ["k2", "k1"]), (1101, ["k2"])]
 )
-def test_the_key_in_force_comes_first_then_every_other_within_reach(at_ms, expected):
+def test_key_in_force_comes_first(at_ms, expected):
     assert [each.key_id for each in KEYS.hashes(None, "aa", "bb", 0, at_ms)] == expected
