@@ -56,7 +56,7 @@ class ReuseSearch:
     """
 
     pictures: MediaIndex
-    book: LinkStore
+    links: LinkStore
     ledger: Ledger
     policy: AbusePolicy
     faces: Faces | None = None
@@ -75,14 +75,14 @@ class ReuseSearch:
         face = self.faces.reference(tenant, own, found.face) if self.faces and found.face else None
         image = EnrolledImage(tenant=tenant, hashes=found.picture, **own.ref_fields) if found.picture else None
         # Everything is enrolled before anything is searched: of two submissions at the same moment one finds the other.
-        _, held = await asyncio.gather(self._enrol(face, image), self.book.of(tenant, [own.correlation_id]))
+        _, held = await asyncio.gather(self._enrol(face, image), self.links.of(tenant, [own.correlation_id]))
         faces, pictures = await asyncio.gather(self._search_face(face), self._search_picture(image))
         compared = Comparison(faces=faces.gallery, complete=faces.complete) if faces else None
         fresh = await self._best(tenant, self._by_face(own, faces), self._by_picture(own, pictures, faces))
         if not fresh and not held[own.correlation_id]:
             return ReuseResult(compared=compared)
-        await self.book.write(tenant, fresh)
-        cluster = await cluster_around(self.book, tenant, own.correlation_id, fresh)
+        await self.links.write(tenant, fresh)
+        cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh)
         if compared and not compared.complete:
             cluster = replace(cluster, whole=False)
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]

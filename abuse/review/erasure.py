@@ -73,7 +73,7 @@ class Erasures:
     ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
-    book: LinkStore
+    links: LinkStore
     decisions: KeptDecisions
     faces: Erasable
     pictures: Erasable
@@ -87,7 +87,7 @@ class Erasures:
         if subject.type is SubjectType.CORRELATION_ID:
             name = subject.key
             held, faces, pictures, decisions = await asyncio.gather(
-                self.book.of(tenant, [name]),
+                self.links.of(tenant, [name]),
                 self.faces.held(tenant, name),
                 self.pictures.held(tenant, name),
                 self.decisions.held(tenant, name),
@@ -116,14 +116,14 @@ class Erasures:
             await self.ledger.erase(tenant, subject)
             return
         name = subject.key
-        links = (await self.book.of(tenant, [name]))[name]
+        links = (await self.links.of(tenant, [name]))[name]
         others = sorted({end for link in links for end in link.ids} - {name})
         await self.faces.forget(tenant, name)
         await self.pictures.forget(tenant, name)
         await self.decisions.unlink(tenant, name, others)
         await self.decisions.forget(tenant, name)
         await self.ledger.erase(tenant, subject)
-        await self.book.forget(tenant, name, others)
+        await self.links.forget(tenant, name, others)
 
     def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:
         """Stores in which the subject may be found all the same, and until when."""

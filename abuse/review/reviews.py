@@ -41,7 +41,7 @@ class FlagReviews:
     """
 
     ledger: Ledger
-    book: LinkStore
+    links: LinkStore
     ttl_s: int
 
     async def confirm(self, tenant: str | None, target: FlagTarget, review: Review) -> FlagPlan:
@@ -118,7 +118,7 @@ class FlagReviews:
         found: dict[str, Flag] = {}
         for kind in sorted({flag.kind for flag in flags if flag.kind in LINKING}):
             own = flags[0].subject.key
-            cluster = await cluster_around(self.book, tenant, own, of_kinds=LINKING[kind])
+            cluster = await cluster_around(self.links, tenant, own, of_kinds=LINKING[kind])
             shown = {(end.correlation_id, end.submission_id) for end in cluster.refs}
             known = await self.ledger.read_history(tenant, [correlation(name) for name in cluster.ids if name != own])
             found |= {

@@ -70,7 +70,7 @@ def open_reuse(
         return None
     return ReuseSearch(
         pictures=_open_media_index(settings, policy, calls),
-        book=open_links(settings, policy, calls),
+        links=open_links(settings, policy, calls),
         ledger=ledger,
         policy=policy.abuse,
         faces=_faces(settings, policy, calls, keys),
@@ -93,7 +93,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
     """Erasure of a subject, without model or secret: faces and pictures are listed by correlation id."""
     return Erasures(
         ledger=RedisLedgerErasure(calls, settings.redis_prefix),
-        book=open_links(settings, policy, calls),
+        links=open_links(settings, policy, calls),
         decisions=store,
         faces=open_face_index(settings, policy, calls),
         pictures=_open_media_index(settings, policy, calls),

@@ -29,7 +29,7 @@ class Table:
     """Components that a command on the abuse table may use, for as long as `table` is open."""
 
     ledger: Ledger
-    book: LinkStore
+    links: LinkStore
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
@@ -39,7 +39,7 @@ class Table:
 
     @property
     def queries(self) -> Queries:
-        return Queries(ledger=self.ledger, book=self.book, patience=self.patience, at_most_s=PATIENCE_S)
+        return Queries(ledger=self.ledger, links=self.links, patience=self.patience, at_most_s=PATIENCE_S)
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
     try:
         yield Table(
             ledger=open_ledger(settings, policy, calls),
-            book=open_links(settings, policy, calls),
+            links=open_links(settings, policy, calls),
             audit=RedisAuditLog(calls, prefix),
             commands=RedisCommandLog(calls, prefix),
             erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),

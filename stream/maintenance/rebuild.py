@@ -69,7 +69,7 @@ class Rebuilt:
 class Rebuild:
     settings: Settings
     ledger: Ledger
-    book: LinkStore
+    links: LinkStore
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
@@ -84,7 +84,7 @@ class Rebuild:
             done.observations += len(observations)
             for tenant, links in (linked for _, linked in batch):
                 kept = [link for link in links if not erased.covers_link(tenant, link)]
-                await self.patience.until_available(partial(self.book.write, tenant, kept))
+                await self.patience.until_available(partial(self.links.write, tenant, kept))
                 done.links += len(kept)
         async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]

@@ -55,7 +55,7 @@ class Queries:
     raises `stream.runtime.patience.DependencyTimeout`; `abuse.redis_port.ForeignValue` for a foreign key."""
 
     ledger: Ledger
-    book: LinkStore
+    links: LinkStore
     patience: RetryPolicy
     at_most_s: float
 
@@ -131,7 +131,7 @@ class Queries:
         history = await self._until_available(partial(self.ledger.history, tenant, subject))
         cluster = NO_CLUSTER
         if subject.type is SubjectType.CORRELATION_ID:
-            cluster = await self._until_available(partial(cluster_around, self.book, tenant, subject.key))
+            cluster = await self._until_available(partial(cluster_around, self.links, tenant, subject.key))
         return SubjectView(history=history, cluster=cluster)
 
     async def switches(self, tenant: str | None) -> Switches:

@@ -1,4 +1,4 @@
-"""One suite for erasing from the abuse table, the book of links and the decision store: in memory, on the embedded
+"""One suite for erasing from the abuse table, the link store and the decision store: in memory, on the embedded
 Redis, a real one and a real cluster."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ USED = {"device": 1, "address": 1, "prefix": 1}
 class Held:
     ledger: Ledger
     erasure: LedgerErasure
-    book: LinkStore
+    links: LinkStore
     decisions: DecisionStore
 
 
@@ -169,13 +169,13 @@ def linked(one: str, other: str, number: int = 1) -> Link:
 
 
 async def test_links_go_from_both_ends_even_those_that_one_end_dropped(held):
-    await held.book.write(None, [linked("me", "old", 0)])
-    await held.book.write(None, [linked("me", "other", number) for number in range(1, LINKS_KEPT + 5)])
-    await held.book.write(None, [linked("other", "third", 9_999)])
-    assert await held.book.forget(None, "me", ["other", "old"]) == LINKS_KEPT + 1
-    links = await held.book.of(None, ["me", "other", "old", "third"])
+    await held.links.write(None, [linked("me", "old", 0)])
+    await held.links.write(None, [linked("me", "other", number) for number in range(1, LINKS_KEPT + 5)])
+    await held.links.write(None, [linked("other", "third", 9_999)])
+    assert await held.links.forget(None, "me", ["other", "old"]) == LINKS_KEPT + 1
+    links = await held.links.of(None, ["me", "other", "old", "third"])
     assert {name: len(each) for name, each in links.items()} == {"me": 0, "other": 1, "old": 0, "third": 1}
-    assert await held.book.forget(None, "me", ["other"]) == 0
+    assert await held.links.forget(None, "me", ["other"]) == 0
 
 
 def decision(name: str, *links: tuple[str, str]) -> StoredDecision:

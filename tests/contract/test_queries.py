@@ -47,7 +47,7 @@ class Counting:
 
 
 def over(ledger: Ledger) -> Queries:
-    return Queries(ledger=ledger, book=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=20)
+    return Queries(ledger=ledger, links=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=20)
 
 
 @dataclass
@@ -201,6 +201,6 @@ async def test_nobody_waits_for_ever():
     def away(name: str) -> None:
         raise Unavailable("redis", "ConnectionError")
 
-    asking = Queries(ledger=InMemoryLedger(away), book=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=0)
+    asking = Queries(ledger=InMemoryLedger(away), links=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=0)
     with pytest.raises(DependencyTimeout):
         await asking.flags(Selection(), NOW_MS, limit=1)

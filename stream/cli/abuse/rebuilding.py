@@ -33,7 +33,7 @@ async def _rebuild(settings: Settings) -> Rebuilt:
         return await Rebuild(
             settings=settings,
             ledger=opened.ledger,
-            book=opened.book,
+            links=opened.links,
             audit=opened.audit,
             commands=opened.commands,
             erasures=opened.erasures,

@@ -23,7 +23,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     desk = Desk()
     made = Table(
         ledger=desk.ledger,
-        book=desk.book,
+        links=desk.links,
         audit=desk.audit,
         commands=desk.log,
         erasures=desk.erasures,

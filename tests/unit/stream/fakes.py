@@ -114,7 +114,7 @@ class Pipeline:
         self.faces = InMemoryFaceIndex()
         self.reuse = reuse or ReuseSearch(
             pictures=InMemoryMediaIndex(),
-            book=InMemoryLinkStore(),
+            links=InMemoryLinkStore(),
             ledger=self.ledger,
             policy=policy.abuse,
             faces=Faces(

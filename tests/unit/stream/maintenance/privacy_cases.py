@@ -68,7 +68,7 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
     line = Pipeline(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
-    line.reuse.book = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
+    line.reuse.links = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))
     return line

@@ -249,7 +249,7 @@ async def filled(calls: RedisClient) -> None:
         codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
         await line.reuse.pictures.enrol([EnrolledImage(tenant=None, **ids, hashes=(codes,))])
     ends = [SubmissionRef(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
-    await line.reuse.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
+    await line.reuse.links.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))
     for name in (1, 2):
         events = flag_events(subject=correlation(guid(name)))

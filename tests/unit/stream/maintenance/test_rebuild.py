@@ -80,7 +80,7 @@ class World:
 
     async def rebuild(self, prefix: str) -> Rebuilt:
         desk = self.desk(prefix)
-        parts = {"ledger": desk.ledger, "book": desk.book, "audit": desk.audit, "commands": desk.log}
+        parts = {"ledger": desk.ledger, "links": desk.links, "audit": desk.audit, "commands": desk.log}
         parts["erasures"] = desk.erasures
         return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
 
@@ -162,7 +162,7 @@ class Memory(InMemoryAuditLog):
 
 async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None) -> Rebuilt:
     """A rebuild into memory."""
-    parts: dict[str, Any] = {"ledger": ledger, "book": InMemoryLinkStore(), "audit": Memory()}
+    parts: dict[str, Any] = {"ledger": ledger, "links": InMemoryLinkStore(), "audit": Memory()}
     parts["commands"] = log or InMemoryCommandLog()
     parts["erasures"] = Desk(ledger).erasures
     return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
@@ -242,7 +242,7 @@ async def test_the_order_of_records_does_not_matter(world):
 
 
 async def flags_listed(world: World, prefix: str) -> list[tuple[str, str]]:
-    queries = Queries(ledger=world.ledger(prefix), book=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=10)
+    queries = Queries(ledger=world.ledger(prefix), links=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=10)
     selections = (Selection(), Selection(over=True))
     return [
         (flag.flag_id, flag.state) for each in selections async for flag in queries.every_flag(each, at_ms(2 * DAY_S))

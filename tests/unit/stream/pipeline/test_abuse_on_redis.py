@@ -44,7 +44,7 @@ from tests.unit.stream.pipeline.abuse_cases import (
 PREFIX = "waves:"
 #: Admission, observing, storing: what a submission may wait for, one after the other.
 MOST_WAVES = 3
-#: Two at once at admission, observing, two for faces and two for pictures, the book of links, storing.
+#: Two at once at admission, observing, two for faces and two for pictures, the link store, storing.
 ALONE = 2 + 1 + 2 + 2 + 1 + 1
 
 
@@ -116,7 +116,7 @@ def line_that_compares(calls: Waves) -> Pipeline:
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
     reuse = ReuseSearch(
         pictures=RedisMediaIndex(calls, PREFIX, MediaPlan()),
-        book=RedisLinkStore(calls, PREFIX, WEEK_MS),
+        links=RedisLinkStore(calls, PREFIX, WEEK_MS),
         ledger=ledger,
         policy=policy.abuse,
         faces=Faces(

@@ -48,7 +48,7 @@ def reuse(index: Index | None) -> ReuseSearch:
     )
     return ReuseSearch(
         pictures=InMemoryMediaIndex(),
-        book=InMemoryLinkStore(),
+        links=InMemoryLinkStore(),
         ledger=InMemoryLedger(),
         policy=AbusePolicy(),
         faces=faces,

@@ -103,7 +103,7 @@ async def test_chain_of_links_is_cluster(line):
     for number, view in enumerate((0.0, 0.3, 0.6)):
         await submit(line, number, number, face(1, view))
     assert len(of_kind(line.flags, "face_reuse")) == 3
-    links = [frozenset(each.ids) for each in (await line.reuse.book.of(None, [guid(1)]))[guid(1)]]
+    links = [frozenset(each.ids) for each in (await line.reuse.links.of(None, [guid(1)]))[guid(1)]]
     assert sorted(map(sorted, links)) == [[guid(0), guid(1)], [guid(1), guid(2)]]
 
 
@@ -318,14 +318,14 @@ async def test_other_pictures_are_not_linked(line):
 
 async def test_repeat_changes_nothing(line):
     outputs = [await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)]
-    book, flags = line.reuse.book, list(line.flags)
-    assert isinstance(book, InMemoryLinkStore)
-    before = {name: dict(lines) for name, lines in book.lines.items()}
+    store, flags = line.reuse.links, list(line.flags)
+    assert isinstance(store, InMemoryLinkStore)
+    before = {name: dict(lines) for name, lines in store.lines.items()}
     line.flags.clear()
     assert [
         await submit(line, number, number, face(1, 0.01 * number), picture(number)) for number in range(4)
     ] == outputs
-    assert (book.lines, line.flags) == (before, [])
+    assert (store.lines, line.flags) == (before, [])
     assert flags
 
 
@@ -384,9 +384,9 @@ async def test_links_are_bounded(line):
     for number in range(90):
         output = await submit(line, number, number, face(1, 0.001 * number))
     assert len(abuse_of(output)["links"]) == LINKS_ADDED
-    book = line.reuse.book
-    assert isinstance(book, InMemoryLinkStore)
-    assert max(map(len, book.lines.values())) <= LINKS_KEPT
+    store = line.reuse.links
+    assert isinstance(store, InMemoryLinkStore)
+    assert max(map(len, store.lines.values())) <= LINKS_KEPT
     evidence = of_kind(line.flags, "face_reuse")[-1]["evidence"]
     assert (evidence["counts"]["whole"], len(evidence["linked"])) == ("no", 20)
     assert evidence["used"] >= 60
@@ -422,7 +422,7 @@ def comparisons() -> tuple[float, float]:
 
 
 def desk_of(line: Pipeline) -> Desk:
-    return Desk(ledger=line.ledger, book=line.reuse.book)
+    return Desk(ledger=line.ledger, links=line.reuse.links)
 
 
 async def three(line: Pipeline) -> dict[str, str]:

@@ -124,7 +124,7 @@ class Desk:
     ledger: Any = field(default_factory=InMemoryLedger)
     log: CommandLog = field(default_factory=InMemoryCommandLog)
     audit: AuditLog = field(default_factory=InMemoryAuditLog)
-    book: LinkStore = field(default_factory=InMemoryLinkStore)
+    links: LinkStore = field(default_factory=InMemoryLinkStore)
     traces: LedgerErasure | None = None
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
@@ -134,7 +134,7 @@ class Desk:
     def erasures(self) -> Erasures:
         return Erasures(
             ledger=self.traces or InMemoryLedgerErasure(self.ledger),
-            book=self.book,
+            links=self.links,
             decisions=self.decisions,
             faces=self.faces,
             pictures=self.pictures,
@@ -146,7 +146,7 @@ class Desk:
     def stage(self) -> CommandStage:
         return CommandStage(
             services=ReviewServices(
-                flags=FlagReviews(self.ledger, self.book, FLAG_TTL_S),
+                flags=FlagReviews(self.ledger, self.links, FLAG_TTL_S),
                 switches=RuleSwitches(self.ledger),
                 erasures=self.erasures,
             ),

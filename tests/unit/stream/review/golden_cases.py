@@ -69,7 +69,7 @@ async def one_face(desk: Desk) -> None:
         SubmissionRef(at_ms=at_ms(n), submission_id=f"of-{n}", correlation_id=who.key)
         for n, who in enumerate((ME, OTHER))
     ]
-    await desk.book.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=0.3)])
+    await desk.links.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=0.3)])
     for who, other in ((ME, ends[1]), (OTHER, ends[0])):
         (event,) = flag_events(FlagKind.FACE_REUSE, subject=who)
         document = orjson.loads(event.document)

@@ -76,7 +76,7 @@ class Faulty:
 
 
 def faulty(desk: Desk, fault: Fault) -> Desk:
-    stores = ("ledger", "log", "audit", "book", "faces", "pictures", "decisions")
+    stores = ("ledger", "log", "audit", "links", "faces", "pictures", "decisions")
     return replace(desk, **{name: Faulty(getattr(desk, name), fault) for name in stores})
 
 
