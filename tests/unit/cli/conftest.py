@@ -14,19 +14,19 @@ from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
 from tests.instants import StillClock
-from tests.unit.stream.review.command_cases import Desk, record
+from tests.unit.stream.review.command_cases import Reviewer, record
 
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     """The table that every command finds."""
-    desk = Desk()
+    reviewer = Reviewer()
     made = Table(
-        ledger=desk.ledger,
-        links=desk.links,
-        audit=desk.audit,
-        commands=desk.log,
-        erasures=desk.erasures,
+        ledger=reviewer.ledger,
+        links=reviewer.links,
+        audit=reviewer.audit,
+        commands=reviewer.log,
+        erasures=reviewer.erasures,
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
         clock=StillClock(),

@@ -95,7 +95,7 @@ async def test_enforced_goes_before_shadow_then_blocks_then_the_longest():
     ]
 
 
-async def test_what_a_submission_brings_about_is_in_its_own_assessment():
+async def test_assessment_holds_own_flag():
     table = Table()
     before = await table.see(*series(FIVE[:4]))
     assert (before.flags, before.events, before.is_abuse_detected) == ((), (), False)

@@ -75,12 +75,7 @@ counting = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 @counting
-def test_below_the_limit_nothing_is_found(rule):
-    assert rule.findings(every(1, 3)) == []
-
-
-@counting
-def test_at_the_limit_there_is_one_finding_with_its_evidence(rule):
+def test_finding_at_the_limit(rule):
     (finding,) = rule.findings(every(1, 4))
     assert finding.kind == FlagKind(rule.rule)
     assert finding.severities == (rule.severity,)
@@ -93,7 +88,7 @@ def test_at_the_limit_there_is_one_finding_with_its_evidence(rule):
 
 
 @counting
-def test_a_refusal_lasts_as_long_as_its_window_even_into_the_next_day(rule):
+def test_refusal_lasts_its_window(rule):
     times = [18 * HOUR_S - 4 + at for at in every(1, 4)]
     (finding,) = rule.findings(times)
     assert finding.refusal.until_ms == at_ms(times[-1] + rule.window_s)
@@ -101,7 +96,7 @@ def test_a_refusal_lasts_as_long_as_its_window_even_into_the_next_day(rule):
 
 @counting
 @pytest.mark.parametrize(("count", "level"), [(4, 1), (7, 1), (8, 2), (15, 2), (16, 3), (40, 3)])
-def test_each_doubling_is_a_level_and_a_severity(rule, count, level):
+def test_each_doubling_is_a_level(rule, count, level):
     (finding,) = rule.findings(every(1, count))
     order = list(Severity)
     first = order.index(rule.severity)
@@ -109,46 +104,47 @@ def test_each_doubling_is_a_level_and_a_severity(rule, count, level):
 
 
 @counting
-@pytest.mark.parametrize(("last_s", "is_found"), [(99.999, True), (100, False)])
-def test_the_window_slides(rule, last_s, is_found):
-    assert bool(rule.findings([0, 1, 2, last_s])) is is_found
+@pytest.mark.parametrize(
+    ("times_s", "limit", "is_found"),
+    [
+        (every(1, 3), 4, False),
+        ([0, 1, 2, 99.999], 4, True),
+        ([0, 1, 2, 100], 4, False),
+        (every(1, 5), 6, False),
+        (every(1, 5), 5, True),
+    ],
+)
+def test_when_a_rule_finds(rule, times_s, limit, is_found):
+    assert bool(rule.findings(times_s, **dict.fromkeys(rule.limits, limit))) is is_found
+
+
+MIDNIGHT_S = 18 * HOUR_S
+TWO_DAYS = [MIDNIGHT_S - 3, MIDNIGHT_S - 2, MIDNIGHT_S - 1.5, MIDNIGHT_S - 1, MIDNIGHT_S, MIDNIGHT_S + 1]
 
 
 @counting
-def test_a_late_one_finds_what_it_was_missing_from(rule):
-    for late in range(4):
-        (finding,) = rule.findings(every(1, 4), late)
-        assert finding.at_ms == at_ms(3)
+@pytest.mark.parametrize(
+    ("times_s", "late", "found"),
+    [
+        *((every(1, 4), late, [(4, 3)]) for late in range(4)),
+        ([0, 1, 2, 3, 99, 99.5, 101], 0, [(6, 99.5)]),
+        (TWO_DAYS, 0, [(4, MIDNIGHT_S - 1), (6, MIDNIGHT_S + 1)]),
+    ],
+)
+def test_late_attempts_find_fullest_windows(rule, times_s, late, found):
+    """An attempt that came late finds the fullest window it was missing from, on each day."""
+    findings = rule.findings(times_s, of=late)
+    assert [(each.evidence.used, each.at_ms) for each in findings] == [(used, at_ms(at_s)) for used, at_s in found]
 
 
 @counting
-def test_of_a_day_the_fullest_window_is_told(rule):
-    (finding,) = rule.findings([0, 1, 2, 3, 99, 99.5, 101], of=0)
-    assert (finding.evidence.used, finding.at_ms) == (6, at_ms(99.5))
-
-
-@counting
-def test_a_late_one_may_find_something_on_two_days(rule):
-    midnight = 18 * 3600
-    times = [midnight - 3, midnight - 2, midnight - 1.5, midnight - 1, midnight, midnight + 1]
-    assert [finding.at_ms for finding in rule.findings(times, of=0)] == [at_ms(midnight - 1), at_ms(midnight + 1)]
-
-
-@counting
-def test_inactive_tells_nothing(rule):
+def test_inactive_rule_finds_nothing(rule):
     assert rule.after_verdict(every(1, 40), active=False) == NOTHING
-
-
-@counting
-def test_the_limits_are_those_given(rule):
-    (limit,) = rule.limits
-    assert rule.findings(every(1, 5), **{limit: 6}) == []
-    assert rule.findings(every(1, 5), **{limit: 5})
 
 
 @pytest.mark.parametrize("name", ["attack frequency", "attack severity", "content mismatch"])
 @pytest.mark.parametrize("finding", Finding)
-def test_only_what_a_rule_is_about_counts(name, finding):
+def test_only_findings_of_interest_count(name, finding):
     rule = RULES[name]
     wanted = rule.one_more.get("finding", Finding.SPOOF)
     observations = [seen(n, n, finding=finding, severity=0.9) for n in range(4)]
@@ -160,12 +156,12 @@ def test_only_what_a_rule_is_about_counts(name, finding):
 
 
 @pytest.mark.parametrize(("severity", "counts"), [(0.49, False), (0.5, True), (1.0, True)])
-def test_an_attack_is_severe_from_its_limit_on(severity, counts):
+def test_attack_is_severe_from_limit(severity, counts):
     observations = series(every(1, 3), severity=severity)
     assert bool(told("attack_severity", observations).findings) is counts
 
 
-def test_the_evidence_of_attacks_names_their_species():
+def test_evidence_names_species():
     kinds = ["flat_texture", "flat_texture", "moire", ""]
     observations = [seen(n, n, species=kind, severity=0.2 * n) for n, kind in enumerate(kinds, start=1)]
     (often,) = told("attack_frequency", observations, attacks=4).findings
@@ -175,7 +171,7 @@ def test_the_evidence_of_attacks_names_their_species():
     assert badly.evidence.counts == {"worst_severity": 0.8, "moire": 1, "unnamed": 1}
 
 
-def test_the_address_expected_does_not_matter_to_who_came_from_it():
+def test_expected_address_is_no_mismatch():
     elsewhere = series(every(1, 3), as_expected=False)
     as_expected = seen(9, 3, as_expected=True)
     unsaid = seen(9, 3)
@@ -183,7 +179,7 @@ def test_the_address_expected_does_not_matter_to_who_came_from_it():
         assert told("address_mismatch", [*elsewhere, one]) == NOTHING
 
 
-def test_another_address_than_expected_is_a_risk_at_once():
+def test_unexpected_address_is_risk():
     observation = seen(as_expected=False, address=1)
     (part,) = told("address_mismatch", [observation], mismatches=9).risk
     assert (part.name, part.points) == ("address_mismatch", 35)
@@ -192,7 +188,7 @@ def test_another_address_than_expected_is_a_risk_at_once():
 DEVICE_RULE = "device_velocity"
 
 
-def test_a_device_is_told_by_its_submissions_too():
+def test_submissions_of_a_device_count():
     """Thirty of one person weigh as much as five persons."""
     observations = series(every(1, 29), device=1)
     assert told(DEVICE_RULE, observations).findings == ()
@@ -210,7 +206,7 @@ def test_a_device_is_told_by_its_submissions_too():
     assert twice.severities == (Severity.MEDIUM, Severity.HIGH)
 
 
-def test_one_person_many_times_on_an_address_is_one_id():
+def test_one_person_is_one_id():
     observations = series(every(1, 60), address=1, prefix=1)
     assert told("many_ids_on_address", observations).findings == ()
 
@@ -218,18 +214,18 @@ def test_one_person_many_times_on_an_address_is_one_id():
 @pytest.mark.parametrize(
     "rule", ["device_velocity", "address_velocity", "many_ids_on_address", "listed_network", "shared_address"]
 )
-def test_without_a_device_or_an_address_there_is_nothing_to_tell(rule):
+def test_nothing_without_device_or_address(rule):
     assert told(rule, series(every(1, 80), networks=("tor",))) == NOTHING
 
 
-def test_evidence_names_the_newest_and_counts_them_all():
+def test_evidence_names_the_newest():
     (finding,) = told("attack_frequency", series(every(1, 150))).findings
     assert finding.evidence.used == 150
     assert len(finding.evidence.linked) == MOST_LINKED
     assert finding.evidence.linked[-1].submission_id == "sub-150"
 
 
-def test_evidence_says_whose_and_in_which_session():
+def test_evidence_names_sessions():
     observations = [seen(n, n, who=n, session_id=f"session-{n}", device=1) for n in range(1, 6)]
     (finding,) = told(DEVICE_RULE, observations).findings
     linked = finding.evidence.linked
@@ -238,14 +234,14 @@ def test_evidence_says_whose_and_in_which_session():
     ]
 
 
-def test_a_case_knows_the_subjects_of_its_observation():
+def test_subjects_of_a_case():
     made = case([seen(device=1)])
     assert made.subject(DEVICE) is not None
     assert made.subject(ADDRESS) is None
     assert made.attempts(ADDRESS) == ()
 
 
-def test_windows_of_a_day_are_the_longest():
+def test_windows_of_a_day():
     (finding,) = told("attack_frequency", series([0, *every(1, 6), DAY_S - 1])).findings
     assert finding.evidence.used == 8
     assert told("attack_frequency", series([0, *(1 + at for at in every(1, 6)), DAY_S])).findings == ()

@@ -12,7 +12,7 @@ from stream.review import commands
 from stream.review.command_stage import LONGEST_KEY
 from stream.review.commands import InvalidCommand
 from tests.unit.stream.builders import record
-from tests.unit.stream.review.command_cases import Desk, sent
+from tests.unit.stream.review.command_cases import Reviewer, sent
 
 
 def test_a_header_that_comes_hundreds_of_times_is_kept_once():
@@ -31,7 +31,7 @@ def test_a_command_nested_deep_is_refused(depth):
 
 
 async def test_the_answer_to_a_command_with_a_huge_key_has_a_small_one():
-    outputs = await Desk().obey(replace(sent(), key=b"k" * 1_000_000))
+    outputs = await Reviewer().obey(replace(sent(), key=b"k" * 1_000_000))
     assert all(len(output.key or b"") <= LONGEST_KEY for output in outputs)
-    outputs = await Desk().obey(replace(sent(), key=b"k" * LONGEST_KEY))
+    outputs = await Reviewer().obey(replace(sent(), key=b"k" * LONGEST_KEY))
     assert [output.key for output in outputs] == [b"k" * LONGEST_KEY]

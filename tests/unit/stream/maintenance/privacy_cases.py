@@ -1,4 +1,4 @@
-"""A whole installation on Redis: the line, the desk, and everything that Redis holds of it."""
+"""A whole installation on Redis: a worker's stages, a reviewer, and everything that Redis holds of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import redis
+from tests.unit.stream.pipeline.abuse_line import sent as submission
 
 from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex
@@ -32,7 +33,7 @@ from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.pipeline.abuse_cases import sent as submission
-from tests.unit.stream.review.command_cases import FLAG_TTL_S, Desk
+from tests.unit.stream.review.command_cases import FLAG_TTL_S, Reviewer
 from tests.unit.stream.review.command_cases import fields as command_fields
 from tests.unit.stream.review.command_cases import record as command_record
 
@@ -75,9 +76,11 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
 
 
 def stage_over(calls: RedisClient) -> CommandStage:
-    desk = Desk(RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX))
+    reviewer = Reviewer(
+        RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX)
+    )
     store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
-    stage = desk.stage
+    stage = reviewer.stage
     erasures = open_erasures(SETTINGS, POLICY, calls, store)
     return replace(stage, services=replace(stage.services, erasures=erasures))
 

@@ -26,7 +26,7 @@ BEFORE, AFTER = (OLD,), (OLD, NEW)
 Keys = tuple[HashKey, ...]
 
 
-class Crew:
+class Workers:
     """Workers with one key and with both, over one table; what one detects another decides."""
 
     def __init__(self) -> None:
@@ -60,53 +60,53 @@ def unknown() -> float:
 
 
 async def test_restarted_one_by_one_before_the_new_key_counts_every_face_is_found():
-    crew, not_known = Crew(), unknown()
+    workers, not_known = Workers(), unknown()
     rolling = [(BEFORE, BEFORE), (BEFORE, AFTER), (AFTER, BEFORE), (AFTER, AFTER)]
     for number, (detects, decides) in enumerate(rolling):
-        assert links(await crew.decided(number, number * 600, detects, decides)) == number
-    assert crew.kept_under() == {"k1"}
+        assert links(await workers.decided(number, number * 600, detects, decides)) == number
+    assert workers.kept_under() == {"k1"}
     for number in (4, 5):
-        assert links(await crew.decided(number, SINCE_S + number, AFTER, AFTER)) == number
-    late = await crew.decided(6, SINCE_S - 1, AFTER, AFTER)
+        assert links(await workers.decided(number, SINCE_S + number, AFTER, AFTER)) == number
+    late = await workers.decided(6, SINCE_S - 1, AFTER, AFTER)
     assert links(late) == 6, "one from before the new key, that is late"
-    assert crew.kept_under() == {"k1", "k2"}
+    assert workers.kept_under() == {"k1", "k2"}
     assert unknown() == not_known
 
 
 @pytest.mark.parametrize("days", [0, 8, 20])
 async def test_a_face_detected_by_a_worker_without_the_new_key_is_found_by_all_others(days):
     """Also when the old key is no longer looked under."""
-    crew, at_s = Crew(), SINCE_S + days * 24 * HOUR_S
-    assert links(await crew.decided(0, at_s, AFTER, AFTER)) == 0
-    stale = await crew.detection(1, at_s + 1, BEFORE)
+    workers, at_s = Workers(), SINCE_S + days * 24 * HOUR_S
+    assert links(await workers.decided(0, at_s, AFTER, AFTER)) == 0
+    stale = await workers.detection(1, at_s + 1, BEFORE)
     marks = decode_detection(stale.value).marks
     assert marks.face is not None
     assert marks.face.key_id == "k1"
-    assert links(await crew.lines[AFTER].decide(stale)) == 1
-    assert links(await crew.decided(2, at_s + 2, AFTER, AFTER)) == 2
-    assert crew.kept_under() == {"k2"}
+    assert links(await workers.lines[AFTER].decide(stale)) == 1
+    assert links(await workers.decided(2, at_s + 2, AFTER, AFTER)) == 2
+    assert workers.kept_under() == {"k2"}
 
 
 async def test_a_worker_without_the_new_key_decides_all_the_same_and_is_seen():
-    crew, not_known = Crew(), unknown()
-    assert links(await crew.decided(0, SINCE_S, AFTER, AFTER)) == 0
+    workers, not_known = Workers(), unknown()
+    assert links(await workers.decided(0, SINCE_S, AFTER, AFTER)) == 0
     with capture_logs() as said:
         for number in (1, 2, 3):
-            decision = await crew.decided(number, SINCE_S + number, AFTER, BEFORE)
+            decision = await workers.decided(number, SINCE_S + number, AFTER, BEFORE)
             assert event_of(decision)["error"] is None
             assert (links(decision), abuse_of(decision)["face_comparison"]) == (0, None)
     assert unknown() == not_known + 3
     assert said == [], "a counter, not a line for each submission"
-    assert sum(map(len, crew.faces.buckets.values())) == 1, "what can't be compared isn't kept"
-    assert links(await crew.decided(4, SINCE_S + 9, AFTER, AFTER)) == 1
+    assert sum(map(len, workers.faces.buckets.values())) == 1, "what can't be compared isn't kept"
+    assert links(await workers.decided(4, SINCE_S + 9, AFTER, AFTER)) == 1
 
 
 async def test_prints_of_another_model_are_counted_apart():
-    crew = Crew()
+    workers = Workers()
     counted = metrics.FACE_COMPARISONS.labels(outcome="other_model")
     before = counted._value.get()
-    reuse = crew.lines[AFTER].reuse
+    reuse = workers.lines[AFTER].reuse
     assert reuse.faces is not None
     reuse.faces = replace(reuse.faces, model="another-abababababab")
-    decision = await crew.decided(1, 0, AFTER, AFTER)
+    decision = await workers.decided(1, 0, AFTER, AFTER)
     assert (links(decision), counted._value.get()) == (0, before + 1)

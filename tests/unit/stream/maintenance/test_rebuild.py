@@ -1,4 +1,4 @@
-"""The table anew from its topics: as it was, in the order things were decided, without what is none of ours."""
+"""Rebuilds from the topics: the table as it was, in the order of decisions, without foreign records."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.unit.stream.review.command_cases import (
     FLAG_TTL_S,
     ME,
     OTHER,
-    Desk,
+    Reviewer,
     about,
     flag_events,
     moved,
@@ -59,52 +59,61 @@ Topics = dict[str, list[Any]]
 
 
 @dataclass
-class World:
-    """A Redis, topics, and tables by prefix."""
+class Installation:
+    """A table on Redis under a prefix, and the topics that all installations share."""
 
     client: redis.Redis
     calls: RedisClient
     topics: Topics
+    prefix: str
 
-    def ledger(self, prefix: str) -> RedisLedger:
-        return RedisLedger(self.calls, prefix, FLAG_TTL_S)
+    @property
+    def ledger(self) -> RedisLedger:
+        return RedisLedger(self.calls, self.prefix, FLAG_TTL_S)
 
-    def desk(self, prefix: str) -> Desk:
-        return Desk(
-            self.ledger(prefix),
-            RedisCommandLog(self.calls, prefix),
-            RedisAuditLog(self.calls, prefix),
-            RedisLinkStore(self.calls, prefix, ttl_ms=DAY_MS),
-            traces=RedisLedgerErasure(self.calls, prefix),
+    @property
+    def reviewer(self) -> Reviewer:
+        return Reviewer(
+            self.ledger,
+            RedisCommandLog(self.calls, self.prefix),
+            RedisAuditLog(self.calls, self.prefix),
+            RedisLinkStore(self.calls, self.prefix, ttl_ms=DAY_MS),
+            traces=RedisLedgerErasure(self.calls, self.prefix),
         )
 
-    async def rebuild(self, prefix: str) -> Rebuilt:
-        desk = self.desk(prefix)
-        parts = {"ledger": desk.ledger, "links": desk.links, "audit": desk.audit, "commands": desk.log}
-        parts["erasures"] = desk.erasures
-        return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
+    async def rebuild(self) -> Rebuilt:
+        reviewer = self.reviewer
+        stores = {"ledger": reviewer.ledger, "links": reviewer.links, "audit": reviewer.audit, "commands": reviewer.log}
+        rebuild = Rebuild(settings=Settings(), patience=RetryPolicy(), erasures=reviewer.erasures, **stores)
+        return await rebuild.run()
 
-    def dump(self, prefix: str) -> dict[str, Any]:
-        """All keys under a prefix and what they hold."""
+    def dump(self) -> dict[str, Any]:
+        """All keys under the prefix and what they hold."""
         read: dict[bytes, Callable[[bytes], Any]] = {
             b"string": self.client.get,
             b"hash": self.client.hgetall,
             b"set": lambda key: sorted(self.client.smembers(key)),
             b"zset": lambda key: self.client.zrange(key, 0, -1, withscores=True),
         }
-        keys = sorted(self.client.scan_iter(match=f"{prefix}*"))
-        return {key.decode().removeprefix(f"{prefix}abuse:"): read[self.client.type(key)](key) for key in keys}
+        keys = sorted(self.client.scan_iter(match=f"{self.prefix}*"))
+        return {key.decode().removeprefix(f"{self.prefix}abuse:"): read[self.client.type(key)](key) for key in keys}
 
-    async def see(self, prefix: str, *observations: Observation) -> None:
+    def dump_rebuildable(self) -> dict[str, Any]:
+        """The table without answers to commands, audit entries, and when flags are looked at."""
+        left_out = ("command:", "audit:", WHEN_TO_LOOK)
+        return {key: held for key, held in self.dump().items() if not key.startswith(left_out)}
+
+    async def see(self, *observations: Observation) -> None:
         """Observed and published, as the decide stage does it."""
-        table = Table(ledger=self.ledger(prefix))
+        table = Table(ledger=self.ledger)
         await table.see(*observations)
         self.topics[DECISIONS] += [decision_of(each) for each in observations]
         self.topics[FLAGS] += [event.document for event in table.recorded]
 
-    async def obey(self, prefix: str, record: Record) -> None:
+    async def obey(self, command: str, **fields: Any) -> None:
+        record = sent(command, **fields)
         self.topics[COMMANDS].append(record)
-        outputs = await self.desk(prefix).obey(record)
+        outputs = await self.reviewer.obey(record)
         self.topics[FLAGS] += [output.value for output in published(outputs, "flags")]
         self.topics[AUDIT].append(outputs[-1].value)
 
@@ -145,16 +154,266 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
 
 
 @pytest.fixture
-async def world(empty_redis: str, topics: Topics) -> AsyncIterator[World]:
-    calls = connect(RedisSettings(url=empty_redis, call_timeout_s=20))
-    made = World(redis.Redis.from_url(empty_redis), calls, topics)
-    yield made
+async def installations(empty_redis: str, topics: Topics) -> AsyncIterator[Callable[[str], Installation]]:
+    calls, client = connect(RedisSettings(url=empty_redis, call_timeout_s=20)), redis.Redis.from_url(empty_redis)
+    yield lambda name: Installation(client, calls, topics, f"{name}:")
     await calls.close()
-    made.client.close()
+    client.close()
+
+
+@pytest.fixture
+def old(installations: Callable[[str], Installation]) -> Installation:
+    return installations("old")
+
+
+@pytest.fixture
+def new(installations: Callable[[str], Installation]) -> Installation:
+    return installations("new")
+
+
+@pytest.fixture
+async def eventful(old: Installation) -> Installation:
+    """Pauses, a shared address, devices and a link; a confirmation, an override, a reset, switches for two tenants."""
+    await old.see(*series(every(10, 5), address=1, prefix=1, device=1))
+    await old.see(*(seen(50 + n, 20 * n, who=2, finding=Finding.SPOOF, severity=0.9) for n in range(9)))
+    await old.see(*(seen(90 + n, 500 + n, who=3, tenant="acme", address=2) for n in range(6)))
+    await old.obey("flag.confirm", command_id="k-1", subject=about(OTHER), at_s=800)
+    await old.obey(**OVERRIDE)
+    await old.obey("correlation.reset", command_id="k-3", correlation_id=guid(3), tenant="acme")
+    for number, on in enumerate((True, False, True, False)):
+        rules = {"device_velocity": {"enforced": on}, "attack_severity": {"active": on}}
+        await old.obey("settings.update", command_id=f"s-{number}", rules=rules, tenant="acme")
+    await old.obey("settings.update", command_id="s-9", rules={"attack_severity": {"enforced": True}})
+    await old.obey("flag.confirm", command_id="k-4", subject=about(ME), at_s=1100)
+    await old.see(seen(100, 1200), seen(101, 1201, address=1))
+    await old.see(*(seen(60 + n, 700 + n, who=20 + n, device=2) for n in range(5)))
+    old.topics[DECISIONS].append(decision_of(seen(102, 1202), links=[LINK]))
+    await old.ledger.observe(seen(102, 1202))
+    await old.reviewer.links.write(None, [link_codec.from_document(LINK)])
+    return old
+
+
+OVERRIDE = {"command": "flag.override", "command_id": "k-2", "subject": about(ME), "at_s": 900}
+RESET = {"command": "correlation.reset", "correlation_id": guid(1)}
+
+
+async def test_lost_table_comes_back(eventful, new):
+    done = await new.rebuild()
+    topics = eventful.topics
+    assert done.unreadable == 0
+    assert (done.flag_events, done.audit_entries) == (len(topics[FLAGS]), len(topics[AUDIT]))
+    assert done.observations == len(topics[DECISIONS])
+    held = new.dump_rebuildable()
+    assert held == eventful.dump_rebuildable()
+    assert len(held) > 10
+    due = [{key for key in each.dump() if key.startswith(WHEN_TO_LOOK)} for each in (eventful, new)]
+    assert due[0] == due[1]
+    assert all(new.client.ttl(key) > 0 for key in new.client.scan_iter(match="new:*"))
+    written = {f"abuse:{key.partition(':{')[0]}" for key in new.dump()}
+    assert written == {record.name for record in RECORDS if record.rebuilt_from}
+
+
+async def test_rebuilding_again_changes_nothing(eventful, new):
+    """Neither a table that is there, nor one that was just rebuilt."""
+    before = eventful.dump()
+    done = await eventful.rebuild()
+    assert eventful.dump() == before
+    assert await new.rebuild() == done
+    before = new.dump()
+    assert await new.rebuild() == done
+    assert new.dump() == before
+
+
+async def test_order_of_records_is_free(eventful, new):
+    """Entries of the index may differ; the flags that a reader finds by them don't."""
+    for values in eventful.topics.values():
+        values.reverse()
+    await new.rebuild()
+    dumps = [each.dump_rebuildable().items() for each in (eventful, new)]
+    before, after = ({key: held for key, held in dump if not key.startswith(INDEX)} for dump in dumps)
+    assert after == before
+    listed = await flags_listed(eventful)
+    assert len(listed) > 1
+    assert await flags_listed(new) == listed
+
+
+async def flags_listed(installation: Installation) -> list[tuple[str, str]]:
+    book = InMemoryLinkStore()
+    queries = Queries(ledger=installation.ledger, links=book, patience=RetryPolicy(), at_most_s=10)
+    selections = (Selection(), Selection(over=True))
+    return [
+        (flag.flag_id, flag.state) for each in selections async for flag in queries.every_flag(each, at_ms(2 * DAY_S))
+    ]
+
+
+async def test_old_command_gets_old_answer(eventful, new):
+    """And the chain goes on."""
+    await new.rebuild()
+    table, again = new.dump_rebuildable(), sent(**OVERRIDE)
+    for record in (again, moved(again)):
+        (answer,) = await new.reviewer.obey(record)
+        assert answer.value in new.topics[AUDIT]
+    assert new.dump_rebuildable() == table
+    await new.obey("correlation.reset", command_id="new", correlation_id=guid(7))
+    checked = check(new.entries)
+    assert (checked.chains, checked.problems) == (1, ())
+    assert new.entries[-1]["number"] == len(new.entries)
+
+
+async def test_tenants_share_a_command_id(old, new):
+    for bank in ("a", "b"):
+        await old.obey(**RESET, command_id="k", tenant=bank)
+    assert [entry["tenant"] for entry in old.entries] == ["a", "b"]
+    await new.rebuild()
+    answers = [await new.reviewer.obey(moved(record)) for record in new.topics[COMMANDS]]
+    assert [outputs[-1].value for outputs in answers] == new.topics[AUDIT]
+
+
+async def test_numbers_order_a_chain(old, new):
+    """Commands of several partitions: the chain goes on behind its last number, not its latest time."""
+    for number, at_s in enumerate((300, 200, 100, 200)):
+        await old.obey("correlation.reset", command_id=f"r-{number}", correlation_id=guid(number), at_s=at_s)
+    for number, (at_s, on) in enumerate([(900, True), (800, False), (700, True), (600, False)]):
+        rules = {"device_velocity": {"enforced": on}}
+        await old.obey("settings.update", command_id=f"s-{number}", at_s=at_s, rules=rules)
+    await new.rebuild()
+    assert await new.ledger.switches(None) == {"device_velocity": {"enforced": False}}
+    await new.obey("correlation.reset", command_id="new", correlation_id=guid(7), at_s=50)
+    assert check(new.entries).problems == ()
+    assert new.entries[-1]["number"] == 9
+
+
+async def test_latest_of_chains_goes_on(old, new, installations):
+    for each, at_s in ((old, 100), (installations("other"), 200)):
+        await each.obey(**RESET, command_id=f"r-{at_s}", at_s=at_s)
+    await new.rebuild()
+    await new.obey(**RESET, command_id="r-300", at_s=300)
+    chains = [entry["chain"] for entry in new.entries]
+    assert chains[2] == chains[1] != chains[0]
+    assert new.entries[2]["number"] == 2
+
+
+async def test_begun_chain_is_not_left(eventful, new):
+    await new.obey("correlation.reset", command_id="early", correlation_id=guid(9))
+    begun = new.entries[-1]["chain"]
+    await new.rebuild()
+    assert (await new.reviewer.audit.head()).chain == begun
+
+
+async def test_switches_made_meanwhile_stay(old):
+    """Their answer is not on the topic yet when the topic is read."""
+    for on in (True, False):
+        await old.obey("settings.update", command_id=f"s-{on}", rules={"device_velocity": {"enforced": on}})
+    newer = {"device_velocity": {"enforced": False}, "attack_severity": {"active": False}}
+    await old.ledger.switch(None, newer)
+    await old.rebuild()
+    assert await old.ledger.switches(None) == newer
+
+
+async def test_more_records_than_a_batch(new):
+    new.topics[DECISIONS] = [decision_of(seen(n, n, who=n)) for n in range(2 * BATCH + 7)]
+    new.topics[DECISIONS] += [decision_of(None), b'{"abuse": null}']
+    done = await new.rebuild()
+    assert (done.observations, done.unreadable) == (2 * BATCH + 7, 0)
+    assert len(new.dump()) == 2 * BATCH + 7, "a journal each"
+
+
+async def test_rebuilt_table_refuses_alike(eventful, new):
+    await new.rebuild()
+    subjects: Sequence = [ME, OTHER, correlation(guid(3)), ADDRESS]
+    for tenant in (None, "acme"):
+        before, after = [await each.ledger.read_history(tenant, subjects) for each in (eventful, new)]
+        assert after == before
+        assert [f.refusal_at(at_ms(2000)) for f in after.flags] == [f.refusal_at(at_ms(2000)) for f in before.flags]
+        assert after.flags
+
+
+async def test_forged_entries_are_left_out(old, new):
+    """A forged entry beside the true one."""
+    await old.obey("settings.update", rules={"device_velocity": {"enforced": True}})
+    entry = old.entries[0]
+    entry["changed"] = {"before": {}, "after": {"excessive_retries": {"enforced": False}}}
+    old.topics[AUDIT].append(orjson.dumps(entry))
+    done = await new.rebuild()
+    assert (done.audit_entries, done.unreadable) == (1, 1)
+    assert await new.ledger.switches(None) == {"device_velocity": {"enforced": True}}
+    assert digest(entry) != entry["sha256"]
+
+
+async def test_repeated_entry_counts_once(old, new):
+    await old.obey(**RESET)
+    old.topics[AUDIT] *= 3
+    done = await new.rebuild()
+    assert (done.audit_entries, done.unreadable) == (1, 0)
+    assert await new.reviewer.audit.head() == head_after(old.topics[AUDIT][0] or b"")
+
+
+# Erasures
+
+MINE = series(every(1, 6), device=1, address=1)
+THEIRS = series(every(1, 6), who=2, device=1)
+ERASURE = {"command": "subject.erase", "subject": about(ME)}
+
+
+def names_me(installation: Installation) -> bool:
+    held = installation.dump().items()
+    return any(guid(1) in f"{name} {value!r}" for name, value in held if "command" not in name)
+
+
+async def others_are_whole(installation: Installation) -> None:
+    other = await installation.ledger.history(None, OTHER)
+    assert len(other.attempts) == 6
+    assert other.flags
+
+
+async def test_erased_subjects_stay_erased(old, new):
+    """What came after the erasure is there by right."""
+    await old.see(*MINE, *THEIRS)
+    await old.obey(**ERASURE)
+    await old.see(seen(77, 2000, device=1))
+    await new.rebuild()
+    held = {name: value for name, value in new.dump().items() if guid(1) in name or guid(1) in repr(value)}
+    lines = {line.rpartition(b" ")[2] for name, lines in held.items() if "journal" in name for line, _ in lines}
+    assert b"sub-77" in lines
+    assert not any(name.startswith("flags:") for name in held)
+    history = await new.ledger.history(None, ME)
+    assert [attempt.submission_id for attempt in history.attempts] == ["sub-77"]
+    await others_are_whole(new)
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_erasure_during_a_rebuild(old, new, monkeypatch, again):
+    """Sent and carried out once the receipts are read, before anything is written: it is carried out once more.
+    Without that the subject would be back."""
+    read = Rebuild._erased
+
+    async def then_erased(self: Rebuild) -> Any:
+        receipts = await read(self)
+        await new.obey(**ERASURE, command_id="while-rebuilding", at_s=3000)
+        return receipts
+
+    async def nothing(self: Rebuild, before: object) -> None:
+        pass
+
+    monkeypatch.setattr(Rebuild, "_erased", then_erased)
+    if not again:
+        monkeypatch.setattr(Rebuild, "_erase_again", nothing)
+    await old.see(*MINE, *THEIRS)
+    await new.rebuild()
+    assert names_me(new) is not again
+    await others_are_whole(new)
+
+
+async def test_erasure_not_begun_is_the_workers(old, new):
+    """The receipt counts what the worker finds."""
+    await old.see(*MINE)
+    old.topics[COMMANDS].append(sent(**ERASURE))
+    await new.rebuild()
+    assert names_me(new)
 
 
 class Memory(InMemoryAuditLog):
-    """A log whose end may be told."""
+    """An audit chain whose restored end is one of entries."""
 
     async def restore(self, head: Head) -> None:
         assert head.number > 0
@@ -164,169 +423,11 @@ async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None)
     """A rebuild into memory."""
     parts: dict[str, Any] = {"ledger": ledger, "links": InMemoryLinkStore(), "audit": Memory()}
     parts["commands"] = log or InMemoryCommandLog()
-    parts["erasures"] = Desk(ledger).erasures
+    parts["erasures"] = Reviewer(ledger).erasures
     return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
 
 
-async def eventful(world: World, prefix: str) -> None:
-    """Pauses, a shared address and a device; a confirmation, an override, a reset, switches for two tenants."""
-    await world.see(prefix, *series(every(10, 5), address=1, prefix=1, device=1))
-    await world.see(prefix, *(seen(50 + n, 20 * n, who=2, finding=Finding.SPOOF, severity=0.9) for n in range(9)))
-    await world.see(prefix, *(seen(90 + n, 500 + n, who=3, tenant="acme", address=2) for n in range(6)))
-    await world.obey(prefix, sent("flag.confirm", command_id="k-1", subject=about(OTHER), at_s=800))
-    await world.obey(prefix, sent("flag.override", command_id="k-2", subject=about(ME), at_s=900))
-    await world.obey(prefix, sent("correlation.reset", command_id="k-3", correlation_id=guid(3), tenant="acme"))
-    for number, on in enumerate((True, False, True, False)):
-        rules = {"device_velocity": {"enforced": on}, "attack_severity": {"active": on}}
-        await world.obey(prefix, sent("settings.update", command_id=f"s-{number}", rules=rules, tenant="acme"))
-    await world.obey(prefix, sent("settings.update", command_id="s-9", rules={"attack_severity": {"enforced": True}}))
-    await world.obey(prefix, sent("flag.confirm", command_id="k-4", subject=about(ME), at_s=1100))
-    await world.see(prefix, seen(100, 1200), seen(101, 1201, address=1))
-    await world.see(prefix, *(seen(60 + n, 700 + n, who=20 + n, device=2) for n in range(5)))
-    world.topics[DECISIONS].append(decision_of(seen(102, 1202), links=[LINK]))
-    await world.ledger(prefix).observe(seen(102, 1202))
-    await world.desk(prefix).book.write(None, [link_codec.from_document(LINK)])
-
-
-def without_answers(dump: dict[str, Any]) -> dict[str, Any]:
-    """The table without what commands were going to do, the entries in the store, and when flags are looked at."""
-    return {key: held for key, held in dump.items() if not key.startswith(("command:", "audit:", WHEN_TO_LOOK))}
-
-
-async def test_a_lost_table_comes_back_as_it_was(world):
-    await eventful(world, "old:")
-    done = await world.rebuild("new:")
-    assert done.unreadable == 0
-    assert (done.flag_events, done.audit_entries) == (len(world.topics[FLAGS]), len(world.topics[AUDIT]))
-    assert done.observations == len(world.topics[DECISIONS])
-    old, new = world.dump("old:"), world.dump("new:")
-    assert without_answers(new) == without_answers(old)
-    assert {key for key in new if key.startswith(WHEN_TO_LOOK)} == {key for key in old if key.startswith(WHEN_TO_LOOK)}
-    assert len(without_answers(new)) > 10
-    written = {f"abuse:{key.partition(':{')[0]}" for key in new}
-    assert written == {record.name for record in RECORDS if record.rebuilt_from}
-
-
-async def test_on_a_table_that_is_there_it_changes_nothing(world):
-    await eventful(world, "old:")
-    before = world.dump("old:")
-    await world.rebuild("old:")
-    assert world.dump("old:") == before
-
-
-async def test_once_more_changes_nothing(world):
-    await eventful(world, "old:")
-    first = await world.rebuild("new:")
-    before = world.dump("new:")
-    assert await world.rebuild("new:") == first
-    assert world.dump("new:") == before
-
-
-async def test_everything_rebuilt_expires(world):
-    await eventful(world, "old:")
-    await world.rebuild("new:")
-    assert all(world.client.ttl(key) > 0 for key in world.client.scan_iter(match="new:*"))
-
-
-async def test_the_order_of_records_does_not_matter(world):
-    await eventful(world, "old:")
-    for values in world.topics.values():
-        values.reverse()
-    await world.rebuild("new:")
-    old, new = (without_answers(world.dump(prefix)) for prefix in ("old:", "new:"))
-    assert {key: new[key] for key in new if not key.startswith(INDEX)} == {
-        key: old[key] for key in old if not key.startswith(INDEX)
-    }
-    assert len(await flags_listed(world, "old:")) > 1
-    assert await flags_listed(world, "new:") == await flags_listed(world, "old:"), "stale entries are left out"
-
-
-async def flags_listed(world: World, prefix: str) -> list[tuple[str, str]]:
-    queries = Queries(ledger=world.ledger(prefix), links=InMemoryLinkStore(), patience=RetryPolicy(), at_most_s=10)
-    selections = (Selection(), Selection(over=True))
-    return [
-        (flag.flag_id, flag.state) for each in selections async for flag in queries.every_flag(each, at_ms(2 * DAY_S))
-    ]
-
-
-async def test_an_old_command_gets_its_old_answer_and_the_chain_goes_on(world):
-    await eventful(world, "old:")
-    await world.rebuild("new:")
-    table = without_answers(world.dump("new:"))
-    again = sent("flag.override", command_id="k-2", subject=about(ME), at_s=900)
-    for record in (again, moved(again)):
-        (answer,) = await world.desk("new:").obey(record)
-        assert answer.value in world.topics[AUDIT]
-    assert without_answers(world.dump("new:")) == table
-    await world.obey("new:", sent("correlation.reset", command_id="new", correlation_id=guid(7)))
-    checked = check(world.entries)
-    assert (checked.chains, checked.problems) == (1, ())
-    assert world.entries[-1]["number"] == len(world.entries)
-
-
-async def test_two_tenants_who_chose_one_command_id_each_get_their_own_old_answer(world):
-    resets = [sent("correlation.reset", command_id="k", correlation_id=guid(1), tenant=bank) for bank in ("a", "b")]
-    for record in resets:
-        await world.obey("old:", record)
-    assert [entry["tenant"] for entry in world.entries] == ["a", "b"]
-    await world.rebuild("new:")
-    answers = [await world.desk("new:").obey(moved(record)) for record in resets]
-    assert [outputs[-1].value for outputs in answers] == world.topics[AUDIT]
-
-
-async def test_entries_that_were_decided_later_by_the_clock_but_earlier_in_the_chain(world):
-    """Commands of several partitions: the chain goes on behind its last number, not its latest time."""
-    for number, at_s in enumerate((300, 200, 100, 200)):
-        reset = sent("correlation.reset", command_id=f"r-{number}", correlation_id=guid(number), at_s=at_s)
-        await world.obey("old:", reset)
-    for number, (at_s, on) in enumerate([(900, True), (800, False), (700, True), (600, False)]):
-        rules = {"device_velocity": {"enforced": on}}
-        await world.obey("old:", sent("settings.update", command_id=f"s-{number}", at_s=at_s, rules=rules))
-    await world.rebuild("new:")
-    assert await world.ledger("new:").switches(None) == {"device_velocity": {"enforced": False}}
-    await world.obey("new:", sent("correlation.reset", command_id="new", correlation_id=guid(7), at_s=50))
-    assert check(world.entries).problems == ()
-    assert world.entries[-1]["number"] == 9
-
-
-async def test_of_two_chains_the_latest_goes_on(world):
-    await world.obey("old:", sent("correlation.reset", command_id="r-1", correlation_id=guid(1), at_s=100))
-    await world.obey("other:", sent("correlation.reset", command_id="r-2", correlation_id=guid(1), at_s=200))
-    await world.rebuild("new:")
-    await world.obey("new:", sent("correlation.reset", command_id="r-3", correlation_id=guid(1), at_s=300))
-    chains = [entry["chain"] for entry in world.entries]
-    assert chains[2] == chains[1] != chains[0]
-    assert world.entries[2]["number"] == 2
-
-
-async def test_a_chain_begun_before_the_rebuild_is_not_left(world):
-    await eventful(world, "old:")
-    await world.obey("new:", sent("correlation.reset", command_id="early", correlation_id=guid(9)))
-    begun = world.entries[-1]["chain"]
-    await world.rebuild("new:")
-    assert (await world.desk("new:").audit.head()).chain == begun
-
-
-async def test_switches_said_meanwhile_stay(world):
-    """Its answer is not on the topic yet when the topic is read."""
-    for on in (True, False):
-        rules = {"device_velocity": {"enforced": on}}
-        await world.obey("old:", sent("settings.update", command_id=f"s-{on}", rules=rules))
-    newer = {"device_velocity": {"enforced": False}, "attack_severity": {"active": False}}
-    await world.ledger("old:").switch(None, newer)
-    await world.rebuild("old:")
-    assert await world.ledger("old:").switches(None) == newer
-
-
-async def test_more_records_than_one_batch(world):
-    world.topics[DECISIONS] = [decision_of(seen(n, n, who=n)) for n in range(2 * BATCH + 7)]
-    world.topics[DECISIONS] += [decision_of(None), b'{"abuse": null}']
-    done = await world.rebuild("new:")
-    assert (done.observations, done.unreadable) == (2 * BATCH + 7, 0)
-    assert len(world.dump("new:")) == 2 * BATCH + 7, "a journal each"
-
-
-# What is none of ours
+# Foreign records
 
 
 def changed_event(state: str = "raised", **changes: Any) -> bytes:
@@ -335,7 +436,7 @@ def changed_event(state: str = "raised", **changes: Any) -> bytes:
     return orjson.dumps({name: value for name, value in document.items() if value is not ...})
 
 
-def test_a_flag_of_other_content_under_the_longest_id_is_ours():
+def test_longest_cause_is_read():
     cause = "s" * 128 + "~0123456789ab"
     assert flag_event_of(changed_event(cause=cause)).cause == cause
 
@@ -372,7 +473,7 @@ BAD_FLAGS = [
 
 
 @pytest.mark.parametrize("value", BAD_FLAGS)
-async def test_a_flag_event_none_of_ours_is_counted_and_left_out(topics, value):
+async def test_foreign_flag_event_is_counted(topics, value):
     ledger, good = InMemoryLedger(), flag_events(subject=OTHER)[0]
     topics[FLAGS] = [value, good.document]
     done = await rebuilt(ledger)
@@ -402,7 +503,7 @@ BAD_DECISIONS = [
 
 
 @pytest.mark.parametrize("value", BAD_DECISIONS)
-async def test_a_decision_none_of_ours_is_counted_and_left_out(topics, value):
+async def test_foreign_decision_is_counted(topics, value):
     ledger = InMemoryLedger()
     topics[DECISIONS] = [value, decision_of(seen(2, who=2))]
     done = await rebuilt(ledger)
@@ -433,7 +534,7 @@ BAD_ENTRIES = [
 
 
 @pytest.mark.parametrize("value", BAD_ENTRIES)
-async def test_an_entry_none_of_ours_is_counted_and_left_out(topics, value):
+async def test_foreign_entry_is_counted(topics, value):
     ledger, log = InMemoryLedger(), InMemoryCommandLog()
     topics[AUDIT] = [value]
     done = await rebuilt(ledger, log)
@@ -441,112 +542,16 @@ async def test_an_entry_none_of_ours_is_counted_and_left_out(topics, value):
     assert (ledger.fields, ledger.switched, log.kept) == ({}, {}, {})
 
 
-async def test_a_forged_entry_beside_the_true_one_is_left_out(world):
-    await world.obey("old:", sent("settings.update", rules={"device_velocity": {"enforced": True}}))
-    entry = world.entries[0]
-    rules = {"excessive_retries": {"enforced": False}}
-    entry["changed"] = {"before": {}, "after": rules}
-    world.topics[AUDIT].append(orjson.dumps(entry))
-    done = await world.rebuild("new:")
-    assert (done.audit_entries, done.unreadable) == (1, 1)
-    assert await world.ledger("new:").switches(None) == {"device_velocity": {"enforced": True}}
-    assert digest(entry) != entry["sha256"]
-
-
-async def test_a_repeat_of_an_entry_counts_once(world):
-    await world.obey("old:", sent("correlation.reset", correlation_id=guid(1)))
-    world.topics[AUDIT] *= 3
-    done = await world.rebuild("new:")
-    assert (done.audit_entries, done.unreadable) == (1, 0)
-    assert await world.desk("new:").audit.head() == head_after(world.topics[AUDIT][0] or b"")
-
-
-async def test_the_rebuilt_table_refuses_whom_the_old_one_refused(world):
-    await eventful(world, "old:")
-    await world.rebuild("new:")
-    subjects: Sequence = [ME, OTHER, correlation(guid(3)), ADDRESS]
-    for tenant in (None, "acme"):
-        old, new = [await world.ledger(prefix).read_history(tenant, subjects) for prefix in ("old:", "new:")]
-        assert new == old
-        assert [f.refusal_at(at_ms(2000)) for f in new.flags] == [f.refusal_at(at_ms(2000)) for f in old.flags]
-        assert new.flags
-
-
-async def test_who_was_erased_does_not_come_back(world):
-    await world.see("a:", *series(every(1, 6), device=1, address=1), *series(every(1, 6), who=2, device=1))
-    await world.obey("a:", sent("subject.erase", subject=about(ME)))
-    await world.see("a:", seen(77, 2000, device=1))
-    await world.rebuild("b:")
-    held = {name: value for name, value in world.dump("b:").items() if guid(1) in name or guid(1) in repr(value)}
-    assert {line.rpartition(b" ")[2] for name, lines in held.items() if "journal" in name for line, _ in lines} >= {
-        b"sub-77"
-    }
-    assert not any(name.startswith("flags:") for name in held)
-    history = await world.ledger("b:").history(None, ME)
-    assert [attempt.submission_id for attempt in history.attempts] == ["sub-77"]
-    other = await world.ledger("b:").history(None, OTHER)
-    assert len(other.attempts) == 6
-    assert other.flags
-
-
-def names_me(world: World, prefix: str) -> bool:
-    return any(guid(1) in f"{name} {value!r}" for name, value in world.dump(prefix).items() if "command" not in name)
-
-
-@pytest.fixture
-def erased_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> Record:
-    """What is sent and carried out once the receipts are read, before anything is written."""
-    erasure = sent("subject.erase", subject=about(ME), command_id="while-rebuilding", at_s=3000)
-    read = Rebuild._erased
-
-    async def then_erased(self: Rebuild) -> Any:
-        receipts = await read(self)
-        await world.obey("b:", erasure)
-        return receipts
-
-    monkeypatch.setattr(Rebuild, "_erased", then_erased)
-    return erasure
-
-
-async def test_an_erasure_that_meets_a_rebuild_is_carried_out_again(world, erased_meanwhile):
-    await world.see("a:", *series(every(1, 6), device=1, address=1), *series(every(1, 6), who=2, device=1))
-    await world.rebuild("b:")
-    assert not names_me(world, "b:")
-    other = await world.ledger("b:").history(None, OTHER)
-    assert len(other.attempts) == 6
-    assert other.flags
-
-
-async def test_without_that_it_would_be_back(world, erased_meanwhile, monkeypatch):
-    """The test above looks where it would be."""
-
-    async def nothing(self: Rebuild, before: object) -> None:
-        pass
-
-    monkeypatch.setattr(Rebuild, "_erase_again", nothing)
-    await world.see("a:", *series(every(1, 6), device=1, address=1))
-    await world.rebuild("b:")
-    assert names_me(world, "b:")
-
-
-async def test_an_erasure_nobody_has_begun_is_the_worker_s(world):
-    """Its receipt counts what it finds."""
-    await world.see("a:", *series(every(1, 6), device=1, address=1))
-    world.topics[COMMANDS].append(sent("subject.erase", subject=about(ME)))
-    await world.rebuild("b:")
-    assert names_me(world, "b:")
-
-
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", orjson.dumps({"command": "subject.erase"})])
-async def test_a_command_none_of_ours_erases_nothing(topics, value):
+async def test_foreign_command_erases_nothing(topics, value):
     topics[COMMANDS].append(value)
     await rebuilt(InMemoryLedger())
 
 
-# --- links
+# Links
 
 
-def test_a_link_of_a_decision_there_and_back():
+def test_link_there_and_back():
     one, other = (
         SubmissionRef(at_ms=at_ms(at_s), submission_id=f"sub-{at_s}", correlation_id=guid(at_s)) for at_s in (1, 2)
     )
@@ -588,7 +593,7 @@ LINK = {
         {"expected_false_links": []},
     ],
 )
-def test_a_link_nobody_here_wrote_is_left_out(changes):
+def test_foreign_link_is_left_out(changes):
     assert links_of(orjson.dumps({"tenant": None, "abuse": {"links": [LINK]}}))[1]
     with pytest.raises(NOT_OURS):
         links_of(orjson.dumps({"tenant": None, "abuse": {"links": [{**LINK, **changes}]}}))

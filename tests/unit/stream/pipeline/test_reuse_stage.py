@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pytest
+from tests.unit.stream.pipeline.abuse_line import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan, InMemoryFaceIndex
@@ -26,7 +27,7 @@ from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import DECISION_SCHEMA, FLAG_SCHEMA, violations
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
-from tests.unit.stream.review.command_cases import Desk
+from tests.unit.stream.review.command_cases import Reviewer
 from tests.unit.stream.review.command_cases import sent as command
 
 
@@ -421,8 +422,8 @@ def comparisons() -> tuple[float, float]:
 # --- what reviewers decide
 
 
-def desk_of(line: Pipeline) -> Desk:
-    return Desk(ledger=line.ledger, links=line.reuse.links)
+def reviewer_of(line: Pipeline) -> Reviewer:
+    return Reviewer(ledger=line.ledger, links=line.reuse.links)
 
 
 async def three(line: Pipeline) -> dict[str, str]:
@@ -434,7 +435,7 @@ async def three(line: Pipeline) -> dict[str, str]:
 async def order(line: Pipeline, name: str, flag_id: str, command_id: str = "c-1") -> tuple[list[dict], dict]:
     """Flag events and audit entry of a command, a minute after the first submission."""
     at_s = (APPENDED_AT_MS - at_ms(-60)) / 1000
-    *flags, answer = await desk_of(line).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))
+    *flags, answer = await reviewer_of(line).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))
     return [event_of(flag) for flag in flags], event_of(answer)
 
 
@@ -466,7 +467,7 @@ async def test_review_by_subject(line):
     await line.decision(sent(50, 86_400, correlation_id=guid(0), session_id="later"))
     subject = {"type": "correlation_id", "key": guid(0)}
     given = command("flag.override", subject=subject, at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
-    *flags, _ = await desk_of(line).obey(given)
+    *flags, _ = await reviewer_of(line).obey(given)
     names = [(event_of(flag)["flag_id"], event_of(flag)["state"]) for flag in flags]
     assert len(names) == len(set(names)) >= 6
 
@@ -520,7 +521,7 @@ async def test_overriding_victim_leaves_ring_flagged(line):
     victim = flagged(line)
     assert victim.keys() == {guid(9)}, "the others are flagged already"
     given = command("flag.override", flag_id=victim[guid(9)], at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
-    *events, _ = await desk_of(line).obey(given)
+    *events, _ = await reviewer_of(line).obey(given)
     assert {event_of(event)["flag_id"] for event in events} == set(victim.values())
     assert not set(victim.values()) & set(ring.values())
 

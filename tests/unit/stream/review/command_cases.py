@@ -118,7 +118,7 @@ async def flag(ledger: Ledger, subject: Subject = ME, tenant: str | None = None)
 
 
 @dataclass
-class Desk:
+class Reviewer:
     """The table, the logs, and a stage over them as a worker has it."""
 
     ledger: Any = field(default_factory=InMemoryLedger)

@@ -21,55 +21,65 @@ from abuse.submission_ref import SubmissionRef
 from stream.events.messages import Output, Record
 from tests.unit.abuse.builders import DAY_S, at_ms, guid, seen, subject
 from tests.unit.stream.builders import SECRET
-from tests.unit.stream.review.command_cases import FLAG_ID, ME, OTHER, Desk, about, flag_events, flagged, record, sent
+from tests.unit.stream.review.command_cases import (
+    FLAG_ID,
+    ME,
+    OTHER,
+    Reviewer,
+    about,
+    flag_events,
+    flagged,
+    record,
+    sent,
+)
 
 GOLDEN = Path(__file__).parent / "golden_commands.jsonl"
 ADDRESS = subject(SubjectType.ADDRESS, 1)
 SHADOW = {"device_velocity": {"enforced": False}}
 
-Prepare = Callable[[Desk], Awaitable[Any]]
+Prepare = Callable[[Reviewer], Awaitable[Any]]
 
 
-async def nothing(desk: Desk) -> None:
+async def nothing(reviewer: Reviewer) -> None:
     pass
 
 
-async def three_flags(desk: Desk) -> None:
+async def three_flags(reviewer: Reviewer) -> None:
     for kind in (FlagKind.EXCESSIVE_RETRIES, FlagKind.ATTACK_FREQUENCY, FlagKind.ATTACK_SEVERITY):
-        await flagged(desk.ledger, kind, level=2)
+        await flagged(reviewer.ledger, kind, level=2)
 
 
-async def tenants_flag(desk: Desk) -> None:
-    await flagged(desk.ledger, tenant="acme")
+async def tenants_flag(reviewer: Reviewer) -> None:
+    await flagged(reviewer.ledger, tenant="acme")
 
 
-async def address_flag(desk: Desk) -> None:
-    await flagged(desk.ledger, FlagKind.ADDRESS_VELOCITY, subject=ADDRESS)
+async def address_flag(reviewer: Reviewer) -> None:
+    await flagged(reviewer.ledger, FlagKind.ADDRESS_VELOCITY, subject=ADDRESS)
 
 
-async def expired_flag(desk: Desk) -> None:
-    await flagged(desk.ledger, ttl_s=60)
+async def expired_flag(reviewer: Reviewer) -> None:
+    await flagged(reviewer.ledger, ttl_s=60)
 
 
-async def confirmed_flag(desk: Desk) -> None:
-    await desk.obey(sent("flag.confirm", command_id="before", flag_id=await flagged(desk.ledger), at_s=500))
+async def confirmed_flag(reviewer: Reviewer) -> None:
+    await reviewer.obey(sent("flag.confirm", command_id="before", flag_id=await flagged(reviewer.ledger), at_s=500))
 
 
-async def overridden_flag(desk: Desk) -> None:
-    await desk.obey(sent("flag.override", command_id="before", flag_id=await flagged(desk.ledger), at_s=500))
+async def overridden_flag(reviewer: Reviewer) -> None:
+    await reviewer.obey(sent("flag.override", command_id="before", flag_id=await flagged(reviewer.ledger), at_s=500))
 
 
-async def switched(desk: Desk) -> None:
-    await desk.ledger.switch(None, {"attack_severity": {"active": False}, **SHADOW})
+async def switched(reviewer: Reviewer) -> None:
+    await reviewer.ledger.switch(None, {"attack_severity": {"active": False}, **SHADOW})
 
 
-async def one_face(desk: Desk) -> None:
+async def one_face(reviewer: Reviewer) -> None:
     """Two correlation ids that share a face, each flagged with the other's submission as evidence."""
     ends = [
         SubmissionRef(at_ms=at_ms(n), submission_id=f"of-{n}", correlation_id=who.key)
         for n, who in enumerate((ME, OTHER))
     ]
-    await desk.links.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=0.3)])
+    await reviewer.links.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1], distance=0.3)])
     for who, other in ((ME, ends[1]), (OTHER, ends[0])):
         (event,) = flag_events(FlagKind.FACE_REUSE, subject=who)
         document = orjson.loads(event.document)
@@ -82,12 +92,12 @@ async def one_face(desk: Desk) -> None:
                 "why": f"same face at 0.300: {other.submission_id}",
             }
         ]
-        await desk.ledger.record([replace(event, document=orjson.dumps(document))])
+        await reviewer.ledger.record([replace(event, document=orjson.dumps(document))])
 
 
-async def much_to_erase(desk: Desk) -> None:
-    await one_face(desk)
-    await desk.ledger.observe(seen(1, who=1, at_s=0, device=1))
+async def much_to_erase(reviewer: Reviewer) -> None:
+    await one_face(reviewer)
+    await reviewer.ledger.observe(seen(1, who=1, at_s=0, device=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +169,22 @@ class Recording:
         await self._inner.replace(key, text)
 
 
-async def prepared(case: Case) -> Desk:
-    desk = Desk()
-    await case.prepare(desk)
-    return desk
+async def prepared(case: Case) -> Reviewer:
+    reviewer = Reviewer()
+    await case.prepare(reviewer)
+    return reviewer
 
 
 async def brought_about(case: Case) -> dict[str, Any]:
     """What is published, the plan that is kept before anything is done, and a digest of the table afterwards."""
-    desk = await prepared(case)
-    desk.log = log = Recording(desk.log)
-    outputs = await desk.obey(case.given)
-    return {"planned": log.texts[0] if log.texts else None, **after(desk, outputs)}
+    reviewer = await prepared(case)
+    reviewer.log = log = Recording(reviewer.log)
+    outputs = await reviewer.obey(case.given)
+    return {"planned": log.texts[0] if log.texts else None, **after(reviewer, outputs)}
 
 
-def after(desk: Desk, outputs: list[Output]) -> dict[str, Any]:
-    table = hashlib.sha256(orjson.dumps({name: value.decode() for name, value in desk.table.items()}))
+def after(reviewer: Reviewer, outputs: list[Output]) -> dict[str, Any]:
+    table = hashlib.sha256(orjson.dumps({name: value.decode() for name, value in reviewer.table.items()}))
     return {"outputs": [readable(output) for output in outputs], "table_sha256": table.hexdigest()}
 
 

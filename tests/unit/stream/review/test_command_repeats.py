@@ -13,7 +13,7 @@ from abuse.flags.flags import FlagState
 from abuse.review.audit import check
 from config.errors import Unavailable
 from stream.events.messages import Output
-from tests.unit.stream.review.command_cases import ME, OTHER, Desk, about, flag, flagged, moved, published, sent
+from tests.unit.stream.review.command_cases import ME, OTHER, Reviewer, about, flag, flagged, moved, published, sent
 from tests.unit.stream.review.golden_cases import CASES, SHADOW, prepared, three_flags
 from tests.unit.stream.runtime import virtual_time
 
@@ -75,32 +75,36 @@ class Faulty:
         return call
 
 
-def faulty(desk: Desk, fault: Fault) -> Desk:
+def faulty(reviewer: Reviewer, fault: Fault) -> Reviewer:
     stores = ("ledger", "log", "audit", "links", "faces", "pictures", "decisions")
-    return replace(desk, **{name: Faulty(getattr(desk, name), fault) for name in stores})
+    return replace(reviewer, **{name: Faulty(getattr(reviewer, name), fault) for name in stores})
 
 
-async def sound(name: str) -> tuple[Desk, list[Output], int]:
-    """A desk on which nothing went wrong, what it put out, and how many calls it made."""
-    desk, fault = await prepared(CASES[name]), Fault(0, "", Crash())
-    outputs = await faulty(desk, fault).obey(CASES[name].given)
+async def sound(name: str) -> tuple[Reviewer, list[Output], int]:
+    """A reviewer on which nothing went wrong, what it put out, and how many calls it made."""
+    reviewer, fault = await prepared(CASES[name]), Fault(0, "", Crash())
+    outputs = await faulty(reviewer, fault).obey(CASES[name].given)
     assert fault.calls >= 5
-    return desk, outputs, fault.calls
+    return reviewer, outputs, fault.calls
 
 
-async def injected(name: str, at: int, when: str, error: Exception) -> tuple[Desk, list[Output] | None]:
+async def injected(name: str, at: int, when: str, error: Exception) -> tuple[Reviewer, list[Output] | None]:
     """The same with a fault at one call; what it put out if it got so far."""
-    desk = await prepared(CASES[name])
+    reviewer = await prepared(CASES[name])
     try:
-        return desk, await faulty(desk, Fault(at, when, error)).obey(CASES[name].given)
+        return reviewer, await faulty(reviewer, Fault(at, when, error)).obey(CASES[name].given)
     except Crash:
-        return desk, None
+        return reviewer, None
 
 
-def same(desk: Desk, outputs: list[Output] | None, other: Desk, others: list[Output]) -> None:
+def same(reviewer: Reviewer, outputs: list[Output] | None, other: Reviewer, others: list[Output]) -> None:
     assert outputs == others
-    assert (desk.table, desk.audit.entries, desk.log.kept) == (other.table, other.audit.entries, other.log.kept)
-    checked = check(map(orjson.loads, desk.audit.entries))
+    assert (reviewer.table, reviewer.audit.entries, reviewer.log.kept) == (
+        other.table,
+        other.audit.entries,
+        other.log.kept,
+    )
+    checked = check(map(orjson.loads, reviewer.audit.entries))
     assert (checked.entries, checked.problems) == (1, ())
 
 
@@ -109,9 +113,9 @@ async def test_crash_at_any_call(name):
     want, outputs, calls = await sound(name)
     for at in range(1, calls + 1):
         for when in ("before", "after"):
-            desk, died = await injected(name, at, when, Crash())
+            reviewer, died = await injected(name, at, when, Crash())
             assert died is None
-            same(desk, await desk.obey(CASES[name].given), want, outputs)
+            same(reviewer, await reviewer.obey(CASES[name].given), want, outputs)
 
 
 @pytest.mark.parametrize("name", ["confirm a subject", "override a subject", "switch"])
@@ -119,10 +123,10 @@ async def test_second_crash_on_the_way(name):
     want, outputs, calls = await sound(name)
     for first in range(1, calls + 1):
         for second in range(1, calls + 1):
-            desk, _ = await injected(name, first, "after", Crash())
+            reviewer, _ = await injected(name, first, "after", Crash())
             with suppress(Crash):
-                await faulty(desk, Fault(second, "after", Crash())).obey(CASES[name].given)
-            same(desk, await desk.obey(CASES[name].given), want, outputs)
+                await faulty(reviewer, Fault(second, "after", Crash())).obey(CASES[name].given)
+            same(reviewer, await reviewer.obey(CASES[name].given), want, outputs)
 
 
 @each_case
@@ -138,76 +142,76 @@ def test_call_without_an_answer_is_made_again(name):
 @each_case
 async def test_repeat_gets_the_same_answer_and_changes_nothing(name):
     """The very record publishes everything again; the same command in another record is only answered."""
-    desk, outputs, _ = await sound(name)
-    table, given = desk.table, CASES[name].given
-    assert await desk.obey(given) == outputs
+    reviewer, outputs, _ = await sound(name)
+    table, given = reviewer.table, CASES[name].given
+    assert await reviewer.obey(given) == outputs
     for again in (moved(given), replace(given, partition=1), replace(given, appended_at_ms=given.appended_at_ms + 1)):
-        (answer,) = await desk.obey(again)
+        (answer,) = await reviewer.obey(again)
         assert (answer.value, answer.headers) == (outputs[-1].value, outputs[-1].headers)
-    assert desk.table == table
-    assert len(desk.audit.entries) == 1
+    assert reviewer.table == table
+    assert len(reviewer.audit.entries) == 1
 
 
 async def test_repeat_does_not_undo_what_was_decided_in_between():
-    desk = Desk()
-    flag_id = await flagged(desk.ledger)
+    reviewer = Reviewer()
+    flag_id = await flagged(reviewer.ledger)
     confirm, switch = sent("flag.confirm", flag_id=flag_id), sent("settings.update", command_id="s-1", rules=SHADOW)
-    first = [(await desk.obey(given))[-1] for given in (confirm, switch)]
-    await desk.obey(sent("flag.override", command_id="c-2", offset=8, at_s=2000, flag_id=flag_id))
-    await desk.obey(sent("settings.update", command_id="s-2", offset=9, rules=ENFORCED))
-    table = desk.table
+    first = [(await reviewer.obey(given))[-1] for given in (confirm, switch)]
+    await reviewer.obey(sent("flag.override", command_id="c-2", offset=8, at_s=2000, flag_id=flag_id))
+    await reviewer.obey(sent("settings.update", command_id="s-2", offset=9, rules=ENFORCED))
+    table = reviewer.table
     for given, answer in zip((confirm, switch), first, strict=True):
         for again in (moved(given, 20), given):
-            assert (await desk.obey(again))[-1].value == answer.value
-    assert desk.table == table
-    assert (await flag(desk.ledger)).state is FlagState.OVERRIDDEN
-    assert await desk.ledger.switches(None) == ENFORCED
+            assert (await reviewer.obey(again))[-1].value == answer.value
+    assert reviewer.table == table
+    assert (await flag(reviewer.ledger)).state is FlagState.OVERRIDDEN
+    assert await reviewer.ledger.switches(None) == ENFORCED
 
 
 async def test_switches_carried_out_late_do_not_undo_others():
     """Sent to two partitions: one crashes on its way, the other is carried out, the first comes again."""
     for at in range(1, 10):
-        desk = Desk()
+        reviewer = Reviewer()
         first = sent("settings.update", command_id="s-1", rules=ENFORCED)
         with suppress(Crash):
-            await faulty(desk, Fault(at, "after", Crash())).obey(first)
+            await faulty(reviewer, Fault(at, "after", Crash())).obey(first)
         off = {"attack_severity": {"active": False}}
-        await desk.obey(sent("settings.update", command_id="s-2", offset=8, rules=off))
-        await desk.obey(first)
-        assert await desk.ledger.switches(None) == {**off, **ENFORCED}
+        await reviewer.obey(sent("settings.update", command_id="s-2", offset=8, rules=off))
+        await reviewer.obey(first)
+        assert await reviewer.ledger.switches(None) == {**off, **ENFORCED}
 
 
 @pytest.mark.parametrize("crashed", [False, True])
 async def test_same_id_with_other_content_gets_the_first_answer(crashed):
     """And finishes what the first began, whatever kind the other is of."""
-    desk, first = Desk(), sent("correlation.reset", correlation_id=OTHER.key)
-    await flagged(desk.ledger)
-    want = Desk()
+    reviewer, first = Reviewer(), sent("correlation.reset", correlation_id=OTHER.key)
+    await flagged(reviewer.ledger)
+    want = Reviewer()
     await flagged(want.ledger)
     (answer,) = await want.obey(first)
     if crashed:
         fault = Fault(4, "after", Crash())
         with pytest.raises(Crash):
-            await faulty(desk, fault).obey(first)
+            await faulty(reviewer, fault).obey(first)
         assert fault.last == "InMemoryCommandLog.put_if_absent"
     else:
-        await desk.obey(first)
-    (other,) = await desk.obey(sent("flag.confirm", subject=about(ME), offset=8))
+        await reviewer.obey(first)
+    (other,) = await reviewer.obey(sent("flag.confirm", subject=about(ME), offset=8))
     assert other.value == answer.value
-    assert desk.table == want.table
+    assert reviewer.table == want.table
 
 
 async def test_two_workers_on_one_command_publish_its_flags_once():
     """Sent twice to two partitions: the record whose plan was kept first publishes the events."""
-    desk, given = Desk(), sent("flag.confirm", subject=about(ME))
-    await three_flags(desk)
-    first = replace(desk, log=Faulty(desk.log, fault := Fault(2, "after", Crash())))
+    reviewer, given = Reviewer(), sent("flag.confirm", subject=about(ME))
+    await three_flags(reviewer)
+    first = replace(reviewer, log=Faulty(reviewer.log, fault := Fault(2, "after", Crash())))
     with pytest.raises(Crash):
         await first.obey(given)
     assert fault.last == "InMemoryCommandLog.put_if_absent"
-    other = await desk.obey(moved(given))
+    other = await reviewer.obey(moved(given))
     assert published(other, "flags") == []
-    assert all(each.state is FlagState.CONFIRMED for each in (await desk.ledger.read_history(None, [ME])).flags)
-    mine = await desk.obey(given)
+    assert all(each.state is FlagState.CONFIRMED for each in (await reviewer.ledger.read_history(None, [ME])).flags)
+    mine = await reviewer.obey(given)
     assert len(published(mine, "flags")) == 3
     assert mine[-1].value == other[-1].value

@@ -23,7 +23,7 @@ from tests.unit.stream.review.command_cases import (
     FLAG_TTL_S,
     ME,
     OTHER,
-    Desk,
+    Reviewer,
     about,
     flag,
     flagged,
@@ -36,8 +36,8 @@ from tests.unit.stream.review.golden_cases import SHADOW, confirmed_flag, expire
 RETRIES, FREQUENCY, SEVERITY = FlagKind.EXCESSIVE_RETRIES, FlagKind.ATTACK_FREQUENCY, FlagKind.ATTACK_SEVERITY
 
 
-async def reviewed(desk: Desk, command: str, **changes: Any) -> dict[str, Any]:
-    return await desk.answer(sent(command, **changes))
+async def reviewed(reviewer: Reviewer, command: str, **changes: Any) -> dict[str, Any]:
+    return await reviewer.answer(sent(command, **changes))
 
 
 def code(answer: dict[str, Any]) -> str | None:
@@ -49,10 +49,10 @@ def code(answer: dict[str, Any]) -> str | None:
 
 
 async def test_confirmed_flag_is_enforced_and_lives_anew():
-    desk = Desk()
-    flag_id = await flagged(desk.ledger, at_s=0)
-    flags, answer = await desk.obey(sent("flag.confirm", flag_id=flag_id, note="print, twice"))
-    held = await flag(desk.ledger)
+    reviewer = Reviewer()
+    flag_id = await flagged(reviewer.ledger, at_s=0)
+    flags, answer = await reviewer.obey(sent("flag.confirm", flag_id=flag_id, note="print, twice"))
+    held = await flag(reviewer.ledger)
     assert (held.state, held.enforced) == (FlagState.CONFIRMED, True)
     assert held.expires_at_ms == at_ms(DECIDED_S + FLAG_TTL_S)
     for at_s, refusal in ((DECIDED_S, "blocked"), (DECIDED_S + FLAG_TTL_S - 1, "blocked"), (DECIDED_S - 181, None)):
@@ -70,13 +70,13 @@ async def test_confirmed_flag_is_enforced_and_lives_anew():
 
 
 async def test_overridden_flag_refuses_nobody_and_its_subject_begins_anew():
-    desk = Desk()
-    answer = await reviewed(desk, "flag.override", flag_id=await flagged(desk.ledger))
-    held = await flag(desk.ledger)
+    reviewer = Reviewer()
+    answer = await reviewed(reviewer, "flag.override", flag_id=await flagged(reviewer.ledger))
+    held = await flag(reviewer.ledger)
     assert (held.state, held.enforced, held.refusals) == (FlagState.OVERRIDDEN, False, ())
     assert not held.open_at(at_ms(DECIDED_S))
     assert (answer["changed"]["cleared"], answer["changed"]["correlation_id"]) == (about(ME), ME.key)
-    assert (await desk.ledger.history(None, ME)).cleared_at_ms == at_ms(DECIDED_S)
+    assert (await reviewer.ledger.history(None, ME)).cleared_at_ms == at_ms(DECIDED_S)
 
 
 ONE, ALL = [FREQUENCY], [RETRIES, FREQUENCY, SEVERITY]
@@ -94,36 +94,36 @@ ONE, ALL = [FREQUENCY], [RETRIES, FREQUENCY, SEVERITY]
 )
 async def test_which_flags_are_decided_on(command, by, decided, state):
     """Expired flags, other subjects' and other tenants' stay; an override tells what is still open."""
-    desk = Desk()
-    mine = {kind: await flagged(desk.ledger, kind) for kind in ALL}
-    expired = await flagged(desk.ledger, FREQUENCY, at_s=-3 * DAY_S, ttl_s=60)
-    others = {(OTHER, None): await flagged(desk.ledger, subject=OTHER)}
-    others[ME, "acme"] = await flagged(desk.ledger, tenant="acme")
+    reviewer = Reviewer()
+    mine = {kind: await flagged(reviewer.ledger, kind) for kind in ALL}
+    expired = await flagged(reviewer.ledger, FREQUENCY, at_s=-3 * DAY_S, ttl_s=60)
+    others = {(OTHER, None): await flagged(reviewer.ledger, subject=OTHER)}
+    others[ME, "acme"] = await flagged(reviewer.ledger, tenant="acme")
     target = {"flag_id": mine[FREQUENCY], "subject": about(ME), "correlation_id": ME.key}[by]
-    *flags, answer = await desk.obey(sent(command, **{by: target}))
+    *flags, answer = await reviewer.obey(sent(command, **{by: target}))
     changed = orjson.loads(answer.value)["changed"]
     wanted = {mine[kind] for kind in decided}
     assert {orjson.loads(each.value)["flag_id"] for each in flags} == {f["flag_id"] for f in changed["flags"]} == wanted
-    states = {each.flag_id: each.state for each in (await desk.ledger.read_history(None, [ME])).flags}
+    states = {each.flag_id: each.state for each in (await reviewer.ledger.read_history(None, [ME])).flags}
     assert states == {expired: "raised", **dict.fromkeys(mine.values(), "raised"), **dict.fromkeys(wanted, state)}
     assert set(changed.get("still_open", ())) == (set(mine.values()) - wanted if command == "flag.override" else set())
     for (who, tenant), flag_id in others.items():
-        held = await flag(desk.ledger, who, tenant)
+        held = await flag(reviewer.ledger, who, tenant)
         assert (held.flag_id, held.state) == (flag_id, FlagState.RAISED)
 
 
 async def test_reset_lifts_a_confirmed_flag_and_needs_none():
-    desk = Desk()
-    await confirmed_flag(desk)
-    await reviewed(desk, "correlation.reset", correlation_id=ME.key)
-    assert (await flag(desk.ledger)).state is FlagState.OVERRIDDEN
-    answer = await reviewed(desk, "correlation.reset", command_id="c-2", correlation_id=guid(77))
+    reviewer = Reviewer()
+    await confirmed_flag(reviewer)
+    await reviewed(reviewer, "correlation.reset", correlation_id=ME.key)
+    assert (await flag(reviewer.ledger)).state is FlagState.OVERRIDDEN
+    answer = await reviewed(reviewer, "correlation.reset", command_id="c-2", correlation_id=guid(77))
     assert (answer["outcome"], answer["changed"]["flags"]) == ("applied", [])
 
 
 async def test_new_correlation_id_follows_from_command_and_tenant():
     async def issued(**changes: Any) -> str:
-        changed = (await reviewed(Desk(), "correlation.reset", correlation_id=guid(1), **changes))["changed"]
+        changed = (await reviewed(Reviewer(), "correlation.reset", correlation_id=guid(1), **changes))["changed"]
         assert changed["correlation_id"] == guid(1)
         return str(changed["new_correlation_id"])
 
@@ -134,19 +134,23 @@ async def test_new_correlation_id_follows_from_command_and_tenant():
 
 
 async def test_switches_add_up_for_one_tenant():
-    desk = Desk()
-    await reviewed(desk, "settings.update", rules=SHADOW)
+    reviewer = Reviewer()
+    await reviewed(reviewer, "settings.update", rules=SHADOW)
     both = {"device_velocity": {"active": True}, "attack_severity": {"enforced": True}}
-    answer = await reviewed(desk, "settings.update", command_id="c-2", rules=both)
+    answer = await reviewed(reviewer, "settings.update", command_id="c-2", rules=both)
     after = {"attack_severity": {"enforced": True}, "device_velocity": {"active": True, "enforced": False}}
     assert answer["changed"] == {"before": SHADOW, "after": after}
-    assert await desk.ledger.switches(None) == after
-    assert await desk.ledger.switches("acme") == {}
+    assert await reviewer.ledger.switches(None) == after
+    assert await reviewer.ledger.switches("acme") == {}
 
 
 # What changes nothing
 
-STATES = {"raised": lambda desk: flagged(desk.ledger), "confirmed": confirmed_flag, "overridden": overridden_flag}
+STATES = {
+    "raised": lambda reviewer: flagged(reviewer.ledger),
+    "confirmed": confirmed_flag,
+    "overridden": overridden_flag,
+}
 STATES["expired"] = expired_flag
 
 
@@ -165,44 +169,47 @@ STATES["expired"] = expired_flag
 )
 async def test_what_can_be_decided_on_a_flag(command, state, by_flag, by_subject):
     for by, expected in (("flag_id", by_flag), ("subject", by_subject)):
-        desk = Desk()
-        await STATES[state](desk)
-        flag_id, before = (await flag(desk.ledger)).flag_id, desk.table
-        outputs = await desk.obey(sent(command, **{by: flag_id if by == "flag_id" else about(ME)}))
+        reviewer = Reviewer()
+        await STATES[state](reviewer)
+        flag_id, before = (await flag(reviewer.ledger)).flag_id, reviewer.table
+        outputs = await reviewer.obey(sent(command, **{by: flag_id if by == "flag_id" else about(ME)}))
         answer = orjson.loads(outputs[-1].value)
         assert code(answer) == expected
-        assert (desk.table == before) == (expected is not None)
+        assert (reviewer.table == before) == (expected is not None)
         assert len(outputs) == (2 if expected is None else 1)
         assert bool(answer["changed"]) == (expected is None)
 
 
 async def test_flag_that_ends_this_very_moment_has_expired():
-    desk = Desk()
-    flag_id = await flagged(desk.ledger, ttl_s=int(DECIDED_S))
-    assert code(await reviewed(desk, "flag.confirm", flag_id=flag_id)) == "FLAG_EXPIRED"
-    assert code(await reviewed(desk, "flag.confirm", command_id="c-2", flag_id=flag_id, at_s=DECIDED_S - 0.001)) is None
+    reviewer = Reviewer()
+    flag_id = await flagged(reviewer.ledger, ttl_s=int(DECIDED_S))
+    assert code(await reviewed(reviewer, "flag.confirm", flag_id=flag_id)) == "FLAG_EXPIRED"
+    assert (
+        code(await reviewed(reviewer, "flag.confirm", command_id="c-2", flag_id=flag_id, at_s=DECIDED_S - 0.001))
+        is None
+    )
 
 
 async def test_only_flags_not_yet_confirmed_are_confirmed():
-    desk = Desk()
-    await confirmed_flag(desk)
-    second = await flagged(desk.ledger, SEVERITY)
-    answer = await reviewed(desk, "flag.confirm", subject=about(ME))
+    reviewer = Reviewer()
+    await confirmed_flag(reviewer)
+    second = await flagged(reviewer.ledger, SEVERITY)
+    answer = await reviewed(reviewer, "flag.confirm", subject=about(ME))
     assert [each["flag_id"] for each in answer["changed"]["flags"]] == [second]
 
 
 @pytest.mark.parametrize("tenant", ["acme", None])
 @pytest.mark.parametrize("command", ["flag.confirm", "flag.override"])
 async def test_flag_of_another_tenant_is_as_unknown_as_none(command, tenant):
-    desk = Desk()
-    theirs = await flagged(desk.ledger, tenant=None if tenant else "acme")
+    reviewer = Reviewer()
+    theirs = await flagged(reviewer.ledger, tenant=None if tenant else "acme")
     answers = [
-        await reviewed(desk, command, command_id=name, flag_id=flag_id, tenant=tenant)
+        await reviewed(reviewer, command, command_id=name, flag_id=flag_id, tenant=tenant)
         for name, flag_id in (("c-1", theirs), ("c-2", FLAG_ID))
     ]
     assert [code(answer) for answer in answers] == ["UNKNOWN_FLAG"] * 2
     assert answers[0]["error"] == answers[1]["error"]
-    assert code(await reviewed(desk, command, command_id="c-3", subject=about(ME), tenant=tenant)) == "NO_OPEN_FLAG"
+    assert code(await reviewed(reviewer, command, command_id="c-3", subject=about(ME), tenant=tenant)) == "NO_OPEN_FLAG"
 
 
 SAID = {"command": "flag.confirm", "actor": "ann", "reason": "known_fraud", "note": "by phone", "tenant": "acme"}
@@ -218,34 +225,36 @@ HOSTILE = {"actor": f"{SECRET} Ann", "reason": SECRET, "note": f"{SECRET}\n", "t
 )
 async def test_trail_keeps_what_is_legal_of_an_invalid_command(malformed):
     """Each is invalid without a target, whatever else is; what is not legal is nowhere in the answer."""
-    desk, given = Desk(), sent(**{**SAID, **malformed}, **{SECRET: 1})
-    (answer,) = await desk.obey(given)
+    reviewer, given = Reviewer(), sent(**{**SAID, **malformed}, **{SECRET: 1})
+    (answer,) = await reviewer.obey(given)
     entry = orjson.loads(answer.value)
     assert code(entry) == ("UNKNOWN_COMMAND" if "command" in malformed else "INVALID_COMMAND")
     assert {name: entry[name] for name in SAID} == SAID | dict.fromkeys(malformed)
     assert header(answer, "ce_tenant") == entry["tenant"]
     assert SECRET not in answer.value.decode()
-    assert (await desk.obey(moved(given)))[-1].value == answer.value
+    assert (await reviewer.obey(moved(given)))[-1].value == answer.value
 
 
 async def test_two_tenants_may_use_one_command_id():
     """An invalid command takes its id from its own tenant alone."""
-    desk = Desk()
+    reviewer = Reviewer()
     tenants = ("acme", "other", None)
     for tenant in tenants:
-        await flagged(desk.ledger, tenant=tenant)
-    assert code(await reviewed(desk, "flag.override", tenant="invalid")) == "INVALID_COMMAND"
-    answers = [await reviewed(desk, "flag.override", subject=about(ME), tenant=tenant) for tenant in tenants]
+        await flagged(reviewer.ledger, tenant=tenant)
+    assert code(await reviewed(reviewer, "flag.override", tenant="invalid")) == "INVALID_COMMAND"
+    answers = [await reviewed(reviewer, "flag.override", subject=about(ME), tenant=tenant) for tenant in tenants]
     assert [(answer["tenant"], answer["outcome"]) for answer in answers] == [(each, "applied") for each in tenants]
-    assert {(await flag(desk.ledger, ME, tenant)).state for tenant in tenants} == {FlagState.OVERRIDDEN}
-    assert code(await reviewed(desk, "flag.override", tenant="invalid", subject=about(ME))) == "INVALID_COMMAND"
+    assert {(await flag(reviewer.ledger, ME, tenant)).state for tenant in tenants} == {FlagState.OVERRIDDEN}
+    assert code(await reviewed(reviewer, "flag.override", tenant="invalid", subject=about(ME))) == "INVALID_COMMAND"
 
 
 async def test_commands_are_chained_in_the_order_they_were_carried_out():
-    desk = Desk()
+    reviewer = Reviewer()
     for number in range(20):
-        await reviewed(desk, "correlation.reset", command_id=f"c-{number}", correlation_id=guid(number), offset=number)
-    entries = [orjson.loads(entry) for entry in desk.audit.entries]
+        await reviewed(
+            reviewer, "correlation.reset", command_id=f"c-{number}", correlation_id=guid(number), offset=number
+        )
+    entries = [orjson.loads(entry) for entry in reviewer.audit.entries]
     assert [entry["command_id"] for entry in entries] == [f"c-{number}" for number in range(20)]
     assert check(entries).problems == ()
 
@@ -253,11 +262,11 @@ async def test_commands_are_chained_in_the_order_they_were_carried_out():
 # Decisions and rules
 
 
-async def retrying() -> tuple[Table, Desk]:
+async def retrying() -> tuple[Table, Reviewer]:
     """Five failures: a pause."""
     table = Table()
     await table.see(*series(every(10, 5)))
-    return table, Desk(ledger=table.ledger)
+    return table, Reviewer(ledger=table.ledger)
 
 
 async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | None:
@@ -269,10 +278,10 @@ async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | No
 
 async def test_after_an_override_attempts_before_no_longer_count():
     """Neither those seen before nor those that came in before and late; five new ones are another flag, that day."""
-    table, desk = await retrying()
+    table, reviewer = await retrying()
     assert await gate_says(table, at_s=60) == RefusalKind.PAUSED
     before = {event.flag_id for event in table.recorded}
-    await reviewed(desk, "flag.override", subject=about(ME), at_s=100)
+    await reviewed(reviewer, "flag.override", subject=about(ME), at_s=100)
     assert await gate_says(table, at_s=101) is None
     for attempts in ([(30 + n, 90 + n) for n in range(5)], [(10 + n, 101 + n) for n in range(4)]):
         assert (await table.see(*(seen(*each) for each in attempts))).flags == ()
@@ -284,10 +293,10 @@ async def test_after_an_override_attempts_before_no_longer_count():
 
 @pytest.mark.parametrize("switches", [{"active": False}, {"enforced": False}, {"active": False, "enforced": False}])
 async def test_confirmed_flag_refuses_whatever_the_switches(switches):
-    table, desk = await retrying()
-    await reviewed(desk, "settings.update", rules={"excessive_retries": switches}, at_s=90)
+    table, reviewer = await retrying()
+    await reviewed(reviewer, "settings.update", rules={"excessive_retries": switches}, at_s=90)
     assert await gate_says(table, at_s=95) is None
-    await reviewed(desk, "flag.confirm", command_id="c-2", subject=about(ME), at_s=100)
+    await reviewed(reviewer, "flag.confirm", command_id="c-2", subject=about(ME), at_s=100)
     for later_s in (100, 101, 2 * HOUR_S, 29 * DAY_S):
         assert await gate_says(table, at_s=later_s) == RefusalKind.BLOCKED
     assert await gate_says(table, at_s=100 + FLAG_TTL_S) is None
@@ -298,15 +307,15 @@ async def test_confirmed_flag_of_a_rule_in_shadow_refuses():
     table = Table(AbusePolicy())
     await flagged(table.ledger, FREQUENCY)
     assert await gate_says(table, at_s=5) is None
-    await reviewed(Desk(ledger=table.ledger), "flag.confirm", subject=about(ME), at_s=10)
+    await reviewed(Reviewer(ledger=table.ledger), "flag.confirm", subject=about(ME), at_s=10)
     assert await gate_says(table, at_s=11) == RefusalKind.BLOCKED
 
 
 async def test_overriding_a_confirmed_flag_lifts_it():
-    table, desk = await retrying()
-    await reviewed(desk, "flag.confirm", subject=about(ME), at_s=100)
+    table, reviewer = await retrying()
+    await reviewed(reviewer, "flag.confirm", subject=about(ME), at_s=100)
     assert await gate_says(table, at_s=150) == RefusalKind.BLOCKED
-    answer = await reviewed(desk, "flag.override", command_id="c-2", subject=about(ME), at_s=200)
+    answer = await reviewed(reviewer, "flag.override", command_id="c-2", subject=about(ME), at_s=200)
     assert [(each["from"], each["to"]) for each in answer["changed"]["flags"]] == [("confirmed", "overridden")]
     assert await gate_says(table, at_s=201) is None
 
@@ -316,7 +325,7 @@ async def test_flag_confirmed_just_before_its_expiry_is_noticed_stands():
     table = Table()
     flag_id = await flagged(table.ledger, ttl_s=60)
     (event,) = await expire_due(table.ledger, at_ms(61))
-    await Desk(ledger=table.ledger).obey(sent("flag.confirm", flag_id=flag_id, at_s=59))
+    await Reviewer(ledger=table.ledger).obey(sent("flag.confirm", flag_id=flag_id, at_s=59))
     await record_expiry(table.ledger, event)
     assert (await flag(table.ledger)).state is FlagState.CONFIRMED
     assert await gate_says(table, at_s=62) == RefusalKind.BLOCKED

@@ -16,7 +16,7 @@ from stream.events.messages import Output
 from stream.events.topics import Topic
 from stream.review import commands
 from stream.review.kinds.base import Command, ReviewServices
-from tests.unit.stream.review.command_cases import Desk, moved, sent
+from tests.unit.stream.review.command_cases import Reviewer, moved, sent
 
 KIND = "session.cancel"
 
@@ -54,14 +54,14 @@ def code(answer: dict[str, Any]) -> str:
 
 
 async def test_new_kind(monkeypatch):
-    desk = Desk()
-    assert code(await desk.answer(sent(KIND, command_id="too-early"))) == "UNKNOWN_COMMAND"
+    reviewer = Reviewer()
+    assert code(await reviewer.answer(sent(KIND, command_id="too-early"))) == "UNKNOWN_COMMAND"
     monkeypatch.setitem(commands.COMMANDS, KIND, CancelSession)
-    assert code(await desk.answer(sent(KIND, command_id="malformed"))) == "INVALID_COMMAND"
+    assert code(await reviewer.answer(sent(KIND, command_id="malformed"))) == "INVALID_COMMAND"
     given = sent(KIND, session_id="s-1")
-    event, answer = await desk.obey(given)
+    event, answer = await reviewer.obey(given)
     assert event.value == b"s-1"
     assert orjson.loads(answer.value or b"")["changed"] == {"session": "s-1"}
-    assert await desk.obey(given) == [event, answer]
-    assert await desk.obey(moved(given)) == [answer]
-    assert code(await desk.answer(sent(KIND, command_id="c-2", session_id="s-1"))) == "NOTHING_TO_CHANGE"
+    assert await reviewer.obey(given) == [event, answer]
+    assert await reviewer.obey(moved(given)) == [answer]
+    assert code(await reviewer.answer(sent(KIND, command_id="c-2", session_id="s-1"))) == "NOTHING_TO_CHANGE"
