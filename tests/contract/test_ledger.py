@@ -1,7 +1,7 @@
-"""One suite for every ledger: in memory, on the embedded Redis, a real one and a real cluster.
+"""The contract of ledgers: in memory, on the embedded Redis, a real one and a real cluster.
 
-What each must hold to: everything written names itself, so that the table is the same whatever comes twice, late or
-in another order; the first writer of a flag event wins; everything expires.
+Everything written names itself, so that the table is the same whatever comes twice, late or in another order; the first
+writer of a flag event wins; everything expires.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from abuse.flags.flag_events import cleared_field, field_of, raised
 from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagEvent, FlagKind, RuleFinding, Severity, flag_id, window_name
 from abuse.ledger.flag_index import ALL_TENANTS, Entry, Position, Selection
-from abuse.ledger.journal import KEPT, Attempt, attempt_of, line_of, part_of
+from abuse.ledger.journal import KEPT, attempt_of, line_of, part_of
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger, Ledger, Locator
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.ledger.redis_ledger_keys import SWITCHES_TTL_S
@@ -113,7 +113,7 @@ async def indexed(ledger: Ledger, selection: Selection = EVERYTHING, most: int =
             after = position
         if not listing.more:
             return found
-        assert listing.entries, "whoever reads on gets somewhere"
+        assert listing.entries, "a reader gets on"
 
 
 async def ids_of(ledger: Ledger, selection: Selection = EVERYTHING) -> list[str]:
@@ -122,60 +122,48 @@ async def ids_of(ledger: Ledger, selection: Selection = EVERYTHING) -> list[str]
 
 
 async def contents(on_redis: Held) -> dict[str, Any]:
-    """Everything there is under the prefix, but for when it expires."""
-    found: dict[str, Any] = {}
+    """All keys under the prefix and what they hold."""
+    client, found = on_redis.redis.client, {}
     for key in await on_redis.redis.keys():
-        kind = await on_redis.redis.client.type(key)
-        name = key.removeprefix(on_redis.redis.prefix)
-        if kind == b"zset":
-            found[name] = await on_redis.redis.client.zrange(key, 0, -1, withscores=True)
-        elif kind == b"hash":
-            found[name] = await on_redis.redis.client.hgetall(key)
-        else:
-            found[name] = await on_redis.redis.client.get(key)
+        read = {b"zset": lambda key: client.zrange(key, 0, -1, withscores=True), b"hash": client.hgetall}
+        found[key.removeprefix(on_redis.redis.prefix)] = await read.get(await client.type(key), client.get)(key)
     return found
 
 
-# --- journals
+# Journals
 
 
-async def test_of_a_stranger_nothing_is_known(ledger):
+async def test_unknown_subjects_are_empty(ledger):
     known = await ledger.read_history("bank-1", [ME, DEVICE])
     assert [history.subject for history in known.histories] == [ME, DEVICE]
     assert all(history.attempts == () and history.fields == {} for history in known.histories)
     assert (known.flags, known.switches) == ((), {})
 
 
-async def test_an_observation_is_known_of_all_its_subjects(held):
-    observation = seen(1, device=1, address=1, prefix=1, session_id="s", species="flat_texture", severity=0.4)
+async def test_observation_reaches_all_subjects(held):
+    """And no other tenant's or other subjects'; `read_history` returns no attempts."""
+    changes = {"device": 1, "address": 1, "prefix": 1, "session_id": "s", "species": "flat_texture", "severity": 0.4}
+    observation = seen(1, tenant="bank-1", **changes)
     known = await held.ledger.observe(observation)
     assert tuple(history.subject for history in known.histories) == observation.subjects
     for history in known.histories:
         assert history.attempts == (attempt_of(observation),)
-        assert (await held.other_worker.history(None, history.subject)).attempts == history.attempts
-
-
-async def test_looking_writes_nothing_and_tells_no_attempts(ledger):
-    await ledger.observe(seen(1))
-    (history,) = (await ledger.read_history(None, [ME])).histories
-    assert history.attempts == ()
-
-
-async def test_journals_of_tenants_and_of_subjects_are_kept_apart(ledger):
-    await ledger.observe(seen(1, tenant="bank-1", device=1))
+        assert (await held.other_worker.history("bank-1", history.subject)).attempts == history.attempts
+    assert {each.attempts for each in (await held.ledger.read_history("bank-1", observation.subjects)).histories} == {
+        ()
+    }
     for tenant, about in [(None, ME), ("bank-2", ME), ("bank-1", correlation(guid(2))), (None, DEVICE)]:
-        assert (await ledger.history(tenant, about)).attempts == ()
-    assert len((await ledger.history("bank-1", ME)).attempts) == 1
+        assert (await held.ledger.history(tenant, about)).attempts == ()
 
 
-async def test_attempts_come_in_order_of_event_time(ledger):
+async def test_attempts_are_in_order(ledger):
     for number, at_s in enumerate([50, 10, 30, 10, 0], start=1):
         known = await ledger.observe(seen(number, at_s, address=1))
     for history in known.histories:
         assert [each.submission_id for each in history.attempts] == ["sub-5", "sub-2", "sub-4", "sub-3", "sub-1"]
 
 
-async def test_rules_see_no_further_back_than_they_reach(ledger):
+async def test_rules_reach_so_far_back(ledger):
     await ledger.observe(seen(1, 0, address=1))
     known = await ledger.observe(seen(2, DAY_S, address=1))
     counts = {history.subject.type: len(history.attempts) for history in known.histories}
@@ -185,7 +173,7 @@ async def test_rules_see_no_further_back_than_they_reach(ledger):
 
 
 @pytest.mark.parametrize("kind", [SubjectType.CORRELATION_ID, SubjectType.DEVICE])
-async def test_a_journal_keeps_the_newest(ledger, kind):
+async def test_journal_keeps_the_newest(ledger, kind):
     kept = KEPT[kind]
     observations = series(every(1, kept + 30), device=1)
     await ledger.record_all(list(reversed(observations)))
@@ -196,32 +184,34 @@ async def test_a_journal_keeps_the_newest(ledger, kind):
     assert (await ledger.history(None, about)).attempts == attempts
 
 
-async def test_many_that_could_not_be_analysed_do_not_hide_a_later_mismatch(ledger):
-    verdict, mismatch = seen(1, 0), seen(400, 400, finding=Finding.MISMATCH)
+@pytest.mark.parametrize("last", [[], [seen(400, 400, finding=Finding.MISMATCH)]])
+async def test_unanalysed_attempts_hide_no_mismatch(ledger, last):
+    """Of attempts that could not be analysed the oldest are kept, of mismatches the newest: neither hides the other."""
+    kept, verdict = KEPT[SubjectType.CORRELATION_ID], seen(1, 0)
     unanalysed = [seen(number, number, finding=Finding.UNANALYSED) for number in range(2, 302)]
-    await ledger.record_all([verdict, *unanalysed])
-    (history,) = (await ledger.observe(mismatch)).histories
-    oldest = unanalysed[: KEPT[SubjectType.CORRELATION_ID]]
-    assert history.attempts == tuple(attempt_of(each) for each in (verdict, *oldest, mismatch))
+    await ledger.record_all([verdict, *unanalysed, *last])
+    expected = tuple(attempt_of(each) for each in (verdict, *unanalysed[:kept], *last))
+    assert (await ledger.history(None, ME)).attempts == expected
+
+
+async def test_newest_mismatches_are_kept(ledger):
+    others = [seen(1, 0), seen(2, 1, finding=Finding.UNANALYSED)]
+    mismatches = [seen(number, number, finding=Finding.MISMATCH) for number in range(10, 310)]
+    await ledger.record_all([*others, *mismatches[:-1]])
+    (history,) = (await ledger.observe(mismatches[-1])).histories
+    newest = mismatches[-KEPT[SubjectType.CORRELATION_ID] :]
+    assert history.attempts == tuple(attempt_of(each) for each in (*others, *newest))
     assert (await ledger.history(None, ME)).attempts == history.attempts
 
 
-async def test_many_mismatches_hide_neither_a_newer_one_nor_any_other_attempt(ledger):
-    others = [seen(1, 0), seen(2, 1, finding=Finding.UNANALYSED)]
-    mismatches = [seen(number, number, finding=Finding.MISMATCH) for number in range(10, 310)]
-    await ledger.record_all([*others, *mismatches])
-    newest = mismatches[-KEPT[SubjectType.CORRELATION_ID] :]
-    assert (await ledger.history(None, ME)).attempts == tuple(attempt_of(each) for each in (*others, *newest))
-
-
-async def test_the_journal_of_a_busy_address_is_split_and_read_as_one(ledger):
+async def test_split_journal_reads_as_one(ledger):
     observations = series(every(1, 100), address=1, prefix=1)
     await ledger.record_all(observations[:-1])
     known = await ledger.observe(observations[-1])
     assert [len(history.attempts) for history in known.histories] == [100, 100, 100]
 
 
-async def test_learning_is_observing_without_an_answer(held):
+async def test_record_all_writes_like_observe(held):
     observations = series(every(7, 12), device=1, address=1, prefix=1)
     one, other = held.empty(), held.empty()
     for each in observations:
@@ -232,54 +222,46 @@ async def test_learning_is_observing_without_an_answer(held):
         assert await one.ledger.history(None, about) == await other.ledger.history(None, about)
 
 
-async def test_what_was_cleared_is_not_told(ledger):
-    await ledger.record_all(series(every(1, 5)))
-    await ledger.clear(None, ME, *cleared_field("cmd-1", at_ms(2)))
-    (history,) = (await ledger.observe(seen(6, 5))).histories
-    assert [each.submission_id for each in history.attempts] == ["sub-4", "sub-5", "sub-6"]
-    assert history.cleared_at_ms == at_ms(2)
-    assert (await ledger.history(None, ME)).attempts == history.attempts
-    await ledger.clear(None, ME, *cleared_field("cmd-2", at_ms(1)))
-    assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(2), "the latest clearing counts"
-
-
 async def clear_at(ledger: Ledger, *times_s: int, about: Subject = ME, tenant: str | None = None) -> None:
     for at_s in times_s:
         await ledger.clear(tenant, about, *cleared_field(f"cmd-{at_s}", at_ms(at_s)))
 
 
-async def test_clearing_takes_the_place_of_earlier_clearings_and_of_nothing_else(held):
-    await held.ledger.record(flag_events())
-    flag_fields = (await held.ledger.history(None, ME)).fields
-    await clear_at(held.ledger, 1, about=DEVICE)
-    await clear_at(held.ledger, 1, tenant="bank-1")
-    await clear_at(held.ledger, 1, 2)
-    await clear_at(held.other_worker, 3)
-    history = await held.ledger.history(None, ME)
-    assert history.fields == {**flag_fields, **dict([cleared_field("cmd-3", at_ms(3))])}
-    assert history.cleared_at_ms == at_ms(3)
-    for tenant, about in ((None, DEVICE), ("bank-1", ME)):
-        assert (await held.ledger.history(tenant, about)).cleared_at_ms == at_ms(1)
+async def test_cleared_attempts_do_not_count(ledger):
+    await ledger.record_all(series(every(1, 5)))
+    await clear_at(ledger, 2)
+    (history,) = (await ledger.observe(seen(6, 5))).histories
+    assert [each.submission_id for each in history.attempts] == ["sub-4", "sub-5", "sub-6"]
+    assert history.cleared_at_ms == at_ms(2)
+    assert (await ledger.history(None, ME)).attempts == history.attempts
 
 
 ORDERS = [*permutations((1, 2, 3)), (1, 2, 3, 1, 2, 3), (3, 2, 1, 1, 2, 3), (3, 3, 3)]
 
 
 @pytest.mark.parametrize("times_s", ORDERS, ids=str)
-async def test_of_clearings_in_any_order_the_latest_counts(ledger, times_s):
-    await clear_at(ledger, *times_s)
-    assert (await ledger.history(None, ME)).cleared_at_ms == at_ms(3)
-    await clear_at(ledger, 4)
-    assert (await ledger.history(None, ME)).fields == dict([cleared_field("cmd-4", at_ms(4))])
+async def test_latest_clearing_counts(held, times_s):
+    """In any order, and in place of earlier clearings only: flags, other subjects and other tenants stay."""
+    await held.ledger.record(flag_events())
+    flag_fields = (await held.ledger.history(None, ME)).fields
+    await clear_at(held.ledger, 1, about=DEVICE)
+    await clear_at(held.ledger, 1, tenant="bank-1")
+    await clear_at(held.ledger, *times_s)
+    assert (await held.ledger.history(None, ME)).cleared_at_ms == at_ms(3)
+    await clear_at(held.other_worker, 4)
+    history = await held.ledger.history(None, ME)
+    assert history.fields == {**flag_fields, **dict([cleared_field("cmd-4", at_ms(4))])}
+    for tenant, about in ((None, DEVICE), ("bank-1", ME)):
+        assert (await held.ledger.history(tenant, about)).cleared_at_ms == at_ms(1)
 
 
-async def test_of_clearings_at_once_the_latest_counts(held):
+async def test_latest_of_simultaneous_clearings_counts(held):
     workers = (held.ledger, held.other_worker)
     await asyncio.gather(*(clear_at(workers[at_s % 2], at_s) for at_s in range(1, 21)))
     assert (await held.ledger.history(None, ME)).cleared_at_ms == at_ms(20)
 
 
-async def test_former_keys_are_read_and_never_written(held):
+async def test_former_keys_are_only_read(held):
     before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
     await held.ledger.observe(seen(1, 0, device=1))
     await held.ledger.record(flag_events(about=before, kind=FlagKind.DEVICE_VELOCITY))
@@ -292,26 +274,25 @@ async def test_former_keys_are_read_and_never_written(held):
     assert old.submission_id == "sub-1"
 
 
-async def test_of_two_keys_that_say_different_things_the_newer_counts(ledger):
+async def test_newest_key_counts(ledger):
     before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
     await ledger.clear(None, before, "cleared cmd-1", str(at_ms(1)))
     await ledger.clear(None, Subject(type=after.type, key=after.key), "cleared cmd-1", str(at_ms(5)))
     assert (await ledger.history(None, after)).cleared_at_ms == at_ms(5)
 
 
-# --- any order, any repetition
+# Any order, any repetition
 
 
 def keeps_its_oldest(about: Subject, finding: Finding) -> bool:
-    """Of what comes in while its sender is refused, all but the mismatches of a correlation id."""
+    """Whether a journal's part for the finding keeps its oldest lines: all but a correlation id's mismatches."""
     apart = finding is Finding.MISMATCH and about.type is not SubjectType.CORRELATION_ID
     return finding is Finding.UNANALYSED or apart
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the journals must hold, worked out plainly: of all there ever was, the oldest of some parts and the newest
-    of the others."""
+    """The journals as they must be: of all attempts there ever were, the oldest of some parts, the newest of others."""
 
     observations: tuple[Observation, ...]
 
@@ -367,7 +348,7 @@ def journals_in(found: dict[str, Any]) -> dict[str, set[str]]:
 
 @settings(PROPERTY, max_examples=150)
 @given(observations_of_all_kinds, st.randoms(use_true_random=False), st.booleans())
-async def test_in_memory_any_order_and_any_repetition_gives_what_the_model_says(observations, chance, capped):
+async def test_any_order_in_memory(observations, chance, capped):
     with patch.dict(KEPT, FEW if capped else {}):
         for sequence in (observations, muddled(observations, chance)):
             ledger = InMemoryLedger()
@@ -378,9 +359,7 @@ async def test_in_memory_any_order_and_any_repetition_gives_what_the_model_says(
 
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False), capped=st.booleans())
-async def test_on_redis_any_order_and_any_repetition_gives_what_the_model_says(
-    on_redis, given_observations, chance, capped
-):
+async def test_any_order_on_redis(on_redis, given_observations, chance, capped):
     in_order, in_disorder = on_redis.empty(), on_redis.empty()
     with patch.dict(KEPT, FEW if capped else {}):
         for each in given_observations:
@@ -416,7 +395,7 @@ LOW = AbusePolicy.model_validate(
 
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False))
-async def test_redis_says_what_memory_says_at_every_step(on_redis, given_observations, chance):
+async def test_redis_equals_memory(on_redis, given_observations, chance):
     table, fake = on_redis.empty().ledger, InMemoryLedger()
     engine = AbuseEngine(LOW, POLICY_NAME)
     for number, each in enumerate(muddled(given_observations, chance)):
@@ -441,6 +420,7 @@ async def test_redis_says_what_memory_says_at_every_step(on_redis, given_observa
     assert await table.due(START_MS + 60 * DAY_MS, 1000) == await fake.due(START_MS + 60 * DAY_MS, 1000)
 
 
+ADDRESS_RULES = ("address_velocity", "many_ids_on_address", "shared_address", "listed_network", "address_mismatch")
 #: Rules that look at counts only, so that a flag once earned is earned in every order.
 COUNTS_ONLY = AbusePolicy.model_validate(
     {
@@ -449,16 +429,7 @@ COUNTS_ONLY = AbusePolicy.model_validate(
         "attack_severity": {"attacks": 2, "window_s": 7200},
         "device_velocity": {"ids": 2, "submissions": 4, "window_s": 7200},
         "content_mismatch": {"mismatches": 1, "window_s": 7200},
-        **{
-            rule: {"active": False}
-            for rule in (
-                "address_velocity",
-                "many_ids_on_address",
-                "shared_address",
-                "listed_network",
-                "address_mismatch",
-            )
-        },
+        **{rule: {"active": False} for rule in ADDRESS_RULES},
     }
 )
 
@@ -491,7 +462,7 @@ async def names_after(ledger: Ledger, observations) -> set[tuple[str, str]]:
 
 @settings(PROPERTY, max_examples=150)
 @given(a_day(), st.randoms(use_true_random=False))
-async def test_in_memory_the_flags_of_a_day_are_the_same_in_every_order(observations, chance):
+async def test_flags_in_any_order(observations, chance):
     in_order = sorted(observations, key=lambda each: each.at_ms)
     expected = await names_after(InMemoryLedger(), in_order)
     assert await names_after(InMemoryLedger(), muddled(observations, chance)) == expected
@@ -500,12 +471,12 @@ async def test_in_memory_the_flags_of_a_day_are_the_same_in_every_order(observat
 
 @settings(PROPERTY, max_examples=5)
 @given(observations=a_day(), chance=st.randoms(use_true_random=False))
-async def test_on_redis_the_flags_of_a_day_are_the_same_in_every_order(on_redis, observations, chance):
+async def test_flags_in_any_order_on_redis(on_redis, observations, chance):
     expected = await names_after(InMemoryLedger(), observations)
     assert await names_after(on_redis.empty().ledger, muddled(observations, chance)) == expected
 
 
-async def test_two_workers_at_once_lose_no_attempt(held):
+async def test_simultaneous_workers_lose_nothing(held):
     observations = series(every(1, 24), device=1, address=1)
     workers = (held.ledger, held.other_worker)
     await asyncio.gather(*(workers[number % 2].observe(each) for number, each in enumerate(observations)))
@@ -513,74 +484,65 @@ async def test_two_workers_at_once_lose_no_attempt(held):
         assert len((await held.ledger.history(None, about)).attempts) == 24
 
 
-# --- flags
+# Flags
 
 
-async def test_an_event_is_answered_to_its_cause_as_it_was_first_stored(held):
+async def test_first_writer_of_an_event_wins(held):
+    """Its cause gets the event as it was first stored; another cause publishes only what nobody had raised."""
     (event,) = flag_events()
+    assert await held.ledger.record([]) == []
     assert await held.ledger.record([event]) == [event]
     again = replace(event, document=event.document.replace(b'"used":5', b'"used":9'))
     assert await held.other_worker.record([again]) == [event]
     (flag,) = await flags_of(held.ledger)
     assert flag.event["evidence"]["used"] == 5
-
-
-async def test_the_first_writer_wins_and_the_second_publishes_nothing(held):
-    first, second = flag_events(cause="sub-5"), flag_events(2, cause="sub-6")
-    assert await held.ledger.record(first) == first
-    assert await held.other_worker.record(second) == second[1:], "only the level nobody had raised"
+    second = flag_events(2, cause="sub-6")
+    assert await held.other_worker.record(second) == second[1:]
     assert [flag.level for flag in await flags_of(held.ledger)] == [2]
 
 
-async def test_of_many_at_once_one_is_first(held):
+async def test_one_of_simultaneous_writers_is_first(held):
     offers = [flag_events(cause=f"sub-{number}") for number in range(10)]
     workers = (held.ledger, held.other_worker)
     answers = await asyncio.gather(*(workers[number % 2].record(offer) for number, offer in enumerate(offers)))
     assert sorted(map(len, answers)) == [0] * 9 + [1]
 
 
-async def test_nothing_to_record_is_nothing(ledger):
-    assert await ledger.record([]) == []
-
-
-async def test_flags_are_those_of_their_tenant_and_subject(ledger):
-    await ledger.record(flag_events(tenant="bank-1"))
-    assert len(await flags_of(ledger, tenant="bank-1")) == 1
-    for tenant, about in [(None, ME), ("bank-2", ME), ("bank-1", correlation(guid(2)))]:
-        assert await flags_of(ledger, about, tenant) == []
-
-
-async def test_a_flag_is_found_by_its_id(ledger):
+async def test_flags_of_tenant_and_subject(ledger):
     (event,) = flag_events(tenant="bank-1", about=DEVICE)
     assert await ledger.locate(event.flag_id) is None
     await ledger.record([event])
     assert await ledger.locate(event.flag_id) == Locator(tenant="bank-1", subject=DEVICE)
+    assert len(await flags_of(ledger, DEVICE, "bank-1")) == 1
+    for tenant, about in [(None, DEVICE), ("bank-2", DEVICE), ("bank-1", correlation(guid(2)))]:
+        assert await flags_of(ledger, about, tenant) == []
 
 
 async def test_flags_are_due_at_their_end(ledger):
+    """Recording an event again makes the flag due no sooner, an escalation later."""
     (event,) = flag_events()
-    await ledger.record([event])
-    assert await ledger.due(event.expires_at_ms - 1, 10) == []
-    assert await ledger.due(event.expires_at_ms, 10) == [event.flag_id]
-    await ledger.later(event.flag_id, event.expires_at_ms + 5)
-    assert await ledger.due(event.expires_at_ms + 4, 10) == []
-    await ledger.record([event])
-    assert await ledger.due(event.expires_at_ms + 4, 10) == [], "recorded again it is not due any sooner"
-    assert await ledger.due(event.expires_at_ms + 5, 10) == [event.flag_id]
+    end_ms = event.expires_at_ms
 
+    async def due_from(at_ms: int) -> None:
+        assert await ledger.due(at_ms - 1, 10) == []
+        assert await ledger.due(at_ms, 10) == [event.flag_id]
 
-async def test_a_flag_that_escalates_is_due_later(ledger):
-    await ledger.record(flag_events(1, at_s=0))
+    await ledger.record([event])
+    await due_from(end_ms)
+    await ledger.later(event.flag_id, end_ms + 5)
+    await due_from(end_ms + 5)
+    await ledger.record([event])
+    await due_from(end_ms + 5)
     (_, second) = flag_events(2, at_s=60, cause="sub-6")
     await ledger.record([second])
-    assert await ledger.due(second.expires_at_ms - 1, 10) == []
+    await due_from(second.expires_at_ms)
 
 
 def days_of_flags(count: int) -> list[FlagEvent]:
     return [event for day in range(count) for event in flag_events(at_s=day * DAY_S)]
 
 
-async def test_no_more_are_due_than_asked_for_and_all_are_listed(ledger):
+async def test_due_flags_are_limited(ledger):
     events = days_of_flags(40)
     await ledger.record(events)
     ids = [event.flag_id for event in reversed(events)]
@@ -590,7 +552,7 @@ async def test_no_more_are_due_than_asked_for_and_all_are_listed(ledger):
     assert set(due) <= set(ids)
 
 
-async def test_a_forgotten_flag_leaves_no_trace(held):
+async def test_forgotten_flag_leaves_no_trace(held):
     mine, other = flag_events(2), flag_events(kind=FlagKind.ATTACK_FREQUENCY)
     fresh = held.empty()
     await fresh.ledger.record([*mine, *other])
@@ -599,27 +561,31 @@ async def test_a_forgotten_flag_leaves_no_trace(held):
     assert await fresh.ledger.locate(mine[0].flag_id) is None
     assert await ids_of(fresh.ledger) == [other[0].flag_id]
     assert await fresh.ledger.due(START_MS + 400 * DAY_MS, 10) == [other[0].flag_id]
-    await fresh.ledger.forget(mine[0].flag_id)
-    await fresh.ledger.forget(other[0].flag_id)
-    await fresh.ledger.forget("fl_" + "0" * 24)
+    for name in (mine[0].flag_id, other[0].flag_id, "fl_" + "0" * 24):
+        await fresh.ledger.forget(name)
     if fresh.redis is not None:
         assert await fresh.redis.keys() == []
 
 
-async def test_two_flags_with_ids_that_begin_alike_are_two(ledger):
+async def test_ids_that_begin_alike(ledger):
     (event,) = flag_events()
     longer = replace(event, flag_id=f"{event.flag_id}0")
     await ledger.record([event, longer])
     await ledger.forget(event.flag_id)
     assert await ids_of(ledger) == [longer.flag_id]
-    fields = (await ledger.history(None, ME)).fields
-    assert list(fields) == [field_of(longer)]
+    assert list((await ledger.history(None, ME)).fields) == [field_of(longer)]
 
 
-# --- switches
+def test_day_of_a_flag_is_in_its_id():
+    (event,) = flag_events()
+    window = window_name(at_ms(0), NEVER_CLEARED)
+    assert event.flag_id == flag_id(None, FlagKind.EXCESSIVE_RETRIES, ME, window)
 
 
-async def test_switches_are_the_tenant_s_and_replace_each_other(held):
+# Switches
+
+
+async def test_switches_replace_each_other(held):
     assert await held.ledger.switches("bank-1") == {}
     wanted = {"excessive_retries": {"active": True, "enforced": False}}
     await held.ledger.switch("bank-1", wanted)
@@ -631,61 +597,48 @@ async def test_switches_are_the_tenant_s_and_replace_each_other(held):
     assert await held.ledger.switches("bank-1") == {}
 
 
-# --- the server
+# The server
 
 
 async def test_everything_expires(on_redis):
     fresh = on_redis.empty()
+    client = fresh.redis.client
+    await fresh.ledger.later("fl_" + "a" * 24, at_ms(0))
+    await every_key_expires(fresh)  # also a flag put off whose part of `due` was gone
     await fresh.ledger.observe(seen(1, device=1, address=1, prefix=1))
-    (event,) = flag_events()
-    await fresh.ledger.record([event])
+    await fresh.ledger.record(flag_events())
     await fresh.ledger.clear(None, DEVICE, *cleared_field("cmd-1", 5))
     await fresh.ledger.switch(None, {})
     await every_key_expires(fresh)
-    assert len(await fresh.redis.keys()) == 4 + 1 + 1 + 1 + 2 + 1 + 1 + 1
-    for key in await fresh.redis.keys():
-        kind = key.removeprefix(fresh.redis.prefix).split(":")[1]
-        ttl_s = await fresh.redis.client.pttl(key) / 1000
-        if kind in ("flags", "flag", "due", "flag-index"):
-            assert ttl_s > FLAG_TTL_S + GRACE_MS / 1000, "as long as it may be read"
-        elif kind == "switches":
-            assert ttl_s > SWITCHES_TTL_S - 60
-        else:
-            assert kind in ("journal", "used")
-            assert DAY_S < ttl_s <= 4 * DAY_S
+    as_long_as_read = (FLAG_TTL_S + GRACE_MS / 1000, 400 * DAY_S)
+    lifetimes = dict.fromkeys(("flags", "flag", "due", "flag-index"), as_long_as_read)
+    lifetimes |= {
+        "switches": (SWITCHES_TTL_S - 60, SWITCHES_TTL_S),
+        **dict.fromkeys(("journal", "used"), (DAY_S, 4 * DAY_S)),
+    }
+    kinds = {key: key.removeprefix(fresh.redis.prefix).split(":")[1] for key in await fresh.redis.keys()}
+    assert set(kinds.values()) == set(lifetimes)
+    assert sum(kind == "journal" for kind in kinds.values()) == 4
+    for key, kind in kinds.items():
+        least_s, most_s = lifetimes[kind]
+        assert least_s < await client.pttl(key) / 1000 <= most_s, key
 
 
-async def test_putting_off_a_flag_whose_part_is_gone_leaves_nothing_for_ever(on_redis):
+@pytest.mark.parametrize(
+    ("write", "use", "least_s"),
+    [
+        (lambda ledger: ledger.switch(None, {}), lambda ledger: ledger.read_history(None, [ME]), SWITCHES_TTL_S - 60),
+        (lambda ledger: ledger.observe(seen(1, 0)), lambda ledger: ledger.observe(seen(2, 1)), DAY_S),
+    ],
+    ids=["switches", "a journal"],
+)
+async def test_use_prolongs(on_redis, write, use, least_s):
     fresh = on_redis.empty()
-    await fresh.ledger.later("fl_" + "a" * 24, at_ms(0))
-    await every_key_expires(fresh)
-
-
-async def test_using_the_switches_keeps_them(on_redis):
-    await on_redis.ledger.switch(None, {"attack_frequency": {"active": False}})
-    (key,) = await on_redis.redis.keys()
-    await on_redis.redis.client.expire(key, 100)
-    await on_redis.ledger.read_history(None, [ME])
-    assert await on_redis.redis.client.ttl(key) > SWITCHES_TTL_S - 60
-
-
-async def test_an_observation_keeps_the_journals_it_is_written_to(on_redis):
-    fresh = on_redis.empty()
-    await fresh.ledger.observe(seen(1, 0))
+    await write(fresh.ledger)
     (key,) = await fresh.redis.keys()
     await fresh.redis.client.expire(key, 100)
-    await fresh.ledger.observe(seen(2, 1))
-    assert await fresh.redis.client.ttl(key) > DAY_S
-
-
-async def held_with(on_redis: Held, kind: str) -> tuple[Held, str]:
-    """A table with one key of each kind, and the key of the kind asked for."""
-    fresh = on_redis.empty()
-    await fresh.ledger.observe(seen(1))
-    await fresh.ledger.record(flag_events())
-    await fresh.ledger.switch(None, {})
-    (key,) = [each for each in await fresh.redis.keys() if each.startswith(fresh.redis.key(f"abuse:{kind}:"))]
-    return fresh, key
+    await use(fresh.ledger)
+    assert await fresh.redis.client.ttl(key) > least_s
 
 
 CALLS = {
@@ -702,51 +655,44 @@ READS = {
     "switches": ["read_history", "observe", "switches"],
     "flag": ["locate"],
 }
-
-
-@pytest.mark.parametrize(
-    ("kind", "call"), [*((kind, call) for kind, calls in READS.items() for call in calls), ("flags", "record")]
-)
-async def test_a_key_of_another_type_is_loud(on_redis, kind, call):
-    fresh, key = await held_with(on_redis, kind)
-    await fresh.redis.client.delete(key)
-    await fresh.redis.client.lpush(key, b"somebody else's")
-    with pytest.raises(ForeignValue, match="delete it") as foreign:
-        await CALLS[call](fresh.ledger)
-    assert key in str(foreign.value)
-
-
-JUNK = {
-    "journal": [b"junk", b"\xff\xfe", b"a b c d e f g", b"1700000000000 X 0.00  c  s"],
-    "flags": [b"junk", b"\xff\xfe", b'x {"flag_id": 1}', b"x 5", b"x {}"],
-    "switches": [
-        b"junk",
-        b"\xff",
-        b"5",
-        b"null",
-        b'{"attack_frequency": 5}',
-        b'{"attack_frequency": {"active": "no"}}',
-    ],
-    "flag": [b"junk", b"\xff", b"{}", b"[1]", b'[null, "person", "x"]'],
+#: A list stands for a key of another type.
+LIST = [b"somebody else's"]
+RULE = b'{"attack_frequency": '
+FOREIGN = {
+    "journal": [LIST, b"junk", b"\xff\xfe", b"a b c d e f g", b"1700000000000 X 0.00  c  s"],
+    "flags": [LIST, b"junk", b"\xff\xfe", b'x {"flag_id": 1}', b"x 5", b"x {}"],
+    "switches": [LIST, b"junk", b"\xff", b"5", b"null", RULE + b"5}", RULE + b'{"active": "no"}}'],
+    "flag": [LIST, b"junk", b"\xff", b"{}", b"[1]", b'[null, "person", "x"]'],
 }
 
 
-@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in JUNK.items() for value in values])
-async def test_a_value_that_is_not_ours_is_loud(on_redis, kind, value):
-    fresh, key = await held_with(on_redis, kind)
-    if kind == "journal":
-        await fresh.redis.client.zadd(key, {value: at_ms(0)})
+@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in FOREIGN.items() for value in values])
+async def test_foreign_values_are_loud(on_redis, kind, value):
+    """The error names the key, and what to do."""
+    fresh = on_redis.empty()
+    client, ledger = fresh.redis.client, fresh.ledger
+    await ledger.observe(seen(1))
+    await ledger.record(flag_events())
+    await ledger.switch(None, {})
+    (key,) = [each for each in await fresh.redis.keys() if each.startswith(fresh.redis.key(f"abuse:{kind}:"))]
+    calls = READS[kind]
+    if value is LIST:
+        await client.delete(key)
+        await client.lpush(key, *LIST)
+        calls = [*calls, "record"] if kind == "flags" else calls
+    elif kind == "journal":
+        await client.zadd(key, {value: at_ms(0)})
     elif kind == "flags":
-        await fresh.redis.client.hset(key, f"fl_{'0' * 24} level 1", value)
+        await client.hset(key, f"fl_{'0' * 24} level 1", value)
     else:
-        await fresh.redis.client.set(key, value)
-    for call in READS[kind]:
+        await client.set(key, value)
+    for call in calls:
         with pytest.raises(ForeignValue, match="delete it") as foreign:
-            await CALLS[call](fresh.ledger)
+            await CALLS[call](ledger)
         assert key in str(foreign.value)
 
 
-async def test_installations_with_other_prefixes_never_meet(on_redis):
+async def test_prefixes_keep_installations_apart(on_redis):
     stranger = RedisLedger(on_redis.redis.connect(), on_redis.redis.key("other:"), FLAG_TTL_S)
     await on_redis.ledger.observe(seen(1))
     await on_redis.ledger.record(flag_events())
@@ -754,10 +700,3 @@ async def test_installations_with_other_prefixes_never_meet(on_redis):
     assert (await stranger.history(None, ME)).attempts == ()
     assert (await stranger.read_history(None, [ME])).switches == {}
     assert await ids_of(stranger) == []
-
-
-def test_the_day_of_a_flag_is_in_its_id():
-    (event,) = flag_events()
-    window = window_name(at_ms(0), NEVER_CLEARED)
-    assert event.flag_id == flag_id(None, FlagKind.EXCESSIVE_RETRIES, ME, window)
-    assert isinstance(attempt_of(seen(1)), Attempt)

@@ -443,18 +443,7 @@ def test_longest_cause_is_read():
 
 FLAG_FIELDS = sorted(orjson.loads(flag_events()[0].document))
 NEEDED = [name for name in FLAG_FIELDS if name not in ("policy", "review", "timestamp")]
-FOREIGN: list[bytes | None] = [
-    None,
-    b"",
-    b"{",
-    b"\xff",
-    b"null",
-    b"7",
-    b"[]",
-    b'"text"',
-    b"{}",
-    b"[" * 400 + b"]" * 400,
-]
+FOREIGN = [None, *(b"", b"{", b"\xff", b"null", b"7", b"[]", b'"text"', b"{}", b"[" * 400 + b"]" * 400)]
 BAD_FLAGS = [
     *FOREIGN,
     *(changed_event(**{name: ...}) for name in NEEDED),
@@ -560,37 +549,23 @@ def test_link_there_and_back():
     assert links_of(orjson.dumps(decision)) == ("acme", (face,))
 
 
-LINK = {
-    "kind": "face",
-    "ends": [
-        {
-            "correlation_id": guid(n),
-            "session": None,
-            "submission": f"s-{n}",
-            "when": f"2026-01-0{n}T00:00:00.000Z",
-            "spoof": False,
-        }
-        for n in (1, 2)
-    ],
-    "distance": 0.3,
-    "threshold": 0.5,
-    "gallery": 3,
-    "expected_false_links": 0.01,
-}
+def end(n: int) -> dict[str, Any]:
+    ids = {"correlation_id": guid(n), "session": None, "submission": f"s-{n}"}
+    return {**ids, "when": f"2026-01-0{n}T00:00:00.000Z", "spoof": False}
+
+
+ENDS = [end(1), end(2)]
+FIGURES = {"distance": 0.3, "threshold": 0.5, "gallery": 3, "expected_false_links": 0.01}
+LINK = {"kind": "face", "ends": ENDS, **FIGURES}
+BAD_ENDS = [{"correlation_id": "|}"}, {"submission": "a b"}, {"session": 7}]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"kind": "friends"},
-        {"ends": LINK["ends"][::-1]},
-        {"ends": LINK["ends"][:1]},
-        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "correlation_id": "|}"}]},
-        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "submission": "a b"}]},
-        {"ends": [LINK["ends"][0], {**LINK["ends"][1], "session": 7}]},
-        {"distance": "near"},
-        {"gallery": None},
-        {"expected_false_links": []},
+        *({"kind": "friends"}, {"distance": "near"}, {"gallery": None}, {"expected_false_links": []}),
+        *({"ends": ENDS[::-1]}, {"ends": ENDS[:1]}),
+        *({"ends": [ENDS[0], {**ENDS[1], **each}]} for each in BAD_ENDS),
     ],
 )
 def test_foreign_link_is_left_out(changes):
