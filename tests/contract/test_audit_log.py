@@ -1,5 +1,6 @@
-"""One suite for every audit log and command log: in memory, on the embedded Redis, a real one and a real
-cluster. What it must hold to: one chain whoever appends, an answer once, everything expires."""
+"""The contract of audit logs and command logs: in memory, on the embedded Redis, a real one and a real cluster.
+
+All workers append to one chain, each command is answered once, everything expires."""
 
 from __future__ import annotations
 

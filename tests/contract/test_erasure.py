@@ -1,4 +1,4 @@
-"""One suite for erasing from the abuse table, the link store and the decision store: in memory, on the embedded
+"""The contract of erasing from the abuse table, the link store and the decision store: in memory, on the embedded
 Redis, a real one and a real cluster."""
 
 from __future__ import annotations

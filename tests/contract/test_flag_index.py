@@ -1,6 +1,6 @@
-"""One suite for the index of flags: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""The contract of the flag index: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
 
-What each must hold to: whatever the order and the repetition of a flag's events, the flag has one current entry, in the
+Whatever the order and the repetition of a flag's events, the flag has one current entry, in the
 place of its state and severity; pages have every entry once, in order, also where thousands are of one time.
 """
 

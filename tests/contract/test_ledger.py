@@ -488,7 +488,7 @@ async def test_simultaneous_workers_lose_nothing(held):
 
 
 async def test_first_writer_of_an_event_wins(held):
-    """Its cause gets the event as it was first stored; another cause publishes only what nobody had raised."""
+    """The event's cause gets it back as first stored; another cause publishes only what nobody had raised."""
     (event,) = flag_events()
     assert await held.ledger.record([]) == []
     assert await held.ledger.record([event]) == [event]

@@ -1,6 +1,6 @@
-"""One suite for what reviewers ask: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
+"""The contract of queries: in memory, on the embedded store over TCP, on a real Redis and a real cluster.
 
-What each must hold to: a page is full where there are enough flags, in a number of round trips that doesn't grow with
+A page is full where there are enough flags, in a number of round trips that doesn't grow with
 them; stale entries of the index show nothing.
 """
 
@@ -172,7 +172,7 @@ async def test_a_cursor_no_page_had_is_refused(cursor):
         await over(InMemoryLedger()).flags(Selection(), NOW_MS, limit=1, cursor=cursor)
 
 
-async def test_whoever_reads_all_misses_no_flag_that_changes_meanwhile(asked, monkeypatch):
+async def test_changed_flags_are_not_missed(asked, monkeypatch):
     monkeypatch.setattr(queries, "PAGE", 3)
     events = crowd(10)
     ids = await asked.raised(events)

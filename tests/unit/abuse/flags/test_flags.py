@@ -47,7 +47,7 @@ SUBJECT = correlation(guid(1))
 
 
 def finding(level=1, *, at=0, refusal_ms=1000, **changes):
-    """One a second after the other."""
+    """A finding of `level` levels at second `at`."""
     at_ms = START_MS + at * 1000
     fields = {
         "kind": FlagKind.EXCESSIVE_RETRIES,
@@ -83,7 +83,7 @@ def events_of(level=1, *, at=0, cause="sub-5", enforced=True, cleared_at_ms=NEVE
 
 
 def fields_of(*events):
-    """As a table keeps them: whoever is first stays."""
+    """The fields as a table stores them: the first writer of a name wins."""
     fields = {}
     for event in events:
         fields.setdefault(field_of(event), stored(event))
@@ -217,14 +217,14 @@ def test_an_expired_flag_refuses_nobody():
     assert ended.event["timestamp"] == iso8601(flag.expires_at_ms)
 
 
-def test_the_end_is_the_same_bytes_whoever_notices():
+def test_expiry_is_the_same_bytes():
     flag = flag_of(*events_of(2))
     assert expired(flag) == expired(flag_of(*reversed(events_of(2))))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_flag_confirmed_just_before_its_end_ends_another_time(order):
-    """Whoever looks for expired flags may have written that it ended before the command came."""
+    """A sweep may have written the end before the command came."""
     levels = events_of()
     flag = flag_of(*levels)
     word = confirmed(flag, review(at=TTL_S - 1), TTL_S)
@@ -251,7 +251,7 @@ def test_every_event_is_found_again_in_what_was_published(number):
 
 
 def history():
-    """Everything that can happen to a flag."""
+    """Fields of a flag with events of every state."""
     levels = [*events_of(1, at=0), *events_of(2, at=50)[1:], *events_of(3, at=90)[2:]]
     flag = flag_of(*levels)
     return [

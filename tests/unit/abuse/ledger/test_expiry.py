@@ -1,4 +1,4 @@
-"""The end of flags: each expires once, by the same bytes whoever notices, and is forgotten after its grace."""
+"""The end of flags: each expires once, by the same bytes in every worker, and is forgotten after its grace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def review(at_s: float, name: str = "c-1") -> Review:
 
 
 async def sweep(ledger: InMemoryLedger, at_s: float) -> list[FlagEvent]:
-    """One round of the sweeper, without a topic."""
+    """A round of the sweeper, without a topic."""
     events = await expire_due(ledger, at_ms(at_s))
     for event in events:
         await record_expiry(ledger, event)
@@ -79,7 +79,7 @@ async def test_a_flag_nobody_looked_at_for_long_still_expires_before_it_is_forgo
     assert empty(ledger)
 
 
-async def test_whoever_notices_and_whenever_the_bytes_are_the_same():
+async def test_expiry_is_the_same_bytes():
     ledger = InMemoryLedger()
     await flagged(ledger)
     events = [event for at_s in (END_S, END_S + 1, END_S + 9999) for event in await expire_due(ledger, at_ms(at_s))]
@@ -169,7 +169,7 @@ async def test_more_flags_than_one_sweep_looks_at_all_expire_in_turn():
 
 
 async def test_flags_that_are_put_off_hold_up_no_others():
-    """Those that were confirmed or overridden meanwhile come first, and are as many as one sweep looks at."""
+    """Flags confirmed or overridden meanwhile come first, and are as many as one sweep looks at."""
     ledger = InMemoryLedger()
     names = await people(ledger, range(1, 3 * MOST_AT_ONCE + 1))
     waiting = sorted(names)[-10:]
@@ -185,7 +185,7 @@ async def test_flags_that_are_put_off_hold_up_no_others():
 
 
 async def test_every_look_moves_the_time_of_the_next():
-    """Whatever state a flag is in: a sweep that looks at it again and again would never come to an end."""
+    """In every state of a flag: a sweep that finds the same flag again and again would never end."""
     for at_s in (END_S, END_S + GRACE_S, END_S + 2 * GRACE_S):
         for word in (None, confirmed, overridden):
             ledger = InMemoryLedger()

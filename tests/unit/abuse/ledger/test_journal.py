@@ -91,7 +91,7 @@ def test_of_a_submission_that_came_twice_the_first_counts():
 
 
 def test_an_id_that_is_used_again_after_an_hour_is_another_attempt():
-    """Its decision may be forgotten by then: an attacker would hide behind attempts long past."""
+    """The first decision may be forgotten by then: an attacker would hide behind attempts long past."""
     first, twice = (attempt_of(seen(1, at_s)) for at_s in (0, 3599.999))
     again, more = (attempt_of(seen(1, at_s)) for at_s in (3600, 7200))
     lines = [line_of(each) for each in (first, twice, again, more)]

@@ -1,4 +1,4 @@
-"""What receipts keep from coming back when the table is written anew."""
+"""Receipts keep erased subjects from coming back in a rebuild."""
 
 from __future__ import annotations
 

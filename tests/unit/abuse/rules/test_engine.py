@@ -1,4 +1,4 @@
-"""The engine over the in-memory table: what it says before and after, once and again, under switches and reviews."""
+"""The abuse engine over a ledger in memory: hits and assessments, once and again, under switches and reviews."""
 
 from __future__ import annotations
 
@@ -33,58 +33,52 @@ async def flags_of(table, of=None):
     return (await table.ledger.read_history(None, [of or correlation(guid(1))])).flags
 
 
+async def failed(policy=None, **changes):
+    """A table after five failures, and the assessment of the last."""
+    table = Table(policy and AbusePolicy.model_validate(policy))
+    return table, await table.see(*series(FIVE, **changes))
+
+
 async def override(table, flag, at_s, command_id="cmd-1"):
     await table.ledger.record([overridden(flag, word(at_s, command_id))])
     await table.ledger.clear(None, flag.subject, *cleared_field(command_id, at_ms(at_s)))
 
 
-async def test_a_flag_stands_until_its_refusal_ends_and_against_what_was_under_way_when_it_was_raised():
-    table = Table()
-    assert await hits(table, 0) == ()
-    await table.see(*series(FIVE))
+async def test_hits_while_the_refusal_runs():
+    """A refusal also covers submissions under way when it begins, but no other subject's, no other tenant's and not the
+    submission that raised the flag: its worker may have died before the decision was stored."""
+    assert await hits(Table(), 0) == ()
+    table, _ = await failed()
     for at_s in (-140, 39, 40, 40.001, 1839.999):
         (hit,) = await hits(table, at_s)
         assert (hit.enforced, hit.refusal.kind) == (True, RefusalKind.PAUSED)
         assert hit.flag.kind is FlagKind.EXCESSIVE_RETRIES
     for at_s in (-140.001, 1840, 5000):
         assert await hits(table, at_s) == ()
-
-
-async def test_a_flag_does_not_stand_against_the_submission_that_raised_it():
-    """Its worker may have died with the flag written and the decision not: it is analysed again, to the same end."""
-    table = Table()
-    await table.see(*series(FIVE))
+    assert await hits(table, 41, correlation(guid(2))) == ()
+    assert await hits(table, 41, tenant="bank-1") == ()
     assert await hits(table, 40, submission_id="sub-5") == ()
     assert len(await hits(table, 40, submission_id="sub-4")) == 1
 
 
-async def test_an_enforced_rule_with_a_short_window_leaves_no_hour_of_the_day_free():
-    """It flags once a day, so what it found must last as long."""
-    table = Table(AbusePolicy.model_validate({"address_velocity": {"submissions": 5, "enforced": True}}))
-    address = subject(SubjectType.ADDRESS, 1)
+async def test_short_windows_refuse_all_day():
+    """A flag is raised once a day, so its refusal must last as long."""
+    limits = {"address_velocity": {"submissions": 5, "enforced": True}}
+    table, address = Table(AbusePolicy.model_validate(limits)), subject(SubjectType.ADDRESS, 1)
     await table.see(*series(every(1, 5), address=1, finding=Finding.LIVE))
     until_midnight = [5.0, HOUR_S + 60.0, 17 * HOUR_S]
     assert [len(await hits(table, at_s, address)) for at_s in until_midnight] == [1, 1, 1]
     assert await hits(table, 18 * HOUR_S, address) == ()
 
 
-async def test_flags_of_others_stand_against_nobody():
-    table = Table()
-    await table.see(*series(FIVE))
-    assert await hits(table, 41, correlation(guid(2))) == ()
-    assert await hits(table, 41, tenant="bank-1") == ()
-
-
-async def test_enforced_goes_before_shadow_then_blocks_then_the_longest():
-    policy = AbusePolicy.model_validate(
-        {
-            "attack_frequency": {"attacks": 5, "window_s": 100},
-            "device_velocity": {"ids": 2, "submissions": 5, "window_s": 200},
-            "address_velocity": {"submissions": 5, "enforced": True, "window_s": 300},
-        }
-    )
-    table = Table(policy)
-    await table.see(*series(FIVE, device=1, address=1))
+async def test_order_of_hits():
+    """Enforced before shadow, blocks before pauses, then the longest."""
+    limits = {
+        "attack_frequency": {"attacks": 5, "window_s": 100},
+        "device_velocity": {"ids": 2, "submissions": 5, "window_s": 200},
+        "address_velocity": {"submissions": 5, "enforced": True, "window_s": 300},
+    }
+    table, _ = await failed(limits, device=1, address=1)
     subjects = [correlation(guid(1)), subject(SubjectType.DEVICE, 1), subject(SubjectType.ADDRESS, 1)]
     found = await hits(table, 41, *subjects)
     assert [(each.flag.kind, each.enforced) for each in found] == [
@@ -107,7 +101,7 @@ async def test_assessment_holds_own_flag():
     assert (await flags_of(table)) == after.flags
 
 
-async def test_redelivered_it_says_the_same_again_and_only_what_was_its_own():
+async def test_redelivery_repeats_own_events():
     table = Table()
     observations = series(FIVE)
     for each in observations[:-1]:
@@ -124,7 +118,7 @@ async def test_redelivered_it_says_the_same_again_and_only_what_was_its_own():
     assert table.recorded == told * 2, "the same bytes"
 
 
-async def test_a_later_attempt_does_not_repeat_what_an_earlier_one_brought_about():
+async def test_later_attempts_repeat_no_event():
     table = Table()
     await table.see(*series(every(1, 8), finding=Finding.SPOOF))
     by_cause = {event.name: event.cause for event in table.recorded if b"excessive" in event.document}
@@ -133,7 +127,7 @@ async def test_a_later_attempt_does_not_repeat_what_an_earlier_one_brought_about
     assert by_cause == {"level 1": "sub-8"}
 
 
-async def test_a_crash_between_storing_and_publishing_loses_no_event():
+async def test_crash_before_publishing():
     table = Table()
     observations = series(FIVE)
     await table.see(*observations[:-1])
@@ -144,7 +138,7 @@ async def test_a_crash_between_storing_and_publishing_loses_no_event():
     assert [event.document for event in table.recorded] == [event.document for event in lost]
 
 
-async def test_a_crash_before_storing_leaves_the_flag_to_the_next_attempt():
+async def test_crash_before_storing():
     table = Table()
     observations = series(FIVE)
     await table.see(*observations[:-1])
@@ -160,9 +154,8 @@ async def test_a_crash_before_storing_leaves_the_flag_to_the_next_attempt():
     ({"excessive_retries": {"active": False}}, 0, None),
     ({"attack_frequency": {"active": False}}, 1, True),
 ])  # fmt: skip
-async def test_rules_are_switched_at_run_time(switches, count, enforced):
-    table = Table()
-    await table.see(*series(FIVE))
+async def test_rules_switched_while_running(switches, count, enforced):
+    table, _ = await failed()
     await table.ledger.switch(None, switches)
     found = await hits(table, 41)
     assert [each.enforced for each in found] == [enforced] * count
@@ -170,7 +163,7 @@ async def test_rules_are_switched_at_run_time(switches, count, enforced):
     assert len(await hits(table, 41)) == count, "another tenant's switches"
 
 
-async def test_a_switched_off_rule_finds_nothing_and_finds_it_when_switched_on():
+async def test_rule_switched_off_and_on():
     table = Table()
     await table.ledger.switch(None, {"excessive_retries": {"active": False}})
     await table.see(*series(FIVE))
@@ -182,9 +175,8 @@ async def test_a_switched_off_rule_finds_nothing_and_finds_it_when_switched_on()
     assert len(table.recorded) == 1
 
 
-async def test_a_shadow_flag_is_raised_says_so_and_keeps_its_reasons():
-    table = Table(AbusePolicy.model_validate(SHADOW))
-    assessment = await table.see(*series(FIVE))
+async def test_shadow_flag_keeps_its_reasons():
+    table, assessment = await failed(SHADOW)
     (flag,) = assessment.flags
     assert flag.enforced is False
     assert flag.event["refusal"] is not None
@@ -193,9 +185,9 @@ async def test_a_shadow_flag_is_raised_says_so_and_keeps_its_reasons():
     assert hit.enforced is False
 
 
-async def test_what_a_person_confirmed_is_enforced_though_the_rule_is_a_shadow_or_off():
-    table = Table(AbusePolicy.model_validate(SHADOW))
-    await table.see(*series(FIVE))
+async def test_confirmed_flag_is_enforced():
+    """Though its rule is a shadow, or off."""
+    table, _ = await failed(SHADOW)
     (flag,) = await flags_of(table)
     await table.ledger.record([confirmed(flag, word(100), table.policy.flag_ttl_s)])
     for switches in ({}, {"excessive_retries": {"active": False}}):
@@ -204,9 +196,8 @@ async def test_what_a_person_confirmed_is_enforced_though_the_rule_is_a_shadow_o
         assert (hit.enforced, hit.refusal.kind) == (True, RefusalKind.BLOCKED)
 
 
-async def test_after_an_override_the_past_does_not_count_and_a_new_episode_is_another_flag():
-    table = Table()
-    await table.see(*series(FIVE))
+async def test_override_begins_anew():
+    table, _ = await failed()
     (flag,) = await flags_of(table)
     await override(table, flag, 60)
     assert await hits(table, 61) == ()
@@ -228,7 +219,7 @@ def _linked(assessment):
 
 
 @pytest.mark.parametrize("networks", [(), ("tor",)])
-async def test_what_comes_late_from_before_a_clearing_flags_nobody(networks):
+async def test_cleared_attempts_that_come_late(networks):
     table = Table()
     address = subject(SubjectType.ADDRESS, 1)
     await table.see(*series(FIVE[:4], address=1, networks=networks))
@@ -239,7 +230,7 @@ async def test_what_comes_late_from_before_a_clearing_flags_nobody(networks):
     assert table.recorded == []
 
 
-async def test_the_observation_of_a_cleared_subject_that_is_redelivered_flags_nobody_anew():
+async def test_redelivery_after_a_clearing():
     table = Table()
     observations = series(FIVE)
     await table.see(*observations)
@@ -250,7 +241,7 @@ async def test_the_observation_of_a_cleared_subject_that_is_redelivered_flags_no
     assert [event.flag_id for event in table.recorded] == [flag.flag_id], "its own, in case it was never published"
 
 
-async def test_a_shadow_flag_on_an_address_is_no_abuse_of_this_person():
+async def test_shadow_flag_on_an_address():
     table = Table()
     assessment = await table.see(seen(1, address=1, networks=("tor",), finding=Finding.LIVE))
     assert [flag.kind for flag in assessment.flags] == ["listed_network"]
@@ -260,7 +251,7 @@ async def test_a_shadow_flag_on_an_address_is_no_abuse_of_this_person():
     assert assessment.is_abuse_detected is True
 
 
-async def test_other_sessions_of_a_flagged_device_are_named_newest_first():
+async def test_sessions_of_a_flagged_device():
     table = Table()
     for who in range(1, 6):
         await table.see(seen(who, who, who=who, session_id=f"session-{who}", device=1, address=1))
@@ -270,33 +261,29 @@ async def test_other_sessions_of_a_flagged_device_are_named_newest_first():
     assert "session-6" not in own.other_flagged_sessions
 
 
-async def test_no_session_is_named_for_an_unflagged_device_or_a_flagged_address():
-    table = Table()
-    for who in range(1, 5):
-        assessment = await table.see(
-            seen(who, who, who=who, session_id=f"session-{who}", device=1, address=1, networks=("tor",))
-        )
-    assert assessment.flags
-    assert assessment.other_flagged_sessions == ()
-
-
-async def test_there_is_an_end_to_the_sessions_named():
+async def test_sessions_named_are_limited():
     table = Table()
     for who in range(1, MOST_SESSIONS + 20):
         assessment = await table.see(seen(who, who, who=who, session_id=f"session-{who}", device=1))
     assert len(assessment.other_flagged_sessions) == MOST_SESSIONS
 
 
-async def test_a_risk_is_told_of_an_address_only():
-    table = Table()
-    assert (await table.see(seen(1))).ip_risk is None
-    assert (await table.see(seen(2, device=1))).ip_risk is None
-    assert (await table.see(seen(3, address=1))).ip_risk is not None
+async def test_unflagged_devices_name_no_session():
+    """Nor do flagged addresses."""
+    table, given = Table(), {"device": 1, "address": 1, "networks": ("tor",)}
+    for who in range(1, 5):
+        assessment = await table.see(seen(who, who, who=who, session_id=f"session-{who}", **given))
+    assert assessment.flags
+    assert assessment.other_flagged_sessions == ()
 
 
-async def test_a_reminder_names_open_flags_and_finds_nothing():
-    table = Table()
-    await table.see(*series(FIVE))
+async def test_only_addresses_have_risk():
+    risks = [(await Table().see(seen(1, **origin))).ip_risk for origin in ({}, {"device": 1}, {"address": 1})]
+    assert [risk is not None for risk in risks] == [False, False, True]
+
+
+async def test_reminder_names_open_flags():
+    table, _ = await failed()
     known = await table.ledger.read_history(None, [correlation(guid(1))])
     reminder = table.engine.reminder(known, at_ms(50))
     assert [flag.state for flag in reminder.flags] == [FlagState.RAISED]
@@ -304,7 +291,7 @@ async def test_a_reminder_names_open_flags_and_finds_nothing():
     assert table.engine.reminder(known, at_ms(31 * DAY_S)).flags == ()
 
 
-async def test_flags_are_found_under_a_former_key_after_a_rotation():
+async def test_flags_under_former_keys():
     table = Table()
     for who in range(1, 6):
         await table.see(seen(who, who, who=who, device=1))
@@ -319,17 +306,17 @@ async def test_flags_are_found_under_a_former_key_after_a_rotation():
     assert len(history.attempts) == 6
 
 
-async def test_a_flag_is_one_of_its_day():
+async def test_each_day_its_flag():
     table = Table()
     await table.see(*series([*FIVE, *(DAY_S + HOUR_S + at for at in FIVE)]))
     assert len({event.flag_id for event in table.recorded if b"excessive_retries" in event.document}) == 2
 
 
-def test_a_subject_is_hashed_or_a_correlation_id():
+def test_correlation_subject():
     assert correlation(guid(1)) == Subject(type=SubjectType.CORRELATION_ID, key=guid(1))
 
 
-async def test_a_listed_address_that_a_reviewer_accepted_is_not_flagged_every_day():
+async def test_accepted_address_stays_unflagged():
     table = Table()
     seen_there = [seen(n, n * DAY_S, address=1, networks=("tor",), finding=Finding.LIVE) for n in range(4)]
     await table.see(seen_there[0])
@@ -343,9 +330,8 @@ async def test_a_listed_address_that_a_reviewer_accepted_is_not_flagged_every_da
     assert (await table.see(seen(40, 31 * DAY_S, address=1, networks=("tor",)))).flags
 
 
-async def test_a_decision_shows_a_flag_as_it_is_switched_now():
-    table = Table()
-    await table.see(*series(FIVE))
+async def test_flags_show_present_switches():
+    table, _ = await failed()
     await table.ledger.switch(None, SHADOW)
     known = await table.ledger.read_history(None, [correlation(guid(1))])
     assert [flag.enforced for flag in known.flags] == [True]

@@ -17,7 +17,7 @@ ADDRESS_RULES = ("address_velocity", "many_ids_on_address", "shared_address", "l
 
 
 def crowd(people, attacks, *, step_s=60.0, **changes):
-    """One submission of each, from one address; the attacks are evenly spread among them."""
+    """Submissions of so many people from one address, the attacks evenly spread among them."""
     spoofs = {round(number * people / attacks) for number in range(attacks)} if attacks else set()
     return [
         seen(

@@ -90,7 +90,7 @@ async def calls(empty_redis: str) -> AsyncIterator[RedisClient]:
 
 
 async def three_people(calls: RedisClient) -> list[Output]:
-    """One face and one picture under three ids, from one device and address, attack after attack: each of them is
+    """Three ids with one face and one picture, from one device and address, attack after attack: each of them is
     flagged, alone and with the others."""
     line = line_over(calls)
     for who in (1, 2, 3):
@@ -238,7 +238,7 @@ def untrailed(url: str) -> dict[str, int]:
 
 
 async def filled(calls: RedisClient) -> None:
-    """One of each of person 1, without the line: quickly made as often as one likes."""
+    """Write one record of person 1 to each store, without a worker's stages: quick enough for many runs."""
     line, me, other = line_over(calls), guid(1), guid(2)
     assert line.reuse.faces is not None
     vector = np.ones(8, "<f4").tobytes()

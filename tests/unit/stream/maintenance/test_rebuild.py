@@ -131,7 +131,7 @@ def decision_of(observation: Observation | None, links: Sequence[Any] = (), **ch
 
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
-    """What a rebuild reads: values, or whole records where their time counts."""
+    """The topics that a rebuild reads: values, or whole records where their time counts."""
     held: Topics = {name: [] for name in (DECISIONS, FLAGS, AUDIT, COMMANDS)}
 
     class Source:
@@ -301,7 +301,7 @@ async def test_begun_chain_is_not_left(eventful, new):
 
 
 async def test_switches_made_meanwhile_stay(old):
-    """Their answer is not on the topic yet when the topic is read."""
+    """The answer is not on the topic yet when the topic is read."""
     for on in (True, False):
         await old.obey("settings.update", command_id=f"s-{on}", rules={"device_velocity": {"enforced": on}})
     newer = {"device_velocity": {"enforced": False}, "attack_severity": {"active": False}}
@@ -367,7 +367,7 @@ async def others_are_whole(installation: Installation) -> None:
 
 
 async def test_erased_subjects_stay_erased(old, new):
-    """What came after the erasure is there by right."""
+    """Records from after the erasure are there by right."""
     await old.see(*MINE, *THEIRS)
     await old.obey(**ERASURE)
     await old.see(seen(77, 2000, device=1))

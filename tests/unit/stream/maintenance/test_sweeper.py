@@ -41,7 +41,7 @@ class StillClock:
 
 
 class Topic:
-    """What was published; refuses its first sends."""
+    """A topic with what was published; refuses its first sends."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.outputs: list[Output] = []

@@ -105,7 +105,7 @@ def flag_events(
 
 
 async def flagged(ledger: Ledger, kind: FlagKind = FlagKind.ATTACK_FREQUENCY, **given: Any) -> str:
-    """A flag is raised; its id."""
+    """Raise a flag; its id."""
     events = flag_events(kind, **given)
     await ledger.record(events)
     return events[0].flag_id
@@ -162,13 +162,13 @@ class Reviewer:
         return list(await self.stage.handle(given))
 
     async def answer(self, given: Record) -> dict[str, Any]:
-        """What the audit topic says to a command."""
+        """The audit entry that answers a command."""
         entry: dict[str, Any] = orjson.loads((await self.obey(given))[-1].value or b"")
         return entry
 
     @property
     def table(self) -> dict[str, Any]:
-        """Everything the table holds."""
+        """The table's content, comparable."""
         names = ("journals", "fields", "locators", "due_at", "switched")
         return {name: orjson.dumps(_plain(getattr(self.ledger, name)), option=orjson.OPT_SORT_KEYS) for name in names}
 

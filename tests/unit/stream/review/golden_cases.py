@@ -102,7 +102,7 @@ async def much_to_erase(reviewer: Reviewer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is there before, and the command."""
+    """A table as it is before, and the command."""
 
     given: Record
     prepare: Prepare = nothing
@@ -176,7 +176,7 @@ async def prepared(case: Case) -> Reviewer:
 
 
 async def brought_about(case: Case) -> dict[str, Any]:
-    """What is published, the plan that is kept before anything is done, and a digest of the table afterwards."""
+    """Outputs, the plan that is kept before anything is done, and a digest of the table afterwards."""
     reviewer = await prepared(case)
     reviewer.log = log = Recording(reviewer.log)
     outputs = await reviewer.obey(case.given)
@@ -200,7 +200,7 @@ async def _main() -> None:
 
 
 def golden() -> dict[str, dict[str, Any]]:
-    """What each case brought about when the file was written."""
+    """The effect of each case when the file was written."""
     return {line.pop("case"): line for line in map(orjson.loads, GOLDEN.read_bytes().splitlines())}
 
 

@@ -21,7 +21,7 @@ MINE = orjson.dumps({"command_id": "c-1", "tenant": "acme", "mine": True})
 
 @pytest.fixture
 def audit(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
-    """What comes on the audit topic once a command is sent."""
+    """Values on the audit topic once a command is sent."""
     values: list[bytes | None] = []
 
     class Source:

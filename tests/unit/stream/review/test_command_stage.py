@@ -270,7 +270,7 @@ async def retrying() -> tuple[Table, Reviewer]:
 
 
 async def gate_says(table: Table, at_s: float, who: int = 1) -> RefusalKind | None:
-    """What stands in the way of a submission, if it is enforced."""
+    """The refusal of the submission's first hit, if the hit is enforced."""
     answer = await Gate(table.ledger, table.engine).ask(None, [correlation(guid(who))], "sub-new", at_ms(at_s))
     hits = answer.hits
     return hits[0].refusal.kind if hits and hits[0].enforced else None

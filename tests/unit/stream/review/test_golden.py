@@ -20,7 +20,7 @@ async def test_command_brings_about_the_same(name):
 
 @pytest.mark.parametrize("name", PLANNED)
 async def test_plan_of_the_version_before(name):
-    """Its worker died once the plan was kept."""
+    """The worker died once the plan was kept."""
     reviewer, kept = await prepared(CASES[name]), GOLDEN[name]["planned"]
     await reviewer.log.put_if_absent(command_of(orjson.loads(kept)["entry"]), kept.encode())
     outputs = await reviewer.obey(CASES[name].given)
