@@ -70,6 +70,11 @@ def cause_of(text: str) -> str:
     return text.partition(" ")[0]
 
 
+def document_of(text: str) -> bytes:
+    """The published document in a text that `stored` made."""
+    return text.partition(" ")[2].encode()
+
+
 def cleared_field(command_id: str, at_ms: int) -> tuple[str, str]:
     """A subject's field, and its text, by which attempts up to a command no longer count."""
     return f"{_CLEARED} {command_id}", str(at_ms)
@@ -220,11 +225,8 @@ def published(document: bytes) -> FlagEvent:
 
 def own_levels(fields: Fields, cause: str) -> list[bytes]:
     """Documents of the levels that the submission `cause` brought about."""
-    return [
-        text.partition(" ")[2].encode()
-        for name, text in fields.items()
-        if f" {_LEVEL} " in name and cause_of(text) == cause
-    ]
+    levels = (text for name, text in fields.items() if f" {_LEVEL} " in name)
+    return [document_of(text) for text in levels if cause_of(text) == cause]
 
 
 def cleared_at(fields: Fields) -> int:

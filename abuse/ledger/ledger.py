@@ -16,6 +16,7 @@ from abuse.flags.flag_events import (
     Fields,
     cause_of,
     cleared_at,
+    document_of,
     field_of,
     flags_from,
     stored,
@@ -154,26 +155,21 @@ def history_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms:
 def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
     """Events, in their stored form, whose stored cause is their own."""
     pairs = zip(events, texts, strict=True)
-    return [
-        replace(event, document=text.partition(" ")[2].encode())
-        for event, text in pairs
-        if cause_of(text) == event.cause
-    ]
+    return [replace(event, document=document_of(text)) for event, text in pairs if cause_of(text) == event.cause]
 
 
 def otherwise_indexed(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
     """Events, in their stored form, that were stored before with another severity than the offered event's."""
-    pairs = zip(events, documents_in(texts), strict=True)
+    pairs = zip(events, map(document_of, texts), strict=True)
     stored_first = [(event, replace(event, document=held)) for event, held in pairs if held != event.document]
     return [held for offered, held in stored_first if severity_in(held) is not severity_in(offered)]
 
 
-def documents_in(texts: Iterable[str]) -> list[bytes]:
-    """The published documents in texts that `stored` made."""
-    return [text.partition(" ")[2].encode() for text in texts]
-
-
 _Key = tuple[str, SubjectType, str]
+
+
+def _key(tenant: str | None, subject: Subject) -> _Key:
+    return (tenant or "", subject.type, subject.key)
 
 
 class InMemoryLedger:
@@ -217,7 +213,7 @@ class InMemoryLedger:
         self._on_call("record")
         texts = []
         for event in events:
-            fields = self.fields.setdefault((event.tenant or "", event.subject.type, event.subject.key), {})
+            fields = self.fields.setdefault(_key(event.tenant, event.subject), {})
             texts.append(fields.setdefault(field_of(event), stored(event)))
             self.locators[event.flag_id] = Locator(tenant=event.tenant, subject=event.subject)
             self.due_at[event.flag_id] = max(self.due_at.get(event.flag_id, 0), event.expires_at_ms)
@@ -227,7 +223,7 @@ class InMemoryLedger:
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         self._on_call("clear")
-        fields = self.fields.setdefault((tenant or "", subject.type, subject.key), {})
+        fields = self.fields.setdefault(_key(tenant, subject), {})
         fields[name] = text
         for older in superseded(fields, name, text):
             del fields[older]
@@ -250,7 +246,7 @@ class InMemoryLedger:
         self.due_at.pop(flag_id, None)
         self.index.remove([flag_id])
         if locator is not None:
-            fields = self.fields.get((locator.tenant or "", locator.subject.type, locator.subject.key), {})
+            fields = self.fields.get(_key(locator.tenant, locator.subject), {})
             for name in [name for name in fields if name.startswith(f"{flag_id} ")]:
                 del fields[name]
 
@@ -284,7 +280,7 @@ class InMemoryLedger:
         line = line_of(attempt_of(observation))
         for subject in observation.subjects:
             kind, number = subject.type, part_of(subject.type, observation)
-            part = ((observation.tenant or "", kind, subject.key), number)
+            part = (_key(observation.tenant, subject), number)
             lines = sorted({*self.journals.get(part, ()), line})
             fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
             self.journals[part] = set(fresh[: KEPT[kind]] if keeps_oldest(kind, number) else fresh[-KEPT[kind] :])

@@ -22,11 +22,11 @@ from typing import cast
 
 import orjson
 
-from abuse.flags.flag_events import field_of, flags_from, stored, superseded
+from abuse.flags.flag_events import document_of, field_of, flags_from, stored, superseded
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
-from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, parts, reach_ms
+from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, reach_ms
 from abuse.ledger.ledger import (
     Locator,
     Snapshot,
@@ -51,7 +51,7 @@ class RedisLedger:
         self._index = RedisFlagIndex(calls, self._keys, self._flags_ttl_ms)
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
-        keys = [self._keys.flags(tenant, s.type, key) for s in subjects for key in s.keys]
+        keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
         *tables, switches = await self._calls.execute([*(("HGETALL", key) for key in keys), self._get_switches(tenant)])
         read = iter(zip(keys, tables, strict=True))
         histories = tuple(_history(s, [], [next(read) for _ in s.keys], None) for s in subjects)
@@ -83,7 +83,7 @@ class RedisLedger:
             return []
         commands: list[Command] = []
         for event in events:
-            key = self._keys.flags(event.tenant, event.subject.type, event.subject.key)
+            key = self._keys.flags(event.tenant, event.subject)
             commands += [
                 ("HSETNX", key, field_of(event), stored(event)),
                 ("HGET", key, field_of(event)),
@@ -103,13 +103,12 @@ class RedisLedger:
         try:
             commands = [c for event in otherwise_indexed(events, texts) for c in self._index.writes(event)]
         except _FOREIGN as error:
-            subject = events[0].subject
-            raise ForeignValue(self._keys.flags(events[0].tenant, subject.type, subject.key)) from error
+            raise ForeignValue(self._keys.flags(events[0].tenant, events[0].subject)) from error
         if commands:
             await self._calls.execute(commands)
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
-        key = self._keys.flags(tenant, subject.type, subject.key)
+        key = self._keys.flags(tenant, subject)
         *_, table = await self._calls.execute(
             [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
         )
@@ -127,7 +126,7 @@ class RedisLedger:
             ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
         ]
         replies = await self._calls.execute(commands)
-        return sorted(name for reply in replies for name in _texts(reply))[:most]
+        return sorted(name for reply in replies for name in texts_of(reply))[:most]
 
     async def later(self, flag_id: str, at_ms: int) -> None:
         key = self._keys.due(flag_id)
@@ -140,7 +139,7 @@ class RedisLedger:
         commands = removals(self._keys, tenant, [flag_id])
         unnamed: list[Command] = []
         if locator is not None:
-            key = self._keys.flags(locator.tenant, locator.subject.type, locator.subject.key)
+            key = self._keys.flags(locator.tenant, locator.subject)
             (table,) = await self._calls.execute([("HGETALL", key)])
             fields = _fields(table)
             gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
@@ -167,7 +166,7 @@ class RedisLedger:
             return {}
         held = zip(keys, await self._calls.execute([("GET", key) for key in keys]), strict=True)
         located = [_located(reply, key) for key, reply in held if reply is not None]
-        tables = sorted({self._keys.flags(each.tenant, each.subject.type, each.subject.key) for each in located})
+        tables = sorted({self._keys.flags(each.tenant, each.subject) for each in located})
         replies = await self._calls.execute([("HGETALL", key) for key in tables]) if tables else []
         read = zip(tables, replies, strict=True)
         return {flag.flag_id: flag for key, reply in read for flag in _flags_in(key, reply, set(flag_ids))}
@@ -195,7 +194,7 @@ class RedisLedger:
         for subject in observation.subjects:
             kind = subject.type
             part = part_of(kind, observation)
-            key = self._keys.journal(observation.tenant, kind, subject.key, part)
+            key = self._keys.journal(observation.tenant, subject, part)
             commands.append(("ZADD", key, observation.at_ms, line))
             commands.append(("ZREMRANGEBYSCORE", key, "-inf", f"({observation.at_ms - life_ms(kind)}"))
             if keeps_oldest(kind, part):
@@ -227,15 +226,10 @@ class RedisLedger:
         return commands
 
     def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
-        """All parts of all keys' journals, then the flags of all keys."""
-        kind = subject.type
-        journals = [(key, part) for key in subject.keys for part in range(parts(kind))]
+        """Commands that read all journals of a subject, then all its flags."""
         return [
-            *(
-                ("ZRANGE", self._keys.journal(tenant, kind, key, part), after_ms, "+inf", "BYSCORE")
-                for key, part in journals
-            ),
-            *(("HGETALL", self._keys.flags(tenant, kind, key)) for key in subject.keys),
+            *(("ZRANGE", key, after_ms, "+inf", "BYSCORE") for key in self._keys.journals(tenant, subject)),
+            *(("HGETALL", key) for key in self._keys.all_flags(tenant, subject)),
         ]
 
     def _switches(self, tenant: str | None, held: Reply) -> Switches:
@@ -254,7 +248,7 @@ class RedisLedger:
 def _evidence(fields: Mapping[str, str]) -> set[str]:
     """Correlation ids that these events of flags name."""
     texts = (text for name, text in fields.items() if name.startswith("fl_"))
-    return {name for text in texts for name in linked_ids(text.partition(" ")[2].encode())}
+    return {name for text in texts for name in linked_ids(document_of(text))}
 
 
 def _locator(event: FlagEvent) -> bytes:
@@ -275,12 +269,13 @@ def _yes_or_no(value: object) -> bool:
     return value
 
 
-def _texts(reply: Reply) -> list[str]:
+def texts_of(reply: Reply) -> list[str]:
+    """The strings of a reply that lists them."""
     return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
 
 
 def _fields(table: Reply) -> dict[str, str]:
-    flat = _texts(table)
+    flat = texts_of(table)
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -318,7 +313,7 @@ def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -
     fields: dict[str, str] = {}
     for _, table in reversed(tables):
         fields |= _fields(table)
-    lines = [line for _, journal in journals for line in _texts(journal)]
+    lines = [line for _, journal in journals for line in texts_of(journal)]
     return history_of(subject, lines, fields, at_ms=at_ms)
 
 

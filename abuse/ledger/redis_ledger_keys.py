@@ -7,7 +7,7 @@ from functools import partial
 from abuse.event_time import MS
 from abuse.ledger.expiry import turn_ms
 from abuse.ledger.flag_index import ALL_TENANTS, IndexPlace
-from abuse.ledger.journal import USED_MS, life_ms
+from abuse.ledger.journal import USED_MS, life_ms, parts
 from abuse.ledger.ledger import GRACE_MS
 from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 from abuse.subjects import Subject, SubjectType
@@ -89,11 +89,22 @@ class LedgerKeys:
         self._prefix = key_prefix
         self.turn = f"{key_prefix}{TURN.name}"
 
-    def journal(self, tenant: str | None, kind: SubjectType, key: str, part: int) -> str:
-        return JOURNAL.key(self._prefix, tenant or "", kind, key, part)
+    def journal(self, tenant: str | None, subject: Subject, part: int) -> str:
+        return JOURNAL.key(self._prefix, tenant or "", subject.type, subject.key, part)
 
-    def flags(self, tenant: str | None, kind: SubjectType, key: str) -> str:
-        return FLAGS.key(self._prefix, tenant or "", kind, key)
+    def journals(self, tenant: str | None, subject: Subject) -> list[str]:
+        """All parts of the journals under all keys of a subject, the newest key's first."""
+        kind, owner = subject.type, tenant or ""
+        return [
+            JOURNAL.key(self._prefix, owner, kind, key, part) for key in subject.keys for part in range(parts(kind))
+        ]
+
+    def flags(self, tenant: str | None, subject: Subject) -> str:
+        return FLAGS.key(self._prefix, tenant or "", subject.type, subject.key)
+
+    def all_flags(self, tenant: str | None, subject: Subject) -> list[str]:
+        """The flags under all keys of a subject, the newest key's first."""
+        return [FLAGS.key(self._prefix, tenant or "", subject.type, key) for key in subject.keys]
 
     def flag(self, flag_id: str) -> str:
         return FLAG.key(self._prefix, flag_id)

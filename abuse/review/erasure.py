@@ -19,6 +19,7 @@ from typing import Protocol
 import orjson
 
 from abuse.event_time import iso8601
+from abuse.flags.flag_events import document_of
 from abuse.flags.mentions import names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.ledger import InMemoryLedger
@@ -200,5 +201,5 @@ class InMemoryLedgerErasure:
             for key, fields in self._ledger.fields.items()
             if subject.type is SubjectType.CORRELATION_ID and key not in own and key[0] == (tenant or "")
             for name, text in fields.items()
-            if name.startswith("fl_") and names(text.partition(" ")[2].encode(), subject.key)
+            if name.startswith("fl_") and names(document_of(text), subject.key)
         ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
+from abuse.flags.flag_events import document_of
 from abuse.flags.mentions import linked_ids, names, without
-from abuse.ledger.journal import attempt_from, parts
+from abuse.ledger.journal import attempt_from
 from abuse.ledger.redis_flag_index import removals
+from abuse.ledger.redis_ledger import texts_of
 from abuse.ledger.redis_ledger_keys import ERASED_TTL_MS, LedgerKeys, subject_of
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.review.erasure import Traces
@@ -62,13 +63,12 @@ class RedisLedgerErasure:
 
     async def _own(self, tenant: str | None, subject: Subject, found: _Found) -> None:
         """Find the subject's own journals and flags, and the members by which other correlation ids lead to them."""
-        journals = self._journals(tenant, subject)
-        tables = [self._keys.flags(tenant, subject.type, key) for key in subject.keys]
+        journals, tables = self._keys.journals(tenant, subject), self._keys.all_flags(tenant, subject)
         members = [f"{subject.type} {key}" for key in subject.keys]
         users: set[str] = set()
         evidence: set[str] = set()
         for key, reply in await self._read([("ZRANGE", key, 0, -1) for key in journals]):
-            lines = _texts(reply)
+            lines = texts_of(reply)
             found.lines += len(lines)
             users |= {_correlation_of(key, line) for line in lines}
         for key, reply in await self._read([("HGETALL", key) for key in tables]):
@@ -82,9 +82,9 @@ class RedisLedgerErasure:
     async def _in_journals(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
         """Find the correlation id's lines in the journals of what it used."""
         ((key, reply),) = await self._read([("ZRANGE", self._keys.used(tenant, correlation_id), 0, -1)])
-        journals = [journal for each in _subjects(key, reply) for journal in self._journals(tenant, each)]
+        journals = [journal for each in _subjects(key, reply) for journal in self._keys.journals(tenant, each)]
         for key, reply in await self._read([("ZRANGE", journal, 0, -1) for journal in journals]):
-            mine = [line for line in _texts(reply) if _correlation_of(key, line) == correlation_id]
+            mine = [line for line in texts_of(reply) if _correlation_of(key, line) == correlation_id]
             found.lines += len(mine)
             if mine:
                 found.elsewhere.append(("ZREM", key, *mine))
@@ -92,7 +92,7 @@ class RedisLedgerErasure:
     async def _in_flags(self, tenant: str | None, correlation_id: str, found: _Found) -> None:
         """Find events of others' flags that name the correlation id, and write them anew without it."""
         ((key, reply),) = await self._read([("SMEMBERS", self._keys.named(tenant, correlation_id))])
-        tables = [self._keys.flags(tenant, each.type, each.key) for each in _subjects(key, reply)]
+        tables = [self._keys.flags(tenant, each) for each in _subjects(key, reply)]
         for key, reply in await self._read([("HGETALL", table) for table in tables]):
             for name, text in _events(reply):
                 cause, _, document = text.partition(" ")
@@ -100,10 +100,6 @@ class RedisLedgerErasure:
                     found.mentions += 1
                     redacted = without(document.encode(), correlation_id).decode()
                     found.elsewhere.append(("HSET", key, name, f"{cause} {redacted}"))
-
-    def _journals(self, tenant: str | None, subject: Subject) -> list[str]:
-        kind = subject.type
-        return [self._keys.journal(tenant, kind, key, part) for key in subject.keys for part in range(parts(kind))]
 
     async def _read(self, commands: Sequence[Command]) -> list[tuple[str, Reply]]:
         """Each key with its reply, read in pages."""
@@ -117,19 +113,15 @@ class RedisLedgerErasure:
         return replies
 
 
-def _texts(reply: Reply) -> list[str]:
-    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
-
-
 def _events(reply: Reply) -> list[tuple[str, str]]:
     """Fields that are events of flags, not a reviewer's clearings."""
-    flat = _texts(reply)
+    flat = texts_of(reply)
     return [(name, text) for name, text in zip(flat[::2], flat[1::2], strict=True) if name.startswith("fl_")]
 
 
 def _subjects(key: str, reply: Reply) -> list[Subject]:
     try:
-        return [subject_of(member) for member in _texts(reply)]
+        return [subject_of(member) for member in texts_of(reply)]
     except ValueError as error:
         raise ForeignValue(key) from error
 
@@ -143,6 +135,6 @@ def _correlation_of(key: str, line: str) -> str:
 
 def _named_by(key: str, text: str) -> tuple[str, ...]:
     try:
-        return linked_ids(text.partition(" ")[2].encode())
+        return linked_ids(document_of(text))
     except (ValueError, AttributeError, TypeError) as error:
         raise ForeignValue(key) from error
