@@ -83,14 +83,14 @@ async def places(ledger: Ledger, scope: Scope = ALL_TENANTS) -> list[tuple[Side,
     return found
 
 
-async def test_of_no_flags_there_are_no_entries(ledger):
+async def test_empty_index(ledger):
     listing = await ledger.listed(Selection(over=True), None, 10)
     assert (listing.entries, listing.more) == ((), False)
     assert await ledger.read_flags([]) == {}
     assert await ledger.read_flags(["fl_" + "0" * 24]) == {}
 
 
-async def test_flags_come_newest_first_by_tenant_and_severity(ledger):
+async def test_flags_by_tenant_and_severity(ledger):
     made = [
         levels(severity, who=who, at_s=at_s, tenant=tenant)[0]
         for who, (severity, at_s, tenant) in enumerate(
@@ -114,7 +114,7 @@ async def test_flags_come_newest_first_by_tenant_and_severity(ledger):
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 100])
-async def test_pages_have_every_entry_once_also_where_many_are_of_one_time(ledger, most):
+async def test_pages_have_entries_once(ledger, most):
     chance = random.Random(most)
     made = [levels(chance.choice(SEVERITIES), who=who, at_s=chance.choice([1, 1, 1, 2, 3]))[0] for who in range(60)]
     await ledger.record(made)
@@ -122,7 +122,7 @@ async def test_pages_have_every_entry_once_also_where_many_are_of_one_time(ledge
     assert [entry.flag_id for entry in await indexed(ledger, Selection(), most)] == [name for _, name in in_turn]
 
 
-async def test_more_of_one_time_than_the_position_says_are_read_past(ledger):
+async def test_entries_added_at_a_position(ledger):
     made = [levels(LOW, who=who, at_s=1)[0] for who in range(40)]
     await ledger.record(made)
     ids = sorted((event.flag_id for event in made), reverse=True)
@@ -131,7 +131,7 @@ async def test_more_of_one_time_than_the_position_says_are_read_past(ledger):
     assert [entry.flag_id for entry in listing.entries] == ids[36:38]
 
 
-async def test_a_flag_that_escalates_moves_to_its_severity_and_comes_first(ledger):
+async def test_escalated_flag_comes_first(ledger):
     first, other = levels(MEDIUM), levels(HIGH, who=2, at_s=1)
     await ledger.record([*first, *other])
     await ledger.record(levels(MEDIUM, HIGH, at_s=2)[1:])
@@ -141,7 +141,7 @@ async def test_a_flag_that_escalates_moves_to_its_severity_and_comes_first(ledge
     )
 
 
-async def test_a_flag_that_ends_is_over_and_one_confirmed_comes_first(ledger):
+async def test_ended_and_confirmed_flags(ledger):
     flag, other = levels(MEDIUM), levels(MEDIUM, who=2, at_s=1)
     await ledger.record([*flag, *other])
     await ledger.record([confirmed(flag_of(flag), review(5), FLAG_TTL_S)])
@@ -170,7 +170,7 @@ LIVES = {
 
 
 @pytest.mark.parametrize("life", LIVES)
-async def test_in_any_order_a_flag_has_one_current_entry(life, any_redis):
+async def test_one_current_entry(life, any_redis):
     events, side, severity = LIVES[life]
     for number, order in enumerate(permutations(events)):
         ledger: Ledger = InMemoryLedger()
@@ -182,14 +182,14 @@ async def test_in_any_order_a_flag_has_one_current_entry(life, any_redis):
         assert await places(ledger, None) == [(side, severity)]
 
 
-async def test_the_severity_that_was_stored_counts_and_not_one_that_came_second(ledger):
+async def test_stored_severity_counts(ledger):
     stored_first = [*levels(LOW), *levels(LOW, MEDIUM, at_s=5)[1:]]
     await ledger.record(stored_first)
     await ledger.record(levels(LOW, CRITICAL, at_s=9)[1:])
     assert await places(ledger) == [(Side.OPEN, MEDIUM)]
 
 
-async def test_a_flag_of_another_tenant_s_or_of_all_is_forgotten_everywhere(ledger):
+async def test_forgotten_flags_leave_all_scopes(ledger):
     mine, other = levels(MEDIUM, HIGH, tenant="bank-1"), levels(LOW, who=2, tenant="bank-1")
     await ledger.record([*mine, *other, overridden(flag_of(mine), review(5))])
     await ledger.forget(mine[0].flag_id)
@@ -198,7 +198,7 @@ async def test_a_flag_of_another_tenant_s_or_of_all_is_forgotten_everywhere(ledg
         assert [entry.flag_id for entry in entries] == [other[0].flag_id]
 
 
-async def test_entries_older_than_any_flag_can_be_go(ledger):
+async def test_too_old_entries_go(ledger):
     await ledger.record(levels(LOW))
     late_s = LONGEST_MS / 1000
     await ledger.record(levels(LOW, who=2, at_s=late_s))
@@ -207,7 +207,7 @@ async def test_entries_older_than_any_flag_can_be_go(ledger):
     assert len(await indexed(ledger, Selection(), 10)) == 2
 
 
-async def test_what_is_none_of_ours_is_loud(redis_server):
+async def test_foreign_values_are_loud(redis_server):
     ledger = RedisLedger(redis_server.connect(), redis_server.prefix, FLAG_TTL_S)
     (event,) = levels(LOW)
     key = redis_server.key("abuse:flag-index:{*|low|open}")

@@ -74,9 +74,9 @@ def asked(any_redis: RedisServer | None) -> Asked:
     return on_redis(any_redis)
 
 
-def on_redis(server: RedisServer) -> Asked:
-    calls = Counting(server.connect())
-    return Asked(RedisLedger(calls, server.prefix, FLAG_TTL_S), calls)
+def on_redis(redis_server: RedisServer) -> Asked:
+    calls = Counting(redis_server.connect())
+    return Asked(RedisLedger(calls, redis_server.prefix, FLAG_TTL_S), calls)
 
 
 def crowd(count: int, severity: Severity = MEDIUM, tenant: str | None = None) -> list[FlagEvent]:
@@ -106,15 +106,16 @@ async def three_trips_a_page(asked: Asked, count: int) -> None:
         cursor = page.next
 
 
-async def test_a_page_takes_three_round_trips(redis_server):
+async def test_page_takes_three_trips(redis_server):
     await three_trips_a_page(on_redis(redis_server), 1000)
 
 
-async def test_a_page_of_a_hundred_thousand_flags_takes_three_round_trips(real_redis):
+async def test_huge_index_takes_three_trips(real_redis):
+    """A hundred thousand flags."""
     await three_trips_a_page(on_redis(real_redis), 100_000)
 
 
-async def test_one_flag_takes_two_round_trips_and_is_its_tenant_s(asked):
+async def test_flag_takes_two_trips(asked):
     (flag_id,) = await asked.raised(levels(MEDIUM, tenant="bank-1"))
     before = asked.calls.trips if asked.calls else 0
     flag = await asked.queries.flag(flag_id)
@@ -130,7 +131,7 @@ async def test_one_flag_takes_two_round_trips_and_is_its_tenant_s(asked):
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30, 100])
-async def test_pages_are_full_and_have_each_flag_once(asked, limit):
+async def test_pages_are_full(asked, limit):
     ids = await asked.raised(crowd(30))
     found = await walked(asked, Selection(), limit)
     assert [name for page in found for name in page] == ids
@@ -138,11 +139,11 @@ async def test_pages_are_full_and_have_each_flag_once(asked, limit):
     assert found[-1], "no page is empty but the only one"
 
 
-async def test_of_no_flags_there_is_one_empty_page(asked):
+async def test_one_empty_page(asked):
     assert await walked(asked, Selection(), 5) == [[]]
 
 
-async def test_what_has_risen_ended_or_run_out_leaves_pages_full(asked):
+async def test_stale_entries_leave_pages_full(asked):
     """Also with stale entries: the first events of flags that have ended come again."""
     events = crowd(40)
     ids = await asked.raised(events)
@@ -167,7 +168,7 @@ async def test_pages_of_one_severity_and_tenant(asked):
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "5-1-fl_", "1-1-fl_" + "0" * 23 + "g", "-1-1-fl_" + "0" * 24])
-async def test_a_cursor_no_page_had_is_refused(cursor):
+async def test_foreign_cursors_are_refused(cursor):
     with pytest.raises(ValueError, match="cursor"):
         await over(InMemoryLedger()).flags(Selection(), NOW_MS, limit=1, cursor=cursor)
 
@@ -185,7 +186,7 @@ async def test_changed_flags_are_not_missed(asked, monkeypatch):
     assert found[-1] == ids[8]
 
 
-async def test_a_history_is_all_that_is_known(asked):
+async def test_history_of_a_subject(asked):
     assert (await asked.queries.history(None, correlation(guid(1)))).is_empty
     await asked.ledger.observe(seen(1))
     (flag_id,) = await asked.raised(levels(MEDIUM))
@@ -197,7 +198,7 @@ async def test_a_history_is_all_that_is_known(asked):
     assert await asked.queries.switches("bank-1") == {"face_reuse": {"active": False}}
 
 
-async def test_nobody_waits_for_ever():
+async def test_queries_give_up():
     def away(name: str) -> None:
         raise Unavailable("redis", "ConnectionError")
 
