@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pytest
-from tests.unit.stream.pipeline.abuse_line import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
 
 from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import FacePlan, InMemoryFaceIndex
