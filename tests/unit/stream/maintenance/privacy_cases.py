@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import orjson
 import redis
-from tests.unit.stream.pipeline.abuse_line import sent as submission
 
 from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex

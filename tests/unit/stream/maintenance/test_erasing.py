@@ -107,7 +107,7 @@ async def obeyed(stage: CommandStage, given: Record) -> dict[str, Any]:
     return entry
 
 
-async def test_afterwards_nothing_names_who_was_erased(calls, empty_redis):
+async def test_nothing_names_the_erased(calls, empty_redis):
     await three_people(calls)
     before = everything(empty_redis)
     kinds = {key.removeprefix(PREFIX).partition(":{")[0] for key in naming(before, guid(1))}
@@ -124,7 +124,7 @@ async def test_afterwards_nothing_names_who_was_erased(calls, empty_redis):
     assert guid(1).encode() not in (answer.value or b"") + (answer.key or b"") + repr(answer.headers).encode()
 
 
-async def test_everybody_else_stays_as_they_were(calls, empty_redis):
+async def test_others_stay(calls, empty_redis):
     await three_people(calls)
     before = everything(empty_redis)
     await stage_over(calls).handle(erasing(1))
@@ -147,7 +147,7 @@ async def test_everybody_else_stays_as_they_were(calls, empty_redis):
     assert any(guid(1).encode() in before[key] for key in shared)
 
 
-async def test_the_receipt_says_what_there_was_and_what_forgets_by_itself(calls):
+async def test_receipt_counts_and_names_stores(calls):
     await three_people(calls)
     entry = await obeyed(stage_over(calls), erasing(1))
     assert entry["outcome"] == "applied"
@@ -171,7 +171,7 @@ async def test_the_receipt_says_what_there_was_and_what_forgets_by_itself(calls)
     assert check([entry]).problems == ()
 
 
-async def test_once_more_there_is_nothing_and_the_same_command_says_the_same(calls, empty_redis):
+async def test_erasing_again(calls, empty_redis):
     await three_people(calls)
     stage = stage_over(calls)
     first = await stage.handle(erasing(1))
@@ -183,7 +183,7 @@ async def test_once_more_there_is_nothing_and_the_same_command_says_the_same(cal
     assert again["number"] == 2
 
 
-async def test_somebody_of_another_tenant_is_somebody_else(calls, empty_redis):
+async def test_tenants_are_apart(calls, empty_redis):
     await three_people(calls)
     before = naming(everything(empty_redis), guid(1))
     entry = await obeyed(stage_over(calls), erasing(1, tenant="acme"))
@@ -192,7 +192,7 @@ async def test_somebody_of_another_tenant_is_somebody_else(calls, empty_redis):
 
 
 @pytest.mark.slow
-async def test_a_crash_anywhere_changes_neither_what_is_left_nor_the_receipt(empty_redis):
+async def test_crash_anywhere(empty_redis):
     receipts, crash_at, finished = [], 0, False
     while not finished:
         async with emptied(empty_redis) as calls:
@@ -211,7 +211,7 @@ async def test_a_crash_anywhere_changes_neither_what_is_left_nor_the_receipt(emp
 
 
 @pytest.mark.slow
-async def test_a_node_away_for_a_moment_changes_neither_what_is_left_nor_the_receipt(empty_redis):
+async def test_node_away_for_a_moment(empty_redis):
     """Any one, while all the others carry out their parts of the same round trip."""
     async with emptied(empty_redis) as calls:
         await filled(calls)
@@ -264,7 +264,7 @@ async def filled(calls: RedisClient) -> None:
         await line.store.put_if_absent(ids, StoredDecision("a" * 32, decision))
 
 
-async def test_a_device_loses_its_journal_and_flags_and_nobody_else_anything(calls, empty_redis):
+async def test_erasing_a_device(calls, empty_redis):
     line = line_over(calls)
     for who in range(1, 8):
         output = await submit(line, who, looks=who)
@@ -285,7 +285,7 @@ async def test_a_device_loses_its_journal_and_flags_and_nobody_else_anything(cal
     assert [key for key, held in after.items() if ":flag-index:" in key and flag["flag_id"].encode() in held] == []
 
 
-async def test_a_device_is_erased_under_its_former_keys_too(calls, empty_redis):
+async def test_erasing_former_keys(calls, empty_redis):
     line = line_over(calls)
     output = await submit(line, 1, looks=1)
     old = next(each for each in abuse_of(output)["observation"]["subjects"] if each["type"] == "device")
@@ -296,7 +296,7 @@ async def test_a_device_is_erased_under_its_former_keys_too(calls, empty_redis):
     assert [key for key in everything(empty_redis) if old["key"] in key] == []
 
 
-async def test_an_erased_flag_expires_without_a_word(calls, empty_redis):
+async def test_erased_flags_expire_silently(calls, empty_redis):
     await three_people(calls)
     ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
     long_after_ms = NOW_MS + (FLAG_TTL_S + DAY_S) * 1000
@@ -307,7 +307,7 @@ async def test_an_erased_flag_expires_without_a_word(calls, empty_redis):
     assert all(guid(1).encode() not in event.document for event in events)
 
 
-async def test_a_flag_that_expires_while_it_is_erased_leaves_nothing(calls, empty_redis):
+async def test_flag_expiring_while_erased(calls, empty_redis):
     """The sweeper has published it and is about to write that down."""
     await three_people(calls)
     ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
@@ -323,7 +323,7 @@ async def test_a_flag_that_expires_while_it_is_erased_leaves_nothing(calls, empt
     assert not any(event.flag_id.encode() in due for event in mine)
 
 
-async def test_who_was_paused_is_admitted_again(calls):
+async def test_paused_id_is_admitted_again(calls):
     line = line_over(calls)
     for _ in range(6):
         output = await submit(line, 1, looks=1)
@@ -342,7 +342,7 @@ async def test_who_was_paused_is_admitted_again(calls):
         None,
     ],
 )
-async def test_what_is_no_subject_is_refused(calls, wrong):
+async def test_malformed_subject_is_refused(calls, wrong):
     given = erasing()
     fields = orjson.loads(given.value or b"") | {"subject": wrong}
     entry = await obeyed(stage_over(calls), replace(given, value=orjson.dumps(fields)))

@@ -63,7 +63,7 @@ def key_ids(index: InMemoryFaceIndex) -> set[str]:
     return {place.key_id for place, faces in index.buckets.items() if faces}
 
 
-async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
+async def test_all_move_to_new_key():
     index = await filled()
     assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=MANY, current=1)
     assert key_ids(index) == {"k2"}
@@ -73,7 +73,7 @@ async def test_all_are_under_the_new_key_and_found_when_the_old_one_is_gone():
         assert [hit.submission_id for hit in met.candidates] == [f"sub-{person}-0"]
 
 
-async def test_a_worker_that_still_has_both_keys_finds_them_before_and_after():
+async def test_found_before_and_after():
     index = await filled()
     before = await enrol_and_search(index, reference(3, NOW_MS, keys(), number=1), WITHIN)
     await rekeying(index).run(NOW_MS)
@@ -82,7 +82,7 @@ async def test_a_worker_that_still_has_both_keys_finds_them_before_and_after():
     assert {hit.submission_id for hit in after.candidates} == {"sub-3-0", "sub-3-1"}
 
 
-async def test_again_nothing_is_moved():
+async def test_repeat_moves_nothing():
     index = await filled()
     await rekeying(index).run(NOW_MS)
     assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
@@ -101,7 +101,7 @@ class Killed:
 
 
 @pytest.mark.parametrize("step", ["copy", "drop"])
-async def test_cut_short_it_is_taken_up_again(step):
+async def test_cut_short_and_resumed(step):
     killed = Killed(step, PAGE)
     index = await filled(on_call=killed)
     with pytest.raises(RuntimeError):
@@ -113,12 +113,12 @@ async def test_cut_short_it_is_taken_up_again(step):
 
 
 @pytest.mark.parametrize("step", ["copy", "drop"])
-async def test_it_waits_for_redis(step):
+async def test_rekeying_waits_for_redis(step):
     index = await filled(on_call=Away(2, only=step))
     assert (await rekeying(index).run(NOW_MS)).moved == MANY
 
 
-async def test_no_face_leaves_its_old_place_while_a_search_from_before_may_be_under_way():
+async def test_old_copies_outlast_searches():
     """Time passes only while it waits: the pages of the first tenant are dropped when that of the second is due."""
     now_s, kept = [100.0], []
     index = await filled()
@@ -133,16 +133,16 @@ async def test_no_face_leaves_its_old_place_while_a_search_from_before_may_be_un
     assert key_ids(index) == {"k2"}
 
 
-def test_a_search_ends_within_its_deadline_and_the_calls_that_began_in_it():
+def test_longest_search():
     assert longest_search_s(0.5, 1.0) == 4.5
 
 
-async def test_a_key_that_is_not_yet_in_force_is_not_used():
+async def test_key_not_yet_in_force():
     index = await filled()
     assert (await rekeying(index, keys(OLD, NEW, SOON)).run(NOW_MS)).key == "k2"
 
 
-async def test_faces_under_a_key_that_nobody_holds_are_counted_and_left():
+async def test_lost_keys_are_counted():
     index = await filled()
     done = await rekeying(index, keys(replace(NEW, since_ms=0))).run(NOW_MS)
     assert (done.moved, done.lost) == (0, MANY)
@@ -154,7 +154,7 @@ async def test_one_tenant_alone():
     assert key_ids(index) == {"k1", "k2"}
 
 
-async def test_who_is_forgotten_meanwhile_stays_forgotten():
+async def test_forgotten_meanwhile():
     index = await filled()
     moving = [each async for each in index.references("acme", NOW_MS)]
     await index.forget("acme", "cid-3-0")

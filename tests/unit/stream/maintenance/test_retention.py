@@ -72,7 +72,7 @@ def life_left_ms(client: redis.Redis, key: bytes) -> int:
     return expires_ms - NOW_MS if expires_ms > NOW_MS else int(client.pttl(key))
 
 
-async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, empty_redis):
+async def test_every_key_has_a_record(calls, empty_redis):
     await everything_happens(calls)
     client, table = redis.Redis.from_url(empty_redis), families()
     longest: dict[str, int] = {}
@@ -88,7 +88,7 @@ async def test_every_key_is_of_a_family_and_goes_when_the_table_says(calls, empt
     assert seen == set(table), "each family of the table is written by somebody"
 
 
-def test_every_topic_is_there_with_its_prefix():
+def test_every_topic_has_a_row():
     table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.KAFKA}
     assert {name: each.life_ms for name, each in table.items()} == {
         f"erase.{spec.topic}": spec.life_ms for spec in TABLE
@@ -98,7 +98,7 @@ def test_every_topic_is_there_with_its_prefix():
         assert spec.biometric >= spec.carries_images
 
 
-def test_pictures_live_in_memory_alone_until_the_decision():
+def test_pictures_in_memory():
     memory = [each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.MEMORY]
     assert {each.name for each in memory} == {"worker", "slots"}
     assert all(each.life_ms is None and each.after.startswith("until the decision") for each in memory)
@@ -129,7 +129,7 @@ def test_lifetimes_follow_the_policy(name):
         (24, "by the day", "which days hold faces", "the day began"),
     ],
 )
-def test_faces_are_kept_by_the_stretch_that_the_settings_say(hours, holds, places, after):
+def test_faces_by_stretch(hours, holds, places, after):
     table = families(Settings(abuse=AbuseSettings(face_span_h=hours)), Policy())
     faces, faces_of = table["liveness:abuse:faces"], table["liveness:abuse:faces-of"]
     assert faces.life_ms == faces_of.life_ms == (hours + 8 * 24) * HOUR_MS
@@ -149,7 +149,7 @@ def test_record_names_are_unique():
     assert len({record.name for record in RECORDS}) == len(RECORDS)
 
 
-def test_what_an_erasure_leaves_is_every_topic_and_the_trail():
+def test_stores_beyond_erasure():
     beyond = beyond_erasure(SETTINGS, POLICY)
     assert {f"erase.{spec.topic}" for spec in TABLE} <= set(beyond)
     assert beyond["erase.liveness.audit"] is None

@@ -1,4 +1,4 @@
-"""The sweeper: what expired is published and then settled, by one worker at a time, and again after a crash."""
+"""The sweeper: what expired is published and then recorded, by one worker at a time, and again after a crash."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, *
     return Sweeper(**given)
 
 
-async def test_an_expired_flag_is_published_once_as_its_event():
+async def test_expired_flag_is_published_once():
     ledger, topic = InMemoryLedger(), Topic()
     flag_id = await flagged(ledger)
     one = sweeper(ledger, topic)
@@ -82,7 +82,7 @@ async def test_an_expired_flag_is_published_once_as_its_event():
     assert header(output, "ce_type") == "liveness.abuse-flag.v1"
 
 
-async def test_before_its_time_nothing_happens():
+async def test_nothing_before_expiry():
     ledger, topic = InMemoryLedger(), Topic()
     await flagged(ledger)
     assert await sweeper(ledger, topic, at_s=FLAG_TTL_S - 1).sweep() == 0
@@ -91,7 +91,7 @@ async def test_before_its_time_nothing_happens():
 
 @pytest.mark.parametrize("call", ["record", "later"])
 @pytest.mark.parametrize("effect", [True, False])
-async def test_a_crash_between_publishing_and_settling_publishes_the_same_again(call, effect):
+async def test_crash_after_publishing(call, effect):
     ledger, topic = InMemoryLedger(), Topic()
     await flagged(ledger)
 
@@ -109,14 +109,14 @@ async def test_a_crash_between_publishing_and_settling_publishes_the_same_again(
     assert len(topic.outputs) == 1
     await sweeper(ledger, topic, at_s=FLAG_TTL_S + 300).sweep()
     assert (await flag(ledger)).state is FlagState.EXPIRED
-    settled = (call == "record" and effect) or call == "later"
-    assert len(topic.outputs) == (1 if settled else 2)
+    recorded = (call == "record" and effect) or call == "later"
+    assert len(topic.outputs) == (1 if recorded else 2)
     assert len(set(topic.outputs)) == 1, "the same bytes, headers and key"
     for _ in range(2):
         assert await sweeper(ledger, topic, at_s=FLAG_TTL_S + 400).sweep() == 0
 
 
-async def test_nothing_is_settled_that_was_not_published():
+async def test_unpublished_expiry_is_not_recorded():
     ledger = InMemoryLedger()
     await flagged(ledger)
     with pytest.raises(DependencyTimeout):
@@ -126,7 +126,7 @@ async def test_nothing_is_settled_that_was_not_published():
     assert await sweeper(ledger, topic).sweep() == 1
 
 
-def test_it_waits_for_table_and_broker():
+def test_sweep_waits_for_dependencies():
     async def swept(away: int, refusals: int) -> tuple[int, Topic]:
         ledger, topic = InMemoryLedger(), Topic(refusals)
         await flagged(ledger)
@@ -138,7 +138,7 @@ def test_it_waits_for_table_and_broker():
         assert (count, len(topic.outputs)) == (1, 1)
 
 
-async def test_a_backlog_is_worked_off_sweep_by_sweep():
+async def test_backlog_takes_several_sweeps():
     ledger, topic = InMemoryLedger(), Topic()
     for number in range(MOST_AT_ONCE + 30):
         await flagged(ledger, subject=correlation(guid(number)))
@@ -162,7 +162,7 @@ class Turns(InMemoryLedger):
         return True
 
 
-async def test_one_of_two_workers_sweeps_and_the_other_takes_over_when_it_died():
+async def test_turn_passes_to_other_worker():
     clock, topic = StillClock(FLAG_TTL_S), Topic()
     ledger = Turns(clock)
     one, other = (sweeper(ledger, topic, clock=clock) for _ in range(2))
@@ -181,7 +181,7 @@ async def test_one_of_two_workers_sweeps_and_the_other_takes_over_when_it_died()
     assert len(topic.outputs) == 10
 
 
-async def test_two_that_sweep_at_once_publish_the_same_bytes():
+async def test_simultaneous_sweeps():
     """A turn that ran out during a sweep."""
     ledger, topic = InMemoryLedger(), Topic()
     for number in range(20):
@@ -190,7 +190,7 @@ async def test_two_that_sweep_at_once_publish_the_same_bytes():
     assert len({header(output, "ce_id") for output in topic.outputs}) == len(set(topic.outputs)) == 20
 
 
-def test_it_sweeps_at_its_pace_for_ever():
+def test_sweeps_at_its_pace():
     async def minutes() -> list[str]:
         ledger = InMemoryLedger(on_call := Away(0))
         task = asyncio.create_task(sweeper(ledger).run())
