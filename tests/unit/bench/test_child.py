@@ -29,8 +29,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tmp_path)}
 
 
-def test_child_is_told_its_plan_then_answers_orders(environment: dict[str, str]) -> None:
-    """It ends with its parent's interest, and an end of its own is an error, not a wait."""
+def test_plan_then_orders(environment: dict[str, str]) -> None:
+    """Child ends with its parent's interest; an end of its own is an error, not a wait."""
     with Child("echo_child", {"a": 1}, environment) as child:
         pid = child.pid
         assert child.answer() == {"ready": True}

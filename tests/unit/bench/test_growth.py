@@ -27,7 +27,7 @@ BYTES_EACH = 1000
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
-    """The embedded store, which doesn't tell its memory, as the configured Redis; and few of everything."""
+    """Embedded store as the configured Redis, with invented memory figures, and small counts."""
     asked: list[object] = []
 
     async def used(calls: object) -> int:
@@ -136,10 +136,10 @@ def test_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         one_server()
 
 
-async def test_used_memory_is_parsed() -> None:
-    class Told:
+async def test_memory_read_from_info() -> None:
+    class Server:
         async def execute(self, _commands: object) -> list[bytes]:
             return [b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n"]
 
-    calls: RedisClient = Told()  # type: ignore[assignment]
+    calls: RedisClient = Server()  # type: ignore[assignment]
     assert await used_memory(calls) == 1234

@@ -1,4 +1,4 @@
-"""Where the whole path is measured on configured services: beside what is there, and gone afterwards."""
+"""Installation of a benchmark on configured services: beside the workers' topics and keys, and gone afterwards."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stream.bench.installation import Broker, installation
 from stream.events.topics import Topic, topic_name
 from stream.kafka import provisioning
 
-#: What workers of the user's write under.
+#: Key prefix of the user's workers.
 IN_USE = "mine:"
 
 
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Those that are there, on a broker that isn't."""
+    """Topics on a fake broker."""
     there: list[str] = []
 
     async def create(kafka: KafkaSettings) -> None:

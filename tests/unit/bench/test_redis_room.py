@@ -1,4 +1,4 @@
-"""A benchmark's own room on a Redis: nothing is left of it, and nothing else is touched."""
+"""Key prefix of a benchmark on Redis: no key of the prefix is left, no other key is touched."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.bench.growth import in_a_room
 NEIGHBOUR = b"bench-neighbour:1"
 
 
-class Told:
-    """Replies to SCAN one after the other; keeps what is removed."""
+class FakeServer:
+    """Server that replies to SCAN page by page and keeps the removed keys."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
@@ -35,21 +35,21 @@ class Told:
 
 
 async def test_every_page_of_keys_is_removed() -> None:
-    told = Told([b"7", [b"mine:1", b"mine:2"]], [b"9", []], [b"0", [b"mine:3"]])
-    await remove(told, "mine:")
-    assert told.removed == [b"mine:1", b"mine:2", b"mine:3"]
-    assert [command[1:4] for command in told.asked] == [(at, "MATCH", "mine:*") for at in (b"0", b"7", b"9")]
+    server = FakeServer([b"7", [b"mine:1", b"mine:2"]], [b"9", []], [b"0", [b"mine:3"]])
+    await remove(server, "mine:")
+    assert server.removed == [b"mine:1", b"mine:2", b"mine:3"]
+    assert [command[1:4] for command in server.asked] == [(at, "MATCH", "mine:*") for at in (b"0", b"7", b"9")]
 
 
 @pytest.mark.parametrize("page", [None, b"0", [b"0"], [0, []], [b"0", b"mine:1"]])
 async def test_what_is_no_page_is_no_end(page: Reply) -> None:
     with pytest.raises(TypeError, match="SCAN"):
-        await remove(Told(page), "mine:")
+        await remove(FakeServer(page), "mine:")
 
 
 @pytest.fixture
 def redis(empty_redis: str) -> Iterator[RedisSettings]:
-    """A server with a key of another program, alone there at the end."""
+    """Server with a key of another program, the only key at the end."""
     settings = RedisSettings(url=empty_redis, call_timeout_s=20)
 
     async def put(calls: RedisClient, _prefix: str) -> None:
@@ -94,4 +94,4 @@ def test_server_that_went_away_is_told_and_hides_nothing() -> None:
     with pytest.raises(RuntimeError, match="the benchmark's own"):
         in_a_room(RedisSettings(url=store.url), said.append, broken)
     assert "Redis did not answer" in said[-1]
-    assert prefixes[0] in said[-1], "whoever wants to can remove it by hand"
+    assert prefixes[0] in said[-1], "the user may remove the keys by hand"

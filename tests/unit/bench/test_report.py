@@ -33,16 +33,8 @@ RESULT = SizeResult(
 
 def report(**changed: object) -> Report:
     result = dataclasses.replace(RESULT, **changed)  # type: ignore[arg-type]
-    return Report(
-        broker="configured",
-        slots=2,
-        rounds=3,
-        seconds=6.0,
-        pictures="portrait",
-        results=[result],
-        cores=2,
-        processor="",
-    )
+    counts = {"slots": 2, "rounds": 3, "seconds": 6.0, "cores": 2}
+    return Report(broker="configured", pictures="portrait", results=[result], processor="", **counts)  # type: ignore[arg-type]
 
 
 def test_the_json_has_the_promised_names() -> None:

@@ -11,7 +11,7 @@ START = 100.0
 
 
 def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
-    """Everything due at `now`, each adding one in flight."""
+    """Moments due at `now`, each submission adding one in flight."""
     moments: list[float] = []
     while (due := schedule.due(now, in_flight + len(moments))) is not None:
         moments.append(due)
@@ -33,7 +33,7 @@ def test_saturating_load_ends() -> None:
 
 
 def test_paced_load_sends_at_its_rate_whatever_is_in_flight() -> None:
-    """What is sent late counts from when it was due; it ends after its last submission."""
+    """A late submission counts from when it was due; the schedule ends after the last."""
     schedule = Paced(start=START, rate_per_s=4.0, seconds=1.0)
     assert taken(schedule, START, in_flight=1000) == [START]
     assert schedule.wait(START + 0.1) == START + 0.25 - (START + 0.1)

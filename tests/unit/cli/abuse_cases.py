@@ -1,4 +1,4 @@
-"""For tests of `liveness abuse`: one run of it, and hostile text."""
+"""Runs of `liveness abuse`, and hostile text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def run(*words: str) -> Result:
 
 
 def harmless(text: str) -> bool:
-    """Nothing a terminal would obey, and no line but those we wrote."""
+    """Text without control characters but the line ends written here."""
     return all(c.isprintable() or c == "\n" for c in text)
 
 
 def said(result: Result) -> str:
-    """What a command said, without the frame and the line ends that a terminal's width brings about."""
+    """Words of a command, without the frame and line ends that a terminal's width brings about."""
     return " ".join(result.output.replace("\u2502", " ").split())

@@ -1,9 +1,10 @@
-"""The abuse table and topics that commands find, in memory."""
+"""Abuse table, topics and answers to commands, in memory, for tests of `liveness abuse`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,13 @@ from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
 from tests.instants import StillClock
+from tests.unit.abuse.review.test_audit import chain
 from tests.unit.stream.review.command_cases import Reviewer, record
 
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
-    """The table that every command finds."""
+    """Abuse table that every subcommand opens."""
     reviewer = Reviewer()
     made = Table(
         ledger=reviewer.ledger,
@@ -39,6 +41,32 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     for module in (audit_command, deciding, looking, rules, target):
         monkeypatch.setattr(module, "table", opened)
     return made
+
+
+class Asked(list[tuple[dict[str, Any], str]]):
+    """Commands sent, each with its record key; `answer` is the audit entry to return, or an error to raise."""
+
+    answer: dict[str, Any] | Exception
+
+
+def applied(**changes: Any) -> dict[str, Any]:
+    """Audit entry of a command that was applied."""
+    return {**chain(1)[0], "outcome": "applied", "error": None, "changed": {}, **changes}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    seen = Asked()
+    seen.answer = applied()
+
+    async def ask(settings: object, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+        seen.append((command, key))
+        if isinstance(seen.answer, Exception):
+            raise seen.answer
+        return seen.answer
+
+    monkeypatch.setattr(deciding, "ask", ask)
+    return seen
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which win, what is refused at start-up, and that secrets never show."""
+"""Settings: sources and their order, mistakes refused at start-up, secrets never shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET = "Zebra-Secret"
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch):
-    """An environment with these variables only."""
+    """Environment with these variables only."""
     import os
 
     for name in [name for name in os.environ if name.startswith("LIVENESS_")]:
@@ -26,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch):
     return have
 
 
-def test_without_any_setting_there_are_sound_defaults(environment):
+def test_defaults(environment):
     settings = load()
     assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
     assert settings.group_id == "liveness"
@@ -34,7 +34,7 @@ def test_without_any_setting_there_are_sound_defaults(environment):
     assert settings.policy().name == "default"
 
 
-def test_the_environment_reaches_every_level(environment):
+def test_environment_reaches_every_level(environment):
     environment(
         KAFKA__BOOTSTRAP_SERVERS="a.example:9092,[::1]:9093",
         KAFKA__TOPIC_PREFIX="eu.",
@@ -50,22 +50,20 @@ def test_the_environment_reaches_every_level(environment):
     assert settings.source == "/bank/liveness"
 
 
-def test_the_prefix_sets_installations_apart(environment):
-    environment(KAFKA__TOPIC_PREFIX="eu.")
-    settings = load()
-    assert settings.group_id == "eu.liveness"
-    assert settings.redis_prefix == "eu.liveness:"
-
-
-def test_group_and_key_prefix_can_be_set_by_themselves(environment):
-    environment(KAFKA__TOPIC_PREFIX="eu.", KAFKA__GROUP_ID="mine", REDIS__KEY_PREFIX="")
-    settings = load()
-    assert settings.group_id == "mine"
-    assert settings.redis_prefix == ""
+@pytest.mark.parametrize(
+    ("variables", "group", "prefix"),
+    [
+        ({}, "eu.liveness", "eu.liveness:"),
+        ({"KAFKA__GROUP_ID": "mine", "REDIS__KEY_PREFIX": ""}, "mine", ""),
+    ],
+)
+def test_prefix_of_installation(environment, variables, group, prefix):
+    environment(KAFKA__TOPIC_PREFIX="eu.", **variables)
+    assert (load().group_id, load().redis_prefix) == (group, prefix)
 
 
 @pytest.mark.parametrize("hours", [1, 2, 3, 4, 6, 8, 12, 24])
-def test_a_key_of_faces_spans_hours_that_divide_a_day(environment, hours):
+def test_face_span_divides_day(environment, hours):
     assert load().abuse.face_span_h == 1
     environment(ABUSE__FACE_SPAN_H=str(hours))
     assert load().abuse.face_span_h == hours
@@ -80,7 +78,7 @@ def config_file(tmp_path, text: str) -> str:
 FILE = '[kafka]\ntopic_prefix = "file."\npartitions = 3\n[log]\nlevel = "error"\n'
 
 
-def test_a_file_is_read_and_the_environment_wins(environment, tmp_path):
+def test_environment_wins_over_file(environment, tmp_path):
     environment(CONFIG=config_file(tmp_path, FILE), KAFKA__TOPIC_PREFIX="env.")
     settings = load()
     assert settings.kafka.topic_prefix == "env."
@@ -88,7 +86,7 @@ def test_a_file_is_read_and_the_environment_wins(environment, tmp_path):
     assert settings.log.level == "error"
 
 
-def test_an_override_in_code_wins_over_both(environment, tmp_path):
+def test_override_wins_over_both(environment, tmp_path):
     environment(CONFIG=config_file(tmp_path, FILE), SOURCE="env")
     assert load(source="code").source == "code"
 
@@ -113,126 +111,103 @@ def refused(*words: str) -> None:
         (f'[redis]\nurl = "{SECRET}"', ["redis.url"]),
     ],
 )
-def test_a_file_with_mistakes_is_refused(environment, tmp_path, text, words):
+def test_file_with_mistakes(environment, tmp_path, text, words):
     environment(CONFIG=config_file(tmp_path, text))
     refused(*words)
 
 
-def test_a_file_that_is_missing_is_refused(environment, tmp_path):
-    environment(CONFIG=str(tmp_path / "missing.toml"))
-    refused("LIVENESS_CONFIG", "missing.toml")
-
-
-def test_a_folder_is_no_file(environment, tmp_path):
-    environment(CONFIG=str(tmp_path))
-    refused("LIVENESS_CONFIG")
-
-
-def test_a_file_that_is_not_text_is_refused(environment, tmp_path):
-    (tmp_path / "liveness.toml").write_bytes(b"\xff\xfe")
-    environment(CONFIG=str(tmp_path / "liveness.toml"))
-    refused("LIVENESS_CONFIG")
+@pytest.mark.parametrize("name", ["missing.toml", "folder", "bytes.toml"])
+def test_unreadable_file_refused(environment, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    environment(CONFIG=str(tmp_path / name))
+    refused("LIVENESS_CONFIG", *(["missing.toml"] if name == "missing.toml" else []))
 
 
 @pytest.mark.parametrize(
     "name", ["KAKFA__BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS", "BOOTSTRAP_SERVERS", "REDIS_URL", "X"]
 )
-def test_a_misspelt_variable_is_not_ignored(environment, name):
+def test_misspelt_variable(environment, name):
     environment(**{name: SECRET})
     refused(f"LIVENESS_{name}", "KAFKA")
 
 
 @pytest.mark.parametrize("name", ["KAFKA__BOOTSTRAP_SERVER", "REDIS__PASSWORD", "LOG__LEVELS", "HTTP__PORT__X"])
-def test_an_unknown_key_of_a_group_is_refused(environment, name):
+def test_unknown_key_of_group(environment, name):
     environment(**{name: SECRET})
     refused(name.split("__")[0].lower())
 
 
 @pytest.mark.parametrize("name", ["REQUIRE_REAL", "CACHE_DIR", "TEST_IMAGES", "TEST_MODELS"])
-def test_variables_of_the_tests_are_left_alone(environment, name):
+def test_variables_of_tests_ignored(environment, name):
     environment(**{name: "x"})
     assert load()
 
 
-#: variables -> the setting the message names. Each would start and then not work.
-ILLEGAL = [
-    ({"KAFKA__BOOTSTRAP_SERVERS": ""}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": SECRET}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": f"kafka://{SECRET}:9092"}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": "a:9092,"}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": "a:9092, b:9092"}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": "a:0"}, "kafka.bootstrap_servers"),
-    ({"KAFKA__BOOTSTRAP_SERVERS": "a:65536"}, "kafka.bootstrap_servers"),
-    ({"KAFKA__TOPIC_PREFIX": "a b"}, "kafka.topic_prefix"),
-    ({"KAFKA__TOPIC_PREFIX": "p" * 81}, "kafka.topic_prefix"),
-    ({"KAFKA__TOPIC_PREFIX": "a\n"}, "kafka.topic_prefix"),
-    ({"KAFKA__GROUP_ID": ""}, "kafka.group_id"),
-    ({"KAFKA__PARTITIONS": "0"}, "kafka.partitions"),
-    ({"KAFKA__PARTITIONS": "many"}, "kafka.partitions"),
-    ({"KAFKA__REPLICATION_FACTOR": "-2"}, "kafka.replication_factor"),
-    ({"KAFKA__MAX_EVENT_BYTES": "1000"}, "kafka.max_event_bytes"),
-    ({"KAFKA__MAX_EVENT_BYTES": str(10 * 1024 * 1024)}, "kafka.max_event_bytes"),
-    ({"KAFKA": f'{{"nope": "{SECRET}"}}'}, "kafka.nope"),
-    ({"KAFKA": f"{{{SECRET}"}, '"kafka"'),
-    ({"REDIS__URL": ""}, "redis.url"),
-    ({"REDIS__URL": SECRET}, "redis.url"),
-    ({"REDIS__URL": f"http://:{SECRET}@redis:6379"}, "redis.url"),
-    ({"REDIS__URL": f"redis://:{SECRET}@redis:99999/0"}, "redis.url"),
-    ({"REDIS__URL": f"redis://:{SECRET}@redis:port/0"}, "redis.url"),
-    ({"REDIS__URL": "redis://"}, "redis.url"),
-    ({"REDIS__KEY_PREFIX": "{tag}"}, "redis.key_prefix"),
-    ({"REDIS__KEY_PREFIX": "a b"}, "redis.key_prefix"),
-    ({"REDIS__CALL_TIMEOUT_S": "0"}, "redis.call_timeout_s"),
-    ({"REDIS__DECISION_TTL_S": "3599"}, "redis.decision_ttl_s"),
-    ({"DETECTION__SLOTS": "0"}, "detection.slots"),
-    ({"DETECTION__SLOT_MEMORY_MIB": "100"}, "detection.slot_memory_mib"),
-    ({"DELIVERY__SEND_TIMEOUT_S": "0"}, "delivery.send_timeout_s"),
-    ({"DELIVERY__SEND_TIMEOUT_S": "nan"}, "delivery.send_timeout_s"),
-    ({"DELIVERY__SEND_TIMEOUT_S": "121"}, "delivery.send_timeout_s"),
-    ({"DELIVERY__REBALANCE_TIMEOUT_S": "25"}, "delivery.rebalance_timeout_s"),
-    ({"DELIVERY__STALL_TIMEOUT_S": "25"}, "delivery.stall_timeout_s"),
-    ({"ABUSE__FACE_SPAN_H": "0"}, "abuse.face_span_h"),
-    ({"ABUSE__FACE_SPAN_H": "5"}, "abuse.face_span_h"),
-    ({"ABUSE__FACE_SPAN_H": "48"}, "abuse.face_span_h"),
-    ({"ABUSE__FACE_SPAN_H": "1.5"}, "abuse.face_span_h"),
-    ({"ABUSE__FACES_AN_HOUR": "0"}, "abuse.faces_an_hour"),
-    ({"HTTP__PORT": "65536"}, "http.port"),
-    ({"LOG__LEVEL": "loud"}, "log.level"),
-    ({"LOG__FORMAT": "xml"}, "log.format"),
-    ({"SOURCE": ""}, "source"),
-    ({"SOURCE": "a b"}, "source"),
-    ({"POLICY_FILE": "missing.toml"}, "policy_file"),
-]
+#: setting -> values that would start and then not work.
+ILLEGAL = {
+    "kafka.bootstrap_servers": (
+        *("", SECRET, f"kafka://{SECRET}:9092", "a:9092,", "a:9092, b:9092", "a:0", "a:65536"),
+    ),
+    "kafka.topic_prefix": ("a b", "p" * 81, "a\n"),
+    "kafka.group_id": ("",),
+    "kafka.partitions": ("0", "many"),
+    "kafka.replication_factor": ("-2",),
+    "kafka.max_event_bytes": ("1000", str(10 * 1024 * 1024)),
+    "redis.url": (
+        *("", SECRET, f"http://:{SECRET}@redis:6379", f"redis://:{SECRET}@redis:99999/0"),
+        *(f"redis://:{SECRET}@redis:port/0", "redis://"),
+    ),
+    "redis.key_prefix": ("{tag}", "a b"),
+    "redis.call_timeout_s": ("0",),
+    "redis.decision_ttl_s": ("3599",),
+    "detection.slots": ("0",),
+    "detection.slot_memory_mib": ("100",),
+    "delivery.send_timeout_s": ("0", "nan", "121"),
+    "delivery.rebalance_timeout_s": ("25",),
+    "delivery.stall_timeout_s": ("25",),
+    "abuse.face_span_h": ("0", "5", "48", "1.5"),
+    "abuse.faces_an_hour": ("0",),
+    "http.port": ("65536",),
+    "log.level": ("loud",),
+    "log.format": ("xml",),
+    "source": ("", "a b"),
+    "policy_file": ("missing.toml",),
+}
 
 
-@pytest.mark.parametrize(
-    ("variables", "named"), ILLEGAL, ids=[f"{next(iter(v))}-{n}" for n, (v, _) in enumerate(ILLEGAL)]
-)
-def test_settings_that_can_not_work_are_refused_by_name(environment, variables, named):
-    environment(**variables)
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ILLEGAL.items() for value in values])
+def test_illegal_setting_named(environment, name, value):
+    environment(**{name.upper().replace(".", "__"): value})
+    refused(name)
+
+
+@pytest.mark.parametrize(("value", "named"), [(f'{{"nope": "{SECRET}"}}', "kafka.nope"), (f"{{{SECRET}", '"kafka"')])
+def test_illegal_group_named(environment, value, named):
+    environment(KAFKA=value)
     refused(named)
 
 
 @pytest.mark.parametrize(
     "text", [SECRET, f"k1:{SECRET}", f"[{{id: k1, secret: {SECRET}}}]", f"['{SECRET}']", f'["{SECRET}"']
 )
-def test_hash_keys_that_are_no_json_are_named(environment, text):
+def test_hash_keys_not_json(environment, text):
     environment(ABUSE__HASH_KEYS=text)
     refused("LIVENESS_ABUSE__HASH_KEYS must be a JSON list")
 
 
 @pytest.mark.parametrize("text", [f'"{SECRET}"', f'{{"k1": "{SECRET}"}}', "7", f'["{SECRET}"]', ""])
-def test_hash_keys_of_another_shape_are_named(environment, text):
+def test_hash_keys_of_other_shape(environment, text):
     environment(ABUSE__HASH_KEYS=text)
     refused("abuse.hash_keys")
 
 
-def test_sound_hash_keys_are_not_blamed_for_another_variable(environment):
+def test_valid_hash_keys_not_blamed(environment):
     environment(ABUSE__HASH_KEYS="[]", KAFKA=f"{{{SECRET}")
     refused('"kafka"')
 
 
-def test_several_mistakes_are_named_at_once(environment):
+def test_several_mistakes_named(environment):
     environment(KAFKA__PARTITIONS="0", HTTP__PORT="-1", LOG__LEVEL="loud")
     refused("kafka.partitions", "http.port", "log.level")
 
@@ -247,7 +222,7 @@ def test_several_mistakes_are_named_at_once(environment):
         ("name = ", ["policy_file"]),
     ],
 )
-def test_a_policy_that_does_not_go_with_the_settings_is_refused(environment, tmp_path, text, words):
+def test_policy_against_settings(environment, tmp_path, text, words):
     environment(POLICY_FILE=config_file(tmp_path, text))
     refused(*words)
 
@@ -264,12 +239,12 @@ def test_secrets_print_as_stars(environment):
 @pytest.mark.parametrize(
     "url", ["redis://redis:6379/0", "rediss://:pw@redis/1", "unix:///run/redis.sock", "redis://[::1]"]
 )
-def test_the_ways_to_name_a_redis(environment, url):
+def test_forms_of_redis_url(environment, url):
     environment(REDIS__URL=url)
     assert load().redis.url.get_secret_value() == url
 
 
-def test_settings_do_not_change_under_way(environment):
+def test_settings_are_frozen(environment):
     settings = load()
     with pytest.raises(ValueError, match="frozen"):
         settings.source = "other"
@@ -277,7 +252,7 @@ def test_settings_do_not_change_under_way(environment):
         settings.kafka.partitions = 1
 
 
-def test_every_group_refuses_unknown_keys():
+def test_groups_refuse_unknown_keys():
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
