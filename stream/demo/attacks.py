@@ -153,7 +153,7 @@ def _second_shot(photo: Photo) -> Photo:
     return _as_uint8(cv2.resize(photo, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC))
 
 
-#: Presentation attacks by the name the demo shows.
+#: Simulated attacks by their names in the demo: presentation attacks, then pictures injected without a camera.
 ATTACKS: Mapping[str, Callable[[Photo], bytes]] = {
     "printed photo": printed_photo,
     "screen replay": screen_replay,

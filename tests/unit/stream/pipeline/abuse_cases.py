@@ -50,15 +50,22 @@ def attacked(**changes: Any) -> Pipeline:
     return Pipeline(FakeAnalyser(SPOOF), **changes)
 
 
-async def five_failures(line: Pipeline, *, first: int = 1, at_s: float = 0.0, **changes: Any) -> list[Output]:
+async def five_failures(pipeline: Pipeline, *, first: int = 1, at_s: float = 0.0, **changes: Any) -> list[Output]:
     """Decisions on five failures, a second apart: the fifth brings a pause of half an hour."""
-    return [await line.decision(sent(first + n, at_s + n, **changes)) for n in range(5)]
+    return [await pipeline.decision(sent(first + n, at_s + n, **changes)) for n in range(5)]
 
 
-async def four_failures(line: Pipeline) -> None:
+async def four_failures(pipeline: Pipeline) -> None:
     """Failures one short of a pause."""
     for number in range(1, 5):
-        await line.decision(sent(number, number))
+        await pipeline.decision(sent(number, number))
+
+
+async def fifth_failure(pipeline: Pipeline) -> Output:
+    """Detection of the fifth failure, after decisions on four."""
+    await four_failures(pipeline)
+    (detection,) = await pipeline.detect(sent(5, 5))
+    return detection
 
 
 def of_kind(flags: list[Output], kind: str) -> list[dict[str, Any]]:

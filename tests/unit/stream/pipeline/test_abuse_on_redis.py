@@ -78,7 +78,7 @@ async def waves(empty_redis: str) -> AsyncIterator[Waves]:
     await counting.close()
 
 
-def line_over(calls: Waves, policy: Policy | None = None) -> Pipeline:
+def pipeline_over(calls: Waves, policy: Policy | None = None) -> Pipeline:
     policy = policy or Policy()
     return Pipeline(
         FakeAnalyser(BLATANT),
@@ -95,22 +95,22 @@ async def waves_of(calls, work):
 
 
 async def test_three_waves_at_most(waves):
-    line = line_over(waves)
+    pipeline = pipeline_over(waves)
     counts = []
     for number in range(1, 8):
-        count, output = await waves_of(waves, line.decision(sent(number, number, **EVERYTHING)))
+        count, output = await waves_of(waves, pipeline.decision(sent(number, number, **EVERYTHING)))
         counts.append(count)
     assert code_of(output) == "SUBJECT_PAUSED"
     assert max(counts) == MOST_WAVES
-    assert len(line.flags) >= 3, "among them are submissions that raise flags"
-    count, _ = await waves_of(waves, line.decision(sent(1, 30, **EVERYTHING)))
+    assert len(pipeline.flags) >= 3, "among them are submissions that raise flags"
+    count, _ = await waves_of(waves, pipeline.decision(sent(1, 30, **EVERYTHING)))
     assert count == 2, "a duplicate is looked up and kept"
-    count, output = await waves_of(waves, line.decision(sent(1, 31, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
+    count, output = await waves_of(waves, pipeline.decision(sent(1, 31, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
     assert code_of(output) == "DUPLICATE_MISMATCH"
     assert count == MOST_WAVES
 
 
-def line_that_compares(calls: Waves) -> Pipeline:
+def comparing_pipeline(calls: Waves) -> Pipeline:
     """With faces and pictures kept in Redis as well."""
     policy, keys = Policy(), [HashKey(id="k1", secret=b"s" * 32)]
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
@@ -129,37 +129,37 @@ def line_that_compares(calls: Waves) -> Pipeline:
     return Pipeline(store=RedisDecisionStore(calls, PREFIX, 3600), ledger=ledger, policy=policy, reuse=reuse)
 
 
-async def shown(line: Pipeline, number: int, person: int) -> int:
-    """All round trips of a correlation id of its own that shows this person's face: those of faces and of pictures
-    overlap as they happen to."""
-    line.analyser.found = analysis(template=face(person), picture=picture(number))
+async def shown(pipeline: Pipeline, number: int, person: int) -> int:
+    """Round trips, all of them, of a new correlation id that shows this person's face. At the present time, since older
+    faces are kept no longer."""
+    pipeline.analyser.found = analysis(template=face(person), picture=picture(number))
     given = sent(number, correlation_id=f"{GUID[:-2]}{number:02d}", image=base64_of(OTHER_IMAGE + bytes([number])))
     given = replace(given, appended_at_ms=NOW_MS + number)
-    calls = line.decide_stage.store._calls
+    calls = pipeline.decide_stage.store._calls
     before = calls.trips
-    await line.decision(given)
+    await pipeline.decision(given)
     return calls.trips - before
 
 
 async def test_round_trips_without_reuse(waves):
     """Face and picture are stored before the search, at the same time, and beside the links."""
-    line = line_that_compares(waves)
-    await shown(line, 0, 0)  # the first learns which keys there are
-    counts = [await shown(line, number, number) for number in range(1, 6)]
+    pipeline = comparing_pipeline(waves)
+    await shown(pipeline, 0, 0)  # the first learns which keys there are
+    counts = [await shown(pipeline, number, number) for number in range(1, 6)]
     assert min(counts) == ALONE
     assert max(counts) <= ALONE + 1, "the exact templates of strangers who may be near"
 
 
 async def test_round_trips_with_reuse(waves):
     """Further round trips: exact templates, cleared ids, links, the cluster and its members, flags."""
-    line = line_that_compares(waves)
-    counts = [await shown(line, number, 1) for number in range(6)]
-    assert len({event["subject"]["key"] for event in of_kind(line.flags, "face_reuse")}) == 6
+    pipeline = comparing_pipeline(waves)
+    counts = [await shown(pipeline, number, 1) for number in range(6)]
+    assert len({event["subject"]["key"] for event in of_kind(pipeline.flags, "face_reuse")}) == 6
     assert max(counts) <= ALONE + 7
 
 
 async def test_rejected_submission_not_looked_up(waves):
-    count, _ = await waves_of(waves, line_over(waves).decision(sent(1, image="%", **EVERYTHING)))
+    count, _ = await waves_of(waves, pipeline_over(waves).decision(sent(1, image="%", **EVERYTHING)))
     assert count == 2
 
 
@@ -175,12 +175,12 @@ async def test_counter_counts(waves):
 
 async def test_redis_holds_nothing_private_or_lasting(waves, empty_redis):
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
-    line = line_over(waves, policy)
+    pipeline = pipeline_over(waves, policy)
     for number in range(8):
         address = ADDRESS if number % 2 else OTHER_ADDRESS
         who = OTHER_GUID if number > 5 else GUID
         changed = {**EVERYTHING, "client_ip": address, "correlation_id": who}
-        output = await line.decision(sent(number, number, **changed))
+        output = await pipeline.decision(sent(number, number, **changed))
     assert abuse_of(output)["flags"]
     client = redis.Redis.from_url(empty_redis)
     held = [key async for key in client.scan_iter(count=1000)]
@@ -206,8 +206,8 @@ async def read(client: redis.Redis, key: bytes) -> bytes:
 
 
 async def test_two_workers_raise_flag_once(waves):
-    lines = [line_over(waves), line_over(waves)]
-    detections = [(await lines[number % 2].detect(sent(number, number)))[0] for number in range(5)]
-    await asyncio.gather(*(lines[number % 2].decide(each) for number, each in enumerate(detections)))
-    ids = sorted(dict(flag.headers)["ce_id"] for line in lines for flag in line.flags)
+    pipelines = [pipeline_over(waves), pipeline_over(waves)]
+    detections = [(await pipelines[number % 2].detect(sent(number, number)))[0] for number in range(5)]
+    await asyncio.gather(*(pipelines[number % 2].decide(each) for number, each in enumerate(detections)))
+    ids = sorted(dict(flag.headers)["ce_id"] for pipeline in pipelines for flag in pipeline.flags)
     assert len(ids) == len(set(ids)) == 2, "retries and severity"

@@ -38,6 +38,7 @@ from tests.unit.stream.pipeline.abuse_cases import (
     attacked,
     code_of,
     event_of,
+    fifth_failure,
     five_failures,
     four_failures,
     of_kind,
@@ -51,14 +52,25 @@ POLICY = Policy()
 @pytest.fixture
 async def paused() -> Pipeline:
     """Pipeline after five failures of one correlation id, the fifth at 4 s."""
-    line = attacked()
-    await five_failures(line)
-    return line
+    pipeline = attacked()
+    await five_failures(pipeline)
+    return pipeline
 
 
-async def flag_of(line: Pipeline) -> Flag:
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline()
+
+
+@pytest.fixture
+def spoofing() -> Pipeline:
+    """Pipeline whose every analysis is SPOOF."""
+    return attacked()
+
+
+async def flag_of(pipeline: Pipeline) -> Flag:
     """The one flag on the correlation id."""
-    (flag,) = (await line.ledger.read_history(None, [correlation(GUID)])).flags
+    (flag,) = (await pipeline.ledger.read_history(None, [correlation(GUID)])).flags
     return flag
 
 
@@ -102,11 +114,10 @@ async def test_pause_holds_for_nobody_else(paused):
     assert code_of(await paused.decision(sent(7, 5, tenant="bank-1"))) is None
 
 
-async def test_third_pause_is_block():
-    line = attacked()
+async def test_third_pause_is_block(spoofing):
     for number in range(3):
-        await five_failures(line, first=10 * number, at_s=1804 * number + number)
-    output = await line.decision(sent(99, 6 * 3600))
+        await five_failures(spoofing, first=10 * number, at_s=1804 * number + number)
+    output = await spoofing.decision(sent(99, 6 * 3600))
     assert code_of(output) == ErrorCode.SUBJECT_BLOCKED
     message = event_of(output)["error"]["message"]
     assert "until 2023-11-21T23:" in message
@@ -132,24 +143,24 @@ async def test_refusal_names_flags(paused):
 
 
 async def test_shadow_flag_refuses_nobody():
-    line = attacked(policy=shadow(excessive_retries=...))
-    await five_failures(line)
-    output = await line.decision(sent(6, 5))
+    pipeline = attacked(policy=shadow(excessive_retries=...))
+    await five_failures(pipeline)
+    output = await pipeline.decision(sent(6, 5))
     assert code_of(output) is None
-    assert len(line.analyser.pictures) == 6
+    assert len(pipeline.analyser.pictures) == 6
     (flag,) = abuse_of(output)["flags"]
     assert (flag["enforced"], flag["refuses_until"]) == (False, None)
-    event = event_of(line.flags[0])
+    event = event_of(pipeline.flags[0])
     assert (event["enforced"], event["refusal"]["until"]) == (False, "2023-11-14T22:43:24.000Z")
 
 
 async def test_confirmed_flag_of_shadow_rule():
-    line = attacked(policy=shadow(excessive_retries=...))
-    await five_failures(line)
-    flag = await flag_of(line)
-    await line.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 1_000_000), POLICY.abuse.flag_ttl_s)])
-    assert code_of(await line.decision(sent(6, 9))) is None
-    assert code_of(await line.decision(sent(7, 3600))) == ErrorCode.SUBJECT_BLOCKED
+    pipeline = attacked(policy=shadow(excessive_retries=...))
+    await five_failures(pipeline)
+    flag = await flag_of(pipeline)
+    await pipeline.ledger.record([confirmed(flag, word(APPENDED_AT_MS + 1_000_000), POLICY.abuse.flag_ttl_s)])
+    assert code_of(await pipeline.decision(sent(6, 9))) is None
+    assert code_of(await pipeline.decision(sent(7, 3600))) == ErrorCode.SUBJECT_BLOCKED
 
 
 async def test_overridden_flag_and_new_episode(paused):
@@ -169,11 +180,10 @@ async def test_switch_takes_effect_at_once(paused):
     assert code_of(await paused.decision(sent(7, 6))) == ErrorCode.SUBJECT_PAUSED
 
 
-async def test_duplicates_during_pause():
-    line = attacked()
-    decisions = await five_failures(line)
-    assert await line.decision(sent(1, 5)) == decisions[0]
-    other = await line.decision(sent(2, 6, image=base64_of(OTHER_IMAGE)))
+async def test_duplicates_during_pause(spoofing):
+    decisions = await five_failures(spoofing)
+    assert await spoofing.decision(sent(1, 5)) == decisions[0]
+    other = await spoofing.decision(sent(2, 6, image=base64_of(OTHER_IMAGE)))
     assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
 
 
@@ -216,62 +226,57 @@ def test_species_is_strongest_reason():
     assert observe(detection(found), GUID, judge(found, POLICY), POLICY).species == "flat_texture"
 
 
-async def test_ten_unanalysed_are_pause():
-    line = Pipeline()
+async def test_ten_unanalysed_are_pause(pipeline):
     for number in range(9):
-        assert abuse_of(await line.decision(sent(number, number, image="%")))["flags"] == []
-    (flag,) = abuse_of(await line.decision(sent(9, 9, image="%")))["flags"]
+        assert abuse_of(await pipeline.decision(sent(number, number, image="%")))["flags"] == []
+    (flag,) = abuse_of(await pipeline.decision(sent(9, 9, image="%")))["flags"]
     assert flag["state"] == "raised"
-    assert event_of(line.flags[0])["evidence"]["counts"]["unit"] == "attempts"
+    assert event_of(pipeline.flags[0])["evidence"]["counts"]["unit"] == "attempts"
 
 
-async def test_other_content_is_flagged():
-    line = Pipeline()
-    await line.decision(sent(1))
-    output = await line.decision(sent(1, 5, image=base64_of(OTHER_IMAGE)))
+async def test_other_content_is_flagged(pipeline):
+    await pipeline.decision(sent(1))
+    output = await pipeline.decision(sent(1, 5, image=base64_of(OTHER_IMAGE)))
     observation = abuse_of(output)["observation"]
     assert observation["finding"] == "mismatch"
     assert observation["counted_as"].startswith("sub-1~")
-    (event,) = of_kind(line.flags, "content_mismatch")
+    (event,) = of_kind(pipeline.flags, "content_mismatch")
     assert event["subject"] == {"type": "correlation_id", "key": GUID}
-    line.flags.clear()
-    await line.decision(sent(1, 9, image=base64_of(OTHER_IMAGE)))
-    assert line.flags == [], "the same again"
+    pipeline.flags.clear()
+    await pipeline.decision(sent(1, 9, image=base64_of(OTHER_IMAGE)))
+    assert pipeline.flags == [], "the same again"
 
 
-async def test_guessed_submission_id_harms_nobody():
-    line = Pipeline()
-    await line.decision(sent(1, correlation_id=OTHER_GUID))
+async def test_guessed_submission_id_harms_nobody(pipeline):
+    await pipeline.decision(sent(1, correlation_id=OTHER_GUID))
     for at_s in range(1, 12):
-        output = await line.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE + bytes(at_s))))
+        output = await pipeline.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE + bytes(at_s))))
         assert code_of(output) == ErrorCode.DUPLICATE_MISMATCH
         assert (abuse_of(output)["observation"], abuse_of(output)["flags"]) == (None, [])
-    assert line.flags == []
-    assert code_of(await line.decision(sent(2, 12))) is None
+    assert pipeline.flags == []
+    assert code_of(await pipeline.decision(sent(2, 12))) is None
 
 
-async def test_guessed_submission_id_past_admission():
-    line = Pipeline()
+async def test_guessed_submission_id_past_admission(pipeline):
     ours, theirs = [
-        (await line.detect(sent(1, 1)))[-1],
-        (await line.detect(sent(1, 0, correlation_id=OTHER_GUID)))[-1],
+        (await pipeline.detect(sent(1, 1)))[-1],
+        (await pipeline.detect(sent(1, 0, correlation_id=OTHER_GUID)))[-1],
     ]
-    await line.decide(theirs)
-    output = await line.decide(ours)
+    await pipeline.decide(theirs)
+    output = await pipeline.decide(ours)
     assert code_of(output) == ErrorCode.DUPLICATE_MISMATCH
     assert abuse_of(output)["observation"] is None
 
 
-async def test_no_observation_without_correlation_id():
-    line = Pipeline()
-    output = await line.decision(sent(1, correlation_id=...))
+async def test_no_observation_without_correlation_id(pipeline):
+    output = await pipeline.decision(sent(1, correlation_id=...))
     assert event_of(output)["abuse"] is None
-    assert line.ledger.journals == {}
+    assert pipeline.ledger.journals == {}
 
 
 async def test_decision_holds_its_observation():
-    line = Pipeline(FakeAnalyser(SPOOF))
-    output = await line.decision(sent(1, **EVERYTHING))
+    pipeline = Pipeline(FakeAnalyser(SPOOF))
+    output = await pipeline.decision(sent(1, **EVERYTHING))
     abuse = abuse_of(output)
     fields = ["is_abuse_detected", "flags", "ip_risk", "other_flagged_sessions", "face_comparison", "links"]
     assert list(abuse) == [*fields, "observation"]
@@ -288,14 +293,13 @@ async def test_decision_holds_its_observation():
     back = from_decision(event_of(output))
     assert back is not None
     known = await InMemoryLedger().observe(back)
-    assert (await line.ledger.history("bank-1", back.subjects[1])).attempts == known.histories[1].attempts
+    assert (await pipeline.ledger.history("bank-1", back.subjects[1])).attempts == known.histories[1].attempts
 
 
-async def test_other_sessions_on_device():
-    line = attacked()
+async def test_other_sessions_on_device(spoofing):
     guids = [f"{GUID[:-1]}{number}" for number in range(6)]
     outputs = [
-        await line.decision(sent(n, n, correlation_id=guid, device_id=DEVICE, session_id=f"session-{n}"))
+        await spoofing.decision(sent(n, n, correlation_id=guid, device_id=DEVICE, session_id=f"session-{n}"))
         for n, guid in enumerate(guids)
     ]
     assert abuse_of(outputs[3])["other_flagged_sessions"] == []
@@ -305,10 +309,9 @@ async def test_other_sessions_on_device():
 # --- who publishes
 
 
-async def test_flag_published_with_decision():
-    line = attacked()
-    await five_failures(line, tenant="bank-1")
-    (output,) = line.flags
+async def test_flag_published_with_decision(spoofing):
+    await five_failures(spoofing, tenant="bank-1")
+    (output,) = spoofing.flags
     event = event_of(output)
     assert output.key == GUID.encode()
     assert {name: value.decode() for name, value in output.headers} == {
@@ -325,74 +328,68 @@ async def test_flag_published_with_decision():
     assert [each["submission"] for each in event["evidence"]["linked"]] == [f"sub-{n}" for n in range(1, 6)]
 
 
-async def test_redelivered_detection_publishes_same_bytes():
-    line = attacked()
-    await four_failures(line)
-    (last,) = await line.detect(sent(5, 5))
-    first = await line.decide(last)
-    flags = list(line.flags)
+async def test_redelivered_detection_publishes_same_bytes(spoofing):
+    last = await fifth_failure(spoofing)
+    first = await spoofing.decide(last)
+    flags = list(spoofing.flags)
     assert len(flags) == 1
-    await line.decision(sent(6, 4.5, correlation_id=OTHER_GUID))
-    assert await line.decide(last) == first
-    assert line.flags == flags * 2
+    await spoofing.decision(sent(6, 4.5, correlation_id=OTHER_GUID))
+    assert await spoofing.decide(last) == first
+    assert spoofing.flags == flags * 2
 
 
-async def test_redelivered_submission_publishes_no_flag():
+async def test_redelivered_submission_publishes_no_flag(spoofing):
     """A submission is acknowledged with its detection, after the flags were published."""
-    line = attacked()
-    decisions = await five_failures(line)
-    line.flags.clear()
-    assert await line.decision(sent(5, 4)) == decisions[-1]
-    assert line.flags == []
+    decisions = await five_failures(spoofing)
+    spoofing.flags.clear()
+    assert await spoofing.decision(sent(5, 4)) == decisions[-1]
+    assert spoofing.flags == []
 
 
-async def test_later_duplicate_publishes_no_flag():
-    line = attacked()
-    await four_failures(line)
-    (first,), (later,) = await line.detect(sent(5, 5)), await line.detect(sent(5, 6))
-    decision = await line.decide(first)
-    line.flags.clear()
-    assert await line.decide(later) == decision
-    assert line.flags == []
-    await line.decide(first)
-    assert len(line.flags) == 1
+async def test_later_duplicate_publishes_no_flag(spoofing):
+    await four_failures(spoofing)
+    (first,), (later,) = await spoofing.detect(sent(5, 5)), await spoofing.detect(sent(5, 6))
+    decision = await spoofing.decide(first)
+    spoofing.flags.clear()
+    assert await spoofing.decide(later) == decision
+    assert spoofing.flags == []
+    await spoofing.decide(first)
+    assert len(spoofing.flags) == 1
 
 
 async def test_crash_before_publishing_loses_nothing():
     """Worker that died after storing: the next one given the detection publishes the same."""
     store, ledger = InMemoryDecisionStore(), InMemoryLedger()
-    line = attacked(store=store, ledger=ledger)
-    await four_failures(line)
-    (last,) = await line.detect(sent(5, 5))
-    decision = await line.decide(last)
+    pipeline = attacked(store=store, ledger=ledger)
+    last = await fifth_failure(pipeline)
+    decision = await pipeline.decide(last)
     other_worker = attacked(store=store, ledger=ledger)
     assert await other_worker.decide(last) == decision
-    assert other_worker.flags == line.flags
+    assert other_worker.flags == pipeline.flags
 
 
-async def test_racing_other_content_publishes_flags():
+async def test_racing_other_content_publishes_flags(spoofing):
     """Other content is observed before the store tells; flags of that observation are published too."""
-    line = attacked()
     for number in range(4):
         guid = f"{GUID[:-1]}{number}"
-        await line.decision(sent(10 + number, number, correlation_id=guid, device_id=DEVICE))
-    assert line.flags == []
-    (owner,) = await line.detect(sent(1, 5))
-    (other,) = await line.detect(sent(1, 6, device_id=DEVICE, image=base64_of(OTHER_IMAGE)))
-    await line.decide(owner)
-    assert code_of(await line.decide(other)) == ErrorCode.DUPLICATE_MISMATCH
-    assert sorted(event["kind"] for event in map(event_of, line.flags)) == ["content_mismatch", "device_velocity"]
-    published = list(line.flags)
-    assert code_of(await line.decide(other)) == ErrorCode.DUPLICATE_MISMATCH
-    assert line.flags == published * 2
+        await spoofing.decision(sent(10 + number, number, correlation_id=guid, device_id=DEVICE))
+    assert spoofing.flags == []
+    (owner,) = await spoofing.detect(sent(1, 5))
+    (other,) = await spoofing.detect(sent(1, 6, device_id=DEVICE, image=base64_of(OTHER_IMAGE)))
+    await spoofing.decide(owner)
+    assert code_of(await spoofing.decide(other)) == ErrorCode.DUPLICATE_MISMATCH
+    assert sorted(event["kind"] for event in map(event_of, spoofing.flags)) == ["content_mismatch", "device_velocity"]
+    published = list(spoofing.flags)
+    assert code_of(await spoofing.decide(other)) == ErrorCode.DUPLICATE_MISMATCH
+    assert spoofing.flags == published * 2
 
 
 async def test_flag_of_address_keyed_by_hash():
     policy = Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}})
-    line = Pipeline(policy=policy)
+    pipeline = Pipeline(policy=policy)
     for number in range(2):
-        await line.decision(sent(number, number, client_ip=ADDRESS))
-    (output,) = line.flags
+        await pipeline.decision(sent(number, number, client_ip=ADDRESS))
+    (output,) = pipeline.flags
     assert output.key == event_of(output)["subject"]["key"].encode()
     assert "ce_correlationid" not in dict(output.headers)
 
@@ -402,8 +399,8 @@ def test_decision_made_for_record():
         return orjson.dumps({"abuse": at and {"observation": at}})
 
     assert is_about(decided(None), detection()), "a refusal at the gate told no flags"
-    line = Pipeline()
-    output = asyncio.run(line.decision(sent(1)))
+    pipeline = Pipeline()
+    output = asyncio.run(pipeline.decision(sent(1)))
     assert is_about(output.value or b"", detection())
     assert not is_about(output.value or b"", detection(appended_at_ms=APPENDED_AT_MS + 1))
 
@@ -415,27 +412,26 @@ def test_decision_made_for_record():
 def test_no_publishing_while_table_is_away(call):
     async def scenario():
         away = Away(0, only=call)
-        line = attacked(ledger=InMemoryLedger(away))
-        await four_failures(line)
-        (last,) = await line.detect(sent(5, 5))
+        pipeline = attacked(ledger=InMemoryLedger(away))
+        last = await fifth_failure(pipeline)
         away.left = 25
-        waiting = asyncio.create_task(line.decide(last))
+        waiting = asyncio.create_task(pipeline.decide(last))
         await asyncio.sleep(20)
-        assert (waiting.done(), line.patience.waiting_for) == (False, ("redis",))
+        assert (waiting.done(), pipeline.patience.waiting_for) == (False, ("redis",))
         await waiting
-        assert (len(line.flags), away.left) == (1, 0)
+        assert (len(pipeline.flags), away.left) == (1, 0)
 
     run(scenario())
 
 
 def test_no_admission_while_table_is_away():
     async def scenario():
-        line = attacked(ledger=InMemoryLedger(Away(25)))
-        waiting = asyncio.create_task(line.detect(sent(1)))
+        pipeline = attacked(ledger=InMemoryLedger(Away(25)))
+        waiting = asyncio.create_task(pipeline.detect(sent(1)))
         await asyncio.sleep(20)
-        assert (waiting.done(), line.analyser.pictures) == (False, [])
+        assert (waiting.done(), pipeline.analyser.pictures) == (False, [])
         await waiting
-        assert len(line.analyser.pictures) == 1
+        assert len(pipeline.analyser.pictures) == 1
 
     run(scenario())
 
@@ -448,17 +444,20 @@ def everything_in(outputs):
 
 
 async def test_no_address_or_device_in_outputs():
-    line = attacked(policy=Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}}))
+    pipeline = attacked(policy=Policy.model_validate({"abuse": {"address_velocity": {"submissions": 2}}}))
     outputs = []
     for number in range(8):
         address = ADDRESS if number % 2 else OTHER_ADDRESS
         changed = {**EVERYTHING, "client_ip": address, "correlation_id": f"{GUID[:-1]}{number}"}
         for given in (sent(number, number, **changed), sent(number, number, **{**changed, "image": "%"})):
-            (passed_on,) = await line.detect(given)
-            outputs += [passed_on, await line.decide(passed_on)]
-    outputs += line.flags
-    assert {event["kind"] for event in map(event_of, line.flags)} >= {"address_velocity", "device_velocity"}
-    seen = everything_in(outputs) + repr((line.ledger.journals, line.ledger.fields, line.ledger.locators)).encode()
+            (passed_on,) = await pipeline.detect(given)
+            outputs += [passed_on, await pipeline.decide(passed_on)]
+    outputs += pipeline.flags
+    assert {event["kind"] for event in map(event_of, pipeline.flags)} >= {"address_velocity", "device_velocity"}
+    seen = (
+        everything_in(outputs)
+        + repr((pipeline.ledger.journals, pipeline.ledger.fields, pipeline.ledger.locators)).encode()
+    )
     assert [private for private in PRIVATE if private.encode() in seen] == []
 
 
@@ -477,12 +476,12 @@ async def all_kinds_of_flags():
             }
         }
     )
-    line = Pipeline(FakeAnalyser(BLATANT), policy=policy)
-    outputs = await five_failures(line, **EVERYTHING)
-    outputs.append(await line.decision(sent(6, 5, **EVERYTHING)))
-    outputs.append(await line.decision(sent(1, 6, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
-    outputs.append(await line.decision(sent(7, 7, **{**EVERYTHING, "correlation_id": OTHER_GUID})))
-    return line, outputs
+    pipeline = Pipeline(FakeAnalyser(BLATANT), policy=policy)
+    outputs = await five_failures(pipeline, **EVERYTHING)
+    outputs.append(await pipeline.decision(sent(6, 5, **EVERYTHING)))
+    outputs.append(await pipeline.decision(sent(1, 6, **EVERYTHING, image=base64_of(OTHER_IMAGE))))
+    outputs.append(await pipeline.decision(sent(7, 7, **{**EVERYTHING, "correlation_id": OTHER_GUID})))
+    return pipeline, outputs
 
 
 FLAG_KEYS = [
@@ -492,10 +491,10 @@ FLAG_KEYS = [
 
 
 async def test_decisions_and_flag_events_keep_schema():
-    line, outputs = await all_kinds_of_flags()
+    pipeline, outputs = await all_kinds_of_flags()
     assert [violations(event_of(output), DECISION_SCHEMA) for output in outputs] == [[]] * len(outputs)
     assert any(abuse_of(output)["flags"] for output in outputs)
-    events = [event_of(output) for output in line.flags]
+    events = [event_of(output) for output in pipeline.flags]
     assert {event["kind"] for event in events} == {
         *("excessive_retries", "attack_frequency", "attack_severity", "address_velocity", "many_ids_on_address"),
         *("device_velocity", "address_mismatch", "content_mismatch"),
@@ -568,42 +567,39 @@ async def test_later_flag_events_keep_schema(paused):
         assert violations(document, FLAG_SCHEMA) == []
 
 
-async def test_flag_of_losing_content_published():
+async def test_flag_of_losing_content_published(spoofing):
     """Two contents race under one submission id: the loser was the fifth failure, already recorded."""
-    line = attacked()
-    await four_failures(line)
-    (loser,) = await line.detect(sent(5, 5))
-    line.analyser.found = LIVE
-    (winner,) = await line.detect(sent(5, 6, image=base64_of(OTHER_IMAGE)))
-    assert code_of(await line.decide(winner)) is None
-    assert code_of(await line.decide(loser)) == ErrorCode.DUPLICATE_MISMATCH
-    held = await line.ledger.read_history(None, [correlation(GUID)])
-    assert {flag.flag_id for flag in held.flags} == {event_of(flag)["flag_id"] for flag in line.flags}
-    assert len(of_kind(line.flags, "excessive_retries")) == 1
+    await four_failures(spoofing)
+    (loser,) = await spoofing.detect(sent(5, 5))
+    spoofing.analyser.found = LIVE
+    (winner,) = await spoofing.detect(sent(5, 6, image=base64_of(OTHER_IMAGE)))
+    assert code_of(await spoofing.decide(winner)) is None
+    assert code_of(await spoofing.decide(loser)) == ErrorCode.DUPLICATE_MISMATCH
+    held = await spoofing.ledger.read_history(None, [correlation(GUID)])
+    assert {flag.flag_id for flag in held.flags} == {event_of(flag)["flag_id"] for flag in spoofing.flags}
+    assert len(of_kind(spoofing.flags, "excessive_retries")) == 1
 
 
 @pytest.mark.parametrize("filler", ["other content", "no picture"])
-async def test_filler_hides_no_failures(filler):
+async def test_filler_hides_no_failures(spoofing, filler):
     """Submissions answered without the gate are accepted during a pause too: as many as a journal holds change nothing,
     the third pause is a block."""
-    line = attacked()
     for number in range(3):
-        await five_failures(line, first=10 * number, at_s=1804 * number + number)
+        await five_failures(spoofing, first=10 * number, at_s=1804 * number + number)
         for n in range(KEPT[SubjectType.CORRELATION_ID] + 1):
             at_s = 1804 * number + number + 10 + n
             if filler == "other content":
-                await line.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE)))
+                await spoofing.decision(sent(1, at_s, image=base64_of(OTHER_IMAGE)))
             else:
-                await line.decision(sent(1000 * (number + 1) + n, at_s, image=base64_of(b"no picture")))
-    assert code_of(await line.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED
+                await spoofing.decision(sent(1000 * (number + 1) + n, at_s, image=base64_of(b"no picture")))
+    assert code_of(await spoofing.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED
 
 
-async def test_pause_can_not_be_moved():
+async def test_pause_can_not_be_moved(spoofing):
     """Pause after ten unanalysed submissions: further ones don't move it, and failures after it count."""
-    line = attacked()
     for number in range(10):
-        await line.decision(sent(number, number, image=base64_of(b"no picture")))
+        await spoofing.decision(sent(number, number, image=base64_of(b"no picture")))
     for number in range(KEPT[SubjectType.CORRELATION_ID] + 20):
-        await line.decision(sent(1000 + number, 1500 + number, image=base64_of(b"no picture")))
-    await five_failures(line, first=5000, at_s=1810)
-    assert code_of(await line.decision(sent(6000, 1816))) == ErrorCode.SUBJECT_PAUSED
+        await spoofing.decision(sent(1000 + number, 1500 + number, image=base64_of(b"no picture")))
+    await five_failures(spoofing, first=5000, at_s=1810)
+    assert code_of(await spoofing.decision(sent(6000, 1816))) == ErrorCode.SUBJECT_PAUSED

@@ -34,7 +34,7 @@ OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
 
 
 @pytest.fixture
-def line() -> Pipeline:
+def pipeline() -> Pipeline:
     return Pipeline()
 
 
@@ -74,77 +74,77 @@ async def test_key_without_correlation_id():
     ],
     ids=["bare", "binary", "structured", "rejected"],
 )
-async def test_duplicate_gets_identical_record(line, given, again, analysed):
-    assert await line.decision(given) == await line.decision(again)
-    assert line.analyser.pictures == analysed
+async def test_duplicate_gets_identical_record(pipeline, given, again, analysed):
+    assert await pipeline.decision(given) == await pipeline.decision(again)
+    assert pipeline.analyser.pictures == analysed
 
 
-async def test_racing_duplicates_get_one_decision(line):
-    (one,), (two,) = await line.detect(bare()), await line.detect(bare())
-    assert len(line.analyser.pictures) == 2
-    line.analyser.found = analysis(0.1)
-    assert await line.decide(two) == await line.decide(one)
+async def test_racing_duplicates_get_one_decision(pipeline):
+    (one,), (two,) = await pipeline.detect(bare()), await pipeline.detect(bare())
+    assert len(pipeline.analyser.pictures) == 2
+    pipeline.analyser.found = analysis(0.1)
+    assert await pipeline.decide(two) == await pipeline.decide(one)
 
 
-async def test_redelivered_detection(line):
-    (sent,) = await line.detect(bare())
-    assert await line.decide(sent) == await line.decide(sent)
+async def test_redelivered_detection(pipeline):
+    (sent,) = await pipeline.detect(bare())
+    assert await pipeline.decide(sent) == await pipeline.decide(sent)
 
 
-async def test_other_content_gets_own_decision(line):
-    first = await line.decision(bare())
-    other = await line.decision(OTHER_CONTENT)
+async def test_other_content_gets_own_decision(pipeline):
+    first = await pipeline.decision(bare())
+    other = await pipeline.decision(OTHER_CONTENT)
     assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
     assert event_of(other)["request_id"] != event_of(first)["request_id"]
-    assert await line.decision(OTHER_CONTENT) == other
-    assert await line.decision(bare()) == first
+    assert await pipeline.decision(OTHER_CONTENT) == other
+    assert await pipeline.decision(bare()) == first
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-async def test_racing_other_content(line, order):
-    detections = [(await line.detect(bare()))[0], (await line.detect(OTHER_CONTENT))[0]]
-    assert len(line.analyser.pictures) == 2
-    first, second = [await line.decide(detections[which]) for which in order]
+async def test_racing_other_content(pipeline, order):
+    detections = [(await pipeline.detect(bare()))[0], (await pipeline.detect(OTHER_CONTENT))[0]]
+    assert len(pipeline.analyser.pictures) == 2
+    first, second = [await pipeline.decide(detections[which]) for which in order]
     assert code_of(first) is None
     assert code_of(second) == ErrorCode.DUPLICATE_MISMATCH
     assert event_of(first)["request_id"] != event_of(second)["request_id"]
     # and for ever after, in any order
-    assert await line.decide(detections[order[1]]) == second
-    assert await line.decide(detections[order[0]]) == first
+    assert await pipeline.decide(detections[order[1]]) == second
+    assert await pipeline.decide(detections[order[0]]) == first
 
 
-async def test_no_correlation_id_takes_no_id(line):
-    nobody = await line.decision(bare(correlation_id=...))
-    assert code_of(await line.decision(bare())) is None
-    assert await line.decision(bare(correlation_id=...)) == nobody
+async def test_no_correlation_id_takes_no_id(pipeline):
+    nobody = await pipeline.decision(bare(correlation_id=...))
+    assert code_of(await pipeline.decision(bare())) is None
+    assert await pipeline.decision(bare(correlation_id=...)) == nobody
 
 
-async def test_many_contents_under_one_id(line):
+async def test_many_contents_under_one_id(pipeline):
     contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]
-    decisions = [await line.decision(content) for content in contents]
+    decisions = [await pipeline.decision(content) for content in contents]
     assert [code_of(decision) for decision in decisions] == [None] + ["DUPLICATE_MISMATCH"] * 4
     assert len({event_of(decision)["request_id"] for decision in decisions}) == 5
-    assert [await line.decision(content) for content in contents] == decisions
+    assert [await pipeline.decision(content) for content in contents] == decisions
 
 
-async def test_mended_submission_needs_new_id(line):
-    assert code_of(await line.decision(bare(image="%"))) == "INVALID_REQUEST"
-    assert code_of(await line.decision(bare())) == "DUPLICATE_MISMATCH"
-    assert code_of(await line.decision(bare(submission_id="sub-2"))) is None
+async def test_mended_submission_needs_new_id(pipeline):
+    assert code_of(await pipeline.decision(bare(image="%"))) == "INVALID_REQUEST"
+    assert code_of(await pipeline.decision(bare())) == "DUPLICATE_MISMATCH"
+    assert code_of(await pipeline.decision(bare(submission_id="sub-2"))) is None
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_workers_sharing_store_agree(order):
     store = InMemoryDecisionStore()
-    lines = [Pipeline(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
-    detections = [(await line.detect(bare()))[0] for line in lines]
-    decisions = [await lines[which].decide(detections[which]) for which in order]
+    pipelines = [Pipeline(FakeAnalyser(analysis(value)), store) for value in (0.9, 0.58, 0.1)]
+    detections = [(await pipeline.detect(bare()))[0] for pipeline in pipelines]
+    decisions = [await pipelines[which].decide(detections[which]) for which in order]
     assert decisions == [decisions[0]] * 3
 
 
-async def test_expired_decision_stored_again(line):
-    first = await line.decision(bare())
-    (again,) = await line.detect(bare())
+async def test_expired_decision_stored_again(pipeline):
+    first = await pipeline.decision(bare())
+    (again,) = await pipeline.detect(bare())
     fresh = Pipeline()  # an empty store: the decision comes with the detection
     assert await fresh.decide(again) == first
     assert await fresh.decision(bare()) == first
@@ -154,11 +154,11 @@ async def test_expired_decision_stored_again(line):
 def test_store_away():
     async def scenario():
         away = Away(30, only=DecisionStore.put_if_absent.__name__)
-        line = Pipeline(store=InMemoryDecisionStore(away))
-        (sent,) = await line.detect(bare())
-        waiting = asyncio.create_task(line.decide(sent))
+        pipeline = Pipeline(store=InMemoryDecisionStore(away))
+        (sent,) = await pipeline.detect(bare())
+        waiting = asyncio.create_task(pipeline.decide(sent))
         await asyncio.sleep(30)
-        assert (waiting.done(), line.patience.waiting_for) == (False, ("redis",))
+        assert (waiting.done(), pipeline.patience.waiting_for) == (False, ("redis",))
         assert code_of(await waiting) is None
         assert away.calls.count(DecisionStore.put_if_absent.__name__) == 31
 
@@ -172,8 +172,8 @@ def test_store_away():
         encode_detection(detection(AlreadyDecided(decision=SECRET.encode()))),
     ],
 )
-async def test_malformed_detection_is_dead_letter(line, value):
-    (output,) = await line.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
+async def test_malformed_detection_is_dead_letter(pipeline, value):
+    (output,) = await pipeline.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
     assert output.topic == "dead"
     assert (output.key, output.value) == (b"key", value)
     headers = dict(output.headers)

@@ -33,18 +33,18 @@ TIMED_OUT = SlotTimeout(deadline_s=10.0, queue_ms=0.0)
 
 
 @pytest.fixture
-def line() -> Pipeline:
+def pipeline() -> Pipeline:
     return Pipeline()
 
 
-async def finding_of(line, given):
-    (output,) = await line.detect(given)
+async def finding_of(pipeline, given):
+    (output,) = await pipeline.detect(given)
     return decode_detection(output.value).finding
 
 
-async def test_submission_becomes_detection(line):
-    (output,) = await line.detect(bare())
-    assert line.analyser.pictures == [IMAGE]
+async def test_submission_becomes_detection(pipeline):
+    (output,) = await pipeline.detect(bare())
+    assert pipeline.analyser.pictures == [IMAGE]
     assert (output.topic, output.key) == ("detections", GUID.encode())
     detection = decode_detection(output.value)
     assert (detection.finding, detection.ids.submission_id) == ((analysis(),), "sub-1")
@@ -61,16 +61,16 @@ async def test_nothing_private_in_detection():
         assert private not in sent
 
 
-async def test_rejected_submission_not_analysed(line):
-    assert await finding_of(line, bare(image="%")) == Refusal(
+async def test_rejected_submission_not_analysed(pipeline):
+    assert await finding_of(pipeline, bare(image="%")) == Refusal(
         error=ErrorCode.INVALID_REQUEST, message="image is not valid base64"
     )
-    assert line.analyser.pictures == []
+    assert pipeline.analyser.pictures == []
 
 
-async def test_poison_is_dead_letter(line):
+async def test_poison_is_dead_letter(pipeline):
     given = record(b"\xff" + SECRET.encode(), (("ce_type", b"x"), ("ce_clientip", b"203.0.113.9")), b"key")
-    (output,) = await line.detect(given)
+    (output,) = await pipeline.detect(given)
     assert output.topic == "dead"
     assert (output.key, output.value) == (given.key, given.value)
     headers = dict(output.headers)
@@ -83,8 +83,8 @@ async def test_poison_is_dead_letter(line):
     ("found", "error"), [(TIMED_OUT, ErrorCode.DETECTOR_TIMEOUT), (CRASHED, ErrorCode.INFERENCE_ERROR)]
 )
 async def test_slot_ends_in_refusal(found, error):
-    line = Pipeline(FakeAnalyser(found))
-    *letters, output = await line.detect(binary())
+    pipeline = Pipeline(FakeAnalyser(found))
+    *letters, output = await pipeline.detect(binary())
     finding = decode_detection(output.value).finding
     assert finding == Refusal(error=error, message=MEANING[error][0])
     assert [letter.topic for letter in letters] == (["dead"] if found is CRASHED else [])
@@ -132,43 +132,43 @@ async def test_bug_in_pool_is_loud():
         await Pipeline(FakeAnalyser(broken)).detect(bare())
 
 
-async def test_duplicate_not_analysed(line):
-    first = await line.decision(bare())
-    finding = await finding_of(line, bare())
+async def test_duplicate_not_analysed(pipeline):
+    first = await pipeline.decision(bare())
+    finding = await finding_of(pipeline, bare())
     assert finding == AlreadyDecided(decision=first.value or b"")
-    assert len(line.analyser.pictures) == 1
+    assert len(pipeline.analyser.pictures) == 1
 
 
-async def test_other_content_not_analysed(line):
-    await line.decision(bare())
-    finding = await finding_of(line, bare(image=base64_of(OTHER_IMAGE)))
+async def test_other_content_not_analysed(pipeline):
+    await pipeline.decision(bare())
+    finding = await finding_of(pipeline, bare(image=base64_of(OTHER_IMAGE)))
     assert isinstance(finding, Refusal)
     assert finding.error is ErrorCode.DUPLICATE_MISMATCH
-    assert len(line.analyser.pictures) == 1
+    assert len(pipeline.analyser.pictures) == 1
 
 
-async def test_same_id_of_other_tenant(line):
-    await line.decision(bare())
-    assert await finding_of(line, bare(tenant="bank-1")) == (analysis(),)
-    assert len(line.analyser.pictures) == 2
+async def test_same_id_of_other_tenant(pipeline):
+    await pipeline.decision(bare())
+    assert await finding_of(pipeline, bare(tenant="bank-1")) == (analysis(),)
+    assert len(pipeline.analyser.pictures) == 2
 
 
 def test_store_away():
     async def scenario():
         away = Away(20)
-        line = Pipeline(store=InMemoryDecisionStore(away))
-        waiting = asyncio.create_task(line.detect(bare()))
+        pipeline = Pipeline(store=InMemoryDecisionStore(away))
+        waiting = asyncio.create_task(pipeline.detect(bare()))
         await asyncio.sleep(15)
-        assert (waiting.done(), line.patience.waiting_for, line.analyser.pictures) == (False, ("redis",), [])
+        assert (waiting.done(), pipeline.patience.waiting_for, pipeline.analyser.pictures) == (False, ("redis",), [])
         (output,) = await waiting
         assert decode_detection(output.value).finding == (analysis(),)
         assert away.calls == ["find"] * 21
-        assert line.patience.waiting_for == ()
+        assert pipeline.patience.waiting_for == ()
 
     run(scenario())
 
 
-async def test_clock_behind_broker(line):
-    line.clock.at_ms = APPENDED_AT_MS - 60_000
-    (output,) = await line.detect(bare())
+async def test_clock_behind_broker(pipeline):
+    pipeline.clock.at_ms = APPENDED_AT_MS - 60_000
+    (output,) = await pipeline.detect(bare())
     assert decode_detection(output.value).queue_ms == 0.0
