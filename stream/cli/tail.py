@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -16,7 +16,7 @@ from stream.cli.decision_view import show
 from stream.events.dead_letter import described
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import TopicReader, reader
+from stream.kafka.clients import reader
 
 
 class Tailed(StrEnum):
@@ -41,15 +41,11 @@ def command(
 async def _tail(settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool) -> None:
     shown, band = 0, settings.policy().inconclusive_band
     async with reader(settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start) as source:
-        async for record in _records(source, follow):
+        async for record in source.records() if follow else source.until_end():
             _print(what, record, json, band)
             shown += 1
             if shown == most:
                 return
-
-
-def _records(source: TopicReader, follow: bool) -> Any:
-    return source.records() if follow else source.until_end()
 
 
 def _print(what: Tailed, record: Record, json: bool, band: float) -> None:

@@ -141,7 +141,7 @@ def _severity(confidence: float, policy: Policy) -> float:
 
 
 def is_about(decision: bytes, detection: Detection) -> bool:
-    """Decision made for this very record, told by event time, and not for the same submission sent before: only then
+    """Decision made for this very record, by its event time, and not for the same submission sent before: only then
     does the record publish flag events, so that a duplicate publishes none again.
 
     A decision that was not observed (a refusal at the gate) never published any: then this record publishes its own.

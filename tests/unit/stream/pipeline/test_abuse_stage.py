@@ -398,7 +398,7 @@ def test_decision_made_for_record():
     def decided(at):
         return orjson.dumps({"abuse": at and {"observation": at}})
 
-    assert is_about(decided(None), detection()), "a refusal at the gate told no flags"
+    assert is_about(decided(None), detection()), "a refusal at the gate raises no flags"
     pipeline = Pipeline()
     output = asyncio.run(pipeline.decision(sent(1)))
     assert is_about(output.value or b"", detection())
