@@ -2,5 +2,5 @@
 
 Read `error_codes` (the closed table of answers to bad input), `detector_catalogue` (the signals and their
 default weights), `policy` (thresholds, weights and deadlines that shape a verdict; `policy.toml` is the shipped
-one), then `settings` (connections and sizes; `legal_values` of single settings, `mistakes` as readable messages).
+one), then `settings` (connections and sizes; `legal_values` of single settings, variables of the `environment`).
 """

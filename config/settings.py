@@ -21,6 +21,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from config import policy as policies
+from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.errors import SettingsError
 from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
 from config.mistakes import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables

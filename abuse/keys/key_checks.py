@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from abuse.keys.key_periods import HashKey
+from config.environment import HASH_KEYS_VARIABLE
 from config.errors import SettingsError
-from config.mistakes import HASH_KEYS_VARIABLE
 
 LABEL = b"liveness hash key check 1"
 #: Hex digits of a check value: 64 bits, enough that two secrets never share one.

@@ -252,9 +252,8 @@ def _validated(fields: Mapping[str, Any]) -> _Fields:
     try:
         return _Fields.model_validate(fields)
     except ValidationError as error:
-        raise _NotASubmission(
-            ErrorCode.INVALID_REQUEST, f"missing or malformed: {', '.join(fields_at_fault(error, 1))}"
-        ) from None
+        names = ", ".join(fields_at_fault(error, 1))
+        raise _NotASubmission(ErrorCode.INVALID_REQUEST, f"missing or malformed: {names}") from None
 
 
 def _image_bytes(image: object, limits: ImageLimits) -> bytes:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from config import settings as configuration
+from config.environment import HASH_KEYS_VARIABLE
 from config.errors import SettingsError
-from config.mistakes import HASH_KEYS_VARIABLE
 from config.settings import Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked

@@ -187,7 +187,7 @@ async def test_tenants_are_not_joined(pipeline):
 
 
 async def test_switched_off_before_detection(pipeline):
-    await pipepipeline.ledger.switch("bank-1", {"face_reuse": {"active": False}})
+    await pipeline.ledger.switch("bank-1", {"face_reuse": {"active": False}})
     pipeline.analyser.found = analysis(template=face(1), picture=picture(1))
     (output,) = await pipeline.detect(sent(1, tenant="bank-1"))
     marks = decode_detection(output.value).marks
@@ -202,7 +202,7 @@ async def test_switched_off_before_detection(pipeline):
 async def test_switched_off_after_detection(pipeline):
     pipeline.analyser.found = analysis(template=face(1), picture=picture(1))
     (output,) = await pipeline.detect(sent(1, tenant="bank-1"))
-    await pipepipeline.ledger.switch("bank-1", {rule: {"active": False} for rule in ("face_reuse", "media_replay")})
+    await pipeline.ledger.switch("bank-1", {rule: {"active": False} for rule in ("face_reuse", "media_replay")})
     assert abuse_of(await pipeline.decide(output))["face_comparison"] is None
     assert (pipeline.faces.buckets, pipeline.reuse.pictures.images) == ({}, {})
 
@@ -420,8 +420,8 @@ def comparisons() -> tuple[float, float]:
 # --- what reviewers decide
 
 
-def desk_of(pipeline: Pipeline) -> Desk:
-    return Desk(ledger=pipepipeline.ledger, store=pipeline.reuse.links)
+def reviewer_of(pipeline: Pipeline) -> Reviewer:
+    return Reviewer(ledger=pipeline.ledger, links=pipeline.reuse.links)
 
 
 async def three(pipeline: Pipeline) -> dict[str, str]:
@@ -433,7 +433,7 @@ async def three(pipeline: Pipeline) -> dict[str, str]:
 async def order(pipeline: Pipeline, name: str, flag_id: str, command_id: str = "c-1") -> tuple[list[dict], dict]:
     """Flag events and audit entry of a command, a minute after the first submission."""
     at_s = (APPENDED_AT_MS - at_ms(-60)) / 1000
-    *flags, answer = await desk_of(pipeline).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))
+    *flags, answer = await reviewer_of(pipeline).obey(command(name, flag_id=flag_id, command_id=command_id, at_s=at_s))
     return [event_of(flag) for flag in flags], event_of(answer)
 
 
@@ -465,7 +465,7 @@ async def test_review_by_subject(pipeline):
     await pipeline.decision(sent(50, 86_400, correlation_id=guid(0), session_id="later"))
     subject = {"type": "correlation_id", "key": guid(0)}
     given = command("flag.override", subject=subject, at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
-    *flags, _ = await desk_of(pipeline).obey(given)
+    *flags, _ = await reviewer_of(pipeline).obey(given)
     names = [(event_of(flag)["flag_id"], event_of(flag)["state"]) for flag in flags]
     assert len(names) == len(set(names)) >= 6
 
@@ -519,7 +519,7 @@ async def test_overriding_victim_leaves_ring_flagged(pipeline):
     victim = flagged(pipeline)
     assert victim.keys() == {guid(9)}, "the others are flagged already"
     given = command("flag.override", flag_id=victim[guid(9)], at_s=90_000 + (APPENDED_AT_MS - at_ms(0)) / 1000)
-    *events, _ = await desk_of(pipeline).obey(given)
+    *events, _ = await reviewer_of(pipeline).obey(given)
     assert {event_of(event)["flag_id"] for event in events} == set(victim.values())
     assert not set(victim.values()) & set(ring.values())
 
@@ -530,5 +530,5 @@ async def test_overriding_leaves_other_kinds():
     flags = flagged(pipeline)
     events, _ = await order(pipeline, "flag.override", flags[guid(0)])
     assert {event["kind"] for event in events} == {"face_reuse"}
-    known = await pipepipeline.ledger.read_history(None, [correlation(guid(2))])
+    known = await pipeline.ledger.read_history(None, [correlation(guid(2))])
     assert {flag.kind: flag.state for flag in known.flags} == {"face_reuse": "overridden", "media_replay": "raised"}

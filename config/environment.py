@@ -1,4 +1,4 @@
-"""Mistakes in the settings as readable messages: each names the key and what is wrong, and quotes no value."""
+"""Environment variables of the settings: names, and mistakes that the settings reader ignores or words badly."""
 
 from __future__ import annotations
 
