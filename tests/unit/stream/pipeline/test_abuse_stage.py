@@ -82,9 +82,6 @@ def word(at_ms, command_id="cmd-1"):
     return Review(command_id=command_id, actor="ada", reason="checked", note="", at_ms=at_ms)
 
 
-# --- the gate
-
-
 async def test_pause_after_five_failures(paused):
     paused.analyser.pictures.clear()
     output = await paused.decision(sent(6, 5))
@@ -185,9 +182,6 @@ async def test_duplicates_during_pause(spoofing):
     assert await spoofing.decision(sent(1, 5)) == decisions[0]
     other = await spoofing.decision(sent(2, 6, image=base64_of(OTHER_IMAGE)))
     assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
-
-
-# --- what is learnt
 
 
 OBSERVED = {
@@ -306,9 +300,6 @@ async def test_other_sessions_on_device(spoofing):
     assert abuse_of(outputs[5])["other_flagged_sessions"] == [f"session-{n}" for n in (4, 3, 2, 1, 0)]
 
 
-# --- who publishes
-
-
 async def test_flag_published_with_decision(spoofing):
     await five_failures(spoofing, tenant="bank-1")
     (output,) = spoofing.flags
@@ -405,9 +396,6 @@ def test_decision_made_for_record():
     assert not is_about(output.value or b"", detection(appended_at_ms=APPENDED_AT_MS + 1))
 
 
-# --- waiting
-
-
 @pytest.mark.parametrize("call", ["observe", "record"])
 def test_no_publishing_while_table_is_away(call):
     async def scenario():
@@ -436,9 +424,6 @@ def test_no_admission_while_table_is_away():
     run(scenario())
 
 
-# --- what anybody may read
-
-
 def everything_in(outputs):
     return b"".join((o.key or b"") + (o.value or b"") + b"".join(v for _, v in o.headers) for o in outputs)
 
@@ -454,28 +439,16 @@ async def test_no_address_or_device_in_outputs():
             outputs += [passed_on, await pipeline.decide(passed_on)]
     outputs += pipeline.flags
     assert {event["kind"] for event in map(event_of, pipeline.flags)} >= {"address_velocity", "device_velocity"}
-    seen = (
-        everything_in(outputs)
-        + repr((pipeline.ledger.journals, pipeline.ledger.fields, pipeline.ledger.locators)).encode()
-    )
+    ledger = pipeline.ledger
+    seen = everything_in(outputs) + repr((ledger.journals, ledger.fields, ledger.locators)).encode()
     assert [private for private in PRIVATE if private.encode() in seen] == []
 
 
-# --- schemas
-
-
 async def all_kinds_of_flags():
-    policy = Policy.model_validate(
-        {
-            "abuse": {
-                "address_velocity": {"submissions": 2},
-                "many_ids_on_address": {"ids": 2, "prefix_ids": 3},
-                "attack_frequency": {"attacks": 2},
-                "attack_severity": {"attacks": 2},
-                "device_velocity": {"ids": 2},
-            }
-        }
-    )
+    limits = {rule: {"attacks": 2} for rule in ("attack_frequency", "attack_severity")}
+    limits |= {"address_velocity": {"submissions": 2}, "device_velocity": {"ids": 2}}
+    limits["many_ids_on_address"] = {"ids": 2, "prefix_ids": 3}
+    policy = Policy.model_validate({"abuse": limits})
     pipeline = Pipeline(FakeAnalyser(BLATANT), policy=policy)
     outputs = await five_failures(pipeline, **EVERYTHING)
     outputs.append(await pipeline.decision(sent(6, 5, **EVERYTHING)))
@@ -504,16 +477,14 @@ async def test_decisions_and_flag_events_keep_schema():
         assert violations(event, FLAG_SCHEMA) == []
 
 
+def without(prefix, keys):
+    return [((*prefix, key), ...) for key in keys.split()]
+
+
 BROKEN_ABUSE = [
-    *[((key,), ...) for key in ("is_abuse_detected", "flags", "ip_risk", "other_flagged_sessions", "observation")],
-    *[
-        (("flags", 0, key), ...)
-        for key in ("flag_id", "kind", "subject", "state", "severity", "enforced", "refuses_until")
-    ],
-    *[
-        (("observation", key), ...)
-        for key in (*("at", "counted_as", "finding", "severity", "species", "subjects", "networks", "as_expected"),)
-    ],
+    *without((), "is_abuse_detected flags ip_risk other_flagged_sessions observation"),
+    *without(("flags", 0), "flag_id kind subject state severity enforced refuses_until"),
+    *without(("observation",), "at counted_as finding severity species subjects networks as_expected"),
     (("extra",), 1),
     (("flags", 0, "flag_id"), "fl_1"),
     (("flags", 0, "kind"), "bad_hair"),
@@ -536,8 +507,8 @@ async def test_schema_rejects_other_abuse_objects(path, value):
 
 BROKEN_FLAGS = [
     *[((key,), ...) for key in FLAG_KEYS],
-    *[(("evidence", key), ...) for key in ("rule", "used", "limit", "window_s", "counts", "linked")],
-    *[(("evidence", "linked", 0, key), ...) for key in ("correlation_id", "session", "submission", "when", "why")],
+    *without(("evidence",), "rule used limit window_s counts linked"),
+    *without(("evidence", "linked", 0), "correlation_id session submission when why"),
     (("flag_id",), "fl_x"),
     (("kind",), "bad_hair"),
     (("state",), "over"),
