@@ -24,7 +24,6 @@ from config import policy as policies
 from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.errors import SettingsError
 from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
-from config.mistakes import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.policy import Policy
 from config.validation import mistakes
 

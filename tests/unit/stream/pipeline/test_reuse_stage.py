@@ -26,6 +26,7 @@ from tests.unit.stream.fakes import IMPOSTORS, MODEL, FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import DECISION_SCHEMA, FLAG_SCHEMA, violations
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import APPENDED_AT_MS, abuse_of, event_of, of_kind, sent
+from tests.unit.stream.review.command_cases import Reviewer
 from tests.unit.stream.review.command_cases import sent as command
 
 
