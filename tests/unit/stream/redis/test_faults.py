@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
-from abuse.redis_port import ForeignValue
+from abuse.redis_port import ForeignValue, RedisClient
 from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
@@ -19,7 +19,7 @@ from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from tests.unit.stream.builders import SECRET, ids
-from tests.unit.stream.redis.scripted_redis import encoded, read_command, scripted
+from tests.unit.stream.redis.scripted_redis import ScriptedRedis, encoded, read_command, scripted
 
 OURS = StoredDecision("a" * 32, b"decision")
 TIMEOUT_S = 0.2
@@ -39,26 +39,18 @@ def store_at(port: int, **settings) -> RedisDecisionStore:
 
 
 @asynccontextmanager
-async def server(reply: bytes | None) -> AsyncIterator[int]:
-    """Greets a client properly, then answers every command alike; None never answers at all."""
+async def server(reply: bytes) -> AsyncIterator[int]:
+    """Port of a server that answers every command alike."""
+    async with scripted(lambda command: reply) as (redis,):
+        yield redis.port
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while command := await read_command(reader):
-            if reply is None:
-                continue
-            if command[0] in (b"CLIENT", b"AUTH", b"SELECT"):
-                writer.write(b"+OK\r\n")
-            else:
-                writer.write(reply)
-        writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        yield listening.sockets[0].getsockname()[1]
+def client_of(redis: ScriptedRedis, call_timeout_s: float = 5) -> RedisClient:
+    return connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=call_timeout_s))
 
 
 @every_call
-async def test_a_refused_connection_means_not_now(call):
+async def test_refused_connection_means_not_now(call):
     with socket.socket() as bound:  # bound and not listening
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(Unavailable) as away:
@@ -68,90 +60,67 @@ async def test_a_refused_connection_means_not_now(call):
 
 
 @every_call
-async def test_a_server_that_does_not_answer_means_not_now_and_soon(call):
+async def test_silent_server_means_not_now(call):
     loop = asyncio.get_running_loop()
-    async with server(None) as port:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connected to, but never read from
         started = loop.time()
         with pytest.raises(Unavailable, match="redis: TimeoutError"):
-            await call(store_at(port, call_timeout_s=TIMEOUT_S))
+            await call(store_at(silent.getsockname()[1], call_timeout_s=TIMEOUT_S))
         assert TIMEOUT_S * 0.9 <= loop.time() - started < TIMEOUT_S + 5
 
 
-PASSING = [
-    "LOADING Redis is loading the dataset in memory",
-    "READONLY You can't write against a read only replica.",
-    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-    "CLUSTERDOWN The cluster is down",
-    "TRYAGAIN Multiple keys request during rehashing of slot",
-    "OOM command not allowed when used memory > 'maxmemory'.",
-    "BUSY Redis is busy running a script.",
-    "NOREPLICAS Not enough good replicas to write.",
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-]
-REFUSING = [
-    "NOPERM User has no permissions to run the 'set' command",
-    "NOAUTH Authentication required.",
-    "WRONGPASS invalid username-password pair or user is disabled.",
-    "DENIED Redis is running in protected mode.",
-    "ERR syntax error",
-]
-LASTING = [
-    "ERR unknown command 'SET'",
-    "CROSSSLOT Keys in request don't hash to the same slot",
-    "BUSYGROUP no such thing",
-]
+#: What a reply means: the error, and what its message must match.
+NOT_NOW = (Unavailable, "^redis: ")
+BUG = (ResponseError, r"\w")
+WRONG_SETTING = (SettingsError, r"^redis\.url: Redis ")
+OTHER_KIND = (ForeignValue, r"^Redis key p:(decision|probe)")
+OF_A_CLUSTER = (SettingsError, r"LIVENESS_REDIS__CLUSTER=true$")
+REPLIES = {
+    "LOADING Redis is loading the dataset in memory": NOT_NOW,
+    "READONLY You can't write against a read only replica.": NOT_NOW,
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": NOT_NOW,
+    "CLUSTERDOWN The cluster is down": NOT_NOW,
+    "TRYAGAIN Multiple keys request during rehashing of slot": NOT_NOW,
+    "OOM command not allowed when used memory > 'maxmemory'.": NOT_NOW,
+    "BUSY Redis is busy running a script.": NOT_NOW,
+    "NOREPLICAS Not enough good replicas to write.": NOT_NOW,
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": NOT_NOW,
+    "NOPERM User has no permissions to run the 'set' command": WRONG_SETTING,
+    "NOAUTH Authentication required.": WRONG_SETTING,
+    "WRONGPASS invalid username-password pair or user is disabled.": WRONG_SETTING,
+    "DENIED Redis is running in protected mode.": WRONG_SETTING,
+    "ERR syntax error": WRONG_SETTING,
+    "ERR unknown command 'SET'": BUG,
+    "CROSSSLOT Keys in request don't hash to the same slot": BUG,
+    "BUSYGROUP no such thing": BUG,
+    "MOVED 3999 127.0.0.1:6381": OF_A_CLUSTER,
+    "ASK 3999 127.0.0.1:6381": OF_A_CLUSTER,
+    "WRONGTYPE Operation against a key holding the wrong kind of value": (
+        ForeignValue,
+        r"^Redis key p:(decision|probe)",
+    ),
+}
 
 
 @every_call
-@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: reply.split()[0])
-async def test_a_passing_fault_means_not_now(call, reply):
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: " ".join(reply.split()[:2]))
+async def test_error_reply(call, reply):
+    expected, words = REPLIES[reply]
     async with server(f"-{reply}\r\n".encode()) as port:
-        with pytest.raises(Unavailable) as away:
+        with pytest.raises(expected, match=words) as raised:
             await call(store_at(port))
-    assert away.value.dependency == "redis"
-
-
-@every_call
-@pytest.mark.parametrize("reply", LASTING, ids=lambda reply: " ".join(reply.split()[:2]))
-async def test_a_wrong_reply_is_loud(call, reply):
-    async with server(f"-{reply}\r\n".encode()) as port:
-        with pytest.raises(ResponseError):
-            await call(store_at(port))
-
-
-@every_call
-@pytest.mark.parametrize("reply", ["MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381"])
-async def test_a_node_of_a_cluster_is_a_wrong_setting(call, reply):
-    async with server(f"-{reply}\r\n".encode()) as port:
-        with pytest.raises(SettingsError, match=r"LIVENESS_REDIS__CLUSTER=true$"):
-            await call(store_at(port))
-
-
-@every_call
-async def test_a_key_of_another_kind_is_named(call):
-    async with server(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n") as port:
-        with pytest.raises(ForeignValue, match=r"^Redis key p:(decision|probe)"):
-            await call(store_at(port))
-
-
-@every_call
-@pytest.mark.parametrize("reply", REFUSING, ids=lambda reply: reply.split()[0])
-async def test_what_waiting_does_not_mend_is_a_wrong_setting(call, reply):
-    async with server(f"-{reply}\r\n".encode()) as port:
-        with pytest.raises(SettingsError, match=r"^redis\.url: Redis ") as refused:
-            await call(store_at(port))
-    assert SECRET not in str(refused.value)
+    assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*1\r\n$-1\r\n"])
-async def test_a_reply_of_another_kind_is_never_taken_for_a_decision(reply):
+async def test_odd_reply_is_no_decision(reply):
     async with server(reply) as port:
         for call in (CALLS["find"], CALLS["put_if_absent"], CALLS["put_by_fingerprint"]):
             with pytest.raises((ForeignValue, RedisError)):
                 await call(store_at(port))
 
 
-async def test_a_server_that_comes_back_is_used_again(tmp_path):
+async def test_returning_server_is_used(tmp_path):
     """The second server is a new one, at the same address."""
     address = tmp_path / "redis.sock"
     store = store_at(0, url=f"unix://{address}")
@@ -169,7 +138,7 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path):
     await store.close()
 
 
-async def test_more_callers_than_connections_wait_their_turn(empty_redis):
+async def test_many_callers_wait_their_turn(empty_redis):
     calls = connect(RedisSettings(url=empty_redis, call_timeout_s=10), max_connections=2)
     store = RedisDecisionStore(calls, "p:", 60)
     try:
@@ -181,21 +150,20 @@ async def test_more_callers_than_connections_wait_their_turn(empty_redis):
         await store.close()
 
 
-async def test_a_late_reply_is_never_read_by_the_next_caller():
+async def test_late_reply_is_never_read():
     """A server slower than the deadline: the call it was slow for is given up with its connection."""
     slow = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while command := await read_command(reader):
-            if command[0] == b"GET" and not slow.is_set():
+            if command[0] != b"GET":
+                writer.write(b"+OK\r\n")
+            elif slow.is_set():
+                writer.write(encoded(None))
+            else:
                 slow.set()
                 await asyncio.sleep(TIMEOUT_S * 2)
-                held = OURS.fingerprint.encode() + b"late"
-                writer.write(b"$%d\r\n%s\r\n" % (len(held), held))
-            elif command[0] == b"GET":
-                writer.write(b"$-1\r\n")
-            else:
-                writer.write(b"+OK\r\n")
+                writer.write(encoded(OURS.fingerprint.encode() + b"late"))
         writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -207,12 +175,12 @@ async def test_a_late_reply_is_never_read_by_the_next_caller():
         await store.close()
 
 
-async def test_an_error_reply_costs_no_connection():
+async def test_error_costs_no_connection():
     def script(command: list[bytes]) -> bytes:
         return b"-ERR no\r\n" if command[1] == b"wrong" else encoded(command[1])
 
     async with scripted(script) as (redis,):
-        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        calls = client_of(redis)
         for _ in range(3):
             with pytest.raises(ResponseError, match="no"):
                 await calls.execute([("GET", "a"), ("GET", "wrong"), ("GET", "b")])
@@ -221,12 +189,12 @@ async def test_an_error_reply_costs_no_connection():
         await calls.close()
 
 
-async def test_a_connection_that_died_while_idle_is_replaced_unnoticed():
+async def test_dead_idle_connection_is_replaced():
     async with scripted(lambda command: encoded(b"x")) as (redis,):
-        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        calls = client_of(redis)
         assert await calls.execute([("GET", "a")]) == [b"x"]
         await redis.hang_up()
-        another = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=5))
+        another = client_of(redis)
         await another.execute([("GET", "a")])  # by its end, the first one's socket has been looked at
         assert await calls.execute([("GET", "a")]) == [b"x"]
         assert redis.opened == 3
@@ -234,7 +202,7 @@ async def test_a_connection_that_died_while_idle_is_replaced_unnoticed():
         await another.close()
 
 
-async def test_what_the_address_adds_changes_no_reply(empty_redis):
+async def test_address_options_change_nothing(empty_redis):
     options = "protocol=3&decode_responses=true&socket_timeout=0.000001&max_connections=1&client_name=x"
     calls = connect(RedisSettings(url=f"{empty_redis}?{options}", call_timeout_s=10))
     try:
@@ -245,9 +213,9 @@ async def test_what_the_address_adds_changes_no_reply(empty_redis):
         await calls.close()
 
 
-async def test_closing_ends_the_calls_under_way():
+async def test_closing_ends_open_calls():
     async with scripted(lambda command: None) as (redis,):
-        calls = connect(RedisSettings(url=f"redis://127.0.0.1:{redis.port}/0", call_timeout_s=20))
+        calls = client_of(redis, 20)
         waiting = asyncio.create_task(calls.execute([("GET", "a")]))
         async with asyncio.timeout(10):
             while not redis.commands:  # noqa: ASYNC110  # the server has no signal for it
@@ -261,7 +229,7 @@ async def test_closing_ends_the_calls_under_way():
 
 @pytest.mark.parametrize("cluster", [False, True])
 @pytest.mark.parametrize("option", ["no_such_option=secret-value", "db=secret-value", "socket_keepalive_x=1"])
-def test_an_option_nobody_knows_is_refused_before_anything_is_sent(option, cluster):
+def test_unknown_option_is_refused(option, cluster):
     with pytest.raises(SettingsError, match=r"^redis\.url: .*" + option.split("=")[0]) as refused:
         connect(RedisSettings(url=f"redis://:{SECRET}@127.0.0.1:1?{option}", cluster=cluster))
     assert "secret-value" not in str(refused.value)

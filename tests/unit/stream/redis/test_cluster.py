@@ -15,6 +15,7 @@ from config.settings import RedisSettings
 from stream.redis import topology as redis_topology
 from stream.redis.client import connect
 from tests.unit.stream.redis.scripted_redis import HANG_UP, Script, ScriptedRedis, encoded, scripted
+from tests.unit.stream.runtime.virtual_time import now
 
 HALF = 8192
 #: Keys in the lower and the upper half of the slots.
@@ -22,7 +23,7 @@ LOW, HIGH = "far", "near"
 SLOW_S = 1.5
 
 
-def test_the_keys_are_where_the_tests_think():
+def test_keys_are_in_their_halves():
     assert key_slot(LOW.encode()) < HALF <= key_slot(HIGH.encode())
 
 
@@ -70,20 +71,20 @@ class Nodes:
 
 
 @pytest.mark.parametrize("host", [b"127.0.0.1", b"", None, b"?"])
-async def test_each_command_goes_to_its_slots_owner(host):
+async def test_commands_go_to_slot_owners(host):
     async with pair(host=host) as nodes:
         assert await nodes.calls.execute([("GET", HIGH), ("GET", LOW), ("GET", HIGH)]) == [b"near", b"far", b"near"]
         assert [command for command in nodes.low.commands if command[0] == b"GET"] == [[b"GET", b"far"]]
         assert nodes.high.commands == [[b"GET", b"near"]] * 2
 
 
-async def test_the_table_is_asked_for_once():
+async def test_table_is_asked_for_once():
     async with pair() as nodes:
         await asyncio.gather(*(nodes.calls.execute([("GET", LOW), ("GET", HIGH)]) for _ in range(50)))
         assert nodes.asked_for_the_table() == 1
 
 
-async def test_asking_comes_right_before_each_command():
+async def test_asking_precedes_each_command():
     def on_its_way(command: list[bytes]) -> bytes:
         return b"-ASK %d 127.0.0.1:%d\r\n" % (key_slot(command[1]), nodes.high.port)
 
@@ -96,7 +97,7 @@ async def test_asking_comes_right_before_each_command():
 
 
 @pytest.mark.parametrize("host", [b"127.0.0.1", b""])
-async def test_a_redirection_may_leave_the_host_out(host):
+async def test_redirection_without_a_host(host):
     def moved(command: list[bytes]) -> bytes:
         return b"-MOVED %d %s:%d\r\n" % (key_slot(command[1]), host, nodes.high.port)
 
@@ -104,7 +105,7 @@ async def test_a_redirection_may_leave_the_host_out(host):
         assert await nodes.calls.execute([("GET", LOW), ("GET", HIGH)]) == [b"far", b"near"]
 
 
-async def test_nodes_that_disagree_are_not_followed_for_ever():
+async def test_disagreeing_nodes_end_the_call():
     def to(port: Callable[[], int]) -> Script:
         return lambda command: b"-MOVED %d 127.0.0.1:%d\r\n" % (key_slot(command[1]), port())
 
@@ -114,7 +115,7 @@ async def test_nodes_that_disagree_are_not_followed_for_ever():
         assert sum(len(node.commands) for node in (nodes.low, nodes.high)) <= 7
 
 
-async def test_a_slot_nobody_owns_means_not_now():
+async def test_unowned_slot_means_not_now():
     async with pair() as nodes:
         nodes.table = lambda: slots((0, HALF - 1, b"127.0.0.1", nodes.low.port))
         with pytest.raises(Unavailable, match="SlotNotCovered"):
@@ -122,19 +123,18 @@ async def test_a_slot_nobody_owns_means_not_now():
         assert await nodes.calls.execute([("GET", LOW)]) == [b"far"]
 
 
-async def test_a_node_that_does_not_answer_keeps_nobody_beyond_the_deadline():
+async def test_silent_node_meets_the_deadline():
     async with pair(high=lambda command: None) as nodes:
         nodes.use(call_timeout_s=SLOW_S)
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = now()
         with pytest.raises(Unavailable, match="TimeoutError"):
             await nodes.calls.execute([("GET", LOW), ("GET", HIGH)])
-        assert SLOW_S * 0.9 <= loop.time() - started < SLOW_S + 5
+        assert SLOW_S * 0.9 <= now() - started < SLOW_S + 5
         assert await nodes.calls.execute([("GET", LOW)]) == [b"far"]
         assert nodes.low.opened == 1, "the node that answered lost its connection"
 
 
-async def test_a_node_that_keeps_the_table_to_itself_is_passed_over():
+async def test_node_without_table_is_skipped():
     async with pair() as nodes:
         nodes.use(call_timeout_s=SLOW_S)
         await nodes.calls.execute([("GET", LOW)])
@@ -148,7 +148,7 @@ async def test_a_node_that_keeps_the_table_to_itself_is_passed_over():
         assert nodes.asked_for_the_table() == 3
 
 
-async def test_a_node_that_forgot_the_cluster_does_not_make_us_forget_it():
+async def test_forgetful_node_changes_no_table():
     async with pair(low=lambda command: HANG_UP) as nodes:
         assert await nodes.calls.execute([("GET", HIGH)]) == [b"near"]
         nodes.low.script = lambda command: encoded([]) if command[0] == b"CLUSTER" else HANG_UP
@@ -161,23 +161,21 @@ async def test_a_node_that_forgot_the_cluster_does_not_make_us_forget_it():
 
 
 async def due_again() -> None:
-    """Until a table that is in doubt may be asked for again; waits for the clock it goes by."""
-    loop = asyncio.get_running_loop()
-    since = loop.time()
-    while loop.time() - since < redis_topology.ASK_AGAIN_S:  # noqa: ASYNC110
+    """Wait until a table in doubt may be asked for again."""
+    since = now()
+    while now() - since < redis_topology.ASK_AGAIN_S:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
-async def test_failing_calls_do_not_flood_the_nodes_with_questions():
+async def test_failing_calls_ask_seldom():
     async with pair(high=lambda command: HANG_UP) as nodes:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = now()
         for _ in range(20):
             await asyncio.gather(*(nodes.calls.execute([("GET", HIGH)]) for _ in range(10)), return_exceptions=True)
-        assert 1 <= nodes.asked_for_the_table() <= 1 + (loop.time() - started) / redis_topology.ASK_AGAIN_S
+        assert 1 <= nodes.asked_for_the_table() <= 1 + (now() - started) / redis_topology.ASK_AGAIN_S
 
 
-async def test_a_node_that_left_is_let_go_and_the_new_owner_found():
+async def test_departed_node_is_replaced():
     async with pair() as nodes:
         await nodes.calls.execute([("GET", LOW), ("GET", HIGH)])
         assert nodes.high.open == 1
@@ -193,26 +191,24 @@ async def test_a_node_that_left_is_let_go_and_the_new_owner_found():
                 await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("reply", [
-    b"-ERR This instance has cluster support disabled\r\n",
-    b"-ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS'\r\n",
-    b"+OK\r\n",
-    encoded([[0, 16383, [b"host"]]]),
-])  # fmt: skip
-async def test_a_server_that_is_no_cluster_is_a_wrong_setting(reply):
+NO_CLUSTER = (SettingsError, r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$")
+TABLE_REPLIES = [
+    (b"-ERR This instance has cluster support disabled\r\n", *NO_CLUSTER),
+    (b"-ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS'\r\n", *NO_CLUSTER),
+    (b"+OK\r\n", *NO_CLUSTER),
+    (encoded([[0, 16383, [b"host"]]]), *NO_CLUSTER),
+    (b"-LOADING Redis is loading the dataset in memory\r\n", Unavailable, "redis"),
+]
+
+
+@pytest.mark.parametrize(("reply", "expected", "words"), TABLE_REPLIES)
+async def test_reply_instead_of_a_table(reply, expected, words):
+    """Each call tells, not only the first."""
     async with scripted(lambda command: reply) as (redis,):
         calls = client(redis.port)
         for _ in range(2):
-            with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$"):
+            with pytest.raises(expected, match=words):
                 await calls.execute([("GET", LOW)])
-        await calls.close()
-
-
-async def test_a_node_that_is_loading_means_not_now():
-    async with scripted(lambda command: b"-LOADING Redis is loading the dataset in memory\r\n") as (redis,):
-        calls = client(redis.port)
-        with pytest.raises(Unavailable):
-            await calls.execute([("GET", LOW)])
         await calls.close()
 
 
@@ -220,12 +216,12 @@ async def test_a_node_that_is_loading_means_not_now():
     ("url", "why"),
     [("redis://127.0.0.1:1/1", "no database but 0"), ("unix:///tmp/redis.sock", "redis:// or rediss://")],
 )
-def test_an_address_that_leads_to_no_cluster_is_refused_at_once(url, why):
+def test_address_of_no_cluster(url, why):
     with pytest.raises(SettingsError, match=rf"^redis\.url: .*{why}"):
         client(0, url=url)
 
 
-async def test_tls_is_spoken_to_every_node():
+async def test_tls_reaches_every_node():
     """The scripted nodes don't: each is greeted with a TLS handshake, which begins with byte 22."""
     greetings: list[bytes] = []
 
