@@ -34,7 +34,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Child:
     return made
 
 
-def test_an_interruption_while_it_starts_ends_it(child, monkeypatch):
+def test_interrupted_start_ends_the_worker(child, monkeypatch):
     def interrupted(_: WorkerProcess) -> bool:
         raise KeyboardInterrupt
 
@@ -44,14 +44,14 @@ def test_an_interruption_while_it_starts_ends_it(child, monkeypatch):
     assert child.told == 1
 
 
-def test_one_that_does_not_get_ready_is_ended(child, monkeypatch):
+def test_unready_worker_is_ended(child, monkeypatch):
     monkeypatch.setattr(WorkerProcess, "_ready", lambda _: False)
     with pytest.raises(WorkerDidNotStart, match="not ready"):
         WorkerProcess({}).start(timeout_s=0.0)
     assert child.told == 1
 
 
-def test_one_that_is_ready_goes_on(child, monkeypatch):
+def test_ready_worker_goes_on(child, monkeypatch):
     monkeypatch.setattr(WorkerProcess, "_ready", lambda _: True)
     WorkerProcess({}).start()
     assert child.told == 0

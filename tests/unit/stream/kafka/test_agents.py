@@ -92,7 +92,7 @@ async def test_dropped_work_is_never_acknowledged(scene: Scene) -> None:
 
 
 @in_scene(limit=1)
-async def test_waiting_record_of_a_lost_partition_is_not_begun(scene: Scene) -> None:
+async def test_lost_waiting_record_never_begins(scene: Scene) -> None:
     scene.put(range(2))
     await asyncio.sleep(1)
     scene.hand_over(P0)
@@ -104,7 +104,7 @@ async def test_waiting_record_of_a_lost_partition_is_not_begun(scene: Scene) -> 
 
 
 @in_scene(letters_away=True)
-async def test_outputs_are_confirmed_before_the_acknowledgement(scene: Scene) -> None:
+async def test_outputs_before_acknowledgement(scene: Scene) -> None:
     scene.put(range(2))
     await asyncio.sleep(1)
     await scene.end(1)

@@ -48,13 +48,13 @@ def read(fetched: bytes) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_the_clients_own_parser_fails_on_an_unreadable_name() -> None:
+def test_client_s_parser_fails() -> None:
     with pytest.raises(UnicodeDecodeError):
         list(MemoryRecords(batch(["fine", Unreadable(b"\xff\xfe")])).next_batch())
 
 
 @pytest.mark.parametrize("compression", [0, 1], ids=["plain", "gzip"])
-def test_an_unreadable_name_is_escaped_and_nothing_else_changes(compression: int) -> None:
+def test_unreadable_name_is_escaped(compression: int) -> None:
     names = ["first", Unreadable(b"\xff\xfe"), "last"]
     found = read(batch(names, compression=compression) + batch(["next"]))
     assert [(offset, value) for offset, _, _, value, _ in found] == [(0, b"0"), (1, b"1"), (2, b"2"), (0, b"0")]
@@ -66,7 +66,7 @@ def test_an_unreadable_name_is_escaped_and_nothing_else_changes(compression: int
     ]
 
 
-def test_sound_batches_read_as_the_client_reads_them() -> None:
+def test_sound_batches_as_the_client() -> None:
     fetched = batch(["a", "ü"]) + batch(["b"])
     records, expected = MemoryRecords(fetched), []
     while records.has_next():
@@ -74,18 +74,18 @@ def test_sound_batches_read_as_the_client_reads_them() -> None:
     assert read(fetched) == expected
 
 
-def test_a_batch_cut_off_by_the_fetch_limit_is_left_for_the_next_fetch() -> None:
+def test_cut_batch_waits() -> None:
     whole = batch(["a"])
     assert len(read(whole + whole[:-3])) == 1
 
 
 @pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
-def test_every_codec_that_a_producer_may_use_is_unpacked(codec: int) -> None:
+def test_every_codec_is_unpacked(codec: int) -> None:
     found = read(batch(["a", "b"], compression=codec))
     assert [value for *_, value, _ in found] == [b"0", b"1"]
 
 
-def test_junk_behind_a_packed_batch_is_ignored_as_the_broker_ignores_it() -> None:
+def test_junk_behind_is_ignored() -> None:
     assert [value for *_, value, _ in read(repacked(lambda packed: packed + b"junk"))] == [b"0"]
 
 
@@ -94,19 +94,19 @@ def test_junk_behind_a_packed_batch_is_ignored_as_the_broker_ignores_it() -> Non
     [lambda packed: packed[:-9], lambda packed: b"", lambda packed: gzip.compress(b"\x00" * (MAX_UNPACKED_BYTES + 1))],
     ids=["cut off", "empty", "bomb"],
 )
-def test_what_can_not_be_unpacked_is_one_stand_in_with_the_batch_s_bytes(spoil: Callable[[bytes], bytes]) -> None:
+def test_unpackable_becomes_a_stand_in(spoil: Callable[[bytes], bytes]) -> None:
     spoilt = repacked(spoil)
     ((offset, _, key, value, headers),) = read(spoilt)
     assert (offset, key, value, headers) == (0, None, spoilt, ((UNREADABLE_BATCH_HEADER, b""),))
 
 
-def test_a_stand_in_is_set_aside_by_intake() -> None:
+def test_intake_sets_stand_in_aside() -> None:
     answer = read_event(record(b"anything", ((UNREADABLE_BATCH_HEADER, b""),)))
     assert isinstance(answer, Poison)
     assert answer.reason == "UNREADABLE_BATCH"
 
 
-def test_a_flood_of_headers_is_not_read() -> None:
+def test_header_flood_is_not_read() -> None:
     builder = new_builder()
     builder.append(0, timestamp=1, key=b"k", value=b"v", headers=[("h", b"")] * (MAX_HEADERS + 1))
     builder.append(1, timestamp=1, key=b"k", value=b"v", headers=[("h", b"")] * MAX_HEADERS)

@@ -28,7 +28,7 @@ def from_reader(**changes) -> Record:
 
 
 @pytest.mark.parametrize("made", [from_faust, from_reader])
-def test_a_null_header_is_an_empty_one(made):
+def test_null_header_becomes_empty(made):
     record = made()
     assert record.headers == (("ce_id", b""), ("ce_type", b"x"), ("ce_type", b"x"), ("content-type", b""))
     assert isinstance(read(record), Poison)
@@ -36,15 +36,15 @@ def test_a_null_header_is_an_empty_one(made):
 
 @pytest.mark.parametrize("made", [from_faust, from_reader])
 @pytest.mark.parametrize("headers", [None, (), []])
-def test_no_headers_are_none(made, headers):
+def test_missing_headers(made, headers):
     assert made(headers=headers).headers == ()
 
 
-def test_the_broker_s_milliseconds_survive_as_seconds():
+def test_milliseconds_survive_as_seconds():
     times = [1_700_000_000_000 + step for step in range(1000)]
     assert [from_faust(timestamp=at / 1000).appended_at_ms for at in times] == times
 
 
 @pytest.mark.parametrize("timestamp", [None, 0, -0.001, -1])
-def test_a_record_without_a_time_was_appended_at_no_time(timestamp):
+def test_missing_time_is_0(timestamp):
     assert from_faust(timestamp=timestamp).appended_at_ms == 0

@@ -44,28 +44,25 @@ def test_nothing_else_is_handed_on():
         (b"\x00\x7f", "%00%7F"),
     ],
 )
-def test_values_are_encoded_as_the_binding_says(value, encoded):
+def test_values_are_encoded(value, encoded):
     assert notice_of(flag_record(headers=headers_with(subject=value))).headers["ce-subject"] == encoded
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"x" * (LONGEST_HEADER + 1), b" " * LONGEST_HEADER])
-def test_what_a_header_can_not_carry_is_left_out(value):
+def test_unfit_values_are_left_out(value):
     assert "ce-subject" not in notice_of(flag_record(headers=headers_with(subject=value))).headers
 
 
-@pytest.mark.parametrize("event_id", [b"", b"a b", b"a\n", b"\xff", b"x" * 257, "ü".encode()])
-def test_without_a_usable_id_there_is_nothing_to_post(event_id):
-    with pytest.raises(NoNotice, match="no usable event id"):
-        notice_of(flag_record(headers=headers_with(id=event_id)))
+UNUSABLE_IDS = [b"", b"a b", b"a\n", b"\xff", b"x" * 257, "ü".encode()]
+NO_EVENTS = [
+    *(({"headers": headers_with(id=event_id)}, "no usable event id") for event_id in UNUSABLE_IDS),
+    *(({"headers": headers}, "no usable event id") for headers in ((), (("content-type", b"application/json"),))),
+    ({"headers": headers_with() + headers_with()}, "no usable event id"),  # names the event twice
+    *(({"value": value}, "no event") for value in (None, b"")),
+]
 
 
-@pytest.mark.parametrize("headers", [(), (("content-type", b"application/json"),), headers_with() + headers_with()])
-def test_a_record_that_is_no_event_or_names_it_twice(headers):
-    with pytest.raises(NoNotice):
-        notice_of(flag_record(headers=headers))
-
-
-@pytest.mark.parametrize("value", [None, b""])
-def test_nothing_in_it(value):
-    with pytest.raises(NoNotice, match="no event"):
-        notice_of(flag_record(value=value))
+@pytest.mark.parametrize(("changed", "why"), NO_EVENTS)
+def test_no_event_no_notice(changed, why):
+    with pytest.raises(NoNotice, match=why):
+        notice_of(flag_record(**changed))

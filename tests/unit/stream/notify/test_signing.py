@@ -22,45 +22,37 @@ def test_the_reference_vector():
     assert verify(KEY, HEADERS, BODY, now_s=AT_S) == MESSAGE_ID
 
 
-def test_header_names_in_any_case_and_one_of_several_signatures():
+def test_any_case_several_signatures():
     headers = {name.title(): value for name, value in HEADERS.items()}
     headers["Webhook-Signature"] = f"v1a,AAAA v1,{'A' * 43}= {SIGNATURE}"
     assert verify(KEY, headers, BODY, now_s=AT_S) == MESSAGE_ID
 
 
 @pytest.mark.parametrize(
-    ("changed", "body"),
+    ("changed", "body", "key"),
     [
-        ({}, BODY + b" "),
-        ({}, b""),
-        ({"webhook-id": MESSAGE_ID + "x"}, BODY),
-        ({"webhook-id": ""}, BODY),
-        ({"webhook-timestamp": str(AT_S + 1)}, BODY),
-        ({"webhook-timestamp": f" {AT_S}"}, BODY),
-        ({"webhook-timestamp": "1e9"}, BODY),
-        ({"webhook-timestamp": "٣٤"}, BODY),
-        ({"webhook-timestamp": ""}, BODY),
-        ({"webhook-signature": ""}, BODY),
-        ({"webhook-signature": "v1,"}, BODY),
-        ({"webhook-signature": SIGNATURE[3:]}, BODY),
-        ({"webhook-signature": "v2," + SIGNATURE[3:]}, BODY),
-        ({"webhook-signature": "v1,ünsigned"}, BODY),
+        *(({name: None}, BODY, KEY) for name in HEADERS),
+        ({}, BODY, bytes(32)),
+        ({}, BODY + b" ", KEY),
+        ({}, b"", KEY),
+        ({"webhook-id": MESSAGE_ID + "x"}, BODY, KEY),
+        ({"webhook-id": ""}, BODY, KEY),
+        ({"webhook-timestamp": str(AT_S + 1)}, BODY, KEY),
+        ({"webhook-timestamp": f" {AT_S}"}, BODY, KEY),
+        ({"webhook-timestamp": "1e9"}, BODY, KEY),
+        ({"webhook-timestamp": "٣٤"}, BODY, KEY),
+        ({"webhook-timestamp": ""}, BODY, KEY),
+        ({"webhook-signature": ""}, BODY, KEY),
+        ({"webhook-signature": "v1,"}, BODY, KEY),
+        ({"webhook-signature": SIGNATURE[3:]}, BODY, KEY),
+        ({"webhook-signature": "v2," + SIGNATURE[3:]}, BODY, KEY),
+        ({"webhook-signature": "v1,ünsigned"}, BODY, KEY),
     ],
 )
-def test_anything_changed_is_refused(changed, body):
+def test_anything_changed_is_refused(changed, body, key):
+    headers = {name: value for name, value in {**HEADERS, **changed}.items() if value is not None}
     with pytest.raises(SignatureRefused):
-        verify(KEY, {**HEADERS, **changed}, body, now_s=AT_S)
-
-
-@pytest.mark.parametrize("missing", HEADERS)
-def test_a_missing_header_is_refused(missing):
-    with pytest.raises(SignatureRefused):
-        verify(KEY, {name: value for name, value in HEADERS.items() if name != missing}, BODY, now_s=AT_S)
-
-
-def test_another_key_is_refused():
-    with pytest.raises(SignatureRefused):
-        verify(bytes(32), HEADERS, BODY, now_s=AT_S)
+        verify(key, headers, body, now_s=AT_S)
 
 
 @pytest.mark.parametrize(("off_s", "good"), [(-301, False), (-300, True), (0, True), (300, True), (301, False)])
@@ -72,12 +64,12 @@ def test_five_minutes_either_way(off_s, good):
         verify(KEY, HEADERS, BODY, now_s=AT_S + off_s)
 
 
-def test_a_plain_secret_is_its_own_text():
+def test_plain_secret_is_its_text():
     assert signing_key("x" * 32) == b"x" * 32
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31, "whsec_", "whsec_AAAA", "whsec_" + "!" * 40, "whsec_" + "ü" * 40])
-def test_a_weak_or_malformed_secret_is_refused_without_quoting_it(secret):
+def test_weak_secret_is_refused(secret):
     with pytest.raises(ValueError, match=r"needs at least|not base64") as refused:
         signing_key(secret)
     assert not secret or secret not in str(refused.value)

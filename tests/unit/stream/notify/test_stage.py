@@ -69,7 +69,7 @@ def counts() -> tuple[float, ...]:
         pytest.param(flag_record(value=None), TAKEN, False, "no event", 0, id="tombstone"),
     ],
 )
-async def test_a_record_is_delivered_or_set_aside(
+async def test_delivered_or_set_aside(
     record: Record, outcome: DeliveryOutcome, posted: bool, why: str | None, attempts: int
 ) -> None:
     before = counts()
@@ -93,13 +93,13 @@ async def test_a_record_is_delivered_or_set_aside(
     ]
 
 
-async def test_a_dead_letter_keeps_to_the_topics_limit() -> None:
+async def test_dead_letter_keeps_the_limit() -> None:
     (letter,), _ = await handled(flag_record(value=BODY * 100), Undeliverable(why="HTTP 413", attempts=1))
     assert letter.value is None
     assert dict(letter.headers)["value_bytes"] == str(100 * len(BODY)).encode()
 
 
-async def test_a_bug_is_no_reason_to_set_aside() -> None:
+async def test_bug_sets_nothing_aside() -> None:
     before = counts()
     with pytest.raises(ZeroDivisionError):
         await handled(flag_record(), ZeroDivisionError("a bug"))

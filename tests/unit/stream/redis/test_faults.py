@@ -95,10 +95,7 @@ REPLIES = {
     "BUSYGROUP no such thing": BUG,
     "MOVED 3999 127.0.0.1:6381": OF_A_CLUSTER,
     "ASK 3999 127.0.0.1:6381": OF_A_CLUSTER,
-    "WRONGTYPE Operation against a key holding the wrong kind of value": (
-        ForeignValue,
-        r"^Redis key p:(decision|probe)",
-    ),
+    "WRONGTYPE Operation against a key holding the wrong kind of value": OTHER_KIND,
 }
 
 
