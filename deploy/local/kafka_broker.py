@@ -63,14 +63,7 @@ class KafkaBroker(Service):
     def command(self) -> list[str]:
         crash = f"-XX:ErrorFile={self.folder / 'java-crash-%p.log'}"
         # A broker out of memory shall end, not go on half alive.
-        return [
-            *self._java_command(),
-            *HEAP,
-            "-XX:+ExitOnOutOfMemoryError",
-            crash,
-            "kafka.Kafka",
-            str(self.config),
-        ]
+        return [*self._java_command(), *HEAP, "-XX:+ExitOnOutOfMemoryError", crash, "kafka.Kafka", str(self.config)]
 
     def answers(self, ports: Ports, process: ProcessIdentity) -> bool:
         """The cluster id in the answer proves that it is this broker, not another on its port."""
@@ -86,17 +79,9 @@ class KafkaBroker(Service):
 
     def _format(self) -> None:
         """Write the cluster id into the data folder, which the broker refuses to do by itself."""
-        tool = [
-            *self._java_command(),
-            "kafka.tools.StorageTool",
-            "format",
-            "--standalone",
-            "--ignore-formatted",
-        ]
-        run_step(
-            [*tool, "-t", new_cluster_id(), "-c", str(self.config)],
-            ServicesError(f"Kafka could not prepare {self.data}"),
-        )
+        tool = [*self._java_command(), "kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
+        options = ["-t", new_cluster_id(), "-c", str(self.config)]
+        run_step([*tool, *options], ServicesError(f"Kafka could not prepare {self.data}"))
 
 
 def broker_libs() -> Path:

@@ -16,14 +16,7 @@ from stream.runtime import metrics
 KEPT_HEADERS = frozenset({"content-type", "ce_specversion", "ce_type", "ce_id", "ce_subject", "ce_correlationid"})
 KEPT_HEADER_BYTES = 256
 #: What we add, in this order.
-WHY_HEADERS = (
-    "reason",
-    "message",
-    "source_topic",
-    "source_partition",
-    "source_offset",
-    "source_timestamp_ms",
-)
+WHY_HEADERS = ("reason", "message", "source_topic", "source_partition", "source_offset", "source_timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

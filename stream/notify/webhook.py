@@ -33,12 +33,7 @@ log = structlog.get_logger()
 
 #: The receiver understood and refuses this very notice: the same bytes will get the same answer.
 FINAL = frozenset(
-    {
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.GONE,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    }
+    (HTTPStatus.BAD_REQUEST, HTTPStatus.GONE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 )
 #: An answer's body is read only so that the connection can be used again; beyond this it is dropped instead.
 MOST_ANSWER_BYTES = 64 * 1024

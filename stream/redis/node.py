@@ -32,17 +32,7 @@ Answer: TypeAlias = Reply | ResponseError
 
 #: Replies that mean "not now" rather than "never": the server is loading, failing over or out of memory.
 _PASSING_REPLIES = frozenset(
-    {
-        "LOADING",
-        "READONLY",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "OOM",
-        "BUSY",
-        "NOREPLICAS",
-        "MISCONF",
-    }
+    {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "OOM", "BUSY", "NOREPLICAS", "MISCONF"}
 )
 #: Replies that no waiting mends: the address, the password or the rights are wrong.
 _REFUSALS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"})

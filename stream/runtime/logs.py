@@ -15,15 +15,8 @@ from config.settings import LogSettings
 
 #: Faust names its services after the module they are defined in, ours included.
 _LIBRARIES = (
-    "faust",
-    "mode",
-    "aiokafka",
-    "kafka",
-    "asyncio",
-    "redis",
-    "aiohttp",
-    "stream.kafka.app",
-    "stream.kafka.transport",
+    *("faust", "mode", "aiokafka", "kafka", "asyncio", "redis", "aiohttp"),
+    *("stream.kafka.app", "stream.kafka.transport"),
 )
 
 

@@ -20,7 +20,7 @@ def set_aside(given_record, max_bytes=15 * 1024 * 1024):
     return dead_letter(given_record, "dead", reason="INVALID_REQUEST", message="why", max_bytes=max_bytes)
 
 
-def test_a_record_too_large_to_be_sent_on_is_set_aside_by_its_digest():
+def test_oversized_record_by_digest():
     letter = set_aside(record(b"x" * 90, (), b"k" * 300), max_bytes=389)
     assert (letter.key, letter.value) == (b"k" * KEPT_HEADER_BYTES, None)
     assert dict(letter.headers)["value_bytes"] == b"90"
@@ -35,7 +35,7 @@ def test_key_and_bytes_are_unchanged(value, key):
     assert (letter.topic, letter.key, letter.value) == ("dead", key, value)
 
 
-def test_the_reason_and_the_place_are_in_headers():
+def test_headers_tell_reason_and_place():
     assert set_aside(record(b"x")).headers == (
         ("reason", b"INVALID_REQUEST"),
         ("message", b"why"),
@@ -53,7 +53,7 @@ def test_no_personal_header_is_kept(name, spelled):
     assert SECRET not in repr(set_aside(record(b"x", headers)).headers)
 
 
-def test_headers_that_name_the_event_are_kept_and_cut():
+def test_event_headers_are_kept_short():
     headers = ce_headers(b"image/jpeg", subject="sub-1", id="i" * 1000)
     kept = dict(set_aside(record(b"x", headers)).headers[len(WHY_HEADERS) :])
     assert kept.keys() <= KEPT_HEADERS
@@ -63,7 +63,7 @@ def test_headers_that_name_the_event_are_kept_and_cut():
 
 @settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from([*KEPT_HEADERS, *WHY_HEADERS, "ce_deviceid", "x"]), st.binary(max_size=600))))
-def test_a_letter_is_never_much_larger_than_its_record(headers):
+def test_letter_stays_small(headers):
     letter = set_aside(record(b"x", tuple(headers)))
 
     def size(pairs):
@@ -73,13 +73,13 @@ def test_a_letter_is_never_much_larger_than_its_record(headers):
     assert dict(letter.headers)["reason"] == b"INVALID_REQUEST"
 
 
-def test_a_stranger_can_not_write_our_headers():
+def test_no_stranger_writes_our_headers():
     letter = set_aside(record(b"x", (("reason", b"forged"), ("Reason", b"forged"), ("source_offset", b"0"))))
     assert [value for name, value in letter.headers if name.lower() == "reason"] == [b"INVALID_REQUEST"]
     assert [value for name, value in letter.headers if name == "source_offset"] == [b"17"]
 
 
-def test_a_letter_is_described_without_its_bytes():
+def test_described_without_bytes():
     letter = set_aside(record(SECRET.encode(), ce_headers(subject=SECRET)))
     stored = Record(
         topic="dead", partition=0, offset=0, key=None, value=letter.value, headers=letter.headers, appended_at_ms=0

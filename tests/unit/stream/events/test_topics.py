@@ -19,19 +19,19 @@ NAMES = {
 }
 
 
-def test_every_topic_is_in_the_table_once():
+def test_each_topic_is_listed_once():
     assert sorted(spec.topic for spec in TABLE) == sorted(Topic)
     assert {str(topic) for topic in Topic} == {*NAMES, "liveness.audit"}
 
 
 @pytest.mark.parametrize(("name", "days"), NAMES.items())
-def test_nothing_is_kept_longer_than_stated(name, days):
+def test_retention(name, days):
     (spec,) = (spec for spec in TABLE if spec.topic == name)
     assert topic_configs(spec, KafkaSettings())["retention.ms"] == str(days * DAY_MS)
 
 
 @pytest.mark.parametrize(("name", "days"), NAMES.items())
-def test_what_is_slowly_sent_outstays_that_by_little(name, days):
+def test_slow_topics_outstay_little(name, days):
     """Without a time of ours a segment may span seven days: a picture would be kept for eight."""
     (spec,) = (spec for spec in TABLE if spec.topic == name)
     segment_ms = int(topic_configs(spec, KafkaSettings())["segment.ms"])
@@ -48,14 +48,14 @@ def test_the_audit_trail_stays():
 
 
 @pytest.mark.parametrize("spec", TABLE, ids=lambda spec: spec.topic)
-def test_time_is_the_broker_s_and_pictures_are_not_compressed_again(spec):
+def test_broker_s_time_no_compression(spec):
     configs = topic_configs(spec, KafkaSettings())
     assert configs["message.timestamp.type"] == "LogAppendTime"
     assert configs["cleanup.policy"] == "delete"
     assert configs["compression.type"] == "producer"
 
 
-def test_only_topics_with_pictures_take_large_records():
+def test_large_records_need_pictures():
     kafka = KafkaSettings(max_event_bytes=20 * 1024 * 1024)
     sizes = {spec.topic: int(topic_configs(spec, kafka)["max.message.bytes"]) for spec in TABLE}
     large = {Topic.SUBMISSIONS, Topic.DEAD_LETTER}
