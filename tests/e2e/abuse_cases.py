@@ -1,4 +1,4 @@
-"""What the tests of the abuse table share: how to earn a flag quickly, and what table and topics hold then."""
+"""Cases of abuse for tests: quick ways to earn a flag, and readers of the table and the topics."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""An analyser that does what the picture says in bytes behind its end; everything else is a plain answer.
+"""An analyser that obeys bytes behind the end of a picture, for tests of slow, crashing and hanging pictures.
 
-It stands in for the face analyser where a test needs a picture to be slow, to crash or to hang at a moment
-that the test chooses. Signals go through files, so that nothing depends on luck.
+A picture says when to wait and for which file, so that nothing depends on luck. Other pictures get a plain answer.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def marked(image: bytes, command: str, argument: object = "") -> bytes:
 
 
 def instruction(image: bytes) -> tuple[str, str]:
-    """What a picture says is to be done; two empty texts if nothing."""
+    """The command and argument behind a picture's end; two empty texts if there are none."""
     _, found, text = image.rpartition(MARK)
     command, _, argument = text.decode(errors="replace").partition(" ") if found else ("", "", "")
     return command, argument

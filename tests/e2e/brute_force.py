@@ -82,7 +82,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """Who takes part. The same seed gives the same people and the same pictures."""
+    """Attackers and honest people. The same seed gives the same people and the same pictures."""
 
     attackers: tuple[Person, ...]
     honest: tuple[Person, ...]
@@ -146,7 +146,7 @@ def _person(
 
 
 def _attack(chance: random.Random) -> float:
-    """Mostly found out, and by how much differs; sometimes unclear, rarely a success."""
+    """Liveness of an attack: mostly SPOOF by a varying margin, sometimes unclear, rarely LIVE."""
     kind = chance.random()
     return LIVE if kind < 0.04 else UNCLEAR if kind < 0.14 else round(chance.uniform(*SPOOF), 2)
 
@@ -164,7 +164,7 @@ def _addresses(chance: random.Random, number: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was sent and what came of it. `decisions` are by submission id; `flags` in the order of the topic."""
+    """Submissions with their decisions, by submission id; `flags` in the order of the topic."""
 
     people: Cast
     sent: Mapping[str, Person]
@@ -185,7 +185,7 @@ class Outcome:
         return found
 
     def flagged(self, people: Iterable[Person]) -> set[str]:
-        """Those of them that have a flag of their own."""
+        """Correlation ids among `people` that have a flag of their own."""
         wanted = {person.correlation_id for person in people}
         subjects = (flag["subject"] for flag in self.flags)
         return {s["key"] for s in subjects if s["type"] == SubjectType.CORRELATION_ID and s["key"] in wanted}
@@ -277,7 +277,7 @@ class BruteForce:
         )
 
     def _round(self, number: int) -> list[NewSubmission]:
-        """Who still tries, in an order of chance."""
+        """Submissions of the people who still try, in a random order."""
         made = []
         for person in self.people.everybody:
             turn = number - person.starts
@@ -289,7 +289,7 @@ class BruteForce:
         return made
 
     def _given_up(self, person: Person, turn: int) -> bool:
-        """After a refusal: who is refused once is refused for a while."""
+        """True after a refusal: a refused id is refused for a while."""
         if turn == 0:
             return False
         before = self._decisions.get(person.submission(turn - 1).submission_id)
@@ -306,7 +306,7 @@ class BruteForce:
         await self._until(lambda: all(new.submission_id in self._decisions for new in submissions), ROUND_S)
 
     async def _settle(self) -> None:
-        """A flag follows the decision that brought it about; wait for those that decisions name."""
+        """Wait for the flags that decisions name: a flag follows its decision."""
         named = {
             flag["flag_id"]
             for decision in self._decisions.values()
@@ -315,7 +315,7 @@ class BruteForce:
         await self._until(lambda: named <= {flag["flag_id"] for flag in self._flags}, SETTLE_S)
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
-        """Looks again at whatever is heard: nothing else changes what was decided and flagged."""
+        """Wait for a condition, looking again at every event heard."""
         try:
             async with asyncio.timeout(within_s):
                 while not done():
@@ -328,7 +328,7 @@ class BruteForce:
             ) from None
 
     def _hear(self, topic: str, value: bytes) -> None:
-        """Only what concerns this attack: others may use the installation too."""
+        """Keep the events of this attack: others may use the installation too."""
         event = orjson.loads(value)
         if topic.endswith(Topic.ABUSE_FLAGS):
             if event["cause"] in self._sent:
@@ -353,7 +353,7 @@ async def _listening(source: TopicReader, hear: Callable[[str, bytes], None]) ->
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print what came of it; 0 if every attacker was flagged and refused and nobody else."""
+    """Print the summary; 0 if all attackers were flagged and refused, and nobody else."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="a used one has used its ids up")
     parser.add_argument("--json", action="store_true")

@@ -1,6 +1,6 @@
-"""What became of every submission, read from the topics afterwards.
+"""The check of delivery: the fate of every submission, read from the topics afterwards.
 
-The core is pure: records in, `Report` out. It trusts nothing that a worker said, only what the broker holds:
+The core is pure: records in, `Report` out. It trusts only the broker's records, nothing that a worker said:
 every submission has exactly one distinct decision (byte-identical repeats are counted and fine) or its dead
 letter, and the group has nothing left to read. By hand, with the installation's settings in the environment:
 
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def problems(self) -> dict[str, object]:
-        """Everything that is wrong; empty when the delivery was sound."""
+        """Findings by kind; empty when the delivery was sound."""
         found: dict[str, object] = {
             "lost": self.lost,
             "conflicting": self.conflicting,
@@ -68,7 +68,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
-    """One submission: where it stands on the topic (more than once if its publisher repeated it)."""
+    """A submission and its records on the topic: several if its publisher repeated it."""
 
     submission_id: str | None
     records: list[Record]

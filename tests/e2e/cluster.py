@@ -32,7 +32,7 @@ SETTLE_S = 60.0
 
 
 class ClusterNode:
-    """One server of the cluster; killed and started again on the same ports and with the same name."""
+    """A server of the cluster; started again after a kill, it has the same ports and name."""
 
     def __init__(self, server: str, folder: Path, ports: tuple[int, int]) -> None:
         self.port, self.bus_port = ports
@@ -48,7 +48,7 @@ class ClusterNode:
         return str(self.ask("CLUSTER", "MYID").decode())
 
     def ask(self, *command: str | int | bytes) -> Any:
-        """One command to this node, wherever its key may be."""
+        """The reply of this node to a command, wherever its key may be."""
         return self.admin.execute_command(*command)
 
     def start(self) -> None:

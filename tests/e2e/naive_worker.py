@@ -16,7 +16,7 @@ CONCURRENCY = 4
 
 
 def register(app: LivenessApp, runner: Any, spec: AgentSpec) -> None:
-    """In place of `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
+    """Stand-in for `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
 
     async def agent(stream: Any) -> None:
         publisher = runner()._publisher

@@ -38,7 +38,7 @@ def submission(image: bytes, **optional: str) -> NewSubmission:
 
 @cache
 def plain_picture() -> bytes:
-    """One small JPEG of the portrait."""
+    """A small JPEG of the portrait."""
     return attacks.jpeg(_small(attacks.portrait(attacks.decode(astronaut()))), quality=85)
 
 

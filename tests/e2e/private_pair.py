@@ -12,7 +12,7 @@ MISSING = 3
 
 
 class MissingPrograms(Exception):
-    """What the machine would need to start its own services."""
+    """Programs that the machine lacks to start its own services."""
 
 
 class PrivatePair:

@@ -49,7 +49,8 @@ async def killed_behind_a_slow_first(
     return await installation.check(), committed, first.submission_id
 
 
-async def test_naive_acks_lose_the_event_in_flight(install: MakeInstallation, tmp_path: Path) -> None:
+async def test_naive_acks_lose_one(install: MakeInstallation, tmp_path: Path) -> None:
+    """Acknowledgements of Faust commit past the event in flight."""
     report, committed, _ = await killed_behind_a_slow_first(NAIVE, install, tmp_path)
     print(f"naive acks: committed {committed} of {BEHIND + 1} with the first in flight, lost {len(report.lost)}")
     assert committed > 0, "the naive worker must have committed past the event in flight"

@@ -23,7 +23,7 @@ MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"")
 
 
 def one_input(noise: bytes) -> None:
-    """One run: the first byte picks a magic to put in front, so that parsers are reached at once."""
+    """A run: the first byte picks a magic to put in front, so that parsers are reached at once."""
     image = MAGICS[noise[0] % len(MAGICS)] + noise[1:] if noise else noise
     try:
         header = inspect(image, LIMITS)

@@ -126,8 +126,10 @@ async def test_replay_changes_nothing(install: MakeInstallation) -> None:
 
 
 def what_counts(dump: dict[str, Any]) -> dict[str, Any]:
-    """All of the table, but of records that never ask at the gate (no picture, other content) only the first time each
-    was seen: sent again, they are written down again and count once."""
+    """The table without repeats of records that never ask at the gate (no picture, other content).
+
+    Such a record is written down again when it is sent again, and counts once.
+    """
     counting = without(dump, "turn", INDEX)
     for key in [key for key in counting if key.startswith("journal:") and is_behind(key)]:
         first: dict[bytes, tuple[bytes, float]] = {}
@@ -158,7 +160,7 @@ def without(dump: dict[str, Any], *beginnings: str) -> dict[str, Any]:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_no_flag_is_lost_in_a_storm(install: MakeInstallation) -> None:
+async def test_storm_loses_no_flag(install: MakeInstallation) -> None:
     """Workers die at random moments while abuse goes on: what the table says was published, and nothing else."""
     chance = random.Random(SEED)
     installation = await install(abuse__hash_keys=HASH_KEYS)
@@ -193,7 +195,7 @@ async def what_was_decided_was_counted(installation: Installation) -> None:
 
 
 def rival(new: NewSubmission) -> NewSubmission:
-    """Another attack under the same submission id."""
+    """A different attack under the same submission id."""
     return NewSubmission(
         image=marked(plain_picture(), "liveness", 0.2),
         submission_id=new.submission_id,
@@ -204,7 +206,7 @@ def rival(new: NewSubmission) -> NewSubmission:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_a_flag_expires_once(install: MakeInstallation, tmp_path: Any) -> None:
+async def test_flag_expires_once(install: MakeInstallation, tmp_path: Any) -> None:
     """Three workers look for expired flags all the time; each expiry is told once, and not again after a restart."""
     policy = tmp_path / "policy.toml"
     policy.write_text("[abuse]\nflag_ttl_s = 86400\n[abuse.excessive_retries]\nblock_s = 86400\n")
@@ -387,7 +389,7 @@ def entries_by_number(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.local_services
 @pytest.mark.slow
 async def test_redis_away(install_private: MakeInstallation, private_pair: PrivatePair) -> None:
-    """Who is refused stays refused: nobody gets past the gate while the table can't be asked."""
+    """A refused id stays refused: nobody gets past the gate while Redis is away."""
     installation = await install_private()
     workers = await installation.workers.run(2)
     paused, *honest = [str(uuid.uuid4()) for _ in range(4)]

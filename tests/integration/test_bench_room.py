@@ -1,4 +1,4 @@
-"""What a benchmark put into Redis is gone afterwards: from a real server, and from every node of a cluster."""
+"""Keys of a benchmark are gone afterwards: from a real server, and from every node of a cluster."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def nothing_stays(settings: RedisSettings) -> None:
 
 
 @pytest.mark.real
-def test_on_one_server(services: Services) -> None:
+def test_one_server(services: Services) -> None:
     url = services.environment["LIVENESS_REDIS__URL"]
     nothing_stays(RedisSettings(url=url, call_timeout_s=20))
 
 
 @pytest.mark.local_services
-def test_on_every_node_of_a_cluster(redis_cluster: RedisCluster) -> None:
+def test_every_node_of_cluster(redis_cluster: RedisCluster) -> None:
     nothing_stays(RedisSettings(url=redis_cluster.url, call_timeout_s=20, cluster=True))

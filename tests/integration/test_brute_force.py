@@ -192,7 +192,7 @@ async def a_reviewer_undoes_it(replayed: Replayed) -> None:
 
 
 def moved(person: Person, address: str = "", device: str = "") -> Person:
-    """Somebody new, on a device or address of the attack."""
+    """A new person on a device or address of the attack."""
     return Person(
         correlation_id=str(uuid.uuid4()),
         session_id=person.session_id,
@@ -205,7 +205,7 @@ def moved(person: Person, address: str = "", device: str = "") -> Person:
 
 
 async def decide(installation: Installation, name: str, subjects: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """One command a subject, all at once."""
+    """Answers to one command a subject, all sent at once."""
     said = {"actor": "reviewer", "reason": "tests", "note": "", "tenant": None}
     return await asyncio.gather(
         *(
@@ -221,7 +221,7 @@ async def decide(installation: Installation, name: str, subjects: list[dict[str,
 
 
 async def everywhere(installation: Installation, person: Person) -> list[str | None]:
-    """One honest picture of a person to every partition, and so to every worker: what each said was wrong."""
+    """Errors of an honest picture sent to every partition, and so to every worker."""
     pictures = [person.picture(LIVE, str(uuid.uuid4())) for _ in range(PARTITIONS)]
     await publish_to(installation, dict(enumerate(pictures)))
     answers = await decisions_of(installation, [new.submission_id for new in pictures])

@@ -26,7 +26,7 @@ BYSTANDERS = 10
 
 
 async def errors_by_submission(installation: Installation) -> dict[str, str | None]:
-    """What each decision says went wrong; None where nothing did."""
+    """Error codes by submission; None where the decision has no error."""
     found = {}
     for record in await installation.records(Topic.DECISIONS):
         event = orjson.loads(record.value or b"")
@@ -41,7 +41,8 @@ def around(hostile: list[NewSubmission]) -> list[NewSubmission]:
     return [*harmless[:half], *hostile, *harmless[half:]]
 
 
-async def test_crash_is_dead_lettered_and_the_rest_decided(install: MakeInstallation) -> None:
+async def test_crash_costs_itself_alone(install: MakeInstallation) -> None:
+    """The crash gets a dead letter and INFERENCE_ERROR, an exception INFERENCE_ERROR, and all others are decided."""
     installation = await install(partitions=1, detection__slots="2")
     crash = submission(marked(plain_picture(), "crash"), client_ip="203.0.113.7")
     raising = submission(marked(plain_picture(), "raise", "secret-words"))
@@ -85,8 +86,8 @@ async def test_hang_is_a_detector_timeout(install: MakeInstallation, tmp_path: P
     assert Counter(errors.values()) == {None: BYSTANDERS}
 
 
-async def test_a_slow_pool_ends_in_the_event_deadline(install: MakeInstallation, tmp_path: Path) -> None:
-    """One slot and three pictures that hang: the last waits for a slot longer than an event may take."""
+async def test_slow_pool_meets_event_deadline(install: MakeInstallation, tmp_path: Path) -> None:
+    """Three pictures hang in one slot: the last waits for a slot longer than an event may take."""
     installation = await install(
         partitions=1, detection__read_ahead="4", policy_file=policy_file(tmp_path, detector_s=3, event_s=6)
     )
@@ -101,7 +102,8 @@ async def test_a_slow_pool_ends_in_the_event_deadline(install: MakeInstallation,
     assert set(codes) == {ErrorCode.DETECTOR_TIMEOUT, ErrorCode.SERVER_ERROR}
 
 
-async def test_a_bug_ends_the_process_and_loses_nothing(install: MakeInstallation, tmp_path: Path) -> None:
+async def test_bug_ends_process(install: MakeInstallation, tmp_path: Path) -> None:
+    """The record that met the bug is not acknowledged, and a sound worker decides it."""
     installation = await install(partitions=1)
     gate = tmp_path / "bug"
     victim = submission(marked(plain_picture(), "bug", gate))

@@ -85,7 +85,7 @@ async def refuse_decisions(installation: Installation, *, refuse: bool) -> None:
 
 
 async def test_output_refused(install_private: MakeInstallation) -> None:
-    """It waits, then leaves with code 3 and without an ack; once mended, nothing is lost."""
+    """The worker waits, then leaves with code 3 and without an ack; once the topic is mended, nothing is lost."""
     installation = await install_private(delivery__output_patience_s="5", delivery__send_timeout_s="2")
     worker = await installation.workers.start(SCRIPTED).ready()
     await refuse_decisions(installation, refuse=True)
@@ -112,8 +112,8 @@ async def test_services_away_at_the_start(install_private: MakeInstallation, pri
     assert nowhere in without_broker.output, "it says where it looked"
 
 
-async def test_broker_gone_between_the_check_and_the_join(install_private: MakeInstallation) -> None:
-    """This worker doesn't look at the topics first, so its join is what meets nobody."""
+async def test_broker_gone_before_join(install_private: MakeInstallation) -> None:
+    """The scripted worker doesn't look at the topics first, so that its join meets no broker."""
     installation = await install_private()
     worker = installation.workers.start(SCRIPTED, kafka__bootstrap_servers="127.0.0.1:9")
     assert await worker.ended() == 3

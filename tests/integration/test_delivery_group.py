@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 LOAD = 20
 
 
-async def test_a_clean_stop_finishes_and_repeats_nothing(install: MakeInstallation, tmp_path: Path) -> None:
+async def test_clean_stop_repeats_nothing(install: MakeInstallation, tmp_path: Path) -> None:
     """SIGTERM with a picture in flight: it is decided and committed, and a new worker finds nothing to repeat."""
     installation = await install(partitions=2, detection__slots="2", **long_hold(tmp_path))
     gate = tmp_path / "gate"
@@ -60,7 +60,7 @@ async def has_nothing_to_read(worker: Worker) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_who_is_started_again_or_left_alone_with_what_was_read_before_has_nothing_to_read(
+async def test_nothing_read_is_no_lag(
     install: MakeInstallation,
 ) -> None:
     """Otherwise the watchdog would end a worker for not reading what there isn't."""
@@ -85,7 +85,7 @@ async def test_who_is_started_again_or_left_alone_with_what_was_read_before_has_
     await installation.sound_report()
 
 
-async def test_workers_join_and_leave_under_load(install: MakeInstallation) -> None:
+async def test_joining_and_leaving_under_load(install: MakeInstallation) -> None:
     """Submissions keep coming until every change in the group is over."""
     partitions = 4
     installation = await install(partitions)

@@ -1,4 +1,4 @@
-"""Nothing personal leaves by the side doors: not by logs at debug level, metrics or dead-letter headers."""
+"""Personal data leaves by no side door: logs at debug level, metrics, dead-letter headers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def picture(command: str) -> bytes:
 
 
 def forbidden() -> Iterator[bytes]:
-    """What must show up nowhere: the personal fields, and pieces of the picture, raw, escaped and in base64."""
+    """Personal fields, and pieces of the picture: raw, escaped, in hexadecimal and in base64."""
     yield from (value.encode() for value in PERSONAL.values())
     yield IN_THE_PICTURE.encode()
     middle = plain_picture()[600:624]

@@ -50,7 +50,7 @@ async def erased(installation: Installation, *arguments: str) -> dict[str, Any]:
     return changed
 
 
-async def test_nothing_names_who_was_erased(install: MakeInstallation) -> None:
+async def test_erased_person_is_nowhere(install: MakeInstallation) -> None:
     installation = await install(abuse__hash_keys=HASH_KEYS)
     await installation.workers.run(2)
     me, other = (str(uuid.uuid4()) for _ in range(2))

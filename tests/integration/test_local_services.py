@@ -81,7 +81,8 @@ def lines(pair: Pair) -> str:
     return pair.expect("up")
 
 
-def test_up_prints_the_two_settings_and_nothing_else(lines: str) -> None:
+def test_up_prints_two_settings(lines: str) -> None:
+    """Standard output has no other line: `export $(make services-up)` reads it."""
     names = [line.split("=")[0] for line in lines.splitlines()]
     assert names == ["LIVENESS_KAFKA__BOOTSTRAP_SERVERS", "LIVENESS_REDIS__URL"]
 
@@ -99,7 +100,7 @@ def test_status_tells_that_both_answer(pair: Pair, lines: str) -> None:
     assert all(line in status for line in lines.splitlines())
 
 
-def test_killed_redis_comes_back_with_its_data(pair: Pair, lines: str) -> None:
+def test_killed_redis_keeps_data(pair: Pair, lines: str) -> None:
     assert pair.redis("SET kept yes", "VADD faces VALUES 2 0.1 0.9 one").startswith("+OK")
     pair.expect("kill-redis")
     code, status, _ = pair.run("status")
@@ -116,7 +117,7 @@ def test_redis_policy(pair: Pair, lines: str) -> None:
     assert "127.0.0.1" in settings
 
 
-async def test_killed_broker_comes_back_with_its_records(pair: Pair, lines: str) -> None:
+async def test_killed_broker_keeps_records(pair: Pair, lines: str) -> None:
     aiokafka = pytest.importorskip("aiokafka")
     admin = pytest.importorskip("aiokafka.admin")
     address = lines.splitlines()[0].partition("=")[2]
@@ -148,14 +149,16 @@ async def test_killed_broker_comes_back_with_its_records(pair: Pair, lines: str)
     assert record.value == largest
 
 
-def test_damaged_record_finds_the_running_pair(pair: Pair, lines: str) -> None:
+def test_damaged_state_finds_pair(pair: Pair, lines: str) -> None:
+    """The running pair is found without its record, and not started twice."""
     before = pair.living()
     (pair.state / "state.json").write_text('{"version": 1, "serv')
     assert pair.expect("up") == lines
     assert pair.living() == before
 
 
-def test_down_then_two_runs_at_once_start_one_pair_on_the_same_ports(pair: Pair, lines: str) -> None:
+def test_two_runs_start_one_pair(pair: Pair, lines: str) -> None:
+    """After `down`, two runs at once start one pair, on the ports it had before."""
     pair.expect("down")
     assert pair.living() == []
     runs = [pair.start("up"), pair.start("up")]

@@ -112,9 +112,7 @@ def flags_for(installation: Installation, numbers: range) -> list[Output]:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_every_flag_arrives_and_the_poisoned_one_is_set_aside(
-    install: MakeInstallation, receiver: Receiver
-) -> None:
+async def test_every_flag_arrives(install: MakeInstallation, receiver: Receiver) -> None:
     """Fails some, killed midway with work in flight, started again: nothing lost, repeats under the same id."""
     installation = await install(partitions=2, **settings_for(receiver))
     gate_is_shut = True
@@ -194,7 +192,8 @@ def assert_says_no_secrets(installation: Installation) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_a_dead_receiver_is_given_up_and_shown(install: MakeInstallation, receiver: Receiver) -> None:
+async def test_dead_receiver_is_given_up(install: MakeInstallation, receiver: Receiver) -> None:
+    """Each event becomes a dead letter, and metrics and log show why."""
     installation = await install(partitions=1, **settings_for(receiver, webhook__give_up_after_s="1"))
     receiver.answer = lambda _event_id, _times: 500
     sent = await publish(installation, flags_for(installation, range(MANY)))
@@ -212,9 +211,8 @@ async def test_a_dead_receiver_is_given_up_and_shown(install: MakeInstallation, 
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_a_stop_with_work_in_flight_is_quick_and_loses_nothing(
-    install: MakeInstallation, receiver: Receiver
-) -> None:
+async def test_stop_loses_nothing(install: MakeInstallation, receiver: Receiver) -> None:
+    """A stop with deliveries in flight is quick; the next process delivers them."""
     installation = await install(partitions=1, **settings_for(receiver))
     receiver.answer = lambda _event_id, _times: 503
     sent = await publish(installation, flags_for(installation, range(MANY)))
@@ -231,7 +229,8 @@ async def test_a_stop_with_work_in_flight_is_quick_and_loses_nothing(
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_two_share_the_work_and_a_leaver_loses_nothing(install: MakeInstallation, receiver: Receiver) -> None:
+async def test_two_share_the_work(install: MakeInstallation, receiver: Receiver) -> None:
+    """The work of a killed one goes to the other."""
     installation = await install(partitions=4, **settings_for(receiver))
     first, second = installation.workers.start(NOTIFY), installation.workers.start(NOTIFY)
     await first.ready()
@@ -248,9 +247,7 @@ async def test_two_share_the_work_and_a_leaver_loses_nothing(install: MakeInstal
 
 @pytest.mark.real
 @pytest.mark.slow
-async def test_partitions_are_handed_over_without_waiting_for_the_receiver(
-    install: MakeInstallation, receiver: Receiver
-) -> None:
+async def test_handover_waits_for_nobody(install: MakeInstallation, receiver: Receiver) -> None:
     """Deliveries may take ten minutes: work in flight is dropped, what was delivered is committed first."""
     installation = await install(partitions=2, **settings_for(receiver, delivery__commit_interval_s="60"))
     delivered = {f"flag-{number}" for number in range(MANY)}
@@ -281,7 +278,8 @@ async def test_partitions_are_handed_over_without_waiting_for_the_receiver(
         ({"webhook__url": "https://hooks.example.org/secret-path", "webhook__secret": "short"}, "webhook.secret"),
     ],
 )
-async def test_wrong_settings_end_it_with_2(install: MakeInstallation, changed: dict[str, str], words: str) -> None:
+async def test_wrong_settings_end_process(install: MakeInstallation, changed: dict[str, str], words: str) -> None:
+    """The exit code is 2, and the words hide the secret part of the address."""
     installation = await install(partitions=1, **changed)
     worker = installation.workers.start(NOTIFY)
     assert await worker.ended() == 2
@@ -290,7 +288,7 @@ async def test_wrong_settings_end_it_with_2(install: MakeInstallation, changed: 
 
 
 @pytest.mark.real
-async def test_no_topics_is_a_failure_that_names_the_command(install: MakeInstallation, receiver: Receiver) -> None:
+async def test_missing_topics_name_command(install: MakeInstallation, receiver: Receiver) -> None:
     installation = await install(partitions=1, **settings_for(receiver))
     worker = installation.workers.start(NOTIFY, kafka__topic_prefix="t-nowhere.")
     assert await worker.ended() == 1
@@ -302,7 +300,7 @@ async def test_no_topics_is_a_failure_that_names_the_command(install: MakeInstal
 async def test_kafka_away_is_waited_for(
     install_private: MakeInstallation, private_pair: PrivatePair, receiver: Receiver
 ) -> None:
-    """It goes while deliveries are under way, comes back, and the same process goes on."""
+    """Kafka goes while deliveries are under way and comes back; the same process goes on."""
     installation = await install_private(partitions=1, **settings_for(receiver, delivery__send_timeout_s="2"))
     receiver.answer = lambda _event_id, _times: 503
     sent = await publish(installation, flags_for(installation, range(MANY)))
@@ -325,7 +323,7 @@ async def test_kafka_away_is_waited_for(
 
 @pytest.mark.local_services
 @pytest.mark.slow
-async def test_kafka_away_for_too_long_ends_it_with_3(
+async def test_kafka_away_too_long(
     install_private: MakeInstallation, private_pair: PrivatePair, receiver: Receiver
 ) -> None:
     installation = await install_private(

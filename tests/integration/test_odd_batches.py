@@ -23,9 +23,7 @@ from tests.unreadable import Unreadable
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-async def test_an_unreadable_header_name_stops_nothing(
-    install: MakeInstallation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreadable_header_name(install: MakeInstallation, monkeypatch: pytest.MonkeyPatch) -> None:
     installation = await install(partitions=1)
     # The client's fast record builder would refuse to send such a name; its slow one asks the text to encode itself.
     for module in (message_accumulator, producer_module):
@@ -42,7 +40,7 @@ async def test_an_unreadable_header_name_stops_nothing(
     assert len(decisions) == 3
 
 
-async def test_packed_and_transactional_batches_are_decided(install: MakeInstallation) -> None:
+async def test_packed_and_transactional_batches(install: MakeInstallation) -> None:
     """Every codec; and the marker that ends a transaction, an offset no reader ever sees, is no work left over."""
     installation = await install(partitions=1)
     ways: list[dict[str, Any]] = [{"compression_type": codec} for codec in ("gzip", "snappy", "lz4", "zstd")]

@@ -75,7 +75,7 @@ def apart(one: Template, other: Template) -> float:
     return distance_between(first, second, TemplateDistance.COSINE)
 
 
-async def test_from_a_file_and_a_manifest_to_a_link(install: MakeInstallation, tmp_path: Path) -> None:
+async def test_own_model_links_faces(install: MakeInstallation, tmp_path: Path) -> None:
     selfie, other = photograph("person_a_1"), photograph("person_b_1")
     brighter = np.clip(selfie * 1.05, 0, 255).astype(np.uint8)
     bare = write_manifest(tmp_path, "bare.toml", 127.5, None)

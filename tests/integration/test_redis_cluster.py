@@ -80,7 +80,7 @@ def redirections_by(node: ClusterNode, kind: str = "MOVED") -> int:
     return sum(int(line.split("count=")[1]) for line in lines if line.startswith(f"errorstat_{kind}"))
 
 
-async def test_a_slot_that_moved_is_followed(redis_cluster, calls):
+async def test_moved_slot_is_followed(redis_cluster, calls):
     moving, still = tagged(3), spread(20)
     await calls.execute(stores([*moving, *still]))
     old = redis_cluster.owner_of(moving[0])
@@ -99,7 +99,8 @@ async def test_a_slot_that_moved_is_followed(redis_cluster, calls):
     assert await calls.execute(reads(both)) == values(both)
 
 
-async def test_after_a_redirection_the_slot_is_asked_for_at_its_new_owner_at_once(redis_cluster, calls):
+async def test_redirection_is_remembered(redis_cluster, calls):
+    """After a redirection the new owner is asked at once."""
     moving = tagged(2)
     old = redis_cluster.owner_of(moving[0])
     new = another(redis_cluster, old)
@@ -114,7 +115,7 @@ async def test_after_a_redirection_the_slot_is_asked_for_at_its_new_owner_at_onc
     assert redirections_by(old) == before
 
 
-async def test_a_slot_on_its_way_is_followed_key_by_key(redis_cluster, calls):
+async def test_moving_slot_key_by_key(redis_cluster, calls):
     """Some keys are still at the old owner, some already at the new, some don't exist: one batch finds all."""
     moving, still = tagged(6), spread(10)
     here, there, nowhere = moving[:2], moving[2:4], moving[4:]
@@ -136,7 +137,7 @@ async def test_a_slot_on_its_way_is_followed_key_by_key(redis_cluster, calls):
     assert await calls.execute(reads(everything)) == values(everything)
 
 
-async def test_the_first_writer_wins_while_its_slot_is_moving(redis_cluster, calls):
+async def test_first_writer_wins_while_moving(redis_cluster, calls):
     """Many writers and a reader on one key while the slot moves to and fro: one answer for all, ever."""
     (key,) = tagged(1)
     old = redis_cluster.owner_of(key)
@@ -175,7 +176,8 @@ async def test_the_first_writer_wins_while_its_slot_is_moving(redis_cluster, cal
     assert redirections_by(old, "MOVED") > redirected[1]
 
 
-async def test_a_killed_node_is_away_within_the_deadline_and_back_when_it_is(redis_cluster, calls):
+async def test_killed_node_comes_back(redis_cluster, calls):
+    """Calls fail within their deadline while the node is away, and succeed when it is back."""
     keys = spread(30)
     await calls.execute(stores(keys))
     killed = redis_cluster.nodes[1]
@@ -203,7 +205,7 @@ async def test_a_killed_node_is_away_within_the_deadline_and_back_when_it_is(red
     assert await calls.execute(reads(keys)) == values(keys)
 
 
-async def test_the_node_the_address_names_may_be_gone(redis_cluster, calls):
+async def test_named_node_may_be_gone(redis_cluster, calls):
     """Once the others are known it is not needed: what they hold is answered, until they give the cluster up."""
     keys = spread(30)
     await calls.execute(stores(keys))
@@ -215,7 +217,8 @@ async def test_the_node_the_address_names_may_be_gone(redis_cluster, calls):
     assert await calls.execute(reads(kept)) == values(kept)
 
 
-async def test_while_a_node_is_away_nobody_floods_the_others_with_questions(redis_cluster, calls):
+async def test_absence_floods_no_node(redis_cluster, calls):
+    """While a node is away, 200 calls at once ask the others for the slots about twice a second."""
     keys = spread(30)
     await calls.execute(stores(keys))
     redis_cluster.nodes[1].kill()
@@ -248,7 +251,7 @@ async def test_a_replica_takes_over(tmp_path):
         cluster.close()
 
 
-async def test_user_and_password_are_given_to_every_node(redis_cluster):
+async def test_every_node_gets_credentials(redis_cluster):
     user, keys = f"u{uuid.uuid4().hex}", spread(30)
     rights = ("~spread:*", "+get", "+set", "+cluster|slots", "+asking", "+client|setname")
     for node in redis_cluster.nodes:
@@ -270,21 +273,21 @@ async def test_user_and_password_are_given_to_every_node(redis_cluster):
             node.ask("ACL", "DELUSER", user)
 
 
-async def test_a_start_without_the_setting_is_refused_at_every_node(redis_cluster):
+async def test_cluster_needs_the_setting(redis_cluster):
     for node in redis_cluster.nodes:
         async with client(f"redis://127.0.0.1:{node.port}/0", cluster=False) as calls:
             with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=true$"):
                 await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
 
 
-async def test_a_start_with_the_setting_is_well_at_every_node(redis_cluster):
+async def test_every_node_may_be_named(redis_cluster):
     for node in redis_cluster.nodes:
         async with client(f"redis://127.0.0.1:{node.port}/0") as calls:
             await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
 
 
 @pytest.mark.real
-async def test_a_start_with_the_setting_and_a_plain_server_is_refused(services: Services):
+async def test_plain_server_refuses_the_setting(services: Services):
     async with client(services.environment["LIVENESS_REDIS__URL"]) as calls:
         with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$"):
             await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()

@@ -61,7 +61,8 @@ def parts(installation: Installation) -> tuple[FaceIndex, TemplateProtection, An
     return open_face_index(settings, settings.policy(), calls), keys, calls.close
 
 
-async def test_a_key_can_be_removed_when_nothing_moves_any_more(install: MakeInstallation) -> None:
+async def test_removed_key_loses_no_face(install: MakeInstallation) -> None:
+    """A key can be removed once re-keying moves nothing any more."""
     before = with_keys(await install(partitions=1), OLD)
     index, keys, close = parts(before)
     begin_ms = time.time_ns() // 1_000_000 - 8 * HOUR_MS

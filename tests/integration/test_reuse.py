@@ -69,14 +69,15 @@ def events(records: list[Record]) -> list[dict[str, Any]]:
 
 
 async def submitted(installation: Installation, submissions: list[NewSubmission]) -> dict[str, dict[str, Any]]:
-    """One after the other, so that it is known who comes first; the decisions by submission."""
+    """Decisions by submission id, of submissions sent one after the other, so that their order is known."""
     for new in submissions:
         await installation.publish([new])
         await installation.drained()
     return {event["submission_id"]: event for event in events(await installation.records(Topic.DECISIONS))}
 
 
-async def test_one_person_under_five_ids_is_one_cluster_of_five(install: MakeInstallation) -> None:
+async def test_five_ids_are_one_cluster(install: MakeInstallation) -> None:
+    """Five photographs of one person under five ids are linked and flagged, four strangers are not."""
     installation = await install(partitions=1, abuse__hash_keys=HASH_KEYS)
     await installation.workers.start().ready()
     strangers = [submission(photograph(name), 100 + number) for number, name in enumerate(OTHERS)]
@@ -100,7 +101,8 @@ async def test_one_person_under_five_ids_is_one_cluster_of_five(install: MakeIns
     assert {link["kind"] for link in shown.lines[0]["cluster"]["links"]} == {"face"}
 
 
-async def test_a_picture_that_comes_again_is_linked_and_flagged(install: MakeInstallation) -> None:
+async def test_repeated_picture_is_flagged(install: MakeInstallation) -> None:
+    """The same bytes and four altered copies are linked; another photograph of the person isn't."""
     installation = await install(partitions=1, abuse__hash_keys=HASH_KEYS)
     await installation.workers.start().ready()
     original = photograph("person_b_2")
@@ -137,7 +139,7 @@ def strangers(model: ImpostorModel, count: int, seed: int) -> np.ndarray:
     return drawn
 
 
-async def test_strangers_are_linked_about_as_often_as_the_budget_says(install: MakeInstallation) -> None:
+async def test_false_links_keep_the_budget(install: MakeInstallation) -> None:
     """1000 submissions of distinct faces. A submission may be linked to a stranger with a chance of 1 %."""
     installation = await install(abuse__hash_keys=HASH_KEYS)
     settings = installation.settings

@@ -38,7 +38,7 @@ async def configs(installation: Installation, topic: Topic) -> dict[str, str]:
     return {entry[0]: entry[1] for entry in response.resources[0][4]}
 
 
-async def test_they_are_made_as_the_table_says(install: MakeInstallation) -> None:
+async def test_topics_follow_the_table(install: MakeInstallation) -> None:
     installation = await install(partitions=1)
     for spec in TABLE:
         told = await configs(installation, spec.topic)
@@ -46,7 +46,7 @@ async def test_they_are_made_as_the_table_says(install: MakeInstallation) -> Non
     assert not any(state.problems for state in await provisioning.check(installation.settings.kafka))
 
 
-async def test_biometric_data_kept_too_long_stops_a_worker_until_it_is_mended(install: MakeInstallation) -> None:
+async def test_long_retention_stops_worker(install: MakeInstallation) -> None:
     """Topics as they were made before segments had a time of ours, and one that somebody keeps longer."""
     installation = await install(partitions=1)
     kafka = installation.settings.kafka

@@ -23,7 +23,8 @@ def keys(secret: str) -> str:
     return orjson.dumps([FIRST, {"id": "k2", "secret": secret, "since": "2020-01-01T00:00:00Z"}]).decode()
 
 
-async def test_another_secret_under_a_key_id_in_use_ends_the_worker(install: MakeInstallation) -> None:
+async def test_mistyped_secret_ends_worker(install: MakeInstallation) -> None:
+    """A different secret under a key id in use would make faces and subjects unfindable."""
     right, wrong = keys("2" * 32), keys("mistyped-" * 4)
     installation = await install(partitions=1, abuse__hash_keys=right)
     place = f"{installation.settings.redis_prefix}abuse:key-check:{{k2}}"
@@ -48,9 +49,7 @@ async def test_another_secret_under_a_key_id_in_use_ends_the_worker(install: Mak
     assert (await liveness(installation, "abuse", "rekey", "--json")).document["key"] == "k2"
 
 
-async def test_a_manifest_that_the_network_does_not_keep_ends_the_worker(
-    install: MakeInstallation, tmp_path: Path
-) -> None:
+async def test_wrong_manifest_ends_worker(install: MakeInstallation, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, "model.toml", 127.5, None)
     manifest.write_text(manifest.read_text().replace(f"dimension = {DIMENSION}", "dimension = 512"))
     installation = await install(partitions=1, detection__template_manifest=str(manifest))
