@@ -6,6 +6,8 @@ ACCEPTED = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c '$(ACCEPTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes: each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench lock clean
@@ -28,11 +30,10 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 	@$(BIN)/liveness demo $(PICTURES)
 
-# Tests without a marker reach no service and share nothing, so that two processes may run them.
-SERVICES = real or embedded or local_services
+# Two processes: tests of workers wait for rebalances and deadlines half of their time. Each has its own services;
+# those that kill services are together in one.
 test: $(READY) ## Run every test the services at hand allow
-	$(BIN)/python -m pytest -n 2 -m "not ($(SERVICES))"
-	$(BIN)/python -m pytest -m "$(SERVICES)"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY) ## Style, format, types
 	$(BIN)/ruff check .

@@ -26,6 +26,8 @@ KEPT = frozenset(
 
 _tiers = pytest.StashKey[ServiceTiers]()
 _guard = pytest.StashKey[SocketGuard]()
+#: Lines that the processes of `pytest -n` tell of their services.
+_told = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.stash[_tiers] = ServiceTiers(capped(starters(dict(os.environ)), _highest(config)))
     config.stash[_guard] = SocketGuard()
+    config.stash[_told] = []
     if getattr(config.option, "numprocesses", None):
         return
     for name in [name for name in os.environ if name.startswith("LIVENESS_") and name not in KEPT]:
@@ -60,11 +63,28 @@ def pytest_report_header() -> str:
     return f"services: found when the first test needs them; tests of real ones are {wanted}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` one process has all tests that kill services, and so one pair of them to kill."""
+    for item in items:
+        if item.get_closest_marker("local_services"):
+            item.add_marker(pytest.mark.xdist_group("local_services"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["services"] = list(session.config.stash[_tiers].report())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a process of pytest-xdist tells; a crashed one tells nothing."""
+    told = getattr(node, "workeroutput", {}).get("services", ())
+    node.config.stash[_told] += [line for line in told if line not in node.config.stash[_told]]
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if getattr(config.option, "numprocesses", None):
-        return  # each worker has its own
     terminalreporter.section("services")
-    for line in config.stash[_tiers].report():
+    for line in config.stash[_told] or config.stash[_tiers].report():
         terminalreporter.line(line)
 
 
