@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -58,17 +58,32 @@ async def decided(installation: Installation, submissions: Sequence[NewSubmissio
     return await decisions_of(installation, [new.submission_id for new in submissions])
 
 
-async def decisions_of(installation: Installation, names: Sequence[str]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+async def told(
+    installation: Installation, topic: Topic, names: Iterable[str], name_of: Callable[[dict[str, Any]], str | None]
+) -> dict[str, list[bytes]]:
+    """Events of a topic by the name that `name_of` gives each, once all of `names` are there."""
+    wanted = set(names)
+    found: dict[str | None, list[bytes]] = {}
 
     async def all_there() -> bool:
-        for record in await installation.records(Topic.DECISIONS):
-            event = orjson.loads(record.value or b"")
-            found[event["submission_id"]] = event
-        return set(names) <= set(found)
+        found.clear()
+        for record in await installation.records(topic):
+            found.setdefault(name_of(orjson.loads(record.value or b"")), []).append(record.value or b"")
+        return wanted <= set(found)
 
-    await eventually(all_there, "every submission is answered", ANSWER_S)
-    return [found[name] for name in names]
+    await eventually(all_there, f"{topic} has all of {len(wanted)}", ANSWER_S)
+    return {name: values for name, values in found.items() if name is not None}
+
+
+async def decisions_of(installation: Installation, names: Sequence[str]) -> list[dict[str, Any]]:
+    found = await told(installation, Topic.DECISIONS, names, lambda event: event["submission_id"])
+    return [orjson.loads(found[name][-1]) for name in names]
+
+
+async def what_happens_to(installation: Installation, correlation_id: str, **optional: str) -> str | None:
+    """The error of an honest picture sent now; None if it was analysed."""
+    (decision,) = await decided(installation, [picture(correlation_id, LIVE, **optional)])
+    return error_code(decision)
 
 
 def error_code(decision: dict[str, Any]) -> str | None:
@@ -78,20 +93,12 @@ def error_code(decision: dict[str, Any]) -> str | None:
 async def flagged(installation: Installation, *correlation_ids: str, **optional: str) -> dict[str, dict[str, Any]]:
     """Earn a pause for each of these ids; the flag of each, by correlation id."""
     await publish(installation, [new for name in correlation_ids for new in failures(name, **optional)])
-    found: dict[str, dict[str, Any]] = {}
 
-    async def all_there() -> bool:
-        for flag in await flag_events(installation):
-            if flag["kind"] == "excessive_retries":
-                found[flag["subject"]["key"]] = flag
-        return set(correlation_ids) <= set(found)
+    def flagged_id(flag: dict[str, Any]) -> str | None:
+        return flag["subject"]["key"] if flag["kind"] == "excessive_retries" else None
 
-    await eventually(all_there, "every id is flagged", ANSWER_S)
-    return {name: found[name] for name in correlation_ids}
-
-
-async def flag_events(installation: Installation) -> list[dict[str, Any]]:
-    return [orjson.loads(record.value or b"") for record in await installation.records(Topic.ABUSE_FLAGS)]
+    found = await told(installation, Topic.ABUSE_FLAGS, correlation_ids, flagged_id)
+    return {name: orjson.loads(found[name][-1]) for name in correlation_ids}
 
 
 async def flag_contents(installation: Installation) -> dict[str, list[bytes]]:
@@ -127,18 +134,7 @@ async def order(installation: Installation, commands: Iterable[dict[str, Any] | 
 
 async def answers(installation: Installation, names: Iterable[str]) -> dict[str, list[bytes]]:
     """Command id -> every answer on the audit topic, once each of these commands has one."""
-    wanted = set(names)
-    found: dict[str, list[bytes]] = {}
-
-    async def all_there() -> bool:
-        found.clear()
-        for record in await installation.records(Topic.AUDIT):
-            entry = orjson.loads(record.value or b"")
-            found.setdefault(entry["command_id"], []).append(record.value or b"")
-        return wanted <= set(found)
-
-    await eventually(all_there, "every command is answered", ANSWER_S)
-    return found
+    return await told(installation, Topic.AUDIT, names, lambda entry: entry["command_id"])
 
 
 class AbuseTable:

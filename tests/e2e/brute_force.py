@@ -36,6 +36,7 @@ from stream.demo import attacks
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import TopicReader, producer, reader
+from tests.e2e.abuse_cases import LIVE, error_code
 from tests.e2e.analysers import marked
 from tests.e2e.pictures import plain_picture
 
@@ -49,7 +50,7 @@ HONEST_START = 9
 UNLUCKY, UNLUCKY_TWICE = 24, 8
 UNSURE = 40
 #: What the scripted analyser answers LIVE, INCONCLUSIVE and SPOOF for (threshold 0.58, band 0.04).
-LIVE, UNCLEAR = 0.95, 0.58
+UNCLEAR = 0.58
 SPOOF = (0.02, 0.52)
 REFUSALS = frozenset({ErrorCode.SUBJECT_PAUSED, ErrorCode.SUBJECT_BLOCKED})
 ROUND_S, SETTLE_S = 90.0, 15.0
@@ -231,11 +232,6 @@ class Summary:
     honest_refused: int
     highest_risk_of_shared_address: int | None
     seconds: float
-
-
-def error_code(decision: Mapping[str, Any]) -> str | None:
-    error = decision["error"]
-    return None if error is None else str(error["code"])
 
 
 class Unanswered(Exception):

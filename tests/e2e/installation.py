@@ -119,6 +119,10 @@ class Installation:
     async def records(self, topic: Topic) -> list[Record]:
         return await read_all(self.settings, topic)
 
+    async def events(self, topic: Topic) -> list[dict[str, Any]]:
+        """The records of a topic as the JSON they hold."""
+        return [orjson.loads(record.value or b"") for record in await self.records(topic)]
+
 
 def policy_file(folder: Path, *, detector_s: float, event_s: float) -> str:
     """A policy with these deadlines and nothing else changed; its path."""

@@ -44,6 +44,7 @@ from tests.e2e.abuse_cases import (
     order,
     picture,
     publish,
+    what_happens_to,
 )
 from tests.e2e.analysers import marked
 from tests.e2e.checker import group_lag
@@ -181,8 +182,7 @@ async def test_storm_loses_no_flag(install: MakeInstallation) -> None:
 async def what_was_decided_was_counted(installation: Installation) -> None:
     """The journals hold the attempts that decisions tell of, and no others."""
     counted = set()
-    for record in await installation.records(Topic.DECISIONS):
-        event = orjson.loads(record.value or b"")
+    for event in await installation.events(Topic.DECISIONS):
         if event["abuse"]["observation"] is not None:
             counted.add((event["correlation_id"], event["abuse"]["observation"]["counted_as"]))
     held = set()
@@ -321,11 +321,6 @@ def assert_due_alike(after: dict[str, Any], before: dict[str, Any]) -> None:
     assert all(0 <= times[1][name] - at_ms <= RACE_MS for name, at_ms in times[0].items())
 
 
-async def what_happens_to(installation: Installation, name: str) -> str | None:
-    (decision,) = await decided(installation, [picture(name, LIVE)])
-    return error_code(decision)
-
-
 async def people_decide(installation: Installation, wrong: str, confirmed: str) -> None:
     """Enough commands, on all partitions, that their order in the chain isn't that of their times."""
     commands = [
@@ -344,7 +339,7 @@ async def people_decide(installation: Installation, wrong: str, confirmed: str) 
 
 async def one_comes_late_into_the_chain(installation: Installation) -> None:
     """The last entry is of a command that had come first, on a partition whose worker was slow."""
-    entries = [orjson.loads(record.value or b"") for record in await installation.records(Topic.AUDIT)]
+    entries = await installation.events(Topic.AUDIT)
     place = ("chain", "number", "previous_sha256", "sha256")
     first = {name: value for name, value in entries_by_number(entries)[0].items() if name not in place}
     late = {**first, "command_id": str(uuid.uuid4()), "outcome": "refused", "changed": {}}
@@ -364,7 +359,7 @@ async def the_trail_goes_on(installation: Installation) -> None:
     new = command("correlation.reset", correlation_id=str(uuid.uuid4()))
     await order(installation, [new])
     await answers(installation, [new["command_id"]])
-    entries = [orjson.loads(record.value or b"") for record in await installation.records(Topic.AUDIT)]
+    entries = await installation.events(Topic.AUDIT)
     checked = audit.check(entries)
     assert (checked.entries, checked.chains, checked.problems) == (len(entries), 1, ())
     assert entries_by_number(entries)[-1]["command_id"] == new["command_id"]

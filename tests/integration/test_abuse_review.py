@@ -27,6 +27,7 @@ from tests.e2e.abuse_cases import (
     flagged,
     order,
     picture,
+    what_happens_to,
 )
 from tests.e2e.cli import Ran, liveness, quick_liveness
 from tests.e2e.fixtures import MakeInstallation
@@ -42,12 +43,6 @@ WHO = ("--actor", "ada", "--reason", "manual_check")
 
 def guids(number: int) -> list[str]:
     return [str(uuid.uuid4()) for _ in range(number)]
-
-
-async def what_happens_to(installation: Installation, correlation_id: str, **optional: str) -> str | None:
-    """The error of an honest picture sent now; None if it was analysed."""
-    (decision,) = await decided(installation, [picture(correlation_id, LIVE, **optional)])
-    return error_code(decision)
 
 
 async def refused(installation: Installation, *arguments: str) -> str:

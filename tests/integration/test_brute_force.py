@@ -19,8 +19,8 @@ from stream.events.topics import Topic
 from stream.kafka.clients import producer
 from stream.review.command_client import ask
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags
-from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, decisions_of, flag_contents
-from tests.e2e.brute_force import LIVE, REFUSALS, BruteForce, Outcome, Person, cast, error_code
+from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, LIVE, decisions_of, error_code, flag_contents
+from tests.e2e.brute_force import REFUSALS, BruteForce, Outcome, Person, cast
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

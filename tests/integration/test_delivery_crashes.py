@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import orjson
 import pytest
 
 from config.error_codes import ErrorCode
@@ -13,6 +12,7 @@ from stream.events.messages import Record
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
 from stream.pipeline.detect_stage import SLOT_CRASH_REASON
+from tests.e2e.abuse_cases import error_code
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
 from tests.e2e.fixtures import MakeInstallation
@@ -27,11 +27,8 @@ BYSTANDERS = 10
 
 async def errors_by_submission(installation: Installation) -> dict[str, str | None]:
     """Error codes by submission; None where the decision has no error."""
-    found = {}
-    for record in await installation.records(Topic.DECISIONS):
-        event = orjson.loads(record.value or b"")
-        found[event["submission_id"]] = event["error"] and event["error"]["code"]
-    return found
+    events = await installation.events(Topic.DECISIONS)
+    return {event["submission_id"]: error_code(event) for event in events}
 
 
 def around(hostile: list[NewSubmission]) -> list[NewSubmission]:

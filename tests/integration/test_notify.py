@@ -266,25 +266,27 @@ async def test_handover_waits_for_nobody(install: MakeInstallation, receiver: Re
     assert {receiver.taken[name] for name in delivered} == {1}, "what was delivered before is not posted again"
 
 
+HOOK = "https://hooks.example.org/secret-path"
+INCOMPLETE, PRIVATE = "webhook.url and webhook.secret", "not a public address"
+WRONG: list[tuple[dict[str, str], str]] = [
+    ({}, INCOMPLETE),
+    ({"webhook__url": HOOK}, INCOMPLETE),
+    ({"webhook__secret": SECRET}, INCOMPLETE),
+    ({"webhook__url": "https://10.1.2.3/secret-path", "webhook__secret": SECRET}, PRIVATE),
+    ({"webhook__url": "https://localhost/secret-path", "webhook__secret": SECRET}, PRIVATE),
+    ({"webhook__url": HOOK, "webhook__secret": "short"}, "webhook.secret"),
+]
+
+
 @pytest.mark.real
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({}, "webhook.url and webhook.secret"),
-        ({"webhook__url": "https://hooks.example.org/secret-path"}, "webhook.url and webhook.secret"),
-        ({"webhook__secret": SECRET}, "webhook.url and webhook.secret"),
-        ({"webhook__url": "https://10.1.2.3/secret-path", "webhook__secret": SECRET}, "not a public address"),
-        ({"webhook__url": "https://localhost/secret-path", "webhook__secret": SECRET}, "not a public address"),
-        ({"webhook__url": "https://hooks.example.org/secret-path", "webhook__secret": "short"}, "webhook.secret"),
-    ],
-)
-async def test_wrong_settings_end_process(install: MakeInstallation, changed: dict[str, str], words: str) -> None:
+async def test_wrong_settings_end_process(install: MakeInstallation) -> None:
     """The exit code is 2, and the words hide the secret part of the address."""
-    installation = await install(partitions=1, **changed)
-    worker = installation.workers.start(NOTIFY)
-    assert await worker.ended() == 2
-    assert words in " ".join(worker.output.split())
-    assert "secret-path" not in worker.output
+    installation = await install(partitions=1)
+    workers = [installation.workers.start(NOTIFY, **changed) for changed, _ in WRONG]
+    for worker, (changed, words) in zip(workers, WRONG, strict=True):
+        assert await worker.ended() == 2, changed
+        assert words in " ".join(worker.output.split()), changed
+        assert "secret-path" not in worker.output
 
 
 @pytest.mark.real

@@ -273,21 +273,22 @@ async def test_every_node_gets_credentials(redis_cluster):
             node.ask("ACL", "DELUSER", user)
 
 
-async def test_cluster_needs_the_setting(redis_cluster):
-    for node in redis_cluster.nodes:
-        async with client(f"redis://127.0.0.1:{node.port}/0", cluster=False) as calls:
-            with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=true$"):
-                await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
+async def ping(url: str, *, cluster: bool) -> None:
+    """The check of Redis at a worker's start."""
+    async with client(url, cluster=cluster) as calls:
+        await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
 
 
-async def test_every_node_may_be_named(redis_cluster):
+async def test_start_at_every_node(redis_cluster):
+    """Each node may be named; without the setting each refuses the start and names it."""
     for node in redis_cluster.nodes:
-        async with client(f"redis://127.0.0.1:{node.port}/0") as calls:
-            await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
+        url = f"redis://127.0.0.1:{node.port}/0"
+        await ping(url, cluster=True)
+        with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=true$"):
+            await ping(url, cluster=False)
 
 
 @pytest.mark.real
 async def test_plain_server_refuses_the_setting(services: Services):
-    async with client(services.environment["LIVENESS_REDIS__URL"]) as calls:
-        with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$"):
-            await RedisDecisionStore(calls, f"start-{uuid.uuid4().hex}:", KEEP_S).ping()
+    with pytest.raises(SettingsError, match=r"^redis\.cluster: .* LIVENESS_REDIS__CLUSTER=false$"):
+        await ping(services.environment["LIVENESS_REDIS__URL"], cluster=True)

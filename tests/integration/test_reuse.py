@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import orjson
 import pytest
 
 from abuse.faces.template_protection import TemplateProtection
@@ -22,7 +21,6 @@ from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel
 from stream.bootstrap.abuse import face_keys, open_ledger, open_reuse
-from stream.events.messages import Record
 from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
 from stream.pipeline.marking import model_id
@@ -64,16 +62,12 @@ def submission(picture: np.ndarray, number: int, quality: int = 90) -> NewSubmis
     )
 
 
-def events(records: list[Record]) -> list[dict[str, Any]]:
-    return [orjson.loads(record.value or b"") for record in records]
-
-
 async def submitted(installation: Installation, submissions: list[NewSubmission]) -> dict[str, dict[str, Any]]:
     """Decisions by submission id, of submissions sent one after the other, so that their order is known."""
     for new in submissions:
         await installation.publish([new])
         await installation.drained()
-    return {event["submission_id"]: event for event in events(await installation.records(Topic.DECISIONS))}
+    return {event["submission_id"]: event for event in await installation.events(Topic.DECISIONS)}
 
 
 async def test_five_ids_are_one_cluster(install: MakeInstallation) -> None:
@@ -85,7 +79,7 @@ async def test_five_ids_are_one_cluster(install: MakeInstallation) -> None:
     decisions = await submitted(installation, [*strangers, *mine])
 
     ids = sorted(new.correlation_id for new in mine)
-    flags = [flag for flag in events(await installation.records(Topic.ABUSE_FLAGS)) if flag["kind"] == "face_reuse"]
+    flags = [flag for flag in await installation.events(Topic.ABUSE_FLAGS) if flag["kind"] == "face_reuse"]
     assert sorted({flag["subject"]["key"] for flag in flags}) == ids, "all five are flagged, and no stranger"
     last = decisions["sub-4"]["abuse"]
     assert last["is_abuse_detected"] is True
@@ -125,7 +119,7 @@ async def test_repeated_picture_is_flagged(install: MakeInstallation) -> None:
     assert kinds["sub-1"] == {"same_bytes"}
     assert all(kinds[f"sub-{number}"] >= {"near_duplicate"} for number in (2, 3, 4, 5)), kinds
     assert kinds["sub-9"] == set(), "another photograph of the same person"
-    flags = events(await installation.records(Topic.ABUSE_FLAGS))
+    flags = await installation.events(Topic.ABUSE_FLAGS)
     assert {flag["subject"]["key"] for flag in flags if flag["kind"] == "media_replay"} == {
         new.correlation_id for new in (first, again, *others)
     }

@@ -30,8 +30,9 @@ async def test_mistyped_secret_ends_worker(install: MakeInstallation) -> None:
     place = f"{installation.settings.redis_prefix}abuse:key-check:{{k2}}"
     worker = await installation.workers.start().ready()
 
-    for roles in ("detect", "decide", "command"):
-        other = installation.workers.start(LIVENESS, "--roles", roles, abuse__hash_keys=wrong)
+    roles = ("detect", "decide", "command")
+    others = [installation.workers.start(LIVENESS, "--roles", role, abuse__hash_keys=wrong) for role in roles]
+    for other in others:
         assert await other.ended() == WRONG_SETTINGS
         (said,) = other.events("wrong_settings")
         for word in ("LIVENESS_ABUSE__HASH_KEYS", "key k2", place):

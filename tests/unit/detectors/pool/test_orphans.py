@@ -61,7 +61,7 @@ async def test_a_killed_worker_leaves_nothing(tmp_path, until):
         worker.send_signal(signal.SIGKILL)
         await until(lambda: all(gone(child.pid) for child in family))
         assert worker.stderr.read() == b""
-    assert set(os.listdir("/dev/shm")) <= shared
+    await until(lambda: set(os.listdir("/dev/shm")) <= shared)  # others may have some for a moment
     assert (tmp_path / "imports").read_text() == "imported\n"
 
 
