@@ -179,6 +179,12 @@ class RedisCluster:
         for node in (to, *(node for node in self.nodes if node is not to)):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", to.id)
 
+    def move(self, to: ClusterNode, *keys: str) -> None:
+        """Move a slot whole: `keys` are all of one slot."""
+        old = self.begin_move(keys[0], to)
+        self.move_keys(old, to, *keys)
+        self.end_move(keys[0], to)
+
     def close(self) -> None:
         for node in self.nodes:
             node.kill()

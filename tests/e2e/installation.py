@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
 from stream.kafka import provisioning
-from stream.kafka.clients import producer, send
+from stream.kafka.clients import admin, producer, send
 from tests.e2e.checker import Report, group_lag, read_all, read_and_check
 from tests.e2e.waiting import eventually
 from tests.e2e.workers import Workers
@@ -74,6 +75,14 @@ class Installation:
     async def create_topics(self) -> None:
         if not self.settings.kafka.embedded:  # which makes them when they are first asked for
             await provisioning.create(self.settings.kafka)
+
+    async def configure(self, topic: Topic, configs: Mapping[str, str]) -> None:
+        """Give a topic these settings, as an operator would; all others fall back to the broker's own."""
+        async with admin(self.settings.kafka) as client:
+            (response,) = await client.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, self.topic(topic), dict(configs))]
+            )
+        assert [code for code, *_ in response.resources] == [0]
 
     async def publish(self, submissions: Iterable[NewSubmission], form: Form = Form.BINARY) -> None:
         """Publish and wait for the broker's confirmation of each."""

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LIVENESS = ("stream.cli", "worker")
 SCRIPTED = ("tests.e2e.scripted_worker",)
 NAIVE = ("tests.e2e.naive_worker",)
-START_S = 90.0
+START_S = 150.0
 END_S = 60.0
 
 

@@ -61,9 +61,8 @@ KILLS = 6
 #: The index of flags: an event that is written again may leave an entry in it which readers pass over.
 INDEX = "flag-index:"
 DAY_MS = DAY_S * 1000
-#: What a rebuild can't know: what commands were going to do, entries that the topic has, what workers leave when they
-#: start. When to look at a flag is compared by itself: where two submissions raced for one flag, the table went by the
-#: later of them.
+#: Keys that a rebuild can't know: plans of commands, entries that the topic has, notes of workers at their start; and
+#: when to look at a flag, compared by itself: where two submissions raced for one flag, the table went by the later.
 NOT_REBUILT = ("command:", "audit:", "turn", "due:", "key-check:")
 RACE_MS = 30_000
 

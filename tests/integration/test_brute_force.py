@@ -160,16 +160,7 @@ async def a_reviewer_undoes_it(replayed: Replayed) -> None:
     that they refuse everybody."""
     installation, attackers = replayed.installation, replayed.outcome.people.attackers
     ids, device, address = attackers[:3], attackers[3].device, attackers[4].address
-    bystander = Person(
-        correlation_id=str(uuid.uuid4()),
-        session_id="s-bystander",
-        address="198.19.0.1",
-        device=str(uuid.uuid4()),
-        attacker=False,
-        starts=0,
-        tries=(),
-    )
-    on_device, on_address = moved(bystander, device=device), moved(bystander, address=address)
+    on_device, on_address = newcomer(device=device), newcomer(address=address)
     sources = [replayed.subject(SubjectType.DEVICE, device), replayed.subject(SubjectType.ADDRESS, address)]
     for answer in await decide(installation, ConfirmFlags.name, sources):
         assert answer["outcome"] == "applied", answer
@@ -191,13 +182,13 @@ async def a_reviewer_undoes_it(replayed: Replayed) -> None:
     assert "0 problem(s)" in audited.err
 
 
-def moved(person: Person, address: str = "", device: str = "") -> Person:
+def newcomer(address: str = "198.19.0.1", device: str = "") -> Person:
     """A new person on a device or address of the attack."""
     return Person(
         correlation_id=str(uuid.uuid4()),
-        session_id=person.session_id,
-        address=address or person.address,
-        device=device or person.device,
+        session_id="s-bystander",
+        address=address,
+        device=device or str(uuid.uuid4()),
         attacker=False,
         starts=0,
         tries=(),

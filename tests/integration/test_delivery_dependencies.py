@@ -6,10 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream.events.topics import Topic
-from stream.kafka.clients import admin
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import group_lag
 from tests.e2e.fixtures import MakeInstallation
@@ -74,28 +72,18 @@ async def test_broker_away(install_private: MakeInstallation, private_pair: Priv
     assert worker.code is None, "the same worker went on"
 
 
-async def refuse_decisions(installation: Installation, *, refuse: bool) -> None:
-    """Make the broker refuse every decision for being too large, or mend that."""
-    size = "10" if refuse else "1048576"
-    resource = ConfigResource(
-        ConfigResourceType.TOPIC, installation.topic(Topic.DECISIONS), {"max.message.bytes": size}
-    )
-    async with admin(installation.settings.kafka) as client:
-        await client.alter_configs([resource])
-
-
 async def test_output_refused(install_private: MakeInstallation) -> None:
     """The worker waits, then leaves with code 3 and without an ack; once the topic is mended, nothing is lost."""
     installation = await install_private(delivery__output_patience_s="5", delivery__send_timeout_s="2")
     worker = await installation.workers.start(SCRIPTED).ready()
-    await refuse_decisions(installation, refuse=True)
+    await installation.configure(Topic.DECISIONS, {"max.message.bytes": "10"})
     await installation.publish(submission(plain_picture()) for _ in range(MANY))
     await worker.said("waiting", dependency="kafka")
     assert await worker.ended() == 3
     assert worker.events("gave_up_waiting")
     assert await installation.decisions() == 0
     assert (await group_lag(installation.settings))[Topic.DETECTIONS] == MANY, "nothing was acknowledged"
-    await refuse_decisions(installation, refuse=False)
+    await installation.configure(Topic.DECISIONS, {"max.message.bytes": "1048576"})
     await installation.workers.start(SCRIPTED).ready()
     await all_decided(installation, MANY)
 

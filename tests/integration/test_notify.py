@@ -23,7 +23,7 @@ from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import PrivatePair
 from tests.e2e.waiting import eventually
-from tests.e2e.workers import Workers
+from tests.e2e.workers import START_S, Workers
 
 NOTIFY = ("stream.cli", "notify")
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -99,15 +99,13 @@ def flag(number: int, topic: str) -> Output:
     )
 
 
-async def publish(installation: Installation, flags: list[Output]) -> dict[str, bytes | None]:
+async def publish(installation: Installation, numbers: range) -> dict[str, bytes | None]:
+    """Publish flags with these numbers; event id -> document."""
+    flags = [flag(number, installation.topic(Topic.ABUSE_FLAGS)) for number in numbers]
     async with producer(installation.settings.kafka) as client:
-        for one in flags:
-            await send(client, one)
-    return {dict(one.headers)["ce_id"].decode(): one.value for one in flags}
-
-
-def flags_for(installation: Installation, numbers: range) -> list[Output]:
-    return [flag(number, installation.topic(Topic.ABUSE_FLAGS)) for number in numbers]
+        for each in flags:
+            await send(client, each)
+    return {dict(each.headers)["ce_id"].decode(): each.value for each in flags}
 
 
 @pytest.mark.real
@@ -126,7 +124,7 @@ async def test_every_flag_arrives(install: MakeInstallation, receiver: Receiver)
         return 200 if number % 3 or times > 2 else 500
 
     receiver.answer = answer
-    sent = await publish(installation, flags_for(installation, range(MANY)))
+    sent = await publish(installation, range(MANY))
     first = await installation.workers.start(NOTIFY).ready()
     refused = [f"flag-{number}" for number in range(1, MANY, 2) if number != 7]
     # Several attempts each: by then a process that commits too early has done so.
@@ -155,7 +153,7 @@ async def test_every_flag_arrives(install: MakeInstallation, receiver: Receiver)
     second.terminate()
     assert await second.ended() == 0
     third = await installation.workers.start(NOTIFY).ready()
-    (more,) = await publish(installation, flags_for(installation, range(100, 101)))
+    (more,) = await publish(installation, range(100, 101))
     await eventually(lambda: more in receiver.taken, "a third process goes on")
     assert receiver.taken == taken + Counter([more]), "what was committed is not posted again"
     assert_says_no_secrets(installation)
@@ -196,7 +194,7 @@ async def test_dead_receiver_is_given_up(install: MakeInstallation, receiver: Re
     """Each event becomes a dead letter, and metrics and log show why."""
     installation = await install(partitions=1, **settings_for(receiver, webhook__give_up_after_s="1"))
     receiver.answer = lambda _event_id, _times: 500
-    sent = await publish(installation, flags_for(installation, range(MANY)))
+    sent = await publish(installation, range(MANY))
     worker = await installation.workers.start(NOTIFY).ready()
     await nothing_left(installation)
     letters = await installation.records(Topic.DEAD_LETTER)
@@ -215,7 +213,7 @@ async def test_stop_loses_nothing(install: MakeInstallation, receiver: Receiver)
     """A stop with deliveries in flight is quick; the next process delivers them."""
     installation = await install(partitions=1, **settings_for(receiver))
     receiver.answer = lambda _event_id, _times: 503
-    sent = await publish(installation, flags_for(installation, range(MANY)))
+    sent = await publish(installation, range(MANY))
     first = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) >= 16, "deliveries are in flight")
     first.terminate()
@@ -236,10 +234,10 @@ async def test_two_share_the_work(install: MakeInstallation, receiver: Receiver)
     await first.ready()
     await second.ready()
     receiver.answer = lambda _event_id, times: 200 if times > 1 else 500
-    sent = await publish(installation, flags_for(installation, range(MANY)))
+    sent = await publish(installation, range(MANY))
     await eventually(lambda: receiver.asked, "deliveries began")
     first.kill()
-    sent |= await publish(installation, flags_for(installation, range(MANY, 2 * MANY)))
+    sent |= await publish(installation, range(MANY, 2 * MANY))
     await eventually(lambda: set(receiver.taken) == set(sent), "the other delivers all of them", 90)
     await nothing_left(installation)
     assert await installation.records(Topic.DEAD_LETTER) == []
@@ -252,10 +250,10 @@ async def test_handover_waits_for_nobody(install: MakeInstallation, receiver: Re
     installation = await install(partitions=2, **settings_for(receiver, delivery__commit_interval_s="60"))
     delivered = {f"flag-{number}" for number in range(MANY)}
     receiver.answer = lambda event_id, _times: 200 if event_id in delivered else 503
-    await publish(installation, flags_for(installation, range(MANY)))
+    await publish(installation, range(MANY))
     first = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: set(receiver.taken) == delivered, "some are delivered, not committed yet")
-    await publish(installation, flags_for(installation, range(MANY, 2 * MANY)))
+    await publish(installation, range(MANY, 2 * MANY))
     await eventually(lambda: len(receiver.asked) > MANY, "others are in flight")
     second = await installation.workers.start(NOTIFY).ready()
     await first.said("partitions_assigned", count=1)
@@ -284,7 +282,7 @@ async def test_wrong_settings_end_process(install: MakeInstallation) -> None:
     installation = await install(partitions=1)
     workers = [installation.workers.start(NOTIFY, **changed) for changed, _ in WRONG]
     for worker, (changed, words) in zip(workers, WRONG, strict=True):
-        assert await worker.ended() == 2, changed
+        assert await worker.ended(START_S) == 2, changed
         assert words in " ".join(worker.output.split()), changed
         assert "secret-path" not in worker.output
 
@@ -305,7 +303,7 @@ async def test_kafka_away_is_waited_for(
     """Kafka goes while deliveries are under way and comes back; the same process goes on."""
     installation = await install_private(partitions=1, **settings_for(receiver, delivery__send_timeout_s="2"))
     receiver.answer = lambda _event_id, _times: 503
-    sent = await publish(installation, flags_for(installation, range(MANY)))
+    sent = await publish(installation, range(MANY))
     worker = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) >= 16, "deliveries are in flight")
     await private_pair.kill("kafka")
@@ -332,7 +330,7 @@ async def test_kafka_away_too_long(
         partitions=1, **settings_for(receiver, delivery__send_timeout_s="1", delivery__output_patience_s="3")
     )
     receiver.answer = lambda _event_id, _times: 503
-    await publish(installation, flags_for(installation, range(2)))
+    await publish(installation, range(2))
     worker = await installation.workers.start(NOTIFY).ready()
     await eventually(lambda: len(receiver.asked) == 2, "deliveries are in flight")
     await private_pair.kill("kafka")

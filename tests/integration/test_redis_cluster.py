@@ -85,17 +85,12 @@ async def test_moved_slot_is_followed(redis_cluster, calls):
     await calls.execute(stores([*moving, *still]))
     old = redis_cluster.owner_of(moving[0])
     new = another(redis_cluster, old)
-    redis_cluster.begin_move(moving[0], new)
-    redis_cluster.move_keys(old, new, *moving)
-    redis_cluster.end_move(moving[0], new)
-
+    redis_cluster.move(new, *moving)
     both = [moving[0], *still, *moving[1:]]
     assert await calls.execute(reads(both)) == values(both)
     assert await calls.execute(stores(moving)) == [b"OK"] * 3
 
-    redis_cluster.begin_move(moving[0], old)
-    redis_cluster.move_keys(new, old, *moving)
-    redis_cluster.end_move(moving[0], old)
+    redis_cluster.move(old, *moving)
     assert await calls.execute(reads(both)) == values(both)
 
 

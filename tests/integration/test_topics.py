@@ -22,14 +22,6 @@ pytestmark = pytest.mark.real
 KEPT_LONG = {"retention.ms": str(90 * DAY_MS)}
 
 
-async def change(installation: Installation, topic: Topic, configs: dict[str, str]) -> None:
-    """As an operator would; what is not in `configs` falls back to the broker's own."""
-    async with admin(installation.settings.kafka) as client:
-        resource = ConfigResource(ConfigResourceType.TOPIC, installation.topic(topic), configs)
-        (response,) = await client.alter_configs([resource])
-    assert [code for code, *_ in response.resources] == [0]
-
-
 async def configs(installation: Installation, topic: Topic) -> dict[str, str]:
     """All that apply to a topic, as the broker tells them."""
     resource = ConfigResource(ConfigResourceType.TOPIC, installation.topic(topic))
@@ -52,10 +44,10 @@ async def test_long_retention_stops_worker(install: MakeInstallation) -> None:
     kafka = installation.settings.kafka
     for spec in TABLE:
         before = {name: value for name, value in topic_configs(spec, kafka).items() if name != "segment.ms"}
-        await change(installation, spec.topic, before)
+        await installation.configure(spec.topic, before)
     for topic in (Topic.DETECTIONS, Topic.DECISIONS):
         (spec,) = (spec for spec in TABLE if spec.topic is topic)
-        await change(installation, topic, {**topic_configs(spec, kafka), **KEPT_LONG})
+        await installation.configure(topic, {**topic_configs(spec, kafka), **KEPT_LONG})
 
     worker = installation.workers.start(LIVENESS)
     assert await worker.ended() == 1

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
-from tests.e2e.workers import LIVENESS
+from tests.e2e.workers import LIVENESS, START_S
 from tests.integration.test_own_model import DIMENSION, write_manifest
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -33,7 +33,7 @@ async def test_mistyped_secret_ends_worker(install: MakeInstallation) -> None:
     roles = ("detect", "decide", "command")
     others = [installation.workers.start(LIVENESS, "--roles", role, abuse__hash_keys=wrong) for role in roles]
     for other in others:
-        assert await other.ended() == WRONG_SETTINGS
+        assert await other.ended(START_S) == WRONG_SETTINGS
         (said,) = other.events("wrong_settings")
         for word in ("LIVENESS_ABUSE__HASH_KEYS", "key k2", place):
             assert word in said["why"]
