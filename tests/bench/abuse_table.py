@@ -29,8 +29,8 @@ from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from stream.bench.figures import paired_ratio
 from stream.bench.redis_room import Say
-from stream.cli.console import out, print_json, say
-from tests.bench.growth import Row, as_table, measured, ms, one_server, sizes, used_memory
+from stream.cli.console import print_json, say
+from tests.bench.growth import Row, as_table, measured, ms, one_server, sizes, used_memory, wide
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -163,7 +163,7 @@ def main(
     if json:
         print_json({"seconds": seconds, "rounds": rounds, "results": rows})
     else:
-        out.print(as_table(rows, COLUMNS))
+        wide.print(as_table(rows, COLUMNS))
 
 
 if __name__ == "__main__":

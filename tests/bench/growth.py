@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from abuse.redis_port import RedisClient
@@ -16,6 +17,9 @@ from config.settings import RedisSettings, Settings
 from stream.bench.figures import percentile
 from stream.bench.redis_room import Say, room
 from stream.redis.client import connect
+
+#: A narrow terminal breaks the lines of a table, and not the words of its headings.
+wide = Console(highlight=False, soft_wrap=True, width=160)
 
 T = TypeVar("T")
 #: Figures of one size by name, as they are printed in JSON. `..._p50_ms` is a median, `..._p99_ms` a percentile.

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from abuse.event_time import HOUR_MS
@@ -26,11 +25,8 @@ from stream.cli.console import out, print_json, say
 from stream.cli.models.calibrate import LeftOut, counted, measured_on, rate_in_words
 from tests.bench import face_index, media_index
 from tests.bench.face_index import FaceBenchPlan
-from tests.bench.growth import Row, as_table, one_server, sizes
+from tests.bench.growth import Row, as_table, one_server, sizes, wide
 from tests.bench.media_index import MediaBenchPlan
-
-#: A narrow terminal breaks the tables' lines, and not the words of their headings.
-wide = Console(highlight=False, soft_wrap=True, width=160)
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000

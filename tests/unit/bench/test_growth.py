@@ -108,12 +108,10 @@ def test_template_bounds_fall_with_size(server: EmbeddedStore, monkeypatch: pyte
 )
 def test_shown_as_tables(
     server: EmbeddedStore,
-    monkeypatch: pytest.MonkeyPatch,
     measurement: object,
     words: tuple[str, ...],
     shown: tuple[str, ...],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
     output = run(measurement, *words).stdout
     assert all(word in output for word in shown)
 

@@ -21,7 +21,7 @@ from abuse.observation import NOWHERE, Origin
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
-from config.settings import MOST_HASH_KEYS
+from config.legal_values import MOST_HASH_KEYS
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis
 from detectors.catalogue import SIGNAL_LABELS
