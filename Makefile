@@ -35,10 +35,11 @@ demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 test: $(READY) ## Run every test the services at hand allow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-lint: $(READY) ## Style, format, types
+lint: $(READY) ## Style, format, types, prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python .ci/prose.py
 	cd deploy/local && MYPYPATH=../.. ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict *.py
 
 format: $(READY) ## Put every file in order

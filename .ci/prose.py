@@ -68,6 +68,8 @@ REPLACED = {
     r"ladders?": "service tiers",
     r"insists?": "retry until available",
 }
+#: Published under an earlier word, and read by dashboards.
+PUBLISHED = ("liveness_abuse_objections_total",)
 _REPLACED = re.compile(r"(?<![A-Za-z])(" + "|".join(REPLACED) + r")(?![A-Za-z])", re.IGNORECASE)
 
 
@@ -82,7 +84,7 @@ def findings(path: str, source: str) -> Iterator[str]:
             if words and words[0].lower() in PRONOUNS:
                 yield f"{path}:{getattr(node, 'lineno', 1)}: a docstring begins with {words[0]!r}, which names nothing"
     for number, line in enumerate(source.splitlines(), start=1):
-        for word in _REPLACED.findall(line):
+        for word in _REPLACED.findall(re.sub("|".join(PUBLISHED), "", line)):
             yield f"{path}:{number}: {word!r} is not the field's word: {_instead(word)}"
 
 
@@ -91,8 +93,8 @@ def _instead(word: str) -> str:
 
 
 def main() -> int:
-    own = Path(".ci/prose.py")
-    files = (file for folder in FOLDERS for file in sorted(Path(folder).rglob("*.py")) if file != own)
+    own = {Path(".ci/prose.py"), Path("tests/unit/test_prose.py")}
+    files = (file for folder in FOLDERS for file in sorted(Path(folder).rglob("*.py")) if file not in own)
     found = [line for file in files for line in findings(file.as_posix(), file.read_text())]
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0

@@ -55,7 +55,7 @@ def _day_life_ms(settings: Settings, policy: Policy) -> int:
 RECORDS = (
     StoreRecord(
         name="abuse:faces",
-        holds=lambda settings: f"keyed face prints, by the {_span(settings)}",
+        holds=lambda settings: f"protected face templates, by the {_span(settings)}",
         personal=Personal.BIOMETRIC,
         life_ms=_face_life_ms,
         after=lambda settings: f"the {_span(settings)} began",

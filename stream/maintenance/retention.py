@@ -75,7 +75,7 @@ _MEMORY = (
 _TOPIC: dict[Topic, tuple[str, Personal]] = {
     Topic.SUBMISSIONS: ("pictures, addresses, devices and ids as they were sent", Personal.BIOMETRIC),
     Topic.DETECTIONS: (
-        "what was measured, keyed face prints and picture codes",
+        "what was measured, protected face templates and keyed image hashes",
         Personal.BIOMETRIC,
     ),
     Topic.DECISIONS: ("decisions: ids, scores, flags, links, keyed subjects", Personal.PSEUDONYMOUS),

@@ -24,7 +24,7 @@ async def real_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServe
 
 @pytest.fixture(params=[MEMORY, *REDIS])
 async def any_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer | None]:
-    """None where the suite is to use what it has in memory."""
+    """A server of the tier, or None where the suite is to use its implementation in memory."""
     if request.param == MEMORY:
         yield None
         return

@@ -1,4 +1,4 @@
-"""One suite for every decision store: in memory, on the embedded Redis, a real one and a real cluster."""
+"""The contract of decision stores: in memory, on the embedded Redis, a real one and a real cluster."""
 
 from __future__ import annotations
 

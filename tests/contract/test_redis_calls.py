@@ -1,4 +1,4 @@
-"""One suite for the client of Redis: against the embedded store, a real server and a real cluster of three."""
+"""The contract of Redis clients: against the embedded store, a real server and a real cluster of three."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEEP_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the calls go to. `open` makes another client of it; they are closed after the test."""
+    """A server under test. `open` makes one more client, closed after the test."""
 
     open: Callable[..., RedisClient]
     calls: RedisClient

@@ -88,14 +88,14 @@ NOT_IN_THE_CORE = frozenset(
 
 
 def broken_rules(root: Path) -> list[str]:
-    """One line a violation: file, what it imports, why it may not."""
+    """Violations, one line each: file, what the file imports, why it may not."""
     modules = {_module(file.relative_to(root)) for package in PACKAGES for file in (root / package).rglob("*.py")}
     found = []
     for package in PACKAGES:
         for file in sorted((root / package).rglob("*.py")):
             place = file.relative_to(root).as_posix()
             for module in imported_modules(ast.parse(file.read_text()), place, modules):
-                found += [f"{place} imports {module}: {why}" for why in _objections(place, module)]
+                found += [f"{place} imports {module}: {why}" for why in _violations(place, module)]
     return found
 
 
@@ -116,7 +116,7 @@ def _module(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def _objections(place: str, module: str) -> Iterator[str]:
+def _violations(place: str, module: str) -> Iterator[str]:
     top = module.split(".", maxsplit=1)[0]
     if top == "tests":
         yield "the product knows no tests"

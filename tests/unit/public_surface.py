@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def surface() -> dict[str, Any]:
-    """Everything a user, a publisher or a consumer can name, as JSON types."""
+    """The public surface: names that users, publishers and consumers rely on, as JSON types."""
     from stream.cli import app
 
     try:

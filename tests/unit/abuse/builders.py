@@ -58,7 +58,7 @@ def seen(number: int = 1, at_s: float = 0.0, *, who: int = 1, **changes: Any) ->
 
 
 def series(times_s: Sequence[float], **changes: Any) -> list[Observation]:
-    """One submission at each of the times, numbered."""
+    """Observations of numbered submissions, one at each of the times."""
     return [seen(number, at_s, **changes) for number, at_s in enumerate(times_s, start=1)]
 
 
@@ -86,7 +86,7 @@ def told(
     others: Mapping[str, Mapping[str, Any]] | None = None,
     **limits: Any,
 ) -> RuleResult:
-    """What a rule tells of the case, under its default limits but for those given; `others` changes those of other
+    """The result of a rule after the verdict, under its default limits but for those given; `others` changes those of other
     rules and of the risk."""
     policy = AbusePolicy.model_validate({rule: limits, **(others or {})})
     return RULES[rule](getattr(policy, rule)).after_verdict(case(observations, of, policy))
@@ -110,5 +110,5 @@ class Table:
 
     @property
     def names(self) -> set[tuple[str, str]]:
-        """What is to be the same whatever the order: the flags and levels there are."""
+        """Flags and levels recorded, which no order of events may change."""
         return {(event.flag_id, event.name) for event in self.recorded}

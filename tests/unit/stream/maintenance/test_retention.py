@@ -133,7 +133,7 @@ def test_faces_by_stretch(hours, holds, places, after):
     table = families(Settings(abuse=AbuseSettings(face_span_h=hours)), Policy())
     faces, faces_of = table["liveness:abuse:faces"], table["liveness:abuse:faces-of"]
     assert faces.life_ms == faces_of.life_ms == (hours + 8 * 24) * HOUR_MS
-    assert (faces.holds, faces.after) == (f"keyed face prints, {holds}", after)
+    assert (faces.holds, faces.after) == (f"protected face templates, {holds}", after)
     assert faces_of.after == after.replace(" began", " of the last began")
     assert table["liveness:abuse:face-places"].holds == places
 
