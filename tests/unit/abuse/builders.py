@@ -86,8 +86,8 @@ def told(
     others: Mapping[str, Mapping[str, Any]] | None = None,
     **limits: Any,
 ) -> RuleResult:
-    """The result of a rule after the verdict, under its default limits but for those given; `others` changes those of other
-    rules and of the risk."""
+    """The result of a rule after the verdict, under its default limits but for those given; `others` changes those of
+    other rules and of the risk."""
     policy = AbusePolicy.model_validate({rule: limits, **(others or {})})
     return RULES[rule](getattr(policy, rule)).after_verdict(case(observations, of, policy))
 
