@@ -23,15 +23,14 @@ Shared memory isn't dearer for the smallest picture either, so there is no secon
 a real analysis (9 ms CPU, cold caches, the answer coded and checked on both sides) the pool takes 0.7 ms.
 
 A slot imports what an analysis needs and nothing of Kafka, Faust or Redis. Two slots of the production configuration,
-against slots that also import the worker's modules (M, five alternating runs on two cores with a load average of 12;
-memory is USS, private to the slot):
+against slots that also import the worker's modules (M, two alternating runs on two quiet cores; memory is USS, private
+to the slot, MB):
 
-                                              without      with
-    private memory of a ready slot             93 MiB   142 MiB
-    the same after a picture (1 MP)           110 MiB   158 MiB
-    start of two slots                         10.7 s    20.8 s
-    respawn after a kill                        1.4 s     6.7 s
-    processor time of that respawn              0.3 s     1.8 s
+                                                      without        with
+    private memory of a ready slot                         98         148
+    the same after pictures                               107         158
+    start of two slots                              2.3-2.4 s   3.2-4.1 s
+    two pictures analysed, from the kill of a slot 0.33-0.35 s   1.8-1.9 s
 """
 
 from detectors.pool.outcomes import (
