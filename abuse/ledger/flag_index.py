@@ -130,12 +130,8 @@ def side_of(state: FlagState) -> Side:
     return Side.OVER if state in _OVER else Side.OPEN
 
 
-def severity_in(event: FlagEvent) -> Severity:
-    """Raises KeyError, ValueError or TypeError, as `moves_of` does, for a document that no worker wrote."""
-    return Severity(orjson.loads(event.document)["severity"])
-
-
 def moves_of(event: FlagEvent) -> Moves:
+    """Raises KeyError, ValueError or TypeError for a document that no worker wrote."""
     document = orjson.loads(event.document)
     state, severity, review = FlagState(document["state"]), Severity(document["severity"]), document["review"]
     times = [document["last_seen"], *([review["at"]] if review is not None else [])]

@@ -24,7 +24,7 @@ from abuse.flags.flag_events import (
     unlinked_at,
 )
 from abuse.flags.flags import Flag, FlagEvent
-from abuse.ledger.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of, severity_in
+from abuse.ledger.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of
 from abuse.ledger.journal import (
     KEPT,
     Attempt,
@@ -104,8 +104,8 @@ class Ledger(Protocol):
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store each event unless there is one of its name. Return the stored event of each whose cause id matches: the
-        caller publishes these, other causes publish theirs. Takes a second round trip where the event stored first has
-        another severity: the index follows what is stored."""
+        caller publishes these, other causes publish theirs. Takes two round trips: the flag index follows what is
+        stored, so that a race of two causes and a rebuild list flags alike."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         """Write a field that says up to when a reviewer cleared the subject or its links, in place of fields with an
@@ -152,17 +152,15 @@ def history_of(subject: Subject, lines: Iterable[str], fields: Fields, *, at_ms:
     return SubjectHistory(subject=subject, attempts=attempts_from(lines, after_ms=after_ms), fields=fields)
 
 
-def own_events(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
+def as_stored(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
+    """Events in their stored form."""
+    return [replace(event, document=document_of(text)) for event, text in zip(events, texts, strict=True)]
+
+
+def own_events(events: Sequence[FlagEvent], texts: Sequence[str]) -> list[FlagEvent]:
     """Events, in their stored form, whose stored cause is their own."""
-    pairs = zip(events, texts, strict=True)
-    return [replace(event, document=document_of(text)) for event, text in pairs if cause_of(text) == event.cause]
-
-
-def otherwise_indexed(events: Sequence[FlagEvent], texts: Iterable[str]) -> list[FlagEvent]:
-    """Events, in their stored form, that were stored before with another severity than the offered event's."""
-    pairs = zip(events, map(document_of, texts), strict=True)
-    stored_first = [(event, replace(event, document=held)) for event, held in pairs if held != event.document]
-    return [held for offered, held in stored_first if severity_in(held) is not severity_in(offered)]
+    held = zip(as_stored(events, texts), texts, strict=True)
+    return [event for event, text in held if cause_of(text) == event.cause]
 
 
 _Key = tuple[str, SubjectType, str]
@@ -217,7 +215,7 @@ class InMemoryLedger:
             texts.append(fields.setdefault(field_of(event), stored(event)))
             self.locators[event.flag_id] = Locator(tenant=event.tenant, subject=event.subject)
             self.due_at[event.flag_id] = max(self.due_at.get(event.flag_id, 0), event.expires_at_ms)
-        for event in (*events, *otherwise_indexed(events, texts)):
+        for event in as_stored(events, texts):
             self.index.move(moves_of(event))
         return own_events(events, texts)
 

@@ -32,8 +32,8 @@ from abuse.ledger.ledger import (
     Snapshot,
     SubjectHistory,
     Switches,
+    as_stored,
     history_of,
-    otherwise_indexed,
     own_events,
 )
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
@@ -92,20 +92,15 @@ class RedisLedger:
                 ("ZADD", self._keys.due(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
                 ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
             ]
-        others = [c for event in events for c in (*self._mentions(event), *self._index.writes(event))]
-        replies = await self._calls.execute([*commands, *others])
+        mentions = [c for event in events for c in self._mentions(event)]
+        replies = await self._calls.execute([*commands, *mentions])
         texts = [cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]]
-        await self._index_as_stored(events, texts)
-        return own_events(events, texts)
-
-    async def _index_as_stored(self, events: Sequence[FlagEvent], texts: Sequence[str]) -> None:
-        """Usually nothing: only a race of two severities leaves anything to do."""
         try:
-            commands = [c for event in otherwise_indexed(events, texts) for c in self._index.writes(event)]
+            entries = [c for event in as_stored(events, texts) for c in self._index.writes(event)]
         except _FOREIGN as error:
             raise ForeignValue(self._keys.flags(events[0].tenant, events[0].subject)) from error
-        if commands:
-            await self._calls.execute(commands)
+        await self._calls.execute(entries)
+        return own_events(events, texts)
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         key = self._keys.flags(tenant, subject)

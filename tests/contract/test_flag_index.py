@@ -189,6 +189,13 @@ async def test_stored_severity_counts(ledger):
     assert await places(ledger) == [(Side.OPEN, MEDIUM)]
 
 
+async def test_listed_at_the_stored_time(ledger):
+    """A cause that loses a race leaves no later time behind: a rebuild, which knows stored events, lists alike."""
+    await ledger.record([*levels(LOW), *levels(LOW, who=2, at_s=5)])
+    await ledger.record(levels(LOW, at_s=9))
+    assert [entry.at_ms for entry in await indexed(ledger, Selection(), 10)] == [at_ms(5), at_ms(0)]
+
+
 async def test_forgotten_flags_leave_all_scopes(ledger):
     mine, other = levels(MEDIUM, HIGH, tenant="bank-1"), levels(LOW, who=2, tenant="bank-1")
     await ledger.record([*mine, *other, overridden(flag_of(mine), review(5))])
