@@ -1,6 +1,6 @@
 """Cost of an observation in the abuse table, by how many people the table knows.
 
-    .venv/bin/python -m tests.bench.abuse_table [--ids 10000,100000] [--seconds 6] [--rounds 3] [--json]
+    .venv/bin/python -m tests.bench.abuse_table [--ids 10000,100000] [--seconds 6] [--rounds 3]
 
 A table of its own on the configured Redis is filled to each size in turn. At each size rounds of observations (write,
 read, rules, flags) alternate with rounds of a floor: as many single small round trips, which drift with the machine as
@@ -29,8 +29,8 @@ from abuse.subjects import Subject, SubjectType
 from config.abuse import AbusePolicy
 from stream.bench.figures import paired_ratio
 from stream.bench.redis_room import Say
-from stream.cli.console import print_json, say
-from tests.bench.growth import Row, as_table, measured, ms, one_server, sizes, used_memory, wide
+from stream.cli.console import say
+from tests.bench.growth import Row, measured, one_server, percentiles, show, sizes, used_memory
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -39,18 +39,6 @@ FILL_BATCH = 500
 PEOPLE_PER_ADDRESS, SPOOFS = 3, 0.03
 #: Everything happens within a day, so that nothing is out of reach of the rules.
 SPREAD_MS = 20 * 3_600_000
-
-
-COLUMNS = {
-    "ids": "{ids:,}",
-    "observations/s": "{observed_per_s:.0f}",
-    "bare/s": "{floor_per_s:.0f}",
-    "cost in bare round trips": "{cost:.2f}",
-    "p50": "{p50_ms:.1f} ms",
-    "p99": "{p99_ms:.1f} ms",
-    "own CPU": "{cpu_ms:.2f} ms",
-    "bytes an id": "{bytes_per_id}",
-}
 
 
 class _Bench:
@@ -86,8 +74,7 @@ class _Bench:
             "observed_per_s": statistics.median(observed),
             "floor_per_s": statistics.median(floors),
             "cost": paired_ratio(floors, observed),
-            "p50_ms": ms(waits, 50),
-            "p99_ms": ms(waits, 99),
+            **percentiles("observe", waits),
             "cpu_ms": cpu * 1000 / max(len(waits), 1),
             "flag_events": self._flag_events,
             "bytes_per_id": used // size,
@@ -152,7 +139,6 @@ def main(
     ids: Annotated[str, typer.Option(help="Correlation ids in the table.")] = "10000,100000,1000000",
     seconds: Annotated[float, typer.Option(min=0.1, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and observations, a size.")] = 3,
-    json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Measure the abuse table on the configured Redis."""
     settings = one_server()
@@ -160,10 +146,7 @@ def main(
     rows = measured(
         settings, say, sizes(ids, "--ids"), lambda calls, prefix: _Bench(calls, prefix, policy, rounds, seconds)
     )
-    if json:
-        print_json({"seconds": seconds, "rounds": rounds, "results": rows})
-    else:
-        wide.print(as_table(rows, COLUMNS))
+    show({"seconds": seconds, "rounds": rounds, "results": rows})
 
 
 if __name__ == "__main__":

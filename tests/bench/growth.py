@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from abuse.redis_port import RedisClient
 from config import settings as configuration
 from config.errors import SettingsError
-from config.settings import RedisSettings, Settings
+from config.settings import Settings
 from stream.bench.figures import percentile
 from stream.bench.redis_room import Say, room
 from stream.redis.client import connect
 
-#: A narrow terminal breaks the lines of a table, and not the words of its headings.
-wide = Console(highlight=False, soft_wrap=True, width=160)
-
-T = TypeVar("T")
 #: Figures of one size by name, as they are printed in JSON. `..._p50_ms` is a median, `..._p99_ms` a percentile.
 Row = dict[str, Any]
 
@@ -48,43 +43,30 @@ def sizes(text: str, option: str) -> list[int]:
     return sorted(int(part) for part in parts)
 
 
-def in_a_room(redis: RedisSettings, say: Say, work: Callable[[RedisClient, str], Awaitable[T]]) -> T:
-    """Blocks for what `work` does with a client and the prefix of a room. Raises what it raises."""
-
-    async def connected() -> T:
-        calls = connect(redis)
-        try:
-            return await work(calls, prefix)
-        finally:
-            await calls.close()
-
-    with room(redis, say) as prefix:
-        return asyncio.run(connected())
-
-
-def ms(seconds: Sequence[float], percent: float) -> float:
-    """Milliseconds at this percentile; 0 without any."""
-    return (percentile(seconds, percent) or 0) * 1000
-
-
-def as_table(rows: Sequence[Row], columns: Mapping[str, str]) -> Table:
-    """Table of the rows; `columns` are a format string of a row by heading."""
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(form.format_map(row) for form in columns.values()))
-    return table
-
-
 def measured(
     settings: Settings, say: Say, sizes: Sequence[int], store: Callable[[RedisClient, str], Growing]
 ) -> list[Row]:
     """Rows of a store of its own at each size, ascending. Blocks. Raises `config.errors.Unavailable`, as `at` does."""
 
-    async def each_size(calls: RedisClient, prefix: str) -> list[Row]:
-        growing = store(calls, prefix)
-        return [await growing.at(size, say) for size in sizes]
+    async def each_size() -> list[Row]:
+        calls = connect(settings.redis)
+        try:
+            growing = store(calls, prefix)
+            return [await growing.at(size, say) for size in sizes]
+        finally:
+            await calls.close()
 
-    return in_a_room(settings.redis, say, each_size)
+    with room(settings.redis, say) as prefix:
+        return asyncio.run(each_size())
+
+
+def show(document: Row) -> None:
+    print(json.dumps(document, indent=1))
+
+
+def ms(seconds: Sequence[float], percent: float) -> float:
+    """Milliseconds at this percentile; 0 without any."""
+    return (percentile(seconds, percent) or 0) * 1000
 
 
 def percentiles(name: str, seconds: Sequence[float]) -> Row:

@@ -4,32 +4,24 @@ Fifty correlation ids attack from three addresses and two devices. Around them f
 from IPv4 and IPv6, two hundred of them behind one shared address; some fail once or twice, as people do. The attack
 comes in rounds: after each one attackers read their answers, and who is refused gives up.
 
-    python -m tests.e2e.brute_force [--seed N] [--json]
-
 Every picture carries an instruction for the scripted worker of these tests (`tests.e2e.scripted_worker`); the worker of
 the product ignores it and sees a portrait or a generated face.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
-import sys
-import time
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import orjson
 
 from abuse.subjects import SubjectType
-from config import settings as configuration
 from config.error_codes import ErrorCode
 from config.settings import Settings
 from stream.demo import attacks
@@ -169,11 +161,8 @@ class Outcome:
 
     people: Cast
     sent: Mapping[str, Person]
-    verdicts_wanted: Mapping[str, float]
     decisions: Mapping[str, dict[str, Any]]
     flags: Sequence[dict[str, Any]]
-    rounds: int
-    seconds: float
 
     def refused(self, people: Iterable[Person]) -> dict[str, str]:
         """Correlation id -> the error of its last refusal."""
@@ -191,48 +180,6 @@ class Outcome:
         subjects = (flag["subject"] for flag in self.flags)
         return {s["key"] for s in subjects if s["type"] == SubjectType.CORRELATION_ID and s["key"] in wanted}
 
-    @property
-    def summary(self) -> Summary:
-        ids = {(flag["kind"], flag["flag_id"], flag["subject"]["type"]) for flag in self.flags}
-        honest, attackers = self.people.honest, self.people.attackers
-        shared = [
-            decision["abuse"]["ip_risk"]["score"]
-            for name, decision in self.decisions.items()
-            if self.sent[name].address == self.people.shared_address and (decision["abuse"] or {}).get("ip_risk")
-        ]
-        return Summary(
-            submissions=len(self.sent),
-            decided=len(self.decisions),
-            rounds=self.rounds,
-            flags=dict(sorted(Counter(kind for kind, _, _ in ids).items())),
-            flagged_subjects=dict(sorted(Counter(subject for _, _, subject in ids).items())),
-            attackers=len(attackers),
-            attackers_flagged=len(self.flagged(attackers)),
-            attackers_refused=len(self.refused(attackers)),
-            honest=len(honest),
-            honest_flagged=len(self.flagged(honest)),
-            honest_refused=len(self.refused(honest)),
-            highest_risk_of_shared_address=max(shared, default=None),
-            seconds=round(self.seconds, 1),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    submissions: int
-    decided: int
-    rounds: int
-    flags: dict[str, int]
-    flagged_subjects: dict[str, int]
-    attackers: int
-    attackers_flagged: int
-    attackers_refused: int
-    honest: int
-    honest_flagged: int
-    honest_refused: int
-    highest_risk_of_shared_address: int | None
-    seconds: float
-
 
 class Unanswered(Exception):
     """Submissions of a round were not decided in time."""
@@ -246,30 +193,25 @@ class BruteForce:
     people: Cast
     seed: int = 0
     _sent: dict[str, Person] = field(default_factory=dict)
-    _wanted: dict[str, float] = field(default_factory=dict)
     _decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _flags: list[dict[str, Any]] = field(default_factory=list)
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> Outcome:
         """Raises Unanswered when the installation does not keep up."""
-        started, kafka, rounds = time.monotonic(), self.settings.kafka, 0
+        kafka = self.settings.kafka
         topics = [topic_name(topic, kafka) for topic in (Topic.DECISIONS, Topic.ABUSE_FLAGS)]
         async with reader(kafka, *topics, from_start=False) as source, _listening(source, self._hear):
             for number in range(ROUNDS):
                 submissions = self._round(number)
                 if submissions:
-                    rounds += 1
                     await self._play(submissions)
             await self._settle()
         return Outcome(
             people=self.people,
             sent=self._sent,
-            verdicts_wanted=self._wanted,
             decisions=self._decisions,
             flags=self._flags,
-            rounds=rounds,
-            seconds=time.monotonic() - started,
         )
 
     def _round(self, number: int) -> list[NewSubmission]:
@@ -279,7 +221,7 @@ class BruteForce:
             turn = number - person.starts
             if 0 <= turn < len(person.tries) and not self._given_up(person, turn):
                 new = person.submission(turn)
-                self._sent[new.submission_id], self._wanted[new.submission_id] = person, person.tries[turn]
+                self._sent[new.submission_id] = person
                 made.append(new)
         random.Random(self.seed * ROUNDS + number).shuffle(made)
         return made
@@ -346,29 +288,3 @@ async def _listening(source: TopicReader, hear: Callable[[str, bytes], None]) ->
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the summary; 0 if all attackers were flagged and refused, and nobody else."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="a used one has used its ids up")
-    parser.add_argument("--json", action="store_true")
-    parsed = parser.parse_args(arguments)
-    attack = BruteForce(settings=configuration.load(), people=cast(parsed.seed), seed=parsed.seed)
-    try:
-        summary = asyncio.run(attack.run()).summary
-    except Unanswered as error:
-        print(error, file=sys.stderr)
-        return 1
-    document = {"seed": parsed.seed, **asdict(summary)}
-    if parsed.json:
-        print(json.dumps(document))
-    else:
-        for name, value in document.items():
-            print(f"{name.replace('_', ' '):<32} {value}")
-    caught = summary.attackers_flagged == summary.attackers_refused == summary.attackers
-    return 0 if caught and not summary.honest_refused and not summary.honest_flagged else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -55,7 +55,6 @@ async def test_brute_force(install: MakeInstallation) -> None:
     people = cast(SEED)
     outcome = await BruteForce(settings=installation.settings, people=people, seed=SEED).run()
     replayed = Replayed(installation, outcome)
-    print(outcome.summary)
 
     await installation.drained()
     await everything_is_answered_once(installation)
