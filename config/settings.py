@@ -108,6 +108,13 @@ class DeliverySettings(Group):
     """Detections being decided at once."""
     stall_timeout_s: float = Field(60.0, gt=0)
     """With work at hand and none finished for so long, a worker ends itself (exit 1)."""
+    breaker_failures: int = Field(20, ge=0)
+    """So many records in a row that fail inside the worker (no fault of the record) end the process (exit 1), the \
+last one unacknowledged; 0 never."""
+    breaker_share: float = Field(0.5, gt=0, le=1)
+    """More than this share of the last 200 records failing inside the worker ends the process too."""
+    breaker_dead_letters: int = Field(500, ge=0)
+    """So many records set aside in a row end the process (exit 1); 0 never."""
 
 
 class AbuseSettings(Group):

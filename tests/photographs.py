@@ -10,6 +10,7 @@ import pytest
 
 from stream.demo import attacks
 
+NO_PHOTOGRAPHS = "no photographs for tests: LIVENESS_TEST_IMAGES names their folder"
 BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[1] / "../shared/images"
 
 
@@ -21,5 +22,5 @@ def photograph(name: str) -> attacks.Photo:
     """(height, width, 3) uint8 BGR; skips the test where there is none."""
     file = folder() / f"{name}.jpg"
     if not file.is_file():
-        pytest.skip("no photographs for tests: LIVENESS_TEST_IMAGES names their folder")
+        pytest.skip(NO_PHOTOGRAPHS)
     return np.asarray(attacks.decode(file.read_bytes()))

@@ -104,8 +104,8 @@ class Ledger(Protocol):
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Store each event unless there is one of its name. Return the stored event of each whose cause id matches: the
-        caller publishes these, other causes publish theirs. Takes two round trips: the flag index follows what is
-        stored, so that a race of two causes and a rebuild list flags alike."""
+        caller publishes these, other causes publish theirs. Takes a second round trip where another cause
+        came first: the flag index follows what is stored, so that a rebuild lists flags alike."""
 
     async def clear(self, tenant: str | None, subject: Subject, name: str, text: str) -> None:
         """Write a field that says up to when a reviewer cleared the subject or its links, in place of fields with an

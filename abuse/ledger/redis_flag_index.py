@@ -7,7 +7,7 @@ removed: two commands that may be repeated, in any order with others, and never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from abuse.flags.flags import FlagEvent
@@ -15,6 +15,7 @@ from abuse.ledger.flag_index import (
     LONGEST_MS,
     IndexPlace,
     Listing,
+    Moves,
     PlaceMembers,
     Position,
     Scope,
@@ -49,8 +50,17 @@ class RedisFlagIndex:
                 ("ZREMRANGEBYSCORE", key, "-inf", f"({moves.at_ms - LONGEST_MS}"),
                 ("PEXPIRE", key, self._life_ms),
             ]
-        behind = moves.at_ms + _BEHIND_MS
-        for place in moves.drops:
+        return commands + self._drops(moves, moves.drops)
+
+    def corrections(self, offered: FlagEvent, held: FlagEvent) -> list[Command]:
+        """Commands for an event whose entry was written although another, `held`, had been stored under its name: the
+        entry goes, and that of the stored event stays. Raises as `writes` does."""
+        moves = moves_of(offered)
+        return self._drops(moves, moves.puts) + self.writes(held)
+
+    def _drops(self, moves: Moves, places: Iterable[IndexPlace]) -> list[Command]:
+        commands, behind = list[Command](), moves.at_ms + _BEHIND_MS
+        for place in places:
             key = self._keys.flag_index(place)
             commands += [("ZADD", key, "XX", "GT", behind, moves.flag_id), ("ZREMRANGEBYSCORE", key, behind, behind)]
         return commands

@@ -33,7 +33,7 @@ from stream.bootstrap.abuse import (
 from stream.bootstrap.models import model_versions, template_source
 from stream.events.dead_letter import DeadLetters
 from stream.events.topics import Topic, topic_name
-from stream.kafka.agents import AgentSpec
+from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
@@ -142,7 +142,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         dead_letters=shared.dead_letters,
     )
     limit = settings.detection.slots + settings.detection.read_ahead
-    agent = AgentSpec(name="detect", topic=shared.topics[Topic.SUBMISSIONS], stage=stage, limit=limit)
+    agent = _agent(shared, "detect", Topic.SUBMISSIONS, stage, limit)
     return _Part(agent=agent, background_tasks=[watch.run])
 
 
@@ -164,7 +164,7 @@ def _deciding(shared: _Shared) -> _Part:
         dead_letters=shared.dead_letters,
     )
     limit = settings.delivery.max_deciding
-    agent = AgentSpec(name="decide", topic=shared.topics[Topic.DETECTIONS], stage=stage, limit=limit)
+    agent = _agent(shared, "decide", Topic.DETECTIONS, stage, limit)
     return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)])
 
 
@@ -192,8 +192,12 @@ def _commanding(shared: _Shared) -> _Part:
         source=settings.source,
         every_s=settings.abuse.sweep_s,
     )
-    agent = AgentSpec(name="command", topic=shared.topics[Topic.COMMANDS], stage=stage, limit=1)
+    agent = _agent(shared, "command", Topic.COMMANDS, stage, limit=1)
     return _Part(agent=agent, background_tasks=[sweeper.run])
+
+
+def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -> AgentSpec:
+    return AgentSpec(name=name, topic=shared.topics[topic], stage=stage, dead_letters=shared.dead_letters, limit=limit)
 
 
 def notifier_group(settings: Settings) -> str:
@@ -203,16 +207,17 @@ def notifier_group(settings: Settings) -> str:
 
 def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Worker:
     """A worker with one agent, which posts flags to the target, signed with the key."""
-    clock, patience = SystemClock(), RetryPolicy()
+    clock, patience, letters = SystemClock(), RetryPolicy(), _dead_letters(settings)
     app = make_app(settings, group=notifier_group(settings), finishes_work=False)
     stage = NotifyStage(
         partial(open_webhook, target, key, settings.webhook, clock, at_once=DELIVERIES_AT_ONCE),
-        dead_letters=_dead_letters(settings),
+        dead_letters=letters,
     )
     agent = AgentSpec(
         name="notify",
         topic=topic_name(Topic.ABUSE_FLAGS, settings.kafka),
         stage=stage,
+        dead_letters=letters,
         limit=DELIVERIES_AT_ONCE,
         most_unacknowledged=MOST_UNACKNOWLEDGED,
     )

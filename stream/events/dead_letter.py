@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from stream.events.messages import Headers, Output, Record
+from stream.events.messages import Fault, Headers, Output, Record
 from stream.runtime import metrics
 
 #: Original headers that are safe to keep, and how much of each.
@@ -36,7 +36,7 @@ def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_by
     """Dead letter of a record. `reason` is from a closed set; `message` quotes nothing of the record.
 
     A record of more than `max_bytes`, which can only come packed, is set aside without key and value: their number
-    and digest stand in.
+    and digest stand in. A record without key and value gets an empty value, since no client sends neither.
     """
     facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
     why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
@@ -45,7 +45,9 @@ def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_by
     if len(key or b"") + len(value or b"") > max_bytes:
         why = (*why, *_digest(value or b""))
         key, value = (key or b"")[:KEPT_HEADER_BYTES], None
-    return Output(topic=topic, key=key, value=value, headers=(*why, *kept))
+    elif key is None and value is None:
+        value = b""
+    return Output(topic=topic, key=key, value=value, headers=(*why, *kept), fault=Fault.DEAD_LETTER)
 
 
 def _kept(headers: Headers) -> Headers:

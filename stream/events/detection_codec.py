@@ -7,7 +7,7 @@ record nobody here wrote must not become a decision.
 from __future__ import annotations
 
 import base64
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 import orjson
@@ -25,6 +25,7 @@ from detectors.analysis_codec import FIELDS, CheckedAnalysis
 from detectors.contract import MAX_FRAMES, Analysis
 from detectors.contract_fields import Milliseconds
 from stream.events.cloud_events import EventType, binary_headers
+from stream.events.event_times import LATEST_MS
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal
 
@@ -32,8 +33,6 @@ MAX_DETECTION_BYTES = 512 * 1024
 MAX_NETWORKS = 256
 #: In base64: a print of 1024 numbers.
 MAX_PACKED = 2732
-#: The last moment that has a date of four digits.
-LATEST_MS = 253_402_300_799_999
 #: The parts of an origin that are subjects, each under the name of its type.
 _SUBJECTS = ("device", "address", "prefix")
 
@@ -96,6 +95,8 @@ class _Wire(_Strict):
     decided: str | None = None
 
 
+#: Fields of a decision besides its ids (`stream.pipeline.decision`).
+_DECISION = {"timestamp", "status", "result", "error", "abuse", "policy", "models", "elapsed_ms"}
 _WIRE = TypeAdapter(_Wire)
 _NAMES = FIELDS | {
     *(name for model in (_Wire, _Origin, _Subject, _Marks, _Face) for name in model.model_fields),
@@ -231,4 +232,6 @@ def _decision_of(wire: _Wire, encoded: str) -> bytes:
         raise DetectionError("decided is not a decision") from None
     if not isinstance(document, dict) or document.get("request_id") != request_id(wire.ids, wire.fingerprint):
         raise DetectionError("decided is not a decision on this submission")
+    if any(document.get(name) != value for name, value in asdict(wire.ids).items()) or not document.keys() >= _DECISION:
+        raise DetectionError("decided is not a whole decision")
     return decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -33,6 +34,15 @@ class Record:
     appended_at_ms: int
 
 
+class Fault(StrEnum):
+    """Kind of failure that an output tells of, for the circuit breaker (`stream.kafka.breaker`)."""
+
+    #: A record set aside.
+    DEAD_LETTER = "dead_letter"
+    #: A submission that was not analysed although nothing is wrong with the submission.
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """Record to be published: raw bytes and headers, so that a duplicate is the same bytes again."""
@@ -41,6 +51,7 @@ class Output:
     key: bytes | None
     value: bytes | None = field(repr=False)
     headers: Headers = field(repr=False)
+    fault: Fault | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

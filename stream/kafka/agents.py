@@ -1,22 +1,42 @@
 """The Faust agents: read, hand to a stage, publish, acknowledge in order.
 
 Each agent runs once and never overlaps with itself in Faust's eyes; its events become tasks behind a bound, and
-only the in-order tracker acknowledges. A bug in a task ends the process: nothing is acknowledged by failing.
+only the in-order tracker acknowledges. A stage that raises is asked once more; a record on which the stage raises
+twice is set aside as a dead letter and its sender answered, so that no record can stop a partition or kill a fleet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
-from stream.events.messages import Output, Record
+import structlog
+
+from config.errors import SettingsError
+from stream.events.dead_letter import DeadLetters
+from stream.events.messages import Fault, Output, Record
 from stream.kafka.acks import InOrderAcks, Partition, Ticket
 from stream.kafka.app import LivenessApp
+from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.publishing import Publisher
 from stream.kafka.records import record_of
 from stream.runtime import metrics
+from stream.runtime.patience import DependencyTimeout
+
+log = structlog.get_logger()
+
+#: Reason of the dead letter of a record on which its stage failed twice.
+STAGE_FAILED = "STAGE_FAILED_TWICE"
+#: Exceptions that no other record and no repeat would escape.
+ENDS_WORKER = (DependencyTimeout, SettingsError, BreakerOpen)
+#: Before a stage is asked again.
+PAUSE_S = 0.5
+SAY_EVERY_S = 10.0
+SHOWN_FRAMES = 4
 
 
 class Stage(Protocol):
@@ -25,8 +45,14 @@ class Stage(Protocol):
     async def handle(self, record: Record) -> Sequence[Output]:
         """Outputs that must be confirmed before the record is acknowledged.
 
-        May wait for a dependency. Repeated after a crash or a rebalance, and must then have the same effect. Any
-        exception ends the worker without an acknowledgement.
+        May wait for a dependency. Repeated after an exception, a crash or a rebalance, and must then have the same
+        effect. DependencyTimeout and SettingsError end the worker without an acknowledgement.
+        """
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        """Outputs that answer the sender of a record on which `handle` raised twice; none if no sender can be named.
+
+        May be repeated. The runner publishes the record's dead letter first, whatever this call does.
         """
 
 
@@ -38,6 +64,7 @@ class AgentSpec:
     name: str
     topic: str
     stage: Stage
+    dead_letters: DeadLetters
     limit: int
     most_unacknowledged: int | None = None
 
@@ -50,17 +77,20 @@ class AgentRunner:
         spec: AgentSpec,
         acks: InOrderAcks,
         publisher: Publisher,
+        breaker: Breaker,
         on_finished: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._spec = spec
         self._acks = acks
         self._publisher = publisher
+        self._breaker = breaker
         self._on_finished = on_finished
         self._fail = fail
         self._bound = asyncio.Semaphore(spec.limit)
         self._tasks: dict[asyncio.Task[None], Partition] = {}
         self._one_ended = asyncio.Event()
+        self._said_at, self._set_aside_count = -SAY_EVERY_S, 0
         self._records = metrics.RECORDS.labels(agent=spec.name)
         self._in_progress = metrics.IN_FLIGHT.labels(agent=spec.name)
 
@@ -77,7 +107,7 @@ class AgentRunner:
             if ticket.revoked:  # while it waited for room
                 self._bound.release()
                 continue
-            task = asyncio.create_task(self._work(ticket, _record(event)))
+            task = asyncio.create_task(self._work(ticket, event))
             self._tasks[task] = ticket.partition
             task.add_done_callback(self._finished)
 
@@ -97,12 +127,71 @@ class AgentRunner:
             self._one_ended.clear()
             await self._one_ended.wait()
 
-    async def _work(self, ticket: Ticket, record: Record) -> None:
+    async def _work(self, ticket: Ticket, event: Any) -> None:
         self._records.inc()
+        record = _record(event)
         with self._in_progress.track_inprogress():
-            await self._publisher.publish(await self._spec.stage.handle(record))
+            try:
+                await self._handle(record)
+            except ENDS_WORKER:
+                raise
+            except Exception as error:
+                self._say("stage_failed", record, error)
+                await self._handle_again(record)
         self._acks.finish(ticket)
         self._on_finished()
+
+    async def _handle(self, record: Record) -> None:
+        await self._publish(await self._spec.stage.handle(record))
+
+    async def _handle_again(self, record: Record) -> None:
+        await asyncio.sleep(PAUSE_S)
+        try:
+            await self._handle(record)
+        except ENDS_WORKER:
+            raise
+        except Exception as error:
+            self._say("set_aside_after_two_failures", record, error)
+            await self._publish(await self._set_aside(record))
+
+    async def _set_aside(self, record: Record) -> list[Output]:
+        message = f"the {self._spec.name} stage failed on the record twice"
+        letter = self._spec.dead_letters.letter(record, reason=STAGE_FAILED, message=message)
+        outputs = [replace(letter, fault=Fault.INTERNAL)]
+        try:
+            outputs += await self._spec.stage.answer(record)
+        except ENDS_WORKER:
+            raise
+        except Exception as error:
+            self._say("not_answered", record, error)
+        return outputs
+
+    async def _publish(self, outputs: Sequence[Output]) -> None:
+        faults = {output.fault for output in outputs if output.fault is not None}
+        self._breaker.note(faults)
+        if Fault.DEAD_LETTER in faults:
+            self._set_aside_count += 1
+            self._say_set_aside()
+        await self._publisher.publish(outputs)
+
+    def _say_set_aside(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._said_at >= SAY_EVERY_S:
+            log.warning("records_set_aside", agent=self._spec.name, records=self._set_aside_count)
+            self._said_at, self._set_aside_count = now, 0
+
+    def _say(self, event: str, record: Record, error: Exception) -> None:
+        """Log an exception by type and place: its words may quote the record."""
+        frames = traceback.extract_tb(error.__traceback__)
+        log.error(
+            event,
+            agent=self._spec.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            error=type(error).__name__,
+            at=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]],
+        )
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._bound.release()

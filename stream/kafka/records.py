@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream.events.event_times import bounded
 from stream.events.messages import Record
 
 
 def record_of(message: Any, *, timestamp_ms: int) -> Record:
-    """Record of a message. A header's null value becomes an empty one; a missing time is -1 and becomes 0."""
+    """Record of a message. A header's null value becomes an empty one, a time out of bounds the nearest bound."""
     return Record(
         topic=message.topic,
         partition=message.partition,
@@ -16,5 +17,5 @@ def record_of(message: Any, *, timestamp_ms: int) -> Record:
         key=message.key,
         value=message.value,
         headers=tuple((name, value or b"") for name, value in message.headers or ()),
-        appended_at_ms=max(timestamp_ms, 0),
+        appended_at_ms=bounded(timestamp_ms),
     )

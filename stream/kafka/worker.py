@@ -23,6 +23,7 @@ from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartEr
 from stream.kafka.acks import InOrderAcks, Partition
 from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
+from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.publishing import Publisher
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -215,6 +216,9 @@ class Worker:
         if isinstance(error, SettingsError):
             log.critical("wrong_settings", why=str(error))
             self._leave(EXIT_SETTINGS, "exit")
+        if isinstance(error, BreakerOpen):
+            log.critical("breaker_open", why=str(error))
+            self._leave(EXIT_BUG, "exit")
         log.critical("worker_failed", exc_info=error)
         self._leave(EXIT_BUG, "exit")
 
@@ -226,7 +230,14 @@ class Worker:
 
     def _runner_of(self, spec: AgentSpec) -> Callable[[], AgentRunner]:
         def made() -> AgentRunner:
-            runner = AgentRunner(spec, self._acks, self._components.publisher, self._note_movement, self.fail)
+            runner = AgentRunner(
+                spec,
+                self._acks,
+                self._components.publisher,
+                Breaker(self._components.settings.delivery),
+                self._note_movement,
+                self.fail,
+            )
             self._runners.append(runner)
             return runner
 

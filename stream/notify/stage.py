@@ -70,6 +70,10 @@ class NotifyStage:
             return []
         return [self._set_aside(record, outcome)]
 
+    async def answer(self, record: Record) -> Sequence[Output]:
+        """No answer: a flag has no sender."""
+        return []
+
     def _set_aside(self, record: Record, outcome: Undeliverable) -> Output:
         metrics.WEBHOOK_DELIVERIES.labels(outcome="set_aside").inc()
         log.warning(

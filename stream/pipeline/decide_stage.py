@@ -21,6 +21,7 @@ from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
+from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
 from stream.pipeline.verdict import Verdict, refused, verdict_on
 from stream.runtime import metrics
@@ -54,7 +55,22 @@ class DecideStage:
             detection = decode_detection(record.value)
         except DetectionError as error:
             return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]
-        decided = await self.decide(detection)
+        return self._outputs(await self.decide(detection))
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        try:
+            detection = decode_detection(record.value)
+        except DetectionError:
+            return []
+        verdict = verdict_on(refusal_for(ErrorCode.SERVER_ERROR), self.policy)
+        event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms())
+        ours = StoredDecision(detection.fingerprint, decision.encode(event))
+        first = await self._stored(detection, ours)
+        if first.fingerprint != detection.fingerprint:
+            first = await self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
+        return self._outputs(Decided(detection=detection, decision=first.decision, flags=()))
+
+    def _outputs(self, decided: Decided) -> list[Output]:
         return [output for build in self.builders for output in build(decided)]
 
     async def decide(self, detection: Detection) -> Decided:
@@ -76,17 +92,18 @@ class DecideStage:
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
-        # A submission without correlation id is never analysed and must not take a submission id from one with.
-        keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
-        first, flags = await asyncio.gather(
-            self.patience.until_available(lambda: keep(detection.ids, ours)), self.abuse.record(events)
-        )
+        first, flags = await asyncio.gather(self._stored(detection, ours), self.abuse.record(events))
         if first.fingerprint != detection.fingerprint:
             decided, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:
             metrics.DUPLICATES.inc()
         return first, self._to_publish(first, ours, flags, detection)
+
+    async def _stored(self, detection: Detection, ours: StoredDecision) -> StoredDecision:
+        # A submission without correlation id is never analysed and must not take a submission id from one with.
+        keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
+        return await self.patience.until_available(lambda: keep(detection.ids, ours))
 
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, refusal)

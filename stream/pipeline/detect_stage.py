@@ -22,7 +22,17 @@ from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
-from stream.events.messages import AlreadyDecided, Detection, Output, Poison, Record, Refusal, Rejected, Submission
+from stream.events.messages import (
+    AlreadyDecided,
+    Detection,
+    Fault,
+    Output,
+    Poison,
+    Record,
+    Refusal,
+    Rejected,
+    Submission,
+)
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
 from stream.pipeline.marking import ReferenceExtractor
@@ -32,6 +42,8 @@ from stream.runtime.clock import Clock
 log = structlog.get_logger()
 
 SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
+#: Errors for which neither the picture nor its sender need be to blame.
+INTERNAL = frozenset({ErrorCode.DETECTOR_TIMEOUT, ErrorCode.INFERENCE_ERROR, ErrorCode.SERVER_ERROR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +84,26 @@ class DetectStage:
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
-        return [*letters, detection_output(detection, self.detections_topic, self.source)]
+        return [*letters, self._output(detection)]
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        read = intake.read(record, self.policy.image)
+        if isinstance(read, Poison):
+            return []
+        return [
+            self._output(
+                Detection(
+                    ids=read.ids,
+                    fingerprint=read.fingerprint,
+                    appended_at_ms=read.appended_at_ms,
+                    finding=refusal_for(ErrorCode.SERVER_ERROR),
+                )
+            )
+        ]
+
+    def _output(self, detection: Detection) -> Output:
+        output = detection_output(detection, self.detections_topic, self.source)
+        return replace(output, fault=Fault.INTERNAL if _errors(detection) & INTERNAL else None)
 
     def _origin(self, read: Submission | Rejected) -> Origin:
         """Origin with address and device hashed: nothing after this stage knows either in the clear."""
@@ -108,7 +139,7 @@ class DetectStage:
             async with asyncio.timeout(self.policy.deadlines.event_s):
                 found = await self.analyser.analyse(submission.frames)
         except TimeoutError:
-            return _refusal(ErrorCode.SERVER_ERROR), []
+            return refusal_for(ErrorCode.SERVER_ERROR), []
         letters = []
         if isinstance(found, SlotCrashed):
             log.error(
@@ -129,11 +160,22 @@ class DetectStage:
 def finding_of(found: PoolOutcome) -> tuple[Analysis, ...] | Refusal:
     """Finding for what the pool returned: a slot killed at its deadline or crashed twice is a refusal."""
     if isinstance(found, SlotTimeout):
-        return _refusal(ErrorCode.DETECTOR_TIMEOUT)
+        return refusal_for(ErrorCode.DETECTOR_TIMEOUT)
     if isinstance(found, SlotCrashed):
-        return _refusal(ErrorCode.INFERENCE_ERROR)
+        return refusal_for(ErrorCode.INFERENCE_ERROR)
     return found
 
 
-def _refusal(error: ErrorCode) -> Refusal:
+def _errors(detection: Detection) -> set[ErrorCode | None]:
+    match detection.finding:
+        case Refusal(error=error):
+            return {error}
+        case AlreadyDecided():
+            return set()
+        case analyses:
+            return {analysis.error for analysis in analyses}
+
+
+def refusal_for(error: ErrorCode) -> Refusal:
+    """Refusal in the words of the table of error codes."""
     return Refusal(error=error, message=MEANING[error][0])

@@ -55,6 +55,10 @@ class CommandStage:
             return [self.dead_letters.letter(record, reason=command.reason, message=command.message)]
         return await self.patience.until_available(partial(self._obey, command, record))
 
+    async def answer(self, record: Record) -> Sequence[Output]:
+        """No answer: an entry of the audit chain is only written by the path that failed."""
+        return []
+
     async def _obey(self, command: Command | InvalidCommand, record: Record) -> list[Output]:
         """May be begun again at any point."""
         key = CommandKey(command.tenant, command.command_id)

@@ -1,4 +1,4 @@
-"""`liveness worker` with the scripted analyser, and on request with a bug in one stage.
+"""`liveness worker` with the scripted analyser, and on request with a bug in every stage.
 
 Everything else is put together by `stream.bootstrap.worker`, as in production.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from config import settings as configuration
@@ -19,21 +18,23 @@ from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.run import run
 from stream.kafka.worker import Role
 from stream.runtime import logs
-from tests.e2e.analysers import begun, instruction, scripted
+from tests.e2e.analysers import scripted
 
 
 class Buggy:
-    """A stage that breaks on a record that says `bug`, once the test has opened the gate it names."""
+    """A stage that breaks on each record with `bug-in-` and the agent's name in its value or headers."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, name: str) -> None:
         self._stage = stage
+        self._word = f"bug-in-{name}".encode()
 
     async def handle(self, record: Record) -> Sequence[Output]:
-        command, gate = instruction(record.value or b"")
-        if command == "bug":
-            begun(Path(gate)).touch()
+        if any(self._word in text for text in (record.value or b"", *(value for _, value in record.headers))):
             raise RuntimeError("a bug in a stage")
         return await self._stage.handle(record)
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        return await self._stage.answer(record)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _plant_bug() -> None:
     def register(app: Any, runner: Any, spec: AgentSpec) -> None:
-        object.__setattr__(spec, "stage", Buggy(spec.stage))  # frozen, and the runner has the same one
+        object.__setattr__(spec, "stage", Buggy(spec.stage, spec.name))  # frozen, and the runner has the same one
         agents.register(app, runner, spec)
 
     worker.register = register  # type: ignore[attr-defined]

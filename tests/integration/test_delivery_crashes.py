@@ -1,4 +1,4 @@
-"""Pictures that crash, hang or wait too long, and a bug: each costs itself alone, and nothing is lost."""
+"""Pictures that crash, hang or wait too long: each costs itself alone, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
 from stream.pipeline.detect_stage import SLOT_CRASH_REASON
 from tests.e2e.abuse_cases import error_code
-from tests.e2e.analysers import begun, marked
-from tests.e2e.checker import group_lag
+from tests.e2e.analysers import marked
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, policy_file
 from tests.e2e.pictures import plain_picture, submission
@@ -97,21 +96,3 @@ async def test_slow_pool_meets_event_deadline(install: MakeInstallation, tmp_pat
     assert codes[ErrorCode.DETECTOR_TIMEOUT] >= 1
     assert codes[ErrorCode.SERVER_ERROR] >= 1
     assert set(codes) == {ErrorCode.DETECTOR_TIMEOUT, ErrorCode.SERVER_ERROR}
-
-
-async def test_bug_ends_process(install: MakeInstallation, tmp_path: Path) -> None:
-    """The record that met the bug is not acknowledged, and a sound worker decides it."""
-    installation = await install(partitions=1)
-    gate = tmp_path / "bug"
-    victim = submission(marked(plain_picture(), "bug", gate))
-    buggy = await installation.workers.start(SCRIPTED, "--bug").ready()
-    await installation.publish([victim])
-    assert await buggy.ended() == 1
-    assert begun(gate).exists()
-    assert buggy.events("worker_failed")
-    assert "a bug in a stage" in buggy.output, "a bug is loud"
-    assert (await group_lag(installation.settings))[Topic.SUBMISSIONS] == 1, "nothing was acknowledged"
-
-    await installation.workers.start(SCRIPTED).ready()
-    report = await installation.sound_report()
-    assert (report.decided, report.duplicates) == (1, 0)

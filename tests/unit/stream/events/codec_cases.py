@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,10 @@ REFUSAL = Refusal(error=ErrorCode.IMAGE_TOO_LARGE, message="the image has more t
 
 
 def decided(about: SubmissionIds, fingerprint: str = FINGERPRINT) -> AlreadyDecided:
-    """No whole decision: the codec looks at the request id alone, and hands on the bytes."""
-    return AlreadyDecided(decision=orjson.dumps({"request_id": request_id(about, fingerprint), "verdict": "ü"}))
+    """A decision with the ids of a submission and empty fields."""
+    fields = dict.fromkeys(("timestamp", "status", "result", "error", "abuse", "policy", "models", "elapsed_ms"), "ü")
+    named = {"request_id": request_id(about, fingerprint), **asdict(about)}
+    return AlreadyDecided(decision=orjson.dumps(named | fields))
 
 
 DETECTIONS: dict[str, Detection] = {

@@ -398,6 +398,15 @@ def test_a_decision_on_another_submission_is_not_passed_on(about):
     assert said == "decided is not a decision on this submission"
 
 
+@pytest.mark.parametrize("change", [{"correlation_id": 7}, {"submission_id": None}, {"result": ...}])
+def test_part_of_a_decision_is_not_passed_on(change):
+    """Fields of a kept decision are read again at admission."""
+    whole = orjson.loads(decided(ids()).decision) | change
+    part = orjson.dumps({name: value for name, value in whole.items() if value is not ...})
+    text = base64.b64encode(part).decode()
+    assert "whole decision" in refusal_of(CODECS["detection"], document("detection-decided") | {"decided": text})
+
+
 @pytest.mark.parametrize("bits", [-1, 2**64])
 def test_a_perceptual_hash_has_64_bits(bits):
     with pytest.raises(ValueError, match="64 bits"):

@@ -32,7 +32,8 @@ def test_oversized_record_by_digest():
 @pytest.mark.parametrize("key", [None, b"", b"\xff"])
 def test_key_and_bytes_are_unchanged(value, key):
     letter = set_aside(record(value, (), key))
-    assert (letter.topic, letter.key, letter.value) == ("dead", key, value)
+    sent = b"" if key is None and value is None else value  # a client refuses a record without both
+    assert (letter.topic, letter.key, letter.value) == ("dead", key, sent)
 
 
 def test_headers_tell_reason_and_place():

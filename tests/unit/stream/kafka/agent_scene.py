@@ -9,9 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from config.errors import Unavailable
+from config.settings import DeliverySettings
+from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
 from stream.kafka.acks import InOrderAcks, Partition
 from stream.kafka.agents import AgentRunner, AgentSpec
+from stream.kafka.breaker import Breaker
 from stream.kafka.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
 
@@ -28,11 +31,22 @@ class Scene:
         self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
         self.begun: list[tuple[int, int]] = []
         self.letters_away = letters_away
+        self.answered: list[int] = []
+        self.sent: list[Output] = []
         self.generation = 1
         self.acks = InOrderAcks(lambda: self.generation)
-        spec = AgentSpec(name="test", topic="flags", stage=self, limit=limit, most_unacknowledged=most_unacknowledged)
+        spec = AgentSpec(
+            name="test",
+            topic="flags",
+            stage=self,
+            dead_letters=DeadLetters(topic="letters", max_bytes=1000),
+            limit=limit,
+            most_unacknowledged=most_unacknowledged,
+        )
         publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
-        self.runner = AgentRunner(spec, self.acks, publisher, lambda: None, self.failures.append)
+        self.runner = AgentRunner(
+            spec, self.acks, publisher, Breaker(DeliverySettings()), lambda: None, self.failures.append
+        )
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
 
@@ -45,9 +59,14 @@ class Scene:
         finally:
             del self.working[place]
 
-    async def _send(self, _output: Output) -> None:
+    async def answer(self, record: Record) -> Sequence[Output]:
+        self.answered.append(record.offset)
+        return []
+
+    async def _send(self, output: Output) -> None:
         if self.letters_away:
             raise Unavailable("kafka", "Away")
+        self.sent.append(output)
 
     async def _stream(self) -> AsyncIterator[Any]:
         while True:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from stream.events.messages import Output
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0, PATIENCE_S, Scene
@@ -126,20 +124,15 @@ async def test_output_out_of_reach_fails(scene: Scene) -> None:
     assert scene.acked[0] == []
 
 
-@pytest.mark.parametrize("bug", ["raises", "cancels itself"])
-def test_bug_fails_and_acknowledges_nothing(bug: str) -> None:
+def test_work_cancelled_from_within_fails() -> None:
     async def scenario() -> None:
         scene = Scene()
         scene.put(range(2))
         await asyncio.sleep(1)
-        future = scene.working[(0, 0)]
-        if bug == "raises":
-            future.set_exception(ZeroDivisionError("a bug"))
-        else:
-            future.cancel()
+        scene.working[(0, 0)].cancel()
         await asyncio.sleep(1)
         (failure,) = scene.failures
-        assert isinstance(failure, ZeroDivisionError if bug == "raises" else RuntimeError)
+        assert isinstance(failure, RuntimeError)
         assert scene.acked[0] == []
         scene._task.cancel()
         scene.runner.drop()

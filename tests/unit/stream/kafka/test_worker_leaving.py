@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from stream.events.dead_letter import DeadLetters
 from stream.kafka.acks import Partition
 from stream.kafka.agents import AgentSpec
 from stream.kafka.app import LOOK_EVERY_S, BrokerWatch
@@ -72,7 +73,13 @@ class Working:
     def __init__(self, finishes_work: bool) -> None:
         self.app, self.scene, self.left = FakeApp(finishes_work), Scene(), list[int]()
         app: Any = self.app
-        spec = AgentSpec(name="test", topic="flags", stage=self.scene, limit=16)
+        spec = AgentSpec(
+            name="test",
+            topic="flags",
+            stage=self.scene,
+            dead_letters=DeadLetters(topic="letters", max_bytes=1000),
+            limit=16,
+        )
         patience = RetryPolicy()
         parts = WorkerComponents(
             settings=SETTINGS,

@@ -1,0 +1,42 @@
+"""Circuit breaker: a worker that fails record after record stops, before a bad deploy answers everybody with an error.
+
+An attacker's records come between honest ones; of a bad deploy's records all fail. So a run of failures, or a share of
+the last records, opens the breaker: the process ends, and what was not published yet is not acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from config.settings import DeliverySettings
+from stream.events.messages import Fault
+
+#: Records of which a share is taken, and how many there must be.
+WINDOW, ENOUGH = 200, 100
+
+
+class BreakerOpen(Exception):
+    """Error of a worker that fails too many records; the message gives the numbers."""
+
+
+class Breaker:
+    """Breaker of one agent, told of each record by the agent's runner before its outputs are published."""
+
+    def __init__(self, settings: DeliverySettings) -> None:
+        self._longest = {Fault.INTERNAL: settings.breaker_failures, Fault.DEAD_LETTER: settings.breaker_dead_letters}
+        self._share = settings.breaker_share
+        self._runs = dict.fromkeys(Fault, 0)
+        self._last: deque[bool] = deque(maxlen=WINDOW)
+
+    def note(self, faults: Collection[Fault]) -> None:
+        """Count a record that ended so. Raises BreakerOpen when a run or the share of failures is too long."""
+        for fault in Fault:
+            self._runs[fault] = self._runs[fault] + 1 if fault in faults else 0
+            longest = self._longest[fault]
+            if longest and self._runs[fault] >= longest:
+                raise BreakerOpen(f"{self._runs[fault]} records in a row ended as {fault}")
+        self._last.append(Fault.INTERNAL in faults)
+        failed = sum(self._last)
+        if len(self._last) >= ENOUGH and failed > self._share * len(self._last):
+            raise BreakerOpen(f"{failed} of the last {len(self._last)} records ended as {Fault.INTERNAL}")
