@@ -115,7 +115,10 @@ def build_worker(
             patience=shared.patience,
             clock=shared.clock,
             checks=[shared.store.ping, secrets, *(check for part in parts for check in part.checks)],
-            background_tasks=[task for part in parts for task in part.background_tasks],
+            background_tasks=[
+                BrokerWatch(shared.app, shared.patience, settings.delivery).run,
+                *(task for part in parts for task in part.background_tasks),
+            ],
             closings=[shared.store.close],
         )
     )
@@ -208,7 +211,7 @@ def notifier_group(settings: Settings) -> str:
 def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Worker:
     """A worker with one agent, which posts flags to the target, signed with the key."""
     clock, patience, letters = SystemClock(), RetryPolicy(), _dead_letters(settings)
-    app = make_app(settings, group=notifier_group(settings), finishes_work=False)
+    app = make_app(settings, group=notifier_group(settings))
     stage = NotifyStage(
         partial(open_webhook, target, key, settings.webhook, clock, at_once=DELIVERIES_AT_ONCE),
         dead_letters=letters,
@@ -229,6 +232,7 @@ def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Wor
             publisher=_publisher(app, settings, patience),
             patience=patience,
             clock=clock,
+            finishes_work=False,
             checks=[stage.open],
             background_tasks=[BrokerWatch(app, patience, settings.delivery).run],
             closings=[stage.close],

@@ -99,6 +99,9 @@ class AgentRunner:
         """Tasks of records being worked on, without the done ones that wait for their acknowledgement."""
         return self._tasks.keys()
 
+    def tasks_of(self, partitions: Collection[Partition]) -> list[asyncio.Task[None]]:
+        return [task for task, partition in self._tasks.items() if partition in partitions]
+
     async def run(self, stream: AsyncIterator[Any]) -> None:
         """Start a task for every event, in order, as soon as there is room for it."""
         async for event in stream:

@@ -28,7 +28,8 @@ from stream.runtime.patience import RetryPolicy
 #: Records read ahead of the agents; with 10 MB pictures every one of them counts.
 STREAM_BUFFER = 4
 A_DAY_S = 24 * 3600.0
-LOOK_EVERY_S = 5.0
+#: How often the broker is asked whether it is there, and how long it may take.
+LOOK_EVERY_S, LOOK_WITHIN_S = 5.0, 5.0
 
 
 class Lifecycle(Protocol):
@@ -41,7 +42,7 @@ class Lifecycle(Protocol):
         """Called before partitions go to another member, while acknowledgements can still be committed."""
 
     async def stopping(self) -> None:
-        """Called when a stop begins: no further record comes; an app with `finishes_work` ends those in flight."""
+        """Called when a stop begins: no further record comes; returns once those in flight are done or dropped."""
 
     async def stop(self) -> None:
         """Called after the consumer has stopped."""
@@ -51,8 +52,6 @@ class LivenessApp(faust.App):
     """Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
 
     embedded_broker = False
-    #: Whether partitions are handed over, and the process ends, only when all records in flight are done.
-    finishes_work = True
     fetch_max_wait_ms: int | None = None
     _attached: Lifecycle | None = None
 
@@ -97,12 +96,9 @@ class LivenessApp(faust.App):
         return Transport(self.conf.broker_producer, self)
 
 
-def make_app(settings: Settings, *, group: str | None = None, finishes_work: bool = True) -> LivenessApp:
-    """App of one consumer group, `settings.group_id` if None.
-
-    With `finishes_work` the app hands partitions over, and ends, only when every record in flight is done, which must
-    be before the broker gives the member up. Without, a record may take any time, and the lifecycle drops it.
-    """
+def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
+    """App of one consumer group, `settings.group_id` if None. The lifecycle ends or drops the records in flight before
+    partitions go, and Faust waits for none."""
     kafka, delivery = settings.kafka, settings.delivery
     app = LivenessApp(
         group or settings.group_id,
@@ -117,7 +113,7 @@ def make_app(settings: Settings, *, group: str | None = None, finishes_work: boo
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
-        stream_wait_empty=finishes_work,
+        stream_wait_empty=False,
         stream_publish_on_commit=False,
         stream_buffer_maxsize=STREAM_BUFFER,
         broker_commit_interval=delivery.commit_interval_s,
@@ -126,8 +122,8 @@ def make_app(settings: Settings, *, group: str | None = None, finishes_work: boo
         broker_heartbeat_interval=delivery.heartbeat_interval_s,
         broker_rebalance_timeout=delivery.rebalance_timeout_s,
         broker_request_timeout=delivery.request_timeout_s,
-        # Not reading for a while is no fault where records take long: the watchdog tells.
-        broker_max_poll_interval=300.0 if finishes_work else A_DAY_S,
+        # Not reading for a while is no fault while a dependency is away: the watchdog tells.
+        broker_max_poll_interval=A_DAY_S,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=max_request_bytes(kafka),
         producer_max_request_size=max_request_bytes(kafka),
@@ -135,14 +131,13 @@ def make_app(settings: Settings, *, group: str | None = None, finishes_work: boo
         producer_acks=-1,
     )
     app.embedded_broker = kafka.embedded
-    app.finishes_work = finishes_work
     app.fetch_max_wait_ms = kafka.fetch_max_wait_ms
     return app
 
 
 class BrokerWatch:
     """Background task that asks the broker for its topics now and again: to a reader, an empty topic and a broker that
-    is away look the same. For a worker whose records may take so long that publishing doesn't tell."""
+    is away look the same, and a worker without records publishes nothing that would tell."""
 
     def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings) -> None:
         self._app = app
@@ -157,9 +152,10 @@ class BrokerWatch:
 
     async def _look(self) -> None:
         try:
-            async with asyncio.timeout(self._delivery.send_timeout_s):
+            async with asyncio.timeout(LOOK_WITHIN_S):
                 producer = await self._app.maybe_start_producer()
-                await producer._producer.client.fetch_all_metadata()
+                if not await producer._producer.client.force_metadata_update():
+                    raise Unavailable("kafka", "no broker answers")
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
             raise Unavailable("kafka", type(error).__name__) from error
 

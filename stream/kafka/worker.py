@@ -37,13 +37,16 @@ EXIT_BUG = 1
 EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
-#: A stop lets what is in flight finish, within the grace of a pod (90 s) and with room to spare.
-STOP_GRACE_S = 75.0
-#: Where records may take longer than any grace (`LivenessApp.finishes_work`): records that aren't done by then are
-#: dropped, and read again by the next worker. Also how long a commit may take before partitions go.
+#: A stop lets records in flight finish for so long; what isn't done then is dropped, and read again by the next worker.
+FINISH_S = 30.0
+#: A worker told to stop leaves after this at the latest, should the broker not let it go.
+LEAVE_AFTER_S = 40.0
+#: When partitions go or the worker stops, records that wait for a dependency for so long are dropped, and all records
+#: where a record may take any time. Also how long a commit may take before partitions go.
 DROP_AFTER_S = 3.0
-#: Such a worker leaves after this, should the broker not let it go.
-DROPPED_STOP_S = 10.0
+#: Share of the rebalance timeout in which work on partitions that go may end.
+HANDOVER_SHARE = 0.75
+LOOK_AGAIN_S = 0.25
 
 
 #: Work of a worker beside its agents, for as long as the worker runs.
@@ -66,8 +69,10 @@ class Role(StrEnum):
 class WorkerComponents:
     """Components of one worker, put together by `stream.bootstrap`.
 
-    `pool` is there only where the worker detects; `checks` come before the first record, `closings` after the last;
-    `background_tasks` run beside the agents, and end the worker if they fail.
+    With `finishes_work` partitions are handed over, and the process ends, once the records in flight are done; without,
+    since a record may take any time, these are dropped. `pool` is there only where the worker detects; `checks` come
+    before the first record, `closings` after the last; `background_tasks` run beside the agents, and end the worker if
+    they fail.
     """
 
     settings: Settings
@@ -76,6 +81,7 @@ class WorkerComponents:
     publisher: Publisher
     patience: RetryPolicy
     clock: Clock
+    finishes_work: bool = True
     pool: SlotPool | None = None
     checks: Sequence[Check] = ()
     background_tasks: Sequence[BackgroundTask] = ()
@@ -122,7 +128,7 @@ class Worker:
 
     def _has_unbounded_work(self) -> bool:
         """Whether records are being worked on whose stage ends them by a deadline of its own, however late."""
-        return not self.app.finishes_work and any(runner.tasks for runner in self._runners)
+        return not self._components.finishes_work and any(runner.tasks for runner in self._runners)
 
     async def start(self) -> None:
         """Get ready for the first record: slots warm, store answering, health on. Wrong settings end the worker."""
@@ -167,9 +173,9 @@ class Worker:
         return not self._stopping
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
-        """Drop the work on partitions that go, unless the app waits for it, and commit what is done."""
-        if self.app.finishes_work:
-            return
+        """Let the work on partitions that go end, drop what doesn't, and commit what is done."""
+        handover_s = HANDOVER_SHARE * self._components.settings.delivery.rebalance_timeout_s
+        await self._work_ended(partitions, handover_s if self._components.finishes_work else 0)
         self._drop(partitions)
         commit = asyncio.ensure_future(self.app.consumer.commit())
         _, pending = await asyncio.wait({commit}, timeout=DROP_AFTER_S)
@@ -177,17 +183,26 @@ class Worker:
             log.warning("not_committed", partitions=len(partitions))
 
     async def stopping(self) -> None:
-        """Let records in flight end after a stop was asked for, but not for ever."""
+        """Let records in flight end after a stop was asked for, but not for ever: leaving loses nothing, since a record
+        that isn't done is not acknowledged."""
         self._stopping = True
-        leave = asyncio.get_running_loop().call_later
-        if self.app.finishes_work:
-            leave(STOP_GRACE_S, self._leave, EXIT_BUG, "stop_took_too_long")
-            return
-        leave(DROPPED_STOP_S, self._leave, EXIT_DONE, "stop_took_too_long")
-        tasks = [task for runner in self._runners for task in runner.tasks]
-        if tasks:
-            await asyncio.wait(tasks, timeout=DROP_AFTER_S)
-        log.info("work_dropped", records=self._drop(self._acks.partitions))
+        asyncio.get_running_loop().call_later(LEAVE_AFTER_S, self._leave, EXIT_DONE, "stop_took_too_long")
+        await self._work_ended(self._acks.partitions, FINISH_S if self._components.finishes_work else DROP_AFTER_S)
+        dropped = self._drop(self._acks.partitions)
+        if dropped:
+            log.info("work_dropped", records=dropped)
+
+    async def _work_ended(self, partitions: Collection[Partition], within_s: float) -> None:
+        """Wait for the work on records of the partitions: not for long while the worker waits for a dependency."""
+        clock, patience = self._components.clock, self._components.patience
+        end = clock.monotonic() + within_s
+        waiting_since: float | None = None
+        while tasks := [task for runner in self._runners for task in runner.tasks_of(partitions)]:
+            now = clock.monotonic()
+            waiting_since = (waiting_since or now) if patience.waiting_for else None
+            if now >= end or (waiting_since is not None and now - waiting_since >= DROP_AFTER_S):
+                return
+            await asyncio.wait(tasks, timeout=LOOK_AGAIN_S)
 
     def _drop(self, partitions: Collection[Partition]) -> int:
         """Number of records dropped, unacknowledged: the worker that gets the partitions reads them again."""
@@ -252,11 +267,7 @@ class Worker:
         log.info("partitions_assigned", count=len(assigned))
 
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
-        partitions = {(tp.topic, tp.partition) for tp in revoked}
-        if self.app.finishes_work:
-            self._acks.revoke(partitions)
-        else:
-            self._drop(partitions)  # again: a record may have come since `revoking`
+        self._drop({(tp.topic, tp.partition) for tp in revoked})  # again: a record may have come since `revoking`
 
     def _background_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

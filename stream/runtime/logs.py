@@ -18,6 +18,8 @@ _LIBRARIES = (
     *("faust", "mode", "aiokafka", "kafka", "asyncio", "redis", "aiohttp"),
     *("stream.kafka.app", "stream.kafka.transport"),
 )
+#: Messages alike: of one logger, with the same beginning; how many different ones are remembered.
+SAME_WORDS, ONE_IN_S, MOST_ALIKE = 40, 10.0, 1000
 
 
 def configure(settings: LogSettings) -> None:
@@ -40,6 +42,7 @@ def configure(settings: LogSettings) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_Dampening())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -55,6 +58,30 @@ def configure(settings: LogSettings) -> None:
     root.setLevel(level)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+class _Dampening(logging.Filter):
+    """Filter of library messages: of those alike, one in ten seconds. A client without its broker says so every second,
+    for each connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_LIBRARIES) or not isinstance(record.msg, str):
+            return True
+        alike = (record.name, record.msg[:SAME_WORDS])
+        said, left_out = self._last.get(alike, (-ONE_IN_S, 0))
+        if record.created - said < ONE_IN_S:
+            self._last[alike] = (said, left_out + 1)
+            return False
+        if len(self._last) >= MOST_ALIKE:
+            self._last.clear()
+        self._last[alike] = (record.created, 0)
+        if left_out:
+            record.msg = f"{record.msg} (and {left_out} more like this)"
+        return True
 
 
 def _renderer(settings: LogSettings) -> Any:

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from config.errors import Unavailable
 from config.settings import Settings
 from stream.events.dead_letter import DeadLetters
-from stream.kafka.acks import Partition
 from stream.kafka.agents import AgentSpec
-from stream.kafka.app import LOOK_EVERY_S, BrokerWatch
+from stream.kafka.app import LOOK_EVERY_S, LOOK_WITHIN_S, BrokerWatch
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import (
     DROP_AFTER_S,
-    DROPPED_STOP_S,
-    EXIT_BUG,
     EXIT_DONE,
-    STOP_GRACE_S,
+    FINISH_S,
+    HANDOVER_SHARE,
+    LEAVE_AFTER_S,
     Worker,
     WorkerComponents,
 )
@@ -45,8 +45,7 @@ class FakeApp:
 
     consumer_generation_id = 1
 
-    def __init__(self, finishes_work: bool) -> None:
-        self.finishes_work = finishes_work
+    def __init__(self) -> None:
         self.on_partitions_assigned = self.on_partitions_revoked = SimpleNamespace(connect=lambda *_, **__: None)
         self.conf = SimpleNamespace(id="group")
         self.consumer = self
@@ -71,7 +70,7 @@ class Working:
     """A worker with one agent that has two records of each of two partitions in hand, the second of each done."""
 
     def __init__(self, finishes_work: bool) -> None:
-        self.app, self.scene, self.left = FakeApp(finishes_work), Scene(), list[int]()
+        self.app, self.scene, self.left = FakeApp(), Scene(), list[int]()
         app: Any = self.app
         spec = AgentSpec(
             name="test",
@@ -80,7 +79,7 @@ class Working:
             dead_letters=DeadLetters(topic="letters", max_bytes=1000),
             limit=16,
         )
-        patience = RetryPolicy()
+        self.patience = patience = RetryPolicy()
         parts = WorkerComponents(
             settings=SETTINGS,
             app=app,
@@ -88,6 +87,7 @@ class Working:
             publisher=Publisher(self.scene._send, patience, at_most_s=1),
             patience=patience,
             clock=LoopClock(),
+            finishes_work=finishes_work,
         )
         self.worker = Worker(parts)
         self.worker._leave = lambda code, _event: self.left.append(code)  # type: ignore[method-assign,assignment,return-value]
@@ -102,6 +102,12 @@ class Working:
             await self.scene.end(1, partition=partition)
         return self
 
+    async def wait_for_redis(self) -> None:
+        async def away() -> None:
+            raise Unavailable("redis", "Away")
+
+        await self.patience.until_available(away)
+
     async def end(self) -> None:
         await self.worker.stop()
         self.scene._task.cancel()
@@ -109,21 +115,38 @@ class Working:
         assert self.scene.working == {}, "nothing goes on after the stop"
 
 
+HANDOVER_S = HANDOVER_SHARE * SETTINGS.delivery.rebalance_timeout_s
+
+
 @pytest.mark.parametrize(
-    ("finishes_work", "gone", "still_working", "commits"),
-    [(False, {P0}, [(1, 0)], 1), (False, {P0, P1}, [], 1), (True, {P0, P1}, [(0, 0), (1, 0)], 0)],
+    ("finishes_work", "away", "ends_after_s", "gone_after_s"),
+    [
+        (False, False, None, 0),
+        (True, False, 7, 7),
+        (True, False, None, HANDOVER_S),
+        (True, True, None, DROP_AFTER_S),
+    ],
+    ids=["any time", "done", "hanging", "dependency away"],
 )
 @on_virtual_time
-async def test_partitions_go(
-    finishes_work: bool, gone: set[Partition], still_working: list[tuple[int, int]], commits: int
-) -> None:
-    """Where the app waits for the work itself, there is nothing to drop and to commit here."""
+async def test_partitions_go(finishes_work: bool, away: bool, ends_after_s: float | None, gone_after_s: float) -> None:
+    """Work on partitions that go may end, shortly while a dependency is away; what is left is dropped."""
     working = await Working(finishes_work).begin()
-    await working.worker.revoking(gone)
+    waiting = asyncio.create_task(working.wait_for_redis()) if away else None
+    began = now()
+    revoking = asyncio.create_task(working.worker.revoking({P0}))
+    if ends_after_s is not None:
+        await asyncio.sleep(ends_after_s - 1)
+        await working.scene.end(0)
+    await revoking
+    assert now() - began == pytest.approx(gone_after_s, abs=1)
     await asyncio.sleep(0.1)
-    assert list(working.scene.working) == still_working
-    assert len(working.app.commits) == commits
+    assert list(working.scene.working) == [(1, 0)]
+    assert working.scene.acked[0] == ([] if ends_after_s is None else [0, 1])
+    assert len(working.app.commits) == 1
     assert working.left == working.scene.failures == []
+    if waiting is not None:
+        waiting.cancel()
     await working.end()
 
 
@@ -152,18 +175,23 @@ async def test_stop_drops_slow_work() -> None:
 
 
 @pytest.mark.parametrize(
-    ("finishes_work", "after_s", "code"), [(True, STOP_GRACE_S, EXIT_BUG), (False, DROPPED_STOP_S, EXIT_DONE)]
+    ("finishes_work", "away", "dropped_after_s"),
+    [(True, False, FINISH_S), (True, True, DROP_AFTER_S), (False, False, DROP_AFTER_S)],
 )
 @on_virtual_time
-async def test_hanging_stop_leaves(finishes_work: bool, after_s: float, code: int) -> None:
-    """Dropped work is read again, so leaving is no failure then."""
+async def test_hanging_stop_leaves(finishes_work: bool, away: bool, dropped_after_s: float) -> None:
+    """Dropped work is read again, so leaving is no failure."""
     working = await Working(finishes_work).begin()
+    waiting = asyncio.create_task(working.wait_for_redis()) if away else None
     began = now()
     await working.worker.stopping()
-    await asyncio.sleep(after_s - (now() - began) - 0.1)
+    assert now() - began == pytest.approx(dropped_after_s, abs=1)
+    await asyncio.sleep(LEAVE_AFTER_S - (now() - began) - 0.1)
     assert working.left == []
     await asyncio.sleep(0.2)
-    assert working.left == [code]
+    assert working.left == [EXIT_DONE]
+    if waiting is not None:
+        waiting.cancel()
     await working.end()
 
 
@@ -197,26 +225,28 @@ class FakeProducer:
     def __init__(self) -> None:
         self._producer = SimpleNamespace(client=self)
         self.looks = 0
-        self.away = False
+        self.away = ""
 
     async def maybe_start_producer(self) -> Any:
         return self
 
-    async def fetch_all_metadata(self) -> None:
+    async def force_metadata_update(self) -> bool:
         self.looks += 1
-        if self.away:
+        if self.away == "hangs":
             await asyncio.sleep(1000)
+        return not self.away
 
 
+@pytest.mark.parametrize("away", ["hangs", "refuses"])
 @on_virtual_time
-async def test_broker_watch_notices_absence() -> None:
+async def test_broker_watch_notices_absence(away: str) -> None:
     producer, patience = FakeProducer(), RetryPolicy()
     app: Any = producer
     watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery).run())
     await asyncio.sleep(LOOK_EVERY_S * 3.5)
     assert (producer.looks, patience.waiting_for) == (3, ())
-    producer.away = True
-    await asyncio.sleep(LOOK_EVERY_S + SETTINGS.delivery.send_timeout_s)
+    producer.away = away
+    await asyncio.sleep(LOOK_EVERY_S + LOOK_WITHIN_S)
     assert patience.waiting_for == ("kafka",)
     with pytest.raises(DependencyTimeout, match="kafka"):
         await asyncio.wait_for(watch, SETTINGS.delivery.output_patience_s + SETTINGS.delivery.send_timeout_s)
