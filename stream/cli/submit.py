@@ -56,10 +56,7 @@ def command(
     given = {"correlation_id": correlation_id, "submission_id": submission_id}
     named = {name: value for name, value in given.items() if value is not None}
     new = [
-        (
-            file,
-            NewSubmission(image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named),
-        )
+        (file, NewSubmission(image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named))
         for file in files
     ]
     settings = configuration.load()
@@ -68,20 +65,12 @@ def command(
 
 
 async def _submit(
-    settings: Settings,
-    new: list[tuple[Path, NewSubmission]],
-    form: Form,
-    wait: bool,
-    timeout_s: float,
-    json: bool,
+    settings: Settings, new: list[tuple[Path, NewSubmission]], form: Form, wait: bool, timeout_s: float, json: bool
 ) -> int:
     """Submissions published and their decisions shown; returns the number left without a decision."""
     topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
-    async with (
-        reader(settings.kafka, decisions, from_start=False) as answers,
-        producer(settings.kafka) as client,
-    ):
+    async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
         for file, submission in new:
             await send(client, submission_output(submission, topic, form))
             if not wait:

@@ -41,10 +41,7 @@ class NotifyStage:
     """
 
     def __init__(
-        self,
-        open_webhook: Callable[[], AbstractAsyncContextManager[Deliverer]],
-        *,
-        dead_letters: DeadLetters,
+        self, open_webhook: Callable[[], AbstractAsyncContextManager[Deliverer]], *, dead_letters: DeadLetters
     ) -> None:
         self._open_webhook = open_webhook
         self._dead_letters = dead_letters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pytest
@@ -12,15 +11,10 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from abuse.redis_port import RedisClient
-from config.errors import SettingsError
-from detectors.template import built_in
-from detectors.template.calibration import calibrate
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
 from tests.bench import abuse_table, face_index, media_index, reuse_indexes
-from tests.bench.growth import one_server, sizes, used_memory
-from tests.unit.detectors.template.test_calibration import people
+from tests.bench.growth import one_server
 
 BYTES_EACH = 1000
 
@@ -82,62 +76,3 @@ def test_reuse_indexes(server: EmbeddedStore) -> None:
             assert 0 < each[f"{kind}_p50_ms"] <= each[f"{kind}_p99_ms"]
     assert document["faces"][0]["bytes_per_face"] == BYTES_EACH
     assert [(each["pictures"], each["found"]) for each in document["pictures"]] == [(20, 1.0)]
-
-
-def test_template_bounds_fall_with_size(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The more faces are kept, the nearer one must be to be linked."""
-    told = calibrate(built_in.spec(), people(10, 2)), {"NO_FACE": ["a.jpg", "b.jpg"]}
-    monkeypatch.setattr(reuse_indexes, "measured_on", lambda folder, settings: told)
-    words = ("--kept", "20", "--photographs", str(tmp_path))
-    template = orjson.loads(run(reuse_indexes, *words, "--json").stdout_bytes)["template"]
-    assert (template["people"], template["genuine_pairs"], template["impostor_pairs"]) == (10, 10, 180)
-    assert template["left_out"] == {"NO_FACE": 2}
-    alone, kept = template["bounds"]
-    assert (alone["faces"], kept["faces"]) == (1, 20)
-    assert alone["distance"] >= kept["distance"]
-    assert template["rates"][-1]["fmr"] == 1.0
-    assert "linked up to" in run(reuse_indexes, *words).stdout
-
-
-@pytest.mark.parametrize(
-    ("measurement", "words", "shown"),
-    [
-        (abuse_table, ("--ids", "20", "--seconds", "0.2", "--rounds", "1"), ("observations/s", "bare/s")),
-        (reuse_indexes, ("--kept", "20"), ("faces, 24 h a key", "recall", "pictures", "found")),
-    ],
-)
-def test_shown_as_tables(
-    server: EmbeddedStore,
-    measurement: object,
-    words: tuple[str, ...],
-    shown: tuple[str, ...],
-) -> None:
-    output = run(measurement, *words).stdout
-    assert all(word in output for word in shown)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("10", [10]), ("30,10, 20", [10, 20, 30]), ("1_000", [1000]), ("", None), ("0", None), ("10,", None), ("٣", None)],
-)
-def test_sizes(text: str, expected: list[int] | None) -> None:
-    if expected is not None:
-        assert sizes(text, "--ids") == expected
-        return
-    with pytest.raises(typer.BadParameter):
-        sizes(text, "--ids")
-
-
-def test_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVENESS_REDIS__CLUSTER", "true")
-    with pytest.raises(SettingsError, match="one server"):
-        one_server()
-
-
-async def test_memory_read_from_info() -> None:
-    class Server:
-        async def execute(self, _commands: object) -> list[bytes]:
-            return [b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n"]
-
-    calls: RedisClient = Server()  # type: ignore[assignment]
-    assert await used_memory(calls) == 1234

@@ -19,8 +19,7 @@ def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("now", "in_flight", "due"),
-    [(0.0, 0, [0.0] * 3), (1.0, 3, []), (2.0, 2, [2.0]), (10.0, 0, [])],
+    ("now", "in_flight", "due"), [(0.0, 0, [0.0] * 3), (1.0, 3, []), (2.0, 2, [2.0]), (10.0, 0, [])]
 )
 def test_saturating_load_fills_up_what_was_answered(now: float, in_flight: int, due: list[float]) -> None:
     assert taken(FULL, now, in_flight) == due

@@ -52,10 +52,7 @@ def test_environment_reaches_every_level(environment):
 
 @pytest.mark.parametrize(
     ("variables", "group", "prefix"),
-    [
-        ({}, "eu.liveness", "eu.liveness:"),
-        ({"KAFKA__GROUP_ID": "mine", "REDIS__KEY_PREFIX": ""}, "mine", ""),
-    ],
+    [({}, "eu.liveness", "eu.liveness:"), ({"KAFKA__GROUP_ID": "mine", "REDIS__KEY_PREFIX": ""}, "mine", "")],
 )
 def test_prefix_of_installation(environment, variables, group, prefix):
     environment(KAFKA__TOPIC_PREFIX="eu.", **variables)

@@ -218,8 +218,7 @@ class TestKafka:
         assert settings["auto.create.topics.enable"] == "false"
 
     @pytest.mark.parametrize(
-        ("value", "escaped"),
-        [("/a b", "/a b"), ("/a\\b", "/a\\\\b"), ("/ü", "/\\u00fc"), ("/😀", "/\\ud83d\\ude00")],
+        ("value", "escaped"), [("/a b", "/a b"), ("/a\\b", "/a\\\\b"), ("/ü", "/\\u00fc"), ("/😀", "/\\ud83d\\ude00")]
     )
     def test_property_escapes(self, value: str, escaped: str) -> None:
         assert kafka_broker.escape_property(value) == escaped

@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 
 from config.settings import Settings
 from stream.kafka.acks import Partition
-from stream.kafka.agents import AgentSpec
 from stream.kafka.app import LOOK_EVERY_S, BrokerWatch
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import (
@@ -72,26 +71,17 @@ class Working:
     def __init__(self, finishes_work: bool) -> None:
         self.app, self.scene, self.left = FakeApp(finishes_work), Scene(), list[int]()
         app: Any = self.app
-        spec = AgentSpec(name="test", topic="flags", stage=self.scene, limit=16)
         patience = RetryPolicy()
-        parts = WorkerComponents(
-            settings=SETTINGS,
-            app=app,
-            agents=[spec],
-            publisher=Publisher(self.scene._send, patience, at_most_s=1),
-            patience=patience,
-            clock=LoopClock(),
-        )
-        self.worker = Worker(parts)
+        publisher = Publisher(self.scene._send, patience, at_most_s=1)
+        parts = {"settings": SETTINGS, "app": app, "publisher": publisher, "patience": patience, "clock": LoopClock()}
+        self.worker = Worker(WorkerComponents(agents=[self.scene.spec], **parts))
         self.worker._leave = lambda code, _event: self.left.append(code)  # type: ignore[method-assign,assignment,return-value]
         self.worker._acks = self.scene.acks
         self.worker._runners.append(self.scene.runner)
 
     async def begin(self) -> Working:
         for partition in (0, 1):
-            self.scene.put(range(2), partition)
-        await asyncio.sleep(1)
-        for partition in (0, 1):
+            await self.scene.put(range(2), partition)
             await self.scene.end(1, partition=partition)
         return self
 
@@ -107,9 +97,7 @@ class Working:
     [(False, {P0}, [(1, 0)], 1), (False, {P0, P1}, [], 1), (True, {P0, P1}, [(0, 0), (1, 0)], 0)],
 )
 @on_virtual_time
-async def test_partitions_go(
-    finishes_work: bool, gone: set[Partition], still_working: list[tuple[int, int]], commits: int
-) -> None:
+async def test_partitions_go(finishes_work: bool, gone: set[Partition], still_working, commits: int) -> None:
     """Where the app waits for the work itself, there is nothing to drop and to commit here."""
     working = await Working(finishes_work).begin()
     await working.worker.revoking(gone)
@@ -160,27 +148,17 @@ async def test_hanging_stop_leaves(finishes_work: bool, after_s: float, code: in
     await working.end()
 
 
-@pytest.mark.parametrize("finishes_work", [True, False])
+@pytest.mark.parametrize(("finishes_work", "dropped", "stuck"), [(True, 0, True), (False, 0, False), (False, 1, True)])
 @on_virtual_time
-async def test_long_work_may_be_stuck(finishes_work: bool) -> None:
+async def test_long_work_may_be_stuck(finishes_work: bool, dropped: bool, stuck: bool) -> None:
+    """Stuck, too, where records wait and none of them is being worked on, for any reason."""
     working = await Working(finishes_work).begin()
+    if dropped:
+        working.scene.runner.drop()
     for _ in range(900):
         await asyncio.sleep(1)
         state = working.worker.state()
-    assert (state.in_flight, state.waiting_for) == (4, ())
-    assert state.stalled is finishes_work
-    await working.end()
-
-
-@on_virtual_time
-async def test_unbegun_work_is_stuck() -> None:
-    """Records wait, and none of them is being worked on, for any reason."""
-    working = await Working(finishes_work=False).begin()
-    working.scene.runner.drop()
-    for _ in range(int(SETTINGS.delivery.stall_timeout_s) + 5):
-        await asyncio.sleep(1)
-        state = working.worker.state()
-    assert state.stalled
+    assert (state.in_flight, state.waiting_for, state.stalled) == (4, (), stuck)
     await working.end()
 
 
