@@ -55,11 +55,6 @@ def test_erasure_sent_and_receipt_shown(answered):
     assert "kept for ever: audit" in words
 
 
-def test_receipt_as_json(answered):
-    ran = run("erase", guid(7), *WHO, "--json")
-    assert json.loads(ran.stdout)["changed"] == RECEIPT
-
-
 def test_address_is_hashed(answered, keys):
     assert run("erase", "address:203.0.113.7", *WHO).exit_code == 0
     ((sent, key),) = answered
@@ -93,19 +88,12 @@ def test_wrong_use_erases_nothing(answered, words):
     assert answered == []
 
 
-def test_nothing_to_erase(answered, monkeypatch):
-    assert "nothing was there" not in said(run("erase", guid(7), *WHO))
-    monkeypatch.setitem(RECEIPT, "erased", {"journal_lines": 0, "flags": 0})
+@pytest.mark.parametrize("count", [0, 3])
+def test_nothing_to_erase(answered, monkeypatch, count):
+    monkeypatch.setitem(RECEIPT, "erased", {"journal_lines": count, "flags": 0})
     ran = run("erase", guid(7), *WHO, "--json")
-    assert ran.exit_code == 0
-    assert "nothing was there" in ran.stderr
-    assert "--tenant" in ran.stderr
-    assert json.loads(ran.stdout)["changed"] == RECEIPT
-
-
-def test_help_offers_no_flag_id():
-    assert "fl_" not in said(run("erase", "--help"))
-    assert "fl_" in said(run("show", "--help"))
+    assert (ran.exit_code, json.loads(ran.stdout)["changed"]) == (0, RECEIPT)
+    assert ("nothing was there" in ran.stderr) is ("--tenant" in ran.stderr) is (count == 0)
 
 
 def test_brief_receipt():
@@ -127,15 +115,8 @@ def test_retention_shown(monkeypatch):
     lines = [json.loads(line) for line in programs.stdout.splitlines()]
     assert {line["place"] for line in lines} == {"memory", "kafka", "redis"}
     decision = next(line for line in lines if line["store"] == "mine.liveness:decision")
-    assert decision == {
-        "store": "mine.liveness:decision",
-        "place": "redis",
-        "holds": "decisions, for duplicates",
-        "personal": "pseudonymous",
-        "life_s": 7200,
-        "after": "it was made",
-        "erased": True,
-    }
+    held = {"holds": "decisions, for duplicates", "personal": "pseudonymous", "erased": True}
+    assert decision.items() >= {**held, "place": "redis", "life_s": 7200, "after": "it was made"}.items()
     assert all(line["store"] in people.stdout.replace("\n", "") for line in lines)
     assert "2 hours after it was made" in said(people)
 

@@ -36,10 +36,6 @@ class TestPorts:
         assert all(ports.is_free(port) for port in chosen)
         assert first_outgoing < 21000 or all(20000 <= port < first_outgoing for port in chosen)
 
-    def test_listening_port_not_free(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            assert not ports.is_free(server.getsockname()[1])
-
     def test_unusual_range_asks_kernel(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "range").write_text("1024\t65535\n")
         monkeypatch.setattr(ports, "_RANGE_FILE", tmp_path / "range")
@@ -100,16 +96,6 @@ DAMAGED = [
 
 
 class TestState:
-    def test_round_trip(self, tmp_path: Path) -> None:
-        path = tmp_path / "state.json"
-        assert service_state.load(path) == {}
-        records = {
-            "kafka": service_state.ServiceRecord({"client": 20001}, processes.ProcessIdentity(12, 34, "boot")),
-            "redis": service_state.ServiceRecord({"client": 20002}),
-        }
-        service_state.save(path, records)
-        assert service_state.load(path) == records
-
     @pytest.mark.parametrize("text", DAMAGED)
     def test_damaged_is_set_aside(self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "state.json"
@@ -236,10 +222,6 @@ class TestLifecycle:
             with pytest.raises(prerequisites.ServicesError, match="taken by another program"):
                 folder.group().start("sleeping")
             assert folder.group().up() != first
-
-    def test_start_before_up(self, folder: Folder) -> None:
-        with pytest.raises(prerequisites.WrongUseError, match="never started"):
-            folder.group().start("sleeping")
 
     def test_failure_shows_log_end(self, folder: Folder) -> None:
         with pytest.raises(prerequisites.ServicesError, match=r"(?s)ended while starting.*last word"):

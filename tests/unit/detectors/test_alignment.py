@@ -38,20 +38,6 @@ def test_a_similarity_never_mirrors():
     assert np.linalg.det(alignment.similarity(POINTS, POINTS * [-1, 1])[:, :2]) > 0
 
 
-def test_coinciding_points_are_refused():
-    with pytest.raises(ValueError, match="one place"):
-        alignment.similarity(np.ones((5, 2)), POINTS)
-
-
-def test_anchors_lie_on_their_places(framed_faces):
-    geometry = built_in.chip_geometry()
-    for name, framed in framed_faces.items():
-        landmarks = framed.seen.face.landmarks
-        place = alignment.placement(landmarks, geometry)
-        laid = alignment.anchors(landmarks, geometry) @ place[:, :2].T + place[:, 2]
-        assert np.abs(laid - np.array(geometry.points)).max() < 0.06 * SIDE, name
-
-
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.0, 5.0, 12.0])
 def test_dots_stay_at_every_scale(scale):
     """`scale` is frame pixels a chip pixel; halving must not move the picture."""

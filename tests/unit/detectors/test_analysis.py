@@ -54,17 +54,6 @@ def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, lo
     assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
 
 
-@pytest.mark.parametrize("make", [attacks.edited_photo, attacks.screenshot])
-def test_software_tags_lower_one_signal(analyser, portrait, make):
-    readings = {reading.name: reading for reading in analyser.analyse(make(portrait)).readings}
-    assert readings["exif_metadata"].liveness == 0.10
-
-
-def test_the_attacks_are_repeatable(portrait):
-    for make in attacks.ATTACKS.values():
-        assert make(portrait) == make(portrait)
-
-
 def multiple_page_tiff() -> bytes:
     file, page = io.BytesIO(), Image.new("RGB", (90, 90))
     page.save(file, "TIFF", save_all=True, append_images=[page])

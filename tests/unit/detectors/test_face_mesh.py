@@ -17,7 +17,7 @@ from detectors.face_mesh.pose import VERTICAL_FOV_DEG, Pose, fit_transform
 from detectors.face_mesh.solutions import read_landmarks
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
-from detectors.models import face_landmarker_model, solutions_models
+from detectors.models import face_landmarker_model
 from tests.unit.detectors.conftest import rotation
 
 ANGLES = st.tuples(st.floats(-60, 60), st.floats(-50, 50), st.floats(-60, 60))
@@ -72,11 +72,6 @@ def test_points_without_extent_are_refused(landmarks):
         fit_transform(landmarks.astype(np.float32), 100, 100)
 
 
-def test_canonical_basis_is_symmetric():
-    assert BASIS_WEIGHTS @ BASIS_POSITIONS[0] == pytest.approx(0, abs=1e-5)
-    assert len(set(BASIS_LANDMARKS)) == 33
-
-
 def test_canonical_basis_is_the_bundles(bundle):
     import zipfile
 
@@ -114,11 +109,6 @@ def test_one_face_with_everything(analyser, portrait):
     assert (face.landmarks.shape, face.landmarks.dtype, face.transform.shape) == ((478, 3), np.float32, (4, 4))
     assert 0.05 < face.box.area / (portrait.shape[0] * portrait.shape[1]) < 0.2
     assert abs(pose_of(face.transform).yaw) < 10
-
-
-def test_models_are_hashed(analyser):
-    assert analyser.mesh.models == solutions_models()
-    assert all(len(model.sha256) == 64 for model in solutions_models())
 
 
 def test_other_bundles_are_refused(tmp_path):

@@ -70,7 +70,7 @@ def test_colours_are_blue_green_red(kind):
     assert red.bgr.dtype == red.grey.dtype == np.uint8
 
 
-SIZES = [(4000, 3000), (3000, 4000), (1921, 1080), (1920, 1080), (961, 100), (960, 960), (200, 100)]
+SIZES = [(3000, 4000), (1921, 1080), (1920, 1080), (961, 100), (200, 100)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -102,10 +102,7 @@ def test_cmyk(portrait):
     assert difference(framed(saved(picture, "JPEG", quality=95)).bgr, expected) < 8
 
 
-MODES = ["L JPEG", "L PNG", "RGBA PNG", "LA PNG", "P PNG", "RGBA WEBP", "1 PNG", "L BMP"]
-
-
-@pytest.mark.parametrize("model", MODES)
+@pytest.mark.parametrize("model", ["L JPEG", "L PNG", "RGBA PNG", "LA PNG", "P PNG", "RGBA WEBP", "1 PNG", "L BMP"])
 def test_colour_models_become_three_channels(portrait, model):
     mode, kind = model.split()
     picture = as_pillow(portrait).convert(mode)

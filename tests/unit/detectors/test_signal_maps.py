@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -78,6 +78,7 @@ RANGES = {
 }
 
 
+@settings(max_examples=25)
 @given(st.fixed_dictionaries({name: st.floats(*limits) for name, limits in RANGES.items()}))
 def test_any_legal_parameters_build_signals(chosen):
     try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from detectors.pool.settings import PoolSettings, available_cores, slot_environment
+from detectors.pool.settings import PoolSettings, slot_environment
 from tests.unit.detectors.pool.fakes import one, picture
 
 
@@ -37,7 +35,3 @@ async def test_native_noise_is_silenced(make_pool, monkeypatch, capfd, debug):
     await one(pool, picture("loud"))
     captured = capfd.readouterr()
     assert ("native noise" in captured.out + captured.err) is debug
-
-
-def test_cores_follow_the_affinity_mask():
-    assert available_cores() == len(os.sched_getaffinity(0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,8 +123,3 @@ def test_broken_hashing_costs_the_hashes(embedding, selfie, monkeypatch):
 def test_distances(first, second, kind, distance):
     vectors = np.array([first, second], np.float32)
     assert distance_between(*vectors, kind) == pytest.approx(distance, abs=1e-9)
-
-
-def test_a_spec_names_its_model(embedding):
-    spec = replace(embedding.template.spec, version="v2")
-    assert (spec.model.name, spec.model.version, spec.model.sha256) == (spec.name, "v2", spec.sha256)
