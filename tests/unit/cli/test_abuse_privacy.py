@@ -96,14 +96,11 @@ def test_nothing_to_erase(answered, monkeypatch, count):
     assert ("nothing was there" in ran.stderr) is ("--tenant" in ran.stderr) is (count == 0)
 
 
-def test_brief_receipt():
+def test_brief_receipt(answered, monkeypatch):
     (counts, kept) = (change.plain for change in view.changes(RECEIPT, brief=True))
     assert counts == "erased: 5 journal lines, 1 flags"
     assert kept == "kept in 2 places (--json says which)"
     assert len(list(view.changes(RECEIPT))) == 3
-
-
-def test_hostile_receipt(answered, monkeypatch):
     monkeypatch.setitem(RECEIPT, "kept", [{"store": ESCAPE, "until": ESCAPE}])
     assert harmless(run("erase", guid(7), *WHO).stdout)
 
@@ -122,9 +119,7 @@ def test_retention_shown(monkeypatch):
 
 
 def test_rekeying_needs_keys():
-    ran = run("rekey")
-    assert ran.exit_code != 0
-    assert "LIVENESS_ABUSE__HASH_KEYS" in str(ran.exception)
+    assert "LIVENESS_ABUSE__HASH_KEYS" in str(run("rekey").exception)
 
 
 @pytest.fixture

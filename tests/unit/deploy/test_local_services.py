@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,12 +105,6 @@ class TestState:
         captured = capsys.readouterr()
         assert "can't be read" in captured.err
         assert captured.out == ""
-
-    def test_lock_is_exclusive(self, tmp_path: Path) -> None:
-        code = "import fcntl,sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-        with service_state.exclusive(tmp_path / "lock"):
-            done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], capture_output=True)
-        assert b"BlockingIOError" in done.stderr
 
 
 class SleepingService(lifecycle.Service):

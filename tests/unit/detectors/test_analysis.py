@@ -64,9 +64,7 @@ def multiple_page_tiff() -> bytes:
     ("name", "image", "code"),
     [
         ("nothing", b"", ErrorCode.INVALID_REQUEST),
-        ("text", b"not a picture " * 30, ErrorCode.UNSUPPORTED_FORMAT),
         ("another format", multiple_page_tiff(), ErrorCode.UNSUPPORTED_FORMAT),
-        ("too many bytes", b"\xff\xd8\xff" + bytes(10 * 1024 * 1024), ErrorCode.IMAGE_TOO_LARGE),
         ("magic only", b"\xff\xd8\xff\xd9", ErrorCode.INVALID_REQUEST),
     ],
 )
