@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,17 +141,9 @@ def result_of(
         other_cpu_ms=medians,
         latency_ms=latencies,
         peak_mib=peak_mib,
-        errors=_errors(paths),
+        errors=dict(sum((Counter(path.run.errors) for path in paths), Counter[str]())),
         undecided=sum(p.run.undecided for p in paths) + sum(one.undecided for one in latencies.values()),
     )
-
-
-def _errors(paths: Sequence[PathRound]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for path in paths:
-        for code, count in path.run.errors.items():
-            total[code] = total.get(code, 0) + count
-    return total
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -205,7 +205,7 @@ def test_builder_gets_only_what_is_copied() -> None:
 
 @pytest.mark.parametrize("service", ["kafka", "redis", "topics", "worker"])
 def test_every_service_is_confined(service: str) -> None:
-    """Nothing is published but on the loopback."""
+    """A port is published on the loopback alone."""
     text = compose(service)
     assert {"cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]'} <= set(map(str.strip, text.splitlines()))
     assert re.search(r"^    mem_limit: \d+[mg]$", text, re.MULTILINE)
