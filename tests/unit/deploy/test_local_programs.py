@@ -16,8 +16,6 @@ import prerequisites
 import pytest
 import redis_server
 
-from stream.embedded import redis_program
-
 LOCAL = Path(kafka_broker.__file__).parent
 
 pytestmark = pytest.mark.usefixtures("path_folder")
@@ -47,20 +45,6 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestRedis:
-    @pytest.mark.parametrize(
-        ("text", "version", "enough"),
-        [
-            (REDIS_8, (8, 0, 2), True),
-            (REDIS_7, (7, 0, 15), False),
-            ("Redis server v=10.1 sha=0", (10, 1), True),
-            (VALKEY, None, False),
-            ("", None, False),
-        ],
-    )
-    def test_version(self, text: str, version: tuple[int, ...] | None, enough: bool) -> None:
-        assert redis_program.parse_version(text) == version
-        assert redis_program.is_new_enough(version) is enough
-
     def test_named_then_path_then_wheel(
         self, wheel: Path, path_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -102,19 +86,6 @@ class TestRedis:
 
 
 class TestJavaAndMaven:
-    @pytest.mark.parametrize(
-        ("text", "major"),
-        [
-            (JAVA_17, 17),
-            ('openjdk version "21" 2023-09-19', 21),
-            ('openjdk version "22-ea" 2024-03-19', 22),
-            ('java version "1.8.0_202"', 8),
-            ("no java here", None),
-        ],
-    )
-    def test_java_version(self, text: str, major: int | None) -> None:
-        assert prerequisites.parse_java_major(text) == major
-
     def test_old_java_unless_home(self, path_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Java of JAVA_HOME is used when PATH has an old one."""
         with pytest.raises(prerequisites.MissingError, match=r"not found on PATH.*openjdk-17-jre-headless"):
@@ -143,20 +114,6 @@ class TestJavaAndMaven:
 
 
 class TestCache:
-    def test_built_once(self, tmp_path: Path) -> None:
-        target = tmp_path / "cache" / "thing-1"
-        built: list[Path] = []
-
-        def build(result: Path) -> str:
-            built.append(result)
-            (result / "file").write_text("x")
-            return "thing-1"
-
-        for _ in range(2):
-            assert build_cache.produce("thing", lambda: target if target.exists() else None, build) == target
-        assert len(built) == 1
-        assert (target / "file").read_text() == "x"
-
     def test_failed_build_leaves_nothing(self, tmp_path: Path) -> None:
         def build(result: Path) -> str:
             (result / "half").write_text("x")

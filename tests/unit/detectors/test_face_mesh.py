@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.policy import Policy
-from detectors.face_mesh import Box, open_mesh, pose_of
+from detectors.face_mesh import open_mesh, pose_of
 from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS, BASIS_WEIGHTS
 from detectors.face_mesh.pose import VERTICAL_FOV_DEG, Pose, fit_transform
 from detectors.face_mesh.solutions import read_landmarks
@@ -97,11 +97,6 @@ def test_wire_bytes_and_attributes_agree():
     message.landmark[5].visibility = 0.5  # another layout: the slow way
     assert (read_landmarks(message) == expected).all()
     assert read_landmarks(NormalizedLandmarkList()).shape == (0, 3)
-
-
-def test_boxes_are_clipped():
-    assert Box(-10, 20, 50, 200).clipped(100, 100) == Box(0, 20, 50, 100)
-    assert Box(150, 20, 180, 40).clipped(100, 100).area == 0
 
 
 def test_one_face_with_everything(analyser, portrait):

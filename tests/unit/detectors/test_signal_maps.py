@@ -17,7 +17,6 @@ from detectors.face_mesh import Box
 from detectors.signals import build
 from detectors.signals.base import Curve, Signal
 from detectors.signals.crops import centre_crop
-from detectors.signals.face_area_ratio import FaceAreaRatio
 from detectors.signals.facial_symmetry import MIDLINE, PAIRS, symmetry_index
 from detectors.signals.fft_deepfake import FftDeepfake, Spectrum, SpectrumMeter
 from detectors.signals.head_pose import rotation_curve
@@ -56,16 +55,6 @@ def test_maps_are_monotone_shares(name, a, b):
     assert 0.0 <= low <= 1.0
     assert 0.0 <= high <= 1.0
     assert low <= high if name in RISING else low >= high
-
-
-@given(share=st.floats(min_value=0, max_value=1))
-def test_face_area_has_one_optimum(share):
-    score = FaceAreaRatio(PARAMETERS)._score
-    step = 1e-4
-    if share < 0.2 - step:
-        assert score(share + step) >= score(share)
-    elif share > 0.2:
-        assert score(share + step) <= score(share)
 
 
 RANGES = {

@@ -22,7 +22,7 @@ from config.errors import SettingsError
 from stream import cli
 from stream.embedded import session
 from stream.embedded import store as embedded
-from stream.embedded.redis_program import SERVER_VARIABLE, find_server
+from stream.embedded.redis_program import SERVER_VARIABLE
 from stream.embedded.store import EmbeddedStore, StoreDidNotStart
 
 OWNER = """
@@ -108,12 +108,6 @@ def test_unusual_temporary_folders(name, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
     with closing(EmbeddedStore()) as made, redis.Redis.from_url(made.url) as client:
         assert client.ping()
-
-
-def test_named_server_wins(tmp_path, named):
-    named(f'touch {shlex.quote(str(tmp_path / "ran"))}; exec {find_server()} "$@"')
-    EmbeddedStore().close()
-    assert (tmp_path / "ran").exists()
 
 
 @pytest.fixture
