@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 
 import pytest
+from pydantic import SecretStr
 
 from config.errors import SettingsError
 from config.legal_values import Group
@@ -45,13 +47,6 @@ def test_environment_reaches_every_level(environment):
 def test_prefix_of_installation(environment, variables, group, prefix):
     environment(**variables)
     assert (load().group_id, load().redis_prefix) == (group, prefix)
-
-
-@pytest.mark.parametrize("hours", [1, 2, 3, 4, 6, 8, 12, 24])
-def test_face_span_divides_day(environment, hours):
-    assert load().abuse.face_span_h == 1
-    environment(ABUSE__FACE_SPAN_H=str(hours))
-    assert load().abuse.face_span_h == hours
 
 
 def config_file(tmp_path, text: str) -> str:
@@ -163,24 +158,20 @@ def test_illegal_setting_named(environment, name, value):
     refused(name)
 
 
-@pytest.mark.parametrize(("value", "named"), [(f'{{"nope": "{SECRET}"}}', "kafka.nope"), (f"{{{SECRET}", '"kafka"')])
-def test_illegal_group_named(environment, value, named):
-    environment(KAFKA=value)
+NOT_JSON = "LIVENESS_ABUSE__HASH_KEYS must be a JSON list"
+#: Setting, its value -> what is named.
+MALFORMED = [
+    *(("KAFKA", f'{{"nope": "{SECRET}"}}', "kafka.nope"), ("KAFKA", f"{{{SECRET}", '"kafka"')),
+    *(("ABUSE__HASH_KEYS", text, NOT_JSON) for text in (SECRET, f"k1:{SECRET}", f"['{SECRET}']", f'["{SECRET}"')),
+    *(("ABUSE__HASH_KEYS", text, "abuse.hash_keys") for text in (f'"{SECRET}"', f'{{"k1": "{SECRET}"}}', "7", "")),
+    ("ABUSE__HASH_KEYS", f'["{SECRET}"]', "abuse.hash_keys"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "named"), MALFORMED)
+def test_malformed_json_named(environment, name, value, named):
+    environment(**{name: value})
     refused(named)
-
-
-@pytest.mark.parametrize(
-    "text", [SECRET, f"k1:{SECRET}", f"[{{id: k1, secret: {SECRET}}}]", f"['{SECRET}']", f'["{SECRET}"']
-)
-def test_hash_keys_not_json(environment, text):
-    environment(ABUSE__HASH_KEYS=text)
-    refused("LIVENESS_ABUSE__HASH_KEYS must be a JSON list")
-
-
-@pytest.mark.parametrize("text", [f'"{SECRET}"', f'{{"k1": "{SECRET}"}}', "7", f'["{SECRET}"]', ""])
-def test_hash_keys_of_other_shape(environment, text):
-    environment(ABUSE__HASH_KEYS=text)
-    refused("abuse.hash_keys")
 
 
 def test_valid_hash_keys_not_blamed(environment):
@@ -218,11 +209,19 @@ def test_secrets_print_as_stars(environment):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://redis:6379/0", "rediss://:pw@redis/1", "unix:///run/redis.sock", "redis://[::1]"]
+    ("name", "value"),
+    [
+        *(
+            ("redis.url", url)
+            for url in ("redis://r:6379/0", "rediss://:pw@r/1", "unix:///redis.sock", "redis://[::1]")
+        ),
+        *(("abuse.face_span_h", str(hours)) for hours in (1, 2, 3, 4, 6, 8, 12, 24)),
+    ],
 )
-def test_forms_of_redis_url(environment, url):
-    environment(REDIS__URL=url)
-    assert load().redis.url.get_secret_value() == url
+def test_legal_values(environment, name, value):
+    environment(**{name.upper().replace(".", "__"): value})
+    held = attrgetter(name)(load())
+    assert str(held.get_secret_value() if isinstance(held, SecretStr) else held) == value
 
 
 def test_settings_are_frozen(environment):

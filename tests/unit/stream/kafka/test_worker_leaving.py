@@ -45,24 +45,17 @@ class FakeApp:
 
     def __init__(self, finishes_work: bool) -> None:
         self.finishes_work = finishes_work
+        # The tests call the worker themselves.
+        self.attach = self.topic = lambda *_: None
+        self.agent = lambda *_, **__: lambda function: function
         self.on_partitions_assigned = self.on_partitions_revoked = SimpleNamespace(connect=lambda *_, **__: None)
-        self.conf = SimpleNamespace(id="group")
         self.consumer = self
         self.commit_s = 0.01
-        self.commits: list[int] = []
-
-    def attach(self, _lifecycle: Any) -> None:
-        """The tests call the worker themselves."""
-
-    def topic(self, name: str) -> str:
-        return name
-
-    def agent(self, *_: Any, **__: Any) -> Any:
-        return lambda function: function
+        self.commits = 0
 
     async def commit(self) -> None:
         await asyncio.sleep(self.commit_s)
-        self.commits.append(1)
+        self.commits += 1
 
 
 class Working:
@@ -103,7 +96,7 @@ async def test_partitions_go(finishes_work: bool, gone: set[Partition], still_wo
     await working.worker.revoking(gone)
     await asyncio.sleep(0.1)
     assert list(working.scene.working) == still_working
-    assert len(working.app.commits) == commits
+    assert working.app.commits == commits
     assert working.left == working.scene.failures == []
     await working.end()
 
