@@ -15,12 +15,11 @@ from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
-from tests.unit.cli.conftest import Asked, applied
+from tests.unit.cli.conftest import KEYS, Asked, applied
 from tests.unit.stream.review.command_cases import FLAG_ID, record
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 
-KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
 WHO = ("--actor", "ann", "--reason", "request")
 RECEIPT: dict[str, Any] = {
     "subject": {"type": "correlation_id", "sha256": ["ab" * 32]},
@@ -34,11 +33,6 @@ def answered(asked: Asked) -> Asked:
     """Commands sent, answered by a receipt."""
     asked.answer = applied(changed=RECEIPT)
     return asked
-
-
-@pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
 
 
 def test_erasure_sent_and_receipt_shown(answered):

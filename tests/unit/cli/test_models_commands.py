@@ -72,6 +72,7 @@ def test_prepare(cache: Path) -> None:
     (made,) = document(run("prepare", "--json"))["prepared"]
     assert made["sha256"] == dlib_resnet.ONNX_SHA256
     assert Path(made["path"]).is_relative_to(cache)
+    assert f"ready: {made['path']}" in run("prepare").stderr
 
 
 def test_prepare_fails(cache: Path) -> None:
@@ -86,18 +87,14 @@ def test_unusable_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(run("list").exception, SettingsError)
 
 
-def test_template_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_needs_labels_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("calibrate", str(tmp_path)).exit_code == 2
+    (tmp_path / "person_a_1.jpg").touch()
+    assert isinstance(run("calibrate", str(tmp_path)).exception, SettingsError)
     policy = tmp_path / "policy.toml"
     policy.write_text("[template]\nactive = false\n")
     monkeypatch.setenv("LIVENESS_POLICY_FILE", str(policy))
     assert len(document(run("--json"))["models"]) == 2
-    (tmp_path / "person_a_1.jpg").touch()
-    assert isinstance(run("calibrate", str(tmp_path)).exception, SettingsError)
-
-
-def test_calibration_needs_labels_and_model(tmp_path: Path) -> None:
-    assert run("calibrate", str(tmp_path)).exit_code == 2
-    (tmp_path / "person_a_1.jpg").touch()
     assert isinstance(run("calibrate", str(tmp_path)).exception, SettingsError)
 
 

@@ -90,9 +90,10 @@ class TestJavaAndMaven:
         """Java of JAVA_HOME is used when PATH has an old one."""
         with pytest.raises(prerequisites.MissingError, match=r"not found on PATH.*openjdk-17-jre-headless"):
             prerequisites.find_java()
-        put_program(path_folder / "java", JAVA_11)
-        with pytest.raises(prerequisites.MissingError, match="Java 11"):
-            prerequisites.find_java()
+        for version, told in ((JAVA_11, "Java 11"), ("no java here", "Java 17")):
+            put_program(path_folder / "java", version)
+            with pytest.raises(prerequisites.MissingError, match=told):
+                prerequisites.find_java()
         newer = put_program(tmp_path / "jdk" / "bin" / "java", JAVA_17)
         monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
         assert prerequisites.find_java() == newer
@@ -115,13 +116,24 @@ class TestJavaAndMaven:
 
 class TestCache:
     def test_failed_build_leaves_nothing(self, tmp_path: Path) -> None:
+        """A good one is built once."""
+        target = tmp_path / "cache" / "thing-1"
+        ends = iter([prerequisites.ServicesError("broken off"), None])
+
         def build(result: Path) -> str:
-            (result / "half").write_text("x")
-            raise prerequisites.ServicesError("broken off")
+            (result / "file").write_text("x")
+            if error := next(ends):
+                raise error
+            return target.name
+
+        def found() -> Path | None:
+            return target if target.exists() else None
 
         with pytest.raises(prerequisites.ServicesError):
-            build_cache.produce("thing", lambda: None, build)
+            build_cache.produce("thing", found, build)
         assert [path.name for path in (tmp_path / "cache").iterdir()] == [".thing.lock"]
+        assert [build_cache.produce("thing", found, build) for _ in range(2)] == [target] * 2
+        assert (target / "file").read_text() == "x"
 
     @pytest.mark.parametrize(("digest", "packages"), [("ours", []), ("0" * 64, ["maven"])])
     def test_jars_of_another_pom(self, path_folder: Path, tmp_path: Path, digest: str, packages: list[str]) -> None:

@@ -175,6 +175,16 @@ class TestLifecycle:
         assert folder.living() == process
         assert json.loads(folder.record.read_text())["services"]["sleeping"]["process"]["pid"] == process[0].pid
 
+    def test_killed_restarts_on_same_port(self, folder: Folder) -> None:
+        with pytest.raises(prerequisites.WrongUseError, match="never started"):
+            folder.group().start("sleeping")
+        first = folder.group().up()
+        folder.group().kill("sleeping")
+        assert folder.group().status() == NOT_RUNNING
+        with pytest.raises(prerequisites.ServicesError, match="isn't running"):
+            folder.group().kill("sleeping")
+        assert [folder.group().start("sleeping")] == first
+
     def test_recorded_foreign_pid_untouched(self, folder: Folder, sleeper: subprocess.Popen[bytes]) -> None:
         folder.group().up()
         folder.group().down()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser, FramedFace
@@ -129,6 +131,13 @@ def face_of(share: float = 0.2, **overrides: Any) -> Face:
     box = Box(500 - half, 500 - half, 500 + half, 500 + half)
     fields = {"landmarks": np.zeros((478, 3), np.float32), "box": box, "transform": np.eye(4)}
     return Face(**{**fields, **overrides})
+
+
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    """File of a picture, as Pillow writes it."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
 
 
 def failing(error: Exception) -> Callable[..., Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +14,7 @@ from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading, ReadingStatus
 from stream.demo import attacks
 from tests.bench.signal_ranges import confidence
-from tests.unit.detectors.conftest import failing
+from tests.unit.detectors.conftest import failing, saved
 
 
 def test_a_selfie_gets_every_reading(analyser, selfie):
@@ -47,23 +45,22 @@ def test_readings_are_repeatable(analyser, selfie, portrait):
         ("photo of a photo: SPOOF", attacks.recaptured_photo, 0.0, 0.54),
         ("generated face: SPOOF", attacks.generated_face, 0.0, 0.54),
         ("low quality: INCONCLUSIVE", attacks.low_quality, 0.54, 0.62),
+        ("edited: one signal doesn't decide", attacks.edited_photo, 0.54, 1.0),
+        ("a screenshot: one signal doesn't decide", attacks.screenshot, 0.54, 1.0),
     ],
 )
 def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, low, high):
     assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
 
 
-def multiple_page_tiff() -> bytes:
-    file, page = io.BytesIO(), Image.new("RGB", (90, 90))
-    page.save(file, "TIFF", save_all=True, append_images=[page])
-    return file.getvalue()
+PAGE = Image.new("RGB", (90, 90))
 
 
 @pytest.mark.parametrize(
     ("name", "image", "code"),
     [
         ("nothing", b"", ErrorCode.INVALID_REQUEST),
-        ("another format", multiple_page_tiff(), ErrorCode.UNSUPPORTED_FORMAT),
+        ("another format", saved(PAGE, "TIFF", save_all=True, append_images=[PAGE]), ErrorCode.UNSUPPORTED_FORMAT),
         ("magic only", b"\xff\xd8\xff\xd9", ErrorCode.INVALID_REQUEST),
     ],
 )

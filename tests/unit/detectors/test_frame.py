@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 import cv2
@@ -16,18 +15,13 @@ from detectors.contract import ImageRefused
 from detectors.frame import WORKING_SIDE, WorkingFrame, decode
 from detectors.image_gate import inspect
 from stream.demo.attacks import Photo
+from tests.unit.detectors.conftest import saved
 
 LIMITS = ImageLimits()
 
 
 def framed(image: bytes) -> WorkingFrame:
     return decode(image, inspect(image, LIMITS))
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def as_pillow(photo: Photo) -> Image.Image:

@@ -19,23 +19,22 @@ from detectors.contract import ImageRefused
 from detectors.image_format import sniff
 from detectors.image_gate import ImageHeader, inspect
 from stream.demo.bad_inputs import slow_jpeg
+from tests.unit.detectors.conftest import saved
 
 LIMITS = ImageLimits()
 PIXELS = np.random.default_rng(5).integers(0, 256, (96, 128, 3), np.uint8)
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
-def saved(kind: str, pixels: np.ndarray = PIXELS, **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return file.getvalue()
+def file_of(kind: str, pixels: np.ndarray = PIXELS, **options: object) -> bytes:
+    return saved(Image.fromarray(pixels), kind, **options)
 
 
-FILES = {kind: saved(kind) for kind in FORMATS} | {
-    "JPEG progressive": saved("JPEG", progressive=True),
-    "WEBP lossless": saved("WEBP", lossless=True),
-    "WEBP with EXIF": saved("WEBP", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00"),
-    "BMP grey": saved("BMP", PIXELS[:, :, 0]),
+FILES = {kind: file_of(kind) for kind in FORMATS} | {
+    "JPEG progressive": file_of("JPEG", progressive=True),
+    "WEBP lossless": file_of("WEBP", lossless=True),
+    "WEBP with EXIF": file_of("WEBP", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00"),
+    "BMP grey": file_of("BMP", PIXELS[:, :, 0]),
 }
 
 
@@ -86,7 +85,7 @@ def test_every_cut_is_refused(name):
 
 OTHERS = {
     "text": b"hello, this is no picture at all" * 9,
-    **{kind: saved(kind) for kind in ("GIF", "TIFF")},
+    **{kind: file_of(kind) for kind in ("GIF", "TIFF")},
     "HEIC": b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100,
     "two letters of BMP": b"BMW drives on without being a bitmap",
     "polyglot: PDF in front of a JPEG": b"%PDF-1.4\n" + FILES["JPEG"],
@@ -112,7 +111,7 @@ ANIMATED = {"save_all": True, "append_images": [Image.fromarray(255 - PIXELS)], 
 #: 49 MP of one bit each in less than 20 KB.
 ONE_BIT_ROWS = zlib.compress(bytes(1 + 7000 // 8) * 7000, 9)
 REFUSED = {
-    **{f"animated {kind}": (saved(kind, **ANIMATED), ErrorCode.UNSUPPORTED_FORMAT) for kind in ("PNG", "WEBP")},
+    **{f"animated {kind}": (file_of(kind, **ANIMATED), ErrorCode.UNSUPPORTED_FORMAT) for kind in ("PNG", "WEBP")},
     "nothing": (b"", ErrorCode.INVALID_REQUEST),
     "one byte too many": (FILES["JPEG"].ljust(LIMITS.max_bytes + 1, b"\x00"), ErrorCode.IMAGE_TOO_LARGE),
     "a bomb of 109 KB, 5.3 GB of pixels": (png(42_000, 42_000, b"\x00" * 109_000), ErrorCode.IMAGE_TOO_LARGE),
@@ -141,7 +140,7 @@ FLAT = np.full((2000, 1500, 3), 77, np.uint8)
 HARMLESS = {
     "many scans": (slow_jpeg(side=256, scans=80), 256),
     "as many bytes as can be": (FILES["JPEG"].ljust(LIMITS.max_bytes, b"\x00"), 128),
-    **{f"flat {kind}": (saved(kind, FLAT), 1500) for kind in ("JPEG", "PNG", "BMP")},
+    **{f"flat {kind}": (file_of(kind, FLAT), 1500) for kind in ("JPEG", "PNG", "BMP")},
     "flat PNG of 12 megapixels": (png(4000, 3000, zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)), 4000),
 }
 
