@@ -70,19 +70,20 @@ class TestRedis:
         assert "install a Redis 8 or newer (Debian 13: package redis-server) on PATH" in str(raised.value)
         assert "LIVENESS_REDIS_SERVER" in str(raised.value)
 
-    @pytest.mark.parametrize("content", ["not for this system", None])
-    def test_wheel_that_does_not_run(self, wheel: Path, content: str | None) -> None:
-        wheel.unlink() if content is None else wheel.write_text(content)
-        with pytest.raises(prerequisites.MissingError, match="has one that doesn't run here"):
-            redis_server.find_server()
+    def test_wheel_that_does_not_run(self, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its files are another user's, or for another system, or gone."""
 
-    def test_wheel_of_another_owner(self, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refused(*_: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        monkeypatch.setattr(Path, "chmod", refused)
-        with pytest.raises(prerequisites.MissingError, match=rf"{wheel} isn't executable .*chmod \+x"):
-            redis_server.find_server()
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "chmod", refused)
+            with pytest.raises(prerequisites.MissingError, match=rf"{wheel} isn't executable .*chmod \+x"):
+                redis_server.find_server()
+        for spoil in (lambda: wheel.write_text("not for this system"), wheel.unlink):
+            spoil()
+            with pytest.raises(prerequisites.MissingError, match="has one that doesn't run here"):
+                redis_server.find_server()
 
 
 class TestJavaAndMaven:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.pool.settings import PoolSettings, slot_environment
 from tests.unit.detectors.pool.fakes import one, picture
 
 
@@ -21,11 +20,6 @@ async def test_secrets_stay_with_the_worker(make_pool, monkeypatch):
     names = (await one(pool, picture("environment"))).notes
     assert "LIVENESS_KAFKA_PASSWORD" not in names
     assert {"OMP_NUM_THREADS", "PATH"} <= set(names)
-
-
-def test_settings_win_over_the_environment():
-    made = slot_environment(PoolSettings(), {"OMP_NUM_THREADS": "8", "PATH": "/bin", "AWS_SECRET": "x"})
-    assert (made["OMP_NUM_THREADS"], made["PATH"], made.get("AWS_SECRET")) == ("1", "/bin", None)
 
 
 @pytest.mark.parametrize("debug", [False, True])

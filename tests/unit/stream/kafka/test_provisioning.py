@@ -19,14 +19,8 @@ KAFKA = KafkaSettings()
 BIOMETRIC = [spec for spec in TABLE if spec.biometric]
 OTHERS = [spec for spec in TABLE if not spec.biometric]
 #: What a broker applies where a topic has no setting of its own.
-DEFAULTS = {
-    "cleanup.policy": "delete",
-    "retention.ms": str(7 * DAY_MS),
-    "segment.ms": str(7 * DAY_MS),
-    "max.message.bytes": "1048588",
-    "message.timestamp.type": "CreateTime",
-    "compression.type": "producer",
-}
+DEFAULTS = {"cleanup.policy": "delete", "compression.type": "producer", "message.timestamp.type": "CreateTime"}
+DEFAULTS |= {"retention.ms": str(7 * DAY_MS), "segment.ms": str(7 * DAY_MS), "max.message.bytes": "1048588"}
 OWN, DEFAULT = 1, 5
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -51,8 +51,7 @@ class SteppingClock(Clock):
         self.at_s += pause_s
 
 
-@dataclass
-class Asked:
+class Asked(NamedTuple):
     """Request as the receiver saw it."""
 
     method: str
