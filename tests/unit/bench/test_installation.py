@@ -21,7 +21,6 @@ IN_USE = "mine:"
 
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Topics on a fake broker."""
     there: list[str] = []
 
     async def create(kafka: KafkaSettings) -> None:

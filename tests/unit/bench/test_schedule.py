@@ -11,7 +11,6 @@ START = 100.0
 
 
 def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
-    """Moments due at `now`, each submission adding one in flight."""
     moments: list[float] = []
     while (due := schedule.due(now, in_flight + len(moments))) is not None:
         moments.append(due)

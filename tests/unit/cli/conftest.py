@@ -58,7 +58,6 @@ class Asked(list[tuple[dict[str, Any], str]]):
 
 
 def applied(**changes: Any) -> dict[str, Any]:
-    """Audit entry of a command that was applied."""
     return {**chain(1)[0], "outcome": "applied", "error": None, "changed": {}, **changes}
 
 

@@ -29,7 +29,6 @@ OPEN, OVER = ("raised", "escalated", "confirmed"), ("overridden", "expired")
 
 
 def hostile(event: dict[str, Any], value: object) -> list[dict[str, Any]]:
-    """The event with each of its texts in turn replaced."""
     changed = [{**event, name: value} for name in event]
     for inner in ("subject", "evidence"):
         changed += [{**event, inner: {**event[inner], name: value}} for name in event[inner]]
@@ -168,7 +167,6 @@ def test_record_that_is_no_entry(topic, value):
 
 
 def test_lost_table_is_problem(topic):
-    """Also behind an entry of a huge number."""
     assert run("audit").exit_code == 0
     topic.append(orjson.dumps(rehashed(chain(1, "other")[0], number=2**62)))
     topic += [orjson.dumps(entry) for entry in chain(3)]

@@ -30,7 +30,6 @@ RECEIPT: dict[str, Any] = {
 
 @pytest.fixture
 def answered(asked: Asked) -> Asked:
-    """Commands sent, answered by a receipt."""
     asked.answer = applied(changed=RECEIPT)
     return asked
 
@@ -77,7 +76,6 @@ def test_secrets_not_compared_without_redis(answered, keys, monkeypatch, in_memo
     "words", [(guid(7),), *((text, *WHO) for text in (FLAG_ID, "203.0.113.7", "somebody", "fl_1"))]
 )
 def test_wrong_use_erases_nothing(answered, words):
-    """Without a subject, or without actor and reason."""
     assert run("erase", *words).exit_code == 2
     assert answered == []
 

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Cache folder, empty."""
     monkeypatch.setenv("LIVENESS_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -32,7 +31,6 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def prepared(cache: Path, converted: Path) -> Path:
-    """Cache folder with the converted model."""
     (cache / "models").mkdir(parents=True)
     (cache / "models" / converted.name).symlink_to(converted)
     return cache

@@ -110,7 +110,6 @@ def changed(model, path, value):
 
 
 def another(value):
-    """A value of the same type that is not this one."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):

@@ -17,7 +17,6 @@ SECRET = "Zebra-Secret"
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch):
-    """Environment with these variables only."""
     for name in [name for name in os.environ if name.startswith("LIVENESS_")]:
         monkeypatch.delenv(name)
 

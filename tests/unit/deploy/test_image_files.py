@@ -92,7 +92,6 @@ def commands(stage: Stage, pattern: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The project as the image installs it."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -100,7 +99,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def about(wheel: zipfile.ZipFile, file: str) -> str:
-    """A file of the wheel's own description."""
     return wheel.read(next(name for name in wheel.namelist() if name.endswith(f".dist-info/{file}"))).decode()
 
 
@@ -116,7 +114,6 @@ def test_wheel_holds_every_module(wheel: zipfile.ZipFile) -> None:
 
 
 def locked(path: str) -> dict[str, str]:
-    """Every pinned package of a lock file with its line and hashes."""
     blocks = re.findall(r"^[a-zA-Z0-9].*(?:\n    .*)*", read(path), re.MULTILINE)
     return {block.split("==")[0]: block for block in blocks}
 
@@ -205,7 +202,6 @@ def test_builder_gets_only_what_is_copied() -> None:
 
 @pytest.mark.parametrize("service", ["kafka", "redis", "topics", "worker"])
 def test_every_service_is_confined(service: str) -> None:
-    """A port is published on the loopback alone."""
     text = compose(service)
     assert {"cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]'} <= set(map(str.strip, text.splitlines()))
     assert re.search(r"^    mem_limit: \d+[mg]$", text, re.MULTILINE)

@@ -27,7 +27,6 @@ JAVA_11, JAVA_17 = 'openjdk version "11.0.2" 2019-01-15', 'openjdk version "17.0
 
 
 def put_program(path: Path, output: str = "", mode: int = 0o755) -> str:
-    """A stand-in program that prints one text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\nprintf '%s\\n' '{output}' >&2\n")
     path.chmod(mode)
@@ -71,7 +70,7 @@ class TestRedis:
         assert "LIVENESS_REDIS_SERVER" in str(raised.value)
 
     def test_wheel_that_does_not_run(self, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its files are another user's, or for another system, or gone."""
+        """The wheel's files are another user's, or for another system, or gone."""
 
         def refused(*_: object) -> None:
             raise PermissionError(1, "Operation not permitted")
@@ -88,7 +87,6 @@ class TestRedis:
 
 class TestJavaAndMaven:
     def test_old_java_unless_home(self, path_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Java of JAVA_HOME is used when PATH has an old one."""
         with pytest.raises(prerequisites.MissingError, match=r"not found on PATH.*openjdk-17-jre-headless"):
             prerequisites.find_java()
         for version, told in ((JAVA_11, "Java 11"), ("no java here", "Java 17")):
@@ -117,7 +115,6 @@ class TestJavaAndMaven:
 
 class TestCache:
     def test_failed_build_leaves_nothing(self, tmp_path: Path) -> None:
-        """A good one is built once."""
         target = tmp_path / "cache" / "thing-1"
         ends = iter([prerequisites.ServicesError("broken off"), None])
 

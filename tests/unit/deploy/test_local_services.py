@@ -131,8 +131,6 @@ class SleepingService(lifecycle.Service):
 
 
 class FailingService(SleepingService):
-    """A service that ends by itself, with a last word in its log."""
-
     program = ("/bin/sh", "-c", "/bin/sleep 0.2; echo last word")
 
     def answers(self, ports: lifecycle.Ports, process: processes.ProcessIdentity) -> bool:
@@ -197,7 +195,6 @@ class TestLifecycle:
         assert sleeper.poll() is None
 
     def test_deleted_folder_ended_by_down(self, folder: Folder) -> None:
-        """Asking for the status ends nothing."""
         folder.group().up()
         folder.record.unlink()
         (folder.state / "sleeping" / "config").unlink()

@@ -104,7 +104,6 @@ def dlib() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def framed_faces(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, FramedFace]:
-    """Every photograph with one face, by name."""
     found = {}
     for path in photographs:
         try:
@@ -134,15 +133,12 @@ def face_of(share: float = 0.2, **overrides: Any) -> Face:
 
 
 def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    """File of a picture, as Pillow writes it."""
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
 
 
 def failing(error: Exception) -> Callable[..., Any]:
-    """A function that raises `error` whatever it is given."""
-
     def fail(*_: object) -> None:
         raise error
 
@@ -150,7 +146,6 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 def grey_frame(grey: np.ndarray) -> WorkingFrame:
-    """The frame of a grey picture, uint8 (height, width)."""
     height, width = grey.shape
     return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
 

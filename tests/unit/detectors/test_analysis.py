@@ -28,7 +28,6 @@ def test_a_selfie_gets_every_reading(analyser, selfie):
 
 
 def test_readings_are_repeatable(analyser, selfie, portrait):
-    """Readings stay the same after another picture."""
     first = analyser.analyse(selfie).readings
     assert analyser.analyse(memoryview(selfie)).readings == first
     analyser.analyse(attacks.screen_replay(portrait))

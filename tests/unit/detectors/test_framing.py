@@ -26,7 +26,7 @@ NOBODY, TWO = ErrorCode.NO_FACE_DETECTED, ErrorCode.MULTIPLE_FACES
 @pytest.mark.parametrize(
     ("shares", "found"),
     [
-        *(([], NOBODY), ([0.2, 0.2 * 0.25], TWO), ([0.2, 0.18], TWO)),
+        *(([], NOBODY), ([0.16, 0.04], TWO), ([0.2, 0.18], TWO)),
         *(([0.2], ()), ([0.2, 0.2 * 0.24], ("bystander",)), ([0.2, 0.002], ("bystander",))),
     ],
 )

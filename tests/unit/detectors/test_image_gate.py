@@ -67,7 +67,6 @@ def test_an_honest_file_passes(name, wrap):
 
 @pytest.mark.parametrize("name", FILES)
 def test_kept_ranges_decode_the_same(name):
-    """Data behind the picture's end are a note and never kept."""
     image = FILES[name]
     for whole in (image, image + b"\x00" * 40 + b"\xff\xd9 a video follows"):
         header = inspect(whole, LIMITS)

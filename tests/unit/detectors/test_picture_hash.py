@@ -58,7 +58,6 @@ def test_photographs_are_told_from_their_copies(look, framed_faces):
 
 
 def test_turned_pictures_differ_little(look, portrait):
-    """The square turns with the face, and isn't mirrored."""
     height, width = portrait.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 5, 1)
     turned = cv2.warpAffine(portrait, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)

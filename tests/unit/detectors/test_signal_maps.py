@@ -146,7 +146,6 @@ def symmetric_face() -> np.ndarray:
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
 def test_turned_faces_stay_symmetric(angles):
-    """A face with a shifted side is not."""
     transform, shifted = rotation(*angles), np.zeros((478, 3))
     shifted[PAIRS[:, 1], 1] = 12
     for face, low, high in ((symmetric_face(), 0, 1e-4), (symmetric_face() + shifted, 0.1, 1)):

@@ -31,7 +31,6 @@ def submitted(image: bytes = b"picture", **ids: str) -> Record:
 
 
 def decided(record: Record, **changed: object) -> Record:
-    """The decision on a submission as a worker publishes it."""
     read = intake.read(record, ImageLimits())
     assert not isinstance(read, Poison)
     name = request_id(read.ids, read.fingerprint)

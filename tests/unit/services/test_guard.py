@@ -49,7 +49,6 @@ def test_own_servers_are_reached(family, address, tmp_path: Path, monkeypatch: p
 
 
 def test_embedded_redis_is_reached(embedded_redis: EmbeddedStore, tmp_path: Path) -> None:
-    """By its own path, and through a link."""
     path, link = urlsplit(embedded_redis.url).path, tmp_path / "l"
     link.symlink_to(path)
     for address in (path, str(link)):

@@ -113,7 +113,6 @@ async def test_stats_show_the_slots(make_pool):
 
 
 async def test_stop_finishes_open_jobs(make_pool, left_behind, gate, until):
-    """New jobs are refused meanwhile."""
     pool = await make_pool(slots=2)
     jobs = [asyncio.create_task(one(pool, gate.image)) for _ in range(5)]
     await until(lambda: pool.stats().busy == 2)

@@ -11,8 +11,6 @@ from stream.embedded.session import WorkerDidNotStart, WorkerProcess
 
 
 class Child:
-    """A process that runs until it is told to end."""
-
     pid = 1
     told = 0
 

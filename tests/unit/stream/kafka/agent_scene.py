@@ -20,8 +20,6 @@ PATIENCE_S = 120
 
 
 class Scene:
-    """A runner over an endless stream; records end when the test says so."""
-
     def __init__(self, *, limit: int = 16, most_unacknowledged: int | None = None, letters_away: bool = False) -> None:
         self.acked: dict[int, list[int]] = {0: [], 1: []}
         self.failures: list[BaseException] = []

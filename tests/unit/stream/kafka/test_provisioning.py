@@ -71,7 +71,6 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 @pytest.fixture
 async def made(broker: Broker) -> Broker:
-    """With every topic as we make it."""
     await provisioning.create(KAFKA)
     return broker
 
@@ -81,7 +80,6 @@ async def problems() -> dict[str, dict[str, str]]:
 
 
 async def test_topics_as_the_table_says(broker):
-    """A second time changes nothing."""
     assert set(await problems()) == {spec.topic for spec in TABLE}
     states = await provisioning.create(KAFKA)
     assert all(state.created and not state.mended and not state.problems for state in states)

@@ -48,7 +48,6 @@ def test_unreadable_name_is_escaped(compression: int) -> None:
 
 
 def test_sound_batches_as_the_client() -> None:
-    """Also the whole one before one that is cut off."""
     fetched = batch("a", "ü") + batch("b") + batch("cut")[:-3]
     assert read(fetched) == read(fetched, MemoryRecords)
     assert len(read(fetched)) == 3
@@ -64,7 +63,6 @@ def test_junk_behind_is_ignored() -> None:
     ids=["cut off", "empty", "bomb"],
 )
 def test_unpackable_becomes_a_stand_in(spoil: Callable[[bytes], bytes]) -> None:
-    """Intake sets the stand-in aside."""
     spoilt = repacked(spoil)
     ((offset, _, key, value, headers),) = read(spoilt)
     assert (offset, key, value, headers) == (0, None, spoilt, ((UNREADABLE_BATCH_HEADER, b""),))

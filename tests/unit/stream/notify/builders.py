@@ -52,8 +52,6 @@ class SteppingClock(Clock):
 
 
 class Asked(NamedTuple):
-    """Request as the receiver saw it."""
-
     method: str
     path: str
     headers: dict[str, str]

@@ -53,7 +53,6 @@ async def handled(record: Record, outcome: DeliveryOutcome | Exception = TAKEN) 
 
 
 def counts() -> tuple[float, ...]:
-    """Delivered, set aside, dead letters."""
     outcomes = [metrics.WEBHOOK_DELIVERIES.labels(outcome=outcome) for outcome in ("delivered", "set_aside")]
     counters = [*outcomes, metrics.DEAD_LETTERS.labels(reason="WEBHOOK_FAILED")]
     return tuple(counter._value.get() for counter in counters)

@@ -55,7 +55,6 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("address", "refused", "refused_if_allowed"), REFUSALS)
 def test_addresses(address, refused, refused_if_allowed):
-    """Also as the host of a URL."""
     meant = ipaddress.ip_address(address)
     for allow_private, words in ((False, refused), (True, refused_if_allowed)):
         why = why_refused(meant, allow_private=allow_private)

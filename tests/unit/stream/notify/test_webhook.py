@@ -127,7 +127,6 @@ async def test_redirect_is_not_followed(status):
 
 
 async def test_pauses_grow_to_a_limit(monkeypatch):
-    """Also after years of attempts."""
     monkeypatch.setattr(module.random, "uniform", lambda _low, high: high)
     clock = SteppingClock()
     async with receiving(500) as receiver, posting(receiver.target, clock) as webhook:

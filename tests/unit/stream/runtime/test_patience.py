@@ -14,8 +14,6 @@ from tests.unit.stream.runtime.virtual_time import now, on_virtual_time
 
 
 class Dependency:
-    """Away until a time; counts its calls."""
-
     def __init__(self, name: str = "redis", until: float = float("inf"), fault: str = "ConnectionError") -> None:
         self.name, self.until, self.fault = name, until, fault
         self.calls: list[float] = []
