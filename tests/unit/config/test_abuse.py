@@ -15,10 +15,7 @@ def test_the_default_lockout():
     limits = AbusePolicy().excessive_retries
     assert (limits.failures, limits.failure_window_s) == (5, 3 * 60)
     assert (limits.attempts, limits.attempt_window_s) == (10, 60 * 60)
-    assert limits.pause_s == 30 * 60
-    assert (limits.pauses, limits.pause_window_s) == (3, DAY_S)
-    assert limits.active
-    assert limits.enforced
+    assert (limits.pause_s, limits.pauses, limits.pause_window_s) == (30 * 60, 3, DAY_S)
 
 
 def test_by_default_only_retries_refuse_anybody():

@@ -74,18 +74,24 @@ def refused(*words: str) -> None:
     assert error.value.__cause__ is None
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("kafka = ", ["LIVENESS_CONFIG"]),
-        (f'[kafka]\nnope = "{SECRET}"', ["kafka.nope"]),
-        (f'colour = "{SECRET}"', ["colour"]),
-        ("[kafka]\npartitions = 0", ["kafka.partitions"]),
-        (f'[redis]\nurl = "{SECRET}"', ["redis.url"]),
-    ],
-)
-def test_file_with_mistakes(environment, tmp_path, text, words):
-    environment(CONFIG=config_file(tmp_path, text))
+#: Variable of a file, its text -> what is named.
+FILES = [
+    ("CONFIG", "kafka = ", ["LIVENESS_CONFIG"]),
+    ("CONFIG", f'[kafka]\nnope = "{SECRET}"', ["kafka.nope"]),
+    ("CONFIG", f'colour = "{SECRET}"', ["colour"]),
+    ("CONFIG", "[kafka]\npartitions = 0", ["kafka.partitions"]),
+    ("CONFIG", f'[redis]\nurl = "{SECRET}"', ["redis.url"]),
+    ("POLICY_FILE", "[deadlines]\nevent_s = 60", ["delivery.rebalance_timeout_s", "60"]),
+    ("POLICY_FILE", "[image]\nmax_bytes = 20000000", ["kafka.max_event_bytes", "20000000"]),
+    ("POLICY_FILE", "[weights]\nsharpness = 0.9", ["policy.weights", "sum to 1"]),
+    ("POLICY_FILE", 'colour = "green"', ["policy.colour"]),
+    ("POLICY_FILE", "name = ", ["policy_file"]),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "words"), FILES)
+def test_file_with_mistakes(environment, tmp_path, variable, text, words):
+    environment(**{variable: config_file(tmp_path, text)})
     refused(*words)
 
 
@@ -181,21 +187,6 @@ def test_valid_hash_keys_not_blamed(environment):
 def test_several_mistakes_named(environment):
     environment(KAFKA__PARTITIONS="0", HTTP__PORT="-1", LOG__LEVEL="loud")
     refused("kafka.partitions", "http.port", "log.level")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[deadlines]\nevent_s = 60", ["delivery.rebalance_timeout_s", "60"]),
-        ("[image]\nmax_bytes = 20000000", ["kafka.max_event_bytes", "20000000"]),
-        ("[weights]\nsharpness = 0.9", ["policy.weights", "sum to 1"]),
-        ('colour = "green"', ["policy.colour"]),
-        ("name = ", ["policy_file"]),
-    ],
-)
-def test_policy_against_settings(environment, tmp_path, text, words):
-    environment(POLICY_FILE=config_file(tmp_path, text))
-    refused(*words)
 
 
 def test_secrets_print_as_stars(environment):

@@ -139,7 +139,7 @@ def test_silent_server_is_ended(tmp_path, named, monkeypatch):
     pid = tmp_path / "pid"
     named(f"echo $$ > {shlex.quote(str(pid))}; exec sleep 60")
 
-    def no_answer(self: EmbeddedStore) -> str:
+    def no_answer(_: EmbeddedStore) -> str:
         until(lambda: pid.exists() and pid.read_text().endswith("\n"))
         return ""
 
