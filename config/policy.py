@@ -98,9 +98,7 @@ class ImageLimits(_Frozen):
     max_side: int = Field(16_384, gt=0, description="longest side, pixels")
     min_side: int = Field(64, gt=0, description="shortest side, pixels")
     max_pixels_per_byte: float = Field(
-        400.0,
-        gt=0,
-        description="header pixels over file bytes; photographs stay far below, decompression bombs do not",
+        400.0, gt=0, description="header pixels over file bytes; photographs stay far below, decompression bombs do not"
     )
 
 
@@ -108,10 +106,7 @@ class Framing(_Frozen):
     """Framing: faces, their size and rotation asked for in a selfie."""
 
     max_bystander_ratio: float = Field(
-        0.25,
-        ge=0,
-        le=1,
-        description="a second face with a box below this share of the largest is a far bystander",
+        0.25, ge=0, le=1, description="a second face with a box below this share of the largest is a far bystander"
     )
     max_rotation_deg: float = Field(30.0, gt=0, le=90, description="head rotation asked for, any axis, degrees")
     ideal_face_area: tuple[float, float] = Field((0.10, 0.40), description="face box share of a good selfie")

@@ -79,7 +79,5 @@ def _from_hex(text: object) -> int:
 
 #: 64 bits, in JSON as 16 hex digits: a JSON number of this size would be rounded by other readers.
 Bits64 = Annotated[
-    int,
-    BeforeValidator(_from_hex),
-    PlainSerializer(lambda bits: f"{bits:016x}", return_type=str, when_used="json"),
+    int, BeforeValidator(_from_hex), PlainSerializer(lambda bits: f"{bits:016x}", return_type=str, when_used="json")
 ]

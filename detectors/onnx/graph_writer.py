@@ -86,9 +86,7 @@ def _bytes(number: int, value: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    if value < 0:
-        raise ValueError("only whole numbers from 0 on are written")
-    pieces = bytearray()
+    pieces = bytearray()  # raises ValueError for a negative number
     while value > 0x7F:
         pieces.append(value & 0x7F | 0x80)
         value >>= 7

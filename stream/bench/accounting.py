@@ -15,14 +15,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class ProcessorTimes:
     """Processor seconds by role up to `moment` (monotonic seconds)."""
 
     moment: float
     cpu_s: Mapping[str, float]
 
-    def since(self, earlier: Snapshot) -> dict[str, float]:
-        """Processor seconds by role between two snapshots."""
+    def since(self, earlier: ProcessorTimes) -> dict[str, float]:
+        """Processor seconds by role since an earlier look."""
         return {role: cpu_s - earlier.cpu_s.get(role, 0.0) for role, cpu_s in self.cpu_s.items()}
 
 
@@ -34,11 +34,11 @@ class Books:
         self._others = dict(others)
         self._idle = dict(idle or {})
 
-    def snapshot(self) -> Snapshot:
+    def processor_times(self) -> ProcessorTimes:
         used: dict[str, float] = {WORKER: 0.0, FORK_SERVER: 0.0, SLOT: 0.0}
         for role, pid in self._processes():
             used[role] = used.get(role, 0.0) + _cpu_s(pid, with_reaped=role == FORK_SERVER)
-        return Snapshot(moment=time.monotonic(), cpu_s=used)
+        return ProcessorTimes(moment=time.monotonic(), cpu_s=used)
 
     def peak_mib(self) -> dict[str, float]:
         """Peak resident memory of each process; slots are numbered."""

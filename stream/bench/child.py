@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
@@ -41,20 +40,23 @@ class Child:
             self._process.stdin.write(orjson.dumps(document) + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise ChildFailed(f"{self._module} ended with code {self._process.wait()}") from None
+            raise self._ended() from None
 
     def answer(self) -> dict[str, Any]:
         """Next answer, waited for. Raises ChildFailed."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise ChildFailed(f"{self._module} ended with code {self._process.wait()}")
+            raise self._ended()
         answer: dict[str, Any] = orjson.loads(line)
         if "failed" in answer:
             raise ChildFailed(f"{self._module}: {answer['failed']}")
         return answer
 
-    def stop(self) -> None:
+    def _ended(self) -> ChildFailed:
+        return ChildFailed(f"{self._module} ended with code {self._process.wait()}")
+
+    def __exit__(self, *_: object) -> None:
         """Child ended by closing its stdin, killed if still running after a while."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -68,11 +70,6 @@ class Child:
 
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def serve(build: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:

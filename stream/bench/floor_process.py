@@ -43,11 +43,7 @@ class Floor:
         while time.perf_counter() - started < seconds:
             self._analyser.analyse(next(self._queue))
             count += 1
-        return {
-            "count": count,
-            "seconds": time.perf_counter() - started,
-            "cpu_s": time.process_time() - cpu_started,
-        }
+        return {"count": count, "seconds": time.perf_counter() - started, "cpu_s": time.process_time() - cpu_started}
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from config.settings import Settings
 from stream.bench.child import Child
@@ -33,50 +33,37 @@ class LoadRun:
 
 
 class LoadProcess:
-    """Load generator process, ready to publish when entered; every later decision is counted."""
+    """Load generator process, ready to publish; every later decision is counted."""
 
-    def __init__(self, settings: Settings, pictures: Sequence[Path]) -> None:
-        kafka = settings.kafka
-        largest = max(picture.stat().st_size for picture in pictures)
-        most = max(EMBEDDED_PARTITION_BYTES // largest, 1) if kafka.embedded else UNBOUNDED
-        self._plan = {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "submissions": topic_name(Topic.SUBMISSIONS, kafka),
-            "decisions": topic_name(Topic.DECISIONS, kafka),
-            "max_event_bytes": max_request_bytes(kafka),
-            "fetch_max_wait_ms": kafka.fetch_max_wait_ms or FETCH_MAX_WAIT_MS,
-            "most_a_partition": most,
-            "pictures": [str(picture) for picture in pictures],
-        }
-        self._child: Child | None = None
-
-    def __enter__(self) -> Self:
-        self._child = Child("stream.bench.load_process", self._plan, os.environ)
-        try:
-            self._child.answer()
-        except BaseException:
-            self._child.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.stop()
-
-    @property
-    def pid(self) -> int:
-        return self._running.pid
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.pid = child.pid
 
     def saturate(self, seconds: float, in_flight: int) -> None:
         """Load begun at full rate; `result` waits for the end."""
-        self._running.order({"do": "saturate", "seconds": seconds, "in_flight": in_flight})
+        self._child.order({"do": "saturate", "seconds": seconds, "in_flight": in_flight})
 
     def pace(self, rate_per_s: float, seconds: float) -> None:
-        self._running.order({"do": "pace", "rate_per_s": rate_per_s, "seconds": seconds})
+        self._child.order({"do": "pace", "rate_per_s": rate_per_s, "seconds": seconds})
 
     def result(self) -> LoadRun:
-        return LoadRun(**self._running.answer())
+        return LoadRun(**self._child.answer())
 
-    @property
-    def _running(self) -> Child:
-        assert self._child is not None, "not entered"
-        return self._child
+
+@contextmanager
+def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadProcess]:
+    """Load generator for as long as the context lasts. Raises ChildFailed."""
+    kafka = settings.kafka
+    largest = max(picture.stat().st_size for picture in pictures)
+    plan = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "submissions": topic_name(Topic.SUBMISSIONS, kafka),
+        "decisions": topic_name(Topic.DECISIONS, kafka),
+        "max_event_bytes": max_request_bytes(kafka),
+        "fetch_max_wait_ms": kafka.fetch_max_wait_ms or FETCH_MAX_WAIT_MS,
+        "most_a_partition": max(EMBEDDED_PARTITION_BYTES // largest, 1) if kafka.embedded else UNBOUNDED,
+        "pictures": [str(picture) for picture in pictures],
+    }
+    with Child("stream.bench.load_process", plan, os.environ) as child:
+        child.answer()
+        yield LoadProcess(child)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,10 @@ class LoadGenerator:
         self._pictures: Iterator[bytes] = cycle([Path(file).read_bytes() for file in plan["pictures"]])
         self._most_a_partition: int = plan["most_a_partition"]
         common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True}
-        self._producer = Producer(
-            {**common, "linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
-        )
-        self._consumer = Consumer(
-            {
-                **common,
-                "group.id": f"{self._topic}.bench",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": plan["fetch_max_wait_ms"],
-            }
-        )
+        sending = {"linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
+        self._producer = Producer({**common, **sending})
+        reading = {"enable.auto.commit": False, "fetch.wait.max.ms": plan["fetch_max_wait_ms"]}
+        self._consumer = Consumer({**common, "group.id": f"{self._topic}.bench", **reading})
         self._assign(plan["decisions"])
         self._partitions = len(self._partitions_of(self._topic))
         self._waiting: dict[bytes, tuple[float, int]] = {}
@@ -75,14 +68,7 @@ class LoadGenerator:
         undecided = len(self._waiting)
         self._waiting.clear()
         self._in_partition = [0] * self._partitions
-        return {
-            "sent": tally.sent,
-            "undecided": undecided,
-            "moments": tally.moments,
-            "latencies_s": tally.latencies_s,
-            "errors": dict(tally.errors),
-            "elapsed_ms": dict(tally.elapsed_ms),
-        }
+        return {"undecided": undecided, **{each.name: getattr(tally, each.name) for each in fields(tally)}}
 
     def _assign(self, decisions: str) -> None:
         """Consumer placed at the present end of every partition, so that every later decision is read."""

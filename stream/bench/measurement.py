@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.bench.accounting import FORK_SERVER, SLOT, WORKER, Books, Snapshot
+from stream.bench.accounting import FORK_SERVER, SLOT, WORKER, Books, ProcessorTimes
 from stream.bench.figures import apportion, paired_ratio, percentile, within
 from stream.bench.floor import FloorProcesses, FloorRound
 from stream.bench.load import LoadProcess, LoadRun
@@ -85,9 +86,9 @@ class Bench:
         """Round of the path: decisions and processor time between two moments in the middle of a full load."""
         self.load.saturate(FILL_S + self.seconds, IN_FLIGHT)
         time.sleep(FILL_S)
-        before = self.books.snapshot()
+        before = self.books.processor_times()
         time.sleep(self.seconds)
-        after = self.books.snapshot()
+        after = self.books.processor_times()
         return path_round(before, after, self.load.result())
 
     def _latency(self, rate_per_s: float) -> Latency:
@@ -103,7 +104,7 @@ class Bench:
         )
 
 
-def path_round(before: Snapshot, after: Snapshot, run: LoadRun) -> PathRound:
+def path_round(before: ProcessorTimes, after: ProcessorTimes, run: LoadRun) -> PathRound:
     decided = within(run.moments, before.moment, after.moment)
     used = after.since(before)
     return PathRound(
@@ -140,17 +141,9 @@ def result_of(
         other_cpu_ms=medians,
         latency_ms=latencies,
         peak_mib=peak_mib,
-        errors=_errors(paths),
+        errors=dict(sum((Counter(path.run.errors) for path in paths), Counter[str]())),
         undecided=sum(p.run.undecided for p in paths) + sum(one.undecided for one in latencies.values()),
     )
-
-
-def _errors(paths: Sequence[PathRound]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for path in paths:
-        for code, count in path.run.errors.items():
-            total[code] = total.get(code, 0) + count
-    return total
 
 
 def _ms(seconds: float | None) -> float | None:

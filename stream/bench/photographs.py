@@ -15,7 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from stream.demo import attacks
 from stream.demo.scenario import astronaut
@@ -71,10 +70,7 @@ def _fit(photo: attacks.Photo, size: Size) -> attacks.Photo:
 def _with_grain(photo: attacks.Photo, grain: float, seed: int) -> attacks.Photo:
     random = np.random.default_rng(seed)
     ycc = cv2.cvtColor(photo, cv2.COLOR_BGR2YCrCb).astype(np.float32)
-    ycc += _noise(random, photo.shape, grain) * np.array([1.0, 0.5, 0.5], np.float32)
+    noise = random.standard_normal(photo.shape, np.float32) * np.float32(grain)
+    ycc += noise * np.array([1.0, 0.5, 0.5], np.float32)
     noisy = np.clip(ycc, 0, 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(noisy, cv2.COLOR_YCrCb2BGR), np.uint8)
-
-
-def _noise(random: np.random.Generator, shape: tuple[int, ...], grain: float) -> NDArray[np.float32]:
-    return random.standard_normal(shape, np.float32) * np.float32(grain)

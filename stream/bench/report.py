@@ -76,7 +76,10 @@ def document(report: Report) -> dict[str, Any]:
 
 def table(report: Report) -> Group:
     """Report as tables for people: rates by size, processor time by stage, latency, memory."""
-    return Group(_rates(report), "", _costs(report), "", _latencies(report), "", _memory(report))
+    stages = [{**r.cpu_ms, **r.other_cpu_ms} for r in report.results]
+    costs = _by_name(report, "processor ms a selfie, by stage", stages, 2)
+    memory = _by_name(report, "peak memory, MiB", [r.peak_mib for r in report.results], 0)
+    return Group(_rates(report), "", costs, "", _latencies(report), "", memory)
 
 
 def _rates(report: Report) -> Table:
@@ -86,16 +89,6 @@ def _rates(report: Report) -> Table:
         rates = f"{r.floor_per_s:.1f}", f"{r.path_per_s:.1f}", f"{r.ratio:.2f}"
         made.add_row(r.size, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", f"{r.cpu_ratio:.2f}")
     return made
-
-
-def _costs(report: Report) -> Table:
-    return _by_name(
-        report, "processor ms a selfie, by stage", [{**r.cpu_ms, **r.other_cpu_ms} for r in report.results], 2
-    )
-
-
-def _memory(report: Report) -> Table:
-    return _by_name(report, "peak memory, MiB", [r.peak_mib for r in report.results], 0)
 
 
 def _by_name(report: Report, title: str, columns: Sequence[Mapping[str, float]], digits: int) -> Table:

@@ -11,9 +11,9 @@ from pathlib import Path
 from detectors.pool.settings import available_cores
 from stream.bench import photographs
 from stream.bench.accounting import Books
-from stream.bench.floor import FloorProcesses
+from stream.bench.floor import floor_processes
 from stream.bench.installation import Broker, installation
-from stream.bench.load import LoadProcess
+from stream.bench.load import load_process
 from stream.bench.measurement import Bench, Progress
 from stream.bench.photographs import Size
 from stream.bench.report import Report, SizeResult
@@ -32,18 +32,17 @@ class Plan:
     files: Sequence[Path] = ()
 
 
-def _named(progress: Progress, size: str) -> Progress:
-    """Progress with the size of picture under way before each line."""
-    return lambda said: progress(f"{size}: {said}")
-
-
 def run(plan: Plan, progress: Progress) -> Report:
     """Report of a whole benchmark; blocks for minutes. Raises the errors of services, worker and child processes, and
     `Unmeasurable`."""
     slots, results = 0, []
     for size in plan.sizes:
-        progress(f"{size.name}: starting")
-        slots, result = _one_size(plan, size, _named(progress, size.name))
+
+        def named(said: str, size: str = size.name) -> None:
+            progress(f"{size}: {said}")
+
+        named("starting")
+        slots, result = _one_size(plan, size, named)
         results.append(result)
     return Report(
         broker=str(plan.broker),
@@ -61,8 +60,8 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResu
         pictures = _pictures(plan, size, folder)
         place = exits.enter_context(installation(plan.broker, plan.slots, progress))
         worker = exits.enter_context(WorkerProcess(place.environment))
-        floor = exits.enter_context(FloorProcesses(place.settings, pictures, available_cores()))
-        load = exits.enter_context(LoadProcess(place.settings, pictures))
+        floor = exits.enter_context(floor_processes(place.settings, pictures, available_cores()))
+        load = exits.enter_context(load_process(place.settings, pictures))
         floors = {f"floor_{number}": pid for number, pid in enumerate(floor.pids, start=1)}
         bench = Bench(
             floor=floor,

@@ -90,9 +90,7 @@ class _Part:
 
 
 def build_worker(
-    settings: Settings,
-    roles: Collection[Role] = ALL_ROLES,
-    analyser: AnalyserFactory = FACE_ANALYSER,
+    settings: Settings, roles: Collection[Role] = ALL_ROLES, analyser: AnalyserFactory = FACE_ANALYSER
 ) -> Worker:
     """A worker with these roles. `analyser` is replaced only by tests that need a picture to fail."""
     shared = _Shared(settings)
@@ -256,11 +254,7 @@ def open_store(settings: Settings, calls: RedisClient | None = None) -> Decision
 
 
 def open_pool(
-    settings: Settings,
-    policy: Policy,
-    *,
-    slots: int | None = None,
-    analyser: AnalyserFactory = FACE_ANALYSER,
+    settings: Settings, policy: Policy, *, slots: int | None = None, analyser: AnalyserFactory = FACE_ANALYSER
 ) -> SlotPool:
     """Slot pool, not yet started; `slots` overrides the setting. Raises SettingsError for a wrong model."""
     model_versions(settings, policy)

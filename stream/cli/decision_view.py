@@ -50,11 +50,9 @@ def _flag(flag: dict[str, Any]) -> Text:
 
 def _signal(signal: dict[str, Any]) -> Text:
     mark = ("   ok  ", "green") if signal["passed"] else ("   low ", "red")
-    share = (f" x {signal['weight']:.2f}  ", "dim")
+    share, detail = (f" x {signal['weight']:.2f}  ", "dim"), (plain(signal["detail"]), "dim")
     label = f"{plain(signal['label']):<{_LABEL_WIDTH}} "
-    return Text.assemble(
-        mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, (plain(signal["detail"]), "dim")
-    )
+    return Text.assemble(mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, detail)
 
 
 def _bar(score: float) -> Text:

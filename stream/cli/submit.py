@@ -46,42 +46,23 @@ def command(
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="--correlation-id")
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
-    optional = {
-        "tenant": tenant,
-        "session_id": session_id,
-        "client_ip": client_ip,
-        "expected_client_ip": expected_client_ip,
-        "device_id": device_id,
-    }
     given = {"correlation_id": correlation_id, "submission_id": submission_id}
     named = {name: value for name, value in given.items() if value is not None}
-    new = [
-        (
-            file,
-            NewSubmission(image=file.read_bytes(), optional={k: v for k, v in optional.items() if v}, **named),
-        )
-        for file in files
-    ]
+    origin = {"client_ip": client_ip, "expected_client_ip": expected_client_ip, "device_id": device_id}
+    optional = {name: value for name, value in {"tenant": tenant, "session_id": session_id, **origin}.items() if value}
+    new = [(file, NewSubmission(image=file.read_bytes(), optional=optional, **named)) for file in files]
     settings = configuration.load()
     if asyncio.run(_submit(settings, new, form, wait, timeout, json)):
         raise typer.Exit(ExitCode.FAILURE)
 
 
 async def _submit(
-    settings: Settings,
-    new: list[tuple[Path, NewSubmission]],
-    form: Form,
-    wait: bool,
-    timeout_s: float,
-    json: bool,
+    settings: Settings, new: list[tuple[Path, NewSubmission]], form: Form, wait: bool, timeout_s: float, json: bool
 ) -> int:
     """Submissions published and their decisions shown; returns the number left without a decision."""
     topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
-    async with (
-        reader(settings.kafka, decisions, from_start=False) as answers,
-        producer(settings.kafka) as client,
-    ):
+    async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
         for file, submission in new:
             await send(client, submission_output(submission, topic, form))
             if not wait:

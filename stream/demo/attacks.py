@@ -22,12 +22,7 @@ _Float = NDArray[np.float32]
 
 #: EXIF of an ordinary phone, tag -> value: make, model, software; then exposure, f-stop, ISO, focal length.
 _CAMERA_TAGS = {0x010F: "Example", 0x0110: "Example Phone", 0x0131: "1.0"}
-_OPTICAL_TAGS = {
-    0x829A: IFDRational(1, 60),
-    0x829D: IFDRational(22, 10),
-    0x8827: 100,
-    0x920A: IFDRational(27, 10),
-}
+_OPTICAL_TAGS = {0x829A: IFDRational(1, 60), 0x829D: IFDRational(22, 10), 0x8827: 100, 0x920A: IFDRational(27, 10)}
 
 
 #: Long side of the picture a second camera takes of a print or a screen, pixels.

@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from types import TracebackType
 from typing import IO, Self
 
 from config import settings as configuration
@@ -54,14 +53,9 @@ class EmbeddedServices:
 
     def settings(self) -> Settings:
         """Settings for a client in this process, on top of the user's own."""
-        return configuration.load(
-            kafka={
-                "bootstrap_servers": self._broker.bootstrap_servers,
-                "embedded": True,
-                "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
-            },
-            redis={"url": self._store.url},
-        )
+        servers = self._broker.bootstrap_servers
+        kafka = {"bootstrap_servers": servers, "embedded": True, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS}
+        return configuration.load(kafka=kafka, redis={"url": self._store.url})
 
     def close(self) -> None:
         self._store.close()
@@ -118,9 +112,7 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _wait(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:

@@ -6,8 +6,9 @@ For commands and measurements; workers speak through Faust. No client here joins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -39,21 +40,15 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         acks="all",
         enable_idempotence=not kafka.embedded,
     )
-    await _started(client, kafka)
-    try:
+    async with _connected(client, client.stop, kafka):
         yield client
-    finally:
-        await client.stop()
 
 
 @asynccontextmanager
 async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    await _started(client, kafka)
-    try:
+    async with _connected(client, client.close, kafka):
         yield client
-    finally:
-        await client.close()
 
 
 async def send(client: AIOKafkaProducer, output: Output) -> None:
@@ -100,11 +95,8 @@ async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIter
     """A consumer with every partition of the topics; raises TopicMissing or KafkaUnreachable."""
     await require_topics(topics, kafka)
     client = _consumer(kafka, *topics)
-    await _started(client, kafka)
-    try:
+    async with _connected(client, client.stop, kafka):
         yield client
-    finally:
-        await client.stop()
 
 
 def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
@@ -127,22 +119,22 @@ async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
     if kafka.embedded:
         return
     client = _consumer(kafka)
-    await _started(client, kafka)
-    try:
+    async with _connected(client, client.stop, kafka):
         missing = set(topics) - await client.topics()
-    finally:
-        await client.stop()
     if missing:
         raise TopicMissing(f"{', '.join(sorted(missing))}: not there; create with: liveness topics create")
 
 
-async def _started(client: AIOKafkaProducer | AIOKafkaConsumer | AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+@asynccontextmanager
+async def _connected(client: Any, close: Callable[[], Awaitable[None]], kafka: KafkaSettings) -> AsyncIterator[None]:
+    """Client started, and closed at the end, also after a failed start. Raises KafkaUnreachable."""
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.start()
-    except (KafkaError, TimeoutError, OSError) as error:
-        closing = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
-        await closing()
-        raise KafkaUnreachable(
-            f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
-        ) from error
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            words = f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
+            raise KafkaUnreachable(words) from error
+        yield
+    finally:
+        await close()

@@ -21,12 +21,7 @@ def run(worker: Worker) -> NoReturn:
     yield_to_slots()
     freeze_loaded_objects()
     process = faust.Worker(
-        worker.app,
-        override_logging=False,
-        redirect_stdouts=False,
-        quiet=True,
-        stdout=sys.stderr,
-        stderr=sys.stderr,
+        worker.app, override_logging=False, redirect_stdouts=False, quiet=True, stdout=sys.stderr, stderr=sys.stderr
     )
     # The spinner would write terminal codes into logs.
     process.spinner = None

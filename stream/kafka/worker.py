@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, NoReturn
 
 import structlog
@@ -110,7 +111,7 @@ class Worker:
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
         signals.on_partitions_revoked.connect(self._revoked, weak=False)
         for spec in components.agents:
-            register(self.app, self._runner_of(spec), spec)
+            register(self.app, partial(self._new_runner, spec), spec)
 
     def state(self) -> HealthState:
         """Health, for the health page and the watchdog. Time without work, or spent waiting, is never time stuck."""
@@ -243,20 +244,11 @@ class Worker:
         sys.stderr.flush()
         os._exit(code)
 
-    def _runner_of(self, spec: AgentSpec) -> Callable[[], AgentRunner]:
-        def made() -> AgentRunner:
-            runner = AgentRunner(
-                spec,
-                self._acks,
-                self._components.publisher,
-                Breaker(self._components.settings.delivery),
-                self._note_movement,
-                self.fail,
-            )
-            self._runners.append(runner)
-            return runner
-
-        return made
+    def _new_runner(self, spec: AgentSpec) -> AgentRunner:
+        parts = self._components
+        breaker = Breaker(parts.settings.delivery)
+        self._runners.append(AgentRunner(spec, self._acks, parts.publisher, breaker, self._note_movement, self.fail))
+        return self._runners[-1]
 
     def _note_movement(self) -> None:
         self._moved_at = self._components.clock.monotonic()

@@ -41,10 +41,7 @@ class NotifyStage:
     """
 
     def __init__(
-        self,
-        open_webhook: Callable[[], AbstractAsyncContextManager[Deliverer]],
-        *,
-        dead_letters: DeadLetters,
+        self, open_webhook: Callable[[], AbstractAsyncContextManager[Deliverer]], *, dead_letters: DeadLetters
     ) -> None:
         self._open_webhook = open_webhook
         self._dead_letters = dead_letters
@@ -76,11 +73,6 @@ class NotifyStage:
 
     def _set_aside(self, record: Record, outcome: Undeliverable) -> Output:
         metrics.WEBHOOK_DELIVERIES.labels(outcome="set_aside").inc()
-        log.warning(
-            "flag_set_aside",
-            why=outcome.why,
-            attempts=outcome.attempts,
-            partition=record.partition,
-            offset=record.offset,
-        )
+        place = {"partition": record.partition, "offset": record.offset}
+        log.warning("flag_set_aside", why=outcome.why, attempts=outcome.attempts, **place)
         return self._dead_letters.letter(record, reason=REASON, message=outcome.why)

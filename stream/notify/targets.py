@@ -11,7 +11,6 @@ import asyncio
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
@@ -149,19 +148,16 @@ class CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Checked addresses of a host. Raises TargetRefused, or OSError when the name server doesn't know the host."""
         found = await self._lookup.resolve(host, port, family)
-        self._check(entry["host"] for entry in found)
-        return found
-
-    async def close(self) -> None:
-        await self._lookup.close()
-
-    def _check(self, hosts: Iterable[str]) -> None:
-        for host in hosts:
-            address = _literal(host)
+        for entry in found:
+            address = _literal(entry["host"])
             if address is None:
                 raise TargetRefused("the name server answered with something that is no address")
             if why := why_refused(address, allow_private=self._allow_private):
                 raise TargetRefused(f"the host's address can't be used: {why}")
+        return found
+
+    async def close(self) -> None:
+        await self._lookup.close()
 
 
 async def check_host(target: WebhookTarget, resolver: AbstractResolver | None = None, *, timeout_s: float) -> None:

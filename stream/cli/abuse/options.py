@@ -32,8 +32,7 @@ TENANT_EXPECTED = "1 to 64 letters, digits, dots, _ and -"
 _NO_SPACES = "printable ASCII characters, no spaces"
 
 TenantOption = Annotated[
-    str | None,
-    _option("The tenant it belongs to; without, what names no tenant.", TENANT, TENANT_EXPECTED),
+    str | None, _option("The tenant it belongs to; without, what names no tenant.", TENANT, TENANT_EXPECTED)
 ]
 ActorOption = Annotated[str, _option("Who decides, for example a user name.", ACTOR, f"1 to 256 {_NO_SPACES}")]
 ReasonOption = Annotated[str, _option("Why, as a code.", REASON, "1 to 64 lower-case letters, digits and underscores")]

@@ -61,13 +61,8 @@ def with_evidence(event: dict[str, Any]) -> None:
     for name, count in evidence["counts"].items():
         out.print(Text(f"    {plain(str(name))}: {plain(str(count))}"))
     for linked in evidence["linked"]:
-        out.print(
-            Text(
-                f"    {plain(linked['when'])}  {plain(linked['correlation_id'])}  "
-                f"{plain(linked['submission'])}  {plain(linked['why'])}",
-                style="dim",
-            )
-        )
+        words = "  ".join(plain(linked[name]) for name in ("when", "correlation_id", "submission", "why"))
+        out.print(Text(f"    {words}", style="dim"))
 
 
 def cluster(document: Mapping[str, Any]) -> None:

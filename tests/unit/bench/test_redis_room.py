@@ -1,18 +1,15 @@
-"""Key prefix of a benchmark on Redis: no key of the prefix is left, no other key is touched."""
+"""Key prefix of a benchmark on Redis: every page of its keys is removed, and a server that went away is told of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from abuse.redis_port import Command, RedisClient, Reply
+from abuse.redis_port import Command, Reply
 from config.settings import RedisSettings
 from stream.bench.redis_room import remove, room
 from stream.embedded.store import EmbeddedStore
-from tests.bench.growth import in_a_room
-
-NEIGHBOUR = b"bench-neighbour:1"
 
 
 class FakeServer:
@@ -47,51 +44,16 @@ async def test_what_is_no_page_is_no_end(page: Reply) -> None:
         await remove(FakeServer(page), "mine:")
 
 
-@pytest.fixture
-def redis(empty_redis: str) -> Iterator[RedisSettings]:
-    """Server with a key of another program, the only key at the end."""
-    settings = RedisSettings(url=empty_redis, call_timeout_s=20)
-
-    async def put(calls: RedisClient, _prefix: str) -> None:
-        await calls.execute([("SET", NEIGHBOUR, b"1")])
-
-    async def left(calls: RedisClient, _prefix: str) -> list[Reply]:
-        return await calls.execute([("SCAN", b"0", "COUNT", 10_000)])
-
-    in_a_room(settings, lambda _: None, put)
-    yield settings
-    assert in_a_room(settings, lambda _: None, left) == [[b"0", [NEIGHBOUR]]]
-
-
-@pytest.mark.parametrize("broken", [None, RuntimeError, KeyboardInterrupt, SystemExit])
-def test_nothing_stays(redis: RedisSettings, broken: type[BaseException] | None) -> None:
-    async def work(calls: RedisClient, prefix: str) -> None:
-        await calls.execute([("SET", f"{prefix}{number}", b"1") for number in range(20)])
-        if broken is not None:
-            raise broken
-
-    if broken is None:
-        in_a_room(redis, lambda _: None, work)
-    else:
-        with pytest.raises(broken):
-            in_a_room(redis, lambda _: None, work)
-
-
-def test_no_two_rooms_are_one(redis: RedisSettings) -> None:
-    with room(redis, lambda _: None) as one, room(redis, lambda _: None) as other:
-        assert not one.startswith(other)
-        assert not other.startswith(one)
-
-
 def test_server_that_went_away_is_told_and_hides_nothing() -> None:
     store, said, prefixes = EmbeddedStore(), list[str](), list[str]()
 
-    async def broken(_: RedisClient, prefix: str) -> None:
-        prefixes.append(prefix)
-        store.close()
-        raise RuntimeError("the benchmark's own")
+    def broken() -> None:
+        with room(RedisSettings(url=store.url), said.append) as own:
+            prefixes.append(own)
+            store.close()
+            raise RuntimeError("the benchmark's own")
 
     with pytest.raises(RuntimeError, match="the benchmark's own"):
-        in_a_room(RedisSettings(url=store.url), said.append, broken)
+        broken()
     assert "Redis did not answer" in said[-1]
     assert prefixes[0] in said[-1], "the user may remove the keys by hand"

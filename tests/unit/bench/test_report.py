@@ -10,15 +10,13 @@ from rich.console import Console
 
 from stream.bench.report import Latency, Report, SizeResult, document, table
 
+RATES = {"floor_per_s": 100.0, "path_per_s": 61.23456, "ratio": 0.6123456}
+COSTS = {"floor_cpu_ms": 10.0, "path_cpu_ms": 13.0, "cpu_ratio": 0.7692307}
 RESULT = SizeResult(
     size="720x960",
     picture_bytes=250_000,
-    floor_per_s=100.0,
-    path_per_s=61.23456,
-    ratio=0.6123456,
-    floor_cpu_ms=10.0,
-    path_cpu_ms=13.0,
-    cpu_ratio=0.7692307,
+    **RATES,
+    **COSTS,
     cpu_ms={"decode": 3.0, "mesh": 6.0, "worker": 3.0},
     other_cpu_ms={"broker": 2.0},
     latency_ms={
@@ -41,8 +39,7 @@ def test_the_json_has_the_promised_names() -> None:
     found = json.loads(orjson.dumps(document(report())))
     assert found["broker"] == "configured"
     (result,) = found["results"]
-    promised = {"size", "floor_per_s", "path_per_s", "ratio", "floor_cpu_ms", "path_cpu_ms", "cpu_ratio"}
-    assert promised | {"cpu_ms", "latency_ms", "peak_mib"} <= result.keys()
+    assert {"size", *RATES, *COSTS, "cpu_ms", "latency_ms", "peak_mib"} <= result.keys()
     assert result["ratio"] == 0.612
     assert result["latency_ms"]["50"]["p99"] == 40.0
     assert result["latency_ms"]["90"]["p50"] is None

@@ -11,7 +11,6 @@ START = 100.0
 
 
 def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
-    """Moments due at `now`, each submission adding one in flight."""
     moments: list[float] = []
     while (due := schedule.due(now, in_flight + len(moments))) is not None:
         moments.append(due)
@@ -19,8 +18,7 @@ def taken(schedule: Schedule, now: float, in_flight: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("now", "in_flight", "due"),
-    [(0.0, 0, [0.0] * 3), (1.0, 3, []), (2.0, 2, [2.0]), (10.0, 0, [])],
+    ("now", "in_flight", "due"), [(0.0, 0, [0.0] * 3), (1.0, 3, []), (2.0, 2, [2.0]), (10.0, 0, [])]
 )
 def test_saturating_load_fills_up_what_was_answered(now: float, in_flight: int, due: list[float]) -> None:
     assert taken(FULL, now, in_flight) == due

@@ -15,7 +15,6 @@ def run(*words: str) -> Result:
 
 
 def harmless(text: str) -> bool:
-    """Text without control characters but the line ends written here."""
     return all(c.isprintable() or c == "\n" for c in text)
 
 

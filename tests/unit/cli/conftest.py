@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,13 @@ from stream.runtime.patience import RetryPolicy
 from tests.instants import StillClock
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.stream.review.command_cases import Reviewer, record
+
+KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
 
 
 @pytest.fixture
@@ -50,7 +58,6 @@ class Asked(list[tuple[dict[str, Any], str]]):
 
 
 def applied(**changes: Any) -> dict[str, Any]:
-    """Audit entry of a command that was applied."""
     return {**chain(1)[0], "outcome": "applied", "error": None, "changed": {}, **changes}
 
 

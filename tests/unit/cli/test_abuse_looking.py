@@ -25,8 +25,10 @@ pytestmark = pytest.mark.usefixtures("in_memory")
 # Looking
 
 
+OPEN, OVER = ("raised", "escalated", "confirmed"), ("overridden", "expired")
+
+
 def hostile(event: dict[str, Any], value: object) -> list[dict[str, Any]]:
-    """The event with each of its texts in turn replaced."""
     changed = [{**event, name: value} for name in event]
     for inner in ("subject", "evidence"):
         changed += [{**event, inner: {**event[inner], name: value}} for name in event[inner]]
@@ -51,22 +53,38 @@ def test_hostile_evidence_and_review(capsys):
     event["refusal"] = {"kind": ESCAPE, "until": ESCAPE, "from": ESCAPE}
     for enforced in (True, False):
         view.with_evidence({**event, "enforced": enforced})
-    assert harmless(capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert (harmless(shown), shown.count("  evidence:\n")) == (True, 2)
 
 
-def test_line_of_flag():
-    line = view.line(orjson.loads(flag_events(level=2)[-1].document)).plain
-    for word in ("escalated", "medium", "shadow", "attack_frequency", f"correlation_id:{guid(1)}", "8 of 8 in 86400 s"):
-        assert word in line
+FLAG = orjson.loads(flag_events()[0].document)
+LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "as published": (
+        orjson.loads(flag_events(level=2)[-1].document),
+        ("escalated", "medium", "shadow", f"attack_frequency    correlation_id:{guid(1)}  8 of 8 in 86400 s, last "),
+        "tenant",
+    ),
+    "of a tenant": ({"tenant": "acme"}, (f"correlation_id:{guid(1)}  tenant acme  8 of 8",), " - "),
+    **{f"enforced, {state}": ({"state": state, "enforced": True}, (" enforced ",), "shadow") for state in OPEN},
+    **{f"shadow, {state}": ({"state": state}, (" shadow ",), "enforced") for state in OPEN},
+    **{
+        f"enforced, {state}": ({"state": state, "enforced": True}, ("medium   -        at",), "force") for state in OVER
+    },
+    **{f"shadow, {state}": ({"state": state}, ("medium   -        attack_frequency",), "shadow") for state in OVER},
+    "a long window": ({"evidence": {"used": 8, "limit": 8, "window_s": 2_592_000}}, ("in 2592000 s",), "tenant"),
+    "a listed address": (
+        {"evidence": {"used": 60, "limit": 50, "window_s": 0}},
+        ("60 points, flagged from 50, last ",),
+        " in 0 s",
+    ),
+}
 
 
-def shown(**changes: Any) -> str:
-    return view.line(orjson.loads(flag_events()[0].document) | changes).plain
-
-
-def test_line_names_tenant():
-    assert f"correlation_id:{guid(1)}  tenant acme  8 of 8" in shown(tenant="acme")
-    assert "tenant" not in shown()
+@pytest.mark.parametrize(("changes", "words", "absent"), LINES.values(), ids=LINES)
+def test_line_of_flag(changes, words, absent):
+    line = view.line(FLAG | changes).plain
+    assert [word for word in words if word not in line] == []
+    assert absent not in line
 
 
 def test_list_and_watch_name_tenant(topic, in_memory):
@@ -95,23 +113,6 @@ def test_list_order_severity_limit(in_memory):
     assert run("list", "--severity", "grave").exit_code == run("list", "--limit", "0").exit_code == 2
 
 
-@pytest.mark.parametrize("enforced", [True, False])
-def test_line_of_closed_flag(enforced):
-    word = "enforced" if enforced else "shadow"
-    for state in ("raised", "escalated", "confirmed"):
-        assert f" {word} " in shown(state=state, enforced=enforced)
-    for state in ("overridden", "expired"):
-        line = shown(state=state, enforced=enforced)
-        assert word not in line
-        assert "medium   -        attack_frequency" in line
-
-
-def test_line_of_listed_address():
-    line = shown(evidence={"used": 60, "limit": 50, "window_s": 0})
-    assert "60 points, flagged from 50, last " in line
-    assert " in 0 s" not in line
-
-
 def test_headings_of_subject(in_memory):
     ledger = in_memory.ledger
     events = flag_events()
@@ -121,19 +122,7 @@ def test_headings_of_subject(in_memory):
     assert lines[-2] == "attempts:"
     assert "sub-1" in lines[-1]
     assert "  events:" in run("show", events[0].flag_id).output.splitlines()
-
-
-def test_heading_of_evidence(capsys):
-    event = orjson.loads(flag_events()[0].document)
-    view.with_evidence(event)
-    assert "evidence:" not in capsys.readouterr().out
-    event["evidence"]["counts"] = {"attacks": 8}
-    view.with_evidence(event)
-    assert capsys.readouterr().out.endswith("  evidence:\n    attacks: 8\n")
-
-
-def test_long_window():
-    assert "2592000 s" in shown(evidence={"used": 8, "limit": 8, "window_s": 2_592_000})
+    assert "  evidence:" not in lines
 
 
 # The trail
@@ -152,8 +141,12 @@ def broken_trail(*words: str) -> None:
 
 def test_whole_and_broken_chain(topic, in_memory):
     entries = chain(5)
-    topic += [orjson.dumps(entry) for entry in entries]
-    knows(in_memory, entries[-1])
+    topic += [orjson.dumps(entry) for entry in entries[:4]]
+    knows(in_memory, entries[3])
+    assert run("audit").exit_code == 0
+    knows(in_memory, entries[4])
+    broken_trail("entry 5, its last, is missing")
+    topic.append(orjson.dumps(entries[4]))
     assert run("audit").exit_code == 0
     del topic[2]
     broken_trail("entry 3 is missing")
@@ -173,19 +166,11 @@ def test_record_that_is_no_entry(topic, value):
     broken_trail("1 records are no audit entries")
 
 
-def test_missing_last_entry(topic, in_memory):
-    entries = chain(3)
-    topic += [orjson.dumps(entry) for entry in entries[:2]]
-    knows(in_memory, entries[1])
-    assert run("audit").exit_code == 0
-    knows(in_memory, entries[2])
-    broken_trail("entry 3, its last, is missing")
-
-
 def test_lost_table_is_problem(topic):
     assert run("audit").exit_code == 0
+    topic.append(orjson.dumps(rehashed(chain(1, "other")[0], number=2**62)))
     topic += [orjson.dumps(entry) for entry in chain(3)]
-    broken_trail("the table knows of no chain", "1 problem(s)")
+    broken_trail("the table knows of no chain")
 
 
 def test_lines_of_audit(topic):
@@ -228,11 +213,6 @@ def test_malformed_changes(topic, changed):
     assert result.stdout.endswith("  what it changed can't be read\n")
 
 
-def test_huge_entry_number(topic):
-    topic += [orjson.dumps(rehashed(chain(1)[0], number=2**62))]
-    assert run("audit").exit_code == 1
-
-
 def test_hostile_audit_entries(topic):
     for name in ("chain", "actor", "reason", "note", "command", "outcome", "at", "command_id"):
         topic.append(orjson.dumps(rehashed(chain(1)[0], **{name: ESCAPE})))
@@ -252,19 +232,14 @@ def rules(*words: str) -> dict[str, dict[str, Any]]:
     return {rule["rule"]: rule for rule in map(orjson.loads, result.stdout.splitlines())}
 
 
-def test_rules_by_policy():
-    shown = rules()
-    assert tuple(shown) == RULE_NAMES
-    by_policy = {"active": True, "enforced": False}
-    assert shown["device_velocity"] == {"rule": "device_velocity", **by_policy, "policy": by_policy, "switched": {}}
-    assert shown["excessive_retries"]["enforced"] is True
-
-
 def test_rules_by_policy_of_settings(monkeypatch, tmp_path):
     file = tmp_path / "policy.toml"
     file.write_text("[abuse.device_velocity]\nactive = false\n")
     monkeypatch.setenv("LIVENESS_POLICY_FILE", str(file))
-    assert rules()["device_velocity"]["active"] is False
+    shown, by_policy = rules(), {"active": False, "enforced": False}
+    assert tuple(shown) == RULE_NAMES
+    assert shown["device_velocity"] == {"rule": "device_velocity", **by_policy, "policy": by_policy, "switched": {}}
+    assert shown["excessive_retries"]["enforced"] is True
 
 
 def test_switch_of_one_tenant(in_memory):

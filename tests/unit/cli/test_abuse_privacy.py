@@ -15,12 +15,11 @@ from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
-from tests.unit.cli.conftest import Asked, applied
+from tests.unit.cli.conftest import KEYS, Asked, applied
 from tests.unit.stream.review.command_cases import FLAG_ID, record
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 
-KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
 WHO = ("--actor", "ann", "--reason", "request")
 RECEIPT: dict[str, Any] = {
     "subject": {"type": "correlation_id", "sha256": ["ab" * 32]},
@@ -31,14 +30,8 @@ RECEIPT: dict[str, Any] = {
 
 @pytest.fixture
 def answered(asked: Asked) -> Asked:
-    """Commands sent, answered by a receipt."""
     asked.answer = applied(changed=RECEIPT)
     return asked
-
-
-@pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", KEYS)
 
 
 def test_erasure_sent_and_receipt_shown(answered):
@@ -53,11 +46,6 @@ def test_erasure_sent_and_receipt_shown(answered):
     assert "erased: 5 journal lines, 1 flags" in words
     assert "kept until 2026-01-01T00:00:00Z: liveness.submissions" in words
     assert "kept for ever: audit" in words
-
-
-def test_receipt_as_json(answered):
-    ran = run("erase", guid(7), *WHO, "--json")
-    assert json.loads(ran.stdout)["changed"] == RECEIPT
 
 
 def test_address_is_hashed(answered, keys):
@@ -88,34 +76,23 @@ def test_secrets_not_compared_without_redis(answered, keys, monkeypatch, in_memo
     "words", [(guid(7),), *((text, *WHO) for text in (FLAG_ID, "203.0.113.7", "somebody", "fl_1"))]
 )
 def test_wrong_use_erases_nothing(answered, words):
-    """Without a subject, or without actor and reason."""
     assert run("erase", *words).exit_code == 2
     assert answered == []
 
 
-def test_nothing_to_erase(answered, monkeypatch):
-    assert "nothing was there" not in said(run("erase", guid(7), *WHO))
-    monkeypatch.setitem(RECEIPT, "erased", {"journal_lines": 0, "flags": 0})
+@pytest.mark.parametrize("count", [0, 3])
+def test_nothing_to_erase(answered, monkeypatch, count):
+    monkeypatch.setitem(RECEIPT, "erased", {"journal_lines": count, "flags": 0})
     ran = run("erase", guid(7), *WHO, "--json")
-    assert ran.exit_code == 0
-    assert "nothing was there" in ran.stderr
-    assert "--tenant" in ran.stderr
-    assert json.loads(ran.stdout)["changed"] == RECEIPT
+    assert (ran.exit_code, json.loads(ran.stdout)["changed"]) == (0, RECEIPT)
+    assert ("nothing was there" in ran.stderr) is ("--tenant" in ran.stderr) is (count == 0)
 
 
-def test_help_offers_no_flag_id():
-    assert "fl_" not in said(run("erase", "--help"))
-    assert "fl_" in said(run("show", "--help"))
-
-
-def test_brief_receipt():
+def test_brief_receipt(answered, monkeypatch):
     (counts, kept) = (change.plain for change in view.changes(RECEIPT, brief=True))
     assert counts == "erased: 5 journal lines, 1 flags"
     assert kept == "kept in 2 places (--json says which)"
     assert len(list(view.changes(RECEIPT))) == 3
-
-
-def test_hostile_receipt(answered, monkeypatch):
     monkeypatch.setitem(RECEIPT, "kept", [{"store": ESCAPE, "until": ESCAPE}])
     assert harmless(run("erase", guid(7), *WHO).stdout)
 
@@ -127,23 +104,14 @@ def test_retention_shown(monkeypatch):
     lines = [json.loads(line) for line in programs.stdout.splitlines()]
     assert {line["place"] for line in lines} == {"memory", "kafka", "redis"}
     decision = next(line for line in lines if line["store"] == "mine.liveness:decision")
-    assert decision == {
-        "store": "mine.liveness:decision",
-        "place": "redis",
-        "holds": "decisions, for duplicates",
-        "personal": "pseudonymous",
-        "life_s": 7200,
-        "after": "it was made",
-        "erased": True,
-    }
+    held = {"holds": "decisions, for duplicates", "personal": "pseudonymous", "erased": True}
+    assert decision.items() >= {**held, "place": "redis", "life_s": 7200, "after": "it was made"}.items()
     assert all(line["store"] in people.stdout.replace("\n", "") for line in lines)
     assert "2 hours after it was made" in said(people)
 
 
 def test_rekeying_needs_keys():
-    ran = run("rekey")
-    assert ran.exit_code != 0
-    assert "LIVENESS_ABUSE__HASH_KEYS" in str(ran.exception)
+    assert "LIVENESS_ABUSE__HASH_KEYS" in str(run("rekey").exception)
 
 
 @pytest.fixture

@@ -92,7 +92,6 @@ def commands(stage: Stage, pattern: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The project as the image installs it."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -100,7 +99,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def about(wheel: zipfile.ZipFile, file: str) -> str:
-    """A file of the wheel's own description."""
     return wheel.read(next(name for name in wheel.namelist() if name.endswith(f".dist-info/{file}"))).decode()
 
 
@@ -116,7 +114,6 @@ def test_wheel_holds_every_module(wheel: zipfile.ZipFile) -> None:
 
 
 def locked(path: str) -> dict[str, str]:
-    """Every pinned package of a lock file with its line and hashes."""
     blocks = re.findall(r"^[a-zA-Z0-9].*(?:\n    .*)*", read(path), re.MULTILINE)
     return {block.split("==")[0]: block for block in blocks}
 
@@ -153,24 +150,6 @@ def test_build_tools_are_pinned() -> None:
 # ---- the image
 
 
-def test_installers_stay_behind() -> None:
-    builder, runtime = stages()
-    assert runtime.all("COPY") == ["--from=builder /opt/liveness /opt/liveness"]
-    assert not commands(runtime, r"pip3? install|apt-get|hatchling")
-    installs = commands(builder, " install ")
-    assert len(installs) == 3
-    assert all("--no-deps" in each for each in installs)
-    assert all("--require-hashes" in each or "--no-index" in each for each in installs)
-
-
-def test_models_are_where_workers_look() -> None:
-    builder, runtime = stages()
-    cache = runtime.environment()["LIVENESS_CACHE_DIR"]
-    (prepares,) = commands(builder, "models prepare")
-    assert f"LIVENESS_CACHE_DIR={cache} " in prepares
-    assert cache.startswith("/opt/liveness/")
-
-
 def test_one_package_comes_as_source(tmp_path: Path) -> None:
     """The image's own commands split the lock file: nothing is lost and nothing is in both parts."""
     builder = stages()[0]
@@ -186,23 +165,15 @@ def test_one_package_comes_as_source(tmp_path: Path) -> None:
     assert {"--require-hashes", "--no-build-isolation"} <= set(built.split())
 
 
-def test_classic_builder_can_build() -> None:
-    assert not re.search(r"--mount|<<\w|^# syntax|COPY --link|--chmod", read("deploy/Dockerfile"), re.MULTILINE)
-
-
 def test_runs_worker_as_numbered_user() -> None:
     """The user owns nothing, and writes to /tmp alone."""
-    runtime = stages()[-1]
+    runtime, environment = stages()[-1], stages()[-1].environment()
     assert all(int(number) >= 1000 for number in runtime.last("USER").split(":"))
     position = [word for word, _ in runtime].index("USER")
     assert not {"RUN", "COPY", "ADD"} & {word for word, _ in runtime[position:]}
     assert "--chown" not in read("deploy/Dockerfile")
-    assert json.loads(runtime.last("ENTRYPOINT")) == ["liveness"]
-    assert json.loads(runtime.last("CMD")) == ["worker"]
-    assert runtime.last("STOPSIGNAL") == "SIGTERM"
-    environment = runtime.environment()
-    assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
-    assert environment["HOME"] == "/tmp"
+    assert (json.loads(runtime.last("ENTRYPOINT")), json.loads(runtime.last("CMD"))) == (["liveness"], ["worker"])
+    assert (environment["PYTHONDONTWRITEBYTECODE"], environment["HOME"]) == ("1", "/tmp")
     assert environment["MPLCONFIGDIR"].startswith("/tmp/")
 
 
@@ -228,48 +199,26 @@ def test_builder_gets_only_what_is_copied() -> None:
 
 # ---- the compose file
 
-SETTINGS = [
-    ("redis", "read_only", "true"),
-    ("topics", "read_only", "true"),
-    ("topics", "restart", "no"),
-    ("worker", "read_only", "true"),
-    ("worker", "scale", "2"),
-    ("worker", "init", "true"),
-    ("worker", "restart", "unless-stopped"),
-]
-
-
-@pytest.mark.parametrize(("service", "key", "expected"), SETTINGS)
-def test_compose_setting(service: str, key: str, expected: str) -> None:
-    assert value(compose(service), key) == expected
-
 
 @pytest.mark.parametrize("service", ["kafka", "redis", "topics", "worker"])
 def test_every_service_is_confined(service: str) -> None:
     text = compose(service)
-    assert "cap_drop: [ALL]" in text
-    assert 'security_opt: ["no-new-privileges:true"]' in text
+    assert {"cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]'} <= set(map(str.strip, text.splitlines()))
     assert re.search(r"^    mem_limit: \d+[mg]$", text, re.MULTILINE)
     assert re.search(r"^    pids_limit: \d+$", text, re.MULTILINE)
+    assert service == "kafka" or value(text, "read_only") == "true"
+    published = re.findall(r'^ +- "?(\S+:\d+)"?$', text, re.MULTILINE)
+    assert [port[:10] for port in published] == ["127.0.0.1:"] * (service in ("kafka", "redis"))
 
 
 def test_workers_start_late_stop_slowly() -> None:
     """Topics and Redis are there before workers, whose health check is the image's own."""
-    worker, topics = compose("worker"), compose("topics")
+    worker = compose("worker")
     assert int(value(worker, "stop_grace_period").removesuffix("s")) > LEAVE_AFTER_S
     assert "healthcheck" not in worker
-    assert "/tmp:" in worker
     assert "topics:\n        condition: service_completed_successfully" in worker
     assert "redis:\n        condition: service_healthy" in worker
-    assert "kafka:\n        condition: service_healthy" in topics
-    assert "liveness topics create" in topics
-
-
-def test_ports_on_the_loopback() -> None:
-    ports = re.findall(r"^ +ports:\n((?: +- .*\n)+)", read("deploy/compose.yaml"), re.MULTILINE)
-    published = [line.strip(' -"') for block in ports for line in block.splitlines()]
-    assert len(published) == 2
-    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert "kafka:\n        condition: service_healthy" in compose("topics")
 
 
 def test_broker_is_the_tests_own() -> None:
@@ -282,17 +231,6 @@ def test_broker_is_the_tests_own() -> None:
     for key in ("message.max.bytes", "replica.fetch.max.bytes", "auto.create.topics.enable"):
         assert value(kafka, f"KAFKA_{key.upper().replace('.', '_')}") == local[key]
     assert int(local["message.max.bytes"]) >= max_request_bytes(KafkaSettings())
-
-
-def test_redis_forgets_nothing() -> None:
-    redis = compose("redis")
-    for option, setting in {
-        "appendonly": "yes",
-        "aof-use-rdb-preamble": "yes",
-        "maxmemory-policy": "noeviction",
-    }.items():
-        assert re.search(rf"- \"?--{option}\"?\n +- \"?{setting}\"?$", redis, re.MULTILINE), option
-    assert int(value(redis, "image").partition(":")[2].split(".")[0]) >= 8
 
 
 def test_every_variable_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

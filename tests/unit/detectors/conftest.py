@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser, FramedFace
@@ -102,7 +104,6 @@ def dlib() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def framed_faces(analyser: FaceAnalyser, photographs: list[Path]) -> dict[str, FramedFace]:
-    """Every photograph with one face, by name."""
     found = {}
     for path in photographs:
         try:
@@ -131,9 +132,13 @@ def face_of(share: float = 0.2, **overrides: Any) -> Face:
     return Face(**{**fields, **overrides})
 
 
-def failing(error: Exception) -> Callable[..., Any]:
-    """A function that raises `error` whatever it is given."""
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
 
+
+def failing(error: Exception) -> Callable[..., Any]:
     def fail(*_: object) -> None:
         raise error
 
@@ -141,7 +146,6 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 def grey_frame(grey: np.ndarray) -> WorkingFrame:
-    """The frame of a grey picture, uint8 (height, width)."""
     height, width = grey.shape
     return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
 

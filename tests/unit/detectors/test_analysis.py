@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +14,7 @@ from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading, ReadingStatus
 from stream.demo import attacks
 from tests.bench.signal_ranges import confidence
-from tests.unit.detectors.conftest import failing
+from tests.unit.detectors.conftest import failing, saved
 
 
 def test_a_selfie_gets_every_reading(analyser, selfie):
@@ -31,7 +28,6 @@ def test_a_selfie_gets_every_reading(analyser, selfie):
 
 
 def test_readings_are_repeatable(analyser, selfie, portrait):
-    """Readings stay the same after another picture."""
     first = analyser.analyse(selfie).readings
     assert analyser.analyse(memoryview(selfie)).readings == first
     analyser.analyse(attacks.screen_replay(portrait))
@@ -48,36 +44,22 @@ def test_readings_are_repeatable(analyser, selfie, portrait):
         ("photo of a photo: SPOOF", attacks.recaptured_photo, 0.0, 0.54),
         ("generated face: SPOOF", attacks.generated_face, 0.0, 0.54),
         ("low quality: INCONCLUSIVE", attacks.low_quality, 0.54, 0.62),
+        ("edited: one signal doesn't decide", attacks.edited_photo, 0.54, 1.0),
+        ("a screenshot: one signal doesn't decide", attacks.screenshot, 0.54, 1.0),
     ],
 )
 def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, low, high):
     assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
 
 
-@pytest.mark.parametrize("make", [attacks.edited_photo, attacks.screenshot])
-def test_software_tags_lower_one_signal(analyser, portrait, make):
-    readings = {reading.name: reading for reading in analyser.analyse(make(portrait)).readings}
-    assert readings["exif_metadata"].liveness == 0.10
-
-
-def test_the_attacks_are_repeatable(portrait):
-    for make in attacks.ATTACKS.values():
-        assert make(portrait) == make(portrait)
-
-
-def multiple_page_tiff() -> bytes:
-    file, page = io.BytesIO(), Image.new("RGB", (90, 90))
-    page.save(file, "TIFF", save_all=True, append_images=[page])
-    return file.getvalue()
+PAGE = Image.new("RGB", (90, 90))
 
 
 @pytest.mark.parametrize(
     ("name", "image", "code"),
     [
         ("nothing", b"", ErrorCode.INVALID_REQUEST),
-        ("text", b"not a picture " * 30, ErrorCode.UNSUPPORTED_FORMAT),
-        ("another format", multiple_page_tiff(), ErrorCode.UNSUPPORTED_FORMAT),
-        ("too many bytes", b"\xff\xd8\xff" + bytes(10 * 1024 * 1024), ErrorCode.IMAGE_TOO_LARGE),
+        ("another format", saved(PAGE, "TIFF", save_all=True, append_images=[PAGE]), ErrorCode.UNSUPPORTED_FORMAT),
         ("magic only", b"\xff\xd8\xff\xd9", ErrorCode.INVALID_REQUEST),
     ],
 )
@@ -95,12 +77,6 @@ def test_not_one_person_is_refused(analyser, portrait, make, code, found):
     analysis = analyser.analyse(make(portrait))
     assert (analysis.error, analysis.face_detected) == (code, found)
     assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing"]
-
-
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (64, 9000), (9000, 64)])
-def test_odd_shapes_are_answered(analyser, width, height):
-    picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    assert analyser.analyse(attacks.jpeg(picture, quality=80)).error is ErrorCode.NO_FACE_DETECTED
 
 
 def test_trailing_data_is_a_note(analyser, selfie):

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.policy import Policy
-from detectors.face_mesh import Box, open_mesh, pose_of
-from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS, BASIS_WEIGHTS
+from detectors.face_mesh import open_mesh, pose_of
+from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS
 from detectors.face_mesh.pose import VERTICAL_FOV_DEG, Pose, fit_transform
 from detectors.face_mesh.solutions import read_landmarks
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
-from detectors.models import face_landmarker_model, solutions_models
+from detectors.models import face_landmarker_model
 from tests.unit.detectors.conftest import rotation
 
 ANGLES = st.tuples(st.floats(-60, 60), st.floats(-50, 50), st.floats(-60, 60))
@@ -72,25 +72,6 @@ def test_points_without_extent_are_refused(landmarks):
         fit_transform(landmarks.astype(np.float32), 100, 100)
 
 
-def test_canonical_basis_is_symmetric():
-    assert BASIS_WEIGHTS @ BASIS_POSITIONS[0] == pytest.approx(0, abs=1e-5)
-    assert len(set(BASIS_LANDMARKS)) == 33
-
-
-def test_canonical_basis_is_the_bundles(bundle):
-    import zipfile
-
-    from mediapipe.tasks.cc.vision.face_geometry.proto import geometry_pipeline_metadata_pb2 as geometry
-
-    metadata = geometry.GeometryPipelineMetadata()
-    metadata.ParseFromString(zipfile.ZipFile(bundle).read("geometry_pipeline_metadata_landmarks.binarypb"))
-    vertices = np.array(metadata.canonical_mesh.vertex_buffer).reshape(-1, 5)[:, :3]
-    basis = metadata.procrustes_landmark_basis
-    assert [entry.landmark_id for entry in basis] == BASIS_LANDMARKS.tolist()
-    assert np.allclose([entry.weight for entry in basis], BASIS_WEIGHTS, atol=1e-7)
-    assert np.allclose(vertices[BASIS_LANDMARKS].T, BASIS_POSITIONS, atol=1e-5)
-
-
 def test_wire_bytes_and_attributes_agree():
     from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
 
@@ -102,23 +83,6 @@ def test_wire_bytes_and_attributes_agree():
     message.landmark[5].visibility = 0.5  # another layout: the slow way
     assert (read_landmarks(message) == expected).all()
     assert read_landmarks(NormalizedLandmarkList()).shape == (0, 3)
-
-
-def test_boxes_are_clipped():
-    assert Box(-10, 20, 50, 200).clipped(100, 100) == Box(0, 20, 50, 100)
-    assert Box(150, 20, 180, 40).clipped(100, 100).area == 0
-
-
-def test_one_face_with_everything(analyser, portrait):
-    (face,) = analyser.mesh.find(portrait)
-    assert (face.landmarks.shape, face.landmarks.dtype, face.transform.shape) == ((478, 3), np.float32, (4, 4))
-    assert 0.05 < face.box.area / (portrait.shape[0] * portrait.shape[1]) < 0.2
-    assert abs(pose_of(face.transform).yaw) < 10
-
-
-def test_models_are_hashed(analyser):
-    assert analyser.mesh.models == solutions_models()
-    assert all(len(model.sha256) == 64 for model in solutions_models())
 
 
 def test_other_bundles_are_refused(tmp_path):

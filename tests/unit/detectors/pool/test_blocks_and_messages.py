@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import socket
 
 import pytest
 
 from detectors.pool.blocks import ImageBlock, cut_into, map_read_only
-from detectors.pool.messages import (
-    MAX_BODY_BYTES,
-    JobHeader,
-    MalformedReply,
-    Reply,
-    ReplyKind,
-    ReplyReader,
-    join,
-    pack_reply,
-    receive_job,
-    split,
-)
+from detectors.pool.messages import MAX_BODY_BYTES, MalformedReply, Reply, ReplyKind, ReplyReader, pack_reply, split
 
 
 @pytest.fixture
@@ -28,15 +16,6 @@ def block():
     block = ImageBlock(10_000)
     yield block
     block.close()
-
-
-def test_readers_share_the_memory(block):
-    view = map_read_only(block.fd, 10_000)
-    assert block.write([b"first"]) == (5,)
-    assert view[:5] == b"first"
-    block.write([b"other"])
-    assert view[:5] == b"other"
-    assert view.readonly
 
 
 def test_readers_can_change_nothing(block):
@@ -56,22 +35,6 @@ def test_images_lie_behind_each_other(block):
     for too_long in ([b"x" * 10_001], [b"x" * 6_000, b"y" * 4_001]):
         with pytest.raises((ValueError, IndexError)):
             block.write(too_long)
-
-
-def test_jobs_cross_with_lengths():
-    parent, slot = socket.socketpair()
-    with parent, slot:
-        for header in (JobHeader(1, (7,)), JobHeader(2**40, (0, 10_000_000, 5))):
-            parent.sendall(header.pack())
-            assert receive_job(slot) == header
-        parent.sendall(JobHeader(3, (1, 2)).pack()[:-1])
-        parent.close()
-        assert receive_job(slot) is None
-
-
-@pytest.mark.parametrize("analyses", [(), (b"one",), (b"one", b"", b"three" * 1000)])
-def test_analyses_are_joined_and_split(analyses):
-    assert split(join(analyses)) == analyses
 
 
 @pytest.mark.parametrize("body", [b"x", b"\x04\0\0\0abc", b"\x05\0\0\0ab", b"\xff\xff\xff\xff"])

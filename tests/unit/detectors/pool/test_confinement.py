@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from detectors.pool.settings import PoolSettings, available_cores, slot_environment
 from tests.unit.detectors.pool.fakes import one, picture
 
 
@@ -25,11 +22,6 @@ async def test_secrets_stay_with_the_worker(make_pool, monkeypatch):
     assert {"OMP_NUM_THREADS", "PATH"} <= set(names)
 
 
-def test_settings_win_over_the_environment():
-    made = slot_environment(PoolSettings(), {"OMP_NUM_THREADS": "8", "PATH": "/bin", "AWS_SECRET": "x"})
-    assert (made["OMP_NUM_THREADS"], made["PATH"], made.get("AWS_SECRET")) == ("1", "/bin", None)
-
-
 @pytest.mark.parametrize("debug", [False, True])
 async def test_native_noise_is_silenced(make_pool, monkeypatch, capfd, debug):
     monkeypatch.setenv("LIVENESS_SLOT_STDERR", "1" if debug else "0")
@@ -37,7 +29,3 @@ async def test_native_noise_is_silenced(make_pool, monkeypatch, capfd, debug):
     await one(pool, picture("loud"))
     captured = capfd.readouterr()
     assert ("native noise" in captured.out + captured.err) is debug
-
-
-def test_cores_follow_the_affinity_mask():
-    assert available_cores() == len(os.sched_getaffinity(0))

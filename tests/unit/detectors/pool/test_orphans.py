@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import psutil
+import pytest
 
 from tests.unit.detectors.pool.conftest import gone
 
@@ -46,34 +47,23 @@ def start_worker(tmp_path, then: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True)
 
 
-async def spinning_family(worker, tmp_path, until) -> list[psutil.Process]:
-    """The fork server and two slots, once both are deep in native code."""
-    await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
-    family = psutil.Process(worker.pid).children(recursive=True)
-    assert len(family) == 3
-    return family
-
-
-async def test_a_killed_worker_leaves_nothing(tmp_path, until):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_an_ended_worker_leaves_nothing(tmp_path, until, number):
+    """Signals to the group are the worker's to answer."""
     shared = set(os.listdir("/dev/shm"))
     with start_worker(tmp_path, "wait") as worker:
-        family = await spinning_family(worker, tmp_path, until)
-        worker.send_signal(signal.SIGKILL)
-        await until(lambda: all(gone(child.pid) for child in family))
-        assert worker.stderr.read() == b""
-    await until(lambda: set(os.listdir("/dev/shm")) <= shared)  # others may have some for a moment
-    assert (tmp_path / "imports").read_text() == "imported\n"
-
-
-async def test_group_signals_reach_the_worker(tmp_path, until):
-    with start_worker(tmp_path, "wait") as worker:
-        family = await spinning_family(worker, tmp_path, until)
+        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
+        family = psutil.Process(worker.pid).children(recursive=True)
+        assert len(family) == 3, "the fork server and two slots, deep in native code"
         for child in family:
             child.send_signal(signal.SIGINT)
             child.send_signal(signal.SIGTERM)
         assert not any(gone(child.pid) for child in family)
-        os.killpg(worker.pid, signal.SIGTERM)
+        worker.send_signal(number) if number == signal.SIGKILL else os.killpg(worker.pid, number)
         await until(lambda: all(gone(child.pid) for child in family))
+        assert worker.stderr.read() == b""
+    await until(lambda: set(os.listdir("/dev/shm")) <= shared)  # others may have some for a moment
+    assert (tmp_path / "imports").read_text() == "imported\n"
 
 
 async def test_stopping_workers_are_silent(tmp_path, until):

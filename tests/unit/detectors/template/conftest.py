@@ -68,8 +68,6 @@ def tiny_network(layout: str, side: int) -> bytes:
 
 @pytest.fixture(scope="session")
 def chip_of() -> Callable[[int], np.ndarray]:
-    """A smooth random chip of this side, uint8 RGB."""
-
     def make(side: int) -> np.ndarray:
         import cv2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,12 +79,6 @@ def test_cut_off_faces_get_none(embedding, photographs):
         assert analysis.readings
 
 
-def test_refused_pictures_have_none(embedding, portrait):
-    analysis = embedding.analyse(attacks.no_face(portrait))
-    assert analysis.error is not None
-    assert (analysis.template, analysis.template_reason, analysis.picture) == (None, "", None)
-
-
 def test_templates_can_be_off(analyser, source, selfie):
     off = FaceAnalyser(Policy(template=TemplateGate(active=False)), None, source)
     for each in (analyser, off):
@@ -96,19 +89,16 @@ def test_templates_can_be_off(analyser, source, selfie):
     off.close()
 
 
-def test_broken_model_costs_the_template(embedding, selfie, monkeypatch):
-    monkeypatch.setattr(embedding.template, "embed", failing(ZeroDivisionError("words of the picture")))
-    analysis = embedding.analyse(selfie)
+def test_whatever_breaks_costs_itself_only(embedding, selfie, monkeypatch):
+    broken = failing(ZeroDivisionError("words of the picture"))
+    with monkeypatch.context() as patched:
+        patched.setattr(embedding.template, "embed", broken)
+        analysis = embedding.analyse(selfie)
     assert (analysis.template, analysis.template_reason) == (None, "template_failed")
-    assert analysis.readings
-    assert analysis.picture is not None
-
-
-def test_broken_hashing_costs_the_hashes(embedding, selfie, monkeypatch):
-    monkeypatch.setattr(picture_hash, "hashes_of", failing(ZeroDivisionError()))
+    assert (analysis.readings != (), analysis.picture is not None) == (True, True)
+    monkeypatch.setattr(picture_hash, "hashes_of", broken)
     analysis = embedding.analyse(selfie)
-    assert analysis.picture is None
-    assert analysis.template is not None
+    assert (analysis.template is not None, analysis.picture) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +114,3 @@ def test_broken_hashing_costs_the_hashes(embedding, selfie, monkeypatch):
 def test_distances(first, second, kind, distance):
     vectors = np.array([first, second], np.float32)
     assert distance_between(*vectors, kind) == pytest.approx(distance, abs=1e-9)
-
-
-def test_a_spec_names_its_model(embedding):
-    spec = replace(embedding.template.spec, version="v2")
-    assert (spec.model.name, spec.model.version, spec.model.sha256) == (spec.name, "v2", spec.sha256)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 
 import pytest
 from hypothesis import given
@@ -31,13 +30,6 @@ def test_published_chi_square_values(dof, rate, value):
     assert gamma_p(dof / 2, value / 2) == pytest.approx(rate, rel=2e-3)
 
 
-@pytest.mark.parametrize("x", [1e-6, 0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
-def test_closed_forms(x):
-    assert gamma_p(1.0, x) == pytest.approx(-math.expm1(-x), rel=1e-12)
-    assert gamma_p(0.5, x) == pytest.approx(math.erf(math.sqrt(x)), rel=1e-12)
-    assert gamma_p(3.0, x) == pytest.approx(1 - math.exp(-x) * (1 + x + x * x / 2), rel=1e-9, abs=1e-15)
-
-
 @pytest.mark.parametrize(("a", "x"), [(4, 1.5), (30, 12.0), (30, 29.0), (30, 31.5), (30, 45.0), (7, 0.1)])
 def test_poisson_sums(a, x):
     """P(a, x) is the chance of at least `a` events where `x` are expected."""
@@ -60,33 +52,11 @@ def test_distance_and_rate_are_inverse(distance, rate):
     assert model.false_match_rate(model.distance_for(rate)) == pytest.approx(rate, rel=1e-8)
 
 
-def test_more_distance_more_false_matches():
-    model = ImpostorModel(dof=59.9, scale=0.08)
-    rates = [model.false_match_rate(step / 50) for step in range(60)]
-    assert rates == sorted(rates)
-    assert (rates[0], rates[-1]) == (0, pytest.approx(1, abs=0.01))
-
-
 def test_cosine_is_half_the_square():
-    euclidean = ImpostorModel(dof=100, scale=0.1)
-    cosine = ImpostorModel(dof=100, scale=0.1, distance=TemplateDistance.COSINE)
+    euclidean, cosine = (ImpostorModel(dof=100, scale=0.1, distance=each) for each in TemplateDistance)
     assert cosine.false_match_rate(0.5) == pytest.approx(euclidean.false_match_rate(1.0))
-
-
-def test_shares_scale_euclidean_distances():
-    assert ImpostorModel(dof=60, scale=0.08).scaled(0.6, 0.42) == pytest.approx(0.252)
-    cosine = ImpostorModel(dof=60, scale=0.08, distance=TemplateDistance.COSINE)
+    assert euclidean.scaled(0.6, 0.42) == pytest.approx(0.252)
     assert cosine.scaled(0.18, 0.42) == pytest.approx(0.42**2 * 0.18), "unit vectors 0.6 apart are 0.18 by the cosine"
-
-
-def test_fit_finds_the_distribution():
-    draw = random.Random(5)
-    distances = [math.sqrt(2 * 0.08**2 * sum(draw.gauss(0, 1) ** 2 for _ in range(60))) for _ in range(3000)]
-    found = fit(distances)
-    assert found.dof == pytest.approx(60, rel=0.1)
-    assert found.scale == pytest.approx(0.08, rel=0.06)
-    within = sorted(distances)[30]
-    assert found.false_match_rate(within) == pytest.approx(0.01, rel=0.4)
 
 
 @pytest.mark.parametrize("distances", [[], [0.8], [0.8, 0.8, 0.8]])
@@ -95,13 +65,10 @@ def test_too_little_to_fit(distances):
         fit(distances)
 
 
-@pytest.mark.parametrize(("dof", "scale"), [(0, 1), (1, 0), (math.nan, 1), (math.inf, 1), (1, -1)])
-def test_a_model_has_positive_numbers(dof, scale):
-    with pytest.raises(ValueError, match="positive"):
-        ImpostorModel(dof=dof, scale=scale)
-
-
-def test_impossible_questions():
+def test_impossible_models_and_questions():
+    for dof, scale in ((0, 1), (1, 0), (math.nan, 1), (math.inf, 1), (1, -1)):
+        with pytest.raises(ValueError, match="positive"):
+            ImpostorModel(dof=dof, scale=scale)
     model = ImpostorModel(dof=60, scale=0.08)
     for rate in (0.0, 1.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="rate"):

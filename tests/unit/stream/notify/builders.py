@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -23,30 +23,14 @@ BODY = b'{"flag_id": "flag-1",\n "state":"raised"}'
 PATH = "/hooks/do-not-log-me"
 
 
-def flag_record(
-    offset: int = 0,
-    *,
-    event_id: str | None = None,
-    partition: int = 0,
-    value: bytes | None = BODY,
-    headers: Headers | None = None,
-) -> Record:
-    made = binary_headers(
-        EventType.ABUSE_FLAG, event_id=event_id or f"flag-{partition}-{offset}", source="liveness-stream", subject="a b"
-    )
-    return Record(
-        topic="flags",
-        partition=partition,
-        offset=offset,
-        key=b"subject",
-        value=value,
-        headers=made if headers is None else headers,
-        appended_at_ms=1_700_000_000_000,
-    )
+def flag_record(*, value: bytes | None = BODY, headers: Headers | None = None, event_id: str = "flag-1") -> Record:
+    made = binary_headers(EventType.ABUSE_FLAG, event_id=event_id, source="liveness-stream", subject="a b")
+    place = {"topic": "flags", "partition": 0, "offset": 0, "appended_at_ms": 1_700_000_000_000}
+    return Record(**place, key=b"subject", value=value, headers=made if headers is None else headers)
 
 
 def a_notice() -> Notice:
-    return notice_of(flag_record(event_id="flag-1"))
+    return notice_of(flag_record())
 
 
 class SteppingClock(Clock):
@@ -67,10 +51,7 @@ class SteppingClock(Clock):
         self.at_s += pause_s
 
 
-@dataclass
-class Asked:
-    """Request as the receiver saw it."""
-
+class Asked(NamedTuple):
     method: str
     path: str
     headers: dict[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from stream.notify.signing import SignatureRefused, sign, signing_key, verify
@@ -35,18 +37,10 @@ def test_any_case_several_signatures():
         ({}, BODY, bytes(32)),
         ({}, BODY + b" ", KEY),
         ({}, b"", KEY),
-        ({"webhook-id": MESSAGE_ID + "x"}, BODY, KEY),
-        ({"webhook-id": ""}, BODY, KEY),
-        ({"webhook-timestamp": str(AT_S + 1)}, BODY, KEY),
-        ({"webhook-timestamp": f" {AT_S}"}, BODY, KEY),
-        ({"webhook-timestamp": "1e9"}, BODY, KEY),
-        ({"webhook-timestamp": "٣٤"}, BODY, KEY),
-        ({"webhook-timestamp": ""}, BODY, KEY),
-        ({"webhook-signature": ""}, BODY, KEY),
-        ({"webhook-signature": "v1,"}, BODY, KEY),
-        ({"webhook-signature": SIGNATURE[3:]}, BODY, KEY),
+        *(({"webhook-id": text}, BODY, KEY) for text in (MESSAGE_ID + "x", "")),
+        *(({"webhook-timestamp": text}, BODY, KEY) for text in (str(AT_S + 1), f" {AT_S}", "1e9", "٣٤", "")),
+        *(({"webhook-signature": text}, BODY, KEY) for text in ("", "v1,", "v1,ünsigned", SIGNATURE[3:])),
         ({"webhook-signature": "v2," + SIGNATURE[3:]}, BODY, KEY),
-        ({"webhook-signature": "v1,ünsigned"}, BODY, KEY),
     ],
 )
 def test_anything_changed_is_refused(changed, body, key):
@@ -57,20 +51,14 @@ def test_anything_changed_is_refused(changed, body, key):
 
 @pytest.mark.parametrize(("off_s", "good"), [(-301, False), (-300, True), (0, True), (300, True), (301, False)])
 def test_five_minutes_either_way(off_s, good):
-    if good:
+    with nullcontext() if good else pytest.raises(SignatureRefused, match="old"):
         assert verify(KEY, HEADERS, BODY, now_s=AT_S + off_s) == MESSAGE_ID
-        return
-    with pytest.raises(SignatureRefused, match="old"):
-        verify(KEY, HEADERS, BODY, now_s=AT_S + off_s)
-
-
-def test_plain_secret_is_its_text():
-    assert signing_key("x" * 32) == b"x" * 32
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31, "whsec_", "whsec_AAAA", "whsec_" + "!" * 40, "whsec_" + "ü" * 40])
 def test_weak_secret_is_refused(secret):
     with pytest.raises(ValueError, match=r"needs at least|not base64") as refused:
         signing_key(secret)
+    assert signing_key("x" * 32) == b"x" * 32, "a plain secret is its text"
     assert not secret or secret not in str(refused.value)
     assert refused.value.__cause__ is None

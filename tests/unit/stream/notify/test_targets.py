@@ -37,6 +37,14 @@ NEVER = [
 ]
 
 
+def settings(url: str | None, *, allow_private: bool = False, secret: str | None = "x" * 32) -> WebhookSettings:
+    return WebhookSettings(url=url, secret=secret, allow_private=allow_private)
+
+
+def in_a_url(address: str) -> str:
+    return f"https://[{address}]/x" if ":" in address else f"https://{address}/x"
+
+
 #: Words of the refusal of an address, without and with `allow_private`; None: not refused.
 REFUSALS = [
     *((address, None, None) for address in PUBLIC),
@@ -47,30 +55,18 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("address", "refused", "refused_if_allowed"), REFUSALS)
 def test_addresses(address, refused, refused_if_allowed):
+    meant = ipaddress.ip_address(address)
     for allow_private, words in ((False, refused), (True, refused_if_allowed)):
-        why = why_refused(ipaddress.ip_address(address), allow_private=allow_private)
+        why = why_refused(meant, allow_private=allow_private)
         assert why is None if words is None else words in (why or "")
-
-
-def settings(url: str | None, *, allow_private: bool = False, secret: str | None = "x" * 32) -> WebhookSettings:
-    return WebhookSettings(url=url, secret=secret, allow_private=allow_private)
-
-
-def in_a_url(address: str) -> str:
-    return f"https://[{address}]/x" if ":" in address else f"https://{address}/x"
-
-
-@pytest.mark.parametrize("address", [*PRIVATE, *(one for one in NEVER if "%" not in one)])
-def test_inward_literal_is_refused(address):
-    with pytest.raises(SettingsError, match=r"^webhook\.url: ") as refused:
+    if "%" in address:
+        return
+    if refused is None:
+        assert ipaddress.ip_address(target_of(settings(in_a_url(address))).host) == meant
+        return
+    with pytest.raises(SettingsError, match=r"^webhook\.url: ") as error:
         target_of(settings(in_a_url(address)))
-    assert address not in str(refused.value)
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_public_literal_is_fine(address):
-    host = target_of(settings(in_a_url(address))).host
-    assert ipaddress.ip_address(host) == ipaddress.ip_address(address)
+    assert address not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +90,8 @@ def test_refused_urls(url):
 @pytest.mark.parametrize(
     ("url", "allowed"),
     [
-        *(("http://127.0.0.1:8080/x", True), ("http://hooks.internal/x", True), ("https://10.0.0.1/x", True)),
-        *(("http://[::1]:8080/x", True), ("https://me:pw@10.0.0.1/x", False), ("gopher://10.0.0.1/", False)),
-        ("http://169.254.169.254/latest", False),
+        *((f"http://{host}/x", True) for host in ("127.0.0.1:8080", "hooks.internal", "10.0.0.1", "[::1]:8080")),
+        *((url, False) for url in ("https://me:pw@10.0.0.1/x", "gopher://10.0.0.1/", "http://169.254.169.254/latest")),
     ],
 )
 def test_private_targets_where_allowed(url, allowed):
@@ -127,19 +122,11 @@ async def test_public_name_as_checked():
     assert [entry["host"] for entry in found] == ["8.8.8.8", "2606:4700:4700::1111"]
 
 
-@pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
-@pytest.mark.parametrize("place", [0, 1])
-async def test_one_private_address_refuses(address, place):
-    answer = ["8.8.8.8"]
-    answer.insert(place, address)
+@pytest.mark.parametrize("answer", [["10.0.0.1", "8.8.8.8"], ["8.8.8.8", "fe80::1"], ["elsewhere.example.org"]])
+async def test_one_unfit_answer_refuses(answer):
     with pytest.raises(TargetRefused) as refused:
         await CheckedResolver(FakeLookup(answer), allow_private=False).resolve("hooks.example.org", 443)
-    assert address not in str(refused.value).split()
-
-
-async def test_answer_must_be_an_address():
-    with pytest.raises(TargetRefused):
-        await CheckedResolver(FakeLookup(["elsewhere.example.org"]), allow_private=True).resolve("hooks.example.org")
+    assert not set(answer) & set(str(refused.value).split())
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "017700000001"])

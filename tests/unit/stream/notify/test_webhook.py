@@ -61,10 +61,6 @@ async def delivered(
         return await webhook.deliver(a_notice())
 
 
-def under_name(receiver: Receiver, *, allow_private: bool) -> WebhookTarget:
-    return WebhookTarget(receiver.url.with_host("hooks.example.org"), allow_private=allow_private)
-
-
 async def silent(_request: web.Request) -> web.Response:
     await asyncio.Event().wait()
     raise AssertionError("nobody waits so long")
@@ -79,22 +75,9 @@ async def test_what_a_receiver_gets():
     assert verify(KEY, asked.headers, asked.body, now_s=clock.at_s) == "flag-1"
     headers = {name.lower(): value for name, value in asked.headers.items()}
     assert headers["webhook-timestamp"] == str(int(clock.at_s))
-    assert headers["content-type"] == "application/json"
-    assert {name: value for name, value in headers.items() if name.startswith("ce-")} == {
-        "ce-id": "flag-1",
-        "ce-type": "liveness.abuse-flag.v1",
-        "ce-source": "liveness-stream",
-        "ce-specversion": "1.0",
-        "ce-subject": "a%20b",
-    }
+    assert a_notice().headers.items() <= headers.items()
     assert headers["accept-encoding"] == "identity"
     assert "cookie" not in headers
-
-
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 299])
-async def test_any_2xx_is_taken(status):
-    async with receiving(status) as receiver:
-        assert await delivered(receiver) == Delivered(status=status, attempts=1)
 
 
 async def test_each_attempt_is_signed_anew():
@@ -112,24 +95,26 @@ async def test_each_attempt_is_signed_anew():
     assert not any("Cookie" in asked.headers for asked in receiver.asked)
 
 
-@pytest.mark.parametrize("status", [400, 410, 413, 422])
-async def test_refused_notice_is_final(status):
-    clock = SteppingClock()
-    async with receiving((status, {"Retry-After": "1"})) as receiver:
-        assert await delivered(receiver, clock) == Undeliverable(why=f"HTTP {status}", attempts=1)
-    assert clock.pauses == []
-    assert len(receiver.asked) == 1
+STATUSES = {
+    "taken": (200, 201, 202, 204, 206, 299),
+    "final": (400, 410, 413, 422),
+    "retried": (300, 304, 401, 403, 404, 405, 408, 409, 415, 429, 451, 500, 502, 503, 504),
+}
 
 
-@pytest.mark.parametrize("status", [300, 304, 401, 403, 404, 405, 408, 409, 415, 429, 451, 500, 502, 503, 504])
-async def test_other_statuses_are_retried(status):
+@pytest.mark.parametrize(("kind", "status"), [(kind, each) for kind, statuses in STATUSES.items() for each in statuses])
+async def test_statuses(kind, status):
     clock = SteppingClock()
     began = clock.at_s
-    async with receiving(status) as receiver:
+    async with receiving((status, {"Retry-After": "1"})) as receiver:
         outcome = await delivered(receiver, clock)
-    assert outcome == Undeliverable(why=f"HTTP {status}", attempts=len(receiver.asked))
-    assert len(receiver.asked) > 5
-    assert clock.at_s - began == pytest.approx(GIVE_UP_AFTER_S), "the last attempt is at the very end"
+    attempts = len(receiver.asked)
+    if kind == "taken":
+        assert outcome == Delivered(status=status, attempts=attempts)
+    else:
+        assert outcome == Undeliverable(why=f"HTTP {status}", attempts=attempts)
+    assert attempts > 5 if kind == "retried" else attempts == 1
+    assert clock.at_s - began == pytest.approx(GIVE_UP_AFTER_S if kind == "retried" else 0), "the last at the very end"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -142,7 +127,6 @@ async def test_redirect_is_not_followed(status):
 
 
 async def test_pauses_grow_to_a_limit(monkeypatch):
-    """Also after years of attempts."""
     monkeypatch.setattr(module.random, "uniform", lambda _low, high: high)
     clock = SteppingClock()
     async with receiving(500) as receiver, posting(receiver.target, clock) as webhook:
@@ -150,14 +134,6 @@ async def test_pauses_grow_to_a_limit(monkeypatch):
         assert webhook._pause_s(10**6, "x") == 60
     assert clock.pauses[:9] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
     assert max(clock.pauses) == 60
-
-
-async def test_pauses_are_random():
-    clock = SteppingClock()
-    async with receiving(500) as receiver:
-        await delivered(receiver, clock, first_pause_s=10, longest_pause_s=10, give_up_after_s=2000)
-    assert min(clock.pauses[:-1]) < 3
-    assert 7 < max(clock.pauses) <= 10
 
 
 @pytest.mark.parametrize(
@@ -232,34 +208,19 @@ async def test_huge_answer_is_not_read():
         async with asyncio.timeout(20):
             await ended.wait()
         assert sent[0] < 64 * 2**20, "the connection is dropped with the rest unread"
-        assert await webhook.deliver(a_notice()) == Delivered(status=200, attempts=1)
-    assert receiver.asked[0].peer != receiver.asked[1].peer
-
-
-async def test_connection_is_used_again():
-    async with receiving(200) as receiver, posting(receiver.target, SteppingClock()) as webhook:
-        for _ in range(3):
-            await webhook.deliver(a_notice())
-    assert len({asked.peer for asked in receiver.asked}) == 1
-
-
-async def test_nobody_listens():
-    async with receiving(200) as receiver:
-        gone = receiver.target
-    outcome = await delivered(gone, give_up_after_s=0)
-    assert outcome == Undeliverable(why="ClientConnectorError", attempts=1)
+        for _ in range(2):
+            assert await webhook.deliver(a_notice()) == Delivered(status=200, attempts=1)
+    dropped, used, used_again = (asked.peer for asked in receiver.asked)
+    assert dropped != used == used_again
 
 
 JUNK = [
-    *(b"", b"\r\n\r\n", b"\x00" * 500, b"HTTP/1.1\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n"),
-    *(b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"HTTP/1.1 500 " + b"x" * 100_000 + b"\r\n\r\n"),
-    *(b"HTTP/1.1 500 OK\r\nContent-Length: -1\r\n\r\n", b"HTTP/1.1 500 OK\r\nContent-Length: x\r\n\r\n"),
-    *(b"HTTP/1.1 500 OK\r\nA: " + b"y" * 100_000 + b"\r\n\r\n", b"HTTP/1.1 500 OK\r\n" + b"A: b\r\n" * 5000 + b"\r\n"),
-    *(
-        b"HTTP/1.1 500 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 500 \xff\r\nRetry-After: \xff\r\n\r\n",
-    ),
-    *(b"HTTP/1.1 500 OK\r\nContent-Length: 9\r\n\r\nshort", b"HTTP/1.1 100 Continue\r\n\r\n" * 50),
+    *(b"", b"\x00" * 500, b"HTTP/1.1\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n"),
+    *(b"HTTP/1.1 500 " + b"x" * 100_000 + b"\r\n\r\n", b"HTTP/1.1 500 OK\r\n" + b"A: b\r\n" * 5000 + b"\r\n"),
+    *(b"HTTP/1.1 500 OK\r\nContent-Length: -1\r\n\r\n", b"HTTP/1.1 500 OK\r\nContent-Length: 9\r\n\r\nshort"),
+    b"HTTP/1.1 500 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 500 \xff\r\nRetry-After: \xff\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
     b"HTTP/1.1 500 OK\r\nContent-Encoding: gzip\r\nContent-Type: \xff;charset=\xff\r\n\r\njunk",
     b"HTTP/1.1 500 OK\r\nSet-Cookie: \xff=\x01;;\r\n\r\njunk",
 ]
@@ -304,26 +265,29 @@ async def test_proxy_is_not_used(monkeypatch):
     assert proxy.asked == []
 
 
-@pytest.mark.parametrize("answer", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
-async def test_inward_name_is_never_connected(answer):
+@pytest.mark.parametrize(
+    ("answers", "allow_private", "attempts"),
+    [
+        *(([answer], False, None) for answer in (["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"])),
+        ([["127.0.0.1"]], True, 1),
+        ([[], [], ["127.0.0.1"]], True, 3),
+    ],
+)
+async def test_addresses_of_a_name(answers, allow_private, attempts):
+    """An inward address is never connected to; a name server that is away is asked again."""
     async with receiving(200) as receiver:
-        target = under_name(receiver, allow_private=False)
-        outcome = await delivered(target, lookup=FakeLookup(answer), give_up_after_s=0)
-    assert outcome == Undeliverable(why="TargetRefused", attempts=1)
-    assert receiver.asked == []
-
-
-async def test_allowed_name_is_the_host():
-    async with receiving(200) as receiver:
-        target = under_name(receiver, allow_private=True)
-        assert isinstance(await delivered(target, lookup=FakeLookup(["127.0.0.1"])), Delivered)
-    assert receiver.asked[0].headers["Host"] == f"hooks.example.org:{receiver.url.port}"
+        target = WebhookTarget(receiver.url.with_host("hooks.example.org"), allow_private=allow_private)
+        outcome = await delivered(target, lookup=FakeLookup(*answers), give_up_after_s=20 if attempts else 0)
+    if attempts is None:
+        assert (outcome, receiver.asked) == (Undeliverable(why="TargetRefused", attempts=1), [])
+    else:
+        assert outcome == Delivered(status=200, attempts=attempts)
+        assert receiver.asked[0].headers["Host"] == f"hooks.example.org:{receiver.url.port}"
 
 
 async def test_every_connection_is_checked(monkeypatch):
     """DNS rebinding: a public answer for the check, a private one for the connection. There is no second look-up."""
-    lookup = FakeLookup(["8.8.8.8", "2606:4700:4700::1111"], ["127.0.0.1"])
-    connected: list[str] = []
+    lookup, connected = FakeLookup(["8.8.8.8", "2606:4700:4700::1111"], ["127.0.0.1"]), list[str]()
 
     async def record(addr_infos: Any, **_: Any) -> Any:
         connected.extend(info[4][0] for info in addr_infos)
@@ -339,13 +303,6 @@ async def test_every_connection_is_checked(monkeypatch):
     assert len(lookup.asked) == outcome.attempts
 
 
-async def test_absent_name_server_is_retried():
-    lookup = FakeLookup([], [], ["127.0.0.1"])
-    async with receiving(200) as receiver:
-        target = under_name(receiver, allow_private=True)
-        assert await delivered(target, lookup=lookup) == Delivered(status=200, attempts=3)
-
-
 async def test_logs_hold_no_secret():
     async with receiving(500) as receiver:
         with capture_logs() as logs:
@@ -355,14 +312,3 @@ async def test_logs_hold_no_secret():
         assert secret not in said
     assert [entry["event"] for entry in logs][:1] == ["webhook_failing"]
     assert len(logs) <= 100 / module.SAY_EVERY_S + 1
-
-
-async def test_cancelling_ends_a_delivery():
-    async with receiving(silent) as receiver, posting(receiver.target, SteppingClock()) as webhook:
-        task = asyncio.create_task(webhook.deliver(a_notice()))
-        async with asyncio.timeout(20):
-            while not receiver.asked:  # noqa: ASYNC110  # the receiver has no signal for it
-                await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task

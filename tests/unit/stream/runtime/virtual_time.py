@@ -13,8 +13,6 @@ P = ParamSpec("P")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Selector that moves the clock to the next timer instead of sleeping."""
-
     now = 1_000.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -51,5 +49,4 @@ def on_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
 
 
 def now() -> float:
-    """Seconds of the running loop's clock."""
     return asyncio.get_running_loop().time()
