@@ -42,6 +42,8 @@ class KafkaSettings(Group):
     """Partitions of topics yet to be created: the most workers that can share the work."""
     replication_factor: int = Field(-1, ge=-1, le=10)
     """Copies of topics yet to be created; -1 leaves it to the broker's default."""
+    metadata_max_age_s: float = Field(10.0, ge=1, le=300)
+    """How soon clients notice that a topic was made anew or got partitions."""
     fetch_max_wait_ms: int | None = Field(None, ge=1, le=10_000)
     """How long a fetch waits for data; unset leaves the client's own, right for a real broker."""
     embedded: bool = False

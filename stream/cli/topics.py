@@ -45,7 +45,7 @@ def check(json: JsonOption = False) -> None:
     settings = _settings()
     states, backlogs = asyncio.run(look(settings))
     _show(states, json, backlogs)
-    if any(state.problems for state in states) or any(waiting.at_risk for waiting in backlogs):
+    if any(state.problems for state in states) or any(waiting.problem for waiting in backlogs):
         raise typer.Exit(ExitCode.FAILURE)
 
 
@@ -72,7 +72,7 @@ def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = ()
     for state in states:
         word = state.in_words or ("created" if state.created else "mended" if state.mended else "ok")
         waiting = unread.get(state.name)
-        if waiting is not None and waiting.at_risk:
-            word += "; the oldest unread record is past half its retention, start more workers: liveness worker"
+        if waiting is not None and waiting.problem:
+            word += f"; {waiting.problem}"
         table.add_row(state.name, str(state.partitions), "" if waiting is None else str(waiting.lag), word)
     out.print(table)

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 import aiokafka
 import faust
+import structlog
 from faust.exceptions import ProducerSendError
 from mode import CrashingSupervisor
 from yarl import URL
 
-from config.errors import Unavailable
+from config.errors import SettingsError, Unavailable
 from config.settings import DeliverySettings, Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
@@ -25,8 +26,24 @@ from stream.kafka.acks import Partition
 from stream.kafka.transport import Transport
 from stream.runtime.patience import RetryPolicy
 
+log = structlog.get_logger()
+
 #: Records read ahead of the agents; with 10 MB pictures every one of them counts.
 STREAM_BUFFER = 4
+#: Answers of the broker that no waiting and no other client changes.
+REFUSED = (
+    aiokafka.errors.TopicAuthorizationFailedError,
+    aiokafka.errors.ClusterAuthorizationFailedError,
+    aiokafka.errors.InvalidTopicError,
+)
+#: Answers after which a client can't send any more, and another can.
+SHUT_OUT = (
+    aiokafka.errors.OutOfOrderSequenceNumber,
+    aiokafka.errors.ProducerFenced,
+    aiokafka.errors.InvalidProducerEpoch,
+    aiokafka.errors.UnknownProducerId,
+    aiokafka.errors.ProducerClosed,
+)
 A_DAY_S = 24 * 3600.0
 #: How often the broker is asked whether it is there, and how long it may take.
 LOOK_EVERY_S, LOOK_WITHIN_S = 5.0, 5.0
@@ -40,6 +57,9 @@ class Lifecycle(Protocol):
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
         """Called before partitions go to another member, while acknowledgements can still be committed."""
+
+    def rewound(self, partitions: Collection[Partition]) -> None:
+        """Called when partitions are read again from an earlier offset: nothing read of them so far is acknowledged."""
 
     async def stopping(self) -> None:
         """Called when a stop begins: no further record comes; returns once those in flight are done or dropped."""
@@ -77,6 +97,11 @@ class LivenessApp(faust.App):
         self.flow_control.suspend()
         if self._attached is not None:
             await self._attached.revoking(partitions)
+
+    def rewound(self, partitions: Collection[Partition]) -> None:
+        """Called by the consumer when the log no longer holds what was read (`positions`)."""
+        if self._attached is not None:
+            self._attached.rewound(partitions)
 
     async def on_stop(self) -> None:
         self.flow_control.suspend()
@@ -125,6 +150,8 @@ def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
         # Not reading for a while is no fault while a dependency is away: the watchdog tells.
         broker_max_poll_interval=A_DAY_S,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=round(kafka.metadata_max_age_s * 1000),
+        producer_metadata_max_age_ms=round(kafka.metadata_max_age_s * 1000),
         consumer_max_fetch_size=max_request_bytes(kafka),
         producer_max_request_size=max_request_bytes(kafka),
         producer_request_timeout=30.0,
@@ -168,18 +195,19 @@ class ConfirmedSender:
         self._timeout_s = timeout_s
 
     async def __call__(self, output: Output) -> None:
+        producer: Any = await self._app.maybe_start_producer()
+        client = producer._producer
         try:
-            await self._confirmed(output)
-        except ProducerSendError as error:
-            if isinstance(error.__cause__, aiokafka.errors.MessageSizeTooLargeError):
+            # Straight to the producer: Faust's topics would serialize and account for each record once more.
+            async with asyncio.timeout(self._timeout_s):
+                await (await producer.send(output.topic, output.key, output.value, None, None, list(output.headers)))
+        except (ProducerSendError, aiokafka.errors.KafkaError, TimeoutError) as error:
+            cause = error.__cause__ if isinstance(error, ProducerSendError) and error.__cause__ else error
+            if isinstance(cause, aiokafka.errors.MessageSizeTooLargeError):
                 raise  # our own limit: no waiting makes the record smaller
-            raise Unavailable("kafka", type(error).__name__) from error
-        except (aiokafka.errors.KafkaError, TimeoutError) as error:
-            raise Unavailable("kafka", type(error).__name__) from error
-
-    async def _confirmed(self, output: Output) -> None:
-        """Send straight to the producer: Faust's topics would serialize and account for each record once more."""
-        async with asyncio.timeout(self._timeout_s):
-            producer = await self._app.maybe_start_producer()
-            sent = await producer.send(output.topic, output.key, output.value, None, None, list(output.headers))
-            await sent
+            if isinstance(cause, REFUSED):
+                raise SettingsError(f"kafka refuses to write {output.topic}: {type(cause).__name__}") from error
+            if isinstance(cause, SHUT_OUT):
+                log.warning("producer_replaced", error=type(cause).__name__)
+                await producer.replace(client)
+            raise Unavailable("kafka", type(cause).__name__) from error

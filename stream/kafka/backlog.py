@@ -26,11 +26,26 @@ RETENTION_MS = {spec.topic: spec.retention_ms for spec in TABLE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """Backlog of one topic: `lag` records not committed yet; `at_risk` once the oldest is past half its retention."""
+    """Backlog of one topic: `lag` records not committed yet; `at_risk` once the oldest is past half its retention.
+    `deleted`: records that retention deleted unread; `beyond_end`: partitions committed beyond their end, which workers
+    read again from the start."""
 
     topic: str
     lag: int
     at_risk: bool
+    deleted: int = 0
+    beyond_end: int = 0
+
+    @property
+    def problem(self) -> str | None:
+        """Fault of the topic in words, the gravest one; None for a sound topic."""
+        if self.beyond_end:
+            return f"committed beyond the end in {self.beyond_end} partition(s): read again from the start"
+        if self.deleted:
+            return f"{self.deleted} record(s) were deleted unread"
+        if self.at_risk:
+            return "the oldest unread record is past half its retention, start more workers: liveness worker"
+        return None
 
 
 async def look(settings: Settings, clock: Clock) -> list[Backlog]:
@@ -61,11 +76,14 @@ async def _of(
     partitions = [tp for tp in consumer.assignment() if tp.topic == name]
     ends = await consumer.end_offsets(partitions)
     begins = await consumer.beginning_offsets(partitions)
-    unread = {tp: max(committed.get(tp, 0), begins[tp]) for tp in partitions}
+    beyond = [tp for tp in partitions if committed.get(tp, 0) > ends[tp]]
+    unread = {tp: begins[tp] if tp in beyond else max(committed.get(tp, 0), begins[tp]) for tp in partitions}
     half_ago = now_ms - RETENTION_MS[topic] // 2
     younger = await consumer.offsets_for_times(dict.fromkeys(partitions, half_ago))
     return Backlog(
         topic=name,
         lag=sum(ends[tp] - unread[tp] for tp in partitions),
+        deleted=sum(max(begins[tp] - committed[tp], 0) for tp in partitions if tp in committed),
+        beyond_end=len(beyond),
         at_risk=any(unread[tp] < (younger[tp].offset if younger[tp] else ends[tp]) for tp in partitions),
     )

@@ -108,6 +108,7 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=max_request_bytes(kafka),
         fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
+        isolation_level="read_committed",
     )
 
 

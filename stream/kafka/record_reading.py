@@ -62,6 +62,10 @@ class _TolerantBatch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
+    def __next__(self) -> Any:
+        """The next record of a control batch, which the broker itself wrote."""
+        return next(self._batch)
+
     def __iter__(self) -> Iterator[Any]:
         done = 0
         try:

@@ -1,6 +1,9 @@
 """Faust's Kafka transport with the settings that Faust doesn't offer.
 
-- the producer is idempotent, so that a retried send is not written twice;
+- the producer is idempotent, so that a retried send is not written twice; one that the broker has shut out for good
+  is replaced;
+- only committed records are read, so that an aborted transaction is not carried out;
+- offsets that the log doesn't hold are noticed (`positions`);
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when the wait ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
   of times, and saves nothing, since the whole answer is collected anyway;
@@ -13,22 +16,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import aiokafka.conn
 import aiokafka.consumer.fetcher
 from faust.transport.drivers import aiokafka as driver
 
+from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
 from stream.kafka.record_reading import TolerantRecords
 
 #: Bytes collected before the socket is left alone for a while; above any single fetch.
 READER_LIMIT = 64 * 1024 * 1024
+SETTLE_EVERY_S = 5.0
 
 
 class _Producer(driver.Producer):
     def _settings_extra(self) -> Mapping[str, Any]:
         app: Any = self.app
         return {"enable_idempotence": not app.embedded_broker}
+
+    _producer: Any
+
+    async def replace(self, failed: Any) -> None:
+        """Put a new client in place of one that can't send any more; a client that was replaced already stays gone."""
+        if self._producer is not failed:
+            return
+        client: Any = self._new_producer()
+        await client.start()
+        self._producer = client
+        await failed.stop()
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -37,6 +54,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # Both are looked up when the consumer connects and fetches, later.
         aiokafka.conn.READER_LIMIT = READER_LIMIT
         aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
+        consumer._isolation_level = "read_committed"  # read when the consumer starts, later
         app: Any = self.consumer.app
         wait_ms = app.fetch_max_wait_ms
         if wait_ms is not None:
@@ -45,6 +63,55 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class _Consumer(driver.Consumer):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._positions = ReadPositions()
+        self._settled_at = 0.0
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        self._positions.begin(by_name({tp: self._read_offset[tp] for tp in self.assignment()}))
+        app: Any = self.app
+        if app.embedded_broker:  # which keeps every record
+            return
+        tps = [tp for tp in self.assignment() if self._read_offset[tp] is not None]
+        if not tps:
+            return
+        begins, ends = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        misplaced = self._positions.misplaced(by_name(begins), by_name(ends))
+        for tp in [tp for tp in tps if (tp.topic, tp.partition) in misplaced]:
+            await self.seek(tp, begins[tp])
+            self._rewind(tp, begins[tp])
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's own
+        records = await super()._getmany(active_partitions, timeout)
+        for tp, read in records.items():
+            offsets = [record.offset for record in read]
+            if offsets and not self._positions.read((tp.topic, tp.partition), offsets):
+                expected = self._read_offset[tp] or 0
+                say_beyond_end((tp.topic, tp.partition), expected, self.highwater(tp), offsets[0])
+                self._rewind(tp, offsets[0])
+                self._positions.read((tp.topic, tp.partition), offsets)
+        await self._settle()
+        return records
+
+    def _rewind(self, tp: Any, offset: int) -> None:
+        """Read the partition from `offset` on, whatever was read and acknowledged of it."""
+        app: Any = self.app
+        app.rewound({(tp.topic, tp.partition)})
+        self._positions.rewind((tp.topic, tp.partition), offset)
+        for held in (self._acked, self._acked_index, self._gap, self._read_offset, self._committed_offset):
+            held.pop(tp, None)
+
+    async def _settle(self) -> None:
+        """Ask now and then whether what wasn't seen had been deleted."""
+        behind = self._positions.with_gaps
+        now = monotonic()
+        if behind and now - self._settled_at >= SETTLE_EVERY_S:
+            self._settled_at = now
+            tps = [tp for tp in self.assignment() if (tp.topic, tp.partition) in behind]
+            self._positions.settle(by_name(await self.earliest_offsets(*tps)) if tps else {})
+
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         app: Any = self.app
         await app.revoking({(tp.topic, tp.partition) for tp in revoked})

@@ -120,6 +120,7 @@ class Worker:
             self._note_movement()
         return HealthState(
             assigned=len(self._assignment()),
+            missing_topics=self._missing_topics(),
             waiting_for=waiting_for,
             in_flight=in_flight,
             lag=lag,
@@ -182,6 +183,10 @@ class Worker:
         _, pending = await asyncio.wait({commit}, timeout=DROP_AFTER_S)
         if pending:
             log.warning("not_committed", partitions=len(partitions))
+
+    def rewound(self, partitions: Collection[Partition]) -> None:
+        """Drop the work on partitions that are read again: its offsets mean other records now."""
+        self._drop(partitions)
 
     async def stopping(self) -> None:
         """Let records in flight end after a stop was asked for, but not for ever: leaving loses nothing, since a record
@@ -288,16 +293,27 @@ class Worker:
             return frozenset()
         return frozenset(self.app.consumer.assignment())
 
+    def _missing_topics(self) -> tuple[str, ...]:
+        """Topics of the agents that the broker has no partition of, once the worker has joined its group."""
+        if not self._joined:
+            return ()
+        cluster = self._client()._client.cluster
+        topics = [spec.topic for spec in self._components.agents]
+        return tuple(topic for topic in topics if not cluster.partitions_for_topic(topic))
+
+    def _client(self) -> Any:
+        consumer: Any = self.app.consumer
+        return consumer._thread._ensure_consumer()
+
     def _lag(self) -> int:
         """Records in the assigned partitions that were not read or not committed yet, as far as is known.
 
         Offsets that no reader ever sees (the marker of a transaction, records deleted by retention) don't count. A
         partition shorter than what was read of it, deleted and made anew, counts until the watchdog ends the worker.
         """
-        consumer: Any = self.app.consumer
         lag = 0
         for tp in self._assignment():
-            position, high = self._position(tp), consumer.highwater(tp)
+            position, high = self._position(tp)
             if position is not None and high is not None:
                 lag += high - position if high >= position else 1
             lag += self._uncommitted(tp)
@@ -312,12 +328,13 @@ class Worker:
             return 0
         return max(int(read) + self._acks.has_begun((tp.topic, tp.partition)) - int(committed), 0)
 
-    def _position(self, tp: Any) -> int | None:
-        """Next offset to fetch, which neither Faust nor its thread tells."""
-        consumer: Any = self.app.consumer
-        subscription = consumer._thread._ensure_consumer()._subscription.subscription
+    def _position(self, tp: Any) -> tuple[int | None, int | None]:
+        """Next offset to fetch, and the end of what may be read (the last stable offset); Faust tells neither."""
+        subscription = self._client()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
         if assignment is None or tp not in assignment.tps:
-            return None
+            return None, None
         state = assignment.state_value(tp)
-        return int(state.position) if state is not None and state.has_valid_position else None
+        if state is None or not state.has_valid_position:
+            return None, None
+        return int(state.position), state.highwater if state.lso is None else state.lso

@@ -17,10 +17,11 @@ from config.settings import HttpSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthState:
-    """Health of a worker. `stuck_s`: for how long there has been work, nothing was finished, and no dependency was to
-    blame."""
+    """Health of a worker. `missing_topics`: topics that the worker reads and that have no partition. `stuck_s`: for how
+    long there has been work, nothing was finished, and no dependency was to blame."""
 
     assigned: int
+    missing_topics: tuple[str, ...] = ()
     waiting_for: tuple[str, ...]
     in_flight: int
     lag: int
@@ -33,7 +34,7 @@ class HealthState:
 
     @property
     def ready(self) -> bool:
-        return self.assigned > 0 and not self.waiting_for and not self.stalled
+        return self.assigned > 0 and not self.missing_topics and not self.waiting_for and not self.stalled
 
 
 class HealthServer:

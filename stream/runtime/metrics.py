@@ -15,6 +15,14 @@ DECISIONS = Counter("liveness_decisions_total", "Decisions published, by verdict
 DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions published again.")
 ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
+DELETED_UNREAD = Counter(
+    "liveness_deleted_unread_total", "Records that retention deleted before any worker read them.", ["topic"]
+)
+OFFSETS_BEYOND_END = Counter(
+    "liveness_offset_beyond_end_total",
+    "Partitions read again: committed beyond the log's end.",
+    ["topic"],
+)
 ABUSE_FLAGS = Counter("liveness_abuse_flags_total", "Flag events published, by kind and state.", ["kind", "state"])
 ABUSE_RULE_HITS = Counter(
     "liveness_abuse_objections_total",
