@@ -75,7 +75,7 @@ class _Face(_Strict):
     packed: str = Field(max_length=MAX_PACKED)
 
 
-class _Marks(_Strict):
+class _References(_Strict):
     face: _Face | None
     picture: list[KeyedImageHashes] = Field(max_length=MOST_HASH_KEYS)
 
@@ -89,7 +89,7 @@ class _Wire(_Strict):
     detection_ms: Milliseconds
     #: Unset in what a worker of an earlier version wrote.
     origin: _Origin | None = None
-    marks: _Marks | None = None
+    marks: _References | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -98,7 +98,7 @@ class _Wire(_Strict):
 
 _WIRE = TypeAdapter(_Wire)
 _NAMES = FIELDS | {
-    *(name for model in (_Wire, _Origin, _Subject, _Marks, _Face) for name in model.model_fields),
+    *(name for model in (_Wire, _Origin, _Subject, _References, _Face) for name in model.model_fields),
     *(field.name for kind in (SubmissionIds, Refusal, KeyedImageHashes) for field in fields(kind)),
 }
 
@@ -112,7 +112,7 @@ def encode_detection(detection: Detection) -> bytes:
         queue_ms=round(detection.queue_ms, 3),
         detection_ms=round(detection.detection_ms, 3),
         origin=_wire_origin(detection.origin),
-        marks=_wire_marks(detection.marks),
+        marks=_wire_references(detection.references),
         **_wire_finding(detection.finding),
     )
     return _WIRE.dump_json(wire, exclude_unset=True)
@@ -124,7 +124,7 @@ def decode_detection(value: bytes | None) -> Detection:
         raise DetectionError("the detection is empty or too large")
     try:
         wire = _WIRE.validate_json(value)
-        finding, marks = _finding(wire), _marks(wire.marks)
+        finding, references = _finding(wire), _references(wire.marks)
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {faults(error, _NAMES, 'detection')}") from None
     except MalformedTemplate:
@@ -135,7 +135,7 @@ def decode_detection(value: bytes | None) -> Detection:
         appended_at_ms=wire.appended_at_ms,
         finding=finding,
         origin=NOWHERE if wire.origin is None else _origin(wire.origin),
-        marks=marks,
+        references=references,
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
     )
@@ -186,9 +186,9 @@ def _origin(wire: _Origin) -> Origin:
     return Origin(**subjects, networks=tuple(wire.networks), as_expected=wire.as_expected)
 
 
-def _wire_marks(marks: ReuseReferences) -> _Marks:
-    face = None if marks.face is None else _wire_face(marks.face)
-    return _Marks.model_construct(face=face, picture=list(marks.picture))
+def _wire_references(references: ReuseReferences) -> _References:
+    face = None if references.face is None else _wire_face(references.face)
+    return _References.model_construct(face=face, picture=list(references.picture))
 
 
 def _wire_face(face: ProtectedTemplate) -> _Face:
@@ -196,7 +196,7 @@ def _wire_face(face: ProtectedTemplate) -> _Face:
     return _Face.model_construct(model=face.model, key_id=face.key_id, packed=packed)
 
 
-def _marks(wire: _Marks | None) -> ReuseReferences:
+def _references(wire: _References | None) -> ReuseReferences:
     if wire is None:
         return NO_REFERENCES
     return ReuseReferences(face=None if wire.face is None else _print(wire.face), picture=tuple(wire.picture))

@@ -70,9 +70,4 @@ def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, 
 
 def _object(new: NewSubmission) -> dict[str, Any]:
     image = base64.b64encode(new.image).decode("ascii")
-    return {
-        "submission_id": new.submission_id,
-        "correlation_id": new.correlation_id,
-        **new.optional,
-        "image": image,
-    }
+    return {"submission_id": new.submission_id, "correlation_id": new.correlation_id, **new.optional, "image": image}

@@ -74,10 +74,7 @@ _MEMORY = (
 
 _TOPIC: dict[Topic, tuple[str, Personal]] = {
     Topic.SUBMISSIONS: ("pictures, addresses, devices and ids as they were sent", Personal.BIOMETRIC),
-    Topic.DETECTIONS: (
-        "what was measured, protected face templates and keyed image hashes",
-        Personal.BIOMETRIC,
-    ),
+    Topic.DETECTIONS: ("what was measured, protected face templates and keyed image hashes", Personal.BIOMETRIC),
     Topic.DECISIONS: ("decisions: ids, scores, flags, links, keyed subjects", Personal.PSEUDONYMOUS),
     Topic.ABUSE_FLAGS: ("events of flags, with their evidence", Personal.PSEUDONYMOUS),
     Topic.SESSIONS: ("nothing yet", Personal.NONE),

@@ -74,8 +74,8 @@ class AbuseStage:
         observation = observe(detection, correlation_id, verdict, self.policy)
         known = await self.patience.until_available(lambda: self.ledger.observe(observation))
         # A rule may have been switched off since the detection: references only that rule needs are kept no longer.
-        marks = detection.marks.among(self.engine.active(known.switches))
-        linked = await self._reuse_result(observation, marks)
+        references = detection.references.among(self.engine.active(known.switches))
+        linked = await self._reuse_result(observation, references)
         assessment = self.engine.assess(observation, known, linked)
         hit = assessment.hit
         return Assessed(
@@ -84,15 +84,15 @@ class AbuseStage:
             events=assessment.events,
         )
 
-    async def _reuse_result(self, observation: Observation, marks: ReuseReferences) -> ReuseResult:
+    async def _reuse_result(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
         if reuse is None:
             return NO_REUSE
         linked = await self.patience.until_available(
-            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), marks)
+            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), references)
         )
-        if reuse.faces is not None and marks.face is not None:
-            outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
+        if reuse.faces is not None and references.face is not None:
+            outcome = _outcome(linked.compared, same_model=references.face.model == reuse.faces.model)
             metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
         return linked
 

@@ -60,14 +60,14 @@ class DetectStage:
         queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         origin = self._origin(read)
-        finding, marks, letters = await self._finding(read, origin, record)
+        finding, references, letters = await self._finding(read, origin, record)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
             appended_at_ms=read.appended_at_ms,
             finding=finding,
             origin=origin,
-            marks=marks,
+            references=references,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
@@ -98,8 +98,8 @@ class DetectStage:
         finding, letters = await self._detect(read, record)
         if isinstance(finding, Refusal):
             return finding, NO_REFERENCES, letters
-        marks = self.marker.marks(read, finding[0], admission.active)
-        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), marks, letters
+        references = self.marker.references(read, finding[0], admission.active)
+        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), references, letters
 
     async def _detect(
         self, submission: Submission, record: Record

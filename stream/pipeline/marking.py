@@ -34,7 +34,7 @@ class ReferenceExtractor:
 
     keys: MarkKeys | None
 
-    def marks(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> ReuseReferences:
+    def references(self, submission: Submission, analysis: Analysis, active: frozenset[str]) -> ReuseReferences:
         """Reuse references of a submission's first frame from its analysis; `active` names the active rules."""
         if self.keys is None:
             return NO_REFERENCES

@@ -78,11 +78,7 @@ class CommandStage:
             except CommandRefused as refused:
                 entry["error"] = {"code": refused.code, "message": str(refused)}
         return KeptCommand(
-            position=_position(record),
-            entry=entry,
-            plan=plan_document,
-            after=await self.audit.head(),
-            answer=None,
+            position=_position(record), entry=entry, plan=plan_document, after=await self.audit.head(), answer=None
         )
 
     async def _carried_out(self, kept: KeptCommand) -> KeptCommand:

@@ -27,14 +27,7 @@ BAD_COMMAND = "BAD_COMMAND"
 
 #: Every kind of command by its name, in the order that messages list them.
 COMMANDS: dict[str, type[Command]] = {
-    kind.name: kind
-    for kind in (
-        ConfirmFlags,
-        OverrideFlags,
-        ResetCorrelation,
-        SwitchRules,
-        EraseSubject,
-    )
+    kind.name: kind for kind in (ConfirmFlags, OverrideFlags, ResetCorrelation, SwitchRules, EraseSubject)
 }
 
 

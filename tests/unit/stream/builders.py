@@ -89,9 +89,7 @@ def module(resource: Any = "sub-1", **selfie_fields: Any) -> Record:
     fields = {"selfieImage": base64_of(), **selfie_fields}
     document = {
         "resourceId": resource,
-        "context": {
-            "subject": {"biometrics": [{name: v for name, v in fields.items() if v is not ...}]},
-        },
+        "context": {"subject": {"biometrics": [{name: v for name, v in fields.items() if v is not ...}]}},
     }
     return record(orjson.dumps(document), key=GUID.encode())
 

@@ -133,11 +133,7 @@ def test_the_exit_code_tells(answered: Callable[[bool], list[tuple[str, int, str
     assert health_probe.main() == code
     assert CliRunner().invoke(cli.app, ["health"]).exit_code == code
     assert CliRunner().invoke(cli.app, ["health", "--ready", "--json"]).exit_code == code
-    assert asked == [
-        ("127.0.0.1", 8123, "live"),
-        ("127.0.0.1", 8123, "live"),
-        ("127.0.0.1", 8123, "ready"),
-    ]
+    assert asked == [("127.0.0.1", 8123, "live"), ("127.0.0.1", 8123, "live"), ("127.0.0.1", 8123, "ready")]
 
 
 @pytest.mark.parametrize("port", [None, "0", "http"])

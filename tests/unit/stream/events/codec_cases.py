@@ -26,11 +26,7 @@ FULL = Analysis(
     readings=(
         Reading(name="sharpness", label="Sharpness", status=ReadingStatus.SCORED, liveness=0.75, detail="σ² 81.5"),
         Reading(
-            name="exif_metadata",
-            label="EXIF",
-            status=ReadingStatus.ABSTAINED,
-            reason="no_exif",
-            detail="no EXIF block",
+            name="exif_metadata", label="EXIF", status=ReadingStatus.ABSTAINED, reason="no_exif", detail="no EXIF block"
         ),
     ),
     notes=("trailing_data", "bystander"),
@@ -62,7 +58,7 @@ ORIGIN = Origin(
     networks=("tor", "vpn_1"),
     as_expected=False,
 )
-MARKS = ReuseReferences(
+REFERENCES = ReuseReferences(
     face=ProtectedTemplate("net-1", "k1", np.linspace(-1, 1, 128).astype("<f2").astype("<f4").tobytes()),
     picture=(
         KeyedImageHashes(key_id="k2", bytes=0, pixels=2**63, perceptual=2**64 - 1),
@@ -82,7 +78,9 @@ def decided(about: SubmissionIds, fingerprint: str = FINGERPRINT) -> AlreadyDeci
 
 
 DETECTIONS: dict[str, Detection] = {
-    "analysed": detection(FULL, ids=ALL_IDS, origin=ORIGIN, marks=MARKS, queue_ms=1 / 8, detection_ms=1234.567),
+    "analysed": detection(
+        FULL, ids=ALL_IDS, origin=ORIGIN, references=REFERENCES, queue_ms=1 / 8, detection_ms=1234.567
+    ),
     "refused": detection(
         REFUSAL, ids=FEW_IDS, origin=Origin(prefix=Subject(type=SubjectType.PREFIX, key="k-" + "0" * 32))
     ),

@@ -37,7 +37,7 @@ from stream.events.detection_codec import (
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection, Refusal
 from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, frames_of, ids
-from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, MARKS, decided
+from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, REFERENCES, decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ def test_former_keys_come_back_though_they_are_not_compared():
 
 
 def test_a_face_comes_back_to_half_precision():
-    face = decode_detection(encode_detection(detection(marks=MARKS))).marks.face
+    face = decode_detection(encode_detection(detection(references=REFERENCES))).references.face
     assert face is not None
-    assert MARKS.face is not None
-    assert face.packed == MARKS.face.packed
+    assert REFERENCES.face is not None
+    assert face.packed == REFERENCES.face.packed
 
 
 @pytest.mark.parametrize("value", [memoryview, bytearray, bytes])
@@ -273,13 +273,7 @@ LATER = {"origin", "marks"}
 #: Objects in which no field may be missing (but for those named) and none may be added.
 OBJECTS: dict[str, dict[str, set[str]]] = {
     "analysis-full": {"": set(), "readings.0": set(), "models.0": set(), "template": set(), "picture": set()},
-    "detection-refused": {
-        "": LATER,
-        "ids": set(),
-        "origin": set(),
-        "origin.prefix": set(),
-        "refusal": set(),
-    },
+    "detection-refused": {"": LATER, "ids": set(), "origin": set(), "origin.prefix": set(), "refusal": set()},
     "detection-analysed": {"": LATER, "marks": set(), "marks.face": set(), "marks.picture.0": set()},
 }
 
@@ -500,7 +494,7 @@ codes = st.builds(KeyedImageHashes, key_id=st.just("k1"), bytes=bits, pixels=bit
         appended_at_ms=st.integers(0, LATEST_MS),
         finding=findings.map(frames_of) | several,
         origin=origins,
-        marks=st.builds(ReuseReferences, picture=st.lists(codes, max_size=2).map(tuple)),
+        references=st.builds(ReuseReferences, picture=st.lists(codes, max_size=2).map(tuple)),
         queue_ms=milliseconds,
         detection_ms=milliseconds,
     )

@@ -121,12 +121,17 @@ def erasing(who: int = 1, command_id: str = "e-1", **changes: Any) -> Record:
     return replace(given, key=subject["key"].encode(), appended_at_ms=NOW_MS + 50_000)
 
 
-def everything(url: str) -> dict[str, bytes]:
+def everything(url: str, prefix: str = PREFIX) -> dict[str, bytes]:
     """All keys and all they hold, as text."""
     client = redis.Redis.from_url(url)
-    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{PREFIX}*", count=1000)}
+    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{prefix}*", count=1000)}
     client.close()
     return held
+
+
+def kind_of(key: str, prefix: str = PREFIX) -> str:
+    """The name of a key's store record."""
+    return key.removeprefix(prefix).partition(":{")[0]
 
 
 def _read(client: Any, key: bytes) -> bytes:

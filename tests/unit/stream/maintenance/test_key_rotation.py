@@ -79,9 +79,9 @@ async def test_a_face_detected_by_a_worker_without_the_new_key_is_found_by_all_o
     workers, at_s = Workers(), SINCE_S + days * 24 * HOUR_S
     assert links(await workers.decided(0, at_s, AFTER, AFTER)) == 0
     stale = await workers.detection(1, at_s + 1, BEFORE)
-    marks = decode_detection(stale.value).marks
-    assert marks.face is not None
-    assert marks.face.key_id == "k1"
+    references = decode_detection(stale.value).references
+    assert references.face is not None
+    assert references.face.key_id == "k1"
     assert links(await workers.lines[AFTER].decide(stale)) == 1
     assert links(await workers.decided(2, at_s + 2, AFTER, AFTER)) == 2
     assert workers.kept_under() == {"k2"}

@@ -22,15 +22,7 @@ from stream.maintenance.store_records import RECORDS
 from stream.redis.client import connect
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
-from tests.unit.stream.maintenance.privacy_cases import (
-    POLICY,
-    PREFIX,
-    SETTINGS,
-    erasing,
-    line_over,
-    stage_over,
-    submit,
-)
+from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
 from tests.unit.stream.review.command_cases import sent
 
 
