@@ -83,15 +83,9 @@ async def one_face(reviewer: Reviewer) -> None:
     for who, other in ((ME, ends[1]), (OTHER, ends[0])):
         (event,) = flag_events(FlagKind.FACE_REUSE, subject=who)
         document = orjson.loads(event.document)
-        document["evidence"]["linked"] = [
-            {
-                "correlation_id": other.correlation_id,
-                "session": None,
-                "submission": other.submission_id,
-                "when": document["timestamp"],
-                "why": f"same face at 0.300: {other.submission_id}",
-            }
-        ]
+        ids = {"correlation_id": other.correlation_id, "session": None, "submission": other.submission_id}
+        why = {"when": document["timestamp"], "why": f"same face at 0.300: {other.submission_id}"}
+        document["evidence"]["linked"] = [ids | why]
         await reviewer.ledger.record([replace(event, document=orjson.dumps(document))])
 
 
