@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
-from abuse.faces.protected_template import MODEL, ProtectedTemplate, template_from
+from abuse.faces.protected_template import MODEL, template_from
 from abuse.keys.key_periods import KEY_ID
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
@@ -42,10 +42,6 @@ HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
 class DetectionError(ValueError):
     """Refusal of a record that is no detection; the message names what is wrong and quotes nothing."""
-
-
-class MalformedTemplate(Exception):
-    """Bytes that are no protected template."""
 
 
 class _Strict(BaseModel):
@@ -87,7 +83,7 @@ class _Wire(_Strict):
     appended_at_ms: int = Field(ge=0, le=LATEST_MS)
     queue_ms: Milliseconds
     detection_ms: Milliseconds
-    #: Unset in what a worker of an earlier version wrote.
+    #: Unset in what a worker of an earlier version wrote; `marks` are the references, by their first name.
     origin: _Origin | None = None
     marks: _References | None = None
     analysis: CheckedAnalysis | None = None
@@ -124,18 +120,15 @@ def decode_detection(value: bytes | None) -> Detection:
         raise DetectionError("the detection is empty or too large")
     try:
         wire = _WIRE.validate_json(value)
-        finding, references = _finding(wire), _references(wire.marks)
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {faults(error, _NAMES, 'detection')}") from None
-    except MalformedTemplate:
-        raise DetectionError("marks.face is no print of a face") from None
     return Detection(
         ids=wire.ids,
         fingerprint=wire.fingerprint,
         appended_at_ms=wire.appended_at_ms,
-        finding=finding,
+        finding=_finding(wire),
         origin=NOWHERE if wire.origin is None else _origin(wire.origin),
-        references=references,
+        references=_references(wire.marks),
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
     )
@@ -164,17 +157,12 @@ def _wire_finding(finding: tuple[Analysis, ...] | Refusal | AlreadyDecided) -> d
 
 
 def _wire_origin(origin: Origin) -> _Origin:
-    return _Origin.model_construct(
-        device=_wire_subject(origin.device),
-        address=_wire_subject(origin.address),
-        prefix=_wire_subject(origin.prefix),
-        networks=list(origin.networks),
-        as_expected=origin.as_expected,
-    )
-
-
-def _wire_subject(subject: Subject | None) -> _Subject | None:
-    return None if subject is None else _Subject.model_construct(key=subject.key, former=list(subject.former))
+    subjects: dict[str, Any] = {
+        name: each and _Subject.model_construct(key=each.key, former=list(each.former))
+        for name in _SUBJECTS
+        for each in [getattr(origin, name)]
+    }
+    return _Origin.model_construct(**subjects, networks=list(origin.networks), as_expected=origin.as_expected)
 
 
 def _origin(wire: _Origin) -> Origin:
@@ -187,26 +175,23 @@ def _origin(wire: _Origin) -> Origin:
 
 
 def _wire_references(references: ReuseReferences) -> _References:
-    face = None if references.face is None else _wire_face(references.face)
+    face = None
+    if (template := references.face) is not None:
+        packed = base64.b64encode(template.packed).decode("ascii")
+        face = _Face.model_construct(model=template.model, key_id=template.key_id, packed=packed)
     return _References.model_construct(face=face, picture=list(references.picture))
-
-
-def _wire_face(face: ProtectedTemplate) -> _Face:
-    packed = base64.b64encode(face.packed).decode("ascii")
-    return _Face.model_construct(model=face.model, key_id=face.key_id, packed=packed)
 
 
 def _references(wire: _References | None) -> ReuseReferences:
     if wire is None:
         return NO_REFERENCES
-    return ReuseReferences(face=None if wire.face is None else _print(wire.face), picture=tuple(wire.picture))
-
-
-def _print(wire: _Face) -> ProtectedTemplate:
-    try:
-        return template_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
-    except ValueError as error:
-        raise MalformedTemplate from error
+    template = None
+    if (face := wire.face) is not None:
+        try:
+            template = template_from(face.model, face.key_id, base64.b64decode(face.packed, validate=True))
+        except ValueError:
+            raise DetectionError("marks.face is no print of a face") from None
+    return ReuseReferences(face=template, picture=tuple(wire.picture))
 
 
 def _finding(wire: _Wire) -> tuple[Analysis, ...] | Refusal | AlreadyDecided:

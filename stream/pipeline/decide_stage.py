@@ -61,18 +61,15 @@ class DecideStage:
         """Decision on a submission, stored: the first writer's, with the flag events not yet published."""
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
-            first, flags = await self._again(detection, finding), list[FlagEvent]()
+            metrics.DUPLICATES.inc()
+            # Stored once more in case it has expired since.
+            found, flags = StoredDecision(detection.fingerprint, finding.decision), list[FlagEvent]()
+            first = await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
         elif isinstance(finding, Refusal) and finding.error is ErrorCode.DUPLICATE_MISMATCH:
             first, flags = await self._mismatch(detection, finding)
         else:
             first, flags = await self._first(detection, finding)
         return Decided(detection=detection, decision=first.decision, flags=flags)
-
-    async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
-        """Decision found at admission, stored once more in case it has expired since."""
-        found = StoredDecision(detection.fingerprint, finding.decision)
-        metrics.DUPLICATES.inc()
-        return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)

@@ -78,14 +78,9 @@ class DetectStage:
         """Origin with address and device hashed: nothing after this stage knows either in the clear."""
         if isinstance(read, Rejected):
             return NOWHERE
-        context = read.context
-        return self.origins.origin(
-            read.ids.tenant,
-            device_id=context.device_id,
-            client_ip=context.client_ip,
-            expected=context.expected_client_ip,
-            at_ms=read.appended_at_ms,
-        )
+        told = read.context
+        named = {"device_id": told.device_id, "client_ip": told.client_ip, "expected": told.expected_client_ip}
+        return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)
 
     async def _finding(
         self, read: Submission | Rejected, origin: Origin, record: Record
@@ -111,13 +106,8 @@ class DetectStage:
             return _refusal(ErrorCode.SERVER_ERROR), []
         letters = []
         if isinstance(found, SlotCrashed):
-            log.error(
-                "slot_crashed_twice",
-                partition=record.partition,
-                offset=record.offset,
-                cause=found.cause,
-                code=found.code,
-            )
+            where = {"partition": record.partition, "offset": record.offset}
+            log.error("slot_crashed_twice", **where, cause=found.cause, code=found.code)
             why = "the picture ended its slot process twice"
             letters.append(self.dead_letters.letter(record, reason=SLOT_CRASH_REASON, message=why))
         if isinstance(found, tuple):

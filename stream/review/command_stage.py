@@ -121,10 +121,7 @@ def _refused(command: Command | InvalidCommand, record: Record) -> dict[str, Any
     return {
         "command_id": command.command_id,
         "command": command.name,
-        "actor": command.actor,
-        "reason": command.reason,
-        "note": command.note,
-        "tenant": command.tenant,
+        **{name: getattr(command, name) for name in ("actor", "reason", "note", "tenant")},
         "error": {"code": command.code, "message": command.message} if isinstance(command, InvalidCommand) else None,
         "at": iso8601(record.appended_at_ms),
         "outcome": REFUSED,
