@@ -222,16 +222,6 @@ async def test_decision_holds_its_observation(spoofing):
     assert (await spoofing.ledger.history("bank-1", back.subjects[1])).attempts == known.histories[1].attempts
 
 
-async def test_other_sessions_on_device(spoofing):
-    guids = [f"{GUID[:-1]}{number}" for number in range(6)]
-    outputs = [
-        await spoofing.decision(sent(n, n, correlation_id=guid, device_id=DEVICE, session_id=f"session-{n}"))
-        for n, guid in enumerate(guids)
-    ]
-    assert abuse_of(outputs[3])["other_flagged_sessions"] == []
-    assert abuse_of(outputs[5])["other_flagged_sessions"] == [f"session-{n}" for n in (4, 3, 2, 1, 0)]
-
-
 async def test_flag_published_with_decision(spoofing):
     await five_failures(spoofing, tenant="bank-1")
     (output,) = spoofing.flags
@@ -249,14 +239,6 @@ async def test_flag_published_with_decision(spoofing):
     }
     assert (event["state"], event["kind"], event["cause"]) == ("raised", "excessive_retries", "sub-5")
     assert [each["submission"] for each in event["evidence"]["linked"]] == [f"sub-{n}" for n in range(1, 6)]
-
-
-async def test_redelivered_submission_publishes_no_flag(spoofing):
-    """A submission is acknowledged with its detection, after the flags were published."""
-    decisions = await five_failures(spoofing)
-    spoofing.flags.clear()
-    assert await spoofing.decision(sent(5, 4)) == decisions[-1]
-    assert spoofing.flags == []
 
 
 async def test_later_duplicate_publishes_no_flag(spoofing):

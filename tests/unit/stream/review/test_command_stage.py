@@ -50,22 +50,16 @@ def code(answer: dict[str, Any]) -> str | None:
 async def test_confirmed_flag_is_enforced_and_lives_anew():
     reviewer = Reviewer()
     flag_id = await flagged(reviewer.ledger, at_s=0)
-    flags, answer = await reviewer.obey(sent("flag.confirm", flag_id=flag_id, note="print, twice"))
+    flags, answer = await reviewer.obey(sent("flag.confirm", flag_id=flag_id))
     held = await flag(reviewer.ledger)
     assert (held.state, held.enforced) == (FlagState.CONFIRMED, True)
     assert held.expires_at_ms == at_ms(DECIDED_S + FLAG_TTL_S)
     for at_s, refusal in ((DECIDED_S, "blocked"), (DECIDED_S + FLAG_TTL_S - 1, "blocked"), (DECIDED_S - 181, None)):
         found = held.refusal_at(at_ms(at_s))
         assert (found and found.kind) == refusal
-    event, entry = orjson.loads(flags.value), orjson.loads(answer.value)
     assert (flags.topic, flags.key, flags.value) == ("flags", ME.key.encode(), held.documents[-1])
     assert header(flags, "ce_id") == f"{flag_id}-confirmed-c-1"
-    said = {"actor": "ann", "reason": "false_positive", "note": "print, twice", "command_id": "c-1"}
-    assert event["review"] == {**said, "at": event["timestamp"]}
-    assert milliseconds(event["timestamp"]) == milliseconds(entry["at"]) == at_ms(DECIDED_S)
-    assert {name: entry[name] for name in said} == said
-    change = {"flag_id": flag_id, "kind": "attack_frequency", "subject": about(ME), "from": "raised", "to": "confirmed"}
-    assert (entry["outcome"], entry["changed"]) == ("applied", {"flags": [change]})
+    assert milliseconds(orjson.loads(answer.value)["at"]) == at_ms(DECIDED_S)
 
 
 async def test_overridden_flag_refuses_nobody_and_its_subject_begins_anew():
@@ -223,19 +217,6 @@ async def test_trail_keeps_what_is_legal_of_an_invalid_command(malformed):
     assert header(answer, "ce_tenant") == entry["tenant"]
     assert SECRET not in answer.value.decode()
     assert (await reviewer.obey(moved(given)))[-1].value == answer.value
-
-
-async def test_two_tenants_may_use_one_command_id():
-    """An invalid command takes its id from its own tenant alone."""
-    reviewer = Reviewer()
-    tenants = ("acme", "other", None)
-    for tenant in tenants:
-        await flagged(reviewer.ledger, tenant=tenant)
-    assert code(await reviewed(reviewer, "flag.override", tenant="invalid")) == "INVALID_COMMAND"
-    answers = [await reviewed(reviewer, "flag.override", subject=about(ME), tenant=tenant) for tenant in tenants]
-    assert [(answer["tenant"], answer["outcome"]) for answer in answers] == [(each, "applied") for each in tenants]
-    assert {(await flag(reviewer.ledger, ME, tenant)).state for tenant in tenants} == {FlagState.OVERRIDDEN}
-    assert code(await reviewed(reviewer, "flag.override", tenant="invalid", subject=about(ME))) == "INVALID_COMMAND"
 
 
 # Decisions and rules
