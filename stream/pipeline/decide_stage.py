@@ -83,7 +83,7 @@ class DecideStage:
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:
             metrics.DUPLICATES.inc()
-        return first, self._to_publish(first, ours, flags, detection)
+        return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, refusal)
@@ -91,12 +91,7 @@ class DecideStage:
             self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
             self.abuse.record(events),
         )
-        return first, self._to_publish(first, ours, flags, detection)
-
-    def _to_publish(
-        self, first: StoredDecision, ours: StoredDecision, flags: list[FlagEvent], detection: Detection
-    ) -> list[FlagEvent]:
-        return flags if first is ours or is_about(first.decision, detection) else []
+        return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _decide(
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal

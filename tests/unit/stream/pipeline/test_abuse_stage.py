@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -22,7 +21,7 @@ from stream.pipeline.abuse_stage import is_about, observe
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.verdict import judge
 from tests.unit.stream.builders import OTHER_GUID, OTHER_IMAGE, analysis, base64_of, detection, ids, reading
-from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
+from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import DECISION_SCHEMA, FLAG_SCHEMA, changed, violations
 from tests.unit.stream.pipeline.abuse_cases import (
     ADDRESS,
@@ -44,7 +43,6 @@ from tests.unit.stream.pipeline.abuse_cases import (
     of_kind,
     sent,
 )
-from tests.unit.stream.runtime.virtual_time import run
 
 POLICY = Policy()
 
@@ -285,34 +283,6 @@ async def test_decision_made_for_record(pipeline):
     decision = (await pipeline.decision(sent(1))).value or b""
     assert is_about(decision, detection())
     assert not is_about(decision, detection(appended_at_ms=APPENDED_AT_MS + 1))
-
-
-@pytest.mark.parametrize("call", ["observe", "record"])
-def test_no_publishing_while_table_is_away(call):
-    async def scenario():
-        away = Away(0, only=call)
-        pipeline = attacked(ledger=InMemoryLedger(away))
-        last = await fifth_failure(pipeline)
-        away.left = 25
-        waiting = asyncio.create_task(pipeline.decide(last))
-        await asyncio.sleep(20)
-        assert (waiting.done(), pipeline.patience.waiting_for) == (False, ("redis",))
-        await waiting
-        assert (len(pipeline.flags), away.left) == (1, 0)
-
-    run(scenario())
-
-
-def test_no_admission_while_table_is_away():
-    async def scenario():
-        pipeline = attacked(ledger=InMemoryLedger(Away(25)))
-        waiting = asyncio.create_task(pipeline.detect(sent(1)))
-        await asyncio.sleep(20)
-        assert (waiting.done(), pipeline.analyser.pictures) == (False, [])
-        await waiting
-        assert len(pipeline.analyser.pictures) == 1
-
-    run(scenario())
 
 
 async def test_no_address_or_device_in_outputs():

@@ -7,11 +7,12 @@ import itertools
 
 import pytest
 
+from abuse.ledger.ledger import InMemoryLedger
 from config.error_codes import ErrorCode
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import AlreadyDecided
 from stream.pipeline.decide_stage import BAD_DETECTION_REASON
-from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
+from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,
@@ -27,7 +28,7 @@ from tests.unit.stream.builders import (
     structured,
 )
 from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
-from tests.unit.stream.pipeline.abuse_cases import code_of, event_of
+from tests.unit.stream.pipeline.abuse_cases import attacked, code_of, event_of, fifth_failure
 from tests.unit.stream.runtime.virtual_time import run
 
 OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
@@ -121,16 +122,18 @@ async def test_expired_decision_stored_again(pipeline):
     assert fresh.analyser.pictures == []
 
 
-def test_store_away():
+@pytest.mark.parametrize(("part", "call"), [("store", "put_if_absent"), ("ledger", "observe"), ("ledger", "record")])
+def test_nothing_published_while_redis_is_away(part, call):
     async def scenario():
-        away = Away(30, only=DecisionStore.put_if_absent.__name__)
-        pipeline = Pipeline(store=InMemoryDecisionStore(away))
-        (sent,) = await pipeline.detect(bare())
-        waiting = asyncio.create_task(pipeline.decide(sent))
-        await asyncio.sleep(30)
+        away = Away(0, only=call)
+        pipeline = attacked(**{part: {"store": InMemoryDecisionStore, "ledger": InMemoryLedger}[part](away)})
+        last = await fifth_failure(pipeline)
+        away.left = 25
+        waiting = asyncio.create_task(pipeline.decide(last))
+        await asyncio.sleep(20)
         assert (waiting.done(), pipeline.patience.waiting_for) == (False, ("redis",))
         assert code_of(await waiting) is None
-        assert away.calls.count(DecisionStore.put_if_absent.__name__) == 31
+        assert (len(pipeline.flags), away.left) == (1, 0)
 
     run(scenario())
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from abuse.ledger.ledger import InMemoryLedger
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.pool.outcomes import CrashCause, SlotCrashed, SlotTimeout
@@ -133,17 +134,17 @@ async def test_only_new_content_is_analysed(pipeline):
     assert len(pipeline.analyser.pictures) == 2
 
 
-def test_store_away():
+@pytest.mark.parametrize("part", ["store", "ledger"])
+def test_nothing_analysed_while_redis_is_away(part):
     async def scenario():
         away = Away(20)
-        pipeline = Pipeline(store=InMemoryDecisionStore(away))
+        pipeline = Pipeline(**{part: {"store": InMemoryDecisionStore, "ledger": InMemoryLedger}[part](away)})
         waiting = asyncio.create_task(pipeline.detect(bare()))
         await asyncio.sleep(15)
         assert (waiting.done(), pipeline.patience.waiting_for, pipeline.analyser.pictures) == (False, ("redis",), [])
         (output,) = await waiting
         assert decode_detection(output.value).finding == (analysis(),)
-        assert away.calls == ["find"] * 21
-        assert pipeline.patience.waiting_for == ()
+        assert (away.left, len(away.calls), pipeline.patience.waiting_for) == (0, 21, ())
 
     run(scenario())
 

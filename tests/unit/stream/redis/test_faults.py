@@ -140,6 +140,17 @@ async def test_error_costs_no_connection():
         await calls.close()
 
 
+async def test_late_reply_is_never_read():
+    """The connection that still owes a reply is given up."""
+    async with scripted(lambda command: None if command[1] == b"slow" else encoded(b"x")) as (redis,):
+        calls = client_of(redis, TIMEOUT_S)
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await calls.execute([("GET", "slow")])
+        assert await calls.execute([("GET", "a")]) == [b"x"]
+        assert redis.opened == 2
+        await calls.close()
+
+
 async def test_dead_idle_connection_is_replaced():
     async with scripted(lambda command: encoded(b"x")) as (redis,):
         calls = client_of(redis)
