@@ -7,7 +7,7 @@ import dataclasses
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -93,33 +93,22 @@ async def test_another_program_on_the_port_is_not_a_live_worker(body: str, port:
         await runner.cleanup()
 
 
-@pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[tuple[str, int, str]]]:
-    """Stand in for the request; returns what was asked."""
-
-    def prepare(ok: bool) -> list[tuple[str, int, str]]:
-        asked: list[tuple[str, int, str]] = []
-
-        def ask(host: str, port: int, page: Page = "live", timeout_s: float = 3.0) -> Health:
-            asked.append((host, port, page))
-            return Health(page=page, ok=ok, state={"assigned": 1})
-
-        monkeypatch.setattr(health_probe, "ask", ask)
-        monkeypatch.setattr("stream.cli.health.ask", ask)
-        monkeypatch.setenv("LIVENESS_HTTP__HOST", "127.0.0.1")
-        monkeypatch.setenv("LIVENESS_HTTP__PORT", "8123")
-        return asked
-
-    return prepare
-
-
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_the_exit_code_tells(answered: Callable[[bool], list[tuple[str, int, str]]], ok: bool, code: int) -> None:
-    asked = answered(ok)
+def test_the_exit_code_tells(monkeypatch: pytest.MonkeyPatch, ok: bool, code: int) -> None:
+    asked: list[tuple[str, int, str]] = []
+
+    def answer(host: str, port: int, page: Page = "live", timeout_s: float = 3.0) -> Health:
+        asked.append((host, port, page))
+        return Health(page=page, ok=ok, state={"assigned": 1})
+
+    monkeypatch.setattr(health_probe, "ask", answer)
+    monkeypatch.setattr("stream.cli.health.ask", answer)
+    monkeypatch.setenv("LIVENESS_HTTP__HOST", "127.0.0.1")
+    monkeypatch.setenv("LIVENESS_HTTP__PORT", "8123")
     assert health_probe.main() == code
     assert CliRunner().invoke(cli.app, ["health"]).exit_code == code
     assert CliRunner().invoke(cli.app, ["health", "--ready", "--json"]).exit_code == code
-    assert asked == [("127.0.0.1", 8123, "live"), ("127.0.0.1", 8123, "live"), ("127.0.0.1", 8123, "ready")]
+    assert asked == [("127.0.0.1", 8123, page) for page in ("live", "live", "ready")]
 
 
 @pytest.mark.parametrize("port", [None, "0", "http"])
