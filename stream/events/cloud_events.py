@@ -62,10 +62,8 @@ def unwrap(headers: Headers) -> Envelope:
 
 
 def _content_type(headers: Headers) -> str:
-    for name, value in headers:
-        if name.lower() == "content-type":
-            return value[:128].decode("ascii", "replace").strip().lower()
-    return ""
+    value = next((value for name, value in headers if name.lower() == "content-type"), b"")
+    return value[:128].decode("ascii", "replace").strip().lower()
 
 
 def _attributes(headers: Headers) -> dict[str, str | None]:
@@ -73,15 +71,11 @@ def _attributes(headers: Headers) -> dict[str, str | None]:
     for name, value in headers:
         if name.startswith(ATTRIBUTE_PREFIX):
             key = name.removeprefix(ATTRIBUTE_PREFIX)
-            attributes[key] = None if key in attributes else _text(value)
+            try:
+                attributes[key] = None if key in attributes else value.decode("utf-8")
+            except UnicodeDecodeError:
+                attributes[key] = None
     return attributes
-
-
-def _text(value: bytes) -> str | None:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def require_submission(attributes: Mapping[str, object]) -> None:
@@ -103,7 +97,7 @@ def binary_headers(
     source: str,
     subject: str | None = None,
     content_type: str = "application/json",
-    extensions: dict[str, str | None] | None = None,
+    extensions: Mapping[str, str | None] | None = None,
 ) -> Headers:
     """Headers of a binary-mode event; extensions without a value are left out."""
     attributes = {"specversion": SPEC_VERSION, "type": str(event_type), "source": source, "id": event_id}

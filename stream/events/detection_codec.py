@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
-from abuse.faces.protected_template import MODEL, ProtectedTemplate, template_from
+from abuse.faces.protected_template import MODEL, template_from
 from abuse.keys.key_periods import KEY_ID
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
@@ -43,10 +43,6 @@ class DetectionError(ValueError):
     """Refusal of a record that is no detection; the message names what is wrong and quotes nothing."""
 
 
-class MalformedTemplate(Exception):
-    """Bytes that are no protected template."""
-
-
 class _Strict(BaseModel):
     model_config = STRICT
 
@@ -74,7 +70,7 @@ class _Face(_Strict):
     packed: str = Field(max_length=MAX_PACKED)
 
 
-class _Marks(_Strict):
+class _References(_Strict):
     face: _Face | None
     picture: list[KeyedImageHashes] = Field(max_length=MOST_HASH_KEYS)
 
@@ -86,9 +82,9 @@ class _Wire(_Strict):
     appended_at_ms: int = Field(ge=0, le=LATEST_MS)
     queue_ms: Milliseconds
     detection_ms: Milliseconds
-    #: Unset in what a worker of an earlier version wrote.
+    #: Unset in what a worker of an earlier version wrote; `marks` are the references, by their first name.
     origin: _Origin | None = None
-    marks: _Marks | None = None
+    marks: _References | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -99,7 +95,7 @@ class _Wire(_Strict):
 _DECISION = {"timestamp", "status", "result", "error", "abuse", "policy", "models", "elapsed_ms"}
 _WIRE = TypeAdapter(_Wire)
 _NAMES = FIELDS | {
-    *(name for model in (_Wire, _Origin, _Subject, _Marks, _Face) for name in model.model_fields),
+    *(name for model in (_Wire, _Origin, _Subject, _References, _Face) for name in model.model_fields),
     *(field.name for kind in (SubmissionIds, Refusal, KeyedImageHashes) for field in fields(kind)),
 }
 
@@ -113,7 +109,7 @@ def encode_detection(detection: Detection) -> bytes:
         queue_ms=round(detection.queue_ms, 3),
         detection_ms=round(detection.detection_ms, 3),
         origin=_wire_origin(detection.origin),
-        marks=_wire_marks(detection.marks),
+        marks=_wire_references(detection.references),
         **_wire_finding(detection.finding),
     )
     return _WIRE.dump_json(wire, exclude_unset=True)
@@ -125,18 +121,15 @@ def decode_detection(value: bytes | None) -> Detection:
         raise DetectionError("the detection is empty or too large")
     try:
         wire = _WIRE.validate_json(value)
-        finding, marks = _finding(wire), _marks(wire.marks)
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {faults(error, _NAMES, 'detection')}") from None
-    except MalformedTemplate:
-        raise DetectionError("marks.face is no print of a face") from None
     return Detection(
         ids=wire.ids,
         fingerprint=wire.fingerprint,
         appended_at_ms=wire.appended_at_ms,
-        finding=finding,
+        finding=_finding(wire),
         origin=NOWHERE if wire.origin is None else _origin(wire.origin),
-        marks=marks,
+        references=_references(wire.marks),
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
     )
@@ -165,17 +158,12 @@ def _wire_finding(finding: tuple[Analysis, ...] | Refusal | AlreadyDecided) -> d
 
 
 def _wire_origin(origin: Origin) -> _Origin:
-    return _Origin.model_construct(
-        device=_wire_subject(origin.device),
-        address=_wire_subject(origin.address),
-        prefix=_wire_subject(origin.prefix),
-        networks=list(origin.networks),
-        as_expected=origin.as_expected,
-    )
-
-
-def _wire_subject(subject: Subject | None) -> _Subject | None:
-    return None if subject is None else _Subject.model_construct(key=subject.key, former=list(subject.former))
+    subjects: dict[str, Any] = {
+        name: each and _Subject.model_construct(key=each.key, former=list(each.former))
+        for name in _SUBJECTS
+        for each in [getattr(origin, name)]
+    }
+    return _Origin.model_construct(**subjects, networks=list(origin.networks), as_expected=origin.as_expected)
 
 
 def _origin(wire: _Origin) -> Origin:
@@ -187,27 +175,24 @@ def _origin(wire: _Origin) -> Origin:
     return Origin(**subjects, networks=tuple(wire.networks), as_expected=wire.as_expected)
 
 
-def _wire_marks(marks: ReuseReferences) -> _Marks:
-    face = None if marks.face is None else _wire_face(marks.face)
-    return _Marks.model_construct(face=face, picture=list(marks.picture))
+def _wire_references(references: ReuseReferences) -> _References:
+    face = None
+    if (template := references.face) is not None:
+        packed = base64.b64encode(template.packed).decode("ascii")
+        face = _Face.model_construct(model=template.model, key_id=template.key_id, packed=packed)
+    return _References.model_construct(face=face, picture=list(references.picture))
 
 
-def _wire_face(face: ProtectedTemplate) -> _Face:
-    packed = base64.b64encode(face.packed).decode("ascii")
-    return _Face.model_construct(model=face.model, key_id=face.key_id, packed=packed)
-
-
-def _marks(wire: _Marks | None) -> ReuseReferences:
+def _references(wire: _References | None) -> ReuseReferences:
     if wire is None:
         return NO_REFERENCES
-    return ReuseReferences(face=None if wire.face is None else _print(wire.face), picture=tuple(wire.picture))
-
-
-def _print(wire: _Face) -> ProtectedTemplate:
-    try:
-        return template_from(wire.model, wire.key_id, base64.b64decode(wire.packed, validate=True))
-    except ValueError as error:
-        raise MalformedTemplate from error
+    template = None
+    if (face := wire.face) is not None:
+        try:
+            template = template_from(face.model, face.key_id, base64.b64decode(face.packed, validate=True))
+        except ValueError:
+            raise DetectionError("marks.face is no print of a face") from None
+    return ReuseReferences(face=template, picture=tuple(wire.picture))
 
 
 def _finding(wire: _Wire) -> tuple[Analysis, ...] | Refusal | AlreadyDecided:

@@ -128,6 +128,6 @@ class Detection:
     appended_at_ms: int
     finding: tuple[Analysis, ...] | Refusal | AlreadyDecided
     origin: Origin = NOWHERE
-    marks: ReuseReferences = NO_REFERENCES
+    references: ReuseReferences = NO_REFERENCES
     queue_ms: float = 0.0
     detection_ms: float = 0.0

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from stream.events.cloud_events import SPEC_VERSION, STRUCTURED_TYPE, EventType, binary_headers
-from stream.events.messages import Output
+from stream.events.messages import Headers, Output
 
 
 class Form(StrEnum):
@@ -35,44 +35,33 @@ class NewSubmission:
 
 def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli") -> Output:
     """Record to publish, keyed by correlation id."""
-    key = new.correlation_id.encode()
+    headers: Headers = ()
     match form:
         case Form.BINARY:
-            extensions: dict[str, str | None] = {name.replace("_", ""): value for name, value in new.optional.items()}
             headers = binary_headers(
                 EventType.SUBMISSION,
                 event_id=str(uuid.uuid4()),
                 source=source,
                 subject=new.submission_id,
                 content_type="application/octet-stream",
-                extensions={"correlationid": new.correlation_id, **extensions},
+                extensions={"correlationid": new.correlation_id}
+                | {name.replace("_", ""): value for name, value in new.optional.items()},
             )
-            return Output(topic=topic, key=key, value=new.image, headers=headers)
+            value = new.image
         case Form.STRUCTURED:
-            event = {
-                "specversion": SPEC_VERSION,
-                "type": str(EventType.SUBMISSION),
-                "source": source,
-                "id": str(uuid.uuid4()),
-                "subject": new.submission_id,
-                "datacontenttype": "application/json",
-                "data": _object(new),
-            }
-            content_type = (("content-type", f"{STRUCTURED_TYPE}+json".encode()),)
-            return Output(topic=topic, key=key, value=orjson.dumps(event), headers=content_type)
+            attributes = {"specversion": SPEC_VERSION, "type": str(EventType.SUBMISSION), "source": source}
+            attributes |= {"id": str(uuid.uuid4()), "subject": new.submission_id}
+            value = orjson.dumps({**attributes, "datacontenttype": "application/json", "data": _object(new)})
+            headers = (("content-type", f"{STRUCTURED_TYPE}+json".encode()),)
         case Form.BARE:
-            return Output(topic=topic, key=key, value=orjson.dumps(_object(new)), headers=())
+            value = orjson.dumps(_object(new))
         case Form.MODULE:
             selfie = {"selfieImage": base64.b64encode(new.image).decode("ascii")}
-            envelope = {"resourceId": new.submission_id, "context": {"subject": {"biometrics": [selfie]}}}
-            return Output(topic=topic, key=key, value=orjson.dumps(envelope), headers=())
+            context = {"subject": {"biometrics": [selfie]}}
+            value = orjson.dumps({"resourceId": new.submission_id, "context": context})
+    return Output(topic=topic, key=new.correlation_id.encode(), value=value, headers=headers)
 
 
 def _object(new: NewSubmission) -> dict[str, Any]:
     image = base64.b64encode(new.image).decode("ascii")
-    return {
-        "submission_id": new.submission_id,
-        "correlation_id": new.correlation_id,
-        **new.optional,
-        "image": image,
-    }
+    return {"submission_id": new.submission_id, "correlation_id": new.correlation_id, **new.optional, "image": image}

@@ -29,16 +29,8 @@ from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import reader
-from stream.maintenance.rebuild_records import (
-    NOT_OURS,
-    cleared_of,
-    entry_of,
-    flag_event_of,
-    links_of,
-    observation_of,
-    switches_of,
-    unlinked_of,
-)
+from stream.maintenance import rebuild_records
+from stream.maintenance.rebuild_records import NOT_OURS
 from stream.review import commands
 from stream.review.kept_command import restored
 from stream.review.kinds.erase_subject import EraseSubject
@@ -51,7 +43,7 @@ BATCH = 200
 
 
 def _decision(value: bytes) -> tuple[Observation | None, tuple[str | None, tuple[Link, ...]]]:
-    return observation_of(value), links_of(value)
+    return rebuild_records.observation_of(value), rebuild_records.links_of(value)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +78,7 @@ class Rebuild:
                 kept = [link for link in links if not erased.covers_link(tenant, link)]
                 await self.patience.until_available(partial(self.links.write, tenant, kept))
                 done.links += len(kept)
-        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, flag_event_of, done):
+        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, rebuild_records.flag_event_of, done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
             await self.patience.until_available(partial(self.ledger.record, events))
             done.flag_events += len(events)
@@ -99,7 +91,7 @@ class Rebuild:
         erased = Erased()
         async for record in self._records(Topic.AUDIT):
             with suppress(*NOT_OURS):  # counted when the trail is restored
-                erased.take(entry_of(record.value or b""))
+                erased.take(rebuild_records.entry_of(record.value or b""))
         return erased
 
     async def _erase_again(self, before: Erased) -> None:
@@ -144,7 +136,7 @@ class Rebuild:
         async for record in self._records(Topic.AUDIT):
             value = record.value or b""
             try:
-                entry = entry_of(value)
+                entry = rebuild_records.entry_of(value)
             except NOT_OURS:
                 done.unreadable += 1
             else:
@@ -166,11 +158,12 @@ class Rebuild:
     async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
         """Write an entry's clearings and its command's answer; return its tenant and the switches it changed."""
         entry = orjson.loads(value)
-        tenant, subject, switches = entry["tenant"], cleared_of(entry), switches_of(entry)
+        tenant, subject = entry["tenant"], rebuild_records.cleared_of(entry)
+        switches = rebuild_records.switches_of(entry)
         if subject is not None:
             name, text = cleared_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, subject, name, text)
-        for other in unlinked_of(entry):
+        for other in rebuild_records.unlinked_of(entry):
             name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, other, name, text)
         await self.commands.put_if_absent(command_of(entry), restored(entry, value).to_bytes())

@@ -82,21 +82,18 @@ def entry_of(value: bytes) -> dict[str, Any]:
 
 def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
     """The subject cleared by the entry; None if there is none."""
-    if "cleared" not in entry["changed"]:
-        return None
-    cleared = entry["changed"]["cleared"]
-    subject = Subject(type=SubjectType(cleared["type"]), key=cleared["key"])
-    _require_subject(entry["tenant"], subject)
-    return subject
+    return _subject(entry, entry["changed"]["cleared"]) if "cleared" in entry["changed"] else None
 
 
 def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
     """Subjects whose submissions up to the entry link them to nobody."""
-    flags = entry["changed"].get("linked", ())
-    subjects = [Subject(type=SubjectType(flag["subject"]["type"]), key=flag["subject"]["key"]) for flag in flags]
-    for subject in subjects:
-        _require_subject(entry["tenant"], subject)
-    return subjects
+    return [_subject(entry, flag["subject"]) for flag in entry["changed"].get("linked", ())]
+
+
+def _subject(entry: Mapping[str, Any], document: Mapping[str, Any]) -> Subject:
+    subject = Subject(type=SubjectType(document["type"]), key=document["key"])
+    _require_subject(entry["tenant"], subject)
+    return subject
 
 
 def switches_of(entry: Mapping[str, Any]) -> Switches | None:

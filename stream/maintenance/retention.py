@@ -54,8 +54,8 @@ def beyond_erasure(settings: Settings, policy: Policy) -> dict[str, int | None]:
     return {**topics, **keys, SESSIONS_IN_DECISIONS: settings.redis.decision_ttl_s * MS}
 
 
-def _in_memory(name: str, holds: str) -> Store:
-    return Store(
+_MEMORY = tuple(
+    Store(
         name=name,
         place=StorePlace.MEMORY,
         holds=holds,
@@ -63,21 +63,15 @@ def _in_memory(name: str, holds: str) -> Store:
         life_ms=None,
         after="until the decision, at most the policy's deadlines",
     )
-
-
-_MEMORY = (
-    _in_memory("worker", "pictures read ahead, in a worker's memory; no disk"),
-    _in_memory(
-        "slots", "the picture under analysis and its template, in a slot's memory and the memory shared with it"
-    ),
+    for name, holds in (
+        ("worker", "pictures read ahead, in a worker's memory; no disk"),
+        ("slots", "the picture under analysis and its template, in a slot's memory and the memory shared with it"),
+    )
 )
 
 _TOPIC: dict[Topic, tuple[str, Personal]] = {
     Topic.SUBMISSIONS: ("pictures, addresses, devices and ids as they were sent", Personal.BIOMETRIC),
-    Topic.DETECTIONS: (
-        "what was measured, protected face templates and keyed image hashes",
-        Personal.BIOMETRIC,
-    ),
+    Topic.DETECTIONS: ("what was measured, protected face templates and keyed image hashes", Personal.BIOMETRIC),
     Topic.DECISIONS: ("decisions: ids, scores, flags, links, keyed subjects", Personal.PSEUDONYMOUS),
     Topic.ABUSE_FLAGS: ("events of flags, with their evidence", Personal.PSEUDONYMOUS),
     Topic.SESSIONS: ("nothing yet", Personal.NONE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from abuse import observation_codec
@@ -13,25 +13,19 @@ from abuse.ledger.ledger import Ledger
 from abuse.links import link_codec
 from abuse.links.reuse import ReuseSearch
 from abuse.links.reuse_references import ReuseReferences
-from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
+from abuse.links.reuse_result import NO_REUSE, ReuseResult
 from abuse.observation import Finding, Observation
 from abuse.rules.engine import AbuseEngine, Assessment
-from abuse.rules.ip_risk import IpRisk
 from abuse.subjects import correlation, subject_document
 from abuse.submission_ref import SubmissionRef
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal
 from stream.pipeline.admission import refusal
-from stream.pipeline.verdict import Verdict, VerdictKind, spoof_bound
+from stream.pipeline.verdict import Verdict, spoof_bound
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
-_FINDING = {
-    VerdictKind.LIVE: Finding.LIVE,
-    VerdictKind.SPOOF: Finding.SPOOF,
-    VerdictKind.INCONCLUSIVE: Finding.INCONCLUSIVE,
-}
 #: Characters of the fingerprint that tell other content apart under the submission id it claims.
 CLAIM_LENGTH = 12
 
@@ -74,25 +68,27 @@ class AbuseStage:
         observation = observe(detection, correlation_id, verdict, self.policy)
         known = await self.patience.until_available(lambda: self.ledger.observe(observation))
         # A rule may have been switched off since the detection: references only that rule needs are kept no longer.
-        marks = detection.marks.among(self.engine.active(known.switches))
-        linked = await self._reuse_result(observation, marks)
+        references = detection.references.among(self.engine.active(known.switches))
+        linked = await self._reuse_result(observation, references)
         assessment = self.engine.assess(observation, known, linked)
-        hit = assessment.hit
         return Assessed(
             document=_document(assessment, observation.at_ms, observation),
-            refusal=None if hit is None else refusal(hit, observation.at_ms),
+            refusal=None if assessment.hit is None else refusal(assessment.hit, observation.at_ms),
             events=assessment.events,
         )
 
-    async def _reuse_result(self, observation: Observation, marks: ReuseReferences) -> ReuseResult:
+    async def _reuse_result(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
         if reuse is None:
             return NO_REUSE
         linked = await self.patience.until_available(
-            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), marks)
+            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), references)
         )
-        if reuse.faces is not None and marks.face is not None:
-            outcome = _outcome(linked.compared, same_model=marks.face.model == reuse.faces.model)
+        if reuse.faces is not None and references.face is not None:
+            if linked.compared is not None:
+                outcome = "complete" if linked.compared.complete else "cut"
+            else:
+                outcome = "unknown_key" if references.face.model == reuse.faces.model else "other_model"
             metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
         return linked
 
@@ -104,7 +100,7 @@ class AbuseStage:
 
 def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy: Policy) -> Observation:
     """Observation of a judged submission; other content under a used submission id gets an id of its own."""
-    ids, finding = detection.ids, _FINDING[verdict.kind]
+    ids, finding = detection.ids, Finding(verdict.kind.lower())
     if verdict.error is not None:
         finding = Finding.UNANALYSED
     submission_id = ids.submission_id
@@ -155,11 +151,11 @@ def _document(assessment: Assessment, at_ms: int, observation: Observation | Non
     return {
         "is_abuse_detected": assessment.is_abuse_detected,
         "flags": [_flag(flag, at_ms) for flag in assessment.flags],
-        "ip_risk": None if assessment.ip_risk is None else _risk(assessment.ip_risk),
+        "ip_risk": assessment.ip_risk and asdict(assessment.ip_risk),
         "other_flagged_sessions": list(assessment.other_flagged_sessions),
-        "face_comparison": None if assessment.compared is None else _comparison(assessment.compared),
+        "face_comparison": assessment.compared and asdict(assessment.compared),
         "links": [link_codec.to_document(link) for link in assessment.links],
-        "observation": None if observation is None else observation_codec.to_document(observation),
+        "observation": observation and observation_codec.to_document(observation),
     }
 
 
@@ -174,18 +170,3 @@ def _flag(flag: Flag, at_ms: int) -> dict[str, Any]:
         "enforced": flag.enforced,
         "refuses_until": None if refusal is None else iso8601(refusal.until_ms),
     }
-
-
-def _outcome(compared: Comparison | None, *, same_model: bool) -> str:
-    if compared is None:
-        return "unknown_key" if same_model else "other_model"
-    return "complete" if compared.complete else "cut"
-
-
-def _comparison(compared: Comparison) -> dict[str, Any]:
-    return {"faces": compared.faces, "complete": compared.complete}
-
-
-def _risk(risk: IpRisk) -> dict[str, Any]:
-    parts = [{"name": part.name, "points": part.points, "detail": part.detail} for part in risk.parts]
-    return {"score": risk.score, "parts": parts}

@@ -77,18 +77,15 @@ class DecideStage:
         """Decision on a submission, stored: the first writer's, with the flag events not yet published."""
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
-            first, flags = await self._again(detection, finding), list[FlagEvent]()
+            metrics.DUPLICATES.inc()
+            # Stored once more in case it has expired since.
+            found, flags = StoredDecision(detection.fingerprint, finding.decision), list[FlagEvent]()
+            first = await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
         elif isinstance(finding, Refusal) and finding.error is ErrorCode.DUPLICATE_MISMATCH:
             first, flags = await self._mismatch(detection, finding)
         else:
             first, flags = await self._first(detection, finding)
         return Decided(detection=detection, decision=first.decision, flags=flags)
-
-    async def _again(self, detection: Detection, finding: AlreadyDecided) -> StoredDecision:
-        """Decision found at admission, stored once more in case it has expired since."""
-        found = StoredDecision(detection.fingerprint, finding.decision)
-        metrics.DUPLICATES.inc()
-        return await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
@@ -98,7 +95,7 @@ class DecideStage:
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:
             metrics.DUPLICATES.inc()
-        return first, self._to_publish(first, ours, flags, detection)
+        return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _stored(self, detection: Detection, ours: StoredDecision) -> StoredDecision:
         # A submission without correlation id is never analysed and must not take a submission id from one with.
@@ -111,12 +108,7 @@ class DecideStage:
             self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
             self.abuse.record(events),
         )
-        return first, self._to_publish(first, ours, flags, detection)
-
-    def _to_publish(
-        self, first: StoredDecision, ours: StoredDecision, flags: list[FlagEvent], detection: Detection
-    ) -> list[FlagEvent]:
-        return flags if first is ours or is_about(first.decision, detection) else []
+        return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _decide(
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -10,7 +11,6 @@ from abuse.event_time import iso8601
 from config.policy import Policy
 from stream.events.ids import request_id
 from stream.events.messages import Detection
-from stream.pipeline.aggregation import WeighedSignal
 from stream.pipeline.verdict import Verdict
 
 ELAPSED_DIGITS = 2
@@ -23,11 +23,7 @@ def decision_event(
     ids = detection.ids
     error = None if verdict.error is None else {"code": str(verdict.error), "message": verdict.message}
     return {
-        "submission_id": ids.submission_id,
-        "correlation_id": ids.correlation_id,
-        "tenant": ids.tenant,
-        "session_id": ids.session_id,
-        "resource_id": ids.resource_id,
+        **asdict(ids),
         "request_id": request_id(ids, detection.fingerprint),
         "timestamp": iso8601(now_ms),
         "status": "success" if error is None else "error",
@@ -50,31 +46,27 @@ def _result(verdict: Verdict, policy: Policy) -> dict[str, Any]:
         "confidence": verdict.confidence,
         "threshold": policy.parameters.live_threshold,
         "face_detected": verdict.face_detected,
-        "signals": [_signal(signal) for signal in verdict.signals],
+        "signals": [
+            {
+                "name": signal.reading.name,
+                "label": signal.reading.label,
+                "score": signal.score,
+                "weight": signal.weight,
+                "passed": signal.passed,
+                "detail": signal.reading.detail,
+            }
+            for signal in verdict.signals
+        ],
         "score": verdict.score,
         "outcome": str(verdict.outcome),
         "reasons": list(verdict.reasons),
-        "advice": [{"code": advice.code, "message": advice.message} for advice in verdict.advice],
-    }
-
-
-def _signal(signal: WeighedSignal) -> dict[str, Any]:
-    reading = signal.reading
-    return {
-        "name": reading.name,
-        "label": reading.label,
-        "score": signal.score,
-        "weight": signal.weight,
-        "passed": signal.passed,
-        "detail": reading.detail,
+        "advice": [asdict(advice) for advice in verdict.advice],
     }
 
 
 def _models(detection: Detection) -> list[dict[str, str]]:
-    if not isinstance(detection.finding, tuple):
-        return []
-    models = dict.fromkeys(model for analysis in detection.finding for model in analysis.models)
-    return [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in models]
+    found = detection.finding if isinstance(detection.finding, tuple) else ()
+    return [asdict(model) for model in dict.fromkeys(model for analysis in found for model in analysis.models)]
 
 
 def _elapsed(detection: Detection, now_ms: int) -> dict[str, float]:

@@ -72,14 +72,14 @@ class DetectStage:
         queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         origin = self._origin(read)
-        finding, marks, letters = await self._finding(read, origin, record)
+        finding, references, letters = await self._finding(read, origin, record)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
             appended_at_ms=read.appended_at_ms,
             finding=finding,
             origin=origin,
-            marks=marks,
+            references=references,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
         )
@@ -109,14 +109,9 @@ class DetectStage:
         """Origin with address and device hashed: nothing after this stage knows either in the clear."""
         if isinstance(read, Rejected):
             return NOWHERE
-        context = read.context
-        return self.origins.origin(
-            read.ids.tenant,
-            device_id=context.device_id,
-            client_ip=context.client_ip,
-            expected=context.expected_client_ip,
-            at_ms=read.appended_at_ms,
-        )
+        told = read.context
+        named = {"device_id": told.device_id, "client_ip": told.client_ip, "expected": told.expected_client_ip}
+        return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)
 
     async def _finding(
         self, read: Submission | Rejected, origin: Origin, record: Record
@@ -129,8 +124,8 @@ class DetectStage:
         finding, letters = await self._detect(read, record)
         if isinstance(finding, Refusal):
             return finding, NO_REFERENCES, letters
-        marks = self.marker.marks(read, finding[0], admission.active)
-        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), marks, letters
+        references = self.marker.references(read, finding[0], admission.active)
+        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), references, letters
 
     async def _detect(
         self, submission: Submission, record: Record
@@ -142,13 +137,8 @@ class DetectStage:
             return refusal_for(ErrorCode.SERVER_ERROR), []
         letters = []
         if isinstance(found, SlotCrashed):
-            log.error(
-                "slot_crashed_twice",
-                partition=record.partition,
-                offset=record.offset,
-                cause=found.cause,
-                code=found.code,
-            )
+            where = {"partition": record.partition, "offset": record.offset}
+            log.error("slot_crashed_twice", **where, cause=found.cause, code=found.code)
             why = "the picture ended its slot process twice"
             letters.append(self.dead_letters.letter(record, reason=SLOT_CRASH_REASON, message=why))
         if isinstance(found, tuple):

@@ -13,7 +13,9 @@ import binascii
 import hashlib
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -28,7 +30,7 @@ from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT, SubmissionIds, canonical_guid
+from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, canonical_guid
 from stream.events.messages import (
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
@@ -86,7 +88,6 @@ def _moment(value: str) -> str:
     return value
 
 
-ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
 
 
@@ -119,10 +120,9 @@ class _Picture:
 class _NotASubmission(Exception):
     """Reason why a record can't become a submission; the words quote nothing of the record."""
 
-    def __init__(self, error: ErrorCode, message: str) -> None:
+    def __init__(self, message: str, error: ErrorCode = ErrorCode.INVALID_REQUEST) -> None:
         super().__init__(message)
-        self.error = error
-        self.message = message
+        self.message, self.error = message, error
 
 
 def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
@@ -166,7 +166,7 @@ def _from_binary(envelope: Envelope, value: bytes | None, known: dict[str, Any])
     if not carries_json and attributes.get("subject", "") == "":
         _learn(known, {"submission_id": attributes.get("id")})
     if envelope.unreadable:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "a ce_ header comes twice or is not UTF-8 text")
+        raise _NotASubmission("a ce_ header comes twice or is not UTF-8 text")
     if carries_json:
         return _from_event(attributes, _json_object(value), known)
     _require_envelope(attributes)
@@ -177,7 +177,7 @@ def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, An
     picture = _from_object(data, known) if isinstance(data, dict) else None
     _require_envelope(attributes)
     if picture is None:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "data must be a JSON object")
+        raise _NotASubmission("data must be a JSON object")
     return picture
 
 
@@ -185,7 +185,7 @@ def _require_envelope(attributes: Mapping[str, Any]) -> None:
     try:
         cloud_events.require_submission(attributes)
     except EnvelopeError as error:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, f"CloudEvents: {error}") from None
+        raise _NotASubmission(f"CloudEvents: {error}") from None
 
 
 def _from_object(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
@@ -205,43 +205,36 @@ def _from_module(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
         image = selfie["selfieImage"]
         encrypted = selfie.get("selfieImageEncryption")
     except (KeyError, IndexError, TypeError, AttributeError):
-        message = "context.subject.biometrics[0].selfieImage is missing"
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, message) from None
+        raise _NotASubmission("context.subject.biometrics[0].selfieImage is missing") from None
     return _Picture(image, encrypted=encrypted is not None and encrypted is not False)
 
 
 def _json_object(value: bytes | None) -> dict[str, Any]:
     if not value:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the record is empty")
+        raise _NotASubmission("the record is empty")
     if sum(value.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_SEPARATORS:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the JSON has more elements than a submission")
+        raise _NotASubmission("the JSON has more elements than a submission")
     try:
         document = orjson.loads(value)
     except orjson.JSONDecodeError:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the record is neither JSON nor a CloudEvent") from None
+        raise _NotASubmission("the record is neither JSON nor a CloudEvent") from None
     if not isinstance(document, dict):
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "the JSON is not an object")
+        raise _NotASubmission("the JSON is not an object")
     return document
 
 
 def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits) -> Submission:
     fields = _validated(known)
     if picture.encrypted:
-        raise _NotASubmission(ErrorCode.DECRYPTION_FAILED, "the selfie is encrypted and no key is configured")
+        raise _NotASubmission("the selfie is encrypted and no key is configured", ErrorCode.DECRYPTION_FAILED)
     image = _image_bytes(picture.image, limits)
     digest = hashlib.sha256(image).hexdigest()
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image_sha256 is not the digest of the image")
-    ids = _ids(fields)
+        raise _NotASubmission("image_sha256 is not the digest of the image")
+    ids = SubmissionIds(**{name: getattr(fields, name) for name in _ID_CHECKS})
     return Submission(
         ids=ids,
-        context=CaptureContext(
-            client_ip=fields.client_ip,
-            expected_client_ip=fields.expected_client_ip,
-            device_id=fields.device_id,
-            captured_at=fields.captured_at,
-            session_token=fields.session_token,
-        ),
+        context=CaptureContext(**{each.name: getattr(fields, each.name) for each in fields_of(CaptureContext)}),
         frames=(Frame(image),),
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
@@ -252,18 +245,17 @@ def _validated(fields: Mapping[str, Any]) -> _Fields:
     try:
         return _Fields.model_validate(fields)
     except ValidationError as error:
-        names = ", ".join(fields_at_fault(error, 1))
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, f"missing or malformed: {names}") from None
+        raise _NotASubmission(f"missing or malformed: {', '.join(fields_at_fault(error, 1))}") from None
 
 
 def _image_bytes(image: object, limits: ImageLimits) -> bytes:
     if isinstance(image, str):
         image = _from_base64(image, limits)
     if not isinstance(image, bytes) or not image:
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is missing or blank")
+        raise _NotASubmission("image is missing or blank")
     refusal = check_image(image, limits)
     if refusal is not None:
-        raise _NotASubmission(refusal.error, refusal.message)
+        raise _NotASubmission(refusal.message, refusal.error)
     return image
 
 
@@ -283,23 +275,13 @@ def _from_base64(text: str, limits: ImageLimits) -> bytes:
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
-            raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is a data URL without base64")
+            raise _NotASubmission("image is a data URL without base64")
     if len(text) // 4 * 3 > limits.max_bytes + 3:
-        raise _NotASubmission(ErrorCode.IMAGE_TOO_LARGE, f"the image has more than {limits.max_bytes} bytes")
+        raise _NotASubmission(f"the image has more than {limits.max_bytes} bytes", ErrorCode.IMAGE_TOO_LARGE)
     try:
         return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _NotASubmission(ErrorCode.INVALID_REQUEST, "image is not valid base64") from None
-
-
-def _ids(fields: _Fields) -> SubmissionIds:
-    return SubmissionIds(
-        submission_id=fields.submission_id,
-        correlation_id=fields.correlation_id,
-        tenant=fields.tenant,
-        session_id=fields.session_id,
-        resource_id=fields.resource_id,
-    )
+        raise _NotASubmission("image is not valid base64") from None
 
 
 def _fingerprint(ids: SubmissionIds, digest: str) -> str:
@@ -317,11 +299,13 @@ _ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
 
 def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) -> Rejected | Poison:
     """Rejected submission if its id is valid; a record without a valid submission id is poison."""
-    valid = {name: _valid_id(name, known.get(name)) for name in _ID_CHECKS}
-    submission_id = valid.pop("submission_id")
-    if submission_id is None:
+    valid: dict[str, Any] = {}
+    for name, check in _ID_CHECKS.items():
+        with suppress(ValidationError):
+            valid[name] = check.validate_python(known.get(name))
+    if valid.get("submission_id") is None:
         return Poison(reason=cause.error, message=cause.message)
-    ids = SubmissionIds(submission_id=submission_id, **valid)
+    ids = SubmissionIds(**valid)
     digest = hashlib.sha256(cause.error.encode() + (record.value or b"")).hexdigest()
     return Rejected(
         ids=ids,
@@ -330,10 +314,3 @@ def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) 
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
     )
-
-
-def _valid_id(name: str, value: object) -> str | None:
-    try:
-        return _ID_CHECKS[name].validate_python(value)
-    except ValidationError:
-        return None

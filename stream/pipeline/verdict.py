@@ -130,13 +130,7 @@ def spoof_bound(policy: Policy) -> float:
 def score_for(value: float, policy: Policy) -> int:
     """Score of a confidence in [0, 1]: 1 to 100, since 0 is kept for a non-response."""
     low, high = _band(policy)
-    knots = [
-        (0.0, 1.0),
-        (low, REVIEW_SCORE),
-        (high, SUCCESS_SCORE),
-        (STRONG_CONFIDENCE, STRONG_SCORE),
-        (1.0, 100.0),
-    ]
+    knots = [(0.0, 1.0), (low, REVIEW_SCORE), (high, SUCCESS_SCORE), (STRONG_CONFIDENCE, STRONG_SCORE), (1.0, 100.0)]
     floor, ceiling = SCORE_RANGE[kind_for(value, policy)]
     return min(max(int(_interpolate(value, knots) + EPSILON), floor), ceiling)
 

@@ -39,10 +39,7 @@ def _life_ms(settings: Settings, policy: Policy) -> int:
 
 DECISION = StoreRecord(name="decision", holds="decisions, for duplicates", life_ms=_life_ms, after="it was made")
 DECISIONS_OF = StoreRecord(
-    name="decisions-of",
-    holds="which of them are a correlation id's",
-    life_ms=_life_ms,
-    after="the last of them",
+    name="decisions-of", holds="which of them are a correlation id's", life_ms=_life_ms, after="the last of them"
 )
 PROBE = StoreRecord(
     name="probe",

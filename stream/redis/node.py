@@ -12,17 +12,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 import hiredis
+from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import Command, ForeignValue, Reply
 from config.errors import SettingsError, Unavailable
@@ -158,7 +150,7 @@ async def _ready(connection: AbstractConnection) -> None:
         try:
             if not await connection.can_read():
                 return
-        except (RedisConnectionError, OSError):
+        except (exceptions.ConnectionError, OSError):
             pass
         await connection.disconnect(nowait=True)
     await connection.connect()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -186,16 +178,19 @@ def unavailable(error: RedisError, key: str) -> Unavailable:
     Raises SettingsError for a fault that waiting doesn't mend, ForeignValue for a key of another kind; any other error
     is a bug and raised as it is.
     """
-    if isinstance(error, AskError):  # MOVED is one too; a cluster's client has followed both
+    if isinstance(error, exceptions.AskError):  # MOVED is one too; a cluster's client has followed both
         raise SettingsError(PART_OF_A_CLUSTER) from error
     code = _reply_code(error) if isinstance(error, ResponseError) else ""
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError) or code in _REFUSALS:
+    if (
+        isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.NoPermissionError)
+        or code in _REFUSALS
+    ):
         raise SettingsError(f"redis.url: Redis refuses this client ({code or type(error).__name__})") from error
     if "WRONGTYPE" in (code, str(error).partition(" ")[0]):
         raise ForeignValue(key) from error
     if code == "ERR" and "syntax" in str(error):
         raise SettingsError("redis.url: Redis 7.0 or newer is needed") from error
-    if isinstance(error, RedisConnectionError | RedisTimeoutError) or code in _PASSING_REPLIES:
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) or code in _PASSING_REPLIES:
         return Unavailable("redis", type(error).__name__)
     raise error
 

@@ -15,10 +15,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.errors import SettingsError, Unavailable
 from stream.redis.node import Answer, Node, unavailable
@@ -92,7 +90,7 @@ class Topology:
         return self._in_doubt and asyncio.get_running_loop().time() - self._asked_at >= ASK_AGAIN_S
 
     async def _ask(self) -> None:
-        fault: Exception = RedisConnectionError("no node is known")
+        fault: Exception = exceptions.ConnectionError("no node is known")
         for _ in range(len(self._to_ask)):
             self._to_ask.rotate(-1)
             address = self._to_ask[-1]
@@ -100,8 +98,8 @@ class Topology:
                 async with asyncio.timeout(self._share_s):
                     (answer,) = await self.node(address).exchange([("CLUSTER", "SLOTS")])
             except TimeoutError:
-                fault = RedisTimeoutError("no answer")
-            except (RedisConnectionError, RedisTimeoutError) as error:
+                fault = exceptions.TimeoutError("no answer")
+            except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
                 fault = unavailable(error, "")
             else:
                 if shards := list(_shards(answer, address[0])):
@@ -131,7 +129,7 @@ class Topology:
 
 def _shards(answer: Answer, asked_host: str) -> Iterator[Shard]:
     """Shards of a CLUSTER SLOTS answer; an empty host stands for the host we connected to."""
-    if isinstance(answer, ResponseError):
+    if isinstance(answer, exceptions.ResponseError):
         if "cluster support disabled" in str(answer) or "unknown command" in str(answer).lower():
             raise SettingsError(NO_CLUSTER) from answer
         raise unavailable(answer, "") from answer

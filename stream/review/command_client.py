@@ -35,10 +35,7 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
         value=orjson.dumps(command),
         headers=binary_headers(EventType.COMMAND, event_id=command_id, source=SOURCE, subject=key),
     )
-    async with (
-        reader(kafka, topic_name(Topic.AUDIT, kafka), from_start=False) as answers,
-        producer(kafka) as client,
-    ):
+    async with reader(kafka, topic_name(Topic.AUDIT, kafka), from_start=False) as answers, producer(kafka) as client:
         await send(client, output)
         records = answers.records()
         try:

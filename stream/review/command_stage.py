@@ -82,11 +82,7 @@ class CommandStage:
             except CommandRefused as refused:
                 entry["error"] = {"code": refused.code, "message": str(refused)}
         return KeptCommand(
-            position=_position(record),
-            entry=entry,
-            plan=plan_document,
-            after=await self.audit.head(),
-            answer=None,
+            position=_position(record), entry=entry, plan=plan_document, after=await self.audit.head(), answer=None
         )
 
     async def _carried_out(self, kept: KeptCommand) -> KeptCommand:
@@ -129,10 +125,7 @@ def _refused(command: Command | InvalidCommand, record: Record) -> dict[str, Any
     return {
         "command_id": command.command_id,
         "command": command.name,
-        "actor": command.actor,
-        "reason": command.reason,
-        "note": command.note,
-        "tenant": command.tenant,
+        **{name: getattr(command, name) for name in ("actor", "reason", "note", "tenant")},
         "error": {"code": command.code, "message": command.message} if isinstance(command, InvalidCommand) else None,
         "at": iso8601(record.appended_at_ms),
         "outcome": REFUSED,

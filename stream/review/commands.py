@@ -27,15 +27,11 @@ BAD_COMMAND = "BAD_COMMAND"
 
 #: Every kind of command by its name, in the order that messages list them.
 COMMANDS: dict[str, type[Command]] = {
-    kind.name: kind
-    for kind in (
-        ConfirmFlags,
-        OverrideFlags,
-        ResetCorrelation,
-        SwitchRules,
-        EraseSubject,
-    )
+    kind.name: kind for kind in (ConfirmFlags, OverrideFlags, ResetCorrelation, SwitchRules, EraseSubject)
 }
+
+
+_WORDS = {"actor": ACTOR, "reason": REASON, "note": NOTE, "tenant": TENANT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +76,10 @@ def _kind(document: dict[str, Any]) -> type[Command] | None:
 
 
 def _invalid(document: dict[str, Any], command_id: str, code: CommandErrorCode, message: str) -> InvalidCommand:
-    def said(name: str, pattern: str) -> str | None:
-        value = document.get(name)
-        return value if isinstance(value, str) and re.fullmatch(pattern, value) else None
-
     kind = _kind(document)
-    return InvalidCommand(
-        command_id=command_id,
-        code=code,
-        message=message,
-        name=None if kind is None else kind.name,
-        actor=said("actor", ACTOR),
-        reason=said("reason", REASON),
-        note=said("note", NOTE),
-        tenant=said("tenant", TENANT),
-    )
+    words = {name: document.get(name) for name in _WORDS}
+    sound = {name: word for name, word in words.items() if isinstance(word, str) and re.fullmatch(_WORDS[name], word)}
+    return InvalidCommand(command_id=command_id, code=code, message=message, name=getattr(kind, "name", None), **sound)
 
 
 def _object(record: Record) -> dict[str, Any] | None:

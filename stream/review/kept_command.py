@@ -29,15 +29,9 @@ class KeptCommand:
     answer: str | None
 
     def to_bytes(self) -> bytes:
-        return orjson.dumps(
-            {
-                "record": self.position,
-                "entry": self.entry,
-                "plan": self.plan,
-                **({} if self.after is None else {"after": self.after}),
-                "answer": self.answer,
-            }
-        )
+        after = {} if self.after is None else {"after": self.after}
+        kept = {"record": self.position, "entry": self.entry, "plan": self.plan}
+        return orjson.dumps({**kept, **after, "answer": self.answer})
 
 
 def kept_from(text: bytes) -> KeptCommand:

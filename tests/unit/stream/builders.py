@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from config.error_codes import ErrorCode
 from config.policy import ImageLimits
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
@@ -33,15 +34,8 @@ def base64_of(image: bytes = IMAGE) -> str:
 
 
 def record(value: bytes | None, headers: Headers = (), key: bytes | None = None) -> Record:
-    return Record(
-        topic="liveness.submissions",
-        partition=3,
-        offset=17,
-        key=key,
-        value=value,
-        headers=headers,
-        appended_at_ms=APPENDED_AT_MS,
-    )
+    place = {"topic": "liveness.submissions", "partition": 3, "offset": 17}
+    return Record(**place, key=key, value=value, headers=headers, appended_at_ms=APPENDED_AT_MS)
 
 
 def selfie(**changes: Any) -> dict[str, Any]:
@@ -87,17 +81,23 @@ def binary(image: bytes | None = IMAGE, **attributes: Any) -> Record:
 
 def module(resource: Any = "sub-1", **selfie_fields: Any) -> Record:
     fields = {"selfieImage": base64_of(), **selfie_fields}
-    document = {
-        "resourceId": resource,
-        "context": {
-            "subject": {"biometrics": [{name: v for name, v in fields.items() if v is not ...}]},
-        },
-    }
+    biometrics = [{name: value for name, value in fields.items() if value is not ...}]
+    document = {"resourceId": resource, "context": {"subject": {"biometrics": biometrics}}}
     return record(orjson.dumps(document), key=GUID.encode())
 
 
 def read(given: Record, limits: ImageLimits | None = None) -> Submission | Rejected | Poison:
     return intake.read(given, limits or ImageLimits())
+
+
+def rejected(given: Record, error: ErrorCode = ErrorCode.INVALID_REQUEST, message: str | None = None) -> Rejected:
+    """Rejection of a record for this reason, in words that quote nothing."""
+    answer = read(given)
+    assert isinstance(answer, Rejected), answer
+    assert (answer.error, bool(answer.message)) == (error, True)
+    assert SECRET not in answer.message
+    assert message is None or answer.message == message
+    return answer
 
 
 def ids(**changes: Any) -> SubmissionIds:
@@ -107,15 +107,8 @@ def ids(**changes: Any) -> SubmissionIds:
 def reading(name: str, liveness: float | None = 0.9, **changes: Any) -> Reading:
     """Reading, scored, or failed for None."""
     status = ReadingStatus.FAILED if liveness is None else ReadingStatus.SCORED
-    fields = {
-        "name": name,
-        "label": SIGNAL_LABELS.get(name, name),
-        "status": status,
-        "liveness": liveness or 0.0,
-        "detail": "measured",
-        **changes,
-    }
-    return Reading(**fields)
+    fields = {"name": name, "label": SIGNAL_LABELS.get(name, name), "detail": "measured", **changes}
+    return Reading(status=status, liveness=liveness or 0.0, **fields)
 
 
 def analysis(values: Mapping[str, float | None] | float = 0.9, **changes: Any) -> Analysis:

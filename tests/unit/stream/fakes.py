@@ -142,10 +142,7 @@ class Pipeline:
             clock=self.clock,
             policy=policy,
             dead_letters=dead_letters,
-            builders=[
-                DecisionEvents(topic="decisions", source="/test"),
-                FlagEvents(topic="flags", source="/test"),
-            ],
+            builders=[DecisionEvents(topic="decisions", source="/test"), FlagEvents(topic="flags", source="/test")],
         )
 
     async def detect(self, given: Record) -> list[Output]:

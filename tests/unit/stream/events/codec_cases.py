@@ -27,11 +27,7 @@ FULL = Analysis(
     readings=(
         Reading(name="sharpness", label="Sharpness", status=ReadingStatus.SCORED, liveness=0.75, detail="σ² 81.5"),
         Reading(
-            name="exif_metadata",
-            label="EXIF",
-            status=ReadingStatus.ABSTAINED,
-            reason="no_exif",
-            detail="no EXIF block",
+            name="exif_metadata", label="EXIF", status=ReadingStatus.ABSTAINED, reason="no_exif", detail="no EXIF block"
         ),
     ),
     notes=("trailing_data", "bystander"),
@@ -41,20 +37,13 @@ FULL = Analysis(
     elapsed_ms={"gate": 0.1, "decode": 1.7, "a.b:c-d_e": 1e-7},
     cpu_ms=12.5,
 )
+FAILED = Reading(name="head_pose", label="Head pose °", status=ReadingStatus.FAILED, reason="MemoryError", detail="")
 ANALYSES = {
     "full": FULL,
     "no_template": Analysis(face_detected=True, template_reason="face_cut_off"),
     "refused": Analysis(error=ErrorCode.NO_FACE_DETECTED, message="no face found"),
     "empty": Analysis(),
-    "failed": Analysis(
-        readings=(
-            Reading(
-                name="head_pose", label="Head pose °", status=ReadingStatus.FAILED, reason="MemoryError", detail=""
-            ),
-        ),
-        elapsed_ms={"signals": 86_400_000.0},
-        cpu_ms=1 / 3,
-    ),
+    "failed": Analysis(readings=(FAILED,), elapsed_ms={"signals": 86_400_000.0}, cpu_ms=1 / 3),
 }
 
 ORIGIN = Origin(
@@ -63,14 +52,14 @@ ORIGIN = Origin(
     networks=("tor", "vpn_1"),
     as_expected=False,
 )
-MARKS = ReuseReferences(
+REFERENCES = ReuseReferences(
     face=ProtectedTemplate("net-1", "k1", np.linspace(-1, 1, 128).astype("<f2").astype("<f4").tobytes()),
     picture=(
         KeyedImageHashes(key_id="k2", bytes=0, pixels=2**63, perceptual=2**64 - 1),
         KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=3),
     ),
 )
-PREFIX = Subject(type=SubjectType.PREFIX, key="k-" + "0" * 32)
+PREFIX = Origin(prefix=Subject(type=SubjectType.PREFIX, key="k-" + "0" * 32))
 #: All that is ever written of a submission, and as little as there can be.
 ALL_IDS = ids(tenant="bank-1", session_id="s/1", resource_id="r~2")
 FEW_IDS = SubmissionIds(submission_id="!")
@@ -85,10 +74,10 @@ def decided(about: SubmissionIds, fingerprint: str = FINGERPRINT) -> AlreadyDeci
 
 
 DETECTIONS: dict[str, Detection] = {
-    "analysed": detection(FULL, ids=ALL_IDS, origin=ORIGIN, marks=MARKS, queue_ms=1 / 8, detection_ms=1234.567),
-    "refused": detection(
-        REFUSAL, ids=FEW_IDS, origin=Origin(prefix=Subject(type=SubjectType.PREFIX, key="k-" + "0" * 32))
+    "analysed": detection(
+        FULL, ids=ALL_IDS, origin=ORIGIN, references=REFERENCES, queue_ms=1 / 8, detection_ms=1234.567
     ),
+    "refused": detection(REFUSAL, ids=FEW_IDS, origin=PREFIX),
     "decided": detection(decided(ids())),
     "one_frame": detection(analysis({"sharpness": 0.75, "lbp_texture": None})),
     "several_frames": detection((ANALYSES["no_template"], FULL)),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
-import dataclasses
 import math
 import struct
 from collections.abc import Callable
@@ -17,15 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
-from abuse.observation import NOWHERE, Origin
+from abuse.observation import NOWHERE
 from abuse.pictures.media_keys import KeyedImageHashes
-from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from config.legal_values import MOST_HASH_KEYS
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis
 from detectors.catalogue import SIGNAL_LABELS
-from detectors.contract import MAX_FRAMES, Analysis, ModelVersion, PictureHashes, Reading, Template
+from detectors.contract import MAX_FRAMES, Analysis, PictureHashes, Template
 from stream.events.detection_codec import (
     LATEST_MS,
     MAX_DETECTION_BYTES,
@@ -36,8 +33,9 @@ from stream.events.detection_codec import (
 )
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection, Refusal
-from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, frames_of, ids
-from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, MARKS, decided
+from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, ids
+from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, decided
+from tests.unit.stream.json_schema import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def document(name: str) -> dict[str, Any]:
 def refusal_of(codec: Codec, value: Any) -> str:
     """Words of the refusal of a value; they never quote the value."""
     with pytest.raises(codec.error) as refused:
-        codec.decode(value if value is None or isinstance(value, bytes) else orjson.dumps(value))
+        codec.decode(value if isinstance(value, bytes) else orjson.dumps(value))
     said = str(refused.value)
     assert SECRET not in said
     assert len(said) < 300
@@ -85,60 +83,30 @@ def test_golden_bytes_are_read_and_written(name):
     """As the first codecs wrote them: what is on the topic, or in a slot of another version, is still read."""
     golden, codec = (GOLDEN / f"{name}.json").read_bytes(), codec_of(name)
     assert codec.decode(golden) == VALUES[name]
+    assert codec.encode(codec.decode(golden)) == golden, "with former keys, which are not compared"
     assert codec.encode(VALUES[name]) == golden
 
 
-def test_former_keys_come_back_though_they_are_not_compared():
-    subjects = decode_detection((GOLDEN / "detection-analysed.json").read_bytes()).origin.subjects
-    assert [subject.former for subject in subjects] == [("k1-" + "b" * 32,), ()]
-
-
-def test_a_face_comes_back_to_half_precision():
-    face = decode_detection(encode_detection(detection(marks=MARKS))).marks.face
-    assert face is not None
-    assert MARKS.face is not None
-    assert face.packed == MARKS.face.packed
-
-
-@pytest.mark.parametrize("value", [memoryview, bytearray, bytes])
-def test_an_analysis_is_read_from_any_buffer(value):
-    assert analysis_codec.decode(value(analysis_codec.encode(FULL))) == FULL
+@pytest.mark.parametrize("buffer", [memoryview, bytearray])
+def test_an_analysis_is_read_from_any_buffer(buffer):
+    """Also with a template of the largest size."""
+    vector = struct.pack("<1024f", *range(1024))
+    largest = replace(FULL, template=Template(model="m", model_sha256="cd" * 32, vector=vector))
+    assert analysis_codec.decode(buffer(analysis_codec.encode(largest))) == largest
 
 
 def test_a_whole_number_is_a_number():
-    given = document("analysis-full") | {"cpu_ms": 3}
-    assert analysis_codec.decode(orjson.dumps(given)).cpu_ms == 3.0
-
-
-def test_a_template_of_the_largest_size_is_carried():
-    vector = struct.pack("<1024f", *range(1024))
-    largest = replace(FULL, template=Template(model="m", model_sha256="cd" * 32, vector=vector))
-    assert analysis_codec.decode(analysis_codec.encode(largest)) == largest
+    assert analysis_codec.decode(orjson.dumps(document("analysis-full") | {"cpu_ms": 3})).cpu_ms == 3.0
 
 
 def test_a_template_does_not_print():
     assert "vector" not in repr(FULL)
 
 
-@pytest.mark.parametrize(
-    ("kind", "path"),
-    [
-        (Analysis, ()),
-        (Reading, ("readings", 0)),
-        (ModelVersion, ("models", 0)),
-        (Template, ("template",)),
-        (PictureHashes, ("picture",)),
-    ],
-)
-def test_no_field_of_the_contract_is_forgotten(kind, path):
-    assert {field.name for field in dataclasses.fields(kind)} == set(at(document("analysis-full"), path))
-
-
-@pytest.mark.parametrize(("field", "value"), [("origin", NOWHERE), ("marks", NO_REFERENCES)])
-def test_what_an_earlier_worker_did_not_write_is_nothing(field, value):
-    given = document("detection-analysed")
-    del given[field]
-    assert getattr(decode_detection(orjson.dumps(given)), field) == value
+def test_what_an_earlier_worker_did_not_write_is_nothing():
+    given = {name: value for name, value in document("detection-analysed").items() if name not in LATER}
+    read = decode_detection(orjson.dumps(given))
+    assert (read.origin, read.references) == (NOWHERE, NO_REFERENCES)
 
 
 # Nothing else gets in
@@ -150,18 +118,8 @@ def at(given: Any, path: tuple[str | int, ...]) -> Any:
     return given
 
 
-def changed(name: str, path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """The golden document with one value replaced, or left out for `...`."""
-    given = copy.deepcopy(document(name))
-    if value is ...:
-        del at(given, path[:-1])[path[-1]]
-    else:
-        at(given, path[:-1])[path[-1]] = value
-    return given
-
-
 def path_of(dotted: str) -> tuple[str | int, ...]:
-    return tuple(int(step) if step.isdigit() else step for step in dotted.split("."))
+    return tuple(int(step) if step.isdigit() else step for step in dotted.split(".") if step)
 
 
 def numbers(*values: float) -> str:
@@ -231,8 +189,7 @@ HOSTILE: dict[str, dict[str, list[Any]]] = {
         "origin.device": [5, HASH, {}, {"key": HASH}, {"key": "203.0.113.9", "former": []}],
         "origin.address": [{"key": HASH.upper(), "former": []}, {"key": f"{HASH}\n", "former": []}],
         "origin.prefix": [
-            {"key": HASH, "former": [HASH] * (MOST_HASH_KEYS + 1)},
-            {"key": HASH, "former": ["x"]},
+            *({"key": HASH, "former": former} for former in (["x"], [HASH] * (MOST_HASH_KEYS + 1))),
             {"key": HASH, "former": [], "raw": "203.0.113.0/24"},
         ],
         "origin.networks": [None, "tor", ["Tor"], ["a b"], [""], ["x" * 65], ["tor"] * 257, [5]],
@@ -273,13 +230,7 @@ LATER = {"origin", "marks"}
 #: Objects in which no field may be missing (but for those named) and none may be added.
 OBJECTS: dict[str, dict[str, set[str]]] = {
     "analysis-full": {"": set(), "readings.0": set(), "models.0": set(), "template": set(), "picture": set()},
-    "detection-refused": {
-        "": LATER,
-        "ids": set(),
-        "origin": set(),
-        "origin.prefix": set(),
-        "refusal": set(),
-    },
+    "detection-refused": {"": LATER, "ids": set(), "origin": set(), "origin.prefix": set(), "refusal": set()},
     "detection-analysed": {"": LATER, "marks": set(), "marks.face": set(), "marks.picture.0": set()},
 }
 
@@ -298,7 +249,7 @@ def cases() -> list[tuple[str, str, Any]]:
     ]
     for name, objects in OBJECTS.items():
         for path, optional in objects.items():
-            fields = at(document(name), path_of(path) if path else ())
+            fields = at(document(name), path_of(path))
             within = f"{path}." if path else ""
             wrong += [(name, f"{within}{field}", ...) for field in fields if field not in optional]
             wrong.append((name, f"{within}{SECRET}", 1))
@@ -316,7 +267,7 @@ def written(given: dict[str, Any], path: str, value: Any) -> bytes:
 @pytest.mark.parametrize(("name", "path", "value"), cases())
 def test_what_is_not_allowed_is_refused(name, path, value):
     """By the name of its outermost field, or by the rule that it breaks between fields; never by a stranger's name."""
-    given = changed(name, path_of(path), value)
+    given = changed(document(name), path_of(path), value)
     said = refusal_of(codec_of(name), written(given, path, value))
     first = str(path_of(path)[0])
     assert said.startswith((MALFORMED, "exactly one", "marks.face is no print", "decided is no"))
@@ -335,7 +286,7 @@ def test_what_is_not_allowed_is_refused(name, path, value):
 )
 def test_a_rule_between_fields_is_named(path, value, rule):
     for name, within in (("analysis-full", ""), ("detection-analysed", "analysis.")):
-        said = refusal_of(codec_of(name), changed(name, path_of(within + path), value))
+        said = refusal_of(codec_of(name), changed(document(name), path_of(within + path), value))
         assert said == f"{MALFORMED}{within}{rule}"
 
 
@@ -351,10 +302,6 @@ def test_bytes_of_another_kind_are_refused(codec, value):
     refusal_of(codec, value)
 
 
-def test_a_record_without_a_value_is_no_detection():
-    refusal_of(CODECS["detection"], None)
-
-
 @pytest.mark.parametrize("name", VALUES)
 def test_the_size_limit_is_exact(name):
     codec = codec_of(name)
@@ -364,35 +311,21 @@ def test_the_size_limit_is_exact(name):
     assert "too" in refusal_of(codec, padded + b" ")
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"analysis": None},
-        {"decided": base64.b64encode(b"{}").decode()},
-        {"analyses": document("detection-several_frames")["analyses"]},
-    ],
-)
-def test_a_detection_has_exactly_one_finding(more):
-    given = document("detection-refused") | more
-    if more == {"analysis": None}:
-        del given["refusal"]
-    said = refusal_of(CODECS["detection"], given)
-    assert said == "exactly one of analysis, refusal and decided must be there"
+@pytest.mark.parametrize("other", ["analysed", "decided", "several_frames"])
+def test_a_detection_has_exactly_one_finding(other):
+    refused = document("detection-refused")
+    neither = {name: value for name, value in refused.items() if name != "refusal"}
+    for found in (neither, document(f"detection-{other}") | refused):
+        assert refusal_of(CODECS["detection"], found) == "exactly one of analysis, refusal and decided must be there"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "é", "AA", "!!!!", SECRET, "bm90IGpzb24=", base64.b64encode(b"[]").decode(), "////"]
-)
+@pytest.mark.parametrize("text", ["", "é", "AA", "!!!!", SECRET, "bm90IGpzb24=", "W10=", "////"])
 def test_what_is_said_to_be_decided_must_be_a_decision(text):
     said = refusal_of(CODECS["detection"], document("detection-decided") | {"decided": text})
     assert said.startswith("decided is not a decision")
 
 
-@pytest.mark.parametrize(
-    "about",
-    [(ids(submission_id="sub-2"),), (ids(tenant="bank-1"),), (ids(), "f" * 32)],
-    ids=["id", "tenant", "picture"],
-)
+@pytest.mark.parametrize("about", [(ids(submission_id="sub-2"),), (ids(tenant="bank-1"),), (ids(), "f" * 32)])
 def test_a_decision_on_another_submission_is_not_passed_on(about):
     said = refusal_of(CODECS["detection"], encode_detection(detection(decided(*about))))
     assert said == "decided is not a decision on this submission"
@@ -416,13 +349,9 @@ def test_a_perceptual_hash_has_64_bits(bits):
 @pytest.mark.parametrize(
     "wrong",
     [
-        Analysis(elapsed_ms={"mesh": math.nan}),
-        Analysis(cpu_ms=math.inf),
-        Analysis(notes=("not a code",)),
-        Analysis(message=5),  # type: ignore[arg-type]
-        Analysis(readings=(object(),)),  # type: ignore[arg-type]
+        *(Analysis(elapsed_ms={"mesh": math.nan}), Analysis(cpu_ms=math.inf), Analysis(notes=("not a code",))),
+        *(Analysis(message=5), Analysis(readings=(object(),)), None),
         Analysis(error=ErrorCode.NO_FACE_DETECTED, readings=FULL.readings),
-        None,
     ],
 )
 def test_encoding_refuses_what_decoding_would(wrong):
@@ -461,6 +390,8 @@ def read_or_refused(codec: Codec, value: bytes) -> None:
         found = codec.decode(value)
     except codec.error:
         return
+    if isinstance(found, Detection):  # times are written to the microsecond
+        found = replace(found, queue_ms=round(found.queue_ms, 3), detection_ms=round(found.detection_ms, 3))
     assert codec.decode(codec.encode(found)) == found
 
 
@@ -473,52 +404,23 @@ all_ids = st.builds(
     session_id=st.none() | id_text,
     resource_id=st.none() | id_text,
 )
-findings = st.dictionaries(st.sampled_from(list(SIGNAL_LABELS)), st.none() | st.floats(0, 1)).map(analysis) | st.builds(
-    Refusal,
-    error=st.sampled_from(ErrorCode),
-    message=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200),
-)
-several = st.lists(st.floats(0, 1).map(analysis), min_size=2, max_size=MAX_FRAMES).map(tuple)
-milliseconds = st.integers(0, 10**9).map(lambda n: min(n / 1000, 86_400_000.0))
-hashed = st.from_regex(r"\A[a-z0-9]{1,16}-[0-9a-f]{32}\Z")
+several = st.lists(
+    st.dictionaries(st.sampled_from(list(SIGNAL_LABELS)), st.none() | st.floats(0, 1)).map(analysis),
+    min_size=1,
+    max_size=MAX_FRAMES,
+).map(tuple)
+words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200)
+findings = several | st.builds(Refusal, error=st.sampled_from(ErrorCode), message=words, counts=st.booleans())
 bits = st.integers(0, 2**64 - 1)
-
-
-def subjects(kind: SubjectType) -> st.SearchStrategy[Subject | None]:
-    former = st.lists(hashed, max_size=3).map(tuple)
-    return st.none() | st.builds(Subject, type=st.just(kind), key=hashed, former=former)
-
-
-origins = st.builds(
-    Origin,
-    device=subjects(SubjectType.DEVICE),
-    address=subjects(SubjectType.ADDRESS),
-    prefix=subjects(SubjectType.PREFIX),
-    networks=st.lists(st.from_regex(r"\A[a-z0-9_-]{1,64}\Z"), max_size=4).map(tuple),
-    as_expected=st.none() | st.booleans(),
-)
 codes = st.builds(KeyedImageHashes, key_id=st.just("k1"), bytes=bits, pixels=bits, perceptual=bits)
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.builds(
-        Detection,
-        ids=all_ids,
-        fingerprint=st.from_regex(r"\A[0-9a-f]{32}\Z"),
-        appended_at_ms=st.integers(0, LATEST_MS),
-        finding=findings.map(frames_of) | several,
-        origin=origins,
-        marks=st.builds(ReuseReferences, picture=st.lists(codes, max_size=2).map(tuple)),
-        queue_ms=milliseconds,
-        detection_ms=milliseconds,
-    )
-)
-def test_any_detection_survives(sent):
-    read = decode_detection(encode_detection(sent))
-    assert read == sent
-    # Former keys are no part of a subject's identity, so the comparison above doesn't see them.
-    assert [subject.former for subject in read.origin.subjects] == [s.former for s in sent.origin.subjects]
+@settings(max_examples=100, deadline=None)
+@given(all_ids, findings, st.lists(codes, max_size=2).map(tuple), st.integers(0, 86_400_000_000))
+def test_any_detection_survives(about, finding, picture, micros):
+    references = ReuseReferences(picture=picture)
+    sent = detection(finding, ids=about, references=references, appended_at_ms=micros, detection_ms=micros / 1000)
+    assert decode_detection(encode_detection(sent)) == sent
 
 
 # The record
@@ -526,8 +428,7 @@ def test_any_detection_survives(sent):
 
 def test_the_record_is_keyed_by_the_person():
     output = detection_output(detection(), "topic", "/here")
-    assert output.key == GUID.encode()
-    assert dict(output.headers)["ce_type"] == b"liveness.detection.v1"
-    assert dict(output.headers)["ce_id"] == FINGERPRINT.encode()
-    nobody = detection_output(detection(ids=ids(correlation_id=None)), "topic", "/here")
-    assert nobody.key == b"sub-1"
+    headers = dict(output.headers)
+    assert (output.key, headers["ce_type"]) == (GUID.encode(), b"liveness.detection.v1")
+    assert headers["ce_id"] == FINGERPRINT.encode()
+    assert detection_output(detection(ids=ids(correlation_id=None)), "topic", "/here").key == b"sub-1"

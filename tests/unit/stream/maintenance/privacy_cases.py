@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import orjson
 import redis
 
@@ -22,7 +21,6 @@ from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from config.policy import Policy
 from config.settings import KafkaSettings, Settings
-from detectors.contract import PictureHashes, Template
 from stream.bootstrap.abuse import open_erasures
 from stream.events.messages import Output, Record
 from stream.redis.decision_store import RedisDecisionStore
@@ -31,6 +29,7 @@ from tests.instants import NOW_MS, StillClock
 from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
+from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import sent as submission
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, Reviewer
 from tests.unit.stream.review.command_cases import fields as command_fields
@@ -84,23 +83,13 @@ def stage_over(calls: RedisClient) -> CommandStage:
     return replace(stage, services=replace(stage.services, erasures=erasures))
 
 
-def face(person: int) -> Template:
-    vector = np.random.default_rng(person).normal(size=128).astype("<f4") * 0.056
-    return Template(model="net", model_sha256="cd" * 32, vector=vector.tobytes())
-
-
-def shot(number: int) -> PictureHashes:
-    bits = int.from_bytes(np.random.default_rng(number).bytes(8), "little")
-    return PictureHashes(pixels_sha256=f"{number:064x}", perceptual=bits)
-
-
 _numbers = itertools.count(1)
 
 
 async def submit(line: Pipeline, who: int, *, looks: int, confidence: float = 0.1, **changes: Any) -> Output:
     """A submission of person `who` that shows face and picture `looks`, from their own device unless said otherwise."""
     number = next(_numbers)
-    line.analyser.found = analysis(confidence, template=face(looks), picture=shot(looks))
+    line.analyser.found = analysis(confidence, template=face(looks), picture=picture(looks))
     given = {
         "submission_id": f"photo-{number}",
         "correlation_id": guid(who),
@@ -121,12 +110,17 @@ def erasing(who: int = 1, command_id: str = "e-1", **changes: Any) -> Record:
     return replace(given, key=subject["key"].encode(), appended_at_ms=NOW_MS + 50_000)
 
 
-def everything(url: str) -> dict[str, bytes]:
+def everything(url: str, prefix: str = PREFIX) -> dict[str, bytes]:
     """All keys and all they hold, as text."""
     client = redis.Redis.from_url(url)
-    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{PREFIX}*", count=1000)}
+    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{prefix}*", count=1000)}
     client.close()
     return held
+
+
+def kind_of(key: str, prefix: str = PREFIX) -> str:
+    """The name of a key's store record."""
+    return key.removeprefix(prefix).partition(":{")[0]
 
 
 def _read(client: Any, key: bytes) -> bytes:

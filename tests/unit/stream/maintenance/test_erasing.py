@@ -43,6 +43,7 @@ from tests.unit.stream.maintenance.privacy_cases import (
     Crash,
     erasing,
     everything,
+    kind_of,
     line_over,
     naming,
     stage_over,
@@ -83,12 +84,6 @@ async def emptied(url: str) -> AsyncIterator[RedisClient]:
         await calls.close()
 
 
-@pytest.fixture
-async def calls(empty_redis: str) -> AsyncIterator[RedisClient]:
-    async with emptied(empty_redis) as made:
-        yield made
-
-
 async def three_people(calls: RedisClient) -> list[Output]:
     """Three ids with one face and one picture, from one device and address, attack after attack: each of them is
     flagged, alone and with the others."""
@@ -109,19 +104,16 @@ async def obeyed(stage: CommandStage, given: Record) -> dict[str, Any]:
 
 async def test_nothing_names_the_erased(calls, empty_redis):
     await three_people(calls)
-    before = everything(empty_redis)
-    kinds = {key.removeprefix(PREFIX).partition(":{")[0] for key in naming(before, guid(1))}
+    kinds = set(map(kind_of, naming(everything(empty_redis), guid(1))))
     assert kinds == {
         *("decision", "decisions-of", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:used", "abuse:named"),
         *("abuse:links", "abuse:faces", "abuse:faces-of", "abuse:picture", "abuse:pictures-of"),
     }, "the test would prove nothing otherwise"
     assert kinds <= {record.name for record in RECORDS if record.erased}
-    outputs = await stage_over(calls).handle(erasing(1))
+    (answer,) = await stage_over(calls).handle(erasing(1))
     after = everything(empty_redis)
-    assert naming(after, guid(1)) == []
-    assert naming(after, "photo-1b") == []
-    (answer,) = outputs
-    assert guid(1).encode() not in (answer.value or b"") + (answer.key or b"") + repr(answer.headers).encode()
+    assert naming(after, guid(1)) + naming(after, "photo-1b") == []
+    assert guid(1) not in repr((answer.key, answer.value, answer.headers))
 
 
 async def test_others_stay(calls, empty_redis):
@@ -132,17 +124,15 @@ async def test_others_stay(calls, empty_redis):
     for key in naming(before, guid(4)):
         if ":faces:" in key:  # those of an hour are kept together
             assert naming({key: after[key]}, guid(4))
-            continue
-        assert after[key] == before[key]
+        else:
+            assert after[key] == before[key]
     for who in (2, 3):
         assert len(naming(after, guid(who))) >= len(naming(before, guid(who))) - 8
     own = f"{PREFIX}abuse:journal:{{|correlation_id|{guid(2)}|0}}"
     assert after[own] == before[own]
-    links = after[f"{PREFIX}abuse:links:{{|{guid(2)}}}"]
-    assert guid(3).encode() in links
+    assert guid(3).encode() in after[f"{PREFIX}abuse:links:{{|{guid(2)}}}"]
     flags = after[f"{PREFIX}abuse:flags:{{|correlation_id|{guid(2)}}}"]
-    assert guid(3).encode() in flags
-    assert b"photo" in flags
+    assert [text for text in (guid(3).encode(), b"photo") if text not in flags] == []
     shared = [key for key in after if "journal:{|address" in key and guid(2).encode() in after[key]]
     assert any(guid(1).encode() in before[key] for key in shared)
 
@@ -150,25 +140,18 @@ async def test_others_stay(calls, empty_redis):
 async def test_receipt_counts_and_names_stores(calls):
     await three_people(calls)
     entry = await obeyed(stage_over(calls), erasing(1))
-    assert entry["outcome"] == "applied"
-    changed = entry["changed"]
-    assert changed["subject"] == {
-        "type": "correlation_id",
-        "sha256": [digest_of(None, SubjectType.CORRELATION_ID, guid(1))],
-    }
+    assert (entry["outcome"], check([entry]).problems) == ("applied", ())
+    changed, digest = entry["changed"], digest_of(None, SubjectType.CORRELATION_ID, guid(1))
+    assert changed["subject"] == {"type": "correlation_id", "sha256": [digest]}
     erased = changed["erased"]
     assert erased["journal_lines"] == 4 * 4 + 1, "in four journals, and one that names no device"
-    assert erased["decisions"] == 5
-    assert (erased["faces"], erased["pictures"]) == (4, 4)
+    assert (erased["decisions"], erased["faces"], erased["pictures"]) == (5, 4, 4)
     assert erased["links"] > 8
-    assert erased["flags"] >= 2
-    assert erased["mentions"] >= 2
+    assert min(erased["flags"], erased["mentions"]) >= 2
     kept = {each["store"]: each["until"] for each in changed["kept"]}
-    assert kept["erase.liveness.audit"] is None
-    assert kept["erase.liveness.submissions"] is not None
+    assert (kept["erase.liveness.audit"], bool(kept["erase.liveness.submissions"])) == (None, True)
     links_until_ms = milliseconds(kept["links that only others keep"])
     assert links_until_ms - milliseconds(entry["at"]) == 2 * links_life_ms(POLICY), "of few links too"
-    assert check([entry]).problems == ()
 
 
 async def test_erasing_again(calls, empty_redis):
@@ -179,16 +162,7 @@ async def test_erasing_again(calls, empty_redis):
     assert await stage.handle(erasing(1)) == first
     assert everything(empty_redis) == held
     again = await obeyed(stage, erasing(1, "e-2"))
-    assert again["changed"]["erased"] == NONE
-    assert again["number"] == 2
-
-
-async def test_tenants_are_apart(calls, empty_redis):
-    await three_people(calls)
-    before = naming(everything(empty_redis), guid(1))
-    entry = await obeyed(stage_over(calls), erasing(1, tenant="acme"))
-    assert entry["changed"]["erased"] == NONE
-    assert naming(everything(empty_redis), guid(1)) == before
+    assert (again["changed"]["erased"], again["number"]) == (NONE, 2)
 
 
 @pytest.mark.slow
@@ -220,7 +194,7 @@ async def test_node_away_for_a_moment(empty_redis):
         expected = (await obeyed(stage_over(calls), erasing(1)))["changed"]
         left = untrailed(empty_redis)
     together = {key for keys in batches.written for key in keys if len(keys) > 1}
-    assert {key.removeprefix(PREFIX).partition(":{")[0] for key in together} >= {"abuse:pictures", "abuse:journal"}
+    assert set(map(kind_of, together)) >= {"abuse:pictures", "abuse:journal"}
     for key in sorted(together):
         async with emptied(empty_redis) as calls:
             await filled(calls)
@@ -269,20 +243,16 @@ async def test_erasing_a_device(calls, empty_redis):
     for who in range(1, 8):
         output = await submit(line, who, looks=who)
     (flag,) = [each for each in abuse_of(output)["flags"] if each["subject"]["type"] == "device"]
-    device = flag["subject"]
+    device, flag_id = flag["subject"], flag["flag_id"].encode()
     before = everything(empty_redis)
     entry = await obeyed(stage_over(calls), erasing(subject=device))
     assert entry["changed"]["erased"] == NONE | {"journal_lines": 7, "flags": 1}
     after = everything(empty_redis)
-    left = naming(after, device["key"])
-    assert {key.removeprefix(PREFIX).partition(":{")[0] for key in left} == {"decision"}, "they expire by themselves"
-    shared = (":flag-index:", ":due:")
-    assert {key for key in set(before) - set(after) if not any(each in key for each in shared)} == {
-        key for key in before if device["key"] in key or key.endswith(f":{{{flag['flag_id']}}}")
-    }
-    in_index = {key for key, held in before.items() if ":flag-index:" in key and flag["flag_id"].encode() in held}
-    assert len(in_index) == 2, "the tenant's and the one over all"
-    assert [key for key, held in after.items() if ":flag-index:" in key and flag["flag_id"].encode() in held] == []
+    assert set(map(kind_of, naming(after, device["key"]))) == {"decision"}, "they expire by themselves"
+    gone = {key for key in set(before) - set(after) if kind_of(key) not in ("abuse:flag-index", "abuse:due")}
+    assert gone == {key for key in before if device["key"] in key or key.endswith(f":{{{flag['flag_id']}}}")}
+    listed = [[k for k, value in held.items() if ":flag-index:" in k and flag_id in value] for held in (before, after)]
+    assert [len(keys) for keys in listed] == [2, 0], "the tenant's and the one over all"
 
 
 async def test_erasing_former_keys(calls, empty_redis):
@@ -296,23 +266,11 @@ async def test_erasing_former_keys(calls, empty_redis):
     assert [key for key in everything(empty_redis) if old["key"] in key] == []
 
 
-async def test_erased_flags_expire_silently(calls, empty_redis):
-    await three_people(calls)
-    ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
-    long_after_ms = NOW_MS + (FLAG_TTL_S + DAY_S) * 1000
-    assert any(event.subject.key == guid(1) for event in await expire_due(ledger, long_after_ms))
-    await stage_over(calls).handle(erasing(1))
-    events = await expire_due(ledger, long_after_ms)
-    assert events
-    assert all(guid(1).encode() not in event.document for event in events)
-
-
 async def test_flag_expiring_while_erased(calls, empty_redis):
     """The sweeper has published it and is about to write that down."""
     await three_people(calls)
-    ledger = RedisLedger(calls, PREFIX, FLAG_TTL_S)
-    events = await expire_due(ledger, NOW_MS + (FLAG_TTL_S + DAY_S) * 1000)
-    mine = [event for event in events if event.subject.key == guid(1)]
+    ledger, long_after_ms = RedisLedger(calls, PREFIX, FLAG_TTL_S), NOW_MS + (FLAG_TTL_S + DAY_S) * 1000
+    mine = [event for event in await expire_due(ledger, long_after_ms) if event.subject.key == guid(1)]
     await stage_over(calls).handle(erasing(1))
     for event in mine:
         await record_expiry(ledger, event)
@@ -321,6 +279,9 @@ async def test_flag_expiring_while_erased(calls, empty_redis):
     assert naming(held, guid(1)) == []
     due = b"".join(value for key, value in held.items() if ":due:" in key)
     assert not any(event.flag_id.encode() in due for event in mine)
+    later = await expire_due(ledger, long_after_ms)
+    assert later
+    assert all(guid(1).encode() not in event.document for event in later)
 
 
 async def test_paused_id_is_admitted_again(calls):
@@ -331,20 +292,3 @@ async def test_paused_id_is_admitted_again(calls):
     await stage_over(calls).handle(erasing(1))
     output = await submit(line, 1, looks=1)
     assert orjson.loads(output.value or b"")["error"] is None
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"type": "face", "key": subject(SubjectType.DEVICE, 1).key},
-        {"type": "device", "key": "phone-1"},
-        {"type": "correlation_id", "key": "somebody"},
-        None,
-    ],
-)
-async def test_malformed_subject_is_refused(calls, wrong):
-    given = erasing()
-    fields = orjson.loads(given.value or b"") | {"subject": wrong}
-    entry = await obeyed(stage_over(calls), replace(given, value=orjson.dumps(fields)))
-    assert entry["error"]["code"] == "INVALID_COMMAND"
-    assert "somebody" not in orjson.dumps(entry).decode()

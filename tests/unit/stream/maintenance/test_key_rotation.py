@@ -54,13 +54,13 @@ def links(decision: Output) -> int:
     return len(abuse_of(decision)["links"])
 
 
-def unknown() -> float:
-    counted: float = metrics.FACE_COMPARISONS.labels(outcome="unknown_key")._value.get()
+def compared(outcome: str) -> float:
+    counted: float = metrics.FACE_COMPARISONS.labels(outcome=outcome)._value.get()
     return counted
 
 
 async def test_restarted_one_by_one_before_the_new_key_counts_every_face_is_found():
-    workers, not_known = Workers(), unknown()
+    workers, not_known = Workers(), compared("unknown_key")
     rolling = [(BEFORE, BEFORE), (BEFORE, AFTER), (AFTER, BEFORE), (AFTER, AFTER)]
     for number, (detects, decides) in enumerate(rolling):
         assert links(await workers.decided(number, number * 600, detects, decides)) == number
@@ -70,7 +70,7 @@ async def test_restarted_one_by_one_before_the_new_key_counts_every_face_is_foun
     late = await workers.decided(6, SINCE_S - 1, AFTER, AFTER)
     assert links(late) == 6, "one from before the new key, that is late"
     assert workers.kept_under() == {"k1", "k2"}
-    assert unknown() == not_known
+    assert compared("unknown_key") == not_known
 
 
 @pytest.mark.parametrize("days", [0, 8, 20])
@@ -79,34 +79,32 @@ async def test_a_face_detected_by_a_worker_without_the_new_key_is_found_by_all_o
     workers, at_s = Workers(), SINCE_S + days * 24 * HOUR_S
     assert links(await workers.decided(0, at_s, AFTER, AFTER)) == 0
     stale = await workers.detection(1, at_s + 1, BEFORE)
-    marks = decode_detection(stale.value).marks
-    assert marks.face is not None
-    assert marks.face.key_id == "k1"
+    face_seen = decode_detection(stale.value).references.face
+    assert face_seen is not None
+    assert face_seen.key_id == "k1"
     assert links(await workers.lines[AFTER].decide(stale)) == 1
     assert links(await workers.decided(2, at_s + 2, AFTER, AFTER)) == 2
     assert workers.kept_under() == {"k2"}
 
 
 async def test_a_worker_without_the_new_key_decides_all_the_same_and_is_seen():
-    workers, not_known = Workers(), unknown()
+    workers, not_known = Workers(), compared("unknown_key")
     assert links(await workers.decided(0, SINCE_S, AFTER, AFTER)) == 0
     with capture_logs() as said:
         for number in (1, 2, 3):
             decision = await workers.decided(number, SINCE_S + number, AFTER, BEFORE)
             assert event_of(decision)["error"] is None
             assert (links(decision), abuse_of(decision)["face_comparison"]) == (0, None)
-    assert unknown() == not_known + 3
+    assert compared("unknown_key") == not_known + 3
     assert said == [], "a counter, not a line for each submission"
     assert sum(map(len, workers.faces.buckets.values())) == 1, "what can't be compared isn't kept"
     assert links(await workers.decided(4, SINCE_S + 9, AFTER, AFTER)) == 1
 
 
-async def test_prints_of_another_model_are_counted_apart():
-    workers = Workers()
-    counted = metrics.FACE_COMPARISONS.labels(outcome="other_model")
-    before = counted._value.get()
+async def test_templates_of_another_model_are_counted_apart():
+    workers, before = Workers(), compared("other_model")
     reuse = workers.lines[AFTER].reuse
     assert reuse.faces is not None
     reuse.faces = replace(reuse.faces, model="another-abababababab")
     decision = await workers.decided(1, 0, AFTER, AFTER)
-    assert (links(decision), counted._value.get()) == (0, before + 1)
+    assert (links(decision), compared("other_model"), workers.kept_under()) == (0, before + 1, set())

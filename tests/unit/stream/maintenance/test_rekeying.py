@@ -36,15 +36,9 @@ def reference(
     person: int, at_ms: int, held: TemplateProtection, tenant: str | None = "acme", number: int = 0
 ) -> EnrolledReference:
     template = held.transform(tenant, "net", face(person), at_ms)
-    return EnrolledReference(
-        tenant=tenant,
-        correlation_id=f"cid-{person}-{number}",
-        submission_id=f"sub-{person}-{number}",
-        session_id=None,
-        at_ms=at_ms,
-        template=template,
-        former=held.under_all(template, tenant, at_ms),
-    )
+    ids = {"correlation_id": f"cid-{person}-{number}", "submission_id": f"sub-{person}-{number}", "session_id": None}
+    former = held.under_all(template, tenant, at_ms)
+    return EnrolledReference(tenant=tenant, **ids, at_ms=at_ms, template=template, former=former)
 
 
 async def filled(**changes) -> InMemoryFaceIndex:
@@ -73,21 +67,6 @@ async def test_all_move_to_new_key():
         assert [hit.submission_id for hit in met.candidates] == [f"sub-{person}-0"]
 
 
-async def test_found_before_and_after():
-    index = await filled()
-    before = await enrol_and_search(index, reference(3, NOW_MS, keys(), number=1), WITHIN)
-    await rekeying(index).run(NOW_MS)
-    after = await enrol_and_search(index, reference(3, NOW_MS, keys(), number=2), WITHIN)
-    assert {hit.submission_id for hit in before.candidates} == {"sub-3-0"}
-    assert {hit.submission_id for hit in after.candidates} == {"sub-3-0", "sub-3-1"}
-
-
-async def test_repeat_moves_nothing():
-    index = await filled()
-    await rekeying(index).run(NOW_MS)
-    assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
-
-
 class Killed:
     """Ends the run at its first call of a name beyond so many."""
 
@@ -102,6 +81,7 @@ class Killed:
 
 @pytest.mark.parametrize("step", ["copy", "drop"])
 async def test_cut_short_and_resumed(step):
+    """And once more, when nothing is left to move."""
     killed = Killed(step, PAGE)
     index = await filled(on_call=killed)
     with pytest.raises(RuntimeError):
@@ -110,6 +90,7 @@ async def test_cut_short_and_resumed(step):
     killed.left = MANY
     assert (await rekeying(index).run(NOW_MS)).moved == MANY - PAGE
     assert key_ids(index) == {"k2"}
+    assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
 
 
 @pytest.mark.parametrize("step", ["copy", "drop"])
@@ -127,25 +108,18 @@ async def test_old_copies_outlast_searches():
         kept.append(sum(len(faces) for place, faces in index.buckets.items() if place.key_id == "k1"))
         now_s[0] += seconds
 
-    moving = replace(rekeying(index, overlap_s=4.5), clock=lambda: now_s[0], sleep=sleep)
+    moving = replace(rekeying(index, overlap_s=longest_search_s(0.5, 1.0)), clock=lambda: now_s[0], sleep=sleep)
     assert (await moving.run(NOW_MS)).moved == MANY
     assert (kept, now_s) == ([MANY], [104.5])
     assert key_ids(index) == {"k2"}
 
 
-def test_longest_search():
-    assert longest_search_s(0.5, 1.0) == 4.5
-
-
-async def test_key_not_yet_in_force():
-    index = await filled()
-    assert (await rekeying(index, keys(OLD, NEW, SOON)).run(NOW_MS)).key == "k2"
-
-
-async def test_lost_keys_are_counted():
-    index = await filled()
-    done = await rekeying(index, keys(replace(NEW, since_ms=0))).run(NOW_MS)
-    assert (done.moved, done.lost) == (0, MANY)
+@pytest.mark.parametrize(
+    ("held", "moved", "lost"), [((OLD, NEW, SOON), MANY, 0), ((replace(NEW, since_ms=0),), 0, MANY)]
+)
+async def test_keys_not_yet_in_force_and_lost(held, moved, lost):
+    done = await rekeying(await filled(), keys(*held)).run(NOW_MS)
+    assert (done.key, done.moved, done.lost) == ("k2", moved, lost)
 
 
 async def test_one_tenant_alone():

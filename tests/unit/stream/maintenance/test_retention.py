@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import redis
 
@@ -18,27 +16,10 @@ from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.events.topics import TABLE
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
-from stream.maintenance.store_records import RECORDS
-from stream.redis.client import connect
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
-from tests.unit.stream.maintenance.privacy_cases import (
-    POLICY,
-    PREFIX,
-    SETTINGS,
-    erasing,
-    line_over,
-    stage_over,
-    submit,
-)
+from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
 from tests.unit.stream.review.command_cases import sent
-
-
-@pytest.fixture
-async def calls(empty_redis: str) -> AsyncIterator[RedisClient]:
-    opened = connect(RedisSettings(url=empty_redis, call_timeout_s=10))
-    yield opened
-    await opened.close()
 
 
 def families(settings: Settings = SETTINGS, policy: Policy = POLICY) -> dict[str, Store]:
@@ -56,8 +37,7 @@ async def everything_happens(calls: RedisClient) -> None:
     for who in (1, 2, 3):
         for _ in range(3):
             await submit(line, who, looks=7)
-    again = await submit(line, 3, looks=7, submission_id="used-twice")
-    assert again.value
+    await submit(line, 3, looks=7, submission_id="used-twice")
     await submit(line, 3, looks=7, submission_id="used-twice", image=base64_of(OTHER_IMAGE))
     await stage.handle(sent("settings.update", rules={"device_velocity": {"enforced": True}}))
     await stage.handle(erasing(1))
@@ -66,33 +46,27 @@ async def everything_happens(calls: RedisClient) -> None:
     await line.store.ping()
 
 
-def life_left_ms(client: redis.Redis, key: bytes) -> int:
-    """A key's life by event time or by the server's clock, whichever the expiry counts from: they are decades apart."""
-    expires_ms = int(client.pexpiretime(key))
-    return expires_ms - NOW_MS if expires_ms > NOW_MS else int(client.pttl(key))
-
-
 async def test_every_key_has_a_record(calls, empty_redis):
     await everything_happens(calls)
     client, table = redis.Redis.from_url(empty_redis), families()
     longest: dict[str, int] = {}
     for key in client.scan_iter(count=1000):
         family = table[family_of(key.decode())]
+        expires_ms = int(client.pexpiretime(key))  # by event time or by the server's clock, which are decades apart
+        left_ms = expires_ms - NOW_MS if expires_ms > NOW_MS else int(client.pttl(key))
         assert family.life_ms is not None
-        assert 0 < life_left_ms(client, key) <= family.life_ms, key
-        longest[family.name] = max(life_left_ms(client, key), longest.get(family.name, 0))
+        assert 0 < left_ms <= family.life_ms, key
+        longest[family.name] = max(left_ms, longest.get(family.name, 0))
     client.close()
+    assert set(longest) == set(table), "each family of the table is written by somebody"
     for name, left_ms in longest.items():
         assert left_ms > (table[name].life_ms or 0) * 0.7, f"{name}: the table says more than is needed"
-    seen = set(longest)
-    assert seen == set(table), "each family of the table is written by somebody"
 
 
 def test_every_topic_has_a_row():
     table = {each.name: each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.KAFKA}
-    assert {name: each.life_ms for name, each in table.items()} == {
-        f"erase.{spec.topic}": spec.life_ms for spec in TABLE
-    }
+    lives = {f"erase.{spec.topic}": spec.life_ms for spec in TABLE}
+    assert {name: each.life_ms for name, each in table.items()} == lives
     for spec in TABLE:
         assert spec.biometric == (table[f"erase.{spec.topic}"].personal is Personal.BIOMETRIC)
         assert spec.biometric >= spec.carries_images
@@ -104,21 +78,15 @@ def test_pictures_in_memory():
     assert all(each.life_ms is None and each.after.startswith("until the decision") for each in memory)
 
 
-LONGER = {
-    "abuse:flags": {"flag_ttl_s": 60 * 86_400},
-    "abuse:faces": {"face_reuse": {"window_s": 14 * 86_400}},
-    "abuse:pictures": {"media_replay": {"window_s": 14 * 86_400}},
-    "abuse:links": {"media_replay": {"window_s": 14 * 86_400}},
-}
+LONGER = {"abuse:flags": {"flag_ttl_s": 60 * 86_400}, "abuse:faces": {"face_reuse": {"window_s": 14 * 86_400}}}
+LONGER |= {f"abuse:{name}": {"media_replay": {"window_s": 14 * 86_400}} for name in ("pictures", "links")}
 
 
-@pytest.mark.parametrize("name", LONGER)
-def test_lifetimes_follow_the_policy(name):
-    before = families(SETTINGS, Policy())[f"{PREFIX}{name}"].life_ms
-    after = families(SETTINGS, Policy.model_validate({"abuse": LONGER[name]}))[f"{PREFIX}{name}"].life_ms
-    assert after is not None
-    assert before is not None
-    assert after > before
+@pytest.mark.parametrize(("name", "longer"), LONGER.items(), ids=LONGER)
+def test_lifetimes_follow_the_policy(name, longer):
+    policies = (Policy(), Policy.model_validate({"abuse": longer}))
+    before, after = (families(SETTINGS, policy)[f"{PREFIX}{name}"].life_ms or 0 for policy in policies)
+    assert 0 < before < after
 
 
 @pytest.mark.parametrize(
@@ -143,10 +111,6 @@ def test_lifetimes_and_names_follow_the_settings():
     table = families(other)
     assert table["mine:decision"].life_ms == 7_200_000
     assert all(name.startswith("mine:") for name in table)
-
-
-def test_record_names_are_unique():
-    assert len({record.name for record in RECORDS}) == len(RECORDS)
 
 
 def test_stores_beyond_erasure():

@@ -17,6 +17,7 @@ from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.instants import StillClock
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header
@@ -27,17 +28,6 @@ EVERY_S = 60.0
 
 class Crash(Exception):
     """The process ends here."""
-
-
-class StillClock:
-    def __init__(self, at_s: float) -> None:
-        self.at_s = at_s
-
-    def now_ms(self) -> int:
-        return at_ms(self.at_s)
-
-    def monotonic(self) -> float:
-        return self.at_s
 
 
 class Topic:
@@ -54,24 +44,23 @@ class Topic:
         self.outputs.append(output)
 
 
-def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, **changes: Any) -> Sweeper:
+def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, wait_s: float = 30.0) -> Sweeper:
     patience = RetryPolicy()
-    given = {
-        "ledger": ledger,
-        "publisher": Publisher(topic or Topic(), patience, 30.0),
-        "patience": patience,
-        "clock": StillClock(at_s),
-        "flags_topic": "flags",
-        "source": "/test",
-        "every_s": EVERY_S,
-        **changes,
-    }
-    return Sweeper(**given)
+    return Sweeper(
+        ledger=ledger,
+        publisher=Publisher(topic or Topic(), patience, wait_s),
+        patience=patience,
+        clock=StillClock(at_ms(at_s)),
+        flags_topic="flags",
+        source="/test",
+        every_s=EVERY_S,
+    )
 
 
 async def test_expired_flag_is_published_once():
     ledger, topic = InMemoryLedger(), Topic()
     flag_id = await flagged(ledger)
+    assert await sweeper(ledger, topic, at_s=FLAG_TTL_S - 1).sweep() == 0
     one = sweeper(ledger, topic)
     assert [await one.sweep() for _ in range(3)] == [1, 0, 0]
     (output,) = topic.outputs
@@ -82,11 +71,17 @@ async def test_expired_flag_is_published_once():
     assert header(output, "ce_type") == "liveness.abuse-flag.v1"
 
 
-async def test_nothing_before_expiry():
+async def test_sweeps_only_in_its_turn():
     ledger, topic = InMemoryLedger(), Topic()
     await flagged(ledger)
-    assert await sweeper(ledger, topic, at_s=FLAG_TTL_S - 1).sweep() == 0
-    assert topic.outputs == []
+
+    async def somebody_elses(name: str, for_ms: int) -> bool:
+        assert for_ms == TURN_SWEEPS * EVERY_S * 1000
+        return False
+
+    ledger.take_turn = somebody_elses
+    assert (await sweeper(ledger, topic).sweep(), topic.outputs) == (0, [])
+    assert sweeper(ledger).name != sweeper(ledger).name
 
 
 @pytest.mark.parametrize("call", ["record", "later"])
@@ -120,10 +115,9 @@ async def test_unpublished_expiry_is_not_recorded():
     ledger = InMemoryLedger()
     await flagged(ledger)
     with pytest.raises(DependencyTimeout):
-        await sweeper(ledger, publisher=Publisher(Topic(refusals=9), RetryPolicy(), 0.0)).sweep()
+        await sweeper(ledger, Topic(refusals=9), wait_s=0.0).sweep()
     assert (await flag(ledger)).state is FlagState.RAISED
-    topic = Topic()
-    assert await sweeper(ledger, topic).sweep() == 1
+    assert await sweeper(ledger).sweep() == 1
 
 
 def test_sweep_waits_for_dependencies():
@@ -145,49 +139,6 @@ async def test_backlog_takes_several_sweeps():
     one = sweeper(ledger, topic)
     assert [await one.sweep() for _ in range(3)] == [MOST_AT_ONCE, 30, 0]
     assert len({header(output, "ce_id") for output in topic.outputs}) == MOST_AT_ONCE + 30
-
-
-class Turns(InMemoryLedger):
-    """Turns as Redis gives them, by a clock that a test moves."""
-
-    def __init__(self, clock: StillClock) -> None:
-        super().__init__()
-        self.clock, self.holder, self.until_ms = clock, "", 0
-
-    async def take_turn(self, name: str, for_ms: int) -> bool:
-        now_ms = self.clock.now_ms()
-        if self.holder != name and now_ms < self.until_ms:
-            return False
-        self.holder, self.until_ms = name, now_ms + for_ms
-        return True
-
-
-async def test_turn_passes_to_other_worker():
-    clock, topic = StillClock(FLAG_TTL_S), Topic()
-    ledger = Turns(clock)
-    one, other = (sweeper(ledger, topic, clock=clock) for _ in range(2))
-    assert one.name != other.name
-    await one.sweep()
-    for number in range(1, 10):
-        await flagged(ledger, subject=correlation(guid(number)))
-        clock.at_s += EVERY_S
-        assert (await other.sweep(), await one.sweep()) == (0, 1)
-    await flagged(ledger, subject=correlation(guid(99)))
-    waited = 0
-    while not await other.sweep():
-        clock.at_s += EVERY_S
-        waited += 1
-    assert waited == TURN_SWEEPS
-    assert len(topic.outputs) == 10
-
-
-async def test_simultaneous_sweeps():
-    """A turn that ran out during a sweep."""
-    ledger, topic = InMemoryLedger(), Topic()
-    for number in range(20):
-        await flagged(ledger, subject=correlation(guid(number)))
-    await asyncio.gather(*(sweeper(ledger, topic).sweep() for _ in range(2)))
-    assert len({header(output, "ce_id") for output in topic.outputs}) == len(set(topic.outputs)) == 20
 
 
 def test_sweeps_at_its_pace():

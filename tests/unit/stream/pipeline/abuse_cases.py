@@ -55,15 +55,10 @@ async def five_failures(pipeline: Pipeline, *, first: int = 1, at_s: float = 0.0
     return [await pipeline.decision(sent(first + n, at_s + n, **changes)) for n in range(5)]
 
 
-async def four_failures(pipeline: Pipeline) -> None:
-    """Failures one short of a pause."""
+async def fifth_failure(pipeline: Pipeline) -> Output:
+    """Detection of the fifth failure, after decisions on four: failures one short of a pause."""
     for number in range(1, 5):
         await pipeline.decision(sent(number, number))
-
-
-async def fifth_failure(pipeline: Pipeline) -> Output:
-    """Detection of the fifth failure, after decisions on four."""
-    await four_failures(pipeline)
     (detection,) = await pipeline.detect(sent(5, 5))
     return detection
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
-from abuse.faces.face_bounds import FaceBounds
 from abuse.faces.face_index import InMemoryFaceIndex
-from abuse.faces.template_protection import TemplateProtection
-from abuse.keys.key_periods import HashKey
-from abuse.ledger.ledger import InMemoryLedger
-from abuse.links.link_store import InMemoryLinkStore
-from abuse.links.reuse import Faces, ReuseSearch
-from abuse.pictures.media_index import InMemoryMediaIndex
-from config.abuse import AbusePolicy
+from abuse.links.reuse import ReuseSearch
 from config.errors import Unavailable
 from stream.bootstrap.abuse import say_what_is_compared
-
-
-class NoStrangers:
-    def false_match_rate(self, distance: float) -> float:
-        return 0.0
-
-    def distance_for(self, rate: float) -> float:
-        return 1.0
+from tests.unit.stream.fakes import Pipeline
 
 
 class Index(InMemoryFaceIndex):
@@ -39,20 +27,11 @@ class Index(InMemoryFaceIndex):
         return self.answer
 
 
-def reuse(index: Index | None) -> ReuseSearch:
-    faces = index and Faces(
-        model="net",
-        index=index,
-        keys=TemplateProtection([HashKey(id="k1", secret=b"1" * 32)], 0),
-        bounds=FaceBounds(impostors=NoStrangers(), farthest=0.6),
-    )
-    return ReuseSearch(
-        pictures=InMemoryMediaIndex(),
-        links=InMemoryLinkStore(),
-        ledger=InMemoryLedger(),
-        policy=AbusePolicy(),
-        faces=faces,
-    )
+def reuse(answer: bool | Exception | None) -> ReuseSearch:
+    """Search for reuse on a server that answers so; None: without a calibrated model."""
+    search = Pipeline().reuse
+    search.faces = None if answer is None else replace(search.faces, index=Index(answer))
+    return search
 
 
 async def said(compared: ReuseSearch | None) -> list[tuple[str, str]]:
@@ -67,7 +46,7 @@ async def said(compared: ReuseSearch | None) -> list[tuple[str, str]]:
     [
         (None, "reuse_off", ["LIVENESS_ABUSE__HASH_KEYS"]),
         (reuse(None), "face_reuse_off", ["model"]),
-        (reuse(Index(False)), "face_reuse_off", ["vector sets", "8.0"]),
+        (reuse(False), "face_reuse_off", ["vector sets", "8.0"]),
     ],
     ids=["no hash keys", "no calibrated model", "no vector sets on the server"],
 )
@@ -78,13 +57,13 @@ async def test_comparison_off(compared, event, words):
 
 
 async def test_comparison_on():
-    compared = reuse(Index(True))
+    compared = reuse(True)
     assert await said(compared) == []
     assert compared.faces is not None
 
 
 async def test_server_away():
-    compared = reuse(Index(Unavailable("redis", "away")))
+    compared = reuse(Unavailable("redis", "away"))
     with pytest.raises(Unavailable):
         await said(compared)
     assert compared.faces is not None

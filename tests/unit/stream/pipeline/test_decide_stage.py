@@ -7,11 +7,12 @@ import itertools
 
 import pytest
 
+from abuse.ledger.ledger import InMemoryLedger
 from config.error_codes import ErrorCode
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import AlreadyDecided
 from stream.pipeline.decide_stage import BAD_DETECTION_REASON
-from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
+from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,
@@ -27,24 +28,17 @@ from tests.unit.stream.builders import (
     structured,
 )
 from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
-from tests.unit.stream.pipeline.abuse_cases import code_of, event_of
+from tests.unit.stream.pipeline.abuse_cases import attacked, code_of, event_of, fifth_failure
 from tests.unit.stream.runtime.virtual_time import run
 
 OTHER_CONTENT = bare(image=base64_of(OTHER_IMAGE))
 
 
-@pytest.fixture
-def pipeline() -> Pipeline:
-    return Pipeline()
-
-
-async def test_record_of_decision():
-    output = await Pipeline().decision(bare(tenant="bank-1"))
-    assert output.topic == "decisions"
-    assert output.key == GUID.encode()
+async def test_record_of_decision(pipeline):
+    output = await pipeline.decision(bare(tenant="bank-1"))
+    assert (output.topic, output.key) == ("decisions", GUID.encode())
     event = event_of(output)
-    headers = {name: value.decode() for name, value in output.headers}
-    assert headers == {
+    assert {name: value.decode() for name, value in output.headers} == {
         "ce_specversion": "1.0",
         "ce_type": "liveness.decision.v1",
         "ce_source": "/test",
@@ -57,10 +51,9 @@ async def test_record_of_decision():
     assert event["result"]["verdict"] == "LIVE"
 
 
-async def test_key_without_correlation_id():
-    output = await Pipeline().decision(bare(correlation_id=...))
-    assert output.key == b"sub-1"
-    assert code_of(output) == "INVALID_REQUEST"
+async def test_key_without_correlation_id(pipeline):
+    output = await pipeline.decision(bare(correlation_id=...))
+    assert (output.key, code_of(output)) == (b"sub-1", "INVALID_REQUEST")
     assert "ce_correlationid" not in dict(output.headers)
 
 
@@ -79,38 +72,15 @@ async def test_duplicate_gets_identical_record(pipeline, given, again, analysed)
     assert pipeline.analyser.pictures == analysed
 
 
-async def test_racing_duplicates_get_one_decision(pipeline):
-    (one,), (two,) = await pipeline.detect(bare()), await pipeline.detect(bare())
-    assert len(pipeline.analyser.pictures) == 2
-    pipeline.analyser.found = analysis(0.1)
-    assert await pipeline.decide(two) == await pipeline.decide(one)
-
-
-async def test_redelivered_detection(pipeline):
-    (sent,) = await pipeline.detect(bare())
-    assert await pipeline.decide(sent) == await pipeline.decide(sent)
-
-
-async def test_other_content_gets_own_decision(pipeline):
-    first = await pipeline.decision(bare())
-    other = await pipeline.decision(OTHER_CONTENT)
-    assert code_of(other) == ErrorCode.DUPLICATE_MISMATCH
-    assert event_of(other)["request_id"] != event_of(first)["request_id"]
-    assert await pipeline.decision(OTHER_CONTENT) == other
-    assert await pipeline.decision(bare()) == first
-
-
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_racing_other_content(pipeline, order):
+    """The content decided first owns the id, for ever after and in any order."""
     detections = [(await pipeline.detect(bare()))[0], (await pipeline.detect(OTHER_CONTENT))[0]]
     assert len(pipeline.analyser.pictures) == 2
     first, second = [await pipeline.decide(detections[which]) for which in order]
-    assert code_of(first) is None
-    assert code_of(second) == ErrorCode.DUPLICATE_MISMATCH
+    assert (code_of(first), code_of(second)) == (None, ErrorCode.DUPLICATE_MISMATCH)
     assert event_of(first)["request_id"] != event_of(second)["request_id"]
-    # and for ever after, in any order
-    assert await pipeline.decide(detections[order[1]]) == second
-    assert await pipeline.decide(detections[order[0]]) == first
+    assert [await pipeline.decide(detections[which]) for which in reversed(order)] == [second, first]
 
 
 async def test_no_correlation_id_takes_no_id(pipeline):
@@ -120,6 +90,7 @@ async def test_no_correlation_id_takes_no_id(pipeline):
 
 
 async def test_many_contents_under_one_id(pipeline):
+    """Each has a decision of its own, and keeps it."""
     contents = [bare(image=base64_of(IMAGE + bytes([number]))) for number in range(5)]
     decisions = [await pipeline.decision(content) for content in contents]
     assert [code_of(decision) for decision in decisions] == [None] + ["DUPLICATE_MISMATCH"] * 4
@@ -151,39 +122,26 @@ async def test_expired_decision_stored_again(pipeline):
     assert fresh.analyser.pictures == []
 
 
-def test_store_away():
+@pytest.mark.parametrize(("part", "call"), [("store", "put_if_absent"), ("ledger", "observe"), ("ledger", "record")])
+def test_nothing_published_while_redis_is_away(part, call):
     async def scenario():
-        away = Away(30, only=DecisionStore.put_if_absent.__name__)
-        pipeline = Pipeline(store=InMemoryDecisionStore(away))
-        (sent,) = await pipeline.detect(bare())
-        waiting = asyncio.create_task(pipeline.decide(sent))
-        await asyncio.sleep(30)
+        away = Away(0, only=call)
+        pipeline = attacked(**{part: {"store": InMemoryDecisionStore, "ledger": InMemoryLedger}[part](away)})
+        last = await fifth_failure(pipeline)
+        away.left = 25
+        waiting = asyncio.create_task(pipeline.decide(last))
+        await asyncio.sleep(20)
         assert (waiting.done(), pipeline.patience.waiting_for) == (False, ("redis",))
         assert code_of(await waiting) is None
-        assert away.calls.count(DecisionStore.put_if_absent.__name__) == 31
+        assert (len(pipeline.flags), away.left) == (1, 0)
 
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(None, b"", SECRET.encode(), b'{"version": 2}'),
-        encode_detection(detection(AlreadyDecided(decision=SECRET.encode()))),
-    ],
-)
+@pytest.mark.parametrize("value", [None, SECRET.encode(), encode_detection(detection(AlreadyDecided(decision=b"{}")))])
 async def test_malformed_detection_is_dead_letter(pipeline, value):
     (output,) = await pipeline.decide_stage.handle(record(value, (("ce_tenant", SECRET.encode()),), b"key"))
-    assert output.topic == "dead"
-    assert (output.key, output.value) == (b"key", value)
+    assert (output.topic, output.key, output.value) == ("dead", b"key", value)
     headers = dict(output.headers)
     assert headers["reason"] == BAD_DETECTION_REASON.encode()
     assert SECRET not in repr(headers)
-
-
-@pytest.mark.parametrize("code", ErrorCode)
-async def test_error_code_in_decision(code):
-    found = analysis({}, error=code, message="why", face_detected=False)
-    event = event_of(await Pipeline(FakeAnalyser(found)).decision(bare()))
-    assert event["error"] == {"code": str(code), "message": "why"}
-    assert (event["result"]["verdict"], event["result"]["score"]) == ("INCONCLUSIVE", 0)

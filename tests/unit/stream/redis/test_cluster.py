@@ -23,10 +23,6 @@ LOW, HIGH = "far", "near"
 SLOW_S = 1.5
 
 
-def test_keys_are_in_their_halves():
-    assert key_slot(LOW.encode()) < HALF <= key_slot(HIGH.encode())
-
-
 def slots(*owners: tuple[int, int, bytes | None, int]) -> bytes:
     return encoded([[first, last, [host, port, b"id", []]] for first, last, host, port in owners])
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,7 +17,7 @@ from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from tests.unit.stream.builders import SECRET, ids
-from tests.unit.stream.redis.scripted_redis import ScriptedRedis, encoded, read_command, scripted
+from tests.unit.stream.redis.scripted_redis import ScriptedRedis, encoded, scripted
 
 OURS = StoredDecision("a" * 32, b"decision")
 TIMEOUT_S = 0.2
@@ -36,13 +34,6 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def store_at(port: int, **settings) -> RedisDecisionStore:
     given = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "call_timeout_s": 20, **settings}
     return RedisDecisionStore(connect(RedisSettings(**given)), "p:", 60)
-
-
-@asynccontextmanager
-async def server(reply: bytes) -> AsyncIterator[int]:
-    """Port of a server that answers every command alike."""
-    async with scripted(lambda command: reply) as (redis,):
-        yield redis.port
 
 
 def client_of(redis: ScriptedRedis, call_timeout_s: float = 5) -> RedisClient:
@@ -103,18 +94,18 @@ REPLIES = {
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: " ".join(reply.split()[:2]))
 async def test_error_reply(call, reply):
     expected, words = REPLIES[reply]
-    async with server(f"-{reply}\r\n".encode()) as port:
+    async with scripted(lambda command: f"-{reply}\r\n".encode()) as (redis,):
         with pytest.raises(expected, match=words) as raised:
-            await call(store_at(port))
+            await call(store_at(redis.port))
     assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":5\r\n", b"*0\r\n", b"*1\r\n$-1\r\n"])
 async def test_odd_reply_is_no_decision(reply):
-    async with server(reply) as port:
+    async with scripted(lambda command: reply) as (redis,):
         for call in (CALLS["find"], CALLS["put_if_absent"], CALLS["put_by_fingerprint"]):
             with pytest.raises((ForeignValue, RedisError)):
-                await call(store_at(port))
+                await call(store_at(redis.port))
 
 
 async def test_returning_server_is_used(tmp_path):
@@ -135,43 +126,6 @@ async def test_returning_server_is_used(tmp_path):
     await store.close()
 
 
-async def test_many_callers_wait_their_turn(empty_redis):
-    calls = connect(RedisSettings(url=empty_redis, call_timeout_s=10), max_connections=2)
-    store = RedisDecisionStore(calls, "p:", 60)
-    try:
-        answers = await asyncio.gather(
-            *(store.put_if_absent(ids(submission_id=f"s{number}"), OURS) for number in range(64))
-        )
-        assert answers == [OURS] * 64
-    finally:
-        await store.close()
-
-
-async def test_late_reply_is_never_read():
-    """A server slower than the deadline: the call it was slow for is given up with its connection."""
-    slow = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while command := await read_command(reader):
-            if command[0] != b"GET":
-                writer.write(b"+OK\r\n")
-            elif slow.is_set():
-                writer.write(encoded(None))
-            else:
-                slow.set()
-                await asyncio.sleep(TIMEOUT_S * 2)
-                writer.write(encoded(OURS.fingerprint.encode() + b"late"))
-        writer.close()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        store = store_at(listening.sockets[0].getsockname()[1], call_timeout_s=TIMEOUT_S)
-        with pytest.raises(Unavailable, match="TimeoutError"):
-            await store.find(ids())
-        assert await store.find(ids(submission_id="another")) is None
-        await store.close()
-
-
 async def test_error_costs_no_connection():
     def script(command: list[bytes]) -> bytes:
         return b"-ERR no\r\n" if command[1] == b"wrong" else encoded(command[1])
@@ -183,6 +137,17 @@ async def test_error_costs_no_connection():
                 await calls.execute([("GET", "a"), ("GET", "wrong"), ("GET", "b")])
             assert await calls.execute([("GET", "a"), ("GET", "b")]) == [b"a", b"b"]
         assert (redis.opened, redis.open) == (1, 1)
+        await calls.close()
+
+
+async def test_late_reply_is_never_read():
+    """The connection that still owes a reply is given up."""
+    async with scripted(lambda command: None if command[1] == b"slow" else encoded(b"x")) as (redis,):
+        calls = client_of(redis, TIMEOUT_S)
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await calls.execute([("GET", "slow")])
+        assert await calls.execute([("GET", "a")]) == [b"x"]
+        assert redis.opened == 2
         await calls.close()
 
 

@@ -54,15 +54,8 @@ def fields(command: str = "flag.override", **changes: Any) -> dict[str, Any]:
 
 
 def record(value: bytes | None, headers: Headers = (), offset: int = 7, at_s: float = DECIDED_S) -> Record:
-    return Record(
-        topic="commands",
-        partition=0,
-        offset=offset,
-        key=b"key",
-        value=value,
-        headers=headers,
-        appended_at_ms=at_ms(at_s),
-    )
+    place = {"topic": "commands", "partition": 0, "offset": offset}
+    return Record(**place, key=b"key", value=value, headers=headers, appended_at_ms=at_ms(at_s))
 
 
 def sent(command: str = "flag.override", *, offset: int = 7, at_s: float = DECIDED_S, **changes: Any) -> Record:
@@ -93,15 +86,8 @@ def flag_events(
         evidence=Evidence(used=8, limit=8, window_s=86_400),
         refusal=FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=at, until_ms=at + 3_600_000),
     )
-    return raised(
-        finding,
-        tenant=tenant,
-        cause="sub-1",
-        cleared_at_ms=NEVER_CLEARED,
-        enforced=False,
-        policy=POLICY_NAME,
-        ttl_s=ttl_s,
-    )
+    by = {"tenant": tenant, "cause": "sub-1", "cleared_at_ms": NEVER_CLEARED, "policy": POLICY_NAME}
+    return raised(finding, enforced=False, ttl_s=ttl_s, **by)
 
 
 async def flagged(ledger: Ledger, kind: FlagKind = FlagKind.ATTACK_FREQUENCY, **given: Any) -> str:

@@ -16,6 +16,7 @@ import orjson
 
 from abuse.flags.flags import FlagKind
 from abuse.links.links import Link, LinkKind
+from abuse.review.audit import CommandKey, InMemoryCommandLog
 from abuse.subjects import SubjectType
 from abuse.submission_ref import SubmissionRef
 from stream.events.messages import Output, Record
@@ -83,15 +84,9 @@ async def one_face(reviewer: Reviewer) -> None:
     for who, other in ((ME, ends[1]), (OTHER, ends[0])):
         (event,) = flag_events(FlagKind.FACE_REUSE, subject=who)
         document = orjson.loads(event.document)
-        document["evidence"]["linked"] = [
-            {
-                "correlation_id": other.correlation_id,
-                "session": None,
-                "submission": other.submission_id,
-                "when": document["timestamp"],
-                "why": f"same face at 0.300: {other.submission_id}",
-            }
-        ]
+        ids = {"correlation_id": other.correlation_id, "session": None, "submission": other.submission_id}
+        why = {"when": document["timestamp"], "why": f"same face at 0.300: {other.submission_id}"}
+        document["evidence"]["linked"] = [ids | why]
         await reviewer.ledger.record([replace(event, document=orjson.dumps(document))])
 
 
@@ -150,23 +145,17 @@ CASES: dict[str, Case] = {
 }
 
 
-class Recording:
-    """The command log, and every text that was kept in it, in order."""
+class Recording(InMemoryCommandLog):
+    """A command log that goes on behind another one, and every text that was kept first, in order."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+    def __init__(self, before: Any) -> None:
+        super().__init__()
+        self.kept |= before.kept
         self.texts: list[str] = []
 
-    async def find(self, key: Any) -> Any:
-        return await self._inner.find(key)
-
-    async def put_if_absent(self, key: Any, text: bytes) -> Any:
+    async def put_if_absent(self, key: CommandKey, text: bytes) -> bytes:
         self.texts.append(text.decode())
-        return await self._inner.put_if_absent(key, text)
-
-    async def replace(self, key: Any, text: bytes) -> None:
-        self.texts.append(text.decode())
-        await self._inner.replace(key, text)
+        return await super().put_if_absent(key, text)
 
 
 async def prepared(case: Case) -> Reviewer:

@@ -79,15 +79,14 @@ async def test_what_is_anothers_is_passed_over(audit, other):
     assert (await asked())["mine"]
 
 
-@pytest.mark.parametrize("tenant", ["acme", None])
-async def test_an_answer_names_the_tenant_or_could_not_read_it(audit, tenant):
-    audit.append(orjson.dumps({"command_id": "c-1", "tenant": tenant}))
-    assert (await asked())["tenant"] == tenant
-
-
-async def test_a_command_without_tenant_takes_no_tenants_answer(audit):
-    audit += [MINE, b'{"command_id": "c-1", "tenant": null}']
-    assert (await ask(load(), fields(), "key", 10.0))["tenant"] is None
+@pytest.mark.parametrize(
+    ("asking", "on_topic", "answering"),
+    [("acme", ["acme"], "acme"), ("acme", [None], None), (..., ["acme", None], None)],
+    ids=["its tenant", "a malformed tenant", "no tenant"],
+)
+async def test_an_answer_names_the_tenant_or_could_not_read_it(audit, asking, on_topic, answering):
+    audit += [orjson.dumps({"command_id": "c-1", "tenant": tenant}) for tenant in on_topic]
+    assert (await ask(load(), fields(tenant=asking), "key", 10.0))["tenant"] == answering
 
 
 async def test_nobody_waits_longer_than_told(audit):

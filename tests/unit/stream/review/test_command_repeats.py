@@ -99,11 +99,8 @@ async def injected(name: str, at: int, when: str, error: Exception) -> tuple[Rev
 
 def same(reviewer: Reviewer, outputs: list[Output] | None, other: Reviewer, others: list[Output]) -> None:
     assert outputs == others
-    assert (reviewer.table, reviewer.audit.entries, reviewer.log.kept) == (
-        other.table,
-        other.audit.entries,
-        other.log.kept,
-    )
+    held = [(each.table, each.audit.entries, each.log.kept) for each in (reviewer, other)]
+    assert held[0] == held[1]
     checked = check(map(orjson.loads, reviewer.audit.entries))
     assert (checked.entries, checked.problems) == (1, ())
 

@@ -79,20 +79,13 @@ class KindCase:
 
 BY_FLAG = ({"flag_id": FLAG_ID}, lambda c: c.target, FlagTarget(flag_id=FLAG_ID), FLAG_IDS, "rules")
 BY_SUBJECT = ({"subject": HASHED}, lambda c: c.target, FlagTarget(subject=ADDRESS), SUBJECTS, "reset")
-SWITCHED = {"device_velocity": {"enforced": True}}
+RESET, SWITCHED = {"correlation_id": guid(1)}, {"device_velocity": {"enforced": True}}
 ERASED = {"subject": {**HASHED, "former": [HASHED["key"]]}}
 NOT_ERASABLE = [..., None, *SUBJECTS, *(about(subject(kind, 1)) for kind in (SubjectType.FACE, SubjectType.MEDIA))]
 REVIEWS = (ConfirmFlags, OverrideFlags)
 KINDS = [
     *(KindCase(kind, *by) for kind in REVIEWS for by in (BY_FLAG, BY_SUBJECT)),
-    KindCase(
-        ResetCorrelation,
-        {"correlation_id": guid(1)},
-        lambda c: c.correlation_id,
-        guid(1),
-        [..., None, *GUIDS],
-        "flag_id",
-    ),
+    KindCase(ResetCorrelation, RESET, lambda c: c.correlation_id, guid(1), [..., None, *GUIDS], "flag_id"),
     KindCase(SwitchRules, {"rules": SWITCHED}, lambda c: c.switches, SWITCHED, RULES, "correlation_id"),
     KindCase(EraseSubject, ERASED, lambda c: c.subject.subject().keys, (HASHED["key"],) * 2, NOT_ERASABLE, "flag_id"),
 ]
@@ -119,10 +112,12 @@ def test_every_kind_has_a_case():
 
 @each_kind
 def test_sound_command(case):
-    command = read_fields(**case.fields, note="print, twice", tenant="acme")
+    """Also with the longest words."""
+    words = {"note": "\U0001f600" * 1000, "command_id": "!" * 128, "tenant": "acme"}
+    command = read_fields(**case.fields, **words)
     assert type(command) is case.kind
-    assert (command.name, command.command_id, command.actor) == (case.kind.name, "c-1", "ann")
-    assert (command.reason, command.note, command.tenant) == ("false_positive", "print, twice", "acme")
+    assert {name: getattr(command, name) for name in words} == words
+    assert (command.name, command.actor, command.reason) == (case.kind.name, "ann", "false_positive")
     assert case.read(command) == case.expected
     bare = read_fields(**case.fields, tenant=None)
     assert (bare.note, bare.tenant) == ("", None)
@@ -164,21 +159,6 @@ def test_correlation_id_in_any_form(written):
 def test_each_rule_can_be_switched(rule):
     for on in ({"active": True}, {"enforced": False}, {"active": False, "enforced": True}):
         assert read_fields(command="settings.update", rules={rule: on}).switches == {rule: on}
-
-
-@pytest.mark.parametrize("note", ["x" * 1000, "\u00e9" * 1000, "\U0001f600" * 1000])
-def test_longest_words_are_taken(note):
-    assert read_fields(**REVIEW, note=note).note == note
-    assert read_fields(**REVIEW, command_id="!" * 128).command_id == "!" * 128
-
-
-@pytest.mark.parametrize("malformed", ["command", "actor", "reason", "note", "tenant", None])
-def test_invalid_command_keeps_legal_words(malformed):
-    words = {"command": "flag.confirm", "actor": "ann", "reason": "known_fraud", "note": "print", "tenant": "acme"}
-    command = read_fields(**{**words, **({malformed: f"{SECRET}\n"} if malformed else {})})
-    assert isinstance(command, InvalidCommand)
-    kept = [command.name, command.actor, command.reason, command.note, command.tenant]
-    assert kept == [None if name == malformed else word for name, word in words.items()]
 
 
 @pytest.mark.parametrize("value", [{}, [], 7, True, None, "", "flag.erase", SECRET, "FLAG.CONFIRM", "flag.confirm "])
@@ -302,10 +282,3 @@ def test_any_json_in_any_field(base, changes, headers):
     answer = commands.read(given_record)
     check(answer)
     assert commands.read(given_record) == answer
-
-
-@given(path=st.sampled_from(["subject", "rules"]), what=json_values, name=st.text(max_size=8))
-def test_any_json_further_in(path, what, name):
-    base = {"subject": {"command": "flag.confirm", "subject": {**HASHED, name: what}}}
-    base["rules"] = {"command": "settings.update", "rules": {name: what, "device_velocity": {name: what}}}
-    check(commands.read(record(orjson.dumps(fields(**base[path])))))

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from abuse.review.audit import command_of
+from tests.unit.stream.json_schema import FLAG_SCHEMA, violations
 from tests.unit.stream.review.golden_cases import CASES, after, brought_about, golden, prepared
 
 GOLDEN = golden()
@@ -16,6 +17,8 @@ PLANNED = [name for name in CASES if GOLDEN[name]["planned"]]
 async def test_command_brings_about_the_same(name):
     found = await brought_about(CASES[name])
     assert {**found, "planned": None} == {**GOLDEN[name], "planned": None}
+    for output in found["outputs"]:
+        assert output["topic"] != "flags" or violations(orjson.loads(output["value"]), FLAG_SCHEMA) == []
 
 
 @pytest.mark.parametrize("name", PLANNED)
