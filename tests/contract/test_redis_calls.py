@@ -71,11 +71,7 @@ async def test_each_kind_of_reply_has_one_shape(server):
             ("EXPIRE", text, KEEP_S),
             ("EXPIRE", places, KEEP_S),
         ]
-    ) == [
-        *(None, b"OK", b"\x00\r\n\xff", 4),
-        *(2, b"1.5", None, [b"a", b"1.5", b"b", b"2"], [], [b"2", None]),
-        *(1, 1),
-    ]
+    ) == [*(None, b"OK", b"\x00\r\n\xff", 4), *(2, b"1.5", None, [b"a", b"1.5", b"b", b"2"], [], [b"2", None]), *(1, 1)]
 
 
 async def test_a_key_may_be_text_or_bytes(server):

@@ -16,19 +16,7 @@ from abuse.rules.base import NOTHING
 from abuse.rules.excessive_retries import pauses
 from abuse.subjects import SubjectType, correlation
 from config.abuse import RetryLimits
-from tests.unit.abuse.builders import (
-    DAY_S,
-    HOUR_S,
-    MINUTE_S,
-    Table,
-    at_ms,
-    attempts,
-    every,
-    guid,
-    seen,
-    series,
-    told,
-)
+from tests.unit.abuse.builders import DAY_S, HOUR_S, MINUTE_S, Table, at_ms, attempts, every, guid, seen, series, told
 
 RULE = "excessive_retries"
 ME = correlation(guid(1))
