@@ -19,7 +19,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import EnrolledImage, InMemoryMediaIndex, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Command, RedisClient, Reply
+from abuse.redis_port import RedisClient
 from tests.contract.redis_servers import RedisServer
 from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
@@ -171,19 +171,3 @@ def matches(result: Any) -> tuple[Any, ...]:
 
 def ids(result: Any) -> list[str]:
     return [each.submission_id for each in matches(result)]
-
-
-class CountedRedis:
-    """A client that remembers the commands of each round trip."""
-
-    def __init__(self, calls: RedisClient) -> None:
-        self._calls = calls
-        self.trips: list[list[Command]] = []
-
-    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        if commands:
-            self.trips.append(list(commands))
-        return await self._calls.execute(commands)
-
-    async def close(self) -> None:
-        await self._calls.close()

@@ -63,13 +63,39 @@ class RedisServer:
         return int(await self.client.pexpiretime(key))
 
 
-class FaultyRedis:
+class Relay:
+    """A client that hands all on to another."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        self._calls = calls
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        return await self._calls.execute(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+class CountedRedis(Relay):
+    """A client that remembers the commands of each round trip."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        super().__init__(calls)
+        self.trips: list[list[Command]] = []
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        if commands:
+            self.trips.append(list(commands))
+        return await super().execute(commands)
+
+
+class FaultyRedis(Relay):
     """A client of a cluster of which one node is away for a moment: of the first batch with commands that `fails`
     picks, the others are carried out, and the batch has failed."""
 
     def __init__(self, calls: RedisClient, fails: Callable[[Command], bool]) -> None:
-        self._calls, self._fails = calls, fails
-        self.failed = False
+        super().__init__(calls)
+        self._fails, self.failed = fails, False
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         picked = [command for command in commands if self._fails(command)]
@@ -79,16 +105,14 @@ class FaultyRedis:
         await self._calls.execute([command for command in commands if command not in picked])
         raise Unavailable("redis", "ConnectionError")
 
-    async def close(self) -> None:
-        await self._calls.close()
 
-
-class ScatteredRedis:
+class ScatteredRedis(Relay):
     """A client of a cluster of as many nodes as there are keys: commands on one key are carried out in order, keys
     whenever their node gets to them."""
 
     def __init__(self, calls: RedisClient, seed: int) -> None:
-        self._calls, self._chance = calls, random.Random(seed)
+        super().__init__(calls)
+        self._chance = random.Random(seed)
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         by_key: dict[str, list[int]] = {}
@@ -98,9 +122,6 @@ class ScatteredRedis:
         for part in await asyncio.gather(*(self._on_one(commands, numbers) for numbers in by_key.values())):
             replies |= part
         return [replies[number] for number in range(len(commands))]
-
-    async def close(self) -> None:
-        await self._calls.close()
 
     async def _on_one(self, commands: Sequence[Command], numbers: Sequence[int]) -> dict[int, Reply]:
         await asyncio.sleep(self._chance.random() / 50)

@@ -15,9 +15,9 @@ from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import ForeignValue, RedisClient
 from config.errors import Unavailable
 from tests.contract.index_cases import MEDIA_PLAN as PLAN
-from tests.contract.index_cases import PICTURES, CountedRedis, Held, digest, held_on, ids, perceptual, search
+from tests.contract.index_cases import PICTURES, Held, digest, held_on, ids, perceptual, search
 from tests.contract.index_cases import image_of as seen
-from tests.contract.redis_servers import FaultyRedis, RedisServer
+from tests.contract.redis_servers import CountedRedis, FaultyRedis, RedisServer
 from tests.instants import NOW_MS
 
 

@@ -21,7 +21,6 @@ from tests.contract.index_cases import (
     FACES_IN_PARTS,
     NOW_MS,
     PICTURES,
-    CountedRedis,
     Held,
     IndexKind,
     held_on,
@@ -29,7 +28,7 @@ from tests.contract.index_cases import (
     matches,
     search,
 )
-from tests.contract.redis_servers import RedisServer, scattered
+from tests.contract.redis_servers import CountedRedis, RedisServer, scattered
 from tests.enrolling import enrol_and_search
 
 WINDOW_MS = FACE_PLAN.window_ms
