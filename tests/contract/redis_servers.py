@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import redis.asyncio as redis
+from hypothesis import HealthCheck, settings
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.errors import Unavailable
@@ -21,6 +22,8 @@ from stream.redis.client import connect
 REAL = pytest.param("redis", marks=pytest.mark.real)
 REDIS = ["embedded", REAL, pytest.param("cluster", marks=pytest.mark.local_services)]
 MEMORY = "memory"
+#: For property tests: the same examples everywhere, no clock, and the fixtures serve all examples.
+PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 #: Keys looked at in one go: the server may be full of others'.
 SCANNED = 20_000
 
@@ -38,8 +41,8 @@ class RedisServer:
 
     def connect(self, call_timeout_s: float = 20, max_connections: int = 32) -> RedisClient:
         """A worker's client, closed after the test."""
-        settings = RedisSettings(url=self.url, call_timeout_s=call_timeout_s, cluster=self.cluster)
-        self.opened.append(connect(settings, max_connections))
+        wanted = RedisSettings(url=self.url, call_timeout_s=call_timeout_s, cluster=self.cluster)
+        self.opened.append(connect(wanted, max_connections))
         return self.opened[-1]
 
     def workers(self, count: int = 2) -> list[RedisClient]:

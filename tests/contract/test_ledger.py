@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.flags.flag_events import cleared_field, field_of, raised
@@ -30,7 +30,7 @@ from abuse.redis_port import ForeignValue
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType, correlation
 from config.abuse import AbusePolicy
-from tests.contract.redis_servers import RedisServer
+from tests.contract.redis_servers import PROPERTY, RedisServer
 from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
 
 FLAG_TTL_S = 30 * DAY_S
@@ -38,8 +38,6 @@ ME = correlation(guid(1))
 DEVICE = subject(SubjectType.DEVICE, 1)
 #: Of every tenant, open and over.
 EVERYTHING = Selection(over=True)
-#: For property tests: the same number everywhere, no clock, and the fixtures serve all examples.
-PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS
@@ -28,11 +28,10 @@ from tests.contract.index_cases import (
     matches,
     search,
 )
-from tests.contract.redis_servers import CountedRedis, RedisServer, scattered
+from tests.contract.redis_servers import PROPERTY, CountedRedis, RedisServer, scattered
 from tests.enrolling import enrol_and_search
 
 WINDOW_MS = FACE_PLAN.window_ms
-PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(params=[FACES, PICTURES], ids=["faces", "pictures"])
