@@ -31,7 +31,7 @@ from config.errors import Unavailable
 from tests.contract.index_cases import FACE_PLAN as PLAN
 from tests.contract.index_cases import FACES, MODEL, WITHIN, Held, face, held_on, ids, protected, search
 from tests.contract.index_cases import face_of as seen
-from tests.contract.redis_servers import FaultyRedis, RedisServer
+from tests.contract.redis_servers import FaultyRedis, RedisServer, Relay
 from tests.enrolling import enrol_and_search
 from tests.instants import LONG_PAST_MS, NOW_MS
 
@@ -71,20 +71,16 @@ async def test_gallery_counts_every_other_face(held):
     assert result == CandidateList(candidates=(), gallery=4, complete=True)
 
 
-async def test_distance_is_the_templates_own(held):
-    first, later = seen(1, 7), seen(2, 7, 3)
-    await held.index.enrol([first])
-    (candidate,) = (await search(held.other_worker, later)).candidates
-    apart = float(np.linalg.norm(face(7, 0.02, 1) - face(7, 0.02, 2)))
-    assert candidate.distance == pytest.approx(apart, abs=0.0005)
-    assert [candidate.distance] == distances(later.template, [first.template], Distance.EUCLIDEAN)
-
-
 async def test_nearest_candidates_come_first(held):
-    await held.index.enrol([seen(n, 7, variation=v) for n, v in enumerate((0.3, 0.1, 0.2, 0.01), start=1)])
-    result = await search(held.index, seen(9, 7, variation=0.0))
+    """By the distance of the templates themselves."""
+    others = [seen(n, 7, 3, variation=v) for n, v in enumerate((0.3, 0.1, 0.2, 0.01), start=1)]
+    await held.index.enrol(others)
+    probe = seen(9, 7, variation=0.0)
+    result = await search(held.other_worker, probe)
     assert ids(result) == ["sub-4", "sub-2", "sub-3", "sub-1"]
-    assert [each.distance for each in result.candidates] == sorted(each.distance for each in result.candidates)
+    exact = distances(probe.template, [each.template for each in others], Distance.EUCLIDEAN)
+    assert [each.distance for each in result.candidates] == sorted(exact)
+    assert exact[1] == pytest.approx(float(np.linalg.norm(face(7, 0.1, 2) - face(7, 0.0, 9))), abs=0.0005)
 
 
 async def test_threshold_is_exact(held):
@@ -132,16 +128,18 @@ async def test_own_correlation_id_is_left_out(held):
     assert set(ids(again)) == {"sub-1", "sub-2", "sub-3"}
 
 
-@pytest.mark.parametrize("way", ["tenant", "key", "model", "length"])
-async def test_incomparable_templates_never_meet(held, way):
-    one = seen(1, 7)
-    other: dict[str, Any] = {
-        "tenant": {"tenant": None},
-        "key": {"template": replace(one.template, key_id="k9")},
-        "model": {"template": replace(one.template, model="another")},
-        "length": {"template": ProtectedTemplate(MODEL, "k1", one.template.vector[:64])},
-    }[way]
-    await search(held.index, one)
+TEMPLATE = seen(1, 7).template
+INCOMPARABLE: dict[str, dict[str, Any]] = {
+    "tenant": {"tenant": None},
+    "key": {"template": replace(TEMPLATE, key_id="k9")},
+    "model": {"template": replace(TEMPLATE, model="another")},
+    "length": {"template": ProtectedTemplate(MODEL, "k1", TEMPLATE.vector[:64])},
+}
+
+
+@pytest.mark.parametrize("other", INCOMPARABLE.values(), ids=INCOMPARABLE)
+async def test_incomparable_templates_never_meet(held, other):
+    await search(held.index, seen(1, 7))
     result = await search(held.index, replace(seen(2, 7), **other))
     assert (result.candidates, result.gallery) == ((), 0)
     assert ids(await search(held.index, replace(seen(3, 7), **other))) == ["sub-2"]
@@ -171,14 +169,11 @@ async def test_new_buckets_are_searched(held):
 
 
 async def test_full_bucket_is_searched_again(held):
+    """Own faces hide no other."""
     many = [seen(number, 7) for number in range(3 * NEAR)]
     assert len((await search(held.index, *many)).candidates) == len(many) - 1
-
-
-async def test_own_faces_hide_no_other(held):
-    await held.index.enrol([seen(1, 7, variation=0.3)])
-    own = [seen(number, 7, correlation_id="me") for number in range(2, 2 * NEAR)]
-    assert ids(await search(held.index, *own)) == ["sub-1"]
+    own = [seen(number, 8, correlation_id="me") for number in range(100, 100 + 2 * NEAR)]
+    assert ids(await search(held.index, seen(99, 8, variation=0.3), *own)) == ["sub-99"]
 
 
 async def test_candidate_list_is_bounded():
@@ -252,19 +247,16 @@ async def test_face_forgotten_during_a_copy(redis_server):
     await index.enrol([seen(1)])
     ((bucket, reference),) = await listed(index)
 
-    class ForgottenMeanwhile:
+    class ForgottenMeanwhile(Relay):
         """Forgets after the look whether the face is still there."""
 
         async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-            replies = await calls.execute(commands)
+            replies = await super().execute(commands)
             if commands[-1][0] == "VGETATTR":
                 assert await index.forget("acme", "cid-1") == 1
             return replies
 
-        async def close(self) -> None:
-            raise AssertionError
-
-    await move(on(redis_server, calls=ForgottenMeanwhile()), bucket, reference)
+    await move(on(redis_server, calls=ForgottenMeanwhile(calls)), bucket, reference)
     assert await listed(index) == []
     left = {key.removeprefix(f"{redis_server.prefix}abuse:").partition(":")[0] for key in await redis_server.keys()}
     assert "faces-of" not in left, "nothing names the correlation id"
@@ -324,9 +316,6 @@ class Failing:
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         raise RuntimeError(self._message)
 
-    async def close(self) -> None:
-        raise AssertionError
-
 
 async def test_server_without_vector_sets(held):
     assert await held.index.supported()
@@ -366,15 +355,12 @@ async def test_last_face_decides_expiry(redis_server, index):
         assert abs(await redis_server.expires_ms(key) - PLAN.kept_until_ms(bucket.end_ms)) < 60_000, key
 
 
-async def test_tenant_expires_while_others_come(redis_server, index):
-    await search(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24), seen(4))
-    assert await index.tenants() == ["acme", "late"]
-
-
-async def test_face_beyond_retention_leaves_nothing(redis_server, index):
+async def test_tenants_and_faces_beyond_retention(redis_server, index):
     result = await search(index, seen(1, at_ms=LONG_PAST_MS))
     assert result == CandidateList(candidates=(), gallery=0, complete=True)
     assert await redis_server.keys() == []
+    await search(index, seen(1), seen(2, tenant="former", hours=24 * 400), seen(3, tenant="late", hours=24), seen(4))
+    assert await index.tenants() == ["acme", "late"]
 
 
 @pytest.mark.parametrize("value", ["faces", "places", "traces", "attributes", "element"])
@@ -418,9 +404,10 @@ async def test_recall_among_five_thousand_faces(real_redis):
     assert found / wanted >= 0.99
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"concurrency": 0}]
-)
+FAULTS = [{"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"concurrency": 0}]
+
+
+@pytest.mark.parametrize("wrong", FAULTS)
 def test_impossible_plan_is_refused(wrong):
     with pytest.raises(ValueError, match=r"span_ms|window"):
         FacePlan(**wrong)

@@ -114,15 +114,12 @@ async def test_flag_takes_two_trips(asked):
 
 @pytest.mark.parametrize("limit", [1, 7, 30, 100])
 async def test_pages_are_full(asked, limit):
+    assert await walked(asked, Selection(), limit) == [[]]
     ids = await asked.raised(crowd(30))
     found = await walked(asked, Selection(), limit)
     assert [name for page in found for name in page] == ids
     assert all(len(page) == limit for page in found[:-1])
     assert found[-1], "no page is empty but the only one"
-
-
-async def test_one_empty_page(asked):
-    assert await walked(asked, Selection(), 5) == [[]]
 
 
 async def test_stale_entries_leave_pages_full(asked):
