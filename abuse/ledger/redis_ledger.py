@@ -27,15 +27,7 @@ from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, reach_ms
-from abuse.ledger.ledger import (
-    Locator,
-    Snapshot,
-    SubjectHistory,
-    Switches,
-    as_stored,
-    history_of,
-    own_events,
-)
+from abuse.ledger.ledger import Locator, Snapshot, SubjectHistory, Switches, as_stored, history_of, own_events
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
 from abuse.observation import Observation

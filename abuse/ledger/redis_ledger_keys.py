@@ -46,9 +46,7 @@ USED = StoreRecord(
 )
 #: Audit entries say up to when a reviewer cleared a subject.
 FLAGS = _of_flags(
-    name="abuse:flags",
-    holds="events of a subject's flags",
-    rebuilt_from=(RebuiltFrom.FLAG_EVENTS, RebuiltFrom.AUDIT),
+    name="abuse:flags", holds="events of a subject's flags", rebuilt_from=(RebuiltFrom.FLAG_EVENTS, RebuiltFrom.AUDIT)
 )
 FLAG = _of_flags(name="abuse:flag", holds="whose flag it is")
 NAMED = _of_flags(name="abuse:named", holds="whose flags name a correlation id as evidence")

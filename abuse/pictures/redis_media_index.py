@@ -67,10 +67,7 @@ RECORDS = (
         after="it was seen",
     ),
     StoreRecord(
-        name="abuse:pictures-of",
-        holds="which pictures are a correlation id's",
-        life_ms=_life_ms,
-        after="the last one",
+        name="abuse:pictures-of", holds="which pictures are a correlation id's", life_ms=_life_ms, after="the last one"
     ),
 )
 

@@ -27,8 +27,7 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
             spared=lambda window: is_shared(window, case.policy.shared_address),
         )
         return RuleResult(
-            findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count),
-            risk=self._risk(case),
+            findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count), risk=self._risk(case)
         )
 
     def _risk(self, case: Case) -> tuple[RiskPart, ...]:

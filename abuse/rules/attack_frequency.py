@@ -20,10 +20,7 @@ class AttackFrequency(Rule[AttackFrequencyLimits]):
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
-            limit=self.limits.attacks,
-            window_s=self.limits.window_s,
-            severity=Severity.MEDIUM,
-            counts=species,
+            limit=self.limits.attacks, window_s=self.limits.window_s, severity=Severity.MEDIUM, counts=species
         )
         return RuleResult(findings=too_many(FlagKind.ATTACK_FREQUENCY, case, _is_attack, count))
 

@@ -19,10 +19,7 @@ class AttackSeverity(Rule[AttackSeverityLimits]):
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
-            limit=self.limits.attacks,
-            window_s=self.limits.window_s,
-            severity=Severity.MEDIUM,
-            counts=_figures,
+            limit=self.limits.attacks, window_s=self.limits.window_s, severity=Severity.MEDIUM, counts=_figures
         )
         return RuleResult(findings=too_many(FlagKind.ATTACK_SEVERITY, case, self._is_severe, count))
 
