@@ -20,8 +20,9 @@ import orjson
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, bucket_named, face_plan
 from abuse.faces.protected_template import ProtectedTemplate, template_from
-from abuse.redis_port import Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, Reply, reading
 from abuse.store_record import Erasing, Personal, StoreRecord
+from abuse.submission_ref import submission_ref_from
 from config.policy import Policy
 from config.settings import Settings
 
@@ -165,10 +166,8 @@ def _attributes(reference: EnrolledReference) -> bytes:
 def scored(key: str, reply: Reply, least_score: float) -> list[tuple[str, float]]:
     """Elements with at least this score. Raises ForeignValue."""
     flat = cast("list[bytes]", reply)
-    try:
+    with reading(key):
         pairs = [(name.decode(), float(score)) for name, score in zip(flat[::2], flat[1::2], strict=True)]
-    except ValueError as error:
-        raise ForeignValue(key) from error
     return [(name, score) for name, score in pairs if score >= least_score]
 
 
@@ -183,27 +182,17 @@ def names(key: str, element: str) -> tuple[str, str]:
 def reference_from(key: str, bucket: IndexBucket, element: str, attributes: Reply) -> EnrolledReference:
     """The reference as it was enrolled. Raises ForeignValue."""
     correlation_id, submission_id = names(key, element)
-    try:
+    with reading(key):
         at_ms, session_id, packed, spoof = orjson.loads(cast(bytes, attributes))
-        return EnrolledReference(
-            tenant=bucket.tenant,
-            at_ms=int(at_ms),
-            submission_id=submission_id,
-            correlation_id=correlation_id,
-            session_id=session_id,
-            spoof=bool(spoof),
-            template=template_from(bucket.model, bucket.key_id, b64decode(packed)),
-        )
-    except (ValueError, TypeError) as error:
-        raise ForeignValue(key) from error
+        ref = submission_ref_from(int(at_ms), submission_id, correlation_id, session_id, bool(spoof))
+        template = template_from(bucket.model, bucket.key_id, b64decode(packed))
+        return EnrolledReference(tenant=bucket.tenant, template=template, **ref.ref_fields)
 
 
 def buckets_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozenset[IndexBucket]:
     """Buckets of their listed names. Raises ForeignValue."""
-    try:
+    with reading(key):
         return frozenset(bucket_named(tenant, name.decode()) for name in listed)
-    except ValueError as error:
-        raise ForeignValue(key) from error
 
 
 def traces_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> list[tuple[IndexBucket, str]]:
@@ -211,8 +200,6 @@ def traces_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> list[t
     traces = []
     for each in listed:
         name, _, submission_id = each.decode().partition(" ")
-        try:
+        with reading(key):
             traces.append((bucket_named(tenant, name), submission_id))
-        except ValueError as error:
-            raise ForeignValue(key) from error
     return traces

@@ -30,19 +30,18 @@ def _flags_life(settings: Settings, policy: Policy) -> int:
 
 
 _of_flags = partial(StoreRecord, life_ms=_flags_life, after="the last event", rebuilt_from=(RebuiltFrom.FLAG_EVENTS,))
-JOURNAL = StoreRecord(
+_of_decisions = partial(StoreRecord, rebuilt_from=(RebuiltFrom.DECISIONS,))
+JOURNAL = _of_decisions(
     name="abuse:journal",
     holds="what a subject was seen to do, a line a submission",
     life_ms=max(life_ms(kind) for kind in SubjectType),
     after="its last line",
-    rebuilt_from=(RebuiltFrom.DECISIONS,),
 )
-USED = StoreRecord(
+USED = _of_decisions(
     name="abuse:used",
     holds="keyed devices and addresses a correlation id used",
     life_ms=USED_MS,
     after="the last use",
-    rebuilt_from=(RebuiltFrom.DECISIONS,),
 )
 #: Audit entries say up to when a reviewer cleared a subject.
 FLAGS = _of_flags(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -32,7 +33,7 @@ from abuse.pictures.media_index import (
     ranked,
 )
 from abuse.pictures.media_keys import KeyedImageHashes
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply, reading
 from abuse.store_record import Personal, StoreRecord
 from abuse.submission_ref import submission_ref_from
 from config.policy import Policy
@@ -51,21 +52,10 @@ def _life_ms(settings: Settings, policy: Policy) -> int:
     return media_plan(policy).life_ms
 
 
+_of_pictures = partial(StoreRecord, life_ms=_life_ms, personal=Personal.BIOMETRIC)
 RECORDS = (
-    StoreRecord(
-        name="abuse:pictures",
-        holds="keyed hashes of pictures",
-        personal=Personal.BIOMETRIC,
-        life_ms=_life_ms,
-        after="the last one",
-    ),
-    StoreRecord(
-        name="abuse:picture",
-        holds="ids and keyed hashes of one picture",
-        personal=Personal.BIOMETRIC,
-        life_ms=_life_ms,
-        after="it was seen",
-    ),
+    _of_pictures(name="abuse:pictures", holds="keyed hashes of pictures", after="the last one"),
+    _of_pictures(name="abuse:picture", holds="ids and keyed hashes of one picture", after="it was seen"),
     StoreRecord(
         name="abuse:pictures-of", holds="which pictures are a correlation id's", life_ms=_life_ms, after="the last one"
     ),
@@ -218,9 +208,7 @@ def _image_from(key: str, tenant: str | None, reply: Reply) -> EnrolledImage | N
     """The image of a record; None for a forgotten or expired one. Raises ForeignValue."""
     if reply is None:
         return None
-    try:
+    with reading(key):
         *ref_fields, key_id, exact, pixels, perceptual = orjson.loads(cast(bytes, reply))
         hashes = KeyedImageHashes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
         return EnrolledImage(tenant=tenant, hashes=(hashes,), **submission_ref_from(*ref_fields).ref_fields)
-    except (ValueError, TypeError) as error:
-        raise ForeignValue(key) from error

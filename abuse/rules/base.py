@@ -149,7 +149,10 @@ def over_limit(
     subject is refused until the window has passed, and no less than the day.
     """
     fullest = fullest_windows(at_ms, attempts, count)
-    return tuple(_finding(kind, subject, used, window, count) for used, window in fullest)
+    return tuple(
+        finding_of(kind, subject, window, count, evidence_of(used, window, count, linked(count.linked(window))))
+        for used, window in fullest
+    )
 
 
 def fullest_windows(at_ms: int, attempts: Sequence[Attempt], count: Count) -> tuple[tuple[float, Window], ...]:
@@ -162,20 +165,19 @@ def fullest_windows(at_ms: int, attempts: Sequence[Attempt], count: Count) -> tu
     return tuple(fullest.values())
 
 
-def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, count: Count) -> RuleFinding:
+def evidence_of(used: float, window: Window, count: Count, shown: tuple[Linked, ...]) -> Evidence:
+    counts = count.counts(window)
+    return Evidence(used=used, limit=count.limit, window_s=count.window_s, counts=counts, linked=shown)
+
+
+def finding_of(kind: FlagKind, subject: Subject, window: Window, count: Count, evidence: Evidence) -> RuleFinding:
     return RuleFinding(
         kind=kind,
         subject=subject,
-        severities=rising(count.severity, levels(used, count.limit)),
+        severities=rising(count.severity, levels(evidence.used, count.limit)),
         first_ms=window.attempts[0].at_ms,
         at_ms=window.end_ms,
-        evidence=Evidence(
-            used=used,
-            limit=count.limit,
-            window_s=count.window_s,
-            counts=count.counts(window),
-            linked=linked(count.linked(window)),
-        ),
+        evidence=evidence,
         refusal=block_after(window, count),
     )
 
@@ -203,14 +205,18 @@ def rising(severity: Severity, count: int) -> tuple[Severity, ...]:
 def linked(attempts: Sequence[Attempt]) -> tuple[Linked, ...]:
     """The newest attempts as evidence, oldest first."""
     return tuple(
-        Linked(
-            correlation_id=attempt.correlation_id,
-            session_id=attempt.session_id,
-            submission_id=attempt.submission_id,
-            at_ms=attempt.at_ms,
-            why=f"{attempt.finding} ({attempt.species})" if attempt.species else str(attempt.finding),
-        )
-        for attempt in attempts[-MOST_LINKED:]
+        as_linked(each, f"{each.finding} ({each.species})" if each.species else str(each.finding))
+        for each in attempts[-MOST_LINKED:]
+    )
+
+
+def as_linked(attempt: Attempt, why: str) -> Linked:
+    return Linked(
+        correlation_id=attempt.correlation_id,
+        session_id=attempt.session_id,
+        submission_id=attempt.submission_id,
+        at_ms=attempt.at_ms,
+        why=why,
     )
 
 
