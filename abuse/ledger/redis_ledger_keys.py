@@ -11,8 +11,6 @@ from abuse.ledger.journal import USED_MS, life_ms, parts
 from abuse.ledger.ledger import GRACE_MS
 from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 from abuse.subjects import Subject, SubjectType
-from config.policy import Policy
-from config.settings import Settings
 
 DUE_PARTS = 16
 #: How long a writer of an erased flag's event learns of the erasure.
@@ -25,11 +23,12 @@ def flags_life_ms(flag_ttl_s: int) -> int:
     return flag_ttl_s * MS + 2 * GRACE_MS
 
 
-def _flags_life(settings: Settings, policy: Policy) -> int:
-    return flags_life_ms(policy.abuse.flag_ttl_s)
-
-
-_of_flags = partial(StoreRecord, life_ms=_flags_life, after="the last event", rebuilt_from=(RebuiltFrom.FLAG_EVENTS,))
+_of_flags = partial(
+    StoreRecord,
+    life_ms=lambda settings, policy: flags_life_ms(policy.abuse.flag_ttl_s),
+    after="the last event",
+    rebuilt_from=(RebuiltFrom.FLAG_EVENTS,),
+)
 _of_decisions = partial(StoreRecord, rebuilt_from=(RebuiltFrom.DECISIONS,))
 JOURNAL = _of_decisions(
     name="abuse:journal",

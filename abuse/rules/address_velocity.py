@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.windows import window_at
 from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, over_limit
-from abuse.rules.risk import graded
+from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
 from config.abuse import AddressVelocityLimits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, RuleFinding, Severity
 from abuse.ledger.windows import Window, window_at
 from abuse.rules.base import Case, Count, RiskPart, Rule, RuleResult, one_per_id, over_limit
-from abuse.rules.risk import graded
+from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
 from config.abuse import ManyIdsLimits

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from abuse.flags.flags import Severity
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, RiskPart
-from abuse.rules.ip_risk import EXPLAINED_BY_SHARING, IpRisk, ip_risk
-from abuse.rules.risk import graded
+from abuse.rules.ip_risk import EXPLAINED_BY_SHARING, IpRisk, graded, ip_risk
 from abuse.rules.shared_address import surely
 from abuse.subjects import SubjectType
 from tests.unit.abuse.builders import POLICY_NAME, Table, at_ms, every, guid, seen, told
