@@ -15,10 +15,8 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
     kind = FlagKind.ADDRESS_VELOCITY
 
     def _after_verdict(self, case: Case) -> RuleResult:
-        subject = case.subject(SubjectType.ADDRESS)
-        if subject is None:
+        if case.subject(SubjectType.ADDRESS) is None:
             return NOTHING
-        attempts, at_ms = case.attempts(SubjectType.ADDRESS), case.observation.at_ms
         count = Count(
             limit=self.limits.submissions,
             window_s=self.limits.window_s,
@@ -27,7 +25,7 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
             spared=lambda window: is_shared(window, case.policy.shared_address),
         )
         return RuleResult(
-            findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count), risk=self._risk(case)
+            findings=over_limit(FlagKind.ADDRESS_VELOCITY, case, SubjectType.ADDRESS, count), risk=self._risk(case)
         )
 
     def _risk(self, case: Case) -> tuple[RiskPart, ...]:

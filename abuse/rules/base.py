@@ -26,7 +26,7 @@ from abuse.flags.flags import (
     Severity,
 )
 from abuse.ledger.journal import Attempt
-from abuse.ledger.windows import Window, windows_with
+from abuse.ledger.windows import Window, keep, windows_with
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
@@ -127,31 +127,34 @@ class Rule(ABC, Generic[L]):
 class Count:
     """A rule's way of counting: the measure of a window, its limit, and the severity at the limit.
 
-    The measure is the number of attempts unless the rule says otherwise. `counts` are further figures for the evidence,
-    `linked` the attempts named in the evidence; a `spared` window is no finding however full.
+    `counted`: the attempts that count. The measure is their number unless the rule says otherwise. `counts` are further
+    figures for the evidence, `linked` the attempts named in the evidence; a `spared` window is no finding however full.
     """
 
     limit: float
     window_s: int
     severity: Severity
+    counted: Callable[[Attempt], bool] = field(default=lambda attempt: True)
     measure: Callable[[Window], float] = field(default=lambda window: len(window.attempts))
     counts: Callable[[Window], Mapping[str, int | float | str]] = field(default=lambda window: {})
     linked: Callable[[Window], Sequence[Attempt]] = field(default=lambda window: window.attempts)
     spared: Callable[[Window], bool] = field(default=lambda window: False)
 
 
-def over_limit(
-    kind: FlagKind, subject: Subject, at_ms: int, attempts: Sequence[Attempt], count: Count
-) -> tuple[RuleFinding, ...]:
-    """A finding for each day on which a window with the attempt at `at_ms` reached the limit: its fullest window.
+def over_limit(kind: FlagKind, case: Case, about: SubjectType, count: Count) -> tuple[RuleFinding, ...]:
+    """Findings about the case's subject of that type: one for each day on which a window with the observation reached
+    the limit, about the fullest window. Whether the observation itself gives reason to look is for the rule to say.
 
     Twice the limit is one level higher and one severity more, four times two. Where the rule is enforced, the
     subject is refused until the window has passed, and no less than the day.
     """
-    fullest = fullest_windows(at_ms, attempts, count)
+    subject = case.subject(about)
+    if subject is None:
+        return ()
+    attempts = keep(case.attempts(about), count.counted)
     return tuple(
         finding_of(kind, subject, window, count, evidence_of(used, window, count, linked(count.linked(window))))
-        for used, window in fullest
+        for used, window in fullest_windows(case.observation.at_ms, attempts, count)
     )
 
 
