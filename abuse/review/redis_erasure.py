@@ -73,7 +73,8 @@ class RedisLedgerErasure:
         for key, reply in await self._read([("HGETALL", key) for key in tables]):
             for name, text in _events(reply):
                 found.flag_ids.add(name.partition(" ")[0])
-                evidence |= set(_named_by(key, text))
+                with reading(key):
+                    evidence.update(linked_ids(document_of(text)))
         found.elsewhere += [("ZREM", self._keys.used(tenant, name), *members) for name in sorted(users)]
         found.elsewhere += [("SREM", self._keys.named(tenant, name), *members) for name in sorted(evidence)]
         found.own += [*journals, *tables]
@@ -125,8 +126,3 @@ def _subjects(key: str, reply: Reply) -> list[Subject]:
 def _correlation_of(key: str, line: str) -> str:
     with reading(key):
         return attempt_from(line).correlation_id
-
-
-def _named_by(key: str, text: str) -> tuple[str, ...]:
-    with reading(key):
-        return linked_ids(document_of(text))

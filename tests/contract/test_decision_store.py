@@ -62,7 +62,7 @@ async def test_stored_decision_is_found(store, value):
 
 @pytest.mark.parametrize("second", [decided(decision=b"second"), decided("b"), decided(decision=b"first")])
 async def test_first_writer_wins(store, second):
-    """Whatever comes under the id afterwards: another decision, other content, the same again."""
+    """The second may be another decision, other content or the same again."""
     first = decided(decision=b"first")
     assert await store.put_if_absent(IDS, first) == first
     assert [await store.put_if_absent(IDS, second) for _ in range(2)] == [first, first]

@@ -35,7 +35,7 @@ def server(redis_server: RedisServer) -> Server:
 
 
 async def test_replies_come_in_order_of_commands(server):
-    """Whatever node answers."""
+    """The nodes may answer in any order."""
     assert await server.calls.execute([]) == []
     keys = [server.key(number) for number in range(1000)]
     assert len({key_slot(key.encode()) * 3 // 16384 for key in keys}) == 3

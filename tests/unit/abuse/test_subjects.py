@@ -84,7 +84,7 @@ def test_prefix_has_24_or_64_bits(one, other, same):
     ],
 )
 def test_key_in_force_then_former_keys(at_ms, ids):
-    """Whatever the order the keys are given in."""
+    """The keys may be given in any order."""
     keys = hasher(THIRD, FIRST, SECOND).address(None, ADDRESS, at_ms).keys
     assert [key.split("-")[0] for key in keys] == ids
     assert keys == hasher(FIRST, SECOND, THIRD).address(None, ADDRESS, at_ms).keys

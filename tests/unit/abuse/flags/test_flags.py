@@ -123,7 +123,7 @@ def test_order_of_refusals():
 
 
 def test_confirmed_flag_is_enforced():
-    """Whatever the rule, for a full life from then on."""
+    """The rule may be a shadow; the flag lives a full life from then on."""
     levels, word = events_of(enforced=False), review(at=1_000_000)
     flag = flag_of(*levels, flag_events.confirmed(flag_of(*levels), word, TTL_S))
     assert (flag.state, flag.enforced) == (FlagState.CONFIRMED, True)

@@ -35,7 +35,7 @@ def chain(length: int, name: str = "one") -> Entries:
 
 
 def problems(entries: Entries) -> list[str]:
-    """What `check` finds, without the name of the chain `one`."""
+    """Findings of `check`, without the name of the chain `one`."""
     return [each.removeprefix("chain one: ") for each in check(entries).problems]
 
 

@@ -138,7 +138,7 @@ async def test_crash_before_publishing_or_storing(stored):
     [({}, [True]), (SHADOW, [False]), (OFF, []), ({"attack_frequency": {"active": False}}, [True])],
 )
 async def test_rules_switched_while_running(switches, enforced):
-    """Another tenant's switches change nothing, and open flags show the present ones."""
+    """Open flags show the tenant's present switches."""
     table, _ = await failed()
     await table.ledger.switch(None, switches)
     await table.ledger.switch("bank-1", OFF)
