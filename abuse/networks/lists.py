@@ -79,13 +79,9 @@ class NetworkLists:
         self._tracked: dict[str, _Tracked] = {}
         self._states: dict[str, ListState] = {}
         self._in_index: dict[str, _Loaded] = {}
-        self._folder_fault: str | None = None
+        #: Why the folder can't be looked at, while the lists read before stay in use.
+        self.folder_fault: str | None = None
         self.index = NetworkIndex({})
-
-    @property
-    def folder_fault(self) -> str | None:
-        """Why the folder can't be looked at, while the lists read before stay in use."""
-        return self._folder_fault
 
     def state(self) -> tuple[ListState, ...]:
         """Lists as of the last look, sorted by file name."""
@@ -125,9 +121,9 @@ class NetworkLists:
         return {name: self._folder / name for name in names if name.endswith(SUFFIXES) and not name.startswith(".")}
 
     def _folder_is(self, fault: str | None) -> None:
-        if fault == self._folder_fault:
+        if fault == self.folder_fault:
             return
-        self._folder_fault = fault
+        self.folder_fault = fault
         if fault:
             log.error("network_lists_unreadable", why=fault, kept=len(self._in_index))
         else:

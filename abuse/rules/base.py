@@ -1,7 +1,7 @@
 """Rules: the base class, asked before a submission is analysed and again after its verdict.
 
 A rule is a value without state. `before_analysis` and `after_verdict` are the same for every rule and honour its
-switches; a rule fills in `_before_analysis` and `_after_verdict`.
+switches; a rule fills in `_after_verdict`.
 """
 
 from __future__ import annotations
@@ -98,22 +98,18 @@ class Rule(ABC, Generic[L]):
     kind: ClassVar[FlagKind | None] = None
 
     def before_analysis(self, flags: Iterable[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """The hits of this rule's flags on the submission's subjects at `at_ms`."""
-        ours = [flag for flag in flags if flag.kind is self.kind and flag.open_at(at_ms)]
-        return self._before_analysis(ours, at_ms) if ours else ()
+        """The hits of this rule's flags on the submission's subjects at `at_ms`. A flag is a hit as long as its refusal
+        runs. A confirmed flag is enforced whatever the switches say."""
+        hits = []
+        for flag in flags:
+            refusal = flag.refusal_at(at_ms) if flag.kind is self.kind and flag.open_at(at_ms) else None
+            if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
+                hits.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
+        return tuple(hits)
 
     def after_verdict(self, case: Case) -> RuleResult:
         """The rule's result for the observation and its subjects' histories."""
         return self._after_verdict(case) if self.limits.active else NOTHING
-
-    def _before_analysis(self, flags: Sequence[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """A flag is a hit as long as its refusal runs. A confirmed flag is enforced whatever the switches say."""
-        hits = []
-        for flag in flags:
-            refusal = flag.refusal_at(at_ms)
-            if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
-                hits.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
-        return tuple(hits)
 
     def enforces(self, flag: Flag) -> bool:
         """Whether a flag of this rule refuses its subject under the rule's switches."""

@@ -123,16 +123,6 @@ async def test_escalated_flag_comes_first(ledger):
     assert await indexed(ledger, Selection(severities=frozenset({MEDIUM})), 10) == [], "nothing stale in usual order"
 
 
-async def test_ended_and_confirmed_flags(ledger):
-    flag, other = levels(MEDIUM), levels(MEDIUM, who=2, at_s=1)
-    await ledger.record([*flag, *other])
-    await ledger.record([confirmed(flag_of(flag), review(5), FLAG_TTL_S)])
-    assert await current(ledger, Selection()) == [flag[0].flag_id, other[0].flag_id]
-    await ledger.record([overridden(flag_of(flag), review(6, "c-2")), expired(flag_of(other))])
-    assert await indexed(ledger, Selection(), 10) == []
-    assert await current(ledger, Selection(over=True)) == [flag[0].flag_id, other[0].flag_id]
-
-
 RISING = [*levels(MEDIUM), *levels(MEDIUM, HIGH, at_s=10)[1:], *levels(MEDIUM, HIGH, CRITICAL, at_s=20)[2:]]
 CONFIRMED = confirmed(flag_of(RISING[:1]), review(15), FLAG_TTL_S)
 LATER_CONFIRMED = confirmed(flag_of(RISING), review(40, "c-3"), FLAG_TTL_S)

@@ -23,7 +23,7 @@ from stream.review import queries
 from stream.review.queries import Queries
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.contract.redis_servers import CountedRedis, RedisServer
-from tests.contract.test_flag_index import CRITICAL, FLAG_TTL_S, HIGH, LOW, MEDIUM, flag_of, levels, review
+from tests.contract.test_flag_index import FLAG_TTL_S, MEDIUM, flag_of, levels, review
 from tests.unit.abuse.builders import at_ms, guid, seen
 
 NOW_MS = at_ms(1_000_000)
@@ -134,16 +134,6 @@ async def test_stale_entries_leave_pages_full(asked):
     assert sorted(everyone) == sorted(ids)
     late = await asked.queries.flags(Selection(), at_ms(FLAG_TTL_S + 100_000), limit=10)
     assert late.flags == (), "time alone ends a flag"
-
-
-async def test_pages_of_one_severity_and_tenant(asked):
-    high = await asked.raised(crowd(6, HIGH, "bank-1"))
-    await asked.raised(crowd(6, LOW, "bank-2"))
-    critical = await asked.raised([levels(CRITICAL, who=50, tenant="bank-2")[0]])
-    severe = frozenset({HIGH, CRITICAL})
-    assert await walked(asked, Selection(severities=severe), 4) == [high[:4], [*high[4:], *critical]]
-    assert await walked(asked, Selection(scope="bank-2", severities=severe), 4) == [critical]
-    assert await walked(asked, Selection(scope=None), 4) == [[]]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "5-1-fl_", "1-1-fl_" + "0" * 23 + "g", "-1-1-fl_" + "0" * 24])
