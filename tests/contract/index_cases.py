@@ -19,8 +19,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import EnrolledImage, InMemoryMediaIndex, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import RedisClient
-from tests.contract.redis_servers import RedisServer
+from tests.contract.redis_servers import PortKind
 from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
@@ -95,12 +94,10 @@ def image_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexKind:
+class IndexKind(PortKind):
     """`of(number, shows, hours, ...)` makes what is enrolled. `apart(number)`: changes for the same person or picture
     that put it into other keys of the index. `varied`: changes that stay near."""
 
-    in_memory: Callable[[], Any]
-    on_redis: Callable[[RedisClient, str], Any]
     of: Callable[..., Any]
     within: float
     families: frozenset[str]
@@ -132,27 +129,6 @@ PICTURES = IndexKind(
     apart=lambda number: {"flipped": ALL_BANDS},
     varied=st.builds(dict, flipped=st.sets(st.integers(0, 63), max_size=6).map(sorted)),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An index, another worker's over the same state, and where there is one, the server."""
-
-    index: Any
-    other_worker: Any
-    redis_server: RedisServer | None = None
-
-    def fresh(self, kind: IndexKind) -> Held:
-        """An empty index on the same server."""
-        return held_on(kind, self.redis_server and self.redis_server.apart())
-
-
-def held_on(kind: IndexKind, redis_server: RedisServer | None) -> Held:
-    if redis_server is None:
-        memory = kind.in_memory()
-        return Held(memory, memory)
-    indexes = (kind.on_redis(calls, redis_server.prefix) for calls in redis_server.workers())
-    return Held(*indexes, redis_server)
 
 
 async def search(index: Any, *enrolled: Any, within: float | None = None) -> Any:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import redis.asyncio as redis
@@ -64,6 +65,34 @@ class RedisServer:
     async def expires_ms(self, key: str) -> int:
         """When a key expires, in UTC milliseconds; negative for a key that never expires or doesn't exist."""
         return int(await self.client.pexpiretime(key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortKind:
+    """A port's two implementations. A contract suite names its `PORT`; the fixtures `held` and `on_redis` follow."""
+
+    in_memory: Callable[[], Any]
+    on_redis: Callable[[RedisClient, str], Any]
+
+    def held(self, redis: RedisServer | None) -> Held:
+        if redis is None:
+            memory = self.in_memory()
+            return Held(self, memory, memory)
+        return Held(self, *(self.on_redis(calls, redis.prefix) for calls in redis.workers()), redis)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A store, another worker's over the same state, and where there is one, the server."""
+
+    kind: PortKind
+    store: Any
+    other_worker: Any
+    redis: RedisServer | None = None
+
+    def fresh(self) -> Held:
+        """An empty store on the same server."""
+        return self.kind.held(self.redis and self.redis.apart())
 
 
 class Relay:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
@@ -11,41 +10,20 @@ from abuse.redis_port import ForeignValue
 from stream.events.ids import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
-from tests.contract.redis_servers import RedisServer
+from tests.contract.redis_servers import Held, PortKind
 
 TTL_S = 3600
 IDS = SubmissionIds(submission_id="sub-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A store, another worker's over the same state, and where there is one, the server."""
-
-    store: DecisionStore
-    other_worker: DecisionStore
-    redis: RedisServer | None = None
-
-
-def over(redis: RedisServer) -> Subject:
-    return Subject(*(RedisDecisionStore(calls, redis.prefix, TTL_S) for calls in redis.workers(2)), redis)
+PORT = PortKind(
+    in_memory=InMemoryDecisionStore, on_redis=lambda calls, prefix: RedisDecisionStore(calls, prefix, TTL_S)
+)
 
 
 @pytest.fixture
-def subject(any_redis: RedisServer | None) -> Subject:
-    if any_redis is not None:
-        return over(any_redis)
-    store = InMemoryDecisionStore()
-    return Subject(store, store)
-
-
-@pytest.fixture
-def on_redis(redis_server: RedisServer) -> Subject:
-    return over(redis_server)
-
-
-@pytest.fixture
-def store(subject: Subject) -> DecisionStore:
-    return subject.store
+def store(held: Held) -> DecisionStore:
+    return held.store
 
 
 def decided(mark: str = "a", decision: bytes = b'{"a": 1}') -> StoredDecision:
@@ -70,13 +48,13 @@ async def test_first_writer_wins(store, second):
 
 
 @pytest.mark.parametrize("put", ["put_if_absent", "put_by_fingerprint"])
-async def test_simultaneous_writers_agree(subject, put):
+async def test_simultaneous_writers_agree(held, put):
     offers = [decided("b", f"{number}".encode()) for number in range(80)]
-    stores = [getattr(subject.store, put), getattr(subject.other_worker, put)]
+    stores = [getattr(held.store, put), getattr(held.other_worker, put)]
     answers = await asyncio.gather(*(stores[number % 2](IDS, offer) for number, offer in enumerate(offers)))
     assert set(answers) == {answers[0]}
     assert answers[0] in offers
-    assert await subject.other_worker.find(IDS) == (answers[0] if put == "put_if_absent" else None)
+    assert await held.other_worker.find(IDS) == (answers[0] if put == "put_if_absent" else None)
 
 
 async def test_mismatch_stays_apart_and_owns_nothing(store):

@@ -29,7 +29,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from config.errors import Unavailable
 from tests.contract.index_cases import FACE_PLAN as PLAN
-from tests.contract.index_cases import FACES, MODEL, WITHIN, Held, face, held_on, ids, protected, search
+from tests.contract.index_cases import FACES, MODEL, WITHIN, face, ids, protected, search
 from tests.contract.index_cases import face_of as seen
 from tests.contract.redis_servers import FaultyRedis, RedisServer, Relay
 from tests.enrolling import enrol_and_search
@@ -40,9 +40,7 @@ KEYS = TemplateProtection(
 )
 
 
-@pytest.fixture
-def held(any_redis: RedisServer | None) -> Held:
-    return held_on(FACES, any_redis)
+PORT = FACES
 
 
 @pytest.fixture
@@ -67,14 +65,14 @@ async def listed(index: FaceIndex, tenant: str | None = "acme") -> list[tuple[In
 
 
 async def test_gallery_counts_every_other_face(held):
-    result = await search(held.index, *(seen(number) for number in range(5)))
+    result = await search(held.store, *(seen(number) for number in range(5)))
     assert result == CandidateList(candidates=(), gallery=4, complete=True)
 
 
 async def test_nearest_candidates_come_first(held):
     """By the distance of the templates themselves."""
     others = [seen(n, 7, 3, variation=v) for n, v in enumerate((0.3, 0.1, 0.2, 0.01), start=1)]
-    await held.index.enrol(others)
+    await held.store.enrol(others)
     probe = seen(9, 7, variation=0.0)
     result = await search(held.other_worker, probe)
     assert ids(result) == ["sub-4", "sub-2", "sub-3", "sub-1"]
@@ -86,21 +84,21 @@ async def test_nearest_candidates_come_first(held):
 async def test_threshold_is_exact(held):
     """Though the server's vectors have eight bits a number."""
     others = [seen(number, 7, variation=0.5 + (number - 20) / 4000) for number in range(1, 21)]
-    await held.index.enrol(others)
+    await held.store.enrol(others)
     probe = seen(99, 7, variation=0.0)
     exact = distances(probe.template, [other.template for other in others], Distance.EUCLIDEAN)
     for within in (0.4968, 0.4976, 0.499):
         expected = {o.submission_id for o, distance in zip(others, exact, strict=True) if distance <= within}
         assert 0 < len(expected) < 20
-        assert set(ids(await search(held.index, probe, within=within))) == expected
+        assert set(ids(await search(held.store, probe, within=within))) == expected
 
 
 async def test_length_counts_in_euclidean_distance(held):
     """The server compares directions; a short vector beside a long one is far by length alone."""
-    await held.index.enrol([seen(n, template=protected(face(7) * s)) for n, s in enumerate((0.5, 0.8, 1.2, 1.5, 3.0))])
+    await held.store.enrol([seen(n, template=protected(face(7) * s)) for n, s in enumerate((0.5, 0.8, 1.2, 1.5, 3.0))])
     probe = seen(9, template=protected(face(7)))
-    assert set(ids(await search(held.index, probe))) == {"sub-1", "sub-2"}
-    assert set(ids(await search(held.index, probe, within=5.0))) == {f"sub-{number}" for number in range(5)}
+    assert set(ids(await search(held.store, probe))) == {"sub-1", "sub-2"}
+    assert set(ids(await search(held.store, probe, within=5.0))) == {f"sub-{number}" for number in range(5)}
 
 
 async def test_cosine_distance_as_brute_force(held):
@@ -110,7 +108,7 @@ async def test_cosine_distance_as_brute_force(held):
         seen(n, hours=n % 5, template=protected(face(7, chance.uniform(0.1, 2.5), n) * scale, model="turned"))
         for n, scale in enumerate(10.0 ** chance.uniform(-2, 3, 150))
     ]
-    await held.index.enrol(gallery)
+    await held.store.enrol(gallery)
     probe = seen(999, template=protected(face(7) * 17.0, model="turned"))
     exact = distances(probe.template, [each.template for each in gallery], Distance.COSINE)
     for within in (0.02, 0.15, 0.4):
@@ -122,9 +120,9 @@ async def test_cosine_distance_as_brute_force(held):
 
 async def test_own_correlation_id_is_left_out(held):
     """A stranger who uses the same submission id is not."""
-    await search(held.index, seen(1, 7, correlation_id="me"), seen(2, 7))
-    assert ids(await search(held.index, seen(3, 7, correlation_id="me"))) == ["sub-2"]
-    again = await search(held.index, seen(2, 7, correlation_id="somebody-else"))
+    await search(held.store, seen(1, 7, correlation_id="me"), seen(2, 7))
+    assert ids(await search(held.store, seen(3, 7, correlation_id="me"))) == ["sub-2"]
+    again = await search(held.store, seen(2, 7, correlation_id="somebody-else"))
     assert set(ids(again)) == {"sub-1", "sub-2", "sub-3"}
 
 
@@ -139,10 +137,10 @@ INCOMPARABLE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("other", INCOMPARABLE.values(), ids=INCOMPARABLE)
 async def test_incomparable_templates_never_meet(held, other):
-    await search(held.index, seen(1, 7))
-    result = await search(held.index, replace(seen(2, 7), **other))
+    await search(held.store, seen(1, 7))
+    result = await search(held.store, replace(seen(2, 7), **other))
     assert (result.candidates, result.gallery) == ((), 0)
-    assert ids(await search(held.index, replace(seen(3, 7), **other))) == ["sub-2"]
+    assert ids(await search(held.store, replace(seen(3, 7), **other))) == ["sub-2"]
 
 
 async def test_former_keys_are_searched(held):
@@ -150,20 +148,20 @@ async def test_former_keys_are_searched(held):
     before, after = NOW_MS - HOUR_MS, NOW_MS + 1000
     old, new = (KEYS.transform("acme", MODEL, vector, at_ms) for at_ms in (before, after))
     assert (old.key_id, new.key_id) == ("k1", "k2")
-    await search(held.index, seen(1, template=old, at_ms=before))
-    assert ids(await search(held.index, seen(2, template=new, at_ms=after))) == []
+    await search(held.store, seen(1, template=old, at_ms=before))
+    assert ids(await search(held.store, seen(2, template=new, at_ms=after))) == []
     former = KEYS.under_all(new, "acme", after)
-    result = await search(held.index, seen(3, template=new, at_ms=after, former=former))
+    result = await search(held.store, seen(3, template=new, at_ms=after, former=former))
     assert set(ids(result)) == {"sub-1", "sub-2"}
     assert all(each.distance < 0.001 for each in result.candidates)
     late = seen(4, template=old, at_ms=before, former=KEYS.under_all(old, "acme", before))
-    assert set(ids(await search(held.index, late))) == {"sub-1", "sub-2", "sub-3"}
+    assert set(ids(await search(held.store, late))) == {"sub-1", "sub-2", "sub-3"}
 
 
 async def test_new_buckets_are_searched(held):
     """Each worker remembers buckets from earlier searches; the other worker makes new ones all the time."""
     for number in range(0, 20, 2):
-        await search(held.index, seen(number, 7, number))
+        await search(held.store, seen(number, 7, number))
         result = await search(held.other_worker, seen(number + 1, 7, number + 1))
         assert set(ids(result)) == {f"sub-{each}" for each in range(number + 1)}
 
@@ -171,9 +169,9 @@ async def test_new_buckets_are_searched(held):
 async def test_full_bucket_is_searched_again(held):
     """Own faces hide no other."""
     many = [seen(number, 7) for number in range(3 * NEAR)]
-    assert len((await search(held.index, *many)).candidates) == len(many) - 1
+    assert len((await search(held.store, *many)).candidates) == len(many) - 1
     own = [seen(number, 8, correlation_id="me") for number in range(100, 100 + 2 * NEAR)]
-    assert ids(await search(held.index, seen(99, 8, variation=0.3), *own)) == ["sub-99"]
+    assert ids(await search(held.store, seen(99, 8, variation=0.3), *own)) == ["sub-99"]
 
 
 async def test_candidate_list_is_bounded():
@@ -193,7 +191,7 @@ async def test_plan_may_change_between_workers(redis_server, index):
 
 async def test_references_are_listed_by_bucket(held):
     faces = {f"sub-{number}": seen(number, hours=number) for number in range(6)}
-    await held.index.enrol([*faces.values(), seen(7, tenant=None)])
+    await held.store.enrol([*faces.values(), seen(7, tenant=None)])
     found = await listed(held.other_worker)
     assert {reference.submission_id for _, reference in found} == set(faces)
     for bucket, reference in found:
@@ -201,8 +199,8 @@ async def test_references_are_listed_by_bucket(held):
         assert bucket == PLAN.bucket(original)
         assert np.array_equal(reference.template.halves, original.template.halves)
         assert replace(reference, template=original.template) == original
-    assert [reference.submission_id for _, reference in await listed(held.index, None)] == ["sub-7"]
-    assert await held.index.tenants() == [None, "acme"]
+    assert [reference.submission_id for _, reference in await listed(held.store, None)] == ["sub-7"]
+    assert await held.store.tenants() == [None, "acme"]
 
 
 async def move(index: FaceIndex, bucket: IndexBucket, reference: EnrolledReference) -> None:
@@ -223,22 +221,22 @@ async def rekey(index: FaceIndex, stop_after: int = 10_000) -> int:
 async def test_interrupted_rekeying_continues(held):
     vectors = [face(7, 0.1, number).astype("<f4").tobytes() for number in range(6)]
     old = [KEYS.transform("acme", MODEL, vector, NOW_MS - 1) for vector in vectors]
-    await held.index.enrol([seen(n, template=each, hours=n + 1) for n, each in enumerate(old)])
-    assert await rekey(held.index, stop_after=2) == 2
+    await held.store.enrol([seen(n, template=each, hours=n + 1) for n, each in enumerate(old)])
+    assert await rekey(held.store, stop_after=2) == 2
     assert await rekey(held.other_worker) == 4
-    assert await rekey(held.index) == 0
-    result = await search(held.index, seen(9, template=KEYS.transform("acme", MODEL, vectors[0], NOW_MS)))
+    assert await rekey(held.store) == 0
+    result = await search(held.store, seen(9, template=KEYS.transform("acme", MODEL, vectors[0], NOW_MS)))
     assert (len(result.candidates), result.gallery) == (6, 6)
-    assert await held.index.forget("acme", "cid-3") == 1
+    assert await held.store.forget("acme", "cid-3") == 1
 
 
 async def test_rekeying_revives_no_forgotten_face(held):
-    await held.index.enrol([seen(1), seen(2)])
-    before = await listed(held.index)
+    await held.store.enrol([seen(1), seen(2)])
+    before = await listed(held.store)
     await held.other_worker.forget("acme", "cid-1")
     for bucket, reference in before:
-        await move(held.index, bucket, reference)
-    assert [reference.submission_id for _, reference in await listed(held.index)] == ["sub-2"]
+        await move(held.store, bucket, reference)
+    assert [reference.submission_id for _, reference in await listed(held.store)] == ["sub-2"]
 
 
 async def test_face_forgotten_during_a_copy(redis_server):
@@ -285,15 +283,15 @@ async def test_traces_expire_while_more_come(redis_server, index):
 
 
 async def test_face_under_two_keys_counts_once(held):
-    await held.index.enrol([seen(1, 7)])
-    ((bucket, reference),) = await listed(held.index)
+    await held.store.enrol([seen(1, 7)])
+    ((bucket, reference),) = await listed(held.store)
     for _ in range(2):
-        assert await held.index.copy(bucket, under_k2(reference))
+        assert await held.store.copy(bucket, under_k2(reference))
     former = (under_k2(seen(2, 7)).template,)
-    assert ids(await search(held.index, seen(2, 7, former=former))) == ["sub-1"]
+    assert ids(await search(held.store, seen(2, 7, former=former))) == ["sub-1"]
     assert await held.other_worker.held("acme", "cid-1") == 1
     assert await held.other_worker.forget("acme", "cid-1") == 1
-    assert [reference.submission_id for _, reference in await listed(held.index)] == ["sub-2"]
+    assert [reference.submission_id for _, reference in await listed(held.store)] == ["sub-2"]
 
 
 async def test_face_enrolled_after_forgetting_waits(redis_server, index):
@@ -318,7 +316,7 @@ class Failing:
 
 
 async def test_server_without_vector_sets(held):
-    assert await held.index.supported()
+    assert await held.store.supported()
     for message in ("unknown command 'VCARD', with args beginning with: 'x'", "ERR unknown command `VCARD`"):
         assert not await RedisFaceIndex(Failing(message), "", PLAN).supported()
     with pytest.raises(RuntimeError, match="LOADING"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 from unittest.mock import patch
@@ -30,7 +30,7 @@ from abuse.redis_port import ForeignValue
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType, correlation
 from config.abuse import AbusePolicy
-from tests.contract.redis_servers import PROPERTY, RedisServer
+from tests.contract.redis_servers import PROPERTY, Held, PortKind
 from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
 
 FLAG_TTL_S = 30 * DAY_S
@@ -40,41 +40,12 @@ DEVICE = subject(SubjectType.DEVICE, 1)
 EVERYTHING = Selection(over=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A ledger, another worker's over the same state, and where there is one, the server."""
-
-    ledger: Ledger
-    other_worker: Ledger
-    redis: RedisServer | None = None
-
-    def empty(self) -> Held:
-        """A table of its own on the same server."""
-        return in_memory() if self.redis is None else over(self.redis.apart())
-
-
-def in_memory() -> Held:
-    ledger = InMemoryLedger()
-    return Held(ledger, ledger)
-
-
-def over(redis: RedisServer) -> Held:
-    return Held(*(RedisLedger(calls, redis.prefix, FLAG_TTL_S) for calls in redis.workers(2)), redis)
-
-
-@pytest.fixture
-def held(any_redis: RedisServer | None) -> Held:
-    return in_memory() if any_redis is None else over(any_redis)
-
-
-@pytest.fixture
-def on_redis(redis_server: RedisServer) -> Held:
-    return over(redis_server)
+PORT = PortKind(in_memory=InMemoryLedger, on_redis=lambda calls, prefix: RedisLedger(calls, prefix, FLAG_TTL_S))
 
 
 @pytest.fixture
 def ledger(held: Held) -> Ledger:
-    return held.ledger
+    return held.store
 
 
 def flag_events(level: int = 1, *, cause: str = "sub-5", about: Subject = ME, at_s: float = 0, **changes: Any) -> list:
@@ -132,16 +103,14 @@ async def test_observation_reaches_all_subjects(held):
     """And no other tenant's or other subjects'; `read_history` returns no attempts."""
     changes = {"device": 1, "address": 1, "prefix": 1, "session_id": "s", "species": "flat_texture", "severity": 0.4}
     observation = seen(1, tenant="bank-1", **changes)
-    known = await held.ledger.observe(observation)
+    known = await held.store.observe(observation)
     assert tuple(history.subject for history in known.histories) == observation.subjects
     for history in known.histories:
         assert history.attempts == (attempt_of(observation),)
         assert (await held.other_worker.history("bank-1", history.subject)).attempts == history.attempts
-    assert {each.attempts for each in (await held.ledger.read_history("bank-1", observation.subjects)).histories} == {
-        ()
-    }
+    assert {each.attempts for each in (await held.store.read_history("bank-1", observation.subjects)).histories} == {()}
     for tenant, about in [(None, ME), ("bank-2", ME), ("bank-1", correlation(guid(2))), (None, DEVICE)]:
-        assert (await held.ledger.history(tenant, about)).attempts == ()
+        assert (await held.store.history(tenant, about)).attempts == ()
 
 
 async def test_attempts_are_in_order(ledger):
@@ -195,14 +164,14 @@ async def test_newest_mismatches_are_kept(ledger):
 async def test_record_all_writes_like_observe(held):
     """A journal that is split reads as one."""
     observations = series(every(7, 100), device=1, address=1, prefix=1)
-    one, other = held.empty(), held.empty()
+    one, other = held.fresh(), held.fresh()
     for each in observations:
-        await one.ledger.observe(each)
-    await other.ledger.record_all([*observations, observations[3]])
-    await other.ledger.record_all([])
+        await one.store.observe(each)
+    await other.store.record_all([*observations, observations[3]])
+    await other.store.record_all([])
     for about in observations[0].subjects:
-        history = await one.ledger.history(None, about)
-        assert history == await other.ledger.history(None, about)
+        history = await one.store.history(None, about)
+        assert history == await other.store.history(None, about)
         assert len(history.attempts) == 100
 
 
@@ -226,29 +195,29 @@ ORDERS = [*permutations((1, 2, 3)), (1, 2, 3, 1, 2, 3), (3, 2, 1, 1, 2, 3), (3, 
 @pytest.mark.parametrize("times_s", ORDERS, ids=str)
 async def test_latest_clearing_counts(held, times_s):
     """In any order, and in place of earlier clearings only: flags, other subjects and other tenants stay."""
-    await held.ledger.record(flag_events())
-    flag_fields = (await held.ledger.history(None, ME)).fields
-    await clear_at(held.ledger, 1, about=DEVICE)
-    await clear_at(held.ledger, 1, tenant="bank-1")
-    await clear_at(held.ledger, *times_s)
-    assert (await held.ledger.history(None, ME)).cleared_at_ms == at_ms(3)
+    await held.store.record(flag_events())
+    flag_fields = (await held.store.history(None, ME)).fields
+    await clear_at(held.store, 1, about=DEVICE)
+    await clear_at(held.store, 1, tenant="bank-1")
+    await clear_at(held.store, *times_s)
+    assert (await held.store.history(None, ME)).cleared_at_ms == at_ms(3)
     await clear_at(held.other_worker, 4)
-    history = await held.ledger.history(None, ME)
+    history = await held.store.history(None, ME)
     assert history.fields == {**flag_fields, **dict([cleared_field("cmd-4", at_ms(4))])}
     for tenant, about in ((None, DEVICE), ("bank-1", ME)):
-        assert (await held.ledger.history(tenant, about)).cleared_at_ms == at_ms(1)
+        assert (await held.store.history(tenant, about)).cleared_at_ms == at_ms(1)
 
 
 async def test_former_keys_are_only_read(held):
     before, after = subject(SubjectType.DEVICE, 1), subject(SubjectType.DEVICE, 2, 1)
-    await held.ledger.observe(seen(1, 0, device=1))
-    await held.ledger.record(flag_events(about=before, kind=FlagKind.DEVICE_VELOCITY))
+    await held.store.observe(seen(1, 0, device=1))
+    await held.store.record(flag_events(about=before, kind=FlagKind.DEVICE_VELOCITY))
     observation = seen(2, 1)
-    known = await held.ledger.observe(replace(observation, origin=replace(observation.origin, device=after)))
+    known = await held.store.observe(replace(observation, origin=replace(observation.origin, device=after)))
     assert [each.submission_id for each in known.histories[1].attempts] == ["sub-1", "sub-2"]
     assert [flag.subject.key for flag in known.flags] == [before.key]
-    assert await flags_of(held.ledger, after) == await flags_of(held.ledger, before)
-    (old,) = (await held.ledger.history(None, before)).attempts
+    assert await flags_of(held.store, after) == await flags_of(held.store, before)
+    (old,) = (await held.store.history(None, before)).attempts
     assert old.submission_id == "sub-1"
 
 
@@ -328,11 +297,11 @@ async def test_any_order_in_memory(observations, chance, capped):
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False), capped=st.booleans())
 async def test_any_order_on_redis(on_redis, given_observations, chance, capped):
-    in_order, in_disorder = on_redis.empty(), on_redis.empty()
+    in_order, in_disorder = on_redis.fresh(), on_redis.fresh()
     with patch.dict(KEPT, FEW if capped else {}):
         for each in given_observations:
-            await in_order.ledger.observe(each)
-        await asyncio.gather(*(in_disorder.ledger.observe(each) for each in muddled(given_observations, chance)))
+            await in_order.store.observe(each)
+        await asyncio.gather(*(in_disorder.store.observe(each) for each in muddled(given_observations, chance)))
         found = await contents(in_order)
         assert await contents(in_disorder) == found
         expected = {
@@ -364,7 +333,7 @@ LOW = AbusePolicy.model_validate(
 @settings(PROPERTY, max_examples=5)
 @given(given_observations=observations_of_all_kinds, chance=st.randoms(use_true_random=False))
 async def test_redis_equals_memory(on_redis, given_observations, chance):
-    table, fake = on_redis.empty().ledger, InMemoryLedger()
+    table, fake = on_redis.fresh().store, InMemoryLedger()
     engine = AbuseEngine(LOW, POLICY_NAME)
     for number, each in enumerate(muddled(given_observations, chance)):
         known = await table.observe(each)
@@ -441,20 +410,20 @@ async def test_flags_in_any_order(observations, chance):
 @given(observations=a_day(), chance=st.randoms(use_true_random=False))
 async def test_flags_in_any_order_on_redis(on_redis, observations, chance):
     expected = await names_after(InMemoryLedger(), observations)
-    assert await names_after(on_redis.empty().ledger, muddled(observations, chance)) == expected
+    assert await names_after(on_redis.fresh().store, muddled(observations, chance)) == expected
 
 
 async def test_simultaneous_workers_lose_nothing(held):
     """Attempts stay, the latest clearing counts, and one writer of an event is first."""
-    workers, observations = (held.ledger, held.other_worker), series(every(1, 24), device=1, address=1)
+    workers, observations = (held.store, held.other_worker), series(every(1, 24), device=1, address=1)
     await asyncio.gather(*(workers[number % 2].observe(each) for number, each in enumerate(observations)))
     for about in observations[0].subjects:
-        assert len((await held.ledger.history(None, about)).attempts) == 24
+        assert len((await held.store.history(None, about)).attempts) == 24
     offers = [flag_events(cause=f"sub-{number}") for number in range(10)]
     answers = await asyncio.gather(*(workers[number % 2].record(offer) for number, offer in enumerate(offers)))
     assert sorted(map(len, answers)) == [0] * 9 + [1]
     await asyncio.gather(*(clear_at(workers[at_s % 2], at_s) for at_s in range(1, 21)))
-    assert (await held.ledger.history(None, ME)).cleared_at_ms == at_ms(20)
+    assert (await held.store.history(None, ME)).cleared_at_ms == at_ms(20)
 
 
 # Flags
@@ -463,15 +432,15 @@ async def test_simultaneous_workers_lose_nothing(held):
 async def test_first_writer_of_an_event_wins(held):
     """The event's cause gets it back as first stored; another cause publishes only what nobody had raised."""
     (event,) = flag_events()
-    assert await held.ledger.record([]) == []
-    assert await held.ledger.record([event]) == [event]
+    assert await held.store.record([]) == []
+    assert await held.store.record([event]) == [event]
     again = replace(event, document=event.document.replace(b'"used":5', b'"used":9'))
     assert await held.other_worker.record([again]) == [event]
-    (flag,) = await flags_of(held.ledger)
+    (flag,) = await flags_of(held.store)
     assert flag.event["evidence"]["used"] == 5
     second = flag_events(2, cause="sub-6")
     assert await held.other_worker.record(second) == second[1:]
-    assert [flag.level for flag in await flags_of(held.ledger)] == [2]
+    assert [flag.level for flag in await flags_of(held.store)] == [2]
 
 
 async def test_flags_of_tenant_and_subject(ledger):
@@ -517,20 +486,20 @@ async def test_forgotten_flag_leaves_no_trace(held):
     """A flag stays whose id only begins alike."""
     (alike,) = flag_events()
     longer = replace(alike, flag_id=f"{alike.flag_id}0")
-    await held.ledger.record([alike, longer])
-    await held.ledger.forget(alike.flag_id)
-    assert await ids_of(held.ledger) == [longer.flag_id]
-    assert list((await held.ledger.history(None, ME)).fields) == [field_of(longer)]
+    await held.store.record([alike, longer])
+    await held.store.forget(alike.flag_id)
+    assert await ids_of(held.store) == [longer.flag_id]
+    assert list((await held.store.history(None, ME)).fields) == [field_of(longer)]
     mine, other = flag_events(2), flag_events(kind=FlagKind.ATTACK_FREQUENCY)
-    fresh = held.empty()
-    await fresh.ledger.record([*mine, *other])
-    await fresh.ledger.forget(mine[0].flag_id)
-    assert [flag.kind for flag in await flags_of(fresh.ledger)] == [FlagKind.ATTACK_FREQUENCY]
-    assert await fresh.ledger.locate(mine[0].flag_id) is None
-    assert await ids_of(fresh.ledger) == [other[0].flag_id]
-    assert await fresh.ledger.due(START_MS + 400 * DAY_MS, 10) == [other[0].flag_id]
+    fresh = held.fresh()
+    await fresh.store.record([*mine, *other])
+    await fresh.store.forget(mine[0].flag_id)
+    assert [flag.kind for flag in await flags_of(fresh.store)] == [FlagKind.ATTACK_FREQUENCY]
+    assert await fresh.store.locate(mine[0].flag_id) is None
+    assert await ids_of(fresh.store) == [other[0].flag_id]
+    assert await fresh.store.due(START_MS + 400 * DAY_MS, 10) == [other[0].flag_id]
     for name in (mine[0].flag_id, other[0].flag_id, "fl_" + "0" * 24):
-        await fresh.ledger.forget(name)
+        await fresh.store.forget(name)
     if fresh.redis is not None:
         assert await fresh.redis.keys() == []
 
@@ -539,29 +508,29 @@ async def test_forgotten_flag_leaves_no_trace(held):
 
 
 async def test_switches_replace_each_other(held):
-    assert await held.ledger.switches("bank-1") == {}
+    assert await held.store.switches("bank-1") == {}
     wanted = {"excessive_retries": {"active": True, "enforced": False}}
-    await held.ledger.switch("bank-1", wanted)
+    await held.store.switch("bank-1", wanted)
     assert await held.other_worker.switches("bank-1") == wanted
     assert (await held.other_worker.read_history("bank-1", [ME])).switches == wanted
     assert (await held.other_worker.observe(seen(1, tenant="bank-1"))).switches == wanted
-    assert await held.ledger.switches(None) == {}
-    await held.ledger.switch("bank-1", {})
-    assert await held.ledger.switches("bank-1") == {}
+    assert await held.store.switches(None) == {}
+    await held.store.switch("bank-1", {})
+    assert await held.store.switches("bank-1") == {}
 
 
 # The server
 
 
 async def test_everything_expires(on_redis):
-    fresh = on_redis.empty()
+    fresh = on_redis.fresh()
     client = fresh.redis.client
-    await fresh.ledger.later("fl_" + "a" * 24, at_ms(0))
+    await fresh.store.later("fl_" + "a" * 24, at_ms(0))
     await every_key_expires(fresh)  # also a flag put off whose part of `due` was gone
-    await fresh.ledger.observe(seen(1, device=1, address=1, prefix=1))
-    await fresh.ledger.record(flag_events())
-    await fresh.ledger.clear(None, DEVICE, *cleared_field("cmd-1", 5))
-    await fresh.ledger.switch(None, {})
+    await fresh.store.observe(seen(1, device=1, address=1, prefix=1))
+    await fresh.store.record(flag_events())
+    await fresh.store.clear(None, DEVICE, *cleared_field("cmd-1", 5))
+    await fresh.store.switch(None, {})
     await every_key_expires(fresh)
     flags_live = (FLAG_TTL_S + GRACE_MS / 1000, 400 * DAY_S)
     lifetimes = dict.fromkeys(("flags", "flag", "due", "flag-index"), flags_live)
@@ -584,11 +553,11 @@ async def test_everything_expires(on_redis):
     ids=["switches", "a journal"],
 )
 async def test_use_prolongs(on_redis, write, use, least_s):
-    fresh = on_redis.empty()
-    await write(fresh.ledger)
+    fresh = on_redis.fresh()
+    await write(fresh.store)
     (key,) = await fresh.redis.keys()
     await fresh.redis.client.expire(key, 100)
-    await use(fresh.ledger)
+    await use(fresh.store)
     assert await fresh.redis.client.ttl(key) > least_s
 
 
@@ -620,8 +589,8 @@ FOREIGN = {
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in FOREIGN.items() for value in values])
 async def test_foreign_values_are_loud(on_redis, kind, value):
     """The error names the key, and what to do."""
-    fresh = on_redis.empty()
-    client, ledger = fresh.redis.client, fresh.ledger
+    fresh = on_redis.fresh()
+    client, ledger = fresh.redis.client, fresh.store
     await ledger.observe(seen(1))
     await ledger.record(flag_events())
     await ledger.switch(None, {})
@@ -645,9 +614,9 @@ async def test_foreign_values_are_loud(on_redis, kind, value):
 
 async def test_prefixes_keep_installations_apart(on_redis):
     stranger = RedisLedger(on_redis.redis.connect(), on_redis.redis.key("other:"), FLAG_TTL_S)
-    await on_redis.ledger.observe(seen(1))
-    await on_redis.ledger.record(flag_events())
-    await on_redis.ledger.switch(None, {"attack_frequency": {"active": False}})
+    await on_redis.store.observe(seen(1))
+    await on_redis.store.record(flag_events())
+    await on_redis.store.switch(None, {"attack_frequency": {"active": False}})
     assert (await stranger.history(None, ME)).attempts == ()
     assert (await stranger.read_history(None, [ME])).switches == {}
     assert await ids_of(stranger) == []

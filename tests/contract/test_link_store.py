@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,38 +22,14 @@ from abuse.links.redis_link_store import RedisLinkStore
 from abuse.redis_port import ForeignValue
 from abuse.submission_ref import SubmissionRef
 from config.errors import Unavailable
-from tests.contract.redis_servers import PROPERTY, FaultyRedis, RedisServer
+from tests.contract.redis_servers import PROPERTY, FaultyRedis, PortKind
 
 TTL_MS = 8 * DAY_MS
 TENANT = "acme"
 NOW_MS = 1_800_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A store, and another worker's over the same state."""
-
-    store: LinkStore
-    other_worker: LinkStore
-    redis_server: RedisServer | None = None
-
-    def fresh(self) -> Held:
-        """An empty store on the same server."""
-        return held_on(None if self.redis_server is None else self.redis_server.apart())
-
-
-def held_on(redis_server: RedisServer | None) -> Held:
-    if redis_server is None:
-        memory = InMemoryLinkStore()
-        return Held(memory, memory)
-    return Held(
-        *(RedisLinkStore(calls, redis_server.prefix, TTL_MS) for calls in redis_server.workers(2)), redis_server
-    )
-
-
-@pytest.fixture
-def held(any_redis: RedisServer | None) -> Held:
-    return held_on(any_redis)
+PORT = PortKind(in_memory=InMemoryLinkStore, on_redis=lambda calls, prefix: RedisLinkStore(calls, prefix, TTL_MS))
 
 
 def link(one: str, other: str, number: int = 0, **changes: Any) -> Link:
@@ -173,7 +149,7 @@ async def test_interrupted_forgetting_continues(held):
 async def test_forgetting_while_a_node_is_away(redis_server):
     """The own links are the index to the others': were they removed first, the others' would stay."""
     made = [link("a", "b", 1), link("a", "c", 2)]
-    await held_on(redis_server).store.write(TENANT, made)
+    await PORT.held(redis_server).store.write(TENANT, made)
     calls = FaultyRedis(
         redis_server.connect(), lambda command: command[0] == "HDEL" and str(command[1]).endswith("|b}")
     )
@@ -190,7 +166,7 @@ async def test_forgetting_while_a_node_is_away(redis_server):
 
 
 async def test_removed_links_take_no_room(redis_server):
-    store = held_on(redis_server).store
+    store = PORT.held(redis_server).store
     await store.write(TENANT, [link("a", "b", number) for number in range(1, LINKS_KEPT + 9)])
     assert await redis_server.client.hlen(f"{redis_server.prefix}abuse:links:{{acme|a}}") == LINKS_KEPT
     await store.forget(TENANT, "a", ["b"])
@@ -198,7 +174,7 @@ async def test_removed_links_take_no_room(redis_server):
 
 
 async def test_keys_expire_after_the_last_link(redis_server):
-    store = held_on(redis_server).store
+    store = PORT.held(redis_server).store
     await store.write(TENANT, [link("a", "b", 1), link("a", "c", 2)])
     keys = await redis_server.keys()
     assert sorted(key.partition("links:")[2] for key in keys) == ["{acme|a}", "{acme|b}", "{acme|c}"]
@@ -221,7 +197,7 @@ END = '[2,"s","c",null,false]'
     ],
 )
 async def test_foreign_value_is_named(redis_server, field, line):
-    store = held_on(redis_server).store
+    store = PORT.held(redis_server).store
     await store.write(TENANT, [link("a", "b", 1)])
     await redis_server.client.hset(f"{redis_server.prefix}abuse:links:{{acme|a}}", field, line)
     changing = store.forget(TENANT, "b", ["a"]) if field != "whatever" else store.write(TENANT, [link("a", "c", 1)])
