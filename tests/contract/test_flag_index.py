@@ -14,7 +14,7 @@ from itertools import permutations
 import orjson
 import pytest
 
-from abuse.flags.flag_events import Review, confirmed, expired, flags_from, overridden, rescored, stored
+from abuse.flags.flag_events import confirmed, expired, flags_from, overridden, rescored, stored
 from abuse.flags.flags import Flag, FlagEvent, FlagKind, Severity
 from abuse.ledger.flag_index import ALL_TENANTS, LONGEST_MS, SEVERITIES, Position, Scope, Selection, Side, side_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
@@ -23,7 +23,7 @@ from abuse.redis_port import ForeignValue
 from abuse.subjects import correlation
 from tests.contract.redis_servers import RedisServer
 from tests.contract.test_ledger import FLAG_TTL_S, flag_events, indexed
-from tests.unit.abuse.builders import at_ms, guid
+from tests.unit.abuse.builders import at_ms, guid, review
 
 LOW, MEDIUM, HIGH, CRITICAL = SEVERITIES
 
@@ -39,10 +39,6 @@ def levels(*severities: Severity, who: int = 1, at_s: float = 0, tenant: str | N
     """A flag's events up to the level of the last severity, all of one submission."""
     about, kind = correlation(guid(who)), FlagKind.FACE_REUSE
     return flag_events(about=about, kind=kind, severities=severities, cause=f"sub-{at_s}", at_s=at_s, tenant=tenant)
-
-
-def review(at_s: float, name: str = "c-1") -> Review:
-    return Review(command_id=name, actor="ann", reason="fraud", note="", at_ms=at_ms(at_s))
 
 
 def flag_of(events: Sequence[FlagEvent]) -> Flag:

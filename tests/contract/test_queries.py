@@ -23,8 +23,8 @@ from stream.review import queries
 from stream.review.queries import Queries
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.contract.redis_servers import CountedRedis, RedisServer
-from tests.contract.test_flag_index import FLAG_TTL_S, MEDIUM, flag_of, levels, review
-from tests.unit.abuse.builders import at_ms, guid, seen
+from tests.contract.test_flag_index import FLAG_TTL_S, MEDIUM, flag_of, levels
+from tests.unit.abuse.builders import at_ms, guid, review, seen
 
 NOW_MS = at_ms(1_000_000)
 BATCH = 500

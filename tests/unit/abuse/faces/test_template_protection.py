@@ -125,7 +125,13 @@ def test_keys_are_in_use_within_reach(days, expected):
     assert [mine.key_id, *(each.key_id for each in KEYS.under_all(mine, "acme", at_ms))] == expected
 
 
-KEY_FAULTS = [[], [K2], [K1, HashKey(id="k2", secret=b"2")], [K1, K1], [K1, HashKey(id="k2", secret=b"2", since_ms=-5)]]
+KEY_FAULTS = [
+    [],
+    [K2],
+    [K1, HashKey(id="k2", secret=b"2")],
+    [K1, HashKey(id="k1", secret=b"2", since_ms=5)],
+    [K1, HashKey(id="k2", secret=b"2", since_ms=-5)],
+]
 
 
 @pytest.mark.parametrize("keys", KEY_FAULTS)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from abuse.event_time import iso8601, milliseconds
 from abuse.flags import flag_events
-from abuse.flags.flag_events import Review, expired, field_of, flags_from, overridden, published, raised, stored
+from abuse.flags.flag_events import expired, field_of, flags_from, overridden, published, raised, stored
 from abuse.flags.flags import (
     NEVER_CLEARED,
     Evidence,
@@ -31,7 +31,7 @@ from abuse.flags.flags import (
     window_name,
 )
 from abuse.subjects import SubjectType, correlation
-from tests.unit.abuse.builders import DAY_MS, POLICY_NAME, START_MS, guid, subject
+from tests.unit.abuse.builders import DAY_MS, POLICY_NAME, START_MS, guid, review, subject
 
 TTL_S = 30 * 86_400
 SUBJECT = correlation(guid(1))
@@ -68,11 +68,7 @@ def flag_of(*events):
     return flag
 
 
-def review(at=100, command_id="cmd-1"):
-    return Review(command_id=command_id, actor="ada", reason="checked", note="by phone", at_ms=START_MS + at * 1000)
-
-
-def confirmed(flag, at=100, command_id="cmd-1"):
+def confirmed(flag, at=100, command_id="c-1"):
     return flag_events.confirmed(flag, review(at, command_id), TTL_S)
 
 
@@ -124,20 +120,20 @@ def test_order_of_refusals():
 
 def test_confirmed_flag_is_enforced():
     """The rule may be a shadow; the flag lives a full life from then on."""
-    levels, word = events_of(enforced=False), review(at=1_000_000)
+    levels, word = events_of(enforced=False), review(1_000_000)
     flag = flag_of(*levels, flag_events.confirmed(flag_of(*levels), word, TTL_S))
     assert (flag.state, flag.enforced) == (FlagState.CONFIRMED, True)
     assert flag.expires_at_ms == word.at_ms + TTL_S * 1000
     refusal = FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=word.at_ms, until_ms=flag.expires_at_ms)
     assert (flag.refusal_at(word.at_ms), flag.refusal_at(word.at_ms - 180_001)) == (refusal, None)
-    said = {"actor": "ada", "reason": "checked", "note": "by phone", "command_id": "cmd-1"}
+    said = {"actor": "ann", "reason": "fraud", "note": "by phone", "command_id": "c-1"}
     assert flag.event["review"] == {**said, "at": iso8601(word.at_ms)}
 
 
 def test_ended_flags_are_not_open():
     levels = events_of(refusal_ms=TTL_S * 2000)
     flag = flag_of(*levels)
-    over, ended = flag_of(*levels, overridden(flag, review())), flag_of(*levels, expired(flag))
+    over, ended = flag_of(*levels, overridden(flag, review(100))), flag_of(*levels, expired(flag))
     assert (over.state, over.refusals, over.open_at(START_MS + 1)) == (FlagState.OVERRIDDEN, (), False)
     assert (ended.state, ended.event["refusal"], ended.open_at(START_MS + 1)) == (FlagState.EXPIRED, None, False)
     assert ended.event["timestamp"] == iso8601(flag.expires_at_ms)
@@ -162,7 +158,7 @@ def test_state_of_several_events(events, state):
 
 
 def test_word_of_a_person_beats_later_findings():
-    for word in (confirmed(RAISED), overridden(RAISED, review())):
+    for word in (confirmed(RAISED), overridden(RAISED, review(100))):
         later = flag_of(*events_of(), word, *events_of(3, at=500)[1:])
         assert (later.state, later.level) == (orjson.loads(word.document)["state"], 3)
         assert later.refusal_at(START_MS + 500_500) == flag_of(*events_of(), word).refusal_at(START_MS + 500_500)

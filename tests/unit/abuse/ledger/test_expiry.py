@@ -14,7 +14,7 @@ from abuse.flags.flags import Flag, FlagEvent, FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE, expire_due, record_expiry
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger
 from abuse.subjects import correlation
-from tests.unit.abuse.builders import DAY_S, at_ms, guid
+from tests.unit.abuse.builders import DAY_S, at_ms, guid, review
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag, flagged
 
 END_S = FLAG_TTL_S
@@ -24,10 +24,6 @@ GRACE_S = GRACE_MS / 1000
 @pytest.fixture
 def ledger() -> InMemoryLedger:
     return InMemoryLedger()
-
-
-def review(at_s: float, name: str = "c-1") -> Review:
-    return Review(command_id=name, actor="ann", reason="fraud", note="", at_ms=at_ms(at_s))
 
 
 def confirmed(flag: Flag, word: Review) -> FlagEvent:

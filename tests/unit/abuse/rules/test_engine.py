@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from abuse.flags.flag_events import Review, cleared_field, confirmed, overridden
+from abuse.flags.flag_events import cleared_field, confirmed, overridden
 from abuse.flags.flags import FlagKind, FlagState, RefusalKind
 from abuse.observation import Finding
 from abuse.rules.engine import MOST_SESSIONS
 from abuse.rules.gate import Gate
 from abuse.subjects import SubjectType, correlation
 from config.abuse import AbusePolicy
-from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, seen, series, subject
+from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, review, seen, series, subject
 
 FIVE = every(10, 5)
 SHADOW = {"excessive_retries": {"enforced": False}}
@@ -30,10 +28,6 @@ async def hits(table, at_s, *subjects, tenant=None, submission_id="sub-new"):
     return (await gate.ask(tenant, subjects or [ME], submission_id, at_ms(at_s))).hits
 
 
-def review(at_s, command_id="cmd-1"):
-    return Review(command_id=command_id, actor="ada", reason="checked", note="", at_ms=at_ms(at_s))
-
-
 async def flags_of(table, of=ME):
     return (await table.ledger.read_history(None, [of])).flags
 
@@ -46,7 +40,7 @@ async def failed(policy=None, **changes):
 
 async def override(table, flag, at_s):
     await table.ledger.record([overridden(flag, review(at_s))])
-    await table.ledger.clear(None, flag.subject, *cleared_field("cmd-1", at_ms(at_s)))
+    await table.ledger.clear(None, flag.subject, *cleared_field("c-1", at_ms(at_s)))
 
 
 async def test_hits_while_the_refusal_runs():
@@ -259,15 +253,6 @@ async def test_reminder_names_open_flags():
     assert [flag.state for flag in reminder.flags] == [FlagState.RAISED]
     assert (reminder.events, reminder.ip_risk) == ((), None)
     assert table.engine.reminder(known, at_ms(31 * DAY_S)).flags == ()
-
-
-async def test_flags_under_former_keys():
-    table, _ = await sessions_of(5, device=1)
-    (flag,) = await flags_of(table, DEVICE)
-    rotated = subject(SubjectType.DEVICE, 2, 1)
-    observation = seen(6, 10, who=6)
-    assessment = await table.see(replace(observation, origin=replace(observation.origin, device=rotated)))
-    assert flag.flag_id in {each.flag_id for each in assessment.flags}
 
 
 async def test_each_day_its_flag():
