@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from abuse.subjects import Subject, correlation
+from abuse.subjects import Subject, SubjectType, correlation
 
 
 class Finding(StrEnum):
@@ -36,6 +37,12 @@ class Origin:
     @property
     def subjects(self) -> tuple[Subject, ...]:
         return tuple(s for s in (self.device, self.address, self.prefix) if s is not None)
+
+    def having(self, subjects: Iterable[Subject]) -> Origin:
+        """The origin with these subjects only."""
+        of_type = {each.type: each for each in subjects}
+        device, address, prefix = map(of_type.get, (SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX))
+        return replace(self, device=device, address=address, prefix=prefix)
 
 
 #: The origin of a submission without anything about its sender.

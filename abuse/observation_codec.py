@@ -9,7 +9,7 @@ import orjson
 
 from abuse.event_time import iso8601, milliseconds
 from abuse.observation import Finding, Observation, Origin
-from abuse.subjects import SubjectType, subject_document, subject_from
+from abuse.subjects import subject_document, subject_from
 
 
 def to_document(observation: Observation) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def from_decision(decision: Mapping[str, Any]) -> Observation | None:
     document = (decision["abuse"] or {}).get("observation")
     if document is None:
         return None
-    subjects = {subject.type: subject for subject in map(subject_from, document["subjects"])}
+    origin = Origin(networks=tuple(document["networks"]), as_expected=document["as_expected"])
     return Observation(
         tenant=decision["tenant"],
         correlation_id=decision["correlation_id"],
@@ -48,11 +48,5 @@ def from_decision(decision: Mapping[str, Any]) -> Observation | None:
         finding=Finding(document["finding"]),
         severity=document["severity"],
         species=document["species"],
-        origin=Origin(
-            device=subjects.get(SubjectType.DEVICE),
-            address=subjects.get(SubjectType.ADDRESS),
-            prefix=subjects.get(SubjectType.PREFIX),
-            networks=tuple(document["networks"]),
-            as_expected=document["as_expected"],
-        ),
+        origin=origin.having(map(subject_from, document["subjects"])),
     )

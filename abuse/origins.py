@@ -22,13 +22,7 @@ class OriginReader:
         self._networks = networks
 
     def origin(
-        self,
-        tenant: str | None,
-        *,
-        device_id: str | None,
-        client_ip: str | None,
-        expected: str | None,
-        at_ms: int,
+        self, tenant: str | None, *, device_id: str | None, client_ip: str | None, expected: str | None, at_ms: int
     ) -> Origin:
         """The origin of a submission. `client_ip`: valid address; `expected`: valid network; `at_ms`: event time."""
         networks = () if client_ip is None else self._networks.names(client_ip)

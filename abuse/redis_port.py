@@ -7,8 +7,9 @@ part of it got no answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeAlias, cast
 
 #: (name, key, *arguments): the key is the second element, and the only key the command touches.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
@@ -23,6 +24,30 @@ class ForeignValue(Exception):
         super().__init__(
             f"Redis key {key} holds nothing of ours: delete it, and let nobody else write under its prefix"
         )
+
+
+#: Errors of parsing a value that no worker wrote.
+FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
+
+
+@contextmanager
+def reading(key: str) -> Iterator[None]:
+    """Raises ForeignValue for what is found under the key and can't be parsed."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise ForeignValue(key) from error
+
+
+def texts_of(reply: Reply) -> list[str]:
+    """The strings of a reply that lists them."""
+    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
+
+
+def fields_of(reply: Reply) -> dict[str, str]:
+    """The fields of a reply that lists them with their texts."""
+    flat = texts_of(reply)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 class RedisClient(Protocol):

@@ -160,13 +160,7 @@ def bucket_named(tenant: str | None, name: str) -> IndexBucket:
     model, key_id, *numbers = name.split("|")
     dimensions, begin_ms, span_ms, part = map(int, numbers)
     return IndexBucket(
-        tenant=tenant,
-        model=model,
-        key_id=key_id,
-        dimensions=dimensions,
-        begin_ms=begin_ms,
-        span_ms=span_ms,
-        part=part,
+        tenant=tenant, model=model, key_id=key_id, dimensions=dimensions, begin_ms=begin_ms, span_ms=span_ms, part=part
     )
 
 

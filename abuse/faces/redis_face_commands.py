@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import orjson
@@ -20,8 +21,9 @@ import orjson
 from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, bucket_named, face_plan
 from abuse.faces.protected_template import ProtectedTemplate, template_from
-from abuse.redis_port import Command, ForeignValue, Reply
+from abuse.redis_port import Command, ForeignValue, Reply, fields_of, reading
 from abuse.store_record import Erasing, Personal, StoreRecord
+from abuse.submission_ref import submission_ref_from
 from config.policy import Policy
 from config.settings import Settings
 
@@ -48,10 +50,11 @@ def _face_life_ms(settings: Settings, policy: Policy) -> int:
     return plan.kept_until_ms(plan.span_ms)
 
 
-def _day_life_ms(settings: Settings, policy: Policy) -> int:
-    return face_plan(settings, policy, {}).kept_until_ms(DAY_MS)
-
-
+_by_day = partial(
+    StoreRecord,
+    personal=Personal.NONE,
+    life_ms=lambda settings, policy: face_plan(settings, policy, {}).kept_until_ms(DAY_MS),
+)
 RECORDS = (
     StoreRecord(
         name="abuse:faces",
@@ -60,11 +63,9 @@ RECORDS = (
         life_ms=_face_life_ms,
         after=lambda settings: f"the {_span(settings)} began",
     ),
-    StoreRecord(
+    _by_day(
         name="abuse:face-places",
         holds=lambda settings: f"which {_span(settings, several=True)} hold faces",
-        personal=Personal.NONE,
-        life_ms=_day_life_ms,
         after="the day began",
     ),
     StoreRecord(
@@ -80,13 +81,7 @@ RECORDS = (
         after="the erasure",
         erasing=Erasing.GUARD,
     ),
-    StoreRecord(
-        name="abuse:face-tenants",
-        holds="tenants that have faces",
-        personal=Personal.NONE,
-        life_ms=_day_life_ms,
-        after="the day of its last began",
-    ),
+    _by_day(name="abuse:face-tenants", holds="tenants that have faces", after="the day of its last began"),
 )
 
 
@@ -164,12 +159,8 @@ def _attributes(reference: EnrolledReference) -> bytes:
 
 def scored(key: str, reply: Reply, least_score: float) -> list[tuple[str, float]]:
     """Elements with at least this score. Raises ForeignValue."""
-    flat = cast("list[bytes]", reply)
-    try:
-        pairs = [(name.decode(), float(score)) for name, score in zip(flat[::2], flat[1::2], strict=True)]
-    except ValueError as error:
-        raise ForeignValue(key) from error
-    return [(name, score) for name, score in pairs if score >= least_score]
+    with reading(key):
+        return [(name, float(score)) for name, score in fields_of(reply).items() if float(score) >= least_score]
 
 
 def names(key: str, element: str) -> tuple[str, str]:
@@ -183,36 +174,21 @@ def names(key: str, element: str) -> tuple[str, str]:
 def reference_from(key: str, bucket: IndexBucket, element: str, attributes: Reply) -> EnrolledReference:
     """The reference as it was enrolled. Raises ForeignValue."""
     correlation_id, submission_id = names(key, element)
-    try:
+    with reading(key):
         at_ms, session_id, packed, spoof = orjson.loads(cast(bytes, attributes))
-        return EnrolledReference(
-            tenant=bucket.tenant,
-            at_ms=int(at_ms),
-            submission_id=submission_id,
-            correlation_id=correlation_id,
-            session_id=session_id,
-            spoof=bool(spoof),
-            template=template_from(bucket.model, bucket.key_id, b64decode(packed)),
-        )
-    except (ValueError, TypeError) as error:
-        raise ForeignValue(key) from error
+        ref = submission_ref_from(int(at_ms), submission_id, correlation_id, session_id, bool(spoof))
+        template = template_from(bucket.model, bucket.key_id, b64decode(packed))
+        return EnrolledReference(tenant=bucket.tenant, template=template, **ref.ref_fields)
 
 
 def buckets_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> frozenset[IndexBucket]:
     """Buckets of their listed names. Raises ForeignValue."""
-    try:
+    with reading(key):
         return frozenset(bucket_named(tenant, name.decode()) for name in listed)
-    except ValueError as error:
-        raise ForeignValue(key) from error
 
 
 def traces_from(key: str, tenant: str | None, listed: Sequence[bytes]) -> list[tuple[IndexBucket, str]]:
     """Bucket and submission id of each face of a correlation id. Raises ForeignValue."""
-    traces = []
-    for each in listed:
-        name, _, submission_id = each.decode().partition(" ")
-        try:
-            traces.append((bucket_named(tenant, name), submission_id))
-        except ValueError as error:
-            raise ForeignValue(key) from error
-    return traces
+    with reading(key):
+        named = (each.decode().partition(" ") for each in listed)
+        return [(bucket_named(tenant, name), submission_id) for name, _, submission_id in named]

@@ -26,7 +26,7 @@ from abuse.flags.flags import (
     window_name,
 )
 from abuse.flags.mentions import CONFIRMED
-from abuse.subjects import subject_document, subject_from
+from abuse.subjects import Subject, subject_document, subject_from
 
 _LEVEL = "level"
 _CLEARED = "cleared"
@@ -125,17 +125,7 @@ def raised(
             "cause": cause,
             "timestamp": iso8601(finding.at_ms),
         }
-        events.append(
-            FlagEvent(
-                flag_id=name,
-                name=f"{_LEVEL} {level}",
-                tenant=tenant,
-                subject=finding.subject,
-                cause=cause,
-                expires_at_ms=expires_at_ms,
-                document=orjson.dumps(document),
-            )
-        )
+        events.append(_event(document, f"{_LEVEL} {level}", finding.subject, expires_at_ms))
     return events
 
 
@@ -188,14 +178,18 @@ def expired(flag: Flag) -> FlagEvent:
 
 def _next(flag: Flag, name: str, expires_at_ms: int, changed: Mapping[str, Any]) -> FlagEvent:
     """The flag's latest event with some fields changed, `cause` among them."""
+    return _event({**flag.event, **changed}, name, flag.subject, expires_at_ms)
+
+
+def _event(document: Mapping[str, Any], name: str, subject: Subject, expires_at_ms: int) -> FlagEvent:
     return FlagEvent(
-        flag_id=flag.flag_id,
+        flag_id=document["flag_id"],
         name=name,
-        tenant=flag.tenant,
-        subject=flag.subject,
-        cause=changed["cause"],
+        tenant=document["tenant"],
+        subject=subject,
+        cause=document["cause"],
         expires_at_ms=expires_at_ms,
-        document=orjson.dumps({**flag.event, **changed}),
+        document=orjson.dumps(document),
     )
 
 

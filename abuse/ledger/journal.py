@@ -16,12 +16,7 @@ from abuse.observation import Finding, Observation
 from abuse.subjects import SubjectType
 
 #: Lines kept by journal. A busy address is told apart long before; its counts then read "at least".
-KEPT = {
-    SubjectType.CORRELATION_ID: 256,
-    SubjectType.DEVICE: 256,
-    SubjectType.ADDRESS: 128,
-    SubjectType.PREFIX: 128,
-}
+KEPT = {SubjectType.CORRELATION_ID: 256, SubjectType.DEVICE: 256, SubjectType.ADDRESS: 128, SubjectType.PREFIX: 128}
 #: Journals of addresses and prefixes are split, so that a busy one spreads over the nodes of a cluster.
 SHARDS = {SubjectType.ADDRESS: 4, SubjectType.PREFIX: 4}
 #: Findings of submissions that come in while their sender is refused, too. A sender who fills the journal with them

@@ -8,7 +8,6 @@ removed: two commands that may be repeated, in any order with others, and never 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.flag_index import (
@@ -25,7 +24,7 @@ from abuse.ledger.flag_index import (
     places_of,
 )
 from abuse.ledger.redis_ledger_keys import LedgerKeys
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading
 
 _BEHIND_MS = 0.5
 #: How many times more entries are read when those that were passed are more than the position says.
@@ -95,8 +94,5 @@ def removals(keys: LedgerKeys, tenant: Scope, flag_ids: Sequence[str]) -> list[C
 
 def _members(key: str, reply: Reply) -> list[tuple[int, str]]:
     """Raises ForeignValue."""
-    flat = [cast(bytes, each) for each in cast("list[Reply]", reply)]
-    try:
-        return [(int(float(at)), name.decode()) for name, at in zip(flat[::2], flat[1::2], strict=True)]
-    except (ValueError, OverflowError) as error:
-        raise ForeignValue(key) from error
+    with reading(key):
+        return [(int(float(at)), name) for name, at in fields_of(reply).items()]

@@ -27,19 +27,11 @@ from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, reach_ms
-from abuse.ledger.ledger import (
-    Locator,
-    Snapshot,
-    SubjectHistory,
-    Switches,
-    as_stored,
-    history_of,
-    own_events,
-)
+from abuse.ledger.ledger import Locator, Snapshot, SubjectHistory, Switches, as_stored, history_of, own_events
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
 from abuse.observation import Observation
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import FOREIGN, Command, ForeignValue, RedisClient, Reply, fields_of, reading, texts_of
 from abuse.subjects import Subject, SubjectType
 
 
@@ -101,10 +93,8 @@ class RedisLedger:
     async def _index_as_stored(self, events: Sequence[FlagEvent], stored: Sequence[FlagEvent]) -> None:
         """Usually nothing: only a race of two causes leaves anything to do."""
         races = [pair for pair in zip(events, stored, strict=True) if pair[0].document != pair[1].document]
-        try:
+        with reading(self._keys.flags(events[0].tenant, events[0].subject)):
             commands = [command for pair in races for command in self._index.corrections(*pair)]
-        except _FOREIGN as error:
-            raise ForeignValue(self._keys.flags(events[0].tenant, events[0].subject)) from error
         if commands:
             await self._calls.execute(commands)
 
@@ -113,7 +103,7 @@ class RedisLedger:
         *_, table = await self._calls.execute(
             [("HSET", key, name, text), ("PEXPIRE", key, self._flags_ttl_ms), ("HGETALL", key)]
         )
-        older = superseded(_fields(table), name, text)
+        older = superseded(fields_of(table), name, text)
         if older:
             await self._calls.execute([("HDEL", key, *older)])
 
@@ -142,7 +132,7 @@ class RedisLedger:
         if locator is not None:
             key = self._keys.flags(locator.tenant, locator.subject)
             (table,) = await self._calls.execute([("HGETALL", key)])
-            fields = _fields(table)
+            fields = fields_of(table)
             gone = {name: text for name, text in fields.items() if name.startswith(f"{flag_id} ")}
             if gone:
                 left = {name: text for name, text in fields.items() if name not in gone}
@@ -236,11 +226,9 @@ class RedisLedger:
     def _switches(self, tenant: str | None, held: Reply) -> Switches:
         if held is None:
             return {}
-        try:
+        with reading(self._keys.switches(tenant)):
             switches = orjson.loads(cast(bytes, held))
             return {rule: {switch: _yes_or_no(on) for switch, on in each.items()} for rule, each in switches.items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ForeignValue(self._keys.switches(tenant)) from error
 
     def _get_switches(self, tenant: str | None) -> Command:
         return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
@@ -257,11 +245,9 @@ def _locator(event: FlagEvent) -> bytes:
 
 
 def _located(held: Reply, key: str) -> Locator:
-    try:
+    with reading(key):
         tenant, kind, name = orjson.loads(cast(bytes, held))
         return Locator(tenant=tenant, subject=Subject(type=SubjectType(kind), key=name))
-    except (ValueError, TypeError) as error:
-        raise ForeignValue(key) from error
 
 
 def _yes_or_no(value: object) -> bool:
@@ -270,29 +256,14 @@ def _yes_or_no(value: object) -> bool:
     return value
 
 
-def texts_of(reply: Reply) -> list[str]:
-    """The strings of a reply that lists them."""
-    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
-
-
-def _fields(table: Reply) -> dict[str, str]:
-    flat = texts_of(table)
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
     """A subject's flags whose ids are wanted. Raises ForeignValue."""
-    try:
-        fields = {name: text for name, text in _fields(table).items() if name.partition(" ")[0] in wanted}
-        return flags_from(fields)
-    except _FOREIGN as error:
-        raise ForeignValue(key) from error
+    with reading(key):
+        return flags_from({name: text for name, text in fields_of(table).items() if name.partition(" ")[0] in wanted})
 
 
 #: Replies by key.
 _Read = list[tuple[str, Reply]]
-#: Errors of parsing a value that no worker wrote.
-_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
@@ -305,7 +276,7 @@ def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None
     """Raises ForeignValue."""
     try:
         return _read(subject, journals, tables, at_ms)
-    except _FOREIGN as error:
+    except FOREIGN as error:
         raise ForeignValue(_culprit(subject, journals, tables)) from error
 
 
@@ -313,7 +284,7 @@ def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -
     """The history of a subject with several keys: of a field under several, the newest key's, which is the first."""
     fields: dict[str, str] = {}
     for _, table in reversed(tables):
-        fields |= _fields(table)
+        fields |= fields_of(table)
     lines = [line for _, journal in journals for line in texts_of(journal)]
     return history_of(subject, lines, fields, at_ms=at_ms)
 
@@ -323,6 +294,6 @@ def _culprit(subject: Subject, journals: _Read, tables: _Read) -> str:
     for read in [*(([each], []) for each in journals), *(([], [each]) for each in tables)]:
         try:
             _read(subject, *read, None)
-        except _FOREIGN:
+        except FOREIGN:
             return [*read[0], *read[1]][0][0]
     return tables[0][0]

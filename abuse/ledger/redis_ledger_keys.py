@@ -11,8 +11,6 @@ from abuse.ledger.journal import USED_MS, life_ms, parts
 from abuse.ledger.ledger import GRACE_MS
 from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 from abuse.subjects import Subject, SubjectType
-from config.policy import Policy
-from config.settings import Settings
 
 DUE_PARTS = 16
 #: How long a writer of an erased flag's event learns of the erasure.
@@ -25,30 +23,28 @@ def flags_life_ms(flag_ttl_s: int) -> int:
     return flag_ttl_s * MS + 2 * GRACE_MS
 
 
-def _flags_life(settings: Settings, policy: Policy) -> int:
-    return flags_life_ms(policy.abuse.flag_ttl_s)
-
-
-_of_flags = partial(StoreRecord, life_ms=_flags_life, after="the last event", rebuilt_from=(RebuiltFrom.FLAG_EVENTS,))
-JOURNAL = StoreRecord(
+_of_flags = partial(
+    StoreRecord,
+    life_ms=lambda settings, policy: flags_life_ms(policy.abuse.flag_ttl_s),
+    after="the last event",
+    rebuilt_from=(RebuiltFrom.FLAG_EVENTS,),
+)
+_of_decisions = partial(StoreRecord, rebuilt_from=(RebuiltFrom.DECISIONS,))
+JOURNAL = _of_decisions(
     name="abuse:journal",
     holds="what a subject was seen to do, a line a submission",
     life_ms=max(life_ms(kind) for kind in SubjectType),
     after="its last line",
-    rebuilt_from=(RebuiltFrom.DECISIONS,),
 )
-USED = StoreRecord(
+USED = _of_decisions(
     name="abuse:used",
     holds="keyed devices and addresses a correlation id used",
     life_ms=USED_MS,
     after="the last use",
-    rebuilt_from=(RebuiltFrom.DECISIONS,),
 )
 #: Audit entries say up to when a reviewer cleared a subject.
 FLAGS = _of_flags(
-    name="abuse:flags",
-    holds="events of a subject's flags",
-    rebuilt_from=(RebuiltFrom.FLAG_EVENTS, RebuiltFrom.AUDIT),
+    name="abuse:flags", holds="events of a subject's flags", rebuilt_from=(RebuiltFrom.FLAG_EVENTS, RebuiltFrom.AUDIT)
 )
 FLAG = _of_flags(name="abuse:flag", holds="whose flag it is")
 NAMED = _of_flags(name="abuse:named", holds="whose flags name a correlation id as evidence")

@@ -7,7 +7,7 @@ from typing import Any
 
 from abuse.event_time import iso8601, milliseconds
 from abuse.links.links import Cluster, Link, LinkKind
-from abuse.submission_ref import SubmissionRef
+from abuse.submission_ref import submission_ref_from
 
 
 def to_document(link: Link) -> dict[str, Any]:
@@ -33,12 +33,8 @@ def to_document(link: Link) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any]) -> Link:
     """The link of a document; raises KeyError, ValueError or TypeError for a document that no worker wrote."""
     earlier, later = (
-        SubmissionRef(
-            at_ms=milliseconds(ref["when"]),
-            submission_id=ref["submission"],
-            correlation_id=ref["correlation_id"],
-            session_id=ref["session"],
-            spoof=ref["spoof"],
+        submission_ref_from(
+            milliseconds(ref["when"]), ref["submission"], ref["correlation_id"], ref["session"], ref["spoof"]
         )
         for ref in document["ends"]
     )

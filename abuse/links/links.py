@@ -68,10 +68,6 @@ class Link:
         return (self.earlier.correlation_id, self.later.correlation_id)
 
     @property
-    def submissions(self) -> tuple[str, str]:
-        return (self.earlier.submission_id, self.later.submission_id)
-
-    @property
     def name(self) -> tuple[str, RefKey, RefKey]:
         """The identity of the link: kind and both submissions."""
         return (str(self.kind), self.earlier.key, self.later.key)

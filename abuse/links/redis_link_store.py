@@ -8,16 +8,13 @@ fails, the next write removes them, and reads leave them out until then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
 
 from abuse.links.link_store import Held, field_of, retained
 from abuse.links.links import Link, is_about, line_of, links_from, links_life_ms
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import Command, RedisClient, fields_of, reading, texts_of
 from abuse.store_record import RebuiltFrom, StoreRecord
 
-#: Errors of reading a foreign value.
-_FOREIGN = (ValueError, TypeError, KeyError)
 RECORDS = (
     StoreRecord(
         name="abuse:links",
@@ -51,8 +48,12 @@ class RedisLinkStore:
         commands = [command for added in lines.values() for command in added]
         lives: list[Command] = [("PEXPIRE", key, self._ttl_ms) for key in lines]
         replies = await self._calls.execute([*commands, *lives, *(("HKEYS", key) for key in lines)])
-        fields = {key: _texts(reply) for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True)}
-        await self._remove({key: sorted({*held} - self._retained(key, held)) for key, held in fields.items()})
+        gone = {}
+        for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True):
+            with reading(key):
+                fields = texts_of(reply)
+                gone[key] = sorted({*fields} - retained(fields, self._ttl_ms))
+        await self._remove(gone)
 
     async def forget(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> int:
         own = self._key(tenant, correlation_id)
@@ -67,40 +68,25 @@ class RedisLinkStore:
         """The lines of each key, by field."""
         distinct = list(dict.fromkeys(keys))
         replies = await self._calls.execute([("HGETALL", key) for key in distinct])
-        return {key: _lines(reply) for key, reply in zip(distinct, replies, strict=True)}
+        lines = {}
+        for key, reply in zip(distinct, replies, strict=True):
+            with reading(key):
+                lines[key] = fields_of(reply)
+        return lines
 
     async def _remove(self, fields: Mapping[str, Sequence[str]]) -> None:
         await self._calls.execute([("HDEL", key, *each) for key, each in fields.items() if each])
 
     def _links(self, key: str, lines: Mapping[str, str]) -> tuple[Link, ...]:
-        kept = self._retained(key, lines)
-        try:
+        with reading(key):
+            kept = retained(lines, self._ttl_ms)
             return links_from(line for field, line in lines.items() if field in kept)
-        except _FOREIGN as error:
-            raise ForeignValue(key) from error
-
-    def _retained(self, key: str, fields: Iterable[str]) -> set[str]:
-        try:
-            return retained(fields, self._ttl_ms)
-        except ValueError as error:
-            raise ForeignValue(key) from error
 
     def _key(self, tenant: str | None, correlation_id: str) -> str:
         return f"{self._prefix}links:{{{tenant or ''}|{correlation_id}}}"
 
 
-def _texts(reply: Reply) -> list[str]:
-    return [cast(bytes, each).decode(errors="replace") for each in cast("list[Reply]", reply)]
-
-
-def _lines(reply: Reply) -> dict[str, str]:
-    flat = _texts(reply)
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def _about(key: str, lines: Mapping[str, str], correlation_id: str) -> list[str]:
     """The fields of lines that name the correlation id."""
-    try:
+    with reading(key):
         return [field for field, line in lines.items() if is_about(line, correlation_id)]
-    except _FOREIGN as error:
-        raise ForeignValue(key) from error

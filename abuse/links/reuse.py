@@ -114,18 +114,14 @@ class ReuseSearch:
         if self.faces is None or faces is None:
             return []
         bound = self.faces.bounds.of(faces.gallery, self.policy.face_reuse.false_links)
+        near = (each for each in faces.candidates if each.distance <= bound.distance)
         return [
-            _link(
-                LinkKind.FACE,
-                own,
-                candidate,
-                distance=candidate.distance,
-                threshold=bound.distance,
+            replace(
+                _link(LinkKind.FACE, own, candidate, candidate.distance, bound.distance),
                 gallery=faces.gallery,
                 expected=bound.expected,
             )
-            for candidate in faces.candidates
-            if candidate.distance <= bound.distance
+            for candidate in near
         ]
 
     def _by_picture(
@@ -135,7 +131,7 @@ class ReuseSearch:
         apart = {(each.correlation_id, each.submission_id): each.distance for each in faces.candidates} if faces else {}
         bits = self.policy.media_replay.bits
         return [
-            _link(LinkKind(match.kind), own, match, distance=match.hamming, threshold=bits)
+            _link(LinkKind(match.kind), own, match, match.hamming, bits)
             for match in pictures
             if (match.correlation_id, match.session_id) != (own.correlation_id, own.session_id)
             and self._sure(own, match, apart.get((match.correlation_id, match.submission_id)))
@@ -151,23 +147,6 @@ class ReuseSearch:
         return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
 
 
-def _link(
-    kind: LinkKind,
-    own: SubmissionRef,
-    other: SubmissionRef,
-    *,
-    distance: float,
-    threshold: float,
-    gallery: int = 0,
-    expected: float = 0.0,
-) -> Link:
+def _link(kind: LinkKind, own: SubmissionRef, other: SubmissionRef, distance: float, threshold: float) -> Link:
     earlier, later = in_order(own, SubmissionRef(**other.ref_fields))
-    return Link(
-        kind=kind,
-        earlier=earlier,
-        later=later,
-        distance=distance,
-        threshold=threshold,
-        gallery=gallery,
-        expected=expected,
-    )
+    return Link(kind=kind, earlier=earlier, later=later, distance=distance, threshold=threshold)

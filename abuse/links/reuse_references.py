@@ -23,8 +23,7 @@ class ReuseReferences:
     def among(self, active: Collection[str]) -> ReuseReferences:
         """The references that one of these rules looks at."""
         return ReuseReferences(
-            face=self.face if FACE_REUSE in active else None,
-            picture=self.picture if MEDIA_REPLAY in active else (),
+            face=self.face if FACE_REUSE in active else None, picture=self.picture if MEDIA_REPLAY in active else ()
         )
 
 

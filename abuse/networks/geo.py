@@ -20,7 +20,7 @@ import maxminddb
 import structlog
 
 from abuse.networks.ranges import V4_BITS, is_global
-from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, version_of
+from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, reason, version_of
 from config.errors import SettingsError
 
 log = structlog.get_logger()
@@ -87,7 +87,7 @@ class GeoDatabase:
         except StillChanging:
             raise SettingsError(f"{kind.setting}: {path} is still being written") from None
         except (OSError, FileRefused) as error:
-            raise SettingsError(f"{kind.setting}: {path} can't be used: {_reason(error)}") from None
+            raise SettingsError(f"{kind.setting}: {path} can't be used: {reason(error)}") from None
 
     def name(self, address: IPv4Address | IPv6Address) -> str | None:
         """The name for a globally routable address, if the database knows it."""
@@ -107,12 +107,10 @@ class GeoDatabase:
             self._reader = self._read()
         except StillChanging:
             return
-        except FileRefused as refusal:
-            self._log_fault(str(refusal))
-            return
-        except OSError as error:
-            self._seen = None  # so that the same file coming back is noticed
-            self._log_fault(_reason(error))
+        except (OSError, FileRefused) as error:
+            if isinstance(error, OSError):
+                self._seen = None  # so that the same file coming back is noticed
+            self._log_fault(reason(error))
             return
         self._fault = None
         log.info("address_database_read", setting=self._kind.setting, type=self._reader.metadata().database_type)
@@ -173,7 +171,3 @@ def plain(bits: int, number: int) -> IPv4Address | IPv6Address | None:
     if not is_global(bits, number):
         return None
     return IPv4Address(number) if bits == V4_BITS else IPv6Address(number)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

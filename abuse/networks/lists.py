@@ -17,7 +17,7 @@ import structlog
 from abuse.event_time import DAY_MS
 from abuse.networks.netset import MAX_BYTES, NetworkFile, parse
 from abuse.networks.ranges import MAX_LISTS, NetworkIndex
-from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, version_of
+from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, reason, version_of
 from config.errors import SettingsError
 
 log = structlog.get_logger()
@@ -79,13 +79,9 @@ class NetworkLists:
         self._tracked: dict[str, _Tracked] = {}
         self._states: dict[str, ListState] = {}
         self._in_index: dict[str, _Loaded] = {}
-        self._folder_fault: str | None = None
+        #: Why the folder can't be looked at, while the lists read before stay in use.
+        self.folder_fault: str | None = None
         self.index = NetworkIndex({})
-
-    @property
-    def folder_fault(self) -> str | None:
-        """Why the folder can't be looked at, while the lists read before stay in use."""
-        return self._folder_fault
 
     def state(self) -> tuple[ListState, ...]:
         """Lists as of the last look, sorted by file name."""
@@ -96,7 +92,7 @@ class NetworkLists:
         try:
             os.listdir(self._folder)
         except OSError as error:
-            raise SettingsError(f"abuse.network_lists: {self._folder} can't be read: {_reason(error)}") from None
+            raise SettingsError(f"abuse.network_lists: {self._folder} can't be read: {reason(error)}") from None
         self.refresh(now_ms)
         if not self._tracked:
             log.warning("network_lists_empty", expected=", ".join(f"*{suffix}" for suffix in SUFFIXES))
@@ -118,16 +114,16 @@ class NetworkLists:
         try:
             names = sorted(os.listdir(self._folder))
         except OSError as error:
-            self._folder_is(_reason(error))
+            self._folder_is(reason(error))
             return None
         self._folder_is(None)
         # A mounted ConfigMap keeps its versions in hidden folders beside the links to the current one.
         return {name: self._folder / name for name in names if name.endswith(SUFFIXES) and not name.startswith(".")}
 
     def _folder_is(self, fault: str | None) -> None:
-        if fault == self._folder_fault:
+        if fault == self.folder_fault:
             return
-        self._folder_fault = fault
+        self.folder_fault = fault
         if fault:
             log.error("network_lists_unreadable", why=fault, kept=len(self._in_index))
         else:
@@ -171,7 +167,7 @@ def _looked_at(tracked: _Tracked, now_ms: int) -> _Tracked:
     except StillChanging:
         return replace(tracked, seen=None)
     except OSError as error:
-        return replace(tracked, seen=None, fault=f"can't be read: {_reason(error)}")
+        return replace(tracked, seen=None, fault=f"can't be read: {reason(error)}")
 
 
 def _read(tracked: _Tracked, now_ms: int) -> _Tracked:
@@ -226,8 +222,3 @@ def _log_state(state: ListState) -> None:
         log.warning("network_list_kept", why=state.why, **about)
     if state.malformed:
         log.warning("network_list_lines_skipped", file=state.file, lines=state.malformed, first=state.malformed_lines)
-
-
-def _reason(error: OSError) -> str:
-    """The system's message, without the path."""
-    return error.strerror or type(error).__name__

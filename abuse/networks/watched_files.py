@@ -59,3 +59,8 @@ def read_version(path: Path, *, max_bytes: int) -> tuple[Version, bytes]:
     if Version.of(before) != Version.of(after) or len(content) != after.st_size:
         raise StillChanging
     return Version.of(after), content
+
+
+def reason(error: OSError | FileRefused) -> str:
+    """The system's message, without the path, or what the file was refused for."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

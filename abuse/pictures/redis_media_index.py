@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -32,11 +33,9 @@ from abuse.pictures.media_index import (
     ranked,
 )
 from abuse.pictures.media_keys import KeyedImageHashes
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import Command, ForeignValue, RedisClient, Reply, reading
 from abuse.store_record import Personal, StoreRecord
 from abuse.submission_ref import submission_ref_from
-from config.policy import Policy
-from config.settings import Settings
 
 BANDS, BAND_BITS = 4, 16
 #: With at most so many wrong bits, one of the bands is equal.
@@ -47,31 +46,12 @@ _LINE = np.dtype([("hash", ">u8"), ("reference", f"V{TIME_BYTES + NAME_BYTES}")]
 PAGE = 100
 
 
-def _life_ms(settings: Settings, policy: Policy) -> int:
-    return media_plan(policy).life_ms
-
-
+_of_media = partial(StoreRecord, life_ms=lambda settings, policy: media_plan(policy).life_ms)
+_of_pictures = partial(_of_media, personal=Personal.BIOMETRIC)
 RECORDS = (
-    StoreRecord(
-        name="abuse:pictures",
-        holds="keyed hashes of pictures",
-        personal=Personal.BIOMETRIC,
-        life_ms=_life_ms,
-        after="the last one",
-    ),
-    StoreRecord(
-        name="abuse:picture",
-        holds="ids and keyed hashes of one picture",
-        personal=Personal.BIOMETRIC,
-        life_ms=_life_ms,
-        after="it was seen",
-    ),
-    StoreRecord(
-        name="abuse:pictures-of",
-        holds="which pictures are a correlation id's",
-        life_ms=_life_ms,
-        after="the last one",
-    ),
+    _of_pictures(name="abuse:pictures", holds="keyed hashes of pictures", after="the last one"),
+    _of_pictures(name="abuse:picture", holds="ids and keyed hashes of one picture", after="it was seen"),
+    _of_media(name="abuse:pictures-of", holds="which pictures are a correlation id's", after="the last one"),
 )
 
 
@@ -133,22 +113,25 @@ class RedisMediaIndex:
     ) -> Iterator[tuple[Command, int, int]]:
         """Commands, each with the hash to compare the lines with and the number of bits that may differ."""
         window = (image.at_ms - self._plan.window_ms, image.at_ms + self._plan.window_ms, "BYSCORE")
-        for part, exact in (("b", hashes.bytes), ("p", hashes.pixels)):
-            yield ("ZRANGE", self._part(image.tenant, hashes.key_id, part, _band(exact, 0)), *window), exact, 0
         flips = (0, *(1 << bit for bit in range(BAND_BITS))) if within_bits > EXACT_BITS else (0,)
+        for key, hashed, is_exact in self._places(image.tenant, hashes, flips):
+            yield ("ZRANGE", key, *window), hashed, 0 if is_exact else within_bits
+
+    def _lines(self, tenant: str | None, hashes: KeyedImageHashes, reference: bytes) -> Iterator[tuple[str, bytes]]:
+        for key, hashed, _ in self._places(tenant, hashes):
+            yield key, hashed.to_bytes(HASH_BYTES, "big") + reference
+
+    def _places(
+        self, tenant: str | None, hashes: KeyedImageHashes, flips: Sequence[int] = (0,)
+    ) -> Iterator[tuple[str, int, bool]]:
+        """Keys of a picture's lines, each with the hash in these lines and whether only the same hash counts; of bands
+        of the perceptual hash also those with these bits flipped."""
+        for part, exact in (("b", hashes.bytes), ("p", hashes.pixels)):
+            yield self._part(tenant, hashes.key_id, part, _band(exact, 0)), exact, True
         for band in range(BANDS):
             value = _band(hashes.perceptual, band)
             for flip in flips:
-                key = self._part(image.tenant, hashes.key_id, str(band), value ^ flip)
-                yield ("ZRANGE", key, *window), hashes.perceptual, within_bits
-
-    def _lines(self, tenant: str | None, hashes: KeyedImageHashes, reference: bytes) -> Iterator[tuple[str, bytes]]:
-        for part, exact in (("b", hashes.bytes), ("p", hashes.pixels)):
-            key = self._part(tenant, hashes.key_id, part, _band(exact, 0))
-            yield key, exact.to_bytes(HASH_BYTES, "big") + reference
-        line = hashes.perceptual.to_bytes(HASH_BYTES, "big") + reference
-        for band in range(BANDS):
-            yield self._part(tenant, hashes.key_id, str(band), _band(hashes.perceptual, band)), line
+                yield self._part(tenant, hashes.key_id, str(band), value ^ flip), hashes.perceptual, False
 
     async def _pages_of(self, tenant: str | None, correlation_id: str) -> list[list[bytes]]:
         """References of a correlation id's images, in pages that one round trip reads."""
@@ -221,9 +204,7 @@ def _image_from(key: str, tenant: str | None, reply: Reply) -> EnrolledImage | N
     """The image of a record; None for a forgotten or expired one. Raises ForeignValue."""
     if reply is None:
         return None
-    try:
+    with reading(key):
         *ref_fields, key_id, exact, pixels, perceptual = orjson.loads(cast(bytes, reply))
         hashes = KeyedImageHashes(key_id=key_id, bytes=exact, pixels=pixels, perceptual=perceptual)
         return EnrolledImage(tenant=tenant, hashes=(hashes,), **submission_ref_from(*ref_fields).ref_fields)
-    except (ValueError, TypeError) as error:
-        raise ForeignValue(key) from error

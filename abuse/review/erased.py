@@ -14,7 +14,7 @@ from abuse.flags.mentions import confirmed_id, left_with
 from abuse.links.links import Link
 from abuse.observation import Observation
 from abuse.review.erasure import digest_of
-from abuse.subjects import Subject, SubjectType, correlation
+from abuse.subjects import Subject, correlation
 
 
 @dataclass(slots=True)
@@ -40,16 +40,8 @@ class Erased:
         if self.covers(tenant, correlation(observation.correlation_id), at_ms):
             return None
         origin = observation.origin
-        kept = {each.type: each for each in origin.subjects if not self.covers(tenant, each, at_ms)}
-        if len(kept) == len(origin.subjects):
-            return observation
-        left = replace(
-            origin,
-            device=kept.get(SubjectType.DEVICE),
-            address=kept.get(SubjectType.ADDRESS),
-            prefix=kept.get(SubjectType.PREFIX),
-        )
-        return replace(observation, origin=left)
+        kept = [each for each in origin.subjects if not self.covers(tenant, each, at_ms)]
+        return observation if len(kept) == len(origin.subjects) else replace(observation, origin=origin.having(kept))
 
     def covers_link(self, tenant: str | None, link: Link) -> bool:
         """Whether an end of the link was erased."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import orjson
@@ -94,19 +94,11 @@ class Erasures:
                 self.decisions.held(tenant, name),
             )
             links = len(held[name])
-        erased = {
-            "journal_lines": traces.journal_lines,
-            "flags": traces.flags,
-            "mentions": traces.mentions,
-            "links": links,
-            "faces": faces,
-            "pictures": pictures,
-            "decisions": decisions,
-        }
+        counts = {"links": links, "faces": faces, "pictures": pictures, "decisions": decisions}
         digests = [digest_of(tenant, subject.type, key) for key in subject.keys]
         changed = {
             "subject": {"type": str(subject.type), "sha256": digests},
-            "erased": erased,
+            "erased": {**asdict(traces), **counts},
             "kept": self._kept(at_ms, subject),
         }
         return ErasurePlan(changed=changed, erases=subject)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import orjson
 
 from abuse.event_time import MS
-from abuse.redis_port import ForeignValue, RedisClient, Reply
+from abuse.redis_port import RedisClient, Reply, reading
 from abuse.review.audit import CommandKey, Head, command_of, head_after, sealed
 from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 
@@ -23,29 +24,18 @@ from abuse.store_record import Erasing, Personal, RebuiltFrom, StoreRecord
 ENTRY_TTL_S = 40 * 86_400
 HEAD_TTL_S = 400 * 86_400
 
-AUDIT = StoreRecord(
-    name="abuse:audit",
-    holds="audit entries, for the chain",
-    life_ms=ENTRY_TTL_S * MS,
-    after="the command",
-    erasing=Erasing.KEPT,
-)
+_kept = partial(StoreRecord, life_ms=ENTRY_TTL_S * MS, after="the command", erasing=Erasing.KEPT)
+_FROM_AUDIT = (RebuiltFrom.AUDIT,)
+AUDIT = _kept(name="abuse:audit", holds="audit entries, for the chain")
 AUDIT_HEAD = StoreRecord(
     name="abuse:audit-head",
     holds="where the chain ends",
     personal=Personal.NONE,
     life_ms=HEAD_TTL_S * MS,
     after="the last command",
-    rebuilt_from=(RebuiltFrom.AUDIT,),
+    rebuilt_from=_FROM_AUDIT,
 )
-COMMAND = StoreRecord(
-    name="abuse:command",
-    holds="what a command does or did, for repeats",
-    life_ms=ENTRY_TTL_S * MS,
-    after="the command",
-    erasing=Erasing.KEPT,
-    rebuilt_from=(RebuiltFrom.AUDIT,),
-)
+COMMAND = _kept(name="abuse:command", holds="what a command does or did, for repeats", rebuilt_from=_FROM_AUDIT)
 RECORDS = (AUDIT, AUDIT_HEAD, COMMAND)
 
 
@@ -95,10 +85,8 @@ class RedisAuditLog:
         return AUDIT.key(self._prefix, f"{head.chain} {head.number + 1}")
 
     def _head(self, held: Reply) -> Head:
-        try:
+        with reading(self._head_key):
             chain, number, sha256 = orjson.loads(cast(bytes, held))
-        except (ValueError, TypeError) as error:
-            raise ForeignValue(self._head_key) from error
         return Head(chain=chain, number=number, sha256=sha256)
 
 
@@ -126,10 +114,8 @@ class RedisCommandLog:
 
 def _standing(entry: bytes, key: str) -> tuple[Head, CommandKey]:
     """The place of an entry, and whose answer it is. Raises ForeignValue."""
-    try:
+    with reading(key):
         return head_after(entry), command_of(orjson.loads(entry))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ForeignValue(key) from error
 
 
 def _packed(head: Head) -> bytes:

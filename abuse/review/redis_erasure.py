@@ -13,9 +13,8 @@ from abuse.flags.flag_events import document_of
 from abuse.flags.mentions import linked_ids, names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.redis_flag_index import removals
-from abuse.ledger.redis_ledger import texts_of
 from abuse.ledger.redis_ledger_keys import ERASED_TTL_MS, LedgerKeys, subject_of
-from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
+from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading, texts_of
 from abuse.review.erasure import Traces
 from abuse.subjects import Subject, SubjectType
 
@@ -74,7 +73,8 @@ class RedisLedgerErasure:
         for key, reply in await self._read([("HGETALL", key) for key in tables]):
             for name, text in _events(reply):
                 found.flag_ids.add(name.partition(" ")[0])
-                evidence |= set(_named_by(key, text))
+                with reading(key):
+                    evidence.update(linked_ids(document_of(text)))
         found.elsewhere += [("ZREM", self._keys.used(tenant, name), *members) for name in sorted(users)]
         found.elsewhere += [("SREM", self._keys.named(tenant, name), *members) for name in sorted(evidence)]
         found.own += [*journals, *tables]
@@ -115,26 +115,14 @@ class RedisLedgerErasure:
 
 def _events(reply: Reply) -> list[tuple[str, str]]:
     """Fields that are events of flags, not a reviewer's clearings."""
-    flat = texts_of(reply)
-    return [(name, text) for name, text in zip(flat[::2], flat[1::2], strict=True) if name.startswith("fl_")]
+    return [(name, text) for name, text in fields_of(reply).items() if name.startswith("fl_")]
 
 
 def _subjects(key: str, reply: Reply) -> list[Subject]:
-    try:
+    with reading(key):
         return [subject_of(member) for member in texts_of(reply)]
-    except ValueError as error:
-        raise ForeignValue(key) from error
 
 
 def _correlation_of(key: str, line: str) -> str:
-    try:
+    with reading(key):
         return attempt_from(line).correlation_id
-    except (ValueError, KeyError) as error:
-        raise ForeignValue(key) from error
-
-
-def _named_by(key: str, text: str) -> tuple[str, ...]:
-    try:
-        return linked_ids(document_of(text))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ForeignValue(key) from error

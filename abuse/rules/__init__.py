@@ -1,6 +1,6 @@
 """The rules, one file each, in the order they are asked and told.
 
-`base` says what a rule is, `counted` what the simplest ones share. A new one is a file here, its line below, its limits
+`base` says what a rule is, and how most of them count. A new one is a file here, its line below, its limits
 under the same name in `config.abuse`, and, if it raises flags, its kind in `abuse.flags.flags`.
 """
 

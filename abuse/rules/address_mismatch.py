@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abuse.flags.flags import FlagKind, Severity
-from abuse.ledger.journal import Attempt
-from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult
-from abuse.rules.counted import too_many
+from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, over_limit
+from abuse.subjects import SubjectType
 from config.abuse import AddressMismatchLimits
 
 
@@ -15,13 +14,14 @@ class AddressMismatch(Rule[AddressMismatchLimits]):
     def _after_verdict(self, case: Case) -> RuleResult:
         if case.observation.origin.as_expected is not False:
             return NOTHING
-        count = Count(limit=self.limits.mismatches, window_s=self.limits.window_s, severity=Severity.LOW)
+        count = Count(
+            counted=lambda attempt: attempt.elsewhere,
+            limit=self.limits.mismatches,
+            window_s=self.limits.window_s,
+            severity=Severity.LOW,
+        )
         points = case.policy.risk.address_mismatch
         return RuleResult(
-            findings=too_many(FlagKind.ADDRESS_MISMATCH, case, _is_elsewhere, count),
+            findings=over_limit(FlagKind.ADDRESS_MISMATCH, case, SubjectType.CORRELATION_ID, count),
             risk=(RiskPart(name="address_mismatch", points=points, detail="not the expected address or network"),),
         )
-
-
-def _is_elsewhere(attempt: Attempt) -> bool:
-    return attempt.elsewhere

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.windows import window_at
 from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, over_limit
-from abuse.rules.risk import graded
+from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
 from config.abuse import AddressVelocityLimits
@@ -15,10 +15,8 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
     kind = FlagKind.ADDRESS_VELOCITY
 
     def _after_verdict(self, case: Case) -> RuleResult:
-        subject = case.subject(SubjectType.ADDRESS)
-        if subject is None:
+        if case.subject(SubjectType.ADDRESS) is None:
             return NOTHING
-        attempts, at_ms = case.attempts(SubjectType.ADDRESS), case.observation.at_ms
         count = Count(
             limit=self.limits.submissions,
             window_s=self.limits.window_s,
@@ -27,8 +25,7 @@ class AddressVelocity(Rule[AddressVelocityLimits]):
             spared=lambda window: is_shared(window, case.policy.shared_address),
         )
         return RuleResult(
-            findings=over_limit(FlagKind.ADDRESS_VELOCITY, subject, at_ms, attempts, count),
-            risk=self._risk(case),
+            findings=over_limit(FlagKind.ADDRESS_VELOCITY, case, SubjectType.ADDRESS, count), risk=self._risk(case)
         )
 
     def _risk(self, case: Case) -> tuple[RiskPart, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from abuse.flags.flags import FlagKind, Severity
-from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
-from abuse.rules.counted import too_many
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
+from abuse.subjects import SubjectType
 from config.abuse import AttackFrequencyLimits
 
 
@@ -20,16 +19,13 @@ class AttackFrequency(Rule[AttackFrequencyLimits]):
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
+            counted=lambda attempt: attempt.finding is Finding.SPOOF,
             limit=self.limits.attacks,
             window_s=self.limits.window_s,
             severity=Severity.MEDIUM,
             counts=species,
         )
-        return RuleResult(findings=too_many(FlagKind.ATTACK_FREQUENCY, case, _is_attack, count))
-
-
-def _is_attack(attempt: Attempt) -> bool:
-    return attempt.finding is Finding.SPOOF
+        return RuleResult(findings=over_limit(FlagKind.ATTACK_FREQUENCY, case, SubjectType.CORRELATION_ID, count))
 
 
 def species(window: Window) -> dict[str, int]:

@@ -7,8 +7,8 @@ from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
 from abuse.observation import Finding
 from abuse.rules.attack_frequency import species
-from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
-from abuse.rules.counted import too_many
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
+from abuse.subjects import SubjectType
 from config.abuse import AttackSeverityLimits
 
 
@@ -19,12 +19,13 @@ class AttackSeverity(Rule[AttackSeverityLimits]):
         if case.observation.finding is not Finding.SPOOF:
             return NOTHING
         count = Count(
+            counted=self._is_severe,
             limit=self.limits.attacks,
             window_s=self.limits.window_s,
             severity=Severity.MEDIUM,
             counts=_figures,
         )
-        return RuleResult(findings=too_many(FlagKind.ATTACK_SEVERITY, case, self._is_severe, count))
+        return RuleResult(findings=over_limit(FlagKind.ATTACK_SEVERITY, case, SubjectType.CORRELATION_ID, count))
 
     def _is_severe(self, attempt: Attempt) -> bool:
         return attempt.finding is Finding.SPOOF and attempt.severity >= self.limits.severity

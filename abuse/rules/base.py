@@ -1,7 +1,7 @@
 """Rules: the base class, asked before a submission is analysed and again after its verdict.
 
 A rule is a value without state. `before_analysis` and `after_verdict` are the same for every rule and honour its
-switches; a rule fills in `_before_analysis` and `_after_verdict`.
+switches; a rule fills in `_after_verdict`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from abuse.flags.flags import (
     Severity,
 )
 from abuse.ledger.journal import Attempt
-from abuse.ledger.windows import Window, windows_with
+from abuse.ledger.windows import Window, keep, windows_with
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
@@ -98,22 +98,18 @@ class Rule(ABC, Generic[L]):
     kind: ClassVar[FlagKind | None] = None
 
     def before_analysis(self, flags: Iterable[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """The hits of this rule's flags on the submission's subjects at `at_ms`."""
-        ours = [flag for flag in flags if flag.kind is self.kind and flag.open_at(at_ms)]
-        return self._before_analysis(ours, at_ms) if ours else ()
+        """The hits of this rule's flags on the submission's subjects at `at_ms`. A flag is a hit as long as its refusal
+        runs. A confirmed flag is enforced whatever the switches say."""
+        hits = []
+        for flag in flags:
+            refusal = flag.refusal_at(at_ms) if flag.kind is self.kind and flag.open_at(at_ms) else None
+            if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
+                hits.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
+        return tuple(hits)
 
     def after_verdict(self, case: Case) -> RuleResult:
         """The rule's result for the observation and its subjects' histories."""
         return self._after_verdict(case) if self.limits.active else NOTHING
-
-    def _before_analysis(self, flags: Sequence[Flag], at_ms: int) -> tuple[RuleHit, ...]:
-        """A flag is a hit as long as its refusal runs. A confirmed flag is enforced whatever the switches say."""
-        hits = []
-        for flag in flags:
-            refusal = flag.refusal_at(at_ms)
-            if refusal is not None and (self.limits.active or flag.state is FlagState.CONFIRMED):
-                hits.append(RuleHit(flag=flag, refusal=refusal, enforced=self.enforces(flag)))
-        return tuple(hits)
 
     def enforces(self, flag: Flag) -> bool:
         """Whether a flag of this rule refuses its subject under the rule's switches."""
@@ -127,29 +123,35 @@ class Rule(ABC, Generic[L]):
 class Count:
     """A rule's way of counting: the measure of a window, its limit, and the severity at the limit.
 
-    The measure is the number of attempts unless the rule says otherwise. `counts` are further figures for the evidence,
-    `linked` the attempts named in the evidence; a `spared` window is no finding however full.
+    `counted`: the attempts that count. The measure is their number unless the rule says otherwise. `counts` are further
+    figures for the evidence, `linked` the attempts named in the evidence; a `spared` window is no finding however full.
     """
 
     limit: float
     window_s: int
     severity: Severity
+    counted: Callable[[Attempt], bool] = field(default=lambda attempt: True)
     measure: Callable[[Window], float] = field(default=lambda window: len(window.attempts))
     counts: Callable[[Window], Mapping[str, int | float | str]] = field(default=lambda window: {})
     linked: Callable[[Window], Sequence[Attempt]] = field(default=lambda window: window.attempts)
     spared: Callable[[Window], bool] = field(default=lambda window: False)
 
 
-def over_limit(
-    kind: FlagKind, subject: Subject, at_ms: int, attempts: Sequence[Attempt], count: Count
-) -> tuple[RuleFinding, ...]:
-    """A finding for each day on which a window with the attempt at `at_ms` reached the limit: its fullest window.
+def over_limit(kind: FlagKind, case: Case, about: SubjectType, count: Count) -> tuple[RuleFinding, ...]:
+    """Findings about the case's subject of that type: one for each day on which a window with the observation reached
+    the limit, about the fullest window. Whether the observation itself gives reason to look is for the rule to say.
 
     Twice the limit is one level higher and one severity more, four times two. Where the rule is enforced, the
     subject is refused until the window has passed, and no less than the day.
     """
-    fullest = fullest_windows(at_ms, attempts, count)
-    return tuple(_finding(kind, subject, used, window, count) for used, window in fullest)
+    subject = case.subject(about)
+    if subject is None:
+        return ()
+    attempts = keep(case.attempts(about), count.counted)
+    return tuple(
+        finding_of(kind, subject, window, count, evidence_of(used, window, count, linked(count.linked(window))))
+        for used, window in fullest_windows(case.observation.at_ms, attempts, count)
+    )
 
 
 def fullest_windows(at_ms: int, attempts: Sequence[Attempt], count: Count) -> tuple[tuple[float, Window], ...]:
@@ -162,20 +164,19 @@ def fullest_windows(at_ms: int, attempts: Sequence[Attempt], count: Count) -> tu
     return tuple(fullest.values())
 
 
-def _finding(kind: FlagKind, subject: Subject, used: float, window: Window, count: Count) -> RuleFinding:
+def evidence_of(used: float, window: Window, count: Count, shown: tuple[Linked, ...]) -> Evidence:
+    counts = count.counts(window)
+    return Evidence(used=used, limit=count.limit, window_s=count.window_s, counts=counts, linked=shown)
+
+
+def finding_of(kind: FlagKind, subject: Subject, window: Window, count: Count, evidence: Evidence) -> RuleFinding:
     return RuleFinding(
         kind=kind,
         subject=subject,
-        severities=rising(count.severity, levels(used, count.limit)),
+        severities=rising(count.severity, levels(evidence.used, count.limit)),
         first_ms=window.attempts[0].at_ms,
         at_ms=window.end_ms,
-        evidence=Evidence(
-            used=used,
-            limit=count.limit,
-            window_s=count.window_s,
-            counts=count.counts(window),
-            linked=linked(count.linked(window)),
-        ),
+        evidence=evidence,
         refusal=block_after(window, count),
     )
 
@@ -203,14 +204,18 @@ def rising(severity: Severity, count: int) -> tuple[Severity, ...]:
 def linked(attempts: Sequence[Attempt]) -> tuple[Linked, ...]:
     """The newest attempts as evidence, oldest first."""
     return tuple(
-        Linked(
-            correlation_id=attempt.correlation_id,
-            session_id=attempt.session_id,
-            submission_id=attempt.submission_id,
-            at_ms=attempt.at_ms,
-            why=f"{attempt.finding} ({attempt.species})" if attempt.species else str(attempt.finding),
-        )
-        for attempt in attempts[-MOST_LINKED:]
+        as_linked(each, f"{each.finding} ({each.species})" if each.species else str(each.finding))
+        for each in attempts[-MOST_LINKED:]
+    )
+
+
+def as_linked(attempt: Attempt, why: str) -> Linked:
+    return Linked(
+        correlation_id=attempt.correlation_id,
+        session_id=attempt.session_id,
+        submission_id=attempt.submission_id,
+        at_ms=attempt.at_ms,
+        why=why,
     )
 
 

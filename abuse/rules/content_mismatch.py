@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abuse.flags.flags import FlagKind, Severity
-from abuse.ledger.journal import Attempt
 from abuse.observation import Finding
-from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult
-from abuse.rules.counted import too_many
+from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
+from abuse.subjects import SubjectType
 from config.abuse import ContentMismatchLimits
 
 
@@ -16,9 +15,10 @@ class ContentMismatch(Rule[ContentMismatchLimits]):
     def _after_verdict(self, case: Case) -> RuleResult:
         if case.observation.finding is not Finding.MISMATCH:
             return NOTHING
-        count = Count(limit=self.limits.mismatches, window_s=self.limits.window_s, severity=Severity.LOW)
-        return RuleResult(findings=too_many(FlagKind.CONTENT_MISMATCH, case, _is_mismatch, count))
-
-
-def _is_mismatch(attempt: Attempt) -> bool:
-    return attempt.finding is Finding.MISMATCH
+        count = Count(
+            counted=lambda attempt: attempt.finding is Finding.MISMATCH,
+            limit=self.limits.mismatches,
+            window_s=self.limits.window_s,
+            severity=Severity.LOW,
+        )
+        return RuleResult(findings=over_limit(FlagKind.CONTENT_MISMATCH, case, SubjectType.CORRELATION_ID, count))

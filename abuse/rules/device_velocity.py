@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.windows import Window
-from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, one_per_id, over_limit
+from abuse.rules.base import Case, Count, Rule, RuleResult, one_per_id, over_limit
 from abuse.rules.shared_address import figures
 from abuse.subjects import SubjectType
 from config.abuse import DeviceVelocityLimits
@@ -16,9 +16,6 @@ class DeviceVelocity(Rule[DeviceVelocityLimits]):
     kind = FlagKind.DEVICE_VELOCITY
 
     def _after_verdict(self, case: Case) -> RuleResult:
-        subject = case.subject(SubjectType.DEVICE)
-        if subject is None:
-            return NOTHING
         count = Count(
             measure=self._in_ids,
             limit=self.limits.ids,
@@ -27,10 +24,7 @@ class DeviceVelocity(Rule[DeviceVelocityLimits]):
             counts=lambda window: {**figures(window), "submissions_limit": self.limits.submissions},
             linked=one_per_id,
         )
-        attempts = case.attempts(SubjectType.DEVICE)
-        return RuleResult(
-            findings=over_limit(FlagKind.DEVICE_VELOCITY, subject, case.observation.at_ms, attempts, count)
-        )
+        return RuleResult(findings=over_limit(FlagKind.DEVICE_VELOCITY, case, SubjectType.DEVICE, count))
 
     def _in_ids(self, window: Window) -> float:
         by_submissions = len(window.attempts) * self.limits.ids / self.limits.submissions

@@ -70,11 +70,6 @@ class ExcessiveRetries(Rule[RetryLimits]):
 
     def _finding(self, subject: Subject, recent: Sequence[Pause]) -> RuleFinding:
         last, blocked = recent[-1], len(recent) == self.limits.pauses
-        counts: dict[str, int | float | str] = {
-            "unit": last.unit,
-            "pauses": len(recent),
-            "pauses_limit": self.limits.pauses,
-        }
         severities = [Severity.MEDIUM] * len(recent)
         if blocked:
             severities[-1] = Severity.HIGH
@@ -89,7 +84,7 @@ class ExcessiveRetries(Rule[RetryLimits]):
                 used=len(last.earned_by),
                 limit=last.limit,
                 window_s=last.window_s,
-                counts=counts,
+                counts={"unit": last.unit, "pauses": len(recent), "pauses_limit": self.limits.pauses},
                 linked=linked([attempt for pause in recent for attempt in pause.earned_by]),
             ),
             refusal=FlagRefusal(
@@ -107,10 +102,8 @@ def pauses(attempts: Sequence[Attempt], limits: RetryLimits) -> list[Pause]:
     Taking the earliest pause each time gives the most pauses there can be, so a late attempt never takes one away.
     """
     found: list[Pause] = []
-    failures, tries = (
-        _Counter(limits.failures, limits.failure_window_s),
-        _Counter(limits.attempts, limits.attempt_window_s),
-    )
+    failures = _Counter(limits.failures, limits.failure_window_s)
+    tries = _Counter(limits.attempts, limits.attempt_window_s)
     for attempt in attempts:
         if found and attempt.at_ms < found[-1].end_ms:
             continue
@@ -120,8 +113,8 @@ def pauses(attempts: Sequence[Attempt], limits: RetryLimits) -> list[Pause]:
         for counter, unit in ((failures, "failures"), (tries, "attempts")):
             if counter.full:
                 found.append(_pause(attempt, counter, unit, limits))
-                failures.clear()
-                tries.clear()
+                failures.attempts.clear()
+                tries.attempts.clear()
                 break
     return found
 
@@ -158,9 +151,6 @@ class _Counter:
         self.attempts.append(attempt)
         while self.attempts[0].at_ms <= attempt.at_ms - self.window_s * MS:
             self.attempts.popleft()
-
-    def clear(self) -> None:
-        self.attempts.clear()
 
 
 def _pause(attempt: Attempt, counter: _Counter, unit: str, limits: RetryLimits) -> Pause:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from abuse.rules.base import RiskPart
 
-HIGHEST = 100
+HIGHEST, MOST = 100, 2.0
 #: What a shared address explains, and so what its relief may take off.
 EXPLAINED_BY_SHARING = frozenset({"address_velocity", "ids_on_address", "ids_on_prefix"})
 
@@ -31,3 +31,8 @@ def ip_risk(parts: Iterable[RiskPart]) -> IpRisk:
 
 def _relieved(part: RiskPart, explained: int) -> RiskPart:
     return RiskPart(name=part.name, points=max(part.points, -explained), detail=part.detail)
+
+
+def graded(used: float, limit: float, points: int) -> int:
+    """`points` at the limit, in proportion below and above it, at most twice; one alone is no risk."""
+    return 0 if used <= 1 else round(points * min(used / limit, MOST))

@@ -7,13 +7,14 @@ owner.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
-from abuse.flags.flags import Evidence, FlagKind, Linked, RuleFinding
+from abuse.flags.flags import FlagKind, Linked, RuleFinding
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
 from abuse.links.links import LINKING, Cluster, Link, LinkKind, strength
 from abuse.observation import Finding
-from abuse.rules.base import MOST_LINKED, Case, Count, block_after, fullest_windows, levels, rising
+from abuse.rules.base import MOST_LINKED, Case, Count, as_linked, evidence_of, finding_of, fullest_windows
 from abuse.subjects import correlation
 from abuse.submission_ref import RefKey, SubmissionRef
 
@@ -48,23 +49,10 @@ def _findings(
     concerned: Collection[str],
 ) -> Iterator[RuleFinding]:
     """Findings about the concerned correlation ids, all with the same evidence."""
-    evidence = Evidence(
-        used=used,
-        limit=count.limit,
-        window_s=count.window_s,
-        counts={**figures(cluster), "ids": window.ids, "whole": "yes" if cluster.whole else "no"},
-        linked=_linked(cluster, window),
-    )
+    counts = {**figures(cluster), "ids": window.ids, "whole": "yes" if cluster.whole else "no"}
+    evidence = replace(evidence_of(used, window, count, _linked(cluster, window)), counts=counts)
     for name in sorted({attempt.correlation_id for attempt in window.attempts}.intersection(concerned)):
-        yield RuleFinding(
-            kind=kind,
-            subject=correlation(name),
-            severities=rising(count.severity, levels(used, count.limit)),
-            first_ms=window.attempts[0].at_ms,
-            at_ms=window.end_ms,
-            evidence=evidence,
-            refusal=block_after(window, count),
-        )
+        yield finding_of(kind, correlation(name), window, count, evidence)
 
 
 def _as_attempt(end: SubmissionRef) -> Attempt:
@@ -87,22 +75,14 @@ def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
         for end in each.refs:
             best[end.key] = min(best.get(end.key, each), each, key=strength)
     return tuple(
-        Linked(
-            correlation_id=attempt.correlation_id,
-            session_id=attempt.session_id,
-            submission_id=attempt.submission_id,
-            at_ms=attempt.at_ms,
-            why=_why(attempt, best[attempt.at_ms, attempt.submission_id, attempt.correlation_id]),
-        )
-        for attempt in shown[-MOST_LINKED:]
+        as_linked(each, _why(each, best[each.at_ms, each.submission_id, each.correlation_id]))
+        for each in shown[-MOST_LINKED:]
     )
 
 
 def _why(attempt: Attempt, link: Link) -> str:
-    at_its_end = (link.later.submission_id, link.later.correlation_id) == (
-        attempt.submission_id,
-        attempt.correlation_id,
-    )
+    end = link.later
+    at_its_end = (end.submission_id, end.correlation_id) == (attempt.submission_id, attempt.correlation_id)
     return f"{described(link)}: {(link.earlier if at_its_end else link.later).submission_id}"
 
 

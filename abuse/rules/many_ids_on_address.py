@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, RuleFinding, Severity
 from abuse.ledger.windows import Window, window_at
 from abuse.rules.base import Case, Count, RiskPart, Rule, RuleResult, one_per_id, over_limit
-from abuse.rules.risk import graded
+from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
 from config.abuse import ManyIdsLimits
@@ -27,9 +27,6 @@ class ManyIdsOnAddress(Rule[ManyIdsLimits]):
         )
 
     def _found(self, case: Case, where: SubjectType, limit: int) -> tuple[RuleFinding, ...]:
-        subject = case.subject(where)
-        if subject is None:
-            return ()
         count = Count(
             measure=lambda window: window.ids,
             limit=limit,
@@ -39,7 +36,7 @@ class ManyIdsOnAddress(Rule[ManyIdsLimits]):
             linked=one_per_id,
             spared=lambda window: is_shared(window, case.policy.shared_address),
         )
-        return over_limit(FlagKind.MANY_IDS_ON_ADDRESS, subject, case.observation.at_ms, case.attempts(where), count)
+        return over_limit(FlagKind.MANY_IDS_ON_ADDRESS, case, where, count)
 
     def _risk(self, case: Case, where: SubjectType, limit: int, points: int) -> tuple[RiskPart, ...]:
         kept = window_at(case.observation.at_ms, case.attempts(where), self.limits.window_s)

@@ -21,7 +21,7 @@ class SharedAddress(Rule[SharedAddressLimits]):
         if not kept or not is_shared(Window(kept), self.limits):
             return NOTHING
         window = Window(kept)
-        detail = f"{window.ids} ids, {_percent(window.spoof_ratio)} of {len(kept)} submissions are attacks"
+        detail = f"{window.ids} ids, {window.spoof_ratio:.0%} of {len(kept)} submissions are attacks"
         return RuleResult(
             risk=(RiskPart(name="shared_address", points=-case.policy.risk.shared_address, detail=detail),)
         )
@@ -51,7 +51,3 @@ def figures(window: Window) -> dict[str, int | float | str]:
         "attacks": window.spoofs,
         "spoof_ratio": round(window.spoof_ratio, 3),
     }
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"

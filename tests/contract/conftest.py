@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.redis_servers import MEMORY, REAL, REDIS, RedisServer, server_of
+from tests.contract.redis_servers import MEMORY, REAL, REDIS, Held, PortKind, RedisServer, server_of
 
 
 @pytest.fixture(params=REDIS)
@@ -30,3 +30,15 @@ async def any_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer
         return
     async with server_of(request) as server:
         yield server
+
+
+@pytest.fixture
+def held(request: pytest.FixtureRequest, any_redis: RedisServer | None) -> Held:
+    kind: PortKind = request.module.PORT
+    return kind.held(any_redis)
+
+
+@pytest.fixture
+def on_redis(request: pytest.FixtureRequest, redis_server: RedisServer) -> Held:
+    kind: PortKind = request.module.PORT
+    return kind.held(redis_server)

@@ -19,8 +19,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import EnrolledImage, InMemoryMediaIndex, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Command, RedisClient, Reply
-from tests.contract.redis_servers import RedisServer
+from tests.contract.redis_servers import PortKind
 from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
@@ -95,12 +94,10 @@ def image_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexKind:
+class IndexKind(PortKind):
     """`of(number, shows, hours, ...)` makes what is enrolled. `apart(number)`: changes for the same person or picture
     that put it into other keys of the index. `varied`: changes that stay near."""
 
-    in_memory: Callable[[], Any]
-    on_redis: Callable[[RedisClient, str], Any]
     of: Callable[..., Any]
     within: float
     families: frozenset[str]
@@ -134,27 +131,6 @@ PICTURES = IndexKind(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An index, another worker's over the same state, and where there is one, the server."""
-
-    index: Any
-    other_worker: Any
-    redis_server: RedisServer | None = None
-
-    def fresh(self, kind: IndexKind) -> Held:
-        """An empty index on the same server."""
-        return held_on(kind, self.redis_server and self.redis_server.apart())
-
-
-def held_on(kind: IndexKind, redis_server: RedisServer | None) -> Held:
-    if redis_server is None:
-        memory = kind.in_memory()
-        return Held(memory, memory)
-    indexes = (kind.on_redis(calls, redis_server.prefix) for calls in redis_server.workers())
-    return Held(*indexes, redis_server)
-
-
 async def search(index: Any, *enrolled: Any, within: float | None = None) -> Any:
     """The result for the last, each enrolled and searched in turn."""
     for each in enrolled:
@@ -171,19 +147,3 @@ def matches(result: Any) -> tuple[Any, ...]:
 
 def ids(result: Any) -> list[str]:
     return [each.submission_id for each in matches(result)]
-
-
-class CountedRedis:
-    """A client that remembers the commands of each round trip."""
-
-    def __init__(self, calls: RedisClient) -> None:
-        self._calls = calls
-        self.trips: list[list[Command]] = []
-
-    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        if commands:
-            self.trips.append(list(commands))
-        return await self._calls.execute(commands)
-
-    async def close(self) -> None:
-        await self._calls.close()

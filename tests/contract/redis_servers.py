@@ -8,9 +8,11 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import redis.asyncio as redis
+from hypothesis import HealthCheck, settings
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.errors import Unavailable
@@ -21,6 +23,8 @@ from stream.redis.client import connect
 REAL = pytest.param("redis", marks=pytest.mark.real)
 REDIS = ["embedded", REAL, pytest.param("cluster", marks=pytest.mark.local_services)]
 MEMORY = "memory"
+#: For property tests: the same examples everywhere, no clock, and the fixtures serve all examples.
+PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 #: Keys looked at in one go: the server may be full of others'.
 SCANNED = 20_000
 
@@ -38,8 +42,8 @@ class RedisServer:
 
     def connect(self, call_timeout_s: float = 20, max_connections: int = 32) -> RedisClient:
         """A worker's client, closed after the test."""
-        settings = RedisSettings(url=self.url, call_timeout_s=call_timeout_s, cluster=self.cluster)
-        self.opened.append(connect(settings, max_connections))
+        wanted = RedisSettings(url=self.url, call_timeout_s=call_timeout_s, cluster=self.cluster)
+        self.opened.append(connect(wanted, max_connections))
         return self.opened[-1]
 
     def workers(self, count: int = 2) -> list[RedisClient]:
@@ -63,13 +67,67 @@ class RedisServer:
         return int(await self.client.pexpiretime(key))
 
 
-class FaultyRedis:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortKind:
+    """A port's two implementations. A contract suite names its `PORT`; the fixtures `held` and `on_redis` follow."""
+
+    in_memory: Callable[[], Any]
+    on_redis: Callable[[RedisClient, str], Any]
+
+    def held(self, redis: RedisServer | None) -> Held:
+        if redis is None:
+            memory = self.in_memory()
+            return Held(self, memory, memory)
+        return Held(self, *(self.on_redis(calls, redis.prefix) for calls in redis.workers()), redis)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A store, another worker's over the same state, and where there is one, the server."""
+
+    kind: PortKind
+    store: Any
+    other_worker: Any
+    redis: RedisServer | None = None
+
+    def fresh(self) -> Held:
+        """An empty store on the same server."""
+        return self.kind.held(self.redis and self.redis.apart())
+
+
+class Relay:
+    """A client that hands all on to another."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        self._calls = calls
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        return await self._calls.execute(commands)
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+class CountedRedis(Relay):
+    """A client that remembers the commands of each round trip."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        super().__init__(calls)
+        self.trips: list[list[Command]] = []
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        if commands:
+            self.trips.append(list(commands))
+        return await super().execute(commands)
+
+
+class FaultyRedis(Relay):
     """A client of a cluster of which one node is away for a moment: of the first batch with commands that `fails`
     picks, the others are carried out, and the batch has failed."""
 
     def __init__(self, calls: RedisClient, fails: Callable[[Command], bool]) -> None:
-        self._calls, self._fails = calls, fails
-        self.failed = False
+        super().__init__(calls)
+        self._fails, self.failed = fails, False
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         picked = [command for command in commands if self._fails(command)]
@@ -79,16 +137,14 @@ class FaultyRedis:
         await self._calls.execute([command for command in commands if command not in picked])
         raise Unavailable("redis", "ConnectionError")
 
-    async def close(self) -> None:
-        await self._calls.close()
 
-
-class ScatteredRedis:
+class ScatteredRedis(Relay):
     """A client of a cluster of as many nodes as there are keys: commands on one key are carried out in order, keys
     whenever their node gets to them."""
 
     def __init__(self, calls: RedisClient, seed: int) -> None:
-        self._calls, self._chance = calls, random.Random(seed)
+        super().__init__(calls)
+        self._chance = random.Random(seed)
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         by_key: dict[str, list[int]] = {}
@@ -98,9 +154,6 @@ class ScatteredRedis:
         for part in await asyncio.gather(*(self._on_one(commands, numbers) for numbers in by_key.values())):
             replies |= part
         return [replies[number] for number in range(len(commands))]
-
-    async def close(self) -> None:
-        await self._calls.close()
 
     async def _on_one(self, commands: Sequence[Command], numbers: Sequence[int]) -> dict[int, Reply]:
         await asyncio.sleep(self._chance.random() / 50)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -75,24 +75,16 @@ def whole(entries: Sequence[dict[str, Any]], length: int) -> bool:
 
 
 async def test_entries_follow_each_other(logs):
+    """All workers begin the same chain, and its head stays until something is appended."""
+    heads = await asyncio.gather(*(log.head() for log in logs.audits for _ in range(5)))
+    assert [head.number for head in set(heads)] == [0]
     entries = await append(logs.audits[0], *range(5))
     assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5]
     assert whole(entries, 5)
     assert await logs.audits[1].head() == head_after(orjson.dumps(entries[-1]))
 
 
-async def test_before_the_first_entry_there_is_a_head_and_it_stays(logs):
-    heads = {await log.head() for log in logs.audits}
-    assert len(heads) == 1
-    assert heads.pop().number == 0
-
-
-async def test_all_workers_begin_the_same_chain(logs):
-    heads = await asyncio.gather(*(log.head() for log in logs.audits for _ in range(5)))
-    assert len(set(heads)) == 1
-
-
-async def test_many_who_append_at_once_make_one_whole_chain(logs):
+async def test_simultaneous_workers_make_one_whole_chain(logs):
     async def worker(which: int) -> list[dict[str, Any]]:
         return await append(logs.audits[which], *range(which * 50, which * 50 + 50))
 
@@ -102,30 +94,24 @@ async def test_many_who_append_at_once_make_one_whole_chain(logs):
     assert (await logs.audits[0].head()).number == 200
 
 
-async def test_all_at_once_behind_the_same_head_find_a_place_each(logs):
+async def test_entries_appended_behind_one_head_find_a_place_each(logs):
     after = await logs.audits[0].head()
     values = await asyncio.gather(*(log.append(entry_of(n), after) for n, log in enumerate(logs.audits)))
     assert whole([orjson.loads(value) for value in values], WORKERS)
     assert (await logs.audits[0].head()).number == WORKERS
 
 
-async def test_an_entry_appended_again_is_the_same_bytes_wherever_one_begins_to_look(logs):
+async def test_entry_appended_again_is_the_same_bytes(logs):
+    """Wherever a worker begins to look, and whatever the repeat says: the command counts."""
     one, other = logs.audits[:2]
     begin = await one.head()
     first = await one.append(entry_of(1), begin)
-    after = await one.head()
     rest = await append(other, *range(2, 8))
-    for where in (begin, begin):
-        assert await other.append(entry_of(1), where) == first
+    for again in (entry_of(1), entry_of(1, outcome="refused")):
+        assert await other.append(again, begin) == first
     assert await one.head() == head_after(orjson.dumps(rest[-1])), "looking at the past does not move the end back"
-    assert after.number == 1
-    assert whole([orjson.loads(first), *rest], 7)
-
-
-async def test_what_is_appended_again_counts_by_its_command_not_by_its_words(logs):
-    begin = await logs.audits[0].head()
-    first = await logs.audits[0].append(entry_of(1), begin)
-    assert await logs.audits[1].append(entry_of(1, outcome="refused"), begin) == first
+    late = orjson.loads(await other.append(entry_of(99), begin))
+    assert whole([orjson.loads(first), *rest, late], 8)
 
 
 async def test_entries_of_two_tenants_with_one_command_id_are_two(logs):
@@ -138,15 +124,7 @@ async def test_entries_of_two_tenants_with_one_command_id_are_two(logs):
     assert [await logs.audits[1].append(entry_of(1, tenant=tenant), begin) for tenant in tenants] == values
 
 
-async def test_a_worker_that_looks_at_an_old_end_appends_behind_the_newest(logs):
-    begin = await logs.audits[0].head()
-    entries = await append(logs.audits[0], *range(6))
-    late = orjson.loads(await logs.audits[1].append(entry_of(99), begin))
-    assert late["number"] == 7
-    assert whole([*entries, late], 7)
-
-
-async def test_a_head_that_lags_is_mended_by_the_next_entry(on_redis):
+async def test_next_entry_mends_a_head_that_lags(on_redis):
     one, other = on_redis.audits[:2]
     begin = await one.head()
     entries = await append(one, *range(6))
@@ -156,29 +134,21 @@ async def test_a_head_that_lags_is_mended_by_the_next_entry(on_redis):
     assert (await one.head()).number == 7
 
 
-async def test_a_lost_head_begins_another_chain_which_shows(on_redis):
-    one = on_redis.audits[0]
-    entries = await append(one, *range(3))
-    await on_redis.redis.client.delete(on_redis.head_key)
-    entries += await append(on_redis.audits[1], *range(3, 6))
-    checked = check(entries)
-    assert (checked.entries, checked.chains, checked.problems) == (6, 2, ())
-    assert [entry["number"] for entry in entries] == [1, 2, 3, 1, 2, 3]
-
-
-async def test_an_append_under_way_when_the_head_is_lost_leaves_both_chains_whole(on_redis):
+async def test_lost_head_begins_another_chain_which_shows(on_redis):
+    """An append under way at that moment leaves both chains whole."""
     one, other = on_redis.audits[:2]
     entries = await append(one, *range(3))
     planned = await one.head()
     await on_redis.redis.client.delete(on_redis.head_key)
     entries += await append(other, *range(3, 6))
+    assert [entry["number"] for entry in entries] == [1, 2, 3, 1, 2, 3]
     entries.append(orjson.loads(await one.append(entry_of(99), planned)))
     entries += await append(other, *range(6, 9))
     checked = check(entries)
     assert (checked.entries, checked.chains, checked.problems) == (10, 2, ())
 
 
-async def test_a_restored_head_is_where_the_chain_goes_on(on_redis):
+async def test_chain_goes_on_at_a_restored_head(on_redis):
     one, other = on_redis.audits[:2]
     entries = await append(one, *range(3))
     end = await one.head()
@@ -202,7 +172,7 @@ async def test_everything_expires(on_redis):
         assert most - 120 < await on_redis.redis.client.ttl(key) <= most
 
 
-async def test_looking_for_the_head_keeps_it(on_redis):
+async def test_looking_prolongs_the_head(on_redis):
     await on_redis.audits[0].head()
     await on_redis.redis.client.expire(on_redis.head_key, 60)
     await on_redis.audits[1].head()
@@ -210,7 +180,7 @@ async def test_looking_for_the_head_keeps_it(on_redis):
 
 
 @pytest.mark.parametrize("value", [b"text", b"7", b"[]", b"{}", b"\xff"])
-async def test_what_somebody_else_wrote_is_named_by_its_key(on_redis, value):
+async def test_foreign_value_is_named(on_redis, value):
     log = on_redis.audits[0]
     await on_redis.redis.client.set(on_redis.head_key, value)
     with pytest.raises(ForeignValue, match="audit-head"):
@@ -220,48 +190,35 @@ async def test_what_somebody_else_wrote_is_named_by_its_key(on_redis, value):
         await log.append(entry_of(1), Head(chain="one"))
 
 
-async def test_of_a_command_the_first_text_is_kept(logs):
+async def test_first_text_of_a_command_is_kept(logs):
     one, other = logs.commands[:2]
     assert await one.find(SENT) is None
-    assert await one.put_if_absent(SENT, b"plan") == b"plan"
-    assert await other.put_if_absent(SENT, b"another") == b"plan"
-    assert await other.find(SENT) == b"plan"
+    kept = await asyncio.gather(*(log.put_if_absent(SENT, b"%d" % n) for n, log in enumerate(logs.commands)))
+    (text,) = set(kept)
+    assert await other.find(SENT) == text
     await one.replace(SENT, b"answer")
     assert await other.put_if_absent(SENT, b"another") == b"answer"
     assert await other.find(CommandKey(None, "c-2")) is None
 
 
-async def test_commands_of_two_tenants_with_one_id_are_two(logs):
-    keys = [CommandKey(tenant, "c-1") for tenant in (None, "bank-1", "bank-2")]
-    for number, key in enumerate(keys):
-        assert await logs.commands[0].find(key) is None
-        assert await logs.commands[0].put_if_absent(key, b"plan %d" % number) == b"plan %d" % number
-    await logs.commands[0].replace(keys[1], b"answer")
-    assert [await logs.commands[1].find(key) for key in keys] == [b"plan 0", b"answer", b"plan 2"]
+APART = [
+    *(CommandKey(tenant, "c-1") for tenant in (None, "bank-1", "bank-2")),
+    *(CommandKey("a", "b c"), CommandKey("a b", "c"), CommandKey(None, "a b c"), CommandKey('a","b', "c")),
+    *(CommandKey(None, name) for name in ("c", "C", "c}", "{c}", "c:1", "*", "c" * 128, "!~")),
+]
 
 
-async def test_a_tenant_and_an_id_are_not_run_together(logs):
-    keys = [CommandKey("a", "b c"), CommandKey("a b", "c"), CommandKey(None, "a b c"), CommandKey('a","b', "c")]
-    for number, key in enumerate(keys):
-        await logs.commands[0].put_if_absent(key, b"%d" % number)
-    assert [await logs.commands[1].find(key) for key in keys] == [b"0", b"1", b"2", b"3"]
+async def test_commands_of_any_tenant_and_id_are_apart(logs):
+    one, other = logs.commands[:2]
+    texts = [b"%d" % number + bytes(range(256)) for number in range(len(APART))]
+    for key, text in zip(APART, texts, strict=True):
+        assert await one.find(key) is None
+        assert await one.put_if_absent(key, text) == text
+    await one.replace(APART[1], b"answer")
+    assert [await other.find(key) for key in APART] == [texts[0], b"answer", *texts[2:]]
 
 
-async def test_of_many_at_once_one_is_first(logs):
-    kept = await asyncio.gather(*(log.put_if_absent(SENT, b"%d" % n) for n, log in enumerate(logs.commands)))
-    assert len(set(kept)) == 1
-
-
-async def test_any_id_and_any_bytes_are_kept_apart(logs):
-    names = ["c", "C", "c}", "{c}", "c:1", "*", "c" * 128, "!~"]
-    for name in names:
-        await logs.commands[0].put_if_absent(CommandKey(None, name), name.encode() + bytes(range(256)))
-    for name in names:
-        assert await logs.commands[1].find(CommandKey(None, name)) == name.encode() + bytes(range(256))
-
-
-async def test_two_installations_on_one_server_know_nothing_of_each_other(on_redis):
+async def test_prefixes_keep_installations_apart(on_redis):
     await append(on_redis.audits[0], 1)
     other = RedisAuditLog(on_redis.redis.connect(), on_redis.redis.key("other:"))
     assert (await other.head()).number == 0
-    assert replace(await other.head(), chain="") == Head(chain="")

@@ -68,12 +68,6 @@ async def lines_of(held: Held, subject: Subject) -> list[str]:
     return [attempt.correlation_id for attempt in (await held.ledger.history(None, subject)).attempts]
 
 
-async def test_of_nobody_there_is_nothing(held):
-    for each in (ME, DEVICE):
-        assert await held.erasure.held(None, each) == Traces()
-        await held.erasure.erase(None, each)
-
-
 async def test_lines_go_from_every_journal_they_were_written_to_and_others_stay(held):
     for number in range(20):
         await held.ledger.observe(seen(number, number, who=1 + number % 2, **USED))
@@ -88,13 +82,18 @@ async def test_lines_go_from_every_journal_they_were_written_to_and_others_stay(
 
 
 async def test_flags_go_with_everything_that_leads_to_them(held):
+    """The subject is as new: what a reviewer said of it goes too."""
+    for each in (ME, DEVICE):
+        assert await held.erasure.held(None, each) == Traces()
+        await held.erasure.erase(None, each)
+    await held.ledger.clear(None, ME, "cleared c-1", "5")
     events = [*flag_events(subject=ME, level=2), *flag_events(subject=OTHER)]
     await held.ledger.record(events)
     mine, theirs = events[0].flag_id, events[-1].flag_id
     assert await held.erasure.held(None, ME) == Traces(flags=1)
     await held.erasure.erase(None, ME)
-    assert (await held.ledger.read_history(None, [ME])).flags == ()
-    assert await held.ledger.locate(mine) is None
+    history = await held.ledger.history(None, ME)
+    assert (history.flags, history.cleared_at_ms, await held.ledger.locate(mine)) == ((), -1, None)
     for scope in (ALL_TENANTS, None):
         listing = await held.ledger.listed(Selection(scope=scope, over=True), None, 10)
         assert [entry.flag_id for entry in listing.entries] == [theirs]
@@ -134,12 +133,6 @@ async def test_others_flags_no_longer_say_that_a_reviewer_confirmed_it(held):
     assert all(ME.key.encode() not in document for document in flag.documents)
     assert flag.event["evidence"]["counts"] == orjson.loads(raised.document)["evidence"]["counts"]
     assert await held.erasure.held(None, ME) == Traces()
-
-
-async def test_a_subject_that_was_cleared_is_as_new(held):
-    await held.ledger.clear(None, ME, "cleared c-1", "5")
-    await held.erasure.erase(None, ME)
-    assert (await held.ledger.history(None, ME)).cleared_at_ms == -1
 
 
 async def test_a_device_goes_under_all_its_keys(held):

@@ -14,18 +14,17 @@ from itertools import permutations
 import orjson
 import pytest
 
-from abuse.flags.flag_events import Review, confirmed, expired, flags_from, overridden, raised, rescored, stored
-from abuse.flags.flags import NEVER_CLEARED, Evidence, Flag, FlagEvent, FlagKind, RuleFinding, Severity
+from abuse.flags.flag_events import confirmed, expired, flags_from, overridden, rescored, stored
+from abuse.flags.flags import Flag, FlagEvent, FlagKind, Severity
 from abuse.ledger.flag_index import ALL_TENANTS, LONGEST_MS, SEVERITIES, Position, Scope, Selection, Side, side_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import ForeignValue
 from abuse.subjects import correlation
 from tests.contract.redis_servers import RedisServer
-from tests.contract.test_ledger import indexed
-from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
+from tests.contract.test_ledger import FLAG_TTL_S, flag_events, indexed
+from tests.unit.abuse.builders import at_ms, guid, review
 
-FLAG_TTL_S = 30 * DAY_S
 LOW, MEDIUM, HIGH, CRITICAL = SEVERITIES
 
 
@@ -38,27 +37,8 @@ def ledger(any_redis: RedisServer | None) -> Ledger:
 
 def levels(*severities: Severity, who: int = 1, at_s: float = 0, tenant: str | None = None) -> list[FlagEvent]:
     """A flag's events up to the level of the last severity, all of one submission."""
-    finding = RuleFinding(
-        kind=FlagKind.FACE_REUSE,
-        subject=correlation(guid(who)),
-        severities=severities,
-        first_ms=at_ms(at_s),
-        at_ms=at_ms(at_s),
-        evidence=Evidence(used=5, limit=5, window_s=180),
-    )
-    return raised(
-        finding,
-        tenant=tenant,
-        cause=f"sub-{at_s}",
-        cleared_at_ms=NEVER_CLEARED,
-        enforced=True,
-        policy=POLICY_NAME,
-        ttl_s=FLAG_TTL_S,
-    )
-
-
-def review(at_s: float, name: str = "c-1") -> Review:
-    return Review(command_id=name, actor="ann", reason="fraud", note="", at_ms=at_ms(at_s))
+    about, kind = correlation(guid(who)), FlagKind.FACE_REUSE
+    return flag_events(about=about, kind=kind, severities=severities, cause=f"sub-{at_s}", at_s=at_s, tenant=tenant)
 
 
 def flag_of(events: Sequence[FlagEvent]) -> Flag:
@@ -136,19 +116,7 @@ async def test_escalated_flag_comes_first(ledger):
     await ledger.record([*first, *other])
     await ledger.record(levels(MEDIUM, HIGH, at_s=2)[1:])
     assert await current(ledger, Selection()) == [first[0].flag_id, other[0].flag_id]
-    assert await indexed(ledger, Selection(severities=frozenset({MEDIUM})), 10) == [], (
-        "nothing stale in the usual order"
-    )
-
-
-async def test_ended_and_confirmed_flags(ledger):
-    flag, other = levels(MEDIUM), levels(MEDIUM, who=2, at_s=1)
-    await ledger.record([*flag, *other])
-    await ledger.record([confirmed(flag_of(flag), review(5), FLAG_TTL_S)])
-    assert await current(ledger, Selection()) == [flag[0].flag_id, other[0].flag_id]
-    await ledger.record([overridden(flag_of(flag), review(6, "c-2")), expired(flag_of(other))])
-    assert await indexed(ledger, Selection(), 10) == []
-    assert await current(ledger, Selection(over=True)) == [flag[0].flag_id, other[0].flag_id]
+    assert await indexed(ledger, Selection(severities=frozenset({MEDIUM})), 10) == [], "nothing stale in usual order"
 
 
 RISING = [*levels(MEDIUM), *levels(MEDIUM, HIGH, at_s=10)[1:], *levels(MEDIUM, HIGH, CRITICAL, at_s=20)[2:]]

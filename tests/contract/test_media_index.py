@@ -15,15 +15,12 @@ from abuse.pictures.redis_media_index import PAGE, RedisMediaIndex
 from abuse.redis_port import ForeignValue, RedisClient
 from config.errors import Unavailable
 from tests.contract.index_cases import MEDIA_PLAN as PLAN
-from tests.contract.index_cases import PICTURES, CountedRedis, Held, digest, held_on, ids, perceptual, search
+from tests.contract.index_cases import PICTURES, digest, ids, perceptual, search
 from tests.contract.index_cases import image_of as seen
-from tests.contract.redis_servers import FaultyRedis, RedisServer
+from tests.contract.redis_servers import CountedRedis, FaultyRedis, RedisServer
 from tests.instants import NOW_MS
 
-
-@pytest.fixture
-def held(any_redis: RedisServer | None) -> Held:
-    return held_on(PICTURES, any_redis)
+PORT = PICTURES
 
 
 @pytest.fixture
@@ -37,10 +34,10 @@ def on(redis_server: RedisServer, calls: RedisClient | None = None) -> RedisMedi
 
 async def test_best_kind_counts_first(held):
     pixels, both = {"pixels": digest("one")}, {"pixels": digest("one"), "file": digest("one")}
-    await held.index.enrol(
+    await held.store.enrol(
         [seen(1, 7, flipped=(3, 9)), seen(2, 7, **pixels), seen(3, 7, flipped=(5,)), seen(4, 7, **both), seen(5, 8)]
     )
-    assert [(each.submission_id, each.kind, each.hamming) for each in await search(held.index, seen(9, 7, **both))] == [
+    assert [(each.submission_id, each.kind, each.hamming) for each in await search(held.store, seen(9, 7, **both))] == [
         ("sub-4", MatchKind.SAME_BYTES, 0),
         ("sub-2", MatchKind.SAME_PIXELS, 0),
         ("sub-3", MatchKind.NEAR_DUPLICATE, 1),
@@ -56,44 +53,34 @@ async def test_bits_are_exact(held, within):
     heaped = [tuple(range(bits)) for bits in counts]
     anywhere = [tuple(chance.sample(range(64), bits)) for bits in counts for _ in range(3)]
     flipped = [*spread, *heaped, *anywhere]
-    await held.index.enrol([seen(number, 7, flipped=bits) for number, bits in enumerate(flipped)])
+    await held.store.enrol([seen(number, 7, flipped=bits) for number, bits in enumerate(flipped)])
     expected = {f"sub-{number}": len(bits) for number, bits in enumerate(flipped) if len(bits) <= within}
-    found = await search(held.index, seen(999, 7), within=within)
+    found = await search(held.store, seen(999, 7), within=within)
     assert {each.submission_id: each.hamming for each in found} == expected
-
-
-@pytest.mark.parametrize("within", [-1, MOST_BITS + 1])
-async def test_too_many_bits_are_refused(held, within):
-    with pytest.raises(ValueError, match="7 bits"):
-        await search(held.index, seen(1), within=within)
+    for wrong in (-1, MOST_BITS + 1):
+        with pytest.raises(ValueError, match="7 bits"):
+            await search(held.store, seen(1), within=wrong)
 
 
 async def test_own_submission_is_left_out(held):
     """A submission with the same id of another correlation id is not."""
-    await search(held.index, seen(1, 7), seen(2, 7, correlation_id="me"))
-    assert set(ids(await search(held.index, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
-    again = await search(held.index, seen(3, 7, 1, correlation_id="somebody-else"))
+    await search(held.store, seen(1, 7), seen(2, 7, correlation_id="me"))
+    assert set(ids(await search(held.store, seen(3, 7, correlation_id="me")))) == {"sub-1", "sub-2"}
+    again = await search(held.store, seen(3, 7, 1, correlation_id="somebody-else"))
     assert set(ids(again)) == {"sub-1", "sub-2", "sub-3"}
 
 
 async def test_submission_enrolled_twice_matches_once(held):
-    await held.index.enrol([seen(1, 7, 2), seen(1, 7, 1), seen(1, 7, flipped=(5,))])
-    (match,) = await search(held.index, seen(2, 7))
+    await held.store.enrol([seen(1, 7, 2), seen(1, 7, 1), seen(1, 7, flipped=(5,))])
+    (match,) = await search(held.store, seen(2, 7))
     assert (match.submission_id, match.hamming, match.at_ms) == ("sub-1", 0, seen(1, 7, 1).at_ms)
 
 
 async def test_key_change_hides_no_picture(held):
-    await search(held.index, seen(1, 7, 5))
-    assert ids(await search(held.index, seen(2, 7, flipped=(3,)))) == ["sub-1"]
-    late = await search(held.index, seen(3, 7, 4, flipped=(4,)), within=2)
+    await search(held.store, seen(1, 7, 5))
+    assert ids(await search(held.store, seen(2, 7, flipped=(3,)))) == ["sub-1"]
+    late = await search(held.store, seen(3, 7, 4, flipped=(4,)), within=2)
     assert set(ids(late)) == {"sub-1", "sub-2"}
-
-
-async def test_forgetting_leaves_no_key(redis_server, index):
-    await index.enrol([seen(number, number % 3, number, correlation_id="me") for number in range(9)])
-    assert await redis_server.keys()
-    await index.forget("acme", "me")
-    assert await redis_server.keys() == []
 
 
 async def test_interrupted_forgetting_continues(redis_server, index):

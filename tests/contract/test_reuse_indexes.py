@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS
@@ -21,19 +21,15 @@ from tests.contract.index_cases import (
     FACES_IN_PARTS,
     NOW_MS,
     PICTURES,
-    CountedRedis,
-    Held,
     IndexKind,
-    held_on,
     ids,
     matches,
     search,
 )
-from tests.contract.redis_servers import RedisServer, scattered
+from tests.contract.redis_servers import PROPERTY, CountedRedis, Held, RedisServer, scattered
 from tests.enrolling import enrol_and_search
 
 WINDOW_MS = FACE_PLAN.window_ms
-PROPERTY = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(params=[FACES, PICTURES], ids=["faces", "pictures"])
@@ -44,40 +40,40 @@ def kind(request: pytest.FixtureRequest) -> IndexKind:
 
 @pytest.fixture
 def held(kind: IndexKind, any_redis: RedisServer | None) -> Held:
-    return held_on(kind, any_redis)
+    return kind.held(any_redis)
 
 
 async def test_strangers_do_not_match(held, kind):
-    assert matches(await search(held.index, *(kind.of(number) for number in range(8)))) == ()
+    assert matches(await search(held.store, *(kind.of(number) for number in range(8)))) == ()
 
 
 async def test_match_names_the_submission(held, kind):
     first = kind.of(1, 7, spoof=True)
-    await held.index.enrol([first])
+    await held.store.enrol([first])
     (match,) = matches(await search(held.other_worker, kind.of(2, 7, 3)))
     assert match.ref_fields == first.ref_fields
 
 
 async def test_tenants_are_apart(held, kind):
-    await search(held.index, kind.of(1, 7), kind.of(2, 7, tenant=None), kind.of(3, 7, tenant="other"))
-    assert ids(await search(held.index, kind.of(9, 7, tenant=None))) == ["sub-2"]
+    await search(held.store, kind.of(1, 7), kind.of(2, 7, tenant=None), kind.of(3, 7, tenant="other"))
+    assert ids(await search(held.store, kind.of(9, 7, tenant=None))) == ["sub-2"]
 
 
 async def test_window_is_exact_both_ways(held, kind):
     for number, offset in enumerate((WINDOW_MS, WINDOW_MS + 1, -WINDOW_MS, -WINDOW_MS - 1), start=1):
-        await search(held.index, kind.of(number, 7, at_ms=NOW_MS - offset))
-    assert set(ids(await search(held.index, kind.of(9, 7)))) == {"sub-1", "sub-3"}
+        await search(held.store, kind.of(number, 7, at_ms=NOW_MS - offset))
+    assert set(ids(await search(held.store, kind.of(9, 7)))) == {"sub-1", "sub-3"}
 
 
 async def test_bulk_enrolment_is_found(held, kind):
-    await held.index.enrol([kind.of(number, 7) for number in range(1, 5)])
-    await held.index.enrol([])
+    await held.store.enrol([kind.of(number, 7) for number in range(1, 5)])
+    await held.store.enrol([])
     assert set(ids(await search(held.other_worker, kind.of(9, 7)))) == {f"sub-{number}" for number in range(1, 5)}
 
 
 async def test_repetition_changes_nothing(held, kind):
     enrolled = [kind.of(number, 7) for number in range(4)]
-    once = await search(held.index, *enrolled)
+    once = await search(held.store, *enrolled)
     for _ in range(3):
         assert await search(held.other_worker, enrolled[3]) == once
     assert len(matches(once)) == 3
@@ -93,7 +89,7 @@ async def one_of_two_is_found(kind: IndexKind, one: Any, other: Any, *, apart: b
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one bucket", "nothing in common"])
 async def test_simultaneous_submissions_match(held, kind, apart):
-    await one_of_two_is_found(kind, held.index, held.other_worker, apart=apart)
+    await one_of_two_is_found(kind, held.store, held.other_worker, apart=apart)
 
 
 async def test_simultaneous_submissions_match_across_nodes(redis_server, kind):
@@ -103,20 +99,20 @@ async def test_simultaneous_submissions_match_across_nodes(redis_server, kind):
 
 async def test_forgetting_leaves_no_match(held, kind):
     own = [kind.of(number, 7, number, correlation_id="me") for number in range(5)]
-    await search(held.index, *own, kind.of(8, 7), kind.of(9, 7, correlation_id="me", tenant="other"))
-    assert [await held.index.held(tenant, "me") for tenant in ("acme", None)] == [5, 0]
+    await search(held.store, *own, kind.of(8, 7), kind.of(9, 7, correlation_id="me", tenant="other"))
+    assert [await held.store.held(tenant, "me") for tenant in ("acme", None)] == [5, 0]
     assert await held.other_worker.forget("acme", "me") == 5
-    assert await held.index.held("acme", "me") == 0
-    assert await held.index.forget("acme", "me") == 0
-    assert ids(await search(held.index, kind.of(10, 7))) == ["sub-8"]
-    assert ids(await search(held.index, kind.of(11, 7, tenant="other"))) == ["sub-9"]
+    assert await held.store.held("acme", "me") == 0
+    assert await held.store.forget("acme", "me") == 0
+    assert ids(await search(held.store, kind.of(10, 7))) == ["sub-8"]
+    assert ids(await search(held.store, kind.of(11, 7, tenant="other"))) == ["sub-9"]
 
 
 async def test_forgotten_submission_may_return(held, kind):
-    await search(held.index, kind.of(1, 7))
-    await held.index.forget("acme", "cid-1")
-    await search(held.index, kind.of(1, 7))
-    assert ids(await search(held.index, kind.of(2, 7))) == ["sub-1"]
+    await search(held.store, kind.of(1, 7))
+    await held.store.forget("acme", "cid-1")
+    await search(held.store, kind.of(1, 7))
+    assert ids(await search(held.store, kind.of(2, 7))) == ["sub-1"]
 
 
 async def test_round_trips_of_a_search(redis_server, kind):
@@ -147,16 +143,16 @@ async def test_every_key_expires(redis_server, kind):
 async def test_order_and_repetition_do_not_matter(held, kind, data, seed):
     shown = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60), kind.varied), min_size=2, max_size=12)
     enrolled = [kind.of(n, shows, hours, **each) for n, (shows, hours, each) in enumerate(data.draw(shown))]
-    expected, fresh, chance = kind.in_memory(), held.fresh(kind), random.Random(seed)
+    expected, fresh, chance = kind.in_memory(), held.fresh(), random.Random(seed)
     await search(expected, *enrolled)
     shuffled = [*enrolled, *(each for each in enrolled if chance.random() < 0.3)]
     chance.shuffle(shuffled)
     edges, wanted = set(), set()
     for number, each in enumerate(shuffled):
-        edges |= pairs(each, await search((fresh.index, fresh.other_worker)[number % 2], each))
+        edges |= pairs(each, await search((fresh.store, fresh.other_worker)[number % 2], each))
     for each in enrolled:
         result = await search(expected, each)
-        assert matches(await search(fresh.index, each)) == matches(result)
+        assert matches(await search(fresh.store, each)) == matches(result)
         wanted |= pairs(each, result)
     assert edges == wanted, "each pair was found while submissions came in, whatever the order"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abuse.flags.flag_events import PolicyName
+from abuse.flags.flag_events import PolicyName, Review
 from abuse.flags.flags import FlagEvent
 from abuse.ledger.journal import Attempt, attempt_of, attempts_from, line_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
@@ -36,6 +36,10 @@ def subject(kind: SubjectType, number: int, *former: int) -> Subject:
 
 def at_ms(at_s: float) -> int:
     return START_MS + round(at_s * 1000)
+
+
+def review(at_s: float, command_id: str = "c-1") -> Review:
+    return Review(command_id=command_id, actor="ann", reason="fraud", note="by phone", at_ms=at_ms(at_s))
 
 
 def seen(number: int = 1, at_s: float = 0.0, *, who: int = 1, **changes: Any) -> Observation:

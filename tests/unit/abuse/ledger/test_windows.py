@@ -13,50 +13,39 @@ from tests.unit.abuse.builders import at_ms, attempts, seen, series
 WINDOW_S = 10
 
 
-def names(window):
-    return [attempt.submission_id for attempt in window]
+def numbers(window):
+    return [int(attempt.submission_id.removeprefix("sub-")) for attempt in window]
 
 
-def test_a_window_begins_after_its_length_before_its_end():
-    held = attempts(series([0, 0.001, 5, 10]))
-    assert names(window_at(at_ms(10), held, WINDOW_S)) == ["sub-2", "sub-3", "sub-4"]
-    assert names(window_at(at_ms(9.999), held, WINDOW_S)) == ["sub-1", "sub-2", "sub-3"]
-    assert window_at(at_ms(-1), held, WINDOW_S) == ()
-    assert window_at(at_ms(30), held, WINDOW_S) == ()
+@pytest.mark.parametrize(("at_s", "inside"), [(10, [2, 3, 4]), (9.999, [1, 2, 3]), (-1, []), (30, [])])
+def test_window_begins_after_its_length(at_s, inside):
+    assert numbers(window_at(at_ms(at_s), attempts(series([0, 0.001, 5, 10])), WINDOW_S)) == inside
 
 
-def test_the_newest_attempt_is_in_one_window():
-    held = attempts(series([0, 5, 9]))
-    (window,) = windows_with(at_ms(9), held, WINDOW_S)
-    assert names(window.attempts) == ["sub-1", "sub-2", "sub-3"]
-    assert window.end_ms == at_ms(9)
-
-
-def test_a_late_attempt_is_in_every_window_that_ends_within_its_length():
-    held = attempts(series([0, 5, 9.999, 10, 14]))
-    windows = [names(window.attempts) for window in windows_with(at_ms(0), held, WINDOW_S)]
-    assert windows == [["sub-1"], ["sub-1", "sub-2"], ["sub-1", "sub-2", "sub-3"]]
-
-
-def test_an_attempt_that_is_not_there_still_has_the_windows_it_would_be_in():
-    held = attempts(series([3, 20]))
-    assert [names(window.attempts) for window in windows_with(at_ms(1), held, WINDOW_S)] == [["sub-1"]]
-    assert list(windows_with(at_ms(4), held, WINDOW_S)) == []
-
-
-def test_attempts_of_one_millisecond_share_a_window():
-    held = attempts(series([1, 1, 1]))
-    (window,) = windows_with(at_ms(1), held, WINDOW_S)
-    assert len(window.attempts) == 3
+@pytest.mark.parametrize(
+    ("times_s", "at_s", "windows"),
+    [
+        ([0, 5, 9], 9, [[1, 2, 3]]),
+        ([0, 5, 9.999, 10, 14], 0, [[1], [1, 2], [1, 2, 3]]),
+        ([3, 20], 1, [[1]]),
+        ([3, 20], 4, []),
+        ([1, 1, 1], 1, [[1, 2, 3]]),
+    ],
+    ids=["the newest", "a late attempt", "an absent attempt", "none", "one millisecond"],
+)
+def test_windows_of_an_attempt(times_s, at_s, windows):
+    found = list(windows_with(at_ms(at_s), attempts(series(times_s)), WINDOW_S))
+    assert [numbers(window.attempts) for window in found] == windows
+    assert [window.end_ms for window in found] == [window.attempts[-1].at_ms for window in found]
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=20), st.integers(1, 15))
-def test_windows_are_those_a_plain_search_finds(times, window_s):
+def test_windows_as_brute_force(times, window_s):
     held = attempts(series(times))
     for at in set(times):
-        found = {window.end_ms: set(names(window.attempts)) for window in windows_with(at_ms(at), held, window_s)}
+        found = {window.end_ms: set(numbers(window.attempts)) for window in windows_with(at_ms(at), held, window_s)}
         expected = {
-            at_ms(end): {f"sub-{n}" for n, each in enumerate(times, start=1) if end - window_s < each <= end}
+            at_ms(end): {n for n, each in enumerate(times, start=1) if end - window_s < each <= end}
             for end in times
             if end - window_s < at <= end
         }
@@ -68,6 +57,5 @@ def test_figures_of_a_window():
     assert (window.ids, window.spoofs, window.spoof_ratio) == (3, 3, pytest.approx(0.75))
 
 
-def test_a_selection_keeps_the_order():
-    held = attempts(series([0, 1, 2, 3]))
-    assert names(keep(held, lambda attempt: attempt.submission_id != "sub-2")) == ["sub-1", "sub-3", "sub-4"]
+def test_selection_keeps_the_order():
+    assert numbers(keep(attempts(series([0, 1, 2, 3])), lambda attempt: attempt.submission_id != "sub-2")) == [1, 3, 4]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from abuse.event_time import DAY_MS
+from abuse.networks import watched_files
 
 #: 2026-11-20T00:00:00Z, the present of these tests.
 NOW_MS = 1_795_132_800_000
@@ -31,5 +34,14 @@ def touch(file: Path, at_ms: int) -> None:
     os.utime(file, ns=(at_ms * 1_000_000, at_ms * 1_000_000))
 
 
-def by_name(states: Iterable[object]) -> dict[str, object]:
-    return {state.name: state for state in states}
+def during_the_read(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Makes the change once, right after the next file was opened and looked at."""
+    real = os.fstat
+
+    def changing(descriptor: int) -> os.stat_result:
+        monkeypatch.setattr(watched_files.os, "fstat", real)
+        before = real(descriptor)
+        change()
+        return before
+
+    monkeypatch.setattr(watched_files.os, "fstat", changing)

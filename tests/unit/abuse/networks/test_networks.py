@@ -54,23 +54,18 @@ def test_lists_alone_and_nothing(settings):
         assert (nothing.state().lists, nothing.state().databases) == ((), ())
 
 
-@pytest.mark.parametrize("networks", [no_networks()])
-def test_other_text_is_an_error(networks):
+def test_other_text_is_an_error():
     with pytest.raises(ValueError, match="not an IP address"):
-        networks.names("example.org")
+        no_networks().names("example.org")
 
 
 def test_state_names_files_in_use(settings):
     networks = open_networks(settings, NOW_MS)
     state = networks.state()
-    assert [(each.name, each.used, each.networks, each.age_days) for each in state.lists] == [
-        ("box", True, 1, 0.0),
-        ("tor", True, 2, 0.0),
-    ]
-    assert [(each.setting, each.why) for each in state.databases] == [
-        ("abuse.asn_database", None),
-        ("abuse.country_database", None),
-    ]
+    lists = [(each.name, each.used, each.networks, each.age_days) for each in state.lists]
+    assert lists == [("box", True, 1, 0.0), ("tor", True, 2, 0.0)]
+    databases = [(each.setting, each.why) for each in state.databases]
+    assert databases == [("abuse.asn_database", None), ("abuse.country_database", None)]
     settings.network_lists.rename(settings.network_lists.with_name("away"))
     networks.refresh(NOW_MS)
     assert networks.state().folder_fault == "No such file or directory"
@@ -123,13 +118,9 @@ async def test_watch_picks_up_changes(watched, settings):
     database(settings.asn_database, {"0.0.0.0/0": asn(64999)})
     await watched.until(lambda: watched.networks.names("8.8.8.8") == ("asn-64999", "country-de", "vpn"))
     await watched.until(lambda: len(watched.states[-1].lists) == 3)
-
-
-async def test_watch_uses_its_clock(watched):
-    await watched.until(lambda: watched.states)
     watched.now_ms += 100 * 24 * 3600 * 1000
     await watched.until(lambda: not any(each.used for each in watched.states[-1].lists))
-    assert watched.networks.names(ADDRESS) == ("asn-64500", "country-de")
+    assert watched.networks.names(ADDRESS) == ("asn-64999", "country-de")
 
 
 async def test_watch_survives_broken_files(watched, settings):
@@ -182,7 +173,7 @@ def test_readers_see_whole_versions(settings):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for turn in range(60):
+        for turn in range(30):
             text = netset("8.8.8.8" if turn % 2 else ADDRESS, f"1.1.1.{turn}")
             for name in ("tor", "box"):
                 put(settings.network_lists / f"{name}.netset", text)

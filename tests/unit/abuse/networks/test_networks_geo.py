@@ -10,9 +10,10 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from structlog.testing import capture_logs
 
-from abuse.networks import geo, watched_files
+from abuse.networks import geo
 from abuse.networks.geo import ASN, COUNTRY, GeoDatabase, asn_name, country_name
 from config.errors import SettingsError
+from tests.unit.abuse.networks.network_folders import during_the_read
 
 ADDRESS = ip_address("93.184.216.34")
 V6_ADDRESS = ip_address("2606:2800::1")
@@ -45,53 +46,34 @@ def file(tmp_path) -> Path:
     )
 
 
-def test_name_of_the_autonomous_system(file):
+def test_names_of_addresses(file, tmp_path):
     found = GeoDatabase(file, ASN)
-    assert found.name(ADDRESS) == "asn-64500"
-    assert found.name(V6_ADDRESS) == "asn-4200000000"
-    assert found.name(ip_address("8.8.8.8")) is None
-    assert found.name(ip_address("2607::1")) is None
-
-
-def test_name_of_the_country(tmp_path):
-    file = database(tmp_path / "c.mmdb", {"93.184.216.0/24": country("DE"), "2606:2800::/32": country("US")})
-    found = GeoDatabase(file, COUNTRY)
+    addresses = (ADDRESS, V6_ADDRESS, ip_address("8.8.8.8"), ip_address("2607::1"))
+    assert [found.name(each) for each in addresses] == ["asn-64500", "asn-4200000000", None, None]
+    both = {"93.184.216.0/24": country("DE"), "2606:2800::/32": country("US")}
+    found = GeoDatabase(database(tmp_path / "c.mmdb", both), COUNTRY)
     assert (found.name(ADDRESS), found.name(V6_ADDRESS)) == ("country-de", "country-us")
-
-
-def test_database_of_ipv4_only(tmp_path):
-    file = database(tmp_path / "c.mmdb", {"93.184.216.0/24": country("DE")}, ip_version=4)
+    file = database(tmp_path / "v4.mmdb", {"93.184.216.0/24": country("DE")}, ip_version=4)
     found = GeoDatabase(file, COUNTRY)
-    assert (found.name(ADDRESS), found.name(V6_ADDRESS)) == ("country-de", None)
-    assert found.state().why is None
+    assert (found.name(ADDRESS), found.name(V6_ADDRESS), found.state().why) == ("country-de", None, None)
+
+
+ASN_RECORDS = [
+    *((asn(1), "asn-1"), ({"asn": "AS64500", "country": "DE"}, "asn-64500"), ({"asn": "as1"}, "asn-1")),
+    *((record, None) for record in (asn(0), asn(2**32), asn(-1), {})),
+    *(({"asn": stated}, None) for stated in ("ASx", "AS٣", "AS", "AS" + "9" * 5000, None)),
+]
+GERMANY = (country("DE"), {"country": "DE"}, {"country": "Germany", "country_code": "DE"})
+NOWHERE = (country("DEU"), country("D1"), country("ÄÖ"), {"country": {}}, {"country": 7}, {})
+COUNTRY_RECORDS = [*((record, "country-de") for record in GERMANY), *((record, None) for record in NOWHERE)]
 
 
 @pytest.mark.parametrize(
-    ("record", "name"),
-    [
-        (asn(1), "asn-1"),
-        ({"asn": "AS64500", "country": "DE"}, "asn-64500"),
-        ({"asn": "as1"}, "asn-1"),
-        *((record, None) for record in (asn(0), asn(2**32), asn(-1), {})),
-        *(({"asn": stated}, None) for stated in ("ASx", "AS٣", "AS", "AS" + "9" * 5000, None)),
-    ],
+    ("read", "record", "name"),
+    [*((asn_name, *each) for each in ASN_RECORDS), *((country_name, *each) for each in COUNTRY_RECORDS)],
 )
-def test_forms_of_an_asn(record, name):
-    assert asn_name(record) == name
-
-
-@pytest.mark.parametrize(
-    ("record", "name"),
-    [
-        (country("DE"), "country-de"),
-        ({"country": "DE"}, "country-de"),
-        ({"country": "Germany", "country_code": "DE"}, "country-de"),
-        *((record, None) for record in (country("DEU"), country("D1"), country("ÄÖ"), {"country": {}}, {"country": 7})),
-        ({}, None),
-    ],
-)
-def test_forms_of_a_country(record, name):
-    assert country_name(record) == name
+def test_forms_of_a_record(read, record, name):
+    assert read(record) == name
 
 
 # Start-up
@@ -112,17 +94,14 @@ def test_other_file_names_the_setting(tmp_path, file, kind, content):
         GeoDatabase(bad, kind)
 
 
-def test_wrong_database_is_refused(tmp_path):
+def test_wrong_and_huge_databases_are_refused(tmp_path, monkeypatch):
     everywhere = {f"{n}.0.0.0/8": country("DE") for n in range(11, 20)}
     file = database(tmp_path / "c.mmdb", everywhere)
     with pytest.raises(SettingsError, match=r"^abuse\.asn_database: .*holds no autonomous system numbers"):
         GeoDatabase(file, ASN)
-
-
-def test_huge_file_is_refused(file, monkeypatch):
     monkeypatch.setattr(geo, "MAX_BYTES", 10)
     with pytest.raises(SettingsError, match="larger than"):
-        GeoDatabase(file, ASN)
+        GeoDatabase(file, COUNTRY)
 
 
 # Later on
@@ -169,20 +148,9 @@ def test_missing_file_comes_back(file):
 def test_file_changing_during_a_read(file, monkeypatch):
     found = GeoDatabase(file, ASN)
     database(file, {"93.184.216.0/24": asn(64501)})
-    real = watched_files.os.fstat
-
-    def growing(descriptor):
-        monkeypatch.setattr(watched_files.os, "fstat", real)
-        before = real(descriptor)
-        with file.open("ab") as writer:
-            writer.write(b"\x00")
-        return before
-
-    monkeypatch.setattr(watched_files.os, "fstat", growing)
-    assert refreshed(found) == []
-    assert found.name(ADDRESS) == "asn-64500"
-    assert refreshed(found) == ["address_database_read"]
-    assert found.name(ADDRESS) == "asn-64501"
+    during_the_read(monkeypatch, lambda: file.write_bytes(file.read_bytes() + b"\x00"))
+    assert (refreshed(found), found.name(ADDRESS)) == ([], "asn-64500")
+    assert (refreshed(found), found.name(ADDRESS)) == (["address_database_read"], "asn-64501")
 
 
 def test_damaged_record_counts_as_missing(file):

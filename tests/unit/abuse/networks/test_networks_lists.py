@@ -11,12 +11,11 @@ from structlog.testing import capture_logs
 
 from abuse.event_time import DAY_MS
 from abuse.networks import lists as network_lists
-from abuse.networks import watched_files
 from abuse.networks.lists import NetworkLists
 from abuse.networks.ranges import MAX_LISTS, number_of
 from abuse.networks.watched_files import Version
 from config.errors import SettingsError
-from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put, touch
+from tests.unit.abuse.networks.network_folders import NOW_MS, during_the_read, netset, put, touch
 
 LISTED, OTHER, THIRD = "93.184.216.34", "8.8.8.8", "1.1.1.1"
 GONE = "No such file or directory"
@@ -110,21 +109,20 @@ def test_number_of_files_is_bounded(folder):
     assert [each.why for each in lists.state() if not each.used] == [f"more than {MAX_LISTS} lists"] * 2
 
 
+@pytest.mark.parametrize("path", ["missing", "a_file"])
+def test_missing_folder_names_the_setting(tmp_path, path):
+    (tmp_path / "a_file").touch()
+    with pytest.raises(SettingsError, match=r"^abuse\.network_lists: .*can't be read"):
+        opened(tmp_path / path)
+
+
 def test_empty_folder_is_logged(folder):
     """The folder may be filled later."""
     with capture_logs() as said:
         lists = opened(folder)
     assert [each["event"] for each in said] == ["network_lists_empty"]
     put(folder / "tor.netset", netset(LISTED))
-    refreshed(lists)
-    assert names(lists) == ("tor",)
-
-
-@pytest.mark.parametrize("path", ["missing", "a_file"])
-def test_missing_folder_names_the_setting(tmp_path, path):
-    (tmp_path / "a_file").touch()
-    with pytest.raises(SettingsError, match=r"^abuse\.network_lists: .*can't be read"):
-        opened(tmp_path / path)
+    assert events(lists) == ["network_list_used"]
 
 
 @pytest.mark.parametrize("content", ["nonsense\n", "", "# x\n" + "8.8.8.8\n" * 10 + "8.8.8.\n"])
@@ -171,6 +169,12 @@ def test_log_repeats_no_address(folder):
 
 
 def test_changed_list_is_used(file, lists):
+    """Also with equal size and time; the index in use before stays as it was."""
+    before = lists.index
+    put(file, netset("93.184.216.35"))
+    refreshed(lists)
+    assert on(lists, LISTED, "93.184.216.35") == [False, True]
+    assert [before.names(*number_of(each)) for each in (LISTED, "93.184.216.35")] == [("tor",), ()]
     put(file, netset(OTHER, THIRD))
     assert events(lists) == ["network_list_used"]
     assert on(lists, LISTED, OTHER) == [False, True]
@@ -204,18 +208,11 @@ def test_any_sign_of_a_change_counts(field):
     assert Version.of(SimpleNamespace(**same)) != Version.of(SimpleNamespace(**{**same, field: 9}))
 
 
-def test_change_with_equal_size_and_time(file, lists):
-    put(file, netset("93.184.216.35"))
-    refreshed(lists)
-    assert on(lists, LISTED, "93.184.216.35") == [False, True]
-
-
 class ConfigMap:
     """A folder as Kubernetes mounts it: links to files in a hidden folder, swapped by renaming a link."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.versions = 0
+        self.folder, self.versions = folder, 0
 
     def write(self, **texts: str) -> None:
         self.versions += 1
@@ -225,13 +222,10 @@ class ConfigMap:
             put(version / f"{name}.netset", text)
         (self.folder / "..data_tmp").symlink_to(version.name)
         (self.folder / "..data_tmp").replace(self.folder / "..data")
-        for name in texts:
-            link = self.folder / f"{name}.netset"
-            if not link.is_symlink():
-                link.symlink_to(f"..data/{name}.netset")
         for link in self.folder.glob("*.netset"):
-            if not link.exists():
-                link.unlink()
+            link.unlink()
+        for name in texts:
+            (self.folder / f"{name}.netset").symlink_to(f"..data/{name}.netset")
 
 
 def test_config_map_is_followed(folder):
@@ -245,19 +239,6 @@ def test_config_map_is_followed(folder):
     mounted.write(tor=netset(LISTED))
     refreshed(lists)
     assert names(lists) == ("tor",)
-
-
-def during_the_read(monkeypatch, change) -> None:
-    """Makes the change once, right after the next file was opened and looked at."""
-    real = os.fstat
-
-    def changing(descriptor):
-        monkeypatch.setattr(watched_files.os, "fstat", real)
-        before = real(descriptor)
-        change()
-        return before
-
-    monkeypatch.setattr(watched_files.os, "fstat", changing)
 
 
 def test_swap_during_a_read(folder, monkeypatch):
@@ -347,6 +328,14 @@ def test_missing_folder_comes_back(folder, lists):
     assert (names(lists), lists.folder_fault) == (("tor", "vpn"), None)
 
 
+def test_refused_renewal_renews_nothing(file, lists):
+    put(file, "nonsense\n")
+    refreshed(lists)
+    assert names(lists) == ("tor",)
+    refreshed(lists, NOW_MS + 15 * DAY_MS)
+    assert names(lists) == ()
+
+
 def test_lists_age_without_their_folder(folder, lists):
     folder.rename(folder.with_name("away"))
     assert events(lists, NOW_MS + 15 * DAY_MS) == ["network_lists_unreadable", "network_list_left_out"]
@@ -394,18 +383,3 @@ def test_touched_file_is_looked_at_again(folder):
     touch(file, NOW_MS - 20 * DAY_MS)
     refreshed(lists)
     assert (state(lists).used, names(lists)) == (False, ())
-
-
-def test_refused_renewal_renews_nothing(file, lists):
-    put(file, "nonsense\n")
-    refreshed(lists)
-    assert names(lists) == ("tor",)
-    refreshed(lists, NOW_MS + 15 * DAY_MS)
-    assert names(lists) == ()
-
-
-def test_index_in_use_is_immutable(file, lists):
-    before = lists.index
-    put(file, netset(OTHER))
-    refreshed(lists)
-    assert [before.names(*number_of(each)) for each in (LISTED, OTHER)] == [("tor",), ()]
