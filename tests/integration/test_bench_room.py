@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from abuse.redis_port import Command, RedisClient, Reply
+from abuse.redis_port import Command, Reply
 from config.settings import RedisSettings
 from stream.bench.redis_room import SCAN_COUNT, room
-from tests.bench.growth import in_a_room
+from stream.redis.client import connect
 from tests.e2e.cluster import RedisCluster
 from tests.services.choice import Services
 
@@ -16,10 +18,14 @@ KEYS = 8 * SCAN_COUNT
 
 
 def asked(settings: RedisSettings, commands: list[Command]) -> list[Reply]:
-    async def ask(calls: RedisClient, _: str) -> list[Reply]:
-        return await calls.execute(commands)
+    async def ask() -> list[Reply]:
+        calls = connect(settings)
+        try:
+            return await calls.execute(commands)
+        finally:
+            await calls.close()
 
-    return in_a_room(settings, lambda _: None, ask)
+    return asyncio.run(ask())
 
 
 def there(settings: RedisSettings, prefix: str) -> int:
