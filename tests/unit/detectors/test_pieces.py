@@ -75,6 +75,23 @@ def test_a_hole_in_scan_data_is_incomplete(saved, kind, at, number):
     assert refused_as(whole[:start] + bytes(number) + whole[start + number :]) == "image_incomplete"
 
 
+SEQUENTIAL = [kind for kind in JPEGS if kind != "JPEG progressive"]
+
+
+@pytest.mark.parametrize("kind", SEQUENTIAL)
+def test_a_hole_anywhere_is_found(saved, kind):
+    """Also where the decoder falls into step again behind the hole, and has as many blocks as it wants."""
+    whole = saved(kind)
+    for start in range(whole.index(b"\xff\xda") + 14, len(whole) - 514, len(whole) // 60):
+        assert refused_as(whole[:start] + bytes(512) + whole[start + 512 :]) == "image_incomplete", start
+
+
+@pytest.mark.parametrize("kind", SEQUENTIAL)
+def test_scan_data_left_over_are_no_padding(saved, kind):
+    whole = saved(kind)
+    assert refused_as(whole[:-2] + whole[-202:-2].replace(b"\xff", b"\xfe") + END) == "image_incomplete"
+
+
 def test_a_progressive_jpeg_lacks_scans(saved):
     whole = saved("JPEG progressive")
     scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
