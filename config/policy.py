@@ -94,7 +94,9 @@ class ImageLimits(_Frozen):
     """Limits of the image gate, before a native decoder sees the file."""
 
     max_bytes: int = Field(10 * 1024 * 1024, gt=0, description="decoded image file, bytes")
-    max_pixels: int = Field(50_000_000, gt=0, description="width x height from the header")
+    max_pixels: int = Field(
+        51_000_000, gt=0, le=64_000_000, description="width x height from the header; phones of 50 megapixels pass"
+    )
     max_side: int = Field(16_384, gt=0, description="longest side, pixels")
     min_side: int = Field(64, gt=0, description="shortest side, pixels")
     max_pixels_per_byte: float = Field(

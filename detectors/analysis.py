@@ -98,6 +98,7 @@ class FaceAnalyser:
                 error=refusal.code,
                 message=refusal.message,
                 face_detected=refusal.code is ErrorCode.MULTIPLE_FACES,
+                notes=(refusal.reason,) if refusal.reason else (),
                 models=self.models,
                 elapsed_ms=watch.elapsed_ms,
                 cpu_ms=watch.cpu_ms,

@@ -113,7 +113,8 @@ class Analysis(StrictJson):
 
     Either `error` is set and there are no readings, or every active signal has one reading.
     `notes` are reason codes that concern the picture as a whole and move no score (for example
-    `trailing_data`, `bystander`, `rotation_over_limit`). There is a `template`, or `template_reason` says why
+    `trailing_data`, `bystander`, `rotation_over_limit`); beside an error they say what is amiss with
+    the file (for example `image_incomplete`). There is a `template`, or `template_reason` says why
     not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
     too. `elapsed_ms` is wall time by step: gate, decode, mesh, framing, signals, template, hashes; `cpu_ms` is
     the whole process's processor time, all threads.
@@ -142,10 +143,11 @@ class Analyser(Protocol):
 
 
 class ImageRefused(Exception):
-    """Refusal of a picture that can't be analysed and that the sender can mend: `code`, and words that quote nothing
-    of the picture."""
+    """Refusal of a picture that can't be analysed and that the sender can mend: `code`, words that quote nothing
+    of the picture, and a `reason` code where `code` alone doesn't say what the person can do."""
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, *, reason: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.reason = reason

@@ -33,6 +33,8 @@ _FLOATS = {11: "f", 12: "d"}
 #: Cameras write 10 to 70 entries a directory.
 MAX_ENTRIES = 256
 MAX_TEXT_BYTES = 128
+#: Character code in front of a user comment (EXIF 2.32, 4.6.5) in UTF-16, whose byte order writers get wrong.
+_UNICODE = b"UNICODE\x00"
 
 _Value = int | float | str
 _Directory = dict[int, _Value]
@@ -131,8 +133,19 @@ def _read(block: bytes, order: str, field: int, kind: int, number: int) -> _Valu
     if kind in _FLOATS:
         return float(struct.unpack_from(order + _FLOATS[kind], block, start)[0])
     if kind in (2, 7):
-        return block[start : start + min(size, MAX_TEXT_BYTES)].decode("utf-8", "replace")
+        return _decoded(block[start : start + min(size, MAX_TEXT_BYTES)])
     return None
+
+
+def _decoded(raw: bytes) -> str:
+    """Text of an entry: UTF-8, or UTF-16 where every second byte is zero, whatever order and code the entry claims."""
+    body = raw.removeprefix(_UNICODE).removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").rstrip(b"\x00")
+    high, low = body[::2].count(0), body[1::2].count(0)
+    if 4 * max(high, low) < len(body) or not max(high, low):
+        return raw.decode("utf-8", "replace")
+    if high > low:
+        return body.decode("utf-16-be", "replace")
+    return (body + b"\x00" * (len(body) % 2)).decode("utf-16-le", "replace")
 
 
 def _text(value: _Value | None) -> str:

@@ -8,23 +8,17 @@ per cent: recalibrate when touching this file (`tests/bench/signal_ranges.py`).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Read by OpenCV when it is loaded; a second line behind the image gate.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64_000_000))
-
-import cv2
-
 from config.error_codes import ErrorCode
 from detectors.contract import ImageRefused
+from detectors.decoding import decode_whole
 from detectors.image_format import ImageFormat
 from detectors.image_gate import ImageHeader
-
-cv2.setNumThreads(0)  # slots are the parallelism; OpenCV's own threads only fight over the cores
 
 #: Longest side of the working frame, pixels.
 WORKING_SIDE = 960
@@ -42,8 +36,8 @@ _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2
 class WorkingFrame:
     """Working frame of a picture, upright.
 
-    `bgr` is uint8 (height, width, 3) in blue-green-red order, long side at most `WORKING_SIDE`; alpha is
-    dropped, 16-bit samples are cut to their upper byte. `grey` is its uint8 (height, width) luma.
+    `bgr` is uint8 (height, width, 3) in blue-green-red order, long side at most `WORKING_SIDE`;
+    16-bit samples are cut to their upper byte. `grey` is its uint8 (height, width) luma.
     `full_width` and `full_height` are the file's size after orientation, pixels.
     """
 
@@ -62,12 +56,14 @@ class WorkingFrame:
 
 
 def decode(image: bytes | memoryview, header: ImageHeader) -> WorkingFrame:
-    """The working frame of a picture the gate let through; raises `ImageRefused` if the picture doesn't decode."""
+    """The working frame of a picture the gate let through; raises `ImageRefused` if the picture doesn't decode, or
+    isn't whole and opaque."""
     divisor, flag = _scale(header)
-    pixels = _imdecode(_picture_bytes(image, header), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = decode_whole(image, header, flag)
     expected = (-(-header.height // divisor), -(-header.width // divisor))
     if pixels is None or pixels.shape[:2] != expected:
-        raise ImageRefused(ErrorCode.INVALID_REQUEST, "the image does not decode to the size in its header")
+        words = "the image does not decode to the size in its header: the file is damaged"
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, words, reason="image_damaged")
     bgr = upright(_shrink(pixels), header.exif.orientation)
     swapped = header.exif.orientation >= 5
     return WorkingFrame(
@@ -93,24 +89,6 @@ def _scale(header: ImageHeader) -> tuple[int, int]:
             if max(header.width, header.height) // divisor >= WORKING_SIDE:
                 return divisor, flag
     return 1, cv2.IMREAD_COLOR
-
-
-def _picture_bytes(image: bytes | memoryview, header: ImageHeader) -> NDArray[np.uint8]:
-    view = memoryview(image).cast("B")
-    pieces = [view[start:stop] for start, stop in header.pictures]
-    return np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), np.uint8)
-
-
-def _imdecode(encoded: NDArray[np.uint8], flags: int) -> NDArray[np.uint8] | None:
-    try:
-        pixels = cv2.imdecode(encoded, flags)
-    except (cv2.error, MemoryError) as error:
-        if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
-            raise ImageRefused(
-                ErrorCode.IMAGE_TOO_LARGE, "the image needs more memory to decode than a slot may use"
-            ) from error
-        return None
-    return None if pixels is None else _as_uint8(pixels)
 
 
 def _shrink(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:

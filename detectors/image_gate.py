@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
-from detectors.containers import PARSERS, Container, Malformed, NotStill
+from detectors.containers import PARSERS, Container, Incomplete, Malformed, NotAsStored, NotStill
 from detectors.contract import ImageRefused
 from detectors.exif import ExifFacts, read_exif
 from detectors.image_format import ImageFormat, sniff
@@ -24,7 +24,8 @@ class ImageHeader:
     """Header of a picture the gate let through.
 
     `width` and `height` are pixels as stored; an `exif.orientation` of 5 to 8 swaps them. `pictures` are byte
-    ranges (start, stop) for the decoder: the picture without metadata and without data behind its end.
+    ranges (start, stop) for the decoder: the picture without metadata and without data behind its end; `closing` goes
+    behind them. With `has_alpha` the decoder must see that no pixel is transparent.
     """
 
     format: ImageFormat
@@ -33,13 +34,15 @@ class ImageHeader:
     trailing_data: bool
     exif: ExifFacts
     pictures: tuple[tuple[int, int], ...]
+    closing: bytes = b""
+    has_alpha: bool = False
 
 
 def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
     """Header of a picture that may be decoded; raises `ImageRefused` otherwise. Bounded work, no I/O."""
     view = memoryview(image).cast("B")
     if not len(view):
-        raise ImageRefused(ErrorCode.INVALID_REQUEST, "the image is empty")
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, "the image is empty", reason="image_incomplete")
     if len(view) > limits.max_bytes:
         raise ImageRefused(
             ErrorCode.IMAGE_TOO_LARGE, f"the image has {len(view)} bytes, at most {limits.max_bytes} are taken"
@@ -56,6 +59,8 @@ def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
         trailing_data=container.end < len(view),
         exif=read_exif(container.exif, container_software=container.software),
         pictures=container.pictures,
+        closing=container.closing,
+        has_alpha=container.has_alpha,
     )
 
 
@@ -64,15 +69,19 @@ def _parse(view: memoryview, image_format: ImageFormat) -> Container:
         return PARSERS[image_format](view)
     except NotStill as refusal:
         raise ImageRefused(ErrorCode.UNSUPPORTED_FORMAT, str(refusal)) from None
+    except NotAsStored as refusal:
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, str(refusal), reason="image_transparent") from None
     except Malformed as refusal:
-        raise ImageRefused(ErrorCode.INVALID_REQUEST, str(refusal)) from None
+        reason = "image_incomplete" if isinstance(refusal, Incomplete) else "image_damaged"
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, str(refusal), reason=reason) from None
 
 
 def _check_size(container: Container, file_bytes: int, limits: ImageLimits) -> None:
     width, height = container.width, container.height
     pixels, size = width * height, f"the image is {width}x{height} pixels"
     if min(width, height) < limits.min_side:
-        raise ImageRefused(ErrorCode.INVALID_REQUEST, f"{size}, its shorter side must have {limits.min_side}")
+        words = f"{size}, its shorter side must have {limits.min_side}"
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, words, reason="image_too_small")
     if pixels > limits.max_pixels or max(width, height) > limits.max_side:
         most = f"at most {limits.max_pixels} in all and {limits.max_side} a side are taken"
         raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, f"{size}, {most}")

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 
 class Malformed(ValueError):
-    """File that breaks its format's rules or ends too early; the words quote nothing of the file."""
+    """File that breaks its format's rules; the words quote nothing of the file."""
+
+
+class Incomplete(Malformed):
+    """File that ends before its picture does."""
+
+
+class NotAsStored(ValueError):
+    """File that viewers show otherwise than its pixels are stored: transparent parts, colours bent by its header."""
 
 
 class NotStill(ValueError):
@@ -18,14 +26,17 @@ class Container:
     """Headers of a picture file, as stored (before any rotation); sizes in pixels, offsets in bytes.
 
     `end` is the offset just past the picture's last byte. `pictures` are the (start, stop) byte ranges a
-    decoder needs, in order, without metadata. `exif` is the raw TIFF block, `software` the
-    writing program named by the container itself, not by EXIF.
+    decoder needs, in order, without metadata; `closing` are the bytes it needs behind them, where a file with all
+    its picture lacks its end marker. `has_alpha` says that pixels may be transparent. `exif` is the raw TIFF block,
+    `software` the writing program named by the container itself, not by EXIF.
     """
 
     width: int
     height: int
     end: int
     pictures: tuple[tuple[int, int], ...]
+    closing: bytes = b""
+    has_alpha: bool = False
     exif: bytes | None = None
     software: str = ""
 

@@ -1,11 +1,12 @@
-"""JPEG headers: a walk over the marker segments (ITU-T T.81, annex B) to the end-of-image marker."""
+"""JPEG headers: a walk over the marker segments (ITU-T T.81, annex B) to the end-of-image marker or the file's end."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from detectors.containers.base import Container, Malformed, join_ranges
+from detectors.containers.base import Container, Incomplete, Malformed, join_ranges
+from detectors.containers.jpeg_scans import FrameHeader, read_frame_header
 
 #: The next real marker: 0xFF and a code that is neither stuffing, fill, nor a restart inside a scan.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
@@ -23,67 +24,117 @@ MAX_SEGMENTS = 4096
 MAX_SCANS = 100
 
 
+_END_OF_IMAGE = b"\xff\xd9"
+_DHT, _FIRST_AC_TABLE, _END_OF_BLOCK = 0xC4, 0x10, 0x00
+#: Zeros in scan data are the shortest code over and over: blocks of one colour, if that code is the end of a block.
+#: Otherwise coefficients that no picture has, for several blocks: a piece that never arrived.
+_HOLE = bytes(128)
+
+
 @dataclass(slots=True)
 class _Walk:
-    """State of a walk over the segments."""
+    """State of a walk over the segments; `in_scan` while what follows a segment is scan data."""
 
-    size: tuple[int, int] | None = None
+    frame: FrameHeader | None = None
     scans: int = 0
+    in_scan: bool = False
+    zeros_are_flat: bool = False
     exif: bytes | None = None
     kept: list[tuple[int, int]] = field(default_factory=list)
+    scan_data: list[tuple[int, int]] = field(default_factory=list)
+
+    def keep(self, position: int, start: int, stop: int) -> None:
+        """Keep a segment from `start` to `stop`, and scan data since `position`. Bytes between two header segments
+        belong to neither: every decoder skips them, but not in front of the first segment, once others are cut out."""
+        self.kept.append((position if self.in_scan else start, stop))
+        if self.in_scan:
+            self.scan_data.append((position, start))
 
 
 def parse_jpeg(image: memoryview) -> Container:
     """Container of a still JPEG: segments followed to the end-of-image marker. Raises Malformed, also beyond
-    `MAX_SEGMENTS`, which hide something."""
+    `MAX_SEGMENTS`, which hide something. A file that lacks only the end marker is closed: its decoder tells whether
+    the last scan is whole."""
     walk, position = _Walk(kept=[(0, 2)]), 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(image, position)
         if found is None:
-            raise Malformed("the JPEG ends before its end-of-image marker")
+            return _finish(image, walk, position, len(image), closing=_END_OF_IMAGE)
         code, start = image[found.start() + 1], found.start()
         if code == _EOI:
-            return _finish(walk, position, found.end())
+            return _finish(image, walk, position, found.end())
         position = _segment(image, walk, code, position, start)
     raise Malformed(f"the JPEG has more than {MAX_SEGMENTS} segments, which no camera writes")
 
 
 def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: int) -> int:
     """Note one segment whose marker is at `start`; give the next offset. What lies between `position` and
-    `start` is scan data."""
+    `start` is scan data behind a scan header, else nothing."""
     if code in (_SOI, _TEM):
-        walk.kept.append((position, start + 2))
+        walk.keep(position, start, start + 2)
         return start + 2
     length = int.from_bytes(image[start + 2 : start + 4], "big")
     stop = start + 2 + length
-    if length < 2 or stop > len(image):
-        raise Malformed("a JPEG segment is longer than the file")
+    if stop > len(image) or start + 4 > len(image):
+        raise Incomplete("the JPEG ends within a segment")
+    if length < 2:
+        raise Malformed("a JPEG segment is shorter than its own length")
     if code in _METADATA:
         if code == 0xE1 and walk.exif is None and bytes(image[start + 4 : start + 10]) == _EXIF_ID:
             walk.exif = bytes(image[start + 10 : stop])
-        walk.kept.append((position, start))
-        return stop
-    if code in _FRAME_HEADERS:
-        _frame_header(image[start + 4 : stop], walk)
-    if code == _SOS:
-        walk.scans += 1
-        if walk.scans > MAX_SCANS:
-            raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
-    walk.kept.append((position, stop))
+        walk.keep(position, start, start)
+    else:
+        _picture_segment(image[start + 4 : stop], walk, code)
+        walk.keep(position, start, stop)
+    walk.in_scan = code == _SOS
     return stop
 
 
-def _frame_header(payload: memoryview, walk: _Walk) -> None:
-    if len(payload) < 6:
-        raise Malformed("the JPEG frame header is too short")
-    if walk.size is not None:
-        raise Malformed("the JPEG has two frame headers")
-    walk.size = int.from_bytes(payload[3:5], "big"), int.from_bytes(payload[1:3], "big")
+def _picture_segment(payload: memoryview, walk: _Walk, code: int) -> None:
+    if code == _DHT:
+        walk.zeros_are_flat = walk.zeros_are_flat or _starts_with_end_of_block(payload)
+    if code in _FRAME_HEADERS:
+        if walk.frame is not None:
+            raise Malformed("the JPEG has two frame headers")
+        walk.frame = read_frame_header(code, payload)
+    if code == _SOS:
+        if walk.frame is None:
+            raise Malformed("the JPEG has a scan before its frame header")
+        walk.scans += 1
+        if walk.scans > MAX_SCANS:
+            raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
+        walk.frame.add_scan(payload)
 
 
-def _finish(walk: _Walk, position: int, end: int) -> Container:
-    if walk.size is None or not walk.scans:
-        raise Malformed("the JPEG has no picture data")
-    walk.kept.append((position, end))
-    width, height = walk.size
-    return Container(width=width, height=height, end=end, pictures=join_ranges(walk.kept), exif=walk.exif)
+def _starts_with_end_of_block(tables: memoryview) -> bool:
+    """Whether the first AC table (of luma) has the end of a block for its shortest code, all zeros."""
+    while len(tables) > 17:
+        if tables[0] == _FIRST_AC_TABLE and tables[17] == _END_OF_BLOCK:
+            return True
+        tables = tables[17 + sum(tables[1:17]) :]
+    return False
+
+
+def _check_for_holes(image: memoryview, walk: _Walk) -> None:
+    """Raise Incomplete for a hole in the scan data of a sequential JPEG. (In a progressive one zeros are ordinary.)"""
+    if walk.frame is None or walk.frame.progressive or walk.zeros_are_flat:
+        return
+    if any(_HOLE in bytes(image[start:stop]).rstrip(b"\x00") for start, stop in walk.scan_data):
+        raise Incomplete("the JPEG has a hole in its picture data")
+
+
+def _finish(image: memoryview, walk: _Walk, position: int, end: int, closing: bytes = b"") -> Container:
+    if walk.frame is None or not walk.scans:
+        raise Incomplete("the JPEG ends before its picture data")
+    if not walk.frame.is_complete:
+        raise Incomplete("the JPEG lacks some of its scans")
+    walk.keep(position, end if closing else end - len(_END_OF_IMAGE), end)
+    _check_for_holes(image, walk)
+    return Container(
+        width=walk.frame.width,
+        height=walk.frame.height,
+        end=end,
+        pictures=join_ranges(walk.kept),
+        closing=closing,
+        exif=walk.exif,
+    )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from detectors.containers.base import Container, Malformed, NotStill
+from detectors.containers.base import Container, Incomplete, Malformed, NotStill
 
 _ANIMATION_FLAG = 0x02
 #: A still WebP has at most a handful (VP8X, ICCP, ALPH, VP8, EXIF, XMP).
 MAX_CHUNKS = 256
+#: Picture data are packed so tightly that few zero bytes follow each other: at most 138 in photographs at qualities
+#: of 10 to 100 and lossless, 97 for each megapixel of one colour (M). A longer run is a piece that never arrived.
+_FEWEST_HOLE_BYTES, _PIXELS_PER_HOLE_BYTE = 256, 5000
 
 
 def parse_webp(image: memoryview) -> Container:
     """Canvas size, EXIF block and end of a still WebP; the RIFF size says where the picture ends."""
     end = 8 + int.from_bytes(image[4:8], "little")
     if end > len(image) or end < 20:
-        raise Malformed("the WebP is shorter than its RIFF header says")
+        raise Incomplete("the WebP is shorter than its RIFF header says")
     sizes: list[tuple[int, int]] = []
-    has_data, exif, position = False, None, 12
+    exif: bytes | None = None
+    packed, position = b"", 12
     for _ in range(MAX_CHUNKS):
         if position + 8 > end:
             break
@@ -23,21 +27,25 @@ def parse_webp(image: memoryview) -> Container:
         length = int.from_bytes(image[position + 4 : position + 8], "little")
         payload = image[position + 8 : position + 8 + length]
         if position + 8 + length > end:
-            raise Malformed("a WebP chunk is longer than the file")
+            raise Incomplete("a WebP chunk is longer than the file")
         if kind in (b"ANIM", b"ANMF") or (kind == b"VP8X" and payload[:1] and payload[0] & _ANIMATION_FLAG):
             raise NotStill("the WebP is animated")
         if kind in _SIZE_OF:
             sizes.append(_SIZE_OF[kind](payload))
-            has_data = has_data or kind != b"VP8X"
+            packed = packed if kind == b"VP8X" else bytes(payload)
         elif kind == b"EXIF" and exif is None:
             exif = bytes(payload)
         position += 8 + length + (length & 1)
     else:
         raise Malformed("the WebP has more chunks than a picture needs")
-    if not has_data:
-        raise Malformed("the WebP has no picture data")
+    if not packed:
+        raise Incomplete("the WebP has no picture data")
     width, height = max(s[0] for s in sizes), max(s[1] for s in sizes)
-    return Container(width=width, height=height, end=end, pictures=((0, end),), exif=_strip_prefix(exif))
+    if bytes(_FEWEST_HOLE_BYTES + width * height // _PIXELS_PER_HOLE_BYTE) in packed:
+        raise Incomplete("the WebP has a hole in its picture data")
+    return Container(
+        width=width, height=height, end=end, pictures=((0, end),), has_alpha=True, exif=_strip_prefix(exif)
+    )
 
 
 def _lossy_size(payload: memoryview) -> tuple[int, int]:

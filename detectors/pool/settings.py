@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 DEBUG_VARIABLE = "LIVENESS_SLOT_STDERR"
 
 #: One thread a library (the slots are the parallelism), and OpenCV's own guard against giant pictures.
-NATIVE_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_IO_MAX_IMAGE_PIXELS": "50000000"}
+NATIVE_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_IO_MAX_IMAGE_PIXELS": "64000000"}
 
 #: What else of the worker's environment a slot may see. Everything is left out by default: the worker's
 #: variables hold passwords, and a slot decodes strangers' files.

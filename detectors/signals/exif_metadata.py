@@ -16,11 +16,15 @@ SPOOF_KEYWORDS = (
 
 NO_EXIF, NO_HARDWARE, CAMERA, PER_OPTICAL_TAG, SPOOF_SOFTWARE = 0.50, 0.55, 0.75, 0.05, 0.10
 
+_SPELLED = {word: word.replace(" ", r"[\s_-]*") for word in SPOOF_KEYWORDS}
 #: Whole words, so that neither "Obsidian" nor "Jobs" is "obs"; digits may follow ("obs64").
-_KEYWORD = re.compile(
-    r"(?<![^\W\d_])(?:" + "|".join(word.replace(" ", r"[\s_-]*") for word in SPOOF_KEYWORDS) + r")(?![^\W\d_])",
-    re.IGNORECASE,
+_KEYWORD = re.compile(r"(?<![^\W\d_])(?:" + "|".join(_SPELLED.values()) + r")(?![^\W\d_])", re.IGNORECASE)
+#: Parts of words too ("AdobePhotoshopExpress", "Screenshots"), of keywords that no other word contains.
+_ANYWHERE = re.compile(
+    "|".join(_SPELLED[word] for word in SPOOF_KEYWORDS if word not in ("obs", "gimp", "preview")), re.IGNORECASE
 )
+#: Where one word of a joined name ends and the next begins: OBS|Studio, my|Preview.
+_JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def spoof_keyword(exif: ExifFacts) -> str | None:
@@ -29,7 +33,7 @@ def spoof_keyword(exif: ExifFacts) -> str | None:
     A user comment counts too if the keyword is all there is: phones mark screenshots so.
     """
     for text in exif.software:
-        if found := _KEYWORD.search(text):
+        if found := _ANYWHERE.search(text) or _KEYWORD.search(_JOINT.sub(" ", text)) or _KEYWORD.search(text):
             return _listed(found[0])
     found_comment = _KEYWORD.search(exif.comment)
     only = found_comment is not None and _bare(found_comment[0]) == _bare(exif.comment.removeprefix("ASCII"))

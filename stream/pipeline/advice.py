@@ -32,7 +32,25 @@ _LESS_LIGHT = Advice("less_light", "Move out of direct sun or glare.")
 _LIVE_CAMERA = Advice("live_camera", "Take the photo of yourself with the camera now, not of a print or a screen.")
 _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no screenshot, filter or editing.")
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
-_OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file of at most 10 MB.")
+_OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file.")
+#: So many pixels pass the gate whatever the file's size (`RATIO_FREE_PIXELS`), and more add nothing to the analysis.
+_SCALE_DOWN = Advice(
+    "scale_down", "Scale the photo down to at most 2000 pixels on its longer side and send it as a JPEG."
+)
+_WHOLE_FILE = Advice("whole_file", "A part of the file is missing or damaged. Please send the whole photo again.")
+_OTHER_COPY = Advice("other_copy", "The file is damaged. Please send another copy of the photo, or take a new one.")
+_LARGER_PHOTO = Advice(
+    "larger_photo", "The photo has too few pixels: send it as large as the camera took it, at least 480 pixels a side."
+)
+_OPAQUE = Advice(
+    "opaque_photo", "This file can look different in other programs. Send the photo just as the camera took it."
+)
+_START_AGAIN = Advice(
+    "start_again", "The photo did not arrive as it should. Start the check again; if this comes back, contact support."
+)
+_ANOTHER_PHOTO = Advice(
+    "another_photo", "The photo could not be checked. Send it once more; if this comes back, take a new one."
+)
 _SEND_AGAIN = Advice("send_again", "This is not about your photo: please send it again in a moment.")
 _WAIT = Advice("wait", "There were too many tries in a short time. Please wait a while before you try again.")
 _CONTACT = Advice("contact_support", "This check can't be continued online. Please contact support.")
@@ -56,15 +74,19 @@ BY_REASON: dict[str, Advice] = {
     "bystander": _ALONE,
     "multiple_faces": _ALONE,
     "no_face_detected": Advice("show_face", "Show your whole face to the camera, in good light, at arm's length."),
+    "image_incomplete": _WHOLE_FILE,
+    "image_damaged": _OTHER_COPY,
+    "image_too_small": _LARGER_PHOTO,
+    "image_transparent": _OPAQUE,
     "unsupported_format": _OTHER_FILE,
-    "image_too_large": _OTHER_FILE,
-    "invalid_request": _SEND_AGAIN,
-    "decryption_failed": _SEND_AGAIN,
-    "duplicate_mismatch": _SEND_AGAIN,
+    "image_too_large": _SCALE_DOWN,
+    "invalid_request": _START_AGAIN,
+    "decryption_failed": _START_AGAIN,
+    "duplicate_mismatch": _START_AGAIN,
     "subject_paused": _WAIT,
     "subject_blocked": _CONTACT,
     "detector_timeout": _SMALLER_FILE,
-    "inference_error": _SEND_AGAIN,
+    "inference_error": _ANOTHER_PHOTO,
     "server_error": _SEND_AGAIN,
 }
 

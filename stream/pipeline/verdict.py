@@ -77,7 +77,8 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
     if isinstance(finding, Refusal):
         return _undecided(finding.error, finding.message, policy)
     if finding.error is not None:
-        return _undecided(finding.error, finding.message, policy, face_detected=finding.face_detected)
+        face_detected, notes = finding.face_detected, finding.notes
+        return _undecided(finding.error, finding.message, policy, face_detected=face_detected, notes=notes)
     signals = weigh(finding.readings, policy.weights)
     if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
         # Nothing was measured, so there is nothing to hold against the person.
@@ -154,13 +155,16 @@ def _reasons(signals: tuple[WeighedSignal, ...], notes: tuple[str, ...]) -> tupl
     return tuple(dict.fromkeys([*codes, *notes]))
 
 
-def _undecided(error: ErrorCode, message: str, policy: Policy, *, face_detected: bool = False) -> Verdict:
-    reasons = (error.lower(),)
+def _undecided(
+    error: ErrorCode, message: str, policy: Policy, *, face_detected: bool = False, notes: tuple[str, ...] = ()
+) -> Verdict:
+    """Verdict beside an error; advice follows the notes, which say more than the error's code, where there are any."""
+    reasons = (error.lower(), *notes)
     return Verdict(
         face_detected=face_detected,
         signals=weigh((), policy.weights),
         reasons=reasons,
-        advice=advice_for(reasons),
+        advice=advice_for(notes or reasons),
         error=error,
         message=message,
     )

@@ -186,11 +186,25 @@ def test_exif_metadata(signals, row, facts, score):
 
 
 SPOOFS = ["OBS", "obs64", "OBS-Studio 30", "Screen_Capture", "GIMP 2.10.36", "Adobe Photoshop 25.0 (Windows)"]
-HARMLESS = ["Obsidian", "Jobs", "Steve Jobs Camera", "previewer", "Gimple", ""]
+SPOOFS += ["AdobePhotoshopExpress", "Screenshots", "SnagitEditor", "OBSStudio", "ScreenCaptureKit", "gimpPortable"]
+HARMLESS = [
+    "Observer",
+    "JOBS",
+    "iPhone OS 17.1",
+    "G991BXXU5CVLL",
+    "HDR+ 1.0",
+    "PreviewerPro",
+    "Obsidian",
+    "Jobs",
+    "Steve Jobs Camera",
+    "previewer",
+    "Gimple",
+    "",
+]
 
 
 @pytest.mark.parametrize("software", [*SPOOFS, *HARMLESS])
-def test_exif_keywords_match_whole_words(signals, software):
+def test_exif_keywords_match_names(signals, software):
     reading = signals["exif_metadata"].read(observe(exif=ExifFacts(present=True, software=(software,))))
     assert (reading.liveness == 0.10) == (software in SPOOFS)
     assert not software or software not in reading.detail
