@@ -86,6 +86,14 @@ def test_shown_options_exist(document: Path) -> None:
     assert wrong == []
 
 
+def test_named_tests_exist() -> None:
+    """Each test that shows what holds when something breaks."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "FAULTS.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8") or not test, f"{file}::{test}"
+
+
 def test_every_setting_is_listed() -> None:
     table = _section("docs/CONFIGURATION.md", "settings")
     assert [name for name in _variables() if f"`{name}`" not in table] == []
