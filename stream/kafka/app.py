@@ -6,9 +6,7 @@ Made by `bootstrap`; nothing connects here until the worker starts it.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiokafka
@@ -87,6 +85,9 @@ class LivenessApp(faust.App):
         self.sensors.add(faust.Sensor())
         return services
 
+    def _create_directories(self) -> None:
+        """No folder is made: nothing is kept on the disk, and one name in a shared place would be anybody's to take."""
+
     async def on_first_start(self) -> None:
         await super().on_first_start()
         if self._attached is not None:
@@ -129,7 +130,6 @@ def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
         group or settings.group_id,
         broker=[URL(f"aiokafka://{server}") for server in kafka.bootstrap_servers.split(",")],
         broker_client_id="liveness-stream",
-        datadir=Path(tempfile.gettempdir()) / "liveness-stream",
         store="memory://",
         web_enabled=False,
         key_serializer="raw",
