@@ -203,8 +203,8 @@ class ConfirmedSender:
                 await (await producer.send(output.topic, output.key, output.value, None, None, list(output.headers)))
         except (ProducerSendError, aiokafka.errors.KafkaError, TimeoutError) as error:
             cause = error.__cause__ if isinstance(error, ProducerSendError) and error.__cause__ else error
-            if isinstance(cause, aiokafka.errors.MessageSizeTooLargeError):
-                raise  # our own limit: no waiting makes the record smaller
+            if isinstance(cause, aiokafka.errors.MessageSizeTooLargeError) and cause is not error:
+                raise  # our own limit, not the topic's: no waiting makes the record smaller
             if isinstance(cause, REFUSED):
                 raise SettingsError(f"kafka refuses to write {output.topic}: {type(cause).__name__}") from error
             if isinstance(cause, SHUT_OUT):

@@ -39,9 +39,9 @@ EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
 #: A stop lets records in flight finish for so long; what isn't done then is dropped, and read again by the next worker.
-FINISH_S = 30.0
-#: A worker told to stop leaves after this at the latest, should the broker not let it go.
-LEAVE_AFTER_S = 40.0
+FINISH_S = 28.0
+#: Then the worker leaves after this at the latest, should the broker not let it go.
+LEAVE_AFTER_S = 15.0
 #: When partitions go or the worker stops, records that wait for a dependency for so long are dropped, and all records
 #: where a record may take any time. Also how long a commit may take before partitions go.
 DROP_AFTER_S = 3.0
@@ -192,8 +192,8 @@ class Worker:
         """Let records in flight end after a stop was asked for, but not for ever: leaving loses nothing, since a record
         that isn't done is not acknowledged."""
         self._stopping = True
-        asyncio.get_running_loop().call_later(LEAVE_AFTER_S, self._leave, EXIT_DONE, "stop_took_too_long")
         await self._work_ended(self._acks.partitions, FINISH_S if self._components.finishes_work else DROP_AFTER_S)
+        asyncio.get_running_loop().call_later(LEAVE_AFTER_S, self._leave, EXIT_DONE, "stop_took_too_long")
         dropped = self._drop(self._acks.partitions)
         if dropped:
             log.info("work_dropped", records=dropped)

@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 from config import settings as configuration
 from config.settings import KafkaSettings
 from stream.events.topics import max_request_bytes
-from stream.kafka.worker import LEAVE_AFTER_S
+from stream.kafka.worker import FINISH_S, LEAVE_AFTER_S
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("abuse", "config", "detectors", "stream")
@@ -214,7 +214,7 @@ def test_every_service_is_confined(service: str) -> None:
 def test_workers_start_late_stop_slowly() -> None:
     """Topics and Redis are there before workers, whose health check is the image's own."""
     worker = compose("worker")
-    assert int(value(worker, "stop_grace_period").removesuffix("s")) > LEAVE_AFTER_S
+    assert int(value(worker, "stop_grace_period").removesuffix("s")) > FINISH_S + LEAVE_AFTER_S
     assert "healthcheck" not in worker
     assert "topics:\n        condition: service_completed_successfully" in worker
     assert "redis:\n        condition: service_healthy" in worker
