@@ -30,13 +30,13 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 	@$(BIN)/liveness demo $(PICTURES)
 
-# Two processes: tests of workers wait for rebalances and deadlines half of their time. Each has its own services;
-# those that kill services are together in one.
-# Tests of real services last and by themselves, since their deadlines are of a machine that does nothing else.
+# Several processes, since tests of workers wait for rebalances and deadlines half of their time. Each has its own
+# services; tests that kill services are together in one. Tests of real services come last and by themselves, since their
+# deadlines are of a machine that does nothing else.
 SERVICES := real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ($(SERVICES))"
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(SERVICES)"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "$(SERVICES)"
 
 lint: $(READY) ## Style, format, types, prose
 	$(BIN)/ruff check .
