@@ -134,28 +134,22 @@ class AgentRunner:
         self._records.inc()
         record = _record(event)
         with self._in_progress.track_inprogress():
-            try:
-                await self._handle(record)
-            except ENDS_WORKER:
-                raise
-            except Exception as error:
-                self._say("stage_failed", record, error)
-                await self._handle_again(record)
+            await self._handle(record)
         self._acks.finish(ticket)
         self._on_finished()
 
     async def _handle(self, record: Record) -> None:
-        await self._publish(await self._spec.stage.handle(record))
-
-    async def _handle_again(self, record: Record) -> None:
-        await asyncio.sleep(PAUSE_S)
-        try:
-            await self._handle(record)
-        except ENDS_WORKER:
-            raise
-        except Exception as error:
-            self._say("set_aside_after_two_failures", record, error)
-            await self._publish(await self._set_aside(record))
+        for again in (True, False):
+            try:
+                await self._publish(await self._spec.stage.handle(record))
+                return
+            except ENDS_WORKER:
+                raise
+            except Exception as error:
+                self._say("stage_failed", record, error, again=again)
+            if again:
+                await asyncio.sleep(PAUSE_S)
+        await self._publish(await self._set_aside(record))
 
     async def _set_aside(self, record: Record) -> list[Output]:
         message = f"the {self._spec.name} stage failed on the record twice"
@@ -183,7 +177,7 @@ class AgentRunner:
             log.warning("records_set_aside", agent=self._spec.name, records=self._set_aside_count)
             self._said_at, self._set_aside_count = now, 0
 
-    def _say(self, event: str, record: Record, error: Exception) -> None:
+    def _say(self, event: str, record: Record, error: Exception, **more: object) -> None:
         """Log an exception by type and place: its words may quote the record."""
         frames = traceback.extract_tb(error.__traceback__)
         log.error(
@@ -193,6 +187,7 @@ class AgentRunner:
             partition=record.partition,
             offset=record.offset,
             error=type(error).__name__,
+            **more,
             at=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]],
         )
 

@@ -21,10 +21,14 @@ from typing import Any
 
 import aiokafka.conn
 import aiokafka.consumer.fetcher
+import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 
 from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
 from stream.kafka.record_reading import TolerantRecords
+
+log = structlog.get_logger()
 
 #: Bytes collected before the socket is left alone for a while; above any single fetch.
 READER_LIMIT = 64 * 1024 * 1024
@@ -77,7 +81,11 @@ class _Consumer(driver.Consumer):
         tps = [tp for tp in self.assignment() if self._read_offset[tp] is not None]
         if not tps:
             return
-        begins, ends = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        try:
+            begins, ends = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("positions_not_checked", error=type(error).__name__)
+            return
         misplaced = self._positions.misplaced(by_name(begins), by_name(ends))
         for tp in [tp for tp in tps if (tp.topic, tp.partition) in misplaced]:
             await self.seek(tp, begins[tp])
