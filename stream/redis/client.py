@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings
 from stream.redis.cluster import ClusterClient
-from stream.redis.node import Answer, Node, TimedClient, connection_options, unavailable
+from stream.redis.faults import unavailable
+from stream.redis.node import Answer, Node, TimedClient, connection_options
 from stream.redis.topology import Topology
 
 
@@ -63,5 +64,5 @@ class SingleServerClient(TimedClient):
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
         return await self._node.exchange(commands)
 
-    def _failed(self) -> None:
-        """No effect: the server has one address."""
+    async def _failed(self) -> None:
+        await self._node.leave()
