@@ -27,20 +27,21 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
 
 
 @asynccontextmanager
-async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[RedisClient]]:
+async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[SingleServerClient]]:
     """Client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
 
     Raises SettingsError, `config.errors.Unavailable`.
     """
     timeout_s = settings.call_timeout_s
+    options = connection_options(settings.url.get_secret_value(), timeout_s)
     if not settings.cluster:
-        calls = connect(settings, max_connections)
+        calls = SingleServerClient(Node(options), timeout_s, max_connections)
         try:
             yield [calls]
         finally:
             await calls.close()
         return
-    topology = Topology(connection_options(settings.url.get_secret_value(), timeout_s), timeout_s)
+    topology = Topology(options, timeout_s)
     try:
         try:
             await topology.refresh_if_doubted()

@@ -40,6 +40,7 @@ _WORDS = {
     "BUSY": "BUSY: Redis runs somebody's script",
 }
 _PLAIN_WORDS = re.compile(r"[A-Za-z ]{1,60}")
+_NO_COMMAND = re.compile(r"unknown command|unsupported|not (available|supported|allowed)|disabled|forbidden", re.I)
 _REFUSED_COMMAND = re.compile(r"run the '([\w|-]{1,40})' command")
 
 
@@ -56,8 +57,10 @@ def unavailable(error: RedisError, key: str) -> Unavailable:
     if isinstance(error, exceptions.AskError):  # MOVED is one too; a cluster's client has followed both
         raise SettingsError(PART_OF_A_CLUSTER) from error
     code = _code(error)
-    if isinstance(error, _REFUSED) or code in _REFUSALS:
-        raise SettingsError(f"redis.url: Redis refuses this client {_refused(error, code)}") from error
+    # Refusals at a connection's greeting come wrapped.
+    refusal = next((each for each in _chain(error) if isinstance(each, _REFUSED)), None)
+    if refusal or code in _REFUSALS:
+        raise SettingsError(f"redis.url: Redis refuses this client {_refused(refusal or error, code)}") from error
     if "WRONGTYPE" in (code, str(error).partition(" ")[0]):
         raise ForeignValue(key) from error
     if code == "ERR" and "syntax" in str(error):
@@ -91,9 +94,14 @@ def not_shaken(error: RedisError) -> bool:
     )
 
 
+def is_known_to_pass(error: BaseException) -> bool:
+    """Whether a reply says "not now" in Redis' own words; a proxy's own may as well refuse the command for ever."""
+    return is_passing(error) and _code(error) in _WORDS
+
+
 def lacks_command(error: ResponseError) -> bool:
-    """Whether the server has no such command at all: an older one, or one where it was renamed."""
-    return "unknown command" in str(error).lower()
+    """Whether the server has no such command at all: an older one, one where it was renamed, or a proxy."""
+    return bool(_NO_COMMAND.search(str(error)))
 
 
 def _text(error: ResponseError) -> str:
@@ -128,7 +136,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _refused(error: RedisError, code: str) -> str:
+def _refused(error: BaseException, code: str) -> str:
     """Words for what is refused: a command, where the reply names one."""
     name = code or type(error).__name__
     command = _REFUSED_COMMAND.search(str(error))

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
-from stream.redis.faults import NoHandshake, is_passing, not_shaken, unavailable
+from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
 
 T = TypeVar("T")
 
@@ -198,9 +198,9 @@ def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:
     return cast(list[Reply], answers)
 
 
-def _unless_passing(commands: Sequence[Command], answers: list[Answer]) -> list[Answer]:
+def _unless_passing(_commands: Sequence[Command], answers: list[Answer]) -> list[Answer]:
     for answer in answers:
-        if isinstance(answer, ResponseError) and is_passing(answer):
+        if isinstance(answer, ResponseError) and is_known_to_pass(answer):
             raise unavailable(answer, "")
     return answers
 
