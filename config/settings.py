@@ -61,6 +61,9 @@ class RedisSettings(Group):
     """A call unanswered for so long counts as Redis being away."""
     cluster: bool = False
     """The address is that of a node of a Redis Cluster."""
+    allow_eviction: bool = False
+    """Also work on a Redis that drops keys when full (a `maxmemory-policy` other than noeviction): pauses, blocks and
+    decisions then vanish."""
     decision_ttl_s: int = Field(48 * 3600, ge=3600)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 

@@ -40,7 +40,8 @@ class Health:
         parts = [f"{self.state[key]} {name}" for key, name in numbers if key in self.state]
         if not waiting and self.state.get("assigned") == 0:
             parts = ["no partitions yet"]
-        return f"{verdict}: {', '.join(parts)}" + (f"; waits for {waiting}" if waiting else "")
+        told = [f"waits for {waiting}"] if waiting else []
+        return "; ".join([f"{verdict}: {', '.join(parts)}", *told, *self.state.get("troubles", ())])
 
 
 def ask(host: str, port: int, page: Page = "live", timeout_s: float = TIMEOUT_S) -> Health:

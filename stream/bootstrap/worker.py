@@ -50,6 +50,8 @@ from stream.pipeline.event_builders import DecisionEvents, FlagEvents
 from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
+from stream.redis.eviction import EvictionWatch
+from stream.redis.permissions import require_commands
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
 from stream.runtime import metrics
@@ -103,6 +105,8 @@ def build_worker(
     if Role.COMMAND in roles:
         parts.append(_commanding(shared))
     secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
+    eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
+    checks: list[Check] = [permissions, shared.store.ping, eviction.check, secrets]
     return Worker(
         WorkerComponents(
             settings=settings,
@@ -112,12 +116,14 @@ def build_worker(
             publisher=shared.publisher,
             patience=shared.patience,
             clock=shared.clock,
-            checks=[shared.store.ping, secrets, *(check for part in parts for check in part.checks)],
+            checks=[*checks, *(check for part in parts for check in part.checks)],
             background_tasks=[
                 BrokerWatch(shared.app, shared.patience, settings.delivery).run,
+                eviction.run,
                 *(task for part in parts for task in part.background_tasks),
             ],
             closings=[shared.store.close],
+            troubles=eviction.troubles,
         )
     )
 

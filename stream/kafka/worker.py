@@ -73,7 +73,7 @@ class WorkerComponents:
     With `finishes_work` partitions are handed over, and the process ends, once the records in flight are done; without,
     since a record may take any time, these are dropped. `pool` is there only where the worker detects; `checks` come
     before the first record, `closings` after the last; `background_tasks` run beside the agents, and end the worker if
-    they fail.
+    they fail; `troubles` tells what makes the worker not ready.
     """
 
     settings: Settings
@@ -87,6 +87,7 @@ class WorkerComponents:
     checks: Sequence[Check] = ()
     background_tasks: Sequence[BackgroundTask] = ()
     closings: Sequence[Closing] = ()
+    troubles: Callable[[], tuple[str, ...]] = tuple
 
 
 class Stalled(Exception):
@@ -122,6 +123,7 @@ class Worker:
             assigned=len(self._assignment()),
             missing_topics=self._missing_topics(),
             waiting_for=waiting_for,
+            troubles=self._components.troubles(),
             in_flight=in_flight,
             lag=lag,
             stuck_s=self._components.clock.monotonic() - self._moved_at,

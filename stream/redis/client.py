@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings
 from stream.redis.cluster import ClusterClient
-from stream.redis.node import Answer, Node, TimedClient, connection_options, unavailable
+from stream.redis.faults import unavailable
+from stream.redis.node import Answer, Node, TimedClient, connection_options
 from stream.redis.topology import Topology
 
 
@@ -26,20 +27,21 @@ def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
 
 
 @asynccontextmanager
-async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[RedisClient]]:
+async def each_server(settings: RedisSettings, max_connections: int = 1) -> AsyncIterator[list[SingleServerClient]]:
     """Client of each server that owns keys, for commands that are about a server and not about a key (SCAN).
 
     Raises SettingsError, `config.errors.Unavailable`.
     """
     timeout_s = settings.call_timeout_s
+    options = connection_options(settings.url.get_secret_value(), timeout_s)
     if not settings.cluster:
-        calls = connect(settings, max_connections)
+        calls = SingleServerClient(Node(options), timeout_s, max_connections)
         try:
             yield [calls]
         finally:
             await calls.close()
         return
-    topology = Topology(connection_options(settings.url.get_secret_value(), timeout_s), timeout_s)
+    topology = Topology(options, timeout_s)
     try:
         try:
             await topology.refresh_if_doubted()
@@ -63,5 +65,5 @@ class SingleServerClient(TimedClient):
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
         return await self._node.exchange(commands)
 
-    def _failed(self) -> None:
-        """No effect: the server has one address."""
+    async def _failed(self) -> None:
+        await self._node.leave()

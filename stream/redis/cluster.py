@@ -38,7 +38,7 @@ class ClusterClient(TimedClient):
     async def close(self) -> None:
         await self._topology.close()
 
-    def _failed(self) -> None:
+    async def _failed(self) -> None:
         self._topology.doubt()
 
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:

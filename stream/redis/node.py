@@ -1,4 +1,4 @@
-"""The node: connections of one Redis server, the meaning of its errors, and the client's common part.
+"""The node: connections of one Redis server, and the client's common part.
 
 Commands go over the library's connections directly. Its own client and pool (a retry, a timer and a task a command,
 metrics) take about 0.2 ms of a submission's processor time more, and `RetryPolicy` retries anyway.
@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
 
 import hiredis
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
 from redis.exceptions import RedisError, ResponseError
 
-from abuse.redis_port import Command, ForeignValue, Reply
+from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
+from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
+
+T = TypeVar("T")
 
 #: An error reply takes its place among the others: what comes behind it is still read.
 Answer: TypeAlias = Reply | ResponseError
 
-#: Replies that mean "not now" rather than "never": the server is loading, failing over or out of memory.
-_PASSING_REPLIES = frozenset(
-    {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "OOM", "BUSY", "NOREPLICAS", "MISCONF"}
-)
-#: Replies that no waiting mends: the address, the password or the rights are wrong.
-_REFUSALS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"})
 #: Options of an address that are for the library's own pools.
 _OF_A_POOL = frozenset({"max_connections", "timeout"})
-PART_OF_A_CLUSTER = "redis.cluster: this server is part of a cluster; set LIVENESS_REDIS__CLUSTER=true"
+#: Share of a call's time that a new connection may take.
+CONNECT_SHARE = 0.8
 
 
 def connection_options(url: str, call_timeout_s: float) -> dict[str, Any]:
@@ -41,7 +39,8 @@ def connection_options(url: str, call_timeout_s: float) -> dict[str, Any]:
     try:
         told = parse_url(url)
         options = {name: value for name, value in told.items() if name not in _OF_A_POOL} | {
-            "socket_connect_timeout": call_timeout_s,
+            # Before the call's own deadline, so that a fault of the connection is told as one.
+            "socket_connect_timeout": call_timeout_s * CONNECT_SHARE,
             # The call has a deadline; one more for each read and write would cost a timer and a task each.
             "socket_timeout": None,
             "decode_responses": False,
@@ -66,6 +65,8 @@ class Node:
         self._idle: list[AbstractConnection] = []
         self._busy: set[AbstractConnection] = set()
         self._closed = False
+        #: Counts the times when the server turned out not to be the one to ask.
+        self._turn = 0
 
     def make(self) -> AbstractConnection:
         """New connection, not connected yet. Raises TypeError for an unknown option."""
@@ -74,9 +75,11 @@ class Node:
     async def exchange(self, commands: Sequence[Command]) -> list[Answer]:
         """Answers to all commands, by one write. Raises RedisError for a failed connection; callers set the deadline.
 
-        A connection that fails or is cut short is closed, so that the next caller never reads a late reply.
+        A connection that fails or is cut short is closed, so that the next caller never reads a late reply. An answer
+        that means "not now" closes all of them: after a failover the old primary keeps its connections and answers on
+        as a replica, and only a new connection looks the address up again.
         """
-        connection = self._idle.pop() if self._idle else self.make()
+        connection, turn = self._idle.pop() if self._idle else self.make(), self._turn
         self._busy.add(connection)
         answers: list[Answer] = []
         try:
@@ -86,9 +89,11 @@ class Node:
             await connection.send_packed_command(packed, check_health=False)
             for _ in commands:
                 answers.append(await _answer(connection))  # noqa: PERF401  # those before a fault are wanted
+            if any(isinstance(answer, ResponseError) and is_passing(answer) for answer in answers):
+                await self.leave()
         finally:
             self._busy.discard(connection)
-            if len(answers) < len(commands) or self._closed:
+            if len(answers) < len(commands) or self._closed or turn != self._turn:
                 await connection.disconnect(nowait=True)
             else:
                 self._idle.append(connection)
@@ -104,6 +109,11 @@ class Node:
     async def retire(self) -> None:
         """Close idle connections; exchanges under way may still end well."""
         self._closed = True
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Close idle connections now, and those of exchanges under way at their end: the next looks the address up."""
+        self._turn += 1
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
@@ -120,19 +130,30 @@ class TimedClient(ABC):
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Replies, as the port says. The wait for a turn doesn't count towards the deadline."""
+        return await self._timed(commands, replies)
+
+    async def ask(self, commands: Sequence[Command]) -> list[Answer]:
+        """Answers to questions that the server may refuse: refusals are among the answers. Called by start-up checks.
+
+        Raises Unavailable, and SettingsError where the server takes no connection of ours.
+        """
+        return await self._timed(commands, _unless_passing)
+
+    async def _timed(self, commands: Sequence[Command], read: Callable[[Sequence[Command], list[Answer]], T]) -> T:
         if not commands:
-            return []
+            return read(commands, [])
         try:
             async with self._turns, asyncio.timeout(self._timeout_s):
-                return replies(commands, await self._answers(commands))
+                return read(commands, await self._answers(commands))
         except TimeoutError as error:
-            self._failed()
+            await self._failed()
             raise Unavailable("redis", "TimeoutError") from error
         except Unavailable:
-            self._failed()
+            await self._failed()
             raise
         except RedisError as error:
-            self._failed()
+            if is_passing(error):
+                await self._failed()
             raise unavailable(error, "") from error
 
     @abstractmethod
@@ -140,7 +161,7 @@ class TimedClient(ABC):
         """Answers to the commands, in their order. Raises RedisError or Unavailable; the caller sets the deadline."""
 
     @abstractmethod
-    def _failed(self) -> None:
+    async def _failed(self) -> None:
         """Called when a call got no answer, or an answer that means "later"."""
 
 
@@ -153,7 +174,12 @@ async def _ready(connection: AbstractConnection) -> None:
         except (exceptions.ConnectionError, OSError):
             pass
         await connection.disconnect(nowait=True)
-    await connection.connect()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        if isinstance(connection, SSLConnection) and not_shaken(error):
+            raise NoHandshake from error
+        raise
 
 
 async def _answer(connection: AbstractConnection) -> Answer:
@@ -172,32 +198,11 @@ def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:
     return cast(list[Reply], answers)
 
 
-def unavailable(error: RedisError, key: str) -> Unavailable:
-    """Slow-down signal for a passing fault.
-
-    Raises SettingsError for a fault that waiting doesn't mend, ForeignValue for a key of another kind; any other error
-    is a bug and raised as it is.
-    """
-    if isinstance(error, exceptions.AskError):  # MOVED is one too; a cluster's client has followed both
-        raise SettingsError(PART_OF_A_CLUSTER) from error
-    code = _reply_code(error) if isinstance(error, ResponseError) else ""
-    if (
-        isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.NoPermissionError)
-        or code in _REFUSALS
-    ):
-        raise SettingsError(f"redis.url: Redis refuses this client ({code or type(error).__name__})") from error
-    if "WRONGTYPE" in (code, str(error).partition(" ")[0]):
-        raise ForeignValue(key) from error
-    if code == "ERR" and "syntax" in str(error):
-        raise SettingsError("redis.url: Redis 7.0 or newer is needed") from error
-    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) or code in _PASSING_REPLIES:
-        return Unavailable("redis", type(error).__name__)
-    raise error
-
-
-def _reply_code(error: ResponseError) -> str:
-    """First word of an error reply; the library cuts it off the text of errors that the library knows."""
-    return error.status_code or str(error).partition(" ")[0]
+def _unless_passing(_commands: Sequence[Command], answers: list[Answer]) -> list[Answer]:
+    for answer in answers:
+        if isinstance(answer, ResponseError) and is_known_to_pass(answer):
+            raise unavailable(answer, "")
+    return answers
 
 
 def key_of(command: Command) -> bytes:

@@ -19,7 +19,8 @@ from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from config.errors import SettingsError, Unavailable
-from stream.redis.node import Answer, Node, unavailable
+from stream.redis.faults import unavailable
+from stream.redis.node import Answer, Node
 
 Address: TypeAlias = tuple[str, int]
 #: A slot's range and the nodes that hold it, its owner first.

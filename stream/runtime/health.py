@@ -1,6 +1,7 @@
 """Health and metrics of one worker over HTTP: `/live`, `/ready`, `/metrics`.
 
-Live: the process makes progress or knows the dependency it waits for. Ready: live, with partitions, waiting for none.
+Live: the process makes progress or knows the dependency it waits for. Ready: live, with partitions, waiting for none,
+and with nothing to be mended.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from config.settings import HttpSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthState:
-    """Health of a worker. `missing_topics`: topics that the worker reads and that have no partition. `stuck_s`: for how
-    long there has been work, nothing was finished, and no dependency was to blame."""
+    """Health of a worker. `missing_topics`: topics that the worker reads and that have no partition. `troubles`: what
+    else must be mended, in words. `stuck_s`: for how long there has been work, nothing was finished, and no dependency
+    was to blame."""
 
     assigned: int
     missing_topics: tuple[str, ...] = ()
     waiting_for: tuple[str, ...]
+    troubles: tuple[str, ...] = ()
     in_flight: int
     lag: int
     stuck_s: float
@@ -34,7 +37,8 @@ class HealthState:
 
     @property
     def ready(self) -> bool:
-        return self.assigned > 0 and not self.missing_topics and not self.waiting_for and not self.stalled
+        in_want_of = (*self.missing_topics, *self.waiting_for, *self.troubles)
+        return self.assigned > 0 and not in_want_of and not self.stalled
 
 
 class HealthServer:

@@ -23,6 +23,7 @@ from stream.runtime.health import HealthServer, HealthState
 WORKING = HealthState(assigned=12, waiting_for=(), in_flight=2, lag=7, stuck_s=0.1, stall_timeout_s=60)
 WAITING = dataclasses.replace(WORKING, waiting_for=("redis",))
 STALLED = dataclasses.replace(WORKING, stuck_s=61)
+TROUBLED = dataclasses.replace(WORKING, troubles=("redis: keys may go",))
 JOINING = dataclasses.replace(WORKING, assigned=0, in_flight=0, lag=0)
 
 
@@ -51,10 +52,11 @@ WORK = "12 partitions, 2 in flight, 7 to read"
     [
         (WORKING, f"live: {WORK}", f"ready: {WORK}"),
         (WAITING, f"live: {WORK}; waits for redis", f"not ready: {WORK}; waits for redis"),
+        (TROUBLED, f"live: {WORK}; redis: keys may go", f"not ready: {WORK}; redis: keys may go"),
         (STALLED, "not live: ", "not ready: "),
         (JOINING, "live: no partitions yet", "not ready: no partitions yet"),
     ],
-    ids=["working", "waiting for redis", "stalled", "joining"],
+    ids=["working", "waiting for redis", "in trouble", "stalled", "joining"],
 )
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", ""])
 async def test_live_is_progress_or_a_reason_and_ready_is_more(

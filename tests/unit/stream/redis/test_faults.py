@@ -128,7 +128,7 @@ async def test_returning_server_is_used(tmp_path):
 
 async def test_error_costs_no_connection():
     def script(command: list[bytes]) -> bytes:
-        return b"-ERR no\r\n" if command[1] == b"wrong" else encoded(command[1])
+        return b"-ERR no such key\r\n" if command[1] == b"wrong" else encoded(command[1])
 
     async with scripted(script) as (redis,):
         calls = client_of(redis)
