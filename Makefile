@@ -36,7 +36,7 @@ demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 SERVICES := real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ($(SERVICES))"
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "$(SERVICES)"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(SERVICES)"
 
 lint: $(READY) ## Style, format, types, prose
 	$(BIN)/ruff check .
