@@ -1,7 +1,8 @@
 """CloudEvents 1.0 over Kafka: which of its two modes a record uses, and the headers of what we publish.
 
 Source: CloudEvents Kafka protocol binding 1.0.2 (structured when the content type starts with
-`application/cloudevents`, binary when there are `ce_` headers) and the core specification 1.0.2.
+`application/cloudevents`, binary when there are `ce_` headers) and the core specification 1.0.2. Since publishers and
+connectors often lose or change the content type, a JSON object with the attributes of an event is structured as well.
 """
 
 from __future__ import annotations
@@ -47,10 +48,6 @@ class Envelope:
     content_type: str
     attributes: dict[str, str | None]
 
-    @property
-    def unreadable(self) -> bool:
-        return None in self.attributes.values()
-
 
 def unwrap(headers: Headers) -> Envelope:
     """Tell the mode from the headers; never raises, so that sound headers can name a submission in any case."""
@@ -59,6 +56,13 @@ def unwrap(headers: Headers) -> Envelope:
         return Envelope(Mode.STRUCTURED, content_type, {})
     attributes = _attributes(headers)
     return Envelope(Mode.BINARY if attributes else Mode.BARE, content_type, attributes)
+
+
+def is_structured(document: Mapping[str, object]) -> bool:
+    """Whether a JSON object is an event in structured mode, whatever its headers say."""
+    if "specversion" not in document:
+        return False
+    return not document.keys().isdisjoint({"data", "data_base64"}) or {"type", "id", "source"} <= document.keys()
 
 
 def _content_type(headers: Headers) -> str:

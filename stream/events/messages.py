@@ -63,7 +63,6 @@ class CaptureContext:
     expected_client_ip: str | None = field(default=None, repr=False)
     device_id: str | None = field(default=None, repr=False)
     captured_at: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

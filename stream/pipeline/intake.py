@@ -4,24 +4,21 @@ Every byte is hostile. A record that names a submission is answered with a decis
 that names none is poison. Nothing of the content is ever quoted in a message.
 
 Ids stand in the event's object or in its envelope (CloudEvents attributes, the record key for the correlation id);
-where both name a field, the object's value counts.
+where both name a field, the object's value counts. What a record is, is told by its bytes: headers are often wrong.
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import ipaddress
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
-from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 import orjson
-import pybase64
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
@@ -30,7 +27,8 @@ from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, canonical_guid
+from stream.events.ids import SubmissionIds
+from stream.events.json_object import NoJsonObject, read_object
 from stream.events.messages import (
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
@@ -40,73 +38,32 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
-
-#: A submission has a dozen fields. Counting separators before parsing keeps a 15 MB event of empty lists
-#: from becoming a gigabyte of Python objects; base64 holds none of these characters.
-MAX_JSON_SEPARATORS = 2_000
-
-#: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
-IPV4_MAPPED_BITS = 96
+from stream.pipeline.image_text import NotBase64, TooLong, image_bytes
+from stream.pipeline.submission_fields import (
+    FIELD_NAMES,
+    ID_NAMES,
+    NAMED_BY_ENVELOPE,
+    SubmissionFields,
+    given,
+    is_blank,
+    named_by_envelope,
+    not_honoured,
+    valid_ids,
+)
 
 UNREADABLE_BATCH = "UNREADABLE_BATCH"
 
-#: CloudEvents attribute -> field.
-_NAMED_BY_ENVELOPE = {
-    "subject": "submission_id",
-    "correlationid": "correlation_id",
-    "tenant": "tenant",
-    "sessionid": "session_id",
-    "sessiontoken": "session_token",
-    "resourceid": "resource_id",
-    "clientip": "client_ip",
-    "expectedclientip": "expected_client_ip",
-    "deviceid": "device_id",
-    "capturedat": "captured_at",
-    "imagesha256": "image_sha256",
-}
-
-
-def _address(value: str) -> str:
-    if "%" in value:
-        raise ValueError("an address of one link only names nobody")
-    return str(ipaddress.ip_address(value))
-
-
-def _network(value: str) -> str:
-    """Network of an address or a range; an IPv4-mapped IPv6 range becomes IPv4."""
-    if "%" in value:
-        raise ValueError("an address of one link only names nobody")
-    network = ipaddress.ip_network(value, strict=False)
-    mapped = getattr(network.network_address, "ipv4_mapped", None)
-    if mapped is not None and network.prefixlen >= IPV4_MAPPED_BITS:
-        return str(ipaddress.ip_network((mapped, network.prefixlen - IPV4_MAPPED_BITS)))
-    return str(network)
-
-
-def _moment(value: str) -> str:
-    datetime.fromisoformat(value)
-    return value
-
-
-_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?$"
-
-
-class _Fields(BaseModel):
-    """Fields of a submission besides its image; unknown ones are ignored."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
-
-    submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
-    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
-    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
-    session_id: ShortText | None = None
-    session_token: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
-    resource_id: ShortText | None = None
-    client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
-    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)] | None = None
-    device_id: ShortText | None = None
-    captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
-    image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
+#: Every name that intake looks at, in any form of a submission and at any depth.
+_NAMES = (
+    FIELD_NAMES
+    | NAMED_BY_ENVELOPE.keys()
+    | {"image", "specversion", "type", "id", "source", "datacontenttype", "data", "data_base64"}
+    | {"resourceId", "context", "subject", "biometrics", "selfieImage", "selfieImageEncryption"}
+)
+_JSON_TYPE = re.compile(r"(application|text)/([a-z0-9.-]+\+)?json\b")
+#: Bytes that may stand before the brace of an object: marks of an encoding, white space.
+_BEFORE_OBJECT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
+_LOOKED_AT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,50 +95,108 @@ def read(record: Record, limits: ImageLimits) -> Submission | Rejected | Poison:
 
 
 def _picture_of(record: Record, known: dict[str, Any]) -> _Picture:
-    """Picture of a record; ids go to `known` as they are found, so that a rejection half-way still names them."""
+    """Picture of a record; fields go to `known` as they are found, so that a rejection half-way still names its ids."""
     if record.key:
         known["correlation_id"] = record.key[:64].decode("utf-8", "replace")
     envelope = cloud_events.unwrap(record.headers)
-    if envelope.mode is Mode.BARE:
-        return _from_object(_json_object(record.value), known)
     if envelope.mode is Mode.BINARY:
         return _from_binary(envelope, record.value, known)
-    event = _json_object(record.value)
-    _learn(known, _named_by(event))
-    return _from_event(event, event.get("data"), known)
+    return _from_json(record.value, partial(_from_document, known=known, structured=envelope.mode is Mode.STRUCTURED))
 
 
-def _learn(known: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    known.update({name: value for name, value in fields.items() if value is not None})
+def _from_json(value: bytes | None, picture_of: Callable[[dict[str, Any]], _Picture]) -> _Picture:
+    """Picture of a JSON object. Of one that can't be read to its end the fields are learnt, and it is refused."""
+    if not value:
+        raise _NotASubmission("the record is empty")
+    try:
+        document = read_object(value, _NAMES)
+    except NoJsonObject as error:
+        raise _NotASubmission(str(error)) from None
+    fault = None if document.fault is None else _NotASubmission(document.fault)
+    try:
+        picture = picture_of(document.fields)
+    except _NotASubmission as error:
+        raise fault or error from None
+    if fault is not None:
+        raise fault
+    return picture
 
 
-def _named_by(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {field: attributes.get(name) or None for name, field in _NAMED_BY_ENVELOPE.items()}
+def _from_document(document: dict[str, Any], *, known: dict[str, Any], structured: bool) -> _Picture:
+    if structured or cloud_events.is_structured(document):
+        return _from_event(document, known)
+    return _from_object(document, known)
 
 
 def _from_binary(envelope: Envelope, value: bytes | None, known: dict[str, Any]) -> _Picture:
     attributes = envelope.attributes
-    carries_json = envelope.content_type.startswith("application/json")
-    _learn(known, _named_by(attributes))
-    if not carries_json and attributes.get("subject", "") == "":
-        _learn(known, {"submission_id": attributes.get("id")})
-    if envelope.unreadable:
-        raise _NotASubmission("a ce_ header comes twice or is not UTF-8 text")
-    if carries_json:
-        return _from_event(attributes, _json_object(value), known)
-    _require_envelope(attributes)
-    return _Picture(value)
+    known.update(given(named_by_envelope(attributes)))
+    if value is not None and _holds_json(value, envelope.content_type):
+        return _from_json(value, partial(_from_value, attributes=attributes, known=known))
+    return _from_image(value, attributes, known)
 
 
-def _from_event(attributes: Mapping[str, Any], data: object, known: dict[str, Any]) -> _Picture:
-    picture = _from_object(data, known) if isinstance(data, dict) else None
-    _require_envelope(attributes)
-    if picture is None:
+def _from_value(document: dict[str, Any], *, attributes: Mapping[str, Any], known: dict[str, Any]) -> _Picture:
+    """Value of a binary event: its data, or a whole structured event, which then counts alone."""
+    if cloud_events.is_structured(document):
+        return _from_event(document, known)
+    return _from_data(document, attributes=attributes, known=known)
+
+
+def _from_event(event: dict[str, Any], known: dict[str, Any]) -> _Picture:
+    """Structured event: `data` is an object or its text, `data_base64` what binary mode has as its value."""
+    attributes = {name: value for name, value in event.items() if value is not None}
+    beside = {name: value for name, value in attributes.items() if name not in NAMED_BY_ENVELOPE}
+    known.update(given(beside) | given(named_by_envelope(attributes)))
+    data = attributes.get("data")
+    if isinstance(data, dict):
+        return _from_data(data, attributes=attributes, known=known)
+    packed = _packed_data(attributes)
+    if packed is None:
+        _require_envelope(attributes)
         raise _NotASubmission("data must be a JSON object")
+    if _holds_json(packed, str(attributes.get("datacontenttype", "")).lower()):
+        return _from_json(packed, partial(_from_data, attributes=attributes, known=known))
+    return _from_image(packed, attributes, known)
+
+
+def _packed_data(attributes: Mapping[str, Any]) -> bytes | None:
+    """Data of a structured event that stands in it as text."""
+    text, base64_text = attributes.get("data"), attributes.get("data_base64")
+    if isinstance(text, str) and text[:_LOOKED_AT].lstrip().startswith("{"):
+        return text.encode("utf-8", "replace")
+    if text is not None or not isinstance(base64_text, str):
+        return None
+    try:
+        return image_bytes(base64_text, len(base64_text))
+    except NotBase64:
+        return None
+
+
+def _holds_json(value: bytes, content_type: str) -> bool:
+    """Whether bytes are an object rather than an image; the content type only counts where the bytes don't tell."""
+    if sniff(value) is not None:
+        return False
+    return value[:_LOOKED_AT].lstrip(_BEFORE_OBJECT).startswith(b"{") or _JSON_TYPE.match(content_type) is not None
+
+
+def _from_data(document: dict[str, Any], *, attributes: Mapping[str, Any], known: dict[str, Any]) -> _Picture:
+    picture = _from_object(document, known)
+    _require_envelope(attributes)
     return picture
 
 
+def _from_image(image: bytes | None, attributes: Mapping[str, Any], known: dict[str, Any]) -> _Picture:
+    """Image that is an event's whole data: the event's id names the submission if there is no subject."""
+    if attributes.get("subject", "") == "":
+        known.update(given({"submission_id": attributes.get("id")}))
+    _require_envelope(attributes)
+    return _Picture(image)
+
+
 def _require_envelope(attributes: Mapping[str, Any]) -> None:
+    if None in attributes.values():
+        raise _NotASubmission("a ce_ header comes twice or is not UTF-8 text")
     try:
         cloud_events.require_submission(attributes)
     except EnvelopeError as error:
@@ -189,38 +204,43 @@ def _require_envelope(attributes: Mapping[str, Any]) -> None:
 
 
 def _from_object(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
-    if "resourceId" in document and "context" in document:
+    known.update(given(document))
+    if _is_module(document):
         return _from_module(document, known)
-    picture = _Picture(document.pop("image", None))
-    _learn(known, document)
-    return picture
+    return _Picture(document.get("image"))
+
+
+def _is_module(document: dict[str, Any]) -> bool:
+    if "resourceId" in document:
+        return "context" in document or "submission_id" not in document
+    return "context" in document and "image" not in document
 
 
 def _from_module(document: dict[str, Any], known: dict[str, Any]) -> _Picture:
     """The onboarding module's envelope: `resourceId` names the submission, the record key the person."""
-    resource = document["resourceId"]
-    _learn(known, {"submission_id": resource, "resource_id": resource})
-    try:
-        selfie = document["context"]["subject"]["biometrics"][0]
-        image = selfie["selfieImage"]
-        encrypted = selfie.get("selfieImageEncryption")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise _NotASubmission("context.subject.biometrics[0].selfieImage is missing") from None
-    return _Picture(image, encrypted=encrypted is not None and encrypted is not False)
+    resource = document.get("resourceId")
+    if resource is not None:
+        known.update({"submission_id": resource, "resource_id": resource})
+    pictures = list(_module_pictures(document))
+    if not pictures:
+        raise _NotASubmission("context.subject.biometrics[].selfieImage is missing")
+    if len(pictures) > 1:
+        raise _NotASubmission("context.subject.biometrics holds several images; one submission has one")
+    return pictures[0]
 
 
-def _json_object(value: bytes | None) -> dict[str, Any]:
-    if not value:
-        raise _NotASubmission("the record is empty")
-    if sum(value.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_SEPARATORS:
-        raise _NotASubmission("the JSON has more elements than a submission")
+def _module_pictures(document: dict[str, Any]) -> Iterator[_Picture]:
+    """Pictures of the envelope; a biometric without an image is passed over."""
+    if not is_blank(document.get("image")):
+        yield _Picture(document["image"])
     try:
-        document = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise _NotASubmission("the record is neither JSON nor a CloudEvent") from None
-    if not isinstance(document, dict):
-        raise _NotASubmission("the JSON is not an object")
-    return document
+        biometrics = document["context"]["subject"]["biometrics"]
+    except (KeyError, TypeError):
+        return
+    for biometric in biometrics if isinstance(biometrics, list) else ():
+        if isinstance(biometric, dict) and not is_blank(biometric.get("selfieImage")):
+            encrypted = biometric.get("selfieImageEncryption")
+            yield _Picture(biometric["selfieImage"], encrypted=encrypted is not None and encrypted is not False)
 
 
 def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits) -> Submission:
@@ -231,7 +251,7 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
     digest = hashlib.sha256(image).hexdigest()
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
         raise _NotASubmission("image_sha256 is not the digest of the image")
-    ids = SubmissionIds(**{name: getattr(fields, name) for name in _ID_CHECKS})
+    ids = SubmissionIds(**{name: getattr(fields, name) for name in ID_NAMES})
     return Submission(
         ids=ids,
         context=CaptureContext(**{each.name: getattr(fields, each.name) for each in fields_of(CaptureContext)}),
@@ -241,16 +261,22 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
     )
 
 
-def _validated(fields: Mapping[str, Any]) -> _Fields:
+def _validated(known: Mapping[str, Any]) -> SubmissionFields:
     try:
-        return _Fields.model_validate(fields)
+        fields = SubmissionFields.model_validate(known)
     except ValidationError as error:
         raise _NotASubmission(f"missing or malformed: {', '.join(fields_at_fault(error, 1))}") from None
+    refused = not_honoured(known)
+    if refused:
+        raise _NotASubmission(f"this service can't do what these fields ask for: {', '.join(refused)}")
+    if fields.expected_client_ip is not None and fields.client_ip is None:
+        raise _NotASubmission("expected_client_ip is compared with client_ip, which is missing")
+    return fields
 
 
 def _image_bytes(image: object, limits: ImageLimits) -> bytes:
     if isinstance(image, str):
-        image = _from_base64(image, limits)
+        image = _from_text(image, limits)
     if not isinstance(image, bytes) or not image:
         raise _NotASubmission("image is missing or blank")
     refusal = check_image(image, limits)
@@ -270,18 +296,14 @@ def check_image(image: bytes, limits: ImageLimits) -> Refusal | None:
     return None
 
 
-def _from_base64(text: str, limits: ImageLimits) -> bytes:
-    text = text.strip()
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
-            raise _NotASubmission("image is a data URL without base64")
-    if len(text) // 4 * 3 > limits.max_bytes + 3:
-        raise _NotASubmission(f"the image has more than {limits.max_bytes} bytes", ErrorCode.IMAGE_TOO_LARGE)
+def _from_text(text: str, limits: ImageLimits) -> bytes:
     try:
-        return pybase64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise _NotASubmission("image is not valid base64") from None
+        return image_bytes(text, limits.max_bytes)
+    except TooLong:
+        message = f"the image has more than {limits.max_bytes} bytes"
+        raise _NotASubmission(message, ErrorCode.IMAGE_TOO_LARGE) from None
+    except NotBase64 as error:
+        raise _NotASubmission(f"image {error}") from None
 
 
 def _fingerprint(ids: SubmissionIds, digest: str) -> str:
@@ -290,19 +312,9 @@ def _fingerprint(ids: SubmissionIds, digest: str) -> str:
     return hashlib.sha256(orjson.dumps(named)).hexdigest()[:32]
 
 
-#: One check an id, so that a valid id is kept beside an invalid one.
-_ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
-    name: TypeAdapter(_Fields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
-    for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
-}
-
-
 def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) -> Rejected | Poison:
     """Rejected submission if its id is valid; a record without a valid submission id is poison."""
-    valid: dict[str, Any] = {}
-    for name, check in _ID_CHECKS.items():
-        with suppress(ValidationError):
-            valid[name] = check.validate_python(known.get(name))
+    valid = valid_ids(known)
     if valid.get("submission_id") is None:
         return Poison(reason=cause.error, message=cause.message)
     ids = SubmissionIds(**valid)

@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 ADDRESS = "203.0.113.77"
 DEVICE = "device-4f1c9a-of-a-person"
 TOKEN = "token-77b0e2-of-a-session"
-PERSONAL = {"client_ip": ADDRESS, "device_id": DEVICE, "session_token": TOKEN}
+PERSONAL = {"client_ip": ADDRESS, "device_id": DEVICE}
+REFUSED = {**PERSONAL, "session_token": TOKEN}
 IN_THE_PICTURE = "words-inside-the-picture"
 
 
@@ -31,7 +32,7 @@ def picture(command: str) -> bytes:
 
 def forbidden() -> Iterator[bytes]:
     """Personal fields, and pieces of the picture: raw, escaped, in hexadecimal and in base64."""
-    yield from (value.encode() for value in PERSONAL.values())
+    yield from (value.encode() for value in REFUSED.values())
     yield IN_THE_PICTURE.encode()
     middle = plain_picture()[600:624]
     yield middle
@@ -53,9 +54,9 @@ async def publish_every_path(installation: Installation) -> int:
         await installation.publish(new, form)
         count += len(new)
     await installation.publish([NewSubmission(image=picture("hang"), optional=PERSONAL)])
-    wrong = PERSONAL | {"client_ip": f"{ADDRESS}.not-an-address"}
+    wrong = REFUSED | {"client_ip": f"{ADDRESS}.not-an-address"}
     await installation.publish([NewSubmission(image=picture("none"), optional=wrong)])
-    nameless = NewSubmission(image=picture("none"), submission_id="", optional=PERSONAL)
+    nameless = NewSubmission(image=picture("none"), submission_id="", optional=REFUSED)
     await installation.publish([nameless], Form.BARE)
     return count + 3
 

@@ -49,7 +49,7 @@ async def test_submission_becomes_detection(pipeline):
 
 
 async def test_nothing_private_in_detection(pipeline):
-    (output,) = await pipeline.detect(bare(client_ip="203.0.113.9", device_id=SECRET, session_token=SECRET))
+    (output,) = await pipeline.detect(bare(client_ip="203.0.113.9", device_id=SECRET))
     sent = (output.value or b"") + b"".join(value for _, value in output.headers)
     for private in (b"203.0.113.9", SECRET.encode(), base64_of().encode()[:40], IMAGE[:40]):
         assert private not in sent
@@ -84,7 +84,7 @@ async def test_slot_ends_in_refusal(found, error, topics):
 
 
 async def test_second_crash_is_dead_letter():
-    given = binary(deviceid=SECRET, clientip="203.0.113.9", sessiontoken=SECRET)
+    given = binary(deviceid=SECRET, clientip="203.0.113.9")
     with capture_logs() as logs:
         letter, _ = await Pipeline(FakeAnalyser(CRASHED)).detect(given)
     assert (letter.key, letter.value) == (given.key, IMAGE)

@@ -77,12 +77,10 @@ POISON = {
     "a tombstone with a key": record(None, (), GUID.encode()),
     "nothing": record(b""),
     "not JSON": record(SECRET.encode()),
-    "half a JSON": record(orjson.dumps(selfie())[:-5]),
+    "half a JSON": record(orjson.dumps(selfie())[:20]),
     "two JSONs": record(orjson.dumps(selfie()) * 2),
     "a raw picture without headers": record(IMAGE),
     "not UTF-8": record(b'{"submission_id": "\xff"}'),
-    "a byte order mark": record(b"\xef\xbb\xbf" + orjson.dumps(selfie())),
-    "UTF-16": record(orjson.dumps(selfie()).decode().encode("utf-16")),
     "NUL": record(b"\x00"),
     "a list": record(b"[]"),
     "a number": record(b"5"),
@@ -129,7 +127,7 @@ def test_nameless_record_is_poison(given):
         (record(b""), "the record is empty"),
         (record(b"x"), "the record is neither JSON nor a CloudEvent"),
         (record(b"[]"), "the JSON is not an object"),
-        (record(b"[" * 5_000), "the JSON has more elements than a submission"),
+        (record(b"[" * 5_000), "the JSON is not an object"),
     ],
 )
 def test_message_says_what_to_mend(given, message):

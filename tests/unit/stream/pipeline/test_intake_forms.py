@@ -35,7 +35,6 @@ from tests.unit.stream.builders import (
 OPTIONAL = {
     "tenant": "bank-1",
     "session_id": "session-1",
-    "session_token": "token",
     "resource_id": "resource-1",
     "client_ip": "203.0.113.9",
     "device_id": "device-1",
@@ -93,13 +92,6 @@ def test_a_binary_event_of_the_sdk(content_type):
 def test_object_event_of_sdk(wrap):
     event = sdk_event(selfie(**OPTIONAL), content_type="application/json")
     assert accepted(from_sdk(wrap(event, JSONFormat()))) == accepted(bare(**OPTIONAL))
-
-
-def test_a_structured_event_of_the_sdk_with_raw_bytes_is_answered():
-    sent = from_sdk(kafka.to_structured(sdk_event(IMAGE, content_type="image/jpeg"), JSONFormat()))
-    assert b"data_base64" in (sent.value or b"")
-    answer = rejected(sent, message="data must be a JSON object")
-    assert (answer.ids.submission_id, answer.ids.correlation_id) == ("sub-1", GUID)
 
 
 IN_EVENT = structured(selfie())

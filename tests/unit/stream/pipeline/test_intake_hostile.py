@@ -8,7 +8,6 @@ import sys
 import uuid
 from pathlib import Path
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,13 +163,3 @@ def test_memory_of_full_size_events():
     assert [row[0] for row in rows] == list(BOMBS)
     assert {row[1] for row in rows} <= {"Poison", "Rejected"}
     assert {row[0]: row[2] for row in rows if float(row[2]) > 6 * 15} == {}
-
-
-def test_bound_on_elements_is_exact():
-    def with_elements(count: int) -> bytes:
-        return orjson.dumps({**selfie(), "extra": [0] * count})
-
-    separators = sum(with_elements(1).count(each) for each in (b",", b"[", b"{"))
-    at_the_limit = intake.MAX_JSON_SEPARATORS - separators + 1
-    assert isinstance(read(record(with_elements(at_the_limit))), Submission)
-    assert isinstance(read(record(with_elements(at_the_limit + 1))), Poison)

