@@ -61,6 +61,8 @@ class RedisSettings(Group):
     """A call unanswered for so long counts as Redis being away."""
     cluster: bool = False
     """The address is that of a node of a Redis Cluster."""
+    max_clock_difference_s: float = Field(30.0, gt=0, le=3600)
+    """A worker whose clock differs more from Redis' clock does not start (exit 2); one that runs says so."""
     decision_ttl_s: int = Field(48 * 3600, ge=3600)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
 
