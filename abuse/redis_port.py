@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias, cast
 
-#: (name, key, *arguments): the key is the second element, and the only key the command touches.
+#: (name, key, *arguments): the key is the second element, and the only key the command touches. A name alone is a
+#: command about the server.
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 #: A reply of version 2 of Redis' protocol: a float comes as bytes, pairs come flat, there are no maps and no booleans.
 Reply: TypeAlias = bytes | int | list["Reply"] | None

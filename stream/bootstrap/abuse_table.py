@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
@@ -12,12 +12,12 @@ from abuse.links.link_store import LinkStore
 from abuse.review.audit import AuditLog, CommandLog
 from abuse.review.erasure import Erasures
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap.worker import open_store
 from stream.redis.client import connect
 from stream.review.queries import Queries
-from stream.runtime.clock import Clock, SystemClock
 from stream.runtime.patience import RetryPolicy
 
 #: How long a person waits for Redis.
@@ -35,7 +35,11 @@ class Table:
     erasures: Erasures
     secrets: KeyChecks
     patience: RetryPolicy
-    clock: Clock = field(default_factory=SystemClock)
+    time: StoreTime
+
+    async def now_ms(self) -> int:
+        """The store's time, waited for no longer than a person waits. Raises DependencyTimeout."""
+        return await self.patience.until_available(self.time.now_ms, at_most_s=PATIENCE_S)
 
     @property
     def queries(self) -> Queries:
@@ -56,6 +60,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
             secrets=open_key_checks(settings, calls),
             patience=RetryPolicy(),
+            time=RedisTime(calls),
         )
     finally:
         await calls.close()

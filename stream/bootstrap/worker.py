@@ -15,6 +15,7 @@ from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
 from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
+from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import AnalyserFactory, PoolSettings, SlotPool
@@ -32,6 +33,7 @@ from stream.bootstrap.abuse import (
 )
 from stream.bootstrap.models import model_versions, template_source
 from stream.events.dead_letter import DeadLetters
+from stream.events.event_times import EventTimes
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
@@ -56,6 +58,7 @@ from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
+from stream.runtime.clock_watch import ClockWatch
 from stream.runtime.patience import RetryPolicy
 
 ALL_ROLES = frozenset(Role)
@@ -76,7 +79,9 @@ class _Shared:
         self.dead_letters = _dead_letters(settings)
         self.topics = {topic: topic_name(topic, settings.kafka) for topic in Topic}
         self.redis = connect(settings.redis)
-        self.store = open_store(settings, self.redis)
+        self.time = RedisTime(self.redis)
+        self.times = EventTimes(self.time, self.patience)
+        self.store = open_store(settings, self.redis, self.time)
         self.ledger = open_ledger(settings, self.policy, self.redis)
         self.faces = face_keys(settings, self.policy)
         self.engine = AbuseEngine(self.policy.abuse, PolicyName(name=self.policy.name, sha256=self.policy.sha256))
@@ -104,9 +109,10 @@ def build_worker(
         parts.append(_deciding(shared))
     if Role.COMMAND in roles:
         parts.append(_commanding(shared))
+    watch = _clock_watch(shared)
     secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
-    checks: list[Check] = [permissions, shared.store.ping, eviction.check, secrets]
+    checks: list[Check] = [permissions, shared.store.ping, watch.check, eviction.check, secrets]
     return Worker(
         WorkerComponents(
             settings=settings,
@@ -119,6 +125,7 @@ def build_worker(
             checks=[*checks, *(check for part in parts for check in part.checks)],
             background_tasks=[
                 BrokerWatch(shared.app, shared.patience, settings.delivery).run,
+                watch.run,
                 eviction.run,
                 *(task for part in parts for task in part.background_tasks),
             ],
@@ -145,6 +152,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         detections_topic=shared.topics[Topic.DETECTIONS],
         source=settings.source,
         clock=clock,
+        times=shared.times,
         policy=policy,
         dead_letters=shared.dead_letters,
     )
@@ -186,6 +194,7 @@ def _commanding(shared: _Shared) -> _Part:
         log=RedisCommandLog(redis, settings.redis_prefix),
         audit=RedisAuditLog(redis, settings.redis_prefix),
         patience=shared.patience,
+        times=shared.times,
         topics=shared.topics,
         dead_letters=shared.dead_letters,
         source=settings.source,
@@ -194,13 +203,18 @@ def _commanding(shared: _Shared) -> _Part:
         ledger=shared.ledger,
         publisher=shared.publisher,
         patience=shared.patience,
-        clock=shared.clock,
+        time=shared.time,
         flags_topic=shared.topics[Topic.ABUSE_FLAGS],
         source=settings.source,
         every_s=settings.abuse.sweep_s,
     )
     agent = _agent(shared, "command", Topic.COMMANDS, stage, limit=1)
     return _Part(agent=agent, background_tasks=[sweeper.run])
+
+
+def _clock_watch(shared: _Shared) -> ClockWatch:
+    limit_s = shared.settings.redis.max_clock_difference_s
+    return ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
 
 
 def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -> AgentSpec:
@@ -254,9 +268,10 @@ def _dead_letters(settings: Settings) -> DeadLetters:
     return DeadLetters(topic=topic, max_bytes=settings.kafka.max_event_bytes)
 
 
-def open_store(settings: Settings, calls: RedisClient | None = None) -> DecisionStore:
+def open_store(settings: Settings, calls: RedisClient | None = None, time: StoreTime | None = None) -> DecisionStore:
     """Decision store of an installation; nothing is sent before the first call."""
-    return RedisDecisionStore(calls or connect(settings.redis), settings.redis_prefix, settings.redis.decision_ttl_s)
+    calls = calls or connect(settings.redis)
+    return RedisDecisionStore(calls, settings.redis_prefix, settings.redis.decision_ttl_s, time)
 
 
 def open_pool(

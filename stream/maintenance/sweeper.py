@@ -14,9 +14,9 @@ import structlog
 
 from abuse.ledger.expiry import expire_due, record_expiry, turn_ms
 from abuse.ledger.ledger import Ledger
+from abuse.store_time import StoreTime
 from stream.events.flag_output import flag_output
 from stream.kafka.publishing import Publisher
-from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
@@ -24,12 +24,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """The sweep as a background task. Each round waits while the table or the broker are away."""
+    """The sweep as a background task, by the store's time. Each round waits while the table or the broker are away."""
 
     ledger: Ledger
     publisher: Publisher
     patience: RetryPolicy
-    clock: Clock
+    time: StoreTime
     flags_topic: str
     source: str
     every_s: float
@@ -45,7 +45,8 @@ class Sweeper:
         retry = self.patience.until_available
         if not await retry(partial(self.ledger.take_turn, self.name, turn_ms(self.every_s))):
             return 0
-        events = await retry(lambda: expire_due(self.ledger, self.clock.now_ms()))
+        now_ms = await retry(self.time.now_ms)
+        events = await retry(partial(expire_due, self.ledger, now_ms))
         for event in events:
             await self.publisher.publish([flag_output(event, self.flags_topic, self.source)])
             await retry(partial(record_expiry, self.ledger, event))

@@ -115,7 +115,7 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
         session_id=ids.session_id,
         at_ms=detection.appended_at_ms,
         finding=finding,
-        severity=_severity(verdict.confidence or 0.0, policy) if attack else 0.0,
+        severity=severity_of(verdict.confidence or 0.0, policy) if attack else 0.0,
         species=verdict.reasons[0] if attack and verdict.reasons else "",
         origin=detection.origin,
     )
@@ -131,7 +131,7 @@ def _submission_ref(observation: Observation) -> SubmissionRef:
     )
 
 
-def _severity(confidence: float, policy: Policy) -> float:
+def severity_of(confidence: float, policy: Policy) -> float:
     """Severity of an attack in [0, 1]: the share of the way from the SPOOF bound down to confidence 0."""
     return round(min(max(1.0 - confidence / spoof_bound(policy), 0.0), 1.0), 2)
 

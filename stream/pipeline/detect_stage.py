@@ -22,6 +22,7 @@ from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
+from stream.events.event_times import EventTimes
 from stream.events.messages import (
     AlreadyDecided,
     Detection,
@@ -59,6 +60,7 @@ class DetectStage:
     origins: OriginReader
     marker: ReferenceExtractor
     clock: Clock
+    times: EventTimes
     policy: Policy
     detections_topic: str
     dead_letters: DeadLetters
@@ -68,8 +70,9 @@ class DetectStage:
         read = intake.read(record, self.policy.image)
         if isinstance(read, Poison):
             return [self.dead_letters.letter(record, reason=read.reason, message=read.message)]
+        read = replace(read, appended_at_ms=await self.times.counted(read.appended_at_ms))
         started = self.clock.monotonic()
-        queue_ms = float(min(max(self.clock.now_ms() - record.appended_at_ms, 0), MAX_MS))
+        queue_ms = float(min(max(self.clock.now_ms() - read.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         origin = self._origin(read)
         finding, references, letters = await self._finding(read, origin, record)
@@ -90,6 +93,7 @@ class DetectStage:
         read = intake.read(record, self.policy.image)
         if isinstance(read, Poison):
             return []
+        read = replace(read, appended_at_ms=await self.times.counted(read.appended_at_ms))
         return [
             self._output(
                 Detection(

@@ -15,14 +15,14 @@ from typing import TypeVar, cast
 
 import orjson
 
-from abuse.event_time import MS
+from abuse.event_time import HOUR_MS, MS
 from abuse.redis_port import Command, ForeignValue, RedisClient, Reply
 from abuse.store_record import Personal, StoreRecord
+from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
 from stream.events.ids import SubmissionIds
 from stream.pipeline.decision_store import StoredDecision, is_of, owner_key, unlinked
-from stream.runtime.clock import SYSTEM_CLOCK, Clock
 
 FINGERPRINT_LENGTH = 32
 #: Keys a ping writes, in as many slots: on a cluster it reaches every node, and a setting that doesn't know of the
@@ -30,6 +30,8 @@ FINGERPRINT_LENGTH = 32
 PROBES = 32
 #: Decisions read or removed at once.
 PAGE = 100
+#: A decision is listed so much longer than it is kept: the nodes of a cluster needn't agree on the time.
+LISTED_LONGER_MS = HOUR_MS
 OTHER = ":other:"
 
 
@@ -56,8 +58,8 @@ T = TypeVar("T")
 class RedisDecisionStore:
     """Adapter of the port `DecisionStore`, which says what each method promises."""
 
-    def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._calls, self._clock = calls, clock
+    def __init__(self, calls: RedisClient, key_prefix: str, ttl_s: int, time: StoreTime | None = None) -> None:
+        self._calls, self._time = calls, time or RedisTime(calls)
         self._prefix = key_prefix
         self._ttl_s = ttl_s
 
@@ -107,17 +109,17 @@ class RedisDecisionStore:
 
     async def _set_if_new(self, ids: SubmissionIds, key: str, ours: StoredDecision) -> StoredDecision:
         """Stored decision, ours or an earlier one. The index comes first: `forget` finds only indexed decisions."""
-        listing = self._listing(ids, key)
+        listing = await self._listing(ids, key)
         *_, held = await self._calls.execute([*listing, self._set(key, ours)])
         return ours if held is None else _unpack(held, key)
 
-    def _listing(self, ids: SubmissionIds, key: str) -> list[Command]:
+    async def _listing(self, ids: SubmissionIds, key: str) -> list[Command]:
         if ids.correlation_id is None:
             return []
-        index, now_ms = self._index(ids.tenant, ids.correlation_id), self._clock.now_ms()
+        index, now_ms = self._index(ids.tenant, ids.correlation_id), await self._time.now_ms()
         return [
             ("ZADD", index, now_ms, key.removeprefix(self._prefix)),
-            ("ZREMRANGEBYSCORE", index, "-inf", f"({now_ms - self._ttl_s * 1000}"),
+            ("ZREMRANGEBYSCORE", index, "-inf", f"({now_ms - self._ttl_s * MS - LISTED_LONGER_MS}"),
             ("EXPIRE", index, self._ttl_s),
         ]
 

@@ -206,6 +206,6 @@ def _unless_passing(_commands: Sequence[Command], answers: list[Answer]) -> list
 
 
 def key_of(command: Command) -> bytes:
-    """Key of a command, as the server sees it."""
-    key = command[1]
+    """Key of a command, as the server sees it; empty for a command without one, which on a cluster goes to slot 0."""
+    key = command[1] if len(command) > 1 else b""
     return key if isinstance(key, bytes) else str(key).encode()

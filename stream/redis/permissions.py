@@ -46,6 +46,7 @@ def probing(key: str, *, vectors: bool) -> list[Command]:
     texts: list[Command] = [
         ("SET", key, "probe", "NX", "GET", "EX", LIFE_S),
         ("GET", key),
+        ("TIME",),
         ("GETEX", key, "EX", LIFE_S),
         ("EXPIRE", key, LIFE_S),
         ("PEXPIRE", key, LIFE_S * 1000),

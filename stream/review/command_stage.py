@@ -23,6 +23,7 @@ from abuse.review.audit import AuditLog, CommandKey, CommandLog
 from abuse.review.refusals import CommandRefused
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.dead_letter import DeadLetters
+from stream.events.event_times import EventTimes
 from stream.events.messages import Output, Poison, Record
 from stream.events.topics import Topic
 from stream.review import commands
@@ -45,6 +46,7 @@ class CommandStage:
     log: CommandLog
     audit: AuditLog
     patience: RetryPolicy
+    times: EventTimes
     topics: Mapping[Topic, str]
     dead_letters: DeadLetters
     source: str
@@ -73,10 +75,11 @@ class CommandStage:
         return [*self._brought_about(kept, record), self._answer(kept, record)]
 
     async def _planned(self, command: Command | InvalidCommand, record: Record) -> KeptCommand:
-        entry, plan_document = _refused(command, record), plan_codec.without_effect({})
+        at_ms = await self.times.counted(record.appended_at_ms)
+        entry, plan_document = _refused(command, at_ms), plan_codec.without_effect({})
         if isinstance(command, Command):
             try:
-                plan = await command.plan(self.services, record.appended_at_ms)
+                plan = await command.plan(self.services, at_ms)
                 plan_document = command.plan_codec.to_document(plan)
                 entry |= {"outcome": APPLIED, "error": None, "changed": plan.changed}
             except CommandRefused as refused:
@@ -120,14 +123,14 @@ class CommandStage:
         return Output(topic=self.topics[Topic.AUDIT], key=key, value=value, headers=headers)
 
 
-def _refused(command: Command | InvalidCommand, record: Record) -> dict[str, Any]:
+def _refused(command: Command | InvalidCommand, at_ms: int) -> dict[str, Any]:
     """The audit entry of a command that has no plan, or none yet."""
     return {
         "command_id": command.command_id,
         "command": command.name,
         **{name: getattr(command, name) for name in ("actor", "reason", "note", "tenant")},
         "error": {"code": command.code, "message": command.message} if isinstance(command, InvalidCommand) else None,
-        "at": iso8601(record.appended_at_ms),
+        "at": iso8601(at_ms),
         "outcome": REFUSED,
         "changed": {},
     }

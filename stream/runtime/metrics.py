@@ -14,6 +14,9 @@ RECORDS = Counter("liveness_records_total", "Records read, by agent.", ["agent"]
 DECISIONS = Counter("liveness_decisions_total", "Decisions published, by verdict.", ["verdict"])
 DUPLICATES = Counter("liveness_duplicate_decisions_total", "Stored decisions published again.")
 ERRORS = Counter("liveness_errors_total", "Decisions that carry an error, by code.", ["code"])
+TIMES_BOUNDED = Counter(
+    "liveness_record_times_bounded_total", "Records without a time, or from the future by Redis' clock."
+)
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
 DELETED_UNREAD = Counter(
     "liveness_deleted_unread_total", "Records that retention deleted before any worker read them.", ["topic"]
@@ -34,6 +37,9 @@ FACE_COMPARISONS = Counter(
     "Faces compared with others: complete, or cut by the deadline; and those that could not be: of another model, or"
     " under a key that this worker hasn't, as between restarts or with different settings.",
     ["outcome"],
+)
+CLOCK_AHEAD_SECONDS = Gauge(
+    "liveness_clock_ahead_seconds", "How far this worker's clock is ahead of Redis' clock; below 0 behind."
 )
 COMMANDS = Counter("liveness_commands_total", "Commands answered, by outcome.", ["outcome"])
 STAGE_SECONDS = Histogram("liveness_stage_seconds", "Wall time of one stage.", ["stage"], buckets=_SECONDS)

@@ -24,7 +24,6 @@ from stream.review.kinds.base import Command
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
 from stream.review.kinds.switch_rules import SwitchRules
-from stream.runtime.clock import SYSTEM_CLOCK
 
 
 def _review(kind: type[Command], help_: str) -> Callable[..., None]:
@@ -41,7 +40,7 @@ def _review(kind: type[Command], help_: str) -> Callable[..., None]:
         json: JsonOption = False,
     ) -> None:
         settings = configuration.load()
-        what = named(target, tenant, settings, SYSTEM_CLOCK)
+        what = named(target, tenant, settings)
         sent = _command(kind, actor, reason, note, tenant, command_id, **what.fields)
         _decide(sent, asyncio.run(_key(settings, what)), timeout, json)
 
@@ -97,7 +96,7 @@ def erase(
 
     Flags go too, and with them what they refuse. Topics forget by themselves: the receipt says when.
     """
-    what = named(target, tenant, configuration.load(), SYSTEM_CLOCK)
+    what = named(target, tenant, configuration.load())
     if what.subject is None:
         raise typer.BadParameter("expected a subject: a flag is erased with whose it is", param_hint="TARGET")
     sent = _command(EraseSubject, actor, reason, note, tenant, command_id, **what.fields)

@@ -25,7 +25,6 @@ from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import reader
-from stream.runtime.clock import SYSTEM_CLOCK
 
 
 def list_(
@@ -45,7 +44,7 @@ def list_(
 def show(target: TargetArgument, tenant: TenantOption = None, json: JsonOption = False) -> None:
     """Show a flag, or all that is known of a subject: flags with evidence, attempts. Exit 1 if there is nothing."""
     settings = configuration.load()
-    if not asyncio.run(_show(settings, named(target, tenant, settings, SYSTEM_CLOCK), tenant, json)):
+    if not asyncio.run(_show(settings, named(target, tenant, settings), tenant, json)):
         complain("nothing is known of it (with --tenant, if it belongs to one)")
         raise typer.Exit(ExitCode.FAILURE)
 
@@ -62,7 +61,7 @@ def watch(
 async def _list(settings: Settings, selection: Selection, limit: int | None, json: bool) -> None:
     shown = 0
     async with table(settings) as opened:
-        async for flag in opened.queries.every_flag(selection, opened.clock.now_ms()):
+        async for flag in opened.queries.every_flag(selection, await opened.now_ms()):
             print_line(flag.documents[-1]) if json else out.print(view.line(flag.event))
             shown += 1
             if shown == limit:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from abuse.store_time import RedisTime
 from config import settings as configuration
 from config.environment import HASH_KEYS_VARIABLE
 from config.errors import SettingsError
@@ -18,7 +19,6 @@ from stream.cli.console import JsonOption, out, print_json, say
 from stream.events.ids import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
-from stream.runtime.clock import SYSTEM_CLOCK
 from stream.runtime.patience import RetryPolicy
 
 OnlyOption = Annotated[
@@ -33,8 +33,7 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
     face leaves its old place: some seconds. Pictures can't be moved.
     """
     settings = configuration.load()
-    now_ms = SYSTEM_CLOCK.now_ms()
-    done = asyncio.run(_rekey(settings, now_ms, tenant))
+    now_ms, done = asyncio.run(_rekey(settings, tenant))
     for words in _not_yet(settings, now_ms):
         say(f"key {done.key} is in force; {words}")
     if json:
@@ -63,7 +62,8 @@ def _not_yet(settings: Settings, now_ms: int) -> list[str]:
     ]
 
 
-async def _rekey(settings: Settings, now_ms: int, tenant: str | None) -> Rekeyed:
+async def _rekey(settings: Settings, tenant: str | None) -> tuple[int, Rekeyed]:
+    """The store's time by which keys are in force, and what was done."""
     policy = settings.policy()
     keys = face_keys(settings, policy)
     if keys is None:
@@ -78,6 +78,7 @@ async def _rekey(settings: Settings, now_ms: int, tenant: str | None) -> Rekeyed
             patience=patience,
             overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
         )
-        return await moving.run(now_ms, None if tenant is None else [tenant])
+        now_ms = await patience.until_available(RedisTime(calls).now_ms)
+        return now_ms, await moving.run(now_ms, None if tenant is None else [tenant])
     finally:
         await calls.close()

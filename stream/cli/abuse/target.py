@@ -17,7 +17,7 @@ from stream.bootstrap.abuse import hasher, require_same_secrets
 from stream.bootstrap.abuse_table import table
 from stream.cli.console import say
 from stream.events.ids import canonical_guid, is_guid
-from stream.runtime.clock import Clock
+from stream.runtime.clock import SYSTEM_CLOCK
 from stream.runtime.patience import DependencyTimeout
 
 HELP = (
@@ -49,8 +49,8 @@ class Named:
         return {"subject": {"type": self.subject.type, "key": self.subject.key, "former": list(self.subject.former)}}
 
 
-def named(text: str, tenant: str | None, settings: Settings, clock: Clock) -> Named:
-    """The target that `text` names; a raw address or device is hashed under the key in force by the clock.
+def named(text: str, tenant: str | None, settings: Settings) -> Named:
+    """The target that `text` names; a raw address or device is hashed under the key in force by the store's time.
 
     Raises BadParameter, which doesn't quote the text (an address, perhaps), and SettingsError if a secret differs
     from the workers' secret of the same key id.
@@ -64,32 +64,34 @@ def named(text: str, tenant: str | None, settings: Settings, clock: Clock) -> Na
         raise _wrong(_shape_of(text, settings))
     if re.fullmatch(HASHED_KEY, key):
         return Named(subject=Subject(type=SubjectType(kind), key=key))
-    return Named(subject=_hashed(kind, key, tenant, settings, clock))
+    return Named(subject=_hashed(kind, key, tenant, settings))
 
 
-def _hashed(kind: str, key: str, tenant: str | None, settings: Settings, clock: Clock) -> Subject:
+def _hashed(kind: str, key: str, tenant: str | None, settings: Settings) -> Subject:
     hashing = hasher(settings, settings.policy())
     if hashing is None:
         raise _wrong(_NO_KEYS)
-    asyncio.run(_check_secrets(settings))
+    now_ms = asyncio.run(_checked_time(settings))
     make = {"device": hashing.device, "address": hashing.address, "prefix": hashing.prefix}[kind]
     try:
-        return make(tenant, _address_in(key) if kind == "prefix" else key, clock.now_ms())
+        return make(tenant, _address_in(key) if kind == "prefix" else key, now_ms)
     except ValueError:
         lengths = " or ".join(f"/{length} of IPv{version}" for version, length in PREFIX_LENGTH.items())
         raise _wrong(f"expected an address, or a prefix of {lengths}") from None
 
 
-async def _check_secrets(settings: Settings) -> None:
-    """Hash keys compared with the workers': under another secret nothing would be found, or erased. Without Redis
-    they can't be compared, which is said."""
+async def _checked_time(settings: Settings) -> int:
+    """The store's time, after the hash keys were compared with the workers': under another secret nothing would be
+    found, or erased. Without Redis they can't be compared, which is said, and the time is this machine's."""
     async with table(settings) as opened:
         try:
             await opened.patience.until_available(
                 lambda: require_same_secrets(settings, opened.secrets), at_most_s=CHECK_PATIENCE_S
             )
+            return await opened.patience.until_available(opened.time.now_ms, at_most_s=CHECK_PATIENCE_S)
         except DependencyTimeout as error:
             say(f"whether the hash keys are the workers' could not be checked: {error}")
+            return SYSTEM_CLOCK.now_ms()
 
 
 def _shape_of(text: str, settings: Settings) -> str:

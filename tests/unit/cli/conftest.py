@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from abuse.keys.key_checks import InMemoryKeyChecks
+from abuse.store_time import StillTime
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
-from tests.instants import StillClock
+from tests.instants import NOW_MS
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.stream.review.command_cases import Reviewer, record
 
@@ -39,7 +40,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         erasures=reviewer.erasures,
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
-        clock=StillClock(),
+        time=StillTime(NOW_MS),
     )
 
     @asynccontextmanager

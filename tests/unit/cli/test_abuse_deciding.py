@@ -18,7 +18,7 @@ from stream.cli.abuse.target import named
 from stream.review.command_client import NoAnswer
 from stream.review.commands import InvalidCommand, read
 from stream.review.kinds.base import Command
-from tests.instants import NOW_MS, StillClock
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid, subject
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
 from tests.unit.cli.conftest import KEYS, applied
@@ -27,7 +27,6 @@ from tests.unit.stream.review.command_cases import FLAG_ID, record, sent
 pytestmark = pytest.mark.usefixtures("in_memory")
 
 ADDRESS = "203.0.113.77"
-CLOCK = StillClock()
 
 
 # Targets
@@ -35,22 +34,22 @@ CLOCK = StillClock()
 
 def test_flag_correlation_id_and_hashed_key():
     settings = configuration.load()
-    assert named(FLAG_ID, None, settings, CLOCK).fields == {"flag_id": FLAG_ID}
+    assert named(FLAG_ID, None, settings).fields == {"flag_id": FLAG_ID}
     ids = [(each, "correlation_id", guid(0xAB)) for each in (guid(0xAB).upper(), guid(0xAB).replace("-", ""))]
     hashed = [subject(kind, 7) for kind in (SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX)]
     for written, kind, key in (*ids, *((f"{one.type}:{one.key}", str(one.type), one.key) for one in hashed)):
-        what = named(written, None, settings, CLOCK)
+        what = named(written, None, settings)
         assert what.fields == {"subject": {"type": kind, "key": key, "former": []}}
 
 
 def test_raw_address_under_former_keys(monkeypatch):
     new = {"id": "k2", "secret": "2" * 32, "since": "2020-01-01T00:00:00Z"}
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", json.dumps([*json.loads(KEYS), new]))
-    long_ago = named(f"address:{ADDRESS}", None, configuration.load(), CLOCK).fields["subject"]
+    long_ago = named(f"address:{ADDRESS}", None, configuration.load()).fields["subject"]
     assert long_ago["former"] == []
     recent = new | {"since": iso8601(NOW_MS - 60_000)}
     monkeypatch.setenv("LIVENESS_ABUSE__HASH_KEYS", json.dumps([*json.loads(KEYS), recent]))
-    fields = named(f"address:{ADDRESS}", None, configuration.load(), CLOCK).fields["subject"]
+    fields = named(f"address:{ADDRESS}", None, configuration.load()).fields["subject"]
     assert fields["key"].startswith("k2-")
     assert [key[:3] for key in fields["former"]] == ["k1-"]
 
@@ -66,14 +65,14 @@ def test_hashed_as_by_workers(keys, tenant, address):
         (f"prefix:{address}", origin.prefix),
         ("device:Phone: 7", origin.device),
     ):
-        assert named(text, tenant, settings, CLOCK).subject == theirs
+        assert named(text, tenant, settings).subject == theirs
 
 
 def test_prefix_with_length(keys):
     settings = configuration.load()
-    assert named("prefix:203.0.113.0/24", None, settings, CLOCK) == named(f"prefix:{ADDRESS}", None, settings, CLOCK)
+    assert named("prefix:203.0.113.0/24", None, settings) == named(f"prefix:{ADDRESS}", None, settings)
     with pytest.raises(typer.BadParameter):
-        named("prefix:203.0.113.0/16", None, settings, CLOCK)
+        named("prefix:203.0.113.0/16", None, settings)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_prefix_with_length(keys):
 )
 def test_wrong_target_not_quoted(keys, text):
     with pytest.raises(typer.BadParameter) as error:
-        named(text, None, configuration.load(), CLOCK)
+        named(text, None, configuration.load())
     assert not any(part in str(error.value) for part in ("203.0.113", "zebra"))
     result = run("show", text)
     assert result.exit_code == 2

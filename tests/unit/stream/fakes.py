@@ -20,12 +20,14 @@ from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.pictures.media_keys import MediaKeys
 from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
+from abuse.store_time import StillTime
 from config.errors import Unavailable
 from config.policy import Policy
 from detectors.contract import Analysis, Frame
 from detectors.pool.outcomes import PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.events.dead_letter import DeadLetters
+from stream.events.event_times import LATEST_MS, EventTimes
 from stream.events.messages import Output, Record
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
@@ -128,6 +130,7 @@ class Pipeline:
             origins=OriginReader(hasher, no_networks()),
             marker=ReferenceExtractor(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
             clock=self.clock,
+            times=EventTimes(StillTime(LATEST_MS), self.patience),
             policy=policy,
             detections_topic="detections",
             dead_letters=dead_letters,

@@ -19,13 +19,14 @@ from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
+from abuse.store_time import StillTime
 from config.policy import Policy
 from config.settings import KafkaSettings, Settings
 from stream.bootstrap.abuse import open_erasures
 from stream.events.messages import Output, Record
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
-from tests.instants import NOW_MS, StillClock
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
@@ -64,7 +65,7 @@ class Breaking:
 
 def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
     """A worker's two stages, nothing of them in memory."""
-    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillTime(NOW_MS))
     line = Pipeline(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
     line.reuse.links = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
@@ -77,7 +78,7 @@ def stage_over(calls: RedisClient) -> CommandStage:
     reviewer = Reviewer(
         RedisLedger(calls, PREFIX, FLAG_TTL_S), RedisCommandLog(calls, PREFIX), RedisAuditLog(calls, PREFIX)
     )
-    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillClock())
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillTime(NOW_MS))
     stage = reviewer.stage
     erasures = open_erasures(SETTINGS, POLICY, calls, store)
     return replace(stage, services=replace(stage.services, erasures=erasures))

@@ -11,13 +11,13 @@ import pytest
 from abuse.flags.flags import FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE, TURN_SWEEPS
 from abuse.ledger.ledger import InMemoryLedger
+from abuse.store_time import StillTime
 from abuse.subjects import correlation
 from config.errors import Unavailable
 from stream.events.messages import Output
 from stream.kafka.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
-from tests.instants import StillClock
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header
@@ -50,7 +50,7 @@ def sweeper(ledger: Any, topic: Topic | None = None, at_s: float = FLAG_TTL_S, w
         ledger=ledger,
         publisher=Publisher(topic or Topic(), patience, wait_s),
         patience=patience,
-        clock=StillClock(at_ms(at_s)),
+        time=StillTime(at_ms(at_s)),
         flags_topic="flags",
         source="/test",
         every_s=EVERY_S,

@@ -10,12 +10,14 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import ForeignValue, RedisClient
+from abuse.store_time import StillTime
 from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
+from tests.instants import NOW_MS
 from tests.unit.stream.builders import SECRET, ids
 from tests.unit.stream.redis.scripted_redis import ScriptedRedis, encoded, scripted
 
@@ -33,7 +35,7 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 
 def store_at(port: int, **settings) -> RedisDecisionStore:
     given = {"url": f"redis://:{SECRET}@127.0.0.1:{port}/0", "call_timeout_s": 20, **settings}
-    return RedisDecisionStore(connect(RedisSettings(**given)), "p:", 60)
+    return RedisDecisionStore(connect(RedisSettings(**given)), "p:", 60, StillTime(NOW_MS))
 
 
 def client_of(redis: ScriptedRedis, call_timeout_s: float = 5) -> RedisClient:

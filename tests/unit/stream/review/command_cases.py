@@ -28,8 +28,10 @@ from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryC
 from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
 from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
+from abuse.store_time import StillTime
 from abuse.subjects import Subject, correlation
 from stream.events.dead_letter import DeadLetters
+from stream.events.event_times import LATEST_MS, EventTimes
 from stream.events.messages import Headers, Output, Record
 from stream.events.topics import Topic
 from stream.pipeline.decision_store import InMemoryDecisionStore
@@ -139,6 +141,7 @@ class Reviewer:
             log=self.log,
             audit=self.audit,
             patience=RetryPolicy(),
+            times=EventTimes(StillTime(LATEST_MS), RetryPolicy()),
             topics={Topic.AUDIT: "audit", Topic.ABUSE_FLAGS: "flags"},
             dead_letters=DeadLetters(topic="dead", max_bytes=1024 * 1024),
             source="/test",
