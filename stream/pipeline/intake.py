@@ -30,7 +30,7 @@ from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, canonical_guid
+from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, names_nobody, personal_guid
 from stream.events.messages import (
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
@@ -97,7 +97,7 @@ class _Fields(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
-    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
+    correlation_id: Annotated[str, AfterValidator(personal_guid)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
     session_id: ShortText | None = None
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
@@ -231,10 +231,10 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
     digest = hashlib.sha256(image).hexdigest()
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
         raise _NotASubmission("image_sha256 is not the digest of the image")
-    ids = SubmissionIds(**{name: getattr(fields, name) for name in _ID_CHECKS})
+    ids = SubmissionIds(**{name: getattr(fields, name) for name in _IDS})
     return Submission(
         ids=ids,
-        context=CaptureContext(**{each.name: getattr(fields, each.name) for each in fields_of(CaptureContext)}),
+        context=CaptureContext(**{name: getattr(fields, name) for name in _CONTEXT}),
         frames=(Frame(image),),
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
@@ -242,6 +242,8 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
 
 
 def _validated(fields: Mapping[str, Any]) -> _Fields:
+    if names_nobody(fields.get("correlation_id")):
+        raise _NotASubmission("correlation_id is the nil or the max GUID, which names nobody: make one for each person")
     try:
         return _Fields.model_validate(fields)
     except ValidationError as error:
@@ -290,25 +292,29 @@ def _fingerprint(ids: SubmissionIds, digest: str) -> str:
     return hashlib.sha256(orjson.dumps(named)).hexdigest()[:32]
 
 
-#: One check an id, so that a valid id is kept beside an invalid one.
-_ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
+_IDS = tuple(each.name for each in fields_of(SubmissionIds))
+_CONTEXT = tuple(each.name for each in fields_of(CaptureContext))
+#: One check a field, so that a valid one is kept beside an invalid one.
+_CHECKS: dict[str, TypeAdapter[str | None]] = {
     name: TypeAdapter(_Fields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
-    for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
+    for name in (*_IDS, *_CONTEXT)
 }
 
 
 def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) -> Rejected | Poison:
-    """Rejected submission if its id is valid; a record without a valid submission id is poison."""
-    valid: dict[str, Any] = {}
-    for name, check in _ID_CHECKS.items():
+    """Rejected submission if its id is valid; a record without a valid submission id is poison. Address and device are
+    kept as far as they are valid: a picture that can't be analysed is an attempt of their sender as well."""
+    valid: dict[str, Any] = dict.fromkeys(_CHECKS)
+    for name, check in _CHECKS.items():
         with suppress(ValidationError):
             valid[name] = check.validate_python(known.get(name))
-    if valid.get("submission_id") is None:
+    if valid["submission_id"] is None:
         return Poison(reason=cause.error, message=cause.message)
-    ids = SubmissionIds(**valid)
+    ids = SubmissionIds(**{name: valid[name] for name in _IDS})
     digest = hashlib.sha256(cause.error.encode() + (record.value or b"")).hexdigest()
     return Rejected(
         ids=ids,
+        context=CaptureContext(**{name: valid[name] for name in _CONTEXT}),
         error=cause.error,
         message=cause.message,
         fingerprint=_fingerprint(ids, digest),
