@@ -45,8 +45,8 @@ class Assessment:
 
     @property
     def is_abuse_detected(self) -> bool:
-        """A flag on the person, or one that is enforced; a shadow flag on a shared address alone is neither."""
-        return any(flag.enforced or flag.subject.type in PERSONAL for flag in self.flags)
+        """Whether a flag is enforced: a shadow flag accuses nobody."""
+        return any(flag.enforced for flag in self.flags)
 
 
 class AbuseEngine:

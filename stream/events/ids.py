@@ -23,6 +23,10 @@ ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
 
 
+#: The nil and the max GUID (RFC 9562, 5.9 and 5.10): what a publisher sends that made no id for the person.
+NAMES_NOBODY = frozenset({str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionIds(StrictJson):
     """Identifiers of a submission and of its sender, checked; `correlation_id` is a lower-case hyphenated GUID."""
@@ -44,6 +48,18 @@ def canonical_guid(value: str) -> str:
     if not is_guid(value):
         raise ValueError("expected a 128-bit GUID")
     return str(uuid.UUID(value))
+
+
+def names_nobody(value: object) -> bool:
+    """Whether this is a GUID that no person can have."""
+    return isinstance(value, str) and is_guid(value) and canonical_guid(value) in NAMES_NOBODY
+
+
+def personal_guid(value: str) -> str:
+    """Like `canonical_guid`; raises ValueError also for a GUID that names nobody."""
+    if names_nobody(value):
+        raise ValueError("expected the GUID of a person")
+    return canonical_guid(value)
 
 
 def request_id(ids: SubmissionIds, fingerprint: str) -> str:

@@ -81,6 +81,7 @@ class Rejected:
     """Submission that can be named but not analysed: answered by a decision that says why."""
 
     ids: SubmissionIds
+    context: CaptureContext
     error: ErrorCode
     message: str
     fingerprint: str

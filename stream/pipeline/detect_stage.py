@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
-from abuse.observation import NOWHERE, Origin
+from abuse.observation import Origin
 from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
@@ -111,8 +111,6 @@ class DetectStage:
 
     def _origin(self, read: Submission | Rejected) -> Origin:
         """Origin with address and device hashed: nothing after this stage knows either in the clear."""
-        if isinstance(read, Rejected):
-            return NOWHERE
         told = read.context
         named = {"device_id": told.device_id, "client_ip": told.client_ip, "expected": told.expected_client_ip}
         return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)

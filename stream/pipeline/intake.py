@@ -13,7 +13,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,7 @@ from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.events import cloud_events
 from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.ids import SubmissionIds
+from stream.events.ids import SubmissionIds, names_nobody
 from stream.events.json_object import NoJsonObject, read_object
 from stream.events.messages import (
     UNREADABLE_BATCH_HEADER,
@@ -40,6 +39,7 @@ from stream.events.messages import (
 )
 from stream.pipeline.image_text import NotBase64, TooLong, image_bytes
 from stream.pipeline.submission_fields import (
+    CONTEXT_NAMES,
     FIELD_NAMES,
     ID_NAMES,
     NAMED_BY_ENVELOPE,
@@ -48,7 +48,7 @@ from stream.pipeline.submission_fields import (
     is_blank,
     named_by_envelope,
     not_honoured,
-    valid_ids,
+    valid_fields,
 )
 
 UNREADABLE_BATCH = "UNREADABLE_BATCH"
@@ -254,7 +254,7 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
     ids = SubmissionIds(**{name: getattr(fields, name) for name in ID_NAMES})
     return Submission(
         ids=ids,
-        context=CaptureContext(**{each.name: getattr(fields, each.name) for each in fields_of(CaptureContext)}),
+        context=CaptureContext(**{name: getattr(fields, name) for name in CONTEXT_NAMES}),
         frames=(Frame(image),),
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
@@ -262,6 +262,8 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, lim
 
 
 def _validated(known: Mapping[str, Any]) -> SubmissionFields:
+    if names_nobody(known.get("correlation_id")):
+        raise _NotASubmission("correlation_id is the nil or the max GUID, which names nobody: make one for each person")
     try:
         fields = SubmissionFields.model_validate(known)
     except ValidationError as error:
@@ -313,14 +315,16 @@ def _fingerprint(ids: SubmissionIds, digest: str) -> str:
 
 
 def _rejected(known: Mapping[str, Any], cause: _NotASubmission, record: Record) -> Rejected | Poison:
-    """Rejected submission if its id is valid; a record without a valid submission id is poison."""
-    valid = valid_ids(known)
-    if valid.get("submission_id") is None:
+    """Rejected submission if its id is valid; a record without a valid submission id is poison. Address and device are
+    kept as far as they are valid: a picture that can't be analysed is an attempt of their sender as well."""
+    valid = valid_fields(known)
+    if valid["submission_id"] is None:
         return Poison(reason=cause.error, message=cause.message)
-    ids = SubmissionIds(**valid)
+    ids = SubmissionIds(**{name: valid[name] for name in ID_NAMES})
     digest = hashlib.sha256(cause.error.encode() + (record.value or b"")).hexdigest()
     return Rejected(
         ids=ids,
+        context=CaptureContext(**{name: valid[name] for name in CONTEXT_NAMES}),
         error=cause.error,
         message=cause.message,
         fingerprint=_fingerprint(ids, digest),

@@ -8,12 +8,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, canonical_guid
+from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
+from stream.events.messages import CaptureContext
 
 #: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
 IPV4_MAPPED_BITS = 96
@@ -49,7 +51,7 @@ class SubmissionFields(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     submission_id: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
-    correlation_id: Annotated[str, AfterValidator(canonical_guid)]
+    correlation_id: Annotated[str, AfterValidator(personal_guid)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = None
     session_id: ShortText | None = None
     resource_id: ShortText | None = None
@@ -77,17 +79,18 @@ NAMED_BY_ENVELOPE = {"subject": "submission_id"} | {
     name.replace("_", ""): name for name in sorted(FIELD_NAMES - {"submission_id"})
 }
 
-#: One check an id, so that a valid id is kept beside an invalid one.
-_ID_CHECKS: dict[str, TypeAdapter[str | None]] = {
+ID_NAMES = tuple(each.name for each in fields(SubmissionIds))
+CONTEXT_NAMES = tuple(each.name for each in fields(CaptureContext))
+#: One check a field, so that a valid one is kept beside an invalid one.
+_CHECKS: dict[str, TypeAdapter[str | None]] = {
     name: TypeAdapter(SubmissionFields.model_fields[name].rebuild_annotation(), config=ConfigDict(strict=True))
-    for name in ("submission_id", "correlation_id", "tenant", "session_id", "resource_id")
+    for name in (*ID_NAMES, *CONTEXT_NAMES)
 }
-ID_NAMES = tuple(_ID_CHECKS)
 
 
-def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+def given(known: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of ours that hold anything: null and blank text are what publishers send for a field they don't have."""
-    ours = {name: fields[name] for name in FIELD_NAMES & fields.keys()}
+    ours = {name: known[name] for name in FIELD_NAMES & known.keys()}
     return {name: value for name, value in ours.items() if not is_blank(value)}
 
 
@@ -100,15 +103,15 @@ def named_by_envelope(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {field: attributes.get(name) or None for name, field in NAMED_BY_ENVELOPE.items()}
 
 
-def not_honoured(fields: Mapping[str, Any]) -> list[str]:
+def not_honoured(known: Mapping[str, Any]) -> list[str]:
     """Names of the fields given that ask for what is not here."""
-    return sorted(name for name in NOT_HONOURED & fields.keys() if fields[name] != _PASSIVE.get(name, ...))
+    return sorted(name for name in NOT_HONOURED & known.keys() if known[name] != _PASSIVE.get(name, ...))
 
 
-def valid_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Ids that are valid, each by itself."""
-    valid: dict[str, Any] = {}
-    for name, check in _ID_CHECKS.items():
+def valid_fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids and capture context, each by itself; None for a field that is invalid or missing."""
+    valid: dict[str, Any] = dict.fromkeys(_CHECKS)
+    for name, check in _CHECKS.items():
         with suppress(ValidationError):
-            valid[name] = check.validate_python(fields.get(name))
+            valid[name] = check.validate_python(known.get(name))
     return valid

@@ -29,7 +29,8 @@ TIERS = (
 #: The order inside the abuse table; a file of the package itself (`abuse/subjects.py`) is a room of its own.
 ABUSE_TIERS = (
     ("abuse/redis_port", "abuse/event_time", "abuse/subjects", "abuse/submission_ref", "abuse/store_record"),
-    ("abuse/keys", "abuse/networks", "abuse/flags", "abuse/observation", "abuse/store_time"),
+    ("abuse/store_time",),
+    ("abuse/keys", "abuse/networks", "abuse/flags", "abuse/observation"),
     ("abuse/faces", "abuse/pictures", "abuse/ledger", "abuse/observation_codec", "abuse/origins"),
     ("abuse/links",),
     ("abuse/rules", "abuse/review"),

@@ -8,11 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
+from abuse.store_time import StillTime
 from stream.cli.abuse import rekeying, view
 from stream.maintenance.rekeying import Rekeyed
 from stream.review.commands import read
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import DependencyTimeout
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run, said
 from tests.unit.cli.conftest import KEYS, Asked, applied
@@ -126,6 +128,7 @@ def rekeyed(monkeypatch: pytest.MonkeyPatch, keys: None) -> list[Any]:
         return Rekeyed(key=self.keys.in_force(now_ms), **DONE)
 
     monkeypatch.setattr(rekeying, "agree_on_secrets", agreed)
+    monkeypatch.setattr(rekeying, "RedisTime", lambda calls: StillTime(NOW_MS))
     monkeypatch.setattr(rekeying.Rekeying, "run", run_it)
     return asked
 

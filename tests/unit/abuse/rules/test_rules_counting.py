@@ -123,19 +123,19 @@ def test_only_findings_of_interest_count(name, finding):
         assert told(rule.rule, mixed, mixed[0], **{rule.limit: 4}).findings == ()
 
 
-@pytest.mark.parametrize(("severity", "counts"), [(0.49, False), (0.5, True), (1.0, True)])
+@pytest.mark.parametrize(("severity", "counts"), [(0.09, False), (0.1, True), (1.0, True)])
 def test_attack_is_severe_from_limit(severity, counts):
     assert bool(told("attack_severity", series(every(1, 3), severity=severity)).findings) is counts
 
 
 def test_evidence_names_species():
     kinds = ["flat_texture", "flat_texture", "moire", ""]
-    observations = [seen(n, n, species=kind, severity=0.2 * n) for n, kind in enumerate(kinds, start=1)]
+    observations = [seen(n, n, species=kind, severity=0.04 * n) for n, kind in enumerate(kinds, start=1)]
     (often,) = told("attack_frequency", observations, attacks=4).findings
     assert often.evidence.counts == {"flat_texture": 2, "moire": 1, "unnamed": 1}
     assert [each.why for each in often.evidence.linked] == ["spoof (flat_texture)"] * 2 + ["spoof (moire)", "spoof"]
     (badly,) = told("attack_severity", observations, attacks=2).findings
-    assert badly.evidence.counts == {"worst_severity": 0.8, "moire": 1, "unnamed": 1}
+    assert badly.evidence.counts == {"worst_severity": 0.16, "moire": 1, "unnamed": 1}
 
 
 def test_unexpected_address_is_risk():

@@ -12,7 +12,7 @@ from tests.unit.stream.builders import APPENDED_AT_MS, GUID, analysis, bare
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 
 #: SPOOF is a failure and no blatant attack, so that few rules flag it.
-SPOOF, BLATANT, LIVE = analysis(0.45), analysis(0.1), analysis(0.95)
+SPOOF, BLATANT, LIVE = analysis(0.49), analysis(0.1), analysis(0.95)
 ADDRESS, OTHER_ADDRESS, DEVICE = "203.0.113.9", "2001:db8::7", "Zebra-Phone-77"
 EVERYTHING = {
     "client_ip": ADDRESS,

@@ -16,6 +16,7 @@ from abuse.links.redis_link_store import RedisLinkStore
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
+from abuse.store_time import StillTime
 from config.policy import Policy
 from config.settings import RedisSettings
 from stream.redis.client import connect
@@ -78,7 +79,7 @@ async def waves(empty_redis: str) -> AsyncIterator[Waves]:
 def pipeline_over(calls: Waves, policy: Policy | None = None) -> Pipeline:
     policy = policy or Policy()
     ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
-    return Pipeline(FakeAnalyser(BLATANT), RedisDecisionStore(calls, PREFIX, 3600), ledger, policy)
+    return Pipeline(FakeAnalyser(BLATANT), RedisDecisionStore(calls, PREFIX, 3600, StillTime(0)), ledger, policy)
 
 
 async def waves_of(calls, work):

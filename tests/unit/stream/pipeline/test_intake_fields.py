@@ -11,7 +11,7 @@ from tests.unit.stream.builders import GUID, SECRET, bare, binary, module, read,
 DATE = "2026-01-02"
 GOOD = {
     "submission_id": ("a", "!" * 128, "~/.:#{}|\"'\\"),
-    "correlation_id": (GUID.upper(), GUID.replace("-", ""), "0" * 32),
+    "correlation_id": (GUID.upper(), GUID.replace("-", ""), "0" * 31 + "1"),
     "tenant": ("a" * 64, "Bank_1.eu-west"),
     "session_id": ("s" * 256,),
     "resource_id": ("r" * 256,),
