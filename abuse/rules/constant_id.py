@@ -1,4 +1,4 @@
-"""Constant correlation ids, one for many people: the publisher's fault, and no reason to refuse everybody who shares the id."""
+"""Constant correlation ids, one for many people: the publisher's fault, and no reason to refuse everybody."""
 
 from __future__ import annotations
 
