@@ -117,6 +117,15 @@ class DeviceVelocityLimits(RuleLimits):
     """Seconds."""
 
 
+class ConstantIdLimits(RuleLimits):
+    """A correlation id used by many: the publisher's fault. Its tries are no person's, and earn no pause."""
+
+    # Below the attempts that earn a pause, or the pause would come first;
+    # a person has a few devices and networks a day.
+    senders: int = Field(8, ge=2, le=MOST_IN_CLUSTER)
+    """Devices within a day, and prefixes of addresses, where both are sent."""
+
+
 class ListedNetworkLimits(RuleLimits):
     """Addresses on a mounted list (its file's name), or by database `asn-N` and `country-XX`."""
 
@@ -195,6 +204,7 @@ class AbusePolicy(_Limits):
     many_ids_on_address: ManyIdsLimits = ManyIdsLimits()
     shared_address: SharedAddressLimits = SharedAddressLimits()
     device_velocity: DeviceVelocityLimits = DeviceVelocityLimits()
+    constant_id: ConstantIdLimits = ConstantIdLimits()
     listed_network: ListedNetworkLimits = ListedNetworkLimits()
     address_mismatch: AddressMismatchLimits = AddressMismatchLimits()
     content_mismatch: ContentMismatchLimits = ContentMismatchLimits()

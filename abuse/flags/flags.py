@@ -40,6 +40,7 @@ class FlagKind(StrEnum):
     ADDRESS_VELOCITY = "address_velocity"
     MANY_IDS_ON_ADDRESS = "many_ids_on_address"
     DEVICE_VELOCITY = "device_velocity"
+    CONSTANT_ID = "constant_id"
     LISTED_NETWORK = "listed_network"
     ADDRESS_MISMATCH = "address_mismatch"
     CONTENT_MISMATCH = "content_mismatch"

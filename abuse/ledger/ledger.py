@@ -6,12 +6,14 @@ be repeated, come late or cross another, with the same outcome.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
 
+from abuse.event_time import DAY_MS
 from abuse.flags.flag_events import (
     Fields,
     cause_of,
@@ -44,6 +46,8 @@ from abuse.subjects import Subject, SubjectType
 Switches = Mapping[str, Mapping[str, bool]]
 #: A flag stays readable for so long after its end, then it is forgotten.
 GRACE_MS = 7 * 86_400_000
+#: Subjects of senders read with an observation: 32 each of devices, addresses and prefixes.
+SENDERS_COUNTED = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +72,12 @@ class SubjectHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The histories of a submission's subjects, and the tenant's switches."""
+    """The histories of a submission's subjects, and the tenant's switches. `senders`: subjects of each type that the
+    correlation id was used with in the day up to its observation and since it was cleared, of the newest
+    `SENDERS_COUNTED`."""
 
     histories: tuple[SubjectHistory, ...] = ()
+    senders: Mapping[SubjectType, int] = field(default_factory=dict)
     switches: Switches = field(default_factory=dict)
 
     @property
@@ -196,7 +203,9 @@ class InMemoryLedger:
             history_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
             for subject in observation.subjects
         )
-        return Snapshot(histories=histories, switches=self.switched.get(tenant or "", {}))
+        switches = self.switched.get(tenant or "", {})
+        senders = self._senders(observation, histories[0].cleared_at_ms)
+        return Snapshot(histories=histories, switches=switches, senders=senders)
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
         self._on_call("learn")
@@ -282,6 +291,15 @@ class InMemoryLedger:
             lines = sorted({*self.journals.get(part, ()), line})
             fresh = [each for each in lines if attempt_from(each).at_ms >= observation.at_ms - life_ms(kind)]
             self.journals[part] = set(fresh[: KEPT[kind]] if keeps_oldest(kind, number) else fresh[-KEPT[kind] :])
+
+    def _senders(self, observation: Observation, cleared_at_ms: int) -> Counter[SubjectType]:
+        """Counted from all journals that hold lines of the correlation id."""
+        since_ms, used = max(observation.at_ms - DAY_MS, cleared_at_ms + 1), set[_Key]()
+        for (key, _), lines in self.journals.items():
+            mine = (attempt_from(line) for line in lines if key[0] == (observation.tenant or ""))
+            if any(a.correlation_id == observation.correlation_id and a.at_ms >= since_ms for a in mine):
+                used.add(key)
+        return Counter(kind for _, kind, _ in used if kind is not SubjectType.CORRELATION_ID)
 
     def _lines(self, tenant: str | None, subject: Subject) -> set[str]:
         keys = {(tenant or "", subject.type, key) for key in subject.keys}

@@ -17,19 +17,30 @@ Each touches one key, so they go out together wherever the keys live. Everything
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 import orjson
 
+from abuse.event_time import DAY_MS
 from abuse.flags.flag_events import document_of, field_of, flags_from, stored, superseded
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, reach_ms
-from abuse.ledger.ledger import Locator, Snapshot, SubjectHistory, Switches, as_stored, history_of, own_events
+from abuse.ledger.ledger import (
+    SENDERS_COUNTED,
+    Locator,
+    Snapshot,
+    SubjectHistory,
+    Switches,
+    as_stored,
+    history_of,
+    own_events,
+)
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
-from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
+from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of, subject_of
 from abuse.observation import Observation
 from abuse.redis_port import FOREIGN, Command, ForeignValue, RedisClient, Reply, fields_of, reading, texts_of
 from abuse.subjects import Subject, SubjectType
@@ -53,13 +64,18 @@ class RedisLedger:
         tenant, subjects = observation.tenant, observation.subjects
         writes = self._writes(observation)
         reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
-        replies = await self._calls.execute([*writes, *(c for read in reads for c in read), self._get_switches(tenant)])
-        answers = iter(replies[len(writes) : -1])
+        used = self._keys.used(tenant, observation.correlation_id)
+        newest: Command = ("BYSCORE", "REV", "LIMIT", 0, SENDERS_COUNTED, "WITHSCORES")
+        senders: Command = ("ZRANGE", used, "+inf", observation.at_ms - DAY_MS, *newest)
+        commands = [*writes, *(c for read in reads for c in read), senders, self._get_switches(tenant)]
+        replies = await self._calls.execute(commands)
+        answers = iter(replies[len(writes) : -2])
         histories = []
         for subject, read in zip(subjects, reads, strict=True):
             mine = [(str(command[1]), next(answers)) for command in read]
             histories.append(_history(subject, *_parted(subject, mine), observation.at_ms))
-        return Snapshot(histories=tuple(histories), switches=self._switches(tenant, replies[-1]))
+        counted = _senders(used, replies[-2], histories[0].cleared_at_ms)
+        return Snapshot(histories=tuple(histories), switches=self._switches(tenant, replies[-1]), senders=counted)
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
         await self._calls.execute([command for each in observations for command in self._writes(each)])
@@ -232,6 +248,12 @@ class RedisLedger:
 
     def _get_switches(self, tenant: str | None) -> Command:
         return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
+
+
+def _senders(key: str, used: Reply, cleared_at_ms: int) -> Counter[SubjectType]:
+    """Senders by type, of those used since a reviewer cleared the correlation id. Raises ForeignValue."""
+    with reading(key):
+        return Counter(subject_of(member).type for member, at in fields_of(used).items() if int(at) > cleared_at_ms)
 
 
 def _evidence(fields: Mapping[str, str]) -> set[str]:

@@ -13,6 +13,7 @@ from abuse.rules.address_velocity import AddressVelocity
 from abuse.rules.attack_frequency import AttackFrequency
 from abuse.rules.attack_severity import AttackSeverity
 from abuse.rules.base import Rule
+from abuse.rules.constant_id import ConstantId
 from abuse.rules.content_mismatch import ContentMismatch
 from abuse.rules.device_velocity import DeviceVelocity
 from abuse.rules.excessive_retries import ExcessiveRetries
@@ -30,6 +31,7 @@ RULES: dict[str, type[Rule[Any]]] = {
     "attack_severity": AttackSeverity,
     "content_mismatch": ContentMismatch,
     "device_velocity": DeviceVelocity,
+    "constant_id": ConstantId,
     "address_velocity": AddressVelocity,
     "many_ids_on_address": ManyIdsOnAddress,
     "listed_network": ListedNetwork,

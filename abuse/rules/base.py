@@ -44,7 +44,8 @@ class Case:
     """An observation with its subjects' attempts, the observation's included, in order of event time.
 
     `cluster`: submissions with the same face or picture. `flags`: those already there, in any state. `cleared_ms`: when
-    a reviewer last cleared a subject; journals begin after that time.
+    a reviewer last cleared a subject; journals begin after that time. `senders`: with how many devices, addresses and
+    prefixes the correlation id was used within a day, as far as counted.
     """
 
     observation: Observation
@@ -53,6 +54,7 @@ class Case:
     flags: Mapping[SubjectType, Sequence[Flag]] = field(default_factory=dict)
     cluster: Cluster = NO_CLUSTER
     cleared_ms: Mapping[SubjectType, int] = field(default_factory=dict)
+    senders: Mapping[SubjectType, int] = field(default_factory=dict)
 
     def attempts(self, kind: SubjectType) -> Sequence[Attempt]:
         return self.journals.get(kind, ())

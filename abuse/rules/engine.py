@@ -76,6 +76,7 @@ class AbuseEngine:
             cluster=cluster,
             flags={history.subject.type: history.flags for history in known.histories},
             policy=policy,
+            senders=known.senders,
             cleared_ms={history.subject.type: history.cleared_at_ms for history in known.histories},
         )
         results = [(rule, rule.after_verdict(case)) for rule in rules.values()]

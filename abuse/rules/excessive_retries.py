@@ -20,6 +20,7 @@ from abuse.flags.flags import (
 from abuse.ledger.journal import KEPT, PAST_NO_GATE, Attempt
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Rule, RuleResult, linked
+from abuse.rules.constant_id import is_constant
 from abuse.subjects import Subject, SubjectType
 from config.abuse import RetryLimits
 
@@ -49,6 +50,8 @@ class ExcessiveRetries(Rule[RetryLimits]):
     def _after_verdict(self, case: Case) -> RuleResult:
         """An attempt can bring about the pause it completes, or, when it came late, one after it; none before."""
         subject = case.subject(SubjectType.CORRELATION_ID)
+        if is_constant(case):
+            return NOTHING
         earned = pauses(case.attempts(SubjectType.CORRELATION_ID), self.limits)
         if subject is None or not earned:
             return NOTHING

@@ -59,7 +59,7 @@ def test_limits_that_can_not_work_are_refused(name):
 
 #: Every count that a rule's limits have, and the most that can be asked for.
 COUNTS = [
-    (name, field, MOST_IN_CLUSTER if name in ("face_reuse", "media_replay") else MOST_COUNTED)
+    (name, field, MOST_IN_CLUSTER if name in ("constant_id", "face_reuse", "media_replay") else MOST_COUNTED)
     for name in RULE_NAMES
     for field, value in getattr(AbusePolicy(), name)
     if type(value) is int and not field.endswith("_s") and field not in ("pauses", "bits") and name != "listed_network"

@@ -11,7 +11,7 @@ from abuse.subjects import SubjectType
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
 from stream.events.event_times import LATEST_MS, EventTimes
-from tests.unit.stream.builders import analysis, bare, base64_of, rejected
+from tests.unit.stream.builders import GUID, analysis, bare, base64_of, rejected
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.pipeline.abuse_cases import (
     EVERYTHING,
@@ -19,6 +19,7 @@ from tests.unit.stream.pipeline.abuse_cases import (
     SPOOF,
     abuse_of,
     attacked,
+    code_of,
     event_of,
     of_kind,
     sent,
@@ -100,3 +101,28 @@ async def test_measured_attacks_are_severe(confidences, flagged):
         output = await pipeline.decision(sent(number, 100 * number, **EVERYTHING))
     assert bool(of_kind(pipeline.flags, "attack_severity")) is flagged
     assert abuse_of(output)["is_abuse_detected"] is False, "a shadow flag accuses nobody"
+
+
+def everybody(device: int, network: int) -> dict[str, str]:
+    return EVERYTHING | {"device_id": f"phone-{device}", "client_ip": f"198.51.{network}.7"}
+
+
+@pytest.mark.parametrize("found", [LIVE, NO_FACE], ids=["live", "no face"])
+async def test_constant_id_is_said_and_refuses_nobody(found):
+    pipeline = Pipeline(FakeAnalyser(found))
+    outputs = [await pipeline.decision(sent(n, n, **everybody(device=n, network=n))) for n in range(1, 25)]
+    assert "SUBJECT_PAUSED" not in map(code_of, outputs)
+    (raised, *_) = of_kind(pipeline.flags, "constant_id")
+    assert (raised["subject"]["key"], raised["enforced"]) == (GUID, False)
+    assert (raised["evidence"]["used"], raised["evidence"]["counts"]["fault"]) == (8, "publisher")
+    assert not any(abuse_of(output)["is_abuse_detected"] for output in outputs)
+
+
+@pytest.mark.parametrize(("devices", "networks"), [(1, 1), (24, 1), (1, 24), (7, 7)])
+async def test_one_attacker_is_no_constant_id(devices, networks):
+    """Device ids are easily made up, and a phone on its way changes networks."""
+    pipeline = Pipeline(FakeAnalyser(LIVE))
+    numbers = [(n, everybody(device=n % devices, network=n % networks)) for n in range(1, 12)]
+    outputs = [await pipeline.decision(sent(n, n, **given)) for n, given in numbers]
+    assert of_kind(pipeline.flags, "constant_id") == []
+    assert code_of(outputs[-1]) == "SUBJECT_PAUSED"
