@@ -17,7 +17,7 @@ from detectors.pool import AnalyserRefused
 from stream.bench.child import ChildFailed
 from stream.bench.measurement import Unmeasurable
 from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
-from stream.cli.console import ExitCode, complain
+from stream.cli.console import ExitCode, complain, print_anywhere
 from stream.embedded.extra import ExtraMissing
 from stream.embedded.session import WorkerDidNotStart
 from stream.embedded.store import StoreDidNotStart
@@ -65,6 +65,7 @@ def main() -> NoReturn:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
     # Silences the client library about a broker that is away; the worker turns its logs on again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    print_anywhere()
     try:
         app()
     except tuple(kind for kind, _ in _EXPECTED) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import IntEnum
 from typing import Annotated, Any
@@ -22,6 +23,13 @@ class ExitCode(IntEnum):
     FAILURE = 1
     WRONG_USE = 2
     UNREACHABLE = 3
+
+
+def print_anywhere() -> None:
+    """Console made safe: a character that its encoding doesn't have is replaced, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_json(document: Any) -> None:

@@ -12,11 +12,14 @@ from stream.cli.console import plain
 _COLOUR = {"LIVE": "green", "SPOOF": "red", "INCONCLUSIVE": "yellow"}
 _BAR_WIDTH = 12
 _LABEL_WIDTH = 21
+#: Full and empty part of a bar, and what stands for them on a console that isn't UTF-8.
+_BLOCKS, _ASCII_BLOCKS = "█░", "#."
 
 
 def show(console: Console, title: str, event: dict[str, Any], band: float) -> None:
     """Decision event printed; `band` is the policy's half-width of INCONCLUSIVE."""
-    console.print(Group(_headline(plain(title), event, band), *_body(event)))
+    blocks = _ASCII_BLOCKS if console.options.ascii_only else _BLOCKS
+    console.print(Group(_headline(plain(title), event, band), *_body(event, blocks)))
     console.print()
 
 
@@ -35,9 +38,9 @@ def _headline(title: str, event: dict[str, Any], band: float) -> Text:
     return line if total is None else line.append(f"  {total:.0f} ms", style="dim")
 
 
-def _body(event: dict[str, Any]) -> list[Text]:
+def _body(event: dict[str, Any], blocks: str) -> list[Text]:
     result = event["result"]
-    lines = [] if event["error"] else [_signal(signal) for signal in result["signals"]]
+    lines = [] if event["error"] else [_signal(signal, blocks) for signal in result["signals"]]
     lines += [_flag(flag) for flag in (event["abuse"] or {}).get("flags", ())]
     return lines + [Text(f"   -> {plain(advice['message'])}", style="cyan") for advice in result["advice"]]
 
@@ -48,14 +51,14 @@ def _flag(flag: dict[str, Any]) -> Text:
     return Text(f"   {what}: {plain(flag['kind'])} by {plain(subject)}, {plain(flag['severity'])}", style="magenta")
 
 
-def _signal(signal: dict[str, Any]) -> Text:
+def _signal(signal: dict[str, Any], blocks: str) -> Text:
     mark = ("   ok  ", "green") if signal["passed"] else ("   low ", "red")
     share, detail = (f" x {signal['weight']:.2f}  ", "dim"), (plain(signal["detail"]), "dim")
     label = f"{plain(signal['label']):<{_LABEL_WIDTH}} "
-    return Text.assemble(mark, label, _bar(signal["score"]), f" {signal['score']:.2f}", share, detail)
+    return Text.assemble(mark, label, _bar(signal["score"], blocks), f" {signal['score']:.2f}", share, detail)
 
 
-def _bar(score: float) -> Text:
+def _bar(score: float, blocks: str) -> Text:
     filled = round(score * _BAR_WIDTH)
     colour = "green" if score >= 0.8 else "yellow" if score >= 0.5 else "red"
-    return Text.assemble(("█" * filled, colour), ("░" * (_BAR_WIDTH - filled), "dim"))
+    return Text.assemble((blocks[0] * filled, colour), (blocks[1] * (_BAR_WIDTH - filled), "dim"))

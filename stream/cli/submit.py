@@ -42,6 +42,8 @@ def command(
 ) -> None:
     """Publish pictures and show each decision as it arrives. Exit 1 if one got none in time."""
     files = pictures(paths)
+    if expected_client_ip and not client_ip:
+        raise typer.BadParameter("needs --client-ip", param_hint="--expected-client-ip")
     if correlation_id is not None and not is_guid(correlation_id):
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="--correlation-id")
     if submission_id is not None and len(files) > 1:
@@ -98,6 +100,6 @@ def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -
 def _sent(file: Path, submission: NewSubmission, json: bool) -> None:
     ids = {"submission_id": submission.submission_id, "correlation_id": submission.correlation_id}
     if json:
-        print_json({"file": str(file), **ids})
+        print_json({"file": plain(str(file)), **ids})
     else:
         out.print(plain(f"{file.name}: submitted as {submission.submission_id}"), markup=False)

@@ -59,7 +59,7 @@ def test_each_role_has_its_processor_time_and_peak(worker: int) -> None:
         gone.wait()
     books = Books(worker, {"load": os.getpid(), "gone": gone.pid})
     cpu_s, peaks = books.processor_times().cpu_s, books.peak_mib()
-    assert cpu_s["slot"] >= 0.3 > cpu_s["fork_server"]
+    assert cpu_s["slot"] >= 0.25 > cpu_s["fork_server"]
     assert cpu_s["load"] > cpu_s["gone"] == peaks.pop("gone") == 0.0
     assert peaks.keys() == {"worker", "fork_server", "slot_1", "slot_2", "load"}
     assert all(mib > 1 for mib in peaks.values())

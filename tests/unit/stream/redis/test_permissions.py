@@ -30,7 +30,7 @@ def operator(empty_redis: str) -> Iterator[redis.Redis]:
 
 
 def settings(url: str, *, faces: bool = True) -> Settings:
-    return Settings(redis={"url": url}, abuse={"hash_keys": HASH_KEYS if faces else []})
+    return Settings(redis={"url": url, "call_timeout_s": 20}, abuse={"hash_keys": HASH_KEYS if faces else []})
 
 
 def as_worker(operator: redis.Redis, url: str, *rights: str) -> str:
