@@ -199,7 +199,8 @@ class TestLifecycle:
         folder.record.unlink()
         (folder.state / "sleeping" / "config").unlink()
         folder.group().status()
-        assert len(folder.living()) == 1
+        # A program that has just been executed shows no environment for a moment.
+        assert processes.wait_until(lambda: len(folder.living()) == 1, 5)
         folder.group().down()
         assert folder.living() == []
 
