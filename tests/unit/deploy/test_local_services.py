@@ -166,7 +166,9 @@ NOT_RUNNING = [("sleeping: not running", False)]
 class TestLifecycle:
     @pytest.mark.parametrize("record", ["kept", "lost"])
     def test_up_twice_one_process(self, folder: Folder, record: str) -> None:
-        first, process = folder.group().up(), folder.living()
+        first = folder.group().up()
+        assert processes.wait_until(lambda: bool(folder.living()), 5)
+        process = folder.living()
         if record == "lost":
             folder.record.write_text("{")
         assert folder.group().up() == first
