@@ -82,10 +82,10 @@ async def test_side_doors(install: MakeInstallation, tmp_path: Path) -> None:
 
     await installation.workers.stop()
     buggy = await installation.workers.start(SCRIPTED, "--bug").ready()
-    bug = marked(picture("none"), "bug", tmp_path / "bug")
-    await installation.publish([NewSubmission(image=bug, optional=PERSONAL)])
-    assert await buggy.ended() == 1
-    assert buggy.events("worker_failed")
+    bug = PERSONAL | {"session_id": "bug-in-detect"}
+    await installation.publish([NewSubmission(image=picture("none"), optional=bug)])
+    await buggy.said("stage_failed", again=False)
+    await installation.drained()
     assert_quiet(buggy, "")
 
 
