@@ -191,7 +191,7 @@ async def test_killed_node_comes_back(redis_cluster, calls):
     other = redis_cluster.nodes[0]
     kept = [key for key in keys if redis_cluster.owner_of(key) is other]
     await eventually(lambda: b"cluster_state:fail" in other.ask("CLUSTER", "INFO"), "the cluster is down")
-    with pytest.raises(Unavailable, match="ClusterDownError"):
+    with pytest.raises(Unavailable, match="CLUSTERDOWN"):
         await calls.execute(reads(kept))
 
     redis_cluster.wait_until_sound()
@@ -255,7 +255,7 @@ async def test_every_node_gets_credentials(redis_cluster):
     try:
         async with client(f"redis://{user}:right@{place}") as calls:
             assert await calls.execute(stores(keys)) == [b"OK"] * 30
-            with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client \(NOPERM\)"):
+            with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client \(NOPERM: the user may not run DEL\)"):
                 await calls.execute([("DEL", keys[0])])
         for wrong in (f"redis://{user}:wrong@{place}", f"redis://:wrong@{place}"):
             async with client(wrong) as calls:
