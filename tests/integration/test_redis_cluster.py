@@ -255,7 +255,7 @@ async def test_every_node_gets_credentials(redis_cluster):
     try:
         async with client(f"redis://{user}:right@{place}") as calls:
             assert await calls.execute(stores(keys)) == [b"OK"] * 30
-            with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client \(NOPERM: the user may not run DEL\)"):
+            with pytest.raises(SettingsError, match=r"^redis\.url: Redis refuses this client \(NOPERM: .* DEL\)"):
                 await calls.execute([("DEL", keys[0])])
         for wrong in (f"redis://{user}:wrong@{place}", f"redis://:wrong@{place}"):
             async with client(wrong) as calls:
