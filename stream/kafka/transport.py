@@ -3,6 +3,7 @@
 - the producer is idempotent, so that a retried send is not written twice; one that the broker has shut out for good
   is replaced;
 - only committed records are read, so that an aborted transaction is not carried out;
+- partitions of which nothing was committed yet are read from their first record again after a rebalance;
 - offsets that the log doesn't hold are noticed (`positions`);
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when the wait ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
@@ -74,6 +75,10 @@ class _Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
+        # Left where they are by Faust: behind records that it fetched during a rebalance and threw away.
+        never_committed = [tp for tp in self.assignment() if self._committed_offset[tp] is None]
+        if never_committed:
+            await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, never_committed))
         self._positions.begin(by_name({tp: self._read_offset[tp] for tp in self.assignment()}))
         app: Any = self.app
         if app.embedded_broker:  # which keeps every record
