@@ -24,7 +24,8 @@ $(READY): requirements-dev.lock pyproject.toml
 	@exec >&2; set -ex; $(PYTHON) -m venv --clear $(VENV); \
 	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock; \
 	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .; \
-	$(BIN)/liveness models prepare
+	$(BIN)/liveness models prepare; \
+	$(BIN)/liveness models fetch || echo "Going on without the missing attack networks"
 	@touch $@
 
 demo: $(READY) ## Run the main job on an embedded broker, on real photographs

@@ -8,11 +8,19 @@ from collections.abc import Collection, Mapping
 from config.errors import SettingsError
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
+#: Folder of model files, in place of their homes (`liveness models fetch`).
+MODEL_MIRROR_VARIABLE = "LIVENESS_MODEL_MIRROR"
 HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
 #: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
 _OTHER_VARIABLES = frozenset(
-    {CONFIG_FILE_VARIABLE, "LIVENESS_REQUIRE_REAL", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
-    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
+    {
+        CONFIG_FILE_VARIABLE,
+        MODEL_MIRROR_VARIABLE,
+        "LIVENESS_REQUIRE_REAL",
+        "LIVENESS_CACHE_DIR",
+        "LIVENESS_REDIS_SERVER",
+    }
+    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_TEST_ATTACKS", "LIVENESS_SLOT_STDERR"}
 )
 
 

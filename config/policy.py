@@ -11,20 +11,24 @@ import json
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from config.abuse import AbusePolicy
 from config.detector_catalogue import DETECTORS, DetectorSpec, Need
 
-BUILT_IN = Path(__file__).with_name("policy.toml")
+#: Policies that ship: the eight published signals alone, and with the presentation-attack networks.
+SIGNALS, LEARNED = (Path(__file__).with_name("policies") / f"{name}.toml" for name in ("signals", "learned"))
 
 WEIGHT_TOLERANCE = 1e-9
 HEAVIEST = "lbp_texture"
 
 #: A hundredth away from confidence 0 (score 1) and from 0.80 (score 90): far more than confidences are rounded.
 LOWEST_BAND, HIGHEST_BAND = 0.01, 0.79
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Frozen(BaseModel):
@@ -55,8 +59,8 @@ class SignalParameters(_Frozen):
 
 
 class _Weights(_Frozen):
-    """Weights: each signal's share of the confidence, one field a detector; the shares sum to 1 and skin texture weighs
-    most.
+    """Weights: each signal's share of the confidence, one field a detector; with the networks' share they sum to 1,
+    and skin texture weighs most.
 
     Texture and spectrum carry most: on the test photographs and their simulated attacks
     (`tests/bench/signal_ranges.py`) texture and spectrum tell the two apart, while pose, framing, symmetry and
@@ -66,8 +70,6 @@ class _Weights(_Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         weights: dict[str, float] = self.model_dump()
-        if abs(sum(weights.values()) - 1.0) > WEIGHT_TOLERANCE:
-            raise ValueError(f"signal weights sum to {sum(weights.values()):.6f}, they must sum to 1")
         if any(w >= weights[HEAVIEST] for name, w in weights.items() if name != HEAVIEST):
             raise ValueError(f"{HEAVIEST} must be the heaviest signal")
         return self
@@ -87,6 +89,18 @@ else:
         __module__=__name__,
         __doc__=_Weights.__doc__,
         **{name: (float, _weight_field(spec)) for name, spec in DETECTORS.items()},
+    )
+
+
+class PadFusion(_Frozen):
+    """Fusion of the presentation-attack networks: the mean of their log-odds becomes one liveness, a logistic curve."""
+
+    weight: float = Field(0.0, ge=0, lt=1, description="share of the confidence; 0: networks take no part")
+    middle: float = Field(0.0, ge=-8, le=8, description="mean log-odds at which the liveness is 0.5")
+    spread: float = Field(1.0, gt=0, le=20, description="log-odds by which the liveness rises from 0.5 to 0.73")
+    floor: float = Field(-8.0, ge=-8, le=8, description="mean log-odds below which no verdict is LIVE")
+    floors: dict[str, float] = Field(
+        default_factory=dict, max_length=32, description="log-odds of a single network below which no verdict is LIVE"
     )
 
 
@@ -152,15 +166,22 @@ class Deadlines(_Frozen):
 class Policy(_Frozen):
     """Policy: all that a verdict depends on besides the picture and the models."""
 
-    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field("signals", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     inconclusive_band: float = Field(0.04, gt=0, lt=0.2, description="half-width of INCONCLUSIVE around the threshold")
     parameters: SignalParameters = SignalParameters()
     weights: SignalWeights = SignalWeights()
+    pad_networks: PadFusion = PadFusion()
+    gates: dict[str, Share] = Field(
+        default_factory=dict, description="liveness of a signal below which no verdict is LIVE, whatever its weight"
+    )
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
     template: TemplateGate = TemplateGate()
     deadlines: Deadlines = Deadlines()
     abuse: AbusePolicy = AbusePolicy()
+    provenance: dict[str, str | int | float] = Field(
+        default_factory=dict, max_length=64, description="how the numbers were found; for people, shapes no verdict"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -170,16 +191,27 @@ class Policy(_Frozen):
                 f"live_threshold with its band must stay within {LOWEST_BAND:g} and {HIGHEST_BAND:g}, "
                 "so that every verdict has scores of its own"
             )
+        total = sum(self.weights.model_dump().values()) + self.pad_networks.weight
+        if abs(total - 1.0) > WEIGHT_TOLERANCE:
+            raise ValueError(f"signal weights sum to {total:.6f}, they must sum to 1")
+        if unknown := sorted(set(self.gates) - set(DETECTORS)):
+            raise ValueError(f"gates: there is no signal {unknown[0]}")
         return self
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the canonical JSON of every field: the `policy.hash` of a decision."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Hash of the canonical JSON of every field but the provenance: the `policy.hash` of a decision."""
+        # Tables that are newer than published hashes count once they differ from their defaults.
+        unused = {name for name, default in _NEWER.items() if getattr(self, name) == default}
+        shaping = self.model_dump(mode="json", exclude={"provenance", *unused})
+        canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def load(path: Path | None = None) -> Policy:
-    """Policy of a file (TOML), the built-in one by default. Unknown keys and bad values raise ValueError."""
-    with (path or BUILT_IN).open("rb") as file:
+_NEWER: dict[str, Any] = {"pad_networks": PadFusion(), "gates": {}}
+
+
+def load(path: Path = SIGNALS) -> Policy:
+    """Policy of a file (TOML). Unknown keys and bad values raise ValueError."""
+    with path.open("rb") as file:
         return Policy.model_validate(tomllib.load(file))

@@ -15,7 +15,9 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from config import pad_networks
 from config import policy as policies
+from config.cache import cache_folder
 from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.errors import SettingsError
 from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
@@ -85,6 +87,12 @@ class DetectionSettings(Group):
     """MediaPipe Tasks bundle (face_landmarker.task); unset uses the mesh inside the mediapipe package."""
     template_manifest: Path | None = None
     """Manifest (TOML) of a face template model, or of a calibration, of your own; unset uses the built-in one."""
+    pad_networks: tuple[str, ...] | None = None
+    """Presentation-attack networks by name, JSON: ["minifasnet_v2"]; unset: those that `liveness models fetch` has \
+fetched and that need no acceptance. A network named here counts as accepted, and must be there."""
+    pad_manifests: tuple[Path, ...] = ()
+    """Manifests (TOML) of presentation-attack networks of your own, JSON: ["my.toml"]; they take part beside the \
+others."""
 
 
 class DeliverySettings(Group):
@@ -202,7 +210,8 @@ class Settings(BaseSettings):
     source: str = Field("liveness-stream", pattern=r"^[A-Za-z0-9/._:-]{1,128}$")
     """The `source` of the CloudEvents published here."""
     policy_file: Path | None = None
-    """A policy file (TOML); unset uses the built-in policy."""
+    """A policy file (TOML); unset uses the policy `learned` where presentation-attack networks take part, else \
+`signals`."""
 
     @property
     def group_id(self) -> str:
@@ -215,13 +224,19 @@ class Settings(BaseSettings):
         return f"{self.kafka.topic_prefix}liveness:"
 
     def policy(self) -> Policy:
-        """Policy from the policy file, or the built-in one; raises SettingsError when the file can't be used."""
+        """Policy from the policy file, or one that ships; raises SettingsError when the file can't be used."""
         try:
-            return policies.load(self.policy_file)
+            shipped = policies.LEARNED if self._has_networks() else policies.SIGNALS
+            return policies.load(self.policy_file or shipped)
         except ValidationError as error:
-            raise SettingsError(mistakes(error, "settings", "policy.")) from None
+            raise SettingsError(mistakes(error, "file", "policy.")) from None
         except (OSError, ValueError) as error:
             raise SettingsError(f"policy_file: {error}") from None
+
+    def _has_networks(self) -> bool:
+        """Whether any presentation-attack network takes part."""
+        detection = self.detection
+        return bool(detection.pad_manifests or pad_networks.chosen(detection.pad_networks, cache_folder()))
 
     @model_validator(mode="after")
     def _check(self) -> Self:

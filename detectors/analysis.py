@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.error_codes import ErrorCode
 from config.policy import Policy
@@ -14,10 +15,14 @@ from detectors import framing, image_gate, picture_hash
 from detectors.contract import Analysis, ImageRefused, ModelVersion, PictureHashes, Reading
 from detectors.face_mesh import Face, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
+from detectors.pad import PadSource, open_networks
 from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
 from detectors.template import TemplateSource, open_template
 from detectors.template.extraction import SWITCHED_OFF, Extraction, extract
+
+if TYPE_CHECKING:
+    from detectors.pad.network import PadDetector
 
 _MS = 1000.0
 
@@ -43,12 +48,14 @@ class Stopwatch:
         return (time.process_time() - self._cpu_started) * _MS
 
 
-def face_analyser(policy_json: str, bundle: Path | None, template: TemplateSource | None) -> FaceAnalyser:
+def face_analyser(
+    policy_json: str, bundle: Path | None, template: TemplateSource | None, networks: tuple[PadSource, ...] = ()
+) -> FaceAnalyser:
     """The analyser of a slot process, from arguments that can be pickled.
 
     Called once in each slot by the slot pool. Raises OSError or ValueError, as FaceAnalyser does.
     """
-    return FaceAnalyser(Policy.model_validate_json(policy_json), bundle, template)
+    return FaceAnalyser(Policy.model_validate_json(policy_json), bundle, template, networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +71,28 @@ class FaceAnalyser:
 
     The constructor loads the models (about a second) and may raise OSError or ValueError (a bundle or a
     template model that is missing or is not the pinned file). Without `template`, or where the policy
-    switches them off, no templates are made.
+    switches them off, no templates are made. `networks` are the presentation-attack networks that take part.
     """
 
-    def __init__(self, policy: Policy, mesh_bundle: Path | None = None, template: TemplateSource | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        mesh_bundle: Path | None = None,
+        template: TemplateSource | None = None,
+        networks: tuple[PadSource, ...] = (),
+    ) -> None:
         self._policy = policy
         self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
         self.signals: tuple[Signal, ...] = build(policy.parameters)
         self.template = open_template(template) if template is not None and policy.template.active else None
+        self._networks = open_networks(networks)
+        self._network_models = tuple(source.model for source in networks)
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
         """Model files that take part in every analysis."""
-        return self.mesh.models + (() if self.template is None else (self.template.spec.model,))
+        template = () if self.template is None else (self.template.spec.model,)
+        return self.mesh.models + self._network_models + template
 
     def analyse(self, image: bytes | memoryview) -> Analysis:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none.
@@ -89,6 +105,9 @@ class FaceAnalyser:
             framed = self.look(image, watch)
             with watch.step("signals"):
                 readings = tuple(_read(signal, framed.seen) for signal in self.signals)
+            if self._networks:
+                with watch.step("networks"):
+                    readings += tuple(_ask(network, framed.seen) for network in self._networks)
             with watch.step("template"):
                 extraction = self._extract(framed)
             with watch.step("hashes"):
@@ -158,6 +177,14 @@ def _hashes(seen: FaceObservation) -> PictureHashes | None:
         return picture_hash.hashes_of(seen.frame, seen.face)
     except Exception:  # any bug must cost the hashes only
         return None
+
+
+def _ask(network: PadDetector, seen: FaceObservation) -> Reading:
+    """Reading of one network; FAILED if the network breaks."""
+    try:
+        return network.read(seen)
+    except Exception as error:  # whatever native code or an odd face box causes costs that network only
+        return network.failed(error)
 
 
 def _read(signal: Signal, seen: FaceObservation) -> Reading:

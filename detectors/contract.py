@@ -15,6 +15,7 @@ from pydantic import Field
 
 from config.detector_catalogue import DETECTORS
 from config.error_codes import ErrorCode
+from config.pad_networks import PREFIX
 from config.strict_json import Bits64, BrokenRule, StrictJson
 from detectors.contract_fields import MAX_ITEMS, Code, Items, Liveness, Milliseconds, OptionalCode, Sha256, Text, Vector
 
@@ -28,7 +29,8 @@ class ReadingStatus(StrEnum):
 
 
 class UnknownReading(BrokenRule):
-    """A reading whose name is not in `config.detector_catalogue`: nobody would weigh, label or show the reading."""
+    """A reading whose name is not in `config.detector_catalogue` nor that of a presentation-attack network: nobody
+    would weigh, label or show the reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,17 @@ class Reading(StrictJson):
     detail: Text
 
     def __post_init__(self) -> None:
-        if self.name not in DETECTORS:
+        if self.name not in DETECTORS and not self.is_of_network:
             raise UnknownReading("a reading of a signal that is not in the catalogue")
         if not 0.0 <= self.liveness <= 1.0:  # also refuses NaN
             raise ValueError(f"{self.name}: liveness {self.liveness} is outside [0, 1]")
         if self.status is not ReadingStatus.SCORED and self.liveness:
             raise ValueError(f"{self.name}: only a scored reading carries a liveness")
+
+    @property
+    def is_of_network(self) -> bool:
+        """Whether a presentation-attack network made the reading, by the reading's name."""
+        return self.name.startswith(PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +123,8 @@ class Analysis(StrictJson):
     `trailing_data`, `bystander`, `rotation_over_limit`); beside an error they say what is amiss with
     the file (for example `image_incomplete`). There is a `template`, or `template_reason` says why
     not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
-    too. `elapsed_ms` is wall time by step: gate, decode, mesh, framing, signals, template, hashes; `cpu_ms` is
-    the whole process's processor time, all threads.
+    too. `elapsed_ms` is wall time by step: gate, decode, mesh, framing, signals, networks, template, hashes; `cpu_ms`
+    is the whole process's processor time, all threads.
     """
 
     error: ErrorCode | None = None

@@ -22,7 +22,13 @@ SERVICE_MARKERS = (*REAL_MARKERS, "embedded")
 #: Variables that lead to no service: where things are kept, and what the machine has for tests.
 KEPT = frozenset(
     {REQUIRE_REAL, "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
-    | {"LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_SLOT_STDERR"}
+    | {
+        "LIVENESS_TEST_IMAGES",
+        "LIVENESS_TEST_MODELS",
+        "LIVENESS_TEST_ATTACKS",
+        "LIVENESS_SLOT_STDERR",
+        "LIVENESS_MODEL_MIRROR",
+    }
 )
 
 _tiers = pytest.StashKey[ServiceTiers]()
@@ -52,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     for name in [name for name in os.environ if name.startswith("LIVENESS_") and name not in KEPT]:
         del os.environ[name]
+    # Whatever `liveness models fetch` left on the machine: tests of presentation-attack networks name theirs.
+    os.environ["LIVENESS_DETECTION__PAD_NETWORKS"] = "[]"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

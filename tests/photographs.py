@@ -11,7 +11,8 @@ import pytest
 from stream.demo import attacks
 
 NO_PHOTOGRAPHS = "no photographs for tests: LIVENESS_TEST_IMAGES names their folder"
-BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[1] / "../shared/images"
+ROOT_OF_SHARED = Path(__file__).resolve().parents[1] / "../shared"
+BESIDE_THE_REPOSITORY = ROOT_OF_SHARED / "images"
 
 
 def folder() -> Path:

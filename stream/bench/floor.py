@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from detectors.pool.settings import PoolSettings, slot_environment
 from stream.bench.child import Child
-from stream.bootstrap.models import template_source
+from stream.bootstrap.models import network_sources, template_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,13 @@ class FloorProcesses:
 @contextmanager
 def floor_processes(settings: Settings, pictures: Sequence[Path], count: int) -> Iterator[FloorProcesses]:
     """So many floor processes for as long as the context lasts. Raises ChildFailed."""
-    source, bundle = template_source(settings, settings.policy()), settings.detection.face_landmarker_bundle
+    policy = settings.policy()
+    source, bundle = template_source(settings, policy), settings.detection.face_landmarker_bundle
     plan = {
-        "policy": settings.policy().model_dump_json(),
+        "policy": policy.model_dump_json(),
         "bundle": bundle and str(bundle),
         "template": source and {"manifest": source.manifest and str(source.manifest), "cache": str(source.cache)},
+        "networks": [(asdict(each.network), str(each.file)) for each in network_sources(settings, policy)],
         "pictures": [str(picture) for picture in pictures],
     }
     environment = slot_environment(PoolSettings(), os.environ)

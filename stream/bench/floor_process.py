@@ -8,8 +8,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from config.pad_networks import PadNetwork
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
+from detectors.pad import PadSource
 from detectors.template import TemplateSource
 from stream.bench.child import serve
 
@@ -27,7 +29,10 @@ def _template(source: dict[str, Any] | None) -> TemplateSource | None:
 class Floor:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._analyser = FaceAnalyser(
-            Policy.model_validate_json(plan["policy"]), _path(plan["bundle"]), _template(plan["template"])
+            Policy.model_validate_json(plan["policy"]),
+            _path(plan["bundle"]),
+            _template(plan["template"]),
+            tuple(PadSource(network=PadNetwork(**told), file=Path(file)) for told, file in plan["networks"]),
         )
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
         self._queue: Iterator[bytes] = cycle(self._pictures)

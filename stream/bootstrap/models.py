@@ -1,4 +1,4 @@
-"""Settings become model files: the face mesh's and the face template's."""
+"""Settings become model files: of the face mesh, the presentation-attack networks and the face template."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from config.settings import Settings
 from detectors import models
 from detectors.contract import ModelVersion
 from detectors.models import ModelFile
+from detectors.pad import FETCH, PadNetworkUnusable, PadSource, sources
+from detectors.pad import load as load_network
 from detectors.template import TemplateModelUnusable, TemplateSource, describe, load
 
 
@@ -19,13 +21,29 @@ def template_source(settings: Settings, policy: Policy) -> TemplateSource | None
     return TemplateSource(manifest=settings.detection.template_manifest, cache=cache_folder())
 
 
+def network_sources(settings: Settings, policy: Policy) -> tuple[PadSource, ...]:
+    """Sources of the presentation-attack networks that take part; none where the policy gives networks no share.
+    Raises SettingsError, also where the policy wants networks and none takes part."""
+    if not policy.pad_networks.weight:
+        return ()
+    detection = settings.detection
+    try:
+        found = sources(detection.pad_networks, detection.pad_manifests, cache_folder())
+    except PadNetworkUnusable as error:
+        raise SettingsError(f"detection.pad_networks: {error}") from None
+    if not found:
+        raise SettingsError(f"the policy {policy.name} wants presentation-attack networks: run {FETCH}")
+    return found
+
+
 def model_files(settings: Settings, policy: Policy) -> tuple[ModelFile, ...]:
     """Every model file in use, read and hashed; a template model that can't be loaded has `trouble`.
 
     Raises SettingsError for a configured file or manifest that can't be used.
     """
     source = template_source(settings, policy)
-    return (*_mesh_files(settings), *(() if source is None else (_template_file(source),)))
+    networks = (_network_file(each) for each in network_sources(settings, policy))
+    return (*_mesh_files(settings), *networks, *(() if source is None else (_template_file(source),)))
 
 
 def model_versions(settings: Settings, policy: Policy) -> tuple[ModelVersion, ...]:
@@ -46,6 +64,15 @@ def _mesh_files(settings: Settings) -> tuple[ModelFile, ...]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"detection.face_landmarker_bundle: {error}") from None
     return (ModelFile(model=found, path=bundle, licence=models.MEDIAPIPE_LICENCE),)
+
+
+def _network_file(source: PadSource) -> ModelFile:
+    try:
+        load_network(source)
+        trouble = ""
+    except PadNetworkUnusable as error:
+        trouble = str(error)
+    return ModelFile(model=source.model, path=source.file, licence=source.network.licence, trouble=trouble)
 
 
 def _template_file(source: TemplateSource) -> ModelFile:

@@ -31,7 +31,7 @@ from stream.bootstrap.abuse import (
     open_reuse,
     say_what_is_compared,
 )
-from stream.bootstrap.models import model_versions, template_source
+from stream.bootstrap.models import model_versions, network_sources, template_source
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
 from stream.events.topics import Topic, topic_name
@@ -282,7 +282,12 @@ def open_pool(
     detection = settings.detection
     return SlotPool(
         analyser,
-        (policy.model_dump_json(), detection.face_landmarker_bundle, template_source(settings, policy)),
+        (
+            policy.model_dump_json(),
+            detection.face_landmarker_bundle,
+            template_source(settings, policy),
+            network_sources(settings, policy),
+        ),
         settings=PoolSettings(
             slots=slots or detection.slots,
             deadline_s=policy.deadlines.detector_s,

@@ -70,6 +70,8 @@ BY_REASON: dict[str, Advice] = {
     "too_bright": _LESS_LIGHT,
     "flat_texture": _LIVE_CAMERA,
     "periodic_spectrum": _LIVE_CAMERA,
+    "attack_suspected": _LIVE_CAMERA,
+    "pad_networks_absent": _ANOTHER_PHOTO,
     "spoof_software": _UNEDITED,
     "bystander": _ALONE,
     "multiple_faces": _ALONE,

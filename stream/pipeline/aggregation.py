@@ -1,22 +1,30 @@
 """Aggregation: the readings of all signals become one confidence in [0, 1] (1 = live). Pure.
 
 The sum runs over the policy's weights, not over the readings that happen to be there: a signal that is
-missing, abstained or failed counts 0, so that it can lower a verdict and never raise it.
+missing, abstained or failed counts 0, so that it can lower a verdict and never raise it. The presentation-attack
+networks enter as one: the mean of their log-odds on a logistic curve; one that is absent leaves the mean of the rest.
+What a policy demands of a bona fide presentation (a floor, a gate) holds the confidence at the threshold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from config.detector_catalogue import DETECTORS
-from config.policy import SignalWeights
+from config.pad_networks import PREFIX
+from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
 
 #: The bar of a signal's `passed`: convenience only, no verdict depends on it.
 PASS_MARK = 0.5
 #: Confidence is published, and judged, to four decimals.
 CONFIDENCE_DIGITS = SCORE_DIGITS = 4
+#: Probability of log-odds 8: what a network says beyond it is no better founded.
+LEAST_LIVENESS = 1 / (1 + math.exp(8))
+#: Reasons of a verdict that is held at INCONCLUSIVE: networks take the picture for an attack; none answered.
+SUSPECTED, NO_NETWORK = "attack_suspected", "pad_networks_absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +44,87 @@ class WeighedSignal:
         return round(self.reading.liveness, SCORE_DIGITS)
 
     @property
+    def failure(self) -> str:
+        """Reason code of a signal that did not pass."""
+        return self.reading.reason or f"{self.reading.name}_low"
+
+    @property
     def shortfall(self) -> float:
         """Confidence lost through this signal: 0 for a perfect reading, its weight for a missing one."""
         return self.weight * (1.0 - self.reading.liveness)
 
 
-def weigh(readings: Iterable[Reading], weights: SignalWeights) -> tuple[WeighedSignal, ...]:
-    """Signals of the catalogue, each once, in catalogue order; missing ones as abstained. No reading is dropped: a
-    `Reading` of any other signal can't be made."""
+def weigh(readings: Iterable[Reading], policy: Policy) -> tuple[WeighedSignal, ...]:
+    """Signals of the catalogue, each once, in catalogue order, missing ones as abstained; then the networks that took
+    part, with equal parts of the networks' share. No reading is dropped: a `Reading` of any other signal can't be
+    made."""
     by_name = {reading.name: reading for reading in readings}
-    shares: dict[str, float] = weights.model_dump()
-    return tuple(
-        WeighedSignal(reading=by_name.get(name) or _missing(name, spec.label), weight=shares[name])
-        for name, spec in DETECTORS.items()
+    shares: dict[str, float] = policy.weights.model_dump()
+    networks = [reading for name, reading in by_name.items() if reading.is_of_network]
+    share = policy.pad_networks.weight / max(1, sum(_is_scored(reading) for reading in networks))
+    return (
+        *(
+            WeighedSignal(reading=by_name.get(name) or _missing(name, spec.label), weight=shares[name])
+            for name, spec in DETECTORS.items()
+        ),
+        *(WeighedSignal(reading=reading, weight=share if _is_scored(reading) else 0.0) for reading in networks),
     )
 
 
-def confidence(signals: Iterable[WeighedSignal]) -> float:
-    """Confidence: the weighted sum in [0, 1], rounded as published, so that verdict and published number agree."""
-    total = sum(signal.weight * signal.reading.liveness for signal in signals)
+def confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
+    """Confidence in [0, 1], rounded as published, so that verdict and published number agree: the weighted sum, with
+    the networks' fusion for their share. Where a policy wants networks and none answered, the other signals alone."""
+    total = sum(signal.weight * signal.reading.liveness for signal in signals if not signal.reading.is_of_network)
+    fused, share = mean_log_odds(signals), policy.pad_networks.weight
+    if fused is not None:
+        total += share * _logistic((fused - policy.pad_networks.middle) / policy.pad_networks.spread)
+    elif share:
+        total /= 1 - share
     return round(min(max(total, 0.0), 1.0), CONFIDENCE_DIGITS)
+
+
+def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]:
+    """Reasons why the verdict can't be LIVE whatever the confidence, the networks' first; none as a rule."""
+    demands = policy.pad_networks
+    found = []
+    if demands.weight:
+        fused = mean_log_odds(signals)
+        if fused is None:
+            found.append(NO_NETWORK)
+        elif fused < demands.floor or any(_log_odds(each) < _floor(each, policy) for each in _scored_networks(signals)):
+            found.append(SUSPECTED)
+    for signal in signals:
+        least = policy.gates.get(signal.reading.name)
+        if least is not None and signal.score < least:
+            found.append(signal.failure)
+    return tuple(dict.fromkeys(found))
+
+
+def mean_log_odds(signals: Sequence[WeighedSignal]) -> float | None:
+    """Mean of the networks' log-odds of a bona fide presentation; None where no network answered."""
+    found = [_log_odds(each) for each in _scored_networks(signals)]
+    return sum(found) / len(found) if found else None
+
+
+def _scored_networks(signals: Sequence[WeighedSignal]) -> list[Reading]:
+    return [each.reading for each in signals if each.reading.is_of_network and _is_scored(each.reading)]
+
+
+def _floor(reading: Reading, policy: Policy) -> float:
+    return policy.pad_networks.floors.get(reading.name.removeprefix(PREFIX), -math.inf)
+
+
+def _log_odds(reading: Reading) -> float:
+    likely = min(max(reading.liveness, LEAST_LIVENESS), 1 - LEAST_LIVENESS)
+    return math.log(likely / (1 - likely))
+
+
+def _logistic(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
+
+
+def _is_scored(reading: Reading) -> bool:
+    return reading.status is ReadingStatus.SCORED
 
 
 def _missing(name: str, label: str) -> Reading:

@@ -16,7 +16,7 @@ from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
 from stream.events.messages import Refusal
 from stream.pipeline.advice import Advice, advice_for
-from stream.pipeline.aggregation import WeighedSignal, confidence, weigh
+from stream.pipeline.aggregation import WeighedSignal, confidence, held_by, weigh
 
 
 class VerdictKind(StrEnum):
@@ -79,14 +79,16 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
     if finding.error is not None:
         face_detected, notes = finding.face_detected, finding.notes
         return _undecided(finding.error, finding.message, policy, face_detected=face_detected, notes=notes)
-    signals = weigh(finding.readings, policy.weights)
+    signals = weigh(finding.readings, policy)
     if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
         # Nothing was measured, so there is nothing to hold against the person.
         error = ErrorCode.INFERENCE_ERROR
         return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
-    value = confidence(signals)
+    value, held = confidence(signals, policy), held_by(signals, policy)
+    if held:
+        value = min(value, policy.parameters.live_threshold)
     kind = kind_for(value, policy)
-    reasons = _reasons(signals, finding.notes)
+    reasons = _reasons(signals, held, finding.notes)
     return Verdict(
         kind=kind,
         outcome=OUTCOME_OF[kind],
@@ -148,11 +150,11 @@ def _band(policy: Policy) -> tuple[float, float]:
     return threshold - band, threshold + band
 
 
-def _reasons(signals: tuple[WeighedSignal, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Reasons that lowered the confidence, costliest first, then the notes, which moved no score; each once."""
-    failed = sorted((s for s in signals if not s.passed), key=lambda s: s.shortfall, reverse=True)
-    codes = [signal.reading.reason or f"{signal.reading.name}_low" for signal in failed]
-    return tuple(dict.fromkeys([*codes, *notes]))
+def _reasons(signals: tuple[WeighedSignal, ...], held: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Reasons that held the verdict back, then those that lowered the confidence, costliest first, then the notes,
+    which moved no score; each once."""
+    failed = sorted((s for s in signals if s.weight and not s.passed), key=lambda s: s.shortfall, reverse=True)
+    return tuple(dict.fromkeys([*held, *(signal.failure for signal in failed), *notes]))
 
 
 def _undecided(
@@ -162,7 +164,7 @@ def _undecided(
     reasons = (error.lower(), *notes)
     return Verdict(
         face_detected=face_detected,
-        signals=weigh((), policy.weights),
+        signals=weigh((), policy),
         reasons=reasons,
         advice=advice_for(notes or reasons),
         error=error,

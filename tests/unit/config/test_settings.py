@@ -28,7 +28,7 @@ def environment(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_environment_reaches_every_level(environment):
-    assert (load().kafka.bootstrap_servers, load().policy().name) == ("127.0.0.1:9092", "default")
+    assert (load().kafka.bootstrap_servers, load().policy().name) == ("127.0.0.1:9092", "signals")
     environment(KAFKA__BOOTSTRAP_SERVERS="a.example:9092,[::1]:9093", LOG__LEVEL="debug", SOURCE="/bank/liveness")
     settings = load()
     assert settings.kafka.bootstrap_servers == "a.example:9092,[::1]:9093"
@@ -83,7 +83,7 @@ FILES = [
     ("CONFIG", f'[redis]\nurl = "{SECRET}"', ["redis.url"]),
     ("POLICY_FILE", "[deadlines]\nevent_s = 60", ["delivery.rebalance_timeout_s", "60"]),
     ("POLICY_FILE", "[image]\nmax_bytes = 20000000", ["kafka.max_event_bytes", "20000000"]),
-    ("POLICY_FILE", "[weights]\nsharpness = 0.9", ["policy.weights", "sum to 1"]),
+    ("POLICY_FILE", "[weights]\nsharpness = 0.2", ["policy.file: ", "sum to 1"]),
     ("POLICY_FILE", 'colour = "green"', ["policy.colour"]),
     ("POLICY_FILE", "name = ", ["policy_file"]),
 ]

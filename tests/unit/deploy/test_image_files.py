@@ -108,7 +108,7 @@ def test_wheel_holds_every_module(wheel: zipfile.ZipFile) -> None:
     in_wheel = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert ours <= in_wheel
     assert {name.split("/")[0] for name in in_wheel} <= set(PACKAGES)
-    for name in ("config/policy.toml", "detectors/template/calibration.toml"):
+    for name in ("config/policies/learned.toml", "config/policies/signals.toml", "detectors/template/calibration.toml"):
         assert wheel.read(name) == (ROOT / name).read_bytes()
     assert "liveness = stream.cli:main" in about(wheel, "entry_points.txt")
 

@@ -87,7 +87,7 @@ def test_the_whole_event():
         },
         "error": None,
         "abuse": None,
-        "policy": {"name": "default", "hash": POLICY.sha256},
+        "policy": {"name": "signals", "hash": POLICY.sha256},
         "models": [{"name": "mesh", "version": "1", "sha256": "ab" * 32}],
         "elapsed_ms": {"queue": 4.0, **analysis().elapsed_ms, "detection": 12.5, "total": 120.0},
     }
