@@ -226,17 +226,17 @@ class Settings(BaseSettings):
     def policy(self) -> Policy:
         """Policy from the policy file, or one that ships; raises SettingsError when the file can't be used."""
         try:
-            shipped = policies.LEARNED if self._has_networks() else policies.SIGNALS
-            return policies.load(self.policy_file or shipped)
+            return policies.load(self.policy_path())
         except ValidationError as error:
             raise SettingsError(mistakes(error, "file", "policy.")) from None
         except (OSError, ValueError) as error:
             raise SettingsError(f"policy_file: {error}") from None
 
-    def _has_networks(self) -> bool:
-        """Whether any presentation-attack network takes part."""
+    def policy_path(self) -> Path:
+        """Policy file in use; raises ValueError for a presentation-attack network that is unknown."""
         detection = self.detection
-        return bool(detection.pad_manifests or pad_networks.chosen(detection.pad_networks, cache_folder()))
+        networks = detection.pad_manifests or pad_networks.chosen(detection.pad_networks, cache_folder())
+        return self.policy_file or (policies.LEARNED if networks else policies.SIGNALS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

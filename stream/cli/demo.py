@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from config import policy as policies
+from config import settings as configuration
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
@@ -40,13 +42,13 @@ def command(
     if not json:
         say(f"[bold]Embedded broker[/]: {broker.LIMITS}. [bold]Embedded store[/]: {store.LIMITS}.")
     say("Starting a worker ...")
-    with _policy_file() as policy, EmbeddedServices() as services:
+    with _policy_file(configuration.load(policy_file=None).policy_path()) as policy, EmbeddedServices() as services:
         settings = services.settings()
         with WorkerProcess(
             {**services.environment, "LIVENESS_POLICY_FILE": str(policy), "LIVENESS_LOG__LEVEL": "error"}
         ):
             programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
-            viewer = _Viewer(json, settings.policy().inconclusive_band)
+            viewer = _Viewer(json, policies.load(policy).inconclusive_band)
             played = asyncio.run(play(programme, settings, viewer.show))
     if not json:
         viewer.summary(played)
@@ -102,9 +104,11 @@ def _counted(counter: Counter[str]) -> str:
 
 
 @contextmanager
-def _policy_file() -> Iterator[Path]:
-    """Policy file of the demo: the default but for name and deadlines."""
+def _policy_file(shipped: Path) -> Iterator[Path]:
+    """Policy file of the demo: one that ships but for name and deadlines."""
+    keys = shipped.read_text("utf-8").splitlines()
+    text = "\n".join(['name = "demo"', *(line for line in keys if not line.startswith("name ")), DEADLINES])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo-policy.toml"
-        path.write_text(f'name = "demo"\n{DEADLINES}', encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         yield path

@@ -31,6 +31,7 @@ RUN = {path for pattern in ("*.md", "docs/*.md", "deploy/**/*.md", "tests/*.md")
 OTHER_VARIABLES = {
     *("LIVENESS_CONFIG", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER", "LIVENESS_SLOT_STDERR"),
     *("LIVENESS_REQUIRE_REAL", "LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_TEST_ATTACKS"),
+    "LIVENESS_MODEL_MIRROR",
 }
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
