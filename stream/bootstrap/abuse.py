@@ -45,7 +45,7 @@ def open_ledger(settings: Settings, policy: Policy, calls: RedisClient) -> Ledge
 
 def hasher(settings: Settings, policy: Policy) -> SubjectHasher | None:
     """Hasher of addresses and devices; None without hash keys: neither is observed then."""
-    keys = _hash_keys(settings)
+    keys = hash_keys(settings)
     return SubjectHasher(keys, policy.abuse.flag_ttl_s * 1000) if keys else None
 
 
@@ -53,12 +53,12 @@ def mark_keys(settings: Settings, policy: Policy, faces: TemplateProtection | No
     """Keys that faces and pictures are transformed with; None without hash keys: neither is compared then."""
     if faces is None:
         return None
-    return MarkKeys(faces=faces, pictures=MediaKeys(_hash_keys(settings), media_plan(policy).window_ms))
+    return MarkKeys(faces=faces, pictures=MediaKeys(hash_keys(settings), media_plan(policy).window_ms))
 
 
 def face_keys(settings: Settings, policy: Policy) -> TemplateProtection | None:
     """Template protection; None without hash keys. One instance a process: its matrices are large."""
-    keys = _hash_keys(settings)
+    keys = hash_keys(settings)
     return TemplateProtection(keys, policy.abuse.face_reuse.window_s * 1000) if keys else None
 
 
@@ -112,12 +112,12 @@ async def agree_on_secrets(settings: Settings, checks: KeyChecks) -> None:
 
     Raises SettingsError where another secret is in use under the id of a configured key.
     """
-    await agree(checks, _hash_keys(settings))
+    await agree(checks, hash_keys(settings))
 
 
 async def require_same_secrets(settings: Settings, checks: KeyChecks) -> None:
     """Check of a command that only reads: like `agree_on_secrets`, but stores nothing."""
-    await require_same(checks, _hash_keys(settings))
+    await require_same(checks, hash_keys(settings))
 
 
 async def say_what_is_compared(reuse: ReuseSearch | None) -> None:
@@ -150,7 +150,7 @@ def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: Templat
     )
 
 
-def _hash_keys(settings: Settings) -> list[HashKey]:
+def hash_keys(settings: Settings) -> list[HashKey]:
     return [
         HashKey(
             id=key.id,

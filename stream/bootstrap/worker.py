@@ -31,6 +31,7 @@ from stream.bootstrap.abuse import (
     open_reuse,
     say_what_is_compared,
 )
+from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.models import model_versions, network_sources, template_source
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
@@ -112,6 +113,8 @@ def build_worker(
     watch = _clock_watch(shared)
     secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
+    ours = badge(settings, shared.policy, roles)
+    fleet = open_fleet_watch(settings, ours, shared.redis, shared.time, shared.patience)
     checks: list[Check] = [permissions, shared.store.ping, watch.check, eviction.check, secrets]
     return Worker(
         WorkerComponents(
@@ -122,14 +125,15 @@ def build_worker(
             publisher=shared.publisher,
             patience=shared.patience,
             clock=shared.clock,
-            checks=[*checks, *(check for part in parts for check in part.checks)],
+            checks=[*checks, *(check for part in parts for check in part.checks), fleet.check],
             background_tasks=[
                 BrokerWatch(shared.app, shared.patience, settings.delivery).run,
                 watch.run,
                 eviction.run,
+                fleet.run,
                 *(task for part in parts for task in part.background_tasks),
             ],
-            closings=[shared.store.close],
+            closings=[fleet.leave, shared.store.close],
             troubles=eviction.troubles,
         )
     )

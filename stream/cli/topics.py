@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import typer
 from rich.table import Table
 
+from abuse.redis_port import ForeignValue
 from config import settings as configuration
-from config.errors import SettingsError
+from config.errors import SettingsError, Unavailable
 from config.settings import Settings
-from stream.cli.console import ExitCode, JsonOption, out, print_json
+from stream.bootstrap.fleet import look_at_fleet
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
 from stream.kafka import backlog, provisioning
 from stream.kafka.backlog import Backlog
 from stream.kafka.provisioning import TopicState
 from stream.runtime.clock import SystemClock
+from stream.runtime.fleet import Aspect, Badge, conflicts, differences
 
 EMBEDDED = "the embedded broker makes topics by itself and has no settings to look at"
 
@@ -41,11 +44,16 @@ def list_(json: JsonOption = False) -> None:
 
 @app.command("check")
 def check(json: JsonOption = False) -> None:
-    """The same with the workers' backlog; exit 1 if records would be lost or refused, biometric data kept too long."""
+    """The same with the workers' backlog, and what living workers differ in.
+
+    Exit 1 if records would be lost or refused, biometric data kept too long, or workers don't belong together.
+    """
     settings = _settings()
     states, backlogs = asyncio.run(look(settings))
-    _show(states, json, backlogs)
-    if any(state.problems for state in states) or any(waiting.problem for waiting in backlogs):
+    fleet = asyncio.run(_look_at_fleet(settings))
+    _show(states, json, backlogs, fleet)
+    problems = any(state.problems for state in states) or any(waiting.problem for waiting in backlogs)
+    if problems or (fleet is not None and fleet.apart):
         raise typer.Exit(ExitCode.FAILURE)
 
 
@@ -63,9 +71,36 @@ async def look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
     return states, await backlog.look(settings, SystemClock()) if there else []
 
 
-def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = ()) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The living workers of the consumer group: what they differ in, and what keeps some of them `apart`, in words."""
+
+    workers: Sequence[Badge]
+    differences: Mapping[Aspect, str]
+    apart: Sequence[str]
+
+
+async def _look_at_fleet(settings: Settings) -> Fleet | None:
+    """Living workers; None, and said, where Redis doesn't tell."""
+    try:
+        workers, now_ms = await look_at_fleet(settings)
+    except (Unavailable, SettingsError, ForeignValue) as error:
+        complain(f"the workers are not compared, Redis doesn't tell: {error}")
+        return None
+    return Fleet(workers=workers, differences=differences(workers), apart=conflicts(workers, now_ms))
+
+
+def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = (), fleet: Fleet | None = None) -> None:
     if json:
-        print_json({"topics": [asdict(state) for state in states], "backlog": [asdict(b) for b in backlogs]})
+        told = {"topics": [asdict(state) for state in states], "backlog": [asdict(b) for b in backlogs]}
+        print_json(
+            told
+            if fleet is None
+            else {
+                **told,
+                "fleet": {**asdict(fleet), "differences": {str(a): words for a, words in fleet.differences.items()}},
+            }
+        )
         return
     unread = {waiting.topic: waiting for waiting in backlogs}
     table = Table("topic", "partitions", "unread", "state", box=None)
@@ -76,3 +111,13 @@ def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = ()
             word += f"; {waiting.problem}"
         table.add_row(state.name, str(state.partitions), "" if waiting is None else str(waiting.lag), word)
     out.print(table)
+    if fleet is not None:
+        _show_fleet(fleet)
+
+
+def _show_fleet(fleet: Fleet) -> None:
+    out.print(f"{len(fleet.workers)} worker(s) living" + ("" if fleet.differences else ", all alike"))
+    for aspect, words in fleet.differences.items():
+        out.print(plain(f"workers differ in {aspect}: {words}"), markup=False)
+    for words in fleet.apart:
+        out.print(plain(f"does not belong here: {words}"), markup=False)

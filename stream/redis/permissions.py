@@ -20,6 +20,7 @@ from stream.redis.client import each_server
 from stream.redis.decision_store import PROBE
 from stream.redis.faults import lacks_command
 from stream.redis.node import Answer
+from stream.redis.roll_call import fleet_key
 
 LIFE_S = 60
 #: Words of a refusal that is about keys and not about a command; and ours.
@@ -35,9 +36,14 @@ async def require_commands(settings: Settings) -> None:
     """
     key = f"{settings.redis_prefix}{PROBE.name}:{uuid.uuid4().hex}"
     commands = probing(key, vectors=bool(settings.abuse.hash_keys))
+    fleet: Command = ("HDEL", fleet_key(settings.group_id), "nobody")
     async with each_server(settings.redis) as servers:
         for server in servers:
-            if troubles := list(_troubles(commands, await server.ask(commands))):
+            *answers, told = await server.ask([*commands, fleet])
+            troubles = list(_troubles(commands, answers))
+            if isinstance(told, NoPermissionError) and OF_KEYS in str(told):
+                troubles.append(f"the user may not read and write the key {fleet[1]!s}, of all workers of the group")
+            if troubles:
                 raise SettingsError(f"redis.url: {'; '.join(troubles)}")
 
 

@@ -50,6 +50,11 @@ DECISION_SECONDS = Histogram(
 IN_FLIGHT = Gauge("liveness_in_flight", "Records being worked on, by agent.", ["agent"])
 WAITING = Gauge("liveness_waiting", "1 while the worker waits for a dependency.", ["dependency"])
 REDIS_EVICTS = Gauge("liveness_redis_evicts", "1 while Redis may drop keys: a full one undoes pauses and blocks.")
+FLEET_DIFFERS = Gauge(
+    "liveness_fleet_differs",
+    "Living workers of the consumer group that differ from this one, by what: in policy or release during a deploy.",
+    ["what"],
+)
 SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(

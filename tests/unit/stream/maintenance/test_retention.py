@@ -12,10 +12,14 @@ from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.expiry import turn_ms
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import RedisClient
+from abuse.store_time import RedisTime
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
+from stream.bootstrap.fleet import badge
 from stream.events.topics import TABLE
+from stream.kafka.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
+from stream.redis.roll_call import RedisRollCall
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
@@ -43,6 +47,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await stage.handle(erasing(1))
     await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS.abuse.sweep_s))
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
+    await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
     await line.store.ping()
 
 

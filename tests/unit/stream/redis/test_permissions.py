@@ -61,6 +61,7 @@ NARROW = {
     "del": ((*ALL, "-del"), "may not run DEL$"),
     "reads": ((*ALL, "-@write"), "may not run SET, GETEX, EXPIRE, .*ZADD, .*, DEL$"),
     "other keys": (("~others:*", "+@all"), "may not read and write all keys under the prefix"),
+    "no fleet": (("~liveness:probe:*", "+@all"), "may not read and write the key liveness:fleet, of all workers"),
     "read only": (("%R~liveness:*", "+@all"), "may not read and write all keys under the prefix"),
     "no setname": ((*ALL, "-client"), r"the user may not run CLIENT\|SETNAME"),
 }

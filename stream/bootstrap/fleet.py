@@ -1,0 +1,61 @@
+"""The fleet's components: the badge of a worker with these settings, and where badges are left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Collection, Sequence
+
+from abuse.keys.key_checks import check_value
+from abuse.redis_port import RedisClient
+from abuse.store_time import RedisTime, StoreTime
+from config.policy import Policy
+from config.settings import Settings
+from stream.bootstrap.abuse import hash_keys
+from stream.kafka.worker import Role
+from stream.redis.client import connect
+from stream.redis.roll_call import RedisRollCall
+from stream.runtime.fleet import Badge, KeyMark
+from stream.runtime.fleet_watch import FleetWatch
+from stream.runtime.patience import RetryPolicy
+from stream.runtime.release import release
+
+#: Roles whose stages hash, transform or compare with the hash keys.
+HASHING = frozenset({Role.DETECT, Role.DECIDE})
+DIGITS = 12
+
+
+def badge(settings: Settings, policy: Policy, roles: Collection[Role]) -> Badge:
+    """Badge of a worker that begins now; its time is set when it is left."""
+    keys = sorted(KeyMark(id=key.id, check=check_value(key), since_ms=key.since_ms) for key in hash_keys(settings))
+    rules = json.dumps(policy.abuse.model_dump(mode="json"), sort_keys=True).encode()
+    return Badge(
+        name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        began_ms=0,
+        roles=tuple(sorted(roles)),
+        key_prefix=settings.redis_prefix,
+        topic_prefix=settings.kafka.topic_prefix,
+        hash_keys=tuple(keys) if HASHING & set(roles) else None,
+        policy=f"{policy.name} {policy.sha256[:DIGITS]}",
+        rules=hashlib.sha256(rules).hexdigest()[:DIGITS],
+        release=release(),
+    )
+
+
+def open_fleet_watch(
+    settings: Settings, ours: Badge, calls: RedisClient, time: StoreTime, patience: RetryPolicy
+) -> FleetWatch:
+    return FleetWatch(RedisRollCall(calls, settings.group_id, time), ours, time, patience)
+
+
+async def look_at_fleet(settings: Settings) -> tuple[Sequence[Badge], int]:
+    """Living workers of the consumer group, and the store's time. Raises Unavailable, SettingsError."""
+    calls = connect(settings.redis)
+    time = RedisTime(calls)
+    try:
+        return await RedisRollCall(calls, settings.group_id, time).living(), await time.now_ms()
+    finally:
+        await calls.close()
