@@ -38,6 +38,7 @@ from stream.events.event_times import EventTimes
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
+from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
@@ -54,6 +55,7 @@ from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch
+from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.permissions import require_commands
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
@@ -135,6 +137,7 @@ def build_worker(
             ],
             closings=[fleet.leave, shared.store.close],
             troubles=eviction.troubles,
+            caution=Caution(RedisPartitionNotes(shared.redis, settings.redis_prefix), shared.patience),
         )
     )
 

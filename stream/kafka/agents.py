@@ -2,7 +2,8 @@
 
 Each agent runs once and never overlaps with itself in Faust's eyes; its events become tasks behind a bound, and
 only the in-order tracker acknowledges. A stage that raises is asked once more; a record on which the stage raises
-twice is set aside as a dead letter and its sender answered, so that no record can stop a partition or kill a fleet.
+twice, or ends its process twice (`caution`), is set aside as a dead letter and its sender answered, so that no record
+can stop a partition or kill a fleet.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ from stream.events.messages import Fault, Output, Record
 from stream.kafka.acks import InOrderAcks, Partition, Ticket
 from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
+from stream.kafka.caution import DEATHS, Caution
 from stream.kafka.publishing import Publisher
 from stream.kafka.records import record_of
 from stream.runtime import metrics
@@ -31,6 +34,8 @@ log = structlog.get_logger()
 
 #: Reason of the dead letter of a record on which its stage failed twice.
 STAGE_FAILED = "STAGE_FAILED_TWICE"
+#: Reason of the dead letter of a record on which the process of its stage ended twice.
+STAGE_ENDED = "STAGE_ENDED_TWICE"
 #: Exceptions that no other record and no repeat would escape.
 ENDS_WORKER = (DependencyTimeout, SettingsError, BreakerOpen)
 #: Before a stage is asked again.
@@ -50,7 +55,8 @@ class Stage(Protocol):
         """
 
     async def answer(self, record: Record) -> Sequence[Output]:
-        """Outputs that answer the sender of a record on which `handle` raised twice; none if no sender can be named.
+        """Outputs that answer the sender of a record on which `handle` raised, or ended the process, twice; none if no
+        sender can be named.
 
         May be repeated. The runner publishes the record's dead letter first, whatever this call does.
         """
@@ -80,6 +86,7 @@ class AgentRunner:
         breaker: Breaker,
         on_finished: Callable[[], None],
         fail: Callable[[BaseException], None],
+        caution: Caution | None = None,
     ) -> None:
         self._spec = spec
         self._acks = acks
@@ -87,6 +94,7 @@ class AgentRunner:
         self._breaker = breaker
         self._on_finished = on_finished
         self._fail = fail
+        self._caution = caution
         self._bound = asyncio.Semaphore(spec.limit)
         self._tasks: dict[asyncio.Task[None], Partition] = {}
         self._one_ended = asyncio.Event()
@@ -134,7 +142,8 @@ class AgentRunner:
         self._records.inc()
         record = _record(event)
         with self._in_progress.track_inprogress():
-            await self._handle(record)
+            async with self._caution.around(record) if self._caution else nullcontext(0) as deaths:
+                await (self._publish_ended(record, deaths) if deaths >= DEATHS else self._handle(record))
         self._acks.finish(ticket)
         self._on_finished()
 
@@ -149,12 +158,21 @@ class AgentRunner:
                 self._say("stage_failed", record, error, again=again)
             if again:
                 await asyncio.sleep(PAUSE_S)
-        await self._publish(await self._set_aside(record))
-
-    async def _set_aside(self, record: Record) -> list[Output]:
         message = f"the {self._spec.name} stage failed on the record twice"
-        letter = self._spec.dead_letters.letter(record, reason=STAGE_FAILED, message=message)
+        await self._publish(await self._set_aside(record, STAGE_FAILED, message))
+
+    async def _publish_ended(self, record: Record, deaths: int) -> None:
+        """Set aside a record on which the process ended; without an answer where the process ended on that too."""
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        log.error("stage_ended", agent=self._spec.name, **place, deaths=deaths)
+        message = f"the process of the {self._spec.name} stage ended while it worked on this record alone, twice"
+        await self._publish(await self._set_aside(record, STAGE_ENDED, message, answered=deaths == DEATHS))
+
+    async def _set_aside(self, record: Record, reason: str, message: str, *, answered: bool = True) -> list[Output]:
+        letter = self._spec.dead_letters.letter(record, reason=reason, message=message)
         outputs = [replace(letter, fault=Fault.INTERNAL)]
+        if not answered:
+            return outputs
         try:
             outputs += await self._spec.stage.answer(record)
         except ENDS_WORKER:

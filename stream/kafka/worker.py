@@ -25,6 +25,7 @@ from stream.kafka.acks import InOrderAcks, Partition
 from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
+from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -73,7 +74,7 @@ class WorkerComponents:
     With `finishes_work` partitions are handed over, and the process ends, once the records in flight are done; without,
     since a record may take any time, these are dropped. `pool` is there only where the worker detects; `checks` come
     before the first record, `closings` after the last; `background_tasks` run beside the agents, and end the worker if
-    they fail; `troubles` tells what makes the worker not ready.
+    they fail; `troubles` tells what makes the worker not ready. `caution` finds records on which the process dies.
     """
 
     settings: Settings
@@ -88,6 +89,7 @@ class WorkerComponents:
     background_tasks: Sequence[BackgroundTask] = ()
     closings: Sequence[Closing] = ()
     troubles: Callable[[], tuple[str, ...]] = tuple
+    caution: Caution | None = None
 
 
 class Stalled(Exception):
@@ -185,6 +187,11 @@ class Worker:
         _, pending = await asyncio.wait({commit}, timeout=DROP_AFTER_S)
         if pending:
             log.warning("not_committed", partitions=len(partitions))
+        await self._hand_over(partitions)
+
+    async def _hand_over(self, partitions: Collection[Partition] | None = None) -> None:
+        if self._components.caution is not None:
+            await self._components.caution.hand_over(partitions)
 
     def rewound(self, partitions: Collection[Partition]) -> None:
         """Drop the work on partitions that are read again: its offsets mean other records now."""
@@ -199,6 +206,7 @@ class Worker:
         dropped = self._drop(self._acks.partitions)
         if dropped:
             log.info("work_dropped", records=dropped)
+        await self._hand_over()
 
     async def _work_ended(self, partitions: Collection[Partition], within_s: float) -> None:
         """Wait for the work on records of the partitions: not for long while the worker waits for a dependency."""
@@ -254,7 +262,8 @@ class Worker:
     def _new_runner(self, spec: AgentSpec) -> AgentRunner:
         parts = self._components
         breaker = Breaker(parts.settings.delivery)
-        self._runners.append(AgentRunner(spec, self._acks, parts.publisher, breaker, self._note_movement, self.fail))
+        hooks = (self._note_movement, self.fail, parts.caution)
+        self._runners.append(AgentRunner(spec, self._acks, parts.publisher, breaker, *hooks))
         return self._runners[-1]
 
     def _note_movement(self) -> None:
@@ -266,11 +275,23 @@ class Worker:
         log.info("partitions_assigned", count=len(assigned))
 
     async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
-        self._drop({(tp.topic, tp.partition) for tp in revoked})  # again: a record may have come since `revoking`
+        partitions = {(tp.topic, tp.partition) for tp in revoked}
+        self._drop(partitions)  # again: a record may have come since `revoking`
+        await self._hand_over(partitions)
 
     def _background_task_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, DependencyTimeout):
+            self._giving_up = asyncio.create_task(self._give_up(error))
+        else:
             self.fail(error)
+
+    async def _give_up(self, error: DependencyTimeout) -> None:
+        """End the worker for want of a dependency, which is no fault of the records in work."""
+        self._drop(self._acks.partitions)
+        await self._hand_over()
+        self.fail(error)
 
     async def _watch(self) -> None:
         while True:

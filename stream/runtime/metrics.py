@@ -55,6 +55,9 @@ FLEET_DIFFERS = Gauge(
     "Living workers of the consumer group that differ from this one, by what: in policy or release during a deploy.",
     ["what"],
 )
+CAREFUL = Gauge(
+    "liveness_careful", "1 while the worker has one record in work, to find the one on which workers ended outright."
+)
 SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(

@@ -1,4 +1,4 @@
-"""`liveness worker` with the scripted analyser, and on request with a bug in every stage.
+"""`liveness worker` with the scripted analyser, and on request with a bug in every stage, or one that ends the process.
 
 Everything else is put together by `stream.bootstrap.worker`, as in production.
 """
@@ -6,6 +6,7 @@ Everything else is put together by `stream.bootstrap.worker`, as in production.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -20,21 +21,31 @@ from stream.kafka.worker import Role
 from stream.runtime import logs
 from tests.e2e.analysers import scripted
 
+#: Exit code of a process that a stage ends.
+DIED = 77
+
 
 class Buggy:
-    """A stage that breaks on each record with `bug-in-` and the agent's name in its value or headers."""
+    """A stage that breaks on each record with `bug-in-` and the agent's name in its value or headers, and ends its
+    process on each with `death-in-`."""
 
     def __init__(self, stage: Stage, name: str) -> None:
         self._stage = stage
-        self._word = f"bug-in-{name}".encode()
+        self._name = name
 
     async def handle(self, record: Record) -> Sequence[Output]:
-        if any(self._word in text for text in (record.value or b"", *(value for _, value in record.headers))):
+        if self._says("death-in", record):
+            os._exit(DIED)
+        if self._says("bug-in", record):
             raise RuntimeError("a bug in a stage")
         return await self._stage.handle(record)
 
     async def answer(self, record: Record) -> Sequence[Output]:
         return await self._stage.answer(record)
+
+    def _says(self, what: str, record: Record) -> bool:
+        word = f"{what}-{self._name}".encode()
+        return any(word in text for text in (record.value or b"", *(value for _, value in record.headers)))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

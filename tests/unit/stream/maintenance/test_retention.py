@@ -17,8 +17,10 @@ from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.bootstrap.fleet import badge
 from stream.events.topics import TABLE
+from stream.kafka.caution import PartitionNote
 from stream.kafka.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
+from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.roll_call import RedisRollCall
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
@@ -48,6 +50,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS.abuse.sweep_s))
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
+    await RedisPartitionNotes(calls, PREFIX).put(("submissions", 0), PartitionNote(first=1))
     await line.store.ping()
 
 

@@ -1,0 +1,231 @@
+"""Records on which the process dies: who is blamed after which ends, and what the care costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+
+import pytest
+
+from config.errors import Unavailable
+from config.settings import DeliverySettings
+from stream.events.messages import Record
+from stream.kafka.acks import Partition
+from stream.kafka.agents import STAGE_ENDED, AgentRunner
+from stream.kafka.breaker import Breaker
+from stream.kafka.caution import CAREFUL_S, DEATHS, UNMOVED, Caution, PartitionNote, next_note
+from stream.kafka.publishing import Publisher
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
+from tests.unit.stream.runtime.virtual_time import on_virtual_time
+
+#: Note left behind, first offset of the next owner, its note.
+NOTES = {
+    "handed over": (None, 7, PartitionNote(first=7)),
+    "unmoved": (PartitionNote(first=7), 7, PartitionNote(first=7, unmoved=1)),
+    "again": (PartitionNote(first=7, unmoved=1), 7, PartitionNote(first=7, unmoved=2)),
+    "moved": (PartitionNote(first=7, unmoved=1), 8, PartitionNote(first=8)),
+    "died alone": (PartitionNote(first=7, unmoved=2, alone=9), 8, PartitionNote(first=8, deaths={9: 1})),
+    "again alone": (PartitionNote(first=8, alone=9, deaths={9: 1}), 9, PartitionNote(first=9, deaths={9: 2})),
+    "another alone": (PartitionNote(first=8, alone=8, deaths={9: 1}), 9, PartitionNote(first=9, deaths={9: 1})),
+    "alone and done": (PartitionNote(first=7, unmoved=2, alone=7), 8, PartitionNote(first=8)),
+    "behind it": (PartitionNote(first=9, deaths={9: 2}), 10, PartitionNote(first=10)),
+    "made anew": (PartitionNote(first=7, unmoved=2, alone=9, deaths={9: 1}), 0, PartitionNote(first=0)),
+}
+
+
+@pytest.mark.parametrize(("left", "first", "expected"), NOTES.values(), ids=NOTES)
+def test_next_note(left, first, expected):
+    assert next_note(left, first) == expected
+
+
+class Store:
+    """Notes in memory; `trips` counts calls."""
+
+    def __init__(self) -> None:
+        self.notes: dict[Partition, PartitionNote] = {}
+        self.trips, self.away = 0, False
+
+    async def find(self, partition: Partition) -> PartitionNote | None:
+        await self._trip()
+        return self.notes.get(partition)
+
+    async def put(self, partition: Partition, note: PartitionNote) -> None:
+        await self._trip()
+        self.notes[partition] = note
+
+    async def remove(self, partitions: Collection[Partition]) -> None:
+        await self._trip()
+        for partition in partitions:
+            self.notes.pop(partition, None)
+
+    async def _trip(self) -> None:
+        await asyncio.sleep(0.001)
+        self.trips += 1
+        if self.away:
+            raise Unavailable("redis", "Away")
+
+
+class Life(Scene):
+    """Life of a worker over the store; its death leaves everything as it is."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store, self.caution = store, Caution(store, RetryPolicy())
+        self.answered: list[int] = []
+        self.runner = AgentRunner(
+            self.spec,
+            self.acks,
+            Publisher(self._send, RetryPolicy(), at_most_s=1),
+            Breaker(DeliverySettings()),
+            lambda: None,
+            self.failures.append,
+            self.caution,
+        )
+        self._task.cancel()
+        self._task = asyncio.create_task(self.runner.run(self._stream()))
+
+    async def answer(self, record: Record) -> list[object]:  # type: ignore[override]
+        self.answered.append(record.offset)
+        return []
+
+    async def die(self) -> None:
+        """Death: nothing more reaches the store."""
+        self.caution._notes = Store()
+        self.caution._owned = {}
+        self._task.cancel()
+        self.runner.drop()
+        await asyncio.sleep(0.1)
+
+    async def finish_all(self) -> None:
+        while self.working:
+            for partition, offset in list(self.working):
+                await self.end(offset, partition=partition)
+
+
+async def lives(store: Store, number: int, first: int = 0) -> Life:
+    """So many lives that end with five records at hand; the next one, with these records."""
+    for _ in range(number):
+        life = Life(store)
+        await life.put(range(first, first + 5))
+        await life.die()
+    life = Life(store)
+    await life.put(range(first, first + 5))
+    return life
+
+
+@on_virtual_time
+async def test_no_cost_without_deaths() -> None:
+    life = await lives(store := Store(), 0)
+    assert (len(life.working), store.trips) == (5, 2)
+    await life.finish_all()
+    await life.put(range(5, 50))
+    assert store.trips == 2
+    await life.caution.hand_over([P1])
+    assert (store.trips, list(store.notes)) == (2, [P0])
+    await life.caution.hand_over()
+    assert store.notes == {}
+
+
+@on_virtual_time
+async def test_poison_is_found() -> None:
+    """Offset 2 ends each life; all others are done, and it costs itself alone."""
+    store = Store()
+    for number in range(UNMOVED + DEATHS):
+        life = await lives(store, 0)
+        assert len(life.working) == (5 if number < UNMOVED else 1), "careful: one at a time"
+        if number >= UNMOVED:
+            await life.end(0)
+            await life.end(1)
+            assert set(life.working) == {(0, 2)}
+        assert not life.sent
+        await life.die()
+    life = await lives(store, 0)
+    await life.finish_all()
+    assert life.acked[0] == [0, 1, 2, 3, 4]
+    assert (0, 2) not in life.begun
+    assert life.answered == [2]
+    assert [dict(letter.headers)["reason"] for letter in life.sent] == [STAGE_ENDED.encode()]
+
+
+@on_virtual_time
+async def test_answer_that_ends_the_process() -> None:
+    store = Store()
+    store.notes[P0] = PartitionNote(first=0, alone=0, deaths={0: DEATHS})
+    life = await lives(store, 0)
+    assert (life.answered, len(life.sent)) == ([], 1)
+
+
+@on_virtual_time
+async def test_kills_blame_nobody() -> None:
+    """Kills of careful workers, each of which got another record further. What was done and not committed is done
+    again: a record that was in work at a kill, and done later, is as good as any other."""
+    store = Store()
+    await (await lives(store, UNMOVED)).die()
+    for first, in_work in ((0, 2), (0, 3), (0, 2), (0, 4), (3, 5), (5, 7), (5, 6)):
+        life = await lives(store, 0, first)
+        for offset in range(first, in_work):
+            await life.end(offset)
+        assert set(life.working) == {(0, in_work)}
+        await life.die()
+        assert not life.sent
+    life = await lives(store, 0, 6)
+    await life.finish_all()
+    assert not life.sent
+
+
+@on_virtual_time
+async def test_alone_among_all_partitions() -> None:
+    """A partition that is careful makes all records of the worker wait for their turn."""
+    store = Store()
+    store.notes[P0] = PartitionNote(first=0, unmoved=UNMOVED - 1)
+    life = Life(store)
+    await life.put(range(2), partition=1)
+    await life.put(range(2))
+    assert set(life.working) == {(1, 0), (1, 1)}, "those that were in work end first"
+    await life.end(0, 1, partition=1)
+    assert set(life.working) == {(0, 0)}
+    assert (store.notes[P0].alone, store.notes[P1].alone) == (0, None)
+    await life.put(range(2, 3), partition=1)
+    await life.end(0)
+    assert len(life.working) == 1
+    await asyncio.sleep(CAREFUL_S)
+    await life.finish_all()
+    await life.put(range(2, 9))
+    assert len(life.working) == 7, "careful no longer"
+
+
+@on_virtual_time
+async def test_orderly_ends_are_no_deaths() -> None:
+    """Work that raises, is dropped or handed over: the record is not noted as in work any more."""
+    store = Store()
+    life = await lives(store, UNMOVED)
+    assert store.notes[P0].alone == 0
+    life.working[(0, 0)].set_exception(DependencyTimeout("kafka"))
+    await asyncio.sleep(1)
+    assert len(life.failures) == 1
+    assert store.notes[P0].alone == 1
+    life.hand_over(P0)
+    await asyncio.sleep(1)
+    assert store.notes[P0].alone is None
+    await life.caution.hand_over([P0])
+    assert store.notes == {}
+
+
+@on_virtual_time
+async def test_store_away() -> None:
+    """The first record waits; a hand-over doesn't, and an owner of before writes no note afterwards."""
+    store = Store()
+    store.away = True
+    life = Life(store)
+    await life.put(range(2))
+    assert not life.working
+    life.hand_over(P0)
+    async with asyncio.timeout(10):
+        await life.caution.hand_over([P0])
+    store.away = False
+    await asyncio.sleep(10)
+    assert (store.notes, life.failures) == ({}, [])
+    with suppress(asyncio.CancelledError):
+        life._task.cancel()
