@@ -16,7 +16,7 @@ from config.errors import SettingsError
 from detectors.pool import AnalyserRefused
 from stream.bench.child import ChildFailed
 from stream.bench.measurement import Unmeasurable
-from stream.cli import abuse, bench, check, demo, dev, health, models, notify, submit, tail, topics, worker
+from stream.cli import abuse, bench, check, demo, dev, evaluate, health, models, notify, submit, tail, topics, worker
 from stream.cli.console import ExitCode, complain, print_anywhere
 from stream.embedded.extra import ExtraMissing
 from stream.embedded.session import WorkerDidNotStart
@@ -36,6 +36,7 @@ app.command("demo")(demo.command)
 app.command("dev")(dev.command)
 app.command("worker")(worker.command)
 app.command("check")(check.command)
+app.command("evaluate")(evaluate.command)
 app.command("submit")(submit.command)
 app.command("tail")(tail.command)
 app.command("notify")(notify.command)

@@ -130,6 +130,11 @@ def spoof_bound(policy: Policy) -> float:
     return _band(policy)[0]
 
 
+def live_bound(policy: Policy) -> float:
+    """Confidence in [0, 1] from which the verdict is LIVE."""
+    return _band(policy)[1]
+
+
 def score_for(value: float, policy: Policy) -> int:
     """Score of a confidence in [0, 1]: 1 to 100, since 0 is kept for a non-response."""
     low, high = _band(policy)

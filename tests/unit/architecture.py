@@ -22,7 +22,7 @@ TIERS = (
     ("stream/redis", "stream/review", "stream/notify", "stream/demo"),
     ("stream/maintenance",),
     ("stream/bootstrap",),
-    ("stream/bench",),
+    ("stream/bench", "stream/evaluation"),
     ("stream/cli",),
 )
 
@@ -67,6 +67,10 @@ PURE = (
     "stream/kafka/acks.py",
     "stream/runtime/clock.py",
     "stream/maintenance/rebuild_records.py",
+    *(
+        f"stream/evaluation/{name}.py"
+        for name in ("rates", "intervals", "operating", "ranks", "judged", "figures", "words")
+    ),
     "stream/notify/notice.py",
     "stream/notify/signing.py",
     "abuse/subjects.py",

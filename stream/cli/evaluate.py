@@ -1,0 +1,113 @@
+"""`liveness evaluate`: error rates of attack detection on labelled pictures, without Kafka or Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from config import settings as configuration
+from config.policy import Policy
+from config.settings import Settings
+from detectors.pool import PoolClosed
+from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
+from stream.cli.evaluation_view import show
+from stream.evaluation import analysing
+from stream.evaluation.figures import Document, document
+from stream.evaluation.judged import judged, models_of, unreadable
+from stream.evaluation.picture_set import PictureSet, UnusableSet, read
+
+DIR_HELP = (
+    "A folder with bona_fide/ and attack/<species>/, or a CSV with columns path, label (bona_fide or attack), species "
+    "and source. In folders the source of a picture is the first word of its file's name, up to the first digit, "
+    "underscore, hyphen, dot or space."
+)
+OUT_HELP = "Folder for the report and the analyses made, made if need be; a second run goes on from these."
+CACHE_NAME, JSON_NAME = "analyses.jsonl", "evaluation.json"
+
+
+def command(
+    dir: Annotated[Path, typer.Argument(exists=True, metavar="DIR", help=DIR_HELP)],
+    out: Annotated[Path, typer.Option(file_okay=False, help=OUT_HELP)] = Path("evaluation"),
+    policy: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Policy to evaluate instead of the configured one.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure attack detection: APCER for each species, BPCER, non-responses (ISO/IEC 30107-3). Exit 1 if a picture
+    could not be read."""
+    settings = _with_policy(configuration.load(), policy)
+    pictures = _read(dir)
+    _make(out)
+    evaluated = _evaluated(pictures, settings, out / CACHE_NAME)
+    _write(out / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
+    print_json(evaluated) if json else show(evaluated)
+    say(escape(plain(f"written to {out}/: {JSON_NAME}, {CACHE_NAME}")))
+    if len(evaluated["pictures"]) < len(pictures.presentations):
+        complain("some pictures could not be read and are in no figure")
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _with_policy(settings: Settings, policy: Path | None) -> Settings:
+    return settings if policy is None else settings.model_copy(update={"policy_file": policy})
+
+
+def _read(place: Path) -> PictureSet:
+    try:
+        return read(place)
+    except UnusableSet as error:
+        raise typer.BadParameter(str(error), param_hint="DIR") from None
+
+
+def _make(folder: Path) -> None:
+    """Folder for the owner alone: names and hashes of pictures are personal data."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"can't be made ({error.strerror})", param_hint="--out") from None
+
+
+def _evaluated(pictures: PictureSet, settings: Settings, cache: Path) -> Document:
+    policy = settings.policy()
+    analysed = _analysed(pictures, settings, policy, cache)
+    left_out = [*pictures.left_out, *unreadable(analysed)]
+    return document(pictures.name, judged(analysed, policy), policy, left_out, models_of(analysed))
+
+
+def _analysed(
+    pictures: PictureSet, settings: Settings, policy: Policy, cache: Path
+) -> list[analysing.AnalysedPresentation]:
+    try:
+        with _progress(len(pictures.presentations)) as progress:
+            return analysing.analyse(pictures.presentations, settings, policy, cache, progress)
+    except (PoolClosed, OSError) as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Progress on a terminal as a bar, elsewhere a line every tenth."""
+    if not err.is_terminal:
+        yield lambda done: say(f"{done} of {total} pictures") if done * 10 // total > (done - 1) * 10 // total else None
+        return
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task("pictures", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """File replaced as a whole: an interrupted run leaves the last report."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        complain(f"{path} can't be written ({error.strerror})")
+        raise typer.Exit(ExitCode.FAILURE) from None

@@ -1,0 +1,69 @@
+"""Judging: analysed presentations and a policy become verdicts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from config.policy import Policy
+from detectors.contract import Analysis, ModelVersion
+from stream.evaluation.analysing import AnalysedPresentation, Unreadable
+from stream.evaluation.picture_set import LeftOutFile, Presentation, PresentationLabel
+from stream.pipeline.verdict import Verdict, VerdictKind, judge
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPresentation:
+    """Presentation with its verdict; a verdict without a confidence is a non-response."""
+
+    presentation: Presentation
+    verdict: Verdict
+    sha256: str
+
+    @property
+    def is_bona_fide(self) -> bool:
+        return self.presentation.label is PresentationLabel.BONA_FIDE
+
+
+def judged(analysed: Iterable[AnalysedPresentation], policy: Policy) -> list[JudgedPresentation]:
+    """Verdicts on all pictures that could be read."""
+    return [
+        JudgedPresentation(each.presentation, judge(each.finding, policy), each.sha256)
+        for each in analysed
+        if not isinstance(each.finding, Unreadable)
+    ]
+
+
+def unreadable(analysed: Iterable[AnalysedPresentation]) -> list[LeftOutFile]:
+    """Files of the set that could not be read, with the operating system's reason."""
+    return [
+        LeftOutFile(each.presentation.name, f"can't be read ({each.finding.reason})")
+        for each in analysed
+        if isinstance(each.finding, Unreadable)
+    ]
+
+
+def models_of(analysed: Iterable[AnalysedPresentation]) -> tuple[ModelVersion, ...]:
+    """Model files that took part in the analyses."""
+    return next((each.finding.models for each in analysed if isinstance(each.finding, Analysis)), ())
+
+
+def classified(presentations: Iterable[JudgedPresentation]) -> list[VerdictKind]:
+    """Verdicts of presentations with a response."""
+    return [each.verdict.kind for each in presentations if each.verdict.confidence is not None]
+
+
+def confidences(presentations: Iterable[JudgedPresentation]) -> list[float]:
+    """Confidences of presentations with a response, in the order given."""
+    return [each.verdict.confidence for each in presentations if each.verdict.confidence is not None]
+
+
+def bona_fide_of(presentations: Sequence[JudgedPresentation]) -> list[JudgedPresentation]:
+    return [each for each in presentations if each.is_bona_fide]
+
+
+def by_species(presentations: Sequence[JudgedPresentation]) -> dict[str, list[JudgedPresentation]]:
+    """Attacks by PAI species, species by name."""
+    attacks = [each for each in presentations if not each.is_bona_fide]
+    species = sorted({each.presentation.species for each in attacks})
+    return {name: [each for each in attacks if each.presentation.species == name] for name in species}
