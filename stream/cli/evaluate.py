@@ -22,6 +22,7 @@ from stream.evaluation import analysing
 from stream.evaluation.figures import Document, document
 from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
+from stream.evaluation.report import page
 
 DIR_HELP = (
     "A folder with bona_fide/ and attack/<species>/, or a CSV with columns path, label (bona_fide or attack), species "
@@ -29,7 +30,7 @@ DIR_HELP = (
     "underscore, hyphen, dot or space."
 )
 OUT_HELP = "Folder for the report and the analyses made, made if need be; a second run goes on from these."
-CACHE_NAME, JSON_NAME = "analyses.jsonl", "evaluation.json"
+CACHE_NAME, JSON_NAME, PAGE_NAME = "analyses.jsonl", "evaluation.json", "report.html"
 
 
 def command(
@@ -47,8 +48,9 @@ def command(
     _make(out)
     evaluated = _evaluated(pictures, settings, out / CACHE_NAME)
     _write(out / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
+    _write(out / PAGE_NAME, page(evaluated).encode())
     print_json(evaluated) if json else show(evaluated)
-    say(escape(plain(f"written to {out}/: {JSON_NAME}, {CACHE_NAME}")))
+    say(escape(plain(f"written to {out}/: {PAGE_NAME}, {JSON_NAME}, {CACHE_NAME}")))
     if len(evaluated["pictures"]) < len(pictures.presentations):
         complain("some pictures could not be read and are in no figure")
         raise typer.Exit(ExitCode.FAILURE)

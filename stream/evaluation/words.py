@@ -48,6 +48,11 @@ def rate(figures: Mapping[str, Any], name: str) -> str:
     return f"{figures[name]:.1%} [{low:.1%}, {high:.1%}] ({count} of {of})"
 
 
+def printable(text: str) -> str:
+    """Text out of a picture set without characters that do something where the text is shown."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
