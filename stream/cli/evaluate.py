@@ -17,8 +17,9 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
-from stream.cli.evaluation_view import show
+from stream.cli.evaluation_view import show, show_comparison
 from stream.evaluation import analysing
+from stream.evaluation.comparison import comparison
 from stream.evaluation.figures import Document, document
 from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
@@ -30,27 +31,60 @@ DIR_HELP = (
     "underscore, hyphen, dot or space."
 )
 OUT_HELP = "Folder for the report and the analyses made, made if need be; a second run goes on from these."
+POLICY_HELP = "Policy to evaluate instead of the configured one."
+COMPARE_HELP = "Two policies: error rates side by side, and the pictures whose verdict turns."
+COMPARISON_NAME = "comparison.json"
 CACHE_NAME, JSON_NAME, PAGE_NAME = "analyses.jsonl", "evaluation.json", "report.html"
 
 
 def command(
     dir: Annotated[Path, typer.Argument(exists=True, metavar="DIR", help=DIR_HELP)],
     out: Annotated[Path, typer.Option(file_okay=False, help=OUT_HELP)] = Path("evaluation"),
-    policy: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Policy to evaluate instead of the configured one.")
+    policy: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help=POLICY_HELP)] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(exists=True, dir_okay=False, metavar="A B", help=COMPARE_HELP)
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure attack detection: APCER for each species, BPCER, non-responses (ISO/IEC 30107-3). Exit 1 if a picture
     could not be read."""
-    settings = _with_policy(configuration.load(), policy)
+    if compare is not None and policy is not None:
+        raise typer.BadParameter("choose one of --policy and --compare")
+    settings = configuration.load()
+    for file in compare or (policy,):  # before anything is read
+        _with_policy(settings, file).policy()
     pictures = _read(dir)
     _make(out)
-    evaluated = _evaluated(pictures, settings, out / CACHE_NAME)
-    _write(out / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
-    _write(out / PAGE_NAME, page(evaluated).encode())
+    if compare is not None:
+        _compare(pictures, settings, compare, out, json)
+    else:
+        _evaluate(pictures, _with_policy(settings, policy), out, json)
+
+
+def _evaluate(pictures: PictureSet, settings: Settings, folder: Path, json: bool) -> None:
+    evaluated = _evaluated(pictures, settings, folder / CACHE_NAME)
+    _write(folder / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
+    _write(folder / PAGE_NAME, page(evaluated).encode())
     print_json(evaluated) if json else show(evaluated)
-    say(escape(plain(f"written to {out}/: {PAGE_NAME}, {JSON_NAME}, {CACHE_NAME}")))
+    _say_where(folder, PAGE_NAME, JSON_NAME)
+    _end(pictures, evaluated)
+
+
+def _compare(pictures: PictureSet, settings: Settings, policies: tuple[Path, Path], folder: Path, json: bool) -> None:
+    a, b = (_evaluated(pictures, _with_policy(settings, file), folder / CACHE_NAME) for file in policies)
+    compared = comparison(a, b)
+    _write(folder / COMPARISON_NAME, orjson.dumps(compared, option=orjson.OPT_INDENT_2))
+    print_json(compared) if json else show_comparison(compared)
+    _say_where(folder, COMPARISON_NAME)
+    _end(pictures, a)
+
+
+def _say_where(folder: Path, *names: str) -> None:
+    say(escape(plain(f"written to {folder}/: {', '.join(names)}, {CACHE_NAME}")))
+
+
+def _end(pictures: PictureSet, evaluated: Document) -> None:
+    """Exit 1 if a picture of the set is in no figure."""
     if len(evaluated["pictures"]) < len(pictures.presentations):
         complain("some pictures could not be read and are in no figure")
         raise typer.Exit(ExitCode.FAILURE)
@@ -108,6 +142,7 @@ def _write(path: Path, content: bytes) -> None:
     """File replaced as a whole: an interrupted run leaves the last report."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
+        unfinished.touch(mode=0o600)
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:

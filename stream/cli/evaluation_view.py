@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.cli.console import out, plain
-from stream.evaluation.words import CAUTION, headline, tables
+from stream.evaluation.comparison import comparison_headline, comparison_tables
+from stream.evaluation.words import CAUTION, WordTable, headline, tables
 
 #: Columns of a table that no terminal limits.
 WIDTH_IN_A_FILE = 200
@@ -18,10 +19,19 @@ WIDTH_IN_A_FILE = 200
 
 def show(evaluated: dict[str, Any]) -> None:
     """Document of an evaluation printed."""
+    _print(headline(evaluated), tables(evaluated))
+
+
+def show_comparison(compared: dict[str, Any]) -> None:
+    """Document of a comparison printed."""
+    _print(comparison_headline(compared), comparison_tables(compared))
+
+
+def _print(lines: Iterable[str], shown: Iterable[WordTable]) -> None:
     console = out if out.is_terminal else Console(highlight=False, width=WIDTH_IN_A_FILE)
-    for line in headline(evaluated):
+    for line in lines:
         console.print(Text(plain(line)), soft_wrap=True)
-    for title, columns, rows in tables(evaluated):
+    for title, columns, rows in shown:
         console.print()
         console.print(_table(title, columns, rows))
     console.print(Text(CAUTION), soft_wrap=True)

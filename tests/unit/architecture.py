@@ -69,7 +69,18 @@ PURE = (
     "stream/maintenance/rebuild_records.py",
     *(
         f"stream/evaluation/{name}.py"
-        for name in ("rates", "intervals", "operating", "ranks", "judged", "figures", "words", "plots", "report")
+        for name in (
+            "rates",
+            "intervals",
+            "operating",
+            "ranks",
+            "judged",
+            "figures",
+            "words",
+            "comparison",
+            "plots",
+            "report",
+        )
     ),
     "stream/notify/notice.py",
     "stream/notify/signing.py",

@@ -84,6 +84,24 @@ def test_wrong_use(words: list[str], folder: Path) -> None:
     assert "no pictures there" in run(folder.parent / "other").stderr
 
 
+def test_comparison(folder: Path) -> None:
+    """A stricter policy refuses the print, and a person with it."""
+    old, new = folder.parent / "old.toml", folder.parent / "new.toml"
+    old.write_text('name = "old"\n')
+    new.write_text('name = "new"\n[parameters]\nlive_threshold = 0.74\n')
+    printed = orjson.loads(run(folder, "--compare", str(old), str(new), "--json").stdout_bytes)
+    assert {each["path"]: (each["a"], each["b"], each["mended"]) for each in printed["turned"]} == {
+        "bona_fide/ben_1.jpg": ("INCONCLUSIVE", "SPOOF", False),
+        "attack/print/anna_1.jpg": ("LIVE", "INCONCLUSIVE", True),
+    }
+    assert [printed[policy]["species"]["print"]["apcer"] for policy in "ab"] == [1.0, 0.0]
+    assert orjson.loads((folder.parent / "out/comparison.json").read_bytes()) == printed
+    text = run(folder, "--compare", str(old), str(new)).stdout
+    for words in ("2 of 5 verdicts turn: 1 for the better, 1 for the worse", "attack/print/anna_1.jpg", "APCER, print"):
+        assert words in text
+    assert run(folder, "--compare", str(old), str(new), "--policy", str(new)).exit_code == 2
+
+
 def test_policy(folder: Path) -> None:
     strict = folder.parent / "strict.toml"
     strict.write_text('name = "strict"\n[parameters]\nlive_threshold = 0.72\n')
