@@ -17,12 +17,13 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
-from stream.cli.evaluation_view import show, show_comparison
-from stream.evaluation import analysing
+from stream.cli.evaluation_view import show, show_comparison, show_proposal
+from stream.evaluation import analysing, calibration
 from stream.evaluation.comparison import comparison
 from stream.evaluation.figures import Document, document
 from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
+from stream.evaluation.proposal import policy_file, proposal_document
 from stream.evaluation.report import page
 
 DIR_HELP = (
@@ -33,6 +34,8 @@ DIR_HELP = (
 OUT_HELP = "Folder for the report and the analyses made, made if need be; a second run goes on from these."
 POLICY_HELP = "Policy to evaluate instead of the configured one."
 COMPARE_HELP = "Two policies: error rates side by side, and the pictures whose verdict turns."
+CALIBRATE_HELP = "Propose weights and a threshold, tried on sources left out of the fit, and write a policy file."
+CALIBRATION_NAME, POLICY_NAME = "calibration.json", "policy.toml"
 COMPARISON_NAME = "comparison.json"
 CACHE_NAME, JSON_NAME, PAGE_NAME = "analyses.jsonl", "evaluation.json", "report.html"
 
@@ -44,12 +47,14 @@ def command(
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(exists=True, dir_okay=False, metavar="A B", help=COMPARE_HELP)
     ] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help=CALIBRATE_HELP)] = False,
+    bpcer: Annotated[float, typer.Option(min=0.0, max=0.5, help="With --calibrate: the highest BPCER.")] = 0.05,
     json: JsonOption = False,
 ) -> None:
     """Measure attack detection: APCER for each species, BPCER, non-responses (ISO/IEC 30107-3). Exit 1 if a picture
     could not be read."""
-    if compare is not None and policy is not None:
-        raise typer.BadParameter("choose one of --policy and --compare")
+    if compare is not None and (policy is not None or calibrate):
+        raise typer.BadParameter("--compare goes with neither --policy nor --calibrate")
     settings = configuration.load()
     for file in compare or (policy,):  # before anything is read
         _with_policy(settings, file).policy()
@@ -57,6 +62,8 @@ def command(
     _make(out)
     if compare is not None:
         _compare(pictures, settings, compare, out, json)
+    elif calibrate:
+        _calibrate(pictures, _with_policy(settings, policy), bpcer, out, json)
     else:
         _evaluate(pictures, _with_policy(settings, policy), out, json)
 
@@ -77,6 +84,23 @@ def _compare(pictures: PictureSet, settings: Settings, policies: tuple[Path, Pat
     print_json(compared) if json else show_comparison(compared)
     _say_where(folder, COMPARISON_NAME)
     _end(pictures, a)
+
+
+def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: Path, json: bool) -> None:
+    present = settings.policy()
+    analysed = _analysed(pictures, settings, present, folder / CACHE_NAME)
+    try:
+        proposal = calibration.calibrate(analysed, present, bpcer)
+    except calibration.NotEnoughSources as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+    evaluated = _document(pictures, analysed, proposal.policy)
+    proposed = proposal_document(proposal, present, evaluated)
+    _write(folder / CALIBRATION_NAME, orjson.dumps(proposed, option=orjson.OPT_INDENT_2))
+    _write(folder / POLICY_NAME, policy_file(proposal.policy, proposed).encode())
+    print_json(proposed) if json else show_proposal(proposed)
+    _say_where(folder, POLICY_NAME, CALIBRATION_NAME)
+    _end(pictures, evaluated)
 
 
 def _say_where(folder: Path, *names: str) -> None:
@@ -111,7 +135,10 @@ def _make(folder: Path) -> None:
 
 def _evaluated(pictures: PictureSet, settings: Settings, cache: Path) -> Document:
     policy = settings.policy()
-    analysed = _analysed(pictures, settings, policy, cache)
+    return _document(pictures, _analysed(pictures, settings, policy, cache), policy)
+
+
+def _document(pictures: PictureSet, analysed: list[analysing.AnalysedPresentation], policy: Policy) -> Document:
     left_out = [*pictures.left_out, *unreadable(analysed)]
     return document(pictures.name, judged(analysed, policy), policy, left_out, models_of(analysed))
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stream.cli.console import out, plain
 from stream.evaluation.comparison import comparison_headline, comparison_tables
+from stream.evaluation.proposal import proposal_headline, proposal_tables
 from stream.evaluation.words import CAUTION, WordTable, headline, tables
 
 #: Columns of a table that no terminal limits.
@@ -25,6 +26,11 @@ def show(evaluated: dict[str, Any]) -> None:
 def show_comparison(compared: dict[str, Any]) -> None:
     """Document of a comparison printed."""
     _print(comparison_headline(compared), comparison_tables(compared))
+
+
+def show_proposal(proposed: dict[str, Any]) -> None:
+    """Document of a calibration's proposal printed."""
+    _print(proposal_headline(proposed), proposal_tables(proposed))
 
 
 def _print(lines: Iterable[str], shown: Iterable[WordTable]) -> None:

@@ -58,7 +58,8 @@ def document(
     }
 
 
-def _rate(name: str, rate: ErrorRate) -> Document:
+def rate_fields(name: str, rate: ErrorRate) -> Document:
+    """Fields of a rate under its name: value, interval, counts."""
     value, interval = rate.value, rate.interval
     return {
         name: None if value is None else round(value, _DIGITS),
@@ -78,9 +79,9 @@ def _summary(presentations: Sequence[JudgedPresentation], species: Mapping[str, 
         "sources": len({each.presentation.source for each in presentations}),
         "copies": sum(count - 1 for count in hashes.values()),
         **_worst_species(species),
-        **_rate("bpcer", bpcer(classified(bona_fide))),
+        **rate_fields("bpcer", bpcer(classified(bona_fide))),
         "apnrr": _highest(species, "apnrr"),
-        **_rate("bpnrr", non_response_rate(len(classified(bona_fide)), len(bona_fide))),
+        **rate_fields("bpnrr", non_response_rate(len(classified(bona_fide)), len(bona_fide))),
         "apcer_at_bpcer": [_fixed(cost, bona_fide, by_species(presentations)) for cost in FIXED_BPCER],
         "at_spoof_bound": _at(spoof_bound(policy), bona_fide, by_species(presentations)),
         "confidence_auc": _rounded(auc(confidences(bona_fide), confidences(attacks))),
@@ -91,7 +92,7 @@ def _worst_species(species: Mapping[str, Document]) -> Document:
     """APCER of the species with the highest one, which the standard has speak for all."""
     rated = {name: figures for name, figures in species.items() if figures["apcer"] is not None}
     if not rated:
-        return {**_rate("apcer", ErrorRate(0, 0)), "apcer_species": None}
+        return {**rate_fields("apcer", ErrorRate(0, 0)), "apcer_species": None}
     worst = max(rated, key=lambda name: (rated[name]["apcer"], rated[name]["apcer_counts"]))
     kept = ("apcer", "apcer_interval", "apcer_counts")
     return {**{field: rated[worst][field] for field in kept}, "apcer_species": worst}
@@ -107,8 +108,8 @@ def _species(attacks: Sequence[JudgedPresentation], presentations: Sequence[Judg
     return {
         "pictures": len(attacks),
         "sources": len({each.presentation.source for each in attacks}),
-        **_rate("apcer", apcer(responses)),
-        **_rate("apnrr", non_response_rate(len(responses), len(attacks))),
+        **rate_fields("apcer", apcer(responses)),
+        **rate_fields("apnrr", non_response_rate(len(responses), len(attacks))),
         "apcer_at_bpcer": [_at_fixed(cost, genuine, confidences(attacks)) for cost in FIXED_BPCER],
         "confidence_auc": _rounded(auc(genuine, confidences(attacks))),
     }
@@ -117,7 +118,7 @@ def _species(attacks: Sequence[JudgedPresentation], presentations: Sequence[Judg
 def _at_fixed(most: float, genuine: Sequence[float], attacking: Sequence[float]) -> Document:
     threshold = threshold_at(most, genuine)
     rate = ErrorRate(0, 0) if threshold is None else apcer_at(threshold, attacking)
-    return {"bpcer_at_most": most, **_rate("apcer", rate)}
+    return {"bpcer_at_most": most, **rate_fields("apcer", rate)}
 
 
 def _fixed(
@@ -132,12 +133,12 @@ def _at(
     threshold: float | None, bona_fide: Sequence[JudgedPresentation], species: Mapping[str, list[JudgedPresentation]]
 ) -> Document:
     if threshold is None:
-        return {"threshold": None, **_worst_species({}), **_rate("bpcer", ErrorRate(0, 0))}
-    rates = {name: _rate("apcer", apcer_at(threshold, confidences(attacks))) for name, attacks in species.items()}
+        return {"threshold": None, **_worst_species({}), **rate_fields("bpcer", ErrorRate(0, 0))}
+    rates = {name: rate_fields("apcer", apcer_at(threshold, confidences(attacks))) for name, attacks in species.items()}
     return {
         "threshold": round(threshold, _DIGITS),
         **_worst_species(rates),
-        **_rate("bpcer", bpcer_at(threshold, confidences(bona_fide))),
+        **rate_fields("bpcer", bpcer_at(threshold, confidences(bona_fide))),
     }
 
 
@@ -153,8 +154,8 @@ def _source(presentations: Sequence[JudgedPresentation]) -> Document:
         "bona_fide": len(bona_fide),
         "attacks": len(presentations) - len(bona_fide),
         "non_responses": sum(each.verdict.confidence is None for each in presentations),
-        **_rate("bpcer", bpcer(classified(bona_fide))),
-        "species": {name: _rate("apcer", apcer(classified(attacks))) for name, attacks in species.items()},
+        **rate_fields("bpcer", bpcer(classified(bona_fide))),
+        "species": {name: rate_fields("apcer", apcer(classified(attacks))) for name, attacks in species.items()},
     }
 
 

@@ -102,6 +102,24 @@ def test_comparison(folder: Path) -> None:
     assert run(folder, "--compare", str(old), str(new), "--policy", str(new)).exit_code == 2
 
 
+def test_calibration(folder: Path) -> None:
+    """The file proposed is a policy, and one source of attacks is too little."""
+    for source, liveness in (("cam", 0.9), ("phone", 0.8)):
+        (folder / f"bona_fide/{source}.jpg").write_bytes(picture(liveness))
+        (folder / f"attack/print/{source}.jpg").write_bytes(picture(liveness - 0.5))
+    ran = run(folder, "--calibrate", "--bpcer", "0.3", "--json")
+    assert ran.exit_code == 0, ran.output
+    proposed, out = orjson.loads(ran.stdout_bytes), folder.parent / "out"
+    assert proposed["live_bound"] == 0.79  # of four people one may be refused; a policy can't ask for 0.8
+    assert orjson.loads((out / "calibration.json").read_bytes()) == proposed
+    printed = orjson.loads(run(folder, "--policy", str(out / "policy.toml"), "--json").stdout_bytes)
+    assert printed["policy"]["hash"] == proposed["policy"]["hash"]
+    assert printed["summary"]["bpcer_counts"] == [1, 4]
+    assert "On sources left out of the fit" in run(folder, "--calibrate").stdout
+    (folder.parent / "list.csv").write_text("path,label\nset/bona_fide/cam.jpg,bona_fide\n")
+    assert run(folder.parent / "list.csv", "--calibrate").exit_code == 1
+
+
 def test_policy(folder: Path) -> None:
     strict = folder.parent / "strict.toml"
     strict.write_text('name = "strict"\n[parameters]\nlive_threshold = 0.72\n')
