@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from config import settings as configuration
+from config.errors import SettingsError
 from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
@@ -56,8 +57,8 @@ def command(
     if compare is not None and (policy is not None or calibrate):
         raise typer.BadParameter("--compare goes with neither --policy nor --calibrate")
     settings = configuration.load()
-    for file in compare or (policy,):  # before anything is read
-        _with_policy(settings, file).policy()
+    for file in compare or (policy,):
+        _try(settings, file)
     pictures = _read(dir)
     _make(out)
     if compare is not None:
@@ -118,11 +119,19 @@ def _with_policy(settings: Settings, policy: Path | None) -> Settings:
     return settings if policy is None else settings.model_copy(update={"policy_file": policy})
 
 
+def _try(settings: Settings, policy: Path | None) -> None:
+    """Policy file read before any picture. Raises SettingsError that names the file."""
+    try:
+        _with_policy(settings, policy).policy()
+    except SettingsError as error:
+        raise SettingsError(f"{policy}: {error}" if policy else str(error)) from None
+
+
 def _read(place: Path) -> PictureSet:
     try:
         return read(place)
     except UnusableSet as error:
-        raise typer.BadParameter(str(error), param_hint="DIR") from None
+        raise typer.BadParameter(plain(str(error)), param_hint="DIR") from None
 
 
 def _make(folder: Path) -> None:

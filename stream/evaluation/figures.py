@@ -143,8 +143,10 @@ def _at(
 
 
 def _by_source(presentations: Sequence[JudgedPresentation]) -> dict[str, Document]:
-    names = sorted({each.presentation.source for each in presentations})
-    return {name: _source([each for each in presentations if each.presentation.source == name]) for name in names}
+    found: dict[str, list[JudgedPresentation]] = {}
+    for each in presentations:
+        found.setdefault(each.presentation.source, []).append(each)
+    return {name: _source(group) for name, group in sorted(found.items())}
 
 
 def _source(presentations: Sequence[JudgedPresentation]) -> Document:

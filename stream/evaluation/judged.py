@@ -64,6 +64,8 @@ def bona_fide_of(presentations: Sequence[JudgedPresentation]) -> list[JudgedPres
 
 def by_species(presentations: Sequence[JudgedPresentation]) -> dict[str, list[JudgedPresentation]]:
     """Attacks by PAI species, species by name."""
-    attacks = [each for each in presentations if not each.is_bona_fide]
-    species = sorted({each.presentation.species for each in attacks})
-    return {name: [each for each in attacks if each.presentation.species == name] for name in species}
+    found: dict[str, list[JudgedPresentation]] = {}
+    for each in presentations:
+        if not each.is_bona_fide:
+            found.setdefault(each.presentation.species, []).append(each)
+    return dict(sorted(found.items()))

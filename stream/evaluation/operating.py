@@ -13,7 +13,7 @@ from stream.evaluation.rates import ErrorRate
 
 #: BPCER at which APCER is reported (the standard names 5 %: BPCER20; 1 and 10 % are BPCER100 and BPCER10).
 FIXED_BPCER = (0.01, 0.05, 0.10)
-#: Products such as 0.1 * 30 miss their whole number by less than this.
+#: Products such as 0.29 * 100 miss their whole number by less than this.
 _ROUNDING = 1e-9
 
 

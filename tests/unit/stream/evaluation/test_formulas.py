@@ -54,7 +54,8 @@ def test_rates_at_a_threshold(threshold: float, refused: int, let_through: int) 
     [
         (BONA_FIDE, 0.01, 0.55),  # of ten people nobody may be refused
         (BONA_FIDE, 0.10, 0.60),  # one may
-        (BONA_FIDE, 0.30, 0.70),  # three: 0.3 * 10 is 2.999... in floating point
+        (BONA_FIDE, 0.30, 0.70),  # three
+        ([number / 100 for number in range(100)], 0.29, 0.29),  # 0.29 * 100 is 28.999... in floating point
         (BONA_FIDE, 0.0, 0.55),
         ([0.5, 0.5, 0.5, 0.9], 0.25, 0.5),  # a tie is refused as a whole or not at all
         ([0.4, 0.5, 0.5, 0.9], 0.25, 0.5),
