@@ -17,7 +17,7 @@ from stream.evaluation.picture_set import PresentationLabel
 from stream.evaluation.words import printable
 
 #: Rates that an axis names; its ends stand for all rates beyond, and so for 0 and 1.
-TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 _DEVIATE = NormalDist().inv_cdf
 _LOW, _HIGH = _DEVIATE(TICKS[0]), _DEVIATE(TICKS[-1])
 #: Colours that are told apart with colour blindness (Okabe and Ito, 2008); a dash joins in from the eighth species on.

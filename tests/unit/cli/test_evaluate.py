@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 from stream import cli
 from stream.evaluation import analysing
-from tests.unit.stream.evaluation.builders import PictureReader, picture
+from tests.unit.stream.evaluation.builders import PoolInProcess, picture
 
 PICTURES = {
     "bona_fide/anna_1.jpg": picture(0.9),
@@ -27,8 +26,8 @@ PICTURES = {
 
 @pytest.fixture(autouse=True)
 def read_by_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slots answer as the picture says."""
-    monkeypatch.setattr(analysing, "analyse", partial(analysing.analyse, analyser=PictureReader))
+    """Analyses in this process; `test_analysing.py` has slots."""
+    monkeypatch.setattr(analysing, "open_pool", lambda *_, **__: PoolInProcess())
 
 
 @pytest.fixture

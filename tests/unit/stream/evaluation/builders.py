@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from config.detector_catalogue import DETECTORS
 from config.error_codes import ErrorCode
-from detectors.contract import Analysis, Reading, ReadingStatus
+from detectors.contract import Analysis, Frame, Reading, ReadingStatus
 from stream.evaluation.analysing import AnalysedPresentation
 from stream.evaluation.picture_set import Presentation, PresentationLabel
 
@@ -45,8 +45,7 @@ def picture(liveness: float | None = None, **told: object) -> bytes:
 
 
 class PictureReader:
-    """Analyser that answers as the picture says; `count` names a file that grows by a byte for each call, `crash` ends
-    the slot."""
+    """Analyser that answers as the picture says; `count` names a file that grows by a byte for each call."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -59,3 +58,14 @@ class PictureReader:
         if told["liveness"] is None:
             return Analysis(error=ErrorCode.NO_FACE_DETECTED)
         return analysis(told["liveness"])
+
+
+class PoolInProcess:
+    """Pool without processes, whose analyser reads the picture."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self, grace_s: float = 5.0) -> None: ...
+
+    async def analyse(self, frames: Sequence[Frame]) -> tuple[Analysis, ...]:
+        return tuple(PictureReader().analyse(memoryview(frame.image)) for frame in frames)
