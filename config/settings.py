@@ -66,6 +66,8 @@ class RedisSettings(Group):
     allow_eviction: bool = False
     """Also work on a Redis that drops keys when full (a `maxmemory-policy` other than noeviction): pauses, blocks and
     decisions then vanish."""
+    accept_loss: bool = False
+    """Also work on a Redis that lost its content: pauses, blocks and decisions from before are forgotten."""
     max_clock_difference_s: float = Field(30.0, gt=0, le=3600)
     """A worker whose clock differs more from Redis' clock does not start (exit 2); one that runs says so."""
     decision_ttl_s: int = Field(48 * 3600, ge=3600)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
@@ -16,7 +17,10 @@ from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap.worker import open_store
+from stream.pipeline.decision_store import DecisionStore
 from stream.redis.client import connect
+from stream.redis.installation import mark_rebuilt
+from stream.redis.marker import marker_keys
 from stream.review.queries import Queries
 from stream.runtime.patience import RetryPolicy
 
@@ -32,7 +36,10 @@ class Table:
     links: LinkStore
     audit: AuditLog
     commands: CommandLog
+    decisions: DecisionStore
     erasures: Erasures
+    #: Writes the installation marker of that time, for workers that wait after a loss.
+    mark_rebuilt: Callable[[int], Awaitable[None]]
     secrets: KeyChecks
     patience: RetryPolicy
     time: StoreTime
@@ -50,14 +57,17 @@ class Table:
 async def table(settings: Settings) -> AsyncIterator[Table]:
     """Open table; the connection is closed at the end. Raises SettingsError."""
     calls, prefix = connect(settings.redis), settings.redis_prefix
-    policy = settings.policy()
+    policy, store = settings.policy(), open_store(settings, calls)
+    markers = marker_keys(prefix, cluster=settings.redis.cluster)
     try:
         yield Table(
             ledger=open_ledger(settings, policy, calls),
             links=open_links(settings, policy, calls),
             audit=RedisAuditLog(calls, prefix),
             commands=RedisCommandLog(calls, prefix),
-            erasures=open_erasures(settings, policy, calls, open_store(settings, calls)),
+            decisions=store,
+            erasures=open_erasures(settings, policy, calls, store),
+            mark_rebuilt=partial(mark_rebuilt, calls, markers),
             secrets=open_key_checks(settings, calls),
             patience=RetryPolicy(),
             time=RedisTime(calls),

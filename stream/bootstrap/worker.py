@@ -39,6 +39,7 @@ from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
+from stream.kafka.clients import has_records
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
@@ -55,6 +56,8 @@ from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch
+from stream.redis.installation import InstallationWatch
+from stream.redis.marker import MarkerGuard, marker_keys
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.permissions import require_commands
 from stream.review.command_stage import CommandStage
@@ -81,7 +84,8 @@ class _Shared:
         self.publisher = _publisher(self.app, settings, self.patience)
         self.dead_letters = _dead_letters(settings)
         self.topics = {topic: topic_name(topic, settings.kafka) for topic in Topic}
-        self.redis = connect(settings.redis)
+        self.guard = MarkerGuard(marker_keys(settings.redis_prefix, cluster=settings.redis.cluster))
+        self.redis = connect(settings.redis, guard=self.guard)
         self.time = RedisTime(self.redis)
         self.times = EventTimes(self.time, self.patience)
         self.store = open_store(settings, self.redis, self.time)
@@ -117,7 +121,9 @@ def build_worker(
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
     ours = badge(settings, shared.policy, roles)
     fleet = open_fleet_watch(settings, ours, shared.redis, shared.time, shared.patience)
-    checks: list[Check] = [permissions, shared.store.ping, watch.check, eviction.check, secrets]
+    installation = _installation_watch(shared)
+    # The installation's own check comes before any call of a guarded client.
+    checks: list[Check] = [permissions, eviction.check, installation.look, shared.store.ping, watch.check, secrets]
     return Worker(
         WorkerComponents(
             settings=settings,
@@ -133,10 +139,11 @@ def build_worker(
                 watch.run,
                 eviction.run,
                 fleet.run,
+                installation.run,
                 *(task for part in parts for task in part.background_tasks),
             ],
-            closings=[fleet.leave, shared.store.close],
-            troubles=eviction.troubles,
+            closings=[fleet.leave, shared.store.close, installation.close],
+            troubles=lambda: (*eviction.troubles(), *installation.troubles()),
             caution=Caution(RedisPartitionNotes(shared.redis, settings.redis_prefix), shared.patience),
         )
     )
@@ -222,6 +229,16 @@ def _commanding(shared: _Shared) -> _Part:
 def _clock_watch(shared: _Shared) -> ClockWatch:
     limit_s = shared.settings.redis.max_clock_difference_s
     return ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
+
+
+def _installation_watch(shared: _Shared) -> InstallationWatch:
+    settings, unguarded = shared.settings, connect(shared.settings.redis, max_connections=1)
+
+    async def is_new() -> bool:
+        return not await has_records(settings.kafka, shared.topics[Topic.DECISIONS])
+
+    accept_loss = settings.redis.accept_loss
+    return InstallationWatch(shared.guard, unguarded, RedisTime(unguarded), is_new, accept_loss=accept_loss)
 
 
 def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -> AgentSpec:

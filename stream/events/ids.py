@@ -18,6 +18,7 @@ SUBMISSION_ID = r"^[!-~]{1,128}$"
 SHORT_TEXT = r"^[!-~]{1,256}$"
 TENANT = r"^[A-Za-z0-9._-]{1,64}$"
 CANONICAL_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+REQUEST_ID = r"^lv_[0-9a-f]{16}$"
 ShortText = Annotated[str, StringConstraints(pattern=SHORT_TEXT)]
 #: Stricter than `uuid.UUID`, which also reads 0x, underscores, braces and digits of other scripts.
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")

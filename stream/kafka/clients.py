@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from config.errors import Unavailable
 from config.settings import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
@@ -110,6 +111,17 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         isolation_level="read_committed",
     )
+
+
+async def has_records(kafka: KafkaSettings, topic: str) -> bool:
+    """Whether anything was ever written to the topic, be it deleted since. Raises Unavailable when Kafka is away."""
+    try:
+        async with whole_topics_consumer(kafka, topic) as client:
+            return any((await client.end_offsets(client.assignment())).values())
+    except TopicMissing:
+        return False
+    except (KafkaUnreachable, KafkaError) as error:
+        raise Unavailable("kafka", type(error.__cause__ or error).__name__) from error
 
 
 async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:

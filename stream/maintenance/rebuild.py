@@ -1,4 +1,5 @@
-"""The rebuild of the abuse table from its topics: attempts and links from decisions, flags, and reviews from audit.
+"""The rebuild of what Redis holds from topics: decisions for duplicates, attempts and links from decisions; flags; and
+reviews from audit.
 
 Everything written names itself, so a rebuild on top of an existing table adds what is missing and changes nothing else;
 workers may go on meanwhile. Erased subjects stay erased: receipts are read first, and erasures begun since then are
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -25,12 +26,14 @@ from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, hea
 from abuse.review.erased import Erased
 from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
+from abuse.subjects import correlation
 from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import reader
 from stream.maintenance import rebuild_records
 from stream.maintenance.rebuild_records import NOT_OURS
+from stream.pipeline.decision_store import DecisionStore, PublishedDecision, unlinked
 from stream.review import commands
 from stream.review.kept_command import restored
 from stream.review.kinds.erase_subject import EraseSubject
@@ -42,14 +45,31 @@ T = TypeVar("T")
 BATCH = 200
 
 
-def _decision(value: bytes) -> tuple[Observation | None, tuple[str | None, tuple[Link, ...]]]:
-    return rebuild_records.observation_of(value), rebuild_records.links_of(value)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """Content of a decision record that a rebuild restores."""
+
+    published: PublishedDecision
+    observation: Observation | None
+    tenant: str | None
+    links: tuple[Link, ...]
+
+    @classmethod
+    def of(cls, value: bytes) -> _Read:
+        tenant, links = rebuild_records.links_of(value)
+        return cls(
+            published=rebuild_records.published_of(value),
+            observation=rebuild_records.observation_of(value),
+            tenant=tenant,
+            links=links,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
     """Counts of what was read and written; `unreadable` records are foreign or of no version known here."""
 
+    decisions: int = 0
     observations: int = 0
     links: int = 0
     flag_events: int = 0
@@ -62,6 +82,7 @@ class Rebuild:
     settings: Settings
     ledger: Ledger
     links: LinkStore
+    decisions: DecisionStore
     audit: AuditLog
     commands: CommandLog
     erasures: Erasures
@@ -69,14 +90,16 @@ class Rebuild:
 
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
-        async for batch in self._batches(Topic.DECISIONS, _decision, done):
-            observed = [observation for observation, _ in batch if observation is not None]
+        async for batch in self._batches(Topic.DECISIONS, _Read.of, done):
+            published = [each for each in (_left(read, erased) for read in batch) if each is not None]
+            done.decisions += await self.patience.until_available(partial(self.decisions.restore, published))
+            observed = [read.observation for read in batch if read.observation is not None]
             observations = [each for each in map(erased.observation, observed) if each is not None]
             await self.patience.until_available(partial(self.ledger.record_all, observations))
             done.observations += len(observations)
-            for tenant, links in (linked for _, linked in batch):
-                kept = [link for link in links if not erased.covers_link(tenant, link)]
-                await self.patience.until_available(partial(self.links.write, tenant, kept))
+            for read in batch:
+                kept = [link for link in read.links if not erased.covers_link(read.tenant, link)]
+                await self.patience.until_available(partial(self.links.write, read.tenant, kept))
                 done.links += len(kept)
         async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, rebuild_records.flag_event_of, done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
@@ -181,6 +204,19 @@ class Rebuild:
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
             await self.patience.until_available(partial(self.audit.restore, head_after(entries[latest, last])))
+
+
+def _left(read: _Read, erased: Erased) -> PublishedDecision | None:
+    """Decision without links to erased correlation ids; None if its own was erased."""
+    published, seen = read.published, read.observation
+    ids, at_ms = published.ids, published.decided_at_ms if seen is None else seen.at_ms
+    if ids.correlation_id is not None and erased.covers(ids.tenant, correlation(ids.correlation_id), at_ms):
+        return None
+    for link in read.links:
+        for end in link.refs:
+            if erased.covers(read.tenant, correlation(end.correlation_id), end.at_ms):
+                published = replace(published, decision=unlinked(published.decision, end.correlation_id))
+    return published
 
 
 def _in_turn(entries: Mapping[tuple[str, int], bytes]) -> list[bytes]:

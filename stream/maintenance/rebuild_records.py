@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
 from abuse import observation_codec
+from abuse.event_time import milliseconds
 from abuse.flags.flag_events import field_of, flags_from, published, stored
 from abuse.flags.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
 from abuse.ledger.flag_index import moves_of
@@ -25,10 +28,14 @@ from abuse.observation import Observation
 from abuse.review.audit import digest, require_entry
 from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
 from config.abuse import RULE_NAMES
-from stream.events.ids import CANONICAL_GUID, SHORT_TEXT, TENANT
+from config.error_codes import ErrorCode
+from stream.events.ids import CANONICAL_GUID, REQUEST_ID, SHORT_TEXT, TENANT, SubmissionIds
+from stream.pipeline.decision_store import PublishedDecision
 
 #: Errors of a reader for a foreign record.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
+_IDS = TypeAdapter(SubmissionIds)
+_ID_FIELDS = tuple(field.name for field in fields(SubmissionIds))
 _SWITCHES = frozenset({"active", "enforced"})
 
 
@@ -41,6 +48,22 @@ def observation_of(decision: bytes) -> Observation | None:
         attempt = attempt_of(observation)
         _require(attempt_from(line_of(attempt)) == attempt and attempt.at_ms >= 0 and 0 <= attempt.severity <= 1)
     return observation
+
+
+def published_of(decision: bytes) -> PublishedDecision:
+    """A decision as duplicates must get it again."""
+    document = orjson.loads(decision)
+    ids = _IDS.validate_json(orjson.dumps({name: document[name] for name in _ID_FIELDS}))
+    _require(_matches(REQUEST_ID, document["request_id"]))
+    error = document["error"]
+    mismatch = error is not None and error["code"] == ErrorCode.DUPLICATE_MISMATCH
+    return PublishedDecision(
+        ids=ids,
+        request_id=document["request_id"],
+        decided_at_ms=milliseconds(document["timestamp"]),
+        owns=ids.correlation_id is not None and not mismatch,
+        decision=decision,
+    )
 
 
 def links_of(decision: bytes) -> tuple[str | None, tuple[Link, ...]]:

@@ -51,7 +51,7 @@ class Admission:
             self.patience.until_available(lambda: self._ask(submission, origin)),
         )
         if stored is not None:
-            if stored.fingerprint == submission.fingerprint:
+            if stored.is_for(submission.ids, submission.fingerprint):
                 return AlreadyDecided(decision=stored.decision)
             return mismatch(submission.ids, stored.decision)
         hits = answer.hits

@@ -66,7 +66,7 @@ class DecideStage:
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms())
         ours = StoredDecision(detection.fingerprint, decision.encode(event))
         first = await self._stored(detection, ours)
-        if first.fingerprint != detection.fingerprint:
+        if not first.is_for(detection.ids, detection.fingerprint):
             first = await self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
         return self._outputs(Decided(detection=detection, decision=first.decision, flags=()))
 
@@ -90,7 +90,7 @@ class DecideStage:
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
         first, flags = await asyncio.gather(self._stored(detection, ours), self.abuse.record(events))
-        if first.fingerprint != detection.fingerprint:
+        if not first.is_for(detection.ids, detection.fingerprint):
             decided, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:

@@ -6,13 +6,19 @@ is a duplicate; another fingerprint is other content under a used id and is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import orjson
 
-from stream.events.ids import SubmissionIds
+from abuse.event_time import milliseconds
+from stream.events.ids import SubmissionIds, request_id
+
+Place = TypeVar("Place")
+
+#: Characters of a fingerprint.
+FINGERPRINT_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,30 @@ class StoredDecision:
 
     fingerprint: str
     decision: bytes = field(repr=False)
+
+    def is_for(self, ids: SubmissionIds, fingerprint: str) -> bool:
+        """Whether the decision was made for this content. A rebuild knows the request id instead of the fingerprint."""
+        return self.fingerprint in (fingerprint, stand_in(request_id(ids, fingerprint)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedDecision:
+    """Decision as found on the topic. `owns`: whether the decision may own its submission id."""
+
+    ids: SubmissionIds
+    request_id: str
+    decided_at_ms: int
+    owns: bool
+    decision: bytes = field(repr=False)
+
+    @property
+    def stored(self) -> StoredDecision:
+        return StoredDecision(stand_in(self.request_id), self.decision)
+
+
+def stand_in(request_id: str) -> str:
+    """Text in place of a fingerprint, for content of which only the request id is known."""
+    return request_id.ljust(FINGERPRINT_LENGTH, ".")
 
 
 class DecisionStore(Protocol):
@@ -37,6 +67,10 @@ class DecisionStore(Protocol):
         """Decision in force after storing ours under id and fingerprint unless there is one; for the decide stage, when
         a submission can't own its id: other content under an owned id, or no correlation id."""
 
+    async def restore(self, published: Sequence[PublishedDecision]) -> int:
+        """Number of published decisions that are kept now, those of the past left out; for a rebuild. Of several for
+        one submission id the one made first owns the id, whatever was stored since. Takes a few round trips."""
+
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """Number of decisions kept for a correlation id; for an erasure's plan."""
 
@@ -52,6 +86,39 @@ class DecisionStore(Protocol):
 
     async def close(self) -> None:
         """Connections closed; the last call."""
+
+
+def settled(held: StoredDecision, published: PublishedDecision) -> tuple[StoredDecision, StoredDecision | None]:
+    """Decision to keep where one is held already, and one to keep apart: on other content, and made later."""
+    told = _told(held)
+    if told is None:
+        return held, published.stored
+    request, decided_at_ms = told
+    first = published.decided_at_ms < decided_at_ms
+    if request == published.request_id:
+        return (replace(held, decision=published.decision) if first else held), None
+    return (published.stored, held) if first else (held, published.stored)
+
+
+def _told(held: StoredDecision) -> tuple[str, int] | None:
+    """Request id and time of a held decision; None for one that doesn't say."""
+    try:
+        event = orjson.loads(held.decision)
+        return str(event["request_id"]), milliseconds(event["timestamp"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def in_order(
+    published: Iterable[PublishedDecision], place: Callable[[PublishedDecision, bool], Place]
+) -> dict[Place, PublishedDecision]:
+    """Published decisions by the place each is kept at, its own or (True) that of its submission id, the first one
+    made; another one on other content is kept at its own place."""
+    found: dict[Place, PublishedDecision] = {}
+    for each in sorted(published, key=lambda each: each.decided_at_ms):
+        if found.setdefault(place(each, each.owns), each).request_id != each.request_id:
+            found.setdefault(place(each, False), each)
+    return found
 
 
 def unlinked(decision: bytes, correlation_id: str) -> bytes:
@@ -99,7 +166,21 @@ class InMemoryDecisionStore:
 
     async def put_by_fingerprint(self, ids: SubmissionIds, ours: StoredDecision) -> StoredDecision:
         self._on_call("put_by_fingerprint")
-        return self._put(ids, ours.fingerprint, ours)
+        restored = self._kept.get((owner_key(ids), stand_in(request_id(ids, ours.fingerprint))))
+        return restored or self._put(ids, ours.fingerprint, ours)
+
+    async def restore(self, published: Sequence[PublishedDecision]) -> int:
+        self._on_call("restore")
+
+        def place(each: PublishedDecision, owns: bool) -> tuple[OwnerKey, str]:
+            return owner_key(each.ids), "" if owns else each.stored.fingerprint
+
+        for at, each in in_order(published, place).items():
+            first, other = settled(self._kept.setdefault(at, each.stored), each)
+            self._kept[at] = first
+            if other is not None:
+                self._put(each.ids, other.fingerprint, other)
+        return len(published)
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         self._on_call("held")

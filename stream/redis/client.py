@@ -14,16 +14,21 @@ from abuse.redis_port import Command, RedisClient
 from config.settings import RedisSettings
 from stream.redis.cluster import ClusterClient
 from stream.redis.faults import unavailable
+from stream.redis.marker import MarkerGuard
 from stream.redis.node import Answer, Node, TimedClient, connection_options
 from stream.redis.topology import Topology
 
 
-def connect(settings: RedisSettings, max_connections: int = 32) -> RedisClient:
-    """Client by the settings; nothing is sent before the first call. Raises SettingsError."""
+def connect(settings: RedisSettings, max_connections: int = 32, guard: MarkerGuard | None = None) -> RedisClient:
+    """Client by the settings; nothing is sent before the first call. Raises SettingsError.
+
+    With a guard, no call is answered by a Redis that lost its content.
+    """
     options = connection_options(settings.url.get_secret_value(), settings.call_timeout_s)
     if settings.cluster:
-        return ClusterClient(Topology(options, settings.call_timeout_s), settings.call_timeout_s, max_connections)
-    return SingleServerClient(Node(options), settings.call_timeout_s, max_connections)
+        topology = Topology(options, settings.call_timeout_s)
+        return ClusterClient(topology, settings.call_timeout_s, max_connections, guard)
+    return SingleServerClient(Node(options), settings.call_timeout_s, max_connections, guard)
 
 
 @asynccontextmanager
@@ -55,15 +60,17 @@ async def each_server(settings: RedisSettings, max_connections: int = 1) -> Asyn
 class SingleServerClient(TimedClient):
     """Client of one server: all commands in one write on one connection, then all replies."""
 
-    def __init__(self, node: Node, call_timeout_s: float, max_connections: int) -> None:
-        super().__init__(call_timeout_s, max_connections)
+    def __init__(
+        self, node: Node, call_timeout_s: float, max_connections: int, guard: MarkerGuard | None = None
+    ) -> None:
+        super().__init__(call_timeout_s, max_connections, guard)
         self._node = node
 
     async def close(self) -> None:
         await self._node.close()
 
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
-        return await self._node.exchange(commands)
+        return await self._exchange(self._node, commands, self._guard.keys[0] if self._guard else None)
 
     async def _failed(self) -> None:
         await self._node.leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from redis.exceptions import AskError, MovedError
 
 from abuse.redis_port import Command
 from config.errors import Unavailable
+from stream.redis.marker import MarkerGuard
 from stream.redis.node import Answer, TimedClient, key_of
 from stream.redis.topology import Address, Topology
 
@@ -31,9 +33,12 @@ class Route:
 class ClusterClient(TimedClient):
     """Client of a cluster: a node's commands in one write, all nodes in parallel, one deadline for all."""
 
-    def __init__(self, topology: Topology, call_timeout_s: float, max_connections: int) -> None:
-        super().__init__(call_timeout_s, max_connections)
+    def __init__(
+        self, topology: Topology, call_timeout_s: float, max_connections: int, guard: MarkerGuard | None = None
+    ) -> None:
+        super().__init__(call_timeout_s, max_connections, guard)
         self._topology = topology
+        self._markers = [(key, key_slot(key.encode())) for key in guard.keys] if guard else []
 
     async def close(self) -> None:
         await self._topology.close()
@@ -74,12 +79,22 @@ class ClusterClient(TimedClient):
         return told
 
     async def _ask(self, route: Route, commands: list[Command]) -> list[Answer]:
-        node = self._topology.node(route.address)
-        if not route.asking:
-            return await node.exchange(commands)
-        # ASKING holds for the one command behind it.
-        told = await node.exchange([each for command in commands for each in (ASKING, command)])
-        return told[1::2]
+        node, marker = self._topology.node(route.address), self._marker_at(route.address)
+        try:
+            if not route.asking:
+                return await self._exchange(node, commands, marker)
+            # ASKING holds for the one command behind it.
+            told = await self._exchange(node, [each for command in commands for each in (ASKING, command)], marker)
+            return told[1::2]
+        except AskError as error:  # the marker's own slot is moving: the next call asks for another
+            self._redirected(error, route)
+            raise Unavailable("redis", "a slot is moving") from error
+
+    def _marker_at(self, address: Address) -> str | None:
+        """Key of one of the node's markers, by chance; None where the node has none."""
+        first = random.randrange(len(self._markers) or 1)  # noqa: S311  # no secret
+        places = (*self._markers[first:], *self._markers[:first])
+        return next((key for key, slot in places if self._topology.owner(slot) == address), None)
 
     def _redirected(self, answer: AskError, route: Route) -> Route:
         """Route that a redirection names; an empty host stands for the host we connected to."""

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
 from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
+from stream.redis.marker import MarkerGuard
 
 T = TypeVar("T")
 
@@ -124,8 +125,8 @@ class TimedClient(ABC):
     At most `max_connections` calls are under way; each holds at most one connection to each node.
     """
 
-    def __init__(self, call_timeout_s: float, max_connections: int) -> None:
-        self._timeout_s = call_timeout_s
+    def __init__(self, call_timeout_s: float, max_connections: int, guard: MarkerGuard | None = None) -> None:
+        self._timeout_s, self._guard = call_timeout_s, guard
         self._turns = asyncio.Semaphore(max_connections)
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
@@ -142,6 +143,8 @@ class TimedClient(ABC):
     async def _timed(self, commands: Sequence[Command], read: Callable[[Sequence[Command], list[Answer]], T]) -> T:
         if not commands:
             return read(commands, [])
+        if self._guard is not None:
+            self._guard.require_found()
         try:
             async with self._turns, asyncio.timeout(self._timeout_s):
                 return read(commands, await self._answers(commands))
@@ -155,6 +158,17 @@ class TimedClient(ABC):
             if is_passing(error):
                 await self._failed()
             raise unavailable(error, "") from error
+
+    async def _exchange(self, node: Node, commands: Sequence[Command], marker: str | None) -> list[Answer]:
+        """Answers of one node, with the marker asked for behind them, in the same write. Raises Unavailable where the
+        marker isn't the installation's: then none of the answers counts."""
+        if self._guard is None or marker is None:
+            return await node.exchange(commands)
+        *answers, found = await node.exchange([*commands, ("GET", marker)])
+        if isinstance(found, ResponseError):
+            raise found
+        self._guard.require(found)
+        return answers
 
     @abstractmethod
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:

@@ -58,6 +58,7 @@ FLEET_DIFFERS = Gauge(
 CAREFUL = Gauge(
     "liveness_careful", "1 while the worker has one record in work, to find the one on which workers ended outright."
 )
+REDIS_EMPTIED = Gauge("liveness_redis_emptied", "1 while Redis lacks the installation's marker: no record is decided.")
 SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 
 from config import settings as configuration
 from config.settings import Settings
@@ -13,29 +14,33 @@ from stream.maintenance.rebuild import Rebuild, Rebuilt
 
 
 def command(json: JsonOption = False) -> None:
-    """Write into Redis whatever the abuse table lacks, from the decisions, abuse-flags and audit topics.
+    """Write into Redis whatever decisions and the abuse table lack, from the decisions, abuse-flags and audit topics.
 
-    For a Redis that was lost; safe to repeat, and beside running workers.
+    For a Redis that was lost: workers wait for the end of this, and go on. Safe to repeat, and beside running workers.
     """
     done = asyncio.run(_rebuild(configuration.load()))
     if json:
         print_json(asdict(done))
         return
     out.print(
-        f"{done.observations} observations, {done.links} links, {done.flag_events} flag events,"
-        f" {done.audit_entries} audit entries"
+        f"{done.decisions} decisions for duplicates, {done.observations} observations, {done.links} links,"
+        f" {done.flag_events} flag events, {done.audit_entries} audit entries"
         f" ({done.unreadable} records could not be read)"
     )
 
 
 async def _rebuild(settings: Settings) -> Rebuilt:
     async with table(settings) as opened:
-        return await Rebuild(
+        done = await Rebuild(
             settings=settings,
             ledger=opened.ledger,
             links=opened.links,
+            decisions=opened.decisions,
             audit=opened.audit,
             commands=opened.commands,
             erasures=opened.erasures,
             patience=opened.patience,
         ).run()
+        at_ms = await opened.patience.until_available(opened.time.now_ms)
+        await opened.patience.until_available(partial(opened.mark_rebuilt, at_ms))
+        return done

@@ -22,6 +22,8 @@ from stream.kafka.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.roll_call import RedisRollCall
+from stream.redis.installation import mark_rebuilt
+from stream.redis.marker import marker_keys
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
@@ -52,6 +54,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
     await RedisPartitionNotes(calls, PREFIX).put(("submissions", 0), PartitionNote(first=1))
     await line.store.ping()
+    await mark_rebuilt(calls, marker_keys(PREFIX, cluster=False), NOW_MS)
 
 
 async def test_every_key_has_a_record(calls, empty_redis):

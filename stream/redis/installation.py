@@ -1,0 +1,86 @@
+"""The watch over the installation marker: written for a new installation, and missed where Redis lost its content."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from abuse.redis_port import RedisClient
+from abuse.store_time import StoreTime
+from config.errors import Unavailable
+from stream.redis.marker import LOST, MARKER_TTL_S, Marker, MarkerGuard, Origin
+
+LOOK_EVERY_S = 5.0
+#: While records wait for the marker.
+LOOK_AGAIN_S = 1.0
+
+
+class InstallationWatch:
+    """Watch of one worker. `calls` and `time` are of a client without guard; `is_new` asks whether the installation
+    has decided nothing yet, and may raise Unavailable."""
+
+    def __init__(
+        self,
+        guard: MarkerGuard,
+        calls: RedisClient,
+        time: StoreTime,
+        is_new: Callable[[], Awaitable[bool]],
+        *,
+        accept_loss: bool = False,
+    ) -> None:
+        self._guard, self._calls, self._time = guard, calls, time
+        self._is_new, self._accept_loss = is_new, accept_loss
+
+    def troubles(self) -> tuple[str, ...]:
+        """Faults that make a worker not ready."""
+        return (f"redis: {LOST}",) if self._guard.lost else ()
+
+    async def look(self) -> None:
+        """Find the marker; start-up check, and called now and again. May be repeated.
+
+        A new installation gets one, and so does one whose loss the settings accept. Raises Unavailable otherwise.
+        """
+        marker = await self._held()
+        if not self._guard.accepts(marker):
+            if self._accept_loss:
+                marker = await self._write(Origin.ACCEPTED)
+            elif self._guard.known is None and await self._is_new():
+                marker = await self._write(Origin.NEW)
+            else:
+                marker = None
+        if marker is None:
+            self._guard.lose()
+            raise Unavailable("redis", LOST)
+        self._guard.find(marker)
+
+    async def run(self) -> None:
+        """Background task: an idle worker misses the marker too, and a waiting one finds it again."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S if self._guard.lost else LOOK_EVERY_S)
+            try:
+                await self.look()
+            except Unavailable:
+                continue  # said by the guard, or by a record that waits for Redis
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def _held(self) -> Marker | None:
+        """The marker of all nodes; None unless they have the same."""
+        replies = await self._calls.execute([("GETEX", key, "EX", MARKER_TTL_S) for key in self._guard.keys])
+        first, *others = map(Marker.read, replies)
+        return first if all(other == first for other in others) else None
+
+    async def _write(self, origin: Origin) -> Marker:
+        """Write the marker wherever it is missing, and return it. Of several workers the first one's counts."""
+        ours, keys = Marker.made(origin, await self._time.now_ms()), self._guard.keys
+        (held,) = await self._calls.execute([("SET", keys[0], str(ours), "NX", "GET", "EX", MARKER_TTL_S)])
+        marker = Marker.read(held) or ours
+        await self._calls.execute([marker.store(key) for key in keys])
+        return marker
+
+
+async def mark_rebuilt(calls: RedisClient, keys: Sequence[str], at_ms: int) -> None:
+    """Write a marker that workers go on with; the last step of a rebuild. May be repeated."""
+    marker = Marker.made(Origin.REBUILT, at_ms)
+    await calls.execute([marker.store(key) for key in keys])
