@@ -13,6 +13,8 @@ from stream.redis.marker import LOST, MARKER_TTL_S, Marker, MarkerGuard, Origin
 LOOK_EVERY_S = 5.0
 #: While records wait for the marker.
 LOOK_AGAIN_S = 1.0
+#: Workers that accept the same loss do so within seconds of each other.
+SAME_OCCASION_MS = 60_000
 
 
 class InstallationWatch:
@@ -72,12 +74,20 @@ class InstallationWatch:
         return first if all(other == first for other in others) else None
 
     async def _write(self, origin: Origin) -> Marker:
-        """Write the marker wherever it is missing, and return it. Of several workers the first one's counts."""
+        """Write the marker under every key, and return it. Of several workers the first one's counts."""
         ours, keys = Marker.made(origin, await self._time.now_ms()), self._guard.keys
         (held,) = await self._calls.execute([("SET", keys[0], str(ours), "NX", "GET", "EX", MARKER_TTL_S)])
-        marker = Marker.read(held) or ours
+        earlier = Marker.read(held)
+        marker = earlier if earlier is not None and _counts(earlier, ours) else ours
         await self._calls.execute([marker.store(key) for key in keys])
         return marker
+
+
+def _counts(earlier: Marker, ours: Marker) -> bool:
+    """Whether another worker wrote the earlier marker on the same occasion; else ours replaces it, for all workers."""
+    if ours.origin is Origin.NEW:
+        return True
+    return earlier.origin is ours.origin and ours.at_ms - earlier.at_ms < SAME_OCCASION_MS
 
 
 async def mark_rebuilt(calls: RedisClient, keys: Sequence[str], at_ms: int) -> None:

@@ -145,7 +145,7 @@ async def test_another_marker(member, empty_redis, held, goes_on):
         await is_refused(worker.watch.look)
 
 
-@pytest.mark.parametrize("held", [None, marker("new", FAR_MS), "something else"])
+@pytest.mark.parametrize("held", [None, marker("new", FAR_MS), marker("accepted", LONG_AGO_MS), "something else"])
 async def test_setting_accepts_the_loss(member, empty_redis, held):
     await member(new=True).watch.look()
     running, accepting = member(), member(accept_loss=True)
@@ -158,10 +158,12 @@ async def test_setting_accepts_the_loss(member, empty_redis, held):
     await is_refused(get(accepting))
     await accepting.watch.look()
     assert await get(accepting)() == [None]
-    if held != marker("new", FAR_MS):
-        assert accepting.guard.known.origin is Origin.ACCEPTED
-        await running.watch.look()
-        assert await get(running)() == [None]
+    await running.watch.look()
+    assert await get(running)() == [None], "and every other worker follows"
+    other = member(accept_loss=True)
+    await other.watch.look()
+    assert other.guard.known == running.guard.known == accepting.guard.known
+    assert accepting.guard.known.origin is Origin.ACCEPTED
 
 
 async def test_background_task_misses_and_finds(member, empty_redis, monkeypatch):
