@@ -39,7 +39,7 @@ from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
-from stream.kafka.clients import has_records
+from stream.kafka.clients import KafkaUnreachable, has_records
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
@@ -65,7 +65,7 @@ from stream.review.kinds.base import ReviewServices
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
 from stream.runtime.clock_watch import ClockWatch
-from stream.runtime.patience import RetryPolicy
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
@@ -235,7 +235,10 @@ def _installation_watch(shared: _Shared) -> InstallationWatch:
     settings, unguarded = shared.settings, connect(shared.settings.redis, max_connections=1)
 
     async def is_new() -> bool:
-        return not await has_records(settings.kafka, shared.topics[Topic.DECISIONS])
+        try:
+            return not await has_records(settings.kafka, shared.topics[Topic.DECISIONS])
+        except KafkaUnreachable as error:  # as when the join meets no broker
+            raise DependencyTimeout("kafka did not answer while the worker started") from error
 
     accept_loss = settings.redis.accept_loss
     return InstallationWatch(shared.guard, unguarded, RedisTime(unguarded), is_new, accept_loss=accept_loss)
