@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -37,7 +38,9 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         links=reviewer.links,
         audit=reviewer.audit,
         commands=reviewer.log,
+        decisions=reviewer.decisions,
         erasures=reviewer.erasures,
+        mark_rebuilt=AsyncMock(),
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
         time=StillTime(NOW_MS),
