@@ -22,7 +22,16 @@ from detectors import analysis_codec
 from detectors.contract import Analysis, ModelVersion
 
 #: Fields of a policy that judge an analysis, or concern what an evaluation has no part in; all others shape it.
-_NOT_IN_AN_ANALYSIS = {"name", "inconclusive_band", "weights", "pad_networks", "gates", "template", "deadlines", "abuse"}
+_NOT_IN_AN_ANALYSIS = {
+    "name",
+    "inconclusive_band",
+    "weights",
+    "pad_networks",
+    "gates",
+    "template",
+    "deadlines",
+    "abuse",
+}
 _NOT_IN_AN_ANALYSIS |= {"provenance"}
 
 

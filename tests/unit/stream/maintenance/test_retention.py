@@ -20,10 +20,10 @@ from stream.events.topics import TABLE
 from stream.kafka.caution import PartitionNote
 from stream.kafka.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
-from stream.redis.partition_notes import RedisPartitionNotes
-from stream.redis.roll_call import RedisRollCall
 from stream.redis.installation import mark_rebuilt
 from stream.redis.marker import marker_keys
+from stream.redis.partition_notes import RedisPartitionNotes
+from stream.redis.roll_call import RedisRollCall
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
