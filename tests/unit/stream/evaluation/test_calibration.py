@@ -63,7 +63,7 @@ def test_telling_signal_gains(proposal: Proposal) -> None:
     assert weights["fft_deepfake"] > DETECTORS["fft_deepfake"].weight
     assert weights[HEAVIEST] > weights["fft_deepfake"]
     assert proposal.chosen.order > proposal.trials[0].order
-    assert proposal.policy.name == "default-calibrated"
+    assert proposal.policy.name == "signals-calibrated"
 
 
 def test_threshold_within_limits() -> None:

@@ -95,7 +95,7 @@ def made(**changed: object) -> Badge:
 def test_made_of_settings():
     ours = made()
     assert (ours.roles, ours.key_prefix, SECRET in str(ours)) == (("command", "detect"), "liveness:", False)
-    assert ours.policy.startswith("default ")
+    assert ours.policy.startswith("signals ")
     assert conflict(ours, made(), NOW_MS) is None
     assert conflict(ours, made(abuse={"hash_keys": [{"id": "k1", "secret": SECRET + "!"}]}), NOW_MS)
     assert badge(Settings(), Settings().policy(), {Role.COMMAND}).hash_keys is None
