@@ -69,7 +69,7 @@ def _attack_by(person: int) -> Analysis:
     )
 
 
-def scripted(policy_json: str, bundle: Path | None, template: object) -> Scripted:
+def scripted(policy_json: str, bundle: Path | None, template: object, networks: object) -> Scripted:
     """The factory that a slot process imports."""
     return Scripted()
 
