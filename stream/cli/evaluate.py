@@ -17,6 +17,7 @@ from config.errors import SettingsError
 from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
+from stream.bootstrap.models import network_sources
 from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
 from stream.cli.evaluation_view import show, show_comparison, show_proposal
 from stream.evaluation import analysing, calibration
@@ -35,7 +36,10 @@ DIR_HELP = (
 OUT_HELP = "Folder for the report and the analyses made, made if need be; a second run goes on from these."
 POLICY_HELP = "Policy to evaluate instead of the configured one."
 COMPARE_HELP = "Two policies: error rates side by side, and the pictures whose verdict turns."
-CALIBRATE_HELP = "Propose weights and a threshold, tried on sources left out of the fit, and write a policy file."
+CALIBRATE_HELP = (
+    "Propose weights, a threshold and, for a policy with presentation-attack networks, their floors, tried on sources "
+    "left out of the fit, and write a policy file. The networks' share, the gates and all else of the policy stay."
+)
 CALIBRATION_NAME, POLICY_NAME = "calibration.json", "policy.toml"
 COMPARISON_NAME = "comparison.json"
 CACHE_NAME, JSON_NAME, PAGE_NAME = "analyses.jsonl", "evaluation.json", "report.html"
@@ -120,9 +124,11 @@ def _with_policy(settings: Settings, policy: Path | None) -> Settings:
 
 
 def _try(settings: Settings, policy: Path | None) -> None:
-    """Policy file read before any picture. Raises SettingsError that names the file."""
+    """Policy file, and the networks that the policy wants, found before any picture is read. Raises SettingsError that
+    names the file."""
     try:
-        _with_policy(settings, policy).policy()
+        chosen = _with_policy(settings, policy)
+        network_sources(chosen, chosen.policy())
     except SettingsError as error:
         raise SettingsError(f"{policy}: {error}" if policy else str(error)) from None
 

@@ -1,8 +1,10 @@
-"""Calibration: weights and a threshold proposed for labelled pictures, tried on sources that had no part in the fit.
+"""Calibration: weights, floors of the networks and a threshold proposed for labelled pictures, tried on sources that
+had no part in the fit.
 
 Pictures of one source (a person, a camera, a collection) resemble each other; a fit that has seen some of them knows
-the others. So each fold leaves out whole sources, gets weights and a threshold from the rest, and is counted on what it
-left out. Mixtures of the present and the fitted weights compete; the one with the highest AUC there is proposed.
+the others. So each fold leaves out whole sources, gets weights, floors and threshold from the rest, and is counted on
+what it left out. Mixtures of the present and the fitted weights compete; the one with the highest AUC there is
+proposed. Floors move together; the networks' share and the gates stay, and a signal without weight gets none.
 """
 
 from __future__ import annotations
@@ -10,26 +12,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from math import floor, inf
 from statistics import fmean
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from config.detector_catalogue import DETECTORS
 from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy
+from detectors.contract import Analysis
 from stream.evaluation.analysing import AnalysedPresentation
-from stream.evaluation.judged import JudgedPresentation, bona_fide_of, by_species, confidences, judged
+from stream.evaluation.judged import JudgedPresentation, bona_fide_of, bounds_reached, by_species, judged
 from stream.evaluation.operating import threshold_at
 from stream.evaluation.ranks import auc
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.weighing import Floats, fitted, rounded
-from stream.pipeline.aggregation import CONFIDENCE_DIGITS
-from stream.pipeline.verdict import EPSILON
+from stream.pipeline.aggregation import LEAST_LOG_ODDS, room_above_floors
+from stream.pipeline.verdict import EPSILON, judge
 
 #: Shares of the fitted weights in the mixtures; 0 is the present policy with a threshold of its own.
 MIXTURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_FOLDS = 10
 #: Sources of bona fide presentations, and of attacks, so that a fold can leave one out.
 LEAST_SOURCES = 2
+#: Part of the highest BPCER that the networks' floors may cost; the rest is the threshold's.
+FLOORS_PART = 0.5
+_FLOOR_STEPS = 10_000
 
 
 class NotEnoughSources(Exception):
@@ -50,7 +59,7 @@ class OutOfSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """Policy proposed, and the trials of all mixtures. `bounded`: the threshold that the pictures ask for is outside of
-    what a policy can have, and the nearest one stands."""
+    what a policy can have, or more is held back than the highest BPCER allows; the nearest threshold stands."""
 
     policy: Policy
     bpcer_at_most: float
@@ -62,25 +71,29 @@ class Proposal:
 
 def calibrate(analysed: Sequence[AnalysedPresentation], policy: Policy, bpcer_at_most: float) -> Proposal:
     """Proposal for pictures analysed under this policy. Raises NotEnoughSources."""
-    responses = [each for each in judged(analysed, policy) if each.verdict.confidence is not None]
+    answered = [each for each in analysed if _is_answered(each, policy)]
+    responses = judged(answered, policy)
     folds = _folds(responses)
-    liveness = np.array([[signal.reading.liveness for signal in each.verdict.signals] for each in responses])
-    present = np.array([signal.weight for signal in responses[0].verdict.signals])
-    held_out = [np.array([each.presentation.source in fold for each in responses]) for fold in folds]
     margins = {mixture: np.zeros(len(responses)) for mixture in MIXTURES}
-    for left_out in held_out:
-        best = _fit(liveness, responses, ~left_out, present)
+    for fold in folds:
+        left_out = np.array([each.presentation.source in fold for each in responses])
+        others = list(compress(responses, ~left_out))
+        best = _fit(others, policy)
         for mixture in MIXTURES:
-            weights = (1.0 - mixture) * present + mixture * best
-            margins[mixture][left_out] = _margins(liveness @ weights, responses, left_out, bpcer_at_most)
+            candidate = _candidate(others, policy, mixture, best, bpcer_at_most)
+            reached = np.array(bounds_reached(judged(answered, candidate)))
+            margins[mixture][left_out] = reached[left_out] - _threshold(reached[~left_out], others, bpcer_at_most)
     trials = tuple(_trial(mixture, margins[mixture], responses) for mixture in MIXTURES)
     chosen = max(trials, key=lambda trial: trial.order)  # of equals the one nearest to the present policy
-    everything = np.ones(len(responses), dtype=bool)
-    weights = (1.0 - chosen.mixture) * present + chosen.mixture * _fit(liveness, responses, everything, present)
-    proposed, bounded = _with_threshold(analysed, _with_weights(policy, weights), bpcer_at_most)
+    candidate = _candidate(responses, policy, chosen.mixture, _fit(responses, policy), bpcer_at_most)
+    proposed, bounded = _with_threshold(judged(answered, candidate), candidate, bpcer_at_most)
     return Proposal(
         policy=proposed, bpcer_at_most=bpcer_at_most, folds=folds, trials=trials, chosen=chosen, bounded=bounded
     )
+
+
+def _is_answered(each: AnalysedPresentation, policy: Policy) -> bool:
+    return isinstance(each.finding, Analysis) and judge(each.finding, policy).confidence is not None
 
 
 def _folds(responses: Sequence[JudgedPresentation]) -> tuple[tuple[str, ...], ...]:
@@ -99,14 +112,21 @@ def _folds(responses: Sequence[JudgedPresentation]) -> tuple[tuple[str, ...], ..
     return tuple(tuple(fold) for fold in folds)
 
 
-def _fit(liveness: Floats, responses: Sequence[JudgedPresentation], part: NDArray[np.bool_], present: Floats) -> Floats:
-    """Weights fitted to a part of the responses; the present ones where nothing can be learned."""
-    kept = [each for each, taken in zip(responses, part, strict=True) if taken]
-    bona_fide = np.array([each.is_bona_fide for each in kept])
+def _fit(responses: Sequence[JudgedPresentation], policy: Policy) -> Floats:
+    """Weights of the catalogue's signals fitted to responses; the present ones where nothing can be learned."""
+    present = np.array([*policy.weights.model_dump().values()])
+    bona_fide = np.array([each.is_bona_fide for each in responses])
     if bona_fide.all() or not bona_fide.any():
         return present
-    found = fitted(liveness[part], bona_fide, _importance(kept))
+    liveness = np.array([_liveness(each) for each in responses]) * (present > 0.0)  # 0 throughout gets no weight
+    found = fitted(liveness, bona_fide, _importance(responses), 1.0 - policy.pad_networks.weight)
     return present if found is None else found
+
+
+def _liveness(each: JudgedPresentation) -> list[float]:
+    """Liveness of the catalogue's signals, in its order."""
+    found = {signal.reading.name: signal.reading.liveness for signal in each.verdict.signals}
+    return [found[name] for name in DETECTORS]
 
 
 def _importance(responses: Sequence[JudgedPresentation]) -> Floats:
@@ -121,17 +141,41 @@ def _importance(responses: Sequence[JudgedPresentation]) -> Floats:
     )
 
 
-def _margins(
-    values: Floats, responses: Sequence[JudgedPresentation], left_out: NDArray[np.bool_], bpcer_at_most: float
-) -> Floats:
-    """Distances of the confidences left out from the threshold that the others ask for."""
-    values = np.round(values, CONFIDENCE_DIGITS)
-    others = [
-        value for value, each, out in zip(values, responses, left_out, strict=True) if each.is_bona_fide and not out
-    ]
-    threshold = threshold_at(bpcer_at_most, others)
-    assert threshold is not None  # at least two sources have bona fide presentations, and one fold leaves out some
-    return values[left_out] - threshold
+def _candidate(
+    responses: Sequence[JudgedPresentation], policy: Policy, mixture: float, best: Floats, bpcer_at_most: float
+) -> Policy:
+    """Policy with a mixture of its weights and the best ones, and with the floors that the responses ask for."""
+    name = f"{policy.name.removesuffix('-calibrated')[:52]}-calibrated"
+    changes = {**policy.model_dump(), "name": name}
+    present = np.array([*policy.weights.model_dump().values()])
+    if mixture and not np.allclose(best, present):
+        share = 1.0 - policy.pad_networks.weight
+        changes["weights"] = rounded((1.0 - mixture) * present + mixture * best, share)
+    changes["pad_networks"] |= _floors(responses, policy, bpcer_at_most)
+    return Policy.model_validate(changes)
+
+
+def _floors(responses: Sequence[JudgedPresentation], policy: Policy, bpcer_at_most: float) -> dict[str, Any]:
+    """Floors of the networks, all moved by the same log-odds: the highest that cost their part of BPCER at most."""
+    present = policy.pad_networks
+    rooms = (room_above_floors(each.verdict.signals, policy) for each in bona_fide_of(responses))
+    move = threshold_at(FLOORS_PART * bpcer_at_most, [room for room in rooms if room is not None])
+    if not present.weight or move is None:
+        return {}
+    mean = min(max(_rounded_down(present.floor + move), LEAST_LOG_ODDS), -LEAST_LOG_ODDS)
+    return {"floor": mean, "floors": {name: _rounded_down(single + move) for name, single in present.floors.items()}}
+
+
+def _rounded_down(log_odds: float) -> float:
+    return floor(log_odds * _FLOOR_STEPS) / _FLOOR_STEPS
+
+
+def _threshold(reached: Floats, responses: Sequence[JudgedPresentation], bpcer_at_most: float) -> float:
+    """LIVE bound that the responses ask for; where more of them are held back than BPCER allows, the lowest that adds
+    none."""
+    genuine = [float(bound) for bound, each in zip(reached, responses, strict=True) if each.is_bona_fide]
+    found = threshold_at(bpcer_at_most, genuine)
+    return min((bound for bound in genuine if bound > -inf), default=HIGHEST_BAND) if found is None else found
 
 
 def _trial(mixture: float, margins: Floats, responses: Sequence[JudgedPresentation]) -> OutOfSource:
@@ -146,18 +190,14 @@ def _trial(mixture: float, margins: Floats, responses: Sequence[JudgedPresentati
     )
 
 
-def _with_weights(policy: Policy, weights: Floats) -> Policy:
-    name = f"{policy.name.removesuffix('-calibrated')[:52]}-calibrated"
-    return Policy.model_validate({**policy.model_dump(), "name": name, "weights": rounded(weights)})
-
-
 def _with_threshold(
-    analysed: Sequence[AnalysedPresentation], policy: Policy, bpcer_at_most: float
+    responses: Sequence[JudgedPresentation], policy: Policy, bpcer_at_most: float
 ) -> tuple[Policy, bool]:
     """Policy whose LIVE bound is the highest that BPCER allows, and whether a policy's limits hold the bound back."""
-    wanted = threshold_at(bpcer_at_most, confidences(bona_fide_of(judged(analysed, policy))))
-    assert wanted is not None  # `_folds` saw bona fide presentations
+    reached = bounds_reached(responses)
+    wanted = _threshold(np.array(reached), responses, bpcer_at_most)
     band = policy.inconclusive_band
     bound = min(max(wanted, LOWEST_BAND + 2 * band), HIGHEST_BAND)
     parameters = {**policy.parameters.model_dump(), "live_threshold": round(bound - band, 6)}
-    return Policy.model_validate({**policy.model_dump(), "parameters": parameters}), bound != wanted
+    met = threshold_at(bpcer_at_most, bounds_reached(bona_fide_of(responses))) == bound
+    return Policy.model_validate({**policy.model_dump(), "parameters": parameters}), not met

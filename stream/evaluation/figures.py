@@ -11,18 +11,29 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from config.detector_catalogue import DETECTORS
 from config.policy import Policy
 from detectors.contract import ModelVersion, ReadingStatus
-from stream.evaluation.judged import JudgedPresentation, bona_fide_of, by_species, classified, confidences
+from stream.evaluation.judged import (
+    JudgedPresentation,
+    bona_fide_of,
+    bounds_reached,
+    by_species,
+    classified,
+    confidences,
+)
 from stream.evaluation.operating import FIXED_BPCER, apcer_at, bpcer_at, threshold_at
 from stream.evaluation.picture_set import LeftOutFile
 from stream.evaluation.ranks import auc
 from stream.evaluation.rates import ErrorRate, apcer, bpcer, non_response_rate
+from stream.pipeline.aggregation import WeighedSignal, mean_log_odds
 from stream.pipeline.verdict import VerdictKind, live_bound, spoof_bound
 
 #: Worst pictures listed of each label.
 MOST_WORST = 10
 _DIGITS = 6
+#: Row of all networks together, by the mean of their log-odds.
+FUSION, FUSION_LABEL = "pad_networks", "Networks together"
 
 Document = dict[str, Any]
 
@@ -36,6 +47,7 @@ def document(
 ) -> Document:
     """Document of one policy on one picture set."""
     species = {label: _species(attacks, presentations) for label, attacks in by_species(presentations).items()}
+    labels = _signal_labels(presentations)
     return {
         "set": name,
         "version": version("liveness-stream"),
@@ -49,12 +61,12 @@ def document(
         "summary": _summary(presentations, species, policy),
         "species": species,
         "sources": _by_source(presentations),
-        "signals": _signals(presentations),
+        "signals": _signals(presentations, labels, policy),
         "verdicts": _verdict_table(presentations),
         "errors": dict(sorted(Counter(str(p.verdict.error) for p in presentations if p.verdict.error).items())),
         "worst": _worst(presentations),
         "left_out": [{"path": each.name, "reason": each.reason} for each in left_out],
-        "pictures": [_picture(each) for each in presentations],
+        "pictures": [_picture(each, labels) for each in presentations],
     }
 
 
@@ -72,6 +84,7 @@ def _summary(presentations: Sequence[JudgedPresentation], species: Mapping[str, 
     bona_fide = bona_fide_of(presentations)
     attacks = [each for each in presentations if not each.is_bona_fide]
     hashes = Counter(each.sha256 for each in presentations)
+    published = {name: confidences(group) for name, group in by_species(presentations).items()}
     return {
         "pictures": len(presentations),
         "bona_fide": len(bona_fide),
@@ -80,10 +93,11 @@ def _summary(presentations: Sequence[JudgedPresentation], species: Mapping[str, 
         "copies": sum(count - 1 for count in hashes.values()),
         **_worst_species(species),
         **rate_fields("bpcer", bpcer(classified(bona_fide))),
+        **rate_fields("held", ErrorRate(sum(each.held for each in bona_fide), len(classified(bona_fide)))),
         "apnrr": _highest(species, "apnrr"),
         **rate_fields("bpnrr", non_response_rate(len(classified(bona_fide)), len(bona_fide))),
         "apcer_at_bpcer": [_fixed(cost, bona_fide, by_species(presentations)) for cost in FIXED_BPCER],
-        "at_spoof_bound": _at(spoof_bound(policy), bona_fide, by_species(presentations)),
+        "at_spoof_bound": _at(spoof_bound(policy), confidences(bona_fide), published),
         "confidence_auc": _rounded(auc(confidences(bona_fide), confidences(attacks))),
     }
 
@@ -104,14 +118,13 @@ def _highest(species: Mapping[str, Document], rate: str) -> float | None:
 
 def _species(attacks: Sequence[JudgedPresentation], presentations: Sequence[JudgedPresentation]) -> Document:
     responses, bona_fide = classified(attacks), bona_fide_of(presentations)
-    genuine = confidences(bona_fide)
     return {
         "pictures": len(attacks),
         "sources": len({each.presentation.source for each in attacks}),
         **rate_fields("apcer", apcer(responses)),
         **rate_fields("apnrr", non_response_rate(len(responses), len(attacks))),
-        "apcer_at_bpcer": [_at_fixed(cost, genuine, confidences(attacks)) for cost in FIXED_BPCER],
-        "confidence_auc": _rounded(auc(genuine, confidences(attacks))),
+        "apcer_at_bpcer": [_at_fixed(cost, bounds_reached(bona_fide), bounds_reached(attacks)) for cost in FIXED_BPCER],
+        "confidence_auc": _rounded(auc(confidences(bona_fide), confidences(attacks))),
     }
 
 
@@ -125,20 +138,21 @@ def _fixed(
     most: float, bona_fide: Sequence[JudgedPresentation], species: Mapping[str, list[JudgedPresentation]]
 ) -> Document:
     """Error rates at the highest threshold that BPCER allows: BPCER as it is there, and APCER of the worst species."""
-    threshold = threshold_at(most, confidences(bona_fide))
-    return {"bpcer_at_most": most, **_at(threshold, bona_fide, species)}
+    reached = {name: bounds_reached(attacks) for name, attacks in species.items()}
+    return {
+        "bpcer_at_most": most,
+        **_at(threshold_at(most, bounds_reached(bona_fide)), bounds_reached(bona_fide), reached),
+    }
 
 
-def _at(
-    threshold: float | None, bona_fide: Sequence[JudgedPresentation], species: Mapping[str, list[JudgedPresentation]]
-) -> Document:
+def _at(threshold: float | None, bona_fide: Sequence[float], species: Mapping[str, Sequence[float]]) -> Document:
     if threshold is None:
         return {"threshold": None, **_worst_species({}), **rate_fields("bpcer", ErrorRate(0, 0))}
-    rates = {name: rate_fields("apcer", apcer_at(threshold, confidences(attacks))) for name, attacks in species.items()}
+    rates = {name: rate_fields("apcer", apcer_at(threshold, attacks)) for name, attacks in species.items()}
     return {
         "threshold": round(threshold, _DIGITS),
         **_worst_species(rates),
-        **rate_fields("bpcer", bpcer_at(threshold, confidences(bona_fide))),
+        **rate_fields("bpcer", bpcer_at(threshold, bona_fide)),
     }
 
 
@@ -161,32 +175,52 @@ def _source(presentations: Sequence[JudgedPresentation]) -> Document:
     }
 
 
-def _signals(presentations: Sequence[JudgedPresentation]) -> dict[str, Document]:
-    """Signals in the order of the decision, each with its AUC over the presentations it scored."""
-    first = presentations[0].verdict.signals if presentations else ()
+def _signal_labels(presentations: Iterable[JudgedPresentation]) -> dict[str, str]:
+    """Labels of the signals by name, in the order of the decision. A network stands only in verdicts of pictures whose
+    analysis came that far."""
+    readings = (signal.reading for each in presentations for signal in each.verdict.signals)
+    found = {reading.name: reading.label for reading in readings}
+    return {name: found[name] for name in sorted(found, key=lambda name: name not in DETECTORS)}
+
+
+def _signals(
+    presentations: Sequence[JudgedPresentation], labels: Mapping[str, str], policy: Policy
+) -> dict[str, Document]:
+    """Signals, each with its AUC over the presentations it scored; then the networks together, where any took part."""
+    networks = [name for name in labels if name not in DETECTORS]
+    share = policy.pad_networks.weight
+    weights = {**policy.weights.model_dump(), **{name: share / len(networks) for name in networks}, FUSION: share}
+    shown = {**labels, **({FUSION: FUSION_LABEL} if networks else {})}
     return {
-        signal.reading.name: {"label": signal.reading.label, "weight": signal.weight, **_signal(number, presentations)}
-        for number, signal in enumerate(first)
+        name: {"label": label, "weight": weights[name], **_signal(name, presentations)} for name, label in shown.items()
     }
 
 
-def _signal(number: int, presentations: Sequence[JudgedPresentation]) -> Document:
-    bona_fide = _scored(number, bona_fide_of(presentations))
-    species = {name: _scored(number, attacks) for name, attacks in by_species(presentations).items()}
+def _signal(name: str, presentations: Sequence[JudgedPresentation]) -> Document:
+    bona_fide = _scored(name, bona_fide_of(presentations))
+    species = {label: _scored(name, attacks) for label, attacks in by_species(presentations).items()}
     attacks = [liveness for scored in species.values() for liveness in scored]
     responses = sum(each.verdict.confidence is not None for each in presentations)
     return {
         "auc": _rounded(auc(bona_fide, attacks)),
-        "auc_by_species": {name: _rounded(auc(bona_fide, scored)) for name, scored in species.items()},
+        "auc_by_species": {label: _rounded(auc(bona_fide, scored)) for label, scored in species.items()},
         "scored": len(bona_fide) + len(attacks),
         "not_scored": responses - len(bona_fide) - len(attacks),
     }
 
 
-def _scored(number: int, presentations: Iterable[JudgedPresentation]) -> list[float]:
+def _scored(name: str, presentations: Iterable[JudgedPresentation]) -> list[float]:
     """Liveness of one signal where it scored."""
-    readings = [each.verdict.signals[number].reading for each in presentations]
-    return [reading.liveness for reading in readings if reading.status is ReadingStatus.SCORED]
+    found = (_liveness(name, each.verdict.signals) for each in presentations)
+    return [liveness for liveness in found if liveness is not None]
+
+
+def _liveness(name: str, signals: Sequence[WeighedSignal]) -> float | None:
+    """Liveness of a signal; of the fusion, log-odds. None where nothing was scored."""
+    if name == FUSION:
+        return mean_log_odds(signals)
+    readings = [signal.reading for signal in signals if signal.reading.name == name]
+    return next((reading.liveness for reading in readings if reading.status is ReadingStatus.SCORED), None)
 
 
 def _verdict_table(presentations: Sequence[JudgedPresentation]) -> dict[str, dict[str, int]]:
@@ -228,9 +262,8 @@ def _named(each: JudgedPresentation) -> Document:
     }
 
 
-def _picture(each: JudgedPresentation) -> Document:
+def _picture(each: JudgedPresentation, signals: Iterable[str]) -> Document:
     verdict, presentation = each.verdict, each.presentation
-    readings = [signal.reading for signal in verdict.signals]
     return {
         "path": presentation.name,
         "label": presentation.label,
@@ -239,8 +272,9 @@ def _picture(each: JudgedPresentation) -> Document:
         "verdict": verdict.kind,
         "confidence": verdict.confidence,
         "score": verdict.score,
+        "held": each.held,
         "error": verdict.error,
-        "signals": {r.name: _rounded(r.liveness) if r.status is ReadingStatus.SCORED else None for r in readings},
+        "signals": {name: _rounded(_liveness(name, verdict.signals)) for name in signals},
     }
 
 

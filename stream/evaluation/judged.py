@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from config.policy import Policy
 from detectors.contract import Analysis, ModelVersion
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable
 from stream.evaluation.picture_set import LeftOutFile, Presentation, PresentationLabel
+from stream.pipeline.aggregation import held_by
 from stream.pipeline.verdict import Verdict, VerdictKind, judge
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedPresentation:
-    """Presentation with its verdict; a verdict without a confidence is a non-response."""
+    """Presentation with its verdict; a verdict without a confidence is a non-response. `held`: a floor or gate of the
+    policy keeps the verdict from LIVE, whatever the confidence."""
 
     presentation: Presentation
     verdict: Verdict
     sha256: str
+    held: bool = False
 
     @property
     def is_bona_fide(self) -> bool:
@@ -28,10 +32,15 @@ class JudgedPresentation:
 def judged(analysed: Iterable[AnalysedPresentation], policy: Policy) -> list[JudgedPresentation]:
     """Verdicts on all pictures that could be read."""
     return [
-        JudgedPresentation(each.presentation, judge(each.finding, policy), each.sha256)
+        _judged(each.presentation, judge(each.finding, policy), each.sha256, policy)
         for each in analysed
         if not isinstance(each.finding, Unreadable)
     ]
+
+
+def _judged(presentation: Presentation, verdict: Verdict, sha256: str, policy: Policy) -> JudgedPresentation:
+    held = verdict.confidence is not None and bool(held_by(verdict.signals, policy))
+    return JudgedPresentation(presentation, verdict, sha256, held)
 
 
 def unreadable(analysed: Iterable[AnalysedPresentation]) -> list[LeftOutFile]:
@@ -56,6 +65,19 @@ def classified(presentations: Iterable[JudgedPresentation]) -> list[VerdictKind]
 def confidences(presentations: Iterable[JudgedPresentation]) -> list[float]:
     """Confidences of presentations with a response, in the order given."""
     return [each.verdict.confidence for each in presentations if each.verdict.confidence is not None]
+
+
+def reaches(confidence: float, held: bool) -> float:
+    """Highest LIVE bound that a presentation passes: the confidence; none where a floor or gate holds the verdict,
+    whose confidence is cut to the threshold wherever a policy has the threshold."""
+    return -inf if held else confidence
+
+
+def bounds_reached(presentations: Iterable[JudgedPresentation]) -> list[float]:
+    """Highest LIVE bounds that presentations with a response pass, in the order given."""
+    return [
+        reaches(each.verdict.confidence, each.held) for each in presentations if each.verdict.confidence is not None
+    ]
 
 
 def bona_fide_of(presentations: Sequence[JudgedPresentation]) -> list[JudgedPresentation]:

@@ -1,13 +1,14 @@
 """Operating points: error rates at any threshold of the confidence, of which a policy chooses one. Pure.
 
-At threshold t a presentation of confidence t or more is classified as bona fide.
+At threshold t a presentation of confidence t or more is classified as bona fide. One that a floor or gate holds back
+is so at no threshold, and stands here with a confidence of minus infinity.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
-from math import floor
+from math import floor, inf
 
 from stream.evaluation.rates import ErrorRate
 
@@ -28,9 +29,10 @@ def apcer_at(threshold: float, attacks: Collection[float]) -> ErrorRate:
 
 def threshold_at(most_bpcer: float, bona_fide: Collection[float]) -> float | None:
     """The highest threshold whose BPCER is no more than `most_bpcer` (below 1): attacks find no stricter one at that
-    cost. None without bona fide presentations."""
+    cost. None without bona fide presentations, and where more than that are held back at every threshold."""
     ordered = sorted(bona_fide)
-    return ordered[floor(most_bpcer * len(ordered) + _ROUNDING)] if ordered else None
+    found = ordered[floor(most_bpcer * len(ordered) + _ROUNDING)] if ordered else -inf
+    return None if found == -inf else found
 
 
 def trade_off(bona_fide: Iterable[float], attacks: Iterable[float]) -> list[tuple[float, float, float]]:
@@ -41,7 +43,7 @@ def trade_off(bona_fide: Iterable[float], attacks: Iterable[float]) -> list[tupl
         return []
     return [
         (threshold, _below(threshold, genuine), 1.0 - _below(threshold, attacking))
-        for threshold in sorted({*genuine, *attacking})
+        for threshold in sorted({*genuine, *attacking} - {-inf})
     ]
 
 

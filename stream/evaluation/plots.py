@@ -12,6 +12,7 @@ from itertools import cycle
 from statistics import NormalDist
 from typing import Any
 
+from stream.evaluation.judged import reaches
 from stream.evaluation.operating import trade_off
 from stream.evaluation.picture_set import PresentationLabel
 from stream.evaluation.words import printable
@@ -29,8 +30,8 @@ _BINS, _ROW_HEIGHT, _ROW_GAP, _WIDTH = 40, 60, 30, 600
 
 def det_plot(evaluated: Mapping[str, Any]) -> str:
     """DET curve of each PAI species, with a dot where the policy's LIVE bound is; empty without curves."""
-    genuine = _confidences(evaluated, None)
-    curves = {name: trade_off(genuine, _confidences(evaluated, name)) for name in evaluated["species"]}
+    genuine = _bounds_reached(evaluated, None)
+    curves = {name: trade_off(genuine, _bounds_reached(evaluated, name)) for name in evaluated["species"]}
     curves = {name: points for name, points in curves.items() if points}
     if not curves:
         return ""
@@ -59,8 +60,16 @@ def score_plot(evaluated: Mapping[str, Any]) -> str:
 
 def _confidences(evaluated: Mapping[str, Any], species: str | None) -> list[float]:
     """Confidences of one species, or of bona fide presentations."""
+    return [each["confidence"] for each in _responses(evaluated, species)]
+
+
+def _bounds_reached(evaluated: Mapping[str, Any], species: str | None) -> list[float]:
+    return [reaches(each["confidence"], each["held"]) for each in _responses(evaluated, species)]
+
+
+def _responses(evaluated: Mapping[str, Any], species: str | None) -> list[Mapping[str, Any]]:
     return [
-        each["confidence"]
+        each
         for each in evaluated["pictures"]
         if each["confidence"] is not None
         and each["species"] == species

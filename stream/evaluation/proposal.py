@@ -1,4 +1,4 @@
-"""Proposal of a calibration as JSON, as tables, and as a policy file with its provenance. Pure."""
+"""Proposal of a calibration as JSON, as tables, and as a policy file that holds its provenance. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from stream.evaluation.figures import Document, rate_fields
 from stream.evaluation.words import WordTable, printable, rate
 from stream.pipeline.verdict import live_bound
 
+#: Name of the floor of the mean, among those of single networks.
+MEAN = "mean of the networks"
+_WRITTEN_BY = "# Written by `liveness evaluate DIR --calibrate`: a proposal for pictures like these. See [provenance]."
+
 
 def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[str, Any]) -> Document:
     """Document of a proposal; `evaluated` is the document of the proposed policy on the pictures of the fit."""
@@ -23,8 +27,8 @@ def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[st
         "version": evaluated["version"],
         "models": evaluated["models"],
         "bpcer_at_most": proposal.bpcer_at_most,
-        "from": {"name": present.name, "hash": present.sha256, "weights": present.weights.model_dump()},
-        "policy": {"name": policy.name, "hash": policy.sha256, "weights": policy.weights.model_dump()},
+        "from": _policy(present),
+        "policy": _policy(policy),
         "live_threshold": policy.parameters.live_threshold,
         "live_bound": round(live_bound(policy), 6),
         "bounded": proposal.bounded,
@@ -33,6 +37,13 @@ def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[st
         "trials": [_trial(trial) for trial in proposal.trials],
         "on_the_same_pictures": {name: evaluated[name] for name in ("summary", "species")},
     }
+
+
+def _policy(policy: Policy) -> Document:
+    """Policy by what a calibration changes; `floors` is empty where networks take no part."""
+    networks = policy.pad_networks
+    floors = {MEAN: networks.floor, **networks.floors} if networks.weight else {}
+    return {"name": policy.name, "hash": policy.sha256, "weights": policy.weights.model_dump(), "floors": floors}
 
 
 def _trial(trial: OutOfSource) -> Document:
@@ -51,13 +62,15 @@ def proposal_headline(proposed: Mapping[str, Any]) -> list[str]:
         f"proposed: LIVE from {proposed['live_bound']:.4f} for a BPCER of at most {proposed['bpcer_at_most']:.1%}, "
         f"weights {share:.0%} fitted" + (", as present" if share == 0 else ""),
     ]
+    if proposed["policy"]["floors"]:
+        lines.append("floors of the networks moved together; the networks' share and the gates stay")
     if proposed["bounded"]:
-        lines.append("the pictures ask for another LIVE bound, which no policy can have: BPCER will be another one")
+        lines.append("no LIVE bound that this policy can have meets that BPCER: the nearest one, BPCER is another")
     return lines
 
 
 def proposal_tables(proposed: Mapping[str, Any]) -> Iterator[WordTable]:
-    """Tables of a proposal: error rates on sources that had no part in the fit, then the weights."""
+    """Tables of a proposal: error rates on sources that had no part in the fit, then weights and floors."""
     present, chosen = proposed["out_of_source"]["present"], proposed["out_of_source"]["proposed"]
     rows = [("BPCER", rate(present, "bpcer"), rate(chosen, "bpcer"))]
     rows += [
@@ -66,39 +79,42 @@ def proposal_tables(proposed: Mapping[str, Any]) -> Iterator[WordTable]:
     ]
     rows.append(("mean AUC", f"{present['mean_auc']:.3f}", f"{chosen['mean_auc']:.3f}"))
     yield "On sources left out of the fit", ("", "present weights", "proposed weights"), rows
-    weights = proposed["from"]["weights"], proposed["policy"]["weights"]
-    yield (
-        "Weights",
-        ("signal", "present", "proposed"),
-        [(n, f"{w:.4f}", f"{weights[1][n]:.4f}") for n, w in weights[0].items()],
-    )
+    yield "Weights", ("signal", "present", "proposed"), _changes(proposed, "weights")
+    if proposed["policy"]["floors"]:
+        yield "Floors of log-odds", ("network", "present", "proposed"), _changes(proposed, "floors")
+
+
+def _changes(proposed: Mapping[str, Any], what: str) -> list[tuple[str, str, str]]:
+    present, found = proposed["from"][what], proposed["policy"][what]
+    return [(name, f"{value:.4f}", f"{found[name]:.4f}") for name, value in present.items()]
 
 
 def policy_file(policy: Policy, proposed: Mapping[str, Any]) -> str:
-    """Policy as a file that `config.policy.load` reads to the same policy, with the provenance in comments."""
+    """Policy as a file that `config.policy.load` reads to the same policy, but with the provenance of this proposal."""
+    policy = policy.model_copy(update={"provenance": _provenance(proposed)})
     fields = policy.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     fields["weights"] = policy.weights.model_dump()
     fields["parameters"]["live_threshold"] = policy.parameters.live_threshold
-    comments = "".join(f"# {printable(line)}\n" for line in _provenance(proposed))
-    text = comments + "\n" + "\n".join(_toml(fields, ())) + "\n"
+    text = "\n".join([_WRITTEN_BY, "", *_toml(fields, ())]) + "\n"
     if Policy.model_validate(tomllib.loads(text)) != policy:
         raise ValueError("the policy has a value that this file can't hold")
     return text
 
 
-def _provenance(proposed: Mapping[str, Any]) -> list[str]:
-    out = proposed["out_of_source"]["proposed"]
-    return [
-        "Written by `liveness evaluate DIR --calibrate`: a proposal for pictures like these.",
-        f"pictures: {proposed['pictures']} of {proposed['set']}",
-        f"sources, left out in turn: {'; '.join(' '.join(fold) for fold in proposed['folds'])}",
-        f"from policy: {proposed['from']['name']} {proposed['from']['hash']}",
-        f"asked for: BPCER at most {proposed['bpcer_at_most']:g}; share of fitted weights: {out['mixture']:g}",
-        f"on sources left out: BPCER {rate(out, 'bpcer')}, mean AUC {out['mean_auc']:.3f}",
-        *(f"  APCER, {name}: {rate(figures, 'apcer')}" for name, figures in out["species"].items()),
-        f"Liveness Stream {proposed['version']}",
-        *(f"model: {each['name']} {each['version']} {each['sha256']}" for each in proposed["models"]),
-    ]
+def _provenance(proposed: Mapping[str, Any]) -> dict[str, str | int | float]:
+    out, source = proposed["out_of_source"]["proposed"], proposed["from"]
+    words = {
+        "method": "liveness evaluate --calibrate",
+        "version": proposed["version"],
+        "from_policy": f"{source['name']} {source['hash']}",
+        "pictures": f"{proposed['pictures']} of {proposed['set']}",
+        "sources_left_out_in_turn": "; ".join(" ".join(fold) for fold in proposed["folds"]),
+        "bpcer": f"{rate(out, 'bpcer')} on sources left out",
+        "apcer": ", ".join(f"{name}: {rate(figures, 'apcer')}" for name, figures in out["species"].items()),
+        "models": ", ".join(f"{each['name']} {each['version']} {each['sha256']}" for each in proposed["models"]),
+    }
+    numbers = {"bpcer_at_most": proposed["bpcer_at_most"], "fitted_share": out["mixture"], "mean_auc": out["mean_auc"]}
+    return {**{name: printable(text) for name, text in words.items()}, **numbers}
 
 
 def _toml(fields: Mapping[str, Any], table: tuple[str, ...]) -> Iterator[str]:
@@ -108,7 +124,7 @@ def _toml(fields: Mapping[str, Any], table: tuple[str, ...]) -> Iterator[str]:
         yield f"\n[{_keys(table)}]"
     for name, value in fields.items():
         if name not in inner:
-            yield f"{_keys((name,))} = {dumps(value)}"  # a JSON scalar or list of scalars is TOML
+            yield f"{_keys((name,))} = {dumps(value, ensure_ascii=False)}"  # a JSON scalar or list of scalars is TOML
     for name, value in inner.items():
         yield from _toml(value, (*table, name))
 

@@ -1,7 +1,7 @@
 """Weighing: shares of the confidence for all signals, fitted to labelled liveness.
 
-Logistic regression with coefficients that can't be negative, so that more liveness never means less confidence; divided
-by their sum they are weights. The policy's own rule about the heaviest signal is kept.
+Logistic regression with coefficients that can't be negative, so that more liveness never means less confidence; scaled
+to the share that networks leave they are weights. The policy's own rule about the heaviest signal is kept.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ _RIDGE = 0.01
 _STEPS = 3000
 #: Digits of a weight in a policy file, and how far the heaviest signal stays above the next one.
 WEIGHT_DIGITS, _LEAD = 4, 0.002
+#: Share of all signals below which there is nothing worth fitting, nor room for the lead.
+_LEAST_SHARE = 0.02
+#: Digits of the heaviest weight, for a share of the networks that has more than the other weights.
+_SUM_DIGITS = 10
 
 
-def fitted(liveness: Floats, bona_fide: NDArray[np.bool_], importance: Floats) -> Floats | None:
-    """Weights (signals,), each 0 or more, sum 1; None where no signal tells bona fide presentations from attacks.
+def fitted(liveness: Floats, bona_fide: NDArray[np.bool_], importance: Floats, share: float = 1.0) -> Floats | None:
+    """Weights (signals,), each 0 or more, sum `share`; None where no signal tells bona fide presentations from attacks,
+    or where the share is next to nothing.
 
     `liveness` is (presentations, signals) in [0, 1], in the order of the catalogue; `importance` (presentations,) sums
     to 1.
@@ -39,11 +44,11 @@ def fitted(liveness: Floats, bona_fide: NDArray[np.bool_], importance: Floats) -
         ahead = moved + (moved - coefficients) * number / (number + 3)
         coefficients = moved
     total = float(coefficients[:-1].sum())
-    return lawful(coefficients[:-1] / total) if total > 0.0 else None
+    return lawful(coefficients[:-1] * share / total) if total > 0.0 and share >= _LEAST_SHARE else None
 
 
 def lawful(weights: Floats) -> Floats:
-    """Nearest weights in which the policy's heaviest signal is the heaviest, sum 1: the signals above share with it."""
+    """Nearest weights of the same sum in which the policy's heaviest signal leads: those above share with it."""
     heaviest = list(DETECTORS).index(HEAVIEST)
     sharing = [heaviest]
     for number in np.argsort(-weights):
@@ -56,8 +61,8 @@ def lawful(weights: Floats) -> Floats:
     return found
 
 
-def rounded(weights: Floats) -> dict[str, float]:
-    """Weights by signal as a policy file holds them; what rounding leaves over is the heaviest signal's."""
+def rounded(weights: Floats, share: float = 1.0) -> dict[str, float]:
+    """Weights by signal as a policy file holds them, sum `share`; what rounding leaves over is the heaviest's."""
     named = {name: round(float(weight), WEIGHT_DIGITS) for name, weight in zip(DETECTORS, weights, strict=True)}
     others = sum(weight for name, weight in named.items() if name != HEAVIEST)
-    return {**named, HEAVIEST: round(1.0 - others, WEIGHT_DIGITS)}
+    return {**named, HEAVIEST: round(share - others, _SUM_DIGITS)}

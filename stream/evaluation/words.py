@@ -34,6 +34,8 @@ def headline(evaluated: Mapping[str, Any]) -> list[str]:
         f"APCER {rate(summary, 'apcer')}, highest of the species: {summary['apcer_species'] or 'no attacks'}",
         f"BPCER {rate(summary, 'bpcer')}",
     ]
+    if summary["held_counts"][0]:
+        lines.append(f"of bona fide, floors and gates of the policy hold back {rate(summary, 'held')} at any threshold")
     if summary["copies"]:
         lines.append(f"{summary['copies']} pictures are copies of others, byte for byte; each counts")
     return lines

@@ -21,8 +21,9 @@ from detectors.contract import Reading, ReadingStatus
 PASS_MARK = 0.5
 #: Confidence is published, and judged, to four decimals.
 CONFIDENCE_DIGITS = SCORE_DIGITS = 4
-#: Probability of log-odds 8: what a network says beyond it is no better founded.
-LEAST_LIVENESS = 1 / (1 + math.exp(8))
+#: Log-odds and their probability: what a network says beyond them, either way, is no better founded.
+LEAST_LOG_ODDS = -8.0
+LEAST_LIVENESS = 1 / (1 + math.exp(-LEAST_LOG_ODDS))
 #: Reasons of a verdict that is held at INCONCLUSIVE: networks take the picture for an attack; none answered.
 SUSPECTED, NO_NETWORK = "attack_suspected", "pad_networks_absent"
 
@@ -85,19 +86,28 @@ def confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
 
 def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]:
     """Reasons why the verdict can't be LIVE whatever the confidence, the networks' first; none as a rule."""
-    demands = policy.pad_networks
     found = []
-    if demands.weight:
-        fused = mean_log_odds(signals)
-        if fused is None:
+    if policy.pad_networks.weight:
+        room = room_above_floors(signals, policy)
+        if room is None:
             found.append(NO_NETWORK)
-        elif fused < demands.floor or any(_log_odds(each) < _floor(each, policy) for each in _scored_networks(signals)):
+        elif room < 0:
             found.append(SUSPECTED)
     for signal in signals:
         least = policy.gates.get(signal.reading.name)
         if least is not None and signal.score < least:
             found.append(signal.failure)
     return tuple(dict.fromkeys(found))
+
+
+def room_above_floors(signals: Sequence[WeighedSignal], policy: Policy) -> float | None:
+    """Log-odds between the networks and the nearest of their floors, negative below it; None where no network
+    answered."""
+    fused = mean_log_odds(signals)
+    if fused is None:
+        return None
+    singles = (_log_odds(each) - _floor(each, policy) for each in _scored_networks(signals))
+    return min(fused - policy.pad_networks.floor, *singles)
 
 
 def mean_log_odds(signals: Sequence[WeighedSignal]) -> float | None:

@@ -106,17 +106,21 @@ def test_nothing_to_learn() -> None:
 
 
 def test_policy_file(proposal: Proposal) -> None:
-    """Names of folders and sources, which are in the comments, end no comment."""
+    """Names of folders and sources end no line, and all of the policy but its provenance is kept."""
     changed = {
+        "provenance": {"method": "by hand"},
         "image": {"max_bytes": 5},
         "framing": {"ideal_face_area": [0.2, 0.3]},
         "abuse": {"excessive_retries": {"failures": 9}},
     }
     policy = Policy.model_validate({**proposal.policy.model_dump(exclude_defaults=True), **changed})
-    evaluated = document('set\nname = "evil"\n', judged([analysed("p", 0.7)], policy), policy)
+    evaluated = document('set \U0001f600\x7f\udc80\nname = "evil"\n', judged([analysed("p", 0.7)], policy), policy)
     proposed = proposal_document(proposal, Policy(), evaluated)
     text = policy_file(policy, proposed)
-    assert Policy.model_validate(tomllib.loads(text)) == policy
-    assert "APCER, mask" in text
+    read = Policy.model_validate(tomllib.loads(text))
+    assert read == policy.model_copy(update={"provenance": read.provenance})
+    assert read.provenance["pictures"] == '1 of set \U0001f600\ufffd\ufffd\ufffdname = "evil"\ufffd'
+    assert str(read.provenance["apcer"]).startswith("mask: ")
+    assert (read.provenance["bpcer_at_most"], read.provenance["method"]) == (0.05, "liveness evaluate --calibrate")
     assert proposal_headline(proposed)[0].startswith("set")
     assert [len(rows) for _, _, rows in proposal_tables(proposed)] == [3, len(NAMES)]

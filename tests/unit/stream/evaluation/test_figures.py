@@ -93,6 +93,7 @@ def test_pictures_and_worst(figures: dict[str, Any]) -> None:
         "species": "print",
         "source": "lab",
         "error": None,
+        "held": False,
         "verdict": "LIVE",
         "confidence": 0.8,
         "score": 90,
