@@ -179,8 +179,7 @@ def _signal_labels(presentations: Iterable[JudgedPresentation]) -> dict[str, str
     """Labels of the signals by name, in the order of the decision. A network stands only in verdicts of pictures whose
     analysis came that far."""
     readings = (signal.reading for each in presentations for signal in each.verdict.signals)
-    found = {reading.name: reading.label for reading in readings}
-    return {name: found[name] for name in sorted(found, key=lambda name: name not in DETECTORS)}
+    return {reading.name: reading.label for reading in readings}
 
 
 def _signals(

@@ -137,6 +137,15 @@ def test_floors_from_other_sources() -> None:
     assert (networks.weight, found.policy.gates) == (0.6, POLICY.gates)
 
 
+def test_floors_do_not_know_those_left_out() -> None:
+    """People of `y` have the higher confidence and the lower log-odds: what `x` asks for refuses them by its floors,
+    and what they ask for refuses `x` by its threshold."""
+    people = [seen(f"x{n}", 1.5, 1.5, "", "x", lbp_texture=0.1) for n in range(5)]
+    people += [seen(f"y{n}", -1, -1, "", "y", lbp_texture=1.0) for n in range(5)]
+    prints = [seen(source, -3, -3, "print", source) for source in ("u", "v")]
+    assert calibrate([*people, *prints], POLICY, 0.2).chosen.bpcer == ErrorRate(10, 10)
+
+
 @pytest.mark.parametrize(
     ("gate", "bounded"),
     [({}, False), ({"sharpness": 0.95}, True)],
