@@ -42,7 +42,9 @@ def command(
     if not json:
         say(f"[bold]Embedded broker[/]: {broker.LIMITS}. [bold]Embedded store[/]: {store.LIMITS}.")
     say("Starting a worker ...")
-    with _policy_file(configuration.load(policy_file=None).policy_path()) as policy, EmbeddedServices() as services:
+    # A simulation lacks the surroundings that networks look for, so that alone it shows the signals.
+    shipped = configuration.load(policy_file=None).policy_path() if own else policies.SIGNALS
+    with _policy_file(shipped) as policy, EmbeddedServices() as services:
         settings = services.settings()
         with WorkerProcess(
             {**services.environment, "LIVENESS_POLICY_FILE": str(policy), "LIVENESS_LOG__LEVEL": "error"}

@@ -119,7 +119,7 @@ def _brute_force(topic: str) -> Iterator[Act]:
         new = NewSubmission(image=attack, correlation_id=person, optional=optional)
         yield _act(topic, f"brute force: the same person's attack number {attempt}", new)
     photo = NewSubmission(image=attacks.camera_photo(_portrait()), correlation_id=person, optional=optional)
-    yield _act(topic, "brute force: anything more from that person is refused before it is analysed", photo)
+    yield _act(topic, "brute force: one more photo of that person, refused while a pause lasts", photo)
 
 
 def _picture(topic: str, title: str, image: bytes, form: Form = Form.BINARY) -> Act:
