@@ -13,6 +13,10 @@ from typing import Literal
 
 #: Before a network's name in the name of its signal.
 PREFIX = "pad_"
+#: Limit of a network's log-odds of bona fide, either way: what a network says beyond it is no better founded.
+MOST_LOG_ODDS = 8.0
+#: Reason where a network, or their mean, takes the picture for an attack.
+SUSPECTED = "attack_suspected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from config.abuse import AbusePolicy
 from config.detector_catalogue import DETECTORS, DetectorSpec, Need
+from config.pad_networks import MOST_LOG_ODDS
 
 #: Policies that ship: the eight published signals alone, and with the presentation-attack networks.
 SIGNALS, LEARNED = (Path(__file__).with_name("policies") / f"{name}.toml" for name in ("signals", "learned"))
@@ -96,9 +97,13 @@ class PadFusion(_Frozen):
     """Fusion of the presentation-attack networks: the mean of their log-odds becomes one liveness, a logistic curve."""
 
     weight: float = Field(0.0, ge=0, lt=1, description="share of the confidence; 0: networks take no part")
-    middle: float = Field(0.0, ge=-8, le=8, description="mean log-odds at which the liveness is 0.5")
+    middle: float = Field(
+        0.0, ge=-MOST_LOG_ODDS, le=MOST_LOG_ODDS, description="mean log-odds at which the liveness is 0.5"
+    )
     spread: float = Field(1.0, gt=0, le=20, description="log-odds by which the liveness rises from 0.5 to 0.73")
-    floor: float = Field(-8.0, ge=-8, le=8, description="mean log-odds below which no verdict is LIVE")
+    floor: float = Field(
+        -MOST_LOG_ODDS, ge=-MOST_LOG_ODDS, le=MOST_LOG_ODDS, description="mean log-odds below which no verdict is LIVE"
+    )
     floors: dict[str, float] = Field(
         default_factory=dict, max_length=32, description="log-odds of a single network below which no verdict is LIVE"
     )

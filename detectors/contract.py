@@ -106,6 +106,9 @@ class PictureHashes(StrictJson):
 #: Frames of one submission: what an event costs is bounded before anything is analysed.
 MAX_FRAMES = 16
 
+#: Steps of an analysis in their order, by their names in `Analysis.elapsed_ms`; networks only where some take part.
+ANALYSIS_STEPS = ("gate", "decode", "mesh", "framing", "signals", "networks", "template", "hashes")
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -123,8 +126,8 @@ class Analysis(StrictJson):
     `trailing_data`, `bystander`, `rotation_over_limit`); beside an error they say what is amiss with
     the file (for example `image_incomplete`). There is a `template`, or `template_reason` says why
     not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
-    too. `elapsed_ms` is wall time by step: gate, decode, mesh, framing, signals, networks, template, hashes; `cpu_ms`
-    is the whole process's processor time, all threads.
+    too. `elapsed_ms` is wall time by step (`ANALYSIS_STEPS`); `cpu_ms` is the whole process's processor time, all
+    threads.
     """
 
     error: ErrorCode | None = None

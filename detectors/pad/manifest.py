@@ -55,23 +55,9 @@ def read(path: Path) -> tuple[PadNetwork, Path]:
     if manifest.name in {each.name for each in SHIPPED}:
         raise ValueError("name is that of a network described ready to use")
     network = PadNetwork(
-        name=manifest.name,
-        label=manifest.label,
-        version=manifest.version,
-        file=manifest.file,
-        sha256=manifest.sha256,
-        licence=manifest.licence,
-        trained_on=manifest.trained_on,
-        colour=manifest.input.colour,
-        layout=manifest.input.layout,
-        mean=manifest.input.mean,
-        scale=manifest.input.scale,
-        side=manifest.input.side,
+        **manifest.model_dump(exclude={"input", "crop"}),
+        **manifest.input.model_dump(),
         crop=manifest.crop.rule,
         crop_scale=manifest.crop.scale,
-        resize=manifest.input.resize,
-        live_index=manifest.live_index,
-        output_kind=manifest.output_kind,
-        output=manifest.output,
     )
     return network, path.parent / manifest.file

@@ -8,17 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.pad_networks import PadNetwork
+from config.pad_networks import MOST_LOG_ODDS, SUSPECTED, PadNetwork
 from detectors.contract import Reading, ReadingStatus
 from detectors.onnx.input_format import InputFormat
 from detectors.onnx.network import OnnxNetwork
 from detectors.pad.crops import CROPS, resized
 from detectors.signals.base import PASS_MARK, FaceObservation
-
-#: Reason of a reading below the pass mark.
-SUSPECTED = "attack_suspected"
-#: Limit of the log-odds: what a network says beyond it is no better founded.
-MOST_LOG_ODDS = 8.0
 
 
 class PadDetector:

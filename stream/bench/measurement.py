@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from detectors.contract import ANALYSIS_STEPS
 from stream.bench.accounting import FORK_SERVER, SLOT, WORKER, Books, ProcessorTimes
 from stream.bench.figures import apportion, paired_ratio, percentile, within
 from stream.bench.floor import FloorProcesses, FloorRound
@@ -21,8 +22,6 @@ IN_FLIGHT = 32
 FILL_S = 1.5
 WARM_UP_S = 2.0
 LOADS = (50, 90)
-#: Steps of a slot, by their names in a decision.
-SLOT_STEPS = ("gate", "decode", "mesh", "framing", "signals", "template", "hashes")
 
 Progress = Callable[[str], None]
 
@@ -127,7 +126,7 @@ def result_of(
     ours = [sum(path.cpu_ms[role] for role in (WORKER, FORK_SERVER, SLOT)) for path in paths]
     medians = {role: statistics.median(path.cpu_ms[role] for path in paths) for role in paths[0].cpu_ms}
     slots, worker, fork_server = medians.pop(SLOT), medians.pop(WORKER), medians.pop(FORK_SERVER)
-    clocks = {step: sum(path.run.elapsed_ms.get(step, 0.0) for path in paths) for step in SLOT_STEPS}
+    clocks = {step: sum(path.run.elapsed_ms.get(step, 0.0) for path in paths) for step in ANALYSIS_STEPS}
     return SizeResult(
         size=size,
         picture_bytes=picture_bytes,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from config.detector_catalogue import DETECTORS
+from config.pad_networks import MOST_LOG_ODDS
 from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy
 from detectors.contract import Analysis
 from stream.evaluation.analysing import AnalysedPresentation
@@ -28,7 +29,7 @@ from stream.evaluation.operating import threshold_at
 from stream.evaluation.ranks import auc
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.weighing import Floats, fitted, rounded
-from stream.pipeline.aggregation import LEAST_LOG_ODDS, room_above_floors
+from stream.pipeline.aggregation import room_above_floors
 from stream.pipeline.verdict import EPSILON, judge
 
 #: Shares of the fitted weights in the mixtures; 0 is the present policy with a threshold of its own.
@@ -162,7 +163,7 @@ def _floors(responses: Sequence[JudgedPresentation], policy: Policy, bpcer_at_mo
     move = threshold_at(FLOORS_PART * bpcer_at_most, [room for room in rooms if room is not None])
     if not present.weight or move is None:
         return {}
-    mean = min(max(_rounded_down(present.floor + move), LEAST_LOG_ODDS), -LEAST_LOG_ODDS)
+    mean = min(max(_rounded_down(present.floor + move), -MOST_LOG_ODDS), MOST_LOG_ODDS)
     return {"floor": mean, "floors": {name: _rounded_down(single + move) for name, single in present.floors.items()}}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from config.detector_catalogue import DETECTORS
-from config.pad_networks import PREFIX
+from config.pad_networks import MOST_LOG_ODDS, PREFIX, SUSPECTED
 from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
 
@@ -21,11 +21,10 @@ from detectors.contract import Reading, ReadingStatus
 PASS_MARK = 0.5
 #: Confidence is published, and judged, to four decimals.
 CONFIDENCE_DIGITS = SCORE_DIGITS = 4
-#: Log-odds and their probability: what a network says beyond them, either way, is no better founded.
-LEAST_LOG_ODDS = -8.0
-LEAST_LIVENESS = 1 / (1 + math.exp(-LEAST_LOG_ODDS))
-#: Reasons of a verdict that is held at INCONCLUSIVE: networks take the picture for an attack; none answered.
-SUSPECTED, NO_NETWORK = "attack_suspected", "pad_networks_absent"
+#: Probability at the limit of the log-odds, kept here too: a detection may be a stranger's.
+LEAST_LIVENESS = 1 / (1 + math.exp(MOST_LOG_ODDS))
+#: Reason of a verdict held at INCONCLUSIVE because no network answered.
+NO_NETWORK = "pad_networks_absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

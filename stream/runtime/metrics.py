@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 from abuse.networks.lists import ListState
+from detectors.contract import ANALYSIS_STEPS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -75,7 +76,7 @@ NETWORK_LIST_NETWORKS = Gauge(
 )
 
 #: The steps a slot reports; anything else in its answer is not made a label.
-SLOT_STAGES = ("slot_wait", "gate", "decode", "mesh", "framing", "signals", "template", "hashes")
+SLOT_STAGES = ("slot_wait", *ANALYSIS_STEPS)
 
 
 _STAGES = {stage: STAGE_SECONDS.labels(stage=stage) for stage in (*SLOT_STAGES, "detection")}

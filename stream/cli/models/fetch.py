@@ -57,7 +57,7 @@ def _fetched(network: PadNetwork, mirror: Path | None) -> bool:
     except NotFetched as error:
         complain(f"{network.name}: {error}")
         return False
-    say(plain(f"{network.name}: fetched, {network.licence}, trained on {network.trained_on} ({target})"))
+    say(plain(f"{network.name}: fetched; licence {network.licence}; training data {network.trained_on} ({target})"))
     return True
 
 

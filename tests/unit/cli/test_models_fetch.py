@@ -90,8 +90,8 @@ def test_from_home_once(one_network: Path, home: Home) -> None:
     assert home.asked == [None], "a file that is there is left alone"
 
 
-@pytest.mark.parametrize(("resumes", "asked"), [(True, "bytes=300000-"), (False, "bytes=300000-")])
-def test_broken_off_download_is_completed(one_network: Path, home: Home, resumes: bool, asked: str) -> None:
+@pytest.mark.parametrize("resumes", [True, False])
+def test_broken_off_download_is_completed(one_network: Path, home: Home, resumes: bool) -> None:
     home.break_at = 300_000
     assert run().exit_code == 1
     assert not one_network.exists()
@@ -99,7 +99,7 @@ def test_broken_off_download_is_completed(one_network: Path, home: Home, resumes
     result = run()
     assert result.exit_code == 0, result.output
     assert one_network.read_bytes() == CONTENTS
-    assert home.asked[-1] == asked
+    assert home.asked[-1] == "bytes=300000-"
     assert [each.name for each in one_network.parent.iterdir()] == ["network.onnx"]
 
 

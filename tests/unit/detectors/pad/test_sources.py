@@ -9,7 +9,7 @@ from config.pad_networks import SHIPPED, network_file
 from config.policy import Policy
 from config.settings import DetectionSettings, Settings
 from detectors.pad import PadNetworkUnusable, sources
-from tests.unit.detectors.pad.conftest import manifest_text
+from tests.tiny_network import manifest_text
 
 OPEN = [network.name for network in SHIPPED if not network.opt_in]
 RESTRICTED = [network.name for network in SHIPPED if network.opt_in]
