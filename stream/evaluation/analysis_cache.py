@@ -20,6 +20,7 @@ import detectors
 from config.policy import Policy
 from detectors import analysis_codec
 from detectors.contract import Analysis, ModelVersion
+from stream.runtime.release import code_digest
 
 #: Fields of a policy that judge an analysis, or concern what an evaluation has no part in; all others shape it.
 _NOT_IN_AN_ANALYSIS = {
@@ -31,8 +32,8 @@ _NOT_IN_AN_ANALYSIS = {
     "template",
     "deadlines",
     "abuse",
+    "provenance",
 }
-_NOT_IN_AN_ANALYSIS |= {"provenance"}
 
 
 def analyser_key(policy: Policy, models: Iterable[ModelVersion]) -> str:
@@ -46,11 +47,7 @@ def analyser_key(policy: Policy, models: Iterable[ModelVersion]) -> str:
 @cache
 def _code() -> str:
     """Hash of the detectors' files: a changed signal reads every picture again."""
-    root = Path(detectors.__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml")):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return code_digest(Path(detectors.__file__).parent, suffixes=(".py", ".toml"))
 
 
 class AnalysisCache:

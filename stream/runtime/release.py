@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,14 +18,14 @@ def release(root: Path = ROOT) -> str:
         number = version("liveness-stream")
     except PackageNotFoundError:  # run from a checkout
         number = "checkout"
-    return f"{number}+{_digest(root)}"
+    return f"{number}+{code_digest(*(root / package for package in PACKAGES))[:DIGITS]}"
 
 
-def _digest(root: Path) -> str:
+def code_digest(*folders: Path, suffixes: Collection[str] = (".py",)) -> str:
+    """Hash (hex) of the files with these suffixes, contents and names below each folder's parent, in order."""
     found = hashlib.sha256()
-    for package in PACKAGES:
-        for file in sorted((root / package).rglob("*.py")):
-            found.update(
-                file.relative_to(root).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()
-            )
-    return found.hexdigest()[:DIGITS]
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.suffix in suffixes):
+            name = file.relative_to(folder.parent).as_posix()
+            found.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
