@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 #: Event time, submission id and correlation id of a submission.
@@ -18,16 +18,22 @@ class SubmissionRef:
     correlation_id: str
     session_id: str | None = None
     spoof: bool = False
+    #: The submission's identity, sorted by event time. Kept, since clusters ask for the key of each member many times.
+    key: RefKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.at_ms, self.submission_id, self.correlation_id))
 
     @property
     def ref_fields(self) -> dict[str, Any]:
         """The fields of this class by name, to make an instance of a subclass for the same submission."""
-        return {each.name: getattr(self, each.name) for each in fields(SubmissionRef)}
-
-    @property
-    def key(self) -> RefKey:
-        """The submission's identity, sorted by event time."""
-        return (self.at_ms, self.submission_id, self.correlation_id)
+        return {
+            "at_ms": self.at_ms,
+            "submission_id": self.submission_id,
+            "correlation_id": self.correlation_id,
+            "session_id": self.session_id,
+            "spoof": self.spoof,
+        }
 
 
 def submission_ref_from(

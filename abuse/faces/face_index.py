@@ -21,8 +21,9 @@ from config.settings import Settings
 
 #: A fuller bucket is slow to search and, when it expires, to remove.
 MOST_FACES_A_BUCKET = 25_000
-#: Length of a candidate list.
-MOST_CANDIDATES = 256
+#: Length of a candidate list: far more than links that a submission may add, and a bound on the cost of a face that is
+#: shown again and again.
+MOST_CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,14 @@ class Candidate(SubmissionRef):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateList:
-    """The result of a search. `candidates`: nearest first, one per submission. `gallery`: other faces in the buckets
-    searched. `complete`: False when the deadline came before the oldest buckets were searched."""
+    """The result of a search. `candidates`: nearest first, one per submission; `more` were near than were asked for.
+    `gallery`: other faces in the buckets searched. `complete`: False when the deadline came before the oldest buckets
+    were searched."""
 
     candidates: tuple[Candidate, ...]
     gallery: int
     complete: bool
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +177,9 @@ class FaceIndex(Protocol):
         """Add references; called by the reuse search before `search`, so that of two submissions at the same moment at
         least one finds the other, unless time runs out. May be repeated."""
 
-    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
-        """Candidates of other correlation ids up to that distance. The reference has been enrolled. Changes nothing."""
+    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
+        """Up to `most` candidates of other correlation ids up to that distance. The reference has been enrolled.
+        Changes nothing."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """Number of a correlation id's submissions with a face, whatever keys they are under; for an erasure."""
@@ -212,7 +216,7 @@ Item = TypeVar("Item")
 def nearest(
     reference: EnrolledReference, found: Sequence[EnrolledReference], within: float, plan: FacePlan
 ) -> tuple[Candidate, ...]:
-    """Candidates among the references found, with exact distances, one per submission."""
+    """Candidates among the references found, with exact distances, one per submission, nearest first."""
     best: dict[tuple[str, str], Candidate] = {}
     for probe in reference.probes:
         comparable = [other for other in found if other.template.key_id == probe.key_id]
@@ -221,7 +225,7 @@ def nearest(
             if distance <= within and abs(other.at_ms - reference.at_ms) <= plan.window_ms:
                 candidate = Candidate(distance=distance, **other.ref_fields)
                 best[other.name] = min(best.get(other.name, candidate), candidate, key=_order)
-    return tuple(sorted(best.values(), key=_order)[:MOST_CANDIDATES])
+    return tuple(sorted(best.values(), key=_order))
 
 
 def _order(candidate: Candidate) -> tuple[float, int, str, str]:
@@ -240,7 +244,7 @@ class InMemoryFaceIndex:
         self._on_call("supported")
         return True
 
-    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
+    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
         self._on_call("search")
         reach = self.plan.reach(reference.at_ms)
         gallery = [
@@ -250,8 +254,8 @@ class InMemoryFaceIndex:
             for each in faces.values()
         ]
         others = [each for each in gallery if not reference.is_own(each.correlation_id)]
-        candidates = nearest(reference, others, within, self.plan)
-        return CandidateList(candidates=candidates, gallery=len(gallery) - 1, complete=True)
+        found = nearest(reference, others, within, self.plan)
+        return CandidateList(candidates=found[:most], gallery=len(gallery) - 1, complete=True, more=len(found) > most)
 
     async def enrol(self, references: Sequence[EnrolledReference]) -> None:
         self._on_call("enrol")

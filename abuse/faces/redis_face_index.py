@@ -13,7 +13,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar, cast
 
 from abuse.event_time import DAY_MS
-from abuse.faces.face_index import CandidateList, EnrolledReference, FacePlan, IndexBucket, batches, nearest
+from abuse.faces.face_index import (
+    MOST_CANDIDATES,
+    CandidateList,
+    EnrolledReference,
+    FacePlan,
+    IndexBucket,
+    batches,
+    nearest,
+)
 from abuse.faces.redis_face_commands import (
     GONE_TTL_MS,
     FaceCommands,
@@ -68,7 +76,7 @@ class RedisFaceIndex:
             raise
         return True
 
-    async def search(self, reference: EnrolledReference, within: float) -> CandidateList:
+    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
         tenant, plan = reference.tenant, self._plan
         days = plan.days(reference.at_ms)
         reading: list[Command] = [("SMEMBERS", self._commands.buckets_of(tenant, day)) for day in days]
@@ -77,8 +85,13 @@ class RedisFaceIndex:
         replies = await search.run(reading, expected)
         buckets = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
         await search.run_on(frozenset().union(*buckets))
-        candidates = nearest(reference, await search.found(), within, plan)
-        return CandidateList(candidates=candidates, gallery=max(0, search.gallery - 1), complete=search.complete)
+        found, more = await search.found(most)
+        return CandidateList(
+            candidates=nearest(reference, found, within, plan),
+            gallery=max(0, search.gallery - 1),
+            complete=search.complete,
+            more=more,
+        )
 
     async def enrol(self, references: Sequence[EnrolledReference]) -> None:
         await self._calls.execute([command for each in references for command in self._commands.add(each)])

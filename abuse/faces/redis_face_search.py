@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, cast
 
-from abuse.faces.face_index import MOST_CANDIDATES, EnrolledReference, FacePlan, IndexBucket, batches
+from abuse.faces.face_index import EnrolledReference, FacePlan, IndexBucket, batches
 from abuse.faces.protected_template import ProtectedTemplate, least_score
 from abuse.faces.redis_face_commands import NEAR, SMALL, FaceCommands, names, reference_from, scored
 from abuse.redis_port import Command, RedisClient, Reply
@@ -34,7 +34,7 @@ class FaceSearch:
         self._probes = [(each, least_score(each, within, plan.distance(each.model))) for each in reference.probes]
         self._deadline = clock() + plan.deadline_s
         self._searched: set[IndexBucket] = set()
-        self._near: list[tuple[float, IndexBucket, str]] = []
+        self._near: dict[tuple[IndexBucket, str], float] = {}
         self._full: list[IndexBucket] = []
         self.gallery = 0
         self.complete = True
@@ -71,18 +71,19 @@ class FaceSearch:
         await _all(*(self._work_off(queue) for _ in range(min(self._plan.concurrency, len(queue)))))
         self.complete = self.complete and not queue
 
-    async def found(self) -> list[EnrolledReference]:
-        """The nearest references as they were enrolled."""
-        if self._full:
+    async def found(self, most: int) -> tuple[list[EnrolledReference], bool]:
+        """The nearest references as they were enrolled, and whether there were more."""
+        if self._full and (most > NEAR or len(self._near) <= most):
             await self._search_full()
-        near = sorted(self._near, key=lambda each: (-each[0], each[2]))[:MOST_CANDIDATES]
-        commands: list[Command] = [("VGETATTR", self._commands.faces(bucket), element) for _, bucket, element in near]
+        near = sorted(self._near, key=lambda each: (-self._near[each], each[1]))[:most]
+        commands: list[Command] = [("VGETATTR", self._commands.faces(bucket), element) for bucket, element in near]
         replies = await self._calls.execute(commands)
-        return [
+        found = [
             reference_from(str(command[1]), bucket, element, reply)
-            for command, (_, bucket, element), reply in zip(commands, near, replies, strict=True)
+            for command, (bucket, element), reply in zip(commands, near, replies, strict=True)
             if reply is not None  # forgotten between the two calls
         ]
+        return found, len(self._near) > most
 
     async def _work_off(self, queue: deque[Sequence[IndexBucket]]) -> list[Reply]:
         while queue and self._clock() < self._deadline:
@@ -104,23 +105,23 @@ class FaceSearch:
         self._searched.add(bucket)
         self._sizes[bucket] = size
         self.gallery += size
-        if len(near := self._scored(bucket, reply)) < NEAR:
-            self._near += self._others(bucket, near)
-        else:
+        near = self._scored(bucket, reply)
+        self._near |= self._others(bucket, near)
+        if len(near) >= NEAR:
             self._full.append(bucket)
 
     async def _search_full(self) -> None:
         """Buckets with more near faces than the first reply could hold; all may be of the own correlation id."""
         commands = [self._commands.search_on(bucket, *self._probe_for(bucket)) for bucket in self._full]
         for bucket, reply in zip(self._full, await self._calls.execute(commands), strict=True):
-            self._near += self._others(bucket, self._scored(bucket, reply))
+            self._near |= self._others(bucket, self._scored(bucket, reply))
 
     def _scored(self, bucket: IndexBucket, reply: Reply) -> list[tuple[str, float]]:
         return scored(self._commands.faces(bucket), reply, self._probe_for(bucket)[1])
 
-    def _others(self, bucket: IndexBucket, near: Sequence[tuple[str, float]]) -> list[tuple[float, IndexBucket, str]]:
+    def _others(self, bucket: IndexBucket, near: Sequence[tuple[str, float]]) -> dict[tuple[IndexBucket, str], float]:
         key, is_own = self._commands.faces(bucket), self._reference.is_own
-        return [(score, bucket, name) for name, score in near if not is_own(names(key, name)[0])]
+        return {(bucket, name): score for name, score in near if not is_own(names(key, name)[0])}
 
     def _probe(self, bucket: IndexBucket) -> tuple[ProtectedTemplate, float] | None:
         return next((each for each in self._probes if bucket.holds(each[0])), None)

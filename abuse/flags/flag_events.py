@@ -95,9 +95,11 @@ def raised(
     policy: PolicyName,
     ttl_s: int,
     held: Fields | None = None,
+    standing: str | None = None,
 ) -> list[FlagEvent]:
-    """Events of a finding's flag, one a level up to the level reached, without those `held`: raised, then escalated."""
-    name = flag_id(tenant, finding.kind, finding.subject, window_name(finding.at_ms, cleared_at_ms))
+    """Events of a finding's flag, one a level up to the level reached, without those `held`: raised, then escalated.
+    `standing`: the flag that rises, instead of one of the finding's day."""
+    name = standing or flag_id(tenant, finding.kind, finding.subject, window_name(finding.at_ms, cleared_at_ms))
     reached = enumerate(finding.severities, start=1)
     fresh = [(level, severity) for level, severity in reached if f"{name} {_LEVEL} {level}" not in (held or {})]
     if not fresh:
@@ -226,6 +228,11 @@ def own_levels(fields: Fields, cause: str) -> list[bytes]:
 def cleared_at(fields: Fields) -> int:
     """Event time up to which a reviewer cleared the subject."""
     return _latest(fields, _CLEARED)
+
+
+def forgiven_at(fields: Fields) -> int:
+    """Event time up to which a reviewer cleared the subject's links, in a decision about all that share them."""
+    return _latest(fields, _UNLINKED)
 
 
 def unlinked_at(fields: Fields) -> int:

@@ -21,6 +21,8 @@ from abuse.subjects import Subject
 #: Flags of one subject and kind are told apart by the UTC day they were earned on.
 BUCKET_MS = 86_400 * MS
 HIGHEST_LEVEL = 3
+#: The highest level of a flag on the lead of a large cluster, which rises each time the cluster has doubled.
+HIGHEST_GROWTH = 24
 #: The time of clearing of a subject that no reviewer has cleared: before every attempt.
 NEVER_CLEARED = -1
 #: A refusal also covers submissions that came in so shortly before it and are not analysed yet: they were sent along
@@ -107,7 +109,7 @@ class Evidence:
 class RuleFinding:
     """A rule's finding about a subject: one flag, with its severity at each level up to the level reached.
 
-    `refusal` follows from the highest level.
+    `refusal` follows from the highest level. `continues`: an open flag of the kind rises, whatever day it is from.
     """
 
     kind: FlagKind
@@ -117,6 +119,7 @@ class RuleFinding:
     at_ms: int
     evidence: Evidence
     refusal: FlagRefusal | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from abuse.flags.flag_events import (
     document_of,
     field_of,
     flags_from,
+    forgiven_at,
     stored,
     superseded,
     unlinked_at,
@@ -62,11 +63,13 @@ class SubjectHistory:
     fields: Fields = field(default_factory=dict)
     cleared_at_ms: int = field(init=False)
     unlinked_at_ms: int = field(init=False)
+    forgiven_at_ms: int = field(init=False)
     flags: tuple[Flag, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cleared_at_ms", cleared_at(self.fields))
         object.__setattr__(self, "unlinked_at_ms", unlinked_at(self.fields))
+        object.__setattr__(self, "forgiven_at_ms", forgiven_at(self.fields))
         object.__setattr__(self, "flags", flags_from(self.fields))
 
 

@@ -8,8 +8,9 @@ from the other submission changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import orjson
 
@@ -22,6 +23,8 @@ from config.policy import Policy
 #: than a person needs, and a bound on the cost of an attacker with thousands of ids and one face.
 LINKS_KEPT = 64
 LINKS_ADDED = 16
+#: Kind and both submissions.
+LinkName = tuple[str, RefKey, RefKey]
 #: Correlation ids of one cluster that are read, and the number of links to the farthest.
 MOST_MEMBERS = 64
 MOST_STEPS = 4
@@ -57,6 +60,11 @@ class Link:
     threshold: float = 0.0
     gallery: int = 0
     expected: float = 0.0
+    #: The identity of the link: kind and both submissions.
+    name: LinkName = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", (str(self.kind), self.earlier.key, self.later.key))
 
     @property
     def refs(self) -> tuple[SubmissionRef, SubmissionRef]:
@@ -66,11 +74,6 @@ class Link:
     def ids(self) -> tuple[str, str]:
         """The two correlation ids; the same one twice for a picture used again in another session."""
         return (self.earlier.correlation_id, self.later.correlation_id)
-
-    @property
-    def name(self) -> tuple[str, RefKey, RefKey]:
-        """The identity of the link: kind and both submissions."""
-        return (str(self.kind), self.earlier.key, self.later.key)
 
     def effective_at(self, cleared_ms: Mapping[str, int]) -> bool:
         """Whether both submissions came in after a reviewer cleared their correlation id, if one did."""
@@ -94,7 +97,7 @@ def best_per_pair(links: Iterable[Link]) -> list[Link]:
     return [each for _, each in sorted(ranked, key=lambda one: (one[0], strength(one[1])))]
 
 
-def strength(link: Link) -> tuple[int, float, tuple[str, RefKey, RefKey]]:
+def strength(link: Link) -> tuple[int, float, LinkName]:
     """A sort key, smallest for the best evidence."""
     return (_RANK[link.kind], link.distance, link.name)
 
@@ -106,8 +109,10 @@ def line_of(link: Link) -> str:
     return orjson.dumps([link.kind, *refs, *figures]).decode()
 
 
+@lru_cache(maxsize=8192)
 def link_from(line: str) -> Link:
-    """The link of a line; raises ValueError, TypeError or KeyError for a foreign line."""
+    """The link of a line; raises ValueError, TypeError or KeyError for a foreign line. Cached: the lines of a cluster
+    are read again with each submission that joins."""
     kind, earlier, later, distance, threshold, gallery, expected = orjson.loads(line)
     return Link(
         kind=LinkKind(kind),
@@ -128,7 +133,7 @@ def is_about(line: str, correlation_id: str) -> bool:
 def links_from(lines: Iterable[str]) -> tuple[Link, ...]:
     """Each link once, in order of its later submission. Of two lines for a pair, with other figures because the gallery
     had grown, the first in sorted order counts."""
-    found: dict[tuple[str, RefKey, RefKey], Link] = {}
+    found: dict[LinkName, Link] = {}
     for line in sorted(set(lines)):
         each = link_from(line)
         found.setdefault(each.name, each)

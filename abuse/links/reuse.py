@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from abuse.faces.face_bounds import FaceBounds
-from abuse.faces.face_index import CandidateList, EnrolledReference, FaceIndex
+from abuse.faces.face_index import MOST_CANDIDATES, CandidateList, EnrolledReference, FaceIndex
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.template_protection import TemplateProtection
-from abuse.ledger.ledger import Ledger
+from abuse.flags.flags import FlagKind
+from abuse.ledger.ledger import Ledger, SubjectHistory
+from abuse.links.joining import ClusterJoin, Joined, Near
+from abuse.links.large_clusters import HINTS_READ, LargeClusters, large
 from abuse.links.link_store import LinkStore, cluster_around
-from abuse.links.links import LINKS_ADDED, Link, LinkKind, best_per_pair, in_order
+from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link, LinkKind, best_per_pair, cluster_of, in_order
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
-from abuse.pictures.media_index import EnrolledImage, ImageMatch, MatchKind, MediaIndex
+from abuse.pictures.media_index import MOST_MATCHES, EnrolledImage, ImageMatch, MatchKind, MediaIndex
 from abuse.subjects import correlation
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
@@ -47,16 +50,27 @@ class Faces:
         return EnrolledReference(tenant=tenant, template=face, former=former, **own.ref_fields)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Searched:
+    """The links to the nearest candidates, the kinds that have candidates at all, and whether there were `more`."""
+
+    near: Near
+    kinds: frozenset[FlagKind]
+    more: bool
+    compared: Comparison | None
+
+
 @dataclass(slots=True, kw_only=True)
 class ReuseSearch:
     """Called by the abuse stage for every decided submission. May be repeated: all writes are idempotent.
 
     Without `faces` (no calibrated model, or a server that can't store vectors) only pictures are searched. A submission
-    without links takes two to four round trips.
+    without links takes two to four round trips, one that joins a large cluster four more.
     """
 
     pictures: MediaIndex
     links: LinkStore
+    large: LargeClusters
     ledger: Ledger
     policy: AbusePolicy
     faces: Faces | None = None
@@ -76,29 +90,99 @@ class ReuseSearch:
         image = EnrolledImage(tenant=tenant, hashes=found.picture, **own.ref_fields) if found.picture else None
         # Everything is enrolled before anything is searched: of two submissions at the same moment one finds the other.
         _, held = await asyncio.gather(self._enrol(face, image), self.links.of(tenant, [own.correlation_id]))
-        faces, pictures = await asyncio.gather(self._search_face(face), self._search_picture(image))
-        compared = Comparison(faces=faces.gallery, complete=faces.complete) if faces else None
-        fresh = await self._best(tenant, self._by_face(own, faces), self._by_picture(own, pictures, faces))
-        if not fresh and not held[own.correlation_id]:
-            return ReuseResult(compared=compared)
-        await self.links.write(tenant, fresh)
-        cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh)
-        if compared and not compared.complete:
+        earlier = held[own.correlation_id]
+        # Of a submission that comes again the flag events may not be published yet: the members' flags are read too.
+        again = any(own.key in (each.earlier.key, each.later.key) for each in earlier)
+        # The nearest candidates tell whether there is a large cluster to join; then the others make no difference.
+        searched = await self._search(own, face, image, HINTS_READ, HINTS_READ)
+        joined = await self._join(tenant, own, searched.near)
+        if searched.more and (again or not searched.kinds <= joined.clusters.keys()):
+            searched = await self._search(own, face, image, MOST_CANDIDATES, MOST_MATCHES)
+            joined = await self._join(tenant, own, searched.near)
+        if not earlier and not any(searched.near.values()):
+            return ReuseResult(compared=searched.compared)
+        near = {kind: links for kind, links in joined.near.items() if again or kind not in joined.clusters}
+        cluster, histories = await self._read(tenant, own, near, earlier, joined.links)
+        if searched.compared and not searched.compared.complete:
             cluster = replace(cluster, whole=False)
+        return ReuseResult(
+            cluster=cluster,
+            large=joined.clusters,
+            histories=(*joined.histories, *histories),
+            compared=searched.compared,
+        )
+
+    async def _search(
+        self,
+        own: SubmissionRef,
+        face: EnrolledReference | None,
+        image: EnrolledImage | None,
+        most_faces: int,
+        most: int,
+    ) -> _Searched:
+        faces, pictures = await asyncio.gather(self._search_face(face, most_faces), self._search_picture(image, most))
+        kinds = {FlagKind.FACE_REUSE: faces and faces.candidates, FlagKind.MEDIA_REPLAY: pictures}
+        return _Searched(
+            near={
+                FlagKind.FACE_REUSE: self._by_face(own, faces),
+                FlagKind.MEDIA_REPLAY: self._by_picture(own, pictures, faces),
+            },
+            kinds=frozenset(kind for kind, found in kinds.items() if found),
+            more=bool(faces and faces.more) or len(pictures) == most,
+            compared=Comparison(faces=faces.gallery, complete=faces.complete) if faces else None,
+        )
+
+    async def _join(self, tenant: str | None, own: SubmissionRef, near: Near) -> Joined:
+        return await ClusterJoin(large=self.large, ledger=self.ledger).join(tenant, own, near)
+
+    async def _read(
+        self, tenant: str | None, own: SubmissionRef, near: Near, earlier: Sequence[Link], joined: Sequence[Link]
+    ) -> tuple[Cluster, tuple[SubjectHistory, ...]]:
+        """The links written and the cluster around them read, with the members' histories; of `joined`, links into
+        large clusters, nothing is read. A cluster that has become large is made one."""
+        fresh = await self._best(tenant, *near.values())
+        if fresh or joined:
+            await self.links.write(tenant, [*fresh, *joined])
+        kinds = frozenset().union(*(LINKING[kind] for kind in near))
+        if fresh:
+            cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh, of_kinds=kinds)
+        else:
+            cluster = cluster_of(own.correlation_id, [each for each in earlier[-LINKS_ADDED:] if each.kind in kinds])
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
-        known = await self.ledger.read_history(tenant, others)
-        return ReuseResult(cluster=cluster, histories=known.histories, compared=compared)
+        histories = (await self.ledger.read_history(tenant, others)).histories if others else ()
+        if fresh:
+            await self._make_large(tenant, own, near, cluster, histories)
+        if joined:
+            cluster = cluster_of(own.correlation_id, [*cluster.links, *joined], whole=False)
+        return cluster, histories
+
+    async def _make_large(
+        self,
+        tenant: str | None,
+        own: SubmissionRef,
+        near: Near,
+        cluster: Cluster,
+        histories: Sequence[SubjectHistory],
+    ) -> None:
+        cleared_ms = {history.subject.key: history.unlinked_at_ms for history in histories}
+        effective = cluster.without(cleared_ms, own.correlation_id)
+        limits = {
+            FlagKind.FACE_REUSE: self.policy.face_reuse.allowed_ids + 1,
+            FlagKind.MEDIA_REPLAY: self.policy.media_replay.uses,
+        }
+        made = [large(effective, own, kind, limits[kind]) for kind in near]
+        await asyncio.gather(*(self.large.create(tenant, *each) for each in made if each is not None))
 
     async def _enrol(self, face: EnrolledReference | None, image: EnrolledImage | None) -> None:
         enrolling = [self.faces.index.enrol([face])] if self.faces and face else []
         enrolling += [self.pictures.enrol([image])] if image else []
         await asyncio.gather(*enrolling)
 
-    async def _search_face(self, face: EnrolledReference | None) -> CandidateList | None:
-        return await self.faces.index.search(face, self.faces.bounds.farthest) if self.faces and face else None
+    async def _search_face(self, face: EnrolledReference | None, most: int) -> CandidateList | None:
+        return await self.faces.index.search(face, self.faces.bounds.farthest, most) if self.faces and face else None
 
-    async def _search_picture(self, image: EnrolledImage | None) -> Sequence[ImageMatch]:
-        return await self.pictures.search(image, self.policy.media_replay.bits) if image else ()
+    async def _search_picture(self, image: EnrolledImage | None, most: int) -> Sequence[ImageMatch]:
+        return await self.pictures.search(image, self.policy.media_replay.bits, most) if image else ()
 
     async def _best(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
         """The best links of each kind of evidence, without those that a reviewer cleared."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from abuse.flags.flags import FlagKind
 from abuse.ledger.ledger import SubjectHistory
+from abuse.links.large_clusters import LargeCluster
 from abuse.links.links import NO_CLUSTER, Cluster
 
 
@@ -20,10 +23,12 @@ class Comparison:
 class ReuseResult:
     """The cluster around a submission's correlation id, and the histories of the other members.
 
-    `compared`: None where no face was compared.
+    `large`: the large clusters that the submission joined; of each only the lead's history is read, and of the links
+    only the one that led there. `compared`: None where no face was compared.
     """
 
     cluster: Cluster = NO_CLUSTER
+    large: Mapping[FlagKind, LargeCluster] = field(default_factory=dict)
     histories: tuple[SubjectHistory, ...] = ()
     compared: Comparison | None = None
 

@@ -16,8 +16,9 @@ from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.submission_ref import SubmissionRef
 from config.policy import Policy
 
-#: Matches returned by a search, the best.
-MOST_MATCHES = 256
+#: Matches returned by a search, the best: far more than links that a submission may add, and a bound on the cost of a
+#: picture that is sent again and again.
+MOST_MATCHES = 64
 #: Hashes are looked up by four bands of sixteen bits, each exactly and with each single bit flipped. Of eight wrong
 #: bits, each band may have two; of seven, one band has at most one (Norouzi et al. 2012, multi-index hashing).
 MOST_BITS = 7
@@ -97,8 +98,9 @@ class MediaIndex(Protocol):
         """Add images; called by the reuse search before `search`, so that of two submissions at the same moment at
         least one finds the other. May be repeated."""
 
-    async def search(self, image: EnrolledImage, within_bits: int) -> tuple[ImageMatch, ...]:
-        """Other submissions with the picture, best match first, one per submission. The image has been enrolled.
+    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
+        """Up to `most` other submissions with the picture, best match first, one per submission. The image has been
+        enrolled.
 
         Near duplicates differ in up to `within_bits` of the perceptual hash. Raises ValueError above `MOST_BITS`. One
         round trip without a match, two with any. Changes nothing.
@@ -111,14 +113,14 @@ class MediaIndex(Protocol):
         """Remove every image of a correlation id; return their number. Called by an erasure. May be repeated."""
 
 
-def ranked(matches: Iterable[ImageMatch | None]) -> tuple[ImageMatch, ...]:
-    """The best match of each submission; best first, then the newest."""
+def ranked(matches: Iterable[ImageMatch | None], most: int) -> tuple[ImageMatch, ...]:
+    """The best match of each submission, up to `most`; best first, then the newest."""
     best: dict[tuple[str, str], ImageMatch] = {}
     for match in matches:
         if match is not None:
             name = (match.correlation_id, match.submission_id)
             best[name] = min(best.get(name, match), match, key=_order)
-    return tuple(sorted(best.values(), key=_order)[:MOST_MATCHES])
+    return tuple(sorted(best.values(), key=_order)[:most])
 
 
 def _order(match: ImageMatch) -> tuple[int, int, int, str, str]:
@@ -138,7 +140,7 @@ class InMemoryMediaIndex:
         self.images: dict[tuple[str | None, str, str, int], EnrolledImage] = {}
         self._on_call = on_call
 
-    async def search(self, image: EnrolledImage, within_bits: int) -> tuple[ImageMatch, ...]:
+    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
         self._on_call("search")
         check_bits(within_bits)
         reached = (
@@ -146,7 +148,7 @@ class InMemoryMediaIndex:
             for other in self.images.values()
             if other.tenant == image.tenant and abs(other.at_ms - image.at_ms) <= self.plan.window_ms
         )
-        return ranked(image.match(other, within_bits) for other in reached)
+        return ranked((image.match(other, within_bits) for other in reached), most)
 
     async def enrol(self, images: Sequence[EnrolledImage]) -> None:
         self._on_call("enrol")

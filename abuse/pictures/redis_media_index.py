@@ -42,8 +42,10 @@ BANDS, BAND_BITS = 4, 16
 EXACT_BITS = BANDS - 1
 HASH_BYTES, TIME_BYTES, NAME_BYTES = 8, 6, 6
 LINE_BYTES = HASH_BYTES + TIME_BYTES + NAME_BYTES
-_LINE = np.dtype([("hash", ">u8"), ("reference", f"V{TIME_BYTES + NAME_BYTES}")])
+_LINE = np.dtype([("hash", ">u8"), ("reference", [("head", ">u8"), ("tail", ">u4")])])
 PAGE = 100
+#: Lines read of an exact hash, the newest: nearly all of them match.
+EXACT_LINES = 2 * MOST_MATCHES
 
 
 _of_media = partial(StoreRecord, life_ms=lambda settings, policy: media_plan(policy).life_ms)
@@ -60,15 +62,15 @@ class RedisMediaIndex:
         self._calls, self._plan = calls, plan
         self._prefix = f"{key_prefix}abuse:"
 
-    async def search(self, image: EnrolledImage, within_bits: int) -> tuple[ImageMatch, ...]:
+    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
         check_bits(within_bits)
         searches = [each for hashes in image.hashes for each in self._searches(image, hashes, within_bits)]
         replies = await self._calls.execute([command for command, _, _ in searches])
         near = _NearReferences(_reference(image))
         for (command, hashed, bits), lines in zip(searches, replies, strict=True):
             near.take(str(command[1]), hashed, bits, cast("list[bytes]", lines))
-        records = await self._records(image.tenant, near.ranked())
-        return ranked(image.match(other, within_bits) for _, other in records if other is not None)
+        records = await self._records(image.tenant, near.ranked(most))
+        return ranked((image.match(other, within_bits) for _, other in records if other is not None), most)
 
     async def enrol(self, images: Sequence[EnrolledImage]) -> None:
         await self._calls.execute([command for each in images for command in self._add(each)])
@@ -112,10 +114,11 @@ class RedisMediaIndex:
         self, image: EnrolledImage, hashes: KeyedImageHashes, within_bits: int
     ) -> Iterator[tuple[Command, int, int]]:
         """Commands, each with the hash to compare the lines with and the number of bits that may differ."""
-        window = (image.at_ms - self._plan.window_ms, image.at_ms + self._plan.window_ms, "BYSCORE")
+        newest_first = (image.at_ms + self._plan.window_ms, image.at_ms - self._plan.window_ms, "BYSCORE", "REV")
         flips = (0, *(1 << bit for bit in range(BAND_BITS))) if within_bits > EXACT_BITS else (0,)
         for key, hashed, is_exact in self._places(image.tenant, hashes, flips):
-            yield ("ZRANGE", key, *window), hashed, 0 if is_exact else within_bits
+            most = EXACT_LINES if is_exact else self._plan.most_lines
+            yield ("ZRANGE", key, *newest_first, "LIMIT", 0, most), hashed, 0 if is_exact else within_bits
 
     def _lines(self, tenant: str | None, hashes: KeyedImageHashes, reference: bytes) -> Iterator[tuple[str, bytes]]:
         for key, hashed, _ in self._places(tenant, hashes):
@@ -162,8 +165,8 @@ class _NearReferences:
     """References of images near enough by their lines, with the fewest bits that differ."""
 
     def __init__(self, own: bytes) -> None:
-        self._own = own
-        self._bits: dict[bytes, int] = {}
+        self._own = np.frombuffer(own, _LINE["reference"])[0]
+        self._near: list[tuple[NDArray[np.void], NDArray[np.uint8]]] = []
 
     def take(self, key: str, hashed: int, bits: int, lines: Sequence[bytes]) -> None:
         """Raises ForeignValue."""
@@ -173,15 +176,23 @@ class _NearReferences:
             raise ForeignValue(key)
         read = np.frombuffer(b"".join(lines), _LINE)
         apart: NDArray[np.uint8] = np.bitwise_count(read["hash"].astype(np.uint64) ^ np.uint64(hashed))
-        for row in np.flatnonzero(apart <= bits):
-            reference, away = read["reference"][row].tobytes(), int(apart[row])
-            if reference != self._own:
-                self._bits[reference] = min(away, self._bits.get(reference, away))
+        near = (apart <= bits) & (read["reference"] != self._own)
+        if near.any():
+            self._near.append((read["reference"][near], apart[near]))
 
-    def ranked(self) -> list[bytes]:
+    def ranked(self, most: int) -> list[bytes]:
         """Fewest bits first, then the newest: a reference begins with its time."""
-        newest_first = sorted(self._bits, reverse=True)
-        return sorted(newest_first, key=self._bits.__getitem__)[:MOST_MATCHES]
+        if not self._near:
+            return []
+        references = np.concatenate([each for each, _ in self._near], dtype=_LINE["reference"])
+        apart = np.concatenate([each for _, each in self._near])
+        head, tail = references["head"], references["tail"]
+        grouped = np.lexsort((apart, tail, head))
+        first = np.ones(len(grouped), bool)  # of each reference, the line with the fewest bits
+        first[1:] = (np.diff(head[grouped].astype(np.uint64)) != 0) | (np.diff(tail[grouped].astype(np.uint64)) != 0)
+        each = grouped[first]
+        best = each[np.lexsort((~tail[each], ~head[each], apart[each]))]
+        return [references[row].tobytes() for row in best[:most]]
 
 
 def _band(hashed: int, band: int) -> int:

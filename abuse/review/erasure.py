@@ -23,6 +23,7 @@ from abuse.flags.flag_events import document_of
 from abuse.flags.mentions import names, without
 from abuse.ledger.journal import attempt_from
 from abuse.ledger.ledger import InMemoryLedger
+from abuse.links.large_clusters import LargeClusters
 from abuse.links.link_store import LinkStore
 from abuse.review.plans import ErasurePlan
 from abuse.subjects import Subject, SubjectType
@@ -75,6 +76,7 @@ class Erasures:
 
     ledger: LedgerErasure
     links: LinkStore
+    large: LargeClusters
     decisions: KeptDecisions
     faces: Erasable
     pictures: Erasable
@@ -116,6 +118,7 @@ class Erasures:
         await self.decisions.unlink(tenant, name, others)
         await self.decisions.forget(tenant, name)
         await self.ledger.erase(tenant, subject)
+        await self.large.forget(tenant, name)
         await self.links.forget(tenant, name, others)
 
     def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:

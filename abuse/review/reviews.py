@@ -66,7 +66,8 @@ class FlagReviews:
         subject = flags[0].subject
         others = [flag.flag_id for flag in await self._open(tenant, subject, review.at_ms) if flag not in flags]
         linked = await self._linked(tenant, flags, review.at_ms)
-        return self._lifted(tenant, flags, subject, review, still_open=others, linked=linked)
+        shared = [flag for flag in flags if flag.kind in LINKING]
+        return self._lifted(tenant, flags, subject, review, still_open=others, linked=linked, shared=shared)
 
     async def reset(self, tenant: str | None, correlation_id: str, review: Review) -> FlagPlan:
         """Every open flag of the id is overridden, its past no longer counts, and a new id is issued."""
@@ -87,11 +88,12 @@ class FlagReviews:
         review: Review,
         still_open: Sequence[str] = (),
         linked: Sequence[Flag] = (),
+        shared: Sequence[Flag] = (),
     ) -> FlagPlan:
         """The plan that overrides `flags`, and `linked` flags on others for the same reason, whose links no longer
-        count."""
+        count; nor do those of `shared` flags, which forgives the large cluster that one of them may be about."""
         name, text = cleared_field(review.command_id, review.at_ms)
-        unlinked = sorted({flag.subject.key: flag.subject for flag in linked}.items())
+        unlinked = {flag.subject.key: flag.subject for flag in (*linked, *shared)}
         changed: dict[str, Any] = {
             "flags": _changes(flags, FlagState.OVERRIDDEN),
             "cleared": subject_document(subject),
@@ -106,7 +108,7 @@ class FlagReviews:
             changed=changed,
             events=tuple(overridden(flag, review) for flag in (*flags, *linked)),
             clearings=(
-                *(unlinking(other, review.command_id, review.at_ms) for _, other in unlinked),
+                *(unlinking(other, review.command_id, review.at_ms) for _, other in sorted(unlinked.items())),
                 Clearing(subject=subject, name=name, text=text),
             ),
         )

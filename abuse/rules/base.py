@@ -27,6 +27,7 @@ from abuse.flags.flags import (
 )
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window, keep, windows_with
+from abuse.links.large_clusters import LargeCluster
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
@@ -43,7 +44,8 @@ L = TypeVar("L", bound=RuleLimits)
 class Case:
     """An observation with its subjects' attempts, the observation's included, in order of event time.
 
-    `cluster`: submissions with the same face or picture. `flags`: those already there, in any state. `cleared_ms`: when
+    `cluster`: submissions with the same face or picture; `large`: of these kinds the observation joined a large
+    cluster, of which nothing more is read. `flags`: those already there, in any state. `cleared_ms`: when
     a reviewer last cleared a subject; journals begin after that time. `senders`: with how many devices, addresses and
     prefixes the correlation id was used within a day, as far as counted.
     """
@@ -53,6 +55,7 @@ class Case:
     policy: AbusePolicy
     flags: Mapping[SubjectType, Sequence[Flag]] = field(default_factory=dict)
     cluster: Cluster = NO_CLUSTER
+    large: Mapping[FlagKind, LargeCluster] = field(default_factory=dict)
     cleared_ms: Mapping[SubjectType, int] = field(default_factory=dict)
     senders: Mapping[SubjectType, int] = field(default_factory=dict)
 
@@ -171,11 +174,18 @@ def evidence_of(used: float, window: Window, count: Count, shown: tuple[Linked, 
     return Evidence(used=used, limit=count.limit, window_s=count.window_s, counts=counts, linked=shown)
 
 
-def finding_of(kind: FlagKind, subject: Subject, window: Window, count: Count, evidence: Evidence) -> RuleFinding:
+def finding_of(
+    kind: FlagKind,
+    subject: Subject,
+    window: Window,
+    count: Count,
+    evidence: Evidence,
+    highest: int = HIGHEST_LEVEL,
+) -> RuleFinding:
     return RuleFinding(
         kind=kind,
         subject=subject,
-        severities=rising(count.severity, levels(evidence.used, count.limit)),
+        severities=rising(count.severity, levels(evidence.used, count.limit, highest)),
         first_ms=window.attempts[0].at_ms,
         at_ms=window.end_ms,
         evidence=evidence,
@@ -190,10 +200,10 @@ def block_after(window: Window, count: Count) -> FlagRefusal:
     return FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
 
 
-def levels(used: float, limit: float) -> int:
-    """1 at the limit, one more each time it is doubled."""
+def levels(used: float, limit: float, highest: int = HIGHEST_LEVEL) -> int:
+    """1 at the limit, one more each time it is doubled, up to `highest`."""
     level = 1
-    while level < HIGHEST_LEVEL and used >= limit * 2**level:
+    while level < highest and used >= limit * 2**level:
         level += 1
     return level
 

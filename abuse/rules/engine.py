@@ -19,7 +19,7 @@ from abuse.observation import Observation
 from abuse.rules import RULES, rules_of
 from abuse.rules.base import Case, Rule, RuleHit
 from abuse.rules.ip_risk import IpRisk, ip_risk
-from abuse.subjects import PERSONAL, Subject
+from abuse.subjects import PERSONAL, Subject, correlation
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
@@ -31,11 +31,12 @@ MOST_LINKS = 2 * LINKS_ADDED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """The abuse assessment of one submission. `flags` are open flags of its subjects; `events` are yet to be stored.
-    `compared`: None when its face was not compared. `hit`: the enforced hit that comparing its face and picture
-    brought about."""
+    """The abuse assessment of one submission. `flags`: open flags of its subjects. `shared`: those on the leads of the
+    large clusters that the submission joined. `events`: yet to be stored. `compared`: None when its face was not
+    compared. `hit`: the enforced hit that comparing its face and picture brought about."""
 
     flags: tuple[Flag, ...] = ()
+    shared: tuple[Flag, ...] = ()
     ip_risk: IpRisk | None = None
     other_flagged_sessions: tuple[str, ...] = ()
     compared: Comparison | None = None
@@ -46,7 +47,7 @@ class Assessment:
     @property
     def is_abuse_detected(self) -> bool:
         """Whether a flag is enforced: a shadow flag accuses nobody."""
-        return any(flag.enforced for flag in self.flags)
+        return any(flag.enforced for flag in (*self.flags, *self.shared))
 
 
 class AbuseEngine:
@@ -78,6 +79,7 @@ class AbuseEngine:
             policy=policy,
             senders=known.senders,
             cleared_ms={history.subject.type: history.cleared_at_ms for history in known.histories},
+            large=linked.large,
         )
         results = [(rule, rule.after_verdict(case)) for rule in rules.values()]
         events = [
@@ -89,15 +91,17 @@ class AbuseEngine:
         ]
         events += _own_again(histories.values(), observation.submission_id)
         flags = _open_flags(known.histories, events, observation.at_ms)
+        shared = _flags_of_leads(linked, histories, events, observation)
         return Assessment(
             flags=_as_switched(flags, rules),
+            shared=_as_switched(shared, rules),
             ip_risk=ip_risk(part for _, result in results for part in result.risk)
             if observation.origin.address
             else None,
-            other_flagged_sessions=_other_sessions(observation, known.histories, flags, cluster),
+            other_flagged_sessions=_other_sessions(observation, known.histories, (*flags, *shared), cluster),
             compared=linked.compared,
             links=_own_links(cluster, observation)[:MOST_LINKS],
-            hit=_hit_by_comparison(flags, rules, observation.at_ms),
+            hit=_hit_by_comparison((*flags, *shared), rules, observation.at_ms),
             events=tuple(events),
         )
 
@@ -124,6 +128,7 @@ class AbuseEngine:
             policy=self._name,
             ttl_s=self._policy.flag_ttl_s,
             held=history.fields,
+            standing=_standing(finding, history, observation.at_ms) if finding.continues else None,
         )
 
     def active(self, switches: Switches) -> frozenset[str]:
@@ -142,6 +147,12 @@ def _already_flagged(history: SubjectHistory, finding: RuleFinding, at_ms: int) 
     """Whether an open flag has the finding's level: a subject isn't flagged day after day for what others do."""
     said = (flag.level for flag in history.flags if flag.kind is finding.kind and flag.open_at(at_ms))
     return max(said, default=0) >= len(finding.severities)
+
+
+def _standing(finding: RuleFinding, history: SubjectHistory, at_ms: int) -> str | None:
+    """The open flag of the finding's kind that has risen highest."""
+    standing = [flag for flag in history.flags if flag.kind is finding.kind and flag.open_at(at_ms)]
+    return max(standing, key=lambda flag: (flag.level, flag.flag_id)).flag_id if standing else None
 
 
 def _confirmed_kind(finding: RuleFinding, history: SubjectHistory, at_ms: int) -> bool:
@@ -177,6 +188,22 @@ def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent]
         standing = flags_from({**added, **history.fields}) if added else history.flags
         flags += [flag for flag in standing if flag.open_at(at_ms)]
     return tuple(flags)
+
+
+def _flags_of_leads(
+    linked: ReuseResult,
+    histories: Mapping[Subject, SubjectHistory],
+    events: Sequence[FlagEvent],
+    observation: Observation,
+) -> tuple[Flag, ...]:
+    """Open flags on the leads of the large clusters that the observation joined: they are about each member."""
+    leads = {kind: correlation(cluster.lead.correlation_id) for kind, cluster in linked.large.items()}
+    standing = _open_flags([histories[lead] for lead in set(leads.values())], events, observation.at_ms)
+    return tuple(
+        flag
+        for flag in standing
+        if leads.get(flag.kind) == flag.subject and flag.subject.key != observation.correlation_id
+    )
 
 
 def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
-from abuse.flags.flags import FlagKind, Linked, RuleFinding
+from abuse.flags.flags import HIGHEST_GROWTH, FlagKind, Linked, RuleFinding
 from abuse.ledger.journal import Attempt
 from abuse.ledger.windows import Window
+from abuse.links.large_clusters import LargeCluster
 from abuse.links.links import LINKING, Cluster, Link, LinkKind, strength
 from abuse.observation import Finding
 from abuse.rules.base import MOST_LINKED, Case, Count, as_linked, evidence_of, finding_of, fullest_windows
@@ -22,9 +23,12 @@ Figures = Callable[[Cluster], Mapping[str, int | float | str]]
 
 
 def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
-    """A finding for each correlation id in the fullest window of each day that the observation is in."""
+    """A finding for each correlation id in the fullest window of each day that the observation is in; of a large
+    cluster only one, about the lead."""
     observation = case.observation
     cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
+    if kind in case.large:
+        return _growth(kind, case.large[kind], cluster, figures, count)
     attempts = [_as_attempt(end) for end in cluster.refs]
     genuine = [attempt for attempt in attempts if attempt.finding is not Finding.SPOOF]
     with_genuine = {attempt.correlation_id for attempt in genuine}
@@ -37,6 +41,21 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
         for used, window in fullest_windows(observation.at_ms, counted, count)
         for finding in _findings(kind, cluster, used, window, figures, count, concerned)
     )
+
+
+def _growth(
+    kind: FlagKind, large: LargeCluster, cluster: Cluster, figures: Figures, count: Count
+) -> tuple[RuleFinding, ...]:
+    """The finding about the lead of a large cluster: a level more each time the number of members is doubled.
+    `cluster`: the link by which the observation joined."""
+    if large.size < count.limit or not cluster.links:
+        return ()
+    window = Window(tuple(_as_attempt(ref) for ref in sorted({large.lead, *cluster.refs}, key=lambda ref: ref.key)))
+    shown = _linked(cluster, Window(tuple(map(_as_attempt, cluster.refs))))
+    counts = {**figures(cluster), "ids": large.size, "whole": "no"}
+    evidence = replace(evidence_of(large.size, window, count, shown), counts=counts)
+    finding = finding_of(kind, correlation(large.lead.correlation_id), window, count, evidence, HIGHEST_GROWTH)
+    return (replace(finding, continues=True),)
 
 
 def _findings(

@@ -17,8 +17,10 @@ from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import Ledger
 from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links.large_clusters import LargeClusters
 from abuse.links.link_store import LinkStore
 from abuse.links.links import links_life_ms
+from abuse.links.redis_large_clusters import RedisLargeClusters
 from abuse.links.redis_link_store import RedisLinkStore
 from abuse.links.reuse import Faces, ReuseSearch
 from abuse.pictures.media_index import MediaIndex, media_plan
@@ -71,6 +73,7 @@ def open_reuse(
     return ReuseSearch(
         pictures=_open_media_index(settings, policy, calls),
         links=open_links(settings, policy, calls),
+        large=_open_large_clusters(settings, policy, calls),
         ledger=ledger,
         policy=policy.abuse,
         faces=_faces(settings, policy, calls, keys),
@@ -94,6 +97,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
     return Erasures(
         ledger=RedisLedgerErasure(calls, settings.redis_prefix),
         links=open_links(settings, policy, calls),
+        large=_open_large_clusters(settings, policy, calls),
         decisions=store,
         faces=open_face_index(settings, policy, calls),
         pictures=_open_media_index(settings, policy, calls),
@@ -128,6 +132,10 @@ async def say_what_is_compared(reuse: ReuseSearch | None) -> None:
         log.warning("face_reuse_off", why="no face template model, or one that nobody has calibrated")
     elif not await reuse.prepare():
         log.warning("face_reuse_off", why="this Redis has no vector sets: faces are not compared; 8.0 or newer has")
+
+
+def _open_large_clusters(settings: Settings, policy: Policy, calls: RedisClient) -> LargeClusters:
+    return RedisLargeClusters(calls, settings.redis_prefix, links_life_ms(policy))
 
 
 def _open_media_index(settings: Settings, policy: Policy, calls: RedisClient) -> MediaIndex:

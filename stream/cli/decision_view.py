@@ -47,7 +47,7 @@ def _body(event: dict[str, Any], blocks: str) -> list[Text]:
 
 def _flag(flag: dict[str, Any]) -> Text:
     what = "flag" if flag["enforced"] else "flag (shadow)"
-    subject = flag["subject"]["type"].replace("_", " ")
+    subject = flag["subject"]["type"].replace("_", " ") if flag["subject"] else "all who show the same"
     return Text(f"   {what}: {plain(flag['kind'])} by {plain(subject)}, {plain(flag['severity'])}", style="magenta")
 
 

@@ -17,12 +17,12 @@ from pydantic import TypeAdapter
 from abuse import observation_codec
 from abuse.event_time import milliseconds
 from abuse.flags.flag_events import field_of, flags_from, published, stored
-from abuse.flags.flags import FLAG_ID, HIGHEST_LEVEL, FlagEvent
+from abuse.flags.flags import FLAG_ID, HIGHEST_GROWTH, FlagEvent
 from abuse.ledger.flag_index import moves_of
 from abuse.ledger.journal import attempt_from, attempt_of, line_of
 from abuse.ledger.ledger import Switches
 from abuse.links import link_codec
-from abuse.links.links import Link, in_order, link_from
+from abuse.links.links import LINKING, Link, in_order, link_from
 from abuse.links.links import line_of as line_of_link
 from abuse.observation import Observation
 from abuse.review.audit import digest, require_entry
@@ -31,6 +31,7 @@ from config.abuse import RULE_NAMES
 from config.error_codes import ErrorCode
 from stream.events.ids import CANONICAL_GUID, REQUEST_ID, SHORT_TEXT, TENANT, SubmissionIds
 from stream.pipeline.decision_store import PublishedDecision
+from stream.review.kinds.flags import OverrideFlags
 
 #: Errors of a reader for a foreign record.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
@@ -90,7 +91,7 @@ def flag_event_of(document: bytes) -> FlagEvent:
     moves_of(event)  # raises unless the fields are there that the index needs
     (flag,) = flags_from({field_of(event): stored(event)})
     level, evidence = flag.event["level"], flag.event["evidence"]
-    _require(type(level) is int and 1 <= level <= HIGHEST_LEVEL and isinstance(flag.event["enforced"], bool))
+    _require(type(level) is int and 1 <= level <= HIGHEST_GROWTH and isinstance(flag.event["enforced"], bool))
     _require(all(isinstance(evidence[name], int | float) for name in ("used", "limit", "window_s")))
     return event
 
@@ -110,7 +111,11 @@ def cleared_of(entry: Mapping[str, Any]) -> Subject | None:
 
 def unlinked_of(entry: Mapping[str, Any]) -> list[Subject]:
     """Subjects whose submissions up to the entry link them to nobody."""
-    return [_subject(entry, flag["subject"]) for flag in entry["changed"].get("linked", ())]
+    changed = entry["changed"]
+    flags = [*changed.get("linked", ())]
+    if entry["command"] == OverrideFlags.name:
+        flags += [flag for flag in changed["flags"] if flag["kind"] in LINKING]
+    return [_subject(entry, flag["subject"]) for flag in flags]
 
 
 def _subject(entry: Mapping[str, Any], document: Mapping[str, Any]) -> Subject:

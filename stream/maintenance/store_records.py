@@ -9,7 +9,7 @@ from __future__ import annotations
 from abuse.faces import redis_face_commands
 from abuse.keys import redis_key_checks
 from abuse.ledger import redis_ledger_keys
-from abuse.links import redis_link_store
+from abuse.links import redis_large_clusters, redis_link_store
 from abuse.pictures import redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord
@@ -22,6 +22,7 @@ RECORDS: tuple[StoreRecord, ...] = (
     *roll_call.RECORDS,
     *redis_ledger_keys.SUBJECT_RECORDS,
     *redis_link_store.RECORDS,
+    *redis_large_clusters.RECORDS,
     *redis_face_commands.RECORDS,
     *redis_media_index.RECORDS,
     *redis_audit.RECORDS,

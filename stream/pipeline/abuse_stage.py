@@ -150,7 +150,11 @@ def _document(assessment: Assessment, at_ms: int, observation: Observation | Non
     """Abuse object of the decision."""
     return {
         "is_abuse_detected": assessment.is_abuse_detected,
-        "flags": [_flag(flag, at_ms) for flag in assessment.flags],
+        "flags": [
+            *(_flag(flag, at_ms) for flag in assessment.flags),
+            # Without the lead's id: nothing would lead an erasure of the lead to the decisions of newcomers.
+            *(_flag(flag, at_ms) | {"subject": None} for flag in assessment.shared),
+        ],
         "ip_risk": assessment.ip_risk and asdict(assessment.ip_risk),
         "other_flagged_sessions": list(assessment.other_flagged_sessions),
         "face_comparison": assessment.compared and asdict(assessment.compared),

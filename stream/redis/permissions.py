@@ -67,6 +67,7 @@ def probing(key: str, *, vectors: bool) -> list[Command]:
         *(("SMEMBERS", key), ("SADD", key, "member"), ("SREM", key, "member")),
         *(("ZADD", key, 0, "member"), ("ZREM", key, "member")),
         *((name, key, 0, 0) for name in ("ZRANGE", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE")),
+        *(("PFADD", key, "member"), ("PFCOUNT", key)),
     ]
     faces: list[Command] = [
         ("VADD", key, "VALUES", 1, 1, "element"),

@@ -12,6 +12,7 @@ from abuse.flags.flag_events import PolicyName
 from abuse.keys.key_periods import HashKey
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.links.large_clusters import InMemoryLargeClusters
 from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.reuse import Faces, ReuseSearch
 from abuse.networks.networks import no_networks
@@ -117,6 +118,7 @@ class Pipeline:
         self.reuse = reuse or ReuseSearch(
             pictures=InMemoryMediaIndex(),
             links=InMemoryLinkStore(),
+            large=InMemoryLargeClusters(),
             ledger=self.ledger,
             policy=policy.abuse,
             faces=Faces(

@@ -14,6 +14,7 @@ from abuse.faces.face_index import FacePlan
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.links import links_life_ms
+from abuse.links.redis_large_clusters import RedisLargeClusters
 from abuse.links.redis_link_store import RedisLinkStore
 from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
@@ -69,6 +70,7 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
     line = Pipeline(FakeAnalyser(), store, RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s), policy)
     line.reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(window_ms=WEEK_MS))
     line.reuse.links = RedisLinkStore(calls, PREFIX, links_life_ms(policy))
+    line.reuse.large = RedisLargeClusters(calls, PREFIX, links_life_ms(policy))
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))
     return line

@@ -16,6 +16,7 @@ from abuse.faces.face_index import EnrolledReference
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.ledger.expiry import expire_due, record_expiry
 from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links import large_clusters
 from abuse.links.links import Link, LinkKind, links_life_ms
 from abuse.pictures.media_index import EnrolledImage
 from abuse.pictures.media_keys import KeyedImageHashes
@@ -55,7 +56,7 @@ from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events, publ
 NONE = {"journal_lines": 0, "flags": 0, "mentions": 0, "links": 0, "faces": 0, "pictures": 0, "decisions": 0}
 
 
-READS = frozenset({"GET", "HGETALL", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
+READS = frozenset({"GET", "HGET", "HGETALL", "PFCOUNT", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
 
 
 class Batches:
@@ -292,3 +293,16 @@ async def test_paused_id_is_admitted_again(calls):
     await stage_over(calls).handle(erasing(1))
     output = await submit(line, 1, looks=1)
     assert orjson.loads(output.value or b"")["error"] is None
+
+
+async def test_lead_of_a_large_cluster_is_erased(calls, empty_redis, monkeypatch):
+    monkeypatch.setattr(large_clusters, "LARGE_SIZE", 3)
+    await three_people(calls)
+    await submit(line_over(calls), 5, looks=7, device_id="phone-5", client_ip="198.51.100.9")
+    before = everything(empty_redis)
+    tables = {"abuse:cluster-lead", "abuse:clusters-of"}
+    assert tables <= set(map(kind_of, naming(before, guid(1))))
+    assert "abuse:cluster" in set(map(kind_of, before))
+    assert naming({key: text for key, text in before.items() if kind_of(key) == "abuse:cluster"}, guid(5)) == []
+    await stage_over(calls).handle(erasing(1))
+    assert naming(everything(empty_redis), guid(1)) == []

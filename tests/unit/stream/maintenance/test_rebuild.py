@@ -13,6 +13,7 @@ import redis
 
 from abuse import observation_codec
 from abuse.event_time import iso8601
+from abuse.flags.flags import HIGHEST_GROWTH
 from abuse.ledger.flag_index import Selection
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.ledger.redis_ledger import RedisLedger
@@ -424,7 +425,7 @@ BAD_FLAGS = [
     *(changed_event(**{name: value}) for name in NEEDED for value in ([], {}, "Zebra \x1b[31m", 1e300)),
     *(changed_event(flag_id=value) for value in ("fl_" + "z" * 24, "", "x y", None, "fl_" + "0" * 24 + "\n")),
     *(changed_event(subject=value) for value in (about(ME) | {"type": "device"}, about(ADDRESS) | {"key": "|}"})),
-    *(changed_event(level=value) for value in (0, 4, -1, True, "1", 1.0)),
+    *(changed_event(level=value) for value in (0, HIGHEST_GROWTH + 1, -1, True, "1", 1.0)),
     *(changed_event(cause=value) for value in ("a b", "", 7)),
     *(changed_event("confirmed", cause=value, review={"at": "2026"}) for value in ("a b", "")),
     changed_event("confirmed"),

@@ -11,6 +11,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.expiry import turn_ms
 from abuse.ledger.redis_ledger import RedisLedger
+from abuse.links import large_clusters
 from abuse.redis_port import RedisClient
 from abuse.store_time import RedisTime
 from config.policy import Policy
@@ -49,6 +50,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await submit(line, 3, looks=7, submission_id="used-twice", image=base64_of(OTHER_IMAGE))
     await stage.handle(sent("settings.update", rules={"device_velocity": {"enforced": True}}))
     await stage.handle(erasing(1))
+    await submit(line, 4, looks=7, device_id="phone-4", client_ip="198.51.100.4")
     await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS.abuse.sweep_s))
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
@@ -57,7 +59,8 @@ async def everything_happens(calls: RedisClient) -> None:
     await mark_rebuilt(calls, marker_keys(PREFIX, cluster=False), NOW_MS)
 
 
-async def test_every_key_has_a_record(calls, empty_redis):
+async def test_every_key_has_a_record(calls, empty_redis, monkeypatch):
+    monkeypatch.setattr(large_clusters, "LARGE_SIZE", 3)
     await everything_happens(calls)
     client, table = redis.Redis.from_url(empty_redis), families()
     longest: dict[str, int] = {}

@@ -317,15 +317,16 @@ async def test_members_not_flagged_next_day(pipeline):
 
 
 async def test_links_are_bounded(pipeline):
+    linked = []
     for number in range(90):
         output = await submit(pipeline, number, number, face(1, 0.001 * number))
-    assert len(abuse_of(output)["links"]) == LINKS_ADDED
+        linked.append(len(abuse_of(output)["links"]))
+    assert (max(linked), linked[-1]) == (LINKS_ADDED, 1), "into a large cluster one link leads"
     store = pipeline.reuse.links
     assert isinstance(store, InMemoryLinkStore)
     assert max(map(len, store.lines.values())) <= LINKS_KEPT
     evidence = of_kind(pipeline.flags, "face_reuse")[-1]["evidence"]
-    assert (evidence["counts"]["whole"], len(evidence["linked"])) == ("no", 20)
-    assert evidence["used"] >= 60
+    assert (evidence["counts"]["whole"], evidence["used"]) == ("no", 48), "as it had last doubled"
 
 
 async def test_decision_holds_size_of_gallery(pipeline):
@@ -338,8 +339,8 @@ async def test_incomplete_search():
     pipeline, before = pipeline_of(), comparisons()
 
     class Cut(InMemoryFaceIndex):
-        async def search(self, reference, within):
-            return replace(await super().search(reference, within), complete=False)
+        async def search(self, reference, within, most=0):
+            return replace(await super().search(reference, within, most), complete=False)
 
     pipeline.reuse.faces = replace(pipeline.reuse.faces, index=Cut())
     *_, output = await views(pipeline, 3)

@@ -22,6 +22,7 @@ from abuse.flags.flags import (
     Severity,
 )
 from abuse.ledger.ledger import InMemoryLedger, Ledger
+from abuse.links.large_clusters import InMemoryLargeClusters, LargeClusters
 from abuse.links.link_store import InMemoryLinkStore, LinkStore
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
@@ -113,6 +114,7 @@ class Reviewer:
     log: CommandLog = field(default_factory=InMemoryCommandLog)
     audit: AuditLog = field(default_factory=InMemoryAuditLog)
     links: LinkStore = field(default_factory=InMemoryLinkStore)
+    large: LargeClusters = field(default_factory=InMemoryLargeClusters)
     traces: LedgerErasure | None = None
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
@@ -123,6 +125,7 @@ class Reviewer:
         return Erasures(
             ledger=self.traces or InMemoryLedgerErasure(self.ledger),
             links=self.links,
+            large=self.large,
             decisions=self.decisions,
             faces=self.faces,
             pictures=self.pictures,

@@ -1,0 +1,130 @@
+"""The store of large clusters on Redis.
+
+    cluster:{TENANT|NAME}                HyperLogLog: how many members, without their ids
+    cluster-lead:{TENANT|NAME}           the lead's reference
+    clusters-of:{TENANT|CORRELATION_ID}  hash: a submission's hint -> which submission, and the cluster's name; and the
+                                         names of the clusters that the id leads
+
+A cluster lives as long as links do from the day it was made: one that still grows then is read and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import orjson
+
+from abuse.links.large_clusters import Member, Shown, name_of
+from abuse.links.links import links_life_ms
+from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading
+from abuse.store_record import Personal, StoreRecord
+from abuse.submission_ref import SubmissionRef, submission_ref_from
+
+_LEADS = "leads "
+RECORDS = (
+    StoreRecord(
+        name="abuse:cluster",
+        holds="how many share one face or picture, without their ids",
+        personal=Personal.NONE,
+        life_ms=lambda settings, policy: links_life_ms(policy),
+        after="it became large",
+    ),
+    StoreRecord(
+        name="abuse:cluster-lead",
+        holds="the first submission of a large cluster",
+        life_ms=lambda settings, policy: links_life_ms(policy),
+        after="it became large",
+    ),
+    StoreRecord(
+        name="abuse:clusters-of",
+        holds="large clusters that a correlation id is a member of",
+        life_ms=lambda settings, policy: links_life_ms(policy),
+        after="the last submission in one",
+    ),
+)
+
+
+class RedisLargeClusters:
+    """`ttl_ms`: retention of a cluster from when it was made, and of hints after the last."""
+
+    def __init__(self, calls: RedisClient, key_prefix: str, ttl_ms: int) -> None:
+        self._calls = calls
+        self._prefix = f"{key_prefix}abuse:"
+        self._ttl_ms = ttl_ms
+
+    async def members(self, tenant: str | None, refs: Sequence[tuple[Shown, SubmissionRef]]) -> list[Member | None]:
+        hints: list[Command] = [("HGET", self._of(tenant, ref), shown.hint(ref)) for shown, ref in refs]
+        replies = zip(refs, hints, await self._calls.execute(hints), strict=True)
+        names = [_hinted(str(command[1]), ref, reply) for (_, ref), command, reply in replies]
+        keys = {name: self._key("cluster-lead", tenant, name) for name in names if name is not None}
+        held = await self._calls.execute([("GET", key) for key in keys.values()])
+        leads = {
+            name: _ref_from(key, reply)
+            for (name, key), reply in zip(keys.items(), held, strict=True)
+            if reply is not None
+        }
+        return [
+            Member(ref=ref, name=name, lead=leads[name]) if name in leads else None
+            for (_, ref), name in zip(refs, names, strict=True)
+        ]
+
+    async def join(self, tenant: str | None, own: SubmissionRef, names: Mapping[Shown, str]) -> dict[Shown, int]:
+        writes = [command for shown, name in names.items() for command in self._adding(tenant, shown, name, [own])]
+        counts: list[Command] = [("PFCOUNT", self._key("cluster", tenant, name)) for name in names.values()]
+        replies = await self._calls.execute([*writes, *counts])
+        return dict(zip(names, cast("list[int]", replies[len(writes) :]), strict=True))
+
+    async def create(self, tenant: str | None, shown: Shown, refs: Sequence[SubmissionRef]) -> None:
+        lead, name = refs[0], name_of(shown, refs[0])
+        packed = orjson.dumps(list(lead.ref_fields.values()))
+        await self._calls.execute(
+            [
+                ("SET", self._key("cluster-lead", tenant, name), packed, "NX", "PX", self._ttl_ms),
+                ("HSET", self._of(tenant, lead), f"{_LEADS}{name}", name),
+                *self._adding(tenant, shown, name, refs),
+            ]
+        )
+
+    async def forget(self, tenant: str | None, correlation_id: str) -> None:
+        own = self._key("clusters-of", tenant, correlation_id)
+        (table,) = await self._calls.execute([("HGETALL", own)])
+        with reading(own):
+            led = [name for field, name in fields_of(table).items() if field.startswith(_LEADS)]
+        # On a cluster the parts of one round trip come in no order: the index to the others goes last.
+        await self._calls.execute([("DEL", self._key("cluster-lead", tenant, name)) for name in led])
+        await self._calls.execute([("DEL", own)])
+
+    def _adding(self, tenant: str | None, shown: Shown, name: str, refs: Iterable[SubmissionRef]) -> list[Command]:
+        """Commands that count these submissions, and leave each one's hint."""
+        size, commands = self._key("cluster", tenant, name), list[Command]()
+        for ref in refs:
+            of = self._of(tenant, ref)
+            commands += [("HSET", of, shown.hint(ref), f"{_digest(ref)} {name}"), ("PEXPIRE", of, self._ttl_ms)]
+        members = sorted(set(map(shown.member, refs)))
+        return [("PFADD", size, *members), ("PEXPIRE", size, self._ttl_ms, "NX"), *commands]
+
+    def _of(self, tenant: str | None, ref: SubmissionRef) -> str:
+        return self._key("clusters-of", tenant, ref.correlation_id)
+
+    def _key(self, record: str, tenant: str | None, name: str) -> str:
+        return f"{self._prefix}{record}:{{{tenant or ''}|{name}}}"
+
+
+def _digest(ref: SubmissionRef) -> str:
+    return hashlib.sha256(orjson.dumps(ref.key)).hexdigest()[:16]
+
+
+def _hinted(key: str, ref: SubmissionRef, reply: Reply) -> str | None:
+    """The cluster's name in a hint of this very submission."""
+    if reply is None:
+        return None
+    with reading(key):
+        whose, name = cast(bytes, reply).decode().split(" ")
+        return name if whose == _digest(ref) else None
+
+
+def _ref_from(key: str, reply: Reply) -> SubmissionRef:
+    with reading(key):
+        return submission_ref_from(*orjson.loads(cast(bytes, reply)))
