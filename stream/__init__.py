@@ -13,3 +13,10 @@ The rooms, each of which imports only those before it:
 - `bootstrap`    the composition root
 - `embedded`, `demo`, `bench`, `cli`  broker and store for a first look, the demo, the measurements, the command line
 """
+
+import os
+
+#: Matrices in this process are small (128 by 128 numbers, to rotate a template). More threads of the linear algebra
+#: library make one in forty times the processor time (measured on two cores). The library reads the variable when NumPy
+#: is first imported; a value that the operator has set stays.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,12 +1,16 @@
 """Installation that is measured: the embedded services, or the configured ones behind prefixes of its own.
 
-On configured services topics and keys have fresh prefixes and are removed afterwards: no other topic or key is touched.
+Addresses, devices, faces and pictures are compared as in production: without hash keys in the settings the measured
+worker gets a key of its own. On configured services topics and keys have fresh prefixes and are removed afterwards: no
+other topic or key is touched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -53,6 +57,8 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
     """Installation, fresh, removed on exit. Raises KafkaUnreachable or ProvisioningError without a usable broker, and
     the errors of `EmbeddedServices`."""
     own = {"LIVENESS_LOG__LEVEL": "warning", "LIVENESS_REDIS__DECISION_TTL_S": str(DECISION_TTL_S)}
+    if not configuration.load().abuse.hash_keys:
+        own["LIVENESS_ABUSE__HASH_KEYS"] = json.dumps([{"id": "bench", "secret": secrets.token_hex(32)}])
     if slots is not None:
         own["LIVENESS_DETECTION__SLOTS"] = str(slots)
     with ExitStack() as exits:

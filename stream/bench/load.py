@@ -10,6 +10,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from stream.bench.child import Child
+from stream.bench.mixes import Mix
 from stream.events.topics import Topic, max_request_bytes, topic_name
 
 #: Bytes one partition of the embedded broker holds (5 MiB) with room for headers.
@@ -18,6 +19,7 @@ EMBEDDED_PARTITION_BYTES = 5_000_000
 UNBOUNDED = 1_000_000
 #: A real broker answers a fetch as soon as there is a record.
 FETCH_MAX_WAIT_MS = 500
+SEED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,12 @@ class LoadProcess:
         self._child = child
         self.pid = child.pid
 
-    def saturate(self, seconds: float, in_flight: int) -> None:
+    def saturate(self, mix: Mix, seconds: float, in_flight: int) -> None:
         """Load begun at full rate; `result` waits for the end."""
-        self._child.order({"do": "saturate", "seconds": seconds, "in_flight": in_flight})
+        self._child.order({"do": "saturate", "mix": mix, "seconds": seconds, "in_flight": in_flight})
 
-    def pace(self, rate_per_s: float, seconds: float) -> None:
-        self._child.order({"do": "pace", "rate_per_s": rate_per_s, "seconds": seconds})
+    def pace(self, mix: Mix, rate_per_s: float, seconds: float) -> None:
+        self._child.order({"do": "pace", "mix": mix, "rate_per_s": rate_per_s, "seconds": seconds})
 
     def result(self) -> LoadRun:
         return LoadRun(**self._child.answer())
@@ -63,6 +65,7 @@ def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadP
         "fetch_max_wait_ms": kafka.fetch_max_wait_ms or FETCH_MAX_WAIT_MS,
         "most_a_partition": max(EMBEDDED_PARTITION_BYTES // largest, 1) if kafka.embedded else UNBOUNDED,
         "pictures": [str(picture) for picture in pictures],
+        "seed": SEED,
     }
     with Child("stream.bench.load_process", plan, os.environ) as child:
         child.answer()

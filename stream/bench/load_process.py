@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import orjson
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from stream.bench.child import serve
+from stream.bench.mixes import Mix, Senders
 from stream.bench.schedule import Paced, Saturating, Schedule
 from stream.events.submissions import NewSubmission, submission_output
 
@@ -44,7 +43,8 @@ class Tally:
 class LoadGenerator:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._topic: str = plan["submissions"]
-        self._pictures: Iterator[bytes] = cycle([Path(file).read_bytes() for file in plan["pictures"]])
+        self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
+        self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"]) for mix in Mix}
         self._most_a_partition: int = plan["most_a_partition"]
         common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True}
         sending = {"linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
@@ -64,7 +64,7 @@ class LoadGenerator:
             schedule = Saturating(now + order["seconds"], order["in_flight"])
         else:
             schedule = Paced(now, order["rate_per_s"], order["seconds"])
-        tally = self._run(schedule)
+        tally = self._run(schedule, self._senders[Mix(order["mix"])])
         undecided = len(self._waiting)
         self._waiting.clear()
         self._in_partition = [0] * self._partitions
@@ -87,11 +87,11 @@ class LoadGenerator:
             raise RuntimeError(f"{topic} has no partitions")
         return found
 
-    def _run(self, schedule: Schedule) -> Tally:
+    def _run(self, schedule: Schedule, senders: Senders) -> Tally:
         tally, give_up_at = Tally(), float("inf")
         while True:
             now = time.monotonic()
-            self._send_due(schedule, now, tally)
+            self._send_due(schedule, now, tally, senders)
             over = schedule.over(now)
             if over and (not self._waiting or now > give_up_at):
                 return tally
@@ -100,12 +100,12 @@ class LoadGenerator:
             wait_s = LONGEST_WAIT_S if over else min(schedule.wait(now), LONGEST_WAIT_S)
             self._collect(max(wait_s, SHORTEST_WAIT_S), tally)
 
-    def _send_due(self, schedule: Schedule, now: float, tally: Tally) -> None:
+    def _send_due(self, schedule: Schedule, now: float, tally: Tally, senders: Senders) -> None:
         while (partition := self._free_partition()) is not None:
             due = schedule.due(now, len(self._waiting))
             if due is None:
                 break
-            self._send(due, partition)
+            self._send(due, partition, senders)
             tally.sent += 1
         self._producer.poll(0)
 
@@ -118,8 +118,9 @@ class LoadGenerator:
                 return number
         return None
 
-    def _send(self, due: float, partition: int) -> None:
-        new = NewSubmission(image=next(self._pictures))
+    def _send(self, due: float, partition: int, senders: Senders) -> None:
+        number, optional = senders.next()
+        new = NewSubmission(image=self._pictures[number], optional=optional)
         output = submission_output(new, self._topic)
         self._waiting[new.submission_id.encode()] = (due, partition)
         self._in_partition[partition] += 1

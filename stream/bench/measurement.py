@@ -14,6 +14,7 @@ from stream.bench.accounting import FORK_SERVER, SLOT, WORKER, Books, ProcessorT
 from stream.bench.figures import apportion, paired_ratio, percentile, within
 from stream.bench.floor import FloorProcesses, FloorRound
 from stream.bench.load import LoadProcess, LoadRun
+from stream.bench.mixes import Mix
 from stream.bench.report import Latency, SizeResult
 
 #: Enough for every slot and every buffer on the way; more would only lengthen the queue on the topic.
@@ -48,51 +49,63 @@ class Bench:
     books: Books
     seconds: float
     rounds: int
+    mixes: Sequence[Mix]
     progress: Progress
 
-    def measure(self, size: str, pictures: Sequence[Path]) -> SizeResult:
+    def measure(self, size: str, pictures: Sequence[Path]) -> list[SizeResult]:
+        """Results of one size, one a mix."""
         self._warm_up()
         floors, paths = self._rounds()
-        capacity = statistics.median(path.per_s for path in paths)
-        latencies = {str(load): self._latency(capacity * load / 100) for load in LOADS}
-        return result_of(
-            size,
-            picture_bytes=round(statistics.mean(picture.stat().st_size for picture in pictures)),
-            floors=floors,
-            paths=paths,
-            latencies=latencies,
-            peak_mib=self.books.peak_mib(),
-        )
+        latencies = {mix: self._latencies(mix, paths[mix]) for mix in self.mixes}
+        peak_mib = self.books.peak_mib()
+        return [
+            result_of(
+                size,
+                mix,
+                picture_bytes=round(statistics.mean(picture.stat().st_size for picture in pictures)),
+                floors=floors,
+                paths=paths[mix],
+                latencies=latencies[mix],
+                peak_mib=peak_mib,
+            )
+            for mix in self.mixes
+        ]
 
     def _warm_up(self) -> None:
         refused = [error for error in self.floor.errors() if error is not None]
         if refused:
             raise Unmeasurable(f"{len(refused)} of the pictures can't be analysed ({refused[0]})")
-        self.load.saturate(WARM_UP_S, IN_FLIGHT)
+        self.load.saturate(self.mixes[0], WARM_UP_S, IN_FLIGHT)
         run = self.load.result()
         if not run.moments:
             raise Unmeasurable(f"none of {run.sent} submissions got a decision")
 
-    def _rounds(self) -> tuple[list[FloorRound], list[PathRound]]:
-        floors, paths = [], []
+    def _rounds(self) -> tuple[list[FloorRound], dict[Mix, list[PathRound]]]:
+        floors: list[FloorRound] = []
+        paths: dict[Mix, list[PathRound]] = {mix: [] for mix in self.mixes}
         for number in range(self.rounds):
             self.progress(f"round {number + 1} of {self.rounds}")
             floors.append(self.floor.measure(self.seconds))
-            paths.append(self._path_round())
+            for mix, rounds in paths.items():
+                rounds.append(self._path_round(mix))
         return floors, paths
 
-    def _path_round(self) -> PathRound:
+    def _path_round(self, mix: Mix) -> PathRound:
         """Round of the path: decisions and processor time between two moments in the middle of a full load."""
-        self.load.saturate(FILL_S + self.seconds, IN_FLIGHT)
+        self.load.saturate(mix, FILL_S + self.seconds, IN_FLIGHT)
         time.sleep(FILL_S)
         before = self.books.processor_times()
         time.sleep(self.seconds)
         after = self.books.processor_times()
         return path_round(before, after, self.load.result())
 
-    def _latency(self, rate_per_s: float) -> Latency:
-        self.progress(f"latency at {rate_per_s:.1f} a second")
-        self.load.pace(rate_per_s, self.seconds * 2)
+    def _latencies(self, mix: Mix, paths: Sequence[PathRound]) -> dict[str, Latency]:
+        capacity = statistics.median(path.per_s for path in paths)
+        return {str(load): self._latency(mix, capacity * load / 100) for load in LOADS}
+
+    def _latency(self, mix: Mix, rate_per_s: float) -> Latency:
+        self.progress(f"{mix}: latency at {rate_per_s:.1f} a second")
+        self.load.pace(mix, rate_per_s, self.seconds * 2)
         run = self.load.result()
         return Latency(
             rate_per_s=rate_per_s,
@@ -115,6 +128,7 @@ def path_round(before: ProcessorTimes, after: ProcessorTimes, run: LoadRun) -> P
 
 def result_of(
     size: str,
+    mix: str,
     *,
     picture_bytes: int,
     floors: Sequence[FloorRound],
@@ -122,13 +136,14 @@ def result_of(
     latencies: Mapping[str, Latency],
     peak_mib: Mapping[str, float],
 ) -> SizeResult:
-    """Result of one size from its rounds. Pure."""
+    """Result of one size and mix from its rounds. Pure."""
     ours = [sum(path.cpu_ms[role] for role in (WORKER, FORK_SERVER, SLOT)) for path in paths]
     medians = {role: statistics.median(path.cpu_ms[role] for path in paths) for role in paths[0].cpu_ms}
     slots, worker, fork_server = medians.pop(SLOT), medians.pop(WORKER), medians.pop(FORK_SERVER)
     clocks = {step: sum(path.run.elapsed_ms.get(step, 0.0) for path in paths) for step in ANALYSIS_STEPS}
     return SizeResult(
         size=size,
+        mix=mix,
         picture_bytes=picture_bytes,
         floor_per_s=statistics.median(floor.per_s for floor in floors),
         path_per_s=statistics.median(path.per_s for path in paths),

@@ -36,6 +36,7 @@ class SizeResult:
     """
 
     size: str
+    mix: str
     picture_bytes: int
     floor_per_s: float
     path_per_s: float
@@ -83,27 +84,29 @@ def table(report: Report) -> Group:
 
 
 def _rates(report: Report) -> Table:
-    made = Table("size", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", box=None)
+    made = Table("size", "mix", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", box=None)
     made.title, made.title_justify = "selfies a second, processor ms a selfie", "left"
     for r in report.results:
         rates = f"{r.floor_per_s:.1f}", f"{r.path_per_s:.1f}", f"{r.ratio:.2f}"
-        made.add_row(r.size, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", f"{r.cpu_ratio:.2f}")
+        made.add_row(r.size, r.mix, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", f"{r.cpu_ratio:.2f}")
     return made
 
 
 def _by_name(report: Report, title: str, columns: Sequence[Mapping[str, float]], digits: int) -> Table:
     names = dict.fromkeys(name for column in columns for name in column)
-    made = Table("", *(r.size for r in report.results), box=None, title=title, title_justify="left")
+    made = Table("", *(f"{r.size} {r.mix}" for r in report.results), box=None, title=title, title_justify="left")
     for name in names:
         made.add_row(name, *(f"{column[name]:.{digits}f}" if name in column else "" for column in columns))
     return made
 
 
 def _latencies(report: Report) -> Table:
-    made = Table("size", "load", "sent/s", "p50", "p99", box=None, title="latency, ms", title_justify="left")
+    made = Table("size", "mix", "load", "sent/s", "p50", "p99", box=None, title="latency, ms", title_justify="left")
     for result in report.results:
         for load, latency in result.latency_ms.items():
-            made.add_row(result.size, f"{load} %", f"{latency.rate_per_s:.1f}", _ms(latency.p50), _ms(latency.p99))
+            made.add_row(
+                result.size, result.mix, f"{load} %", f"{latency.rate_per_s:.1f}", _ms(latency.p50), _ms(latency.p99)
+            )
     return made
 
 

@@ -15,6 +15,7 @@ from stream.bench.floor import floor_processes
 from stream.bench.installation import Broker, installation
 from stream.bench.load import load_process
 from stream.bench.measurement import Bench, Progress
+from stream.bench.mixes import Mix
 from stream.bench.photographs import Size
 from stream.bench.report import Report, SizeResult
 from stream.embedded.session import WorkerProcess
@@ -29,21 +30,22 @@ class Plan:
     seconds: float
     rounds: int
     slots: int | None
+    mixes: Sequence[Mix] = tuple(Mix)
     files: Sequence[Path] = ()
 
 
 def run(plan: Plan, progress: Progress) -> Report:
     """Report of a whole benchmark; blocks for minutes. Raises the errors of services, worker and child processes, and
     `Unmeasurable`."""
-    slots, results = 0, []
+    slots, results = 0, list[SizeResult]()
     for size in plan.sizes:
 
         def named(said: str, size: str = size.name) -> None:
             progress(f"{size}: {said}")
 
         named("starting")
-        slots, result = _one_size(plan, size, named)
-        results.append(result)
+        slots, of_size = _one_size(plan, size, named)
+        results += of_size
     return Report(
         broker=str(plan.broker),
         slots=slots,
@@ -54,7 +56,7 @@ def run(plan: Plan, progress: Progress) -> Report:
     )
 
 
-def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResult]:
+def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, list[SizeResult]]:
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="liveness-bench-")))
         pictures = _pictures(plan, size, folder)
@@ -69,6 +71,7 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, SizeResu
             books=Books(worker.pid, {**place.processes, "load": load.pid}, floors),
             seconds=plan.seconds,
             rounds=plan.rounds,
+            mixes=plan.mixes,
             progress=progress,
         )
         return place.settings.detection.slots, bench.measure(size.name, pictures)

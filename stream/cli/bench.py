@@ -9,6 +9,7 @@ import typer
 
 from stream.bench import report as reports
 from stream.bench.installation import Broker, default_broker
+from stream.bench.mixes import Mix
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
@@ -22,6 +23,9 @@ def command(
     ] = None,
     broker: Annotated[Broker | None, typer.Option(help="By default the configured one, else the embedded one.")] = None,
     sizes: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(SIZES),
+    mixes: Annotated[
+        str, typer.Option(help="Comma-separated: who sends, and how often a face comes again.")
+    ] = ",".join(Mix),
     seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,
     slots: Annotated[int | None, typer.Option(min=1, help="Slot processes; by default the setting.")] = None,
@@ -35,6 +39,7 @@ def command(
         seconds=seconds,
         rounds=rounds,
         slots=slots,
+        mixes=_mixes(mixes),
         files=pictures(folder) if folder else [],
     )
     say(f"Measuring on the {plan.broker} broker.")
@@ -43,6 +48,13 @@ def command(
     if report.failed:
         complain("some submissions got no decision, or one with an error: the figures don't count")
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _mixes(text: str) -> list[Mix]:
+    names = [name.strip() for name in text.split(",")]
+    if not set(names) <= set(Mix):
+        raise typer.BadParameter(f"expected some of {', '.join(Mix)}", param_hint="--mixes")
+    return [Mix(name) for name in dict.fromkeys(names)]
 
 
 def _sizes(text: str) -> list[Size]:

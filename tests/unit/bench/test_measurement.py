@@ -27,7 +27,7 @@ def load_run(moments: tuple[float, ...] = (), **changed: Any) -> LoadRun:
 
 def result(*rounds: tuple[FloorRound, PathRound], latencies: dict[str, Latency]) -> SizeResult:
     floors, paths = [floor for floor, _ in rounds], [path for _, path in rounds]
-    return result_of("720x960", picture_bytes=1, floors=floors, paths=paths, latencies=latencies, peak_mib={})
+    return result_of("720x960", "hot", picture_bytes=1, floors=floors, paths=paths, latencies=latencies, peak_mib={})
 
 
 def pair(

@@ -14,6 +14,7 @@ RATES = {"floor_per_s": 100.0, "path_per_s": 61.23456, "ratio": 0.6123456}
 COSTS = {"floor_cpu_ms": 10.0, "path_cpu_ms": 13.0, "cpu_ratio": 0.7692307}
 RESULT = SizeResult(
     size="720x960",
+    mix="ordinary",
     picture_bytes=250_000,
     **RATES,
     **COSTS,
@@ -39,7 +40,7 @@ def test_the_json_has_the_promised_names() -> None:
     found = json.loads(orjson.dumps(document(report())))
     assert found["broker"] == "configured"
     (result,) = found["results"]
-    assert {"size", *RATES, *COSTS, "cpu_ms", "latency_ms", "peak_mib"} <= result.keys()
+    assert {"size", "mix", *RATES, *COSTS, "cpu_ms", "latency_ms", "peak_mib"} <= result.keys()
     assert result["ratio"] == 0.612
     assert result["latency_ms"]["50"]["p99"] == 40.0
     assert result["latency_ms"]["90"]["p50"] is None
@@ -49,7 +50,7 @@ def test_the_table_shows_every_stage_load_and_process() -> None:
     console = Console(file=io.StringIO(), width=100)
     console.print(table(report()))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for words in ("720x960", "61.2", "0.77", "decode", "broker", "50 %", "none decided", "slot_1"):
+    for words in ("720x960", "ordinary", "61.2", "0.77", "decode", "broker", "50 %", "none decided", "slot_1"):
         assert words in shown
 
 
