@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from config.abuse import AbusePolicy
 from config.detector_catalogue import DETECTORS, DetectorSpec, Need
+from config.injection import INDICATIONS
 from config.pad_networks import MOST_LOG_ODDS
 
 #: Policies that ship: the eight published signals alone, and with the presentation-attack networks.
@@ -109,6 +110,40 @@ class PadFusion(_Frozen):
     )
 
 
+class _IndicationWeights(_Frozen):
+    """Weights of the indications of injection, one field an indication."""
+
+
+if TYPE_CHECKING:
+    IndicationWeights = _IndicationWeights
+else:
+    IndicationWeights = create_model(
+        "IndicationWeights",
+        __base__=_IndicationWeights,
+        __module__=__name__,
+        __doc__=_IndicationWeights.__doc__,
+        **{
+            code: (float, Field(spec.weight, ge=0, le=10, description=f"weight of an indication: {spec.label}"))
+            for code, spec in INDICATIONS.items()
+        },
+    )
+
+
+class InjectionPolicy(_Frozen):
+    """Injection check: what the indications in a picture's file count."""
+
+    active: bool = Field(True, description="look for indications of an injection attack; off, the flag is always Live")
+    not_live: float = Field(1.0, gt=0, le=100, description="sum of weights from which no verdict is LIVE")
+    attack: float = Field(2.0, gt=0, le=100, description="sum of weights from which the verdict is SPOOF")
+    weights: IndicationWeights = IndicationWeights()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.attack < self.not_live:
+            raise ValueError("injection.attack must not be below injection.not_live")
+        return self
+
+
 class ImageLimits(_Frozen):
     """Limits of the image gate, before a native decoder sees the file."""
 
@@ -179,6 +214,7 @@ class Policy(_Frozen):
     gates: dict[str, Share] = Field(
         default_factory=dict, description="liveness of a signal below which no verdict is LIVE, whatever its weight"
     )
+    injection: InjectionPolicy = InjectionPolicy()
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
     template: TemplateGate = TemplateGate()
@@ -213,7 +249,7 @@ class Policy(_Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_NEWER: dict[str, Any] = {"pad_networks": PadFusion(), "gates": {}}
+_NEWER: dict[str, Any] = {"pad_networks": PadFusion(), "gates": {}, "injection": InjectionPolicy()}
 
 
 def load(path: Path = SIGNALS) -> Policy:

@@ -11,8 +11,15 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainSerializer, ValidationError
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -26,6 +33,8 @@ class StrictJson:
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    #: Fields newer than JSON that may still be read, or that an older worker reads: absent for their default.
+    __newer_fields__: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -34,9 +43,17 @@ class StrictJson:
         while inner["type"] != "dataclass-args":
             inner = inner["schema"]
         for field in inner["fields"]:
-            if field["schema"]["type"] == "default":
+            if field["schema"]["type"] == "default" and field["name"] not in cls.__newer_fields__:
                 field["schema"] = field["schema"]["schema"]
+        if cls.__newer_fields__:
+            inner = handler.resolve_ref_schema(schema)
+            inner["serialization"] = core_schema.wrap_serializer_function_ser_schema(cls._without_unused)
         return schema
+
+    @classmethod
+    def _without_unused(cls, value: Any, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(value)
+        return {name: each for name, each in written.items() if each or name not in cls.__newer_fields__}
 
 
 class BrokenRule(ValueError):

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors import framing, image_gate, picture_hash
-from detectors.contract import Analysis, ImageRefused, ModelVersion, PictureHashes, Reading
+from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion, PictureHashes, Reading
 from detectors.face_mesh import Face, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
+from detectors.injection.capture_times import taken_at
+from detectors.injection.checks import indications_of
 from detectors.pad import PadSource, open_networks
 from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
@@ -60,10 +62,12 @@ def face_analyser(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramedFace:
-    """The face of a picture as framing chose it, before any signal; `notes` are reason codes about the picture."""
+    """The face of a picture as framing chose it, before any signal; `notes` are reason codes about the picture,
+    `indications` what its file tells of an injection."""
 
     seen: FaceObservation
     notes: tuple[str, ...]
+    indications: tuple[Indication, ...] = ()
 
 
 class FaceAnalyser:
@@ -130,6 +134,8 @@ class FaceAnalyser:
             template=extraction.template,
             template_reason=extraction.reason,
             picture=picture,
+            indications=framed.indications,
+            taken_at=taken_at(framed.seen.exif.taken_at),
             elapsed_ms=watch.elapsed_ms,
             cpu_ms=watch.cpu_ms,
         )
@@ -139,6 +145,7 @@ class FaceAnalyser:
         watch = watch or Stopwatch()
         with watch.step("gate"):
             header = image_gate.inspect(image, self._policy.image)
+            indications = indications_of(image, header)
         with watch.step("decode"):
             frame = decode(image, header)
         with watch.step("mesh"):
@@ -149,7 +156,9 @@ class FaceAnalyser:
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
         return FramedFace(
-            seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif), notes=notes
+            seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif),
+            notes=notes,
+            indications=indications,
         )
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from config.strict_json import broken, faults
-from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, Template
+from detectors.contract import Analysis, Indication, ModelVersion, PictureHashes, Reading, Template
 
 #: Many times a full answer (eight readings are about 3 KB, the largest template 5.5 KB), and little enough to
 #: parse at once.
@@ -23,7 +23,9 @@ MAX_BYTES = 128 * 1024
 
 #: Names of all fields there are, for what is said of a refused one.
 FIELDS = frozenset(
-    field.name for kind in (Analysis, Reading, ModelVersion, Template, PictureHashes) for field in fields(kind)
+    field.name
+    for kind in (Analysis, Reading, ModelVersion, Template, PictureHashes, Indication)
+    for field in fields(kind)
 )
 
 
@@ -39,6 +41,8 @@ def _coherent(analysis: Analysis) -> Analysis:
         raise broken("two readings of one name")
     if analysis.error is not None and (analysis.template is not None or analysis.picture is not None):
         raise broken("a template or a picture's hashes beside an error")
+    if len({each.code for each in analysis.indications}) != len(analysis.indications):
+        raise broken("two indications of one code")
     if analysis.template is not None and analysis.template_reason:
         raise broken("a template, and a reason why there is none")
     return analysis

@@ -9,15 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
 from config.detector_catalogue import DETECTORS
 from config.error_codes import ErrorCode
+from config.injection import INDICATIONS
 from config.pad_networks import PREFIX
 from config.strict_json import Bits64, BrokenRule, StrictJson
-from detectors.contract_fields import MAX_ITEMS, Code, Items, Liveness, Milliseconds, OptionalCode, Sha256, Text, Vector
+from detectors.contract_fields import (
+    MAX_ITEMS,
+    Code,
+    Items,
+    Liveness,
+    LocalTime,
+    Milliseconds,
+    OptionalCode,
+    Sha256,
+    Text,
+    Vector,
+)
 
 
 class ReadingStatus(StrEnum):
@@ -62,6 +74,23 @@ class Reading(StrictJson):
     def is_of_network(self) -> bool:
         """Whether a presentation-attack network made the reading, by the reading's name."""
         return self.name.startswith(PREFIX)
+
+
+class UnknownIndication(BrokenRule):
+    """An indication whose code is not in `config.injection`: nobody would weigh or label the indication."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indication(StrictJson):
+    """Indication of an injection attack: a `code` of `config.injection`, and what was found in plain words, which quote
+    nothing of the file."""
+
+    code: Code
+    detail: Text
+
+    def __post_init__(self) -> None:
+        if self.code not in INDICATIONS:
+            raise UnknownIndication("an indication that is not in the catalogue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +156,11 @@ class Analysis(StrictJson):
     the file (for example `image_incomplete`). There is a `template`, or `template_reason` says why
     not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
     too. `elapsed_ms` is wall time by step (`ANALYSIS_STEPS`); `cpu_ms` is the whole process's processor time, all
-    threads.
+    threads. `indications` of injection are what the file tells, and `taken_at` is the camera's local time in ISO 8601,
+    if the file has one.
     """
+
+    __newer_fields__: ClassVar[frozenset[str]] = frozenset(("indications", "taken_at"))
 
     error: ErrorCode | None = None
     message: Text = ""
@@ -141,6 +173,8 @@ class Analysis(StrictJson):
     picture: PictureHashes | None = None
     elapsed_ms: Annotated[Mapping[Code, Milliseconds], Field(max_length=MAX_ITEMS)] = field(default_factory=dict)
     cpu_ms: Milliseconds = 0.0
+    indications: Items[Indication] = ()
+    taken_at: LocalTime = ""
 
 
 class Analyser(Protocol):

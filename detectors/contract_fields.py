@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from config.strict_json import broken
 
@@ -38,6 +39,16 @@ def _vector(text: object) -> bytes:
     return vector
 
 
+def _local_time(text: str) -> str:
+    try:
+        exact = not text or datetime.fromisoformat(text).isoformat() == text
+    except ValueError:
+        exact = False
+    if not exact or "+" in text:
+        raise broken("not a local time to the second")
+    return text
+
+
 T = TypeVar("T")
 Items = Annotated[tuple[T, ...], Field(max_length=MAX_ITEMS)]
 #: A name in letters, digits and a few signs.
@@ -45,6 +56,8 @@ Code = Annotated[str, StringConstraints(max_length=MAX_CODE, pattern=f"^{_CODE}$
 OptionalCode = Annotated[str, StringConstraints(max_length=MAX_CODE, pattern=f"^({_CODE})?$")]
 #: Words without control characters or line ends of any kind.
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern="^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$")]
+#: Time of a camera, without a zone, or nothing.
+LocalTime = Annotated[str, AfterValidator(_local_time), StringConstraints(max_length=19)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Liveness = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_MS)]

@@ -20,6 +20,7 @@ _IFD0, _EXIF_IFD, _GPS_IFD = "image", "exif", "gps"
 _EXIF_POINTER, _GPS_POINTER = 0x8769, 0x8825
 _MAKE, _MODEL, _ORIENTATION, _SOFTWARE = 0x010F, 0x0110, 0x0112, 0x0131
 _PROCESSING_SOFTWARE, _USER_COMMENT = 0x000B, 0x9286
+_TAKEN_AT, _PIXEL_WIDTH, _PIXEL_HEIGHT = 0x9003, 0xA002, 0xA003
 
 #: EXIF directory tags that only a lens and a shutter explain -> the name shown.
 _OPTICAL = {0x829D: "f-stop", 0x8827: "ISO", 0x829A: "shutter speed", 0x920A: "focal length"}
@@ -45,7 +46,8 @@ class ExifFacts:
     """Claims of a file about the device that made the picture.
 
     `orientation` is the EXIF code 1 to 8 (1 = upright); `optical` names the tags present that only a lens and a shutter
-    explain. Texts have at most `MAX_TEXT_BYTES` bytes and never leave the process.
+    explain. `taken_at` is the camera's local time as it stands in the file. `pixel_size` is the width and height that
+    the block claims, 0 for none. Texts have at most `MAX_TEXT_BYTES` bytes and never leave the process.
     """
 
     present: bool = False
@@ -55,6 +57,8 @@ class ExifFacts:
     software: tuple[str, ...] = ()
     comment: str = ""
     optical: tuple[str, ...] = ()
+    taken_at: str = ""
+    pixel_size: tuple[int, int] = (0, 0)
 
     @property
     def has_camera(self) -> bool:
@@ -93,6 +97,8 @@ def _facts(block: bytes, own: tuple[str, ...]) -> ExifFacts:
         software=own + tuple(text for value in named if (text := _text(value))),
         comment=_text(exif.get(_USER_COMMENT)),
         optical=tuple(optical),
+        taken_at=_text(exif.get(_TAKEN_AT)),
+        pixel_size=(_count(exif.get(_PIXEL_WIDTH)), _count(exif.get(_PIXEL_HEIGHT))),
     )
 
 
@@ -150,6 +156,10 @@ def _decoded(raw: bytes) -> str:
 
 def _text(value: _Value | None) -> str:
     return value.replace("\x00", " ").strip() if isinstance(value, str) else ""
+
+
+def _count(value: _Value | None) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _is_positive(value: _Value | None) -> bool:

@@ -41,8 +41,23 @@ def _headline(title: str, event: dict[str, Any], band: float) -> Text:
 def _body(event: dict[str, Any], blocks: str) -> list[Text]:
     result = event["result"]
     lines = [] if event["error"] else [_signal(signal, blocks) for signal in result["signals"]]
+    if not event["error"]:
+        lines += _explained(result)
     lines += [_flag(flag) for flag in (event["abuse"] or {}).get("flags", ())]
     return lines + [Text(f"   -> {plain(advice['message'])}", style="cyan") for advice in result["advice"]]
+
+
+def _explained(result: dict[str, Any]) -> list[Text]:
+    """What the confidence means, what the file tells of an injection, and what would have changed the verdict. A
+    decision of an earlier version has none of these."""
+    lines = [Text(f"   {plain(result['interpretation'])}")] if "interpretation" in result else []
+    injection = result.get("injection", {"verdict": "Live", "indications": []})
+    style = "dim" if injection["verdict"] == "Live" else "red"
+    for each in injection["indications"]:
+        lines.append(Text(f"   file: {plain(each['detail'])} ({each['weight']:.1f})", style=style))
+    if counterfactual := result.get("counterfactual"):
+        lines.append(Text(f"   {plain(counterfactual['message'])}", style="dim"))
+    return lines
 
 
 def _flag(flag: dict[str, Any]) -> Text:

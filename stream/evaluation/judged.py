@@ -10,14 +10,13 @@ from config.policy import Policy
 from detectors.contract import Analysis, ModelVersion
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable
 from stream.evaluation.picture_set import LeftOutFile, Presentation, PresentationLabel
-from stream.pipeline.aggregation import held_by
 from stream.pipeline.verdict import Verdict, VerdictKind, judge
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedPresentation:
-    """Presentation with its verdict; a verdict without a confidence is a non-response. `held`: a floor or gate of the
-    policy keeps the verdict from LIVE, whatever the confidence."""
+    """Presentation with its verdict; a verdict without a confidence is a non-response. `held`: a floor, a gate or
+    the injection check of the policy keeps the verdict from LIVE, whatever the confidence."""
 
     presentation: Presentation
     verdict: Verdict
@@ -32,15 +31,14 @@ class JudgedPresentation:
 def judged(analysed: Iterable[AnalysedPresentation], policy: Policy) -> list[JudgedPresentation]:
     """Verdicts on all pictures that could be read."""
     return [
-        _judged(each.presentation, judge(each.finding, policy), each.sha256, policy)
+        _judged(each.presentation, judge(each.finding, policy), each.sha256)
         for each in analysed
         if not isinstance(each.finding, Unreadable)
     ]
 
 
-def _judged(presentation: Presentation, verdict: Verdict, sha256: str, policy: Policy) -> JudgedPresentation:
-    held = verdict.confidence is not None and bool(held_by(verdict.signals, policy))
-    return JudgedPresentation(presentation, verdict, sha256, held)
+def _judged(presentation: Presentation, verdict: Verdict, sha256: str) -> JudgedPresentation:
+    return JudgedPresentation(presentation, verdict, sha256, bool(verdict.held))
 
 
 def unreadable(analysed: Iterable[AnalysedPresentation]) -> list[LeftOutFile]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
@@ -85,6 +85,7 @@ class _Wire(_Strict):
     #: Unset in what a worker of an earlier version wrote; `marks` are the references, by their first name.
     origin: _Origin | None = None
     marks: _References | None = None
+    encrypted: Literal[True] | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -110,7 +111,7 @@ def encode_detection(detection: Detection) -> bytes:
         detection_ms=round(detection.detection_ms, 3),
         origin=_wire_origin(detection.origin),
         marks=_wire_references(detection.references),
-        **_wire_finding(detection.finding),
+        **_wire_finding(detection),
     )
     return _WIRE.dump_json(wire, exclude_unset=True)
 
@@ -132,6 +133,7 @@ def decode_detection(value: bytes | None) -> Detection:
         references=_references(wire.marks),
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
+        encrypted=wire.encrypted is True,
     )
 
 
@@ -145,16 +147,17 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
     return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
 
 
-def _wire_finding(finding: tuple[Analysis, ...] | Refusal | AlreadyDecided) -> dict[str, Any]:
-    match finding:
+def _wire_finding(detection: Detection) -> dict[str, Any]:
+    variant: dict[str, Any] = {"encrypted": True} if detection.encrypted else {}
+    match detection.finding:
         case (analysis,):  # as one frame has always been written
-            return {"analysis": analysis}
-        case tuple():
-            return {"analyses": finding}
-        case Refusal():
-            return {"refusal": finding}
+            return {**variant, "analysis": analysis}
+        case tuple() as analyses:
+            return {**variant, "analyses": analyses}
+        case Refusal() as refusal:
+            return {**variant, "refusal": refusal}
         case AlreadyDecided(decision=decision):
-            return {"decided": base64.b64encode(decision).decode("ascii")}
+            return {**variant, "decided": base64.b64encode(decision).decode("ascii")}
 
 
 def _wire_origin(origin: Origin) -> _Origin:

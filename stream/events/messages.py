@@ -74,6 +74,8 @@ class Submission:
     frames: tuple[Frame, ...]
     fingerprint: str
     appended_at_ms: int
+    #: Sent encrypted, and so judged by the two flags of face and injection.
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +133,4 @@ class Detection:
     references: ReuseReferences = NO_REFERENCES
     queue_ms: float = 0.0
     detection_ms: float = 0.0
+    encrypted: bool = False

@@ -31,6 +31,10 @@ _EVEN_LIGHT = Advice("even_light", "Find even light from the front: no strong la
 _LESS_LIGHT = Advice("less_light", "Move out of direct sun or glare.")
 _LIVE_CAMERA = Advice("live_camera", "Take the photo of yourself with the camera now, not of a print or a screen.")
 _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no screenshot, filter or editing.")
+_OWN_CAMERA = Advice(
+    "own_camera", "Take the photo with the camera of this phone or computer, without other camera programs."
+)
+_NEW_PHOTO = Advice("new_photo", "Take a new photo of yourself with the camera now, in place of a stored picture.")
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
 _OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file.")
 #: So many pixels pass the gate whatever the file's size (`RATIO_FREE_PIXELS`), and more add nothing to the analysis.
@@ -73,6 +77,25 @@ BY_REASON: dict[str, Advice] = {
     "attack_suspected": _LIVE_CAMERA,
     "pad_networks_absent": _ANOTHER_PHOTO,
     "spoof_software": _UNEDITED,
+    "virtual_camera": _OWN_CAMERA,
+    "face_swap_software": _NEW_PHOTO,
+    "generator_software": _NEW_PHOTO,
+    "generator_settings": _NEW_PHOTO,
+    "declared_generated": _NEW_PHOTO,
+    "declared_screen_capture": _UNEDITED,
+    "capture_software": _UNEDITED,
+    "editor_software": _UNEDITED,
+    "declared_edited": _UNEDITED,
+    "editor_beside_camera": _UNEDITED,
+    "social_network_copy": _NEW_PHOTO,
+    "video_software": _NEW_PHOTO,
+    "taken_in_future": _NEW_PHOTO,
+    "taken_at_other_time": _NEW_PHOTO,
+    "exif_size_differs": _UNEDITED,
+    "screen_size": _UNEDITED,
+    "generator_size": _NEW_PHOTO,
+    "no_camera_metadata": _NEW_PHOTO,
+    "injection_unchecked": _ANOTHER_PHOTO,
     "bystander": _ALONE,
     "multiple_faces": _ALONE,
     "no_face_detected": Advice("show_face", "Show your whole face to the camera, in good light, at arm's length."),

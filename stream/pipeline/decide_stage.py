@@ -114,7 +114,7 @@ class DecideStage:
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
         """Decision of our own, not yet stored, and the flag events that go with it."""
-        verdict = verdict_on(finding, self.policy)
+        verdict = verdict_on(finding, self.policy, encrypted=detection.encrypted)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
         if assessed.refusal is not None and verdict.error is None:

@@ -11,6 +11,9 @@ from abuse.event_time import iso8601
 from config.policy import Policy
 from stream.events.ids import request_id
 from stream.events.messages import Detection
+from stream.pipeline.counterfactuals import counterfactual
+from stream.pipeline.injection import InjectionVerdict
+from stream.pipeline.interpretation import interpretation
 from stream.pipeline.verdict import Verdict
 
 ELAPSED_DIGITS = 2
@@ -27,7 +30,7 @@ def decision_event(
         "request_id": request_id(ids, detection.fingerprint),
         "timestamp": iso8601(now_ms),
         "status": "success" if error is None else "error",
-        "result": _result(verdict, policy),
+        "result": _result(verdict, policy, variant="flags" if detection.encrypted else "score"),
         "error": error,
         "abuse": abuse,
         "policy": {"name": policy.name, "hash": policy.sha256},
@@ -40,7 +43,7 @@ def encode(event: dict[str, Any]) -> bytes:
     return orjson.dumps(event)
 
 
-def _result(verdict: Verdict, policy: Policy) -> dict[str, Any]:
+def _result(verdict: Verdict, policy: Policy, *, variant: str) -> dict[str, Any]:
     return {
         "verdict": str(verdict.kind),
         "confidence": verdict.confidence,
@@ -61,7 +64,34 @@ def _result(verdict: Verdict, policy: Policy) -> dict[str, Any]:
         "outcome": str(verdict.outcome),
         "reasons": list(verdict.reasons),
         "advice": [asdict(advice) for advice in verdict.advice],
+        "interpretation": interpretation(verdict),
+        "counterfactual": _counterfactual(verdict, policy),
+        "variant": variant,
+        "face_liveness": str(verdict.face),
+        "injection": _injection(verdict.injection),
+        "client": {"outcome": str(verdict.outcome), "advice": [asdict(advice) for advice in verdict.advice]},
     }
+
+
+def _injection(injection: InjectionVerdict) -> dict[str, Any]:
+    return {
+        "verdict": str(injection.flag),
+        "score": injection.score,
+        "indications": [
+            {
+                "code": each.indication.code,
+                "label": each.label,
+                "weight": each.weight,
+                "detail": each.indication.detail,
+            }
+            for each in injection.indications
+        ],
+    }
+
+
+def _counterfactual(verdict: Verdict, policy: Policy) -> dict[str, Any] | None:
+    found = counterfactual(verdict, policy)
+    return None if found is None else {**asdict(found), "verdict": str(found.verdict)}
 
 
 def _models(detection: Detection) -> list[dict[str, str]]:

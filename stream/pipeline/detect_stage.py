@@ -36,6 +36,7 @@ from stream.events.messages import (
 )
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
+from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -85,6 +86,7 @@ class DetectStage:
             references=references,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
+            encrypted=isinstance(read, Submission) and read.encrypted,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*letters, self._output(detection)]
@@ -143,10 +145,12 @@ class DetectStage:
             log.error("slot_crashed_twice", **where, cause=found.cause, code=found.code)
             why = "the picture ended its slot process twice"
             letters.append(self.dead_letters.letter(record, reason=SLOT_CRASH_REASON, message=why))
-        if isinstance(found, tuple):
-            for analysis in found:
-                metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
-        return finding_of(found), letters
+        finding = finding_of(found)
+        if not isinstance(finding, tuple):
+            return finding, letters
+        for analysis in finding:
+            metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
+        return tuple(with_capture_times(analysis, submission) for analysis in finding), letters
 
 
 def finding_of(found: PoolOutcome) -> tuple[Analysis, ...] | Refusal:

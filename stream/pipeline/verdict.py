@@ -1,12 +1,15 @@
-"""Verdict: readings and a policy become LIVE, SPOOF or INCONCLUSIVE, a score, reasons and advice. Pure.
+"""Verdict: readings, indications and a policy become LIVE, SPOOF or INCONCLUSIVE, a score, reasons, advice. Pure.
 
 Two published scales are kept in step. Confidence in [0, 1] decides: LIVE (bona fide) from threshold + band, SPOOF
 (presentation or injection attack) below threshold - band, INCONCLUSIVE between. The 0-100 score is piecewise linear in
 the confidence, so that LIVE is SUCCESS, INCONCLUSIVE is REVIEW and SPOOF is FAIL; 0 is a non-response, outcome ERROR.
+An injection that is found lowers the confidence. The outcome of a submission that was sent encrypted follows from two
+flags instead, of the face and of the injection.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -16,7 +19,9 @@ from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
 from stream.events.messages import Refusal
 from stream.pipeline.advice import Advice, advice_for
-from stream.pipeline.aggregation import WeighedSignal, confidence, held_by, weigh
+from stream.pipeline.aggregation import CONFIDENCE_DIGITS, WeighedSignal, confidence, held_by, weigh
+from stream.pipeline.injection import NOT_CHECKED, InjectionVerdict, LivenessFlag, injection_verdict
+from stream.pipeline.reasons import helpful, in_order
 
 
 class VerdictKind(StrEnum):
@@ -52,28 +57,38 @@ SCORE_RANGE = {
     VerdictKind.INCONCLUSIVE: (REVIEW_SCORE, SUCCESS_SCORE - 1),
     VerdictKind.LIVE: (SUCCESS_SCORE, 100),
 }
+#: Least confidence by which an injection attack stays below the SPOOF bound.
+BELOW_BOUND = 0.01
 #: Floating-point sums such as 0.58 + 0.04 miss their decimal value by less than this.
 EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Verdict on one submission with score, signals, reasons and advice. The default is undecided."""
+    """Verdict on one submission with score, signals, reasons and advice. The default is undecided.
+
+    `face` is the flag of the presentation alone, `injection` the verdict on the way of the picture. `held` are the
+    reasons that keep the verdict from LIVE whatever the signals' sum.
+    """
 
     kind: VerdictKind = VerdictKind.INCONCLUSIVE
     outcome: ScoreOutcome = ScoreOutcome.ERROR
     score: int = 0
     confidence: float | None = None
     face_detected: bool = False
+    face: LivenessFlag = LivenessFlag.ERROR
+    injection: InjectionVerdict = NOT_CHECKED
     signals: tuple[WeighedSignal, ...] = ()
+    held: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     error: ErrorCode | None = None
     message: str = ""
 
 
-def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
-    """Verdict on one frame's analysis; a refusal, or an analysis that ended in an error, is INCONCLUSIVE."""
+def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdict | None = None) -> Verdict:
+    """Verdict on one frame's analysis; a refusal, or an analysis that ended in an error, is INCONCLUSIVE. `injection`
+    is of the whole submission, by default of this frame alone."""
     if isinstance(finding, Refusal):
         return _undecided(finding.error, finding.message, policy)
     if finding.error is not None:
@@ -84,32 +99,88 @@ def judge(finding: Analysis | Refusal, policy: Policy) -> Verdict:
         # Nothing was measured, so there is nothing to hold against the person.
         error = ErrorCode.INFERENCE_ERROR
         return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
-    value, held = confidence(signals, policy), held_by(signals, policy)
-    if held:
-        value = min(value, policy.parameters.live_threshold)
+    injection = injection or injection_verdict((finding,), policy)
+    of_face = face_value(signals, policy)
+    held = (*injection.held_by, *held_by(signals, policy))
+    verdict = Verdict(
+        face_detected=finding.face_detected,
+        face=LivenessFlag.LIVE if kind_for(of_face, policy) is VerdictKind.LIVE else LivenessFlag.NOT_LIVE,
+        injection=injection,
+        signals=signals,
+        held=held,
+        reasons=in_order(signals, held, finding.notes),
+    )
+    return _with_confidence(verdict, with_injection(of_face, injection, policy), policy)
+
+
+def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy, *, encrypted: bool = False) -> Verdict:
+    """Verdict on a submission: the verdict on the least live frame, so that no frame can make up for another.
+
+    An analysis that ended in an error has no confidence and outranks every scored frame. `encrypted`: the outcome
+    follows from the two flags.
+    """
+    if isinstance(finding, Refusal):
+        return judge(finding, policy)
+    injection = injection_verdict(finding, policy)
+    verdicts = [judge(analysis, policy, injection) for analysis in finding]
+    verdict = min(verdicts, key=lambda verdict: -1.0 if verdict.confidence is None else verdict.confidence)
+    return by_flags(verdict, policy) if encrypted else verdict
+
+
+def face_value(signals: Sequence[WeighedSignal], policy: Policy) -> float:
+    """Confidence in [0, 1] by the presentation alone: the signals' sum, held at the threshold by floors and gates."""
+    value = confidence(signals, policy)
+    return min(value, policy.parameters.live_threshold) if held_by(signals, policy) else value
+
+
+def with_injection(value: float, injection: InjectionVerdict, policy: Policy) -> float:
+    """Confidence lowered by an injection: to the threshold, and below the SPOOF bound where there is no doubt."""
+    if injection.is_attack:
+        return min(value, max(spoof_bound(policy) - BELOW_BOUND, 0.0))
+    return min(value, policy.parameters.live_threshold) if injection.held_by else value
+
+
+def by_flags(verdict: Verdict, policy: Policy) -> Verdict:
+    """Verdict of the two-flag variant: both Live is SUCCESS, both Not Live is FAIL, mixed is REVIEW, Error is ERROR.
+
+    Confidence and verdict agree with the outcome, but for a SPOOF by the face alone, which the table sends to review.
+    """
+    outcome = outcome_of(verdict.face, verdict.injection.flag)
+    if verdict.error is not None or verdict.confidence is None:
+        return verdict
+    if outcome is ScoreOutcome.ERROR:
+        message = "the check for an injection attack could not be made"
+        undecided = _undecided(ErrorCode.INFERENCE_ERROR, message, policy, face_detected=verdict.face_detected)
+        return replace(undecided, face=verdict.face, injection=verdict.injection)
+    if outcome is ScoreOutcome.FAIL:
+        verdict = _with_confidence(verdict, min(verdict.confidence, spoof_bound(policy) - BELOW_BOUND), policy)
+    elif verdict.face is LivenessFlag.LIVE and verdict.injection.is_attack:
+        verdict = _with_confidence(verdict, policy.parameters.live_threshold, policy)
+    return replace(verdict, outcome=outcome)
+
+
+def outcome_of(face: LivenessFlag, injection: LivenessFlag) -> ScoreOutcome:
+    """Outcome of the two flags, by the table of the injection variant."""
+    flags = {face, injection}
+    if LivenessFlag.ERROR in flags:
+        return ScoreOutcome.ERROR
+    if len(flags) > 1:
+        return ScoreOutcome.REVIEW
+    return ScoreOutcome.SUCCESS if face is LivenessFlag.LIVE else ScoreOutcome.FAIL
+
+
+def _with_confidence(verdict: Verdict, value: float, policy: Policy) -> Verdict:
+    """Verdict with what follows from its confidence."""
+    value = round(value, CONFIDENCE_DIGITS)
     kind = kind_for(value, policy)
-    reasons = _reasons(signals, held, finding.notes)
-    return Verdict(
+    return replace(
+        verdict,
         kind=kind,
         outcome=OUTCOME_OF[kind],
         score=score_for(value, policy),
         confidence=value,
-        face_detected=finding.face_detected,
-        signals=signals,
-        reasons=reasons,
-        advice=() if kind is VerdictKind.LIVE else advice_for(reasons),
+        advice=() if kind is VerdictKind.LIVE else advice_for(helpful(verdict.reasons)),
     )
-
-
-def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> Verdict:
-    """Verdict on a submission: the verdict on the least live frame, so that no frame can make up for another.
-
-    An analysis that ended in an error has no confidence and outranks every scored frame.
-    """
-    if isinstance(finding, Refusal):
-        return judge(finding, policy)
-    verdicts = [judge(analysis, policy) for analysis in finding]
-    return min(verdicts, key=lambda verdict: -1.0 if verdict.confidence is None else verdict.confidence)
 
 
 def refused(verdict: Verdict, refusal: Refusal, policy: Policy) -> Verdict:
@@ -153,13 +224,6 @@ def _interpolate(value: float, knots: list[tuple[float, float]]) -> float:
 def _band(policy: Policy) -> tuple[float, float]:
     threshold, band = policy.parameters.live_threshold, policy.inconclusive_band
     return threshold - band, threshold + band
-
-
-def _reasons(signals: tuple[WeighedSignal, ...], held: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Reasons that held the verdict back, then those that lowered the confidence, costliest first, then the notes,
-    which moved no score; each once."""
-    failed = sorted((s for s in signals if s.weight and not s.passed), key=lambda s: s.shortfall, reverse=True)
-    return tuple(dict.fromkeys([*held, *(signal.failure for signal in failed), *notes]))
 
 
 def _undecided(

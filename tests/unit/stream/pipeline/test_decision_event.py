@@ -26,7 +26,8 @@ KEYS = [
 ]
 RESULT_KEYS = [
     *("verdict", "confidence", "threshold", "face_detected", "signals"),
-    *("score", "outcome", "reasons", "advice"),
+    *("score", "outcome", "reasons", "advice", "interpretation", "counterfactual"),
+    *("variant", "face_liveness", "injection", "client"),
 ]
 SIGNAL_KEYS = ["name", "label", "score", "weight", "passed", "detail"]
 
@@ -84,6 +85,12 @@ def test_the_whole_event():
             "outcome": "SUCCESS",
             "reasons": [],
             "advice": [],
+            "interpretation": "Strong LIVE: multiple signals confirm a real face.",
+            "counterfactual": event["result"]["counterfactual"],
+            "variant": "score",
+            "face_liveness": "Live",
+            "injection": {"verdict": "Live", "score": 1.0, "indications": []},
+            "client": {"outcome": "SUCCESS", "advice": []},
         },
         "error": None,
         "abuse": None,

@@ -1,0 +1,30 @@
+"""The checks of a picture's file, and the one way to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from config.injection import UNCHECKED
+from detectors.contract import Indication
+from detectors.image_gate import ImageHeader
+from detectors.injection.declarations import declarations
+from detectors.injection.embedded import EmbeddedMetadata, read_embedded
+from detectors.injection.sizes import sizes
+from detectors.injection.software import software
+
+Check = Callable[[EmbeddedMetadata], Iterable[Indication]]
+
+CHECKS: tuple[Check, ...] = (software, declarations, sizes)
+
+
+def indications_of(image: bytes | memoryview, header: ImageHeader) -> tuple[Indication, ...]:
+    """Indications in a file that the image gate let through, each code once. Called by the analysis; raises nothing: a
+    check that breaks is an indication of its own, so that a bug never passes for a clean file."""
+    try:
+        embedded = read_embedded(image, header)
+        found = [indication for check in CHECKS for indication in check(embedded)]
+    except Exception as error:  # any bug must cost this check only
+        return (
+            Indication(code=UNCHECKED, detail=f"The file's metadata could not be checked ({type(error).__name__})."),
+        )
+    return tuple({each.code: each for each in reversed(found)}.values())[::-1]
