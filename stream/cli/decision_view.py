@@ -48,13 +48,13 @@ def _body(event: dict[str, Any], blocks: str) -> list[Text]:
 
 
 def _explained(result: dict[str, Any]) -> list[Text]:
-    """What the confidence means, what the file tells of an injection, and what would have changed the verdict. A
-    decision of an earlier version has none of these."""
+    """Meaning of the confidence, indications of an injection, and the nearest other verdict; none for a decision
+    of an earlier version."""
     lines = [Text(f"   {plain(result['interpretation'])}")] if "interpretation" in result else []
     injection = result.get("injection", {"verdict": "Live", "indications": []})
     style = "dim" if injection["verdict"] == "Live" else "red"
-    for each in injection["indications"]:
-        lines.append(Text(f"   file: {plain(each['detail'])} ({each['weight']:.1f})", style=style))
+    shown = (f"   file: {plain(each['detail'])} ({each['weight']:.1f})" for each in injection["indications"])
+    lines += [Text(words, style=style) for words in shown]
     if counterfactual := result.get("counterfactual"):
         lines.append(Text(f"   {plain(counterfactual['message'])}", style="dim"))
     return lines

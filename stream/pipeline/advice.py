@@ -28,6 +28,7 @@ _MOVE_BACK = Advice(
 )
 _WHOLE_FACE = Advice("whole_face", "Keep your whole face inside the picture.")
 _EVEN_LIGHT = Advice("even_light", "Find even light from the front: no strong lamp or window behind you.")
+_NO_SHADOW = Advice("no_shadow", "Turn towards the light, so that no half of your face is in shadow.")
 _LESS_LIGHT = Advice("less_light", "Move out of direct sun or glare.")
 _LIVE_CAMERA = Advice("live_camera", "Take the photo of yourself with the camera now, not of a print or a screen.")
 _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no screenshot, filter or editing.")
@@ -72,6 +73,7 @@ BY_REASON: dict[str, Advice] = {
     "face_cut_off": _WHOLE_FACE,
     "too_dark": _EVEN_LIGHT,
     "too_bright": _LESS_LIGHT,
+    "uneven_light": _NO_SHADOW,
     "flat_texture": _LIVE_CAMERA,
     "periodic_spectrum": _LIVE_CAMERA,
     "attack_suspected": _LIVE_CAMERA,

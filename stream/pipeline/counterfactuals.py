@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from config.pad_networks import PREFIX
 from config.policy import Policy
 from detectors.contract import ReadingStatus
-from stream.pipeline.aggregation import WeighedSignal
+from stream.pipeline.aggregation import CONFIDENCE_DIGITS, WeighedSignal
 from stream.pipeline.injection import SWITCHED_OFF, InjectionVerdict, LivenessFlag
 from stream.pipeline.verdict import Verdict, VerdictKind, face_value, kind_for, with_injection
 
@@ -139,11 +139,12 @@ def _groups(signals: Sequence[WeighedSignal], policy: Policy) -> Groups:
     groups = {
         name: (place,)
         for place, name in enumerate(names)
-        if signals[place].weight or name in policy.gates
-        if not name.startswith(PREFIX)
+        if (signals[place].weight or name in policy.gates) and not name.startswith(PREFIX)
     }
-    answered = (ReadingStatus.SCORED,)
-    networks = [p for p, s in enumerate(signals) if s.reading.is_of_network and s.reading.status in answered]
+    readings = [signal.reading for signal in signals]
+    networks = [
+        place for place, each in enumerate(readings) if each.is_of_network and each.status is ReadingStatus.SCORED
+    ]
     return {**groups, NETWORKS: tuple(networks)} if networks else groups
 
 
@@ -174,7 +175,7 @@ def _with_liveness(signal: WeighedSignal, liveness: float) -> WeighedSignal:
 
 def _liveness(signals: Sequence[WeighedSignal], places: Sequence[int]) -> float:
     """Liveness shown for a part: of the networks the mean."""
-    return round(sum(signals[place].score for place in places) / len(places), 2)
+    return round(sum(signals[place].score for place in places) / len(places), CONFIDENCE_DIGITS)
 
 
 def _rank(verdict: Verdict, places: Sequence[int], *, wanted: bool) -> tuple[bool, float]:
@@ -193,6 +194,6 @@ def _words(verdict: Verdict, changes: Sequence[Change], kind: VerdictKind) -> st
             conditions.append("no indication of an injection attack")
             continue
         label = _NAMES.get(change.name) or f'"{labels[change.name]}"'
-        most = "at least" if change.after > change.before else "at most"
-        conditions.append(f"{label} {most} {change.after:.2f} instead of {change.before:.2f}")
+        most = "at least" if kind is VerdictKind.LIVE else "at most"
+        conditions.append(f"{label} {most} {change.after:.2f} instead of {change.before:.3g}")
     return f"With {' and '.join(conditions)}, the verdict would have been {kind}."
