@@ -38,7 +38,6 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "declared_edited": IndicationSpec("Declared as edited", 0.5),
         "editor_beside_camera": IndicationSpec("Editing software beside a camera", 0.4),
         "social_network_copy": IndicationSpec("Copy from a social network", 0.5),
-        "video_software": IndicationSpec("Frame out of a video", 0.5),
         "taken_in_future": IndicationSpec("Taken after it was sent", 0.5),
         "taken_at_other_time": IndicationSpec("Taken at another time", 0.5),
         "exif_size_differs": IndicationSpec("Size other than metadata says", 0.4),

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from abuse.event_time import HOUR_MS
 from config.abuse import RULE_NAMES, AbusePolicy
 from config.error_codes import MEANING
+from config.injection import INDICATIONS
 from config.policy import Policy
 from config.settings import Settings
 from stream.cli.abuse.retention import in_words
@@ -78,6 +79,12 @@ def reason_table() -> str:
     return "\n".join(rows)
 
 
+def indication_table() -> str:
+    rows = ["| indication | what | weight |", "|---|---|---|"]
+    rows += [f"| `{code}` | {spec.label} | {spec.weight:g} |" for code, spec in INDICATIONS.items()]
+    return "\n".join(rows)
+
+
 def topic_table() -> str:
     rows = ["| topic | kept | pictures |", "|---|---|---|"]
     rows += [f"| `{spec.topic}` | {_kept(spec)} | {'yes' if spec.carries_images else 'no'} |" for spec in TABLE]
@@ -109,6 +116,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "policy": policy_table,
     "errors": error_table,
     "reasons": reason_table,
+    "indications": indication_table,
     "topics": topic_table,
     "metrics": metric_table,
     "rules": rules_table,

@@ -1,4 +1,4 @@
-"""Software named in a file's metadata: virtual cameras, screen capture, generators, face swapping, editors, video.
+"""Software named in a file's metadata: virtual cameras, screen capture, generators, face swapping, editors.
 
 Names are found as parts of words too ("SnippingTool", "AdobePhotoshopExpress"); short ones, which other words contain,
 only as words of their own. The screen-capture and editing keywords of the published table are those of the
@@ -63,7 +63,6 @@ SOFTWARE: dict[str, tuple[str, ...]] = {
         *("IrfanView", "XnView", "Polarr", "Remini", "Krita", "Photoscape", "CorelDRAW", "Airbrush"),
         *("Adobe ImageReady", "Microsoft Paint", "PhotoImpact", "Photo-Paint", "YouCam"),
     ),
-    "video_software": ("Lavc", "Lavf", "FFmpeg", "HandBrake"),
 }
 #: Keywords of the published table that name an editor; the others name screen capture.
 _EDITOR_KEYWORDS = frozenset(("photoshop", "gimp", "preview"))
@@ -101,7 +100,6 @@ _WORDS = {
     "generator_software": "The file names software that makes pictures",
     "capture_software": "The file names software that records screens",
     "editor_software": "The file names software that edits pictures, and no camera that took it",
-    "video_software": "The file names software that works on videos",
 }
 
 
@@ -113,8 +111,8 @@ def _found(embedded: EmbeddedMetadata) -> Iterator[tuple[str, str]]:
             yield ("editor_software" if keyword in _EDITOR_KEYWORDS else "capture_software"), keyword
     for text in (*exif.software, exif.make, exif.model, f"{exif.make} {exif.model}", *names):
         yield from _named(text)
-    for text in embedded.comments:  # people write comments too: words of theirs are no programs
-        yield from ((code, name) for code, name in _named(text) if _is_telling(code, name))
+    for text in embedded.comments:  # people write comments too: short words of theirs are no programs
+        yield from ((code, name) for code, name in _named(text) if len(_squeezed(name)) >= _SHORTEST_PART)
 
 
 def _names(embedded: EmbeddedMetadata) -> Iterator[str]:
@@ -124,10 +122,6 @@ def _names(embedded: EmbeddedMetadata) -> Iterator[str]:
         if number == MAX_NAMES:
             return
         yield match[1].decode("utf-8", "replace")
-
-
-def _is_telling(code: str, name: str) -> bool:
-    return code == "video_software" or len(_squeezed(name)) >= _SHORTEST_PART
 
 
 def _named(text: str) -> Iterator[tuple[str, str]]:

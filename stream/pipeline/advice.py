@@ -90,7 +90,6 @@ BY_REASON: dict[str, Advice] = {
     "declared_edited": _UNEDITED,
     "editor_beside_camera": _UNEDITED,
     "social_network_copy": _NEW_PHOTO,
-    "video_software": _NEW_PHOTO,
     "taken_in_future": _NEW_PHOTO,
     "taken_at_other_time": _NEW_PHOTO,
     "exif_size_differs": _UNEDITED,

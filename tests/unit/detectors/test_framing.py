@@ -58,6 +58,14 @@ def test_missed_requirements_are_notes(note, share, pose, grey):
     assert requirements_missed(frame(grey), face_of(share), pose, RULES) == ((note,) if note else ())
 
 
+@pytest.mark.parametrize(("shadow", "missed"), [(46, ()), (45, ("uneven_light",)), (0, ("uneven_light",))])
+@pytest.mark.parametrize("side", [slice(None, 500), slice(500, None)])
+def test_a_face_half_in_shadow(shadow, missed, side):
+    grey = np.full((1000, 1000), 120, np.uint8)
+    grey[:, side] = shadow
+    assert requirements_missed(grey_frame(grey), face_of(0.2), UPRIGHT, RULES) == missed
+
+
 @pytest.mark.parametrize(
     ("box", "missed"),
     [((-20, 100, 480, 600), ("face_cut_off",)), ((-90, -90, -10, -10), ("face_too_small", "face_cut_off"))],

@@ -104,7 +104,7 @@ FILES = {
     ),
     "an edit": (manifest(b"c2pa.actions c2pa.created c2pa.edited"), {"declared_edited"}),
     "a social network": (segment(0xED, b"Photoshop 3.0\x008BIM FBMD0100"), {"social_network_copy"}),
-    "a video": (segment(0xFE, b"Lavc60.31.102"), {"video_software"}),
+    "a comment": (segment(0xFE, b"Created with DeepFaceLab"), {"face_swap_software"}),
     "an edited photograph": (file(exif={**CAMERA, 0x0131: "Snapseed 2.0"}), {"editor_beside_camera"}),
     "another size": (file(exif={**CAMERA, "optical": {0xA002: 4032, 0xA003: 3024}}), {"exif_size_differs"}),
     "a screen": (file("PNG", (1170, 2532)), {"screen_size"}),
