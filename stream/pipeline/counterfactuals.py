@@ -97,18 +97,17 @@ def _nearest(
 def _relaxed(
     verdict: Verdict, changes: tuple[Change, ...], groups: Groups, policy: Policy, *, wanted: bool
 ) -> tuple[Change, ...]:
-    """Changes that together give what is wanted, each taken back as far as the others allow, or left out."""
+    """Changes that together give what is wanted, each taken back as far as the others allow."""
     kept = tuple(change for change in changes if change.name == INJECTION)
     ahead = [change for change in changes if change.name != INJECTION]
     while ahead:
         change = ahead.pop(0)
         others = (*kept, *ahead)
 
-        def reaches(*tried: Change, others: tuple[Change, ...] = others) -> bool:
-            return _is_live(verdict, (*others, *tried), groups, policy) is wanted
+        def reaches(tried: Change, others: tuple[Change, ...] = others) -> bool:
+            return _is_live(verdict, (*others, tried), groups, policy) is wanted
 
-        if not reaches():
-            kept += (_least(change.name, change.before, change.after, reaches) or change,)
+        kept += (_least(change.name, change.before, change.after, reaches) or change,)
     return kept
 
 

@@ -162,7 +162,7 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def _broken_xmp() -> bytes:
-    packed = zlib.compress(b" " * 300_000)[:-6] + b"broken"
+    packed = zlib.compress(b" " * 200_000)[:-4] + bytes(4)
     return _chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + packed)
 
 
@@ -201,3 +201,14 @@ TIMES = [
 def test_capture_times(exif_time, captured_at, wanted):
     found = capture_times(taken_at(exif_time), received_ms=RECEIVED_MS, captured_at=captured_at)
     assert {each.code for each in found} == wanted
+
+
+def test_an_analysis_tells_what_its_file_tells(analyser, selfie):
+    block = Image.Exif()
+    block[0x0131] = "OBS Studio"
+    block.get_ifd(0x8769)[0x9003] = "2023:11:14 09:00:00"
+    edited = io.BytesIO()
+    Image.open(io.BytesIO(selfie)).save(edited, "JPEG", exif=block)
+    analysis = analyser.analyse(edited.getvalue())
+    assert {each.code for each in analysis.indications} == {"capture_software", *BASELINE}
+    assert analysis.taken_at == "2023-11-14T09:00:00"
