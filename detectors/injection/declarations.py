@@ -13,16 +13,15 @@ from collections.abc import Iterator
 from detectors.contract import Indication
 from detectors.injection.embedded import EmbeddedMetadata
 
-_SOURCE_TYPE = re.compile(rb"digitalsourcetype(?:/|[\"']?\s{0,8}[=:>]\s{0,8}[\"']?)([A-Za-z]{1,60})", re.IGNORECASE)
+_SOURCE_TYPE = re.compile(rb"digitalsourcetype(?:/|[\"']?\s{0,8}[=:>]\s{0,8}[\"']?)([a-z]{1,60})")
 _GENERATED = frozenset(
     ("trainedalgorithmicmedia", "compositewithtrainedalgorithmicmedia", "algorithmicmedia", "compositesynthetic")
 )
 _SCREEN = frozenset(("screencapture", "virtualrecording"))
 MAX_SOURCE_TYPES = 64
 
-#: Actions that change what a picture shows; crops, turns and colours don't.
-_EDITS = (b"c2pa.edited", b"c2pa.placed", b"c2pa.drawing", b"c2pa.filtered", b"c2pa.removed", b"c2pa.inpainted")
-_MANIFEST = b"c2pa"
+#: Actions that change what a picture shows; crops, turns, colours and metadata don't.
+_EDIT = re.compile(rb"c2pa\.(?:edited(?!\.metadata)|placed|drawing|filtered|removed|deleted)")
 
 #: Keyword of a PNG's text -> the program that writes its settings there.
 _SETTINGS_KEYS = {
@@ -52,7 +51,7 @@ def declarations(embedded: EmbeddedMetadata) -> Iterator[Indication]:
     if (in_xmp | in_manifest) & _SCREEN:
         detail = f"The file says that the picture was recorded from a screen ({declared})."
         yield Indication(code="declared_screen_capture", detail=detail)
-    if _MANIFEST in embedded.manifest and any(edit in embedded.manifest for edit in _EDITS):
+    if _EDIT.search(embedded.manifest):
         detail = "The file says that the picture was edited (content credentials, not verified)."
         yield Indication(code="declared_edited", detail=detail)
     if program := _settings(embedded):
@@ -65,10 +64,10 @@ def declarations(embedded: EmbeddedMetadata) -> Iterator[Indication]:
 
 def _source_types(text: bytes) -> set[str]:
     found = set[str]()
-    for number, match in enumerate(_SOURCE_TYPE.finditer(text)):
+    for number, match in enumerate(_SOURCE_TYPE.finditer(text.lower())):
         if number == MAX_SOURCE_TYPES:
             break
-        found.add(match[1].decode("ascii").lower())
+        found.add(match[1].decode("ascii"))
     return found
 
 

@@ -57,7 +57,17 @@ SOFTWARE: dict[str, tuple[str, ...]] = {
         *("OBS Studio", "Monosnap", "Ksnip", "Streamlabs", "ScreenRec", "ScreenToGif", "Gyazo"),
     ),
     "editor_software": (
-        *("Lightroom", "Paint.NET", "Affinity Photo", "Pixelmator", "Snapseed", "PicsArt", "Facetune", "Canva"),
+        *(
+            "Adobe Photoshop",
+            "Lightroom",
+            "Paint.NET",
+            "Affinity Photo",
+            "Pixelmator",
+            "Snapseed",
+            "PicsArt",
+            "Facetune",
+            "Canva",
+        ),
         *("Paint Shop Pro", "PaintShop", "Photopea", "Pixlr", "BeFunky", "Fotor", "Photo Editor", "PhotoDirector"),
         *("Meitu", "BeautyPlus", "BeautyCam", "VSCO", "Luminar", "Capture One", "darktable", "RawTherapee", "ACDSee"),
         *("IrfanView", "XnView", "Polarr", "Remini", "Krita", "Photoscape", "CorelDRAW", "Airbrush"),
@@ -78,7 +88,9 @@ _XMP_NAME = re.compile(
 )
 #: Keywords of a PNG's text under which programs name themselves.
 _PNG_NAMES = frozenset(("software", "source", "creator", "creatortool", "generator"))
-MAX_NAMES = 64
+#: Keys of a C2PA claim and its actions (C2PA 2.2, 10.2 and 18.14).
+_MAKER = re.compile(rb"claim_generator|softwareAgent")
+MAX_NAMES, MAX_MAKER_BYTES = 64, 128
 
 
 def software(embedded: EmbeddedMetadata) -> Iterator[Indication]:
@@ -105,13 +117,14 @@ _WORDS = {
 
 def _found(embedded: EmbeddedMetadata) -> Iterator[tuple[str, str]]:
     exif = embedded.exif
-    names = list(_names(embedded))
-    for facts in (exif, ExifFacts(software=tuple(names))):
+    names = tuple(dict.fromkeys(_names(embedded)))
+    for facts in (exif, ExifFacts(software=names)):
         if keyword := spoof_keyword(facts):
             yield ("editor_software" if keyword in _EDITOR_KEYWORDS else "capture_software"), keyword
-    for text in (*exif.software, exif.make, exif.model, f"{exif.make} {exif.model}", *names):
+    for text in dict.fromkeys((*exif.software, exif.make, exif.model, f"{exif.make} {exif.model}", *names)):
         yield from _named(text)
-    for text in embedded.comments:  # people write comments too: short words of theirs are no programs
+    # People write comments too, and a manifest has other words nearby: short ones are no programs.
+    for text in (*embedded.comments, *_makers(embedded.manifest)):
         yield from ((code, name) for code, name in _named(text) if len(_squeezed(name)) >= _SHORTEST_PART)
 
 
@@ -124,12 +137,20 @@ def _names(embedded: EmbeddedMetadata) -> Iterator[str]:
         yield match[1].decode("utf-8", "replace")
 
 
+def _makers(manifest: bytes) -> Iterator[str]:
+    """Texts behind the keys under which a C2PA manifest names programs, with a little of what follows."""
+    for number, match in enumerate(_MAKER.finditer(manifest)):
+        if number == MAX_NAMES:
+            return
+        yield manifest[match.end() : match.end() + MAX_MAKER_BYTES].decode("latin-1")
+
+
 def _named(text: str) -> Iterator[tuple[str, str]]:
     squeezed = _squeezed(text)
-    words = _NOT_A_LETTER.split(text.lower()) + _NOT_A_LETTER.split(_JOINT.sub(" ", text).lower())
+    words = _joined(_NOT_A_LETTER.split(text.lower()) + _NOT_A_LETTER.split(_JOINT.sub(" ", text).lower()))
     for code, names in _TABLE.items():
         for bare, name in names:
-            if bare in squeezed if len(bare) >= _SHORTEST_PART else bare in _joined(words):
+            if bare in squeezed if len(bare) >= _SHORTEST_PART else bare in words:
                 yield code, name
                 break
 

@@ -22,6 +22,7 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal
 from stream.pipeline.admission import refusal
+from stream.pipeline.reasons import species_of
 from stream.pipeline.verdict import Verdict, spoof_bound
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
@@ -116,7 +117,7 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
         at_ms=detection.appended_at_ms,
         finding=finding,
         severity=severity_of(verdict.confidence or 0.0, policy) if attack else 0.0,
-        species=verdict.reasons[0] if attack and verdict.reasons else "",
+        species=species_of(verdict.reasons) if attack else "",
         origin=detection.origin,
     )
 

@@ -32,6 +32,12 @@ def in_order(signals: Sequence[WeighedSignal], held: Sequence[str], notes: Seque
     return (*rest[:first], *ahead, *rest[first:])
 
 
+def species_of(reasons: Sequence[str]) -> str:
+    """Kind of attack as the signals see it: the first reason that is not a cause in the picture's quality; empty for
+    none."""
+    return next((reason for reason in reasons if reason not in EXPLAINS), reasons[0] if reasons else "")
+
+
 def helpful(reasons: Sequence[str]) -> tuple[str, ...]:
     """Reasons to give advice on: without those that another one explains."""
     explained = frozenset[str]().union(*(EXPLAINS.get(reason, frozenset()) for reason in reasons))

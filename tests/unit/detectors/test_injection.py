@@ -103,6 +103,8 @@ FILES = {
         {"declared_generated"},
     ),
     "an edit": (manifest(b"c2pa.actions c2pa.created c2pa.edited"), {"declared_edited"}),
+    "an edit of metadata": (manifest(b"c2pa.actions c2pa.created c2pa.edited.metadata"), set()),
+    "a claim's program": (manifest(b"c2pa.claim claim_generatorx\x24Adobe_Photoshop/25.0"), {"editor_software"}),
     "a social network": (segment(0xED, b"Photoshop 3.0\x008BIM FBMD0100"), {"social_network_copy"}),
     "a comment": (segment(0xFE, b"Created with DeepFaceLab"), {"face_swap_software"}),
     "an edited photograph": (file(exif={**CAMERA, 0x0131: "Snapseed 2.0"}), {"editor_beside_camera"}),

@@ -14,7 +14,7 @@ from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, Indication, Reading, ReadingStatus
 from stream.pipeline.counterfactuals import Counterfactual, counterfactual
 from stream.pipeline.interpretation import interpretation
-from stream.pipeline.reasons import helpful
+from stream.pipeline.reasons import helpful, species_of
 from stream.pipeline.verdict import VerdictKind, judge
 from tests.unit.stream.builders import analysis, reading
 
@@ -128,6 +128,11 @@ def test_a_cause_goes_before_what_it_explains(finding, first, advice):
     named = [reason for reason in verdict.reasons if not reason.endswith("_low") and reason != "not_measured"]
     assert (named[0], [each.code for each in verdict.advice]) == (first, advice)
     assert {"flat_texture", "periodic_spectrum"} <= set(verdict.reasons)  # the signals' own reasons stay
+
+
+def test_an_attack_is_named_for_what_is_explained():
+    assert species_of(("blurry", "flat_texture")) == "flat_texture"
+    assert (species_of(("blurry",)), species_of(())) == ("blurry", "")
 
 
 def test_nothing_explains_an_injection():
