@@ -77,8 +77,8 @@ def _attacks(topic: str) -> Iterator[Act]:
         ("attack: screen replay", attacks.screen_replay),
         ("attack: photo of a photo", attacks.recaptured_photo),
         ("attack: generated face", attacks.generated_face),
-        ("edited, software named in EXIF: one signal alone does not decide", attacks.edited_photo),
-        ("a screenshot of it: one signal alone does not decide", attacks.screenshot),
+        ("edited, software named in EXIF: no capture", attacks.edited_photo),
+        ("a screenshot of it: no capture", attacks.screenshot),
     ):
         yield _picture(topic, title, make(portrait))
 

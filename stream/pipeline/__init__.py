@@ -4,8 +4,9 @@
 2. `admission`       decided before? other content under a used id? flagged? then no detection is paid for
 3. `detect_stage`    one picture to a slot process and back; `marking` extracts reuse references
 4. `aggregation`     readings -> confidence
-5. `verdict`         confidence and policy -> LIVE, SPOOF or INCONCLUSIVE, with reasons; `advice` for the person
-6. `abuse_stage`     the observation is recorded and shown to the rules
-7. `decision`        the published event
-8. `decide_stage`    the first writer wins (`decision_store` is the port), so that duplicates are the same bytes
+5. `injection`       indications in the picture's file -> Live, Not Live or Error
+6. `verdict`         both and policy -> LIVE, SPOOF or INCONCLUSIVE, with `reasons` and `advice` for the person
+7. `abuse_stage`     the observation is recorded and shown to the rules
+8. `decision`        the published event, explained by `interpretation` and `counterfactuals`
+9. `decide_stage`    the first writer wins (`decision_store` is the port), so that duplicates are the same bytes
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -10,12 +12,14 @@ from config.injection import INDICATIONS, UNCHECKED
 from config.policy import InjectionPolicy, Policy
 from detectors.contract import Indication
 from stream.events.detection_codec import decode_detection, encode_detection
-from stream.events.messages import CaptureContext, Refusal, Submission
+from stream.events.messages import Refusal
+from stream.pipeline import intake
 from stream.pipeline.advice import BY_REASON
 from stream.pipeline.decision import decision_event, encode
-from stream.pipeline.injection import LivenessFlag, injection_verdict, with_capture_times
+from stream.pipeline.injection import LivenessFlag, injection_verdict
 from stream.pipeline.verdict import OUTCOME_OF, ScoreOutcome, VerdictKind, outcome_of, verdict_on
-from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, analysis, detection, ids
+from tests.unit.stream.builders import APPENDED_AT_MS, analysis, bare, detection
+from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.json_schema import DECISION_SCHEMA, violations
 
 POLICY = Policy()
@@ -125,14 +129,24 @@ def test_detections_carry_indications_and_variant():
     assert not any(word in plain for word in (b"encrypted", b"indications", b"taken_at"))
 
 
-def test_capture_times_are_compared_and_left_out():
-    submission = Submission(
-        ids=ids(),
-        context=CaptureContext(captured_at="2023-11-14T22:00:00Z"),
-        frames=(),
-        fingerprint=FINGERPRINT,
-        appended_at_ms=APPENDED_AT_MS,
-    )
-    compared = with_capture_times(analysis(0.9, taken_at="2020-02-02T10:00:00"), submission)
-    assert [each.code for each in compared.indications] == ["taken_at_other_time"]
-    assert compared.taken_at == ""
+async def test_capture_times_reach_the_decision():
+    """The submission's own time against the camera's, which goes no further than the detect stage."""
+    pipeline = Pipeline(FakeAnalyser(analysis(0.9, taken_at="2020-02-02T10:00:00")))
+    (sent,) = await pipeline.detect(bare(captured_at="2023-11-14T22:00:00Z"))
+    assert b"2020-02-02" not in (sent.value or b"")
+    result = orjson.loads((await pipeline.decide(sent)).value or b"")["result"]
+    assert [each["code"] for each in result["injection"]["indications"]] == ["taken_at_other_time"]
+    assert (result["verdict"], result["injection"]["verdict"]) == ("LIVE", "Live")
+
+
+async def test_the_variant_goes_with_the_detection(monkeypatch):
+    """A submission that was sent encrypted is decided by the two flags; nothing else makes one of another."""
+    pipeline = Pipeline(FakeAnalyser(found(0.2)))
+    plain = orjson.loads((await pipeline.decision(bare())).value or b"")["result"]
+    read = intake.read
+    monkeypatch.setattr(intake, "read", lambda *given: replace(read(*given), encrypted=True))
+    flagged = orjson.loads((await pipeline.decision(bare(submission_id="sub-2"))).value or b"")["result"]
+    assert [(result["variant"], result["outcome"]) for result in (plain, flagged)] == [
+        ("score", "FAIL"),
+        ("flags", "REVIEW"),
+    ]
