@@ -8,56 +8,17 @@ from detectors.contract import Indication
 from detectors.image_format import ImageFormat
 from detectors.injection.embedded import EmbeddedMetadata
 
-#: Screens in pixels, shorter side first, by their makers' pages. Sizes that cameras have too (4:3, and 1080x1920,
-#: which videos have) are left out.
-SCREENS = frozenset(
-    (
-        *((640, 1136), (750, 1334), (828, 1792), (1125, 2436), (1170, 2532), (1179, 2556), (1206, 2622), (1242, 2208)),
-        *(
-            (1242, 2688),
-            (1284, 2778),
-            (1290, 2796),
-            (1320, 2868),
-            (1080, 2340),
-            (1668, 2388),
-            (1640, 2360),
-            (1488, 2266),
-        ),
-        *((720, 1520), (720, 1560), (720, 1600), (720, 1612), (1080, 2160), (1080, 2220), (1080, 2246), (1080, 2280)),
-        *(
-            (1080, 2310),
-            (1080, 2316),
-            (1080, 2376),
-            (1080, 2388),
-            (1080, 2400),
-            (1080, 2408),
-            (1080, 2412),
-            (1080, 2424),
-        ),
-        *(
-            (1080, 2460),
-            (1080, 2520),
-            (1220, 2712),
-            (1240, 2772),
-            (1344, 2992),
-            (1440, 2560),
-            (1440, 2880),
-            (1440, 2960),
-        ),
-        *((1440, 3040), (1440, 3088), (1440, 3120), (1440, 3200), (1440, 3216), (768, 1366), (900, 1440), (900, 1600)),
-        *(
-            (1050, 1680),
-            (1200, 1920),
-            (1080, 2560),
-            (1440, 3440),
-            (1600, 2560),
-            (1664, 2560),
-            (1800, 2880),
-            (1864, 2880),
-        ),
-        *((1964, 3024), (2234, 3456), (1080, 1920), (2160, 3840), (2880, 5120), (1824, 2736), (1920, 2880)),
-    )
-)
+#: Screens of phones, tablets and laptops in pixels, shorter side first. Sizes that cameras have too (4:3, and those of
+#: videos, in which web pages capture) are left out.
+_SCREENS = """
+    640x1136 720x1520 720x1560 720x1600 720x1612 750x1334 768x1366 828x1792 900x1440 900x1600 1050x1680
+    1080x2160 1080x2220 1080x2246 1080x2280 1080x2310 1080x2316 1080x2340 1080x2376 1080x2388 1080x2400
+    1080x2408 1080x2412 1080x2424 1080x2460 1080x2520 1080x2560 1125x2436 1170x2532 1179x2556 1200x1920
+    1206x2622 1220x2712 1240x2772 1242x2208 1242x2688 1284x2778 1290x2796 1320x2868 1344x2992 1440x2880
+    1440x2960 1440x3040 1440x3088 1440x3120 1440x3200 1440x3216 1440x3440 1488x2266 1600x2560 1640x2360
+    1664x2560 1668x2388 1800x2880 1824x2736 1864x2880 1920x2880 1964x3024 2234x3456 2880x5120
+"""
+SCREENS = frozenset(tuple(map(int, size.split("x"))) for size in _SCREENS.split())
 #: Sides of the squares that generators make. Few cameras take squares; avatars and crops of other programs are square
 #: as well.
 GENERATED_SIDES = frozenset((512, 768, 896, 1024, 1536, 2048))

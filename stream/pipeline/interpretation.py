@@ -19,6 +19,8 @@ def interpretation(verdict: Verdict) -> str:
     if verdict.kind is VerdictKind.SPOOF:
         if injection.is_attack:
             return "Strong SPOOF: the file itself tells that the picture was not captured as it is."
+        if injection.held_by:
+            return "SPOOF: the face did not pass, and the picture may have been injected."
         strong = value < STRONG_SPOOF_CONFIDENCE
         return "Strong SPOOF: multiple signals failed." if strong else "Weak: likely SPOOF, but the signals are mixed."
     if injection.held_by:

@@ -123,8 +123,13 @@ def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy, *, encry
         return judge(finding, policy)
     injection = injection_verdict(finding, policy)
     verdicts = [judge(analysis, policy, injection) for analysis in finding]
-    verdict = min(verdicts, key=lambda verdict: -1.0 if verdict.confidence is None else verdict.confidence)
+    verdict = min(verdicts, key=_liveness_order)
     return by_flags(verdict, policy) if encrypted else verdict
+
+
+def _liveness_order(verdict: Verdict) -> tuple[float, bool]:
+    """Order of frames, the least live first: an injection can bring several to one confidence, but not their faces."""
+    return -1.0 if verdict.confidence is None else verdict.confidence, verdict.face is LivenessFlag.LIVE
 
 
 def face_value(signals: Sequence[WeighedSignal], policy: Policy) -> float:

@@ -130,6 +130,7 @@ CLEAN = {
     "people's words": segment(0xFE, b"obs: canva, photo of Roop at the screen by J. Gimp"),
     "words in a text": png(Title="My screenshot of Midjourney", Author="Roop Camo"),
     "ordinary words": file(exif={0x0131: "Interface Preface Canvas Jobs"}),
+    "a web page's capture": file("PNG", (1920, 1080)),
     "a screen-sized photograph": file("JPEG", (1080, 2400)),
 }
 

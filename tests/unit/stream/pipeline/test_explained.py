@@ -83,6 +83,7 @@ RANGES = [
     (0.1, "", "Strong SPOOF: multiple signals failed"),
     (0.9, "capture_software", "Borderline: the picture may have been injected"),
     (0.9, "generator_settings", "Strong SPOOF: the file itself"),
+    (0.1, "capture_software", "SPOOF: the face did not pass, and"),
 ]
 
 

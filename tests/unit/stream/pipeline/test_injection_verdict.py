@@ -102,6 +102,7 @@ def test_no_frame_makes_up_for_another():
     verdict = verdict_on(frames, POLICY)
     assert (verdict.kind, verdict.injection.flag) == (VerdictKind.INCONCLUSIVE, NOT_LIVE)
     assert [each.indication.code for each in verdict.injection.indications] == [ENOUGH, LITTLE]
+    assert verdict_on((found(0.9, CERTAIN), found(0.58)), POLICY, encrypted=True).outcome is FAIL
 
 
 @pytest.mark.parametrize("error", [ErrorCode.NO_FACE_DETECTED, ErrorCode.SERVER_ERROR])
