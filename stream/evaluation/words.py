@@ -35,7 +35,10 @@ def headline(evaluated: Mapping[str, Any]) -> list[str]:
         f"BPCER {rate(summary, 'bpcer')}",
     ]
     if summary["held_counts"][0]:
-        lines.append(f"of bona fide, floors and gates of the policy hold back {rate(summary, 'held')} at any threshold")
+        held = rate(summary, "held")
+        lines.append(
+            f"of bona fide, floors, gates and the injection check of the policy hold back {held} at any threshold"
+        )
     if summary["copies"]:
         lines.append(f"{summary['copies']} pictures are copies of others, byte for byte; each counts")
     return lines
