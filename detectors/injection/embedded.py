@@ -15,9 +15,10 @@ from detectors.exif import ExifFacts
 from detectors.image_format import ImageFormat
 from detectors.image_gate import ImageHeader
 
-#: A photograph's XMP has some kilobytes; a manifest with a thumbnail of itself some hundred.
+#: A photograph's XMP has some kilobytes. A manifest has a thumbnail in front of what it says, of any size: the bound is
+#: that of a file.
 MAX_XMP_BYTES = 256 * 1024
-MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_MANIFEST_BYTES = 10 * 1024 * 1024
 MAX_TEXT_BYTES = 1024
 MAX_TEXTS = 32
 MAX_EXIF_BYTES = 64 * 1024

@@ -67,6 +67,16 @@ def manifest(*packets: bytes) -> bytes:
     return found
 
 
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def with_chunk(*chunks: bytes) -> bytes:
+    """A PNG with more chunks behind its header."""
+    plain = file("PNG")
+    return plain[:33] + b"".join(chunks) + plain[33:]
+
+
 def codes(image: bytes) -> set[str]:
     return {each.code for each in checks.indications_of(image, inspect(image, ImageLimits()))}
 
@@ -100,6 +110,12 @@ FILES = {
     ),
     "a manifest in two packets": (
         manifest(b"c2pa " + IPTC.encode() + b"trainedAlgo", b"rithmicMedia"),
+        {"declared_generated"},
+    ),
+    "a manifest behind a thumbnail": (
+        with_chunk(
+            chunk(b"caBX", bytes(3_000_000) + b"c2pa " + IPTC.encode() + b"compositeWithTrainedAlgorithmicMedia")
+        ),
         {"declared_generated"},
     ),
     "an edit": (manifest(b"c2pa.actions c2pa.created c2pa.edited"), {"declared_edited"}),
@@ -160,20 +176,16 @@ def test_unknown_codes_are_refused():
     assert all(spec.label for spec in INDICATIONS.values())
 
 
-def _chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-
-
 def _broken_xmp() -> bytes:
     packed = zlib.compress(b" " * 200_000)[:-4] + bytes(4)
-    return _chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + packed)
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + packed)
 
 
 HOSTILE = {
-    "XMP that inflates and breaks": lambda: file("PNG")[:33] + 15_000 * _broken_xmp() + file("PNG")[33:],
+    "XMP that inflates and breaks": lambda: with_chunk(15_000 * _broken_xmp()),
     "names without end": lambda: xmp("CreatorTool=" * 5_000),
     "source types": lambda: xmp("digitalsourcetype/" * 3_000),
-    "manifest": lambda: file("PNG")[:33] + _chunk(b"caBX", b"digitalsourcetype= " * 400_000) + file("PNG")[33:],
+    "manifest": lambda: with_chunk(chunk(b"caBX", b"digitalsourcetype= " * 500_000)),
     "segments": lambda: file()[:20] + b"\xff\xed\x00\x02" * 4_000 + file()[20:],
 }
 
