@@ -34,7 +34,7 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "declared_generated": IndicationSpec("Declared as generated", 2.0),
         "declared_screen_capture": IndicationSpec("Declared as screen capture", 1.0),
         "capture_software": IndicationSpec("Screen-capture software", 1.0),
-        "editor_software": IndicationSpec("Editing software", 1.0),
+        "editor_software": IndicationSpec("Editing software", 0.8),
         "declared_edited": IndicationSpec("Declared as edited", 0.5),
         "editor_beside_camera": IndicationSpec("Editing software beside a camera", 0.4),
         "social_network_copy": IndicationSpec("Copy from a social network", 0.5),
