@@ -40,7 +40,10 @@ MEANING: dict[ErrorCode, tuple[str, str]] = {
         "the image has more bytes or pixels than the policy allows",
         "scale the picture down before sending",
     ),
-    ErrorCode.DECRYPTION_FAILED: ("the image is encrypted and no key here opens it", "send it unencrypted"),
+    ErrorCode.DECRYPTION_FAILED: (
+        "the image is encrypted and no key here opens it",
+        "encrypt it again, to a key that this service has now",
+    ),
     ErrorCode.DUPLICATE_MISMATCH: (
         "this submission id was used before with other content",
         "use a new submission id for every new picture",

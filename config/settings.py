@@ -156,6 +156,16 @@ faces an hour, with faces_an_hour set to match."""
     """How often flags are looked at that may have expired."""
 
 
+class EncryptionSettings(Group):
+    """Encrypted selfies; without keys here they are answered DECRYPTION_FAILED."""
+
+    keys: Path | None = None
+    """Folder of private keys, one a file: a JWK (*.json, *.jwk) or PEM (*.pem), whose name without its ending is the \
+kid where the key has none."""
+    key_reload_s: float = Field(30.0, gt=0)
+    """How often the keys are looked at for changes."""
+
+
 class WebhookSettings(Group):
     """Webhook to which `liveness notify` posts flag events; nothing is posted unless both url and secret are set."""
 
@@ -206,6 +216,7 @@ class Settings(BaseSettings):
     detection: DetectionSettings = DetectionSettings()
     delivery: DeliverySettings = DeliverySettings()
     abuse: AbuseSettings = AbuseSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     webhook: WebhookSettings = WebhookSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

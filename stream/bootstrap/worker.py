@@ -33,6 +33,7 @@ from stream.bootstrap.abuse import (
 )
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.models import model_versions, network_sources, template_source
+from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
 from stream.events.topics import Topic, topic_name
@@ -158,6 +159,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         settings.abuse.network_list_reload_s,
         on_state=lambda state: metrics.observe_network_lists(state.lists),
     )
+    keys = open_keys(settings)
     stage = DetectStage(
         analyser=pool,
         admission=Admission(store=shared.store, gate=Gate(shared.ledger, shared.engine), patience=shared.patience),
@@ -169,10 +171,23 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         times=shared.times,
         policy=policy,
         dead_letters=shared.dead_letters,
+        keys=keys,
     )
     limit = settings.detection.slots + settings.detection.read_ahead
     agent = _agent(shared, "detect", Topic.SUBMISSIONS, stage, limit)
-    return _Part(agent=agent, background_tasks=[watch.run])
+    tasks: list[BackgroundTask] = [watch.run]
+    if keys is not None:
+        tasks.append(KeyWatch(keys, settings.encryption.key_reload_s).run)
+    return _Part(agent=agent, background_tasks=tasks)
+
+
+def open_keys(settings: Settings) -> KeyFolder | None:
+    """Private keys of encrypted selfies, read once. Blocks. Raises SettingsError naming the unusable file."""
+    if settings.encryption.keys is None:
+        return None
+    keys = KeyFolder(settings.encryption.keys)
+    keys.open()
+    return keys
 
 
 def _deciding(shared: _Shared) -> _Part:

@@ -16,7 +16,22 @@ from config.errors import SettingsError
 from detectors.pool import AnalyserRefused
 from stream.bench.child import ChildFailed
 from stream.bench.measurement import Unmeasurable
-from stream.cli import abuse, bench, check, demo, dev, evaluate, health, models, notify, submit, tail, topics, worker
+from stream.cli import (
+    abuse,
+    bench,
+    check,
+    demo,
+    dev,
+    evaluate,
+    health,
+    keys,
+    models,
+    notify,
+    submit,
+    tail,
+    topics,
+    worker,
+)
 from stream.cli.console import ExitCode, complain, print_anywhere
 from stream.embedded.extra import ExtraMissing
 from stream.embedded.session import WorkerDidNotStart
@@ -44,6 +59,7 @@ app.command("health")(health.command)
 app.add_typer(topics.app, name="topics")
 app.add_typer(abuse.app, name="abuse")
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.command("bench")(bench.command)
 
 #: Errors a user can mend or wait for, by exit code; any other error is a bug and shows its traceback.

@@ -14,6 +14,8 @@ from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
+from stream.encryption.jwe import encrypt
+from stream.encryption.key_files import KeyRefused, SelfieKey, read_key
 from stream.events.ids import is_guid
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
@@ -34,6 +36,9 @@ def command(
         str | None, typer.Option(help="The address or network it should have come from.")
     ] = None,
     device_id: Annotated[str | None, typer.Option()] = None,
+    encrypt_to: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Encrypt to this public key (JWK or PEM).")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the decisions.")] = True,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for each next decision.")
@@ -52,10 +57,24 @@ def command(
     named = {name: value for name, value in given.items() if value is not None}
     origin = {"client_ip": client_ip, "expected_client_ip": expected_client_ip, "device_id": device_id}
     optional = {name: value for name, value in {"tenant": tenant, "session_id": session_id, **origin}.items() if value}
-    new = [(file, NewSubmission(image=file.read_bytes(), optional=optional, **named)) for file in files]
+    to = None if encrypt_to is None else _public_key(encrypt_to)
+    new = [(file, _new(file, to, optional, named)) for file in files]
     settings = configuration.load()
     if asyncio.run(_submit(settings, new, form, wait, timeout, json)):
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _public_key(path: Path) -> SelfieKey:
+    try:
+        return read_key(path.read_bytes(), path.stem, private=False)
+    except KeyRefused as error:
+        raise typer.BadParameter(f"{path} {error}", param_hint="--encrypt-to") from None
+
+
+def _new(file: Path, to: SelfieKey | None, optional: dict[str, str], named: dict[str, str]) -> NewSubmission:
+    image = file.read_bytes()
+    image = image if to is None else encrypt(image, to)
+    return NewSubmission(image=image, encrypted=to is not None, optional=optional, **named)
 
 
 async def _submit(

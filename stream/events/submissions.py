@@ -25,9 +25,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSubmission:
-    """Submission as a publisher has it: a picture and ids, made up where none are given."""
+    """Submission as a publisher has it: a picture and ids, made up where none are given. `encrypted`: the picture is a
+    compact JWE."""
 
     image: bytes = field(repr=False)
+    encrypted: bool = False
     submission_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     correlation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     optional: dict[str, str] = field(default_factory=dict)
@@ -43,7 +45,7 @@ def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, 
                 event_id=str(uuid.uuid4()),
                 source=source,
                 subject=new.submission_id,
-                content_type="application/octet-stream",
+                content_type="application/jose" if new.encrypted else "application/octet-stream",
                 extensions={"correlationid": new.correlation_id}
                 | {name.replace("_", ""): value for name, value in new.optional.items()},
             )
@@ -56,12 +58,16 @@ def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, 
         case Form.BARE:
             value = orjson.dumps(_object(new))
         case Form.MODULE:
-            selfie = {"selfieImage": base64.b64encode(new.image).decode("ascii")}
+            selfie = {"selfieImage": _text(new)} | ({"selfieImageEncryption": True} if new.encrypted else {})
             context = {"subject": {"biometrics": [selfie]}}
             value = orjson.dumps({"resourceId": new.submission_id, "context": context})
     return Output(topic=topic, key=new.correlation_id.encode(), value=value, headers=headers)
 
 
 def _object(new: NewSubmission) -> dict[str, Any]:
-    image = base64.b64encode(new.image).decode("ascii")
-    return {"submission_id": new.submission_id, "correlation_id": new.correlation_id, **new.optional, "image": image}
+    image = {"image": _text(new)} | ({"image_encryption": "JWE"} if new.encrypted else {})
+    return {"submission_id": new.submission_id, "correlation_id": new.correlation_id, **new.optional, **image}
+
+
+def _text(new: NewSubmission) -> str:
+    return (new.image if new.encrypted else base64.b64encode(new.image)).decode("ascii")

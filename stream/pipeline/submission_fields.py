@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
@@ -60,6 +60,7 @@ class SubmissionFields(BaseModel):
     device_id: ShortText | None = None
     captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
+    image_encryption: Literal["JWE"] | bool | None = None
 
 
 #: Fields that ask for what is not here yet. A verdict that passed one over would answer another question.

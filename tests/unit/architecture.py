@@ -16,7 +16,7 @@ PACKAGES = ("config", "detectors", "abuse", "stream")
 TIERS = (
     ("config",),
     ("detectors", "abuse"),
-    ("stream/runtime", "stream/embedded", "stream/health_probe"),
+    ("stream/runtime", "stream/embedded", "stream/health_probe", "stream/encryption"),
     ("stream/events",),
     ("stream/pipeline", "stream/kafka"),
     ("stream/redis", "stream/review", "stream/notify", "stream/demo"),
@@ -49,6 +49,7 @@ ONLY_IN = {
     "confluent_kafka": ("stream/embedded/broker.py", "stream/bench/"),
     "aiokafka": ("stream/",),
     "aiohttp": ("stream/runtime/health.py", "stream/notify/"),
+    "joserfc": ("stream/encryption/",),
     "maxminddb": ("abuse/networks/geo.py",),
     "mediapipe": ("detectors/face_mesh/",),
     "onnxruntime": ("detectors/onnx/network.py",),

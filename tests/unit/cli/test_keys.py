@@ -1,0 +1,50 @@
+"""`liveness keys new` and `submit --encrypt-to`: a pair that fits, a private key for its owner's eyes alone."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from stream.cli import app, submit
+from stream.encryption.jwe import encrypt
+from stream.encryption.key_files import read_key
+from stream.encryption.key_folder import KeyFolder
+
+
+@pytest.mark.parametrize("algorithm", ["RSA-OAEP-256", "ECDH-ES"])
+def test_new_pair(tmp_path, algorithm):
+    given = ["keys", "new", "2026-11", "--folder", str(tmp_path), "--algorithm", algorithm]
+    made = CliRunner().invoke(app, given)
+    private = tmp_path / "2026-11.json"
+    assert (made.exit_code, private.stat().st_mode & 0o777) == (0, 0o600)
+    secret = orjson.loads(private.read_bytes())["d"]
+    assert secret not in made.output
+    keys = KeyFolder(tmp_path)
+    keys.open()
+    public = read_key(made.stdout.encode(), "public", private=False)
+    assert (public.kid, public.algorithm, public.key.is_private) == ("2026-11", algorithm, False)
+    assert keys.decrypt(encrypt(b"picture", public)) == b"picture"
+    again = CliRunner().invoke(app, given)
+    assert (again.exit_code, orjson.loads(private.read_bytes())["d"]) == (1, secret)
+
+
+def test_wrong_kid(tmp_path):
+    made = CliRunner().invoke(app, ["keys", "new", "a b", "--folder", str(tmp_path)])
+    assert (made.exit_code, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_folder_left_never(tmp_path):
+    (tmp_path / "keys").mkdir()
+    CliRunner().invoke(app, ["keys", "new", "../a", "--folder", str(tmp_path / "keys"), "--algorithm", "ECDH-ES"])
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
+    assert len(list((tmp_path / "keys").iterdir())) == 1
+
+
+def test_submit_to_a_file_that_is_no_key(tmp_path, monkeypatch):
+    monkeypatch.setattr(submit, "_submit", None)
+    for name in ("selfie.jpg", "key.json"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff")
+    made = CliRunner().invoke(app, ["submit", str(tmp_path / "selfie.jpg"), "--encrypt-to", str(tmp_path / "key.json")])
+    assert made.exit_code == 2
+    assert "neither a JWK nor PEM" in " ".join(made.output.replace("│", " ").split())
