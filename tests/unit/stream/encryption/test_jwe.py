@@ -59,6 +59,12 @@ def test_header_as_others_write_it(algorithm):
     assert decrypt(foreign(header, made.key), keys_of(made)) == PICTURE
 
 
+@pytest.mark.parametrize("space", [b" ", b"\n  ", b"\r\n", b"\t"])
+def test_header_with_white_space(space):
+    header = pybase64.urlsafe_b64encode(b"{" + space + b'"alg": "RSA-OAEP-256"}').rstrip(b"=")
+    assert is_compact(header + b".a.b.c.d")
+
+
 @ALGORITHMS
 @pytest.mark.parametrize("part", range(5))
 @pytest.mark.parametrize("change", ["first", "last", "emptied", "longer"])
