@@ -41,7 +41,9 @@ class SignalParameters(_Frozen):
     """The twelve published detection parameters, by their published names (units in the descriptions)."""
 
     live_threshold: float = Field(0.58, gt=0, lt=1, description="middle of the INCONCLUSIVE band of confidence")
-    min_face_confidence: float = Field(0.60, ge=0, le=1, description="face detector confidence to proceed")
+    min_face_confidence: float = Field(
+        0.60, ge=0, le=1, description="face detector confidence to proceed; a second person is seen below it too"
+    )
     min_blur_variance: float = Field(40.0, gt=0, description="Laplacian variance floor, 8-bit grey levels squared")
     min_ear: float = Field(0.15, gt=0, lt=1, description="eye aspect ratio below which the eyes count as closed")
     max_yaw_deg: float = Field(35.0, gt=0, le=90, description="yaw at which the pose score begins to decay, degrees")

@@ -13,7 +13,7 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors import framing, image_gate, picture_hash
 from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion, PictureHashes, Reading
-from detectors.face_mesh import Face, open_mesh, pose_of
+from detectors.face_mesh import Box, Face, open_counter, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
 from detectors.injection.capture_times import taken_at
 from detectors.injection.checks import indications_of
@@ -87,6 +87,7 @@ class FaceAnalyser:
     ) -> None:
         self._policy = policy
         self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
+        self._counter = open_counter()
         self.signals: tuple[Signal, ...] = build(policy.parameters)
         self.template = open_template(template) if template is not None and policy.template.active else None
         self._networks = open_networks(networks)
@@ -96,7 +97,7 @@ class FaceAnalyser:
     def models(self) -> tuple[ModelVersion, ...]:
         """Model files that take part in every analysis."""
         template = () if self.template is None else (self.template.spec.model,)
-        return self.mesh.models + self._network_models + template
+        return self.mesh.models + self._counter.models + self._network_models + template
 
     def analyse(self, image: bytes | memoryview) -> Analysis:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none.
@@ -149,9 +150,9 @@ class FaceAnalyser:
         with watch.step("decode"):
             frame = decode(image, header)
         with watch.step("mesh"):
-            faces = self._find(frame)
+            faces, counted = self._find(frame)
         with watch.step("framing"):
-            subject = framing.choose(faces, self._policy.framing)
+            subject = framing.choose(faces, counted, self._policy.framing)
             pose = pose_of(subject.face.transform)
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
@@ -164,16 +165,21 @@ class FaceAnalyser:
     def close(self) -> None:
         """Free the native models."""
         self.mesh.close()
+        self._counter.close()
 
     def _extract(self, framed: FramedFace) -> Extraction:
         if self.template is None:
             return Extraction(None, SWITCHED_OFF)
         return extract(self.template, framed.seen, framed.notes, self._policy.template)
 
-    def _find(self, frame: WorkingFrame) -> tuple[Face, ...]:
-        """Faces on the frame; a native failure becomes `ImageRefused` with INFERENCE_ERROR."""
+    def _find(self, frame: WorkingFrame) -> tuple[tuple[Face, ...], tuple[Box, ...]]:
+        """Faces of the mesh, and counted ones where the mesh is not to be trusted with the number; a native failure
+        becomes `ImageRefused` with INFERENCE_ERROR."""
         try:
-            return self.mesh.find(frame.bgr)
+            faces = self.mesh.find(frame.bgr)
+            if framing.needs_count(faces, frame, self._policy.parameters.min_face_confidence):
+                return faces, self._counter.find(frame.bgr)
+            return faces, ()
         except (RuntimeError, ValueError) as error:
             raise ImageRefused(
                 ErrorCode.INFERENCE_ERROR, f"the face mesh failed on this image ({type(error).__name__})"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from config.error_codes import ErrorCode
 from config.policy import Framing
 from detectors.contract import ImageRefused
-from detectors.face_mesh import Face, Pose
+from detectors.face_mesh import Box, Face, Pose
 from detectors.frame import WorkingFrame
 
 #: Mean grey level (8 bit) of the face below or above which a picture is too dark or too bright.
@@ -21,6 +21,10 @@ DARK_GREY, BRIGHT_GREY = 50.0, 215.0
 EVEN_SHARE = 0.38
 #: Share of the face box that may lie outside the picture before the face counts as cut off.
 CUT_OFF_SHARE = 0.01
+#: The mesh is trusted with the number of people where it found one face of such a share of the picture, at a confidence
+#: of at most this: of 90 pairs of portraits whose larger face lies there it missed 1, of 77 others 13, and a third of
+#: all at a confidence of 0.8. Counting costs 8 ms, as much as the mesh.
+SURE_SHARES, SURE_CONFIDENCE = (0.10, 0.30), 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +35,40 @@ class ChosenFace:
     notes: tuple[str, ...]
 
 
-def choose(faces: tuple[Face, ...], rules: Framing) -> ChosenFace:
-    """The face to judge; `faces` come largest first. Raises `ImageRefused` for no face or a second person.
+def needs_count(faces: tuple[Face, ...], frame: WorkingFrame, min_face_confidence: float) -> bool:
+    """Whether the people on a frame must be counted apart from the `faces` that the mesh found."""
+    if len(faces) != 1 or min_face_confidence > SURE_CONFIDENCE:
+        return True
+    least, most = SURE_SHARES
+    return not least <= _share(faces[0], frame) <= most
+
+
+def choose(faces: tuple[Face, ...], counted: tuple[Box, ...], rules: Framing) -> ChosenFace:
+    """The face to judge, of the mesh's `faces`; people are those and the `counted` ones. Raises `ImageRefused` for no
+    face or a second person.
 
     A second face whose box is below `max_bystander_ratio` of the largest one's area is a far bystander.
     """
-    if not faces:
-        raise ImageRefused(ErrorCode.NO_FACE_DETECTED, "no face was found in the image")
-    largest, *others = faces
-    if any(face.box.area >= rules.max_bystander_ratio * largest.box.area for face in others):
-        raise ImageRefused(ErrorCode.MULTIPLE_FACES, f"{len(faces)} faces of similar size are in the image")
-    return ChosenFace(largest, ("bystander",) if others else ())
+    people = [*counted, *(face.box for face in faces if not any(face.box.covers(box) for box in counted))]
+    if not people:
+        raise _nobody()
+    largest, *others = sorted(people, key=lambda box: box.area, reverse=True)
+    if any(box.area >= rules.max_bystander_ratio * largest.area for box in others):
+        raise ImageRefused(ErrorCode.MULTIPLE_FACES, f"{len(people)} faces of similar size are in the image")
+    subject = next((face for face in faces if face.box.covers(largest)), None)
+    if subject is None:
+        raise _nobody()
+    return ChosenFace(subject, ("bystander",) if others else ())
+
+
+def _nobody() -> ImageRefused:
+    return ImageRefused(ErrorCode.NO_FACE_DETECTED, "no face was found in the image")
 
 
 def requirements_missed(frame: WorkingFrame, face: Face, pose: Pose, rules: Framing) -> tuple[str, ...]:
     """Reason codes of the image requirements this picture misses, in a fixed order."""
     inside = face.box.clipped(frame.width, frame.height)
-    share = inside.area / (frame.width * frame.height)
+    share = _share(face, frame)
     brightness = _face_brightness(frame, face)
     lowest, highest = rules.ideal_face_area
     missed = {
@@ -60,6 +81,10 @@ def requirements_missed(frame: WorkingFrame, face: Face, pose: Pose, rules: Fram
         "uneven_light": _evenness(frame, face) < EVEN_SHARE,
     }
     return tuple(code for code, is_missed in missed.items() if is_missed)
+
+
+def _share(face: Face, frame: WorkingFrame) -> float:
+    return face.box.clipped(frame.width, frame.height).area / (frame.width * frame.height)
 
 
 def _face_brightness(frame: WorkingFrame, face: Face) -> float:

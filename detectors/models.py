@@ -17,6 +17,12 @@ _SOLUTIONS_FILES = (
     ("face_landmark_with_attention", "modules/face_landmark/face_landmark_with_attention.tflite"),
 )
 
+#: Counts faces, whichever mesh there is.
+_COUNTER_FILE = (
+    "face_detection_full_range",
+    "modules/face_detection/face_detection_full_range_sparse.tflite",
+)
+
 #: face_landmarker.task, float16, version 1 (Apache-2.0), from
 #: storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task
 FACE_LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -45,22 +51,25 @@ def solutions_models() -> tuple[ModelVersion, ...]:
     return tuple(file.model for file in solutions_files())
 
 
-@cache
 def solutions_files() -> tuple[ModelFile, ...]:
-    """Model files inside the installed MediaPipe wheel, located without importing MediaPipe. Raises RuntimeError."""
+    """Model files of the mesh inside the installed MediaPipe wheel. Raises RuntimeError."""
+    return tuple(_in_wheel(name, file) for name, file in _SOLUTIONS_FILES)
+
+
+def counter_file() -> ModelFile:
+    """Model file of the face counter inside the installed MediaPipe wheel. Raises RuntimeError."""
+    return _in_wheel(*_COUNTER_FILE)
+
+
+@cache
+def _in_wheel(name: str, file: str) -> ModelFile:
+    """Model file of the installed wheel, located without importing MediaPipe."""
     spec = find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise RuntimeError("mediapipe is not installed")
-    root = Path(spec.origin).parent
-    release = f"mediapipe {version('mediapipe')}"
-    return tuple(
-        ModelFile(
-            model=ModelVersion(name=name, version=release, sha256=sha256_of(root / file)),
-            path=root / file,
-            licence=MEDIAPIPE_LICENCE,
-        )
-        for name, file in _SOLUTIONS_FILES
-    )
+    path, release = Path(spec.origin).parent / file, f"mediapipe {version('mediapipe')}"
+    model = ModelVersion(name=name, version=release, sha256=sha256_of(path))
+    return ModelFile(model=model, path=path, licence=MEDIAPIPE_LICENCE)
 
 
 def face_landmarker_model(bundle: bytes) -> ModelVersion:

@@ -1,17 +1,25 @@
 """The face mesh: landmarks and head pose of every face on a frame.
 
 `port` says what a mesh answers, `solutions` and `tasks` are its two adapters to MediaPipe, `pose` turns
-landmarks into the 4x4 transform where MediaPipe gives none, and reads angles off the transform.
+landmarks into the 4x4 transform where MediaPipe gives none, and reads angles off the transform. `counter` sees how many
+faces there are.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from detectors.face_mesh.port import Box, Face, FaceMesh
+from detectors.face_mesh.port import Box, Face, FaceCounter, FaceMesh
 from detectors.face_mesh.pose import Pose, pose_of
 
-__all__ = ["Box", "Face", "FaceMesh", "Pose", "open_mesh", "pose_of"]
+__all__ = ["Box", "Face", "FaceCounter", "FaceMesh", "Pose", "open_counter", "open_mesh", "pose_of"]
+
+
+def open_counter() -> FaceCounter:
+    """The face counter for this process, from a model in the wheel. MediaPipe is imported here, as for the mesh."""
+    from detectors.face_mesh.counter import FullRangeCounter  # noqa: PLC0415  # see above
+
+    return FullRangeCounter()
 
 
 def open_mesh(bundle: Path | None, *, min_face_confidence: float) -> FaceMesh:

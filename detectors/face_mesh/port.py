@@ -1,4 +1,4 @@
-"""The face mesh port: one working frame in, faces out, largest first."""
+"""The ports of mesh and counter: one working frame in, faces out."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ class Box:
     def area(self) -> float:
         return self.width * self.height
 
+    def covers(self, other: Box) -> bool:
+        """Whether two boxes are of the same face: the smaller one lies to one half or more inside the larger."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0.0) * max(height, 0.0) >= 0.5 * min(self.area, other.area)
+
     def clipped(self, width: int, height: int) -> Box:
         """Part of the box inside a frame of width and height in pixels; zero area if nothing is inside."""
         left, top = min(max(self.left, 0.0), width), min(max(self.top, 0.0), height)
@@ -68,6 +74,24 @@ class FaceMesh(Protocol):
 
     def find(self, bgr: NDArray[np.uint8]) -> tuple[Face, ...]:
         """Faces on a uint8 (height, width, 3) BGR working frame, largest box first; empty if there is none.
+
+        Called once a frame by the analysis. Blocks a few milliseconds; raises RuntimeError or ValueError for whatever
+        native code raises. May be repeated.
+        """
+
+    def close(self) -> None:
+        """Free the native memory; no method may be called afterwards."""
+
+
+class FaceCounter(Protocol):
+    """Face counter of a slot process, apart from the mesh and its confidence; not thread-safe."""
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """Model files in use, hashed when loaded."""
+
+    def find(self, bgr: NDArray[np.uint8]) -> tuple[Box, ...]:
+        """Boxes of every face on a uint8 (height, width, 3) BGR working frame, in no order; empty if there is none.
 
         Called once a frame by the analysis. Blocks a few milliseconds; raises RuntimeError or ValueError for whatever
         native code raises. May be repeated.

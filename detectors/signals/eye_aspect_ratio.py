@@ -16,6 +16,9 @@ PERSONS_LEFT_EYE = (263, 387, 385, 362, 380, 373)
 
 #: Naturally open eyes lie in 0.25 to 0.35.
 NATURAL, WIDE = 0.25, 0.30
+#: Difference of the two eyes: 19 of 20 bona fide pictures stay below the first, one mask in 10 is above. The
+#: difference alone fails nobody.
+LIKE, UNLIKE = 0.08, 0.20
 
 
 def eye_aspect_ratio(landmarks: NDArray[np.float32], eye: tuple[int, ...]) -> float:
@@ -27,7 +30,7 @@ def eye_aspect_ratio(landmarks: NDArray[np.float32], eye: tuple[int, ...]) -> fl
 
 
 class EyeAspectRatio:
-    """Open eyes are more live; the mean of both eyes counts."""
+    """Open eyes are more live: the eye that is less open counts, and the less the more the two differ."""
 
     name = "eye_aspect_ratio"
 
@@ -35,11 +38,13 @@ class EyeAspectRatio:
         closed = parameters.min_ear
         natural = max(NATURAL, 1.25 * closed)
         # Test photographs 0.19 to 0.33, smiling ones low.
-        self._score = Curve((0.0, 0.0), (closed, 0.5), (natural, 0.8), (natural + WIDE - NATURAL, 1.0))
+        self._openness = Curve((0.0, 0.0), (closed, 0.5), (natural, 0.8), (natural + WIDE - NATURAL, 1.0))
+        self._likeness = Curve((LIKE, 1.0), (UNLIKE, 0.5))
 
     def read(self, seen: FaceObservation) -> Reading:
         right = eye_aspect_ratio(seen.face.landmarks, PERSONS_RIGHT_EYE)
         left = eye_aspect_ratio(seen.face.landmarks, PERSONS_LEFT_EYE)
-        liveness = self._score((right + left) / 2)
-        detail = f"eye aspect ratio {(right + left) / 2:.2f} (right {right:.2f}, left {left:.2f})"
+        lesser, difference = min(right, left), abs(right - left)
+        liveness = min(self._openness(lesser), self._likeness(difference))
+        detail = f"eye aspect ratio {lesser:.2f} (right {right:.2f}, left {left:.2f})"
         return scored(self, liveness, detail, weak="eyes_closed")

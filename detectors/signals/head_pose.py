@@ -28,5 +28,5 @@ class HeadPose:
 
 
 def rotation_curve(limit_deg: float) -> Curve:
-    """Near-frontal (up to a third of the limit) 0.85 and more, acceptable to the limit, then failing."""
-    return Curve((0.0, 1.0), (limit_deg / 3, 0.85), (limit_deg, 0.5), (2 * limit_deg, 0.0))
+    """Full score up to the limit, where decay begins; half of the score a third beyond, none two thirds beyond."""
+    return Curve((limit_deg, 1.0), (limit_deg * 4 / 3, 0.5), (limit_deg * 5 / 3, 0.0))

@@ -43,7 +43,12 @@ def model_files(settings: Settings, policy: Policy) -> tuple[ModelFile, ...]:
     """
     source = template_source(settings, policy)
     networks = (_network_file(each) for each in network_sources(settings, policy))
-    return (*_mesh_files(settings), *networks, *(() if source is None else (_template_file(source),)))
+    return (
+        *_mesh_files(settings),
+        models.counter_file(),
+        *networks,
+        *(() if source is None else (_template_file(source),)),
+    )
 
 
 def model_versions(settings: Settings, policy: Policy) -> tuple[ModelVersion, ...]:

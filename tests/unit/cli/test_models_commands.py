@@ -49,7 +49,8 @@ def document(result: Result) -> dict:  # type: ignore[type-arg]
 def test_model_files_listed(words: tuple[str, ...], prepared: Path) -> None:
     listed, in_words = document(run(*words, "--json"))["models"], run(*words).stdout
     assert [model["name"] for model in listed] == [
-        *("face_detection_short_range", "face_landmark_with_attention", "dlib_face_recognition_resnet")
+        *("face_detection_short_range", "face_landmark_with_attention"),
+        *("face_detection_full_range", "dlib_face_recognition_resnet"),
     ]
     for model in listed:
         assert model["ready"]
@@ -62,7 +63,7 @@ def test_model_files_listed(words: tuple[str, ...], prepared: Path) -> None:
 def test_missing_file() -> None:
     result = run("list", "--json")
     assert result.exit_code == 1
-    assert [model["ready"] for model in orjson.loads(result.stdout_bytes)["models"]] == [True, True, False]
+    assert [model["ready"] for model in orjson.loads(result.stdout_bytes)["models"]] == [True, True, True, False]
     assert "liveness models prepare" in result.stderr
 
 
@@ -92,7 +93,7 @@ def test_calibration_needs_labels_and_model(tmp_path: Path, monkeypatch: pytest.
     policy = tmp_path / "policy.toml"
     policy.write_text("[template]\nactive = false\n")
     monkeypatch.setenv("LIVENESS_POLICY_FILE", str(policy))
-    assert len(document(run("--json"))["models"]) == 2
+    assert len(document(run("--json"))["models"]) == 3
     assert isinstance(run("calibrate", str(tmp_path)).exception, SettingsError)
 
 

@@ -24,7 +24,7 @@ def test_a_selfie_gets_every_reading(analyser, selfie):
     assert all(reading.status is ReadingStatus.SCORED for reading in analysis.readings)
     assert list(analysis.elapsed_ms) == ["gate", "decode", "mesh", "framing", "signals", "template", "hashes"]
     assert analysis.cpu_ms > 0
-    assert len(analysis.models) == 2
+    assert len(analysis.models) == 3
 
 
 def test_readings_are_repeatable(analyser, selfie, portrait):

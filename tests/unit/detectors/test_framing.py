@@ -33,10 +33,10 @@ NOBODY, TWO = ErrorCode.NO_FACE_DETECTED, ErrorCode.MULTIPLE_FACES
 def test_one_person_beside_small_bystanders(shares, found):
     faces = tuple(map(face_of, shares))
     if isinstance(found, tuple):
-        assert choose(faces, RULES) == ChosenFace(faces[0], found)
+        assert choose(faces, (), RULES) == ChosenFace(faces[0], found)
         return
     with pytest.raises(ImageRefused) as refused:
-        choose(faces, RULES)
+        choose(faces, (), RULES)
     assert refused.value.code is found
 
 

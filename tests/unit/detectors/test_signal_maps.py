@@ -34,7 +34,7 @@ def signal(name: str) -> Signal:
 
 RISING = {
     "sharpness": signal("sharpness")._score,  # type: ignore[attr-defined]
-    "eye_aspect_ratio": signal("eye_aspect_ratio")._score,  # type: ignore[attr-defined]
+    "eye_aspect_ratio": signal("eye_aspect_ratio")._openness,  # type: ignore[attr-defined]
     "lbp entropy": lambda x: LbpTexture(PARAMETERS).liveness(entropy_bits=x, dominant=0.1),
 }
 FALLING = {

@@ -79,13 +79,17 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "head_pose": [  # yaw, pitch, roll
         ("0.85 – 1.00 Near-frontal", (0, 0, 0), 1.0, 1.0),
-        ("0.85 – 1.00 Near-frontal (edge)", (11.6, -9.9, 9.9)),
-        ("0.50 – 0.84 Slight rotation", (13, 0, 0)),
-        ("0.50 – 0.84 Slight rotation (max_yaw_deg)", (-35, 0, 0)),
-        ("0.50 – 0.84 Slight rotation (max_pitch_deg)", (0, 30, 0)),
-        ("0.00 – 0.49 Significant rotation (beyond max_yaw_deg)", (35.1, 0, 0)),
-        ("0.00 – 0.49 Significant rotation (beyond max_pitch_deg)", (0, -30.1, 0)),
-        ("0.00 – 0.49 Significant rotation (roll)", (0, 0, 31)),
+        ("max_yaw_deg: where decay begins", (-35, 0, 0), 1.0, 1.0),
+        ("max_pitch_deg: where decay begins", (0, 30, 0), 1.0, 1.0),
+        ("under 30 degrees in any axis", (0, 0, -30), 1.0, 1.0),
+        ("beyond max_yaw_deg", (35.1, 0, 0), 0.95, 1.0 - BELOW),
+        ("beyond max_pitch_deg", (0, -30.1, 0), 0.95, 1.0 - BELOW),
+        ("beyond 30 degrees of roll", (0, 0, 30.1), 0.95, 1.0 - BELOW),
+        ("0.50 – 0.84 Slight rotation", (40, 0, 0)),
+        ("0.50 – 0.84 Slight rotation", (0, -39, 0)),
+        ("0.00 – 0.49 Significant rotation", (-47, 0, 0)),
+        ("0.00 – 0.49 Significant rotation", (0, 41, 0)),
+        ("0.00 – 0.49 Significant rotation", (0, 0, 41)),
     ],
     "face_area_ratio": [  # share of the image
         ("Face < 4% of image area: penalised (edge)", 0.0399, 0.0, 0.5 - BELOW),
@@ -120,7 +124,8 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
         ("0.00 – 0.39 Strong periodic artefacts and directional bias", (8.0, 0.6, 0.5)),
         ("GAN images often exceed 6", (7.0, 0.65, 0.15), 0.0, 0.50),
         ("fft_kurtosis_max: ceiling", (12.0, 0.65, 0.40), 0.0, 0.25),
-        ("fft_az_variance_max: directional bias", (3.3, 0.65, 0.45), 0.0, 0.60),
+        ("fft_az_variance_max: directional bias", (3.0, 0.65, 0.351), 0.0, 0.5 - BELOW),
+        ("fft_az_variance_max: just below", (3.0, 0.65, 0.345), 0.5, 0.6),
     ],
 }
 
@@ -150,7 +155,7 @@ def test_rows_of_the_tables(signals, name, row):
 
 def test_both_eyes_and_the_least_sharpness_count(signals):
     detail = signals["eye_aspect_ratio"].read(observe(face=with_eyes(0.2, 0.3))).detail
-    assert detail == "eye aspect ratio 0.25 (right 0.20, left 0.30)"
+    assert detail == "eye aspect ratio 0.20 (right 0.20, left 0.30)"
     assert signals["sharpness"]._score(40.0) == 0.5
 
 

@@ -85,7 +85,7 @@ def test_templates_can_be_off(analyser, source, selfie):
         analysis = each.analyse(selfie)
         assert (analysis.template, analysis.template_reason) == (None, "template_off")
         assert analysis.picture is not None
-        assert len(analysis.models) == 2
+        assert len(analysis.models) == 3
     off.close()
 
 
