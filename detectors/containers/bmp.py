@@ -13,6 +13,8 @@ _DEPTHS = frozenset((1, 2, 4, 8, 16, 24, 32))
 _MASKS_32 = frozenset(((0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000)))
 _MASKS_16 = frozenset(((0xF800, 0x07E0, 0x1F), (0x7C00, 0x03E0, 0x1F)))
 _MASKS_OFFSET = 54
+#: Colour spaces of a header whose colours lie in a profile, in the file or beside it.
+_SPACE_OFFSET, _PROFILES = 70, (b"DEBM", b"KNIL")
 
 
 def parse_bmp(image: memoryview) -> Container:
@@ -31,6 +33,8 @@ def parse_bmp(image: memoryview) -> Container:
     height = abs(height)
     if depth not in _DEPTHS or width <= 0:
         raise Malformed("the BMP header is broken")
+    if header > _SPACE_OFFSET - 14 and bytes(image[_SPACE_OFFSET : _SPACE_OFFSET + 4]) in _PROFILES:
+        raise NotStill("the BMP has a colour profile, which no camera writes")
     has_alpha = _has_alpha(image, header, depth, compression)
     end = offset + (width * depth + 31) // 32 * 4 * height
     if offset < 14 + header:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from detectors.containers.base import Container, Incomplete, Malformed, join_ranges
+from detectors.containers.colour_profile import require_usual_colours
 from detectors.containers.jpeg_scans import FrameHeader, read_frame_header
 
 #: The next real marker: 0xFF and a code that is neither stuffing, fill, nor a restart inside a scan.
@@ -16,6 +17,7 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Application segments the decoder needs: JFIF (APP0) and Adobe's colour transform (APP14).
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 _EXIF_ID = b"Exif\x00\x00"
+_PROFILE_ID, _PROFILE_HEAD = b"ICC_PROFILE\x00", 14
 
 #: A camera JPEG has some tens of segments, a progressive one about ten scans with a table each.
 MAX_SEGMENTS = 4096
@@ -25,21 +27,29 @@ MAX_SCANS = 100
 
 
 _END_OF_IMAGE = b"\xff\xd9"
-_DHT, _FIRST_AC_TABLE, _END_OF_BLOCK = 0xC4, 0x10, 0x00
+_DHT, _AC, _END_OF_BLOCK = 0xC4, 0x10, 0x00
+#: Codes of a progressive scan for the end of two blocks and more: a coder that has them writes no zeros for flat parts.
+_ENDS_OF_BLOCKS = frozenset(range(0x10, 0xF0, 0x10))
 #: Zeros in scan data are the shortest code over and over: blocks of one colour, if that code is the end of a block.
-#: Otherwise coefficients that no picture has, for several blocks: a piece that never arrived.
+#: Otherwise coefficients that no picture has, for several blocks: a piece that never arrived. In progressive scans
+#: of photographs at most 5 zero bytes follow each other, and 117 of stripes and gradients.
 _HOLE = bytes(128)
+#: Zeros that cameras leave behind the last scan, up to the end of a block of a card.
+_MOST_PADDING = 512
 
 
 @dataclass(slots=True)
 class _Walk:
-    """State of a walk over the segments; `in_scan` while what follows a segment is scan data."""
+    """State of a walk over the segments; `in_scan` while what follows a segment is scan data. `flat` are the tables of
+    AC codes in which zeros mean blocks of one colour, `scan_data` where no zeros should be."""
 
     frame: FrameHeader | None = None
     scans: int = 0
     in_scan: bool = False
     zeros_are_flat: bool = False
+    flat: set[int] = field(default_factory=set)
     exif: bytes | None = None
+    profile: dict[int, memoryview] = field(default_factory=dict)
     kept: list[tuple[int, int]] = field(default_factory=list)
     scan_data: list[tuple[int, int]] = field(default_factory=list)
 
@@ -47,7 +57,7 @@ class _Walk:
         """Keep a segment from `start` to `stop`, and scan data since `position`. Bytes between two header segments
         belong to neither: every decoder skips them, but not in front of the first segment, once others are cut out."""
         self.kept.append((position if self.in_scan else start, stop))
-        if self.in_scan:
+        if self.in_scan and not self.zeros_are_flat:
             self.scan_data.append((position, start))
 
 
@@ -82,17 +92,19 @@ def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: in
     if code in _METADATA:
         if code == 0xE1 and walk.exif is None and bytes(image[start + 4 : start + 10]) == _EXIF_ID:
             walk.exif = bytes(image[start + 10 : stop])
+        if code == 0xE2 and bytes(image[start + 4 : start + 16]) == _PROFILE_ID and length > _PROFILE_HEAD:
+            walk.profile.setdefault(image[start + 16], image[start + 4 + _PROFILE_HEAD : stop])
         walk.keep(position, start, start)
     else:
-        _picture_segment(image[start + 4 : stop], walk, code)
         walk.keep(position, start, stop)
+        _picture_segment(image[start + 4 : stop], walk, code)
     walk.in_scan = code == _SOS
     return stop
 
 
 def _picture_segment(payload: memoryview, walk: _Walk, code: int) -> None:
     if code == _DHT:
-        walk.zeros_are_flat = walk.zeros_are_flat or _starts_with_end_of_block(payload)
+        _note_tables(payload, walk.flat)
     if code in _FRAME_HEADERS:
         if walk.frame is not None:
             raise Malformed("the JPEG has two frame headers")
@@ -104,23 +116,29 @@ def _picture_segment(payload: memoryview, walk: _Walk, code: int) -> None:
         if walk.scans > MAX_SCANS:
             raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
         walk.frame.add_scan(payload)
+        # The DC scans of a progressive file are zeros wherever a colour stays.
+        is_dc = walk.frame.progressive and payload[1 + 2 * payload[0]] == 0
+        walk.zeros_are_flat = is_dc or _AC | payload[2] & 0x0F in walk.flat
 
 
-def _starts_with_end_of_block(tables: memoryview) -> bool:
-    """Whether the first AC table (of luma) has the end of a block for its shortest code, all zeros."""
+def _note_tables(tables: memoryview, flat: set[int]) -> None:
+    """Note which tables of AC codes have the end of one block for their shortest code, all zeros, and none for more."""
     while len(tables) > 17:
-        if tables[0] == _FIRST_AC_TABLE and tables[17] == _END_OF_BLOCK:
-            return True
-        tables = tables[17 + sum(tables[1:17]) :]
-    return False
+        stop = 17 + sum(tables[1:17])
+        codes = bytes(tables[17:stop])
+        is_flat = codes[:1] == bytes([_END_OF_BLOCK]) and _ENDS_OF_BLOCKS.isdisjoint(codes)
+        (flat.add if is_flat else flat.discard)(tables[0])
+        tables = tables[stop:]
 
 
-def _check_for_holes(image: memoryview, walk: _Walk) -> None:
-    """Raise Incomplete for a hole in the scan data of a sequential JPEG. (In a progressive one zeros are ordinary.)"""
-    if walk.frame is None or walk.frame.progressive or walk.zeros_are_flat:
-        return
-    if any(_HOLE in bytes(image[start:stop]).rstrip(b"\x00") for start, stop in walk.scan_data):
-        raise Incomplete("the JPEG has a hole in its picture data")
+def _check_for_holes(image: memoryview, walk: _Walk, end: int) -> None:
+    """Raise Incomplete for a hole in the scan data; padding stands at their `end` only."""
+    for start, stop in walk.scan_data:
+        coded = bytes(image[start:stop])
+        if stop == end:
+            coded = coded[:-_MOST_PADDING] + coded[-_MOST_PADDING:].rstrip(b"\x00")
+        if _HOLE in coded:
+            raise Incomplete("the JPEG has a hole in its picture data")
 
 
 def _finish(image: memoryview, walk: _Walk, position: int, end: int, closing: bytes = b"") -> Container:
@@ -128,8 +146,10 @@ def _finish(image: memoryview, walk: _Walk, position: int, end: int, closing: by
         raise Incomplete("the JPEG ends before its picture data")
     if not walk.frame.is_complete:
         raise Incomplete("the JPEG lacks some of its scans")
-    walk.keep(position, end if closing else end - len(_END_OF_IMAGE), end)
-    _check_for_holes(image, walk)
+    last = end if closing else end - len(_END_OF_IMAGE)
+    walk.keep(position, last, end)
+    _check_for_holes(image, walk, last)
+    require_usual_colours(b"".join(walk.profile[number] for number in sorted(walk.profile)))
     return Container(
         width=walk.frame.width,
         height=walk.frame.height,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from detectors.containers.base import Container, Incomplete, Malformed, NotAsStored, NotStill, join_ranges
-from detectors.containers.png_text import software_of
+from detectors.containers.colour_profile import MAX_BYTES, require_usual_colours
+from detectors.containers.png_text import inflated, software_of
 
 _SIGNATURE_BYTES = 8
 #: What a decoder needs. Text, colour profiles and the like (which may inflate without bound) stay out.
@@ -13,6 +14,9 @@ _PICTURE_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 _ANIMATION_CHUNKS = frozenset((b"acTL", b"fcTL", b"fdAT"))
 #: Chunks beside which viewers take no notice of gAMA and cHRM.
 _COLOUR_SPACES = frozenset((b"sRGB", b"iCCP", b"cICP"))
+#: Primaries and transfer functions (ITU-T H.273) of a cICP chunk that show about what is stored: BT.709, P3, BT.2020;
+#: not those of high dynamic range.
+_CICP_PRIMARIES, _CICP_TRANSFERS = frozenset((1, 9, 11, 12)), frozenset((1, 6, 13, 14, 15))
 _END_CHUNK = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 _GREY, _ALPHA_BIT = 0, 4
 
@@ -84,12 +88,22 @@ def _chunk(walk: _Walk, kind: bytes, payload: memoryview, place: tuple[int, int]
         walk.has_data = walk.has_data or kind == b"IDAT"
     elif kind in _COLOUR_SPACES:
         walk.has_colour_space = True
+        _check_colour_space(kind, payload)
     elif kind in (b"gAMA", b"cHRM"):
         walk.bends_colours = walk.bends_colours or not _is_usual(payload, (_GAMMAS,) if kind == b"gAMA" else _PRIMARIES)
     elif kind == b"eXIf" and walk.exif is None:
         walk.exif = bytes(payload)
     else:
         walk.software = walk.software or software_of(kind, payload)
+
+
+def _check_colour_space(kind: bytes, payload: memoryview) -> None:
+    """Raise NotAsStored for a profile or code points that no camera has."""
+    if kind == b"cICP" and not (len(payload) == 4 and payload[0] in _CICP_PRIMARIES and payload[1] in _CICP_TRANSFERS):
+        raise NotAsStored("the PNG asks viewers for colours that no camera has (its cICP chunk)")
+    if kind == b"iCCP":
+        _, _, packed = bytes(payload).partition(b"\x00")
+        require_usual_colours(inflated(packed[1:], MAX_BYTES + 1))
 
 
 def _finish(walk: _Walk, width: int, height: int, end: int, closing: bytes) -> Container:

@@ -30,15 +30,16 @@ def _text(kind: bytes, rest: bytes, most: int) -> str:
     if kind == b"tEXt":
         return rest[:most].decode("latin-1")
     if kind == b"zTXt":
-        return _inflated(rest[1:], most).decode("latin-1")
+        return inflated(rest[1:], most).decode("latin-1")
     if len(rest) < 2:
         return ""
     is_compressed, languages = rest[0] == 1, rest[2:].split(b"\x00", 2)
     text = languages[-1] if len(languages) > 2 else b""
-    return (_inflated(text, most) if is_compressed else text[:most]).decode("utf-8", "replace")
+    return (inflated(text, most) if is_compressed else text[:most]).decode("utf-8", "replace")
 
 
-def _inflated(packed: bytes, most: int) -> bytes:
+def inflated(packed: bytes, most: int) -> bytes:
+    """The first bytes of a deflated text, `most` of them; empty if it is none."""
     try:
         return zlib.decompressobj().decompress(packed, most)
     except zlib.error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from detectors.containers.base import Container, Incomplete, Malformed, NotStill
+from detectors.containers.colour_profile import require_usual_colours
 
 _ANIMATION_FLAG = 0x02
 #: A still WebP has at most a handful (VP8X, ICCP, ALPH, VP8, EXIF, XMP).
@@ -35,6 +36,8 @@ def parse_webp(image: memoryview) -> Container:
             packed = packed if kind == b"VP8X" else bytes(payload)
         elif kind == b"EXIF" and exif is None:
             exif = bytes(payload)
+        elif kind == b"ICCP":
+            require_usual_colours(bytes(payload))
         position += 8 + length + (length & 1)
     else:
         raise Malformed("the WebP has more chunks than a picture needs")

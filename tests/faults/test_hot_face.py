@@ -1,4 +1,4 @@
-"""One face and one picture are most of the traffic: told as they double, and nobody else is touched."""
+"""Reuse where one face and one picture are most of the traffic: told as they double, and nobody else is touched."""
 
 from __future__ import annotations
 
