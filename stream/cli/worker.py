@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
-from stream.bootstrap.worker import build_worker, open_store
+from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
 from stream.kafka.backlog import Backlog
 from stream.kafka.clients import KafkaUnreachable
@@ -37,6 +37,8 @@ def command(
     chosen = _roles(roles)
     settings = configuration.load()
     logs.configure(settings.log)
+    if Role.DETECT in chosen:
+        open_keys(settings)  # a key that can't be used is said before any wait for a broker
     asyncio.run(_check_services(settings))
     if Role.DETECT in chosen and not settings.abuse.hash_keys:
         log.warning(

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from config.errors import SettingsError
 from stream.cli import app, submit
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import read_key
@@ -48,3 +49,13 @@ def test_submit_to_a_file_that_is_no_key(tmp_path, monkeypatch):
     made = CliRunner().invoke(app, ["submit", str(tmp_path / "selfie.jpg"), "--encrypt-to", str(tmp_path / "key.json")])
     assert made.exit_code == 2
     assert "neither a JWK nor PEM" in " ".join(made.output.replace("│", " ").split())
+
+
+def test_worker_says_the_unusable_file_first(tmp_path, monkeypatch):
+    """Before any wait for a broker, by its name, and nothing of its content."""
+    (tmp_path / "broken.json").write_text('{"kty": "EC", "d": "Zebra-Secret"}')
+    monkeypatch.setenv("LIVENESS_ENCRYPTION__KEYS", str(tmp_path))
+    made = CliRunner().invoke(app, ["worker"])
+    assert isinstance(made.exception, SettingsError)
+    assert str(made.exception).startswith(f"encryption.keys: {tmp_path / 'broken.json'} is neither a JWK nor PEM")
+    assert "Zebra-Secret" not in str(made.exception) + made.output
