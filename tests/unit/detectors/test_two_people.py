@@ -125,3 +125,41 @@ def test_both_eyes_count(right, left, lowest, highest):
     reading = EYES.read(observe(face=with_eyes(right, left)))
     assert lowest - 1e-6 <= reading.liveness <= highest + 1e-6
     assert (reading.reason == "eyes_closed") is (reading.liveness < 0.5)
+
+
+class Haunted:
+    """A mesh that sees a further face in an empty part of the picture."""
+
+    def __init__(self, mesh, phantom: Box) -> None:
+        self._mesh, self._phantom = mesh, phantom
+        self.models = mesh.models
+
+    def find(self, bgr):
+        return (*self._mesh.find(bgr), face_of(box=self._phantom))
+
+
+class Blind:
+    models = ()
+
+    def find(self, bgr):
+        return ()
+
+
+def on_a_wall(portrait):
+    """The portrait on the left, and as much of a plain wall on the right."""
+    wall = np.full_like(portrait, 127)
+    cv2.randn(wall, (127, 127, 127), (6, 6, 6))
+    return attacks.camera_photo(np.hstack((portrait, wall)))
+
+
+@pytest.mark.parametrize(("blind", "error"), [(False, None), (True, TWO)])
+def test_phantom_of_the_mesh_is_nobody(portrait, monkeypatch, blind, error):
+    """Where the counter sees faces at all: a counter that sees none proves nothing."""
+    analyser = FaceAnalyser(Policy())
+    height, width = portrait.shape[:2]
+    scale = min(1.0, 960 / (2 * width))
+    phantom = Box(1.4 * width * scale, 0.3 * height * scale, 1.8 * width * scale, 0.7 * height * scale)
+    monkeypatch.setattr(analyser, "mesh", Haunted(analyser.mesh, phantom))
+    if blind:
+        monkeypatch.setattr(analyser, "_counter", Blind())
+    assert analyser.analyse(on_a_wall(portrait)).error is error
