@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from config import settings as configuration
-from stream.bootstrap.worker import build_worker
+from stream.bootstrap import worker as bootstrap
 from stream.events.messages import Output, Record
 from stream.kafka import agents, worker
 from stream.kafka.agents import AgentSpec, Stage
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if parsed.bug:
         _plant_bug()
     roles = frozenset(Role(role) for role in parsed.roles.split(","))
-    run(build_worker(settings, roles, analyser=scripted))
+    bootstrap.SLOT_PRELOAD = (scripted.__module__,)  # the libraries of a real analyser take seconds
+    run(bootstrap.build_worker(settings, roles, analyser=scripted))
 
 
 def _plant_bug() -> None:
