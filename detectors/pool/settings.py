@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 #: Set to 1 to let native libraries and slot tracebacks reach the worker's stderr.
 DEBUG_VARIABLE = "LIVENESS_SLOT_STDERR"
 
-#: One thread a library (the slots are the parallelism), and OpenCV's own guard against giant pictures.
-NATIVE_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENCV_IO_MAX_IMAGE_PIXELS": "64000000"}
+#: One thread a library (the slots are the parallelism), OpenCV's own guard against giant pictures, and no reports of
+#: onnxruntime to its makers, which it would also keep in a database under HOME.
+NATIVE_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": "64000000",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 
 #: What else of the worker's environment a slot may see. Everything is left out by default: the worker's
 #: variables hold passwords, and a slot decodes strangers' files.

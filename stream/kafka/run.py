@@ -10,6 +10,7 @@ import structlog
 from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.worker import EXIT_UNREACHABLE, Worker
+from stream.runtime import logs
 from stream.runtime.patience import DependencyTimeout
 from stream.runtime.process import freeze_loaded_objects, yield_to_slots
 
@@ -33,6 +34,8 @@ def run(worker: Worker) -> NoReturn:
             raise
         log.critical("gave_up_waiting", why=away)
         sys.exit(EXIT_UNREACHABLE)
+    finally:
+        logs.end()
 
 
 def _who_was_away(ended_by: BaseException | None) -> str | None:

@@ -7,9 +7,7 @@ the worker that gets the partitions.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +25,7 @@ from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
-from stream.runtime import metrics
+from stream.runtime import logs, metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthServer, HealthState
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
@@ -255,8 +253,7 @@ class Worker:
 
     def _leave(self, code: int, event: str) -> NoReturn:
         log.critical(event, code=code, in_flight=self._acks.in_flight)
-        logging.shutdown()
-        sys.stderr.flush()
+        logs.end()
         os._exit(code)
 
     def _new_runner(self, spec: AgentSpec) -> AgentRunner:

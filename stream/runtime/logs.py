@@ -6,12 +6,14 @@ Only our own events and the libraries' warnings are shown.
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 from config.settings import LogSettings
+from stream.runtime import metrics
 
 #: Faust names its services after the module they are defined in, ours included.
 _LIBRARIES = (
@@ -37,7 +39,7 @@ def configure(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.addFilter(_Dampening())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -54,6 +56,26 @@ def configure(settings: LogSettings) -> None:
     root.setLevel(level)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def end() -> None:
+    """The log written out, as the last step of a process. What a full disk doesn't take is left out: an error would
+    keep a worker from ending, or change its exit code."""
+    logging.shutdown()
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the interpreter writes out what is left
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Handler whose lines may be lost, on a full disk or without a reader: work goes on, and the loss is counted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        if isinstance(sys.exc_info()[1], OSError):
+            metrics.LOG_LINES_LOST.inc()
+        else:
+            super().handleError(record)
 
 
 class _Dampening(logging.Filter):

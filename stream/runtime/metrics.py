@@ -60,6 +60,7 @@ CAREFUL = Gauge(
     "liveness_careful", "1 while the worker has one record in work, to find the one on which workers ended outright."
 )
 REDIS_EMPTIED = Gauge("liveness_redis_emptied", "1 while Redis lacks the installation's marker: no record is decided.")
+LOG_LINES_LOST = Counter("liveness_log_lines_lost_total", "Log lines that stderr did not take: is a disk full?")
 SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(
