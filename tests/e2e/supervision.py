@@ -26,7 +26,7 @@ async def supervised(
         worker = installation.workers.start(command, *arguments)
 
         async def died_or_done(worker: Worker = worker) -> bool:
-            return worker.code is not None or await done(worker)
+            return worker.code is not None or (bool(worker.events("partitions_assigned")) and await done(worker))
 
         await eventually(died_or_done, "a death, or an end of the work", 90)
         if worker.code is None:
