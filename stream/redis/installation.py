@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from abuse.redis_port import RedisClient
 from abuse.store_time import StoreTime
 from config.errors import Unavailable
-from stream.redis.marker import LOST, MARKER_TTL_S, Marker, MarkerGuard, Origin
+from stream.redis.marker import LOST, MARKER_TTL_S, Marker, MarkerGuard, Origin, last_look, read_look, store_look
 
 LOOK_EVERY_S = 5.0
 #: While records wait for the marker.
@@ -42,8 +42,12 @@ class InstallationWatch:
 
         A new installation gets one, and so does one whose loss the settings accept. Raises Unavailable otherwise.
         """
-        marker = await self._held()
-        if not self._guard.accepts(marker):
+        marker, looks = await self._held()
+        if self._guard.is_older(marker, looks):
+            # Other workers may not have seen what this one has: without a marker the copy is lost for all of them.
+            await self._calls.execute([("DEL", key) for key in self._guard.keys])
+            marker = None
+        if not self._guard.accepts(marker, looks):
             if self._accept_loss:
                 marker = await self._write(Origin.ACCEPTED)
             elif self._guard.known is None and await self._is_new():
@@ -53,7 +57,9 @@ class InstallationWatch:
         if marker is None:
             self._guard.lose()
             raise Unavailable("redis", LOST)
-        self._guard.find(marker)
+        self._guard.find(marker, looks)
+        now_ms = await self._time.now_ms()
+        await self._calls.execute([each for key in self._guard.keys for each in store_look(key, now_ms)])
 
     async def run(self) -> None:
         """Background task: an idle worker misses the marker too, and a waiting one finds it again."""
@@ -67,11 +73,14 @@ class InstallationWatch:
     async def close(self) -> None:
         await self._calls.close()
 
-    async def _held(self) -> Marker | None:
-        """The marker of all nodes; None unless they have the same."""
-        replies = await self._calls.execute([("GETEX", key, "EX", MARKER_TTL_S) for key in self._guard.keys])
-        first, *others = map(Marker.read, replies)
-        return first if all(other == first for other in others) else None
+    async def _held(self) -> tuple[Marker | None, dict[str, int]]:
+        """The marker of all nodes, None unless they have the same; and by its key when each was last looked at."""
+        keys = self._guard.keys
+        asked = [("GETEX", key, "EX", MARKER_TTL_S) for key in keys] + [last_look(key) for key in keys]
+        replies = await self._calls.execute(asked)
+        first, *others = map(Marker.read, replies[: len(keys)])
+        looks = dict(zip(keys, map(read_look, replies[len(keys) :]), strict=True))
+        return (first if all(other == first for other in others) else None), looks
 
     async def _write(self, origin: Origin) -> Marker:
         """Write the marker under every key, and return it. Of several workers the first one's counts."""

@@ -3,14 +3,18 @@
 A worker's client asks for the marker behind the commands of each round trip: a marker that is still there tells that
 nothing was lost before it. Of a cluster each node has markers, since a node can be emptied alone.
 
-    installation:{NUMBER}    "ORIGIN|MILLISECONDS|RANDOM", the same text under every number
+An older copy of the content has the same marker. So workers write beside each marker when they last looked: a time
+that is well before one that a worker has seen there tells that the content is older than it was.
+
+    installation:{NUMBER}         "ORIGIN|MILLISECONDS|RANDOM", the same text under every number
+    installation-look:{NUMBER}    one member, its score the time of the last look, by Redis' clock
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,8 +33,10 @@ MARKER_TTL_S = 400 * 86_400
 #: Markers of a cluster, in as many slots: of 16 equal nodes one has none once in ten million installations. A node
 #: without is not watched.
 ON_A_CLUSTER = 256
+#: Content older by less is what a failover to a replica may cost; workers look every few seconds.
+OLDER_MS = 30_000
 MEND = "liveness abuse rebuild; LIVENESS_REDIS__ACCEPT_LOSS=true goes on without what was lost"
-LOST = f"emptied, or another Redis: {MEND}"
+LOST = f"emptied, an older copy, or another Redis: {MEND}"
 
 INSTALLATION = StoreRecord(
     name="installation",
@@ -39,7 +45,14 @@ INSTALLATION = StoreRecord(
     life_ms=MARKER_TTL_S * MS,
     after="a worker last looked",
 )
-RECORDS = (INSTALLATION,)
+LAST_LOOK = StoreRecord(
+    name="installation-look",
+    holds="when a worker last looked, which tells an older copy of Redis' content",
+    personal=Personal.NONE,
+    life_ms=MARKER_TTL_S * MS,
+    after="a worker last looked",
+)
+RECORDS = (INSTALLATION, LAST_LOOK)
 _TEXT = re.compile(rb"(new|rebuilt|accepted)\|(\d{1,15})\|([0-9a-f]{32})")
 
 
@@ -83,6 +96,31 @@ def marker_keys(prefix: str, *, cluster: bool) -> tuple[str, ...]:
     return tuple(INSTALLATION.key(prefix, number) for number in range(ON_A_CLUSTER if cluster else 1))
 
 
+def look_key(marker_key: str) -> str:
+    """Key of the last look beside a marker, at the same node."""
+    before, _, number = marker_key.rpartition(f"{INSTALLATION.name}:")
+    return f"{before}{LAST_LOOK.name}:{number}"
+
+
+def last_look(marker_key: str) -> Command:
+    return ("ZRANGE", look_key(marker_key), 0, -1, "WITHSCORES")
+
+
+def store_look(marker_key: str, at_ms: int) -> Sequence[Command]:
+    """Commands that write a look, unless there is a later one."""
+    key = look_key(marker_key)
+    return [("ZADD", key, "GT", at_ms, "last"), ("EXPIRE", key, MARKER_TTL_S)]
+
+
+def read_look(reply: Reply) -> int:
+    """Time in a reply to `last_look`; 0 where there is none, or something else."""
+    match reply:
+        case [_, bytes(score)] if score.isdigit():
+            return int(score)
+        case _:
+            return 0
+
+
 class MarkerGuard:
     """Guard of a worker's client. From a loss until the marker is found again, or before it was found at all, no call
     is answered."""
@@ -91,31 +129,47 @@ class MarkerGuard:
         self.keys = tuple(keys)
         self.known: Marker | None = None
         self.lost = False
+        self._looks: dict[str, int] = {}
 
     def require_found(self) -> None:
         """Called before a round trip. Raises Unavailable."""
         if self.lost or self.known is None:
             raise Unavailable("redis", LOST)
 
-    def require(self, reply: Reply) -> None:
-        """Called with the marker that came behind the replies of a round trip. Raises Unavailable where it isn't ours:
-        the replies may be those of a Redis without content."""
-        if not self.accepts(found := Marker.read(reply)):
+    def require(self, key: str, marker: Reply, look: Reply) -> None:
+        """Called with a marker and the last look that came behind the replies of a round trip. Raises Unavailable where
+        the marker isn't ours, or the look is older: the replies may be those of a Redis without content."""
+        found, looks = Marker.read(marker), {key: read_look(look)}
+        if found is None or not self.accepts(found, looks):
             self.lose()
             raise Unavailable("redis", LOST)
-        self.known = found
+        self._note(found, looks)
 
-    def accepts(self, found: Marker | None) -> bool:
-        return found is not None and (self.known is None or found == self.known or found.follows(self.known))
+    def accepts(self, found: Marker | None, looks: Mapping[str, int]) -> bool:
+        """Whether the content is the known one, or made anew since."""
+        if found is None or self.known is None:
+            return found is not None
+        return not self.is_older(found, looks) if found == self.known else found.follows(self.known)
+
+    def is_older(self, found: Marker | None, looks: Mapping[str, int]) -> bool:
+        """Whether the content is a copy from before what this worker has seen."""
+        seen = self._looks
+        return found == self.known and any(at_ms < seen.get(key, 0) - OLDER_MS for key, at_ms in looks.items())
+
+    def _note(self, found: Marker, looks: Mapping[str, int]) -> None:
+        if found != self.known:
+            self.known, self._looks = found, {}
+        self._looks.update({key: max(at_ms, self._looks.get(key, 0)) for key, at_ms in looks.items()})
 
     def lose(self) -> None:
         if not self.lost:
-            log.error("redis_emptied", why="the installation's marker is gone or another", mend=MEND)
+            log.error("redis_emptied", why="the installation's marker is gone, another, or of an older copy", mend=MEND)
         self.lost = True
         metrics.REDIS_EMPTIED.set(1)
 
-    def find(self, marker: Marker) -> None:
+    def find(self, marker: Marker, looks: Mapping[str, int]) -> None:
         if self.lost:
             log.info("redis_emptied_no_more", origin=str(marker.origin))
-        self.known, self.lost = marker, False
+        self._note(marker, looks)
+        self.lost = False
         metrics.REDIS_EMPTIED.set(0)

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
 from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
-from stream.redis.marker import MarkerGuard
+from stream.redis.marker import MarkerGuard, last_look
 
 T = TypeVar("T")
 
@@ -164,10 +164,11 @@ class TimedClient(ABC):
         marker isn't the installation's: then none of the answers counts."""
         if self._guard is None or marker is None:
             return await node.exchange(commands)
-        *answers, found = await node.exchange([*commands, ("GET", marker)])
-        if isinstance(found, ResponseError):
-            raise found
-        self._guard.require(found)
+        *answers, found, look = await node.exchange([*commands, ("GET", marker), last_look(marker)])
+        for each in (found, look):
+            if isinstance(each, ResponseError):
+                raise each
+        self._guard.require(marker, cast(Reply, found), cast(Reply, look))
         return answers
 
     @abstractmethod

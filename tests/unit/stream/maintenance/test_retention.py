@@ -22,7 +22,7 @@ from stream.kafka.caution import PartitionNote
 from stream.kafka.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
 from stream.redis.installation import mark_rebuilt
-from stream.redis.marker import marker_keys
+from stream.redis.marker import marker_keys, store_look
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.roll_call import RedisRollCall
 from tests.instants import NOW_MS
@@ -56,7 +56,9 @@ async def everything_happens(calls: RedisClient) -> None:
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
     await RedisPartitionNotes(calls, PREFIX).put(("submissions", 0), PartitionNote(first=1))
     await line.store.ping()
-    await mark_rebuilt(calls, marker_keys(PREFIX, cluster=False), NOW_MS)
+    markers = marker_keys(PREFIX, cluster=False)
+    await mark_rebuilt(calls, markers, NOW_MS)
+    await calls.execute([each for key in markers for each in store_look(key, NOW_MS)])
 
 
 async def test_every_key_has_a_record(calls, empty_redis, monkeypatch):

@@ -1,0 +1,56 @@
+"""Members join and leave all the time: work goes on, and nothing is lost.
+
+LIVENESS_CHURN_S gives another length, for a run by hand: LIVENESS_CHURN_S=300.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from itertools import pairwise
+
+import pytest
+
+from stream.events.topics import Topic
+from tests.e2e.fixtures import MakeInstallation
+from tests.e2e.installation import Installation
+from tests.e2e.pictures import plain_picture, submission
+from tests.e2e.workers import SCRIPTED, Worker
+
+CHURN_S = float(os.environ.get("LIVENESS_CHURN_S", "24"))
+#: A member joins or leaves so often; one that starts takes longer, and some leave before they have joined.
+EVERY_S = 3.0
+PUBLISHED_EACH = 8
+LONGEST_STALL_S = 60.0
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(CHURN_S + 300)]
+
+
+async def churned(installation: Installation, members: list[Worker]) -> tuple[list[Worker], int]:
+    """Those that were told to leave, and how many submissions were published meanwhile."""
+    left, published, began = list[Worker](), 0, time.monotonic()
+    while (elapsed := time.monotonic() - began) < CHURN_S:
+        await installation.publish(submission(plain_picture()) for _ in range(PUBLISHED_EACH))
+        published += PUBLISHED_EACH
+        if len(members) < 3:
+            members.append(installation.workers.start(SCRIPTED))
+        else:
+            left.append(members.pop(0))
+            left[-1].terminate()
+        await asyncio.sleep(max(EVERY_S - (time.monotonic() - began - elapsed), 0))
+    return left, published
+
+
+async def test_members_come_and_go(install: MakeInstallation) -> None:
+    installation = await install()
+    members = await installation.workers.run(2)
+    left, published = await churned(installation, members)
+    report = await installation.sound_report(LONGEST_STALL_S)
+    assert (report.decided, report.dead_lettered) == (published, 0)
+    times = sorted(record.appended_at_ms for record in await installation.records(Topic.DECISIONS))
+    longest_s = max(after - before for before, after in pairwise(times)) / 1000
+    print(f"{len(left)} left, {published} decided, {report.duplicates} duplicates, longest stall {longest_s:.1f} s")
+    assert longest_s < LONGEST_STALL_S
+    assert {await worker.ended() for worker in left} == {0}
+    assert {worker.code for worker in members} == {None}
