@@ -18,7 +18,7 @@ from tests.e2e.mortal_worker import ARROWS, mark
 from tests.e2e.supervision import supervised
 from tests.e2e.workers import Worker
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(480)]
 
 MORTAL = ("tests.e2e.mortal_worker",)
 FLAGS = "flags-stored"

@@ -17,7 +17,7 @@ from tests.e2e.scripted_worker import DIED
 from tests.e2e.supervision import supervised
 from tests.e2e.workers import SCRIPTED, Worker
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(480)]
 
 STAGES = ("detect", "decide", "command")
 MOST_DEATHS = 10
