@@ -6,7 +6,10 @@ Imported where a model is opened, so that only slot processes load onnxruntime.
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would keep a database of events for its makers
 
 import numpy as np
 import onnxruntime
