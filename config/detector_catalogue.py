@@ -2,6 +2,8 @@
 
 Weights of the policy, labels of a decision, the set of readings that may exist and the documents' table follow
 from here. A new signal is its file `detectors/signals/NAME.py` and one line below. Data only, no native code.
+
+Further signals are no part of the published table: each takes part where the policy's gates name it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ class DetectorKind(StrEnum):
     GEOMETRY = "face geometry"
     TEXTURE = "texture"
     METADATA = "metadata"
+    SURROUNDINGS = "surroundings"
 
 
 class Need(StrEnum):
@@ -58,3 +61,10 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
         "fft_deepfake": DetectorSpec("Frequency fingerprint", _TEXTURE, 0.30, _BOTH),
     }
 )
+
+FURTHER: Mapping[str, DetectorSpec] = MappingProxyType(
+    {"held_medium": DetectorSpec("Border of a print or display", DetectorKind.SURROUNDINGS, 0.0, _BOTH)}
+)
+
+#: Every signal there may be a reading of.
+KNOWN: Mapping[str, DetectorSpec] = MappingProxyType({**DETECTORS, **FURTHER})

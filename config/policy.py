@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from config.abuse import AbusePolicy
-from config.detector_catalogue import DETECTORS, DetectorSpec, Need
+from config.detector_catalogue import DETECTORS, FURTHER, KNOWN, DetectorSpec, Need
 from config.injection import INDICATIONS
 from config.pad_networks import MOST_LOG_ODDS
 
@@ -237,9 +237,14 @@ class Policy(_Frozen):
         total = sum(self.weights.model_dump().values()) + self.pad_networks.weight
         if abs(total - 1.0) > WEIGHT_TOLERANCE:
             raise ValueError(f"signal weights sum to {total:.6f}, they must sum to 1")
-        if unknown := sorted(set(self.gates) - set(DETECTORS)):
+        if unknown := sorted(set(self.gates) - set(KNOWN)):
             raise ValueError(f"gates: there is no signal {unknown[0]}")
         return self
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Signals that take part, by name: the published ones, then further ones that have a gate."""
+        return (*DETECTORS, *(name for name in FURTHER if name in self.gates))
 
     @cached_property
     def sha256(self) -> str:

@@ -94,7 +94,7 @@ class FaceAnalyser:
         self._policy = policy
         self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
         self._counter = open_counter()
-        self.signals: tuple[Signal, ...] = build(policy.parameters)
+        self.signals: tuple[Signal, ...] = build(policy.parameters, policy.signals)
         self.template = open_template(template) if template is not None and policy.template.active else None
         self._networks = open_networks(networks)
         self._network_models = tuple(source.model for source in networks)

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
-from config.detector_catalogue import DETECTORS
+from config.detector_catalogue import KNOWN
 from config.error_codes import ErrorCode
 from config.injection import INDICATIONS
 from config.pad_networks import PREFIX
@@ -63,7 +63,7 @@ class Reading(StrictJson):
     detail: Text
 
     def __post_init__(self) -> None:
-        if self.name not in DETECTORS and not self.is_of_network:
+        if self.name not in KNOWN and not self.is_of_network:
             raise UnknownReading("a reading of a signal that is not in the catalogue")
         if not 0.0 <= self.liveness <= 1.0:  # also refuses NaN
             raise ValueError(f"{self.name}: liveness {self.liveness} is outside [0, 1]")

@@ -9,10 +9,10 @@ To add a signal: write its file, named as the signal, with one class of that nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 
-from config.detector_catalogue import DETECTORS
+from config.detector_catalogue import DETECTORS, KNOWN
 from config.policy import SignalParameters
 from detectors.signals.base import FaceObservation, Signal
 
@@ -28,9 +28,10 @@ def _signal_class(name: str) -> Callable[[SignalParameters], Signal]:
 
 
 #: Imported with this package, and so once, by the fork server.
-SIGNALS = tuple(_signal_class(name) for name in DETECTORS)
+SIGNALS = {name: _signal_class(name) for name in KNOWN}
 
 
-def build(parameters: SignalParameters) -> tuple[Signal, ...]:
-    """Every signal with its tables, in catalogue order; called once per process."""
-    return tuple(signal(parameters) for signal in SIGNALS)
+def build(parameters: SignalParameters, names: Collection[str] = tuple(DETECTORS)) -> tuple[Signal, ...]:
+    """Signals of these names with their tables, in this order, by default the published ones; called once per
+    process."""
+    return tuple(SIGNALS[name](parameters) for name in names)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from config.detector_catalogue import DETECTORS
+from config.detector_catalogue import KNOWN
 from detectors.contract import Reading, ReadingStatus
 from detectors.exif import ExifFacts
 from detectors.face_mesh import Face, Pose
@@ -58,7 +58,7 @@ def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Readin
     """SCORED reading; below the pass mark `weak` is its reason."""
     return Reading(
         name=signal.name,
-        label=DETECTORS[signal.name].label,
+        label=KNOWN[signal.name].label,
         status=ReadingStatus.SCORED,
         liveness=liveness,
         reason=weak if liveness < PASS_MARK else "",
@@ -69,5 +69,5 @@ def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Readin
 def failed(signal: Signal, reason: str, detail: str) -> Reading:
     """FAILED reading: the check broke, which is evidence for neither a bona fide presentation nor an attack."""
     return Reading(
-        name=signal.name, label=DETECTORS[signal.name].label, status=ReadingStatus.FAILED, reason=reason, detail=detail
+        name=signal.name, label=KNOWN[signal.name].label, status=ReadingStatus.FAILED, reason=reason, detail=detail
     )

@@ -40,7 +40,7 @@ def analyser_key(policy: Policy, models: Iterable[ModelVersion]) -> str:
     """Hash of all that shapes an analysis besides the picture: policies that only judge differently have one key."""
     shaping = policy.model_dump(mode="json", exclude=_NOT_IN_AN_ANALYSIS)
     shaping["parameters"].pop("live_threshold")
-    parts = [version("liveness-stream"), _code(), shaping, sorted(model.sha256 for model in models)]
+    parts = [version("liveness-stream"), _code(), shaping, policy.signals, sorted(model.sha256 for model in models)]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

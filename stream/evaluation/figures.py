@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from config.detector_catalogue import DETECTORS
+from config.detector_catalogue import KNOWN
 from config.policy import Policy
 from detectors.contract import ModelVersion, ReadingStatus
 from stream.evaluation.judged import (
@@ -186,12 +186,13 @@ def _signals(
     presentations: Sequence[JudgedPresentation], labels: Mapping[str, str], policy: Policy
 ) -> dict[str, Document]:
     """Signals, each with its AUC over the presentations it scored; then the networks together, where any took part."""
-    networks = [name for name in labels if name not in DETECTORS]
+    networks = [name for name in labels if name not in KNOWN]
     share = policy.pad_networks.weight
     weights = {**policy.weights.model_dump(), **{name: share / len(networks) for name in networks}, FUSION: share}
     shown = {**labels, **({FUSION: FUSION_LABEL} if networks else {})}
     return {
-        name: {"label": label, "weight": weights[name], **_signal(name, presentations)} for name, label in shown.items()
+        name: {"label": label, "weight": weights.get(name, 0.0), **_signal(name, presentations)}
+        for name, label in shown.items()
     }
 
 

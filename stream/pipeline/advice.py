@@ -77,6 +77,7 @@ BY_REASON: dict[str, Advice] = {
     "flat_texture": _LIVE_CAMERA,
     "periodic_spectrum": _LIVE_CAMERA,
     "attack_suspected": _LIVE_CAMERA,
+    "held_medium": _LIVE_CAMERA,
     "pad_networks_absent": _ANOTHER_PHOTO,
     "spoof_software": _UNEDITED,
     "virtual_camera": _OWN_CAMERA,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from config.detector_catalogue import DETECTORS
+from config.detector_catalogue import DETECTORS, KNOWN
 from config.pad_networks import MOST_LOG_ODDS, PREFIX, SUSPECTED
 from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
@@ -55,17 +55,17 @@ class WeighedSignal:
 
 
 def weigh(readings: Iterable[Reading], policy: Policy) -> tuple[WeighedSignal, ...]:
-    """Signals of the catalogue, each once, in catalogue order, missing ones as abstained; then the networks that took
-    part, with equal parts of the networks' share. No reading is dropped: a `Reading` of any other signal can't be
-    made."""
+    """Signals that take part under the policy, each once, in catalogue order: published, missing ones as abstained;
+    further ones that were measured; then the networks that took part, with equal parts of the networks' share."""
     by_name = {reading.name: reading for reading in readings}
     shares: dict[str, float] = policy.weights.model_dump()
     networks = [reading for name, reading in by_name.items() if reading.is_of_network]
     share = policy.pad_networks.weight / max(1, sum(_is_scored(reading) for reading in networks))
     return (
         *(
-            WeighedSignal(reading=by_name.get(name) or _missing(name, spec.label), weight=shares[name])
-            for name, spec in DETECTORS.items()
+            WeighedSignal(reading=by_name.get(name) or _missing(name, KNOWN[name].label), weight=shares.get(name, 0.0))
+            for name in policy.signals
+            if name in DETECTORS or name in by_name
         ),
         *(WeighedSignal(reading=reading, weight=share if _is_scored(reading) else 0.0) for reading in networks),
     )

@@ -1,0 +1,109 @@
+"""Straight lines of a picture by a Hough transform in which each edge pixel votes for its own direction only (Ballard,
+"Generalizing the Hough transform to detect arbitrary shapes", 1981). The work is bounded by the picture's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Slopes (horizontal over vertical pixels) that are tried: lines up to 22 degrees off the vertical.
+_STEP = 0.02
+_SLOPES = np.arange(-20, 21) * _STEP
+#: A pixel's own direction is uncertain by a few slopes.
+_SPREAD = 3
+#: Grey levels a pixel, across the line: weaker edges are noise of the sensor.
+_WEAKEST_EDGE = 10.0
+#: Pixels between a line and an edge pixel that belongs to it, at first and when fitted.
+_NEAR, _ON = 2.5, 1.6
+#: Pixels between two lines on one side of the face: nearer ones are one line, seen askew.
+_APART = 4.0
+#: Edge pixels to which a line can be fitted.
+_FEWEST = 8
+#: Slopes between a line and an edge pixel's direction.
+_ASKEW = 0.15
+#: Lines to keep on each side of the face: bounds the work of combining lines.
+MOST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Line `x = offset + slope * (y - middle)`, pixels. `below[y]`: number of rows above row y in which edge pixels
+    lie on the line (height + 1 numbers), from which any stretch's coverage follows."""
+
+    offset: float
+    slope: float
+    below: NDArray[np.int64]
+
+
+class EdgeMap:
+    """Edge pixels of a picture that run up and down, and their votes for lines.
+
+    `across` and `along` are the picture's derivatives in x and y, float32 (height, width), grey levels a pixel. For
+    lines that run left and right give both transposed and swapped.
+    """
+
+    def __init__(self, across: NDArray[np.float32], along: NDArray[np.float32]) -> None:
+        self.height, self.width = across.shape
+        self.middle = (self.height - 1) / 2
+        strength = np.abs(across)
+        strong = np.flatnonzero(strength[:, 1:-1] > _WEAKEST_EDGE)
+        y, x = np.divmod(strong, self.width - 2)
+        here = strength[y, x + 1]
+        edge = (here > 2 * np.abs(along[y, x + 1])) & (here >= strength[y, x]) & (here > strength[y, x + 2])
+        self._y, self._x = y[edge], x[edge] + 1
+        self._slope = -along[self._y, self._x] / across[self._y, self._x]
+        self._pad = int(_SLOPES[-1] * self.height / 2) + 2
+        self._votes = self._vote()
+
+    def lines(self, first: float, last: float, row: float, least: float) -> list[Line]:
+        """Lines that cross `row` between columns `first` and `last`, most votes first, at most `MOST_LINES`; each
+        has at least `least` edge pixels."""
+        columns = np.arange(self._votes.shape[1])[None, :] - self._pad + _SLOPES[:, None] * (row - self.middle)
+        votes = np.where((columns > first) & (columns < last), self._votes, 0)
+        found: list[Line] = []
+        for _ in range(MOST_LINES):
+            slope, offset = divmod(int(votes.argmax()), votes.shape[1])
+            if votes[slope, offset] < least:
+                break
+            votes[np.abs(columns - columns[slope, offset]) < _APART] = 0
+            line = self._fitted(float(offset - self._pad), float(_SLOPES[slope]))
+            if line is not None and first < line.offset + line.slope * (row - self.middle) < last:
+                found.append(line)
+        return found
+
+    def _vote(self) -> NDArray[np.float64]:
+        """Edge pixels for each line (slope, offset), half of the neighbouring offsets' added."""
+        nearest = np.round(self._slope / _STEP).astype(np.int64) + len(_SLOPES) // 2
+        width = self.width + 2 * self._pad
+        slope = (nearest[:, None] + np.arange(-_SPREAD, _SPREAD + 1)).ravel()
+        tried = (slope >= 0) & (slope < len(_SLOPES))
+        slope, x, down = slope[tried], *(np.repeat(v, 2 * _SPREAD + 1)[tried] for v in (self._x, self._y - self.middle))
+        places = slope * width + np.round(x - _SLOPES[slope] * down).astype(np.int64) + self._pad
+        votes = np.bincount(places, minlength=len(_SLOPES) * width).astype(np.float64)
+        table = votes.reshape(len(_SLOPES), width)
+        table[:, 1:-1] += (table[:, :-2] + table[:, 2:]) / 2
+        return table
+
+    def _fitted(self, offset: float, slope: float) -> Line | None:
+        """The line moved to its edge pixels by least squares; None where too few are near."""
+        down = self._y - self.middle
+        for near in (_NEAR, _ON):
+            mine = self._of(offset, slope, near)
+            if mine.sum() < _FEWEST:
+                return None
+            rows, columns = down[mine], self._x[mine]
+            spread = float(((rows - rows.mean()) ** 2).sum())
+            slope = float(((rows - rows.mean()) * columns).sum()) / spread if spread else 0.0
+            offset = float(columns.mean() - slope * rows.mean())
+        rows = np.zeros(self.height, bool)
+        rows[self._y[self._of(offset, slope, _ON)]] = True
+        closed = rows.copy()  # single missing rows are noise
+        closed[1:] |= rows[:-1]
+        closed[:-1] |= rows[1:]
+        return Line(offset, slope, np.concatenate(([0], np.cumsum(closed))))
+
+    def _of(self, offset: float, slope: float, near: float) -> NDArray[np.bool_]:
+        away = self._x - offset - slope * (self._y - self.middle)
+        return np.asarray((np.abs(away) < near) & (np.abs(self._slope - slope) < _ASKEW), bool)
