@@ -48,11 +48,11 @@ class EdgeMap:
         self.height, self.width = across.shape
         self.middle = (self.height - 1) / 2
         strength = np.abs(across)
-        strong = np.flatnonzero(strength[:, 1:-1] > _WEAKEST_EDGE)
-        y, x = np.divmod(strong, self.width - 2)
-        here = strength[y, x + 1]
-        edge = (here > 2 * np.abs(along[y, x + 1])) & (here >= strength[y, x]) & (here > strength[y, x + 2])
-        self._y, self._x = y[edge], x[edge] + 1
+        inner = strength[:, 1:-1]
+        ridge = (inner > _WEAKEST_EDGE) & (inner >= strength[:, :-2]) & (inner > strength[:, 2:])
+        y, x = np.divmod(np.flatnonzero(ridge).astype(np.int32), np.int32(self.width - 2))
+        steep = strength[y, x + 1] > 2 * np.abs(along[y, x + 1])
+        self._y, self._x = y[steep].astype(np.int64), x[steep].astype(np.int64) + 1
         self._slope = -along[self._y, self._x] / across[self._y, self._x]
         self._pad = int(_SLOPES[-1] * self.height / 2) + 2
         self._votes = self._vote()

@@ -75,7 +75,13 @@ NOT_HELD = {
         PERSON,
     ],
     "a card held below": [PERSON, ("quad", quad(150, 400, 330, 520), LIGHT)],
-    "doorposts wider than shoulders": [("quad", quad(40, -50, 440, 800, turn=0), LIGHT)],
+    "a door wider than shoulders": [("quad", quad(30, 60, 450, 900, turn=0), LIGHT), PERSON],
+    "a wide door behind, a table before": [
+        ("quad", quad(30, 60, 450, 900, turn=0), LIGHT),
+        PERSON,
+        ("quad", [(0, 500), (480, 500), (480, 640), (0, 640)], 30),
+    ],
+    "a window that ends at the neck": [("quad", quad(30, 60, 450, 375, turn=0), LIGHT), PERSON],
 }
 
 
