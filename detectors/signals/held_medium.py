@@ -17,7 +17,7 @@ class HeldMedium:
     def __init__(self, parameters: SignalParameters) -> None:
         """No parameter of the published table concerns this signal."""
         # Photographs of people have no evidence at all. Composed scenes: held prints and displays 0.6 to 1; doors,
-        # windows, posters and tables around a person none as a rule, 1 in 80 above 0.7.
+        # windows, posters and tables around a person none as a rule, 1 of 640 above 0.7 (docs/DETECTION.md).
         self._score = Curve((0.6, 1.0), (0.7, 0.5), (0.85, 0.0))
 
     def read(self, seen: FaceObservation) -> Reading:
