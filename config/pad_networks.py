@@ -6,17 +6,26 @@ its own manifest is configured (`detectors.pad.manifest`). Sources and measureme
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 #: Before a network's name in the name of its signal.
 PREFIX = "pad_"
 #: Limit of a network's log-odds of bona fide, either way: what a network says beyond it is no better founded.
 MOST_LOG_ODDS = 8.0
+#: PAI species of the evaluation that `auc` is from, with the number of attacks of each: 64 bona fide pictures of nine
+#: collections against these (`liveness evaluate`, November 2026; non-responses left out). Generated faces are files, no
+#: presentations to a camera: the networks rate them as people.
+SPECIES: Mapping[str, int] = MappingProxyType({"cutout": 21, "screen": 16, "mask": 64, "generated": 90})
 #: Reason where a network, or their mean, takes the picture for an attack.
 SUSPECTED = "attack_suspected"
+
+
+def _auc(*figures: float) -> Mapping[str, float]:
+    return MappingProxyType(dict(zip(SPECIES, figures, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +36,7 @@ class PadNetwork:
     `square` takes the longer side and reflects the frame at its borders. Pixels are fed as (value - mean) * scale, in
     `colour` order. Class `live_index` is bona fide; `output_kind` says whether the scores are logits or probabilities.
     `opt_in` is what an operator must accept before the network may be used, empty where nothing stands against that.
+    `auc`: area under the ROC curve by PAI species as last evaluated (`SPECIES`); empty for an operator's own network.
     """
 
     name: str
@@ -49,6 +59,7 @@ class PadNetwork:
     live_index: int
     output_kind: Literal["logits", "probabilities"]
     output: str | None = None
+    auc: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def signal(self) -> str:
@@ -74,6 +85,7 @@ SHIPPED: tuple[PadNetwork, ...] = (
         crop_scale=2.7,
         live_index=1,
         output_kind="logits",
+        auc=_auc(1.00, 0.98, 0.73, 0.40),
     ),
     PadNetwork(
         name="minifasnet_v1se",
@@ -89,6 +101,7 @@ SHIPPED: tuple[PadNetwork, ...] = (
         crop_scale=4.0,
         live_index=1,
         output_kind="logits",
+        auc=_auc(1.00, 0.98, 0.75, 0.38),
     ),
     PadNetwork(
         name="fr_liveness",
@@ -105,6 +118,7 @@ SHIPPED: tuple[PadNetwork, ...] = (
         crop_scale=2.7,
         live_index=0,
         output_kind="logits",
+        auc=_auc(1.00, 0.96, 0.89, 0.30),
     ),
     PadNetwork(
         name="antispoof_9780",
@@ -125,6 +139,7 @@ SHIPPED: tuple[PadNetwork, ...] = (
         resize="lanczos_or_area",
         live_index=0,
         output_kind="logits",
+        auc=_auc(0.99, 0.99, 0.59, 0.23),
     ),
 )
 

@@ -21,6 +21,7 @@ from abuse.event_time import HOUR_MS
 from config.abuse import RULE_NAMES, AbusePolicy
 from config.error_codes import MEANING
 from config.injection import INDICATIONS
+from config.pad_networks import SHIPPED, SPECIES
 from config.policy import Policy
 from config.settings import Settings
 from stream.cli.abuse.retention import in_words
@@ -85,6 +86,15 @@ def indication_table() -> str:
     return "\n".join(rows)
 
 
+def pad_auc_table() -> str:
+    species = [f"{name} ({attacks})" for name, attacks in SPECIES.items()]
+    rows = [f"| network | {' | '.join(species)} |", "|---" * (len(species) + 1) + "|"]
+    for network in SHIPPED:
+        figures = [f"{network.auc[name]:.2f}" for name in SPECIES]
+        rows += [f"| `{network.name}` | {' | '.join(figures)} |"]
+    return "\n".join(rows)
+
+
 def topic_table() -> str:
     rows = ["| topic | kept | pictures |", "|---|---|---|"]
     rows += [f"| `{spec.topic}` | {_kept(spec)} | {'yes' if spec.carries_images else 'no'} |" for spec in TABLE]
@@ -117,6 +127,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "reasons": reason_table,
     "indications": indication_table,
+    "pad_auc": pad_auc_table,
     "topics": topic_table,
     "metrics": metric_table,
     "rules": rules_table,

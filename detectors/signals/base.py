@@ -16,6 +16,8 @@ from detectors.frame import WorkingFrame
 
 #: `passed` of the published signal table.
 PASS_MARK = 0.5
+#: Scores from here on are said without reserve.
+GOOD_MARK = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,20 @@ class Curve:
 
     def __call__(self, x: float) -> float:
         return float(np.interp(x, self._xs, self._ys))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Plain words for a finding: from `GOOD_MARK` on, from the pass mark on, and below."""
+
+    good: str
+    fair: str
+    poor: str
+
+    def about(self, liveness: float, measure: str) -> str:
+        """A reading's detail: what was found, then the measure."""
+        words = self.good if liveness >= GOOD_MARK else self.fair if liveness >= PASS_MARK else self.poor
+        return f"{words} ({measure})."
 
 
 def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Reading:

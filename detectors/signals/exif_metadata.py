@@ -64,11 +64,13 @@ class ExifMetadata:
 
 def _judge(exif: ExifFacts) -> tuple[float, str]:
     if keyword := spoof_keyword(exif):
-        return SPOOF_SOFTWARE, f"screen-capture or editing software named: {keyword}"
+        return SPOOF_SOFTWARE, f"The file names software that captures screens or edits pictures ({keyword})."
     if not exif.present:
-        return NO_EXIF, "no EXIF metadata"
+        return NO_EXIF, "The file has no data of a camera (no EXIF)."
     if not exif.has_camera:
-        return NO_HARDWARE, "EXIF present, no camera make or model"
+        return NO_HARDWARE, "The file does not say which camera took it (EXIF without make or model)."
     if not exif.optical:
-        return CAMERA, "camera make or model present"
-    return CAMERA + PER_OPTICAL_TAG * len(exif.optical), "camera with " + ", ".join(exif.optical)
+        return CAMERA, "The file names a camera, and nothing of the exposure (EXIF make or model)."
+    return CAMERA + PER_OPTICAL_TAG * len(
+        exif.optical
+    ), f"The file names a camera and the exposure ({', '.join(exif.optical)})."

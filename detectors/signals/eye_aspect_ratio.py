@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
+
+_WORDS = Words("Both eyes are open", "The eyes are not wide open, or not alike", "An eye is closed or nearly so")
 
 #: MediaPipe numbers of p1 to p6 per eye: outer corner, upper lid twice, inner corner, lower lid twice.
 PERSONS_RIGHT_EYE = (33, 160, 158, 133, 153, 144)
@@ -46,5 +48,5 @@ class EyeAspectRatio:
         left = eye_aspect_ratio(seen.face.landmarks, PERSONS_LEFT_EYE)
         lesser, difference = min(right, left), abs(right - left)
         liveness = min(self._openness(lesser), self._likeness(difference))
-        detail = f"eye aspect ratio {lesser:.2f} (right {right:.2f}, left {left:.2f})"
+        detail = _WORDS.about(liveness, f"eye aspect ratio: right {right:.2f}, left {left:.2f}")
         return scored(self, liveness, detail, weak="eyes_closed")

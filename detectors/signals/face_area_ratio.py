@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
+
+_WORDS = Words("The face has a good size", "The face has not the best size", "The face is too small, or too large")
 
 #: Share of the picture -> score, above the penalised sizes: best at 20 %, good from 10 % to 40 %, and
 #: fixed 0.50 above 80 %.
@@ -24,4 +26,6 @@ class FaceAreaRatio:
     def read(self, seen: FaceObservation) -> Reading:
         frame = seen.frame
         share = seen.face.box.clipped(frame.width, frame.height).area / (frame.width * frame.height)
-        return scored(self, self._score(share), f"face fills {share:.1%} of the image", weak="face_too_small")
+        liveness = self._score(share)
+        detail = _WORDS.about(liveness, f"the face fills {share:.1%} of the picture")
+        return scored(self, liveness, detail, weak="face_too_small")

@@ -7,7 +7,11 @@ from numpy.typing import NDArray
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
+
+_WORDS = Words(
+    "Both halves of the face are alike", "The halves of the face differ a little", "The halves of the face differ"
+)
 
 #: (person's right, person's left) landmarks: outer and inner eye corners, brows, nostrils, mouth corners,
 #: cheek bones, jawline.
@@ -46,4 +50,5 @@ class FacialSymmetry:
 
     def read(self, seen: FaceObservation) -> Reading:
         index = symmetry_index(seen.face.landmarks, seen.face.transform)
-        return scored(self, self._score(index), f"asymmetry index {index:.3f}", weak="asymmetric_face")
+        liveness = self._score(index)
+        return scored(self, liveness, _WORDS.about(liveness, f"asymmetry index {index:.3f}"), weak="asymmetric_face")

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
 from detectors.signals.crops import centre_crop
+
+#: About ring kurtosis, high-frequency ratio, azimuthal variance.
+_NATURAL = "The frequencies are those of a camera's picture"
+_WORDS = (
+    Words(_NATURAL, "Some frequencies stand out a little", "Frequencies stand out as of a regular grid"),
+    Words(_NATURAL, "Fine detail is a little off a camera's", "Fine detail is far more or less than a camera's"),
+    Words(_NATURAL, "Detail runs somewhat in one direction", "Detail runs mostly in one direction"),
+)
 
 #: Pixels of the square crop, at the working frame's own resolution.
 CROP_SIDE = 128
@@ -114,17 +122,26 @@ class FftDeepfake:
 
     def read(self, seen: FaceObservation) -> Reading:
         spectrum = self._meter.measure(centre_crop(seen.frame, seen.face.box, CROP_SIDE))
-        detail = (
+        measure = (
             f"ring kurtosis {spectrum.ring_kurtosis:.1f}, high-frequency ratio "
             f"{spectrum.high_frequency_ratio:.2f}, azimuthal variance {spectrum.azimuthal_variance:.2f}"
         )
-        return scored(self, self.liveness(spectrum), detail, weak="periodic_spectrum")
+        liveness = self.liveness(spectrum)
+        return scored(self, liveness, self._words(spectrum).about(liveness, measure), weak="periodic_spectrum")
+
+    def _words(self, spectrum: Spectrum) -> Words:
+        """Words about the weakest of the three measurements, which moves the score most."""
+        parts = self._parts(spectrum)
+        return _WORDS[parts.index(min(parts))]
 
     def liveness(self, spectrum: Spectrum) -> float:
         """Score of the three measurements, 0..1, 1 = like a camera picture."""
-        parts = (
+        parts = self._parts(spectrum)
+        return 0.75 * min(parts) + 0.25 * sum(parts) / len(parts)
+
+    def _parts(self, spectrum: Spectrum) -> tuple[float, float, float]:
+        return (
             self._kurtosis(spectrum.ring_kurtosis),
             self._high_frequency(abs(spectrum.high_frequency_ratio - self._baseline)),
             self._azimuthal(spectrum.azimuthal_variance),
         )
-        return 0.75 * min(parts) + 0.25 * sum(parts) / len(parts)

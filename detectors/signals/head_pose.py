@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
+
+_WORDS = Words("The head faces the camera", "The head is turned or tilted", "The head is turned or tilted far")
 
 #: The image requirements ask for less than 30 degrees in any axis; roll has no parameter of its own.
 MAX_ROLL_DEG = 30.0
@@ -23,7 +25,8 @@ class HeadPose:
     def read(self, seen: FaceObservation) -> Reading:
         pose = seen.pose
         liveness = min(self._yaw(abs(pose.yaw)), self._pitch(abs(pose.pitch)), self._roll(abs(pose.roll)))
-        detail = f"yaw {pose.yaw:+.0f}, pitch {pose.pitch:+.0f}, roll {pose.roll:+.0f} degrees"
+        measure = f"yaw {pose.yaw:+.0f}, pitch {pose.pitch:+.0f}, roll {pose.roll:+.0f} degrees"
+        detail = _WORDS.about(liveness, measure)
         return scored(self, liveness, detail, weak="head_turned")
 
 

@@ -23,6 +23,8 @@ class HeldMedium:
     def read(self, seen: FaceObservation) -> Reading:
         border = find_border(seen.frame, seen.face.box)
         if border is None:
-            return scored(self, 1.0, "no border of a print or display around the face", weak="")
-        detail = f"straight border around the face, evidence {border.evidence:.2f} of 1"
+            return scored(self, 1.0, "No border of a print or display is around the face.", weak="")
+        detail = (
+            f"A straight border is around the face, as of a print or display (evidence {border.evidence:.2f} of 1)."
+        )
         return scored(self, self._score(border.evidence), detail, weak="held_medium")

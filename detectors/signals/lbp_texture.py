@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
 from detectors.signals.crops import centre_crop
+
+_WORDS = Words(
+    "The skin has fine texture", "The skin has little fine texture", "The skin is nearly without fine texture"
+)
 
 CROP_SIDE = 96
 #: 58 uniform patterns (at most two changes around the circle) and one bin for all others.
@@ -67,8 +71,8 @@ class LbpTexture:
         histogram = lbp_histogram(centre_crop(seen.frame, seen.face.box, CROP_SIDE))
         entropy, dominant = entropy_bits(histogram), float(histogram.max())
         liveness = self.liveness(entropy_bits=entropy, dominant=dominant)
-        detail = f"LBP entropy {entropy:.2f} of {MAX_ENTROPY_BITS:.2f} bits, dominant pattern {dominant:.0%}"
-        return scored(self, liveness, detail, weak="flat_texture")
+        measure = f"LBP entropy {entropy:.2f} of {MAX_ENTROPY_BITS:.2f} bits, most frequent pattern {dominant:.0%}"
+        return scored(self, liveness, _WORDS.about(liveness, measure), weak="flat_texture")
 
     def liveness(self, *, entropy_bits: float, dominant: float) -> float:
         """Score of the two measurements, 0..1: the weaker counts, either alone gives a flat medium away."""

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from config.policy import SignalParameters
 from detectors.contract import Reading
-from detectors.signals.base import Curve, FaceObservation, scored
+from detectors.signals.base import Curve, FaceObservation, Words, scored
+
+_WORDS = Words("The picture is sharp", "The picture is a little soft", "The picture is blurred")
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:
@@ -32,4 +34,4 @@ class Sharpness:
     def read(self, seen: FaceObservation) -> Reading:
         variance = laplacian_variance(seen.frame.grey)
         liveness = self._score(variance)
-        return scored(self, liveness, f"Laplacian variance {variance:.0f}", weak="blurry")
+        return scored(self, liveness, _WORDS.about(liveness, f"Laplacian variance {variance:.0f}"), weak="blurry")

@@ -69,4 +69,5 @@ def _download(network: PadNetwork, target: Path) -> None:
 
 def _document(network: PadNetwork, *, ready: bool) -> dict[str, object]:
     about = {"licence": network.licence, "trained_on": network.trained_on, "conditions": network.opt_in}
-    return {"name": network.name, "version": network.version, "sha256": network.sha256, **about, "ready": ready}
+    known = {"name": network.name, "label": network.label, "version": network.version, "sha256": network.sha256}
+    return {**known, **about, "auc": dict(network.auc), "ready": ready}

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from config.pad_networks import SHIPPED
+from config.pad_networks import SHIPPED, SPECIES
 from detectors.onnx import fetching
 from stream import cli
 from stream.cli.models import fetch
@@ -85,7 +85,8 @@ def test_from_home_once(one_network: Path, home: Home) -> None:
     result = run("--json")
     assert result.exit_code == 0, result.output
     assert one_network.read_bytes() == CONTENTS
-    assert [each["ready"] for each in orjson.loads(result.stdout_bytes)["networks"]] == [True]
+    (told,) = orjson.loads(result.stdout_bytes)["networks"]
+    assert (told["ready"], set(told["auc"])) == (True, set(SPECIES))
     assert run().exit_code == 0
     assert home.asked == [None], "a file that is there is left alone"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def test_rows_of_the_tables(signals, name, row):
 
 def test_both_eyes_and_the_least_sharpness_count(signals):
     detail = signals["eye_aspect_ratio"].read(observe(face=with_eyes(0.2, 0.3))).detail
-    assert detail == "eye aspect ratio 0.20 (right 0.20, left 0.30)"
+    assert detail.endswith("(eye aspect ratio: right 0.20, left 0.30).")
     assert signals["sharpness"]._score(40.0) == 0.5
 
 
@@ -219,5 +220,28 @@ def test_readings_are_scored_with_words(signals):
     for signal in signals.values():
         reading = signal.read(observe())
         assert reading.status is ReadingStatus.SCORED
-        assert reading.detail
+        assert re.fullmatch(r"(The|An?|Both|Some|Fine|Frequencies|Detail|No) [a-z ,']+ \([^()]+\)\.", reading.detail)
         assert (reading.reason == "") == (reading.liveness >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "words"),
+    [
+        (Spectrum(3.0, 0.65, 0.05), "The frequencies are those of a camera's picture"),
+        (Spectrum(9.0, 0.65, 0.05), "Frequencies stand out as of a regular grid"),
+        (Spectrum(3.0, 0.05, 0.05), "Fine detail is far more or less than a camera's"),
+        (Spectrum(3.0, 0.65, 0.9), "Detail runs mostly in one direction"),
+    ],
+)
+def test_words_are_about_what_moved_the_score(signals, monkeypatch, spectrum, words):
+    signal = signals["fft_deepfake"]
+    monkeypatch.setattr(signal._meter, "measure", lambda crop: spectrum)
+    assert signal.read(observe()).detail.startswith(f"{words} (ring kurtosis")
+
+
+@pytest.mark.parametrize(
+    ("right", "left", "words"),
+    [(0.3, 0.3, "Both eyes are open"), (0.3, 0.24, "The eyes are not wide open"), (0.3, 0.05, "An eye is closed")],
+)
+def test_words_follow_the_score(signals, right, left, words):
+    assert signals["eye_aspect_ratio"].read(observe(face=with_eyes(right, left))).detail.startswith(words)
