@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from abuse.flags.flags import FlagKind
-from abuse.ledger.ledger import Ledger, Snapshot, SubjectHistory
+from abuse.ledger.ledger import Ledger, SubjectHistory
 from abuse.links.large_clusters import HINTS_READ, LargeCluster, LargeClusters, Member, Shown
 from abuse.links.links import Link, strength
 from abuse.subjects import correlation
@@ -14,19 +14,38 @@ from abuse.submission_ref import SubmissionRef
 
 #: Links of one submission to its candidates, by the kind of flag that they may bring about.
 Near = Mapping[FlagKind, Sequence[Link]]
+_Histories = dict[str, SubjectHistory]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The large clusters that a submission joined, with the link by which it did, and the histories read on the way.
+    """The large clusters that a submission joined, and the histories read on the way.
 
     `near`: the links to candidates without members of a cluster that a reviewer forgave.
     """
 
     near: Near
     clusters: Mapping[FlagKind, LargeCluster] = field(default_factory=dict)
-    links: tuple[Link, ...] = ()
     histories: tuple[SubjectHistory, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Led:
+    """A candidate that is a member of a large cluster, and the link to it."""
+
+    kind: FlagKind
+    link: Link
+    member: Member
+
+    def forgiven(self, histories: _Histories) -> bool:
+        """Whether a reviewer forgave the cluster after this member came in."""
+        at_ms = histories[self.member.lead.correlation_id].forgiven_at_ms
+        return at_ms >= max(self.member.lead.at_ms, self.member.ref.at_ms)
+
+    def in_force(self, histories: _Histories) -> bool:
+        """Whether neither the member nor the lead was cleared since."""
+        refs = (self.member.ref, self.member.lead)
+        return all(ref.at_ms > histories[ref.correlation_id].unlinked_at_ms for ref in refs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,64 +58,49 @@ class ClusterJoin:
     async def join(self, tenant: str | None, own: SubmissionRef, near: Near) -> Joined:
         """Four round trips into a large cluster, one where there is none, and three more past a forgiven one. Raises
         `config.errors.Unavailable`."""
-        members = await self._nearest(tenant, own, near)
-        if not members:
-            return Joined(near=near)
-        histories = await self._histories(tenant, members.values())
-        forgiven = {kind: each for kind, each in members.items() if _forgiven_ms(each, histories) >= each.lead.at_ms}
-        if forgiven:
-            near = await self._without(tenant, own, near, forgiven, histories)
-            members = await self._nearest(tenant, own, near)
-            histories = await self._histories(tenant, members.values())
-        members = {kind: each for kind, each in members.items() if _in_force(each, histories)}
-        sizes = await self.large.join(tenant, own, {_shown(kind, own): each.name for kind, each in members.items()})
+        nearest = {kind: sorted(links, key=strength)[:HINTS_READ] for kind, links in near.items()}
+        led = await self._led(tenant, own, nearest)
+        histories = await self._histories(tenant, led, {})
+        if any(each.forgiven(histories) for each in led):
+            led = await self._led(tenant, own, near)
+            histories = await self._histories(tenant, led, histories)
+            gone = {(each.kind, each.link.name) for each in led if each.forgiven(histories)}
+            near = {kind: [link for link in links if (kind, link.name) not in gone] for kind, links in near.items()}
+        chosen: dict[FlagKind, _Led] = {}
+        for each in led:
+            if each.in_force(histories):
+                # Workers choose alike where there are several clusters.
+                chosen[each.kind] = min(chosen.get(each.kind, each), each, key=_by_name)
+        names = {_shown(kind, own): each.member.name for kind, each in chosen.items()}
+        sizes = await self.large.join(tenant, own, names) if names else {}
         return Joined(
             near=near,
             clusters={
-                kind: LargeCluster(lead=each.lead, size=sizes[_shown(kind, own)]) for kind, each in members.items()
+                kind: LargeCluster(lead=each.member.lead, size=sizes[_shown(kind, own)], link=each.link)
+                for kind, each in chosen.items()
             },
-            links=tuple(
-                next(link for link in near[kind] if other_end(link, own) == each.ref) for kind, each in members.items()
-            ),
             histories=tuple(histories.values()),
         )
 
-    async def _nearest(self, tenant: str | None, own: SubmissionRef, near: Near) -> dict[FlagKind, Member]:
-        """Of each kind one of the nearest candidates that is a member; workers choose alike where there are several."""
-        nearest = {kind: sorted(links, key=strength)[:HINTS_READ] for kind, links in near.items()}
-        found: dict[FlagKind, Member] = {}
-        for kind, member in await self._members(tenant, own, nearest):
-            found[kind] = min(found.get(kind, member), member, key=lambda each: (each.name, each.ref.key))
-        return found
+    async def _led(self, tenant: str | None, own: SubmissionRef, near: Near) -> list[_Led]:
+        asked = [(kind, link) for kind, links in near.items() for link in links]
+        if not asked:
+            return []
+        refs = [(_shown(kind, own), other_end(link, own)) for kind, link in asked]
+        members = await self.large.members(tenant, refs)
+        return [
+            _Led(kind=kind, link=link, member=member)
+            for (kind, link), member in zip(asked, members, strict=True)
+            if member is not None
+        ]
 
-    async def _members(self, tenant: str | None, own: SubmissionRef, near: Near) -> list[tuple[FlagKind, Member]]:
-        asked = [(kind, other_end(link, own)) for kind, links in near.items() for link in links]
-        members = await self.large.members(tenant, [(_shown(kind, own), ref) for kind, ref in asked])
-        return [(kind, each) for (kind, _), each in zip(asked, members, strict=True) if each is not None]
-
-    async def _without(
-        self,
-        tenant: str | None,
-        own: SubmissionRef,
-        near: Near,
-        forgiven: Mapping[FlagKind, Member],
-        histories: Mapping[str, SubjectHistory],
-    ) -> Near:
-        """The links without those to members, up to the reviewer's word, of the forgiven clusters."""
-        known = await self._members(tenant, own, {kind: near[kind] for kind in forgiven})
-        gone = {
-            (kind, each.ref)
-            for kind, each in known
-            if each.name == forgiven[kind].name and each.ref.at_ms <= _forgiven_ms(forgiven[kind], histories)
-        }
-        return {
-            kind: [link for link in links if (kind, other_end(link, own)) not in gone] for kind, links in near.items()
-        }
-
-    async def _histories(self, tenant: str | None, members: Collection[Member]) -> dict[str, SubjectHistory]:
-        names = sorted({ref.correlation_id for each in members for ref in (each.ref, each.lead)})
-        known = await self.ledger.read_history(tenant, list(map(correlation, names))) if names else Snapshot()
-        return {history.subject.key: history for history in known.histories}
+    async def _histories(self, tenant: str | None, led: Collection[_Led], known: _Histories) -> _Histories:
+        """Histories of the members and their leads, beside those already known."""
+        ids = {ref.correlation_id for each in led for ref in (each.member.ref, each.member.lead)} - known.keys()
+        if not ids:
+            return known
+        read = await self.ledger.read_history(tenant, list(map(correlation, sorted(ids))))
+        return known | {history.subject.key: history for history in read.histories}
 
 
 def other_end(link: Link, own: SubmissionRef) -> SubmissionRef:
@@ -104,14 +108,9 @@ def other_end(link: Link, own: SubmissionRef) -> SubmissionRef:
     return link.earlier if link.later.key == own.key else link.later
 
 
+def _by_name(led: _Led) -> tuple[str, tuple[str, object, object]]:
+    return (led.member.name, led.link.name)
+
+
 def _shown(kind: FlagKind, own: SubmissionRef) -> Shown:
     return Shown(kind=kind, spoof=own.spoof)
-
-
-def _forgiven_ms(member: Member, histories: Mapping[str, SubjectHistory]) -> int:
-    return histories[member.lead.correlation_id].forgiven_at_ms
-
-
-def _in_force(member: Member, histories: Mapping[str, SubjectHistory]) -> bool:
-    """Whether neither the member nor the lead was cleared since."""
-    return all(ref.at_ms > histories[ref.correlation_id].unlinked_at_ms for ref in (member.ref, member.lead))

@@ -16,8 +16,9 @@ from zlib import crc32
 
 import orjson
 
+from abuse.event_time import MS
 from abuse.flags.flags import FlagKind
-from abuse.links.links import LINKING, Cluster
+from abuse.links.links import LINKING, Cluster, Link
 from abuse.submission_ref import RefKey, SubmissionRef
 
 #: Members from which a cluster is large, unless the rule's limit is higher.
@@ -52,10 +53,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargeCluster:
-    """A large cluster when a newcomer joined: the lead's submission, and the number of members so far."""
+    """A large cluster when a newcomer joined: the lead's submission, the number of members so far, and the link to the
+    member by which the newcomer joined. The link is evidence for the lead's flag and is kept nowhere else."""
 
     lead: SubmissionRef
     size: int
+    link: Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,25 +80,44 @@ class LargeClusters(Protocol):
     async def join(self, tenant: str | None, own: SubmissionRef, names: Mapping[Shown, str]) -> dict[Shown, int]:
         """Make the submission a member of these clusters; return their sizes. One round trip, none for no names."""
 
-    async def create(self, tenant: str | None, shown: Shown, refs: Sequence[SubmissionRef]) -> None:
-        """Make a large cluster of these submissions, which were read; the first leads. One round trip."""
+    async def create(self, tenant: str | None, made: FoundedCluster) -> None:
+        """Make a large cluster of submissions that were read. One round trip."""
 
     async def forget(self, tenant: str | None, correlation_id: str) -> None:
         """Remove the correlation id's hints, and the reference of each cluster that the id leads: such a cluster is
         read again, and made again without the id. Called by an erasure. May be repeated. Up to three round trips."""
 
 
-def name_of(shown: Shown, lead: SubmissionRef) -> str:
-    """The name of a large cluster, which tells nobody's ids."""
-    return hashlib.sha256(orjson.dumps([shown.kind, shown.spoof, lead.key])).hexdigest()[:24]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundedCluster:
+    """A cluster that has become large: its members' submissions in order, and the lead among them."""
+
+    shown: Shown
+    lead: SubmissionRef
+    refs: tuple[SubmissionRef, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the cluster, which tells nobody's ids."""
+        return hashlib.sha256(orjson.dumps([self.shown.kind, self.shown.spoof, self.lead.key])).hexdigest()[:24]
 
 
-def large(cluster: Cluster, own: SubmissionRef, kind: FlagKind, limit: int) -> tuple[Shown, list[SubmissionRef]] | None:
-    """The members, in order, that make a cluster large around a submission; None for a smaller cluster."""
+def founded(
+    cluster: Cluster, own: SubmissionRef, kind: FlagKind, *, limit: int, window_s: int
+) -> FoundedCluster | None:
+    """The large cluster that a submission makes of the cluster around it; None for a smaller one.
+
+    Only submissions within the rule's window count. The earliest leads; among attacks the earliest of an id that was
+    never seen genuine: what is flagged on the lead must not be flagged on the owner of a stolen photograph.
+    """
     shown = Shown(kind=kind, spoof=own.spoof)
-    around = cluster.showing(own.submission_id, own.correlation_id, LINKING[kind])
-    refs = [ref for ref in around.refs if shown.counts(ref)]
-    return (shown, refs) if len(set(map(shown.member, refs))) >= max(LARGE_SIZE, limit) else None
+    around = cluster.showing(own.submission_id, own.correlation_id, LINKING[kind]).refs
+    refs = tuple(ref for ref in around if shown.counts(ref) and abs(own.at_ms - ref.at_ms) <= window_s * MS)
+    genuine = {ref.correlation_id for ref in refs if not ref.spoof} if shown.spoof else set[str]()
+    lead = next((ref for ref in refs if ref.correlation_id not in genuine), None)
+    if lead is None or len(set(map(shown.member, refs))) < max(LARGE_SIZE, limit):
+        return None
+    return FoundedCluster(shown=shown, lead=lead, refs=refs)
 
 
 class InMemoryLargeClusters:
@@ -115,11 +137,10 @@ class InMemoryLargeClusters:
         self._on_call("join")
         return {shown: self._add(tenant or "", shown, name, [own]) for shown, name in names.items()}
 
-    async def create(self, tenant: str | None, shown: Shown, refs: Sequence[SubmissionRef]) -> None:
+    async def create(self, tenant: str | None, made: FoundedCluster) -> None:
         self._on_call("create")
-        name = name_of(shown, refs[0])
-        self.leads[tenant or "", name] = refs[0]
-        self._add(tenant or "", shown, name, refs)
+        self.leads[tenant or "", made.name] = made.lead
+        self._add(tenant or "", made.shown, made.name, made.refs)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> None:
         self._on_call("forget")

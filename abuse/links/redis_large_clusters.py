@@ -16,7 +16,7 @@ from typing import cast
 
 import orjson
 
-from abuse.links.large_clusters import Member, Shown, name_of
+from abuse.links.large_clusters import FoundedCluster, Member, Shown
 from abuse.links.links import links_life_ms
 from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading
 from abuse.store_record import Personal, StoreRecord
@@ -76,14 +76,13 @@ class RedisLargeClusters:
         replies = await self._calls.execute([*writes, *counts])
         return dict(zip(names, cast("list[int]", replies[len(writes) :]), strict=True))
 
-    async def create(self, tenant: str | None, shown: Shown, refs: Sequence[SubmissionRef]) -> None:
-        lead, name = refs[0], name_of(shown, refs[0])
-        packed = orjson.dumps(list(lead.ref_fields.values()))
+    async def create(self, tenant: str | None, made: FoundedCluster) -> None:
+        packed = orjson.dumps(list(made.lead.ref_fields.values()))
         await self._calls.execute(
             [
-                ("SET", self._key("cluster-lead", tenant, name), packed, "NX", "PX", self._ttl_ms),
-                ("HSET", self._of(tenant, lead), f"{_LEADS}{name}", name),
-                *self._adding(tenant, shown, name, refs),
+                ("SET", self._key("cluster-lead", tenant, made.name), packed, "NX", "PX", self._ttl_ms),
+                ("HSET", self._of(tenant, made.lead), f"{_LEADS}{made.name}", made.name),
+                *self._adding(tenant, made.shown, made.name, made.refs),
             ]
         )
 

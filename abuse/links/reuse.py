@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from abuse.faces.face_bounds import FaceBounds
@@ -13,7 +13,7 @@ from abuse.faces.template_protection import TemplateProtection
 from abuse.flags.flags import FlagKind
 from abuse.ledger.ledger import Ledger, SubjectHistory
 from abuse.links.joining import ClusterJoin, Joined, Near
-from abuse.links.large_clusters import HINTS_READ, LargeClusters, large
+from abuse.links.large_clusters import HINTS_READ, LargeClusters, founded
 from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link, LinkKind, best_per_pair, cluster_of, in_order
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
@@ -102,7 +102,8 @@ class ReuseSearch:
         if not earlier and not any(searched.near.values()):
             return ReuseResult(compared=searched.compared)
         near = {kind: links for kind, links in joined.near.items() if again or kind not in joined.clusters}
-        cluster, histories = await self._read(tenant, own, near, earlier, joined.links)
+        cluster, histories = await self._read(tenant, own, near, earlier)
+        await self._make_large(tenant, own, near.keys() - joined.clusters.keys(), cluster, histories)
         if searched.compared and not searched.compared.complete:
             cluster = replace(cluster, whole=False)
         return ReuseResult(
@@ -136,42 +137,41 @@ class ReuseSearch:
         return await ClusterJoin(large=self.large, ledger=self.ledger).join(tenant, own, near)
 
     async def _read(
-        self, tenant: str | None, own: SubmissionRef, near: Near, earlier: Sequence[Link], joined: Sequence[Link]
+        self, tenant: str | None, own: SubmissionRef, near: Near, earlier: Sequence[Link]
     ) -> tuple[Cluster, tuple[SubjectHistory, ...]]:
-        """The links written and the cluster around them read, with the members' histories; of `joined`, links into
-        large clusters, nothing is read. A cluster that has become large is made one."""
+        """The links written, and the cluster around them with the members' histories."""
         fresh = await self._best(tenant, *near.values())
-        if fresh or joined:
-            await self.links.write(tenant, [*fresh, *joined])
         kinds = frozenset().union(*(LINKING[kind] for kind in near))
         if fresh:
+            await self.links.write(tenant, fresh)
             cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh, of_kinds=kinds)
         else:
             cluster = cluster_of(own.correlation_id, [each for each in earlier[-LINKS_ADDED:] if each.kind in kinds])
         others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
         histories = (await self.ledger.read_history(tenant, others)).histories if others else ()
-        if fresh:
-            await self._make_large(tenant, own, near, cluster, histories)
-        if joined:
-            cluster = cluster_of(own.correlation_id, [*cluster.links, *joined], whole=False)
         return cluster, histories
 
     async def _make_large(
         self,
         tenant: str | None,
         own: SubmissionRef,
-        near: Near,
+        kinds: Collection[FlagKind],
         cluster: Cluster,
         histories: Sequence[SubjectHistory],
     ) -> None:
+        """Clusters of these kinds that have become large, made so."""
         cleared_ms = {history.subject.key: history.unlinked_at_ms for history in histories}
         effective = cluster.without(cleared_ms, own.correlation_id)
+        face, media = self.policy.face_reuse, self.policy.media_replay
         limits = {
-            FlagKind.FACE_REUSE: self.policy.face_reuse.allowed_ids + 1,
-            FlagKind.MEDIA_REPLAY: self.policy.media_replay.uses,
+            FlagKind.FACE_REUSE: (face.allowed_ids + 1, face.window_s),
+            FlagKind.MEDIA_REPLAY: (media.uses, media.window_s),
         }
-        made = [large(effective, own, kind, limits[kind]) for kind in near]
-        await asyncio.gather(*(self.large.create(tenant, *each) for each in made if each is not None))
+        for kind in sorted(kinds):
+            limit, window_s = limits[kind]
+            made = founded(effective, own, kind, limit=limit, window_s=window_s)
+            if made is not None:
+                await self.large.create(tenant, made)
 
     async def _enrol(self, face: EnrolledReference | None, image: EnrolledImage | None) -> None:
         enrolling = [self.faces.index.enrol([face])] if self.faces and face else []

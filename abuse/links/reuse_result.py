@@ -23,8 +23,8 @@ class Comparison:
 class ReuseResult:
     """The cluster around a submission's correlation id, and the histories of the other members.
 
-    `large`: the large clusters that the submission joined; of each only the lead's history is read, and of the links
-    only the one that led there. `compared`: None where no face was compared.
+    `large`: the large clusters that the submission joined; of each only the lead's and the nearest members' histories
+    are read. `compared`: None where no face was compared.
     """
 
     cluster: Cluster = NO_CLUSTER

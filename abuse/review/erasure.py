@@ -117,9 +117,11 @@ class Erasures:
         await self.pictures.forget(tenant, name)
         await self.decisions.unlink(tenant, name, others)
         await self.decisions.forget(tenant, name)
-        await self.ledger.erase(tenant, subject)
+        # Newcomers find the lead no more before the lead's flags go, and once more after: one may have come meanwhile.
         await self.large.forget(tenant, name)
+        await self.ledger.erase(tenant, subject)
         await self.links.forget(tenant, name, others)
+        await self.large.forget(tenant, name)
 
     def _kept(self, at_ms: int, subject: Subject) -> list[dict[str, str | None]]:
         """Stores in which the subject may be found all the same, and until when."""

@@ -19,7 +19,7 @@ from abuse.observation import Observation
 from abuse.rules import RULES, rules_of
 from abuse.rules.base import Case, Rule, RuleHit
 from abuse.rules.ip_risk import IpRisk, ip_risk
-from abuse.subjects import PERSONAL, Subject, correlation
+from abuse.subjects import PERSONAL, Subject
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
@@ -91,17 +91,24 @@ class AbuseEngine:
         ]
         events += _own_again(histories.values(), observation.submission_id)
         flags = _open_flags(known.histories, events, observation.at_ms)
-        shared = _flags_of_leads(linked, histories, events, observation)
+        findings = [(rule, finding) for rule, result in results for finding in result.findings]
+        shared = _shared_flags(linked, findings, histories, events, observation)
         return Assessment(
             flags=_as_switched(flags, rules),
-            shared=_as_switched(shared, rules),
+            shared=shared,
             ip_risk=ip_risk(part for _, result in results for part in result.risk)
             if observation.origin.address
             else None,
-            other_flagged_sessions=_other_sessions(observation, known.histories, (*flags, *shared), cluster),
+            other_flagged_sessions=_other_sessions(
+                observation,
+                known.histories,
+                flags,
+                [*cluster.refs, *(ref for each in linked.large.values() for ref in each.link.refs)],
+                any_linked=any(flag.kind in LINKING for flag in (*flags, *shared)),
+            ),
             compared=linked.compared,
             links=_own_links(cluster, observation)[:MOST_LINKS],
-            hit=_hit_by_comparison((*flags, *shared), rules, observation.at_ms),
+            hit=_hit_by_comparison(flags, shared, rules, observation.at_ms),
             events=tuple(events),
         )
 
@@ -190,20 +197,28 @@ def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent]
     return tuple(flags)
 
 
-def _flags_of_leads(
+def _shared_flags(
     linked: ReuseResult,
+    findings: Iterable[tuple[Rule[Any], RuleFinding]],
     histories: Mapping[Subject, SubjectHistory],
     events: Sequence[FlagEvent],
     observation: Observation,
 ) -> tuple[Flag, ...]:
-    """Open flags on the leads of the large clusters that the observation joined: they are about each member."""
-    leads = {kind: correlation(cluster.lead.correlation_id) for kind, cluster in linked.large.items()}
-    standing = _open_flags([histories[lead] for lead in set(leads.values())], events, observation.at_ms)
-    return tuple(
-        flag
-        for flag in standing
-        if leads.get(flag.kind) == flag.subject and flag.subject.key != observation.correlation_id
-    )
+    """Open flags on the leads of the large clusters that the observation joined: they are about each member.
+
+    A newcomer is refused from its own time on, as if the flag were raised now, and only where the rule is enforced: a
+    confirmation is about the lead alone.
+    """
+    if not linked.large:
+        return ()
+    shared = []
+    for rule, finding in findings:
+        if finding.continues and finding.subject.key != observation.correlation_id and finding.refusal is not None:
+            for flag in _open_flags([histories[finding.subject]], events, observation.at_ms):
+                if flag.kind is finding.kind:
+                    enforced = rule.limits.active and rule.limits.enforced
+                    shared.append(replace(flag, enforced=enforced, refusals=(finding.refusal,)))
+    return tuple(shared)
 
 
 def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
@@ -211,9 +226,12 @@ def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
     return tuple(link for link in cluster.links if own in (link.earlier.key, link.later.key))
 
 
-def _hit_by_comparison(flags: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int) -> RuleHit | None:
+def _hit_by_comparison(
+    flags: Sequence[Flag], shared: Sequence[Flag], rules: Mapping[str, Rule[Any]], at_ms: int
+) -> RuleHit | None:
     """The heaviest enforced hit of the rules on faces and pictures, of which admission knows nothing."""
     found = [each for kind in LINKING for each in rules[kind].before_analysis(flags, at_ms) if each.enforced]
+    found += [RuleHit(flag=flag, refusal=flag.refusals[0], enforced=True) for flag in shared if flag.enforced]
     return min(found, key=_weight, default=None)
 
 
@@ -223,7 +241,12 @@ def _as_switched(flags: Iterable[Flag], rules: Mapping[str, Rule[Any]]) -> tuple
 
 
 def _other_sessions(
-    observation: Observation, histories: Iterable[SubjectHistory], flags: Sequence[Flag], cluster: Cluster
+    observation: Observation,
+    histories: Iterable[SubjectHistory],
+    flags: Sequence[Flag],
+    linked: Sequence[SubmissionRef],
+    *,
+    any_linked: bool,
 ) -> tuple[str, ...]:
     """Sessions that share a flagged device, face or picture with this one, newest first."""
     flagged = {flag.subject for flag in flags if flag.subject.type in PERSONAL}
@@ -231,7 +254,7 @@ def _other_sessions(
     for history in histories:
         if history.subject in flagged:
             others += (a for a in reversed(history.attempts) if a.correlation_id != observation.correlation_id)
-    if any(flag.kind in LINKING for flag in flags):
-        others += reversed(cluster.refs)
+    newest_first: list[SubmissionRef] = sorted(linked, key=lambda ref: ref.key, reverse=True)
+    others += newest_first if any_linked else []
     sessions = {other.session_id: None for other in others if other.session_id not in (None, observation.session_id)}
     return tuple(str(session) for session in sessions)[:MOST_SESSIONS]

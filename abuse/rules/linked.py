@@ -26,9 +26,9 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
     """A finding for each correlation id in the fullest window of each day that the observation is in; of a large
     cluster only one, about the lead."""
     observation = case.observation
-    cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
     if kind in case.large:
-        return _growth(kind, case.large[kind], cluster, figures, count)
+        return _growth(kind, case.large[kind], figures, count)
+    cluster = case.cluster.showing(observation.submission_id, observation.correlation_id, LINKING[kind])
     attempts = [_as_attempt(end) for end in cluster.refs]
     genuine = [attempt for attempt in attempts if attempt.finding is not Finding.SPOOF]
     with_genuine = {attempt.correlation_id for attempt in genuine}
@@ -43,13 +43,11 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
     )
 
 
-def _growth(
-    kind: FlagKind, large: LargeCluster, cluster: Cluster, figures: Figures, count: Count
-) -> tuple[RuleFinding, ...]:
-    """The finding about the lead of a large cluster: a level more each time the number of members is doubled.
-    `cluster`: the link by which the observation joined."""
-    if large.size < count.limit or not cluster.links:
+def _growth(kind: FlagKind, large: LargeCluster, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
+    """The finding about the lead of a large cluster: a level more each time the number of members is doubled."""
+    if large.size < count.limit:
         return ()
+    cluster = Cluster(links=(large.link,), whole=False)
     window = Window(tuple(_as_attempt(ref) for ref in sorted({large.lead, *cluster.refs}, key=lambda ref: ref.key)))
     shown = _linked(cluster, Window(tuple(map(_as_attempt, cluster.refs))))
     counts = {**figures(cluster), "ids": large.size, "whole": "no"}

@@ -43,7 +43,7 @@ def photographs_of_one_person() -> Iterator[np.ndarray]:
     for number in (1, 2, 3):
         yield photograph(f"person_a_{number}")
     beside = photograph("two_people_1")
-    yield beside[:, beside.shape[1] // 2 :]
+    yield beside[: beside.shape[0] * 2 // 3, beside.shape[1] // 2 :]  # further down is a child
     yield np.ascontiguousarray(photograph("person_a_3")[:, ::-1])
 
 
