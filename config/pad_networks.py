@@ -7,7 +7,7 @@ its own manifest is configured (`detectors.pad.manifest`). Sources and measureme
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -24,8 +24,8 @@ SPECIES: Mapping[str, int] = MappingProxyType({"cutout": 21, "screen": 16, "mask
 SUSPECTED = "attack_suspected"
 
 
-def _auc(*figures: float) -> Mapping[str, float]:
-    return MappingProxyType(dict(zip(SPECIES, figures, strict=True)))
+def _auc(*figures: float) -> tuple[tuple[str, float], ...]:
+    return tuple(zip(SPECIES, figures, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class PadNetwork:
     live_index: int
     output_kind: Literal["logits", "probabilities"]
     output: str | None = None
-    auc: Mapping[str, float] = field(default_factory=dict)
+    auc: tuple[tuple[str, float], ...] = ()
 
     @property
     def signal(self) -> str:

@@ -90,7 +90,7 @@ def pad_auc_table() -> str:
     species = [f"{name} ({attacks})" for name, attacks in SPECIES.items()]
     rows = [f"| network | {' | '.join(species)} |", "|---" * (len(species) + 1) + "|"]
     for network in SHIPPED:
-        figures = [f"{network.auc[name]:.2f}" for name in SPECIES]
+        figures = [f"{figure:.2f}" for _, figure in network.auc]
         rows += [f"| `{network.name}` | {' | '.join(figures)} |"]
     return "\n".join(rows)
 

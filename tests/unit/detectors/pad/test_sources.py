@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from config import policy as policies
@@ -98,3 +100,9 @@ def test_names_must_be_known_and_differ(source, tmp_path):
     (tmp_path / "own.toml").write_text(manifest_text(source().network))
     with pytest.raises(PadNetworkUnusable, match="two networks"):
         sources([], [tmp_path / "own.toml"] * 2, tmp_path)
+
+
+def test_shipped_networks_reach_a_slot():
+    """A slot process gets its networks pickled."""
+    assert pickle.loads(pickle.dumps(SHIPPED)) == SHIPPED
+    assert len(set(SHIPPED)) == len(SHIPPED)
