@@ -18,7 +18,7 @@ from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link, LinkKind, best_per_pair, cluster_of, in_order
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
-from abuse.pictures.media_index import MOST_MATCHES, EnrolledImage, ImageMatch, MatchKind, MediaIndex
+from abuse.pictures.media_index import EnrolledImage, ImageMatch, MatchKind, MediaIndex
 from abuse.subjects import correlation
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
@@ -94,10 +94,10 @@ class ReuseSearch:
         # Of a submission that comes again the flag events may not be published yet: the members' flags are read too.
         again = any(own.key in (each.earlier.key, each.later.key) for each in earlier)
         # The nearest candidates tell whether there is a large cluster to join; then the others make no difference.
-        searched = await self._search(own, face, image, HINTS_READ, HINTS_READ)
+        searched = await self._search(own, face, image, HINTS_READ)
         joined = await self._join(tenant, own, searched.near)
         if searched.more and (again or not searched.kinds <= joined.clusters.keys()):
-            searched = await self._search(own, face, image, MOST_CANDIDATES, MOST_MATCHES)
+            searched = await self._search(own, face, image, MOST_CANDIDATES)
             joined = await self._join(tenant, own, searched.near)
         if not earlier and not any(searched.near.values()):
             return ReuseResult(compared=searched.compared)
@@ -114,14 +114,10 @@ class ReuseSearch:
         )
 
     async def _search(
-        self,
-        own: SubmissionRef,
-        face: EnrolledReference | None,
-        image: EnrolledImage | None,
-        most_faces: int,
-        most: int,
+        self, own: SubmissionRef, face: EnrolledReference | None, image: EnrolledImage | None, most: int
     ) -> _Searched:
-        faces, pictures = await asyncio.gather(self._search_face(face, most_faces), self._search_picture(image, most))
+        """Links to up to `most` candidates by face and as many by picture."""
+        faces, pictures = await asyncio.gather(self._search_face(face, most), self._search_picture(image, most))
         kinds = {FlagKind.FACE_REUSE: faces and faces.candidates, FlagKind.MEDIA_REPLAY: pictures}
         return _Searched(
             near={

@@ -92,7 +92,7 @@ class AbuseEngine:
         events += _own_again(histories.values(), observation.submission_id)
         flags = _open_flags(known.histories, events, observation.at_ms)
         findings = [(rule, finding) for rule, result in results for finding in result.findings]
-        shared = _shared_flags(linked, findings, histories, events, observation)
+        shared = _shared_flags(findings, histories, events, observation)
         return Assessment(
             flags=_as_switched(flags, rules),
             shared=shared,
@@ -198,7 +198,6 @@ def _open_flags(histories: Iterable[SubjectHistory], events: Iterable[FlagEvent]
 
 
 def _shared_flags(
-    linked: ReuseResult,
     findings: Iterable[tuple[Rule[Any], RuleFinding]],
     histories: Mapping[Subject, SubjectHistory],
     events: Sequence[FlagEvent],
@@ -209,8 +208,6 @@ def _shared_flags(
     A newcomer is refused from its own time on, as if the flag were raised now, and only where the rule is enforced: a
     confirmation is about the lead alone.
     """
-    if not linked.large:
-        return ()
     shared = []
     for rule, finding in findings:
         if finding.continues and finding.subject.key != observation.correlation_id and finding.refusal is not None:

@@ -91,10 +91,10 @@ class FaceCounter(Protocol):
         """Model files in use, hashed when loaded."""
 
     def find(self, bgr: NDArray[np.uint8]) -> tuple[Box, ...]:
-        """Boxes of every face on a uint8 (height, width, 3) BGR working frame, in no order; empty if there is none.
+        """Boxes of every face on a uint8 (height, width, 3) BGR picture, in no order; empty if there is none.
 
-        Called once a frame by the analysis. Blocks a few milliseconds; raises RuntimeError or ValueError for whatever
-        native code raises. May be repeated.
+        Called by the analysis for a working frame, and for the pixels around a doubtful face of the mesh. Blocks a few
+        milliseconds; raises RuntimeError or ValueError for whatever native code raises. May be repeated.
         """
 
     def close(self) -> None:
