@@ -1,19 +1,19 @@
 """Caution: a record on which the process dies is found over several lives of workers, and set aside.
 
-A death leaves no exception to catch, and many records were in work. So a worker notes in the store where it began to
-read a partition, and removes the note when it hands the partition over; a note that is still there tells of an unclean
-end. After `UNMOVED` unclean ends at one place a worker is careful: it works on one record at a time, and notes which.
-A record that was alone in work at `DEATHS` unclean ends is the cause. No other record is blamed: a worker killed with
-many records in work blames none of them, and one killed while careful blames the one in work, which a second end must
-confirm.
+A death leaves no exception to catch, and many records were in work. So a worker notes in the store up to which offset
+of a partition records may be in work, and removes the note when it hands the partition over; a note that is still there
+tells of an unclean end. What may have been in work at that end is suspect: its next owner works on each suspect alone,
+and notes which. A record that was alone in work at `DEATHS` unclean ends is the cause. No other record is blamed: a
+worker killed with many records in work blames none of them, and one killed with a suspect in work blames that record,
+which a second end must confirm.
 
-Without unclean ends this costs two round trips for each assignment of a partition, and none for a record.
+Without unclean ends this costs two round trips for each assignment of a partition, and one for every `AHEAD` records.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,150 +29,173 @@ from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
 
-#: Unclean ends in a row with nothing committed in between, after which a worker is careful.
-UNMOVED = 2
 #: Unclean ends with one record alone in work, after which the record is set aside.
 DEATHS = 2
-#: A worker is careful for so long: what was in work at a death is the first that it reads, and copies of it follow.
-CAREFUL_S = 120.0
-#: Notes are removed at a hand-over within this time, or stay and count as one unclean end.
-FORGET_WITHIN_S = 3.0
+#: Records of a partition that a note covers before they come; as many are suspect after an unclean end, at least.
+AHEAD = 32
+#: Notes are changed at a hand-over within this time, or stay as they are and count as one unclean end.
+HAND_OVER_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionNote:
-    """Note of a partition: the first offset that its owner read, how often owners ended there uncleanly, the offset in
-    work alone, and how many ends each such offset has seen."""
+    """Note of a partition: the first offset that its owner read, the offset below which records may be in work, the one
+    below which they were in work at an unclean end, the offset in work alone, and how many unclean ends each such
+    offset has seen. `handed_over` says that the owner ended in order and left suspects behind."""
 
     first: int
-    unmoved: int = 0
+    covers: int
+    suspects: int = 0
     alone: int | None = None
-    deaths: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def suspicious(self) -> bool:
-        return self.unmoved >= UNMOVED or bool(self.deaths)
+    deaths: Mapping[int, int] = field(default_factory=dict)
+    handed_over: bool = False
 
 
 def next_note(left: PartitionNote | None, first: int) -> PartitionNote:
     """Note of a new owner that reads from `first` on, after an owner that left a note behind, or none."""
-    if left is None or first < left.first:  # handed over cleanly; or the partition was made anew
-        return PartitionNote(first=first)
+    note = PartitionNote(first=first, covers=first + AHEAD)
+    if left is None or first < left.first:  # handed over without suspects; or the partition was made anew
+        return note
     deaths = {offset: seen for offset, seen in left.deaths.items() if offset >= first}
     if left.alone is not None and left.alone >= first:
         deaths[left.alone] = deaths.get(left.alone, 0) + 1
-    return PartitionNote(first=first, unmoved=left.unmoved + 1 if first == left.first else 0, deaths=deaths)
+    return replace(note, suspects=left.suspects if left.handed_over else left.covers, deaths=deaths)
 
 
 class PartitionNotes(Protocol):
     """The port: a note for each partition. Calls raise `config.errors.Unavailable`, and may be repeated."""
 
     async def find(self, partition: Partition) -> PartitionNote | None:
-        """Note that an owner left; None after a clean hand-over."""
+        """Note that an owner left; None after a hand-over without suspects."""
 
-    async def put(self, partition: Partition, note: PartitionNote) -> None:
-        """Keep a note in place of the one before."""
+    async def put(self, notes: Mapping[Partition, PartitionNote]) -> None:
+        """Keep notes in place of those before."""
 
     async def remove(self, partitions: Collection[Partition]) -> None:
-        """Forget notes, at a clean hand-over."""
+        """Forget notes."""
+
+
+@dataclass(slots=True)
+class _Hold:
+    """Hold of this worker on a partition: its note, the offset below which the note in the store covers records (none
+    before the note was read), and the last suspect that is done."""
+
+    note: PartitionNote = PartitionNote(first=0, covers=0)
+    covered: int = -1
+    done: int = -1
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def left(self) -> PartitionNote | None:
+        """Note that stays after a hand-over: None if no record is suspect any more."""
+        if self.note.deaths or self.done + 1 < self.note.suspects:
+            return replace(self.note, alone=None, handed_over=True)
+        return None
 
 
 class Caution:
-    """Caution of one worker, for all its agents: a careful worker has one record in work, whatever the agent."""
+    """Caution of one worker, for all its agents: a suspect is alone in work, whatever the agent."""
 
     def __init__(self, notes: PartitionNotes, patience: RetryPolicy) -> None:
         self._notes, self._patience = notes, patience
-        self._owned: dict[Partition, asyncio.Task[PartitionNote]] = {}
+        self._holds: dict[Partition, _Hold] = {}
         self._turn = asyncio.Lock()
         self._in_work = 0
         self._none_in_work = asyncio.Event()
-        self._careful_until = 0.0
 
     @asynccontextmanager
     async def around(self, record: Record) -> AsyncIterator[int]:
         """Context of the work on a record, with the number of deaths that the record has seen alone. Waits for the
-        store at the first record of a partition, and for other records while the worker is careful."""
+        store at the first of `AHEAD` records of a partition, and while a suspect is in work."""
         partition = (record.topic, record.partition)
-        if partition not in self._owned:
-            self._owned[partition] = asyncio.create_task(self._own(partition, record.offset))
-        owned = self._owned[partition]
-        note = owned.result() if owned.done() else await asyncio.shield(owned)
+        hold = self._holds.setdefault(partition, _Hold())
+        note = await self._covering(partition, hold, record.offset)
         deaths = note.deaths.get(record.offset, 0)
-        if await self._is_alone(deaths):
-            try:
-                await self._put(partition, replace(note, alone=record.offset))
+        if deaths or record.offset < note.suspects:
+            async with self._alone(), self._noted(partition, hold, record.offset):
                 yield deaths
-                if deaths < DEATHS:
-                    note.deaths.pop(record.offset, None)  # done, and the process lives
-            finally:
-                try:
-                    if self._owned.get(partition) is owned:
-                        with suppress(Unavailable):
-                            await self._notes.put(partition, note)
-                finally:
-                    self._turn.release()
             return
+        if self._turn.locked():
+            async with self._turn:
+                pass  # the suspect is done
         self._in_work += 1
         try:
-            yield deaths
+            yield 0
         finally:
             self._in_work -= 1
             if not self._in_work:
                 self._none_in_work.set()
 
     async def hand_over(self, partitions: Collection[Partition] | None = None) -> None:
-        """Forget partitions (all, if None) whose work ended or was dropped, so that their notes tell of no death."""
-        gone = {partition for partition in self._owned if partitions is None or partition in partitions}
-        for partition in gone:
-            del self._owned[partition]
-        if not gone:
-            return
+        """Forget partitions (all, if None) whose work ended or was dropped, so that their notes tell of no death.
+        Suspects that are not done stay noted for the next owner."""
+        gone = {partition for partition in self._holds if partitions is None or partition in partitions}
+        holds = {partition: self._holds.pop(partition) for partition in gone}
+        left = {partition: hold.left() for partition, hold in holds.items() if hold.covered >= 0}
+        kept = {partition: note for partition, note in left.items() if note is not None}
         try:
-            async with asyncio.timeout(FORGET_WITHIN_S):
-                await self._notes.remove(gone)
+            async with asyncio.timeout(HAND_OVER_WITHIN_S):
+                if kept:
+                    await self._notes.put(kept)
+                if forgotten := left.keys() - kept.keys():
+                    await self._notes.remove(forgotten)
         except (Unavailable, TimeoutError):
-            log.info("notes_left", partitions=len(gone))
+            log.info("notes_left", partitions=len(left))
 
-    @property
-    def _careful(self) -> bool:
-        careful = asyncio.get_running_loop().time() < self._careful_until
-        metrics.CAREFUL.set(careful)
-        return careful
+    async def _covering(self, partition: Partition, hold: _Hold, offset: int) -> PartitionNote:
+        """Note of the partition, once the one in the store covers the offset."""
+        if offset < hold.covered:
+            return hold.note
+        async with hold.lock:
+            if hold.covered < 0:
+                left = await self._patience.until_available(partial(self._notes.find, partition))
+                hold.note = next_note(left, offset)
+                _say_careful(partition, hold.note)
+            if offset >= hold.covered:
+                covers = offset + AHEAD
+                hold.note = replace(hold.note, covers=covers)
+                await self._patience.until_available(partial(self._save, partition, hold))
+                hold.covered = covers
+            return hold.note
 
-    async def _is_alone(self, deaths: int) -> bool:
-        """Whether the record is the only one in work, and has the turn; False where the worker needs no care."""
-        if not deaths and not self._careful and not self._turn.locked():
-            return False
-        await self._turn.acquire()
-        try:
-            while (deaths or self._careful) and self._in_work:
+    async def _save(self, partition: Partition, hold: _Hold) -> None:
+        if self._holds.get(partition) is hold:  # not handed over meanwhile
+            await self._notes.put({partition: hold.note})
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Context in which no other record is in work; suspects take turns."""
+        async with self._turn:
+            while self._in_work:
                 self._none_in_work.clear()
                 await self._none_in_work.wait()
-        except BaseException:
-            self._turn.release()
-            raise
-        if deaths or self._careful:
-            return True
-        self._turn.release()
-        return False
+            with metrics.CAREFUL.track_inprogress():
+                yield
 
-    async def _own(self, partition: Partition, first: int) -> PartitionNote:
-        note = next_note(await self._patience.until_available(partial(self._notes.find, partition)), first)
-        if self._owned.get(partition) is not asyncio.current_task():  # handed over meanwhile
-            return note
-        await self._put(partition, note)
-        if note.suspicious:
-            self._careful_until = asyncio.get_running_loop().time() + CAREFUL_S
-            log.warning(
-                "careful",
-                topic=partition[0],
-                partition=partition[1],
-                offset=first,
-                unclean_ends=note.unmoved,
-                suspects=sorted(note.deaths),
-                why="workers ended without a word while they worked here: one record at a time now",
-            )
-        return note
+    @asynccontextmanager
+    async def _noted(self, partition: Partition, hold: _Hold, offset: int) -> AsyncIterator[None]:
+        """Context in which the note names the record as alone in work. A record that is done has seen no death."""
+        hold.note = replace(hold.note, alone=offset)
+        await self._patience.until_available(partial(self._save, partition, hold))
+        deaths = hold.note.deaths
+        try:
+            yield
+            hold.done = offset
+            deaths = {other: seen for other, seen in deaths.items() if other != offset or seen >= DEATHS}
+        finally:
+            hold.note = replace(hold.note, alone=None, deaths=deaths)
+            with suppress(Unavailable):
+                await self._save(partition, hold)
 
-    async def _put(self, partition: Partition, note: PartitionNote) -> None:
-        await self._patience.until_available(partial(self._notes.put, partition, note))
+
+def _say_careful(partition: Partition, note: PartitionNote) -> None:
+    if not note.deaths and note.suspects <= note.first:
+        return
+    log.warning(
+        "careful",
+        topic=partition[0],
+        partition=partition[1],
+        offset=note.first,
+        below=note.suspects,
+        suspects=sorted(note.deaths),
+        why="a worker ended without a word while it worked here: one record at a time now",
+    )

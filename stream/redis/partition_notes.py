@@ -1,11 +1,12 @@
 """Notes of partitions on Redis: one hash, a field a partition.
 
-in-work    {TOPIC}|{PARTITION} -> where its owner began to read, what is in work alone, which ends were unclean
+partition-notes    {TOPIC}|{PARTITION} -> where its owner began to read, what may be in work, which ends were unclean
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import cast
 
 import orjson
@@ -17,14 +18,14 @@ from stream.kafka.acks import Partition
 from stream.kafka.caution import PartitionNote
 
 LIFE_MS = DAY_MS
-IN_WORK = StoreRecord(
-    name="in-work",
+NOTES = StoreRecord(
+    name="partition-notes",
     holds="offsets being worked on, to find a record on which workers end",
     personal=Personal.NONE,
     life_ms=LIFE_MS,
-    after="a partition last changed hands",
+    after="a worker last read a partition",
 )
-RECORDS = (IN_WORK,)
+RECORDS = (NOTES,)
 
 
 class RedisPartitionNotes:
@@ -32,7 +33,7 @@ class RedisPartitionNotes:
 
     def __init__(self, calls: RedisClient, key_prefix: str) -> None:
         self._calls = calls
-        self._key = f"{key_prefix}{IN_WORK.name}"
+        self._key = f"{key_prefix}{NOTES.name}"
 
     async def find(self, partition: Partition) -> PartitionNote | None:
         (held,) = await self._calls.execute([("HGET", self._key, _field(partition))])
@@ -42,15 +43,16 @@ class RedisPartitionNotes:
             found = orjson.loads(cast(bytes, held))
             return PartitionNote(
                 first=int(found["first"]),
-                unmoved=int(found["unmoved"]),
+                covers=int(found["covers"]),
+                suspects=int(found["suspects"]),
                 alone=None if found["alone"] is None else int(found["alone"]),
                 deaths={int(offset): int(seen) for offset, seen in found["deaths"].items()},
+                handed_over=bool(found["handed_over"]),
             )
 
-    async def put(self, partition: Partition, note: PartitionNote) -> None:
-        deaths = {str(offset): seen for offset, seen in note.deaths.items()}
-        value = orjson.dumps({"first": note.first, "unmoved": note.unmoved, "alone": note.alone, "deaths": deaths})
-        await self._calls.execute([("HSET", self._key, _field(partition), value), ("PEXPIRE", self._key, LIFE_MS)])
+    async def put(self, notes: Mapping[Partition, PartitionNote]) -> None:
+        fields = [part for partition, note in notes.items() for part in (_field(partition), _written(note))]
+        await self._calls.execute([("HSET", self._key, *fields), ("PEXPIRE", self._key, LIFE_MS)])
 
     async def remove(self, partitions: Collection[Partition]) -> None:
         await self._calls.execute([("HDEL", self._key, *map(_field, partitions))])
@@ -58,3 +60,7 @@ class RedisPartitionNotes:
 
 def _field(partition: Partition) -> str:
     return "|".join(map(str, partition))
+
+
+def _written(note: PartitionNote) -> bytes:
+    return orjson.dumps(asdict(note), option=orjson.OPT_NON_STR_KEYS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import pytest
@@ -14,7 +14,7 @@ from stream.events.messages import Record
 from stream.kafka.acks import Partition
 from stream.kafka.agents import STAGE_ENDED, AgentRunner
 from stream.kafka.breaker import Breaker
-from stream.kafka.caution import CAREFUL_S, DEATHS, UNMOVED, Caution, PartitionNote, next_note
+from stream.kafka.caution import AHEAD, DEATHS, Caution, PartitionNote, next_note
 from stream.kafka.publishing import Publisher
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
@@ -22,16 +22,34 @@ from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
 #: Note left behind, first offset of the next owner, its note.
 NOTES = {
-    "handed over": (None, 7, PartitionNote(first=7)),
-    "unmoved": (PartitionNote(first=7), 7, PartitionNote(first=7, unmoved=1)),
-    "again": (PartitionNote(first=7, unmoved=1), 7, PartitionNote(first=7, unmoved=2)),
-    "moved": (PartitionNote(first=7, unmoved=1), 8, PartitionNote(first=8)),
-    "died alone": (PartitionNote(first=7, unmoved=2, alone=9), 8, PartitionNote(first=8, deaths={9: 1})),
-    "again alone": (PartitionNote(first=8, alone=9, deaths={9: 1}), 9, PartitionNote(first=9, deaths={9: 2})),
-    "another alone": (PartitionNote(first=8, alone=8, deaths={9: 1}), 9, PartitionNote(first=9, deaths={9: 1})),
-    "alone and done": (PartitionNote(first=7, unmoved=2, alone=7), 8, PartitionNote(first=8)),
-    "behind it": (PartitionNote(first=9, deaths={9: 2}), 10, PartitionNote(first=10)),
-    "made anew": (PartitionNote(first=7, unmoved=2, alone=9, deaths={9: 1}), 0, PartitionNote(first=0)),
+    "handed over": (None, 7, PartitionNote(first=7, covers=39)),
+    "died": (PartitionNote(first=7, covers=39), 8, PartitionNote(first=8, covers=40, suspects=39)),
+    "died alone": (
+        PartitionNote(first=7, covers=39, suspects=20, alone=9),
+        8,
+        PartitionNote(first=8, covers=40, suspects=39, deaths={9: 1}),
+    ),
+    "again alone": (
+        PartitionNote(first=8, covers=40, alone=9, deaths={9: 1}),
+        9,
+        PartitionNote(first=9, covers=41, suspects=40, deaths={9: 2}),
+    ),
+    "another alone": (
+        PartitionNote(first=8, covers=40, alone=8, deaths={9: 1}),
+        9,
+        PartitionNote(first=9, covers=41, suspects=40, deaths={9: 1}),
+    ),
+    "alone and done": (
+        PartitionNote(first=7, covers=39, suspects=20, alone=7),
+        8,
+        PartitionNote(first=8, covers=40, suspects=39),
+    ),
+    "handed over with suspects": (
+        PartitionNote(first=7, covers=39, suspects=20, deaths={9: 1}, handed_over=True),
+        8,
+        PartitionNote(first=8, covers=40, suspects=20, deaths={9: 1}),
+    ),
+    "made anew": (PartitionNote(first=7, covers=39, alone=9, deaths={9: 1}), 0, PartitionNote(first=0, covers=32)),
 }
 
 
@@ -51,9 +69,9 @@ class Store:
         await self._trip()
         return self.notes.get(partition)
 
-    async def put(self, partition: Partition, note: PartitionNote) -> None:
+    async def put(self, notes: Mapping[Partition, PartitionNote]) -> None:
         await self._trip()
-        self.notes[partition] = note
+        self.notes.update(notes)
 
     async def remove(self, partitions: Collection[Partition]) -> None:
         await self._trip()
@@ -93,7 +111,7 @@ class Life(Scene):
     async def die(self) -> None:
         """Death: nothing more reaches the store."""
         self.caution._notes = Store()
-        self.caution._owned = {}
+        self.caution._holds = {}
         self._task.cancel()
         self.runner.drop()
         await asyncio.sleep(0.1)
@@ -116,26 +134,28 @@ async def lives(store: Store, number: int, first: int = 0) -> Life:
 
 
 @on_virtual_time
-async def test_no_cost_without_deaths() -> None:
+async def test_cost_without_deaths() -> None:
+    """Two round trips for a partition, and one for every `AHEAD` records."""
     life = await lives(store := Store(), 0)
     assert (len(life.working), store.trips) == (5, 2)
     await life.finish_all()
-    await life.put(range(5, 50))
-    assert store.trips == 2
+    await life.put(range(5, 3 * AHEAD))
+    await life.finish_all()
+    assert (len(life.acked[0]), store.trips) == (3 * AHEAD, 4)
     await life.caution.hand_over([P1])
-    assert (store.trips, list(store.notes)) == (2, [P0])
+    assert (store.trips, list(store.notes)) == (4, [P0])
     await life.caution.hand_over()
     assert store.notes == {}
 
 
 @on_virtual_time
 async def test_poison_is_found() -> None:
-    """Offset 2 ends each life; all others are done, and it costs itself alone."""
+    """Offset 2 ends each life: once with others in work, twice alone. All others are done."""
     store = Store()
-    for number in range(UNMOVED + DEATHS):
+    for number in range(1 + DEATHS):
         life = await lives(store, 0)
-        assert len(life.working) == (5 if number < UNMOVED else 1), "careful: one at a time"
-        if number >= UNMOVED:
+        assert len(life.working) == (1 if number else 5), "suspects: one at a time"
+        if number:
             await life.end(0)
             await life.end(1)
             assert set(life.working) == {(0, 2)}
@@ -150,9 +170,26 @@ async def test_poison_is_found() -> None:
 
 
 @on_virtual_time
+async def test_poison_is_found_while_members_come_and_go() -> None:
+    """After each death the partition changes hands once more, in order, before the poison is read."""
+    store = Store()
+    for _ in range(1 + DEATHS):
+        life = await lives(store, 0)
+        await life.die()
+        between = await lives(store, 0)
+        between.hand_over(P0)
+        await asyncio.sleep(1)
+        await between.caution.hand_over([P0])
+        assert store.notes[P0].handed_over
+    life = await lives(store, 0)
+    await life.finish_all()
+    assert (life.answered, (0, 0) in life.begun) == ([0], False)
+
+
+@on_virtual_time
 async def test_answer_that_ends_the_process() -> None:
     store = Store()
-    store.notes[P0] = PartitionNote(first=0, alone=0, deaths={0: DEATHS})
+    store.notes[P0] = PartitionNote(first=0, covers=AHEAD, alone=0, deaths={0: DEATHS})
     life = await lives(store, 0)
     assert (life.answered, len(life.sent)) == ([], 1)
 
@@ -162,7 +199,7 @@ async def test_kills_blame_nobody() -> None:
     """Kills of careful workers, each of which got another record further. What was done and not committed is done
     again: a record that was in work at a kill, and done later, is as good as any other."""
     store = Store()
-    await (await lives(store, UNMOVED)).die()
+    await (await lives(store, 1)).die()
     for first, in_work in ((0, 2), (0, 3), (0, 2), (0, 4), (3, 5), (5, 7), (5, 6)):
         life = await lives(store, 0, first)
         for offset in range(first, in_work):
@@ -177,9 +214,9 @@ async def test_kills_blame_nobody() -> None:
 
 @on_virtual_time
 async def test_alone_among_all_partitions() -> None:
-    """A partition that is careful makes all records of the worker wait for their turn."""
+    """A suspect is alone among all records of the worker; those after the suspects are worked on at once."""
     store = Store()
-    store.notes[P0] = PartitionNote(first=0, unmoved=UNMOVED - 1)
+    store.notes[P0] = PartitionNote(first=0, covers=2)
     life = Life(store)
     await life.put(range(2), partition=1)
     await life.put(range(2))
@@ -190,7 +227,6 @@ async def test_alone_among_all_partitions() -> None:
     await life.put(range(2, 3), partition=1)
     await life.end(0)
     assert len(life.working) == 1
-    await asyncio.sleep(CAREFUL_S)
     await life.finish_all()
     await life.put(range(2, 9))
     assert len(life.working) == 7, "careful no longer"
@@ -200,7 +236,7 @@ async def test_alone_among_all_partitions() -> None:
 async def test_orderly_ends_are_no_deaths() -> None:
     """Work that raises, is dropped or handed over: the record is not noted as in work any more."""
     store = Store()
-    life = await lives(store, UNMOVED)
+    life = await lives(store, 1)
     assert store.notes[P0].alone == 0
     life.working[(0, 0)].set_exception(DependencyTimeout("kafka"))
     await asyncio.sleep(1)
@@ -210,7 +246,8 @@ async def test_orderly_ends_are_no_deaths() -> None:
     await asyncio.sleep(1)
     assert store.notes[P0].alone is None
     await life.caution.hand_over([P0])
-    assert store.notes == {}
+    left = next_note(store.notes[P0], 0)
+    assert (left.suspects, left.deaths) == (AHEAD, {}), "nobody is blamed; what is not done stays suspect"
 
 
 @on_virtual_time

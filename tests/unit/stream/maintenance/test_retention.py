@@ -54,7 +54,7 @@ async def everything_happens(calls: RedisClient) -> None:
     await RedisLedger(calls, PREFIX, POLICY.abuse.flag_ttl_s).take_turn("me", turn_ms(SETTINGS.abuse.sweep_s))
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
-    await RedisPartitionNotes(calls, PREFIX).put(("submissions", 0), PartitionNote(first=1))
+    await RedisPartitionNotes(calls, PREFIX).put({("submissions", 0): PartitionNote(first=1, covers=2)})
     await line.store.ping()
     markers = marker_keys(PREFIX, cluster=False)
     await mark_rebuilt(calls, markers, NOW_MS)
