@@ -136,10 +136,10 @@ class AbuseSettings(Group):
     """Secrets of the keyed hash for addresses and devices, JSON: [{"id", "secret", "since"}]. Unset: neither is \
 observed."""
     faces_an_hour: int = Field(25_000, ge=1, le=2_500_000)
-    """Faces of one tenant in its busiest hour, at most: more are split over several keys of Redis."""
-    face_span_h: SpanHours = 1
-    """Hours of one Redis key of faces: 1, 2, 3, 4, 6, 8, 12 or 24. Longer is quicker below about a thousand \
-faces an hour, with faces_an_hour set to match."""
+    """Has no effect any more: keys of Redis that are full are followed by further ones."""
+    face_span_h: SpanHours = 24
+    """Hours of one Redis key of faces: 1, 2, 3, 4, 6, 8, 12 or 24. Shorter lets faces expire closer to the \
+window's end; a search takes nearly twice as long with twice the keys."""
     face_search_s: float = Field(0.25, gt=0, le=5)
     """A look for the same face begins no further search after so long; the newest hours are searched first."""
     network_lists: Path | None = None

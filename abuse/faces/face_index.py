@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol, TypeVar
-from zlib import crc32
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.protected_template import Distance, ProtectedTemplate, distances
@@ -19,8 +18,9 @@ from abuse.submission_ref import SubmissionRef
 from config.policy import Policy
 from config.settings import Settings
 
-#: A fuller bucket is slow to search and, when it expires, to remove.
-MOST_FACES_A_BUCKET = 25_000
+#: Links of a face to others in a bucket's graph; a bucket keeps the number that it began with. Buckets without a number
+#: in their name have `FEW_LINKS`.
+LINKS, FEW_LINKS = 24, 16
 #: Length of a candidate list: far more than links that a submission may add, and a bound on the cost of a face that is
 #: shown again and again.
 MOST_CANDIDATES = 64
@@ -76,15 +76,16 @@ class FacePlan:
 
     `window_ms`: how far back, and for late submissions forward, faces are searched, in event time.
     `span_ms`: a bucket's stretch of time; divides a day. Searching twice the buckets takes nearly twice the time
-    however full they are, so few faces an hour are better kept in longer stretches.
-    `parts`: buckets of one stretch, so that each holds at most `MOST_FACES_A_BUCKET`.
+    however full they are.
+    `most_faces`: faces of a bucket at which the next part of its stretch of time begins: a fuller one is slow to search
+    and, when it expires, to remove.
     `deadline_s`: no batch of a search begins later. `batch`: buckets per round trip; `concurrency`: batches at once.
     `distances`: model -> how templates are compared; euclidean unless named.
     """
 
     window_ms: int = 7 * DAY_MS
-    span_ms: int = HOUR_MS
-    parts: int = 1
+    span_ms: int = DAY_MS
+    most_faces: int = 50_000
     deadline_s: float = 0.5
     batch: int = 24
     concurrency: int = 4
@@ -93,8 +94,8 @@ class FacePlan:
     def __post_init__(self) -> None:
         if self.span_ms < 1 or DAY_MS % self.span_ms:
             raise ValueError("span_ms divides a day")
-        if min(self.window_ms, self.parts, self.batch, self.concurrency) < 1 or self.deadline_s < 0:
-            raise ValueError("window_ms, parts, batch and concurrency are one or more, deadline_s isn't negative")
+        if min(self.window_ms, self.most_faces, self.batch, self.concurrency) < 1 or self.deadline_s < 0:
+            raise ValueError("window_ms, most_faces, batch and concurrency are one or more, deadline_s isn't negative")
 
     def distance(self, model: str) -> Distance:
         return self.distances.get(model, Distance.EUCLIDEAN)
@@ -111,7 +112,7 @@ class FacePlan:
         """Days since the epoch in which the buckets within reach begin."""
         return range((at_ms - self.window_ms) // DAY_MS, (at_ms + self.window_ms) // DAY_MS + 1)
 
-    def bucket(self, reference: EnrolledReference) -> IndexBucket:
+    def bucket(self, reference: EnrolledReference, part: int = 0) -> IndexBucket:
         return IndexBucket(
             tenant=reference.tenant,
             model=reference.template.model,
@@ -119,13 +120,15 @@ class FacePlan:
             dimensions=reference.template.dimensions,
             begin_ms=reference.at_ms // self.span_ms * self.span_ms,
             span_ms=self.span_ms,
-            part=crc32(reference.submission_id.encode()) % self.parts,
+            part=part,
+            links=LINKS,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexBucket:
-    """Faces that are searched together; the name says everything but the tenant.
+    """Faces that are searched together; the name says everything but the tenant. `part` counts the buckets of a stretch
+    of time, each begun when the one before was full.
 
     The number of dimensions is part of the name: a template of wrong length under a model's name harms no other.
     """
@@ -137,10 +140,14 @@ class IndexBucket:
     begin_ms: int
     span_ms: int
     part: int
+    links: int = FEW_LINKS
 
     @property
     def name(self) -> str:
-        return f"{self.model}|{self.key_id}|{self.dimensions}|{self.begin_ms}|{self.span_ms}|{self.part}"
+        numbers = [self.dimensions, self.begin_ms, self.span_ms, self.part]
+        if self.links != FEW_LINKS:
+            numbers.append(self.links)
+        return "|".join(map(str, [self.model, self.key_id, *numbers]))
 
     @property
     def end_ms(self) -> int:
@@ -161,9 +168,16 @@ class IndexBucket:
 def bucket_named(tenant: str | None, name: str) -> IndexBucket:
     """The bucket of a tenant by its `name`; raises ValueError for a malformed name."""
     model, key_id, *numbers = name.split("|")
-    dimensions, begin_ms, span_ms, part = map(int, numbers)
+    dimensions, begin_ms, span_ms, part, links = map(int, numbers if len(numbers) > 4 else [*numbers, str(FEW_LINKS)])
     return IndexBucket(
-        tenant=tenant, model=model, key_id=key_id, dimensions=dimensions, begin_ms=begin_ms, span_ms=span_ms, part=part
+        tenant=tenant,
+        model=model,
+        key_id=key_id,
+        dimensions=dimensions,
+        begin_ms=begin_ms,
+        span_ms=span_ms,
+        part=part,
+        links=links,
     )
 
 
@@ -293,7 +307,7 @@ class InMemoryFaceIndex:
 
     async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
         self._on_call("drop")
-        if self.plan.bucket(reference) != old:
+        if not old.holds(reference.template):
             self.buckets.get(old, {}).pop(reference.name, None)
 
     def _of(self, tenant: str | None) -> list[tuple[IndexBucket, dict[tuple[str, str], EnrolledReference]]]:
@@ -308,12 +322,11 @@ def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 
 def face_plan(settings: Settings, policy: Policy, distances: Mapping[str, Distance]) -> FacePlan:
-    """The plan of an installation; a stretch of several hours has parts as if every hour were the busiest."""
+    """The plan of an installation."""
     limits = settings.abuse
     return FacePlan(
         window_ms=policy.abuse.face_reuse.window_s * 1000,
         span_ms=limits.face_span_h * HOUR_MS,
-        parts=-(-limits.faces_an_hour * limits.face_span_h // MOST_FACES_A_BUCKET),
         deadline_s=limits.face_search_s,
         distances=distances,
     )

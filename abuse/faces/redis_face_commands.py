@@ -29,12 +29,11 @@ from config.settings import Settings
 
 #: Candidates per bucket; a bucket with so many is searched again for `MOST_NEAR`.
 NEAR, MOST_NEAR = 32, 256
-#: Candidates looked at while searching and adding, and links of each face: recall against time and memory (measured).
-EFFORT, LINKS = 200, 16
+#: Faces looked at while adding and while searching: recall against time (docs/BENCHMARK.md).
+ADDING_EFFORT, SEARCH_EFFORT = 64, 96
 #: A bucket with fewer faces is searched without a thread, by comparing with all. In a fuller bucket Redis searches in a
-#: thread, which costs some 0.1 ms more, uses further cores and serves other clients meanwhile: with 600 faces in each
-#: of 169 buckets, half as many enrolments and searches again a second on two cores.
-SMALL = EFFORT
+#: thread, which costs some 0.1 ms more, uses further cores and serves other clients meanwhile.
+SMALL = 200
 GONE_TTL_MS = 600_000
 
 
@@ -105,14 +104,14 @@ class FaceCommands:
         digest = hashlib.sha256(f"{tenant or ''}|{correlation_id}".encode()).hexdigest()
         return f"{self._prefix}faces-gone:{{{digest[:40]}}}"
 
-    def add(self, reference: EnrolledReference) -> list[Command]:
-        """Commands to enrol a reference; idempotent. The bucket is listed before a face is in it."""
-        bucket = self._plan.bucket(reference)
+    def add(self, reference: EnrolledReference, bucket: IndexBucket) -> list[Command]:
+        """Commands to enrol a reference in a bucket; idempotent. The bucket is listed before a face is in it; the last
+        reply is the number of faces in it."""
         key, until_ms = self.faces(bucket), self._plan.kept_until_ms(bucket.end_ms)
         listed = self.buckets_of(bucket.tenant, bucket.day)
         listed_until_ms = self._plan.kept_until_ms((bucket.day + 1) * DAY_MS)
         traced = self.faces_of(reference.tenant, reference.correlation_id)
-        quantised = ("Q8", "EF", EFFORT, "SETATTR", _attributes(reference), "M", LINKS)
+        quantised = ("Q8", "EF", ADDING_EFFORT, "SETATTR", _attributes(reference), "M", bucket.links)
         return [
             ("SADD", listed, bucket.name),
             ("PEXPIREAT", listed, listed_until_ms),
@@ -124,6 +123,7 @@ class FaceCommands:
             *_at_least_until(self.tenants, listed_until_ms),
             ("VADD", key, "FP32", reference.template.vector, element_of(*reference.name), *quantised),
             ("PEXPIREAT", key, until_ms),
+            ("VCARD", key),
         ]
 
     def search(self, bucket: IndexBucket, probe: ProtectedTemplate, least_score: float, small: bool) -> list[Command]:
@@ -138,7 +138,7 @@ class FaceCommands:
         # the larger serves both, and `scored` compares again.
         epsilon = 2 * (1 - least)
         bound = ("EPSILON", epsilon) if epsilon < 1 else ()
-        effort = max(EFFORT, count)
+        effort = max(SEARCH_EFFORT, count)
         return ("VSIM", key, "FP32", probe.vector, "WITHSCORES", "COUNT", count, "EF", effort, *bound, *how)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count
 from typing import TypeVar, cast
 
 from abuse.event_time import DAY_MS
@@ -81,7 +82,7 @@ class RedisFaceIndex:
         days = plan.days(reference.at_ms)
         reading: list[Command] = [("SMEMBERS", self._commands.buckets_of(tenant, day)) for day in days]
         search = FaceSearch(self._calls, self._commands, plan, self._sizes, reference, within, self._clock)
-        expected = {plan.bucket(reference)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
+        expected = {self._bucket(reference)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
         replies = await search.run(reading, expected)
         buckets = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
         await search.run_on(frozenset().union(*buckets))
@@ -94,7 +95,10 @@ class RedisFaceIndex:
         )
 
     async def enrol(self, references: Sequence[EnrolledReference]) -> None:
-        await self._calls.execute([command for each in references for command in self._commands.add(each)])
+        added = [(bucket, self._commands.add(each, bucket)) for each in references for bucket in [self._bucket(each)]]
+        replies = iter(await self._calls.execute([command for _, commands in added for command in commands]))
+        for bucket, commands in added:
+            *_, self._sizes[bucket] = cast("list[int]", [next(replies) for _ in commands])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         key = self._commands.faces_of(tenant, correlation_id)
@@ -138,25 +142,31 @@ class RedisFaceIndex:
             return True
         if announced is not None:
             return False  # enrolled before `forget` or after: can't be known here, only by `forget` itself
-        await self._calls.execute(self._commands.add(reference))
+        new = self._bucket(reference)
+        await self._calls.execute(self._commands.add(reference, new))
         (announced,) = await self._calls.execute([gone])
         if announced is not None:
-            await self._take_back(old, reference)
+            await self._take_back((old, new), reference)
         return True
 
     async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
         # The trace stays until it expires: a worker that adds the face again at this moment may count on it.
-        if self._plan.bucket(reference) != old:
+        if not old.holds(reference.template):
             removal = self._on(reference.correlation_id, "VREM", (old, reference.submission_id))
             await self._calls.execute([removal])
 
-    async def _take_back(self, old: IndexBucket, reference: EnrolledReference) -> None:
+    async def _take_back(self, buckets: tuple[IndexBucket, ...], reference: EnrolledReference) -> None:
         """Remove both faces, then their traces, of a correlation id that was forgotten during a `copy`."""
-        buckets, (name, submission_id) = (old, self._plan.bucket(reference)), reference.name
+        name, submission_id = reference.name
         await self._calls.execute([self._on(name, "VREM", (bucket, submission_id)) for bucket in buckets])
         # In a round trip of its own: were the faces' nodes away, `forget` would find no trace of them.
         traces = (f"{bucket.name} {submission_id}" for bucket in buckets)
-        await self._calls.execute([("ZREM", self._commands.faces_of(old.tenant, name), *traces)])
+        await self._calls.execute([("ZREM", self._commands.faces_of(reference.tenant, name), *traces)])
+
+    def _bucket(self, reference: EnrolledReference) -> IndexBucket:
+        """The first bucket of the reference's stretch of time that isn't full, as far as this process knows."""
+        parts = (self._plan.bucket(reference, part) for part in count())
+        return next(bucket for bucket in parts if self._sizes.get(bucket, 0) < self._plan.most_faces)
 
     def _on(self, correlation_id: str, command: str, trace: tuple[IndexBucket, str]) -> Command:
         bucket, submission_id = trace

@@ -24,7 +24,7 @@ from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
 MODEL, DIMENSIONS, WITHIN, WITHIN_BITS = "made-up", 32, 0.5, 6
-FACE_PLAN = FacePlan(window_ms=2 * DAY_MS, deadline_s=30, distances={"turned": Distance.COSINE})
+FACE_PLAN = FacePlan(window_ms=2 * DAY_MS, span_ms=HOUR_MS, deadline_s=30, distances={"turned": Distance.COSINE})
 MEDIA_PLAN = MediaPlan(window_ms=2 * DAY_MS, most_lines=16)
 MEDIA_KEYS = MediaKeys(
     [HashKey(id="k1", secret=b"1" * 32), HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS - HOUR_MS)],
@@ -117,7 +117,7 @@ FACES = IndexKind(
     varied=st.just({"variation": 0.15}),
 )
 FACES_IN_PARTS = replace(
-    FACES, on_redis=lambda calls, prefix: RedisFaceIndex(calls, prefix, replace(FACE_PLAN, parts=3, batch=5))
+    FACES, on_redis=lambda calls, prefix: RedisFaceIndex(calls, prefix, replace(FACE_PLAN, most_faces=2, batch=5))
 )
 PICTURES = IndexKind(
     in_memory=lambda: InMemoryMediaIndex(MEDIA_PLAN),

@@ -12,6 +12,8 @@ import pytest
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import (
+    FEW_LINKS,
+    LINKS,
     MOST_CANDIDATES,
     CandidateList,
     EnrolledReference,
@@ -19,6 +21,7 @@ from abuse.faces.face_index import (
     FacePlan,
     IndexBucket,
     InMemoryFaceIndex,
+    bucket_named,
 )
 from abuse.faces.protected_template import Distance, ProtectedTemplate, distances
 from abuse.faces.redis_face_commands import NEAR, FaceCommands
@@ -184,9 +187,24 @@ async def test_candidate_list_is_bounded():
 
 async def test_plan_may_change_between_workers(redis_server, index):
     await search(index, *(seen(number, 7, number / 2) for number in range(8)))
-    second = on(redis_server, replace(PLAN, parts=3, span_ms=6 * HOUR_MS))
+    second = on(redis_server, replace(PLAN, most_faces=3, span_ms=6 * HOUR_MS))
     assert len(ids(await search(second, *(seen(number, 7, number / 2) for number in range(8, 16))))) == 15
     assert len(ids(await search(index, seen(99, 7)))) == 16
+
+
+async def test_full_bucket_is_followed_by_another(redis_server):
+    """As soon as a worker knows; buckets of the layout before, with fewer links, are read and filled as they are."""
+    plan = replace(PLAN, span_ms=DAY_MS, most_faces=3)
+    first, second = (on(redis_server, plan) for _ in range(2))
+    former = replace(plan.bucket(seen(0, 7)), links=FEW_LINKS)
+    assert bucket_named("acme", former.name) == former
+    await redis_server.connect().execute(FaceCommands(redis_server.prefix, plan).add(seen(0, 7), former))
+    for number in range(1, 8):
+        assert len(ids(await search((first, second)[number % 2], seen(number, 7)))) == number
+    buckets = {bucket async for bucket, _ in first.references("acme", NOW_MS)}
+    assert buckets == {former, *(plan.bucket(seen(0, 7), part) for part in range(2))}
+    assert await first.forget("acme", "cid-4") == 1
+    assert len(ids(await search(second, seen(9, 7)))) == 7
 
 
 async def test_references_are_listed_by_bucket(held):
@@ -267,8 +285,9 @@ async def test_copy_not_taken_back_is_erased_later(redis_server, index):
     await redis_server.client.set(commands_on(redis_server).gone("acme", "cid-1"), "1")
     await index.enrol([under_k2(reference)])
     failing = FaultyRedis(redis_server.connect(), lambda command: command[0] == "VREM")
+    copied = under_k2(reference)
     with pytest.raises(Unavailable):
-        await on(redis_server, calls=failing)._take_back(bucket, under_k2(reference))
+        await on(redis_server, calls=failing)._take_back((bucket, PLAN.bucket(copied)), copied)
     assert await index.forget("acme", "cid-1") == 1
     assert await listed(index) == []
 
@@ -372,9 +391,9 @@ async def test_foreign_value_is_named(redis_server, index, value):
     elif value == "traces":
         await client.zadd(key := commands.faces_of("acme", "cid-1"), {"whatever": 1})
     elif value == "attributes":
-        await client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", 16)
+        await client.execute_command("VADD", key, "FP32", vector, "a b", "Q8", "SETATTR", "[1]", "M", LINKS)
     else:
-        await client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", 16)
+        await client.execute_command("VADD", key, "FP32", vector, "alone", "Q8", "M", LINKS)
     with pytest.raises(ForeignValue, match=re.escape(key)):
         await (index.forget("acme", "cid-1") if value == "traces" else search(index, reference))
 
@@ -405,7 +424,7 @@ async def test_recall_among_many_faces(real_redis):
     assert found / wanted >= 0.99
 
 
-FAULTS = [{"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"parts": 0}, {"window_ms": 0}, {"concurrency": 0}]
+FAULTS = [{"span_ms": 7 * HOUR_MS}, {"span_ms": 0}, {"most_faces": 0}, {"window_ms": 0}, {"concurrency": 0}]
 
 
 @pytest.mark.parametrize("wrong", FAULTS)
