@@ -32,6 +32,7 @@ from stream.bootstrap.abuse import (
     say_what_is_compared,
 )
 from stream.bootstrap.fleet import badge, open_fleet_watch
+from stream.bootstrap.installation import open_installation_watch
 from stream.bootstrap.models import model_versions, network_sources, template_source
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
@@ -40,7 +41,6 @@ from stream.events.topics import Topic, topic_name
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
-from stream.kafka.clients import KafkaUnreachable, has_records
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
@@ -57,7 +57,6 @@ from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch
-from stream.redis.installation import InstallationWatch
 from stream.redis.marker import MarkerGuard, marker_keys
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.permissions import require_commands
@@ -66,7 +65,7 @@ from stream.review.kinds.base import ReviewServices
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
 from stream.runtime.clock_watch import ClockWatch
-from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from stream.runtime.patience import RetryPolicy
 
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
@@ -122,7 +121,7 @@ def build_worker(
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
     ours = badge(settings, shared.policy, roles)
     fleet = open_fleet_watch(settings, ours, shared.redis, shared.time, shared.patience)
-    installation = _installation_watch(shared)
+    installation = open_installation_watch(settings, shared.guard)
     # The installation's own check comes before any call of a guarded client.
     checks: list[Check] = [permissions, eviction.check, installation.look, shared.store.ping, watch.check, secrets]
     return Worker(
@@ -244,19 +243,6 @@ def _commanding(shared: _Shared) -> _Part:
 def _clock_watch(shared: _Shared) -> ClockWatch:
     limit_s = shared.settings.redis.max_clock_difference_s
     return ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
-
-
-def _installation_watch(shared: _Shared) -> InstallationWatch:
-    settings, unguarded = shared.settings, connect(shared.settings.redis, max_connections=1)
-
-    async def is_new() -> bool:
-        try:
-            return not await has_records(settings.kafka, shared.topics[Topic.DECISIONS])
-        except KafkaUnreachable as error:  # as when the join meets no broker
-            raise DependencyTimeout("kafka did not answer while the worker started") from error
-
-    accept_loss = settings.redis.accept_loss
-    return InstallationWatch(shared.guard, unguarded, RedisTime(unguarded), is_new, accept_loss=accept_loss)
 
 
 def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -> AgentSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from abuse.redis_port import RedisClient
 from abuse.store_time import StoreTime
@@ -13,13 +13,17 @@ from stream.redis.marker import LOST, MARKER_TTL_S, Marker, MarkerGuard, Origin,
 LOOK_EVERY_S = 5.0
 #: While records wait for the marker.
 LOOK_AGAIN_S = 1.0
+#: A worker stores nothing for so long without a look: the pause between two looks, what a failover may cost, and half a
+#: minute each for the clock of a worker (`redis.max_clock_difference_s`) and a round trip that is repeated.
+PUBLISHED_LATER_MS = 120_000
 #: Workers that accept the same loss do so within seconds of each other.
 SAME_OCCASION_MS = 60_000
 
 
 class InstallationWatch:
     """Watch of one worker. `calls` and `time` are of a client without guard; `is_new` asks whether the installation
-    has decided nothing yet, and may raise Unavailable."""
+    has decided nothing yet, `lacks_since` whether Redis lacks what was published after a time; both may raise
+    Unavailable."""
 
     def __init__(
         self,
@@ -27,11 +31,12 @@ class InstallationWatch:
         calls: RedisClient,
         time: StoreTime,
         is_new: Callable[[], Awaitable[bool]],
+        lacks_since: Callable[[int], Awaitable[bool]],
         *,
         accept_loss: bool = False,
     ) -> None:
         self._guard, self._calls, self._time = guard, calls, time
-        self._is_new, self._accept_loss = is_new, accept_loss
+        self._is_new, self._lacks_since, self._accept_loss = is_new, lacks_since, accept_loss
 
     def troubles(self) -> tuple[str, ...]:
         """Faults that make a worker not ready."""
@@ -43,7 +48,7 @@ class InstallationWatch:
         A new installation gets one, and so does one whose loss the settings accept. Raises Unavailable otherwise.
         """
         marker, looks = await self._held()
-        if self._guard.is_older(marker, looks):
+        if self._guard.is_older(marker, looks) or await self._is_behind(marker, looks):
             # Other workers may not have seen what this one has: without a marker the copy is lost for all of them.
             await self._calls.execute([("DEL", key) for key in self._guard.keys])
             marker = None
@@ -81,6 +86,14 @@ class InstallationWatch:
         first, *others = map(Marker.read, replies[: len(keys)])
         looks = dict(zip(keys, map(read_look, replies[len(keys) :]), strict=True))
         return (first if all(other == first for other in others) else None), looks
+
+    async def _is_behind(self, marker: Marker | None, looks: Mapping[str, int]) -> bool:
+        """Whether a worker that has seen no content yet meets one from before the newest records. Content on which
+        nobody looked yet, of a version before this one, can't be told."""
+        seen = [at_ms for at_ms in looks.values() if at_ms]
+        if marker is None or self._guard.known is not None or not seen:
+            return False
+        return await self._lacks_since(max(min(seen), marker.at_ms) + PUBLISHED_LATER_MS)
 
     async def _write(self, origin: Origin) -> Marker:
         """Write the marker under every key, and return it. Of several workers the first one's counts."""

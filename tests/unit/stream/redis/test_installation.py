@@ -38,13 +38,17 @@ class Member:
         settings = RedisSettings(url=url, call_timeout_s=10, cluster=cluster)
         self.guard = MarkerGuard(marker_keys(PREFIX, cluster=cluster))
         self.calls, self.plain = connect(settings, guard=self.guard), connect(settings)
-        self.asked = 0
+        self.asked, self.comparison = 0, None
 
         async def is_new() -> bool:
             self.asked += 1
             return new
 
-        self.watch = InstallationWatch(self.guard, self.plain, RedisTime(self.plain), is_new, accept_loss=accept_loss)
+        async def lacks(since_ms: int) -> bool:
+            return self.comparison is not None and await self.comparison.is_older(since_ms)
+
+        asked = (is_new, lacks)
+        self.watch = InstallationWatch(self.guard, self.plain, RedisTime(self.plain), *asked, accept_loss=accept_loss)
 
     async def rebuilt(self) -> None:
         await mark_rebuilt(self.plain, self.guard.keys, await RedisTime(self.plain).now_ms())
