@@ -87,6 +87,12 @@ def head_after(sealed_entry: bytes) -> Head:
     return Head(chain=entry["chain"], number=entry["number"], sha256=entry["sha256"])
 
 
+def follows(entry: Mapping[str, Any], head: Head) -> bool:
+    """Whether an entry stands right behind this end of its chain."""
+    place = entry["chain"], entry["number"], entry["previous_sha256"]
+    return bool(place == (head.chain, head.number + 1, head.sha256))
+
+
 _TEXTS = frozenset({"chain", "sha256", "previous_sha256", "command_id", "at", "outcome"})
 _TEXTS_OR_NOTHING = frozenset({"command", "actor", "reason", "note", "tenant"})
 

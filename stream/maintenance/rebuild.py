@@ -4,6 +4,9 @@ reviews from audit.
 Everything written names itself, so a rebuild on top of an existing table adds what is missing and changes nothing else;
 workers may go on meanwhile. Erased subjects stay erased: receipts are read first, and erasures begun since then are
 carried out again at the end. `abuse.store_record` says which stores a rebuild writes.
+
+A table that is an older copy (a backup put back) shows by its audit chain, which goes on on the topic: what was erased
+since is erased there again, switches become the latest, and the chain goes on at its true end.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from abuse.ledger.ledger import Ledger, Switches
 from abuse.links.link_store import LinkStore
 from abuse.links.links import Link
 from abuse.observation import Observation
-from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, head_after
+from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, follows, head_after
 from abuse.review.erased import Erased
 from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
@@ -90,6 +93,9 @@ class Rebuild:
 
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
+        is_older = await self._is_older()
+        if is_older:
+            await self._erase_from_copy(erased)
         async for batch in self._batches(Topic.DECISIONS, _Read.of, done):
             published = [each for each in (_left(read, erased) for read in batch) if each is not None]
             done.decisions += await self.patience.until_available(partial(self.decisions.restore, published))
@@ -105,7 +111,7 @@ class Rebuild:
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
             await self.patience.until_available(partial(self.ledger.record, events))
             done.flag_events += len(events)
-        await self._restore(done)
+        await self._restore(done, is_older=is_older)
         await self._erase_again(erased)
         return done
 
@@ -116,6 +122,30 @@ class Rebuild:
             with suppress(*NOT_OURS):  # counted when the trail is restored
                 erased.take(rebuild_records.entry_of(record.value or b""))
         return erased
+
+    async def _is_older(self) -> bool:
+        """Whether the chain has an entry behind the table's end of it: a worker moves the end before it publishes. A
+        table without an end may be a copy from before the first command."""
+        head, has_next = await self.patience.until_available(self.audit.peek), False
+        async for record in self._records(Topic.AUDIT):
+            with suppress(*NOT_OURS):
+                entry = rebuild_records.entry_of(record.value or b"")
+                has_next |= head is None or follows(entry, head)
+        return has_next and await self.patience.until_available(self.audit.peek) == head
+
+    async def _erase_from_copy(self, erased: Erased) -> None:
+        """Carry out what was erased since the copy was made, as far back as commands are on their topic. What came
+        after an erasure is on the others."""
+        async for record in self._records(Topic.COMMANDS):
+            command = commands.read(record)
+            if not isinstance(command, EraseSubject):
+                continue
+            tenant, subject = command.tenant, command.subject.subject()
+            held = await self.patience.until_available(
+                partial(self.commands.find, CommandKey(tenant, command.command_id))
+            )
+            if held is None and erased.covers(tenant, subject, record.appended_at_ms):
+                await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
 
     async def _erase_again(self, before: Erased) -> None:
         """Carry out erasures that met this rebuild: records may have been written after their removal.
@@ -153,8 +183,9 @@ class Rebuild:
             async for record in source.until_end():
                 yield record
 
-    async def _restore(self, done: Rebuilt) -> None:
-        """Write reviews and switches in the order of their entries: a later entry on the same thing counts."""
+    async def _restore(self, done: Rebuilt, *, is_older: bool) -> None:
+        """Write reviews and switches in the order of their entries: a later entry on the same thing counts. Switches
+        and the end of the chain replace those of an older copy."""
         entries: dict[tuple[str, int], bytes] = {}
         async for record in self._records(Topic.AUDIT):
             value = record.value or b""
@@ -175,8 +206,8 @@ class Rebuild:
             if switches is not None:
                 switched[tenant] = merged(switched.get(tenant, {}), switches)
         for tenant, switches in switched.items():
-            await self.patience.until_available(partial(self._switch, tenant, switches))
-        await self._restore_head(entries)
+            await self.patience.until_available(partial(self._switch, tenant, switches, is_older))
+        await self._restore_head(entries, is_older)
 
     async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
         """Write an entry's clearings and its command's answer; return its tenant and the switches it changed."""
@@ -192,15 +223,15 @@ class Rebuild:
         await self.commands.put_if_absent(command_of(entry), restored(entry, value).to_bytes())
         return tenant, switches
 
-    async def _switch(self, tenant: str | None, switches: Switches) -> None:
+    async def _switch(self, tenant: str | None, switches: Switches, is_older: bool) -> None:
         """Write the tenant's switches unless the table has some: a command may have written them meanwhile."""
-        if not await self.ledger.switches(tenant):
+        if is_older or not await self.ledger.switches(tenant):
             await self.ledger.switch(tenant, switches)
 
-    async def _restore_head(self, entries: Mapping[tuple[str, int], bytes]) -> None:
+    async def _restore_head(self, entries: Mapping[tuple[str, int], bytes], is_older: bool) -> None:
         """Let the latest chain go on at its end. Entries are in order of their numbers, not of their times: commands of
         several partitions are carried out as they come."""
-        if entries and (await self.patience.until_available(self.audit.head)).number == 0:
+        if entries and (is_older or (await self.patience.until_available(self.audit.head)).number == 0):
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
             await self.patience.until_available(partial(self.audit.restore, head_after(entries[latest, last])))
