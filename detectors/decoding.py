@@ -1,7 +1,7 @@
 """The native decode: a picture's bytes become pixels, if the picture is whole and is shown as it is stored.
 
-libjpeg decodes what is left of a broken file and pads the rest with grey; only its warning on stderr tells. So that
-stream is read during the decode.
+libjpeg decodes what is left of a broken file and pads the rest with grey; only its warning on stderr tells, the first
+of a file. So that stream is read during the decode, and bytes of which libjpeg merely complains are corrected before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ cv2.setNumThreads(0)  # slots are the parallelism; OpenCV's own threads only fig
 #: libjpeg's warnings about scan data that are missing, out of step or left over (jerror.h).
 _JPEG_DAMAGE = re.compile(r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression")
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
-#: Bytes that cameras leave behind a scan: a few of any kind, and equal ones up to the end of a block of a card.
+#: Bytes that cameras leave behind the last scan: a few of any kind, and equal ones up to the end of a block of a card.
 _MOST_LEFT_OVER, _MOST_PADDING = 16, 512
 
 #: Opacity (of 255) below which a pixel counts as transparent. Opaque pictures have 255 throughout; at 250 what lies
@@ -58,6 +58,10 @@ def decode_whole(image: bytes | memoryview, header: ImageHeader, flags: int) -> 
 
 def _picture_bytes(image: bytes | memoryview, header: ImageHeader) -> NDArray[np.uint8]:
     view = memoryview(image).cast("B")
+    if header.corrections:
+        view = memoryview(bytearray(view))
+        for offset, value in header.corrections:
+            view[offset] = value
     pieces = [view[start:stop] for start, stop in header.pictures]
     if header.closing:
         pieces.append(memoryview(header.closing))
@@ -65,11 +69,12 @@ def _picture_bytes(image: bytes | memoryview, header: ImageHeader) -> NDArray[np
 
 
 def _tells_damage(said: str, encoded: NDArray[np.uint8]) -> bool:
-    """Whether libjpeg said that scan data are missing or out of step: more left over than padding is a hole before."""
+    """Whether libjpeg said that scan data are missing or out of step: more left over than padding is a hole before.
+    Left over in the middle it would hide what libjpeg says of later data."""
     if left_over := _LEFT_OVER.search(said):
         number, is_last = int(left_over[1]), left_over[2] == "d9"
-        is_padding = is_last and number <= _MOST_PADDING and np.ptp(encoded[-2 - number : -2]) == 0
-        return number > _MOST_LEFT_OVER and not is_padding
+        is_padding = number <= _MOST_PADDING and np.ptp(encoded[-2 - number : -2]) == 0
+        return not is_last or (number > _MOST_LEFT_OVER and not is_padding)
     return _JPEG_DAMAGE.search(said) is not None
 
 

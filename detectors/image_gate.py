@@ -25,7 +25,8 @@ class ImageHeader:
 
     `width` and `height` are pixels as stored; an `exif.orientation` of 5 to 8 swaps them. `pictures` are byte
     ranges (start, stop) for the decoder: the picture without metadata and without data behind its end; `closing` goes
-    behind them. With `has_alpha` the decoder must see that no pixel is transparent.
+    behind them, and `corrections` (offset, value) in place of bytes of the file. With `has_alpha` the decoder must see
+    that no pixel is transparent.
     """
 
     format: ImageFormat
@@ -35,6 +36,7 @@ class ImageHeader:
     exif: ExifFacts
     pictures: tuple[tuple[int, int], ...]
     closing: bytes = b""
+    corrections: tuple[tuple[int, int], ...] = ()
     has_alpha: bool = False
 
 
@@ -60,6 +62,7 @@ def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
         exif=read_exif(container.exif, container_software=container.software),
         pictures=container.pictures,
         closing=container.closing,
+        corrections=container.corrections,
         has_alpha=container.has_alpha,
     )
 

@@ -27,8 +27,10 @@ class Container:
 
     `end` is the offset just past the picture's last byte. `pictures` are the (start, stop) byte ranges a
     decoder needs, in order, without metadata; `closing` are the bytes it needs behind them, where a file with all
-    its picture lacks its end marker. `has_alpha` says that pixels may be transparent. `exif` is the raw TIFF block,
-    `software` the writing program named by the container itself, not by EXIF.
+    its picture lacks its end marker. `corrections` are bytes (offset, value) in place of
+    odd ones: a decoder reads both alike, but complains of the odd ones, and of nothing after that. `has_alpha` says
+    that pixels may be transparent. `exif` is the raw TIFF block, `software` the writing program named by the container
+    itself, not by EXIF.
     """
 
     width: int
@@ -36,6 +38,7 @@ class Container:
     end: int
     pictures: tuple[tuple[int, int], ...]
     closing: bytes = b""
+    corrections: tuple[tuple[int, int], ...] = ()
     has_alpha: bool = False
     exif: bytes | None = None
     software: str = ""

@@ -18,6 +18,12 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 _EXIF_ID = b"Exif\x00\x00"
 _PROFILE_ID, _PROFILE_HEAD = b"ICC_PROFILE\x00", 14
+_APP0, _JFIF_ID, _JFIF_LENGTH = 0xE0, b"JFIF\x00", 14
+_APP14, _ADOBE_ID, _ADOBE_LENGTH = 0xEE, b"Adobe", 12
+#: Adobe's colour transforms by the number of components; libjpeg takes any other code for the last of these.
+_TRANSFORMS = {3: (0, 1), 4: (0, 2)}
+#: First and last coefficient and bits of each scan that is not progressive, whatever its header says.
+_SEQUENTIAL = (0, 63, 0)
 
 #: A camera JPEG has some tens of segments, a progressive one about ten scans with a table each.
 MAX_SEGMENTS = 4096
@@ -33,7 +39,10 @@ _ENDS_OF_BLOCKS = frozenset(range(0x10, 0xF0, 0x10))
 #: Zeros in scan data are the shortest code over and over: blocks of one colour, if that code is the end of a block.
 #: Otherwise coefficients that no picture has, for several blocks: a piece that never arrived. In progressive scans
 #: of photographs at most 5 zero bytes follow each other, and 117 of stripes and gradients.
-_HOLE = bytes(128)
+_ZEROS = bytes(128)
+#: Ones (bytes of 0xFF, each stuffed with a zero) are no code at all: each has a zero bit (T.81, C.2), and behind a code
+#: stand at most 15 bits of a value. But libjpeg writes up to 1000 correction bits in a row in a refining scan.
+_ONES = b"\xff\x00" * 128
 #: Zeros that cameras leave behind the last scan, up to the end of a block of a card.
 _MOST_PADDING = 512
 
@@ -41,24 +50,28 @@ _MOST_PADDING = 512
 @dataclass(slots=True)
 class _Walk:
     """State of a walk over the segments; `in_scan` while what follows a segment is scan data. `flat` are the tables of
-    AC codes in which zeros mean blocks of one colour, `scan_data` where no zeros should be."""
+    AC codes in which zeros mean blocks of one colour, `holes` what should not be in this scan's data; `scan_data` has
+    the place of each scan's data with its holes. `wanted` are bytes (offset, value) of which libjpeg complains if
+    others stand there; `adobe` are the offsets of colour transforms."""
 
     frame: FrameHeader | None = None
     scans: int = 0
     in_scan: bool = False
-    zeros_are_flat: bool = False
+    holes: tuple[bytes, ...] = ()
     flat: set[int] = field(default_factory=set)
+    wanted: dict[int, int] = field(default_factory=dict)
+    adobe: list[int] = field(default_factory=list)
     exif: bytes | None = None
     profile: dict[int, memoryview] = field(default_factory=dict)
     kept: list[tuple[int, int]] = field(default_factory=list)
-    scan_data: list[tuple[int, int]] = field(default_factory=list)
+    scan_data: list[tuple[int, int, tuple[bytes, ...]]] = field(default_factory=list)
 
     def keep(self, position: int, start: int, stop: int) -> None:
         """Keep a segment from `start` to `stop`, and scan data since `position`. Bytes between two header segments
         belong to neither: every decoder skips them, but not in front of the first segment, once others are cut out."""
         self.kept.append((position if self.in_scan else start, stop))
-        if self.in_scan and not self.zeros_are_flat:
-            self.scan_data.append((position, start))
+        if self.in_scan:
+            self.scan_data.append((position, start, self.holes))
 
 
 def parse_jpeg(image: memoryview) -> Container:
@@ -98,6 +111,7 @@ def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: in
     else:
         walk.keep(position, start, stop)
         _picture_segment(image[start + 4 : stop], walk, code)
+        _note_oddities(image[start + 4 : stop], walk, code, start + 4)
     walk.in_scan = code == _SOS
     return stop
 
@@ -116,9 +130,32 @@ def _picture_segment(payload: memoryview, walk: _Walk, code: int) -> None:
         if walk.scans > MAX_SCANS:
             raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
         walk.frame.add_scan(payload)
-        # The DC scans of a progressive file are zeros wherever a colour stays.
-        is_dc = walk.frame.progressive and payload[1 + 2 * payload[0]] == 0
-        walk.zeros_are_flat = is_dc or _AC | payload[2] & 0x0F in walk.flat
+        walk.holes = _holes_of(payload, walk)
+
+
+def _holes_of(scan: memoryview, walk: _Walk) -> tuple[bytes, ...]:
+    """Bytes that are not in the data of a whole scan. The DC scans of a progressive file are zeros wherever a colour
+    stays; those that refine are bare bits, which may be anything."""
+    first, _, bits = scan[1 + 2 * scan[0] : 4 + 2 * scan[0]]
+    if walk.frame is not None and walk.frame.progressive and first == 0:
+        return () if bits >> 4 else (_ONES,)
+    return (_ONES,) if _AC | scan[2] & 0x0F in walk.flat else (_ZEROS, _ONES)
+
+
+def _note_oddities(payload: memoryview, walk: _Walk, code: int, at: int) -> None:
+    """Note which bytes of a segment libjpeg wants to see; the payload is at offset `at`."""
+    if code == _APP0 and len(payload) >= _JFIF_LENGTH and payload[:5] == _JFIF_ID:
+        walk.wanted[at + len(_JFIF_ID)] = 1  # the version
+    if code == _APP14 and len(payload) >= _ADOBE_LENGTH and payload[:5] == _ADOBE_ID:
+        walk.adobe.append(at + _ADOBE_LENGTH - 1)
+    if code == _SOS and walk.frame is not None and not walk.frame.progressive:
+        walk.wanted |= dict(enumerate(_SEQUENTIAL, at + 1 + 2 * payload[0]))
+
+
+def _corrections(image: memoryview, walk: _Walk, components: int) -> tuple[tuple[int, int], ...]:
+    transforms = _TRANSFORMS.get(components, tuple(range(256)))
+    odd = {at: transforms[-1] for at in walk.adobe if image[at] not in transforms}
+    return tuple((at, value) for at, value in {**walk.wanted, **odd}.items() if image[at] != value)
 
 
 def _note_tables(tables: memoryview, flat: set[int]) -> None:
@@ -133,11 +170,11 @@ def _note_tables(tables: memoryview, flat: set[int]) -> None:
 
 def _check_for_holes(image: memoryview, walk: _Walk, end: int) -> None:
     """Raise Incomplete for a hole in the scan data; padding stands at their `end` only."""
-    for start, stop in walk.scan_data:
+    for start, stop, holes in walk.scan_data:
         coded = bytes(image[start:stop])
         if stop == end:
             coded = coded[:-_MOST_PADDING] + coded[-_MOST_PADDING:].rstrip(b"\x00")
-        if _HOLE in coded:
+        if any(hole in coded for hole in holes):
             raise Incomplete("the JPEG has a hole in its picture data")
 
 
@@ -156,5 +193,6 @@ def _finish(image: memoryview, walk: _Walk, position: int, end: int, closing: by
         end=end,
         pictures=join_ranges(walk.kept),
         closing=closing,
+        corrections=_corrections(image, walk, len(walk.frame.missing_bits)),
         exif=walk.exif,
     )
