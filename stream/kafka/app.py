@@ -210,4 +210,5 @@ class ConfirmedSender:
             if isinstance(cause, SHUT_OUT):
                 log.warning("producer_replaced", error=type(cause).__name__)
                 await producer.replace(client)
-            raise Unavailable("kafka", type(cause).__name__) from error
+            late = f"{output.topic} not confirmed within {self._timeout_s:g} s; may the brokers write to their disks?"
+            raise Unavailable("kafka", late if isinstance(cause, TimeoutError) else type(cause).__name__) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import resource
 from pathlib import Path
 
 from tests.services.starters import local_services
@@ -41,6 +43,16 @@ class PrivatePair:
     async def start(self, service: str) -> None:
         """Start it again on the address and data it had; returns when it answers."""
         await self._run(f"start-{service}")
+
+    def fill_disk(self) -> None:
+        """Let no file of the broker grow, until it is started again: the system answers as on a full disk."""
+        services = json.loads((self._state / "state.json").read_text())["services"]
+        resource.prlimit(services["kafka"]["process"]["pid"], resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+
+    async def answers(self) -> bool:
+        """Whether both services run and answer."""
+        code, _, _ = await asyncio.to_thread(local_services, "status", self._state)
+        return code == 0
 
     async def _run(self, command: str) -> None:
         code, _, errors = await asyncio.to_thread(local_services, command, self._state)

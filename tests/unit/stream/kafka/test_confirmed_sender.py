@@ -63,6 +63,11 @@ async def test_answers(answer: Exception, raised: type[Exception], replaced: boo
     assert app.replaced == ([app._producer] if replaced else [])
 
 
+async def test_unconfirmed_says_what_and_where():
+    with pytest.raises(Unavailable, match=r"kafka: decisions not confirmed within 1 s; .*disks"):
+        await ConfirmedSender(App(TimeoutError()), timeout_s=1)(OUTPUT)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("by_client", "raised"), [(True, ProducerSendError), (False, Unavailable)])
 async def test_too_large(by_client: bool, raised: type[Exception]) -> None:
     """The client's limit is ours and doesn't change; the topic's is an operator's to mend."""
