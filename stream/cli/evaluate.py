@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +38,9 @@ OUT_HELP = "Folder for the report and the analyses made, made if need be; a seco
 POLICY_HELP = "Policy to evaluate instead of the configured one."
 COMPARE_HELP = "Two policies: error rates side by side, and the pictures whose verdict turns."
 CALIBRATE_HELP = (
-    "Propose weights, a threshold and, for a policy with presentation-attack networks, their floors, tried on sources "
-    "left out of the fit, and write a policy file. The networks' share, the gates and all else of the policy stay."
+    "Propose weights, a threshold, gates of signals that weigh and, for a policy with presentation-attack networks, "
+    "their floors, tried on sources left out of the fit, and write a policy file. The networks' share, the gates of "
+    "picture quality and all else of the policy stay."
 )
 CALIBRATION_NAME, POLICY_NAME = "calibration.json", "policy.toml"
 COMPARISON_NAME = "comparison.json"
@@ -100,7 +102,7 @@ def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: P
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
     evaluated = _document(pictures, analysed, proposal.policy)
-    proposed = proposal_document(proposal, present, evaluated)
+    proposed = proposal_document(proposal, present, evaluated, datetime.now(UTC).date())
     _write(folder / CALIBRATION_NAME, orjson.dumps(proposed, option=orjson.OPT_INDENT_2))
     _write(folder / POLICY_NAME, policy_file(proposal.policy, proposed).encode())
     print_json(proposed) if json else show_proposal(proposed)

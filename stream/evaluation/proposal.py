@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from json import dumps
 from typing import Any
 
@@ -18,12 +19,14 @@ MEAN = "mean of the networks"
 _WRITTEN_BY = "# Written by `liveness evaluate DIR --calibrate`: a proposal for pictures like these. See [provenance]."
 
 
-def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[str, Any]) -> Document:
+def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[str, Any], made_on: date) -> Document:
     """Document of a proposal; `evaluated` is the document of the proposed policy on the pictures of the fit."""
     policy = proposal.policy
     return {
         "set": evaluated["set"],
+        "made_on": made_on.isoformat(),
         "pictures": evaluated["summary"]["pictures"],
+        "sources": evaluated["summary"]["sources"],
         "version": evaluated["version"],
         "models": evaluated["models"],
         "bpcer_at_most": proposal.bpcer_at_most,
@@ -33,6 +36,7 @@ def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[st
         "live_bound": round(live_bound(policy), 6),
         "bounded": proposal.bounded,
         "folds": [list(fold) for fold in proposal.folds],
+        "present_as_it_stands": _trial(proposal.stands),
         "out_of_source": {"present": _trial(proposal.trials[0]), "proposed": _trial(proposal.chosen)},
         "trials": [_trial(trial) for trial in proposal.trials],
         "on_the_same_pictures": {name: evaluated[name] for name in ("summary", "species")},
@@ -41,9 +45,16 @@ def proposal_document(proposal: Proposal, present: Policy, evaluated: Mapping[st
 
 def _policy(policy: Policy) -> Document:
     """Policy by what a calibration changes; `floors` is empty where networks take no part."""
+    gates = {name: gate for name, gate in policy.gates.items() if policy.weights.model_dump().get(name)}
     networks = policy.pad_networks
     floors = {MEAN: networks.floor, **networks.floors} if networks.weight else {}
-    return {"name": policy.name, "hash": policy.sha256, "weights": policy.weights.model_dump(), "floors": floors}
+    return {
+        "name": policy.name,
+        "hash": policy.sha256,
+        "weights": policy.weights.model_dump(),
+        "floors": floors,
+        "gates": gates,
+    }
 
 
 def _trial(trial: OutOfSource) -> Document:
@@ -63,23 +74,27 @@ def proposal_headline(proposed: Mapping[str, Any]) -> list[str]:
         f"weights {share:.0%} fitted" + (", as present" if share == 0 else ""),
     ]
     if proposed["policy"]["floors"]:
-        lines.append("floors of the networks moved together; the networks' share and the gates stay")
+        lines.append("floors of the networks moved together; the networks' share stays")
     if proposed["bounded"]:
         lines.append("no LIVE bound that this policy can have meets that BPCER: the nearest one, BPCER is another")
+    lines.append("gates of picture quality stay, and what they and the injection check hold back comes on top")
     return lines
 
 
 def proposal_tables(proposed: Mapping[str, Any]) -> Iterator[WordTable]:
     """Tables of a proposal: error rates on sources that had no part in the fit, then weights and floors."""
     present, chosen = proposed["out_of_source"]["present"], proposed["out_of_source"]["proposed"]
-    rows = [("BPCER", rate(present, "bpcer"), rate(chosen, "bpcer"))]
+    trials = (present, chosen, proposed["present_as_it_stands"])
+    rows = [("BPCER", *(rate(each, "bpcer") for each in trials))]
     rows += [
-        (f"APCER, {name}", rate(figures, "apcer"), rate(chosen["species"][name], "apcer"))
-        for name, figures in present["species"].items()
+        (f"APCER, {name}", *(rate(each["species"][name], "apcer") for each in trials)) for name in present["species"]
     ]
-    rows.append(("mean AUC", f"{present['mean_auc']:.3f}", f"{chosen['mean_auc']:.3f}"))
-    yield "On sources left out of the fit", ("", "present weights", "proposed weights"), rows
+    rows.append(("mean AUC", *(f"{each['mean_auc']:.3f}" for each in trials)))
+    columns = ("", "present weights", "proposed weights", "present policy, nothing left out")
+    yield "On sources left out of the fit", columns, rows
     yield "Weights", ("signal", "present", "proposed"), _changes(proposed, "weights")
+    if proposed["policy"]["gates"]:
+        yield "Gates of signals with weight", ("signal", "present", "proposed"), _changes(proposed, "gates")
     if proposed["policy"]["floors"]:
         yield "Floors of log-odds", ("network", "present", "proposed"), _changes(proposed, "floors")
 
@@ -102,15 +117,24 @@ def policy_file(policy: Policy, proposed: Mapping[str, Any]) -> str:
 
 
 def _provenance(proposed: Mapping[str, Any]) -> dict[str, str | int | float]:
-    out, source = proposed["out_of_source"]["proposed"], proposed["from"]
+    out, source, same = proposed["out_of_source"]["proposed"], proposed["from"], proposed["on_the_same_pictures"]
+    name = source["name"]
     words = {
         "method": "liveness evaluate --calibrate",
+        "command": f"liveness evaluate {proposed['set']} --policy {name}.toml "
+        f"--calibrate --bpcer {proposed['bpcer_at_most']:g}",
+        "made_on": proposed["made_on"],
         "version": proposed["version"],
         "from_policy": f"{source['name']} {source['hash']}",
-        "pictures": f"{proposed['pictures']} of {proposed['set']}",
+        "pictures": f"{proposed['pictures']} of {proposed['set']}, {proposed['sources']} sources",
         "sources_left_out_in_turn": "; ".join(" ".join(fold) for fold in proposed["folds"]),
         "bpcer": f"{rate(out, 'bpcer')} on sources left out",
-        "apcer": ", ".join(f"{name}: {rate(figures, 'apcer')}" for name, figures in out["species"].items()),
+        "apcer": ", ".join(f"{name}: {rate(figures, 'apcer')}" for name, figures in out["species"].items())
+        + " on sources left out",
+        "bpcer_on_the_same_pictures": rate(same["summary"], "bpcer"),
+        "apcer_on_the_same_pictures": ", ".join(
+            f"{name}: {rate(figures, 'apcer')}" for name, figures in same["species"].items()
+        ),
         "models": ", ".join(f"{each['name']} {each['version']} {each['sha256']}" for each in proposed["models"]),
     }
     numbers = {"bpcer_at_most": proposed["bpcer_at_most"], "fitted_share": out["mixture"], "mean_auc": out["mean_auc"]}

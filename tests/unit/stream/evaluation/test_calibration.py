@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import pytest
@@ -31,14 +32,15 @@ def pictures(count: int, liveness: float, source: str, species: str = "") -> lis
 def test_counted_on_sources_left_out() -> None:
     """People of one camera look less live than attacks: a fit that has seen some of them would accept the others."""
     webcam, phone = pictures(10, 0.3, "webcam"), pictures(30, 0.7, "phone")
-    attacks = pictures(4, 0.5, "studio", "print") + pictures(4, 0.2, "film", "print")
+    attacks = pictures(4, 0.5, "studio", "print") + pictures(4, 0.05, "film", "print")
     found = calibrate(webcam + phone + attacks, Policy(), 0.0)
     assert {source for fold in found.folds for source in fold} == {"webcam", "phone", "studio", "film"}
     assert [len(fold) for fold in found.folds] == [1, 1, 1, 1]
-    # Without the webcam LIVE is from 0.7 and all of it are refused; with it from 0.3, and the studio gets through.
+    # Without the webcam LIVE is from 0.7 and all of it are refused; with it from 0.3, less the 0.2 by which the bound
+    # differs between the two cameras, and the studio gets through.
     assert found.chosen.bpcer == ErrorRate(10, 40)
     assert found.chosen.apcer == {"print": ErrorRate(4, 8)}
-    assert live_bound(found.policy) == pytest.approx(0.3)
+    assert live_bound(found.policy) == pytest.approx(0.1)
     assert not found.bounded
 
 
@@ -115,11 +117,13 @@ def test_policy_file(proposal: Proposal) -> None:
     }
     policy = Policy.model_validate({**proposal.policy.model_dump(exclude_defaults=True), **changed})
     evaluated = document('set \U0001f600\x7f\udc80\nname = "evil"\n', judged([analysed("p", 0.7)], policy), policy)
-    proposed = proposal_document(proposal, Policy(), evaluated)
+    proposed = proposal_document(proposal, Policy(), evaluated, date(2026, 11, 28))
     text = policy_file(policy, proposed)
     read = Policy.model_validate(tomllib.loads(text))
     assert read == policy.model_copy(update={"provenance": read.provenance})
-    assert read.provenance["pictures"] == '1 of set \U0001f600\ufffd\ufffd\ufffdname = "evil"\ufffd'
+    assert read.provenance["pictures"] == '1 of set \U0001f600\ufffd\ufffd\ufffdname = "evil"\ufffd, 1 sources'
+    assert read.provenance["made_on"] == "2026-11-28"
+    assert str(read.provenance["command"]).endswith("--policy signals.toml --calibrate --bpcer 0.05")
     assert str(read.provenance["apcer"]).startswith("mask: ")
     assert (read.provenance["bpcer_at_most"], read.provenance["method"]) == (0.05, "liveness evaluate --calibrate")
     assert proposal_headline(proposed)[0].startswith("set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from datetime import date
 from typing import Any
 
 import pytest
@@ -126,13 +127,15 @@ def calibrated(policy: Policy = POLICY, bpcer: float = 0.2) -> Proposal:
 
 
 def test_floors_from_other_sources() -> None:
-    """Floors move to the lowest person's -1 when these people are seen, and to 2 when they are left out: all held."""
+    """Floors move to the lowest person's -1 when these people are seen, and stay at even odds when they are left out:
+    all held."""
     found = calibrated()
     assert found.chosen.bpcer == ErrorRate(5, 10)
     assert found.chosen.apcer == {"print": ErrorRate(0, 10)}
     networks = found.policy.pad_networks
     assert (networks.floor, networks.floors["a"]) == (pytest.approx(-1.0, abs=2e-4), pytest.approx(-4.0, abs=2e-4))
-    assert live_bound(found.policy) == pytest.approx(0.4 * 0.9 + 0.6 / (1 + math.e), abs=5e-5)
+    lower, higher = (0.4 * 0.9 + 0.6 / (1 + math.exp(-odds)) for odds in (-1, 2))
+    assert live_bound(found.policy) == pytest.approx(lower - (higher - lower) / 2, abs=1e-4)
     assert not found.bounded
     assert (networks.weight, found.policy.gates) == (0.6, POLICY.gates)
 
@@ -180,7 +183,8 @@ def test_weights_leave_the_networks_share(share: float) -> None:
 
 def test_proposal_tells_floors() -> None:
     found = calibrated()
-    proposed = proposal_document(found, POLICY, document("set", judged(SET, found.policy), found.policy))
+    evaluated = document("set", judged(SET, found.policy), found.policy)
+    proposed = proposal_document(found, POLICY, evaluated, date(2026, 11, 28))
     assert proposed["from"]["floors"] == {"mean of the networks": 0.0, "a": -3.0}
     assert [title for title, _, _ in proposal_tables(proposed)][1:] == ["Weights", "Floors of log-odds"]
     assert any("floors of the networks" in line for line in proposal_headline(proposed))
