@@ -22,9 +22,11 @@ TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99
 _DEVIATE = NormalDist().inv_cdf
 _LOW, _HIGH = _DEVIATE(TICKS[0]), _DEVIATE(TICKS[-1])
 #: Colours that are told apart with colour blindness (Okabe and Ito, 2008); a dash joins in from the eighth species on.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "currentColor")
 _DASHES = ("none", "6 3", "2 2")
 _SIDE, _LEFT, _TOP, _LEGEND = 420, 60, 15, 190
+#: Characters of a species' name for which there is room beside the DET plot, and above a histogram.
+_LEGEND_CHARS, _ROW_CHARS = 20, 70
 _BINS, _ROW_HEIGHT, _ROW_GAP, _WIDTH = 40, 60, 30, 600
 
 
@@ -85,7 +87,7 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
     )
-    font = 'font-family="sans-serif" font-size="12" fill="#222"'
+    font = 'font-family="sans-serif" font-size="12" fill="currentColor"'
     return f"{head} {font}><title>{escape(title)}</title>{''.join(parts)}</svg>"
 
 
@@ -133,7 +135,9 @@ def _operating(evaluated: Mapping[str, Any], species: str, style: tuple[str, str
 def _legend(place: int, name: str, style: tuple[str, str]) -> str:
     x, y = _LEFT + _SIDE + 15, _TOP + 10 + 20 * place
     stroke = f'stroke="{style[0]}" stroke-width="2" stroke-dasharray="{style[1]}"'
-    return f'<line x1="{x}" y1="{y}" x2="{x + 25}" y2="{y}" {stroke}/>' + _text(x + 30, y + 4, name, "start")
+    return f'<line x1="{x}" y1="{y}" x2="{x + 25}" y2="{y}" {stroke}/>' + _text(
+        x + 30, y + 4, _short(name, _LEGEND_CHARS), "start"
+    )
 
 
 def _histogram(place: int, name: str, row: Sequence[float], colour: str) -> str:
@@ -148,17 +152,21 @@ def _histogram(place: int, name: str, row: Sequence[float], colour: str) -> str:
         for number, count in enumerate(counts)
         if count
     ]
-    label = _text(_LEFT, base - _ROW_HEIGHT - 8, f"{name} ({len(row)})", "start")
+    label = _text(_LEFT, base - _ROW_HEIGHT - 8, f"{_short(name, _ROW_CHARS)} ({len(row)})", "start")
     return "".join(bars) + _line(_LEFT, base, _LEFT + _WIDTH, base) + label
 
 
 def _bound(confidence: float, bottom: float) -> str:
     x = _LEFT + _WIDTH * confidence
-    return f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}" stroke="#222" stroke-dasharray="4 3"/>'
+    return f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}" stroke="currentColor" stroke-dasharray="4 3"/>'
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#ccc"/>'
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#8886"/>'
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:

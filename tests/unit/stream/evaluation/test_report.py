@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -46,6 +47,20 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_narrow_and_dark_screens() -> None:
+    """Plots and tables scroll by themselves instead of shrinking or breaking words, and no text has a colour of its
+    own."""
+    text = page(evaluated(analysed("p", 0.7), analysed("a", 0.6, "print"), analysed("b" * 60, 0.6, "print")))
+    seen = Elements(text).seen
+    scrolling = {after for (tag, found), (after, _) in pairwise(seen) if tag == "div" and found == {"class": "wide"}}
+    assert scrolling == {"table", "svg"}
+    assert [tag for tag, _ in seen].count("div") == sum(tag in ("table", "svg") for tag, _ in seen)
+    assert 'name="viewport"' in text
+    assert "color-scheme:light dark" in text
+    assert not re.findall(r'"#(?:222|000000|ccc)"|[{;]color:', text)
+    assert text.count('<td class="long">' + "b" * 60) == 1
+
+
 def test_nothing_is_loaded_or_run() -> None:
     """Names come from files and folders of strangers."""
     figures = evaluated(
@@ -80,6 +95,12 @@ def test_det_plot() -> None:
 
 
 def test_score_plot() -> None:
+    long = "p" * 100
+    cut = evaluated(analysed("p", 0.7), analysed("a", 0.7, long))
+    assert [
+        plot(cut).count(f">{long[: most - 1]}\N{HORIZONTAL ELLIPSIS}")
+        for plot, most in ((det_plot, 20), (score_plot, 70))
+    ] == [1, 1]
     plot = score_plot(evaluated(analysed("p", 1.0), analysed("a", 0.0, "print"), analysed("b", 0.01, "print")))
     assert re.findall(r'<rect x="([\d.]+)"', plot) == ["645.0", "60.0"]  # the last and the first of 40 bins
     assert [words in plot for words in (">bona fide (1)<", ">print (2)<")] == [True, True]
