@@ -60,6 +60,14 @@ class BrokenRule(ValueError):
     """A rule of a dataclass's own `__post_init__` is broken; the words quote nothing that was read."""
 
 
+class UnknownName(BrokenRule):
+    """A name that is in no catalogue of this release; `name` has been checked to be a plain one."""
+
+    def __init__(self, words: str, name: str) -> None:
+        super().__init__(words)
+        self.name = name
+
+
 def broken(words: str) -> PydanticCustomError:
     """The error of a rule between fields; its words reach the log, so they quote nothing that was read."""
     return PydanticCustomError(OWN_WORDS, "{words}", {"words": words})

@@ -17,7 +17,7 @@ from config.detector_catalogue import KNOWN
 from config.error_codes import ErrorCode
 from config.injection import INDICATIONS
 from config.pad_networks import PREFIX
-from config.strict_json import Bits64, BrokenRule, StrictJson
+from config.strict_json import Bits64, StrictJson, UnknownName
 from detectors.contract_fields import (
     MAX_ITEMS,
     Code,
@@ -30,6 +30,7 @@ from detectors.contract_fields import (
     Text,
     Vector,
 )
+from detectors.newer_names import MaybeNewer, WithoutNewer
 
 
 class ReadingStatus(StrEnum):
@@ -40,7 +41,7 @@ class ReadingStatus(StrEnum):
     FAILED = "failed"
 
 
-class UnknownReading(BrokenRule):
+class UnknownReading(UnknownName):
     """A reading whose name is not in `config.detector_catalogue` nor that of a presentation-attack network: nobody
     would weigh, label or show the reading."""
 
@@ -63,12 +64,12 @@ class Reading(StrictJson):
     detail: Text
 
     def __post_init__(self) -> None:
-        if self.name not in KNOWN and not self.is_of_network:
-            raise UnknownReading("a reading of a signal that is not in the catalogue")
         if not 0.0 <= self.liveness <= 1.0:  # also refuses NaN
             raise ValueError(f"{self.name}: liveness {self.liveness} is outside [0, 1]")
         if self.status is not ReadingStatus.SCORED and self.liveness:
             raise ValueError(f"{self.name}: only a scored reading carries a liveness")
+        if self.name not in KNOWN and not self.is_of_network:  # last: a newer release's reading is right but for this
+            raise UnknownReading("a reading of a signal that is not in the catalogue", self.name)
 
     @property
     def is_of_network(self) -> bool:
@@ -76,7 +77,7 @@ class Reading(StrictJson):
         return self.name.startswith(PREFIX)
 
 
-class UnknownIndication(BrokenRule):
+class UnknownIndication(UnknownName):
     """An indication whose code is not in `config.injection`: nobody would weigh or label the indication."""
 
 
@@ -90,7 +91,7 @@ class Indication(StrictJson):
 
     def __post_init__(self) -> None:
         if self.code not in INDICATIONS:
-            raise UnknownIndication("an indication that is not in the catalogue")
+            raise UnknownIndication("an indication that is not in the catalogue", self.code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class Analysis(StrictJson):
     error: ErrorCode | None = None
     message: Text = ""
     face_detected: bool = False
-    readings: Items[Reading] = ()
+    readings: Annotated[Items[MaybeNewer[Reading]], WithoutNewer] = ()
     notes: Items[Code] = ()
     models: Items[ModelVersion] = ()
     template: Template | None = None
@@ -173,7 +174,7 @@ class Analysis(StrictJson):
     picture: PictureHashes | None = None
     elapsed_ms: Annotated[Mapping[Code, Milliseconds], Field(max_length=MAX_ITEMS)] = field(default_factory=dict)
     cpu_ms: Milliseconds = 0.0
-    indications: Items[Indication] = ()
+    indications: Annotated[Items[MaybeNewer[Indication]], WithoutNewer] = ()
     taken_at: LocalTime = ""
 
 

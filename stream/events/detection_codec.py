@@ -24,6 +24,7 @@ from config.strict_json import STRICT, faults
 from detectors.analysis_codec import FIELDS, CheckedAnalysis
 from detectors.contract import MAX_FRAMES, Analysis
 from detectors.contract_fields import Milliseconds
+from detectors.newer_names import NEWER_NAMES
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.event_times import LATEST_MS
 from stream.events.ids import SubmissionIds, request_id
@@ -116,12 +117,13 @@ def encode_detection(detection: Detection) -> bytes:
     return _WIRE.dump_json(wire, exclude_unset=True)
 
 
-def decode_detection(value: bytes | None) -> Detection:
-    """The strict inverse; raises DetectionError."""
+def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Detection:
+    """The strict inverse; raises DetectionError. Readings and indications that a newer release named are left out, and
+    their names added to `newer`."""
     if not value or len(value) > MAX_DETECTION_BYTES:
         raise DetectionError("the detection is empty or too large")
     try:
-        wire = _WIRE.validate_json(value)
+        wire = _WIRE.validate_json(value, context={NEWER_NAMES: set() if newer is None else newer})
     except ValidationError as error:
         raise DetectionError(f"missing, unknown or malformed: {faults(error, _NAMES, 'detection')}") from None
     return Detection(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import structlog
 
 from abuse.flags.flags import FlagEvent
 from config.error_codes import ErrorCode
@@ -28,7 +30,10 @@ from stream.runtime import metrics
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
 
+log = structlog.get_logger()
+
 BAD_DETECTION_REASON = "BAD_DETECTION"
+MOST_TOLD_NAMES = 256
 
 #: The decision in force, and the flag events to publish with it.
 StoredOutcome = tuple[StoredDecision, list[FlagEvent]]
@@ -49,12 +54,16 @@ class DecideStage:
     policy: Policy
     dead_letters: DeadLetters
     builders: Sequence[EventBuilder]
+    #: Names of readings and indications, of a newer release, that the log has.
+    told_names: set[str] = field(default_factory=set)
 
     async def handle(self, record: Record) -> Sequence[Output]:
+        newer = set[str]()
         try:
-            detection = decode_detection(record.value)
+            detection = decode_detection(record.value, newer)
         except DetectionError as error:
             return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]
+        self._tell(newer)
         return self._outputs(await self.decide(detection))
 
     async def answer(self, record: Record) -> Sequence[Output]:
@@ -69,6 +78,13 @@ class DecideStage:
         if not first.is_for(detection.ids, detection.fingerprint):
             first = await self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
         return self._outputs(Decided(detection=detection, decision=first.decision, flags=()))
+
+    def _tell(self, newer: set[str]) -> None:
+        """Each name of a newer release, once in a worker's life and up to a bound: a detection may be a stranger's."""
+        untold = newer - self.told_names
+        if untold and len(self.told_names) < MOST_TOLD_NAMES:
+            self.told_names.update(untold)
+            log.warning("names_of_a_newer_release", names=sorted(untold))
 
     def _outputs(self, decided: Decided) -> list[Output]:
         return [output for build in self.builders for output in build(decided)]
