@@ -41,6 +41,8 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "taken_in_future": IndicationSpec("Taken after it was sent", 0.5),
         "taken_at_other_time": IndicationSpec("Taken at another time", 0.5),
         "exif_size_differs": IndicationSpec("Size other than metadata says", 0.4),
+        "thumbnail_differs": IndicationSpec("Thumbnail of something else", 0.5),
+        "other_compression": IndicationSpec("Compressed by other software", 0.2),
         "screen_size": IndicationSpec("Size of a screen", 0.5),
         "generator_size": IndicationSpec("Size that generators make", 0.2),
         "no_camera_metadata": IndicationSpec("No camera metadata", 0.1),

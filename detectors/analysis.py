@@ -19,7 +19,7 @@ from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion,
 from detectors.face_mesh import Box, Face, open_counter, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
 from detectors.injection.capture_times import taken_at
-from detectors.injection.checks import indications_of
+from detectors.injection.checks import indications_of, with_decoded
 from detectors.pad import PadSource, open_networks
 from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
@@ -155,6 +155,7 @@ class FaceAnalyser:
             indications = indications_of(image, header)
         with watch.step("decode"):
             frame = decode(image, header)
+            indications = with_decoded(indications, header, frame)
         with watch.step("mesh"):
             faces, counted = self._find(frame)
         with watch.step("framing"):

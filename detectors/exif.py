@@ -1,6 +1,6 @@
 """EXIF facts about a picture's camera, read from a raw TIFF block (EXIF 2.32, TIFF 6.0).
 
-The reader visits three directories once each, looks at no more than `MAX_ENTRIES` entries of each and copies bounded
+The reader visits four directories once each, looks at no more than `MAX_ENTRIES` entries of each and copies bounded
 values, so that no block, however hostile, costs more than a few hundred look-ups. Unreadable entries are absent;
 nothing is raised. A general reader copies every value, also of entries that share one (M, time and peak memory
 of one block, `python tests/bench/exif_readers.py`):
@@ -14,12 +14,13 @@ of one block, `python tests/bench/exif_readers.py`):
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _IFD0, _EXIF_IFD, _GPS_IFD = "image", "exif", "gps"
 _EXIF_POINTER, _GPS_POINTER = 0x8769, 0x8825
 _MAKE, _MODEL, _ORIENTATION, _SOFTWARE = 0x010F, 0x0110, 0x0112, 0x0131
 _PROCESSING_SOFTWARE, _USER_COMMENT = 0x000B, 0x9286
+_THUMBNAIL_AT, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _TAKEN_AT, _PIXEL_WIDTH, _PIXEL_HEIGHT = 0x9003, 0xA002, 0xA003
 
 #: EXIF directory tags that only a lens and a shutter explain -> the name shown.
@@ -59,6 +60,7 @@ class ExifFacts:
     optical: tuple[str, ...] = ()
     taken_at: str = ""
     pixel_size: tuple[int, int] = (0, 0)
+    thumbnail: bytes = field(default=b"", repr=False)
 
     @property
     def has_camera(self) -> bool:
@@ -81,7 +83,8 @@ def _facts(block: bytes, own: tuple[str, ...]) -> ExifFacts:
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(block[:4])
     if order is None:
         return ExifFacts(software=own)
-    image = _directory(block, order, struct.unpack_from(order + "I", block, 4)[0])
+    first = struct.unpack_from(order + "I", block, 4)[0]
+    image = _directory(block, order, first)
     exif = _child(block, order, image.get(_EXIF_POINTER))
     gps = _child(block, order, image.get(_GPS_POINTER))
     orientation = image.get(_ORIENTATION)
@@ -99,7 +102,19 @@ def _facts(block: bytes, own: tuple[str, ...]) -> ExifFacts:
         optical=tuple(optical),
         taken_at=_text(exif.get(_TAKEN_AT)),
         pixel_size=(_count(exif.get(_PIXEL_WIDTH)), _count(exif.get(_PIXEL_HEIGHT))),
+        thumbnail=_thumbnail(block, order, first),
     )
+
+
+def _thumbnail(block: bytes, order: str, first: int) -> bytes:
+    """Bytes of the thumbnail in the directory behind the first one; empty for none, or for a place beyond the block."""
+    entries = int.from_bytes(block[first : first + 2], "little" if order == "<" else "big")
+    link = first + 2 + 12 * entries
+    if link + 4 > len(block):
+        return b""
+    small = _directory(block, order, struct.unpack_from(order + "I", block, link)[0])
+    start, size = _count(small.get(_THUMBNAIL_AT)), _count(small.get(_THUMBNAIL_BYTES))
+    return block[start : start + size] if start > 0 and size and start + size <= len(block) else b""
 
 
 def _child(block: bytes, order: str, pointer: _Value | None) -> _Directory:
@@ -107,7 +122,7 @@ def _child(block: bytes, order: str, pointer: _Value | None) -> _Directory:
 
 
 def _directory(block: bytes, order: str, offset: int) -> _Directory:
-    """Readable entries of a directory; the chain to the next directory (thumbnails) is not followed."""
+    """Readable entries of a directory; the chain to the next directory is not followed."""
     if offset + 2 > len(block):
         return {}
     (count,) = struct.unpack_from(order + "H", block, offset)

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable
 
 from config.injection import UNCHECKED
 from detectors.contract import Indication
+from detectors.frame import WorkingFrame
 from detectors.image_gate import ImageHeader
 from detectors.injection.declarations import declarations
 from detectors.injection.embedded import EmbeddedMetadata, read_embedded
+from detectors.injection.quantization import quantization
 from detectors.injection.sizes import sizes
 from detectors.injection.software import software
+from detectors.injection.thumbnail import thumbnail
 
 Check = Callable[[EmbeddedMetadata], Iterable[Indication]]
 
-CHECKS: tuple[Check, ...] = (software, declarations, sizes)
+CHECKS: tuple[Check, ...] = (software, declarations, sizes, quantization)
 
 
 def indications_of(image: bytes | memoryview, header: ImageHeader) -> tuple[Indication, ...]:
@@ -22,9 +25,23 @@ def indications_of(image: bytes | memoryview, header: ImageHeader) -> tuple[Indi
     check that breaks is an indication of its own, so that a bug never passes for a clean file."""
     try:
         embedded = read_embedded(image, header)
-        found = [indication for check in CHECKS for indication in check(embedded)]
+        return _each_once([indication for check in CHECKS for indication in check(embedded)])
     except Exception as error:  # any bug must cost this check only
-        return (
-            Indication(code=UNCHECKED, detail=f"The file's metadata could not be checked ({type(error).__name__})."),
-        )
+        return (_unchecked(error),)
+
+
+def with_decoded(found: tuple[Indication, ...], header: ImageHeader, frame: WorkingFrame) -> tuple[Indication, ...]:
+    """Indications of a file and of its pixels together. Called by the analysis when the picture is decoded; raises
+    nothing, as `indications_of`."""
+    try:
+        return _each_once([*found, *thumbnail(header.exif.thumbnail, frame.bgr)])
+    except Exception as error:  # any bug must cost this check only
+        return _each_once([*found, _unchecked(error)])
+
+
+def _each_once(found: list[Indication]) -> tuple[Indication, ...]:
     return tuple({each.code: each for each in reversed(found)}.values())[::-1]
+
+
+def _unchecked(error: Exception) -> Indication:
+    return Indication(code=UNCHECKED, detail=f"The file's metadata could not be checked ({type(error).__name__}).")

@@ -31,6 +31,10 @@ _XMP_MORE_HEADER = len(_XMP_MORE) + 40
 #: JUMBF in APP11: "JP", box number (2), packet number (4), then length and type of the box again (ISO 19566-5, D.2).
 _JUMBF, _JUMBF_HEADER, _BOX_HEADER = b"JP", 8, 8
 _APP1, _APP11, _APP13, _COM = 0xE1, 0xEB, 0xED, 0xFE
+_MARK, _SOI, _SOS, _DQT = 0xFF, 0xD8, 0xDA, 0xDB
+#: A quantization table has 64 values and one of four numbers (T.81, B.2.4.1);
+#: the upper half of the byte with the number tells a precision of 16 bits.
+_TABLE_VALUES, _HIGHEST_TABLE = 64, 3
 #: Keyword under which a PNG has its XMP.
 _PNG_XMP = "XML:com.adobe.xmp"
 #: Mark that one social network writes into the IPTC block of every picture it serves.
@@ -42,7 +46,8 @@ class EmbeddedMetadata:
     """Metadata of a picture file, of any format. Bytes and texts are a stranger's and never leave the process.
 
     `width` and `height` are of the file, pixels as stored. `texts` are (keyword, text) pairs of a PNG, `comments`
-    those of a JPEG; `manifest` are the C2PA boxes, joined.
+    those of a JPEG; `manifest` are the C2PA boxes, joined; `quantization` are a JPEG's tables of 8 bits by number,
+    each in zigzag order.
     """
 
     format: ImageFormat
@@ -55,6 +60,7 @@ class EmbeddedMetadata:
     texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     comments: tuple[str, ...] = field(default=(), repr=False)
     from_social_network: bool = False
+    quantization: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)
@@ -99,6 +105,7 @@ def read_embedded(image: bytes | memoryview, header: ImageHeader) -> EmbeddedMet
         texts=tuple(found.texts),
         comments=tuple(found.comments),
         from_social_network=found.from_social_network,
+        quantization=_quantization(view, header) if header.format is ImageFormat.JPEG else (),
     )
 
 
@@ -115,6 +122,32 @@ def _segments(view: memoryview, header: ImageHeader) -> Iterator[tuple[int, memo
             end = start + max(2, int.from_bytes(view[start : start + 2], "big"))
             yield marker[1][0], view[start + 2 : min(end, stop)]
             position = end
+
+
+def _quantization(view: memoryview, header: ImageHeader) -> tuple[bytes, ...]:
+    """Quantization tables in front of the first scan; none if there are some that no check knows."""
+    found: dict[int, bytes] = {}
+    for start, stop in header.pictures:
+        position = start
+        while position + 4 <= stop and view[position] == _MARK and view[position + 1] != _SOS:
+            code = view[position + 1]
+            length = 0 if code == _SOI else int.from_bytes(view[position + 2 : position + 4], "big")
+            if code == _DQT and not _add_tables(found, view[position + 4 : position + 2 + length]):
+                return ()
+            position += 2 + length
+        if position + 1 < stop and view[position + 1] == _SOS:
+            break
+    return tuple(table for _, table in sorted(found.items()))
+
+
+def _add_tables(found: dict[int, bytes], payload: memoryview) -> bool:
+    """Tables of one segment noted, each behind a byte with its precision and number; False if one is not of 8 bits."""
+    while len(payload) > _TABLE_VALUES:
+        if payload[0] > _HIGHEST_TABLE:
+            return False
+        found[payload[0]] = bytes(payload[1 : 1 + _TABLE_VALUES])
+        payload = payload[1 + _TABLE_VALUES :]
+    return not payload
 
 
 def _jpeg_segment(found: _Found, code: int, payload: memoryview) -> None:

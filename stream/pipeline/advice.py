@@ -94,6 +94,8 @@ BY_REASON: dict[str, Advice] = {
     "taken_in_future": _NEW_PHOTO,
     "taken_at_other_time": _NEW_PHOTO,
     "exif_size_differs": _UNEDITED,
+    "thumbnail_differs": _UNEDITED,
+    "other_compression": _UNEDITED,
     "screen_size": _UNEDITED,
     "generator_size": _NEW_PHOTO,
     "no_camera_metadata": _NEW_PHOTO,

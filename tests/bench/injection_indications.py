@@ -11,8 +11,9 @@ from pathlib import Path
 
 from config.policy import Policy
 from detectors.contract import Analysis, ImageRefused
+from detectors.frame import decode
 from detectors.image_gate import inspect
-from detectors.injection.checks import indications_of
+from detectors.injection.checks import indications_of, with_decoded
 from stream.evaluation.picture_set import PresentationLabel, read
 from stream.pipeline.injection import LivenessFlag, injection_verdict
 
@@ -24,7 +25,8 @@ def main(folder: Path, policy: Policy) -> None:
         species = "bona fide" if each.label is PresentationLabel.BONA_FIDE else each.species
         image = each.path.read_bytes()
         try:
-            indications = indications_of(image, inspect(image, policy.image))
+            header = inspect(image, policy.image)
+            indications = with_decoded(indications_of(image, header), header, decode(image, header))
         except ImageRefused:
             continue
         pictures[species] += 1

@@ -19,7 +19,7 @@ from detectors.injection.capture_times import capture_times, taken_at
 from detectors.injection.software import SOFTWARE
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-CAMERA = {0x010F: "Apple", 0x0110: "iPhone 15", "optical": {0x829D: 1.8, 0x8827: 64}}
+CAMERA = {0x010F: "Google", 0x0110: "Pixel 8", "optical": {0x829D: 1.8, 0x8827: 64}}
 BASELINE = {"no_camera_metadata"}
 
 
