@@ -44,6 +44,7 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "thumbnail_differs": IndicationSpec("Thumbnail of something else", 0.5),
         "other_compression": IndicationSpec("Compressed by other software", 0.2),
         "screen_size": IndicationSpec("Size of a screen", 0.5),
+        "generator_framing": IndicationSpec("Framed as generators do", 0.9),
         "generator_size": IndicationSpec("Size that generators make", 0.2),
         "no_camera_metadata": IndicationSpec("No camera metadata", 0.1),
         UNCHECKED: IndicationSpec("Check could not be made", 0.0),

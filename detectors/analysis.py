@@ -19,7 +19,7 @@ from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion,
 from detectors.face_mesh import Box, Face, open_counter, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
 from detectors.injection.capture_times import taken_at
-from detectors.injection.checks import indications_of, with_decoded
+from detectors.injection.checks import indications_of, with_decoded, with_face
 from detectors.pad import PadSource, open_networks
 from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
@@ -162,6 +162,7 @@ class FaceAnalyser:
             subject = framing.choose(faces, counted, self._policy.framing)
             pose = pose_of(subject.face.transform)
             missed = framing.requirements_missed(frame, subject.face, pose, self._policy.framing)
+            indications = with_face(indications, frame, subject.face)
         notes = (("trailing_data",) if header.trailing_data else ()) + subject.notes + missed
         return FramedFace(
             seen=FaceObservation(frame=frame, face=subject.face, pose=pose, exif=header.exif),

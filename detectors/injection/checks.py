@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 
 from config.injection import UNCHECKED
 from detectors.contract import Indication
+from detectors.face_mesh.port import Face
 from detectors.frame import WorkingFrame
 from detectors.image_gate import ImageHeader
 from detectors.injection.declarations import declarations
 from detectors.injection.embedded import EmbeddedMetadata, read_embedded
+from detectors.injection.generator_framing import generator_framing
 from detectors.injection.quantization import quantization
 from detectors.injection.sizes import sizes
 from detectors.injection.software import software
@@ -35,6 +37,15 @@ def with_decoded(found: tuple[Indication, ...], header: ImageHeader, frame: Work
     nothing, as `indications_of`."""
     try:
         return _each_once([*found, *thumbnail(header.exif.thumbnail, frame.bgr)])
+    except Exception as error:  # any bug must cost this check only
+        return _each_once([*found, _unchecked(error)])
+
+
+def with_face(found: tuple[Indication, ...], frame: WorkingFrame, face: Face) -> tuple[Indication, ...]:
+    """Indications of a file and of the place of its face together. Called by the analysis when the face is chosen;
+    raises nothing, as `indications_of`."""
+    try:
+        return _each_once([*found, *generator_framing(face.landmarks, frame.width, frame.height)])
     except Exception as error:  # any bug must cost this check only
         return _each_once([*found, _unchecked(error)])
 

@@ -95,6 +95,7 @@ BY_REASON: dict[str, Advice] = {
     "taken_at_other_time": _NEW_PHOTO,
     "exif_size_differs": _UNEDITED,
     "thumbnail_differs": _UNEDITED,
+    "generator_framing": _NEW_PHOTO,
     "other_compression": _UNEDITED,
     "screen_size": _UNEDITED,
     "generator_size": _NEW_PHOTO,

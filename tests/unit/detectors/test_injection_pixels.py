@@ -154,9 +154,10 @@ def test_hostile_thumbnails_say_nothing(name: str, monkeypatch: pytest.MonkeyPat
     assert all(header.width * header.height <= thumbnails.LIMITS.max_pixels for header in sizes)
 
 
-def test_a_bad_thumbnail_hides_no_metadata() -> None:
-    """The directory of the thumbnail is far outside of the block; the camera in the first one is read."""
-    block = b"II*\x00" + struct.pack("<IHHHI4sI", 8, 1, 0x010F, 2, 4, b"Cam\x00", 0xFFFFFFF0)
+@pytest.mark.parametrize("entries", [1, 60_000])
+def test_a_bad_thumbnail_hides_no_metadata(entries: int) -> None:
+    """The directory of the thumbnail, or its place, is outside of the block; the camera in the first one is read."""
+    block = b"II*\x00" + struct.pack("<IHHHI4sI", 8, entries, 0x010F, 2, 4, b"Cam\x00", 0xFFFFFFF0)
     assert read_exif(block).make == "Cam"
     assert read_exif(block).thumbnail == b""
 
