@@ -109,8 +109,8 @@ def test_calibration(folder: Path) -> None:
     ran = run(folder, "--calibrate", "--bpcer", "0.3", "--json")
     assert ran.exit_code == 0, ran.output
     proposed, out = orjson.loads(ran.stdout_bytes), folder.parent / "out"
-    # Of four people one may be refused: from 0.8, or 0.58 once either source of the others is left out (anna's and cam's
-    # pictures are the same bytes): 0.8 less the root of 2/3 of the squared distances from their mean.
+    # Of four people one may be refused: from 0.8, or 0.58 once either source of the others is left out (anna and cam
+    # have the same bytes): 0.8 less the root of 2/3 of the squared distances from their mean.
     assert proposed["live_bound"] == pytest.approx(0.8 - 2 / 3 * (0.8 - 0.58), abs=1e-5)
     assert orjson.loads((out / "calibration.json").read_bytes()) == proposed
     printed = orjson.loads(run(folder, "--policy", str(out / "policy.toml"), "--json").stdout_bytes)
