@@ -13,7 +13,7 @@ from stream.kafka.clients import TopicMissing, TopicReader, whole_topics_consume
 
 #: Records of a partition that are read. Among the last ones some may be duplicates of long ago.
 MOST = 20
-#: A broker that goes away meanwhile is waited for by whoever calls, and said.
+#: A broker that goes away meanwhile is waited for by the caller, and said.
 WITHIN_S = 30.0
 
 
