@@ -93,17 +93,17 @@ class FaceAnalyser:
     ) -> None:
         self._policy = policy
         self.mesh = open_mesh(mesh_bundle, min_face_confidence=policy.parameters.min_face_confidence)
-        self._counter = open_counter()
+        self.counter = open_counter()
         self.signals: tuple[Signal, ...] = build(policy.parameters, policy.signals)
         self.template = open_template(template) if template is not None and policy.template.active else None
-        self._networks = open_networks(networks)
+        self.networks = open_networks(networks)
         self._network_models = tuple(source.model for source in networks)
 
     @property
     def models(self) -> tuple[ModelVersion, ...]:
         """Model files that take part in every analysis."""
         template = () if self.template is None else (self.template.spec.model,)
-        return self.mesh.models + self._counter.models + self._network_models + template
+        return self.mesh.models + self.counter.models + self._network_models + template
 
     def analyse(self, image: bytes | memoryview) -> Analysis:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none.
@@ -116,9 +116,9 @@ class FaceAnalyser:
             framed = self.look(image, watch)
             with watch.step("signals"):
                 readings = tuple(_read(signal, framed.seen) for signal in self.signals)
-            if self._networks:
+            if self.networks:
                 with watch.step("networks"):
-                    readings += tuple(_ask(network, framed.seen) for network in self._networks)
+                    readings += tuple(_ask(network, framed.seen) for network in self.networks)
             with watch.step("template"):
                 extraction = self._extract(framed)
             with watch.step("hashes"):
@@ -173,7 +173,7 @@ class FaceAnalyser:
     def close(self) -> None:
         """Free the native models."""
         self.mesh.close()
-        self._counter.close()
+        self.counter.close()
 
     def _extract(self, framed: FramedFace) -> Extraction:
         if self.template is None:
@@ -186,7 +186,7 @@ class FaceAnalyser:
         try:
             faces = self.mesh.find(frame.bgr)
             if framing.needs_count(faces, frame, self._policy.parameters.min_face_confidence):
-                counted = self._counter.find(frame.bgr)
+                counted = self.counter.find(frame.bgr)
                 return self._confirmed(faces, counted, frame), counted
             return faces, ()
         except (RuntimeError, ValueError) as error:
@@ -202,7 +202,7 @@ class FaceAnalyser:
         return tuple(
             face
             for face in faces
-            if any(face.box.covers(box) for box in counted) or self._counter.find(_around(frame, face.box))
+            if any(face.box.covers(box) for box in counted) or self.counter.find(_around(frame, face.box))
         )
 
 

@@ -7,7 +7,7 @@ numbers are those of onnx/onnx.proto (ONNX 1.x, IR version 8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,20 +37,12 @@ class GraphWriter:
 
     def tensor(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
         """A constant by this name, little-endian float32 or int64."""
-        kind = _FLOAT if values.dtype == np.float32 else _INT64
-        raw = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        dimensions = b"".join(int_field(1, size) for size in values.shape)
-        self._tensors.append(
-            bytes_field(5, dimensions + int_field(2, kind) + text_field(8, name) + bytes_field(9, raw))
-        )
+        self._tensors.append(tensor_field(name, values))
         return name
 
     def node(self, operator: str, inputs: Iterable[str], output: str, **attributes: Attribute) -> str:
         """Add an operator; returns the name of its output, which is also the node's."""
-        message = b"".join(text_field(1, name) for name in inputs) + text_field(2, output) + text_field(3, output)
-        message += text_field(4, operator)
-        message += b"".join(bytes_field(5, _attribute(name, attributes[name])) for name in sorted(attributes))
-        self._nodes.append(bytes_field(1, message))
+        self._nodes.append(node_field(operator, inputs, output, *attribute_messages(attributes)))
         return output
 
     def model(self, source: tuple[str, Sequence[int]], result: tuple[str, Sequence[int]]) -> bytes:
@@ -64,6 +56,26 @@ class GraphWriter:
             + bytes_field(7, graph)
             + bytes_field(8, operators)
         )
+
+
+def tensor_field(name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> bytes:
+    """A constant by this name as a field of a graph."""
+    kind = _FLOAT if values.dtype == np.float32 else _INT64
+    raw = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    dimensions = b"".join(int_field(1, size) for size in values.shape)
+    return bytes_field(5, dimensions + int_field(2, kind) + text_field(8, name) + bytes_field(9, raw))
+
+
+def node_field(operator: str, inputs: Iterable[str], output: str, *attributes: bytes) -> bytes:
+    """An operator as a field of a graph; its name is that of its output."""
+    message = b"".join(text_field(1, name) for name in inputs) + text_field(2, output) + text_field(3, output)
+    message += text_field(4, operator) + b"".join(bytes_field(5, each) for each in attributes)
+    return bytes_field(1, message)
+
+
+def attribute_messages(attributes: Mapping[str, Attribute]) -> list[bytes]:
+    """Attributes for `node_field`, by name."""
+    return [_attribute(name, attributes[name]) for name in sorted(attributes)]
 
 
 def _attribute(name: str, value: Attribute) -> bytes:

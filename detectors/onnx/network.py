@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from detectors.onnx.blocked_layout import in_blocks
 from detectors.onnx.input_format import InputFormat
-from detectors.onnx.prelu import without_prelu
 
 #: Severity from which onnxruntime writes to stderr (3 = error).
 _ERRORS_ONLY = 3
@@ -66,7 +66,7 @@ def _session(onnx: bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
     try:
-        return onnxruntime.InferenceSession(without_prelu(onnx), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(in_blocks(onnx), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise ValueError(f"the network does not load ({type(error).__name__})") from error
 

@@ -13,11 +13,13 @@ _VARINT, _BYTES = 0, 2
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Field of a message: its number, its content where that is bytes (else empty), and the whole as it stands."""
+    """Field of a message: its number, its content where that is bytes (else empty), the whole as it stands, and its
+    value where that is a varint (else 0)."""
 
     number: int
     content: bytes
     whole: bytes
+    value: int = 0
 
 
 def int_field(number: int, value: int) -> bytes:
@@ -38,10 +40,10 @@ def fields(message: bytes) -> Iterator[Field]:
     while at < len(message):
         start = at
         key, at = _read_varint(message, at)
-        content = b""
+        content, value = b"", 0
         match key & 7:
             case 0:
-                _, at = _read_varint(message, at)
+                value, at = _read_varint(message, at)
             case 1:
                 at += 8
             case 5:
@@ -54,7 +56,18 @@ def fields(message: bytes) -> Iterator[Field]:
                 raise ValueError(f"no field has the wire type {wire}")
         if at > len(message):
             raise ValueError("a field ends behind the message")
-        yield Field(key >> 3, content, message[start:at])
+        yield Field(key >> 3, content, message[start:at], value)
+
+
+def numbers(field: Field) -> list[int]:
+    """Numbers of a repeated field, packed or one by one. Raises ValueError."""
+    if not field.content:
+        return [field.value]
+    found, at = [], 0
+    while at < len(field.content):
+        number, at = _read_varint(field.content, at)
+        found.append(number)
+    return found
 
 
 def _key(number: int, wire: int) -> bytes:

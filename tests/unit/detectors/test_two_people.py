@@ -161,5 +161,5 @@ def test_phantom_of_the_mesh_is_nobody(portrait, monkeypatch, blind, error):
     phantom = Box(1.4 * width * scale, 0.3 * height * scale, 1.8 * width * scale, 0.7 * height * scale)
     monkeypatch.setattr(analyser, "mesh", Haunted(analyser.mesh, phantom))
     if blind:
-        monkeypatch.setattr(analyser, "_counter", Blind())
+        monkeypatch.setattr(analyser, "counter", Blind())
     assert analyser.analyse(on_a_wall(portrait)).error is error

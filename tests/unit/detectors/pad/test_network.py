@@ -96,7 +96,7 @@ def test_odd_boxes_stay_bounded(cut, box):
 
 def test_broken_network_costs_itself_alone(source, selfie, monkeypatch):
     analyser = FaceAnalyser(Policy(), networks=(source(),))
-    monkeypatch.setattr(analyser._networks[0], "read", lambda _seen: 1 / 0)
+    monkeypatch.setattr(analyser.networks[0], "read", lambda _seen: 1 / 0)
     analysis = analyser.analyse(selfie)
     analyser.close()
     assert analysis.error is None

@@ -1,0 +1,121 @@
+"""Networks rewritten into blocks answer the same, without PRelu and odd channels; files that are none are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from config.pad_networks import SHIPPED
+from detectors.onnx.blocked_layout import in_blocks
+from detectors.onnx.graph_reader import NODE, read_node
+from detectors.onnx.graph_writer import GraphWriter
+from detectors.onnx.wire import bytes_field, fields, int_field, numbers
+from tests.photographs import ROOT_OF_SHARED
+
+MODELS = ROOT_OF_SHARED / "models"
+SIDE = 6
+
+
+def network(*layers: tuple[object, ...], result: str = "y") -> bytes:
+    """Network of layers (operator, input, output, shape of each constant), each with random weights."""
+    graph, random, channels = GraphWriter("layers"), np.random.default_rng(1), {"x": 3}
+    for operator, source, output, *shapes in layers:
+        constants = [
+            graph.tensor(f"{output}-{place}", random.normal(0, 0.7, shape).astype(np.float32))
+            for place, shape in enumerate(shapes)
+        ]
+        sources = [source] if isinstance(source, str) else source
+        depthwise = operator == "Conv" and shapes[0][1] == 1
+        graph.node(operator, [*sources, *constants], output, **({"group": shapes[0][0]} if depthwise else {}))
+        channels[output] = shapes[0][0] if shapes else channels[sources[0]]
+    return graph.model(("x", (1, 3, SIDE, SIDE)), (result, (1, channels[result], SIDE, SIDE)))
+
+
+#: Networks, and whether channels between their nodes are filled up.
+NETWORKS = {
+    "one convolution": (network(("Conv", "x", "y", (5, 3, 1, 1), (5,))), False),
+    "PRelu of a network's input": (network(("PRelu", "x", "a", (3, 1, 1)), ("Identity", "a", "y")), False),
+    "one slope for all": (network(("Conv", "x", "a", (8, 3, 1, 1)), ("PRelu", "a", "y", (1, 1, 1))), False),
+    "PRelu at the end": (network(("Conv", "x", "a", (5, 3, 1, 1)), ("PRelu", "a", "y", (5, 1, 1))), False),
+    "odd channels between": (
+        network(
+            ("Conv", "x", "a", (5, 3, 1, 1), (5,)),
+            ("PRelu", "a", "b", (5, 1, 1)),
+            ("Conv", "b", "c", (5, 1, 1, 1)),
+            ("PRelu", "c", "d", (5, 1, 1)),
+            ("Conv", "d", "y", (7, 5, 1, 1), (7,)),
+        ),
+        True,
+    ),
+    "channels read by a sum too": (
+        network(
+            ("Conv", "x", "a", (5, 3, 1, 1)),
+            ("PRelu", "a", "b", (5, 1, 1)),
+            ("Conv", "b", "c", (5, 5, 1, 1)),
+            ("Add", ("c", "b"), "y"),
+        ),
+        False,
+    ),
+    "channels that are an answer": (
+        network(("Conv", "x", "y", (5, 3, 1, 1)), ("Conv", "y", "z", (6, 5, 1, 1))),
+        False,
+    ),
+}
+
+
+def answer(model: bytes, value: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: value})[0]
+
+
+def operators(model: bytes) -> list[str]:
+    (graph,) = (field.content for field in fields(model) if field.number == 7)
+    return [read_node(field).operator for field in fields(graph) if field.number == NODE]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_answers_are_the_same(name):
+    model, filled_up = NETWORKS[name]
+    value = np.random.default_rng(2).normal(0, 3, (1, 3, SIDE, SIDE)).astype(np.float32)
+    value[0, :, 0, 0] = 0.0
+    rewritten = in_blocks(model)
+    assert np.allclose(answer(rewritten, value), answer(model, value), rtol=1e-5, atol=1e-5)
+    assert ("PRelu" in operators(rewritten)) is (name in ("PRelu of a network's input", "one slope for all"))
+    assert (b"/blocked/bias" in rewritten) is filled_up
+    assert (rewritten == model) is (b"/blocked/" not in rewritten)
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda network: network.name)
+def test_shipped_networks_answer_the_same(shipped):
+    file = MODELS / shipped.file
+    if not file.is_file():
+        pytest.skip("no mirror of model files for tests")
+    value = np.random.default_rng(1).uniform(0, 255, (1, 3, shipped.side, shipped.side)).astype(np.float32)
+    model = file.read_bytes()
+    assert "PRelu" in operators(model)
+    assert "PRelu" not in operators(in_blocks(model))
+    assert np.allclose(answer(in_blocks(model), value), answer(model, value), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", [1, 5, 20, -1])
+def test_cut_files_are_no_message(end):
+    with pytest.raises(ValueError, match=r"field|number|wire"):
+        list(fields(NETWORKS["odd channels between"][0][:end]))
+
+
+def test_fields_read_back():
+    message = int_field(3, 300) + bytes_field(7, b"seven") + b"\x15" + bytes(4) + b"\x19" + bytes(8)
+    found = list(fields(message))
+    assert [(field.number, field.content, field.value) for field in found] == [
+        (3, b"", 300),
+        (7, b"seven", 0),
+        (2, b"", 0),
+        (3, b"", 0),
+    ]
+    assert b"".join(field.whole for field in found) == message
+
+
+@pytest.mark.parametrize("message", [int_field(1, 300) + int_field(1, 5), bytes_field(1, b"\xac\x02\x05")])
+def test_numbers_one_by_one_or_packed(message):
+    assert [number for field in fields(message) for number in numbers(field)] == [300, 5]
