@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,7 @@ class EdgeMap:
     """
 
     def __init__(self, across: NDArray[np.float32], along: NDArray[np.float32]) -> None:
+        across, along = np.ascontiguousarray(across), np.ascontiguousarray(along)
         self.height, self.width = across.shape
         self.middle = (self.height - 1) / 2
         strength = np.abs(across)
@@ -52,23 +54,29 @@ class EdgeMap:
         ridge = (inner > _WEAKEST_EDGE) & (inner >= strength[:, :-2]) & (inner > strength[:, 2:])
         y, x = np.divmod(np.flatnonzero(ridge).astype(np.int32), np.int32(self.width - 2))
         steep = strength[y, x + 1] > 2 * np.abs(along[y, x + 1])
-        self._y, self._x = y[steep].astype(np.int64), x[steep].astype(np.int64) + 1
-        self._slope = -along[self._y, self._x] / across[self._y, self._x]
+        self._y, self._x = y[steep].astype(np.int64), x[steep] + 1.0
+        columns = x[steep] + 1
+        self._slope = -along[self._y, columns] / across[self._y, columns]
+        self._down = self._y - self.middle
         self._pad = int(_SLOPES[-1] * self.height / 2) + 2
         self._votes = self._vote()
 
     def lines(self, first: float, last: float, row: float, least: float) -> list[Line]:
         """Lines that cross `row` between columns `first` and `last`, most votes first, at most `MOST_LINES`; each
         has at least `least` edge pixels."""
-        columns = np.arange(self._votes.shape[1])[None, :] - self._pad + _SLOPES[:, None] * (row - self.middle)
-        votes = np.where((columns > first) & (columns < last), self._votes, 0)
+        shifts = _SLOPES * (row - self.middle)
+        start = max(0, math.floor(first - shifts.max()) + self._pad)  # of the offsets that some slope can have there
+        stop = max(start + 1, math.ceil(last - shifts.min()) + self._pad + 1)
+        tried = self._votes[:, start:stop]
+        columns = np.arange(start, start + tried.shape[1])[None, :] - self._pad + shifts[:, None]
+        votes = np.where((columns > first) & (columns < last), tried, 0)
         found: list[Line] = []
         for _ in range(MOST_LINES):
             slope, offset = divmod(int(votes.argmax()), votes.shape[1])
             if votes[slope, offset] < least:
                 break
             votes[np.abs(columns - columns[slope, offset]) < _APART] = 0
-            line = self._fitted(float(offset - self._pad), float(_SLOPES[slope]))
+            line = self._fitted(float(start + offset - self._pad), float(_SLOPES[slope]))
             if line is not None and first < line.offset + line.slope * (row - self.middle) < last:
                 found.append(line)
         return found
@@ -77,26 +85,28 @@ class EdgeMap:
         """Edge pixels for each line (slope, offset), half of the neighbouring offsets' added."""
         nearest = np.round(self._slope / _STEP).astype(np.int64) + len(_SLOPES) // 2
         width = self.width + 2 * self._pad
-        slope = (nearest[:, None] + np.arange(-_SPREAD, _SPREAD + 1)).ravel()
+        slope = nearest + np.arange(-_SPREAD, _SPREAD + 1)[:, None]
         tried = (slope >= 0) & (slope < len(_SLOPES))
-        slope, x, down = slope[tried], *(np.repeat(v, 2 * _SPREAD + 1)[tried] for v in (self._x, self._y - self.middle))
-        places = slope * width + np.round(x - _SLOPES[slope] * down).astype(np.int64) + self._pad
-        votes = np.bincount(places, minlength=len(_SLOPES) * width).astype(np.float64)
+        slope[~tried] = 0
+        offset = self._x - _SLOPES[slope] * self._down
+        places = slope * width + np.rint(offset, out=offset).astype(np.int64) + self._pad
+        votes = np.bincount(places[tried], minlength=len(_SLOPES) * width).astype(np.float64)
         table = votes.reshape(len(_SLOPES), width)
         table[:, 1:-1] += (table[:, :-2] + table[:, 2:]) / 2
         return table
 
     def _fitted(self, offset: float, slope: float) -> Line | None:
         """The line moved to its edge pixels by least squares; None where too few are near."""
-        down = self._y - self.middle
         for near in (_NEAR, _ON):
             mine = self._of(offset, slope, near)
-            if mine.sum() < _FEWEST:
+            if len(mine) < _FEWEST:
                 return None
-            rows, columns = down[mine], self._x[mine]
-            spread = float(((rows - rows.mean()) ** 2).sum())
-            slope = float(((rows - rows.mean()) * columns).sum()) / spread if spread else 0.0
-            offset = float(columns.mean() - slope * rows.mean())
+            rows, columns = self._down[mine], self._x[mine]
+            middle = float(rows.sum()) / len(rows)
+            away = rows - middle
+            spread = float(away @ away)
+            slope = float(away @ columns) / spread if spread else 0.0
+            offset = float(columns.sum()) / len(rows) - slope * middle
         rows = np.zeros(self.height, bool)
         rows[self._y[self._of(offset, slope, _ON)]] = True
         closed = rows.copy()  # single missing rows are noise
@@ -104,6 +114,9 @@ class EdgeMap:
         closed[:-1] |= rows[1:]
         return Line(offset, slope, np.concatenate(([0], np.cumsum(closed))))
 
-    def _of(self, offset: float, slope: float, near: float) -> NDArray[np.bool_]:
-        away = self._x - offset - slope * (self._y - self.middle)
-        return np.asarray((np.abs(away) < near) & (np.abs(self._slope - slope) < _ASKEW), bool)
+    def _of(self, offset: float, slope: float, near: float) -> NDArray[np.intp]:
+        """Numbers of the edge pixels on a line."""
+        away = self._x - offset
+        away -= slope * self._down
+        found = np.flatnonzero(np.abs(away, out=away) < near)
+        return found[np.abs(self._slope[found] - slope) < _ASKEW]

@@ -67,30 +67,46 @@ def find_border(frame: WorkingFrame, box: Box) -> Border | None:
     face = Box(box.left * scale, box.top * scale, box.right * scale, box.bottom * scale)
     if min(grey.shape) < _LEAST_PICTURE or min(face.width, face.height) < _LEAST_FACE:
         return None
-    return _Search(grey, face).best()
+    sides = _lines_around(grey, face)
+    return None if sides is None else _Search(grey, face, sides).best()
+
+
+def _lines_around(grey: NDArray[np.uint8], face: Box) -> list[list[Line]] | None:
+    """Lines left, right, above and below the face; None as soon as too many sides have none, as in most pictures."""
+    height, width = grey.shape
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.8)
+    dx = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), np.float32)
+    dy = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25), np.float32)
+    x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2
+    edge, tall, wide = _EDGE * max(grey.shape), _LEAST_VOTES * face.height, _LEAST_VOTES * face.width
+    found: list[list[Line]] = []
+    for across, along, searches in (
+        (dx, dy, ((edge, face.left, y, tall), (face.right, width - 1 - edge, y, tall))),
+        (dy.T, dx.T, ((edge, face.top, x, wide), (face.bottom, height - 1 - edge, x, wide))),
+    ):
+        edges = EdgeMap(across, along)
+        for search in searches:
+            found.append(edges.lines(*search))
+            if found.count([]) > 4 - _FEWEST_SIDES:
+                return None
+    return found
 
 
 class _Search:
     """Search over all combinations of a line on each side of the face; one of the sides may be the picture's edge."""
 
-    def __init__(self, grey: NDArray[np.uint8], face: Box) -> None:
+    def __init__(self, grey: NDArray[np.uint8], face: Box, sides: list[list[Line]]) -> None:
         self.face, self.grey = face, grey
         self.height, self.width = height, width = grey.shape
-        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.8)
-        dx = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), np.float32)
-        dy = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25), np.float32)
-        x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2
-        edge, tall, wide = _EDGE * max(grey.shape), _LEAST_VOTES * face.height, _LEAST_VOTES * face.width
-        upright, level = EdgeMap(dx, dy), EdgeMap(dy.T.copy(), dx.T.copy())
-        self.left = _Sides(upright.lines(edge, face.left, y, tall), -1.0, height, axis=0)
-        self.right = _Sides(upright.lines(face.right, width - 1 - edge, y, tall), width, height, axis=1)
-        self.top = _Sides(level.lines(edge, face.top, x, wide), -1.0, width, axis=2)
-        self.bottom = _Sides(level.lines(face.bottom, height - 1 - edge, x, wide), height, width, axis=3)
+        self.left, self.right, self.top, self.bottom = (
+            _Sides(lines, edge, limit, axis)
+            for axis, (lines, edge, limit) in enumerate(
+                zip(sides, (-1.0, width, -1.0, height), (height, height, width, width), strict=True)
+            )
+        )
 
     def best(self) -> Border | None:
         """Border with the most evidence; None where no combination can be one, or where the border is drawn."""
-        if sum(side.absent.size > 1 for side in (self.left, self.right, self.top, self.bottom)) < _FEWEST_SIDES:
-            return None
         top_left, bottom_left = self._crossing(self.left, self.top), self._crossing(self.left, self.bottom)
         top_right, bottom_right = self._crossing(self.right, self.top), self._crossing(self.right, self.bottom)
         left = self.left.measured(top_left[1], bottom_left[1], self.face.height)
