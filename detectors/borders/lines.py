@@ -119,4 +119,4 @@ class EdgeMap:
         away = self._x - offset
         away -= slope * self._down
         found = np.flatnonzero(np.abs(away, out=away) < near)
-        return found[np.abs(self._slope[found] - slope) < _ASKEW]
+        return np.asarray(found[np.abs(self._slope[found] - slope) < _ASKEW], np.intp)
