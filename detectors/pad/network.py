@@ -63,17 +63,17 @@ class PadDetector:
     def _log_odds(self, answer: NDArray[np.float32]) -> float:
         """Log-odds of bona fide against all other classes, within `MOST_LOG_ODDS`; raises ValueError for an answer
         that is none."""
-        scores = answer.astype(np.float64)
-        if not np.isfinite(scores).all() or not self.network.live_index < scores.size >= 2:
+        scores: list[float] = answer.tolist()
+        if not all(map(math.isfinite, scores)) or not self.network.live_index < len(scores) >= 2:
             raise ValueError("the network's answer is no list of finite scores with the live class in it")
         if self.network.output_kind == "probabilities":
-            if scores.min() < 0 or not scores.sum() > 0:
+            if min(scores) < 0 or not sum(scores) > 0:
                 raise ValueError("the network's answer is no list of probabilities")
-            scores = np.log(np.maximum(scores, 1e-12))
-        others = np.delete(scores, self.network.live_index)
-        highest = float(others.max())
-        against = highest + math.log(float(np.exp(others - highest).sum()))
-        return min(max(float(scores[self.network.live_index]) - against, -MOST_LOG_ODDS), MOST_LOG_ODDS)
+            scores = [math.log(max(each, 1e-12)) for each in scores]
+        live = scores.pop(self.network.live_index)
+        highest = max(scores)
+        against = highest + math.log(sum(math.exp(each - highest) for each in scores))
+        return min(max(live - against, -MOST_LOG_ODDS), MOST_LOG_ODDS)
 
 
 def _input_format(network: PadNetwork) -> InputFormat:
