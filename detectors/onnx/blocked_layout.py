@@ -2,12 +2,15 @@
 half the time. Called when a network is opened, so that the file stays as its SHA-256 says.
 
 onnxruntime computes convolutions on blocks of channels, and leaves this layout for each PRelu and where channels are no
-multiple of four. So channels between convolutions are filled up with zeros, and PRelu becomes
-x + (1 - slope) * max(-x, 0) in two depthwise convolutions, into which onnxruntime fuses the maximum and the sum.
+multiple of four. So channels between convolutions are filled up with zeros, and PRelu of x becomes
+x + (1 - slope) * max(-x, 0): a Relu and a depthwise convolution, into which onnxruntime fuses the sum. Where only
+convolutions are around, -x is what lies between, by weights with the other sign; else a further convolution makes it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +50,7 @@ class _Convolution:
 
 
 class _Rewriting:
-    """Rewriting of one graph, node by node."""
+    """Rewriting of one graph, node by node. Convolutions and slopes are by the output of their node."""
 
     def __init__(self, graph: bytes) -> None:
         self._graph = graph
@@ -55,78 +58,121 @@ class _Rewriting:
         self._nodes = [read_node(field) for field in self._told if field.number == NODE]
         tensors = (read_tensor(field) for field in self._told if field.number == TENSOR)
         self._constants = {name: values for name, values in tensors if values is not None}
-        self._may_grow = self._growing()
+        self._convolutions = {
+            node.output: convolution for node in self._nodes if (convolution := self._convolution(node)) is not None
+        }
+        self._slopes = {node.output: slopes for node in self._nodes if (slopes := self._slopes_of(node)) is not None}
+        self._readers = self._all_readers()
+        self._growing = self._may_grow()
+        self._turned = self._with_other_sign()
         self._channels: dict[str, int] = {}  # of tensors that were filled up
         self._pictures: set[str] = set()  # tensors known to have four dimensions
         self._made: list[bytes] = []  # constants
 
     def graph(self) -> bytes:
+        if any(node.operator in _WITH_GRAPHS for node in self._nodes):
+            return self._graph
         nodes = b"".join(self._rewritten(node) for node in self._nodes)
         kept = b"".join(field.whole for field in self._told if field.number not in (NODE, _SHAPE))
         return nodes + kept + b"".join(self._made) if self._made else self._graph
 
-    def _growing(self) -> set[str]:
-        """Tensors whose readers all cope with more channels."""
-        if any(node.operator in _WITH_GRAPHS for node in self._nodes):
-            return set()
+    def _all_readers(self) -> dict[str, list[Node | None]]:
+        """Nodes that read each tensor; None for a reader outside the graph."""
+        readers: dict[str, list[Node | None]] = defaultdict(list)
+        for node in self._nodes:
+            for name in node.inputs:
+                readers[name].append(node)
         results = [field.content for field in self._told if field.number == _RESULT]
-        copes = {each.content.decode(): False for told in results for each in fields(told) if each.number == _NAME}
+        for name in (each.content.decode() for told in results for each in fields(told) if each.number == _NAME):
+            readers[name].append(None)
+        return readers
+
+    def _is_read_by(self, copes: Callable[[str], bool], name: str) -> bool:
+        """Whether a tensor is read, by nodes that all cope, told by their outputs; constants are no such inputs."""
+        return bool(self._readers[name]) and all(
+            reader is not None and copes(reader.output) for reader in self._readers[name]
+        )
+
+    def _may_grow(self) -> set[str]:
+        """Tensors whose readers all cope with more channels."""
+        growing: set[str] = set()
+
+        def copes(output: str) -> bool:
+            convolution = self._convolutions.get(output)
+            if convolution is not None and not convolution.depthwise:
+                return True
+            return output in growing and (convolution is not None or output in self._slopes)
+
         for node in reversed(self._nodes):  # the readers of a node's output stand behind the node
-            convolution, passes_on = self._convolution(node), self._slopes(node) is not None
-            if convolution is not None:
-                passes_on = convolution.depthwise
-            reads = copes.get(node.output, False) if passes_on else convolution is not None
-            for place, name in enumerate(node.inputs):
-                copes[name] = copes.get(name, True) and reads and place == 0
-        return {name for name, all_cope in copes.items() if all_cope}
+            if self._is_read_by(copes, node.output):
+                growing.add(node.output)
+        return growing
+
+    def _with_other_sign(self) -> set[str]:
+        """Inputs and outputs of each PRelu that stands by itself between convolutions."""
+        turned: set[str] = set()
+        for node in self._nodes:
+            if node.output in self._slopes and self._is_read_by(self._convolutions.__contains__, node.output):
+                value = node.inputs[0]
+                if value in self._convolutions and self._readers[value] == [node]:
+                    turned |= {value, node.output}
+        return turned
 
     def _rewritten(self, node: Node) -> bytes:
-        if (convolution := self._convolution(node)) is not None:
+        if node.output in self._convolutions:
             self._pictures.add(node.output)
-            return self._filled_up(node, convolution)
-        if (slopes := self._slopes(node)) is not None and node.inputs[0] in self._pictures:
+            return self._convolved(node, self._convolutions[node.output])
+        if node.output in self._slopes and node.inputs[0] in self._pictures:
             self._pictures.add(node.output)
-            return self._bent(node, slopes)
+            return self._bent(node, self._slopes[node.output])
         return node.whole
 
-    def _filled_up(self, node: Node, convolution: _Convolution) -> bytes:
-        """The convolution with as many more channels as its input has, and its output may have."""
-        weights, depthwise = convolution.weights, convolution.depthwise
-        after, before = weights.shape[:2]
-        more_before = self._channels.get(node.inputs[0], before) - before
-        more_after = -after % BLOCK if node.output in self._may_grow else 0
+    def _convolved(self, node: Node, convolution: _Convolution) -> bytes:
+        """The convolution with as many more channels as its input has and its output may have, and their signs."""
+        value, output, depthwise = node.inputs[0], node.output, convolution.depthwise
+        after, before = convolution.weights.shape[:2]
+        more_before = self._channels.get(value, before) - before
+        more_after = -after % BLOCK if output in self._growing else 0
         if depthwise:
-            more_before, more_after = 0, self._channels.get(node.inputs[0], after) - after
-        if not more_before and not more_after:
-            return node.whole
+            more_before, more_after = 0, self._channels.get(value, after) - after
         if more_after:
-            self._channels[node.output] = after + more_after
-        weights = np.pad(weights, ((0, more_after), (0, more_before), (0, 0), (0, 0)))
+            self._channels[output] = after + more_after
+        turned = value in self._turned, output in self._turned
+        if not (more_before or more_after or any(turned)):
+            return node.whole
+        sign_before, sign_after = (-1 if each else 1 for each in turned)
+        weights = np.pad(convolution.weights, ((0, more_after), (0, more_before), (0, 0), (0, 0)))
         bias = np.pad(convolution.bias, (0, more_after))
-        group = attribute_messages({"group": len(weights) if depthwise else 1})
         return node_field(
             "Conv",
-            (node.inputs[0], self._constant(node, "weights", weights), self._constant(node, "bias", bias)),
-            node.output,
+            (
+                value,
+                self._constant(node, "weights", weights * np.float32(sign_before * sign_after)),
+                self._constant(node, "bias", bias * np.float32(sign_after)),
+            ),
+            output,
             *node.attributes_but("group"),
-            *group,
+            *attribute_messages({"group": len(weights) if depthwise else 1}),
         )
 
     def _bent(self, node: Node, slopes: _Floats) -> bytes:
-        """PRelu in blocks."""
+        """PRelu in blocks; of -x, if that is what lies between."""
         (value, _), output = node.inputs, node.output
         if value in self._channels:
             self._channels[output] = self._channels[value]
             slopes = np.pad(slopes, (0, self._channels[value] - len(slopes)))
-        shape, group = (-1, 1, 1, 1), attribute_messages({"group": len(slopes)})
-        minus = self._constant(node, "minus", np.full_like(slopes, -1).reshape(shape))
-        share = self._constant(node, "share", (1 - slopes).reshape(shape))
-        below, cut, bent = (f"{output}/blocked/{name}" for name in ("below", "cut", "bent"))
-        return b"".join(
+        share, group = (1 - slopes).reshape(-1, 1, 1, 1), attribute_messages({"group": len(slopes)})
+        cut, bent, below = (f"{output}/blocked/{name}" for name in ("cut", "bent", "below"))
+        made = b""
+        if output in self._turned:
+            share, below = -share, value
+        else:
+            minus = self._constant(node, "minus", np.full_like(share, -1))
+            made = node_field("Conv", (value, minus), below, *group)
+        return made + b"".join(
             (
-                node_field("Conv", (value, minus), below, *group),
                 node_field("Relu", (below,), cut),
-                node_field("Conv", (cut, share), bent, *group),
+                node_field("Conv", (cut, self._constant(node, "share", share)), bent, *group),
                 node_field("Add", (bent, value), output),
             )
         )
@@ -150,7 +196,7 @@ class _Rewriting:
             return None
         return _Convolution(weights, bias, depthwise)
 
-    def _slopes(self, node: Node) -> _Floats | None:
+    def _slopes_of(self, node: Node) -> _Floats | None:
         """Slopes of a PRelu that has one a channel, float32 (channels,); a single one may be for all channels."""
         slopes = self._constants.get(node.inputs[1]) if node.operator == "PRelu" else None
         if slopes is None or slopes.shape[1:] != (1, 1) or len(slopes) == 1:

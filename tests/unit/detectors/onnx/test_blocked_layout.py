@@ -32,12 +32,20 @@ def network(*layers: tuple[object, ...], result: str = "y") -> bytes:
     return graph.model(("x", (1, 3, SIDE, SIDE)), (result, (1, channels[result], SIDE, SIDE)))
 
 
-#: Networks, and whether channels between their nodes are filled up.
+#: Networks, and whether convolutions get other weights: for more channels, or for the other sign.
 NETWORKS = {
     "one convolution": (network(("Conv", "x", "y", (5, 3, 1, 1), (5,))), False),
     "PRelu of a network's input": (network(("PRelu", "x", "a", (3, 1, 1)), ("Identity", "a", "y")), False),
     "one slope for all": (network(("Conv", "x", "a", (8, 3, 1, 1)), ("PRelu", "a", "y", (1, 1, 1))), False),
     "PRelu at the end": (network(("Conv", "x", "a", (5, 3, 1, 1)), ("PRelu", "a", "y", (5, 1, 1))), False),
+    "PRelu between convolutions": (
+        network(
+            ("Conv", "x", "a", (8, 3, 1, 1), (8,)),
+            ("PRelu", "a", "b", (8, 1, 1)),
+            ("Conv", "b", "y", (8, 8, 1, 1), (8,)),
+        ),
+        True,
+    ),
     "odd channels between": (
         network(
             ("Conv", "x", "a", (5, 3, 1, 1), (5,)),
@@ -54,6 +62,18 @@ NETWORKS = {
             ("PRelu", "a", "b", (5, 1, 1)),
             ("Conv", "b", "c", (5, 5, 1, 1)),
             ("Add", ("c", "b"), "y"),
+        ),
+        False,
+    ),
+    "two PRelu in a row, one of them twice read": (
+        network(
+            ("Conv", "x", "a", (8, 3, 1, 1), (8,)),
+            ("PRelu", "a", "b", (8, 1, 1)),
+            ("PRelu", "b", "c", (8, 1, 1)),
+            ("Conv", "c", "d", (6, 8, 1, 1), (6,)),
+            ("PRelu", "d", "e", (6, 1, 1)),
+            ("Conv", "e", "f", (6, 6, 1, 1), (6,)),
+            ("Add", ("f", "d"), "y"),
         ),
         False,
     ),
@@ -76,14 +96,20 @@ def operators(model: bytes) -> list[str]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_answers_are_the_same(name):
-    model, filled_up = NETWORKS[name]
+    model, weighs_anew = NETWORKS[name]
     value = np.random.default_rng(2).normal(0, 3, (1, 3, SIDE, SIDE)).astype(np.float32)
     value[0, :, 0, 0] = 0.0
     rewritten = in_blocks(model)
     assert np.allclose(answer(rewritten, value), answer(model, value), rtol=1e-5, atol=1e-5)
     assert ("PRelu" in operators(rewritten)) is (name in ("PRelu of a network's input", "one slope for all"))
-    assert (b"/blocked/bias" in rewritten) is filled_up
+    assert (b"/blocked/bias" in rewritten) is weighs_anew
     assert (rewritten == model) is (b"/blocked/" not in rewritten)
+
+
+def test_graphs_inside_may_read_any_tensor():
+    layers = ("Conv", "x", "a", (8, 3, 1, 1)), ("PRelu", "a", "b", (8, 1, 1)), ("Conv", "b", "y", (8, 8, 1, 1))
+    assert in_blocks(network(*layers)) != network(*layers)
+    assert in_blocks(network(*layers, ("Loop", "y", "z"))) == network(*layers, ("Loop", "y", "z"))
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda network: network.name)
