@@ -80,16 +80,16 @@ def _lines_around(grey: NDArray[np.uint8], face: Box) -> list[list[Line]] | None
     x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2
     edge, tall, wide = _EDGE * max(grey.shape), _LEAST_VOTES * face.height, _LEAST_VOTES * face.width
     found: list[list[Line]] = []
-    for across, along, searches in (
-        (dx, dy, ((edge, face.left, y, tall), (face.right, width - 1 - edge, y, tall))),
+    for across, along, searches in (  # above and below first: there most pictures have none
         (dy.T, dx.T, ((edge, face.top, x, wide), (face.bottom, height - 1 - edge, x, wide))),
+        (dx, dy, ((edge, face.left, y, tall), (face.right, width - 1 - edge, y, tall))),
     ):
         edges = EdgeMap(across, along)
         for search in searches:
             found.append(edges.lines(*search))
             if found.count([]) > 4 - _FEWEST_SIDES:
                 return None
-    return found
+    return found[2:] + found[:2]
 
 
 class _Search:
