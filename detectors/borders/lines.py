@@ -68,6 +68,8 @@ class EdgeMap:
     def lines(self, first: float, last: float, row: float, least: float) -> list[Line]:
         """Lines that cross `row` between columns `first` and `last`, most votes first, at most `MOST_LINES`; each
         has at least `least` edge pixels."""
+        if first >= last:  # the face reaches over the picture's edge
+            return []
         shifts = _SLOPES * (row - self.middle)
         start = max(0, math.floor(first - shifts.max()) + self._pad)  # of the offsets that some slope can have there
         stop = max(start + 1, math.ceil(last - shifts.min()) + self._pad + 1)
@@ -108,11 +110,11 @@ class EdgeMap:
             if len(mine) < _FEWEST:
                 return None
             rows, columns = self._down[mine], self._x[mine]
-            middle = float(rows.sum()) / len(rows)
+            middle = float(rows.mean())
             away = rows - middle
-            spread = float(away @ away)
-            slope = float(away @ columns) / spread if spread else 0.0
-            offset = float(columns.sum()) / len(rows) - slope * middle
+            spread = float((away * away).sum())
+            slope = float((away * columns).sum()) / spread if spread else 0.0
+            offset = float(columns.mean() - slope * middle)
         rows = np.zeros(self.height, bool)
         rows[self._y[self._of(offset, slope, _ON)]] = True
         closed = rows.copy()  # single missing rows are noise

@@ -113,26 +113,29 @@ def main() -> None:
     watches = Stopwatches()
     work = watched_analysis(Settings(), watches)
     files = [file for file in sorted(chosen.folder.glob("*.jpg")) if work(file.read_bytes()) is None]
-    files = files[:MOST_PHOTOGRAPHS]
+    pictures = [
+        (size, from_files(SIZES[size], [file])[0]) for file in files[:MOST_PHOTOGRAPHS] for size in chosen.sizes
+    ]
     taken: dict[str, list[dict[str, float]]] = defaultdict(list)
     for number in range(chosen.rounds + 1):
-        for file in files:
-            for size in chosen.sizes:
-                (image,) = from_files(SIZES[size], [file])
-                watches.take()
-                work(image)
-                if number:  # the first round warms up
-                    taken[size].append(watches.take())
-    show(chosen.sizes, taken, len(files))
+        for size, image in pictures:
+            watches.take()
+            work(image)
+            if number:  # the first round warms up
+                taken[size].append(watches.take())
+    show(taken, len(pictures) // len(chosen.sizes))
 
 
-def show(sizes: list[str], taken: dict[str, list[dict[str, float]]], files: int) -> None:
-    print(f"{files} photographs, median milliseconds of processor time")
-    steps = dict.fromkeys(step for size in sizes for each in taken[size] for step in each)
-    print(f"{'step':34}", *(f"{size:>10}" for size in sizes))
-    for step in steps:
-        medians = [statistics.median(each.get(step, 0.0) for each in taken[size]) for size in sizes]
-        print(f"{step:34}", *(f"{median:10.2f}" for median in medians))
+def show(taken: dict[str, list[dict[str, float]]], files: int) -> None:
+    """Print a row a step, a column a size; a step that some pictures do without has its median where it ran."""
+    print(f"{files} photographs; median milliseconds of processor time")
+    print(f"{'step':32}", *(f"{size:>12}" for size in taken))
+    steps = dict.fromkeys(step for each in taken.values() for times in each for step in times if step != WHOLE)
+    for step in (*steps, WHOLE):
+        ran = [[times[step] for times in each if step in times] for each in taken.values()]
+        rare = "" if all(len(times) == len(each) for times, each in zip(ran, taken.values(), strict=True)) else "*"
+        print(f"{step + rare:32}", *(f"{statistics.median(times):12.2f}" for times in ran))
+    print("* not in every picture")
 
 
 if __name__ == "__main__":
