@@ -108,7 +108,7 @@ class FaceAnalyser:
     def analyse(self, image: bytes | memoryview) -> Analysis:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none.
 
-        Called by the slot's loop. Blocks (about 10 ms) and raises nothing that a picture can cause; may be repeated.
+        Called by the slot's loop. Blocks (about 50 ms), raises nothing that a picture can cause, may be repeated.
         The caller owns the deadline, because native code can't be interrupted.
         """
         watch = Stopwatch()
