@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from config.errors import SettingsError
+from config.secret_files import SECRETS_DIR_VARIABLE
 
 CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 #: Folder of model files, in place of their homes (`liveness models fetch`).
@@ -16,6 +17,7 @@ _OTHER_VARIABLES = frozenset(
     {
         CONFIG_FILE_VARIABLE,
         MODEL_MIRROR_VARIABLE,
+        SECRETS_DIR_VARIABLE,
         "LIVENESS_REQUIRE_REAL",
         "LIVENESS_CACHE_DIR",
         "LIVENESS_REDIS_SERVER",
@@ -24,22 +26,22 @@ _OTHER_VARIABLES = frozenset(
 )
 
 
-def refuse_unknown_variables(environment: Mapping[str, str], settings: Collection[str]) -> None:
+def refuse_unknown_variables(environment: Mapping[str, str | None], settings: Collection[str]) -> None:
     """Variables of the environment checked: a misspelt one raises SettingsError, which the settings reader ignores."""
     groups = {name.upper() for name in settings}
-    for name in environment:
+    for name in map(str.upper, environment):
         if not name.startswith("LIVENESS_") or name in _OTHER_VARIABLES:
             continue
         if name.removeprefix("LIVENESS_").split("__")[0] not in groups:
             raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")
 
 
-def malformed_hash_keys(environment: Mapping[str, str]) -> str | None:
+def malformed_hash_keys(environment: Mapping[str, str | None]) -> str | None:
     """Message for hash keys that are no JSON, else None: the settings reader names only their group."""
     for name, text in environment.items():
         if name.upper() == HASH_KEYS_VARIABLE:
             try:
-                json.loads(text)
+                json.loads(text or "")
             except ValueError:
-                return f'{name} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
+                return f'{HASH_KEYS_VARIABLE} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
     return None

@@ -1,8 +1,9 @@
 """Settings: where the services are and how much of this machine to use.
 
 Values come from the environment (prefix `LIVENESS_`, `__` between levels) or from a TOML file named by
-`LIVENESS_CONFIG`; the environment wins. Unknown keys and combinations that can't work are refused at
-start-up; secrets print as stars. Thresholds and weights of a verdict are in `config.policy`.
+`LIVENESS_CONFIG`; the environment wins. Secrets may come from files of their own (`config.secret_files`). Unknown keys
+and combinations that can't work are refused at start-up; secrets print as stars. Thresholds and weights of a verdict
+are in `config.policy`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,25 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 from pydantic_settings import SettingsError as SourceError
 
 from config import pad_networks
 from config import policy as policies
 from config.cache import cache_folder
+from config.connections import KafkaSecurity, RedisSecurity
 from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
 from config.errors import SettingsError
 from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
 from config.policy import Policy
+from config.secret_files import with_secrets
+from config.tls import client_context
 from config.validation import mistakes
 
 MIB = 1024 * 1024
@@ -29,7 +39,7 @@ MIB = 1024 * 1024
 DEFAULT_MAX_EVENT_BYTES = 15 * MIB
 
 
-class KafkaSettings(Group):
+class KafkaSettings(KafkaSecurity):
     """Kafka. `topic_prefix` also sets apart the consumer group and the Redis keys of an installation."""
 
     bootstrap_servers: Servers = "127.0.0.1:9092"
@@ -52,7 +62,7 @@ class KafkaSettings(Group):
     """The broker is the in-process mock: no admin calls, no sizes to check."""
 
 
-class RedisSettings(Group):
+class RedisSettings(RedisSecurity):
     """Redis, which holds decisions and the abuse table."""
 
     url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
@@ -72,6 +82,12 @@ class RedisSettings(Group):
     """A worker whose clock differs more from Redis' clock does not start (exit 2); one that runs says so."""
     decision_ttl_s: int = Field(48 * 3600, ge=3600)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
+
+    @model_validator(mode="after")
+    def _check_redis(self) -> Self:
+        if fault := next(self._redis_faults(self.url.get_secret_value()), None):
+            raise ValueError(fault)
+        return self
 
 
 class DetectionSettings(Group):
@@ -271,13 +287,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = os.environ.get(CONFIG_FILE_VARIABLE)
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = with_secrets(os.environ)
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
 
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment and the TOML file; raises SettingsError with every mistake named."""
-    refuse_unknown_variables(os.environ, Settings.model_fields)
+    refuse_unknown_variables(with_secrets(os.environ), Settings.model_fields)
     file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{CONFIG_FILE_VARIABLE} names a file that isn't there: {file}")
@@ -286,11 +304,20 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(mistakes(error, "settings")) from None
     except SourceError as error:
-        raise SettingsError(malformed_hash_keys(os.environ) or str(error)) from None
+        raise SettingsError(malformed_hash_keys(with_secrets(os.environ)) or str(error)) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
     _check_with_policy(settings)
+    _check_certificates(settings)
     return settings
+
+
+def _check_certificates(settings: Settings) -> None:
+    """Files of certificates and keys tried, so that one that can't be used is told at the start, by its setting."""
+    if settings.kafka.security_protocol.endswith("SSL"):
+        client_context(settings.kafka, "kafka")
+    if settings.redis.url.get_secret_value().startswith("rediss:"):
+        client_context(settings.redis, "redis", verify=settings.redis.ssl_verify)
 
 
 def _check_with_policy(settings: Settings) -> None:

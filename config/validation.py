@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import ValidationError
+
+_NAMES_A_FIELD = re.compile(r"[a-z]+(_[a-z]+)*: ")
 
 
 def mistakes(error: ValidationError, root: str, prefix: str = "") -> str:
@@ -12,8 +16,11 @@ def mistakes(error: ValidationError, root: str, prefix: str = "") -> str:
     """
     lines = []
     for item in error.errors(include_input=False, include_url=False):
-        what = "is not a setting" if item["type"] == "extra_forbidden" else item["msg"]
-        lines.append(f"{prefix}{'.'.join(map(str, item['loc'])) or root}: {what}")
+        what = "is not a setting" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        where = ".".join(map(str, item["loc"]))
+        # The check of a whole group names the field itself.
+        mark = "." if where and _NAMES_A_FIELD.match(what) else ": "
+        lines.append(f"{prefix}{where or root}{mark}{what}")
     return "; ".join(lines)
 
 

@@ -12,6 +12,7 @@ from config.settings import Settings
 from stream.bench.child import Child
 from stream.bench.mixes import Mix
 from stream.events.topics import Topic, max_request_bytes, topic_name
+from stream.kafka.security import librdkafka_security
 
 #: Bytes one partition of the embedded broker holds (5 MiB) with room for headers.
 EMBEDDED_PARTITION_BYTES = 5_000_000
@@ -59,6 +60,8 @@ def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadP
     largest = max(picture.stat().st_size for picture in pictures)
     plan = {
         "bootstrap_servers": kafka.bootstrap_servers,
+        # Over a pipe, as all of the plan: nobody else sees the password.
+        "security": librdkafka_security(kafka),
         "submissions": topic_name(Topic.SUBMISSIONS, kafka),
         "decisions": topic_name(Topic.DECISIONS, kafka),
         "max_event_bytes": max_request_bytes(kafka),

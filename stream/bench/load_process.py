@@ -46,7 +46,7 @@ class LoadGenerator:
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
         self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"]) for mix in Mix}
         self._most_a_partition: int = plan["most_a_partition"]
-        common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True}
+        common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True, **plan["security"]}
         sending = {"linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
         self._producer = Producer({**common, **sending})
         reading = {"enable.auto.commit": False, "fetch.wait.max.ms": plan["fetch_max_wait_ms"]}

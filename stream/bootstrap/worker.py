@@ -42,6 +42,7 @@ from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
+from stream.kafka.security import why_refused
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
@@ -135,7 +136,7 @@ def build_worker(
             clock=shared.clock,
             checks=[*checks, *(check for part in parts for check in part.checks), fleet.check],
             background_tasks=[
-                BrokerWatch(shared.app, shared.patience, settings.delivery).run,
+                _broker_watch(shared.app, shared.patience, settings).run,
                 watch.run,
                 eviction.run,
                 fleet.run,
@@ -240,6 +241,10 @@ def _commanding(shared: _Shared) -> _Part:
     return _Part(agent=agent, background_tasks=[sweeper.run])
 
 
+def _broker_watch(app: LivenessApp, patience: RetryPolicy, settings: Settings) -> BrokerWatch:
+    return BrokerWatch(app, patience, settings.delivery, partial(why_refused, settings.kafka))
+
+
 def _clock_watch(shared: _Shared) -> ClockWatch:
     limit_s = shared.settings.redis.max_clock_difference_s
     return ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
@@ -280,7 +285,7 @@ def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Wor
             clock=clock,
             finishes_work=False,
             checks=[stage.open],
-            background_tasks=[BrokerWatch(app, patience, settings.delivery).run],
+            background_tasks=[_broker_watch(app, patience, settings).run],
             closings=[stage.close],
         )
     )

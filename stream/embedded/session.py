@@ -20,6 +20,12 @@ from stream.embedded.broker import FETCH_MAX_WAIT_MS, EmbeddedBroker
 from stream.embedded.store import EmbeddedStore
 
 WORKER_START_TIMEOUT_S = 90.0
+#: Of the user's own services, not of the embedded ones, which have no login.
+NOT_EMBEDDED = dict.fromkeys(
+    [f"LIVENESS_REDIS__{name}" for name in ("USERNAME", "PASSWORD", "PASSWORD_FILE", "URL_FILE")]
+    + ["LIVENESS_ABUSE__HASH_KEYS_FILE"],
+    "",
+)
 WORKER_STOP_TIMEOUT_S = 20.0
 
 
@@ -49,13 +55,14 @@ class EmbeddedServices:
             "LIVENESS_KAFKA__EMBEDDED": "true",
             "LIVENESS_KAFKA__FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS),
             "LIVENESS_REDIS__URL": self._store.url,
+            **NOT_EMBEDDED,
         }
 
     def settings(self) -> Settings:
         """Settings for a client in this process, on top of the user's own."""
         servers = self._broker.bootstrap_servers
         kafka = {"bootstrap_servers": servers, "embedded": True, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS}
-        return configuration.load(kafka=kafka, redis={"url": self._store.url})
+        return configuration.load(kafka=kafka, redis={"url": self._store.url, "username": None, "password": None})
 
     def close(self) -> None:
         self._store.close()

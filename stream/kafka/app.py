@@ -6,21 +6,24 @@ Made by `bootstrap`; nothing connects here until the worker starts it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, Protocol
 
 import aiokafka
 import faust
 import structlog
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.exceptions import ProducerSendError
+from faust.types.auth import CredentialsT
 from mode import CrashingSupervisor
 from yarl import URL
 
 from config.errors import SettingsError, Unavailable
-from config.settings import DeliverySettings, Settings
+from config.settings import DeliverySettings, KafkaSettings, Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.acks import Partition
+from stream.kafka.security import client_security
 from stream.kafka.transport import Transport
 from stream.runtime.patience import RetryPolicy
 
@@ -130,6 +133,7 @@ def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
         group or settings.group_id,
         broker=[URL(f"aiokafka://{server}") for server in kafka.bootstrap_servers.split(",")],
         broker_client_id="liveness-stream",
+        broker_credentials=_credentials(kafka),
         store="memory://",
         web_enabled=False,
         key_serializer="raw",
@@ -162,17 +166,39 @@ def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
     return app
 
 
+def _credentials(kafka: KafkaSettings) -> CredentialsT | None:
+    """Faust's form of the clients' security; None for connections without any."""
+    given = client_security(kafka)
+    context, provider = given.get("ssl_context"), given.get("sasl_oauth_token_provider")
+    if provider is not None:
+        return OAuthCredentials(oauth_cb=provider, ssl_context=context)
+    if "sasl_mechanism" in given:
+        return SASLCredentials(
+            username=given["sasl_plain_username"],
+            password=given["sasl_plain_password"],
+            mechanism=given["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
+
+
+#: Called when the broker doesn't answer: why no connection comes about (`security.why_refused`).
+WhyAway = Callable[[], Awaitable[str | None]]
+
+
 class BrokerWatch:
     """Background task that asks the broker for its topics now and again: to a reader, an empty topic and a broker that
     is away look the same, and a worker without records publishes nothing that would tell."""
 
-    def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings) -> None:
+    def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings, why: WhyAway) -> None:
         self._app = app
         self._patience = patience
         self._delivery = delivery
+        self._why = why
 
     async def run(self) -> None:
-        """Look until cancelled. Raises DependencyTimeout when the broker stays away."""
+        """Look until cancelled. Raises DependencyTimeout when the broker stays away, KafkaRefuses when the broker no
+        longer takes the login."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._patience.until_available(self._look, at_most_s=self._delivery.output_patience_s)
@@ -181,10 +207,11 @@ class BrokerWatch:
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
                 producer = await self._app.maybe_start_producer()
-                if not await producer._producer.client.force_metadata_update():
-                    raise Unavailable("kafka", "no broker answers")
+                if await producer._producer.client.force_metadata_update():
+                    return
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
-            raise Unavailable("kafka", type(error).__name__) from error
+            raise Unavailable("kafka", await self._why() or type(error).__name__) from error
+        raise Unavailable("kafka", await self._why() or "no broker answers")
 
 
 class ConfirmedSender:

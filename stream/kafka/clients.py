@@ -19,6 +19,7 @@ from config.settings import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
 from stream.kafka.records import record_of
+from stream.kafka.security import client_security, why_refused
 
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_MS = 10_000
@@ -40,6 +41,7 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         acks="all",
         enable_idempotence=not kafka.embedded,
+        **client_security(kafka),
     )
     async with _connected(client, client.stop, kafka):
         yield client
@@ -47,7 +49,9 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 @asynccontextmanager
 async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS, **client_security(kafka)
+    )
     async with _connected(client, client.close, kafka):
         yield client
 
@@ -110,6 +114,7 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
         fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         isolation_level="read_committed",
+        **client_security(kafka),
     )
 
 
@@ -140,13 +145,15 @@ async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
 
 @asynccontextmanager
 async def _connected(client: Any, close: Callable[[], Awaitable[None]], kafka: KafkaSettings) -> AsyncIterator[None]:
-    """Client started, and closed at the end, also after a failed start. Raises KafkaUnreachable."""
+    """Client started, and closed at the end, also after a failed start. Raises KafkaUnreachable, and
+    KafkaRefuses for a login that no waiting mends."""
     try:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.start()
         except (KafkaError, TimeoutError, OSError) as error:
-            words = f"no Kafka broker answers at {kafka.bootstrap_servers} ({type(error).__name__})"
+            why = await why_refused(kafka) or type(error).__name__
+            words = f"no Kafka broker answers at {kafka.bootstrap_servers} ({why})"
             raise KafkaUnreachable(words) from error
         yield
     finally:

@@ -24,7 +24,7 @@ def connect(settings: RedisSettings, max_connections: int = 32, guard: MarkerGua
 
     With a guard, no call is answered by a Redis that lost its content.
     """
-    options = connection_options(settings.url.get_secret_value(), settings.call_timeout_s)
+    options = connection_options(settings)
     if settings.cluster:
         topology = Topology(options, settings.call_timeout_s)
         return ClusterClient(topology, settings.call_timeout_s, max_connections, guard)
@@ -38,7 +38,7 @@ async def each_server(settings: RedisSettings, max_connections: int = 1) -> Asyn
     Raises SettingsError, `config.errors.Unavailable`.
     """
     timeout_s = settings.call_timeout_s
-    options = connection_options(settings.url.get_secret_value(), timeout_s)
+    options = connection_options(settings)
     if not settings.cluster:
         calls = SingleServerClient(Node(options), timeout_s, max_connections)
         try:

@@ -7,8 +7,10 @@ metrics) take about 0.2 ms of a submission's processor time more, and `RetryPoli
 from __future__ import annotations
 
 import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 import hiredis
@@ -18,6 +20,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
+from config.settings import RedisSettings
+from config.tls import client_context
 from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
 from stream.redis.marker import MarkerGuard, last_look
 
@@ -32,16 +36,40 @@ _OF_A_POOL = frozenset({"max_connections", "timeout"})
 CONNECT_SHARE = 0.8
 
 
-def connection_options(url: str, call_timeout_s: float) -> dict[str, Any]:
-    """Options of a connection: server and user by the address; how we speak is ours, whatever the address adds.
+class TlsConnection(SSLConnection):
+    """Connection with the process's own TLS context: the library makes one for each connection, and trusts the
+    machine's authorities beside those that were named."""
+
+    def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
+@cache
+def _context(settings: RedisSettings) -> ssl.SSLContext:
+    return client_context(settings, "redis", verify=settings.ssl_verify)
+
+
+def _login(settings: RedisSettings) -> dict[str, Any]:
+    """Options for TLS, and the user and password where these are not in the address."""
+    given: dict[str, Any] = {}
+    if settings.password is not None:
+        given = {"username": settings.username, "password": settings.password.get_secret_value()}
+    if settings.url.get_secret_value().startswith("rediss:"):
+        given |= {"connection_class": TlsConnection, "context": _context(settings)}
+    return given
+
+
+def connection_options(settings: RedisSettings) -> dict[str, Any]:
+    """Options of a connection: server and user by the settings; how we speak is ours, whatever the address adds.
 
     Raises SettingsError for an address with options the library doesn't know.
     """
     try:
-        told = parse_url(url)
+        told = {**parse_url(settings.url.get_secret_value()), **_login(settings)}
         options = {name: value for name, value in told.items() if name not in _OF_A_POOL} | {
             # Before the call's own deadline, so that a fault of the connection is told as one.
-            "socket_connect_timeout": call_timeout_s * CONNECT_SHARE,
+            "socket_connect_timeout": settings.call_timeout_s * CONNECT_SHARE,
             # The call has a deadline; one more for each read and write would cost a timer and a task each.
             "socket_timeout": None,
             "decode_responses": False,

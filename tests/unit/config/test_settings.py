@@ -107,7 +107,7 @@ def test_unreadable_file_refused(environment, tmp_path, name):
 UNKNOWN = {name: f"LIVENESS_{name}" for name in ("KAKFA__X", "KAFKA_BOOTSTRAP_SERVERS", "BOOTSTRAP_SERVERS", "X")}
 UNKNOWN |= {
     "KAFKA__BOOTSTRAP_SERVER": "kafka",
-    "REDIS__PASSWORD": "redis",
+    "REDIS__PASSPHRASE": "redis",
     "LOG__LEVELS": "log",
     "HTTP__PORT__X": "http",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from structlog.testing import capture_logs
@@ -207,7 +208,7 @@ class FakeProducer:
 async def test_broker_watch_notices_absence(away: str) -> None:
     producer, patience = FakeProducer(), RetryPolicy()
     app: Any = producer
-    watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery).run())
+    watch = asyncio.create_task(BrokerWatch(app, patience, SETTINGS.delivery, AsyncMock(return_value=None)).run())
     await asyncio.sleep(LOOK_EVERY_S * 3.5)
     assert (producer.looks, patience.waiting_for) == (3, ())
     producer.away = away
