@@ -9,6 +9,7 @@ import string
 import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import ClassVar
 
 import kafka_probe
 from build_cache import produce
@@ -30,7 +31,7 @@ class KafkaBroker(Service):
     """Apache Kafka in KRaft mode, broker and controller in one process."""
 
     name = "kafka"
-    port_names = (CLIENT, CONTROLLER)
+    port_names: ClassVar[tuple[str, ...]] = (CLIENT, CONTROLLER)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -52,7 +53,7 @@ class KafkaBroker(Service):
     def prepare(self, ports: Ports) -> None:
         template = string.Template((HERE / "server.properties.template").read_text(encoding="utf-8"))
         filled = template.substitute(
-            client_port=ports[CLIENT],
+            listeners=self.listeners(ports),
             controller_port=ports[CONTROLLER],
             data_folder=escape_property(str(self.data)),
         )
@@ -63,7 +64,27 @@ class KafkaBroker(Service):
     def command(self) -> list[str]:
         crash = f"-XX:ErrorFile={self.folder / 'java-crash-%p.log'}"
         # A broker out of memory shall end, not go on half alive.
-        return [*self._java_command(), *HEAP, "-XX:+ExitOnOutOfMemoryError", crash, "kafka.Kafka", str(self.config)]
+        options = (*HEAP, *self.java_options(), "-XX:+ExitOnOutOfMemoryError", crash)
+        return [*self._java_command(), *options, "kafka.Kafka", str(self.config)]
+
+    def listeners(self, ports: Ports) -> str:
+        """Lines of the configuration about listeners and who may do what."""
+        return "\n".join(
+            (
+                f"listeners=BROKER://{LOOPBACK}:{ports[CLIENT]},CONTROLLER://{LOOPBACK}:{ports[CONTROLLER]}",
+                f"advertised.listeners=BROKER://{LOOPBACK}:{ports[CLIENT]}",
+                "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "inter.broker.listener.name=BROKER",
+            )
+        )
+
+    def java_options(self) -> tuple[str, ...]:
+        """Options of the broker's Java machine beside those of every broker here."""
+        return ()
+
+    def format_options(self) -> list[str]:
+        """Options of the step that formats a data folder, beside those of every broker here."""
+        return []
 
     def answers(self, ports: Ports, process: ProcessIdentity) -> bool:
         """The cluster id in the answer proves that it is this broker, not another on its port."""
@@ -80,8 +101,9 @@ class KafkaBroker(Service):
     def _format(self) -> None:
         """Write the cluster id into the data folder, which the broker refuses to do by itself."""
         tool = [*self._java_command(), "kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
-        options = ["-t", new_cluster_id(), "-c", str(self.config)]
-        run_step([*tool, *options], ServicesError(f"Kafka could not prepare {self.data}"))
+        options = ["-t", new_cluster_id(), "-c", str(self.config), *self.format_options()]
+        # Quietly: the tool prints what it makes of passwords.
+        run_step([*tool, *options], ServicesError(f"Kafka could not prepare {self.data}"), quiet=True)
 
 
 def broker_libs() -> Path:

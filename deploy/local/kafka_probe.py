@@ -8,7 +8,9 @@ answer's list.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+from contextlib import ExitStack
 
 METADATA_KEY = 3
 METADATA_VERSION = 2  # the first that tells the cluster id, and old enough not to be "flexible"
@@ -16,10 +18,15 @@ CORRELATION = 20250
 LARGEST_ANSWER = 1024 * 1024
 
 
-def cluster_with_brokers(host: str, port: int, timeout: float = 2.0) -> str | None:
+def cluster_with_brokers(
+    host: str, port: int, timeout: float = 2.0, context: ssl.SSLContext | None = None
+) -> str | None:
     """The cluster id when the broker answers and lists itself by this port; None in every other case."""
     try:
-        with socket.create_connection((host, port), timeout=timeout) as connection:
+        with ExitStack() as exits:
+            connection = exits.enter_context(socket.create_connection((host, port), timeout=timeout))
+            if context is not None:
+                connection = exits.enter_context(context.wrap_socket(connection, server_hostname=host))
             connection.sendall(metadata_request())
             (size,) = struct.unpack(">i", _read_exactly(connection, 4))
             if not 0 < size <= LARGEST_ANSWER:

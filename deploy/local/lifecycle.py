@@ -66,7 +66,7 @@ class Service(ABC):
 
     @abstractmethod
     def line(self, ports: Ports) -> str:
-        """The setting, as NAME=VALUE, that points the application here."""
+        """The settings, each a line NAME=VALUE, that point the application here."""
 
 
 class ServiceGroup:
@@ -139,7 +139,7 @@ class ServiceGroup:
             return f"{service.name}: not running", False
         answers = service.answers(ports, process)
         word = "answers" if answers else "runs but does not answer"
-        return f"{service.name}: {word}, pid {process.pid}, {service.line(ports)}", answers
+        return f"{service.name}: {word}, pid {process.pid}, {' '.join(service.line(ports).splitlines())}", answers
 
     def _find_running(self, service: Service) -> ProcessIdentity | None:
         """The living process of a service: the recorded one, else one found by its marks."""

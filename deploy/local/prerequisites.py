@@ -80,7 +80,8 @@ def output_of(command: list[str]) -> str:
     return done.stdout + done.stderr
 
 
-def run_step(command: list[str], failure: ServicesError) -> None:
-    """Run a long command with its output on standard error; raise `failure` when it doesn't succeed."""
-    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode != 0:
+def run_step(command: list[str], failure: ServicesError, quiet: bool = False) -> None:
+    """Run a long command with its output on standard error, or its errors only; raise `failure` unless it succeeds."""
+    output = subprocess.DEVNULL if quiet else sys.stderr
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, check=False).returncode != 0:
         raise failure

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 from lifecycle import CLIENT, Ports, Service
@@ -34,7 +36,11 @@ class RedisServer(Service):
     def prepare(self, ports: Ports) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(config_text(ports[CLIENT], data), encoding="utf-8")
+        self.config.write_text(config_text(ports[CLIENT], data) + self.access(ports), encoding="utf-8")
+
+    def access(self, ports: Ports) -> str:
+        """Lines of the configuration about users and TLS."""
+        return ""
 
     def command(self) -> list[str]:
         return [self._server, str(self.config)]
@@ -73,11 +79,14 @@ def config_text(port: int, data: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ask(port: int, request: bytes, timeout: float = 2.0) -> str:
+def ask(port: int, request: bytes, timeout: float = 2.0, context: ssl.SSLContext | None = None) -> str:
     """Send inline commands ending in QUIT and return all replies; empty when nobody answers."""
     received = b""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=timeout) as connection:
+        with ExitStack() as exits:
+            connection = exits.enter_context(socket.create_connection((LOOPBACK, port), timeout=timeout))
+            if context is not None:
+                connection = exits.enter_context(context.wrap_socket(connection, server_hostname=LOOPBACK))
             connection.sendall(request)
             while part := connection.recv(65536):
                 received += part

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Run a real Kafka broker and a real Redis server on this machine, without Docker.
 
-    services.py up | down | status | packages
+    services.py up [--secure] | down | status | packages
     services.py kill-kafka | start-kafka | kill-redis | start-redis
 
 The path through this folder: `services` (commands) -> `lifecycle` (start, find again, stop) ->
-`kafka_broker` and `redis_server` (the two services) -> `processes`, `ports`, `service_state`; `build_cache`
-keeps Kafka's jars. Exit codes: 0 done, 1 failure, 2 wrong use, 3 something needed is missing.
+`kafka_broker` and `redis_server` (the two services), with TLS and logins in `secure` and `secrets_folder` ->
+`processes`, `ports`, `service_state`; `build_cache` keeps Kafka's jars. Exit codes: 0 done, 1 failure, 2 wrong use,
+3 something needed is missing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from redis_server import RedisServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STATE = REPOSITORY / ".services"
+SECURE_STATE = REPOSITORY / ".services-secure"
+SECRETS = "secrets"
+"""Folder in the state folder, there where the services are secure."""
 SERVICE_NAMES = ("kafka", "redis")
 
 COMMANDS = {
@@ -52,7 +56,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("command", choices=list(COMMANDS), metavar="command")
     parser.add_argument(
-        "--state", type=Path, default=DEFAULT_STATE, help="folder of ports, data, logs (default: .services)"
+        "--state",
+        type=Path,
+        help="folder of ports, data, logs (default: .services, with --secure .services-secure)",
+    )
+    parser.add_argument(
+        "--secure", action="store_true", help="with TLS, logins and access rights; a new state folder stays so"
     )
     return parser.parse_args(arguments)
 
@@ -67,7 +76,7 @@ def checked_state(folder: Path) -> Path:
     return state
 
 
-def run(command: str, state: Path) -> int:
+def run(command: str, state: Path, secure: bool = False) -> int:
     """Carry out one command; raises `ServicesError`."""
     if command == "packages":
         print("".join(f"{package}\n" for package in missing_packages()), end="")
@@ -77,11 +86,33 @@ def run(command: str, state: Path) -> int:
         return _without_state_folder(command, state)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with service_state.exclusive(state / "lock"):
+        if secure and command == "up":
+            _make_secure(state)
         return _run_on_group(command, _group(state))
 
 
 def _group(state: Path) -> ServiceGroup:
+    if (secrets := state / SECRETS).exists():
+        # Here, since making certificates needs the project's packages, and other commands run without.
+        from secure import SecureKafkaBroker, SecureRedisServer  # noqa: PLC0415
+
+        return ServiceGroup(
+            state, [SecureKafkaBroker(state / "kafka", secrets), SecureRedisServer(state / "redis", secrets)]
+        )
     return ServiceGroup(state, [KafkaBroker(state / "kafka"), RedisServer(state / "redis")])
+
+
+def _make_secure(state: Path) -> None:
+    """Passwords and certificates of a new state folder; one that is secure stays as it is."""
+    if (state / SECRETS).exists():
+        return
+    if (state / "state.json").exists():
+        raise WrongUseError(f"{state} has services without TLS; give --secure services a folder of their own")
+    if any(character.isspace() for character in str(state)):
+        raise WrongUseError(f"{state}: a shell could not take over settings with a space in them")
+    from secrets_folder import make  # noqa: PLC0415  # see `_group`
+
+    make(state / SECRETS)
 
 
 def _without_state_folder(command: str, state: Path) -> int:
@@ -112,7 +143,8 @@ def main(arguments: list[str]) -> int:
     """Entry point: errors as one readable text and the exit code they stand for."""
     parsed = parse_arguments(arguments)
     try:
-        return run(parsed.command, checked_state(parsed.state))
+        state = parsed.state or (SECURE_STATE if parsed.secure else DEFAULT_STATE)
+        return run(parsed.command, checked_state(state), parsed.secure)
     except ServicesError as error:
         for line in str(error).splitlines():
             say(line)

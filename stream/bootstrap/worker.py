@@ -38,6 +38,7 @@ from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
 from stream.events.topics import Topic, topic_name
+from stream.kafka.access import notifier_group
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
@@ -252,11 +253,6 @@ def _clock_watch(shared: _Shared) -> ClockWatch:
 
 def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -> AgentSpec:
     return AgentSpec(name=name, topic=shared.topics[topic], stage=stage, dead_letters=shared.dead_letters, limit=limit)
-
-
-def notifier_group(settings: Settings) -> str:
-    """Consumer group of the notifier: it neither takes partitions from workers nor waits for them."""
-    return f"{settings.group_id}-notify"
 
 
 def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Worker:

@@ -11,6 +11,7 @@ from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.worker import build_notifier
+from stream.cli.service_checks import checked, say_weakened
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import KafkaUnreachable, require_topics
 from stream.kafka.run import run
@@ -30,7 +31,8 @@ def command() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     for number in (signal.SIGTERM, signal.SIGINT):  # until the worker has its own
         signal.signal(number, lambda *_: sys.exit(0))
-    asyncio.run(_check_services(settings, target))
+    say_weakened(settings)
+    asyncio.run(checked(_check_services(settings, target)))
     run(build_notifier(settings, target, key))
 
 

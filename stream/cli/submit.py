@@ -83,13 +83,15 @@ async def _submit(
     """Submissions published and their decisions shown; returns the number left without a decision."""
     topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
-    async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
-        for file, submission in new:
-            await send(client, submission_output(submission, topic, form))
-            if not wait:
+    if not wait:  # which needs no right to read decisions
+        async with producer(settings.kafka) as client:
+            for file, submission in new:
+                await send(client, submission_output(submission, topic, form))
                 _sent(file, submission, json)
-        if not wait:
-            return 0
+        return 0
+    async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
+        for _, submission in new:
+            await send(client, submission_output(submission, topic, form))
         waiting = {submission.submission_id: file for file, submission in new}
         try:
             records = answers.records()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -15,7 +17,8 @@ from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from stream.bootstrap.fleet import look_at_fleet
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
-from stream.kafka import backlog, provisioning
+from stream.kafka import access, backlog, provisioning
+from stream.kafka.access import Principal
 from stream.kafka.backlog import Backlog
 from stream.kafka.provisioning import TopicState
 from stream.runtime.clock import SystemClock
@@ -55,6 +58,38 @@ def check(json: JsonOption = False) -> None:
     problems = any(state.problems for state in states) or any(waiting.problem for waiting in backlogs)
     if problems or (fleet is not None and fleet.apart):
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@app.command("acls")
+def acls(
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(help="User of a principal: worker=User:liveness. By default each has its own name. Repeatable."),
+    ] = None,
+    command_config: Annotated[str, typer.Option(help="File with the login of the tool that is called.")] = "admin.conf",
+    json: JsonOption = False,
+) -> None:
+    """Print the calls of Kafka's kafka-acls tool that give each principal the rights it needs. Asks no broker."""
+    settings = configuration.load()
+    users = _users(principal or [])
+    for grant in access.grants(settings):
+        user = users[grant.principal]
+        if json:
+            print_json({"user": user, **asdict(grant)})
+        else:
+            servers = settings.kafka.bootstrap_servers
+            out.print(access.as_kafka_acls(grant, user, servers, command_config), markup=False)
+
+
+def _users(named: Sequence[str]) -> dict[Principal, str]:
+    users = {principal: f"User:{principal}" for principal in Principal}
+    for each in named:
+        principal, _, user = each.partition("=")
+        if principal not in users or not re.fullmatch(r"[A-Za-z]+:\S.*", user):
+            expected = f"expected one of {', '.join(Principal)}, then =User:NAME"
+            raise typer.BadParameter(expected, param_hint="--principal")
+        users[Principal(principal)] = user
+    return users
 
 
 def _settings() -> Settings:

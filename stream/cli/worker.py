@@ -15,10 +15,12 @@ from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
+from stream.cli.service_checks import checked, say_weakened
 from stream.kafka.backlog import Backlog
 from stream.kafka.clients import KafkaUnreachable
-from stream.kafka.provisioning import MENDING_COMMAND, ProvisioningError, TopicState
+from stream.kafka.provisioning import MENDING_COMMAND, REFUSED, ProvisioningError, TopicState
 from stream.kafka.run import run
+from stream.kafka.security import KafkaRefuses
 from stream.kafka.worker import Role
 from stream.runtime import logs
 from stream.runtime.patience import RetryPolicy
@@ -39,7 +41,8 @@ def command(
     logs.configure(settings.log)
     if Role.DETECT in chosen:
         open_keys(settings)  # a key that can't be used is said before any wait for a broker
-    asyncio.run(_check_services(settings))
+    say_weakened(settings)
+    asyncio.run(checked(_check_services(settings)))
     if Role.DETECT in chosen and not settings.abuse.hash_keys:
         log.warning(
             "addresses_and_devices_not_observed", mend="set LIVENESS_ABUSE__HASH_KEYS, the same in every worker"
@@ -78,6 +81,8 @@ async def _check_topics(settings: Settings) -> None:
     states, backlogs = await RetryPolicy().until_available(
         lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s
     )
+    if hidden := [state.name for state in states if state.refused]:
+        raise KafkaRefuses(f"kafka: {', '.join(hidden)}: access {REFUSED['access']}")
     problems = [f"{state.name}: {state.in_words}" for state in states if state.problems]
     if problems:
         raise ProvisioningError(f"{'; '.join(problems)}. Mend with: {MENDING_COMMAND}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import aiokafka
 import faust
@@ -23,7 +23,7 @@ from config.settings import DeliverySettings, KafkaSettings, Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.acks import Partition
-from stream.kafka.security import client_security
+from stream.kafka.security import KafkaRefuses, client_security
 from stream.kafka.transport import Transport
 from stream.runtime.patience import RetryPolicy
 
@@ -61,6 +61,9 @@ class Lifecycle(Protocol):
 
     def rewound(self, partitions: Collection[Partition]) -> None:
         """Called when partitions are read again from an earlier offset: nothing read of them so far is acknowledged."""
+
+    def refused(self, error: KafkaRefuses) -> NoReturn:
+        """Called when the broker refuses to let the worker read on; ends the process."""
 
     async def stopping(self) -> None:
         """Called when a stop begins: no further record comes; returns once those in flight are done or dropped."""
@@ -106,6 +109,12 @@ class LivenessApp(faust.App):
         """Called by the consumer when the log no longer holds what was read (`positions`)."""
         if self._attached is not None:
             self._attached.rewound(partitions)
+
+    def refused(self, error: KafkaRefuses) -> None:
+        """Called by the consumer when the broker no longer lets the worker read."""
+        if self._attached is not None:
+            self._attached.refused(error)
+        raise error
 
     async def on_stop(self) -> None:
         self.flow_control.suspend()

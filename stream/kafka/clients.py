@@ -19,7 +19,7 @@ from config.settings import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
 from stream.kafka.records import record_of
-from stream.kafka.security import client_security, why_refused
+from stream.kafka.security import AUTHORIZATION, KafkaRefuses, client_security, lacking, why_refused
 
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_MS = 10_000
@@ -140,7 +140,8 @@ async def require_topics(topics: tuple[str, ...], kafka: KafkaSettings) -> None:
     async with _connected(client, client.stop, kafka):
         missing = set(topics) - await client.topics()
     if missing:
-        raise TopicMissing(f"{', '.join(sorted(missing))}: not there; create with: liveness topics create")
+        hidden = "" if kafka.security_protocol == "PLAINTEXT" else ", or hidden from this user (liveness topics acls)"
+        raise TopicMissing(f"{', '.join(sorted(missing))}: not there{hidden}; create with: liveness topics create")
 
 
 @asynccontextmanager
@@ -151,10 +152,15 @@ async def _connected(client: Any, close: Callable[[], Awaitable[None]], kafka: K
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.start()
+        except AUTHORIZATION as error:
+            raise KafkaRefuses(lacking(error)) from error
         except (KafkaError, TimeoutError, OSError) as error:
             why = await why_refused(kafka) or type(error).__name__
             words = f"no Kafka broker answers at {kafka.bootstrap_servers} ({why})"
             raise KafkaUnreachable(words) from error
-        yield
+        try:
+            yield
+        except AUTHORIZATION as error:
+            raise KafkaRefuses(lacking(error)) from error
     finally:
         await close()

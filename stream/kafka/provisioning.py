@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from config.settings import KafkaSettings
 from stream.events.topics import TABLE, TopicSpec, topic_configs, topic_name
 from stream.kafka.clients import admin
+from stream.kafka.security import KafkaRefuses
 
 MENDING_COMMAND = "liveness topics create"
 
@@ -30,6 +31,11 @@ class TopicState:
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def refused(self) -> bool:
+        """Whether this user may not see the topic or its settings."""
+        return self.problems == REFUSED
+
+    @property
     def in_words(self) -> str:
         return "; ".join(f"{what} {wrong}" for what, wrong in self.problems.items())
 
@@ -42,10 +48,12 @@ async def create(kafka: KafkaSettings) -> list[TopicState]:
     """Make every missing topic and mend the others. May be repeated.
 
     Mended are the settings that `check` objects to; a lifetime that nobody chose becomes that of a new topic. Raises
-    KafkaUnreachable, ProvisioningError.
+    KafkaUnreachable, KafkaRefuses, ProvisioningError.
     """
     async with admin(kafka) as client:
         before = await _states(client, kafka)
+        if hidden := [state.name for state in before if state.refused]:
+            raise KafkaRefuses(f"kafka: {', '.join(hidden)}: access {REFUSED['access']}")
         missing = {state.name for state in before if not state.partitions}
         if missing:
             await _create(client, [spec for spec in TABLE if topic_name(spec.topic, kafka) in missing], kafka)
@@ -84,7 +92,7 @@ async def _create(client: AIOKafkaAdminClient, specs: list[TopicSpec], kafka: Ka
 async def _mend(client: AIOKafkaAdminClient, there: list[TopicState], kafka: KafkaSettings) -> set[str]:
     """The names of those that needed it."""
     specs = {topic_name(spec.topic, kafka): spec for spec in TABLE}
-    own = await _configs(client, [state.name for state in there], own_only=True)
+    own, _ = await _configs(client, [state.name for state in there], own_only=True)
     wanted = {}
     for state in there:
         ours = topic_configs(specs[state.name], kafka)
@@ -109,33 +117,44 @@ async def _states(client: AIOKafkaAdminClient, kafka: KafkaSettings) -> list[Top
     names = [topic_name(spec.topic, kafka) for spec in TABLE]
     there = [name for name in names if name in existing]
     partitions = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics(there)} if there else {}
-    configs = await _configs(client, there)
+    configs, refused = await _configs(client, names)
+    found = {
+        name: _problems(spec, kafka, configs[name]) for spec, name in zip(TABLE, names, strict=True) if name in configs
+    }
     return [
         TopicState(
             name=name,
             partitions=partitions.get(name, 0),
-            problems=_problems(spec, kafka, configs[name]) if name in configs else {"topic": "is missing"},
+            problems=REFUSED if name in refused else found.get(name, MISSING),
         )
-        for spec, name in zip(TABLE, names, strict=True)
+        for name in names
     ]
 
 
 #: Where Kafka says a setting comes from: the topic's own.
 _TOPIC_SOURCE = 1
+MISSING = {"topic": "is missing"}
+#: A broker doesn't tell a user without the right whether there is such a topic.
+REFUSED = {"access": "is refused: the user may not see the topic or its settings (liveness topics acls)"}
 
 
 async def _configs(
     client: AIOKafkaAdminClient, names: list[str], *, own_only: bool = False
-) -> dict[str, dict[str, str]]:
-    """Settings of each topic, its own or all that apply to it."""
+) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Settings of each topic that is there, its own or all that apply to it; and the topics whose settings this user
+    may not see."""
     if not names:
-        return {}
+        return {}, set()
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found: dict[str, dict[str, str]] = {}
+    refused: set[str] = set()
     for response in await client.describe_configs(asked):
-        for _code, _message, _kind, name, entries in response.resources:
-            found[name] = {e[0]: e[1] for e in entries if not own_only or e[3] == _TOPIC_SOURCE}
-    return found
+        for code, _message, _kind, name, entries in response.resources:
+            if code == TopicAuthorizationFailedError.errno:
+                refused.add(name)
+            elif not code:
+                found[name] = {e[0]: e[1] for e in entries if not own_only or e[3] == _TOPIC_SOURCE}
+    return found, refused
 
 
 #: What a record's life is made of; see `TopicSpec`.

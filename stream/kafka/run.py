@@ -9,7 +9,8 @@ import faust
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
-from stream.kafka.worker import EXIT_UNREACHABLE, Worker
+from stream.kafka.security import AUTHORIZATION, lacking
+from stream.kafka.worker import EXIT_SETTINGS, EXIT_UNREACHABLE, Worker
 from stream.runtime import logs
 from stream.runtime.patience import DependencyTimeout
 from stream.runtime.process import freeze_loaded_objects, yield_to_slots
@@ -18,7 +19,8 @@ log = structlog.get_logger()
 
 
 def run(worker: Worker) -> NoReturn:
-    """Run a worker; ends the process with 0 after a stop, 1 after a bug, 3 when a dependency stayed away."""
+    """Run a worker; ends the process with 0 after a stop, 1 after a bug, 2 for want of a right, 3 when a dependency
+    stayed away."""
     yield_to_slots()
     freeze_loaded_objects()
     process = faust.Worker(
@@ -29,6 +31,9 @@ def run(worker: Worker) -> NoReturn:
     try:
         process.execute_from_commandline()
     except SystemExit as end:
+        if isinstance(end.__context__, AUTHORIZATION):
+            log.critical("wrong_settings", why=lacking(end.__context__))
+            sys.exit(EXIT_SETTINGS)
         away = _who_was_away(end.__context__)
         if away is None:
             raise

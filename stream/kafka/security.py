@@ -10,30 +10,44 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 import ssl
 import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import structlog
+import aiokafka.conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.client import collect_hosts
-from aiokafka.conn import create_conn
+from aiokafka.conn import OAuthAuthenticator, create_conn
 from aiokafka.errors import (
     BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from config.errors import SettingsError
 from config.settings import KafkaSettings
 from config.tls import client_context
 
-log = structlog.get_logger()
+#: Right that is lacking -> what it is for.
+_KINDS = {
+    TopicAuthorizationFailedError: "the topic",
+    GroupAuthorizationFailedError: "the consumer group",
+    ClusterAuthorizationFailedError: "to write, to any topic",
+    TransactionalIdAuthorizationFailed: "the transaction",
+}
+AUTHORIZATION = tuple(_KINDS)
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 LARGEST_TOKEN_BYTES = 64 * 1024
 #: What asking all addresses may take.
@@ -42,6 +56,19 @@ ASK_S = 5.0
 
 class KafkaRefuses(SettingsError):
     """Refusal of a broker that no waiting mends: the login, the mechanism or the rights are wrong."""
+
+
+class AnsweredTokens(OAuthAuthenticator):  # type: ignore[misc]  # aiokafka is untyped
+    """Login by token that reads the broker's answer: aiokafka takes any answer for a success, and then waits for
+    answers to requests that the broker refuses."""
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """Called by the client with each answer; None ends the login. A refusal is acknowledged (RFC 7628, 3.2.3)
+        before the broker tells it as one."""
+        if self._token_sent and payload:
+            return b"\x01", True
+        step: tuple[bytes, bool] | None = await super().step(payload)
+        return step
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
@@ -89,6 +116,7 @@ def client_security(kafka: KafkaSettings) -> dict[str, Any]:
     if protocol.startswith("SASL"):
         arguments["sasl_mechanism"] = kafka.sasl_mechanism
         if kafka.sasl_token_file is not None:
+            aiokafka.conn.OAuthAuthenticator = AnsweredTokens  # looked up at each login
             arguments["sasl_oauth_token_provider"] = TokenFile(kafka.sasl_token_file)
         else:
             arguments["sasl_plain_username"] = kafka.sasl_username
@@ -133,6 +161,8 @@ async def why_refused(kafka: KafkaSettings) -> str | None:
     for host, port, _ in hosts:
         try:
             connection = await create_conn(host, port, request_timeout_ms=each_ms, **security)
+            # The first request that a listener with a login refuses where none came.
+            await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError) as error:
             raise KafkaRefuses(_refusal(error, kafka)) from None
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
@@ -141,6 +171,21 @@ async def why_refused(kafka: KafkaSettings) -> str | None:
             connection.close()
             return None
     return told
+
+
+def lacking(error: BaseException) -> str:
+    """Words for a right that the user lacks, with the names of topics or groups where the client tells them."""
+    names = sorted(
+        name
+        for told in error.args
+        for name in ([told] if isinstance(told, str) else told if isinstance(told, set | frozenset | list) else [])
+        if isinstance(name, str) and _NAME.fullmatch(name)
+    )
+    kind = next(word for kind, word in _KINDS.items() if isinstance(error, kind))
+    return (
+        f"kafka: the broker refuses this user {kind}{f' {names[0]}' if names else ''} ({type(error).__name__}); "
+        "the rights that are needed: liveness topics acls"
+    )
 
 
 def _refusal(error: BrokerResponseError, kafka: KafkaSettings) -> str:
@@ -163,9 +208,10 @@ def _trouble(error: BaseException, kafka: KafkaSettings) -> str:
         return str(error.args[0])
     if isinstance(error, ValueError):  # raised by the client for a server that doesn't know the password itself
         return "the server's side of the login is wrong: is this the broker?"
-    closed = isinstance(error, KafkaConnectionError | ConnectionResetError | EOFError)
+    closed = isinstance(error, KafkaConnectionError | ConnectionResetError | asyncio.IncompleteReadError)
     if closed and kafka.security_protocol.endswith("SSL"):
-        return f"the server hung up during the TLS handshake or login; is this its {kafka.security_protocol} listener?"
+        wants = f"is this its {kafka.security_protocol} listener, and ssl_certfile the client certificate it wants?"
+        return f"the server hung up during the TLS handshake or login; {wants}"
     if closed or isinstance(error, TimeoutError):
         return f"no answer to {kafka.security_protocol}; does this listener want another kafka.security_protocol?"
     return type(error).__name__

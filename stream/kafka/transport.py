@@ -28,6 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
 from stream.kafka.record_reading import TolerantRecords
+from stream.kafka.security import AUTHORIZATION, KafkaRefuses, lacking
 
 log = structlog.get_logger()
 
@@ -97,7 +98,11 @@ class _Consumer(driver.Consumer):
             self._rewind(tp, begins[tp])
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's own
-        records = await super()._getmany(active_partitions, timeout)
+        try:
+            records = await super()._getmany(active_partitions, timeout)
+        except AUTHORIZATION as error:
+            app: Any = self.app
+            app.refused(KafkaRefuses(lacking(error)))
         for tp, read in records.items():
             offsets = [record.offset for record in read]
             if offsets and not self._positions.read((tp.topic, tp.partition), offsets):

@@ -25,6 +25,7 @@ from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
+from stream.kafka.security import KafkaRefuses
 from stream.runtime import logs, metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthServer, HealthState
@@ -194,6 +195,10 @@ class Worker:
     def rewound(self, partitions: Collection[Partition]) -> None:
         """Drop the work on partitions that are read again: its offsets mean other records now."""
         self._drop(partitions)
+
+    def refused(self, error: KafkaRefuses) -> NoReturn:
+        """Leave at once: a right that the broker refuses to the user comes by no waiting."""
+        self.fail(error)
 
     async def stopping(self) -> None:
         """Let records in flight end after a stop was asked for, but not for ever: leaving loses nothing, since a record

@@ -26,6 +26,7 @@ from stream.events.ids import request_id
 from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import admin, reader
+from stream.kafka.security import client_security
 from stream.pipeline import intake
 
 #: Decisions are told apart by everything a consumer sees of them.
@@ -218,7 +219,7 @@ async def offsets(settings: Settings, topic: Topic) -> dict[int, tuple[int, int]
         described = await client.describe_topics([name])
         partitions = [TopicPartition(name, part["partition"]) for part in described[0]["partitions"]]
         committed = await client.list_consumer_group_offsets(settings.group_id)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, **client_security(settings.kafka))
     await consumer.start()
     try:
         ends = await consumer.end_offsets(partitions)

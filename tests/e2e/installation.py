@@ -14,12 +14,14 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from config.secret_files import with_secrets
 from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
 from stream.kafka import provisioning
 from stream.kafka.clients import admin, producer, send
+from stream.kafka.security import client_security
 from tests.e2e.checker import Report, group_lag, read_all, read_and_check
 from tests.e2e.waiting import eventually
 from tests.e2e.workers import Workers
@@ -61,8 +63,9 @@ class Installation:
     def settings(self) -> Settings:
         """The settings of a worker with this environment."""
         values: dict[str, Any] = {}
-        for name, value in self.environment.items():
-            group, _, key = name.removeprefix("LIVENESS_").lower().partition("__")
+        for name, value in with_secrets(self.environment).items():
+            assert value is not None
+            group, _, key = name.removeprefix("liveness_").partition("__")
             if key:
                 values.setdefault(group, {})[key] = orjson.loads(value) if value[:1] in ("[", "{") else value
             else:
@@ -94,7 +97,7 @@ class Installation:
         """How many records the decisions topic holds now."""
         kafka = self.settings.kafka
         partitions = [TopicPartition(self.topic(Topic.DECISIONS), number) for number in range(kafka.partitions)]
-        async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers) as client:
+        async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, **client_security(kafka)) as client:
             return sum((await client.end_offsets(partitions)).values())
 
     async def drained(self, within_s: float = 90.0) -> None:

@@ -22,6 +22,7 @@ OTHERS = [spec for spec in TABLE if not spec.biometric]
 DEFAULTS = {"cleanup.policy": "delete", "compression.type": "producer", "message.timestamp.type": "CreateTime"}
 DEFAULTS |= {"retention.ms": str(7 * DAY_MS), "segment.ms": str(7 * DAY_MS), "max.message.bytes": "1048588"}
 OWN, DEFAULT = 1, 5
+UNKNOWN = 3
 
 
 class Broker:
@@ -40,7 +41,9 @@ class Broker:
     async def describe_configs(self, asked: Sequence[ConfigResource]) -> list[Any]:
         resources = []
         for each in asked:
-            own = self.topics[each.name]
+            if (own := self.topics.get(each.name)) is None:
+                resources.append((UNKNOWN, "", 2, each.name, []))
+                continue
             entries = [(name, value, False, OWN) for name, value in own.items()]
             entries += [(name, value, False, DEFAULT) for name, value in DEFAULTS.items() if name not in own]
             resources.append((0, "", 2, each.name, entries))
