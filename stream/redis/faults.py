@@ -48,6 +48,11 @@ class NoHandshake(exceptions.ConnectionError):
     """Fault of a TLS connection: a server without TLS keeps silent, or hangs up."""
 
 
+class HungUp(exceptions.ConnectionError):
+    """Fault of a TLS connection that ended before the greeting was answered: so ends one without a client certificate
+    that the server wants."""
+
+
 def unavailable(error: RedisError, key: str) -> Unavailable:
     """Slow-down signal for a passing fault; an error reply nobody knows is one too, since proxies have their own.
 
@@ -114,6 +119,8 @@ def _words(error: RedisError, code: str) -> str:
         return f"TLS: {_tls_words(trouble)}"
     if isinstance(error, NoHandshake):
         return "TLS: no handshake came about; is the server away, or is this port one without TLS?"
+    if isinstance(error, HungUp):
+        return "TLS: the server hung up after the handshake; does it want a client certificate (redis.ssl_certfile)?"
     if not code:
         return type(error).__name__
     told = _PLAIN_WORDS.match(str(error)) if code not in _WORDS else None

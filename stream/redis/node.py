@@ -15,14 +15,19 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import hiredis
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    parse_url,
+)
 from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from config.tls import client_context
-from stream.redis.faults import NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
+from stream.redis.faults import HungUp, NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
 from stream.redis.marker import MarkerGuard, last_look
 
 T = TypeVar("T")
@@ -32,6 +37,8 @@ Answer: TypeAlias = Reply | ResponseError
 
 #: Options of an address that are for the library's own pools.
 _OF_A_POOL = frozenset({"max_connections", "timeout"})
+#: Words of the library for a server that hung up.
+CLOSED = "Connection closed by server"
 #: Share of a call's time that a new connection may take.
 CONNECT_SHARE = 0.8
 
@@ -222,6 +229,8 @@ async def _ready(connection: AbstractConnection) -> None:
     except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         if isinstance(connection, SSLConnection) and not_shaken(error):
             raise NoHandshake from error
+        if isinstance(connection, SSLConnection) and CLOSED in str(error):
+            raise HungUp from error
         raise
 
 

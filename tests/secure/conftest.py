@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MissingPrograms
 from tests.secure.secure_pair import SecurePair
-from tests.secure.tls_relay import TlsRelay
+from tests.tls_relay import TlsRelay
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,11 @@ from stream.kafka import provisioning
 from stream.kafka.clients import KafkaUnreachable
 from stream.kafka.security import KafkaRefuses
 from tests.certificates import Authority
+from tests.e2e.cli import liveness
 from tests.e2e.installation import Installation
 from tests.e2e.workers import LIVENESS, START_S
 from tests.secure.secure_pair import SecurePair
-from tests.secure.tls_relay import TlsRelay
+from tests.tls_relay import TlsRelay
 
 pytestmark = [pytest.mark.local_services, pytest.mark.slow]
 
@@ -141,7 +142,12 @@ async def test_worker_says_why_and_ends(secure, installation):
     ends = {"code 2": wrong, "code 3": {"kafka__bootstrap_servers": f"localhost:{secure.port('client')}"}}
     short = {"delivery__startup_patience_s": "3", "kafka__ssl_check_hostname": "true"}
     workers = {code: installation.workers.start(LIVENESS, **short, **changed) for code, changed in ends.items()}
-    codes = await asyncio.gather(*(worker.ended(START_S) for worker in workers.values()))
+    wrong_redis = installation.restarted(redis__password_file="", redis__password=WRONG)
+    ran, *codes = await asyncio.gather(
+        liveness(wrong_redis, "abuse", "list", expect=2), *(worker.ended(START_S) for worker in workers.values())
+    )
+    assert "redis.url: Redis refuses this client" in ran.err
+    assert WRONG not in ran.err
     assert codes == [2, 3]
     assert time.monotonic() - began > 5
     (said,) = workers["code 2"].events("wrong_settings")
