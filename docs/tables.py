@@ -26,6 +26,7 @@ from config.policy import Policy
 from config.settings import Settings
 from stream.cli.abuse.retention import in_words
 from stream.events.topics import TABLE, TopicSpec
+from stream.kafka.access import RIGHTS
 from stream.maintenance.retention import stores
 from stream.pipeline.advice import BY_REASON
 from stream.runtime import metrics
@@ -101,6 +102,15 @@ def topic_table() -> str:
     return "\n".join(rows)
 
 
+def principal_table() -> str:
+    """Rights of each principal by topic; Describe is left out where Read or Write holds it."""
+    rows = ["| principal | topic | operations |", "|---|---|---|"]
+    for principal, topics in RIGHTS.items():
+        for topic, operations in topics.items():
+            rows.append(f"| `{principal}` | `{topic}` | {', '.join(operations)} |")
+    return "\n".join(rows)
+
+
 def metric_table() -> str:
     rows = ["| metric | kind | what |", "|---|---|---|"]
     for metric in vars(metrics).values():
@@ -129,6 +139,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "indications": indication_table,
     "pad_auc": pad_auc_table,
     "topics": topic_table,
+    "principals": principal_table,
     "metrics": metric_table,
     "rules": rules_table,
     "abuse": abuse_table,

@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from config.error_codes import MEANING, ErrorCode
+from config.secret_files import SECRETS
 from config.settings import Settings
 from stream.cli import app
 from stream.pipeline.advice import BY_REASON
@@ -31,7 +32,8 @@ RUN = {path for pattern in ("*.md", "docs/*.md", "deploy/**/*.md", "tests/*.md")
 OTHER_VARIABLES = {
     *("LIVENESS_CONFIG", "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER", "LIVENESS_SLOT_STDERR"),
     *("LIVENESS_REQUIRE_REAL", "LIVENESS_TEST_IMAGES", "LIVENESS_TEST_MODELS", "LIVENESS_TEST_ATTACKS"),
-    "LIVENESS_MODEL_MIRROR",
+    *("LIVENESS_MODEL_MIRROR", "LIVENESS_SECRETS_DIR"),
+    *(f"LIVENESS_{group}__{field}_FILE".upper() for group, fields in SECRETS.items() for field in fields),
 }
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
