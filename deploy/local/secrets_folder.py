@@ -20,17 +20,8 @@ from pathlib import Path
 from certificates import Authority
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from secure import ADMIN, KEY_ID, MUTUAL, PRINCIPALS, WORKER
 
-ADMIN = "admin"
-"""The user who may do everything; the settings that are printed are this user's."""
-PRINCIPALS = ("publisher", "worker", "notifier", "reviewer", "reader", "operator")
-"""Users who may do nothing until the admin grants it: `liveness topics acls`."""
-MUTUAL = "mutual"
-WORKER = "liveness"
-"""The user of Redis with the rights of a worker."""
-
-AUDIENCE = "kafka"
-KEY_ID = "local"
 LIFE = timedelta(days=3650)
 
 
@@ -49,10 +40,6 @@ def make(folder: Path) -> None:
     finally:
         os.umask(before)
         shutil.rmtree(work, ignore_errors=True)
-
-
-def password(folder: Path, user: str) -> str:
-    return (folder / "passwords" / user).read_text(encoding="ascii")
 
 
 def _make_certificates(folder: Path) -> None:

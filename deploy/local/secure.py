@@ -18,7 +18,17 @@ from ports import LOOPBACK
 from prerequisites import output_of, say
 from processes import ProcessIdentity
 from redis_server import RedisServer, ask
-from secrets_folder import ADMIN, AUDIENCE, PRINCIPALS, WORKER, password
+
+ADMIN = "admin"
+"""The user who may do everything; the settings that are printed are this user's."""
+PRINCIPALS = ("publisher", "worker", "notifier", "reviewer", "reader", "operator")
+"""Users who may do nothing until the admin grants it: `liveness topics acls`."""
+MUTUAL = "mutual"
+WORKER = "liveness"
+"""The user of Redis with the rights of a worker."""
+
+AUDIENCE = "kafka"
+KEY_ID = "local"
 
 MUTUAL_PORT = "mutual"
 MODULES = "org.apache.kafka.common.security"
@@ -34,6 +44,10 @@ WORKER_RIGHTS = """
     +vadd +vsim +vrem +vcard +vgetattr +vrandmember
     +scan +unlink
 """
+
+
+def password(folder: Path, user: str) -> str:
+    return (folder / "passwords" / user).read_text(encoding="ascii")
 
 
 class SecureKafkaBroker(KafkaBroker):

@@ -25,6 +25,7 @@ from lifecycle import ServiceGroup
 from prerequisites import ServicesError, WrongUseError, say
 from processes import require_proc
 from redis_server import RedisServer
+from secure import SecureKafkaBroker, SecureRedisServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STATE = REPOSITORY / ".services"
@@ -93,9 +94,6 @@ def run(command: str, state: Path, secure: bool = False) -> int:
 
 def _group(state: Path) -> ServiceGroup:
     if (secrets := state / SECRETS).exists():
-        # Here, since making certificates needs the project's packages, and other commands run without.
-        from secure import SecureKafkaBroker, SecureRedisServer  # noqa: PLC0415
-
         return ServiceGroup(
             state, [SecureKafkaBroker(state / "kafka", secrets), SecureRedisServer(state / "redis", secrets)]
         )
@@ -110,7 +108,8 @@ def _make_secure(state: Path) -> None:
         raise WrongUseError(f"{state} has services without TLS; give --secure services a folder of their own")
     if any(character.isspace() for character in str(state)):
         raise WrongUseError(f"{state}: a shell could not take over settings with a space in them")
-    from secrets_folder import make  # noqa: PLC0415  # see `_group`
+    # Here, since making certificates needs a package, and other commands run without any.
+    from secrets_folder import make  # noqa: PLC0415
 
     make(state / SECRETS)
 

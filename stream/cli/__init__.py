@@ -20,6 +20,7 @@ from stream.cli import (
     abuse,
     bench,
     check,
+    config,
     demo,
     dev,
     evaluate,
@@ -56,6 +57,7 @@ app.command("submit")(submit.command)
 app.command("tail")(tail.command)
 app.command("notify")(notify.command)
 app.command("health")(health.command)
+app.command("config")(config.command)
 app.add_typer(topics.app, name="topics")
 app.add_typer(abuse.app, name="abuse")
 app.add_typer(models.app, name="models")

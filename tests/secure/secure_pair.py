@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +23,8 @@ from config.settings import Settings
 from stream.kafka.security import librdkafka_security
 from tests.e2e.cli import quick_liveness
 from tests.e2e.installation import Installation
-from tests.e2e.private_pair import PrivatePair
-from tests.services.starters import SERVICES_SCRIPT
+from tests.e2e.private_pair import MISSING, MissingPrograms, PrivatePair
+from tests.services.starters import local_services
 
 
 class SecurePair(PrivatePair):
@@ -35,8 +33,16 @@ class SecurePair(PrivatePair):
     def __init__(self, state: Path) -> None:
         super().__init__(state)
         self.secrets = state / "secrets"
-        made = [sys.executable, str(SERVICES_SCRIPT), "up", "--secure", "--state", str(state)]
-        self.started = subprocess.run(made, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        self.started = ""
+
+    def up(self) -> None:
+        """Start both; raises MissingPrograms. `started` is what was printed."""
+        code, output, errors = local_services("up", self.secrets.parent, "--secure")
+        if code == MISSING:
+            raise MissingPrograms(errors)
+        assert code == 0, errors
+        self.started = output + errors
+        self.environment = dict(re.findall(r"(LIVENESS_[A-Z_]+)=(\S+)", output))
 
     def port(self, name: str) -> int:
         """Port of one of the broker's listeners."""

@@ -152,9 +152,9 @@ def from_local_services(run: Callable[..., tuple[int, str, str]] | None = None) 
     return Services(ServiceTier.LOCAL, _settings_in(output), close)
 
 
-def local_services(command: str, state: Path | None = None) -> tuple[int, str, str]:
+def local_services(command: str, state: Path | None = None, *options: str) -> tuple[int, str, str]:
     """deploy/local/services.py: exit code, standard output, standard error."""
-    arguments = [sys.executable, str(SERVICES_SCRIPT), command]
+    arguments = [sys.executable, str(SERVICES_SCRIPT), command, *options]
     if state is not None:
         arguments += ["--state", str(state)]
     done = subprocess.run(

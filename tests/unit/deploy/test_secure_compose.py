@@ -34,7 +34,7 @@ def test_environment_and_secrets_are_settings(tmp_path: Path, monkeypatch: pytes
         required = GIVEN.get(name.rpartition("__")[2]) if ":?" in told else None
         monkeypatch.setenv(name, required or (default[1] if default else told.replace("/run/secrets", str(tmp_path))))
     settings = load()
-    assert settings.kafka.sasl_password and settings.redis.password
-    assert settings.kafka.sasl_password.get_secret_value() == settings.redis.password.get_secret_value() == PASSWORD
+    passwords = [settings.kafka.sasl_password, settings.redis.password]
+    assert [each and each.get_secret_value() for each in passwords] == [PASSWORD, PASSWORD]
     assert settings.abuse.hash_keys
     assert PASSWORD not in TEXT
