@@ -71,6 +71,7 @@ async def test_each_does_its_own(secure: SecurePair, operated: Installation) -> 
         assert await worker.ended() == WRONG_SETTINGS
         (said,) = worker.events("wrong_settings")
         assert f"the topic {operated.topic(Topic.SUBMISSIONS)}" in said["why"]
+        assert "Traceback" not in worker.output
         assert not [secret for secret in secure.passwords() if secret in worker.output]
     finally:
         worker_.workers.end()
