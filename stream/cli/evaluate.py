@@ -28,6 +28,7 @@ from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
 from stream.evaluation.proposal import policy_file, proposal_document
 from stream.evaluation.report import page
+from stream.runtime.clock import SYSTEM_CLOCK
 
 DIR_HELP = (
     "A folder with bona_fide/ and attack/<species>/, or a CSV with columns path, label (bona_fide or attack), species "
@@ -102,7 +103,9 @@ def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: P
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None
     evaluated = _document(pictures, analysed, proposal.policy)
-    proposed = proposal_document(proposal, present, evaluated, datetime.now(UTC).date())
+    proposed = proposal_document(
+        proposal, present, evaluated, datetime.fromtimestamp(SYSTEM_CLOCK.now_ms() / 1000, UTC).date()
+    )
     _write(folder / CALIBRATION_NAME, orjson.dumps(proposed, option=orjson.OPT_INDENT_2))
     _write(folder / POLICY_NAME, policy_file(proposal.policy, proposed).encode())
     print_json(proposed) if json else show_proposal(proposed)

@@ -12,7 +12,6 @@ import binascii
 import json
 import re
 import ssl
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from config.errors import SettingsError
 from config.settings import KafkaSettings
 from config.tls import client_context
+from stream.runtime.clock import SYSTEM_CLOCK
 
 #: Right that is lacking -> what it is for.
 _KINDS = {
@@ -92,7 +92,7 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is unt
             raise KafkaConnectionError(f"kafka.sasl_token_file can't be read ({type(error).__name__})") from None
         if not token or len(token) > LARGEST_TOKEN_BYTES or not token.isprintable() or " " in token:
             raise KafkaConnectionError("kafka.sasl_token_file holds no token")
-        if (ends := _end_of(token)) is not None and ends <= time.time():
+        if (ends := _end_of(token)) is not None and ends <= SYSTEM_CLOCK.now_ms() / 1000:
             raise KafkaConnectionError("the token in kafka.sasl_token_file has ended; is it renewed?")
         return token
 

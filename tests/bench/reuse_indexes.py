@@ -34,7 +34,6 @@ def main(kept: Annotated[str, typer.Option(help="Faces in the index.")] = "10000
     show(
         {
             "span_h": plan.index.span_ms // HOUR_MS,
-            "parts": plan.index.parts,
             "faces": face_index.measure(patient, plan, say),
             "pictures": media_index.measure(patient, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say),
         }
