@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -23,6 +23,8 @@ from stream.kafka.security import AUTHORIZATION, KafkaRefuses, client_security, 
 
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_MS = 10_000
+#: aiokafka waits without end for the confirmation of a record whose broker is gone, and for that when it is closed.
+SEND_TIMEOUT_S, CLOSE_TIMEOUT_S = 30.0, 5.0
 
 
 class KafkaUnreachable(Exception):
@@ -57,8 +59,14 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def send(client: AIOKafkaProducer, output: Output) -> None:
-    """Send one record and wait for the broker's confirmation."""
-    await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=list(output.headers))
+    """Send one record and wait for the broker's confirmation. Raises KafkaUnreachable where none comes: the record may
+    be written or not, and can be sent again."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=list(output.headers))
+    except TimeoutError as error:
+        words = f"no Kafka broker confirmed the record within {SEND_TIMEOUT_S:g} s; it may be written or not"
+        raise KafkaUnreachable(f"{output.topic}: {words}") from error
 
 
 class TopicReader:
@@ -163,4 +171,6 @@ async def _connected(client: Any, close: Callable[[], Awaitable[None]], kafka: K
         except AUTHORIZATION as error:
             raise KafkaRefuses(lacking(error)) from error
     finally:
-        await close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await close()
