@@ -18,7 +18,9 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64_000_000))
 import cv2
 
 from config.error_codes import ErrorCode
+from detectors.containers.png_data import goes_on
 from detectors.contract import ImageRefused
+from detectors.image_format import ImageFormat
 from detectors.image_gate import ImageHeader
 from detectors.native_output import with_native_stderr
 
@@ -41,6 +43,8 @@ def decode_whole(image: bytes | memoryview, header: ImageHeader, flags: int) -> 
     if header.has_alpha:
         flags = cv2.IMREAD_UNCHANGED
     encoded = _picture_bytes(image, header)
+    if header.format is ImageFormat.PNG and goes_on(encoded.data):
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, "the PNG's data go on beyond its pixels")
     try:
         pixels, said = with_native_stderr(lambda: cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION))
         if _tells_damage(said, encoded):

@@ -1,0 +1,86 @@
+"""PNG data beyond the pixels: refused at the cost of the pixels, whatever follows."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from config.error_codes import ErrorCode
+from config.policy import ImageLimits
+from detectors.containers import png_data
+from detectors.containers.png_data import _TO, SLACK
+from detectors.contract import ImageRefused
+from detectors.frame import decode
+from detectors.image_gate import inspect
+
+SIDE = 320
+#: Bits a channel, colour type, interlaced -> bytes of all filtered rows of SIDE x SIDE pixels.
+KINDS = {
+    "rgb": (8, 2, 0, SIDE * (1 + 3 * SIDE)),
+    "rgb, 16 bits": (16, 2, 0, SIDE * (1 + 6 * SIDE)),
+    "grey": (8, 0, 0, SIDE * (1 + SIDE)),
+    "grey, 1 bit": (1, 0, 0, SIDE * (1 + SIDE // 8)),
+    # A side of 320 has 40, 40, 40, 80, 80, 160, 160 rows in the passes of Adam7.
+    "rgb, interlaced": (8, 2, 1, 3 * SIDE * SIDE + 40 + 40 + 40 + 80 + 80 + 160 + 160),
+}
+BEYOND = 64 * 1024 * 1024
+
+
+def png(kind: str, beyond: int, *, chunk: int = 8192) -> bytes:
+    depth, colour, interlaced, size = KINDS[kind]
+    packed = zlib.compress(bytes(size + beyond), 9)
+    pieces = [packed[start : start + chunk] for start in range(0, len(packed), chunk)]
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), *((b"IDAT", piece) for piece in pieces), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_pixels_are_decoded(kind: str) -> None:
+    image = png(kind, 0)
+    assert decode(image, inspect(image, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("chunk", [512, 1 << 20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_bomb_costs_its_pixels(kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    inflated = [0]
+    monkeypatch.setattr(png_data.zlib, "decompressobj", lambda: Counting(inflated))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("handed to the decoder"))
+    image = png(kind, BEYOND, chunk=chunk)
+    with pytest.raises(ImageRefused, match="beyond its pixels") as refused:
+        decode(image, inspect(image, ImageLimits()))
+    assert refused.value.code is ErrorCode.INVALID_REQUEST
+    assert inflated[0] <= KINDS[kind][3] + SLACK + _TO
+
+
+def test_encoders_write_no_more_than_the_pixels() -> None:
+    """Pictures as OpenCV writes them, noise and plain, of sizes that fill no byte."""
+    chance = np.random.default_rng(7)
+    for width in (1, 7, 301):
+        for pixels in (chance.integers(0, 256, (64, width, 3), np.uint8), np.zeros((64, width), np.uint8)):
+            assert not png_data.goes_on(memoryview(cv2.imencode(".png", pixels)[1].tobytes()))
+
+
+class Counting:
+    """Inflater that counts what comes out."""
+
+    def __init__(self, inflated: list[int]) -> None:
+        self._inner, self._inflated = REAL(), inflated
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        out = self._inner.decompress(data, most)
+        self._inflated[0] += len(out)
+        return out
+
+
+REAL = zlib.decompressobj
