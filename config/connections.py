@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
@@ -25,8 +25,6 @@ IN_AN_ADDRESS = {
     "ssl_password": "LIVENESS_REDIS__SSL_KEY_PASSWORD",
     "ssl_check_hostname": "LIVENESS_REDIS__SSL_CHECK_HOSTNAME",
     "ssl_cert_reqs": "LIVENESS_REDIS__SSL_VERIFY",
-    "username": "LIVENESS_REDIS__USERNAME",
-    "password": "LIVENESS_REDIS__PASSWORD",
 }
 
 #: An empty variable is an unset one, as compose files write them.
@@ -142,12 +140,14 @@ class RedisSecurity(TlsSettings):
     def _redis_faults(self, url: str) -> Iterator[str]:
         address = urlsplit(url)
         yield from self._files_at_fault()
-        if address.scheme == "redis" and (unused := self._set("ssl_")):
+        if address.scheme != "rediss" and (unused := self._set("ssl_")):
             yield f"{unused[0]}: the address has no TLS; did you mean rediss://?"
-        for name, setting in IN_AN_ADDRESS.items():
-            if f"{name}=" in address.query:
-                yield f"url: give {name} as {setting}, not in the address"
-        if (self.username or self.password) and "@" in address.netloc:
+        options = parse_qs(address.query).keys()
+        for name in sorted(options & IN_AN_ADDRESS.keys()):
+            yield f"url: give {name} as {IN_AN_ADDRESS[name]}, not in the address"
+        if any(name.startswith("ssl_") for name in options):
+            yield "url: an ssl_ option in the address has no setting here, and would have no effect"
+        if (self.username or self.password) and ("@" in address.netloc or options & {"username", "password"}):
             yield "password: the address names a user or password too; give them in one place"
         if self.username and not self.password:
             yield "password: the user has none"

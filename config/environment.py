@@ -26,10 +26,10 @@ _OTHER_VARIABLES = frozenset(
 )
 
 
-def refuse_unknown_variables(environment: Mapping[str, str | None], settings: Collection[str]) -> None:
-    """Variables of the environment checked: a misspelt one raises SettingsError, which the settings reader ignores."""
+def refuse_unknown_variables(environment: Collection[str], settings: Collection[str]) -> None:
+    """Variables' names checked: a misspelt one raises SettingsError, which the settings reader ignores."""
     groups = {name.upper() for name in settings}
-    for name in map(str.upper, environment):
+    for name in environment:
         if not name.startswith("LIVENESS_") or name in _OTHER_VARIABLES:
             continue
         if name.removeprefix("LIVENESS_").split("__")[0] not in groups:

@@ -43,16 +43,28 @@ def with_secrets(variables: Mapping[str, str | None]) -> dict[str, str | None]:
     return found
 
 
+def without_contents(variables: Mapping[str, str]) -> list[str]:
+    """Names of the variables and of the folder's files. No content is read, since a pipe can be read only once.
+
+    Blocks. Raises SettingsError for a folder that can't be read.
+    """
+    mounted = _files({name.lower(): value for name, value in variables.items()})
+    return [*variables, *(file.name.upper() for file in mounted)]
+
+
 def _mounted(given: Mapping[str, str | None]) -> dict[str, str | None]:
     """Contents of the folder's files that are named as variables are; other files belong to others."""
+    return {file.name.lower(): _content(file, SECRETS_DIR_VARIABLE) for file in _files(given)}
+
+
+def _files(given: Mapping[str, str | None]) -> list[Path]:
     place = given.get(SECRETS_DIR_VARIABLE.lower())
     if not place:
-        return {}
+        return []
     try:
-        files = [file for file in Path(place).iterdir() if file.name.lower().startswith(_PREFIX) and file.is_file()]
+        return [file for file in Path(place).iterdir() if file.name.lower().startswith(_PREFIX) and file.is_file()]
     except OSError as error:
         raise SettingsError(f"{SECRETS_DIR_VARIABLE}: {place} can't be read ({error.strerror})") from None
-    return {file.name.lower(): _content(file, SECRETS_DIR_VARIABLE) for file in files}
 
 
 def _content(file: Path, named: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -30,7 +31,7 @@ from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse
 from config.errors import SettingsError
 from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
 from config.policy import Policy
-from config.secret_files import with_secrets
+from config.secret_files import with_secrets, without_contents
 from config.tls import client_context
 from config.validation import mistakes
 
@@ -82,6 +83,11 @@ class RedisSettings(RedisSecurity):
     """A worker whose clock differs more from Redis' clock does not start (exit 2); one that runs says so."""
     decision_ttl_s: int = Field(48 * 3600, ge=3600)
     """How long a decision is kept for duplicates; longer than submissions can be replayed."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the address is one with TLS."""
+        return urlsplit(self.url.get_secret_value()).scheme == "rediss"
 
     @model_validator(mode="after")
     def _check_redis(self) -> Self:
@@ -295,7 +301,7 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment and the TOML file; raises SettingsError with every mistake named."""
-    refuse_unknown_variables(with_secrets(os.environ), Settings.model_fields)
+    refuse_unknown_variables(without_contents(os.environ), Settings.model_fields)
     file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{CONFIG_FILE_VARIABLE} names a file that isn't there: {file}")
@@ -316,7 +322,7 @@ def _check_certificates(settings: Settings) -> None:
     """Files of certificates and keys tried, so that one that can't be used is told at the start, by its setting."""
     if settings.kafka.security_protocol.endswith("SSL"):
         client_context(settings.kafka, "kafka")
-    if settings.redis.url.get_secret_value().startswith("rediss:"):
+    if settings.redis.has_tls:
         client_context(settings.redis, "redis", verify=settings.redis.ssl_verify)
 
 

@@ -62,7 +62,7 @@ def _login(settings: RedisSettings) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if settings.password is not None:
         given = {"username": settings.username, "password": settings.password.get_secret_value()}
-    if settings.url.get_secret_value().startswith("rediss:"):
+    if settings.has_tls:
         given |= {"connection_class": TlsConnection, "context": _context(settings)}
     return given
 
