@@ -53,18 +53,19 @@ class Grant:
 
 
 _READ, _WRITE, _LOOK = (Operation.READ,), (Operation.WRITE,), (Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS)
-#: What a principal does with topics. A worker looks at every topic before it starts; an operator makes and mends them,
-#: and reads those that `liveness abuse rebuild`, `tail` and `abuse watch` read.
+#: What a principal does with topics. A worker looks at every topic before it starts, and reads the newest decisions and
+#: answers, which Redis must have (`stream.maintenance.older_copy`); an operator makes and mends topics, and reads those
+#: that `liveness abuse rebuild`, `tail` and `abuse watch` read.
 RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
     Principal.PUBLISHER: {Topic.SUBMISSIONS: _WRITE},
     Principal.WORKER: {
         Topic.SUBMISSIONS: (*_READ, *_LOOK),
         Topic.DETECTIONS: (*_READ, *_WRITE, *_LOOK),
-        Topic.DECISIONS: (*_WRITE, *_LOOK),
+        Topic.DECISIONS: (*_READ, *_WRITE, *_LOOK),
         Topic.ABUSE_FLAGS: (*_WRITE, *_LOOK),
         Topic.SESSIONS: _LOOK,
         Topic.COMMANDS: (*_READ, *_LOOK),
-        Topic.AUDIT: (*_WRITE, *_LOOK),
+        Topic.AUDIT: (*_READ, *_WRITE, *_LOOK),
         Topic.DEAD_LETTER: (*_WRITE, *_LOOK),
     },
     Principal.NOTIFIER: {Topic.ABUSE_FLAGS: _READ, Topic.DEAD_LETTER: _WRITE},

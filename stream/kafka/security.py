@@ -103,7 +103,7 @@ def _end_of(token: str) -> float | None:
         claims = token.split(".")[1]
         told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
         return float(told["exp"])
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError, binascii.Error):
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
         return None
 
 
@@ -161,14 +161,16 @@ async def why_refused(kafka: KafkaSettings) -> str | None:
     for host, port, _ in hosts:
         try:
             connection = await create_conn(host, port, request_timeout_ms=each_ms, **security)
-            # The first request that a listener with a login refuses where none came.
-            await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
+            try:
+                # The first request that a listener with a login refuses where none came.
+                await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
+            finally:
+                connection.close()
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError) as error:
             raise KafkaRefuses(_refusal(error, kafka)) from None
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
             told = f"{host}:{port}: {_trouble(error, kafka)}"
         else:
-            connection.close()
             return None
     return told
 

@@ -1,0 +1,56 @@
+"""Rights of a worker for what runs at its start, and what is left behind by a question to a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+
+from abuse.review.audit import CommandLog
+from config.settings import KafkaSettings
+from stream.events.messages import Record
+from stream.events.topics import Topic
+from stream.kafka import security
+from stream.kafka.access import RIGHTS, Operation, Principal
+from stream.maintenance.older_copy import TopicComparison
+from stream.pipeline.decision_store import DecisionStore
+
+
+async def test_worker_may_read_what_it_compares() -> None:
+    asked: list[Topic] = []
+
+    async def since(topic: Topic, _since_ms: int) -> list[Record]:
+        asked.append(topic)
+        return []
+
+    comparison = TopicComparison(appended_since=since, decisions=DecisionStore, commands=CommandLog)  # type: ignore[arg-type]
+    assert not await comparison.is_older(0)
+    assert asked
+    assert all(Operation.READ in RIGHTS[Principal.WORKER][topic] for topic in asked)
+
+
+async def test_question_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that takes connections and hangs up at the first request is asked again and again by a worker."""
+    closed: list[bool] = []
+
+    class Connection:
+        async def send(self, _request: object) -> None:
+            raise TimeoutError
+
+        def close(self) -> None:
+            closed.append(True)
+
+    async def connect(*_: object, **__: object) -> Connection:
+        await asyncio.sleep(0)
+        return Connection()
+
+    monkeypatch.setattr(security, "create_conn", connect)
+    assert "no answer to PLAINTEXT" in (await security.why_refused(KafkaSettings()) or "")
+    assert closed == [True]
+
+
+def test_end_beyond_all_numbers() -> None:
+    """A token whose end is no number of this machine is the broker's to judge."""
+    claims = base64.urlsafe_b64encode(b'{"exp": ' + b"9" * 400 + b"}").decode()
+    assert security._end_of(f"e30.{claims}.") is None
