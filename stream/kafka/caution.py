@@ -77,12 +77,14 @@ class PartitionNotes(Protocol):
 
 @dataclass(slots=True)
 class _Hold:
-    """Hold of this worker on a partition: its note, the offset below which the note in the store covers records (none
-    before the note was read), and the last suspect that is done."""
+    """Hold of this worker on a partition: its note (which covers nothing before the one in the store was read), the
+    offset below which the note in the store covers records, and the last suspect that is done. `anew`: what the store
+    has is about other records."""
 
     note: PartitionNote = PartitionNote(first=0, covers=0)
     covered: int = -1
     done: int = -1
+    anew: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def left(self) -> PartitionNote | None:
@@ -125,12 +127,17 @@ class Caution:
             if not self._in_work:
                 self._none_in_work.set()
 
+    def rewound(self, partitions: Collection[Partition]) -> None:
+        """Forget what was noted of partitions whose offsets mean other records now. Their work was dropped."""
+        for partition in self._holds.keys() & set(partitions):
+            self._holds[partition] = _Hold(anew=True)
+
     async def hand_over(self, partitions: Collection[Partition] | None = None) -> None:
         """Forget partitions (all, if None) whose work ended or was dropped, so that their notes tell of no death.
         Suspects that are not done stay noted for the next owner."""
         gone = {partition for partition in self._holds if partitions is None or partition in partitions}
         holds = {partition: self._holds.pop(partition) for partition in gone}
-        left = {partition: hold.left() for partition, hold in holds.items() if hold.covered >= 0}
+        left = {partition: hold.left() for partition, hold in holds.items() if hold.note.covers}
         kept = {partition: note for partition, note in left.items() if note is not None}
         try:
             async with asyncio.timeout(HAND_OVER_WITHIN_S):
@@ -147,7 +154,8 @@ class Caution:
             return hold.note
         async with hold.lock:
             if hold.covered < 0:
-                left = await self._patience.until_available(partial(self._notes.find, partition))
+                find = partial(self._notes.find, partition)
+                left = None if hold.anew else await self._patience.until_available(find)
                 hold.note = next_note(left, offset)
                 _say_careful(partition, hold.note)
             if offset >= hold.covered:

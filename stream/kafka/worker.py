@@ -195,6 +195,8 @@ class Worker:
     def rewound(self, partitions: Collection[Partition]) -> None:
         """Drop the work on partitions that are read again: its offsets mean other records now."""
         self._drop(partitions)
+        if self._components.caution is not None:
+            self._components.caution.rewound(partitions)
 
     def refused(self, error: KafkaRefuses) -> NoReturn:
         """Leave at once: a right that the broker refuses to the user comes by no waiting."""
@@ -284,16 +286,18 @@ class Worker:
     def _background_task_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
-        if isinstance(error, DependencyTimeout):
+        if isinstance(error, DependencyTimeout | SettingsError):
             self._giving_up = asyncio.create_task(self._give_up(error))
         else:
             self.fail(error)
 
-    async def _give_up(self, error: DependencyTimeout) -> None:
-        """End the worker for want of a dependency, which is no fault of the records in work."""
+    async def _give_up(self, error: DependencyTimeout | SettingsError) -> None:
+        """End the worker for want of a dependency, or of a login or right: no fault of the records in work."""
         self._drop(self._acks.partitions)
-        await self._hand_over()
-        self.fail(error)
+        try:
+            await self._hand_over()
+        finally:
+            self.fail(error)
 
     async def _watch(self) -> None:
         while True:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from stream.kafka.acks import Partition
-from stream.kafka.worker import EXIT_BUG, EXIT_UNREACHABLE, Stalled
+from stream.kafka.security import KafkaRefuses
+from stream.kafka.worker import EXIT_BUG, EXIT_SETTINGS, EXIT_UNREACHABLE, Stalled
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0
 from tests.unit.stream.kafka.test_worker_leaving import Working
@@ -54,6 +55,11 @@ ENDS: dict[str, tuple[Callable[[Working], Awaitable[None]], list[Any], list[int]
         lambda working: background_task_ended(working, DependencyTimeout("kafka")),
         [(None, False)],
         [EXIT_UNREACHABLE],
+    ),
+    "login refused": (
+        lambda working: background_task_ended(working, KafkaRefuses("password")),
+        [(None, False)],
+        [EXIT_SETTINGS],
     ),
     "stalled": (lambda working: background_task_ended(working, Stalled()), [], [EXIT_BUG]),
 }
