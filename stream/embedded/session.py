@@ -15,22 +15,32 @@ from collections.abc import Mapping
 from typing import IO, Self
 
 from config import settings as configuration
+from config.connections import RedisSecurity
+from config.secret_files import SECRETS
 from config.settings import Settings
 from stream.embedded.broker import FETCH_MAX_WAIT_MS, EmbeddedBroker
 from stream.embedded.store import EmbeddedStore
 
 WORKER_START_TIMEOUT_S = 90.0
-#: Of the user's own services, not of the embedded ones, which have no login.
-NOT_EMBEDDED = dict.fromkeys(
-    [f"LIVENESS_REDIS__{name}" for name in ("USERNAME", "PASSWORD", "PASSWORD_FILE", "URL_FILE")]
-    + ["LIVENESS_ABUSE__HASH_KEYS_FILE"],
-    "",
-)
+#: Of Redis' TLS and login, which the embedded store doesn't have.
+NONE = {name: field.default for name, field in RedisSecurity.model_fields.items()}
 WORKER_STOP_TIMEOUT_S = 20.0
 
 
 class WorkerDidNotStart(Exception):
     """Failed start of a worker, which ended or stayed silent; the worker's own output says why."""
+
+
+def set_aside() -> dict[str, str]:
+    """Variables that set aside what the user has set for a Redis of the user's own; none where nothing is set. Raises
+    SettingsError."""
+    own = configuration.load().redis
+    changed = {name: "" if none is None else str(none) for name, none in NONE.items() if getattr(own, name) != none}
+    files = (f"LIVENESS_{group}__{name}_FILE".upper() for group in ("redis", "abuse") for name in SECRETS[group])
+    return {
+        **{f"LIVENESS_REDIS__{name.upper()}": value for name, value in changed.items()},
+        **dict.fromkeys((file for file in files if file in os.environ), ""),
+    }
 
 
 class EmbeddedServices:
@@ -41,6 +51,7 @@ class EmbeddedServices:
     """
 
     def __init__(self) -> None:
+        not_ours = set_aside()
         self._store = EmbeddedStore()
         self.redis_pid = self._store.pid
         try:
@@ -55,14 +66,14 @@ class EmbeddedServices:
             "LIVENESS_KAFKA__EMBEDDED": "true",
             "LIVENESS_KAFKA__FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS),
             "LIVENESS_REDIS__URL": self._store.url,
-            **NOT_EMBEDDED,
+            **not_ours,
         }
 
     def settings(self) -> Settings:
         """Settings for a client in this process, on top of the user's own."""
         servers = self._broker.bootstrap_servers
         kafka = {"bootstrap_servers": servers, "embedded": True, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS}
-        return configuration.load(kafka=kafka, redis={"url": self._store.url, "username": None, "password": None})
+        return configuration.load(kafka=kafka, redis={**NONE, "url": self._store.url})
 
     def close(self) -> None:
         self._store.close()
