@@ -131,9 +131,12 @@ def context(kafka: KafkaSettings) -> ssl.SSLContext:
 
 
 def librdkafka_security(kafka: KafkaSettings) -> dict[str, Any]:
-    """The same for librdkafka, whose clients the benchmark's load generator uses; a token stands for itself."""
+    """The same for librdkafka, whose clients the benchmark's load generator uses. Raises SettingsError for a token,
+    which librdkafka would ask for by a call of its own."""
     if kafka.embedded or kafka.security_protocol == "PLAINTEXT":
         return {}
+    if kafka.sasl_token_file is not None:
+        raise SettingsError("kafka.sasl_mechanism: the load generator has no OAUTHBEARER; give it another login")
     password, key_password = kafka.sasl_password, kafka.ssl_key_password
     given = {
         "security.protocol": kafka.security_protocol,

@@ -8,6 +8,7 @@ import base64
 import pytest
 
 from abuse.review.audit import CommandLog
+from config.errors import SettingsError
 from config.settings import KafkaSettings
 from stream.events.messages import Record
 from stream.events.topics import Topic
@@ -48,6 +49,13 @@ async def test_question_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(security, "create_conn", connect)
     assert "no answer to PLAINTEXT" in (await security.why_refused(KafkaSettings()) or "")
     assert closed == [True]
+
+
+def test_load_generator_has_no_tokens() -> None:
+    """Without a word its clients would wait for ever."""
+    bearer = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "sasl_token_file": "/run/token"}
+    with pytest.raises(SettingsError, match=r"kafka\.sasl_mechanism: .* no OAUTHBEARER"):
+        security.librdkafka_security(KafkaSettings(**bearer))  # type: ignore[arg-type]
 
 
 def test_end_beyond_all_numbers() -> None:
