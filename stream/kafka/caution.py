@@ -59,7 +59,8 @@ def next_note(left: PartitionNote | None, first: int) -> PartitionNote:
     deaths = {offset: seen for offset, seen in left.deaths.items() if offset >= first}
     if left.alone is not None and left.alone >= first:
         deaths[left.alone] = deaths.get(left.alone, 0) + 1
-    return replace(note, suspects=left.suspects if left.handed_over else left.covers, deaths=deaths)
+    suspects = left.suspects if left.handed_over else max(left.suspects, left.covers)
+    return replace(note, suspects=suspects, deaths=deaths)
 
 
 class PartitionNotes(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from config.errors import SettingsError
 from stream.kafka.acks import Partition
-from stream.kafka.caution import AHEAD, DEATHS, PartitionNote
+from stream.kafka.caution import AHEAD, DEATHS, PartitionNote, next_note
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0
 from tests.unit.stream.kafka.test_caution import Life, Store, lives
@@ -29,6 +29,12 @@ async def test_topic_made_anew_under_a_worker() -> None:
     assert set(life.working) == {(0, offset) for offset in range(5)}
     assert life.answered == [1]
     assert store.notes[P0] == PartitionNote(first=0, covers=AHEAD)
+
+
+def test_suspects_of_two_ends() -> None:
+    """A worker that ended before it came to the last suspects of the end before leaves them suspect."""
+    left = PartitionNote(first=8, covers=8 + AHEAD, suspects=72)
+    assert next_note(left, 8).suspects == 72
 
 
 @on_virtual_time
