@@ -10,7 +10,7 @@ convolutions are around, -x is what lies between, by weights with the other sign
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,26 +18,25 @@ from numpy.typing import NDArray
 
 from detectors.onnx.graph_reader import NODE, TENSOR, Node, read_node, read_tensor
 from detectors.onnx.graph_writer import attribute_messages, node_field, tensor_field
-from detectors.onnx.wire import bytes_field, fields
+from detectors.onnx.wire import Bytes, bytes_head, fields
 
 #: Channels of a block; 16 with AVX-512, up to which onnxruntime fills itself.
 BLOCK = 8
 
-#: ModelProto.graph; GraphProto.output and .value_info (shapes of tensors between nodes); ValueInfoProto.name.
-_GRAPH, _RESULT, _SHAPE, _NAME = 7, 12, 13, 1
-#: Operators with graphs inside, whose nodes may read any tensor of the graph outside.
-_WITH_GRAPHS = frozenset(("If", "Loop", "Scan", "SequenceMap"))
+#: ModelProto.graph; GraphProto.input, .output and .value_info (shapes of tensors between nodes); ValueInfoProto.name.
+_GRAPH, _SOURCE, _RESULT, _SHAPE, _NAME = 7, 11, 12, 13, 1
 
 _Floats = NDArray[np.float32]
 
 
 def in_blocks(model: bytes) -> bytes:
-    """The network rewritten; the bytes as they are where there is nothing to do. Raises ValueError for bytes that are
-    no model file."""
-    return b"".join(
-        bytes_field(_GRAPH, _Rewriting(field.content).graph()) if field.number == _GRAPH else field.whole
-        for field in fields(model)
-    )
+    """The network rewritten; the bytes as they are where there is nothing to do. Constants are copied as they change
+    and once at the end, since a slot's memory is bounded. Raises ValueError for bytes that are no model file."""
+    pieces: list[Bytes] = []
+    for field in fields(memoryview(model)):
+        graph = _Rewriting(field.content).graph() if field.number == _GRAPH else None
+        pieces += [field.whole] if graph is None else [bytes_head(_GRAPH, sum(map(len, graph))), *graph]
+    return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,11 @@ class _Convolution:
 class _Rewriting:
     """Rewriting of one graph, node by node. Convolutions and slopes are by the output of their node."""
 
-    def __init__(self, graph: bytes) -> None:
-        self._graph = graph
+    def __init__(self, graph: Bytes) -> None:
         self._told = list(fields(graph))
         self._nodes = [read_node(field) for field in self._told if field.number == NODE]
-        tensors = (read_tensor(field) for field in self._told if field.number == TENSOR)
-        self._constants = {name: values for name, values in tensors if values is not None}
+        self._tensors = [(field, *read_tensor(field)) for field in self._told if field.number == TENSOR]
+        self._constants = {name: values for _, name, values in self._tensors if values is not None}
         self._convolutions = {
             node.output: convolution for node in self._nodes if (convolution := self._convolution(node)) is not None
         }
@@ -69,12 +67,22 @@ class _Rewriting:
         self._pictures: set[str] = set()  # tensors known to have four dimensions
         self._made: list[bytes] = []  # constants
 
-    def graph(self) -> bytes:
-        if any(node.operator in _WITH_GRAPHS for node in self._nodes):
-            return self._graph
-        nodes = b"".join(self._rewritten(node) for node in self._nodes)
-        kept = b"".join(field.whole for field in self._told if field.number not in (NODE, _SHAPE))
-        return nodes + kept + b"".join(self._made) if self._made else self._graph
+    def graph(self) -> list[Bytes] | None:
+        """The graph's fields; None where nothing changes."""
+        if any(node.has_graphs for node in self._nodes):
+            return None
+        nodes = [self._rewritten(node) for node in self._nodes]
+        if not self._made:
+            return None
+        same = {name for node, now in zip(self._nodes, nodes, strict=True) if now is node.whole for name in node.inputs}
+        needed = same.union(self._names(_SOURCE), self._names(_RESULT))
+        kept = [field.whole for field in self._told if field.number not in (NODE, TENSOR, _SHAPE)]
+        return [*nodes, *kept, *(field.whole for field, name, _ in self._tensors if name in needed), *self._made]
+
+    def _names(self, number: int) -> Iterator[str]:
+        """Names of the graph's inputs or outputs."""
+        for told in (field.content for field in self._told if field.number == number):
+            yield from (str(each.content, "utf-8") for each in fields(told) if each.number == _NAME)
 
     def _all_readers(self) -> dict[str, list[Node | None]]:
         """Nodes that read each tensor; None for a reader outside the graph."""
@@ -82,8 +90,7 @@ class _Rewriting:
         for node in self._nodes:
             for name in node.inputs:
                 readers[name].append(node)
-        results = [field.content for field in self._told if field.number == _RESULT]
-        for name in (each.content.decode() for told in results for each in fields(told) if each.number == _NAME):
+        for name in self._names(_RESULT):
             readers[name].append(None)
         return readers
 
@@ -118,7 +125,7 @@ class _Rewriting:
                     turned |= {value, node.output}
         return turned
 
-    def _rewritten(self, node: Node) -> bytes:
+    def _rewritten(self, node: Node) -> Bytes:
         if node.output in self._convolutions:
             self._pictures.add(node.output)
             return self._convolved(node, self._convolutions[node.output])
@@ -127,7 +134,7 @@ class _Rewriting:
             return self._bent(node, self._slopes[node.output])
         return node.whole
 
-    def _convolved(self, node: Node, convolution: _Convolution) -> bytes:
+    def _convolved(self, node: Node, convolution: _Convolution) -> Bytes:
         """The convolution with as many more channels as its input has and its output may have, and their signs."""
         value, output, depthwise = node.inputs[0], node.output, convolution.depthwise
         after, before = convolution.weights.shape[:2]

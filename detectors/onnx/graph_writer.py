@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.onnx.wire import bytes_field, int_field, text_field
+from detectors.onnx.wire import Bytes, bytes_field, int_field, text_field
 
 IR_VERSION = 8
 OPSET = 13
@@ -66,7 +66,7 @@ def tensor_field(name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> 
     return bytes_field(5, dimensions + int_field(2, kind) + text_field(8, name) + bytes_field(9, raw))
 
 
-def node_field(operator: str, inputs: Iterable[str], output: str, *attributes: bytes) -> bytes:
+def node_field(operator: str, inputs: Iterable[str], output: str, *attributes: Bytes) -> bytes:
     """An operator as a field of a graph; its name is that of its output."""
     message = b"".join(text_field(1, name) for name in inputs) + text_field(2, output) + text_field(3, output)
     message += text_field(4, operator) + b"".join(bytes_field(5, each) for each in attributes)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 _VARINT, _BYTES = 0, 2
 
+#: A message, or a part of one: a view, where copies of a whole network would be too much.
+Bytes = bytes | memoryview
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -17,8 +20,8 @@ class Field:
     value where that is a varint (else 0)."""
 
     number: int
-    content: bytes
-    whole: bytes
+    content: Bytes
+    whole: Bytes
     value: int = 0
 
 
@@ -30,17 +33,23 @@ def text_field(number: int, value: str) -> bytes:
     return bytes_field(number, value.encode())
 
 
-def bytes_field(number: int, value: bytes) -> bytes:
-    return _key(number, _BYTES) + _varint(len(value)) + value
+def bytes_field(number: int, value: Bytes) -> bytes:
+    return bytes_head(number, len(value)) + value
 
 
-def fields(message: bytes) -> Iterator[Field]:
-    """Fields of a message, in order. Raises ValueError for bytes that are no message."""
+def bytes_head(number: int, length: int) -> bytes:
+    """Head of a field of bytes: key and length."""
+    return _key(number, _BYTES) + _varint(length)
+
+
+def fields(message: Bytes) -> Iterator[Field]:
+    """Fields of a message, in order; of a view, views. Raises ValueError for bytes that are no message."""
     at = 0
     while at < len(message):
         start = at
         key, at = _read_varint(message, at)
-        content, value = b"", 0
+        content: Bytes = b""
+        value = 0
         match key & 7:
             case 0:
                 value, at = _read_varint(message, at)
@@ -83,7 +92,7 @@ def _varint(value: int) -> bytes:
     return bytes(pieces)
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: Bytes, at: int) -> tuple[int, int]:
     """The number that begins at a place, and the place behind."""
     value = shift = 0
     while True:

@@ -106,12 +106,6 @@ def test_answers_are_the_same(name):
     assert (rewritten == model) is (b"/blocked/" not in rewritten)
 
 
-def test_graphs_inside_may_read_any_tensor():
-    layers = ("Conv", "x", "a", (8, 3, 1, 1)), ("PRelu", "a", "b", (8, 1, 1)), ("Conv", "b", "y", (8, 8, 1, 1))
-    assert in_blocks(network(*layers)) != network(*layers)
-    assert in_blocks(network(*layers, ("Loop", "y", "z"))) == network(*layers, ("Loop", "y", "z"))
-
-
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda network: network.name)
 def test_shipped_networks_answer_the_same(shipped):
     file = MODELS / shipped.file
