@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
+from abuse.event_time import MS
 from abuse.review.redis_audit import RedisCommandLog
 from abuse.store_time import RedisTime
 from config.settings import Settings
@@ -40,6 +41,8 @@ def open_installation_watch(settings: Settings, guard: MarkerGuard) -> Installat
         appended_since=since,
         decisions=RedisDecisionStore(unguarded, settings.redis_prefix, settings.redis.decision_ttl_s, time),
         commands=RedisCommandLog(unguarded, settings.redis_prefix),
+        time=time,
+        decisions_kept_ms=settings.redis.decision_ttl_s * MS,
     )
     accept_loss = settings.redis.accept_loss
     return InstallationWatch(guard, unguarded, time, is_new, comparison.is_older, accept_loss=accept_loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abuse.store_time import StillTime
 from stream.events.topics import Topic
 from stream.kafka.access import RIGHTS, Operation, Principal
 from stream.maintenance.older_copy import TopicComparison
@@ -15,6 +16,7 @@ async def test_worker_may_read_what_it_compares_redis_with() -> None:
         asked.append(topic)
         return []
 
-    await TopicComparison(appended_since=appended_since, decisions=None, commands=None).is_older(0)  # type: ignore[arg-type]
+    stores = {"decisions": None, "commands": None, "time": StillTime(0), "decisions_kept_ms": 0}
+    await TopicComparison(appended_since=appended_since, **stores).is_older(0)  # type: ignore[arg-type]
     assert asked
     assert all(Operation.READ in RIGHTS[Principal.WORKER][topic] for topic in asked)

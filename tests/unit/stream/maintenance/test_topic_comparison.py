@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from abuse.event_time import DAY_MS, iso8601
+from abuse.store_time import StillTime
 from stream.events.messages import Record
 from stream.events.topics import Topic
 from stream.maintenance.older_copy import TopicComparison
@@ -32,8 +33,8 @@ def appended(value: bytes | None, at_ms: int) -> Record:
 class Published:
     """Topics of an installation whose workers looked last at `look_ms`; what they published is held, or was lost."""
 
-    def __init__(self, look_ms: int) -> None:
-        self.look_ms = look_ms
+    def __init__(self, look_ms: int, kept_ms: int = 7 * DAY_MS) -> None:
+        self.look_ms, self.kept_ms = look_ms, kept_ms
         self.held, self.lost = Pipeline(), Pipeline()
         self.reviewer = Reviewer()
         self.topics: dict[Topic, list[Record]] = {Topic.DECISIONS: [], Topic.AUDIT: []}
@@ -57,7 +58,9 @@ class Published:
         async def since(topic: Topic, since_ms: int) -> list[Record]:
             return [each for each in self.topics[topic] if each.appended_at_ms > since_ms]
 
-        return TopicComparison(appended_since=since, decisions=self.held.store, commands=self.reviewer.log)
+        stores = {"decisions": self.held.store, "commands": self.reviewer.log}
+        now = StillTime(self.look_ms + 3 * DAY_MS)
+        return TopicComparison(appended_since=since, **stores, time=now, decisions_kept_ms=self.kept_ms)
 
 
 async def lost_decision(topics: Published) -> None:
