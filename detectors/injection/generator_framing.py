@@ -34,5 +34,7 @@ def generator_framing(landmarks: NDArray[np.float32], width: int, height: int) -
         return
     found = np.array([landmarks[list(corners), :2].mean(axis=0) for corners in _PARTS]) / (width, height)
     if (np.abs(found - _PLACES) <= _TOLERANCE).all():
-        detail = "Eyes and mouth lie to a fiftieth of the picture's side where picture generators place them."
+        eyes, _, mouth = _TOLERANCE[:, 0]
+        near = f"eyes to {eyes:.0%} of the picture's side, the mouth to {mouth:.0%}"
+        detail = f"The face lies where picture generators place one: {near}."
         yield Indication(code="generator_framing", detail=detail)
