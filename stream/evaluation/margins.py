@@ -12,8 +12,9 @@ from math import inf, isfinite, sqrt
 
 from stream.evaluation.operating import threshold_at
 
-#: Standard errors between bound and quantile. From the start of `learned` (docs/DETECTION.md): of 60 bona fide pictures
-#: of sources left out 10 are refused at 0, 8 at half an error, 4 at 1 and at 1.5; of 64 masks 16, 18, 18 and 18 pass.
+#: Standard errors between bound and quantile. With a third of the confidence each for networks, texture and spectrum
+#: (docs/DETECTION.md): of 60 bona fide pictures of sources left out 10 are refused at 0, 8 at half an error, 4 at 1 and
+#: at 1.5; of 64 masks 16, 18, 18 and 18 pass.
 MARGIN = 1.0
 
 
