@@ -150,7 +150,8 @@ class AbuseTable:
         async with Redis.from_url(self._url, protocol=2) as redis:
             held = {}
             for key in await self._keys(redis):
-                held[key.decode().removeprefix(self._prefix)] = await value_of(redis, key)
+                if (value := await value_of(redis, key)) is not None:  # else it expired meanwhile
+                    held[key.decode().removeprefix(self._prefix)] = value
             return held
 
     async def forget(self) -> int:
@@ -190,7 +191,7 @@ async def value_of(redis: Redis, key: bytes) -> Any:
     if kind == "vectorset":
         members = sorted(await redis.execute_command("VRANDMEMBER", key, EVERY_MEMBER))
         return {each: await redis.execute_command("VGETATTR", key, each) for each in members}
-    assert kind == "string", f"{key!r} is a {kind}"
+    assert kind in ("string", "none"), f"{key!r} is a {kind}"
     return await redis.get(key)
 
 
