@@ -1,4 +1,4 @@
-"""Rights of a worker for what runs at its start, and what is left behind by a question to a broker."""
+"""Logins of clients: what a question to a broker leaves behind, and tokens."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ import base64
 
 import pytest
 
-from abuse.review.audit import CommandLog
 from config.errors import SettingsError
 from config.settings import KafkaSettings
-from stream.events.messages import Record
-from stream.events.topics import Topic
 from stream.kafka import security
-from stream.kafka.access import RIGHTS, Operation, Principal
-from stream.maintenance.older_copy import TopicComparison
-from stream.pipeline.decision_store import DecisionStore
-
-
-async def test_worker_may_read_what_it_compares() -> None:
-    asked: list[Topic] = []
-
-    async def since(topic: Topic, _since_ms: int) -> list[Record]:
-        asked.append(topic)
-        return []
-
-    comparison = TopicComparison(appended_since=since, decisions=DecisionStore, commands=CommandLog)  # type: ignore[arg-type]
-    assert not await comparison.is_older(0)
-    assert asked
-    assert all(Operation.READ in RIGHTS[Principal.WORKER][topic] for topic in asked)
 
 
 async def test_question_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
