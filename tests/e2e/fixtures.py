@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,12 +13,12 @@ from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MissingPrograms, PrivatePair
 from tests.services.choice import Services
 
+Pair = TypeVar("Pair", bound=PrivatePair)
 MakeInstallation = Callable[..., Awaitable[Installation]]
 
 
-@pytest.fixture(scope="session")
-def _pair_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePair]:
-    pair = PrivatePair(tmp_path_factory.mktemp("private-pair") / "state")
+def up_for_the_run(pair: Pair) -> Iterator[Pair]:
+    """The pair while it is up; skips where its programs are missing."""
     try:
         pair.up()
     except MissingPrograms as error:
@@ -26,6 +27,12 @@ def _pair_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Priva
         yield pair
     finally:
         pair.down()
+
+
+@pytest.fixture(scope="session")
+def _pair_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePair]:
+    pair = PrivatePair(tmp_path_factory.mktemp("private-pair") / "state")
+    yield from up_for_the_run(pair)
 
 
 @pytest.fixture

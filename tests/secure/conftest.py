@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.e2e.fixtures import up_for_the_run
 from tests.e2e.installation import Installation
-from tests.e2e.private_pair import MissingPrograms
 from tests.secure.secure_pair import SecurePair
 from tests.tls_relay import TlsRelay
 
@@ -16,14 +16,7 @@ from tests.tls_relay import TlsRelay
 @pytest.fixture(scope="session")
 def _pair_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecurePair]:
     pair = SecurePair(tmp_path_factory.mktemp("secure-pair") / "state")
-    try:
-        pair.up()
-    except MissingPrograms as error:
-        pytest.skip(f"no local services: {error}")
-    try:
-        yield pair
-    finally:
-        pair.down()
+    yield from up_for_the_run(pair)
 
 
 @pytest.fixture

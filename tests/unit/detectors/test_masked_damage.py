@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from config.policy import ImageLimits
 from detectors.containers.jpeg import parse_jpeg
-from detectors.contract import ImageRefused
-from detectors.frame import decode
-from detectors.image_gate import inspect
+from tests.unit.detectors.decoded import answer
 
 END = b"\xff\xd9"
 #: More than libjpeg has in hand when it stops, and throws away unsaid.
@@ -34,14 +31,6 @@ def encoded(portrait):
         return file.getvalue()
 
     return save
-
-
-def answer(image: bytes) -> str:
-    try:
-        decode(image, inspect(image, ImageLimits()))
-    except ImageRefused as refused:
-        return refused.reason
-    return "whole"
 
 
 def set_bytes(image: bytes, at: int, values: bytes) -> bytes:

@@ -12,8 +12,8 @@ from PIL import Image
 from config.policy import ImageLimits
 from detectors.containers.jpeg import _note_tables
 from detectors.contract import ImageRefused
-from detectors.frame import decode
 from detectors.image_gate import inspect
+from tests.unit.detectors.decoded import answer
 
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
@@ -37,14 +37,6 @@ def scans(image: bytes) -> list[tuple[int, int, int]]:
         is_scan = image[start + 1] == 0xDA
         open_scan = (image[start + 5 + 2 * image[start + 4]], position) if is_scan else None
     return found
-
-
-def answer(image: bytes) -> str:
-    try:
-        decode(image, inspect(image, ImageLimits()))
-    except ImageRefused as refused:
-        return refused.reason
-    return "whole"
 
 
 @pytest.mark.parametrize("quality", [60, 92])
