@@ -20,7 +20,7 @@ setup: $(READY) ## Make the virtual environment from the lock file, convert the 
 # Nothing on standard output, which belongs to the target that needed the set-up: `export $(make services-up)` reads it.
 $(READY): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv)" >&2; exit 2; }
-	@echo "Setting up $(VENV) with $(PYTHON): about a minute, once" >&2
+	@echo "Setting up $(VENV) with $(PYTHON): about two minutes, once" >&2
 	@exec >&2; set -ex; $(PYTHON) -m venv --clear $(VENV); \
 	$(BIN)/pip install --no-deps --require-hashes -r requirements-dev.lock; \
 	$(BIN)/pip install --no-deps --no-build-isolation --quiet -e .; \
