@@ -44,6 +44,7 @@ from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
 from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
 from stream.kafka.security import why_refused
+from stream.kafka.trial import Trial
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
@@ -147,6 +148,7 @@ def build_worker(
             closings=[fleet.leave, shared.store.close, installation.close],
             troubles=lambda: (*eviction.troubles(), *installation.troubles()),
             caution=Caution(RedisPartitionNotes(shared.redis, settings.redis_prefix), shared.patience),
+            trial=Trial(),
         )
     )
 

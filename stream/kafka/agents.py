@@ -2,8 +2,8 @@
 
 Each agent runs once and never overlaps with itself in Faust's eyes; its events become tasks behind a bound, and
 only the in-order tracker acknowledges. A stage that raises is asked once more; a record on which the stage raises
-twice, or ends its process twice (`caution`), is set aside as a dead letter and its sender answered, so that no record
-can stop a partition or kill a fleet.
+twice, or on which a worker and then its trials ended (`caution`, `trial`), is set aside as a dead letter and its sender
+answered, so that no record can stop a partition or kill a fleet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stream.events.messages import Fault, Output, Record
 from stream.kafka.acks import InOrderAcks, Partition, Ticket
 from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
-from stream.kafka.caution import DEATHS, Caution
+from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
 from stream.kafka.records import record_of
 from stream.runtime import metrics
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 #: Reason of the dead letter of a record on which its stage failed twice.
 STAGE_FAILED = "STAGE_FAILED_TWICE"
-#: Reason of the dead letter of a record on which the process of its stage ended twice.
+#: Reason of the dead letter of a record on which a worker ended, and then the processes that tried the record.
 STAGE_ENDED = "STAGE_ENDED_TWICE"
 #: Exceptions that no other record and no repeat would escape.
 ENDS_WORKER = (DependencyTimeout, SettingsError, BreakerOpen)
@@ -62,6 +62,10 @@ class Stage(Protocol):
         """
 
 
+class EndedOnRecord(Exception):
+    """End of a trial process while it worked on a record."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """Agent: the stage that handles a topic's records. `limit` bounds the records being worked on;
@@ -87,6 +91,7 @@ class AgentRunner:
         on_finished: Callable[[], None],
         fail: Callable[[BaseException], None],
         caution: Caution | None = None,
+        trial: Stage | None = None,
     ) -> None:
         self._spec = spec
         self._acks = acks
@@ -94,7 +99,7 @@ class AgentRunner:
         self._breaker = breaker
         self._on_finished = on_finished
         self._fail = fail
-        self._caution = caution
+        self._caution, self._trial = caution, trial or spec.stage
         self._bound = asyncio.Semaphore(spec.limit)
         self._tasks: dict[asyncio.Task[None], Partition] = {}
         self._one_ended = asyncio.Event()
@@ -142,39 +147,34 @@ class AgentRunner:
         self._records.inc()
         record = _record(event)
         with self._in_progress.track_inprogress():
-            async with self._caution.around(record) if self._caution else nullcontext(0) as deaths:
-                await (self._publish_ended(record, deaths) if deaths >= DEATHS else self._handle(record))
+            async with self._caution.around(record) if self._caution else nullcontext(False) as accused:
+                await self._handle(record, self._trial if accused else self._spec.stage)
         self._acks.finish(ticket)
         self._on_finished()
 
-    async def _handle(self, record: Record) -> None:
+    async def _handle(self, record: Record, stage: Stage) -> None:
+        reason, message = STAGE_FAILED, f"the {self._spec.name} stage failed on the record twice"
         for again in (True, False):
             try:
-                await self._publish(await self._spec.stage.handle(record))
+                await self._publish(await stage.handle(record))
                 return
             except ENDS_WORKER:
                 raise
+            except EndedOnRecord as error:
+                reason, message = STAGE_ENDED, f"processes of the {self._spec.name} stage ended on the record"
+                self._say("stage_ended", record, error, how=str(error))
+                break
             except Exception as error:
                 self._say("stage_failed", record, error, again=again)
             if again:
                 await asyncio.sleep(PAUSE_S)
-        message = f"the {self._spec.name} stage failed on the record twice"
-        await self._publish(await self._set_aside(record, STAGE_FAILED, message))
+        await self._publish(await self._set_aside(record, stage, reason, message))
 
-    async def _publish_ended(self, record: Record, deaths: int) -> None:
-        """Set aside a record on which the process ended; without an answer where the process ended on that too."""
-        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        log.error("stage_ended", agent=self._spec.name, **place, deaths=deaths)
-        message = f"the process of the {self._spec.name} stage ended while it worked on this record alone, twice"
-        await self._publish(await self._set_aside(record, STAGE_ENDED, message, answered=deaths == DEATHS))
-
-    async def _set_aside(self, record: Record, reason: str, message: str, *, answered: bool = True) -> list[Output]:
+    async def _set_aside(self, record: Record, stage: Stage, reason: str, message: str) -> list[Output]:
         letter = self._spec.dead_letters.letter(record, reason=reason, message=message)
         outputs = [replace(letter, fault=Fault.INTERNAL)]
-        if not answered:
-            return outputs
         try:
-            outputs += await self._spec.stage.answer(record)
+            outputs += await stage.answer(record)
         except ENDS_WORKER:
             raise
         except Exception as error:

@@ -1,11 +1,11 @@
-"""Caution: a record on which the process dies is found over several lives of workers, and set aside.
+"""Caution: a record on which the process dies is found over two lives of workers, and tried in a process of its own.
 
 A death leaves no exception to catch, and many records were in work. So a worker notes in the store up to which offset
 of a partition records may be in work, and removes the note when it hands the partition over; a note that is still there
 tells of an unclean end. What may have been in work at that end is suspect: its next owner works on each suspect alone,
-and notes which. A record that was alone in work at `DEATHS` unclean ends is the cause. No other record is blamed: a
-worker killed with many records in work blames none of them, and one killed with a suspect in work blames that record,
-which a second end must confirm.
+and notes which. A record that was alone in work at an unclean end is accused, and judged by a trial
+(`stream.kafka.trial`): a worker that is killed from outside can't be told from one that died of its record, a trial
+process can, since the worker outlives it.
 
 Without unclean ends this costs two round trips for each assignment of a partition, and one for every `AHEAD` records.
 """
@@ -29,8 +29,6 @@ from stream.runtime.patience import RetryPolicy
 
 log = structlog.get_logger()
 
-#: Unclean ends with one record alone in work, after which the record is set aside.
-DEATHS = 2
 #: Records of a partition that a note covers before they come; as many are suspect after an unclean end, at least.
 AHEAD = 32
 #: Notes are changed at a hand-over within this time, or stay as they are and count as one unclean end.
@@ -106,23 +104,27 @@ class Caution:
         self._none_in_work = asyncio.Event()
 
     @asynccontextmanager
-    async def around(self, record: Record) -> AsyncIterator[int]:
-        """Context of the work on a record, with the number of deaths that the record has seen alone. Waits for the
-        store at the first of `AHEAD` records of a partition, and while a suspect is in work."""
+    async def around(self, record: Record) -> AsyncIterator[bool]:
+        """Context of the work on a record, and whether the record is accused: to be tried, never worked on here. Waits
+        for the store at the first of `AHEAD` records of a partition, and while a suspect is in work."""
         partition = (record.topic, record.partition)
         hold = self._holds.setdefault(partition, _Hold())
         note = await self._covering(partition, hold, record.offset)
-        deaths = note.deaths.get(record.offset, 0)
-        if deaths or record.offset < note.suspects:
+        if record.offset in note.deaths:
+            async with self._alone():  # a suspect that ends the worker would end the trial too
+                yield True
+            hold.done = max(hold.done, record.offset)
+            return
+        if record.offset < note.suspects:
             async with self._alone(), self._noted(partition, hold, record.offset):
-                yield deaths
+                yield False
             return
         if self._turn.locked():
             async with self._turn:
                 pass  # the suspect is done
         self._in_work += 1
         try:
-            yield 0
+            yield False
         finally:
             self._in_work -= 1
             if not self._in_work:
@@ -182,16 +184,14 @@ class Caution:
 
     @asynccontextmanager
     async def _noted(self, partition: Partition, hold: _Hold, offset: int) -> AsyncIterator[None]:
-        """Context in which the note names the record as alone in work. A record that is done has seen no death."""
+        """Context in which the note names the record as alone in work."""
         hold.note = replace(hold.note, alone=offset)
         await self._patience.until_available(partial(self._save, partition, hold))
-        deaths = hold.note.deaths
         try:
             yield
-            hold.done = offset
-            deaths = {other: seen for other, seen in deaths.items() if other != offset or seen >= DEATHS}
+            hold.done = max(hold.done, offset)
         finally:
-            hold.note = replace(hold.note, alone=None, deaths=deaths)
+            hold.note = replace(hold.note, alone=None)
             with suppress(Unavailable):
                 await self._save(partition, hold)
 
@@ -205,6 +205,6 @@ def _say_careful(partition: Partition, note: PartitionNote) -> None:
         partition=partition[1],
         offset=note.first,
         below=note.suspects,
-        suspects=sorted(note.deaths),
+        accused=sorted(note.deaths),
         why="a worker ended without a word while it worked here: one record at a time now",
     )

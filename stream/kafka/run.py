@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import NoReturn
 
@@ -9,8 +10,10 @@ import faust
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
+from stream.kafka import trial
+from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.kafka.security import AUTHORIZATION, lacking
-from stream.kafka.worker import EXIT_SETTINGS, EXIT_UNREACHABLE, Worker
+from stream.kafka.worker import Worker
 from stream.runtime import logs
 from stream.runtime.patience import DependencyTimeout
 from stream.runtime.process import freeze_loaded_objects, yield_to_slots
@@ -19,10 +22,14 @@ log = structlog.get_logger()
 
 
 def run(worker: Worker) -> NoReturn:
-    """Run a worker; ends the process with 0 after a stop, 1 after a bug, 2 for want of a right, 3 when a dependency
-    stayed away."""
+    """Run a worker, or a worker's trial; ends the process with 0 after a stop, 1 after a bug, 2 for want of a right, 3
+    when a dependency stayed away."""
     yield_to_slots()
     freeze_loaded_objects()
+    if (socket := trial.inherited_socket()) is not None:
+        asyncio.run(worker.serve_trial(socket))
+        logs.end()
+        sys.exit()
     process = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, quiet=True, stdout=sys.stderr, stderr=sys.stderr
     )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from socket import socket
 from typing import Any, NoReturn
 
 import structlog
@@ -24,8 +25,10 @@ from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.caution import Caution
+from stream.kafka.exit_codes import EXIT_BUG, EXIT_DONE, EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.kafka.publishing import Publisher
 from stream.kafka.security import KafkaRefuses
+from stream.kafka.trial import Trial, serve
 from stream.runtime import logs, metrics
 from stream.runtime.clock import Clock
 from stream.runtime.health import HealthServer, HealthState
@@ -33,10 +36,6 @@ from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 log = structlog.get_logger()
 
-EXIT_DONE = 0
-EXIT_BUG = 1
-EXIT_SETTINGS = 2
-EXIT_UNREACHABLE = 3
 WATCH_EVERY_S = 1.0
 #: A stop lets records in flight finish for so long; what isn't done then is dropped, and read again by the next worker.
 FINISH_S = 28.0
@@ -73,7 +72,8 @@ class WorkerComponents:
     With `finishes_work` partitions are handed over, and the process ends, once the records in flight are done; without,
     since a record may take any time, these are dropped. `pool` is there only where the worker detects; `checks` come
     before the first record, `closings` after the last; `background_tasks` run beside the agents, and end the worker if
-    they fail; `troubles` tells what makes the worker not ready. `caution` finds records on which the process dies.
+    they fail; `troubles` tells what makes the worker not ready. `caution` and `trial`, both or none, find records on
+    which the process dies.
     """
 
     settings: Settings
@@ -89,6 +89,7 @@ class WorkerComponents:
     closings: Sequence[Closing] = ()
     troubles: Callable[[], tuple[str, ...]] = tuple
     caution: Caution | None = None
+    trial: Trial | None = None
 
 
 class Stalled(Exception):
@@ -238,11 +239,26 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await self._health.stop()
+        await self._close()
+        log.info("worker_stopped")
+
+    async def _close(self) -> None:
         if self._components.pool is not None:
             await self._components.pool.stop()
+        if self._components.trial is not None:
+            self._components.trial.close()
         for closing in self._components.closings:
             await closing()
-        log.info("worker_stopped")
+
+    async def serve_trial(self, worker: socket) -> None:
+        """Work on the records that a worker sends through the socket, as that worker's trial (`stream.kafka.trial`),
+        until the socket is closed. Leaves at once, as `fail` does, for want of a dependency."""
+        try:
+            if await self._services_ready():
+                await serve(worker, {spec.name: spec.stage for spec in self._components.agents})
+                await self._close()
+        except Exception as error:
+            self.fail(error)
 
     def fail(self, error: BaseException) -> NoReturn:
         """Leave at once; the exit code tells a dependency that stayed away from a bug."""
@@ -266,7 +282,8 @@ class Worker:
     def _new_runner(self, spec: AgentSpec) -> AgentRunner:
         parts = self._components
         breaker = Breaker(parts.settings.delivery)
-        hooks = (self._note_movement, self.fail, parts.caution)
+        trial = None if parts.trial is None else parts.trial.stage(spec.name)
+        hooks = (self._note_movement, self.fail, parts.caution, trial)
         self._runners.append(AgentRunner(spec, self._acks, parts.publisher, breaker, *hooks))
         return self._runners[-1]
 

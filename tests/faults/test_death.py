@@ -1,4 +1,4 @@
-"""A stage that ends its process outright, without an exception: found over several lives, set aside and answered."""
+"""A stage that ends its process outright, without an exception: found over two lives, set aside and answered."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import pytest
 from config.error_codes import ErrorCode
 from stream.events.topics import Topic
 from stream.kafka.agents import STAGE_ENDED
+from stream.kafka.caution import AHEAD, PartitionNote
+from stream.redis.client import connect
+from stream.redis.partition_notes import RedisPartitionNotes
 from tests.e2e.abuse_cases import answers, command, error_code, order
 from tests.e2e.checker import group_lag
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.scripted_worker import DIED
 from tests.e2e.supervision import supervised
-from tests.e2e.workers import SCRIPTED, Worker
+from tests.e2e.workers import LIVENESS, SCRIPTED, Worker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(480)]
 
 STAGES = ("detect", "decide", "command")
-#: Three for each stage, with all that are read before it.
-MOST_DEATHS = 3 * len(STAGES)
+#: Two for each stage, with all that are read before it.
+MOST_DEATHS = 2 * len(STAGES)
 
 
 async def test_stages_that_end_their_process(install: MakeInstallation) -> None:
@@ -54,3 +57,21 @@ async def test_stages_that_end_their_process(install: MakeInstallation) -> None:
     assert {decided.pop(new.submission_id) for new in poison} == {ErrorCode.SERVER_ERROR}
     assert set(decided.values()) == {None}
     await answers(installation, [ordered[0]["command_id"], ordered[2]["command_id"]])
+
+
+async def test_sound_record_is_tried(install: MakeInstallation) -> None:
+    """A worker was killed while one picture was alone in work: the next worker's trial analyses that picture."""
+    installation = await install(partitions=1)
+    settings = installation.settings
+    calls = connect(settings.redis)
+    note = PartitionNote(first=0, covers=AHEAD, alone=0)
+    await RedisPartitionNotes(calls, settings.redis_prefix).put({(installation.topic(Topic.SUBMISSIONS), 0): note})
+    await calls.close()
+    await installation.publish([submission(plain_picture()), submission(plain_picture())])
+    worker = await installation.workers.start(LIVENESS).ready()
+    await installation.drained(90)
+    report = await installation.sound_report()
+    assert (report.decided, report.dead_lettered) == (2, 0)
+    assert worker.events("trial_began")
+    codes = {error_code(event) for event in await installation.events(Topic.DECISIONS)}
+    assert codes == {None}

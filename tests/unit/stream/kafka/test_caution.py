@@ -10,11 +10,11 @@ import pytest
 
 from config.errors import Unavailable
 from config.settings import DeliverySettings
-from stream.events.messages import Record
+from stream.events.messages import Output, Record
 from stream.kafka.acks import Partition
-from stream.kafka.agents import STAGE_ENDED, AgentRunner
+from stream.kafka.agents import STAGE_ENDED, AgentRunner, EndedOnRecord
 from stream.kafka.breaker import Breaker
-from stream.kafka.caution import AHEAD, DEATHS, Caution, PartitionNote, next_note
+from stream.kafka.caution import AHEAD, Caution, PartitionNote, next_note
 from stream.kafka.publishing import Publisher
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
@@ -85,13 +85,34 @@ class Store:
             raise Unavailable("redis", "Away")
 
 
+class Tried:
+    """Stage of a trial process, which ends on the offsets in `ends_on`, and on answers of those in `mute`."""
+
+    def __init__(self, ends_on: Collection[int], mute: Collection[int]) -> None:
+        self.ends_on, self.mute = ends_on, mute
+        self.tried: list[int] = []
+        self.answered: list[int] = []
+
+    async def handle(self, record: Record) -> list[Output]:
+        self.tried.append(record.offset)
+        if record.offset in self.ends_on:
+            raise EndedOnRecord("code 77")
+        return []
+
+    async def answer(self, record: Record) -> list[Output]:
+        if record.offset in self.mute:
+            raise EndedOnRecord("code 77")
+        self.answered.append(record.offset)
+        return []
+
+
 class Life(Scene):
     """Life of a worker over the store; its death leaves everything as it is."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ends_on: Collection[int] = (), mute: Collection[int] = ()) -> None:
         super().__init__()
         self.store, self.caution = store, Caution(store, RetryPolicy())
-        self.answered: list[int] = []
+        self.trial = Tried(ends_on, mute)
         self.runner = AgentRunner(
             self.spec,
             self.acks,
@@ -100,13 +121,10 @@ class Life(Scene):
             lambda: None,
             self.failures.append,
             self.caution,
+            self.trial,
         )
         self._task.cancel()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
-
-    async def answer(self, record: Record) -> list[object]:  # type: ignore[override]
-        self.answered.append(record.offset)
-        return []
 
     async def die(self) -> None:
         """Death: nothing more reaches the store."""
@@ -122,14 +140,14 @@ class Life(Scene):
                 await self.end(offset, partition=partition)
 
 
-async def lives(store: Store, number: int, first: int = 0) -> Life:
+async def lives(store: Store, number: int, ends_on: Collection[int] = ()) -> Life:
     """So many lives that end with five records at hand; the next one, with these records."""
     for _ in range(number):
         life = Life(store)
-        await life.put(range(first, first + 5))
+        await life.put(range(5))
         await life.die()
-    life = Life(store)
-    await life.put(range(first, first + 5))
+    life = Life(store, ends_on)
+    await life.put(range(5))
     return life
 
 
@@ -148,11 +166,9 @@ async def test_cost_without_deaths() -> None:
     assert store.notes == {}
 
 
-@on_virtual_time
-async def test_poison_is_found() -> None:
-    """Offset 2 ends each life: once with others in work, twice alone. All others are done."""
-    store = Store()
-    for number in range(1 + DEATHS):
+async def after_two_ends(store: Store) -> Life:
+    """Offset 2 ends two lives: once with others in work, once alone. All before it are done."""
+    for number in range(2):
         life = await lives(store, 0)
         assert len(life.working) == (1 if number else 5), "suspects: one at a time"
         if number:
@@ -161,19 +177,39 @@ async def test_poison_is_found() -> None:
             assert set(life.working) == {(0, 2)}
         assert not life.sent
         await life.die()
-    life = await lives(store, 0)
+    life = await lives(store, 0, ends_on=[2])
     await life.finish_all()
+    return life
+
+
+@on_virtual_time
+async def test_poison_is_found() -> None:
+    """The worker's own stage never gets the record again."""
+    life = await after_two_ends(Store())
     assert life.acked[0] == [0, 1, 2, 3, 4]
     assert (0, 2) not in life.begun
-    assert life.answered == [2]
+    assert (life.trial.tried, life.trial.answered) == ([2], [2])
     assert [dict(letter.headers)["reason"] for letter in life.sent] == [STAGE_ENDED.encode()]
+
+
+@on_virtual_time
+async def test_trial_of_one_record() -> None:
+    """Result of an accused record's trial; the records beside are worked on as any other."""
+    for ends_on, mute, answered, letters in (((), (), [], 0), ((1,), (), [1], 1), ((1,), (1,), [], 1)):
+        store = Store()
+        store.notes[P0] = PartitionNote(first=0, covers=AHEAD, alone=1)
+        life = Life(store, ends_on, mute)
+        await life.put(range(3))
+        await life.finish_all()
+        assert (life.trial.tried, life.trial.answered, len(life.sent)) == ([1], answered, letters)
+        assert (life.acked[0], (0, 1) in life.begun) == ([0, 1, 2], False)
 
 
 @on_virtual_time
 async def test_poison_is_found_while_members_come_and_go() -> None:
     """After each death the partition changes hands once more, in order, before the poison is read."""
     store = Store()
-    for _ in range(1 + DEATHS):
+    for _ in range(2):
         life = await lives(store, 0)
         await life.die()
         between = await lives(store, 0)
@@ -181,35 +217,27 @@ async def test_poison_is_found_while_members_come_and_go() -> None:
         await asyncio.sleep(1)
         await between.caution.hand_over([P0])
         assert store.notes[P0].handed_over
-    life = await lives(store, 0)
+    life = await lives(store, 0, ends_on=[0])
     await life.finish_all()
-    assert (life.answered, (0, 0) in life.begun) == ([0], False)
-
-
-@on_virtual_time
-async def test_answer_that_ends_the_process() -> None:
-    store = Store()
-    store.notes[P0] = PartitionNote(first=0, covers=AHEAD, alone=0, deaths={0: DEATHS})
-    life = await lives(store, 0)
-    assert (life.answered, len(life.sent)) == ([], 1)
+    assert (life.trial.answered, (0, 0) in life.begun) == ([0], False)
 
 
 @on_virtual_time
 async def test_kills_blame_nobody() -> None:
-    """Kills of careful workers, each of which got another record further. What was done and not committed is done
-    again: a record that was in work at a kill, and done later, is as good as any other."""
+    """Kills of one careful worker after another, also twice at the same record: each accused record is tried, found
+    sound, and done."""
     store = Store()
     await (await lives(store, 1)).die()
-    for first, in_work in ((0, 2), (0, 3), (0, 2), (0, 4), (3, 5), (5, 7), (5, 6)):
-        life = await lives(store, 0, first)
-        for offset in range(first, in_work):
-            await life.end(offset)
-        assert set(life.working) == {(0, in_work)}
+    for done in (0, 2, 2, 1, 4, 0):
+        life = await lives(store, 0)
+        for _ in range(min(done, len(life.working))):
+            await life.end(*(offset for _, offset in life.working))
         await life.die()
         assert not life.sent
-    life = await lives(store, 0, 6)
+    life = await lives(store, 0)
     await life.finish_all()
-    assert not life.sent
+    assert (life.sent, life.acked[0]) == ([], [0, 1, 2, 3, 4])
+    assert len(life.trial.tried) > 1
 
 
 @on_virtual_time

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from config.errors import SettingsError
 from stream.kafka.acks import Partition
-from stream.kafka.caution import AHEAD, DEATHS, PartitionNote, next_note
+from stream.kafka.caution import AHEAD, PartitionNote, next_note
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0
 from tests.unit.stream.kafka.test_caution import Life, Store, lives
@@ -19,15 +19,15 @@ from tests.unit.stream.runtime.virtual_time import on_virtual_time
 async def test_topic_made_anew_under_a_worker() -> None:
     """The record that has the offset of one that ended processes is another one: it is worked on as any other."""
     store = Store()
-    store.notes[P0] = PartitionNote(first=0, covers=2, deaths={1: DEATHS}, handed_over=True)
+    store.notes[P0] = PartitionNote(first=0, covers=2, deaths={1: 1}, handed_over=True)
     life = await lives(store, 0)
     await life.finish_all()
-    assert life.answered == [1]
+    assert life.trial.tried == [1]
     life.hand_over(P0)
     life.caution.rewound([P0])
     await life.put(range(5))
     assert set(life.working) == {(0, offset) for offset in range(5)}
-    assert life.answered == [1]
+    assert life.trial.tried == [1]
     assert store.notes[P0] == PartitionNote(first=0, covers=AHEAD)
 
 

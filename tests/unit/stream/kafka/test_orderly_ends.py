@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from stream.kafka.acks import Partition
+from stream.kafka.exit_codes import EXIT_BUG, EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.kafka.security import KafkaRefuses
-from stream.kafka.worker import EXIT_BUG, EXIT_SETTINGS, EXIT_UNREACHABLE, Stalled
+from stream.kafka.worker import Stalled
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0
 from tests.unit.stream.kafka.test_worker_leaving import Working

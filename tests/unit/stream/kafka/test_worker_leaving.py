@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from config.errors import Unavailable
 from config.settings import Settings
 from stream.kafka.app import LOOK_EVERY_S, LOOK_WITHIN_S, BrokerWatch
+from stream.kafka.exit_codes import EXIT_DONE
 from stream.kafka.publishing import Publisher
 from stream.kafka.worker import (
     DROP_AFTER_S,
-    EXIT_DONE,
     FINISH_S,
     HANDOVER_SHARE,
     LEAVE_AFTER_S,

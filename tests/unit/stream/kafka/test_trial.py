@@ -1,0 +1,146 @@
+"""The trial of a record: a real process, its ends, and what the worker learns of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stream.events.messages import Record
+from stream.kafka import trial
+from stream.kafka.agents import EndedOnRecord
+from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
+from stream.kafka.trial import StageRaised, Trial
+from tests.e2e.waiting import eventually
+from tests.unit.stream.kafka import tried
+
+LARGE = bytes(range(256)) * 60_000
+
+Opened = Callable[..., Trial]
+
+
+def record(key: bytes, value: bytes = b"\xff") -> Record:
+    headers = (("name", b"\xfe"),)
+    return Record(topic="t", partition=1, offset=2, key=key, value=value, headers=headers, appended_at_ms=3)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
+    """A trial, whose process ends at so many starts with the code."""
+    monkeypatch.setattr(trial, "PAUSE_S", 0.01)
+    trials = list[Trial]()
+
+    def of(failed_starts: int = 0, code: int = 0) -> Trial:
+        command = [sys.executable, "-m", tried.__name__, str(tmp_path / "starts"), str(failed_starts), str(code)]
+        trials.append(Trial(command))
+        return trials[-1]
+
+    yield of
+    for each in trials:
+        each.close()
+
+
+def starts(folder: Path) -> int:
+    return len((folder / "starts").read_text())
+
+
+async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
+    stage = opened().stage("test")
+    for value in (b"", b"\xff", LARGE):
+        (output,) = await stage.handle(record(b"k", value))
+        assert (output.topic, output.value, output.headers) == ("out", value, (("name", b"\xfe"),))
+    (answer,) = await stage.answer(record(b"k"))
+    assert (answer.topic, answer.key, answer.value) == ("answers", b"k", None)
+    with pytest.raises(StageRaised, match="LookupError"):
+        await stage.handle(record(b"raise"))
+    await stage.handle(record(b"k"))
+    assert starts(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "how", "tried_in"), [(b"exit", "code 77", 1), (b"kill", "code -9", 2), (b"spin", "silent", 1)]
+)
+async def test_end_on_a_record(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: bytes, how: str, tried_in: int
+) -> None:
+    """A kill may be for want of memory, and is tried once more. The next record gets a process of its own."""
+    monkeypatch.setattr(trial, "SILENT_S", 2.0)
+    stage = opened().stage("test")
+    with pytest.raises(EndedOnRecord, match=how):
+        await stage.handle(record(key))
+    assert starts(tmp_path) == tried_in
+    await stage.handle(record(b"k"))
+    assert starts(tmp_path) == tried_in + 1
+
+
+async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) -> None:
+    assert await opened().stage("test").handle(record(b"away"))
+    assert starts(tmp_path) == 2
+
+
+async def test_failed_starts(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of a dependency they are repeated without end, otherwise a few times."""
+    monkeypatch.setattr(trial, "STARTS", 2)
+    assert await opened(2, EXIT_UNREACHABLE).stage("test").handle(record(b"k"))
+    with pytest.raises(EndedOnRecord, match="code 2"):
+        await opened(99, EXIT_SETTINGS).stage("test").handle(record(b"k"))
+    assert starts(tmp_path) == 3 + trial.STARTS
+
+
+async def test_process_goes_with_its_caller(opened: Opened) -> None:
+    """Work that is dropped; and a process that nothing is asked of."""
+    stage = opened().stage("test")
+    (output,) = await stage.handle(record(b"k"))
+    assert output.key is not None
+    process = psutil.Process(int(output.key))
+    waiting = asyncio.create_task(stage.handle(record(b"wait")))  # type: ignore[arg-type]
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    await eventually(lambda: gone(process), "the process ends", 10)
+
+
+async def test_idle_process_is_stopped(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "IDLE_S", 0.1)
+    (output,) = await opened().stage("test").handle(record(b"k"))
+    assert output.key is not None
+    process = psutil.Process(int(output.key))
+    await eventually(lambda: gone(process), "the process ends", 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system kills no process with its parent")
+def test_process_dies_with_its_worker(tmp_path: Path) -> None:
+    """Amid a record, where nobody reads the socket; a signal to the group is the worker's to carry out."""
+    command = [sys.executable, "-m", tried.__name__, str(tmp_path / "starts"), "0", "0"]
+    script = f"""
+import asyncio, sys
+from stream.kafka.trial import Trial
+from tests.unit.stream.kafka.test_trial import record
+async def main():
+    stage = Trial({command}).stage("test")
+    (output,) = await stage.handle(record(b"k"))
+    print(output.key.decode(), flush=True)
+    await stage.handle(record(b"spin"))
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as worker:
+        assert worker.stdout is not None
+        process = psutil.Process(next(int(line) for line in worker.stdout if line.strip().isdigit()))
+        os.kill(process.pid, signal.SIGTERM)
+        with pytest.raises(psutil.TimeoutExpired):
+            process.wait(0.2)
+        worker.kill()
+    process.wait(10)
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

@@ -1,0 +1,62 @@
+"""A trial process whose stage does what the record says.
+
+Its arguments: a file that remembers how often it was started, how many starts fail, and the code they end with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream.events.messages import Output, Record
+from stream.kafka import trial
+from stream.kafka.trial import inherited_socket, serve
+from stream.runtime.patience import DependencyTimeout
+
+
+class Stage:
+    async def handle(self, record: Record) -> Sequence[Output]:
+        match record.key:
+            case b"exit":
+                os._exit(77)
+            case b"kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case b"spin":
+                time.sleep(60)  # noqa: ASYNC251  # no event loop runs on
+            case b"wait":
+                await asyncio.sleep(60)
+            case b"raise":
+                raise LookupError("what the record says")
+            case b"away" if starts() == 1:
+                raise DependencyTimeout("redis")
+        return [Output(topic="out", key=str(os.getpid()).encode(), value=record.value, headers=record.headers)]
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        return [Output(topic="answers", key=record.key, value=None, headers=())]
+
+
+def starts() -> int:
+    return len(Path(sys.argv[1]).read_text())
+
+
+def main() -> None:
+    with Path(sys.argv[1]).open("a") as file:
+        file.write("x")
+    if starts() <= int(sys.argv[2]):
+        sys.exit(int(sys.argv[3]))
+    worker = inherited_socket()
+    assert worker is not None
+    trial.BEAT_S = 0.2
+    try:
+        asyncio.run(serve(worker, {"test": Stage()}))
+    except DependencyTimeout:
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()
