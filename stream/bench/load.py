@@ -62,6 +62,7 @@ def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadP
         "bootstrap_servers": kafka.bootstrap_servers,
         # Over a pipe, as all of the plan: nobody else sees the password.
         "security": librdkafka_security(kafka),
+        "token_file": kafka.sasl_token_file and str(kafka.sasl_token_file),
         "submissions": topic_name(Topic.SUBMISSIONS, kafka),
         "decisions": topic_name(Topic.DECISIONS, kafka),
         "max_event_bytes": max_request_bytes(kafka),

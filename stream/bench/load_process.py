@@ -19,6 +19,7 @@ from stream.bench.child import serve
 from stream.bench.mixes import Mix, Senders
 from stream.bench.schedule import Paced, Saturating, Schedule
 from stream.events.submissions import NewSubmission, submission_output
+from stream.kafka.security import librdkafka_token
 
 METADATA_TIMEOUT_S = 30.0
 #: Between looks at the schedule and the producer's events; an answer ends the wait at once.
@@ -40,13 +41,19 @@ class Tally:
     elapsed_ms: Counter[str] = field(default_factory=Counter)
 
 
+def connection(plan: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for every client of librdkafka."""
+    token = librdkafka_token(Path(plan["token_file"])) if plan["token_file"] else {}
+    return {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True, **plan["security"], **token}
+
+
 class LoadGenerator:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._topic: str = plan["submissions"]
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
         self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"]) for mix in Mix}
         self._most_a_partition: int = plan["most_a_partition"]
-        common = {"bootstrap.servers": plan["bootstrap_servers"], "socket.nagle.disable": True, **plan["security"]}
+        common = connection(plan)
         sending = {"linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
         self._producer = Producer({**common, **sending})
         reading = {"enable.auto.commit": False, "fetch.wait.max.ms": plan["fetch_max_wait_ms"]}

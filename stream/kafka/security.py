@@ -50,6 +50,8 @@ AUTHORIZATION = tuple(_KINDS)
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 LARGEST_TOKEN_BYTES = 64 * 1024
+#: A token that doesn't tell its end is read again after this, where the client wants to know an end.
+UNTOLD_END_S = 300.0
 #: What asking all addresses may take.
 ASK_S = 5.0
 
@@ -131,12 +133,10 @@ def context(kafka: KafkaSettings) -> ssl.SSLContext:
 
 
 def librdkafka_security(kafka: KafkaSettings) -> dict[str, Any]:
-    """The same for librdkafka, whose clients the benchmark's load generator uses. Raises SettingsError for a token,
-    which librdkafka would ask for by a call of its own."""
+    """The same for librdkafka, whose clients the benchmark's load generator uses; plain data, so without
+    `librdkafka_token`, which OAUTHBEARER needs too. Raises SettingsError."""
     if kafka.embedded or kafka.security_protocol == "PLAINTEXT":
         return {}
-    if kafka.sasl_token_file is not None:
-        raise SettingsError("kafka.sasl_mechanism: the load generator has no OAUTHBEARER; give it another login")
     password, key_password = kafka.sasl_password, kafka.ssl_key_password
     given = {
         "security.protocol": kafka.security_protocol,
@@ -150,6 +150,17 @@ def librdkafka_security(kafka: KafkaSettings) -> dict[str, Any]:
         "ssl.endpoint.identification.algorithm": "https" if kafka.ssl_check_hostname else "none",
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def librdkafka_token(file: Path) -> dict[str, Any]:
+    """Argument by which a client of librdkafka reads the token of OAUTHBEARER, at its login and before the token's
+    end."""
+
+    def token(_config: str) -> tuple[str, float]:
+        read = TokenFile(file).read()
+        return read, _end_of(read) or SYSTEM_CLOCK.now_ms() / 1000 + UNTOLD_END_S
+
+    return {"oauth_cb": token}
 
 
 async def why_refused(kafka: KafkaSettings) -> str | None:

@@ -80,6 +80,11 @@ class Trial:
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a record is on trial, which may take minutes."""
+        return self._turn.locked()
+
     def stage(self, agent: str) -> Stage:
         """The agent's stage in the trial process. Raises `EndedOnRecord` where the process ends, and `StageRaised`."""
         return _TrialStage(self, agent)

@@ -133,8 +133,12 @@ class Worker:
         )
 
     def _has_unbounded_work(self) -> bool:
-        """Whether records are being worked on whose stage ends them by a deadline of its own, however late."""
-        return not self._components.finishes_work and any(runner.tasks for runner in self._runners)
+        """Whether records are being worked on that end by a deadline of their own, however late: those of a stage that
+        may take any time, and one on trial."""
+        parts = self._components
+        if parts.trial is not None and parts.trial.busy:
+            return True
+        return not parts.finishes_work and any(runner.tasks for runner in self._runners)
 
     async def start(self) -> None:
         """Get ready for the first record: slots warm, store answering, health on. Wrong settings end the worker."""

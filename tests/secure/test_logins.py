@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from stream.bench.load_process import connection
 from stream.cli.service_checks import PAUSE_S
 from stream.kafka import provisioning
 from stream.kafka.clients import KafkaUnreachable
-from stream.kafka.security import KafkaRefuses
+from stream.kafka.security import KafkaRefuses, librdkafka_security
 from tests.certificates import Authority
 from tests.e2e.cli import liveness
 from tests.e2e.installation import Installation
@@ -95,6 +97,18 @@ async def test_token_is_read_again(secure, installation):
         await provisioning.check(settings.kafka)
     token(secure.secrets)
     await provisioning.check(settings.kafka)
+
+
+async def test_token_of_the_load_generator(secure, installation):
+    settings = installation.restarted(**token(secure.secrets)).settings
+    plan = {
+        "bootstrap_servers": settings.kafka.bootstrap_servers,
+        "security": librdkafka_security(settings.kafka),
+        "token_file": settings.kafka.sasl_token_file,
+    }
+    producer = Producer(connection(plan))
+    producer.poll(0)  # as the generator does, and librdkafka asks for the token
+    assert (await asyncio.to_thread(producer.list_topics, timeout=30)).brokers
 
 
 async def test_wrong_logins(secure, installation):

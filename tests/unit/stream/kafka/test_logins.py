@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
-from config.errors import SettingsError
 from config.settings import KafkaSettings
 from stream.kafka import security
+from stream.runtime.clock import SYSTEM_CLOCK
 
 
 async def test_question_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,11 +34,19 @@ async def test_question_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) ->
     assert closed == [True]
 
 
-def test_load_generator_has_no_tokens() -> None:
-    """Without a word its clients would wait for ever."""
-    bearer = {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "sasl_token_file": "/run/token"}
-    with pytest.raises(SettingsError, match=r"kafka\.sasl_mechanism: .* no OAUTHBEARER"):
-        security.librdkafka_security(KafkaSettings(**bearer))  # type: ignore[arg-type]
+def test_token_of_the_load_generator(tmp_path: Path) -> None:
+    """Read at each call, with the time at which the client reads once more."""
+    file = tmp_path / "token"
+    claims = base64.urlsafe_b64encode(b'{"exp": 99999999999}').decode()
+    read = security.librdkafka_token(file)["oauth_cb"]
+    file.write_text(f"e30.{claims}.")
+    assert read("") == (f"e30.{claims}.", 99999999999.0)
+    file.write_text("opaque")
+    token, end = read("")
+    assert (token, 0 < end - SYSTEM_CLOCK.now_ms() / 1000 <= security.UNTOLD_END_S) == ("opaque", True)
+    file.write_text("")
+    with pytest.raises(KafkaConnectionError, match="holds no token"):
+        read("")
 
 
 def test_end_beyond_all_numbers() -> None:

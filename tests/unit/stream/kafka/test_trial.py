@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -21,6 +23,8 @@ from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.kafka.trial import StageRaised, Trial
 from tests.e2e.waiting import eventually
 from tests.unit.stream.kafka import tried
+from tests.unit.stream.kafka.test_worker_leaving import Working
+from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
 LARGE = bytes(range(256)) * 60_000
 
@@ -144,3 +148,18 @@ asyncio.run(main())
 
 def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@on_virtual_time
+async def test_worker_is_not_stuck_during_a_trial() -> None:
+    """Nothing else is done for as long as the trial takes, and the watchdog would end the worker."""
+    working = await Working(finishes_work=True).begin()
+    on_trial = SimpleNamespace(busy=True)
+    working.worker._components = replace(working.worker._components, trial=on_trial)  # type: ignore[arg-type]
+    stall_s = working.worker._components.settings.delivery.stall_timeout_s
+    await asyncio.sleep(2 * stall_s)
+    assert not working.worker.state().stalled
+    on_trial.busy = False
+    await asyncio.sleep(2 * stall_s)
+    assert working.worker.state().stuck_s > stall_s
+    working.scene._task.cancel()
