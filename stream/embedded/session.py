@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Self
 
 from config import settings as configuration
@@ -87,10 +87,16 @@ class EmbeddedServices:
 
 
 class WorkerProcess:
-    """`liveness worker` as a child process with a health port; ready when `start` returns."""
+    """`liveness worker`, or another module that runs a worker, as a child process with a health port; ready when
+    `start` returns."""
 
-    def __init__(self, environment: Mapping[str, str], stderr: IO[bytes] | int | None = None) -> None:
-        self._port = _free_port()
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        stderr: IO[bytes] | int | None = None,
+        module: Sequence[str] = ("stream.cli", "worker"),
+    ) -> None:
+        self._port, self._module = _free_port(), module
         self._environment = {
             **os.environ,
             **environment,
@@ -107,8 +113,9 @@ class WorkerProcess:
 
     def start(self, timeout_s: float = WORKER_START_TIMEOUT_S) -> Self:
         """Start and wait until the worker has partitions; raises WorkerDidNotStart."""
-        command = [sys.executable, "-m", "stream.cli", "worker"]
-        self._process = subprocess.Popen(command, env=self._environment, stderr=self._stderr)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self._module], env=self._environment, stderr=self._stderr
+        )
         try:
             self._wait(self._process, timeout_s)
         except BaseException:  # an interruption too: nobody else would end it

@@ -152,7 +152,7 @@ def gone(process: psutil.Process) -> bool:
 
 @on_virtual_time
 async def test_worker_is_not_stuck_during_a_trial() -> None:
-    """Nothing else is done for as long as the trial takes, and the watchdog would end the worker."""
+    """The watchdog leaves a worker alone in which nothing else is done for as long as the trial takes."""
     working = await Working(finishes_work=True).begin()
     on_trial = SimpleNamespace(busy=True)
     working.worker._components = replace(working.worker._components, trial=on_trial)  # type: ignore[arg-type]
