@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint format licences audit sbom bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -49,6 +49,16 @@ lint: $(READY) ## Style, format, types, prose
 format: $(READY) ## Put every file in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+PRODUCTION = $(shell sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' requirements.lock | sort -u)
+licences: $(READY) ## List the licences of what production installs, fail on one that pyproject.toml doesn't allow
+	$(BIN)/python -m piplicenses --with-system --packages $(PRODUCTION)
+
+audit: $(READY) ## Look the installed packages up among known vulnerabilities
+	$(BIN)/python .ci/audit.py
+
+sbom: $(READY) ## Write the bill of materials of what production installs (CycloneDX)
+	$(BIN)/python .ci/sbom.py dist/liveness-stream.cdx.json
 
 bench: $(READY) ## Measure speed, bare and through the broker
 	@$(BIN)/liveness bench
