@@ -1,4 +1,4 @@
-"""Packages that production installs: none without need, licences that are allowed, a bill of materials, an honest audit."""
+"""Packages that production installs: none without need; their licences, bill of materials and audit."""
 
 from __future__ import annotations
 
