@@ -35,6 +35,7 @@ UID = "10001:10001"
 LOCKED_DOWN = (
     *("--read-only", "--tmpfs", "/tmp:size=64m,mode=1777,noexec,nosuid,nodev"),  # noqa: S108  # the container's
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--init", "--pids-limit", "256"),
+    *("--security-opt", f"seccomp={DEPLOY / 'seccomp.json'}"),
 )
 #: The demo's portrait, lent to the containers: the package that ships it isn't in the image.
 PORTRAIT = "/portrait.png"
