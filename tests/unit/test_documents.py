@@ -89,9 +89,10 @@ def test_shown_options_exist(document: Path) -> None:
     assert wrong == []
 
 
-def test_named_tests_exist() -> None:
-    """Each test that shows what holds when something breaks."""
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "FAULTS.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("document", ["FAULTS.md", "SECURITY.md"])
+def test_named_tests_exist(document: str) -> None:
+    """Each test that shows what holds when something breaks, or what a thief can do."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / document).read_text(encoding="utf-8"))
     assert len(named) > 30
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8") or not test, f"{file}::{test}"
