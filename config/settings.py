@@ -105,6 +105,9 @@ class DetectionSettings(Group):
     """Address space one slot may use."""
     recycle_after: int = Field(5000, ge=1)
     """Pictures after which a slot is replaced by a fresh one."""
+    confinement: Literal["warn", "require", "off"] = "warn"
+    """What to do where this system lacks a layer of the slots' confinement: say so and go on, or refuse to start \
+(exit 2); `off` switches all layers off, for debuggers."""
     read_ahead: int = Field(2, ge=0, le=64)
     """Pictures held beyond those being analysed, so that a slot never waits for the next one."""
     face_landmarker_bundle: Path | None = None

@@ -33,6 +33,7 @@ to the slot, MB):
     two pictures analysed, from the kill of a slot 0.33-0.35 s   1.8-1.9 s
 """
 
+from detectors.pool.confinement import Confinement, Layer, hide_memory
 from detectors.pool.outcomes import (
     AnalyserRefused,
     CrashCause,
@@ -49,7 +50,9 @@ from detectors.pool.settings import PoolSettings
 __all__ = [
     "AnalyserFactory",
     "AnalyserRefused",
+    "Confinement",
     "CrashCause",
+    "Layer",
     "PoolClosed",
     "PoolSettings",
     "RestartReason",
@@ -57,4 +60,5 @@ __all__ = [
     "SlotPool",
     "SlotStartError",
     "SlotTimeout",
+    "hide_memory",
 ]

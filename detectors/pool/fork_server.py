@@ -19,7 +19,7 @@ import sys
 import traceback
 from struct import Struct
 
-from detectors.pool.confinement import confine
+from detectors.pool.confinement import Confinement, close_all_but, confine, hide_memory, keep_order
 from detectors.pool.plan import SlotPlan
 from detectors.pool.slot_process import serve
 
@@ -37,6 +37,8 @@ def main(control_fd: int) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):  # a signal to the group is the worker's to answer
         signal.signal(name, signal.SIG_IGN)
     plan = SlotPlan.from_json(sys.stdin.buffer.read())
+    if plan.confinement is not Confinement.OFF:
+        hide_memory()
     for module in plan.preload:
         with contextlib.suppress(ImportError):  # the analyser's factory will say it clearer
             importlib.import_module(module)
@@ -109,11 +111,12 @@ class ForkServer:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._control.close()
-            confine(self._plan.memory_mib, self._pid)
+            close_all_but((channel_fd, block_fd))
+            keep_order(self._plan.memory_mib, self._pid)
+            missing = {} if self._plan.confinement is Confinement.OFF else confine(self._plan.readable)
             # Left open to the very end: the parent kills what has hung up, and would hide the exit code.
             channel = socket.socket(fileno=channel_fd)
-            serve(channel, block_fd, self._plan)
+            serve(channel, block_fd, self._plan, missing)
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from detectors.pool.confinement import Confinement, hide_memory
 from detectors.pool.fork_server import EXITED, FORK, FORKED, KILL, NOTICE, ORDER, READY
 from detectors.pool.outcomes import SlotStartError
 from detectors.pool.plan import SlotPlan
@@ -51,12 +52,14 @@ class Launcher:
         self._bereaved: list[int] = []
 
     async def start(self) -> None:
-        """Wait until the libraries are imported; raises SlotStartError."""
+        """Wait until the libraries are imported; raises SlotStartError. This process' memory is hidden from now on."""
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
         self._ended = asyncio.Event()
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
+        if self._plan.confinement is not Confinement.OFF:
+            hide_memory()
         with theirs:
             try:
                 self._process = self._popen(theirs)

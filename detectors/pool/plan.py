@@ -15,17 +15,20 @@ from typing import Any
 import orjson
 
 from detectors.contract import Analyser
+from detectors.pool.confinement import Confinement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotPlan:
     """Plan of every slot. `factory` is unpacked in the slot only: its modules may start threads, and no process with
-    threads may fork."""
+    threads may fork. `readable`: files and folders that slots may read."""
 
     factory: bytes
     preload: tuple[str, ...]
     memory_mib: int
     block_bytes: int
+    readable: tuple[str, ...] = ()
+    confinement: Confinement = Confinement.WARN
 
     def to_json(self) -> bytes:
         return orjson.dumps({**asdict(self), "factory": base64.b64encode(self.factory).decode()})
@@ -33,8 +36,13 @@ class SlotPlan:
     @classmethod
     def from_json(cls, encoded: bytes) -> SlotPlan:
         fields = orjson.loads(encoded)
-        factory, preload = base64.b64decode(fields["factory"]), tuple(fields["preload"])
-        return cls(**{**fields, "factory": factory, "preload": preload})
+        own = {
+            "factory": base64.b64decode(fields["factory"]),
+            "preload": tuple(fields["preload"]),
+            "readable": tuple(fields["readable"]),
+            "confinement": Confinement(fields["confinement"]),
+        }
+        return cls(**{**fields, **own})
 
 
 #: Makes the analyser in each slot: a function, or `module:name` where importing the function would load native code.

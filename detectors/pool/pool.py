@@ -12,6 +12,7 @@ from typing import Any
 from config.error_codes import ErrorCode
 from detectors.contract import MAX_FRAMES, Analysis, Frame
 from detectors.pool.blocks import ImageBlock
+from detectors.pool.confinement import Missing, code_folders
 from detectors.pool.memory import resident_mib
 from detectors.pool.outcomes import (
     PoolClosed,
@@ -52,6 +53,8 @@ class SlotPool:
             preload=self._settings.preload,
             memory_mib=self._settings.memory_mib,
             block_bytes=self._settings.max_image_bytes,
+            readable=(*self._settings.readable, *code_folders()),
+            confinement=self._settings.confinement,
         )
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
         self._open_jobs: set[_Job] = set()
@@ -120,6 +123,11 @@ class SlotPool:
             self._open_jobs.discard(job)
             if not self._open_jobs:
                 self._drained.set()
+
+    @property
+    def missing_layers(self) -> Missing:
+        """Layers of confinement that slots lack, and why; of a pool that has started."""
+        return next((slot.missing_layers for slot in self._slots if slot is not None), {})
 
     def stats(self) -> PoolStats:
         slots = tuple(_slot_stats(slot) for slot in self._slots if slot is not None and not slot.lost)

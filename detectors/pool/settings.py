@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from detectors.pool.confinement import Confinement
+
 #: Set to 1 to let native libraries and slot tracebacks reach the worker's stderr.
 DEBUG_VARIABLE = "LIVENESS_SLOT_STDERR"
 
@@ -38,7 +40,7 @@ class PoolSettings:
     `max_image_bytes` is for all frames of a job together. `memory_mib` limits a slot's address space: libraries and
     models map about 550 MiB, a 50 MP picture takes 150 MiB a copy. `recycle_after` bounds slow leaks of native
     code. `preload` is imported once, before any slot is forked from it, and must start no threads (onnxruntime
-    does, so it is not here).
+    does, so it is not here). `readable` names the analyser's own files and folders, beside code and libraries.
     """
 
     slots: int = field(default_factory=available_cores)
@@ -48,6 +50,8 @@ class PoolSettings:
     max_image_bytes: int = 11_534_336
     recycle_after: int = 5000
     preload: tuple[str, ...] = ("numpy", "cv2", "mediapipe")
+    readable: tuple[str, ...] = ()
+    confinement: Confinement = Confinement.WARN
     environment: Mapping[str, str] = field(default_factory=lambda: dict(NATIVE_ENVIRONMENT))
 
     def __post_init__(self) -> None:

@@ -9,9 +9,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from detectors.analysis_codec import MalformedAnalysis, decode
 from detectors.contract import Analysis, Frame
 from detectors.pool.blocks import ImageBlock
+from detectors.pool.confinement import Layer, Missing
 from detectors.pool.launcher import Launcher, SlotProcess
 from detectors.pool.messages import JobHeader, MalformedReply, Reply, ReplyKind, ReplyReader, split
 from detectors.pool.outcomes import AnalyserRefused, CrashCause, SlotStartError
@@ -48,6 +51,7 @@ class Slot:
         self.jobs = 0
         self.busy = False
         self.lost = False
+        self.missing_layers: Missing = {}
         self._malformed = False
         self._launcher = launcher
         self._block = block
@@ -68,6 +72,7 @@ class Slot:
             reply = await slot._reply_within(timeout_s)
             if not isinstance(reply, Reply) or reply.kind is not ReplyKind.READY:
                 raise await slot._why_not_ready(reply)
+            slot.missing_layers = {Layer(name): why for name, why in orjson.loads(reply.body).items()}
         except BaseException:
             await slot.close()
             raise
@@ -126,7 +131,7 @@ class Slot:
             return SlotStartError("the analyser was not built in time")
         if reply is not None and reply.kind in (ReplyKind.START_FAILED, ReplyKind.REFUSED):
             kind = AnalyserRefused if reply.kind is ReplyKind.REFUSED else SlotStartError
-            return kind(f"the analyser could not be built: {reply.body.decode(errors='replace')}")
+            return kind(f"the slot could not be made ready: {reply.body.decode(errors='replace')}")
         lost = await self._loss()
         return SlotStartError(f"the slot process ended while the analyser was built ({lost.cause} {lost.code})")
 

@@ -7,21 +7,30 @@ import os
 import socket
 import time
 
+import orjson
+
 from config.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analyser, Analysis
 from detectors.pool.blocks import cut_into, map_read_only
+from detectors.pool.confinement import Confinement, Layer, Missing, shut
 from detectors.pool.messages import Reply, ReplyKind, join, pack_reply, receive_job
 from detectors.pool.plan import SlotPlan, build_analyser
 
 MAX_START_WORDS = 500
 
 
-def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
-    """Answer jobs until the parent closes the channel. The caller has confined the process."""
+class Unconfined(ValueError):
+    """Slot on a system that lacks a layer of confinement, which the setting requires."""
+
+
+def serve(channel: socket.socket, block_fd: int, plan: SlotPlan, missing: Missing) -> None:
+    """Answer jobs until the parent closes the channel. The caller has confined the process, but for the layers that
+    are `missing`; the process is shut here, once the analyser is built."""
     try:
         try:
             analyser = build_analyser(plan.factory)
+            missing = _shut(plan.confinement, missing)
         except (OSError, ValueError) as error:  # what an analyser raises for files that are missing or not as told
             channel.sendall(_start_words(ReplyKind.REFUSED, error))
             return
@@ -30,12 +39,21 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan) -> None:
     except Exception as error:  # any reason the models don't load is for the operator to read
         channel.sendall(_start_words(ReplyKind.START_FAILED, error))
         return
-    channel.sendall(pack_reply(Reply(0, ReplyKind.READY)))
+    channel.sendall(pack_reply(Reply(0, ReplyKind.READY, orjson.dumps(missing, option=orjson.OPT_NON_STR_KEYS))))
     while (job := receive_job(channel)) is not None:
         answers = [answer(analyser, image) for image in cut_into(block, job.lengths)]
         raised = any(kind is ReplyKind.RAISED for kind, _ in answers)
         kind = ReplyKind.RAISED if raised else ReplyKind.ANALYSED
         channel.sendall(pack_reply(Reply(job.number, kind, join(body for _, body in answers))))
+
+
+def _shut(confinement: Confinement, missing: Missing) -> Missing:
+    if confinement is Confinement.OFF:
+        return dict.fromkeys(Layer, "switched off")
+    missing = {**missing, **shut()}
+    if missing and confinement is Confinement.REQUIRE:
+        raise Unconfined("; ".join(f"{layer}: {why}" for layer, why in missing.items()))
+    return missing
 
 
 def _start_words(kind: ReplyKind, error: Exception) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from config.cache import cache_folder
 from config.errors import SettingsError
 from config.policy import Policy
@@ -11,7 +13,7 @@ from detectors.contract import ModelVersion
 from detectors.models import ModelFile
 from detectors.pad import FETCH, PadNetworkUnusable, PadSource, sources
 from detectors.pad import load as load_network
-from detectors.template import TemplateModelUnusable, TemplateSource, describe, load
+from detectors.template import TemplateModelUnusable, TemplateSource, TemplateSpec, describe, load
 
 
 def template_source(settings: Settings, policy: Policy) -> TemplateSource | None:
@@ -34,6 +36,15 @@ def network_sources(settings: Settings, policy: Policy) -> tuple[PadSource, ...]
     if not found:
         raise SettingsError(f"the policy {policy.name} wants presentation-attack networks: run {FETCH}")
     return found
+
+
+def slot_files(settings: Settings, policy: Policy) -> tuple[str, ...]:
+    """Files and folders of models that slots read. Raises SettingsError as `network_sources`, or for a bad manifest."""
+    detection, template = settings.detection, template_source(settings, policy)
+    named = (detection.face_landmarker_bundle, detection.template_manifest, *detection.pad_manifests)
+    networks = (source.file for source in network_sources(settings, policy))
+    files = (*named, *networks, *(() if template is None else (_described(template)[1],)))
+    return tuple(str(path) for path in (cache_folder(), *files) if path is not None)
 
 
 def model_files(settings: Settings, policy: Policy) -> tuple[ModelFile, ...]:
@@ -80,11 +91,15 @@ def _network_file(source: PadSource) -> ModelFile:
     return ModelFile(model=source.model, path=source.file, licence=source.network.licence, trouble=trouble)
 
 
-def _template_file(source: TemplateSource) -> ModelFile:
+def _described(source: TemplateSource) -> tuple[TemplateSpec, Path]:
     try:
-        spec, path = describe(source)
+        return describe(source)
     except TemplateModelUnusable as error:
         raise SettingsError(f"detection.template_manifest: {error}") from None
+
+
+def _template_file(source: TemplateSource) -> ModelFile:
+    spec, path = _described(source)
     try:
         load(source)
         trouble = ""

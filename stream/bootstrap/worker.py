@@ -18,7 +18,7 @@ from abuse.rules.gate import Gate
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
-from detectors.pool import AnalyserFactory, PoolSettings, SlotPool
+from detectors.pool import AnalyserFactory, Confinement, PoolSettings, SlotPool
 from stream.bootstrap.abuse import (
     agree_on_secrets,
     face_keys,
@@ -33,7 +33,7 @@ from stream.bootstrap.abuse import (
 )
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
-from stream.bootstrap.models import model_versions, network_sources, template_source
+from stream.bootstrap.models import model_versions, network_sources, slot_files, template_source
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
@@ -326,5 +326,7 @@ def open_pool(
             max_image_bytes=policy.image.max_bytes,
             recycle_after=detection.recycle_after,
             preload=SLOT_PRELOAD,
+            readable=slot_files(settings, policy),
+            confinement=Confinement(detection.confinement),
         ),
     )

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
+from detectors.pool import hide_memory
 from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
@@ -39,6 +40,8 @@ def command(
     chosen = _roles(roles)
     settings = configuration.load()
     logs.configure(settings.log)
+    if settings.detection.confinement != "off":
+        hide_memory()  # before any process is forked or started: secrets are in the settings
     if Role.DETECT in chosen:
         open_keys(settings)  # a key that can't be used is said before any wait for a broker
     say_weakened(settings)

@@ -19,7 +19,7 @@ import structlog
 
 from config.errors import SettingsError
 from config.settings import Settings
-from detectors.pool import AnalyserRefused, RestartReason, SlotPool, SlotStartError
+from detectors.pool import AnalyserRefused, Layer, RestartReason, SlotPool, SlotStartError
 from stream.kafka.acks import InOrderAcks, Partition
 from stream.kafka.agents import AgentRunner, AgentSpec, register
 from stream.kafka.app import LivenessApp
@@ -180,6 +180,8 @@ class Worker:
         except SlotStartError:
             if not self._stopping:
                 raise
+        if not self._stopping:
+            _say_confinement(pool)
         return not self._stopping
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
@@ -388,3 +390,13 @@ class Worker:
         if state is None or not state.has_valid_position:
             return None, None
         return int(state.position), state.highwater if state.lso is None else state.lso
+
+
+def _say_confinement(pool: SlotPool) -> None:
+    """Log the layers that confine the slots of a pool, and the missing ones with the reasons; the same as a metric."""
+    missing = pool.missing_layers
+    layers = [str(layer) for layer in Layer if layer not in missing]
+    for layer in Layer:
+        metrics.SLOT_CONFINEMENT.labels(layer=str(layer)).set(layer not in missing)
+    say = log.warning if missing else log.info
+    say("slots_confined", layers=layers, missing={str(layer): why for layer, why in missing.items()})

@@ -62,6 +62,9 @@ CAREFUL = Gauge(
 REDIS_EMPTIED = Gauge("liveness_redis_emptied", "1 while Redis lacks the installation's marker: no record is decided.")
 LOG_LINES_LOST = Counter("liveness_log_lines_lost_total", "Log lines that stderr did not take: is a disk full?")
 SLOT_RESTARTS = Counter("liveness_slot_restarts_total", "Slot processes replaced, by reason.", ["reason"])
+SLOT_CONFINEMENT = Gauge(
+    "liveness_slot_confinement", "1 for a layer that confines the slots, 0 for one that this system lacks.", ["layer"]
+)
 SLOTS_BUSY = Gauge("liveness_slots_busy", "Slot processes with a picture.")
 OLDEST_UNREAD_SECONDS = Gauge(
     "liveness_oldest_record_age_seconds", "Age of the last submission taken in, when it was taken in."

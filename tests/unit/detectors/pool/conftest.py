@@ -57,6 +57,11 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     return wait
 
 
+def word_of(pid: int) -> str:
+    """Word that a slot says, see `fakes.say`."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class Gate:
     def __init__(self, path: Path, until: Callable[..., Awaitable[None]]) -> None:
         self._path, self._until = path, until
@@ -68,7 +73,7 @@ class Gate:
     async def hold(self, pool: SlotPool) -> asyncio.Task[Any]:
         """The job of a slot that has begun and waits for the gate."""
         job = asyncio.create_task(one(pool, self.image))
-        await self._until(Path(f"{self._path}.begun").exists)
+        await self._until(lambda: "holding" in [word_of(slot.pid) for slot in pool.stats().slots])
         return job
 
 

@@ -11,7 +11,7 @@ import time
 from config.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analysis
-from detectors.pool import CrashCause, SlotCrashed, SlotTimeout
+from detectors.pool import CrashCause, SlotCrashed, SlotPool, SlotTimeout
 from detectors.pool.messages import join
 from tests.unit.detectors.pool.conftest import gone
 from tests.unit.detectors.pool.fakes import one, picture
@@ -82,9 +82,14 @@ async def test_half_replies_are_none(make_pool):
     assert isinstance(await one(pool, picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
 
 
-async def test_second_attempt_has_own_process(pool, tmp_path, until):
+def flake(pool: SlotPool) -> bytes:
+    """A picture that crashes the slots there are, and no fresh one."""
+    return picture("flake", ",".join(str(slot.pid) for slot in pool.stats().slots))
+
+
+async def test_second_attempt_has_own_process(pool, until):
     before = {slot.pid for slot in pool.stats().slots}
-    answer = await one(pool, picture("flake", tmp_path / "crashed"))
+    answer = await one(pool, flake(pool))
     assert answer.message == "second time"
     quarantine = int(answer.notes[0])
     await until(lambda: pool.stats().slots)
@@ -92,13 +97,13 @@ async def test_second_attempt_has_own_process(pool, tmp_path, until):
     await until(lambda: not os.path.exists(f"/proc/{quarantine}"))
 
 
-async def test_crashes_disturb_no_other_picture(make_pool, gate, tmp_path, until):
+async def test_crashes_disturb_no_other_picture(make_pool, gate, until):
     pool = await make_pool(slots=3)
     in_flight = [await gate.hold(pool) for _ in range(2)]
     await until(lambda: pool.stats().busy == 2)
     crashing, flaking, *echoes = await asyncio.gather(
         one(pool, picture("segv")),
-        one(pool, picture("flake", tmp_path / "crashed")),
+        one(pool, flake(pool)),
         *(one(pool, picture("echo", n)) for n in range(20)),
     )
     gate.open()

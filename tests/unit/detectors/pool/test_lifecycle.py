@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from detectors.pool import AnalyserRefused, PoolClosed, PoolSettings, SlotPool, SlotStartError
+from detectors.pool import AnalyserRefused, Confinement, PoolClosed, PoolSettings, SlotPool, SlotStartError
 from tests.unit.detectors.pool import fakes
 from tests.unit.detectors.pool.fakes import one, picture
 
@@ -141,7 +141,7 @@ async def test_stop_kills_after_grace_period(make_pool, left_behind, until):
 
 async def test_failed_restarts_fail_the_pool(make_pool, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.01, 0.01))
-    pool = await make_pool(fakes.once_only_factory, (str(tmp_path / "built"), 1))
+    pool = await make_pool(fakes.once_only_factory, (str(tmp_path / "built"), 1), confinement=Confinement.OFF)
     with pytest.raises(PoolClosed, match="the model is gone"):
         await one(pool, picture("segv"))
     with pytest.raises(PoolClosed, match="the slot pool has failed"):
@@ -151,7 +151,7 @@ async def test_failed_restarts_fail_the_pool(make_pool, tmp_path, monkeypatch):
 async def test_failed_restarts_are_repeated(make_pool, tmp_path, monkeypatch):
     monkeypatch.setattr("detectors.pool.slot_maker.RESPAWN_PAUSES_S", (0.2, 0.2, 0.2))
     built = tmp_path / "built"
-    pool = await make_pool(fakes.once_only_factory, (str(built), 1))
+    pool = await make_pool(fakes.once_only_factory, (str(built), 1), confinement=Confinement.OFF)
     await one(pool, picture("raises"))
     waiting = asyncio.create_task(one(pool, picture("echo", "again")))
     built.write_bytes(b"")  # the model is back

@@ -11,7 +11,7 @@ import textwrap
 import psutil
 import pytest
 
-from tests.unit.detectors.pool.conftest import gone
+from tests.unit.detectors.pool.conftest import gone, word_of
 
 WORKER = """
 import asyncio, sys
@@ -26,8 +26,8 @@ from tests.unit.detectors.pool.fakes import Scripted, one, picture
 async def main():
     pool = SlotPool(Scripted, settings=PoolSettings(slots=2, preload=()))
     await pool.start()
-    spinning = [asyncio.create_task(one(pool, picture("spin_c", sys.argv[2] + str(n)))) for n in (1, 2)]
-    if sys.argv[3] == "stop":
+    spinning = [asyncio.create_task(one(pool, picture("spin_c"))) for _ in range(2)]
+    if sys.argv[2] == "stop":
         await pool.stop(grace_s=0)
     else:
         await asyncio.gather(*spinning)
@@ -41,10 +41,14 @@ if __name__ == "__main__":
 def start_worker(tmp_path, then: str) -> subprocess.Popen[bytes]:
     script = tmp_path / "worker"  # like a console script: no .py
     script.write_text(textwrap.dedent(WORKER))
-    arguments = [script, tmp_path / "imports", tmp_path / "spinning", then]
+    arguments = [script, tmp_path / "imports", then]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True)
+
+
+def words_of_family(pid: int) -> list[str]:
+    return [word_of(child.pid) for child in psutil.Process(pid).children(recursive=True)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -52,7 +56,7 @@ async def test_an_ended_worker_leaves_nothing(tmp_path, until, number):
     """Signals to the group are the worker's to answer."""
     shared = set(os.listdir("/dev/shm"))
     with start_worker(tmp_path, "wait") as worker:
-        await until(lambda: all((tmp_path / f"spinning{n}").exists() for n in (1, 2)))
+        await until(lambda: words_of_family(worker.pid).count("spinning") == 2)
         family = psutil.Process(worker.pid).children(recursive=True)
         assert len(family) == 3, "the fork server and two slots, deep in native code"
         for child in family:
