@@ -1,7 +1,7 @@
 """The image gate: may a picture's bytes be handed to a native decoder? Pure Python, headers only.
 
-In order: bytes, magic, container walk (`containers/`), size, pixels per byte, EXIF. A picture that passes may still be
-malformed inside; the slot's memory and time limits are the next line of defence.
+In order: bytes, magic, container walk (`containers/`), size, work of the decode, pixels per byte, EXIF. A picture that
+passes may still be malformed inside; the slot's memory and time limits are the next line of defence.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
 from detectors.containers import PARSERS, Container, Incomplete, Malformed, NotAsStored, NotStill
+from detectors.containers.work import Work
 from detectors.contract import ImageRefused
 from detectors.exif import ExifFacts, read_exif
 from detectors.image_format import ImageFormat, sniff
@@ -88,6 +89,15 @@ def _check_size(container: Container, file_bytes: int, limits: ImageLimits) -> N
     if pixels > limits.max_pixels or max(width, height) > limits.max_side:
         most = f"at most {limits.max_pixels} in all and {limits.max_side} a side are taken"
         raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, f"{size}, {most}")
+    if container.work.is_too_much:
+        raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, f"{size} and {_too_much_work(container.work, pixels)}")
     if pixels > RATIO_FREE_PIXELS and pixels > limits.max_pixels_per_byte * file_bytes:
         words = f"the image unpacks to {pixels} pixels from {file_bytes} bytes, which no photograph does"
         raise ImageRefused(ErrorCode.IMAGE_TOO_LARGE, words)
+
+
+def _too_much_work(work: Work, pixels: int) -> str:
+    """Words on a picture that is too much work, with what to send in its place: a JPEG of one scan never is."""
+    megapixels = work.most_pixels(pixels) // 100_000 / 10
+    smaller = f", or with at most {megapixels:g} megapixels" if megapixels >= 1 else ""
+    return f"too much work to decode: save it as a JPEG that is not progressive{smaller}"

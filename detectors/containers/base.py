@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from detectors.containers.work import Work
 
 
 class Malformed(ValueError):
@@ -30,7 +32,7 @@ class Container:
     its picture lacks its end marker. `corrections` are bytes (offset, value) in place of
     odd ones: a decoder reads both alike, but complains of the odd ones, and of nothing after that. `has_alpha` says
     that pixels may be transparent. `exif` is the raw TIFF block, `software` the writing program named by the container
-    itself, not by EXIF.
+    itself, not by EXIF. `work` is what the decode of it all costs.
     """
 
     width: int
@@ -42,6 +44,7 @@ class Container:
     has_alpha: bool = False
     exif: bytes | None = None
     software: str = ""
+    work: Work = field(default_factory=Work)
 
 
 def join_ranges(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

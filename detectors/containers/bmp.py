@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from detectors.containers.base import Container, Incomplete, Malformed, NotStill
+from detectors.containers.work import of_bmp
 
 _CORE_HEADER, _INFO_HEADER = 12, 40
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
@@ -41,7 +42,9 @@ def parse_bmp(image: memoryview) -> Container:
         raise Malformed("the BMP header is broken")
     if end > len(image):
         raise Incomplete("the BMP is shorter than its header says")
-    return Container(width=width, height=height, end=end, pictures=((0, end),), has_alpha=has_alpha)
+    return Container(
+        width=width, height=height, end=end, pictures=((0, end),), has_alpha=has_alpha, work=of_bmp(width * height)
+    )
 
 
 def _has_alpha(image: memoryview, header: int, depth: int, compression: int) -> bool:

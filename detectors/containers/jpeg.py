@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from detectors.containers.base import Container, Incomplete, Malformed, join_ranges
 from detectors.containers.colour_profile import require_usual_colours
 from detectors.containers.jpeg_scans import FrameHeader, read_frame_header
+from detectors.containers.work import of_jpeg
 
 #: The next real marker: 0xFF and a code that is neither stuffing, fill, nor a restart inside a scan.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
@@ -27,8 +28,8 @@ _SEQUENTIAL = (0, 63, 0)
 
 #: A camera JPEG has some tens of segments, a progressive one about ten scans with a table each.
 MAX_SEGMENTS = 4096
-#: Every scan of a progressive file is a pass over all its blocks, whatever its size: a few kilobytes of repeated
-#: scans cost a minute of decoding. Encoders write about ten; 100 of them at 50 MP stay under ten seconds.
+#: Every scan is a pass over all blocks of its components, whatever its bytes (`work` counts them); encoders write about
+#: ten.
 MAX_SCANS = 100
 
 
@@ -55,7 +56,6 @@ class _Walk:
     others stand there; `adobe` are the offsets of colour transforms."""
 
     frame: FrameHeader | None = None
-    scans: int = 0
     in_scan: bool = False
     holes: tuple[bytes, ...] = ()
     flat: set[int] = field(default_factory=set)
@@ -126,10 +126,9 @@ def _picture_segment(payload: memoryview, walk: _Walk, code: int) -> None:
     if code == _SOS:
         if walk.frame is None:
             raise Malformed("the JPEG has a scan before its frame header")
-        walk.scans += 1
-        if walk.scans > MAX_SCANS:
-            raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
         walk.frame.add_scan(payload)
+        if walk.frame.scans > MAX_SCANS:
+            raise Malformed(f"the JPEG has more than {MAX_SCANS} scans, which no camera writes")
         walk.holes = _holes_of(payload, walk)
 
 
@@ -179,20 +178,22 @@ def _check_for_holes(image: memoryview, walk: _Walk, end: int) -> None:
 
 
 def _finish(image: memoryview, walk: _Walk, position: int, end: int, closing: bytes = b"") -> Container:
-    if walk.frame is None or not walk.scans:
+    frame = walk.frame
+    if frame is None or not frame.scans:
         raise Incomplete("the JPEG ends before its picture data")
-    if not walk.frame.is_complete:
+    if not frame.is_complete:
         raise Incomplete("the JPEG lacks some of its scans")
     last = end if closing else end - len(_END_OF_IMAGE)
     walk.keep(position, last, end)
     _check_for_holes(image, walk, last)
     require_usual_colours(b"".join(walk.profile[number] for number in sorted(walk.profile)))
     return Container(
-        width=walk.frame.width,
-        height=walk.frame.height,
+        width=frame.width,
+        height=frame.height,
         end=end,
         pictures=join_ranges(walk.kept),
         closing=closing,
-        corrections=_corrections(image, walk, len(walk.frame.missing_bits)),
+        corrections=_corrections(image, walk, len(frame.missing_bits)),
         exif=walk.exif,
+        work=of_jpeg(frame.scan_samples, frame.scans, end, progressive=frame.progressive),
     )

@@ -19,13 +19,17 @@ _NEVER_SENT = -1
 class FrameHeader:
     """Frame header of a JPEG, and how far each component's coefficients have come.
 
-    `missing_bits` has for each component 64 numbers: bits yet to come, or -1 for a coefficient never sent.
+    `missing_bits` has for each component 64 numbers: bits yet to come, or -1 for a coefficient never sent; `factors`
+    the product of its sampling factors. `scan_samples` counts a component's samples anew in each of its `scans`.
     """
 
     progressive: bool
     width: int
     height: int
     missing_bits: dict[int, list[int]] = field(default_factory=dict)
+    factors: dict[int, int] = field(default_factory=dict)
+    scans: int = 0
+    scan_samples: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -40,9 +44,11 @@ class FrameHeader:
         first, last, bits = payload[1 + 2 * count : 4 + 2 * count]
         if not self.progressive:
             first, last, bits = 0, _COEFFICIENTS - 1, 0
+        self.scans += 1
         for component in payload[1 : 1 + 2 * count : 2]:
             if component not in self.missing_bits:
                 raise Malformed("a JPEG scan is of an unknown component")
+            self.scan_samples += self.width * self.height * self.factors[component] // max(self.factors.values())
             for coefficient in range(first, min(last, _COEFFICIENTS - 1) + 1):
                 self.missing_bits[component][coefficient] = bits & 0x0F
 
@@ -58,6 +64,7 @@ def read_frame_header(code: int, payload: memoryview) -> FrameHeader:
         width=int.from_bytes(payload[3:5], "big"),
         height=int.from_bytes(payload[1:3], "big"),
     )
-    for component in payload[6 : 6 + 3 * payload[5] : 3]:
-        header.missing_bits[component] = [_NEVER_SENT] * _COEFFICIENTS
+    for at in range(6, 6 + 3 * payload[5], 3):
+        header.missing_bits[payload[at]] = [_NEVER_SENT] * _COEFFICIENTS
+        header.factors[payload[at]] = max(1, (payload[at + 1] >> 4) * (payload[at + 1] & 0x0F))
     return header

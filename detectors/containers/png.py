@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from detectors.containers.base import Container, Incomplete, Malformed, NotAsStored, NotStill, join_ranges
 from detectors.containers.colour_profile import MAX_BYTES, require_usual_colours
+from detectors.containers.png_data import row_bytes
 from detectors.containers.png_text import inflated, software_of
+from detectors.containers.work import of_png
 
 _SIGNATURE_BYTES = 8
 #: What a decoder needs. Text, colour profiles and the like (which may inflate without bound) stay out.
@@ -53,7 +55,7 @@ class _Walk:
 def parse_png(image: memoryview) -> Container:
     """Header, kept chunks, EXIF block and names of software of a still PNG. A file that lacks only its IEND chunk is
     closed: its decoder tells whether the pixels are whole."""
-    width, height = _size(image)
+    _require_header(image)
     walk = _Walk(colour_type=image[25], has_alpha=bool(image[25] & _ALPHA_BIT))
     position, closing = _SIGNATURE_BYTES, b""
     for _ in range(MAX_CHUNKS):
@@ -72,7 +74,7 @@ def parse_png(image: memoryview) -> Container:
             break
     else:
         raise Malformed("the PNG has more chunks than a picture needs")
-    return _finish(walk, width, height, position, closing)
+    return _finish(walk, image, position, closing)
 
 
 def _chunk(walk: _Walk, kind: bytes, payload: memoryview, place: tuple[int, int]) -> None:
@@ -106,11 +108,12 @@ def _check_colour_space(kind: bytes, payload: memoryview) -> None:
         require_usual_colours(inflated(packed[1:], MAX_BYTES + 1))
 
 
-def _finish(walk: _Walk, width: int, height: int, end: int, closing: bytes) -> Container:
+def _finish(walk: _Walk, image: memoryview, end: int, closing: bytes) -> Container:
     if not walk.has_data:
         raise Incomplete("the PNG has no picture data")
     if walk.bends_colours and not walk.has_colour_space:
         raise NotAsStored("the PNG asks viewers for colours that no camera has (its gAMA or cHRM chunk)")
+    width, height = int.from_bytes(image[16:20], "big"), int.from_bytes(image[20:24], "big")
     return Container(
         width=width,
         height=height,
@@ -120,13 +123,13 @@ def _finish(walk: _Walk, width: int, height: int, end: int, closing: bytes) -> C
         has_alpha=walk.has_alpha,
         exif=walk.exif,
         software=walk.software,
+        work=of_png(row_bytes(image), width * height),
     )
 
 
-def _size(image: memoryview) -> tuple[int, int]:
+def _require_header(image: memoryview) -> None:
     if bytes(image[8:16]) != b"\x00\x00\x00\rIHDR" or len(image) < 33:
         raise Malformed("the PNG does not start with its header")
-    return int.from_bytes(image[16:20], "big"), int.from_bytes(image[20:24], "big")
 
 
 def _is_usual(payload: memoryview, ranges: tuple[range, ...]) -> bool:

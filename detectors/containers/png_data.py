@@ -22,7 +22,7 @@ SLACK = 64 * 1024
 def goes_on(png: memoryview) -> bool:
     """Whether the data of a PNG inflate to more than the pixels that its header names. Called before the decode; little
     more than the pixels is inflated. Data that are broken or too short are the decoder's to tell."""
-    left = _bytes_of_pixels(png) + SLACK
+    left = row_bytes(png) + SLACK
     inflater = zlib.decompressobj()
     for piece in _data(png):
         while piece and not inflater.eof:
@@ -47,7 +47,7 @@ def _data(png: memoryview) -> Iterator[bytes]:
         position = stop + 4
 
 
-def _bytes_of_pixels(png: memoryview) -> int:
+def row_bytes(png: memoryview) -> int:
     """Size of the filtered rows of all passes."""
     width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
     bits_a_pixel = png[24] * _CHANNELS.get(png[25], max(_CHANNELS.values()))

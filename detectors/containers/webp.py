@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.containers.base import Container, Incomplete, Malformed, NotStill
 from detectors.containers.colour_profile import require_usual_colours
+from detectors.containers.work import of_webp
 
 _ANIMATION_FLAG = 0x02
 #: A still WebP has at most a handful (VP8X, ICCP, ALPH, VP8, EXIF, XMP).
@@ -19,6 +20,7 @@ def parse_webp(image: memoryview) -> Container:
     if end > len(image) or end < 20:
         raise Incomplete("the WebP is shorter than its RIFF header says")
     sizes: list[tuple[int, int]] = []
+    chunks: dict[bytes, int] = {}
     exif: bytes | None = None
     packed, position = b"", 12
     for _ in range(MAX_CHUNKS):
@@ -31,6 +33,7 @@ def parse_webp(image: memoryview) -> Container:
             raise Incomplete("a WebP chunk is longer than the file")
         if kind in (b"ANIM", b"ANMF") or (kind == b"VP8X" and payload[:1] and payload[0] & _ANIMATION_FLAG):
             raise NotStill("the WebP is animated")
+        chunks[kind] = chunks.get(kind, 0) + length
         if kind in _SIZE_OF:
             sizes.append(_SIZE_OF[kind](payload))
             packed = packed if kind == b"VP8X" else bytes(payload)
@@ -47,7 +50,13 @@ def parse_webp(image: memoryview) -> Container:
     if bytes(_FEWEST_HOLE_BYTES + width * height // _PIXELS_PER_HOLE_BYTE) in packed:
         raise Incomplete("the WebP has a hole in its picture data")
     return Container(
-        width=width, height=height, end=end, pictures=((0, end),), has_alpha=True, exif=_strip_prefix(exif)
+        width=width,
+        height=height,
+        end=end,
+        pictures=((0, end),),
+        has_alpha=True,
+        exif=_strip_prefix(exif),
+        work=of_webp(chunks, width * height),
     )
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,9 +23,6 @@ from stream.events.dead_letter import described
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
 
-#: Short, so that the picture made to take seconds is given up while somebody watches.
-DEADLINES = "[deadlines]\ndetector_s = 1.0\nevent_s = 10.0\n"
-
 
 def command(
     folder: Annotated[
@@ -44,13 +38,13 @@ def command(
     say("Starting a worker ...")
     # A simulation lacks the surroundings that networks look for, so that alone it shows the signals.
     shipped = configuration.load(policy_file=None).policy_path() if own else policies.SIGNALS
-    with _policy_file(shipped) as policy, EmbeddedServices() as services:
+    with EmbeddedServices() as services:
         settings = services.settings()
         with WorkerProcess(
-            {**services.environment, "LIVENESS_POLICY_FILE": str(policy), "LIVENESS_LOG__LEVEL": "error"}
+            {**services.environment, "LIVENESS_POLICY_FILE": str(shipped), "LIVENESS_LOG__LEVEL": "error"}
         ):
             programme = acts(topic_name(Topic.SUBMISSIONS, settings.kafka), own)
-            viewer = _Viewer(json, policies.load(policy).inconclusive_band)
+            viewer = _Viewer(json, policies.load(shipped).inconclusive_band)
             played = asyncio.run(play(programme, settings, viewer.show))
     if not json:
         viewer.summary(played)
@@ -103,14 +97,3 @@ class _Viewer:
 
 def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counter.most_common())
-
-
-@contextmanager
-def _policy_file(shipped: Path) -> Iterator[Path]:
-    """Policy file of the demo: one that ships but for name and deadlines."""
-    keys = shipped.read_text("utf-8").splitlines()
-    text = "\n".join(['name = "demo"', *(line for line in keys if not line.startswith("name ")), DEADLINES])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "demo-policy.toml"
-        path.write_text(text, encoding="utf-8")
-        yield path

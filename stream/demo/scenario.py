@@ -90,7 +90,7 @@ def _bad_pictures(topic: str) -> Iterator[Act]:
     yield _picture(topic, "half a file", bad_inputs.truncated(attacks.camera_photo(portrait)))
     yield _picture(topic, "a document", bad_inputs.not_an_image())
     yield _picture(topic, "a PNG that promises gigabytes", bad_inputs.giant_png())
-    yield _picture(topic, "a JPEG made to take seconds to decode", bad_inputs.slow_jpeg())
+    yield _picture(topic, "a JPEG made to take seconds to decode, refused by its headers", bad_inputs.slow_jpeg())
 
 
 def _bad_events(topic: str) -> Iterator[Act]:
