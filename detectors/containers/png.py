@@ -49,6 +49,7 @@ class _Walk:
     has_data: bool = False
     has_alpha: bool = False
     has_colour_space: bool = False
+    has_profile: bool = False
     bends_colours: bool = False
 
 
@@ -78,7 +79,7 @@ def parse_png(image: memoryview) -> Container:
 
 
 def _chunk(walk: _Walk, kind: bytes, payload: memoryview, place: tuple[int, int]) -> None:
-    """Note one chunk; raises NotStill or NotAsStored."""
+    """Note one chunk; raises NotStill, NotAsStored or Malformed."""
     if kind in _ANIMATION_CHUNKS:
         raise NotStill("the PNG is animated")
     if kind == b"tRNS" and not walk.has_data:
@@ -89,6 +90,9 @@ def _chunk(walk: _Walk, kind: bytes, payload: memoryview, place: tuple[int, int]
         walk.kept.append(place)
         walk.has_data = walk.has_data or kind == b"IDAT"
     elif kind in _COLOUR_SPACES:
+        if kind == b"iCCP" and walk.has_profile:  # a megabyte of profile takes a kilobyte of the file
+            raise Malformed("the PNG has two colour profiles")
+        walk.has_profile = walk.has_profile or kind == b"iCCP"
         walk.has_colour_space = True
         _check_colour_space(kind, payload)
     elif kind in (b"gAMA", b"cHRM"):

@@ -40,6 +40,8 @@ def parse_webp(image: memoryview) -> Container:
         elif kind == b"EXIF" and exif is None:
             exif = bytes(payload)
         elif kind == b"ICCP":
+            if chunks[kind] > length:
+                raise Malformed("the WebP has two colour profiles")
             require_usual_colours(bytes(payload))
         position += 8 + length + (length & 1)
     else:

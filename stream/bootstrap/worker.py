@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from abuse.flags.flag_events import PolicyName
@@ -17,7 +17,7 @@ from abuse.rules.engine import AbuseEngine
 from abuse.rules.gate import Gate
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
-from config.settings import Settings
+from config.settings import MIB, Settings
 from detectors.pool import AnalyserFactory, Confinement, PoolSettings, SlotPool
 from stream.bootstrap.abuse import (
     agree_on_secrets,
@@ -56,6 +56,7 @@ from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.event_builders import DecisionEvents, FlagEvents
+from stream.pipeline.fair_turns import FairTurns
 from stream.pipeline.marking import ReferenceExtractor
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
@@ -73,6 +74,8 @@ from stream.runtime.patience import RetryPolicy
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
 SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
+#: Submissions that wait for their turn, at most; and those behind the oldest that is not done, which a crash repeats.
+MOST_WAITING, MOST_UNACKNOWLEDGED_SUBMISSIONS = 200, 1000
 #: By name, since importing the function would load native code into the worker.
 FACE_ANALYSER = "detectors.analysis:face_analyser"
 
@@ -155,6 +158,7 @@ def build_worker(
 
 def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
     settings, policy, clock = shared.settings, shared.policy, shared.clock
+    detection = settings.detection
     networks = open_networks(settings.abuse, clock.now_ms())
     watch = NetworkWatch(
         networks,
@@ -165,6 +169,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
     keys = open_keys(settings)
     stage = DetectStage(
         analyser=pool,
+        turns=FairTurns(detection.slots, detection.read_ahead, detection.fair_share),
         admission=Admission(store=shared.store, gate=Gate(shared.ledger, shared.engine), patience=shared.patience),
         origins=OriginReader(hasher(settings, policy), networks),
         marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
@@ -176,8 +181,12 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         dead_letters=shared.dead_letters,
         keys=keys,
     )
-    limit = settings.detection.slots + settings.detection.read_ahead
-    agent = _agent(shared, "detect", Topic.SUBMISSIONS, stage, limit)
+    agent = replace(
+        _agent(shared, "detect", Topic.SUBMISSIONS, stage, detection.slots + detection.read_ahead),
+        waiting=MOST_WAITING,
+        waiting_bytes=detection.waiting_mib * MIB,
+        most_unacknowledged=MOST_UNACKNOWLEDGED_SUBMISSIONS,
+    )
     tasks: list[BackgroundTask] = [watch.run]
     if keys is not None:
         tasks.append(KeyWatch(keys, settings.encryption.key_reload_s).run)

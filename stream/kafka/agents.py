@@ -13,6 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,7 +69,8 @@ class EndedOnRecord(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """Agent: the stage that handles a topic's records. `limit` bounds the records being worked on;
+    """Agent: the stage that handles a topic's records. `limit` bounds the records being worked on, and `waiting` how
+    many more begin, as long as all have fewer than `waiting_bytes`, because their stage makes them wait for a turn;
     `most_unacknowledged` also counts records that are done behind an unfinished one: what a crash would repeat."""
 
     name: str
@@ -76,6 +78,8 @@ class AgentSpec:
     stage: Stage
     dead_letters: DeadLetters
     limit: int
+    waiting: int = 0
+    waiting_bytes: int = 0
     most_unacknowledged: int | None = None
 
 
@@ -100,7 +104,8 @@ class AgentRunner:
         self._on_finished = on_finished
         self._fail = fail
         self._caution, self._trial = caution, trial or spec.stage
-        self._bound = asyncio.Semaphore(spec.limit)
+        self._bound = asyncio.Semaphore(spec.limit + spec.waiting)
+        self._bytes = 0
         self._tasks: dict[asyncio.Task[None], Partition] = {}
         self._one_ended = asyncio.Event()
         self._said_at, self._set_aside_count = -SAY_EVERY_S, 0
@@ -125,7 +130,9 @@ class AgentRunner:
                 continue
             task = asyncio.create_task(self._work(ticket, event))
             self._tasks[task] = ticket.partition
-            task.add_done_callback(self._finished)
+            size = len(event.message.value or b"")
+            self._bytes += size
+            task.add_done_callback(partial(self._finished, size))
 
     def drop(self, partitions: Collection[Partition] | None = None) -> int:
         """Cancel the work on records of these partitions (of all, if None) without an acknowledgement, when they go
@@ -138,10 +145,15 @@ class AgentRunner:
 
     async def _wait_for_room(self) -> None:
         await self._bound.acquire()
-        most = self._spec.most_unacknowledged
-        while most is not None and self._acks.in_flight > most:
+        while not self._has_room():
             self._one_ended.clear()
             await self._one_ended.wait()
+
+    def _has_room(self) -> bool:
+        spec = self._spec
+        if spec.most_unacknowledged is not None and self._acks.in_flight > spec.most_unacknowledged:
+            return False
+        return len(self._tasks) < spec.limit or self._bytes < spec.waiting_bytes
 
     async def _work(self, ticket: Ticket, event: Any) -> None:
         self._records.inc()
@@ -149,6 +161,7 @@ class AgentRunner:
         with self._in_progress.track_inprogress():
             async with self._caution.around(record) if self._caution else nullcontext(False) as accused:
                 await self._handle(record, self._trial if accused else self._spec.stage)
+        event.value = event.message.value = None  # a picture needs no room while its turn to be acknowledged comes
         self._acks.finish(ticket)
         self._on_finished()
 
@@ -209,8 +222,9 @@ class AgentRunner:
             at=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]],
         )
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, size: int, task: asyncio.Task[None]) -> None:
         self._bound.release()
+        self._bytes -= size
         self._one_ended.set()
         if self._tasks.pop(task, None) is None:
             return  # dropped

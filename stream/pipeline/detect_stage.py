@@ -37,6 +37,7 @@ from stream.events.messages import (
 )
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
+from stream.pipeline.fair_turns import FairTurns, Turn
 from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
 from stream.runtime import metrics
@@ -58,6 +59,7 @@ class DetectStage:
     """
 
     analyser: FramePool
+    turns: FairTurns
     admission: Admission
     origins: OriginReader
     marker: ReferenceExtractor
@@ -75,11 +77,19 @@ class DetectStage:
         if isinstance(read, Poison):
             return [self.dead_letters.letter(record, reason=read.reason, message=read.message)]
         read = replace(read, appended_at_ms=await self.times.counted(read.appended_at_ms))
+        origin = self._origin(read)
+        if isinstance(read, Rejected):
+            return await self._detected(read, origin, record)
+        async with self.turns.turn(*_senders(read, origin)) as turn:
+            return await self._detected(read, origin, record, turn)
+
+    async def _detected(
+        self, read: Submission | Rejected, origin: Origin, record: Record, turn: Turn | None = None
+    ) -> Sequence[Output]:
         started = self.clock.monotonic()
         queue_ms = float(min(max(self.clock.now_ms() - read.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
-        origin = self._origin(read)
-        finding, references, letters = await self._finding(read, origin, record)
+        finding, references, letters = await self._finding(read, origin, record, turn)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
@@ -127,7 +137,7 @@ class DetectStage:
         return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)
 
     async def _finding(
-        self, read: Submission | Rejected, origin: Origin, record: Record
+        self, read: Submission | Rejected, origin: Origin, record: Record, turn: Turn | None
     ) -> tuple[tuple[Analysis, ...] | Refusal | AlreadyDecided, ReuseReferences, list[Output]]:
         if isinstance(read, Rejected):
             return Refusal(error=read.error, message=read.message), NO_REFERENCES, []
@@ -135,6 +145,8 @@ class DetectStage:
         if not isinstance(admission, Admitted):
             return admission, NO_REFERENCES, []
         finding, letters = await self._detect(read, record)
+        if turn is not None:
+            turn.cost = _cost_ms(finding, self.policy)
         if isinstance(finding, Refusal):
             return finding, NO_REFERENCES, letters
         references = self.marker.references(read, finding[0], admission.active)
@@ -160,6 +172,20 @@ class DetectStage:
         for analysis in finding:
             metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
         return tuple(with_capture_times(analysis, submission) for analysis in finding), letters
+
+
+def _senders(read: Submission, origin: Origin) -> list[tuple[str, ...]]:
+    """Senders that share the slots, the widest first."""
+    tenant = read.ids.tenant or ""
+    devices = [] if origin.device is None else [("device", tenant, origin.device.key)]
+    return [("tenant", tenant), ("correlation id", tenant, read.ids.correlation_id or ""), *devices]
+
+
+def _cost_ms(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> float:
+    """Processor time that a slot spent, milliseconds; the deadline for a slot that gave no answer."""
+    if isinstance(finding, Refusal):
+        return policy.deadlines.detector_s * 1000
+    return sum(analysis.cpu_ms for analysis in finding)
 
 
 def finding_of(found: PoolOutcome) -> tuple[Analysis, ...] | Refusal:

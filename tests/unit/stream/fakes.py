@@ -36,6 +36,7 @@ from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.event_builders import DecisionEvents, FlagEvents
+from stream.pipeline.fair_turns import FairTurns
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
@@ -128,6 +129,7 @@ class Pipeline:
         dead_letters = DeadLetters(topic="dead", max_bytes=15 * 1024 * 1024)
         self.detect_stage = DetectStage(
             analyser=self.analyser,
+            turns=FairTurns(slots=2, read_ahead=2, share=0.5),
             admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
             origins=OriginReader(hasher, no_networks()),
             marker=ReferenceExtractor(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),

@@ -23,7 +23,7 @@ PATIENCE_S = 120
 
 
 class Scene:
-    def __init__(self, *, limit: int = 16, most_unacknowledged: int | None = None, letters_away: bool = False) -> None:
+    def __init__(self, *, limit: int = 16, letters_away: bool = False, **limits: int) -> None:
         self.acked: dict[int, list[int]] = {0: [], 1: []}
         self.failures: list[BaseException] = []
         self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
@@ -31,9 +31,8 @@ class Scene:
         self.letters_away = letters_away
         self.generation = 1
         self.acks = InOrderAcks(lambda: self.generation)
-        limits = {"limit": limit, "most_unacknowledged": most_unacknowledged}
         letters = DeadLetters(topic="letters", max_bytes=1000)
-        self.spec = AgentSpec(name="test", topic=TOPIC, stage=self, dead_letters=letters, **limits)
+        self.spec = AgentSpec(name="test", topic=TOPIC, stage=self, dead_letters=letters, limit=limit, **limits)
         self.sent: list[Output] = []
         publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
         self.runner = AgentRunner(
@@ -63,10 +62,12 @@ class Scene:
         while True:
             yield await self._events.get()
 
-    async def put(self, offsets: range, partition: int = 0) -> None:
-        for offset in offsets:
-            self._events.put_nowait(Event(self.acked[partition], partition, offset, self.generation))
+    async def put(self, offsets: range, partition: int = 0) -> list[Event]:
+        events = [Event(self.acked[partition], partition, offset, self.generation) for offset in offsets]
+        for event in events:
+            self._events.put_nowait(event)
         await asyncio.sleep(1)
+        return events
 
     async def end(self, *offsets: int, partition: int = 0, outputs: Sequence[Output] = ()) -> None:
         for offset in offsets:
