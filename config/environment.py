@@ -12,6 +12,7 @@ CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 #: Folder of model files, in place of their homes (`liveness models fetch`).
 MODEL_MIRROR_VARIABLE = "LIVENESS_MODEL_MIRROR"
 HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
+RECORD_KEYS_VARIABLE = "LIVENESS_RECORDS__KEYS"
 #: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
 _OTHER_VARIABLES = frozenset(
     {
@@ -36,12 +37,12 @@ def refuse_unknown_variables(environment: Collection[str], settings: Collection[
             raise SettingsError(f"{name} is not a setting; the groups are {', '.join(sorted(groups))}")
 
 
-def malformed_hash_keys(environment: Mapping[str, str | None]) -> str | None:
-    """Message for hash keys that are no JSON, else None: the settings reader names only their group."""
+def malformed_keys(environment: Mapping[str, str | None]) -> str | None:
+    """Message for hash or record keys that are no JSON, else None: the settings reader names only their group."""
     for name, text in environment.items():
-        if name.upper() == HASH_KEYS_VARIABLE:
+        if name.upper() in (HASH_KEYS_VARIABLE, RECORD_KEYS_VARIABLE):
             try:
                 json.loads(text or "")
             except ValueError:
-                return f'{HASH_KEYS_VARIABLE} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
+                return f'{name.upper()} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -24,10 +25,10 @@ class Group(BaseModel):
 
 
 class HashKeySettings(Group):
-    """Hash key: a secret from which keyed hashes and protected templates are derived."""
+    """Hash key: a secret from which keyed hashes and protected templates, or the MACs of records, are derived."""
 
     id: str = Field(pattern=r"^[a-z0-9]{1,16}$")
-    """Its name, seen in published subject keys."""
+    """Its name, seen in published subject keys and in MACs."""
     secret: SecretStr
     """At least 32 characters, the same in every worker."""
     since: AwareDatetime | None = None
@@ -70,15 +71,15 @@ def _legal_key_prefix(value: str) -> str:
     return value
 
 
-def _legal_hash_keys(keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings, ...]:
+def _legal_keys(kind: str, keys: tuple[HashKeySettings, ...]) -> tuple[HashKeySettings, ...]:
     if any(len(key.secret.get_secret_value()) < SHORTEST_SECRET for key in keys):
         raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
     if len({key.id for key in keys}) != len(keys) or len({key.since for key in keys}) != len(keys):
-        raise ValueError("hash keys must differ in id and in the time they come into force")
+        raise ValueError(f"{kind} keys must differ in id and in the time they come into force")
     if len(keys) > MOST_HASH_KEYS:
-        raise ValueError(f"at most {MOST_HASH_KEYS} hash keys: take away those that ended long ago")
+        raise ValueError(f"at most {MOST_HASH_KEYS} {kind} keys: take away those that ended long ago")
     if keys and all(key.since is not None for key in keys):
-        raise ValueError("one hash key must have no since: it is in force until the first of the others")
+        raise ValueError(f"one {kind} key must have no since: it is in force until the first of the others")
     return keys
 
 
@@ -92,6 +93,7 @@ TopicPrefix = Annotated[str, AfterValidator(_legal_topic_prefix)]
 Servers = Annotated[str, AfterValidator(_legal_servers)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_legal_redis_url)]
 KeyPrefix = Annotated[str, AfterValidator(_legal_key_prefix)]
-HashKeys = Annotated[tuple[HashKeySettings, ...], AfterValidator(_legal_hash_keys)]
+HashKeys = Annotated[tuple[HashKeySettings, ...], AfterValidator(partial(_legal_keys, "hash"))]
+RecordKeys = Annotated[tuple[HashKeySettings, ...], AfterValidator(partial(_legal_keys, "record"))]
 #: Hours of one bucket of the face index.
 SpanHours = Annotated[int, AfterValidator(_legal_span)]

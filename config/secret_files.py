@@ -17,6 +17,7 @@ SECRETS = {
     "kafka": ("sasl_password", "ssl_key_password"),
     "redis": ("url", "password", "ssl_key_password"),
     "abuse": ("hash_keys",),
+    "records": ("keys",),
     "webhook": ("url", "secret"),
 }
 _PREFIX, _SUFFIX = "liveness_", "_file"

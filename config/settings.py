@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -27,9 +27,9 @@ from config import pad_networks
 from config import policy as policies
 from config.cache import cache_folder
 from config.connections import KafkaSecurity, RedisSecurity
-from config.environment import CONFIG_FILE_VARIABLE, malformed_hash_keys, refuse_unknown_variables
+from config.environment import CONFIG_FILE_VARIABLE, malformed_keys, refuse_unknown_variables
 from config.errors import SettingsError
-from config.legal_values import Group, HashKeys, KeyPrefix, RedisUrl, Servers, SpanHours, TopicPrefix
+from config.legal_values import Group, HashKeys, KeyPrefix, RecordKeys, RedisUrl, Servers, SpanHours, TopicPrefix
 from config.policy import Policy
 from config.secret_files import with_secrets, without_contents
 from config.tls import client_context
@@ -196,6 +196,44 @@ kid where the key has none."""
     """How often the keys are looked at for changes."""
 
 
+class RecordSettings(Group):
+    """MACs of internal records: detections, decisions, flags and audit entries."""
+
+    keys: RecordKeys = ()
+    """Secrets of the MACs, JSON: [{"id", "secret", "since"}], the same in every worker and notifier. Unset: any \
+writer of an internal topic is believed."""
+    unsigned_until: AwareDatetime | None = None
+    """Records that the broker appended before this moment are believed without a MAC: until all workers have the \
+keys, and for what was written before."""
+    required: bool = False
+    """No worker, notifier or rebuild starts without keys."""
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if self.required and not self.keys:
+            raise ValueError("required: needs records.keys")
+        return self
+
+
+class CommandSettings(Group):
+    """Signatures of reviewers' commands."""
+
+    reviewers: Path | None = None
+    """File (TOML) of reviewers' public keys and what each may order; a signed command is checked by it."""
+    require_signature: bool = False
+    """A command without a right signature is set aside."""
+    reload_s: float = Field(30.0, gt=0)
+    """How often the file is looked at for changes."""
+    signing_key: Path | None = None
+    """Private key (`liveness keys reviewer`) with which `liveness abuse` signs commands."""
+
+    @model_validator(mode="after")
+    def _check_reviewers(self) -> Self:
+        if self.require_signature and self.reviewers is None:
+            raise ValueError("require_signature: needs commands.reviewers")
+        return self
+
+
 class WebhookSettings(Group):
     """Webhook to which `liveness notify` posts flag events; nothing is posted unless both url and secret are set."""
 
@@ -247,6 +285,8 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     abuse: AbuseSettings = AbuseSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    records: RecordSettings = RecordSettings()
+    commands: CommandSettings = CommandSettings()
     webhook: WebhookSettings = WebhookSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -318,7 +358,7 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(mistakes(error, "settings")) from None
     except SourceError as error:
-        raise SettingsError(malformed_hash_keys(with_secrets(os.environ)) or str(error)) from None
+        raise SettingsError(malformed_keys(with_secrets(os.environ)) or str(error)) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_FILE_VARIABLE}: {error}") from None
     _check_with_policy(settings)

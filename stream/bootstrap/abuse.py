@@ -29,6 +29,7 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
 from abuse.review.redis_erasure import RedisLedgerErasure
+from config.legal_values import HashKeys
 from config.policy import Policy
 from config.settings import Settings
 from detectors.template import describe
@@ -159,11 +160,16 @@ def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: Templat
 
 
 def hash_keys(settings: Settings) -> list[HashKey]:
+    return keys_of(settings.abuse.hash_keys)
+
+
+def keys_of(configured: HashKeys) -> list[HashKey]:
+    """Keys as settings have them, with their times in milliseconds."""
     return [
         HashKey(
             id=key.id,
             secret=key.secret.get_secret_value().encode(),
             since_ms=0 if key.since is None else int(key.since.timestamp() * 1000),
         )
-        for key in settings.abuse.hash_keys
+        for key in configured
     ]

@@ -10,11 +10,13 @@ import socket
 from collections.abc import Collection, Sequence
 
 from abuse.keys.key_checks import check_value
+from abuse.keys.key_periods import HashKey
 from abuse.redis_port import RedisClient
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
 from stream.bootstrap.abuse import hash_keys
+from stream.bootstrap.authentication import record_keys, unsigned_until_ms
 from stream.kafka.worker import Role
 from stream.redis.client import connect
 from stream.redis.roll_call import RedisRollCall
@@ -30,7 +32,6 @@ DIGITS = 12
 
 def badge(settings: Settings, policy: Policy, roles: Collection[Role]) -> Badge:
     """Badge of a worker that begins now; its time is set when it is left."""
-    keys = sorted(KeyMark(id=key.id, check=check_value(key), since_ms=key.since_ms) for key in hash_keys(settings))
     rules = json.dumps(policy.abuse.model_dump(mode="json"), sort_keys=True).encode()
     return Badge(
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
@@ -38,11 +39,24 @@ def badge(settings: Settings, policy: Policy, roles: Collection[Role]) -> Badge:
         roles=tuple(sorted(roles)),
         key_prefix=settings.redis_prefix,
         topic_prefix=settings.kafka.topic_prefix,
-        hash_keys=tuple(keys) if HASHING & set(roles) else None,
+        hash_keys=_marks(hash_keys(settings)) if HASHING & set(roles) else None,
         policy=f"{policy.name} {policy.sha256[:DIGITS]}",
         rules=hashlib.sha256(rules).hexdigest()[:DIGITS],
         release=release(),
+        record_keys=_marks(record_keys(settings)),
+        unsigned_until_ms=unsigned_until_ms(settings),
+        signatures=_signatures(settings) if Role.COMMAND in roles else None,
     )
+
+
+def _signatures(settings: Settings) -> str:
+    if settings.commands.require_signature:
+        return "required"
+    return "off" if settings.commands.reviewers is None else "checked"
+
+
+def _marks(keys: Sequence[HashKey]) -> tuple[KeyMark, ...]:
+    return tuple(sorted(KeyMark(id=key.id, check=check_value(key), since_ms=key.since_ms) for key in keys))
 
 
 def open_fleet_watch(

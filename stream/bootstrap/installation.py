@@ -9,6 +9,7 @@ from abuse.event_time import MS
 from abuse.review.redis_audit import RedisCommandLog
 from abuse.store_time import RedisTime
 from config.settings import Settings
+from stream.bootstrap.authentication import open_macs
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import KafkaUnreachable, has_records
@@ -32,10 +33,13 @@ def open_installation_watch(settings: Settings, guard: MarkerGuard) -> Installat
         topics = (topic_name(topic, settings.kafka) for topic in (Topic.DECISIONS, Topic.AUDIT))
         return not any([await _answered(has_records(settings.kafka, topic)) for topic in topics])
 
+    macs = open_macs(settings)
+
     async def since(topic: Topic, since_ms: int) -> Sequence[Record]:
         if settings.kafka.embedded:  # which ends with its topics, and is not asked by time
             return ()
-        return await _answered(appended_since(settings.kafka, topic_name(topic, settings.kafka), since_ms))
+        found = await _answered(appended_since(settings.kafka, topic_name(topic, settings.kafka), since_ms))
+        return [record for record in found if macs.fault(record) is None]
 
     comparison = TopicComparison(
         appended_since=since,

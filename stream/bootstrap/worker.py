@@ -31,16 +31,20 @@ from stream.bootstrap.abuse import (
     open_reuse,
     say_what_is_compared,
 )
+from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
 from stream.bootstrap.models import model_versions, network_sources, slot_files, template_source
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
+from stream.events.forgeries import Forgeries
+from stream.events.record_mac import RecordMacs
 from stream.events.topics import Topic, topic_name
 from stream.kafka.access import notifier_group
 from stream.kafka.agents import AgentSpec, Stage
 from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
+from stream.kafka.authentic import AuthenticStage
 from stream.kafka.caution import Caution
 from stream.kafka.publishing import Publisher
 from stream.kafka.security import why_refused
@@ -66,6 +70,7 @@ from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.permissions import require_commands
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
+from stream.review.reviewers import ReviewersWatch
 from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
 from stream.runtime.clock_watch import ClockWatch
@@ -87,7 +92,8 @@ class _Shared:
         self.settings, self.policy = settings, settings.policy()
         self.clock, self.patience = SystemClock(), RetryPolicy()
         self.app = make_app(settings)
-        self.publisher = _publisher(self.app, settings, self.patience)
+        self.macs = open_macs(settings, self.clock)
+        self.publisher = _publisher(self.app, settings, self.patience, self.macs)
         self.dead_letters = _dead_letters(settings)
         self.topics = {topic: topic_name(topic, settings.kafka) for topic in Topic}
         self.guard = MarkerGuard(marker_keys(settings.redis_prefix, cluster=settings.redis.cluster))
@@ -220,12 +226,14 @@ def _deciding(shared: _Shared) -> _Part:
         dead_letters=shared.dead_letters,
     )
     limit = settings.delivery.max_deciding
-    agent = _agent(shared, "decide", Topic.DETECTIONS, stage, limit)
+    authentic = AuthenticStage(stage, shared.macs, Forgeries(Topic.DETECTIONS, shared.dead_letters))
+    agent = _agent(shared, "decide", Topic.DETECTIONS, authentic, limit)
     return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)])
 
 
 def _commanding(shared: _Shared) -> _Part:
     settings, policy, redis = shared.settings, shared.policy, shared.redis
+    reviewers = open_reviewers(settings)
     stage = CommandStage(
         services=ReviewServices(
             flags=FlagReviews(shared.ledger, open_links(settings, policy, redis), policy.abuse.flag_ttl_s),
@@ -238,7 +246,9 @@ def _commanding(shared: _Shared) -> _Part:
         times=shared.times,
         topics=shared.topics,
         dead_letters=shared.dead_letters,
+        forgeries=Forgeries(Topic.COMMANDS, shared.dead_letters),
         source=settings.source,
+        signatures=signatures_by(settings, reviewers),
     )
     sweeper = Sweeper(
         ledger=shared.ledger,
@@ -250,7 +260,10 @@ def _commanding(shared: _Shared) -> _Part:
         every_s=settings.abuse.sweep_s,
     )
     agent = _agent(shared, "command", Topic.COMMANDS, stage, limit=1)
-    return _Part(agent=agent, background_tasks=[sweeper.run])
+    tasks: list[BackgroundTask] = [sweeper.run]
+    if reviewers is not None:
+        tasks.append(ReviewersWatch(reviewers, settings.commands.reload_s).run)
+    return _Part(agent=agent, background_tasks=tasks)
 
 
 def _broker_watch(app: LivenessApp, patience: RetryPolicy, settings: Settings) -> BrokerWatch:
@@ -269,7 +282,7 @@ def _agent(shared: _Shared, name: str, topic: Topic, stage: Stage, limit: int) -
 def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Worker:
     """A worker with one agent, which posts flags to the target, signed with the key."""
     clock, patience, letters = SystemClock(), RetryPolicy(), _dead_letters(settings)
-    app = make_app(settings, group=notifier_group(settings))
+    app, macs = make_app(settings, group=notifier_group(settings)), open_macs(settings, clock)
     stage = NotifyStage(
         partial(open_webhook, target, key, settings.webhook, clock, at_once=DELIVERIES_AT_ONCE),
         dead_letters=letters,
@@ -277,7 +290,7 @@ def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Wor
     agent = AgentSpec(
         name="notify",
         topic=topic_name(Topic.ABUSE_FLAGS, settings.kafka),
-        stage=stage,
+        stage=AuthenticStage(stage, macs, Forgeries(Topic.ABUSE_FLAGS, letters)),
         dead_letters=letters,
         limit=DELIVERIES_AT_ONCE,
         most_unacknowledged=MOST_UNACKNOWLEDGED,
@@ -287,7 +300,7 @@ def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Wor
             settings=settings,
             app=app,
             agents=[agent],
-            publisher=_publisher(app, settings, patience),
+            publisher=_publisher(app, settings, patience, macs),
             patience=patience,
             clock=clock,
             finishes_work=False,
@@ -298,9 +311,9 @@ def build_notifier(settings: Settings, target: WebhookTarget, key: bytes) -> Wor
     )
 
 
-def _publisher(app: LivenessApp, settings: Settings, patience: RetryPolicy) -> Publisher:
+def _publisher(app: LivenessApp, settings: Settings, patience: RetryPolicy, macs: RecordMacs) -> Publisher:
     sender = ConfirmedSender(app, settings.delivery.send_timeout_s)
-    return Publisher(sender, patience, settings.delivery.output_patience_s)
+    return Publisher(sender, patience, settings.delivery.output_patience_s, macs)
 
 
 def _dead_letters(settings: Settings) -> DeadLetters:

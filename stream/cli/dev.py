@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 
-from stream.cli.console import JsonOption, out, print_json, say
+from stream.cli.console import JsonOption, out, plain, print_json, say
 from stream.embedded import broker, extra, store
 from stream.embedded.session import EmbeddedServices, WorkerProcess
 
@@ -28,5 +29,5 @@ def _show(environment: dict[str, str], json: bool) -> None:
         return
     say("Ready. In another terminal:")
     for name, value in environment.items():
-        out.print(f"export {name}={value}")
+        out.print(plain(f"export {name}={shlex.quote(value)}"), markup=False, soft_wrap=True)
     say("then: .venv/bin/liveness submit selfie.jpg    .venv/bin/liveness tail")

@@ -1,18 +1,21 @@
-"""`liveness keys`: keys of encrypted selfies."""
+"""`liveness keys`: keys of encrypted selfies, and of reviewers who sign commands."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
-from stream.cli.console import ExitCode, complain, print_json, say
+from stream.cli.console import ExitCode, complain, out, print_json, say
 from stream.encryption.key_files import KeyAlgorithm, KeyRefused, as_jwk, new_key
+from stream.encryption.reviewer_keys import new_signing_key
 
-app = typer.Typer(help="Keys of encrypted selfies.", no_args_is_help=True)
+app = typer.Typer(help="Keys of encrypted selfies, and of reviewers.", no_args_is_help=True)
 
 
 @app.callback()
@@ -31,8 +34,36 @@ def new(
         key = new_key(kid, algorithm)
     except KeyRefused as error:
         raise typer.BadParameter(str(error)) from None
+    path = _kept(folder, kid, as_jwk(key, private=True))
+    print_json(as_jwk(key, private=False))
+    say(f"Private key: {path}. Every worker needs it before a publisher uses the public one.")
+
+
+@app.command("reviewer")
+def reviewer(
+    kid: Annotated[str, typer.Argument(help="The key's name, seen in audit entries; for example a name and a year.")],
+    folder: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Where the private key goes.")],
+    actor: Annotated[str, typer.Option(help="Whose key it is: the actor of this person's commands.")],
+    role: Annotated[list[str], typer.Option(help="A role of the reviewers' file; may be repeated.")],
+) -> None:
+    """Make a key pair that signs commands: KID.json is the private key, its owner's LIVENESS_COMMANDS__SIGNING_KEY;
+    the public one goes to stdout, for the file LIVENESS_COMMANDS__REVIEWERS of the workers."""
+    try:
+        key = new_signing_key(kid)
+    except KeyRefused as error:
+        raise typer.BadParameter(str(error)) from None
+    path = _kept(folder, kid, key.key.as_dict(private=True))
+    texts = {"actor": actor, "roles": role, "public": key.public}
+    # A JSON string without control characters is a TOML string, and a list of such a TOML array.
+    lines = [f"[keys.{json.dumps(kid)}]", *(f"{name} = {json.dumps(text)}" for name, text in texts.items())]
+    out.print("\n".join(lines), markup=False, soft_wrap=True)
+    say(f"Private key: {path}. Its owner alone needs it.")
+
+
+def _kept(folder: Path, kid: str, jwk: Mapping[str, Any]) -> Path:
+    """File of a private key, readable for its owner alone. Ends the command if there is one."""
     path = folder / f"{kid.replace('/', '_').lstrip('.')}.json"
-    content = orjson.dumps(as_jwk(key, private=True), option=orjson.OPT_APPEND_NEWLINE)
+    content = orjson.dumps(jwk, option=orjson.OPT_APPEND_NEWLINE)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -40,5 +71,4 @@ def new(
         raise typer.Exit(ExitCode.FAILURE) from None
     with open(descriptor, "wb") as file:
         file.write(content)
-    print_json(as_jwk(key, private=False))
-    say(f"Private key: {path}. Every worker needs it before a publisher uses the public one.")
+    return path

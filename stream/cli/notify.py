@@ -10,6 +10,7 @@ import sys
 from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
+from stream.bootstrap.authentication import say_what_is_believed
 from stream.bootstrap.worker import build_notifier
 from stream.cli.service_checks import checked, say_weakened
 from stream.events.topics import Topic, topic_name
@@ -32,6 +33,7 @@ def command() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # until the worker has its own
         signal.signal(number, lambda *_: sys.exit(0))
     say_weakened(settings)
+    say_what_is_believed(settings)
     asyncio.run(checked(_check_services(settings, target)))
     run(build_notifier(settings, target, key))
 

@@ -14,6 +14,7 @@ from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
 from detectors.pool import hide_memory
+from stream.bootstrap.authentication import say_what_is_believed
 from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
@@ -45,6 +46,7 @@ def command(
     if Role.DETECT in chosen:
         open_keys(settings)  # a key that can't be used is said before any wait for a broker
     say_weakened(settings)
+    say_what_is_believed(settings)
     asyncio.run(checked(_check_services(settings)))
     if Role.DETECT in chosen and not settings.abuse.hash_keys:
         log.warning(

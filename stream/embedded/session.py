@@ -36,7 +36,9 @@ def set_aside() -> dict[str, str]:
     SettingsError."""
     own = configuration.load().redis
     changed = {name: "" if none is None else str(none) for name, none in NONE.items() if getattr(own, name) != none}
-    files = (f"LIVENESS_{group}__{name}_FILE".upper() for group in ("redis", "abuse") for name in SECRETS[group])
+    files = (
+        f"LIVENESS_{group}__{name}_FILE".upper() for group in ("redis", "abuse", "records") for name in SECRETS[group]
+    )
     return {
         **{f"LIVENESS_REDIS__{name.upper()}": value for name, value in changed.items()},
         **dict.fromkeys((file for file in files if file in os.environ), ""),
@@ -62,6 +64,8 @@ class EmbeddedServices:
         self.environment = {
             # As in production, addresses and devices are observed.
             "LIVENESS_ABUSE__HASH_KEYS": json.dumps([{"id": "embedded", "secret": secrets.token_hex(16)}]),
+            # And internal records carry MACs.
+            "LIVENESS_RECORDS__KEYS": json.dumps([{"id": "embedded", "secret": secrets.token_hex(16)}]),
             "LIVENESS_KAFKA__BOOTSTRAP_SERVERS": self._broker.bootstrap_servers,
             "LIVENESS_KAFKA__EMBEDDED": "true",
             "LIVENESS_KAFKA__FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS),

@@ -6,9 +6,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from joserfc import jwk
+
+K = TypeVar("K", jwk.RSAKey | jwk.ECKey, jwk.OKPKey)
 
 CONTENT_ENCRYPTION = "A256GCM"
 #: Bits of an RSA key: fewer are unsafe (RFC 7518, 4.3), more cost tens of milliseconds a picture.
@@ -16,7 +18,10 @@ RSA_BITS = (2048, 4096)
 CURVES = ("P-256", "P-384", "P-521")
 #: Bytes of a key file; a private RSA key of 4096 bits takes 3300 in PEM.
 MAX_FILE_BYTES = 64 * 1024
-_KID = re.compile(r"[!-~]{1,128}")
+KID = re.compile(r"[!-~]{1,128}")
+
+
+_KINDS: tuple[type[jwk.RSAKey | jwk.ECKey], ...] = (jwk.RSAKey, jwk.ECKey)
 
 
 class KeyAlgorithm(StrEnum):
@@ -41,12 +46,12 @@ class KeyRefused(ValueError):
 
 def read_key(content: bytes, name: str, *, private: bool) -> SelfieKey:
     """Key of a file's content; `name` is the key's id where the key has none. Raises KeyRefused."""
-    document = _document(content)
-    key = _imported(document if document is not None else content)
+    document = document_of(content)
+    key = imported(content if document is None else document, _KINDS, "an RSA or EC key")
     if private and not key.is_private:
         raise KeyRefused("holds no private key")
     kid = document.get("kid", name) if document is not None else name
-    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+    if not isinstance(kid, str) or not KID.fullmatch(kid):
         raise KeyRefused("its kid must be 1 to 128 visible ASCII characters")
     algorithm = _algorithm(key)
     declared = document or {}
@@ -57,7 +62,7 @@ def read_key(content: bytes, name: str, *, private: bool) -> SelfieKey:
 
 def new_key(kid: str, algorithm: KeyAlgorithm) -> SelfieKey:
     """A key of one's own, new, private: RSA of 2048 bits, or P-256."""
-    if not _KID.fullmatch(kid):
+    if not KID.fullmatch(kid):
         raise KeyRefused("a kid has 1 to 128 visible ASCII characters")
     names: jwk.KeyParameters = {"kid": kid, "use": "enc", "alg": str(algorithm)}
     make = jwk.RSAKey.generate_key if algorithm is KeyAlgorithm.RSA_OAEP_256 else jwk.ECKey.generate_key
@@ -69,7 +74,7 @@ def as_jwk(key: SelfieKey, *, private: bool) -> dict[str, Any]:
     return dict(key.key.as_dict(private=private))
 
 
-def _document(content: bytes) -> dict[str, Any] | None:
+def document_of(content: bytes) -> dict[str, Any] | None:
     """JWK of a file; None for PEM."""
     if not content.lstrip().startswith(b"{"):
         return None
@@ -81,8 +86,8 @@ def _document(content: bytes) -> dict[str, Any] | None:
     return {name: value for name, value in document.items() if name != "key_ops"}
 
 
-def _imported(source: dict[str, Any] | bytes) -> jwk.RSAKey | jwk.ECKey:
-    kinds: tuple[type[jwk.RSAKey | jwk.ECKey], ...] = (jwk.RSAKey, jwk.ECKey)
+def imported(source: dict[str, Any] | bytes, kinds: tuple[type[K], ...], expected: str) -> K:
+    """Key of one of the kinds, from a JWK or PEM; `expected` says which, for the refusal. Raises KeyRefused."""
     if isinstance(source, dict):
         kinds = tuple(kind for kind in kinds if kind.key_type == source.get("kty"))
     for kind in kinds:
@@ -90,7 +95,7 @@ def _imported(source: dict[str, Any] | bytes) -> jwk.RSAKey | jwk.ECKey:
             return kind.import_key(source)
         except Exception:  # noqa: S112 - an importer's own words may quote the key
             continue
-    raise KeyRefused("is neither a JWK nor PEM of an RSA or EC key, without password")
+    raise KeyRefused(f"is neither a JWK nor PEM of {expected}, without password")
 
 
 def _algorithm(key: jwk.RSAKey | jwk.ECKey) -> KeyAlgorithm:

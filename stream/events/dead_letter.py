@@ -7,7 +7,7 @@ device, token) stay out. `source_*` headers tell where the record came from, so 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream.events.messages import Fault, Headers, Output, Record
 from stream.runtime import metrics
@@ -26,10 +26,12 @@ class DeadLetters:
     topic: str
     max_bytes: int
 
-    def letter(self, record: Record, *, reason: str, message: str) -> Output:
-        """A dead letter, counted by its reason; the arguments are those of `dead_letter`."""
+    def letter(self, record: Record, *, reason: str, message: str, fault: Fault = Fault.DEAD_LETTER) -> Output:
+        """A dead letter, counted by its reason; `fault` is for the circuit breaker, the others are those of
+        `dead_letter`."""
         metrics.DEAD_LETTERS.labels(reason=reason).inc()
-        return dead_letter(record, self.topic, reason=reason, message=message, max_bytes=self.max_bytes)
+        letter = dead_letter(record, self.topic, reason=reason, message=message, max_bytes=self.max_bytes)
+        return replace(letter, fault=fault)
 
 
 def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:

@@ -39,6 +39,8 @@ class Fault(StrEnum):
 
     #: A record set aside.
     DEAD_LETTER = "dead_letter"
+    #: A record set aside because nobody who may write such a record has written it: no sign of a failing worker.
+    FORGED = "forged"
     #: A submission that was not analysed although nothing is wrong with the submission.
     INTERNAL = "internal"
 

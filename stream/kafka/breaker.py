@@ -26,14 +26,18 @@ class Breaker:
     def __init__(self, settings: DeliverySettings) -> None:
         self._longest = {Fault.INTERNAL: settings.breaker_failures, Fault.DEAD_LETTER: settings.breaker_dead_letters}
         self._share = settings.breaker_share
-        self._runs = dict.fromkeys(Fault, 0)
+        self._runs = dict.fromkeys(self._longest, 0)
         self._last: deque[bool] = deque(maxlen=WINDOW)
 
     def note(self, faults: Collection[Fault]) -> None:
-        """Count a record that ended so. Raises BreakerOpen when a run or the share of failures is too long."""
-        for fault in Fault:
+        """Count a record that ended so. Raises BreakerOpen when a run or the share of failures is too long.
+
+        A forged record neither counts nor breaks a run: a flood of them stops no worker, and hides no failure.
+        """
+        if Fault.FORGED in faults:
+            return
+        for fault, longest in self._longest.items():
             self._runs[fault] = self._runs[fault] + 1 if fault in faults else 0
-            longest = self._longest[fault]
             if longest and self._runs[fault] >= longest:
                 raise BreakerOpen(f"{self._runs[fault]} records in a row ended as {fault}")
         self._last.append(Fault.INTERNAL in faults)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from stream.events.messages import Output
+from stream.events.record_mac import NO_MACS, RecordMacs
 from stream.runtime.patience import RetryPolicy
 
 
@@ -26,10 +27,12 @@ class Sender(Protocol):
 
 
 class Publisher:
-    """Publisher of outputs, called by the agents and the sweeper, many at once."""
+    """Publisher of outputs, called by the agents and the sweeper, many at once. Outputs on internal topics get their
+    MACs here."""
 
-    def __init__(self, send: Sender, patience: RetryPolicy, at_most_s: float) -> None:
+    def __init__(self, send: Sender, patience: RetryPolicy, at_most_s: float, macs: RecordMacs = NO_MACS) -> None:
         self._send = send
+        self._macs = macs
         self._patience = patience
         self._at_most_s = at_most_s
 
@@ -40,4 +43,6 @@ class Publisher:
         an output neither at once nor within `at_most_s`; the outputs before it are published.
         """
         for output in outputs:
-            await self._patience.until_available(partial(self._send, output), at_most_s=self._at_most_s)
+            await self._patience.until_available(
+                partial(self._send, self._macs.signed(output)), at_most_s=self._at_most_s
+            )

@@ -31,14 +31,18 @@ from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
 from abuse.subjects import correlation
 from config.settings import Settings
-from stream.events.messages import Record
+from stream.events.messages import Poison, Record
+from stream.events.record_mac import NO_MACS, RecordMacs
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import reader
 from stream.maintenance import rebuild_records
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.pipeline.decision_store import DecisionStore, PublishedDecision, unlinked
 from stream.review import commands
+from stream.review.command_signatures import NO_REVIEWERS, CommandSignatures, SignatureFault, permitted
+from stream.review.commands import InvalidCommand
 from stream.review.kept_command import restored
+from stream.review.kinds.base import Command
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import RetryPolicy
 
@@ -78,6 +82,8 @@ class Rebuilt:
     flag_events: int = 0
     audit_entries: int = 0
     unreadable: int = 0
+    #: Without a right MAC, and so not believed.
+    unauthenticated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,8 @@ class Rebuild:
     commands: CommandLog
     erasures: Erasures
     patience: RetryPolicy
+    macs: RecordMacs = NO_MACS
+    signatures: CommandSignatures = NO_REVIEWERS
 
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
@@ -154,7 +162,7 @@ class Rebuild:
         they are done. An erasure that has not begun yet will find everything.
         """
         async for record in self._records(Topic.COMMANDS):
-            command = commands.read(record)
+            command = self._signed(record)
             if not isinstance(command, EraseSubject):
                 continue
             tenant, subject = command.tenant, command.subject.subject()
@@ -164,9 +172,17 @@ class Rebuild:
             if await self.patience.until_available(partial(self.commands.find, key)) is not None:
                 await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
 
+    def _signed(self, record: Record) -> Command | InvalidCommand | Poison | None:
+        """Command that the stage would obey; None for one by nobody, or by somebody who may not."""
+        signer = self.signatures.signer(record)
+        if isinstance(signer, SignatureFault):
+            return None
+        command = commands.read(record)
+        return command if isinstance(command, Poison) else permitted(command, signer)
+
     async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
         batch: list[T] = []
-        async for record in self._records(topic):
+        async for record in self._records(topic, done):
             try:
                 batch.append(read(record.value or b""))
             except NOT_OURS:
@@ -177,17 +193,21 @@ class Rebuild:
         if batch:
             yield batch
 
-    async def _records(self, topic: Topic) -> AsyncIterator[Record]:
+    async def _records(self, topic: Topic, done: Rebuilt | None = None) -> AsyncIterator[Record]:
+        """Records that are believed; `done` counts the others."""
         kafka = self.settings.kafka
         async with reader(kafka, topic_name(topic, kafka), from_start=True) as source:
             async for record in source.until_end():
-                yield record
+                if self.macs.fault(record) is None:
+                    yield record
+                elif done is not None:
+                    done.unauthenticated += 1
 
     async def _restore(self, done: Rebuilt, *, is_older: bool) -> None:
         """Write reviews and switches in the order of their entries: a later entry on the same thing counts. Switches
         and the end of the chain replace those of an older copy."""
         entries: dict[tuple[str, int], bytes] = {}
-        async for record in self._records(Topic.AUDIT):
+        async for record in self._records(Topic.AUDIT, done):
             value = record.value or b""
             try:
                 entry = rebuild_records.entry_of(value)

@@ -84,6 +84,10 @@ def _badge(held: dict[str, object]) -> Badge:
         began_ms=int(cast(int, held["began_ms"])),
         roles=tuple(map(str, cast("list[object]", held["roles"]))),
         hash_keys=None if keys is None else tuple(_mark(key) for key in keys),
+        # A worker of a release before these had none.
+        record_keys=tuple(_mark(key) for key in cast("list[dict[str, object]]", held.get("record_keys", []))),
+        unsigned_until_ms=int(cast(int, held.get("unsigned_until_ms", 0))),
+        signatures=cast("str | None", held.get("signatures")),
     )
 
 

@@ -1,8 +1,8 @@
 """The command stage: a person's decision, carried out once and answered once on the audit topic.
 
-read -> plan -> keep the plan -> carry it out -> append to the audit chain -> publish. After a crash the kept plan is
-carried out again, with the same effect and the same answer; the same command sent again is answered with the same
-bytes and changes nothing.
+signer -> read -> plan -> keep the plan -> carry it out -> append to the audit chain -> publish. After a crash the kept
+plan is carried out again, with the same effect and the same answer; the same command sent again is answered with the
+same bytes and changes nothing.
 
 An erased subject is named in the kept plan until the plan is carried out, and in no answer: neither in its text nor
 as its key.
@@ -24,12 +24,22 @@ from abuse.review.refusals import CommandRefused
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
+from stream.events.forgeries import Forgeries
 from stream.events.messages import Output, Poison, Record
 from stream.events.topics import Topic
 from stream.review import commands
+from stream.review.command_signatures import (
+    IN_WORDS,
+    NO_REVIEWERS,
+    CommandSignatures,
+    SignatureFault,
+    permitted,
+    signed_by,
+)
 from stream.review.commands import COMMANDS, InvalidCommand
 from stream.review.kept_command import KeptCommand, RecordPosition, kept_from
 from stream.review.kinds.base import Command, ReviewServices
+from stream.review.reviewers import Reviewer
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
@@ -49,24 +59,29 @@ class CommandStage:
     times: EventTimes
     topics: Mapping[Topic, str]
     dead_letters: DeadLetters
+    forgeries: Forgeries
     source: str
+    signatures: CommandSignatures = NO_REVIEWERS
 
     async def handle(self, record: Record) -> Sequence[Output]:
+        signer = self.signatures.signer(record)
+        if isinstance(signer, SignatureFault):
+            return [self.forgeries.letter(record, signer, IN_WORDS[signer])]
         command = commands.read(record)
         if isinstance(command, Poison):
             return [self.dead_letters.letter(record, reason=command.reason, message=command.message)]
-        return await self.patience.until_available(partial(self._obey, command, record))
+        return await self.patience.until_available(partial(self._obey, permitted(command, signer), signer, record))
 
     async def answer(self, record: Record) -> Sequence[Output]:
         """No answer: an entry of the audit chain is only written by the path that failed."""
         return []
 
-    async def _obey(self, command: Command | InvalidCommand, record: Record) -> list[Output]:
+    async def _obey(self, command: Command | InvalidCommand, signer: Reviewer | None, record: Record) -> list[Output]:
         """May be begun again at any point."""
         key = CommandKey(command.tenant, command.command_id)
         held = await self.log.find(key)
         if held is None:
-            held = await self.log.put_if_absent(key, (await self._planned(command, record)).to_bytes())
+            held = await self.log.put_if_absent(key, (await self._planned(command, signer, record)).to_bytes())
         kept = kept_from(held)
         if kept.answer is None:
             kept = await self._carried_out(kept)
@@ -74,9 +89,9 @@ class CommandStage:
             metrics.COMMANDS.labels(outcome=kept.entry["outcome"]).inc()
         return [*self._brought_about(kept, record), self._answer(kept, record)]
 
-    async def _planned(self, command: Command | InvalidCommand, record: Record) -> KeptCommand:
+    async def _planned(self, command: Command | InvalidCommand, signer: Reviewer | None, record: Record) -> KeptCommand:
         at_ms = await self.times.counted(record.appended_at_ms)
-        entry, plan_document = _refused(command, at_ms), plan_codec.without_effect({})
+        entry, plan_document = _refused(command, at_ms) | signed_by(command, signer), plan_codec.without_effect({})
         if isinstance(command, Command):
             try:
                 plan = await command.plan(self.services, at_ms)

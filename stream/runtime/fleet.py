@@ -1,7 +1,8 @@
 """The fleet: the living workers of one consumer group, compared by the badge that each leaves in the store.
 
 Workers that differ in policy or release decide side by side for as long as a deploy takes: that is said. Workers that
-differ in key prefix or hash keys look past each other's flags, faces and pictures: the later one is refused.
+differ in key prefix or hash keys look past each other's flags, faces and pictures, and workers that differ in record
+keys set aside each other's records: the later one is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ LIFE_S, RENEW_EVERY_S = 45.0, 10.0
 #: Names of workers in one line of words.
 MOST_NAMES = 5
 CHECK_DIGITS = 6
+#: What comes of a conflict.
+LOOK_PAST = "workers of one consumer group would not find each other's flags, faces and pictures"
+SET_ASIDE = (
+    "workers of one consumer group would set aside each other's records; while keys are introduced, "
+    "LIVENESS_RECORDS__UNSIGNED_UNTIL must be a time after the last worker has them"
+)
 
 
 class Aspect(StrEnum):
@@ -27,6 +34,8 @@ class Aspect(StrEnum):
     KEY_PREFIX = "key prefix"
     TOPIC_PREFIX = "topic prefix"
     HASH_KEYS = "hash keys"
+    RECORD_KEYS = "record keys"
+    SIGNATURES = "command signatures"
     POLICY = "policy"
     RULES = "abuse rules"
     RELEASE = "release"
@@ -34,7 +43,7 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class KeyMark:
-    """Mark of a hash key: its id, its check value, and since when it is in force (UTC milliseconds); not the secret."""
+    """Mark of a hash or record key: its id, its check value, and since when it is in force (UTC ms); not the secret."""
 
     since_ms: int
     id: str
@@ -48,7 +57,8 @@ class KeyMark:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Badge:
     """Badge of a worker. `hash_keys` in order of time; None for a worker that hashes nothing, whatever its
-    settings say. `began_ms`: by the store's time."""
+    settings say. `record_keys` in order of time; records without a MAC are believed until `unsigned_until_ms`.
+    `signatures` says what is asked of commands; None for a worker that reads none. `began_ms`: by the store's time."""
 
     name: str
     began_ms: int
@@ -59,6 +69,9 @@ class Badge:
     policy: str
     rules: str
     release: str
+    record_keys: tuple[KeyMark, ...] = ()
+    unsigned_until_ms: int = 0
+    signatures: str | None = None
 
     def told(self) -> dict[Aspect, str]:
         """Aspects in words; without hash keys where the worker hashes nothing."""
@@ -68,7 +81,10 @@ class Badge:
             Aspect.POLICY: self.policy,
             Aspect.RULES: self.rules,
             Aspect.RELEASE: self.release,
+            Aspect.RECORD_KEYS: _in_words(self.record_keys),
         }
+        if self.signatures is not None:
+            told[Aspect.SIGNATURES] = self.signatures
         if self.hash_keys is not None:
             told[Aspect.HASH_KEYS] = _in_words(self.hash_keys)
         return told
@@ -106,11 +122,14 @@ def differences(fleet: Sequence[Badge]) -> dict[Aspect, str]:
 def conflict(ours: Badge, other: Badge, now_ms: int) -> str | None:
     """Conflict that keeps two workers apart, in words; None for two that may decide side by side."""
     if ours.key_prefix != other.key_prefix:
-        return f"redis.key_prefix is {ours.key_prefix} here, and {other.key_prefix} on {other.name}"
+        return f"redis.key_prefix is {ours.key_prefix} here, and {other.key_prefix} on {other.name}: {LOOK_PAST}"
+    if not _believe_each_other(ours, other, now_ms):
+        here, there = _in_words(ours.record_keys), _in_words(other.record_keys)
+        return f"records.keys are {here} here, and {there} on {other.name}: {SET_ASIDE}"
     if ours.hash_keys is None or other.hash_keys is None or _in_rotation(ours.hash_keys, other.hash_keys, now_ms):
         return None
     here, there = _in_words(ours.hash_keys), _in_words(other.hash_keys)
-    return f"abuse.hash_keys are {here} here, and {there} on {other.name}"
+    return f"abuse.hash_keys are {here} here, and {there} on {other.name}: {LOOK_PAST}"
 
 
 def conflicts(fleet: Sequence[Badge], now_ms: int) -> list[str]:
@@ -118,6 +137,13 @@ def conflicts(fleet: Sequence[Badge], now_ms: int) -> list[str]:
     ordered = sorted(fleet, key=lambda each: (each.began_ms, each.name))
     told = ((each.name, conflict(each, ordered[0], now_ms)) for each in ordered[1:])
     return [f"{name}: {words}" for name, words in told if words]
+
+
+def _believe_each_other(ours: Badge, other: Badge, now_ms: int) -> bool:
+    """Whether each takes the other's records. Beside a worker without keys, one with keys believes unsigned records."""
+    if ours.record_keys and other.record_keys:
+        return _in_rotation(ours.record_keys, other.record_keys, now_ms)
+    return all(not each.record_keys or now_ms < each.unsigned_until_ms for each in (ours, other))
 
 
 def _in_rotation(ours: Sequence[KeyMark], theirs: Sequence[KeyMark], now_ms: int) -> bool:

@@ -36,8 +36,8 @@ class FleetWatch:
             if words := conflict(self._ours, other, now_ms):
                 await self.leave()
                 raise SettingsError(
-                    f"{words}: workers of one consumer group would not find each other's flags, faces and pictures; "
-                    f"give all the same, or stop the others first (one that crashed is forgotten after {LIFE_S:.0f} s)"
+                    f"{words}; give all the same, or stop the others first (one that crashed is forgotten after "
+                    f"{LIFE_S:.0f} s)"
                 )
         self._note(fleet, now_ms)
 

@@ -19,6 +19,11 @@ TIMES_BOUNDED = Counter(
     "liveness_record_times_bounded_total", "Records without a time, or from the future by Redis' clock."
 )
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
+FORGED = Counter(
+    "liveness_forged_records_total",
+    "Records without a right MAC, and commands without a right signature, by topic and fault; none was believed.",
+    ["topic", "why"],
+)
 DELETED_UNREAD = Counter(
     "liveness_deleted_unread_total", "Records that retention deleted before any worker read them.", ["topic"]
 )

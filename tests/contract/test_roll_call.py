@@ -29,7 +29,15 @@ ONE = Badge(
     rules="2",
     release="3",
 )
-COMMANDING = replace(ONE, name="two", roles=("command",), hash_keys=None)
+COMMANDING = replace(
+    ONE,
+    name="two",
+    roles=("command",),
+    hash_keys=None,
+    signatures="off",
+    record_keys=ONE.hash_keys,
+    unsigned_until_ms=7,
+)
 APART = replace(ONE, name="apart", key_prefix="b:")
 
 

@@ -13,6 +13,7 @@ from abuse.review import audit
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.abuse_table import PATIENCE_S, table
+from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse import view
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.events.topics import Topic, topic_name
@@ -24,13 +25,15 @@ def command(json: JsonOption = False) -> None:
     settings = configuration.load()
     # First the head, then the entries: an entry appended meanwhile is no problem.
     head = asyncio.run(_head(settings))
-    entries, unreadable = asyncio.run(_read(settings))
+    entries, unreadable, forged = asyncio.run(_read(settings))
     checked = audit.check(entries)
     for entry in sorted(entries, key=lambda entry: (entry["at"], entry["number"])):
         print_json(entry) if json else out.print(_line(entry))
     problems = [*checked.problems, *filter(None, [audit.missing_end(entries, head)])]
     if unreadable:
         problems.append(f"{unreadable} records are no audit entries")
+    if forged:
+        problems.append(f"{forged} records carry no right MAC: no worker wrote them")
     for problem in problems:
         complain(problem)
     say(f"{checked.entries} entries in {checked.chains} chain(s), {len(problems)} problem(s)")
@@ -43,19 +46,23 @@ async def _head(settings: Settings) -> audit.Head | None:
         return await opened.patience.until_available(opened.audit.peek, at_most_s=PATIENCE_S)
 
 
-async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int]:
-    """Audit entries, each once, and the number of records that are none."""
+async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int, int]:
+    """Audit entries, each once, the number of records that are none, and of those that no worker wrote."""
     found: dict[bytes, dict[str, Any]] = {}
-    unreadable = 0
+    unreadable = forged = 0
+    macs = open_macs(settings)
     async with reader(settings.kafka, topic_name(Topic.AUDIT, settings.kafka), from_start=True) as source:
         async for record in source.until_end():
+            if macs.fault(record) is not None:
+                forged += 1
+                continue
             try:
                 entry = orjson.loads(record.value or b"")
                 audit.require_entry(entry)
                 found[record.value or b""] = entry
             except ValueError:
                 unreadable += 1
-    return list(found.values()), unreadable
+    return list(found.values()), unreadable, forged
 
 
 def _line(entry: dict[str, Any]) -> Text:
@@ -63,10 +70,18 @@ def _line(entry: dict[str, Any]) -> Text:
     error, note = entry["error"], entry["note"]
     words = (
         f"{entry['at']}  {entry['chain']} {entry['number']}  {entry['outcome']:<8} {entry['command'] or '-'} "
-        f"by {entry['actor'] or '-'} ({entry['reason'] or '-'}){view.of_tenant(entry)}"
+        f"by {entry['actor'] or '-'}{_signed(entry)} ({entry['reason'] or '-'}){view.of_tenant(entry)}"
     )
     parts = [words, *([f"note: {note}"] if note else []), *([error["code"]] if error else []), *_changes(entry)]
     return Text(plain("  ".join(parts)))
+
+
+def _signed(entry: dict[str, Any]) -> str:
+    """Words on the key that signed the command; none for an unsigned one."""
+    signed = entry.get("signed_by")
+    if not isinstance(signed, dict):
+        return ""
+    return f", signed with {signed.get('key')}{'' if signed.get('actor_matches') is True else ' OF ANOTHER ACTOR'}"
 
 
 def _changes(entry: dict[str, Any]) -> list[str]:

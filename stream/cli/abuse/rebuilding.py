@@ -9,7 +9,8 @@ from functools import partial
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
-from stream.cli.console import JsonOption, out, print_json
+from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
+from stream.cli.console import JsonOption, complain, out, print_json
 from stream.maintenance.rebuild import Rebuild, Rebuilt
 
 
@@ -27,6 +28,8 @@ def command(json: JsonOption = False) -> None:
         f" {done.flag_events} flag events, {done.audit_entries} audit entries"
         f" ({done.unreadable} records could not be read)"
     )
+    if done.unauthenticated:
+        complain(f"{done.unauthenticated} records carry no right MAC and were not believed (docs/SECURITY.md)")
 
 
 async def _rebuild(settings: Settings) -> Rebuilt:
@@ -40,6 +43,8 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             commands=opened.commands,
             erasures=opened.erasures,
             patience=opened.patience,
+            macs=open_macs(settings),
+            signatures=signatures_by(settings, open_reviewers(settings)),
         ).run()
         at_ms = await opened.patience.until_available(opened.time.now_ms)
         await opened.patience.until_available(partial(opened.mark_rebuilt, at_ms))

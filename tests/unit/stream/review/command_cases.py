@@ -33,9 +33,11 @@ from abuse.store_time import StillTime
 from abuse.subjects import Subject, correlation
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import LATEST_MS, EventTimes
+from stream.events.forgeries import Forgeries
 from stream.events.messages import Headers, Output, Record
 from stream.events.topics import Topic
 from stream.pipeline.decision_store import InMemoryDecisionStore
+from stream.review.command_signatures import CommandSignatures
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
 from stream.runtime.patience import RetryPolicy
@@ -43,6 +45,7 @@ from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
 FLAG_TTL_S = 30 * DAY_S
 ME, OTHER = correlation(guid(1)), correlation(guid(2))
+LETTERS = DeadLetters(topic="dead", max_bytes=1024 * 1024)
 FLAG_ID = "fl_" + "0a" * 12
 #: When commands come in, in seconds after the first submission; flags are raised before.
 DECIDED_S = 1000.0
@@ -119,6 +122,7 @@ class Reviewer:
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
     decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
+    signatures: CommandSignatures = field(default_factory=CommandSignatures)
 
     @property
     def erasures(self) -> Erasures:
@@ -146,7 +150,9 @@ class Reviewer:
             patience=RetryPolicy(),
             times=EventTimes(StillTime(LATEST_MS), RetryPolicy()),
             topics={Topic.AUDIT: "audit", Topic.ABUSE_FLAGS: "flags"},
-            dead_letters=DeadLetters(topic="dead", max_bytes=1024 * 1024),
+            dead_letters=LETTERS,
+            forgeries=Forgeries(Topic.COMMANDS, LETTERS),
+            signatures=self.signatures,
             source="/test",
         )
 

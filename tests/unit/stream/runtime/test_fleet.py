@@ -29,6 +29,7 @@ ONE = Badge(
     policy="default 12ab",
     rules="34cd",
     release="0.1.0+56ef",
+    signatures="off",
 )
 TWO = replace(ONE, name="two", began_ms=2)
 
@@ -62,6 +63,8 @@ CHANGES = {
     Aspect.KEY_PREFIX: {"key_prefix": "other:"},
     Aspect.TOPIC_PREFIX: {"topic_prefix": "t."},
     Aspect.HASH_KEYS: {"hash_keys": (K1, K2_SOON)},
+    Aspect.RECORD_KEYS: {"record_keys": (K1,), "unsigned_until_ms": NOW_MS + 1},
+    Aspect.SIGNATURES: {"signatures": "required"},
     Aspect.POLICY: {"policy": "strict 78"},
     Aspect.RULES: {"rules": "90"},
     Aspect.RELEASE: {"release": "0.2.0+00"},

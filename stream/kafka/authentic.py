@@ -1,0 +1,27 @@
+"""The check of MACs before a stage: a record that no worker wrote reaches neither the stage nor the stage's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.events.forgeries import Forgeries
+from stream.events.messages import Output, Record
+from stream.events.record_mac import IN_WORDS, RecordMacs
+from stream.kafka.agents import Stage
+
+
+class AuthenticStage:
+    """Stage (port: `stream.kafka.agents.Stage`) over another, which sees only records that are believed."""
+
+    def __init__(self, stage: Stage, macs: RecordMacs, forgeries: Forgeries) -> None:
+        self._stage, self._macs, self._forgeries = stage, macs, forgeries
+
+    async def handle(self, record: Record) -> Sequence[Output]:
+        fault = self._macs.fault(record)
+        if fault is None:
+            return await self._stage.handle(record)
+        return [self._forgeries.letter(record, fault, IN_WORDS[fault])]
+
+    async def answer(self, record: Record) -> Sequence[Output]:
+        """No answer to a forged record: the sender it names never sent it."""
+        return [] if self._macs.fault(record) else await self._stage.answer(record)
