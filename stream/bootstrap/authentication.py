@@ -70,3 +70,13 @@ def say_what_is_believed(settings: Settings) -> None:
         )
     elif until is not None and SYSTEM_CLOCK.now_ms() < unsigned_until_ms(settings):
         log.warning("unsigned_records_believed", until=until.isoformat())
+
+
+def say_what_is_obeyed(settings: Settings) -> None:
+    """Line of a process that carries out commands, where anybody who may write one is obeyed."""
+    if not settings.commands.require_signature:
+        log.info(
+            "unsigned_commands_obeyed",
+            why="any writer of the commands topic decides as a reviewer",
+            mend="give reviewers keys (liveness keys reviewer), then set LIVENESS_COMMANDS__REQUIRE_SIGNATURE",
+        )

@@ -14,7 +14,7 @@ from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
 from detectors.pool import hide_memory
-from stream.bootstrap.authentication import say_what_is_believed
+from stream.bootstrap.authentication import open_reviewers, say_what_is_believed, say_what_is_obeyed
 from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
@@ -47,6 +47,9 @@ def command(
         open_keys(settings)  # a key that can't be used is said before any wait for a broker
     say_weakened(settings)
     say_what_is_believed(settings)
+    if Role.COMMAND in chosen:
+        open_reviewers(settings)  # as the keys
+        say_what_is_obeyed(settings)
     asyncio.run(checked(_check_services(settings)))
     if Role.DETECT in chosen and not settings.abuse.hash_keys:
         log.warning(

@@ -103,4 +103,4 @@ def signed_by(command: Command | InvalidCommand, signer: Reviewer | None) -> dic
 
 
 def _message(at_ms: bytes, value: bytes) -> bytes:
-    return b"liveness command 1\n" + at_ms + b"\n" + value
+    return b"liveness-command-1\n" + at_ms + b"\n" + value

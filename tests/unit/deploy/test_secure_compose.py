@@ -20,6 +20,7 @@ def test_environment_and_secrets_are_settings(tmp_path: Path, monkeypatch: pytes
         "LIVENESS_KAFKA__SASL_PASSWORD": PASSWORD,
         "LIVENESS_REDIS__PASSWORD": PASSWORD,
         "LIVENESS_ABUSE__HASH_KEYS": '[{"id": "k1", "secret": "' + PASSWORD * 3 + '"}]',
+        "LIVENESS_RECORDS__KEYS": '[{"id": "r1", "secret": "' + PASSWORD * 3 + '"}]',
         **dict.fromkeys(("kafka-authority.pem", "redis-authority.pem"), Authority(tmp_path).file.read_text()),
     }
     mounted, files = TEXT.split("\nsecrets:\n")
@@ -37,4 +38,5 @@ def test_environment_and_secrets_are_settings(tmp_path: Path, monkeypatch: pytes
     passwords = [settings.kafka.sasl_password, settings.redis.password]
     assert [each and each.get_secret_value() for each in passwords] == [PASSWORD, PASSWORD]
     assert settings.abuse.hash_keys
+    assert (len(settings.records.keys), settings.records.required) == (1, True)
     assert PASSWORD not in TEXT
