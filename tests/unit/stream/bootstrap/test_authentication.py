@@ -1,4 +1,4 @@
-"""What a process says at its start of those whom it believes, and which records tell it that its Redis is older."""
+"""Lines of a process that starts: whom it believes; and records that make its Redis look older."""
 
 from __future__ import annotations
 
