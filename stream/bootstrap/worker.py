@@ -157,7 +157,7 @@ def build_worker(
             closings=[fleet.leave, shared.store.close, installation.close],
             troubles=lambda: (*eviction.troubles(), *installation.troubles()),
             caution=Caution(RedisPartitionNotes(shared.redis, settings.redis_prefix), shared.patience),
-            trial=Trial(),
+            trial=Trial(shared.patience),
         )
     )
 

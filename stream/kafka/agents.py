@@ -37,6 +37,9 @@ log = structlog.get_logger()
 STAGE_FAILED = "STAGE_FAILED_TWICE"
 #: Reason of the dead letter of a record on which a worker ended, and then the processes that tried the record.
 STAGE_ENDED = "STAGE_ENDED_TWICE"
+#: Unclean ends with a record alone in work, or on trial, after which the record is set aside untried: a worker and its
+#: trial may end together, every time, where memory is short.
+MOST_ENDS = 12
 #: Exceptions that no other record and no repeat would escape.
 ENDS_WORKER = (DependencyTimeout, SettingsError, BreakerOpen)
 #: Before a stage is asked again.
@@ -159,11 +162,21 @@ class AgentRunner:
         self._records.inc()
         record = _record(event)
         with self._in_progress.track_inprogress():
-            async with self._caution.around(record) if self._caution else nullcontext(False) as accused:
-                await self._handle(record, self._trial if accused else self._spec.stage)
+            async with self._caution.around(record) if self._caution else nullcontext(0) as deaths:
+                if deaths < MOST_ENDS:
+                    await self._handle(record, self._trial if deaths else self._spec.stage)
+                else:
+                    await self._give_up(record, deaths)
         event.value = event.message.value = None  # a picture needs no room while its turn to be acknowledged comes
         self._acks.finish(ticket)
         self._on_finished()
+
+    async def _give_up(self, record: Record, deaths: int) -> None:
+        """Set aside a record on which worker after worker ended; without an answer, if one ended on that too."""
+        log.error("stage_ended", agent=self._spec.name, **place(record), ends=deaths)
+        stage = self._spec.stage if deaths == MOST_ENDS else None
+        message = f"{deaths} workers ended while they had this record alone in work"
+        await self._publish(await self._set_aside(record, stage, STAGE_ENDED, message))
 
     async def _handle(self, record: Record, stage: Stage) -> None:
         reason, message = STAGE_FAILED, f"the {self._spec.name} stage failed on the record twice"
@@ -175,23 +188,23 @@ class AgentRunner:
                 raise
             except EndedOnRecord as error:
                 reason, message = STAGE_ENDED, f"processes of the {self._spec.name} stage ended on the record"
-                self._say("stage_ended", record, error, how=str(error))
+                log.error("stage_ended", agent=self._spec.name, **place(record), how=str(error))
                 break
             except Exception as error:
-                self._say("stage_failed", record, error, again=again)
+                say_failed("stage_failed", self._spec.name, record, error, again=again)
             if again:
                 await asyncio.sleep(PAUSE_S)
         await self._publish(await self._set_aside(record, stage, reason, message))
 
-    async def _set_aside(self, record: Record, stage: Stage, reason: str, message: str) -> list[Output]:
+    async def _set_aside(self, record: Record, stage: Stage | None, reason: str, message: str) -> list[Output]:
         letter = self._spec.dead_letters.letter(record, reason=reason, message=message)
         outputs = [replace(letter, fault=Fault.INTERNAL)]
         try:
-            outputs += await stage.answer(record)
+            outputs += await stage.answer(record) if stage else []
         except ENDS_WORKER:
             raise
         except Exception as error:
-            self._say("not_answered", record, error)
+            say_failed("not_answered", self._spec.name, record, error)
         return outputs
 
     async def _publish(self, outputs: Sequence[Output]) -> None:
@@ -208,20 +221,6 @@ class AgentRunner:
             log.warning("records_set_aside", agent=self._spec.name, records=self._set_aside_count)
             self._said_at, self._set_aside_count = now, 0
 
-    def _say(self, event: str, record: Record, error: Exception, **more: object) -> None:
-        """Log an exception by type and place: its words may quote the record."""
-        frames = traceback.extract_tb(error.__traceback__)
-        log.error(
-            event,
-            agent=self._spec.name,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            error=type(error).__name__,
-            **more,
-            at=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]],
-        )
-
     def _finished(self, size: int, task: asyncio.Task[None]) -> None:
         self._bound.release()
         self._bytes -= size
@@ -232,6 +231,18 @@ class AgentRunner:
             self._fail(RuntimeError("work on a record was cancelled from within"))
         elif (error := task.exception()) is not None:
             self._fail(error)
+
+
+def say_failed(event: str, agent: str, record: Record, error: Exception, **more: object) -> None:
+    """Log an exception of a stage by type and place: its words may quote the record."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]]
+    log.error(event, agent=agent, **place(record), error=type(error).__name__, **more, at=at)
+
+
+def place(record: Record) -> dict[str, object]:
+    """Position of a record, for log lines."""
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
 
 
 def register(app: LivenessApp, runner: Callable[[], AgentRunner], spec: AgentSpec) -> None:

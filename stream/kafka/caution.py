@@ -104,27 +104,25 @@ class Caution:
         self._none_in_work = asyncio.Event()
 
     @asynccontextmanager
-    async def around(self, record: Record) -> AsyncIterator[bool]:
-        """Context of the work on a record, and whether the record is accused: to be tried, never worked on here. Waits
-        for the store at the first of `AHEAD` records of a partition, and while a suspect is in work."""
+    async def around(self, record: Record) -> AsyncIterator[int]:
+        """Context of the work on a record, with the number of unclean ends at which the record was alone in work: if
+        any, the record is accused, and to be tried. Waits for the store at the first of `AHEAD` records of a partition,
+        and while a suspect is in work."""
         partition = (record.topic, record.partition)
         hold = self._holds.setdefault(partition, _Hold())
         note = await self._covering(partition, hold, record.offset)
-        if record.offset in note.deaths:
-            async with self._alone():  # a suspect that ends the worker would end the trial too
-                yield True
-            hold.done = max(hold.done, record.offset)
-            return
-        if record.offset < note.suspects:
+        deaths = note.deaths.get(record.offset, 0)
+        if deaths or record.offset < note.suspects:
+            # A record on trial is alone too: a suspect that ends the worker would end the trial.
             async with self._alone(), self._noted(partition, hold, record.offset):
-                yield False
+                yield deaths
             return
         if self._turn.locked():
             async with self._turn:
                 pass  # the suspect is done
         self._in_work += 1
         try:
-            yield False
+            yield 0
         finally:
             self._in_work -= 1
             if not self._in_work:

@@ -27,6 +27,7 @@ def run(worker: Worker) -> NoReturn:
     yield_to_slots()
     freeze_loaded_objects()
     if (socket := trial.inherited_socket()) is not None:
+        structlog.contextvars.bind_contextvars(process="trial")
         asyncio.run(worker.serve_trial(socket))
         logs.end()
         sys.exit()

@@ -252,7 +252,7 @@ class Worker:
         if self._components.pool is not None:
             await self._components.pool.stop()
         if self._components.trial is not None:
-            self._components.trial.close()
+            await self._components.trial.close()
         for closing in self._components.closings:
             await closing()
 
@@ -261,7 +261,8 @@ class Worker:
         until the socket is closed. Leaves at once, as `fail` does, for want of a dependency."""
         try:
             if await self._services_ready():
-                await serve(worker, {spec.name: spec.stage for spec in self._components.agents})
+                stages = {spec.name: spec.stage for spec in self._components.agents}
+                await serve(worker, stages, self._components.patience)
                 await self._close()
         except Exception as error:
             self.fail(error)
@@ -288,7 +289,7 @@ class Worker:
     def _new_runner(self, spec: AgentSpec) -> AgentRunner:
         parts = self._components
         breaker = Breaker(parts.settings.delivery)
-        trial = None if parts.trial is None else parts.trial.stage(spec.name)
+        trial = None if parts.trial is None else parts.trial.stage(spec.name, spec.stage)
         hooks = (self._note_movement, self.fail, parts.caution, trial)
         self._runners.append(AgentRunner(spec, self._acks, parts.publisher, breaker, *hooks))
         return self._runners[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from config.errors import Unavailable
 from config.settings import DeliverySettings
 from stream.events.messages import Output, Record
 from stream.kafka.acks import Partition
-from stream.kafka.agents import STAGE_ENDED, AgentRunner, EndedOnRecord
+from stream.kafka.agents import MOST_ENDS, STAGE_ENDED, AgentRunner, EndedOnRecord
 from stream.kafka.breaker import Breaker
 from stream.kafka.caution import AHEAD, Caution, PartitionNote, next_note
 from stream.kafka.publishing import Publisher
@@ -113,6 +114,7 @@ class Life(Scene):
         super().__init__()
         self.store, self.caution = store, Caution(store, RetryPolicy())
         self.trial = Tried(ends_on, mute)
+        self.answered: list[int] = []
         self.runner = AgentRunner(
             self.spec,
             self.acks,
@@ -125,6 +127,10 @@ class Life(Scene):
         )
         self._task.cancel()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
+
+    async def answer(self, record: Record) -> list[Output]:
+        self.answered.append(record.offset)
+        return []
 
     async def die(self) -> None:
         """Death: nothing more reaches the store."""
@@ -203,6 +209,23 @@ async def test_trial_of_one_record() -> None:
         await life.finish_all()
         assert (life.trial.tried, life.trial.answered, len(life.sent)) == ([1], answered, letters)
         assert (life.acked[0], (0, 1) in life.begun) == ([0, 1, 2], False)
+
+
+@on_virtual_time
+async def test_workers_that_end_with_their_trials() -> None:
+    """As often as `MOST_ENDS`; then the record is set aside, and at one end more without an answer."""
+    store = Store()
+    store.notes[P0] = PartitionNote(first=0, covers=AHEAD, alone=0)
+    for ends in range(1, MOST_ENDS):
+        life = await lives(store, 0)
+        assert (store.notes[P0].deaths, store.notes[P0].alone) == ({0: ends}, 1)
+        store.notes[P0] = replace(store.notes[P0], alone=0)
+        await life.die()
+    for answered in ([0], []):
+        life = await lives(store, 0)
+        assert (life.trial.tried, life.answered, len(life.sent)) == ([], answered, 1)
+        store.notes[P0] = replace(store.notes[P0], alone=0)
+        await life.die()
 
 
 @on_virtual_time

@@ -16,11 +16,13 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from stream.events.messages import Record
+from config.errors import SettingsError
+from stream.events.messages import Output, Record
 from stream.kafka import trial
-from stream.kafka.agents import EndedOnRecord
+from stream.kafka.agents import EndedOnRecord, Stage
 from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.kafka.trial import StageRaised, Trial
+from stream.runtime.patience import RetryPolicy
 from tests.e2e.waiting import eventually
 from tests.unit.stream.kafka import tried
 from tests.unit.stream.kafka.test_worker_leaving import Working
@@ -28,7 +30,7 @@ from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
 LARGE = bytes(range(256)) * 60_000
 
-Opened = Callable[..., Trial]
+Opened = Callable[..., Stage]
 
 
 def record(key: bytes, value: bytes = b"\xff") -> Record:
@@ -36,20 +38,31 @@ def record(key: bytes, value: bytes = b"\xff") -> Record:
     return Record(topic="t", partition=1, offset=2, key=key, value=value, headers=headers, appended_at_ms=3)
 
 
+class Own:
+    """Stage of the worker itself."""
+
+    async def handle(self, _record: Record) -> list[Output]:
+        return []
+
+    async def answer(self, _record: Record) -> list[Output]:
+        return []
+
+
 @pytest.fixture
 async def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
-    """A trial, whose process ends at so many starts with the code."""
+    """Stage on trial, whose process ends at so many starts with the code."""
     monkeypatch.setattr(trial, "PAUSE_S", 0.01)
+    monkeypatch.setattr(trial, "SILENT_S", 2.0)
     trials = list[Trial]()
 
-    def of(failed_starts: int = 0, code: int = 0) -> Trial:
+    def of(failed_starts: int = 0, code: int = 0, patience: RetryPolicy | None = None) -> Stage:
         command = [sys.executable, "-m", tried.__name__, str(tmp_path / "starts"), str(failed_starts), str(code)]
-        trials.append(Trial(command))
-        return trials[-1]
+        trials.append(Trial(patience or RetryPolicy(), command))
+        return trials[-1].stage("test", Own())
 
     yield of
     for each in trials:
-        each.close()
+        await each.close()
 
 
 def starts(folder: Path) -> int:
@@ -57,7 +70,7 @@ def starts(folder: Path) -> int:
 
 
 async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
-    stage = opened().stage("test")
+    stage = opened()
     for value in (b"", b"\xff", LARGE):
         (output,) = await stage.handle(record(b"k", value))
         assert (output.topic, output.value, output.headers) == ("out", value, (("name", b"\xfe"),))
@@ -70,42 +83,57 @@ async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "how", "tried_in"), [(b"exit", "code 77", 1), (b"kill", "code -9", 2), (b"spin", "silent", 1)]
+    ("key", "how", "tried_in"),
+    [(b"exit", "code 77", 1), (b"kill", "code -9", 2), (b"spin", "silent", 2), (b"hang", "silent", 2)],
 )
-async def test_end_on_a_record(
-    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: bytes, how: str, tried_in: int
-) -> None:
-    """A kill may be for want of memory, and is tried once more. The next record gets a process of its own."""
-    monkeypatch.setattr(trial, "SILENT_S", 2.0)
-    stage = opened().stage("test")
+async def test_end_on_a_record(opened: Opened, tmp_path: Path, key: bytes, how: str, tried_in: int) -> None:
+    """A kill may be for want of memory, and silence a machine that stood still: the record is tried once more. The next
+    record gets a process of its own."""
+    stage = opened()
     with pytest.raises(EndedOnRecord, match=how):
         await stage.handle(record(key))
     assert starts(tmp_path) == tried_in
-    await stage.handle(record(b"k"))
+    assert await stage.handle(record(b"k"))
     assert starts(tmp_path) == tried_in + 1
 
 
-async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) -> None:
-    assert await opened().stage("test").handle(record(b"away"))
+async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) -> None:
+    stage = opened()
+    await stage.handle(record(b"last words"))
+    await asyncio.sleep(0.5)
+    assert await stage.handle(record(b"k"))
     assert starts(tmp_path) == 2
 
 
-async def test_failed_starts(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For want of a dependency they are repeated without end, otherwise a few times."""
+async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) -> None:
+    """At a start or amid a record: the worker waits, and says so."""
+    patience = RetryPolicy()
+    handled = asyncio.ensure_future(opened(1, EXIT_UNREACHABLE, patience).handle(record(b"away")))
+    await eventually(lambda: patience.waiting_for == ("trial",), "the worker waits", 20)
+    assert await handled
+    assert starts(tmp_path) == 3
+
+
+async def test_right_taken_away_is_no_end(opened: Opened) -> None:
+    with pytest.raises(SettingsError, match="the trial of a record"):
+        await opened().handle(record(b"settings"))
+
+
+async def test_no_process(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none can be started, the worker's own stage has the record, as before an end."""
     monkeypatch.setattr(trial, "STARTS", 2)
-    assert await opened(2, EXIT_UNREACHABLE).stage("test").handle(record(b"k"))
-    with pytest.raises(EndedOnRecord, match="code 2"):
-        await opened(99, EXIT_SETTINGS).stage("test").handle(record(b"k"))
-    assert starts(tmp_path) == 3 + trial.STARTS
+    stage = opened(99, EXIT_SETTINGS)
+    assert (await stage.handle(record(b"k")), starts(tmp_path)) == ([], 2)
+    assert await stage.answer(record(b"k")) == []
+    nowhere = Trial(RetryPolicy(), [str(tmp_path / "nothing")])
+    assert await nowhere.stage("test", Own()).handle(record(b"k")) == []
 
 
 async def test_process_goes_with_its_caller(opened: Opened) -> None:
     """Work that is dropped; and a process that nothing is asked of."""
-    stage = opened().stage("test")
-    (output,) = await stage.handle(record(b"k"))
-    assert output.key is not None
-    process = psutil.Process(int(output.key))
-    waiting = asyncio.create_task(stage.handle(record(b"wait")))  # type: ignore[arg-type]
+    stage = opened()
+    process = await process_of(stage)
+    waiting = asyncio.ensure_future(stage.handle(record(b"wait")))
     await asyncio.sleep(0.1)
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -115,10 +143,14 @@ async def test_process_goes_with_its_caller(opened: Opened) -> None:
 
 async def test_idle_process_is_stopped(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "IDLE_S", 0.1)
-    (output,) = await opened().stage("test").handle(record(b"k"))
-    assert output.key is not None
-    process = psutil.Process(int(output.key))
+    process = await process_of(opened())
     await eventually(lambda: gone(process), "the process ends", 10)
+
+
+async def process_of(stage: Stage) -> psutil.Process:
+    (output,) = await stage.handle(record(b"k"))
+    assert output.key is not None
+    return psutil.Process(int(output.key))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system kills no process with its parent")
@@ -128,9 +160,10 @@ def test_process_dies_with_its_worker(tmp_path: Path) -> None:
     script = f"""
 import asyncio, sys
 from stream.kafka.trial import Trial
+from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.kafka.test_trial import record
 async def main():
-    stage = Trial({command}).stage("test")
+    stage = Trial(RetryPolicy(), {command}).stage("test", None)
     (output,) = await stage.handle(record(b"k"))
     print(output.key.decode(), flush=True)
     await stage.handle(record(b"spin"))

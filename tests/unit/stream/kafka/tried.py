@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from config.errors import SettingsError
 from stream.events.messages import Output, Record
 from stream.kafka import trial
 from stream.kafka.trial import inherited_socket, serve
-from stream.runtime.patience import DependencyTimeout
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 
 class Stage:
@@ -28,11 +29,15 @@ class Stage:
                 os.kill(os.getpid(), signal.SIGKILL)
             case b"spin":
                 time.sleep(60)  # noqa: ASYNC251  # no event loop runs on
-            case b"wait":
+            case b"wait" | b"hang":
                 await asyncio.sleep(60)
+            case b"last words":
+                asyncio.get_running_loop().call_later(0.2, os._exit, 77)
+            case b"settings":
+                raise SettingsError("redis: the user may not run GET")
             case b"raise":
                 raise LookupError("what the record says")
-            case b"away" if starts() == 1:
+            case b"away" if starts() <= 2:
                 raise DependencyTimeout("redis")
         return [Output(topic="out", key=str(os.getpid()).encode(), value=record.value, headers=record.headers)]
 
@@ -51,11 +56,13 @@ def main() -> None:
         sys.exit(int(sys.argv[3]))
     worker = inherited_socket()
     assert worker is not None
-    trial.BEAT_S = 0.2
+    trial.BEAT_S, trial.SILENT_S = 0.2, 1.0
     try:
-        asyncio.run(serve(worker, {"test": Stage()}))
+        asyncio.run(serve(worker, {"test": Stage()}, RetryPolicy()))
     except DependencyTimeout:
         sys.exit(3)
+    except SettingsError:
+        sys.exit(2)
 
 
 if __name__ == "__main__":
