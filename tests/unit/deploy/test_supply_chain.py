@@ -9,13 +9,10 @@ import re
 import subprocess
 import sys
 import tomllib
-from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
 from tests.unit.architecture import PACKAGES, imported_modules
@@ -111,6 +108,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_bill_names_every_package(written: bytes) -> None:
     """With version, licence and the lock's hashes; what no other package asks for is asked for by us."""
+    from cyclonedx.schema import SchemaVersion  # takes a second
+    from cyclonedx.validation.json import JsonStrictValidator
+
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(written.decode()) is None
     made, lock = json.loads(written), (ROOT / "requirements.lock").read_text()
     packages = {canonical(each["name"]): each for each in made["components"]}
@@ -140,16 +140,16 @@ FINDING = {"id": "CVE-2021-0000", "fix_versions": ["8.1.1"]}
 SEEN = {"name": "pillow", "version": "8.1.0", "vulns": [FINDING]}
 UNSEEN = {"name": "pillow", "skip_reason": "not found"}
 CLEAN = {"name": "six", "version": "1.0", "vulns": []}
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+DAY = r"\d{4}-\d\d-\d\d"
 
 AUDITS = [
-    ("clean", [SEEN], [CLEAN], 0, f"1 packages audited on {TODAY}: nothing found"),
+    ("clean", [SEEN], [CLEAN], 0, f"1 packages audited on {DAY}: nothing found"),
     ("finding", [SEEN], [CLEAN, {**SEEN, "name": "six"}], 1, "six 8.1.0: CVE-2021-0000, mended in 8.1.1"),
     ("the database lost sight of a package", [SEEN], [CLEAN, UNSEEN], 1, "pillow: not found"),
     ("no answer for the lock", [SEEN], None, 1, "no connection"),
-    ("unreachable", None, [CLEAN], 0, f"NOT AUDITED on {TODAY}: no database"),
-    ("blind to packages", [UNSEEN], [CLEAN], 0, f"NOT AUDITED on {TODAY}: no database"),
-    ("blind to findings", [{**SEEN, "vulns": []}], [CLEAN], 0, f"NOT AUDITED on {TODAY}: no database"),
+    ("unreachable", None, [CLEAN], 0, f"NOT AUDITED on {DAY}: no database"),
+    ("blind to packages", [UNSEEN], [CLEAN], 0, f"NOT AUDITED on {DAY}: no database"),
+    ("blind to findings", [{**SEEN, "vulns": []}], [CLEAN], 0, f"NOT AUDITED on {DAY}: no database"),
 ]
 #: In place of pip-audit: what is asked of the lock file is answered from another file than what is asked of the canary.
 STAND_IN = """
@@ -173,7 +173,7 @@ def test_audit(tmp_path: Path, canary: list[object] | None, lock: list[object] |
     command = [sys.executable, ROOT / ".ci" / "audit.py"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, told in done.stdout) == (code, True), done.stdout + done.stderr
+    assert (done.returncode, bool(re.search(told, done.stdout))) == (code, True), done.stdout + done.stderr
 
 
 def test_audit_reads_the_lock() -> None:

@@ -118,21 +118,22 @@ def filled(start: bytes, piece: bytes, end: bytes) -> bytes:
     return start + piece * ((15 * 1024 * 1024 - len(start) - len(end)) // len(piece)) + end
 
 
+#: Beginning, what is repeated, end: fifteen megabytes each once they are made.
 BOMBS = {
-    "empty lists": filled(b"[", b"[],", b"[]]"),
-    "empty objects": filled(b"[", b"{},", b"{}]"),
-    "zeros": filled(b"[", b"0,", b"0]"),
-    "nulls in a field": filled(b'{"submission_id":"sub-1","a":[', b"null,", b"null]}"),
-    "short keys": filled(b"{", b'"a":1,', b'"a":1}'),
-    "deep lists": filled(b"", b"[", b""),
-    "deep objects": filled(b"", b'{"a":', b""),
-    "one escaped text": filled(b'{"submission_id":"sub-1","image":"', b"\\u0041", b'"}'),
-    "wide characters": filled('{"submission_id":"sub-1","image":"😀'.encode(), b"A", b'"}'),
-    "one long key": filled(b'{"', b"a", b'":1}'),
-    "one long number": filled(b'{"submission_id":"sub-1","image":1', b"0", b"}"),
-    "white space": filled(b"{", b" ", b"}"),
-    "one string of base64": filled(b'{"submission_id":"sub-1","image":"', b"AAAA", b'"}'),
-    "noise": filled(b"", b"\xff\xfe\xfd", b""),
+    "empty lists": (b"[", b"[],", b"[]]"),
+    "empty objects": (b"[", b"{},", b"{}]"),
+    "zeros": (b"[", b"0,", b"0]"),
+    "nulls in a field": (b'{"submission_id":"sub-1","a":[', b"null,", b"null]}"),
+    "short keys": (b"{", b'"a":1,', b'"a":1}'),
+    "deep lists": (b"", b"[", b""),
+    "deep objects": (b"", b'{"a":', b""),
+    "one escaped text": (b'{"submission_id":"sub-1","image":"', b"\\u0041", b'"}'),
+    "wide characters": ('{"submission_id":"sub-1","image":"😀'.encode(), b"A", b'"}'),
+    "one long key": (b'{"', b"a", b'":1}'),
+    "one long number": (b'{"submission_id":"sub-1","image":1', b"0", b"}"),
+    "white space": (b"{", b" ", b"}"),
+    "one string of base64": (b'{"submission_id":"sub-1","image":"', b"AAAA", b'"}'),
+    "noise": (b"", b"\xff\xfe\xfd", b""),
 }
 
 
@@ -144,7 +145,8 @@ def resident_mib(field: str) -> float:
 def report_bombs() -> None:
     """In a child process: by how much each event raised the peak of resident memory."""
     read(record(b"{}"))
-    for name, bomb in BOMBS.items():
+    for name, parts in BOMBS.items():
+        bomb = filled(*parts)
         Path("/proc/self/clear_refs").write_text("5")  # begin a new peak
         before = resident_mib("VmRSS")
         answer = read(record(bomb))
