@@ -41,7 +41,7 @@ LONGEST_S = 120.0
 
 def dear(kind: str) -> bytes:
     """Picture near the bound on the work of a decode, in few bytes, with a face."""
-    side = {"jpeg": 7000, "png": 2700, "webp": 3500}[kind]
+    side = {"jpeg": 7000, "png": 2300, "webp": 3000}[kind]
     portrait = cv2.resize(attacks.portrait(attacks.decode(astronaut())), (side, side), interpolation=cv2.INTER_CUBIC)
     if kind == "jpeg":
         buffer = BytesIO()
