@@ -43,7 +43,8 @@ NUMBERS = {
     "memfd_create": (319, 279),
     "shmget": (29, 194),
 }
-PTRACE_SEIZE, PTRACE_DETACH, CLONE_NEWUSER = 0x4206, 17, 0x10000000
+LIMITS = (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
+PTRACE_SEIZE, CLONE_NEWUSER = 0x4206, 0x10000000
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,25 @@ def outcome_of(name: str, target: Target) -> str:
     except Exception as error:  # Python's own words for some refusals
         return str(error)
     return "done"
+
+
+class Descriptors:
+    """Analyser that tells what its open files are, by kind."""
+
+    def analyse(self, image: memoryview) -> Analysis:
+        names = (f"/proc/self/fd/{number}" for number in range(100))
+        links = [os.readlink(name) for name in names if os.path.islink(name)]
+        return Analysis(message=" ".join(sorted(link.partition(":[")[0].partition(" ")[0] for link in links)))
+
+
+class Rights:
+    """Analyser that tells its limits and capabilities."""
+
+    def analyse(self, image: memoryview) -> Analysis:
+        limits = [resource.getrlimit(which) for which in LIMITS]
+        lines = Path("/proc/self/status").read_text().splitlines()
+        sets = [int(line.split()[1], 16) for line in lines if line.startswith(("CapInh", "CapPrm", "CapEff"))]
+        return Analysis(message=f"{limits} {sets}")
 
 
 class Taken:

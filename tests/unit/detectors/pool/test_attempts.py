@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from detectors.pool import Confinement, Layer, SlotStartError, launcher
+from detectors.pool import AnalyserRefused, Confinement, Layer, launcher
 from detectors.pool.confinement import landlock
 from tests.unit.detectors.pool import attempts
-from tests.unit.detectors.pool.attempts import ATTEMPTS, Taken, Target
+from tests.unit.detectors.pool.attempts import ATTEMPTS, Descriptors, Rights, Taken, Target
 from tests.unit.detectors.pool.conftest import MakePool
 from tests.unit.detectors.pool.fakes import one
 
@@ -105,13 +105,26 @@ def test_layers_refuse_alone(target: Target, outside: dict[str, str], behind: tu
     assert possible
 
 
+async def test_slot_holds_its_own_files_only(make_pool: MakePool) -> None:
+    """A pipe, which was the fork server's input and has ended; the others are for output, answers and pictures."""
+    pool = await make_pool(Descriptors, slots=2)
+    for _ in range(2):
+        answer = await one(pool, b"picture")
+        assert answer.message == "/dev/null /dev/null /memfd:liveness-image pipe socket"
+
+
+async def test_slot_has_no_rights(make_pool: MakePool) -> None:
+    answer = await one(await make_pool(Rights), b"picture")
+    assert answer.message == "[(0, 0), (256, 256), (0, 0), (0, 0)] [0, 0, 0]"
+
+
 @pytest.mark.parametrize("confinement", Confinement)
 async def test_missing_layers_are_said(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, confinement) -> None:
     """A fork server on a machine that has no filter."""
     boot = "import platform; platform.machine = lambda: 's390x'; "
     monkeypatch.setattr("detectors.pool.launcher._BOOT", boot + launcher._BOOT)
     if confinement is Confinement.REQUIRE:
-        with pytest.raises(SlotStartError, match="seccomp: no filter for linux on s390x"):
+        with pytest.raises(AnalyserRefused, match="seccomp: no filter for linux on s390x"):
             await make_pool(confinement=confinement)
         return
     pool = await make_pool(confinement=confinement)
