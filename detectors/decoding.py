@@ -18,7 +18,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64_000_000))
 import cv2
 
 from config.error_codes import ErrorCode
-from detectors.containers.png_data import goes_on
+from detectors.containers import png_data
 from detectors.contract import ImageRefused
 from detectors.image_format import ImageFormat
 from detectors.image_gate import ImageHeader
@@ -43,8 +43,8 @@ def decode_whole(image: bytes | memoryview, header: ImageHeader, flags: int) -> 
     if header.has_alpha:
         flags = cv2.IMREAD_UNCHANGED
     encoded = _picture_bytes(image, header)
-    if header.format is ImageFormat.PNG and goes_on(encoded.data):
-        raise ImageRefused(ErrorCode.INVALID_REQUEST, "the PNG's data go on beyond its pixels")
+    if header.format is ImageFormat.PNG and (fault := png_data.fault(encoded.data)):
+        raise ImageRefused(ErrorCode.INVALID_REQUEST, fault)
     try:
         pixels, said = with_native_stderr(lambda: cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION))
         if _tells_damage(said, encoded):

@@ -1,6 +1,7 @@
-"""PNG picture data: the bytes that a picture's pixels take once inflated, and whether a file's data go on beyond them.
+"""PNG picture data: the bytes that a picture's pixels take once inflated, and data that inflate to more, or to nothing.
 
-libpng inflates whatever follows the last row, a thousand bytes for each byte of the file.
+libpng inflates whatever follows the last row, a thousand bytes for each byte of the file, and passes over any number of
+empty blocks, a hundred nanoseconds each.
 """
 
 from __future__ import annotations
@@ -19,21 +20,28 @@ _FROM, _TO = 16 * 1024, 1024 * 1024
 SLACK = 64 * 1024
 
 
-def goes_on(png: memoryview) -> bool:
-    """Whether the data of a PNG inflate to more than the pixels that its header names. Called before the decode; little
-    more than the pixels is inflated. Data that are broken or too short are the decoder's to tell."""
-    left = row_bytes(png) + SLACK
+def fault(png: memoryview) -> str | None:
+    """Words for data of a PNG that inflate to more than the pixels that its header names, or for a stretch of data to
+    hardly anything; None for sound data. Called before the decode; little more than the pixels is inflated. Data that
+    are broken or too short are the decoder's to tell."""
+    left, credit = row_bytes(png) + SLACK, SLACK
     inflater = zlib.decompressobj()
     for piece in _data(png):
+        credit -= len(piece) * 7 // 8  # the worst encoders of noise write a few per cent more than they got
         while piece and not inflater.eof:
             try:
-                left -= len(inflater.decompress(piece, _TO))
+                inflated = len(inflater.decompress(piece, _TO))
             except zlib.error:
-                return False
+                return None
+            left, credit = left - inflated, min(credit + inflated, SLACK)
             if left < 0:
-                return True
+                return "the PNG's data go on beyond its pixels"
             piece = inflater.unconsumed_tail
-    return False
+        if inflater.eof:
+            return None
+        if credit < 0:
+            return "the PNG's data have long parts without pixels"
+    return None
 
 
 def _data(png: memoryview) -> Iterator[bytes]:

@@ -28,11 +28,16 @@ KINDS = {
     "rgb, interlaced": (8, 2, 1, 3 * SIDE * SIDE + 40 + 40 + 40 + 80 + 80 + 160 + 160),
 }
 BEYOND = 64 * 1024 * 1024
+#: A stored block of no bytes.
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
 
 
 def png(kind: str, beyond: int, *, chunk: int = 8192) -> bytes:
-    depth, colour, interlaced, size = KINDS[kind]
-    packed = zlib.compress(bytes(size + beyond), 9)
+    return png_of(kind, zlib.compress(bytes(KINDS[kind][3] + beyond), 9), chunk=chunk)
+
+
+def png_of(kind: str, packed: bytes, *, chunk: int = 8192) -> bytes:
+    depth, colour, interlaced, _ = KINDS[kind]
     pieces = [packed[start : start + chunk] for start in range(0, len(packed), chunk)]
     header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour, 0, 0, interlaced)
     chunks = [(b"IHDR", header), *((b"IDAT", piece) for piece in pieces), (b"IEND", b"")]
@@ -65,7 +70,32 @@ def test_encoders_write_no_more_than_the_pixels() -> None:
     chance = np.random.default_rng(7)
     for width in (1, 7, 301):
         for pixels in (chance.integers(0, 256, (64, width, 3), np.uint8), np.zeros((64, width), np.uint8)):
-            assert not png_data.goes_on(memoryview(cv2.imencode(".png", pixels)[1].tobytes()))
+            assert png_data.fault(memoryview(cv2.imencode(".png", pixels)[1].tobytes())) is None
+
+
+@pytest.mark.parametrize("memory", [1, 8])
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_noise_of_any_encoder(level: int, memory: int) -> None:
+    """Stored in blocks as small as an encoder makes them, noise takes more room than its pixels."""
+    size = KINDS["rgb, 16 bits"][3]
+    chance = np.random.default_rng(7).integers(0, 256, size, np.uint8)
+    chance[:: 1 + 6 * SIDE] = 0  # filter type of each row: none
+    encoder = zlib.compressobj(level, memLevel=memory)
+    image = png_of("rgb, 16 bits", encoder.compress(chance.tobytes()) + encoder.flush())
+    assert png_data.fault(memoryview(image)) is None
+
+
+def test_empty_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, amid and behind the pixels: refused within what they may take up, not handed to the decoder."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("handed to the decoder"))
+    size = KINDS["rgb"][3]
+    for before in (0, size // 2, size):
+        encoder = zlib.compressobj(9)
+        data = encoder.compress(bytes(before)) + encoder.flush(zlib.Z_FULL_FLUSH)
+        data += EMPTY_BLOCK * (4 * SLACK // len(EMPTY_BLOCK)) + encoder.compress(bytes(size - before)) + encoder.flush()
+        image = png_of("rgb", data)
+        with pytest.raises(ImageRefused, match="long parts without pixels"):
+            decode(image, inspect(image, ImageLimits()))
 
 
 class Counting:
