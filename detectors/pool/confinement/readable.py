@@ -18,6 +18,7 @@ _SYSTEM = (
     "/usr/local/lib",
     "/etc/ld.so.cache",
     "/etc/localtime",
+    "/etc/mime.types",  # of Python's mimetypes, which takes a file that is there for one that may be read
     "/usr/share/zoneinfo",
     "/sys/devices/system/cpu",
     "/proc/cpuinfo",
