@@ -111,7 +111,7 @@ class DetectionSettings(Group):
     read_ahead: int = Field(2, ge=0, le=64)
     """Pictures held beyond those being analysed, so that a slot never waits for the next one."""
     waiting_mib: int = Field(64, ge=0, le=4096)
-    """Submissions that wait for a turn, MiB in all and at most 200; among these the next is chosen fairly. 0: the \
+    """Submissions that wait for a turn, MiB in all and at most 48; among these the next is chosen fairly. 0: the \
 order of the topic."""
     fair_share: float = Field(0.5, gt=0, le=1)
     """Most of the slots that one tenant, correlation id or device has while others wait; 1 sets no bound."""

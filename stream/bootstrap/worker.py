@@ -80,7 +80,7 @@ ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
 SLOT_PRELOAD = ("numpy", "cv2", "mediapipe", "detectors.analysis")
 #: Submissions that wait for their turn, at most; and those behind the oldest that is not done, which a crash repeats.
-MOST_WAITING, MOST_UNACKNOWLEDGED_SUBMISSIONS = 200, 1000
+MOST_WAITING, MOST_UNACKNOWLEDGED_SUBMISSIONS = 48, 250
 #: By name, since importing the function would load native code into the worker.
 FACE_ANALYSER = "detectors.analysis:face_analyser"
 
@@ -173,9 +173,11 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         on_state=lambda state: metrics.observe_network_lists(state.lists),
     )
     keys = open_keys(settings)
+    share = detection.fair_share if detection.waiting_mib else 1.0
+    turns = FairTurns(detection.slots, detection.read_ahead, share)
     stage = DetectStage(
         analyser=pool,
-        turns=FairTurns(detection.slots, detection.read_ahead, detection.fair_share),
+        turns=turns,
         admission=Admission(store=shared.store, gate=Gate(shared.ledger, shared.engine), patience=shared.patience),
         origins=OriginReader(hasher(settings, policy), networks),
         marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
@@ -189,6 +191,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
     )
     agent = replace(
         _agent(shared, "detect", Topic.SUBMISSIONS, stage, detection.slots + detection.read_ahead),
+        turns=turns,
         waiting=MOST_WAITING,
         waiting_bytes=detection.waiting_mib * MIB,
         most_unacknowledged=MOST_UNACKNOWLEDGED_SUBMISSIONS,

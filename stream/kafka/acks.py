@@ -86,3 +86,6 @@ class InOrderAcks:
     @property
     def in_flight(self) -> int:
         return sum(len(queue) for queue in self._partitions.values())
+
+    def in_flight_of(self, topic: str) -> int:
+        return sum(len(queue) for partition, queue in self._partitions.items() if partition[0] == topic)

@@ -70,10 +70,21 @@ class EndedOnRecord(Exception):
     """End of a trial process while it worked on a record."""
 
 
+class Turns(Protocol):
+    """Port of what makes records wait before their stage works on them."""
+
+    @property
+    def waiting(self) -> Collection[asyncio.Task[Any]]:
+        """Tasks that wait."""
+
+    def room(self, has_room: bool) -> None:
+        """Called when no more records are let in to wait, or are again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """Agent: the stage that handles a topic's records. `limit` bounds the records being worked on, and `waiting` how
-    many more begin, as long as all have fewer than `waiting_bytes`, because their stage makes them wait for a turn;
+    many more begin, as long as all have fewer than `waiting_bytes`, because their stage makes them wait for `turns`;
     `most_unacknowledged` also counts records that are done behind an unfinished one: what a crash would repeat."""
 
     name: str
@@ -84,6 +95,7 @@ class AgentSpec:
     waiting: int = 0
     waiting_bytes: int = 0
     most_unacknowledged: int | None = None
+    turns: Turns | None = None
 
 
 class AgentRunner:
@@ -137,24 +149,39 @@ class AgentRunner:
             self._bytes += size
             task.add_done_callback(partial(self._finished, size))
 
+    def drop_waiting(self, partitions: Collection[Partition]) -> None:
+        """Cancel records of these partitions that wait for a turn: another worker gives them theirs sooner."""
+        waiting = set(self._spec.turns.waiting) if self._spec.turns else set()
+        self._cancel([task for task, partition in self._tasks.items() if partition in partitions and task in waiting])
+
     def drop(self, partitions: Collection[Partition] | None = None) -> int:
         """Cancel the work on records of these partitions (of all, if None) without an acknowledgement, when they go
         to another worker or this one ends. Returns how many tasks that were. May be repeated."""
         dropped = [task for task, partition in self._tasks.items() if partitions is None or partition in partitions]
-        for task in dropped:
-            del self._tasks[task]
-            task.cancel()
+        self._cancel(dropped)
         return len(dropped)
 
+    def _cancel(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            del self._tasks[task]
+            task.cancel()
+
     async def _wait_for_room(self) -> None:
+        if not self._bound.locked() and self._has_room():
+            await self._bound.acquire()
+            return
+        if self._spec.turns:
+            self._spec.turns.room(False)
         await self._bound.acquire()
         while not self._has_room():
             self._one_ended.clear()
             await self._one_ended.wait()
+        if self._spec.turns:
+            self._spec.turns.room(True)
 
     def _has_room(self) -> bool:
         spec = self._spec
-        if spec.most_unacknowledged is not None and self._acks.in_flight > spec.most_unacknowledged:
+        if spec.most_unacknowledged is not None and self._acks.in_flight_of(spec.topic) > spec.most_unacknowledged:
             return False
         return len(self._tasks) < spec.limit or self._bytes < spec.waiting_bytes
 

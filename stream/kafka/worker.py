@@ -221,7 +221,10 @@ class Worker:
         await self._hand_over()
 
     async def _work_ended(self, partitions: Collection[Partition], within_s: float) -> None:
-        """Wait for the work on records of the partitions: not for long while the worker waits for a dependency."""
+        """Wait for the work on records of the partitions: not for long while the worker waits for a dependency, and not
+        for records that wait for a turn."""
+        for runner in self._runners:
+            runner.drop_waiting(partitions)
         clock, patience = self._components.clock, self._components.patience
         end = clock.monotonic() + within_s
         waiting_since: float | None = None

@@ -46,8 +46,10 @@ from stream.runtime.clock import Clock
 log = structlog.get_logger()
 
 SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
+#: Refusals of a picture to which its slot gave no answer.
+NO_ANSWER = frozenset({ErrorCode.DETECTOR_TIMEOUT, ErrorCode.INFERENCE_ERROR})
 #: Errors for which neither the picture nor its sender need be to blame.
-INTERNAL = frozenset({ErrorCode.DETECTOR_TIMEOUT, ErrorCode.INFERENCE_ERROR, ErrorCode.SERVER_ERROR})
+INTERNAL = NO_ANSWER | {ErrorCode.SERVER_ERROR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +184,10 @@ def _senders(read: Submission, origin: Origin) -> list[tuple[str, ...]]:
 
 
 def _cost_ms(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> float:
-    """Processor time that a slot spent, milliseconds; the deadline for a slot that gave no answer."""
+    """Processor time that a slot spent, milliseconds; the deadline for a slot that gave no answer, and 0, unknown, for
+    a picture that was refused."""
     if isinstance(finding, Refusal):
-        return policy.deadlines.detector_s * 1000
+        return policy.deadlines.detector_s * 1000 if finding.error in NO_ANSWER else 0.0
     return sum(analysis.cpu_ms for analysis in finding)
 
 

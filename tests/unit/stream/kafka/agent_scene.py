@@ -23,7 +23,7 @@ PATIENCE_S = 120
 
 
 class Scene:
-    def __init__(self, *, limit: int = 16, letters_away: bool = False, **limits: int) -> None:
+    def __init__(self, *, limit: int = 16, letters_away: bool = False, **limits: Any) -> None:
         self.acked: dict[int, list[int]] = {0: [], 1: []}
         self.failures: list[BaseException] = []
         self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
@@ -84,9 +84,9 @@ class Scene:
 class Event:
     """Faust's event of a record; acknowledged offsets go to `acked`."""
 
-    def __init__(self, acked: list[int], partition: int, offset: int, generation: int) -> None:
+    def __init__(self, acked: list[int], partition: int, offset: int, generation: int, topic: str = TOPIC) -> None:
         self.acked = acked
-        place: dict[str, Any] = {"topic": TOPIC, "partition": partition, "offset": offset, "generation_id": generation}
+        place: dict[str, Any] = {"topic": topic, "partition": partition, "offset": offset, "generation_id": generation}
         self.message: Any = SimpleNamespace(**place, timestamp=1.0, key=b"k", value=b"v", headers=[])
 
     def ack(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.unit.stream.kafka.agent_scene import Scene
+import asyncio
+from typing import Any
+
+from tests.unit.stream.kafka.agent_scene import P0, Event, Scene
 from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
 
@@ -32,3 +35,53 @@ async def test_done_record_holds_no_picture() -> None:
     assert [event.message.value for event in events] == [b"v", None, None]
     await scene.end(0)
     assert scene.acked[0] == [0, 1, 2]
+
+
+class Waiting:
+    """Turns for which every second record waits; `said` has what is told of the room."""
+
+    def __init__(self) -> None:
+        self.scene: Scene | None = None
+        self.said: list[bool] = []
+
+    @property
+    def waiting(self) -> list[asyncio.Task[Any]]:
+        return list(self.scene.runner.tasks)[1::2] if self.scene else []
+
+    def room(self, has_room: bool) -> None:
+        self.said.append(has_room)
+
+
+@on_virtual_time
+async def test_records_that_wait_are_dropped_at_a_stop() -> None:
+    turns = Waiting()
+    scene = turns.scene = Scene(turns=turns)
+    await scene.put(range(4))
+    await scene.put(range(1), partition=1)
+    scene.runner.drop_waiting([P0])
+    await asyncio.sleep(1)
+    assert set(scene.working) == {(0, 0), (0, 2), (1, 0)}
+    assert scene.failures == []
+
+
+@on_virtual_time
+async def test_room_is_told() -> None:
+    turns = Waiting()
+    scene = Scene(limit=2, turns=turns)
+    await scene.put(range(2))
+    assert turns.said == []
+    await scene.put(range(2, 3))
+    assert turns.said == [False]
+    await scene.end(0)
+    assert turns.said == [False, True]
+
+
+@on_virtual_time
+async def test_unacknowledged_records_of_others_do_not_count() -> None:
+    scene = Scene(most_unacknowledged=2)
+    for offset in range(9):
+        scene.acks.begin(Event([], 0, offset, 1, topic="other"))
+    await scene.put(range(4))
+    assert len(scene.begun) == 2
+    await scene.end(0)
+    assert len(scene.begun) == 3

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 import pytest
 
-from stream.pipeline.fair_turns import MOST_SENDERS, FairTurns
+from stream.pipeline.fair_turns import FEWEST_OTHERS, MOST_SENDERS, FairTurns
 from tests.unit.stream.runtime.virtual_time import now, on_virtual_time
 
 USUAL_S, DEAR_S = 0.06, 0.5
@@ -90,6 +90,53 @@ async def test_newcomer_comes_first() -> None:
     assert slots.order[2:] == [f"id {number}" for number in range(1, 10)]
 
 
+@on_virtual_time
+async def test_new_names_overtake_nobody() -> None:
+    """A person's second try beside ever new correlation ids, of which a hundred always wait; and a tenant that was
+    served beside ever new tenants."""
+    for senders in (lambda number: ("one", f"id {number}"), lambda number: (f"tenant {number}", "id")):
+        slots = Slots(slots=2, read_ahead=0)
+        await slots.send("known", "known")
+        for number in range(100):
+            slots.send(*senders(number))
+        again = slots.send("one" if senders(0)[0] == "one" else "known", "known")
+        for number in range(100, 400):
+            await asyncio.sleep(USUAL_S / 2)
+            slots.send(*senders(number))
+        assert again.done()
+        await slots.all_done()
+
+
+@on_virtual_time
+async def test_few_cheap_pictures_make_nobody_dear() -> None:
+    """A single tenant's throughput stays when somebody else sends a picture that costs hardly anything."""
+    slots = Slots(slots=4, read_ahead=0)
+    for _ in range(20):
+        slots.send("busy", "person")
+    await asyncio.sleep(USUAL_S / 2)
+    slots.send("other", "somebody", seconds=0.001)
+    await slots.all_done()
+    began = now()
+    for _ in range(40):
+        slots.send("busy", "person")
+    await slots.all_done()
+    assert now() - began == pytest.approx(40 * USUAL_S / 4)
+
+
+@on_virtual_time
+async def test_nothing_is_kept_free_without_room() -> None:
+    """The next submission waits behind the dear pictures, and gets in the sooner, the sooner those are done."""
+    for has_room, most in ((True, 2), (False, 4)):
+        slots = Slots(slots=4, read_ahead=0)
+        for number in range(FEWEST_OTHERS):
+            await slots.send(f"other {number}", "id")
+        slots.turns.room(has_room)
+        for _ in range(20):
+            slots.send("dear", "person", seconds=DEAR_S)
+        await slots.all_done()
+        assert slots.most["dear"] == most
+
+
 async def bystanders(flood: int, share: float) -> float:
     """Longest wait of a bystander, one each tenth of a second, beside a burst of the dearest pictures of one tenant."""
     slots = Slots(share=share)
@@ -126,8 +173,11 @@ async def test_cancelled_turns_end() -> None:
 
 @on_virtual_time
 async def test_senders_forgotten() -> None:
+    """But for one who has a place."""
     slots = Slots()
-    for number in range(MOST_SENDERS + 10):
-        async with slots.turns.turn(number):
-            pass
+    async with slots.turns.turn("slow"):
+        for number in range(MOST_SENDERS + 10):
+            async with slots.turns.turn(number):
+                pass
+        assert slots.turns._held("slow") == 1
     assert len(slots.turns._senders) == MOST_SENDERS
