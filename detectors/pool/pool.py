@@ -70,12 +70,12 @@ class SlotPool:
         """Build the analyser in every slot; raises SlotStartError, after which nothing is left running."""
         if self._started:
             raise RuntimeError("the slot pool is started already")
-        self._started = True
         self._drained = asyncio.Event()
         self._maker = SlotMaker(self._plan, self._settings)
         self._alone = asyncio.Lock()
         self._blocks = [ImageBlock(self._settings.max_image_bytes) for _ in self._slots]
         self._quarantine_block = ImageBlock(self._settings.max_image_bytes)
+        self._started = True
         opening = [asyncio.create_task(self._maker.make(block)) for block in self._blocks]
         try:
             self._slots[:] = await asyncio.gather(*opening)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -170,3 +171,16 @@ async def test_pid_1_reaps_orphaned_slots(make_pool, left_behind, until):
         assert not before & left_behind()[0]
     finally:
         libc.prctl(36, 0, 0, 0, 0)
+
+
+async def test_stop_after_a_start_without_memory(monkeypatch):
+    """The error of the start is the one that is told."""
+
+    def no_memory(_size):
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr("detectors.pool.pool.ImageBlock", no_memory)
+    pool = SlotPool(fakes.slow_factory)
+    with pytest.raises(OSError, match="no memory"):
+        await pool.start()
+    await pool.stop()
