@@ -156,7 +156,8 @@ last one unacknowledged; 0 never."""
     breaker_share: float = Field(0.5, gt=0, le=1)
     """More than this share of the last 200 records failing inside the worker ends the process too."""
     breaker_dead_letters: int = Field(500, ge=0)
-    """So many records set aside in a row end the process (exit 1); 0 never."""
+    """So many records in a row set aside after work on them failed end the process (exit 1); 0 never. Poison and \
+forged records don't count: any publisher could send them."""
 
 
 class AbuseSettings(Group):

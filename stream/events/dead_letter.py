@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from stream.events.messages import Fault, Headers, Output, Record
+from stream.events.messages import Fault, Headers, Output, Poison, Record
 from stream.runtime import metrics
 
 #: Original headers that are safe to keep, and how much of each.
@@ -32,6 +32,10 @@ class DeadLetters:
         metrics.DEAD_LETTERS.labels(reason=reason).inc()
         letter = dead_letter(record, self.topic, reason=reason, message=message, max_bytes=self.max_bytes)
         return replace(letter, fault=fault)
+
+    def poison(self, record: Record, why: Poison) -> Output:
+        """Dead letter of a record that its writer spoilt: no sign of a failing worker."""
+        return self.letter(record, reason=why.reason, message=why.message, fault=Fault.POISON)
 
 
 def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:

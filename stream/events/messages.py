@@ -37,8 +37,10 @@ class Record:
 class Fault(StrEnum):
     """Kind of failure that an output tells of, for the circuit breaker (`stream.kafka.breaker`)."""
 
-    #: A record set aside.
+    #: A record set aside after work that failed.
     DEAD_LETTER = "dead_letter"
+    #: A record set aside since its writer spoilt it: anybody who may write can do that, on and on.
+    POISON = "poison"
     #: A record set aside because nobody who may write such a record has written it: no sign of a failing worker.
     FORGED = "forged"
     #: A submission that was not analysed although nothing is wrong with the submission.

@@ -42,6 +42,8 @@ STAGE_ENDED = "STAGE_ENDED_TWICE"
 MOST_ENDS = 12
 #: Exceptions that no other record and no repeat would escape.
 ENDS_WORKER = (DependencyTimeout, SettingsError, BreakerOpen)
+#: Faults of records set aside that nothing else says.
+SAID = frozenset({Fault.DEAD_LETTER, Fault.POISON})
 #: Before a stage is asked again.
 PAUSE_S = 0.5
 SAY_EVERY_S = 10.0
@@ -237,7 +239,7 @@ class AgentRunner:
     async def _publish(self, outputs: Sequence[Output]) -> None:
         faults = {output.fault for output in outputs if output.fault is not None}
         self._breaker.note(faults)
-        if Fault.DEAD_LETTER in faults:
+        if not SAID.isdisjoint(faults):
             self._set_aside_count += 1
             self._say_set_aside()
         await self._publisher.publish(outputs)

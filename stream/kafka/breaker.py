@@ -12,6 +12,8 @@ from collections.abc import Collection
 from config.settings import DeliverySettings
 from stream.events.messages import Fault
 
+#: Faults of a record's writer, none of the worker's.
+WRITTEN_SO = frozenset({Fault.FORGED, Fault.POISON})
 #: Records of which a share is taken, and how many there must be.
 WINDOW, ENOUGH = 200, 100
 
@@ -32,9 +34,10 @@ class Breaker:
     def note(self, faults: Collection[Fault]) -> None:
         """Count a record that ended so. Raises BreakerOpen when a run or the share of failures is too long.
 
-        A forged record neither counts nor breaks a run: a flood of them stops no worker, and hides no failure.
+        A forged record, or poison, neither counts nor breaks a run: a flood of them stops no worker, and hides no
+        failure.
         """
-        if Fault.FORGED in faults:
+        if not WRITTEN_SO.isdisjoint(faults):
             return
         for fault, longest in self._longest.items():
             self._runs[fault] = self._runs[fault] + 1 if fault in faults else 0

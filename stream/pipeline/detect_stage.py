@@ -77,7 +77,7 @@ class DetectStage:
     async def handle(self, record: Record) -> Sequence[Output]:
         read = await self._read(record)
         if isinstance(read, Poison):
-            return [self.dead_letters.letter(record, reason=read.reason, message=read.message)]
+            return [self.dead_letters.poison(record, read)]
         read = replace(read, appended_at_ms=await self.times.counted(read.appended_at_ms))
         origin = self._origin(read)
         if isinstance(read, Rejected):

@@ -69,7 +69,7 @@ class CommandStage:
             return [self.forgeries.letter(record, signer, IN_WORDS[signer])]
         command = commands.read(record)
         if isinstance(command, Poison):
-            return [self.dead_letters.letter(record, reason=command.reason, message=command.message)]
+            return [self.dead_letters.poison(record, command)]
         return await self.patience.until_available(partial(self._obey, permitted(command, signer), signer, record))
 
     async def answer(self, record: Record) -> Sequence[Output]:
