@@ -19,6 +19,8 @@ Headers = tuple[tuple[str, bytes], ...]
 
 #: Marks the stand-in for a batch that can't be read (`stream.kafka.record_reading`).
 UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
+#: Marks a record some of whose headers were not kept, being too many or too large (`stream.kafka.record_reading`).
+HEADERS_CUT_HEADER = "liveness_headers_cut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

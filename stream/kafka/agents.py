@@ -196,7 +196,7 @@ class AgentRunner:
                     await self._handle(record, self._trial if deaths else self._spec.stage)
                 else:
                     await self._give_up(record, deaths)
-        event.value = event.message.value = None  # a picture needs no room while its turn to be acknowledged comes
+        _empty(event)
         self._acks.finish(ticket)
         self._on_finished()
 
@@ -282,6 +282,12 @@ def register(app: LivenessApp, runner: Callable[[], AgentRunner], spec: AgentSpe
 
     agent.__name__ = agent.__qualname__ = spec.name
     app.agent(app.topic(spec.topic), concurrency=1, name=spec.name)(agent)
+
+
+def _empty(event: Any) -> None:
+    """Drop what a record holds: a picture needs no room while its turn to be acknowledged comes."""
+    for holder in (event, event.message):
+        holder.key = holder.value = holder.headers = None
 
 
 def _record(event: Any) -> Record:

@@ -1,9 +1,10 @@
 """Reading a partition that strangers write to: no batch may stop it, and none may grow without bound.
 
-What the broker stored, the client must get past: its parser fails the whole fetch, again at every attempt, on a
-header name that isn't UTF-8, a codec it lacks, or junk behind a packed batch; and a record may hold millions of
-headers. Plain batches with few headers are left to the client's own fast parser. All others are read here; the rest of
-a batch that can't be read becomes one stand-in record with the batch's bytes, which intake sets aside.
+What the broker stored, the client must get past: its parser fails the whole fetch, again at every attempt, on a header
+name that isn't UTF-8, a codec it lacks, or junk behind a packed batch; and a record may hold millions of headers, or
+megabytes of them. Plain batches with few and small headers are left to the client's own fast parser. All others are
+read here; the rest of a batch that can't be read becomes one stand-in record with the batch's bytes, which intake sets
+aside.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
-from stream.events.messages import UNREADABLE_BATCH_HEADER
+from stream.events.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER
 from stream.kafka.unpacking import unpack
 
 #: Where a batch of format 2 keeps what is asked here (Kafka protocol, record batch): offsets in bytes, big-endian.
@@ -25,8 +26,8 @@ _LENGTH_AT, _BODY_AT, _MAGIC_AT, _CODEC_AT, _COUNT_AT, _RECORDS_AT = 8, 12, 16, 
 _CODEC_MASK = 0x07
 #: An event has about ten headers; a 15 MB record could hold seven million, a gigabyte of Python objects.
 MAX_HEADERS = 256
-#: Instead of too many headers: an attribute that is no text, so that intake refuses the event and reads no more of it.
-_TOO_MANY = ("ce_", b"\xff")
+#: Bytes of a record's headers together, as they are in the log: a record that waits for its turn holds no more.
+MAX_HEADER_BYTES = 64 * 1024
 
 
 class TolerantRecords:
@@ -94,7 +95,7 @@ class _TolerantBatch:
 
 
 def _is_plain(raw: memoryview) -> bool:
-    """Whether the client's parser may read the batch: not packed, and no record with a flood of headers."""
+    """Whether the client's parser may read the batch: not packed, and no record with too many or too large headers."""
     if raw[_MAGIC_AT] < 2:
         return True
     if raw[_CODEC_AT] & _CODEC_MASK:
@@ -102,20 +103,27 @@ def _is_plain(raw: memoryview) -> bool:
     at = _RECORDS_AT
     for _ in range(int.from_bytes(raw[_COUNT_AT:_RECORDS_AT], "big")):
         length, at = decode_varint(raw, at)
-        if _header_count(raw, at) > MAX_HEADERS:
+        end = at + length
+        if _too_much(*_header_count(raw, at), end):
             return False
-        at += length
+        at = end
     return True
 
 
-def _header_count(raw: memoryview, at: int) -> int:
+def _header_count(raw: memoryview, at: int) -> tuple[int, int]:
+    """Number of a record's headers, and where the first one begins."""
     at += 1  # attributes
     for _ in range(2):  # timestamp and offset, as differences
         _, at = decode_varint(raw, at)
     for _ in range(2):  # key and value
         size, at = decode_varint(raw, at)
         at += max(size, 0)
-    return int(decode_varint(raw, at)[0])
+    count, at = decode_varint(raw, at)
+    return count, at
+
+
+def _too_much(count: int, at: int, end: int) -> bool:
+    return count > MAX_HEADERS or end - at > MAX_HEADER_BYTES
 
 
 class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # the client has no types
@@ -148,14 +156,17 @@ class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # the client 
 
 
 def _headers(buffer: Any, at: int, end: int) -> list[tuple[str, bytes | None]]:
+    """Headers of a record. Of too many the first are looked at, and as many of these kept as there is room for."""
     count, at = decode_varint(buffer, at)
-    if count > MAX_HEADERS:
-        return [_TOO_MANY]
-    headers = []
-    for _ in range(count):
+    headers: list[tuple[str, bytes | None]] = [(HEADERS_CUT_HEADER, b"")] if _too_much(count, at, end) else []
+    room = MAX_HEADER_BYTES
+    for _ in range(min(count, MAX_HEADERS)):
+        start = at
         name, at = _field(buffer, at, end)
         value, at = _field(buffer, at, end)
-        headers.append(((name or b"").decode("utf-8", "backslashreplace"), value))
+        if at - start <= room:
+            room -= at - start
+            headers.append(((name or b"").decode("utf-8", "backslashreplace"), value))
     return headers
 
 

@@ -31,6 +31,7 @@ from stream.events.cloud_events import Envelope, EnvelopeError, Mode
 from stream.events.ids import SubmissionIds, names_nobody
 from stream.events.json_object import NoJsonObject, read_object
 from stream.events.messages import (
+    HEADERS_CUT_HEADER,
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
     Poison,
@@ -54,6 +55,8 @@ from stream.pipeline.submission_fields import (
 )
 
 UNREADABLE_BATCH = "UNREADABLE_BATCH"
+#: Bytes of a record's key: a GUID has 36, and a record that waits for its turn holds no more.
+MAX_KEY_BYTES = 4096
 
 #: Every name that intake looks at, in any form of a submission and at any depth.
 _NAMES = (
@@ -95,9 +98,17 @@ def read(record: Record, limits: ImageLimits, keys: KeyFolder | None = None) -> 
     known: dict[str, Any] = {}
     try:
         picture = _picture_of(record, known)
+        _require_small(record)
         return _submission(known, picture, record, limits, keys)
     except _NotASubmission as error:
         return _rejected(known, error, record)
+
+
+def _require_small(record: Record) -> None:
+    if any(name == HEADERS_CUT_HEADER for name, _ in record.headers):
+        raise _NotASubmission("the record has more than 256 headers, or more than 64 KiB of them")
+    if len(record.key or b"") > MAX_KEY_BYTES:
+        raise _NotASubmission(f"the record's key has more than {MAX_KEY_BYTES} bytes")
 
 
 def _picture_of(record: Record, known: dict[str, Any]) -> _Picture:

@@ -87,7 +87,7 @@ def test_extensions_have_same_limits(value):
         assert isinstance(read(given), Submission)
 
 
-@pytest.mark.parametrize("key", [None, b"", b"\xff\xfe", b"user-1", b"x" * 10_000, GUID.encode() + b"\x00", b"\x00"])
+@pytest.mark.parametrize("key", [None, b"", b"\xff\xfe", b"user-1", b"x" * 4_000, GUID.encode() + b"\x00", b"\x00"])
 def test_no_correlation_id_from_bad_key(key):
     answer = rejected(record(bare(correlation_id=...).value, (), key), message="missing or malformed: correlation_id")
     assert answer.ids.correlation_id is None
