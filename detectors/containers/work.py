@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The most work of a picture that is decoded: passes JPEGs of one scan at any size, and progressive ones as encoders
-#: write them (ten scans) at 50 megapixels.
-MOST = 512_000_000
+#: The most work of a picture that is decoded: passes JPEGs of one scan at any size, progressive ones as encoders
+#: write them (ten scans) at 50 megapixels in 7 MB, and PNGs of a browser's canvas (RGBA) at 4096x3072.
+MOST = 605_000_000
 
 #: Weights of a sample of a JPEG with one scan, and of a sample in each of several scans: their coefficients are kept
 #: in memory, and every scan passes over those of its components.

@@ -75,11 +75,11 @@ DEAR = {
 USUAL = {
     "JPEG of a phone, 50 MP": jpeg(*PHONE, 10 * MB),
     "JPEG of a phone, 50 MP, every pixel's colour": jpeg(*PHONE, 10 * MB, subsampling=0),
-    "JPEG, progressive, 50 MP": jpeg(*PHONE, 2 * MB, progressive=True),
+    "JPEG, progressive, 50 MP": jpeg(*PHONE, 7 * MB, progressive=True),
     "JPEG, progressive, 12 MP": jpeg(4032, 3024, 10 * MB, progressive=True),
     "JPEG, progressive, every pixel's colour, 12 MP": jpeg(4032, 3024, 8 * MB, progressive=True, subsampling=0),
     "PNG, 12 MP": png(4032, 3024, 8, 2),
-    "PNG of a canvas, 8 MP": png(3840, 2160, 8, 6),
+    "PNG of a canvas, 12 MP": png(4096, 3072, 8, 6),
     "PNG of a phone's screen, 16 bits": png(1320, 2868, 16, 6),
     "WebP of a canvas, 12 MP": webp(b"VP8 ", 4032, 3024, 4 * MB),
     "WebP without loss, 12 MP": webp(b"VP8L", 4032, 3024, 7 * MB),
@@ -103,7 +103,7 @@ def test_usual_picture_passes(name: str) -> None:
 
 def test_advised_size_passes() -> None:
     """The size in the words is the one at which such a file passes; none where its bytes alone are too much."""
-    assert refusal_of(png(4032, 3024, 16, 2)).endswith(", or with at most 7.5 megapixels")
+    assert refusal_of(png(4032, 3024, 16, 2)).endswith(", or with at most 8.8 megapixels")
     inspect(png(4032, 7 * MP // 4032, 16, 2), LIMITS)
     assert refusal_of(webp(b"VP8 ", 2000, 2000, 8 * MB)).endswith("not progressive")
 
