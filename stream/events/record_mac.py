@@ -1,10 +1,10 @@
 """Record MACs: what a worker writes for other workers carries a keyed MAC, so that a right at the broker is not enough
 to be believed.
 
-The header `liveness_mac` holds version, key id and HMAC-SHA256 (RFC 2104). The MAC covers the topic's name without its
+The header `liveness_mac` holds version, key id and HMAC-SHA256 (RFC 2104). The MAC covers the topic's name with its
 prefix, the record's key and value, and the headers that name the event, each with its length before it: a record is no
-other record, neither under another key nor on another topic. The key is derived from an operator's secret for this
-purpose alone.
+other record, neither under another key nor on another topic nor in an installation with another prefix. The key is
+derived from an operator's secret for this purpose alone.
 """
 
 from __future__ import annotations
@@ -64,23 +64,21 @@ class RecordMacs:
         """Raises ValueError unless exactly one key is in force from the beginning of time, or there is none."""
         self._periods = KeyPeriods([replace(key, secret=_derived(key)) for key in keys]) if keys else None
         self._ids = frozenset(key.id for key in keys)
-        self._internal = {name: topic for name, topic in (topics or {}).items() if topic in INTERNAL}
+        self._internal = frozenset(name for name, topic in (topics or {}).items() if topic in INTERNAL)
         self._now_ms = now_ms
         self._unsigned_until_ms = unsigned_until_ms
 
     def signed(self, output: Output) -> Output:
         """The output with its MAC by the key in force; one of a topic that is not internal as it is."""
-        topic = self._internal.get(output.topic)
-        if topic is None or self._periods is None:
+        if output.topic not in self._internal or self._periods is None:
             return output
         key = self._periods.in_force(self._now_ms())
-        mac = _mac(key, topic, output.key, output.value, output.headers)
+        mac = _mac(key, output)
         return replace(output, headers=(*output.headers, (HEADER, f"1:{key.id}:{mac}".encode())))
 
     def fault(self, record: Record) -> MacFault | None:
         """Why the record is not believed; None for one that is, and for one of a topic that is not internal."""
-        topic = self._internal.get(record.topic)
-        if topic is None or self._periods is None:
+        if record.topic not in self._internal or self._periods is None:
             return None
         given = [value for name, value in record.headers if name == HEADER]
         if not given:
@@ -91,7 +89,7 @@ class RecordMacs:
         key_id, told = read[1].decode(), read[2].decode()
         if key_id not in self._ids:
             return MacFault.UNKNOWN_KEY
-        right = _mac(self._periods.of(key_id), topic, record.key, record.value, record.headers)
+        right = _mac(self._periods.of(key_id), record)
         return None if hmac.compare_digest(told, right) else MacFault.WRONG
 
 
@@ -103,9 +101,9 @@ def _derived(key: HashKey) -> bytes:
     return hmac.new(key.secret, _PURPOSE, hashlib.sha256).digest()
 
 
-def _mac(key: HashKey, topic: Topic, record_key: bytes | None, value: bytes | None, headers: Headers) -> str:
+def _mac(key: HashKey, of: Output | Record) -> str:
     mac = hmac.new(key.secret, digestmod=hashlib.sha256)
-    for part in (topic.encode(), record_key, value, *_named(headers)):
+    for part in (of.topic.encode(), of.key, of.value, *_named(of.headers)):
         mac.update(b"-" if part is None else b"%d:" % len(part))
         mac.update(part or b"")
     return mac.hexdigest()

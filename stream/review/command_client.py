@@ -34,6 +34,7 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
     NoAnswer after `timeout_s` seconds, SettingsError for a signing key that can't be used.
     """
     kafka, command_id = settings.kafka, command["command_id"]
+    topic = topic_name(Topic.COMMANDS, kafka)
     tenants = (command.get("tenant"), None)  # the answer to a command with a malformed tenant names no tenant
     value, headers = (
         orjson.dumps(command),
@@ -41,8 +42,8 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
     )
     if settings.commands.signing_key is not None:
         signing_key = await asyncio.to_thread(_signing_key, settings.commands.signing_key)
-        headers = (*headers, *signed_headers(value, signing_key, SYSTEM_CLOCK.now_ms()))
-    output = Output(topic=topic_name(Topic.COMMANDS, kafka), key=key.encode(), value=value, headers=headers)
+        headers = (*headers, *signed_headers(topic, value, signing_key, SYSTEM_CLOCK.now_ms()))
+    output = Output(topic=topic, key=key.encode(), value=value, headers=headers)
     async with reader(kafka, topic_name(Topic.AUDIT, kafka), from_start=False) as answers, producer(kafka) as client:
         await send(client, output)
         records = answers.records()

@@ -1,6 +1,7 @@
 """Signatures of commands: who sent a command, by a key, whatever the command says of its actor.
 
-Ed25519 over the time of signing and the command's exact bytes. Three headers carry a signature: `signature`
+Ed25519 over the full name of the commands topic, the time of signing and the command's exact bytes: a command is good
+in one installation alone, also where several share a reviewer's key. Three headers carry a signature: `signature`
 (base64url), `signature-key` (the key's id) and `signature-time` (UTC milliseconds). A signature is good for a day
 around the time at which the broker appended the command; for much longer a command is known by its id, so that a signed
 command which somebody sends again changes nothing.
@@ -68,7 +69,7 @@ class CommandSignatures:
         reviewer = self.find(key_id.decode())
         if reviewer is None:
             return SignatureFault.UNKNOWN_KEY
-        message = _message(at_ms, record.value or b"")
+        message = _message(record.topic, at_ms, record.value or b"")
         if not reviewer.key.verifies(message, pybase64.urlsafe_b64decode(signature[:86] + b"==")):
             return SignatureFault.WRONG
         in_time = abs(record.appended_at_ms - int(at_ms)) <= GOOD_FOR_MS
@@ -79,10 +80,10 @@ class CommandSignatures:
 NO_REVIEWERS = CommandSignatures()
 
 
-def signed_headers(value: bytes, key: SigningKey, at_ms: int) -> Headers:
-    """Headers that sign a command's bytes; the sender's side."""
+def signed_headers(topic: str, value: bytes, key: SigningKey, at_ms: int) -> Headers:
+    """Headers that sign a command's bytes for a topic, by its full name; the sender's side."""
     time = str(at_ms).encode()
-    signature = pybase64.urlsafe_b64encode(key.sign(_message(time, value))).rstrip(b"=")
+    signature = pybase64.urlsafe_b64encode(key.sign(_message(topic, time, value))).rstrip(b"=")
     return tuple(zip(HEADERS, (signature, key.kid.encode(), time), strict=True))
 
 
@@ -102,5 +103,5 @@ def signed_by(command: Command | InvalidCommand, signer: Reviewer | None) -> dic
     return {"signed_by": {"key": signer.key_id, "actor_matches": command.actor == signer.actor}}
 
 
-def _message(at_ms: bytes, value: bytes) -> bytes:
-    return b"liveness-command-1\n" + at_ms + b"\n" + value
+def _message(topic: str, at_ms: bytes, value: bytes) -> bytes:
+    return b"\n".join((b"liveness-command-1", topic.encode(), at_ms, value))

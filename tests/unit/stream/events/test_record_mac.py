@@ -85,10 +85,10 @@ def test_introduction() -> None:
     assert introducing.fault(read(SIGNED, value=b"[]")) is MacFault.WRONG
 
 
-def test_prefixes_are_no_part() -> None:
-    """A topic that was copied to another name behind a prefix reads as before."""
+def test_prefix_is_a_part() -> None:
+    """A record of one installation is not believed by another with the same keys, which a prefix tells apart."""
     copied = read(SIGNED, topic="copy.liveness.detections")
-    assert macs(OLD, prefix="copy.").fault(copied) is None
+    assert macs(OLD, prefix="copy.").fault(copied) is MacFault.WRONG
 
 
 def test_without_keys() -> None:

@@ -76,7 +76,7 @@ async def test_forged_erasure(
     before = eventful.dump_rebuildable()
     forged = sent("subject.erase", command_id="k-1", subject=about(OTHER), at_s=801)
     beyond_role = sent("subject.erase", command_id="k-4", subject=about(ME), at_s=1101)
-    signed = signed_headers(beyond_role.value or b"", ann, beyond_role.appended_at_ms)
+    signed = signed_headers(beyond_role.topic, beyond_role.value or b"", ann, beyond_role.appended_at_ms)
     topics[COMMANDS] += [forged, replace(beyond_role, headers=signed)]
     await rebuilt(eventful, signatures=signatures)
     assert eventful.dump_rebuildable() == before

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import pybase64
 import pytest
 
 from stream.encryption.reviewer_keys import SigningKey, new_signing_key
@@ -39,7 +40,7 @@ OVERRIDE = {"subject": about(ME)}
 
 def signed(command: str, by: SigningKey = ANN, at: int = SIGNED_AT_MS, **changes: Any) -> Record:
     given = sent(command, **changes)
-    return replace(given, headers=signed_headers(given.value or b"", by, at))
+    return replace(given, headers=signed_headers(given.topic, given.value or b"", by, at))
 
 
 def with_header(record: Record, name: str, value: bytes) -> Record:
@@ -53,6 +54,7 @@ WRONG = {
     "other bytes": (replace(GENUINE, value=orjson.dumps(fields("flag.override", **OVERRIDE, note="!"))), "wrong"),
     "another's key": (with_header(GENUINE, "signature-key", b"bob-1"), "wrong"),
     "another time": (with_header(GENUINE, "signature-time", b"%d" % (SIGNED_AT_MS + 1)), "wrong"),
+    "another installation": (replace(GENUINE, topic=f"staging.{GENUINE.topic}"), "wrong"),
     "a guess": (with_header(GENUINE, "signature", b"A" * 86), "wrong"),
     "a key in no file": (signed("flag.override", EVE, **OVERRIDE), "unknown_key"),
     "no key named": (replace(GENUINE, headers=GENUINE.headers[:1]), "malformed"),
@@ -130,6 +132,13 @@ async def test_sent_again_by_a_stranger() -> None:
     table = reviewer.table
     assert await reviewer.answer(replace(moved(GENUINE), key=b"another")) == first
     assert reviewer.table == table
+
+
+def test_documented_bytes() -> None:
+    """A signature by a system of one's own, over the bytes that docs/SECURITY.md names."""
+    made = ANN.sign(b"liveness-command-1\n%s\n%d\n%s" % (GENUINE.topic.encode(), SIGNED_AT_MS, GENUINE.value))
+    signature = pybase64.urlsafe_b64encode(made).rstrip(b"=")
+    assert CHECKED.signer(with_header(GENUINE, "signature", signature)) == FIND("ann-1")
 
 
 async def test_file_in_no_worker() -> None:
