@@ -25,7 +25,8 @@ HEADERS_CUT_HEADER = "liveness_headers_cut"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Kafka record as read; `appended_at_ms` is the broker's clock, UTC milliseconds."""
+    """Kafka record as read. `appended_at_ms`: UTC milliseconds, by the broker's clock if `dated_by_broker`; else the
+    time is the sender's, as on a topic without LogAppendTime, or 0 for none."""
 
     topic: str
     partition: int
@@ -34,6 +35,7 @@ class Record:
     value: bytes | None = field(repr=False)
     headers: Headers = field(repr=False)
     appended_at_ms: int
+    dated_by_broker: bool = False
 
 
 class Fault(StrEnum):
@@ -80,6 +82,7 @@ class Submission:
     frames: tuple[Frame, ...]
     fingerprint: str
     appended_at_ms: int
+    dated_by_broker: bool = False
     #: Sent encrypted, and so judged by the two flags of face and injection.
     encrypted: bool = False
 
@@ -94,6 +97,7 @@ class Rejected:
     message: str
     fingerprint: str
     appended_at_ms: int
+    dated_by_broker: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,7 @@ class Detection:
     ids: SubmissionIds
     fingerprint: str
     appended_at_ms: int
+    dated_by_broker: bool = False
     finding: tuple[Analysis, ...] | Refusal | AlreadyDecided
     origin: Origin = NOWHERE
     references: ReuseReferences = NO_REFERENCES

@@ -51,7 +51,8 @@ class RecordMacs:
     the clock; holds the secrets.
 
     `topics`: a topic's full name -> topic. Without keys nothing is signed and everything believed.
-    `unsigned_until_ms`: a record that the broker appended before is believed without a MAC, not with a wrong one.
+    `unsigned_until_ms`: a record that the broker appended before, by the broker's own time, is believed without a MAC,
+    not with a wrong one. A time that the sender chose says nothing.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class RecordMacs:
             return None
         given = [value for name, value in record.headers if name == HEADER]
         if not given:
-            return None if record.appended_at_ms < self._unsigned_until_ms else MacFault.MISSING
+            before = record.dated_by_broker and 0 < record.appended_at_ms < self._unsigned_until_ms
+            return None if before else MacFault.MISSING
         read = _FORM.fullmatch(given[0])
         if read is None or len(given) > 1:
             return MacFault.MALFORMED

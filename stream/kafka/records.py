@@ -7,6 +7,9 @@ from typing import Any
 from stream.events.event_times import bounded
 from stream.events.messages import Record
 
+#: Type of a record's time in Kafka's protocol: LogAppendTime, which the broker sets.
+_BY_BROKER = 1
+
 
 def record_of(message: Any, *, timestamp_ms: int) -> Record:
     """Record of a message. A header's null value becomes an empty one, a time out of bounds the nearest bound."""
@@ -18,4 +21,5 @@ def record_of(message: Any, *, timestamp_ms: int) -> Record:
         value=message.value,
         headers=tuple((name, value or b"") for name, value in message.headers or ()),
         appended_at_ms=bounded(timestamp_ms),
+        dated_by_broker=message.timestamp_type == _BY_BROKER,
     )

@@ -80,9 +80,15 @@ def test_rotation() -> None:
 def test_introduction() -> None:
     """For a while a record without a MAC is believed, and never one with a wrong MAC."""
     introducing = macs(OLD, until_ms=101)
-    assert introducing.fault(read(DETECTION)) is None
-    assert introducing.fault(read(DETECTION, appended_at_ms=101)) is MacFault.MISSING
-    assert introducing.fault(read(SIGNED, value=b"[]")) is MacFault.WRONG
+    assert introducing.fault(read(DETECTION, dated_by_broker=True)) is None
+    assert introducing.fault(read(DETECTION, dated_by_broker=True, appended_at_ms=101)) is MacFault.MISSING
+    assert introducing.fault(read(SIGNED, dated_by_broker=True, value=b"[]")) is MacFault.WRONG
+
+
+@pytest.mark.parametrize("dated", [{"dated_by_broker": False}, {"dated_by_broker": True, "appended_at_ms": 0}], ids=str)
+def test_time_by_the_sender(dated: dict[str, Any]) -> None:
+    """A record that says itself when it was written, or not at all, needs a MAC also while keys are introduced."""
+    assert macs(OLD, until_ms=101).fault(read(DETECTION, **dated)) is MacFault.MISSING
 
 
 def test_prefix_is_a_part() -> None:

@@ -87,7 +87,7 @@ class Event:
     def __init__(self, acked: list[int], partition: int, offset: int, generation: int, topic: str = TOPIC) -> None:
         self.acked = acked
         place: dict[str, Any] = {"topic": topic, "partition": partition, "offset": offset, "generation_id": generation}
-        self.message: Any = SimpleNamespace(**place, timestamp=1.0, key=b"k", value=b"v", headers=[])
+        self.message: Any = SimpleNamespace(**place, timestamp=1.0, timestamp_type=1, key=b"k", value=b"v", headers=[])
 
     def ack(self) -> bool:
         self.acked.append(self.message.offset)

@@ -14,8 +14,9 @@ from tests.unit.stream.builders import read
 HEADERS = [("ce_id", None), ("ce_type", b"x"), ("ce_type", b"x"), ("content-type", None)]
 
 
-def message(headers, timestamp):
-    return SimpleNamespace(topic="t", partition=1, offset=2, key=None, value=None, headers=headers, timestamp=timestamp)
+def message(headers, timestamp, timestamp_type=1):
+    place = {"topic": "t", "partition": 1, "offset": 2, "key": None, "value": None}
+    return SimpleNamespace(**place, headers=headers, timestamp=timestamp, timestamp_type=timestamp_type)
 
 
 def from_faust(headers=HEADERS, timestamp: float | None = 1_700_000_000.123) -> Record:
@@ -32,6 +33,14 @@ def test_null_header_becomes_empty(made):
     assert record.headers == (("ce_id", b""), ("ce_type", b"x"), ("ce_type", b"x"), ("content-type", b""))
     assert isinstance(read(record), Poison)
     assert [made(headers).headers for headers in (None, (), [])] == [()] * 3
+
+
+@pytest.mark.parametrize(("kind", "by_broker"), [(1, True), (0, False), (None, False)])
+def test_whose_time(kind, by_broker):
+    """LogAppendTime is the broker's; CreateTime the sender's; records of the oldest format have none."""
+    given = message(HEADERS, 1_700_000_000, kind)
+    made = record_of(given, timestamp_ms=1), agents._record(SimpleNamespace(message=given))
+    assert [record.dated_by_broker for record in made] == [by_broker] * 2
 
 
 def test_milliseconds_survive_as_seconds():
