@@ -38,8 +38,10 @@ def open_installation_watch(settings: Settings, guard: MarkerGuard) -> Installat
     async def since(topic: Topic, since_ms: int) -> Sequence[Record]:
         if settings.kafka.embedded:  # which ends with its topics, and is not asked by time
             return ()
-        found = await _answered(appended_since(settings.kafka, topic_name(topic, settings.kafka), since_ms))
-        return [record for record in found if macs.fault(record) is None]
+        name = topic_name(topic, settings.kafka)
+        return await _answered(
+            appended_since(settings.kafka, name, since_ms, lambda record: macs.fault(record) is None)
+        )
 
     comparison = TopicComparison(
         appended_since=since,

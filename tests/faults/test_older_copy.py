@@ -98,5 +98,8 @@ async def test_newest_records(install: MakeInstallation) -> None:
     found = [orjson.loads(each.value or b"") for each in await appended_since(kafka, name, since_ms)]
     assert found == list(range(4, len(times)))
     assert len(await appended_since(kafka, name, since_ms - 1)) == MOST
+    last = {orjson.dumps(number) for number in range(4, len(times))}
+    before = await appended_since(kafka, name, since_ms, lambda record: record.value not in last)
+    assert {b"0", b"3"} <= {each.value for each in before}, "looked for behind records that are not believed"
     assert await appended_since(kafka, installation.topic(Topic.AUDIT), since_ms) == []
     assert await appended_since(kafka, f"{name}.missing", since_ms) == []
