@@ -1,0 +1,60 @@
+"""`liveness abuse audit` with record keys: what a stranger adds is said and left out; what is missing is a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from abuse.review.audit import head_after
+from config.settings import Settings
+from stream.bootstrap.abuse_table import Table
+from stream.bootstrap.authentication import open_macs
+from stream.cli.abuse import audit as audit_command
+from stream.events.messages import Record
+from stream.events.record_mac import NO_MACS
+from stream.events.topics import Topic
+from tests.unit.abuse.review.test_audit import chain, rehashed
+from tests.unit.cli.abuse_cases import run
+from tests.unit.stream.maintenance.test_rebuild_forged import written
+
+KEYS = [{"id": "r1", "secret": "s" * 32}]
+ENTRIES = chain(3)
+MACS = open_macs(Settings.model_validate({"records": {"keys": KEYS}}))
+GENUINE = [written(str(Topic.AUDIT), orjson.dumps(entry), MACS) for entry in ENTRIES]
+FORGED = [
+    written(str(Topic.AUDIT), value, NO_MACS)
+    for value in (b"{", orjson.dumps(rehashed(ENTRIES[1], actor="eve")), orjson.dumps(chain(1, "another")[0]))
+]
+LEFT_OUT = "warning: left out 3 records"
+#: Records on the topic -> the exit code, and words of the answer.
+TRAILS: dict[str, tuple[list[Record], int, list[str]]] = {
+    "forged ones": (GENUINE + FORGED, 0, [LEFT_OUT, "3 entries in 1 chain(s), 0 problem(s)"]),
+    "one missing": ([GENUINE[0], GENUINE[2], *FORGED], 1, [LEFT_OUT, "entry 2 is missing"]),
+    "its MAC lost": ([*GENUINE[:2], written(str(Topic.AUDIT), GENUINE[2].value or b"", NO_MACS)], 1, ["its last"]),
+}
+
+
+@pytest.mark.parametrize(("records", "code", "words"), TRAILS.values(), ids=TRAILS)
+def test_trail(
+    monkeypatch: pytest.MonkeyPatch, in_memory: Table, records: list[Record], code: int, words: list[str]
+) -> None:
+    class Source:
+        async def until_end(self) -> AsyncIterator[Record]:
+            for record in records:
+                yield record
+
+    @asynccontextmanager
+    async def reader(*_: Any, **__: Any) -> AsyncIterator[Source]:
+        yield Source()
+
+    monkeypatch.setenv("LIVENESS_RECORDS__KEYS", json.dumps(KEYS))
+    monkeypatch.setattr(audit_command, "reader", reader)
+    asyncio.run(in_memory.audit.restore(head_after(orjson.dumps(ENTRIES[-1]))))
+    result = run("audit")
+    assert (result.exit_code, [word for word in words if word not in result.output]) == (code, [])
