@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from abuse.event_time import MS
 from abuse.flags.flag_events import PolicyName
 from abuse.networks.networks import NetworkWatch, open_networks
 from abuse.origins import OriginReader
@@ -62,6 +63,7 @@ from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.event_builders import DecisionEvents, FlagEvents
 from stream.pipeline.fair_turns import FairTurns
 from stream.pipeline.marking import ReferenceExtractor
+from stream.pipeline.replays import Replays
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch
@@ -213,6 +215,8 @@ def open_keys(settings: Settings) -> KeyFolder | None:
 
 def _deciding(shared: _Shared) -> _Part:
     settings, policy = shared.settings, shared.policy
+    forgeries = Forgeries(Topic.DETECTIONS, shared.dead_letters)
+    replays = Replays(forgeries=forgeries, decisions_kept_ms=settings.redis.decision_ttl_s * MS)
     reuse = open_reuse(settings, policy, shared.redis, shared.ledger, shared.faces)
     stage = DecideStage(
         store=shared.store,
@@ -227,9 +231,10 @@ def _deciding(shared: _Shared) -> _Part:
         clock=shared.clock,
         policy=policy,
         dead_letters=shared.dead_letters,
+        replays=replays if settings.records.keys else None,
     )
     limit = settings.delivery.max_deciding
-    authentic = AuthenticStage(stage, shared.macs, Forgeries(Topic.DETECTIONS, shared.dead_letters))
+    authentic = AuthenticStage(stage, shared.macs, forgeries)
     agent = _agent(shared, "decide", Topic.DETECTIONS, authentic, limit)
     return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)])
 

@@ -25,6 +25,7 @@ from stream.pipeline.admission import mismatch
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
+from stream.pipeline.replays import Replays
 from stream.pipeline.verdict import Verdict, refused, verdict_on
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -54,6 +55,8 @@ class DecideStage:
     policy: Policy
     dead_letters: DeadLetters
     builders: Sequence[EventBuilder]
+    #: None where detections carry no MAC, and any time in a detection may be a stranger's.
+    replays: Replays | None = None
     #: Names of readings and indications, of a newer release, that the log has.
     told_names: set[str] = field(default_factory=set)
 
@@ -63,6 +66,8 @@ class DecideStage:
             detection = decode_detection(record.value, newer)
         except DetectionError as error:
             return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]
+        if self.replays is not None and self.replays.is_one(record, detection):
+            return [self.replays.letter(record)]
         self._tell(newer)
         return self._outputs(await self.decide(detection))
 
@@ -70,6 +75,8 @@ class DecideStage:
         try:
             detection = decode_detection(record.value)
         except DetectionError:
+            return []
+        if self.replays is not None and self.replays.is_one(record, detection):
             return []
         verdict = verdict_on(refusal_for(ErrorCode.SERVER_ERROR), self.policy)
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms())
