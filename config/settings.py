@@ -158,6 +158,9 @@ last one unacknowledged; 0 never."""
     breaker_dead_letters: int = Field(500, ge=0)
     """So many records in a row set aside after work on them failed end the process (exit 1); 0 never. Poison and \
 forged records don't count: any publisher could send them."""
+    breaker_poison: int = Field(0, ge=0)
+    """So many records in a row that can't be read end the process (exit 1); 0 never. Set this where your own systems \
+alone publish: a deploy that can read nothing then stops, and so does one that is sent nothing readable."""
 
 
 class AbuseSettings(Group):

@@ -27,6 +27,7 @@ class Breaker:
 
     def __init__(self, settings: DeliverySettings) -> None:
         self._longest = {Fault.INTERNAL: settings.breaker_failures, Fault.DEAD_LETTER: settings.breaker_dead_letters}
+        self._most_poison, self._poison = settings.breaker_poison, 0
         self._share = settings.breaker_share
         self._runs = dict.fromkeys(self._longest, 0)
         self._last: deque[bool] = deque(maxlen=WINDOW)
@@ -35,10 +36,14 @@ class Breaker:
         """Count a record that ended so. Raises BreakerOpen when a run or the share of failures is too long.
 
         A forged record, or poison, neither counts nor breaks a run: a flood of them stops no worker, and hides no
-        failure.
+        failure. Poison has a run of its own, which counts where that is asked for.
         """
         if not WRITTEN_SO.isdisjoint(faults):
+            self._poison += Fault.POISON in faults
+            if self._most_poison and self._poison >= self._most_poison:
+                raise BreakerOpen(f"{self._poison} records in a row ended as {Fault.POISON}")
             return
+        self._poison = 0
         for fault, longest in self._longest.items():
             self._runs[fault] = self._runs[fault] + 1 if fault in faults else 0
             if longest and self._runs[fault] >= longest:

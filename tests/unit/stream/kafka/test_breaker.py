@@ -42,3 +42,14 @@ def test_zero_never_opens() -> None:
     breaker = Breaker(DeliverySettings(breaker_failures=0, breaker_dead_letters=0, breaker_share=1))
     for _ in range(3 * ENOUGH):
         breaker.note(FAILED | LETTER)
+
+
+def test_poison_where_asked_for() -> None:
+    """A record of a stranger in between breaks no run of poison; one that can be read does."""
+    poison, forged = {Fault.POISON, Fault.DEAD_LETTER}, {Fault.FORGED}
+    Breaker(SETTINGS).note(poison)
+    breaker = Breaker(DeliverySettings(breaker_poison=3))
+    for faults in (poison, poison, OK, poison, forged, poison):
+        breaker.note(faults)
+    with pytest.raises(BreakerOpen, match="3 records in a row ended as poison"):
+        breaker.note(poison)
