@@ -35,7 +35,7 @@ def stored(sent: Record, headers: Headers, compression: int = 0) -> Record:
     (message,) = TolerantRecords(bytes(builder.build())).next_batch()
     place = {"topic": sent.topic, "partition": 0, "offset": message.offset}
     parts = {"key": message.key, "value": message.value, "headers": message.headers}
-    return record_of(SimpleNamespace(**place, **parts), timestamp_ms=message.timestamp)
+    return record_of(SimpleNamespace(**place, **parts, timestamp_type=1), timestamp_ms=message.timestamp)
 
 
 @pytest.mark.parametrize("compression", [0, 1], ids=["plain", "gzip"])
