@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import MemoryRecords
@@ -24,10 +25,22 @@ from stream.kafka.unpacking import unpack
 #: Where a batch of format 2 keeps what is asked here (Kafka protocol, record batch): offsets in bytes, big-endian.
 _LENGTH_AT, _BODY_AT, _MAGIC_AT, _CODEC_AT, _COUNT_AT, _RECORDS_AT = 8, 12, 16, 22, 57, 61
 _CODEC_MASK = 0x07
+#: Records of a partition that are handed on at a time. A batch of 100 KB may hold a hundred thousand records with 256
+#: headers each: gigabytes of Python objects, and records of other partitions would come after all of them.
+AT_A_TIME = 64
+#: Records of a batch beyond which no look at all their headers comes before the first is read.
+MANY_RECORDS = 10_000
 #: An event has about ten headers; a 15 MB record could hold seven million, a gigabyte of Python objects.
 MAX_HEADERS = 256
 #: Bytes of a record's headers together, as they are in the log: a record that waits for its turn holds no more.
 MAX_HEADER_BYTES = 64 * 1024
+
+
+class PartFetch(FetchResult):  # type: ignore[misc]  # the client has no types
+    """Result of a partition's fetch, handed on in parts: partitions take turns, however much one of them holds."""
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        return list(super().getall(min(max_records or AT_A_TIME, AT_A_TIME)))
 
 
 class TolerantRecords:
@@ -95,13 +108,15 @@ class _TolerantBatch:
 
 
 def _is_plain(raw: memoryview) -> bool:
-    """Whether the client's parser may read the batch: not packed, and no record with too many or too large headers."""
+    """Whether the client's parser may read the batch: not packed, not very many records, and none with too many or too
+    large headers."""
     if raw[_MAGIC_AT] < 2:
         return True
-    if raw[_CODEC_AT] & _CODEC_MASK:
+    records = int.from_bytes(raw[_COUNT_AT:_RECORDS_AT], "big")
+    if raw[_CODEC_AT] & _CODEC_MASK or records > MANY_RECORDS:
         return False
     at = _RECORDS_AT
-    for _ in range(int.from_bytes(raw[_COUNT_AT:_RECORDS_AT], "big")):
+    for _ in range(records):
         length, at = decode_varint(raw, at)
         end = at + length
         if _too_much(*_header_count(raw, at), end):

@@ -8,7 +8,8 @@
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when the wait ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
   of times, and saves nothing, since the whole answer is collected anyway;
-- a record with an unreadable header name does not stop its partition (`record_reading`);
+- a record with an unreadable header name does not stop its partition, nor a batch of very many records the others
+  (`record_reading`);
 - the app is told of a revocation before Faust forgets what was acknowledged and not committed yet;
 - Faust's own look for partitions that don't move is off: the look goes by the monitor that is switched
   off (`app`), and would complain of every backlog older than five minutes. The worker's watchdog looks instead.
@@ -27,7 +28,7 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 
 from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
-from stream.kafka.record_reading import TolerantRecords
+from stream.kafka.record_reading import PartFetch, TolerantRecords
 from stream.kafka.security import AUTHORIZATION, KafkaRefuses, lacking
 
 log = structlog.get_logger()
@@ -57,9 +58,10 @@ class _Producer(driver.Producer):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Both are looked up when the consumer connects and fetches, later.
+        # These are looked up when the consumer connects and fetches, later.
         aiokafka.conn.READER_LIMIT = READER_LIMIT
         aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
+        aiokafka.consumer.fetcher.FetchResult = PartFetch
         consumer._isolation_level = "read_committed"  # read when the consumer starts, later
         app: Any = self.consumer.app
         wait_ms = app.fetch_max_wait_ms

@@ -9,9 +9,11 @@ from __future__ import annotations
 import zlib
 
 import cramjam
+import numpy as np
 
-#: Many times what an honest batch unpacks to: one submission is at most 15 MB.
-MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+#: More than an honest batch unpacks to: one submission is at most 15 MB. Each partition may hold as much until all
+#: records of its batch were handed on.
+MAX_UNPACKED_BYTES = 32 * 1024 * 1024
 
 _GZIP_MAGIC = b"\x1f\x8b"
 #: zlib's window size, plus 16 for a gzip header.
@@ -71,6 +73,6 @@ def _xerial_blocks(packed: bytes) -> list[bytes]:
 
 
 def _into_bound(codec: object, packed: bytes) -> bytes:
-    bound = bytearray(MAX_UNPACKED_BYTES)
+    bound = np.empty(MAX_UNPACKED_BYTES, np.uint8)  # not cleared, which would cost more than most batches
     size = codec.decompress_into(packed, bound)  # type: ignore[attr-defined]  # cramjam's modules are built alike
-    return bytes(memoryview(bound)[:size])
+    return bound[:size].tobytes()
