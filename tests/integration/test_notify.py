@@ -13,6 +13,8 @@ import orjson
 import pytest
 from aiohttp import web
 
+from config import settings as configuration
+from stream.bootstrap.authentication import open_macs
 from stream.embedded.session import EmbeddedServices
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Output
@@ -347,9 +349,11 @@ async def test_on_the_embedded_broker(receiver: Receiver, tmp_path: Path) -> Non
         try:
             worker = await workers.start(NOTIFY).ready()
             kafka = services.settings().kafka
+            keys = orjson.loads(services.environment["LIVENESS_RECORDS__KEYS"])
+            macs = open_macs(configuration.load(records={"keys": keys}))
             async with producer(kafka) as client:
                 for number in range(MANY):
-                    await send(client, flag(number, topic_name(Topic.ABUSE_FLAGS, kafka)))
+                    await send(client, macs.signed(flag(number, topic_name(Topic.ABUSE_FLAGS, kafka))))
             wanted = {f"flag-{number}" for number in range(MANY)}
             await eventually(lambda: set(receiver.taken) == wanted, "all arrive")
             worker.terminate()
