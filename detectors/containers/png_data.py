@@ -1,7 +1,7 @@
 """PNG picture data: the bytes that a picture's pixels take once inflated, and data that inflate to more, or to nothing.
 
 libpng inflates whatever follows the last row, a thousand bytes for each byte of the file, and passes over any number of
-empty blocks, a hundred nanoseconds each.
+empty blocks.
 """
 
 from __future__ import annotations
