@@ -4,6 +4,7 @@
   is replaced;
 - only committed records are read, so that an aborted transaction is not carried out;
 - partitions of which nothing was committed yet are read from their first record again after a rebalance;
+- a rebalance that begins during the seek of the one before does not find partitions being read;
 - offsets that the log doesn't hold are noticed (`positions`);
 - the fetch wait can be set (Faust fixes it at 1.5 s): the embedded broker answers only when the wait ends;
 - a picture is read from the socket in one go: the client's own limit of 64 KiB stops and starts reading dozens
@@ -25,6 +26,7 @@ import aiokafka.conn
 import aiokafka.consumer.fetcher
 import structlog
 from aiokafka.errors import KafkaError
+from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
 
 from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
@@ -75,8 +77,18 @@ class _Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._positions = ReadPositions()
         self._settled_at = 0.0
+        #: Number of the rebalance that the assignment is of.
+        self._assigned_in = 0
 
     async def perform_seek(self) -> None:
+        """Seek to the committed offsets. Raises RebalanceAgain when another rebalance has begun: Faust waits for the
+        seek of the new assignment then, and would read partitions in the middle of the rebalance otherwise."""
+        await self._seek_to_committed_or_first()
+        app: Any = self.app
+        if app.rebalancing_count != self._assigned_in:
+            raise RebalanceAgain
+
+    async def _seek_to_committed_or_first(self) -> None:
         await super().perform_seek()
         # Left where they are by Faust: behind records that it fetched during a rebalance and threw away.
         never_committed = [tp for tp in self.assignment() if self._committed_offset[tp] is None]
@@ -136,6 +148,11 @@ class _Consumer(driver.Consumer):
         app: Any = self.app
         await app.revoking({(tp.topic, tp.partition) for tp in revoked})
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
+        app: Any = self.app
+        self._assigned_in = app.rebalancing_count
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def verify_event_path(self, now: float, tp: Any) -> None:
         """No complaint: the worker's watchdog looks for partitions that don't move."""

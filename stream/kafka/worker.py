@@ -47,6 +47,8 @@ DROP_AFTER_S = 3.0
 #: Share of the rebalance timeout in which work on partitions that go may end.
 HANDOVER_SHARE = 0.75
 LOOK_AGAIN_S = 0.25
+#: The client's ways to say that a partition has no leader at the moment.
+NO_LEADER = (None, -1)
 
 
 #: Work of a worker beside its agents, for as long as the worker runs.
@@ -109,6 +111,8 @@ class Worker:
         self._health = HealthServer(components.settings.http, self.state)
         self.app.attach(self)
         self._joined = self._stopping = False
+        #: Exit code of a stop that takes too long: that of a failure, where no signal asked for the stop.
+        self.leave_code = EXIT_DONE
         self._restarts: dict[RestartReason, int] = {}
         signals: Any = self.app
         signals.on_partitions_assigned.connect(self._assigned, weak=False)
@@ -119,7 +123,8 @@ class Worker:
     def state(self) -> HealthState:
         """Health, for the health page and the watchdog. Time without work, or spent waiting, is never time stuck."""
         waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._lag()
-        if waiting_for or not (in_flight or lag) or self._has_unbounded_work():
+        nothing_to_do = not (in_flight or lag or self._has_no_position())
+        if waiting_for or nothing_to_do or self._has_unbounded_work():
             self._note_movement()
         return HealthState(
             assigned=len(self._assignment()),
@@ -214,11 +219,14 @@ class Worker:
         that isn't done is not acknowledged."""
         self._stopping = True
         await self._work_ended(self._acks.partitions, FINISH_S if self._components.finishes_work else DROP_AFTER_S)
-        asyncio.get_running_loop().call_later(LEAVE_AFTER_S, self._leave, EXIT_DONE, "stop_took_too_long")
+        asyncio.get_running_loop().call_later(LEAVE_AFTER_S, self._leave_late)
         dropped = self._drop(self._acks.partitions)
         if dropped:
             log.info("work_dropped", records=dropped)
         await self._hand_over()
+
+    def _leave_late(self) -> None:
+        self._leave(self.leave_code, "stop_took_too_long")
 
     async def _work_ended(self, partitions: Collection[Partition], within_s: float) -> None:
         """Wait for the work on records of the partitions: not for long while the worker waits for a dependency, and not
@@ -332,7 +340,8 @@ class Worker:
             self._report_pool()
             state = self.state()
             if state.stalled:
-                self.fail(Stalled(f"nothing finished for {state.stuck_s:.0f} s with {state.lag} records to read"))
+                known = f"{state.lag} records to read" if state.lag else "partitions that the client doesn't fetch"
+                self.fail(Stalled(f"nothing finished for {state.stuck_s:.0f} s with {known}"))
 
     def _report_pool(self) -> None:
         if self._components.pool is None:
@@ -374,6 +383,14 @@ class Worker:
                 lag += high - position if high >= position else 1
             lag += self._uncommitted(tp)
         return lag
+
+    def _has_no_position(self) -> bool:
+        """Whether some assigned partition with a leader was never fetched: what there is to read of it is unknown.
+        Usual for a moment after an assignment; afterwards the client waits for something that doesn't come."""
+        return any(
+            None in self._position(tp) and self._client()._client.cluster.leader_for_partition(tp) not in NO_LEADER
+            for tp in self._assignment()
+        )
 
     def _uncommitted(self, tp: Any) -> int:
         """Records read and not committed. Faust keeps the offset of the record read last, but from a start or rebalance

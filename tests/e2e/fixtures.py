@@ -72,6 +72,7 @@ def _installations(services: Mapping[str, str], folder: Path) -> Iterator[MakeIn
 
     yield make
     for installation in made:
+        installation.workers.tell()
         installation.workers.end()
 
 

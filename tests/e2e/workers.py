@@ -26,6 +26,8 @@ SCRIPTED = ("tests.e2e.scripted_worker",)
 NAIVE = ("tests.e2e.naive_worker",)
 START_S = 150.0
 END_S = 60.0
+#: What is told of each worker's log after a test.
+LINES_TOLD, LINE_TOLD = 40, 300
 
 
 class Worker:
@@ -173,6 +175,12 @@ class Workers:
             finally:
                 if worker.code is None:
                     worker.kill()
+
+    def tell(self) -> None:
+        """Print how each worker ended and what its log says last; pytest shows that of a failed test."""
+        for worker in self.started:
+            last = "\n".join(line[:LINE_TOLD] for line in worker.output.splitlines()[-LINES_TOLD:])
+            print(f"worker {worker.pid}, exit code {worker.code}, its last lines:\n{last}")
 
     def end(self) -> None:
         for worker in self.alive:
