@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 
 import orjson
@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from stream.cli import app
 from tests.e2e.installation import Installation
-from tests.e2e.workers import REPOSITORY
+from tests.e2e.waiting import eventually
+from tests.e2e.warm import WarmProcess
 
 WITHIN_S = 60.0
 #: Output and environment are the process's: one command at a time.
@@ -39,25 +40,15 @@ class Ran:
 
 async def liveness(installation: Installation, *arguments: str, expect: int = 0) -> Ran:
     """A process of its own, run to the end; fails on another exit code than expected."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stream.cli",
-        *arguments,
-        cwd=REPOSITORY,
-        env={**os.environ, **installation.environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
+    with TemporaryFile() as out, TemporaryFile() as err:
+        settings = {**os.environ, **installation.environment}
+        process = WarmProcess(["stream.cli", *arguments], settings, out.fileno(), err.fileno())
+        try:
+            await eventually(lambda: process.poll() is not None, "the command ends", WITHIN_S)
+        finally:
             process.kill()
-    assert process.returncode is not None
-    return _as_expected(process.returncode, out, err, arguments, expect)
+        out.seek(0), err.seek(0)
+        return _as_expected(process.poll(), out.read(), err.read(), arguments, expect)
 
 
 async def quick_liveness(installation: Installation, *arguments: str, expect: int = 0) -> Ran:
@@ -69,7 +60,8 @@ async def quick_liveness(installation: Installation, *arguments: str, expect: in
     return _as_expected(result.exit_code, result.stdout_bytes, result.stderr_bytes or b"", arguments, expect)
 
 
-def _as_expected(code: int, out: bytes, err: bytes, arguments: tuple[str, ...], expect: int) -> Ran:
+def _as_expected(code: int | None, out: bytes, err: bytes, arguments: tuple[str, ...], expect: int) -> Ran:
+    assert code is not None
     ran = Ran(code=code, out=out, err=err.decode(errors="replace"))
     assert ran.code == expect, f"liveness {' '.join(arguments)}: {ran}"
     return ran

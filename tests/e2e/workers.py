@@ -8,8 +8,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 import uuid
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.waiting import eventually
+from tests.e2e.warm import WarmProcess
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LIVENESS = ("stream.cli", "worker")
 SCRIPTED = ("tests.e2e.scripted_worker",)
 NAIVE = ("tests.e2e.naive_worker",)
@@ -44,14 +42,8 @@ class Worker:
         self.log = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
         http = {"LIVENESS_HTTP__HOST": "127.0.0.1", "LIVENESS_HTTP__PORT": str(self.port)}
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *command, *arguments],
-                cwd=REPOSITORY,
-                env={**os.environ, **environment, **http},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            settings = {**os.environ, **environment, **http}
+            self._process = WarmProcess([*command, *arguments], settings, log.fileno(), log.fileno())
 
     @property
     def pid(self) -> int:
@@ -121,7 +113,6 @@ class Worker:
     def kill(self) -> None:
         """SIGKILL: no chance to say, finish or commit anything."""
         self._process.kill()
-        self._process.wait()
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+import typer.testing
 
 from abuse.keys.key_checks import InMemoryKeyChecks
 from abuse.store_time import StillTime
@@ -20,6 +22,9 @@ from stream.runtime.patience import RetryPolicy
 from tests.instants import NOW_MS
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.stream.review.command_cases import Reviewer, record
+
+#: Typer puts the whole command line together for each command, which takes longer than most commands do.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 KEYS = json.dumps([{"id": "k1", "secret": "a-secret-of-the-tests-and-of-nobody-else"}])
 

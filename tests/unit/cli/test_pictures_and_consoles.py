@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -11,10 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from stream.cli import app
+from stream.cli import app, check, main
 from stream.cli.pictures import pictures
 from stream.demo.scenario import astronaut
 from tests.unit.stream.builders import IMAGE, OTHER_IMAGE
+from tests.unit.stream.evaluation.builders import PoolInProcess, picture
 
 ROOT = Path(__file__).resolve().parents[3]
 ENDINGS = ("jpg", "jfif", "JPE", "pjpeg", "dib", "jpg_large", "bin")
@@ -48,16 +50,38 @@ def test_long_list_cut(tmp_path, capsys):
     assert pictures([tmp_path / "00.txt"]) == [tmp_path / "00.txt"], "a file that is named is taken as it is"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_console_not_utf8(tmp_path, encoding):
-    """A picture with a verdict, under a name that the console can't write."""
-    photo = tmp_path / "ﬁrst 自撮り 🙂.png"
+#: A name that the consoles below can't write.
+NAME = "ﬁrst 自撮り 🙂.png"
+
+
+def test_console_in_ascii(tmp_path):
+    """A picture with a verdict, as a person runs the command."""
+    photo = tmp_path / NAME
     photo.write_bytes(astronaut())
     command = [sys.executable, "-m", "stream.cli", "check", str(photo)]
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    shown = done.stdout.decode(encoding)
-    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    expect_verdict(done.returncode, done.stdout.decode("ascii"), done.stderr.decode("ascii"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_console_not_utf8(tmp_path, monkeypatch, encoding):
+    """The same command in this process, without an analysis."""
+    photo = tmp_path / NAME
+    photo.write_bytes(picture(1.0))
+    monkeypatch.setattr(check, "open_pool", lambda *_, **__: PoolInProcess())
+    monkeypatch.setattr(sys, "argv", ["liveness", "check", str(photo)])
+    out, err = io.BytesIO(), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sys.stdout.flush(), sys.stderr.flush()
+    expect_verdict(ended.value.code, out.getvalue().decode(encoding), err.getvalue().decode(encoding))
+
+
+def expect_verdict(code, shown, said):
+    assert (code, "Traceback" in said) == (0, False), said
     assert "confidence" in shown
     assert "####" in shown, "bars of the console's own characters"
 

@@ -10,6 +10,7 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis, ModelVersion
+from stream.bootstrap import worker
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable, analyse
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.events.messages import Refusal
@@ -57,8 +58,9 @@ def expect_findings(analysed_all: list[AnalysedPresentation]) -> None:
     assert {name for name, each in found.items() if isinstance(each, Unreadable)} == {"gone.jpg", "nul\0.jpg"}
 
 
-def test_resumed(tmp_path: Path, pictures: dict[str, bytes], calls: Path) -> None:
+def test_resumed(tmp_path: Path, pictures: dict[str, bytes], calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run that was killed while writing a line, only what is missing is analysed again."""
+    monkeypatch.setattr(worker, "SLOT_PRELOAD", (PictureReader.__module__,))  # a real analyser's libraries take seconds
     first = run(tmp_path, pictures)
     expect_findings(first)
     assert len(calls.read_bytes()) == 8
