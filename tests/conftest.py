@@ -73,7 +73,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` one process has all tests that kill services, and so one pair of them to kill."""
+    """With `--dist loadgroup` one process has all tests that kill services, and so one pair of them to kill.
+
+    Slow tests come first: at the end, when a process may find nothing left to do, the other works on a short one.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("local_services"):
             item.add_marker(pytest.mark.xdist_group("local_services"))
