@@ -33,11 +33,11 @@ demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 
 # Several processes, since tests of workers wait for rebalances and deadlines half of their time. Each has its own
 # services; tests that kill services are together in one. Tests of real services come last and by themselves, since their
-# deadlines are of a machine that does nothing else. No unit test has a service (tests/unit/conftest.py), so none is collected
-# for that part.
+# deadlines are of a machine that does nothing else. Each part leaves out folders that have no test of its kind
+# (tests/conftest.py makes sure): collecting takes as long as hundreds of tests.
 SERVICES := real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ($(SERVICES))"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ($(SERVICES))" tests/unit tests/contract tests/e2e
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(SERVICES)" --ignore tests/unit
 
 lint: $(READY) ## Style, format, types, prose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ pytest_plugins = ["pytester", "tests.e2e.fixtures", "tests.embedded_redis"]
 REQUIRE_REAL = "LIVENESS_REQUIRE_REAL"
 REAL_MARKERS = ("real", "local_services")
 SERVICE_MARKERS = (*REAL_MARKERS, "embedded")
+TESTS = Path(__file__).parent
+ONLY_WITH_SERVICES = ("faults", "integration", "secure")
 #: Variables that lead to no service: where things are kept, and what the machine has for tests.
 KEPT = frozenset(
     {REQUIRE_REAL, "LIVENESS_CACHE_DIR", "LIVENESS_REDIS_SERVER"}
@@ -70,6 +73,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     wanted = "required" if real_required() else "skipped without them"
     return f"services: found when the first test needs them; tests of real ones are {wanted}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`make test` doesn't look into some folders for tests without services."""
+    served = any(map(item.get_closest_marker, SERVICE_MARKERS))
+    if not served and any(item.path.is_relative_to(TESTS / folder) for folder in ONLY_WITH_SERVICES):
+        raise pytest.UsageError(f"{item.nodeid}: a test without services belongs into another folder")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

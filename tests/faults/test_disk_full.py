@@ -71,7 +71,7 @@ async def small_disk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
                 except RedisError:
                     return False
 
-            await eventually(answers, "the server answers", 15)
+            await eventually(answers, "the server answers")
         yield disk
     finally:
         disk.close()

@@ -56,7 +56,7 @@ async def nothing_left(worker: Worker) -> None:
     def read() -> bool:
         return bool(orjson.loads(worker.get("/live")[1])["lag"] == 0)
 
-    await eventually(read, "the worker has nothing left to read", 30)
+    await eventually(read, "the worker has nothing left to read")
 
 
 @pytest.mark.parametrize("topic", [Topic.SUBMISSIONS, Topic.DETECTIONS])

@@ -51,13 +51,13 @@ async def test_packed_and_transactional_batches(install: MakeInstallation) -> No
     async def all_decided() -> bool:
         return await installation.decisions() == len(ways) + 1
 
-    await eventually(all_decided, "all are decided", 60)
+    await eventually(all_decided, "all are decided")
 
     def nothing_left() -> bool:
         state = orjson.loads(worker.get("/live")[1])
         return bool(state["lag"] == 0 and state["in_flight"] == 0)
 
-    await eventually(nothing_left, "the worker knows that nothing is left to read", 20)
+    await eventually(nothing_left, "the worker knows that nothing is left to read")
 
 
 async def _publish(installation: Installation, **way: Any) -> None:

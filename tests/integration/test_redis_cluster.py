@@ -185,7 +185,7 @@ async def test_killed_node_comes_back(redis_cluster, calls):
         with pytest.raises(Unavailable) as away:
             await calls.execute(batch)
         assert away.value.dependency == "redis"
-        assert loop.time() - started < TIMEOUT_S + 2
+        assert loop.time() - started < TIMEOUT_S + 10
 
     # Once its absence is agreed upon, the others refuse theirs too.
     other = redis_cluster.nodes[0]

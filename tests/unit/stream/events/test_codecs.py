@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
@@ -371,7 +371,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(name=st.sampled_from(sorted(VALUES)), data=st.data(), value=JSON)
 def test_any_value_anywhere_is_read_or_refused(name, data, value):
     given = document(name)
@@ -379,7 +378,6 @@ def test_any_value_anywhere_is_read_or_refused(name, data, value):
     read_or_refused(codec_of(name), orjson.dumps(given | {field: value}))
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(VALUES)), st.integers(0, 10_000), st.integers(0, 8), st.binary(max_size=4))
 def test_mutated_bytes_are_read_or_refused(name, start, cut, instead):
     value = (GOLDEN / f"{name}.json").read_bytes()
@@ -417,7 +415,6 @@ bits = st.integers(0, 2**64 - 1)
 codes = st.builds(KeyedImageHashes, key_id=st.just("k1"), bytes=bits, pixels=bits, perceptual=bits)
 
 
-@settings(max_examples=100, deadline=None)
 @given(all_ids, findings, st.lists(codes, max_size=2).map(tuple), st.integers(0, 86_400_000_000))
 def test_any_detection_survives(about, finding, picture, micros):
     references = ReuseReferences(picture=picture)

@@ -99,8 +99,8 @@ async def test_end_on_a_record(opened: Opened, tmp_path: Path, key: bytes, how: 
 
 async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) -> None:
     stage = opened()
-    await stage.handle(record(b"last words"))
-    await asyncio.sleep(0.5)
+    process = await process_of(stage, b"last words")
+    await eventually(lambda: gone(process), "the process ends")
     assert await stage.handle(record(b"k"))
     assert starts(tmp_path) == 2
 
@@ -109,7 +109,7 @@ async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) ->
     """At a start or amid a record: the worker waits, and says so."""
     patience = RetryPolicy()
     handled = asyncio.ensure_future(opened(1, EXIT_UNREACHABLE, patience).handle(record(b"away")))
-    await eventually(lambda: patience.waiting_for == ("trial",), "the worker waits", 20)
+    await eventually(lambda: patience.waiting_for == ("trial",), "the worker waits")
     assert await handled
     assert starts(tmp_path) == 3
 
@@ -138,17 +138,17 @@ async def test_process_goes_with_its_caller(opened: Opened) -> None:
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
-    await eventually(lambda: gone(process), "the process ends", 10)
+    await eventually(lambda: gone(process), "the process ends")
 
 
 async def test_idle_process_is_stopped(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "IDLE_S", 0.1)
     process = await process_of(opened())
-    await eventually(lambda: gone(process), "the process ends", 10)
+    await eventually(lambda: gone(process), "the process ends")
 
 
-async def process_of(stage: Stage) -> psutil.Process:
-    (output,) = await stage.handle(record(b"k"))
+async def process_of(stage: Stage, key: bytes = b"k") -> psutil.Process:
+    (output,) = await stage.handle(record(key))
     assert output.key is not None
     return psutil.Process(int(output.key))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.policy import LEARNED, SIGNALS, load
@@ -43,7 +43,6 @@ def applied(before: Analysis, nearest: Counterfactual) -> Analysis:
     return replace(before, readings=tuple(after), indications=() if "injection" in changes else before.indications)
 
 
-@settings(max_examples=150, deadline=None)
 @given(values=ANALYSES, policy=st.sampled_from(list(POLICIES.values())))
 def test_counterfactuals_hold_when_applied(values, policy):
     before = found(values)

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.error_codes import ErrorCode
@@ -67,13 +67,11 @@ def check(given_record):
     return answer
 
 
-@settings(max_examples=400)
 @given(value=st.none() | bytes_of_values, headers=st.lists(header, max_size=8), key=st.none() | st.binary(max_size=80))
 def test_any_record(value, headers, key):
     check(record(value, tuple(headers), key))
 
 
-@settings(max_examples=300)
 @given(st.sampled_from(VALID), st.integers(0, 2_000), st.integers(0, 20), st.binary(max_size=6))
 def test_mutated_event(which, at, cut, instead):
     value = which.value or b""
@@ -85,27 +83,23 @@ FIELDS = [*selfie(), "tenant", "client_ip", "captured_at", "resourceId", "contex
 ATTRIBUTES = ["specversion", "type", "id", "source", "subject", "data"]
 
 
-@settings(max_examples=300)
 @given(st.sampled_from(FIELDS), json_values)
 def test_any_json_in_field(name, value):
     check(bare(**{name: value}))
     check(structured(selfie(**{name: value}), subject="sub-9"))
 
 
-@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(ATTRIBUTES), json_values))
 def test_any_json_in_attribute(attributes):
     data = attributes.pop("data", ...)
     check(structured(data, **attributes))
 
 
-@settings(max_examples=200)
 @given(image=st.text(max_size=60) | st.binary(max_size=60).map(base64_of))
 def test_any_text_for_image(image):
     check(bare(image=image))
 
 
-@settings(max_examples=100)
 @given(st.binary(min_size=1, max_size=200))
 def test_any_picture_unchanged(noise):
     for wrapped in (binary(IMAGE[:4] + noise), bare(image=base64_of(IMAGE[:4] + noise))):

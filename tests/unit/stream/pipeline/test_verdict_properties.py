@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,7 +51,6 @@ def edges(policy: Policy) -> list[float]:
     return [min(max(edge + step, 0.0), 1.0) for edge in around for step in (-1e-4, -1e-12, 0.0, 1e-12, 1e-4)]
 
 
-@settings(max_examples=300)
 @given(policies(), st.lists(confidences, max_size=10))
 def test_verdict_outcome_and_score_agree_and_rise_together(policy, values):
     ranked = [
@@ -64,7 +63,6 @@ def test_verdict_outcome_and_score_agree_and_rise_together(policy, values):
     assert ranked[-1] == (VerdictKind.LIVE, 100)
 
 
-@settings(max_examples=300)
 @given(policies(), readings)
 def test_a_judged_analysis_agrees_with_what_it_publishes(policy, values):
     verdict = judge(analysis(values), policy)
@@ -80,7 +78,6 @@ def test_a_judged_analysis_agrees_with_what_it_publishes(policy, values):
     assert verdict.score in scores
 
 
-@settings(max_examples=300)
 @given(policies(), readings, st.data())
 def test_removing_failing_or_lowering_a_reading_never_raises_anything(policy, values, data):
     name = data.draw(st.sampled_from(sorted(values)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from abuse.review.refusals import CommandErrorCode
@@ -271,7 +271,6 @@ def test_any_bytes(value, headers):
     check(commands.read(record(value, headers)))
 
 
-@settings(max_examples=400)
 @given(
     base=st.sampled_from([case.fields for case in KINDS]),
     changes=st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), json_values, max_size=3),
