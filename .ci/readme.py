@@ -32,8 +32,8 @@ def main() -> int:
     SELFIE.write_bytes(attacks.camera_photo(attacks.portrait(attacks.decode(scenario.astronaut()))))
     documents = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
     try:
-        with ThreadPoolExecutor(AT_ONCE) as lanes:
-            ran = sum(lanes.map(run, documents))
+        with ThreadPoolExecutor(AT_ONCE) as documents_at_once:
+            ran = sum(documents_at_once.map(run, documents))
     finally:
         SELFIE.unlink(missing_ok=True)
         DRAWN.unlink(missing_ok=True)
