@@ -75,11 +75,13 @@ class CaptureContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Submission to be analysed. `fingerprint` tells a duplicate from another picture under the same id."""
+    """Submission to be analysed. `fingerprint` tells a duplicate from another picture under the same id;
+    `image_sha256` is of the first frame's file, lower-case hex."""
 
     ids: SubmissionIds
     context: CaptureContext
     frames: tuple[Frame, ...]
+    image_sha256: str
     fingerprint: str
     appended_at_ms: int
     dated_by_broker: bool = False

@@ -104,11 +104,9 @@ def _derived(key: HashKey) -> bytes:
 
 
 def _mac(key: HashKey, of: Output | Record) -> str:
-    mac = hmac.new(key.secret, digestmod=hashlib.sha256)
-    for part in (of.topic.encode(), of.key, of.value, *_named(of.headers)):
-        mac.update(b"-" if part is None else b"%d:" % len(part))
-        mac.update(part or b"")
-    return mac.hexdigest()
+    parts = (of.topic.encode(), of.key, of.value, *_named(of.headers))
+    told = b"".join(b"-" if part is None else b"%d:%b" % (len(part), part) for part in parts)
+    return hmac.digest(key.secret, told, "sha256").hex()
 
 
 def _named(headers: Headers) -> Iterator[bytes]:

@@ -12,12 +12,15 @@
 - a record with an unreadable header name does not stop its partition, nor a batch of very many records the others
   (`record_reading`);
 - the app is told of a revocation before Faust forgets what was acknowledged and not committed yet;
+- a record that finds room in its agent's queue is handed over at once: Faust makes four tasks for each record and
+  cancels three of them, in case the record has to wait;
 - Faust's own look for partitions that don't move is off: the look goes by the monitor that is switched
   off (`app`), and would complain of every backlog older than five minutes. The worker's watchdog looks instead.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
@@ -28,7 +31,10 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
+from mode.services import WaitResult, WaitResults
+from mode.threads import MethodQueue
 
+from stream.kafka.begun import Begun, begin
 from stream.kafka.positions import ReadPositions, by_name, say_beyond_end
 from stream.kafka.record_reading import PartFetch, TolerantRecords
 from stream.kafka.security import AUTHORIZATION, KafkaRefuses, lacking
@@ -57,7 +63,23 @@ class _Producer(driver.Producer):
         await failed.stop()
 
 
+class _CallQueue(MethodQueue):
+    """Queue of calls into the consumer's thread."""
+
+    async def wait(self, *waits: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # mode's own
+        """Faust's wait for the first call. The event stays set from then on, and three tasks would ask it each time."""
+        if waits == (self._queue_ready,) and self._queue_ready.is_set():
+            return WaitResult(None, False)
+        return await super().wait(*waits, timeout=timeout)
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    @property
+    def method_queue(self) -> MethodQueue:
+        if self._method_queue is None:
+            self._method_queue = _CallQueue(loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # These are looked up when the consumer connects and fetches, later.
@@ -110,6 +132,25 @@ class _Consumer(driver.Consumer):
         for tp in [tp for tp in tps if (tp.topic, tp.partition) in misplaced]:
             await self.seek(tp, begins[tp])
             self._rewind(tp, begins[tp])
+
+    async def wait_first(self, *waits: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # mode's own
+        """Faust's wait for a record's hand-over (the first of two) or a suspended flow: none where there is room."""
+        if len(waits) == 2:
+            handing_over, suspended = waits
+            try:
+                begun = begin(handing_over)
+            except BaseException:
+                suspended.close()
+                raise
+            if not isinstance(begun, Begun):
+                suspended.close()
+                return WaitResults([handing_over], [begun], False)
+            waits = begun, suspended
+        return await super().wait_first(*waits, timeout=timeout)
+
+    async def sleep(self, n: Any) -> None:
+        """Faust's sleep, which a stop ends; that of no time, once for each fetch, is a turn of the loop only."""
+        await (super().sleep(n) if n else asyncio.sleep(0))
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's own
         try:

@@ -280,6 +280,7 @@ def _submission(
         ids=ids,
         context=CaptureContext(**{name: getattr(fields, name) for name in CONTEXT_NAMES}),
         frames=(Frame(image),),
+        image_sha256=digest,
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
     )

@@ -5,7 +5,6 @@ The plain template and hashes go no further than here. References that no active
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -44,7 +43,7 @@ class ReferenceExtractor:
             with suppress(ValueError):  # of a template that can't be compared, for example all zeros
                 face = self.keys.faces.transform(tenant, model_id(seen.model, seen.model_sha256), seen.vector, at_ms)
         if MEDIA_REPLAY in active and (shot := analysis.picture) is not None:
-            digest = hashlib.sha256(submission.frames[0].image).hexdigest()
+            digest = submission.image_sha256
             picture = self.keys.pictures.hashes(tenant, digest, shot.pixels_sha256, shot.perceptual, at_ms)
         return ReuseReferences(face=face, picture=picture)
 

@@ -134,8 +134,8 @@ def _liveness_order(verdict: Verdict) -> tuple[float, bool]:
 
 def face_value(signals: Sequence[WeighedSignal], policy: Policy) -> float:
     """Confidence in [0, 1] by the presentation alone: the signals' sum, held at the threshold by floors and gates."""
-    value = confidence(signals, policy)
-    return min(value, policy.parameters.live_threshold) if held_by(signals, policy) else value
+    value, threshold = confidence(signals, policy), policy.parameters.live_threshold
+    return threshold if value > threshold and held_by(signals, policy) else value
 
 
 def with_injection(value: float, injection: InjectionVerdict, policy: Policy) -> float:
