@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -17,10 +18,12 @@ from stream.bootstrap.models import network_sources, template_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorRound:
-    """Round of all floor processes: selfies a second, processor milliseconds a selfie."""
+    """Round of all floor processes: selfies a second, processor milliseconds a selfie, and those that a worker needs
+    for a tenant it has not met (`new_tenants`)."""
 
     per_s: float
     cpu_ms: float
+    new_tenant_ms: float = 0.0
 
 
 class FloorProcesses:
@@ -37,9 +40,11 @@ class FloorProcesses:
 
     def measure(self, seconds: float) -> FloorRound:
         answers = self._answers({"do": "work", "seconds": seconds})
+        met = self._answers({"do": "meet"})
         return FloorRound(
             per_s=sum(answer["count"] / answer["seconds"] for answer in answers),
             cpu_ms=1000 * sum(a["cpu_s"] for a in answers) / sum(a["count"] for a in answers),
+            new_tenant_ms=statistics.median(each["new_tenant_ms"] for each in met),
         )
 
     def _answers(self, order: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from detectors.analysis import FaceAnalyser
 from detectors.pad import PadSource
 from detectors.template import TemplateSource
 from stream.bench.child import serve
+from stream.bench.new_tenants import new_tenant_ms
 
 
 def _path(name: str | None) -> Path | None:
@@ -40,6 +41,8 @@ class Floor:
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         if order["do"] == "try":
             return {"errors": [self._analyser.analyse(picture).error for picture in self._pictures]}
+        if order["do"] == "meet":
+            return {"new_tenant_ms": new_tenant_ms(self._analyser.analyse(self._pictures[0]))}
         return self._work(order["seconds"])
 
     def _work(self, seconds: float) -> dict[str, Any]:

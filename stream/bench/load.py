@@ -25,9 +25,11 @@ SEED = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRun:
-    """Run of the load: `moments` (monotonic seconds) and `latencies_s` go together, by decision."""
+    """Run of the load: `moments` (monotonic seconds) and `latencies_s` go together, by decision. `new_tenants`:
+    submissions of a tenant that had sent none before."""
 
     sent: int
+    new_tenants: int
     undecided: int
     moments: Sequence[float]
     latencies_s: Sequence[float]

@@ -35,6 +35,7 @@ class Tally:
     """Tally of decisions; `moments` and `latencies_s` go together, by decision."""
 
     sent: int = 0
+    new_tenants: int = 0
     moments: list[float] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
@@ -52,6 +53,7 @@ class LoadGenerator:
         self._topic: str = plan["submissions"]
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
         self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"]) for mix in Mix}
+        self._tenants = set[str]()
         self._most_a_partition: int = plan["most_a_partition"]
         common = connection(plan)
         sending = {"linger.ms": 0, "acks": "all", "message.max.bytes": plan["max_event_bytes"]}
@@ -112,7 +114,7 @@ class LoadGenerator:
             due = schedule.due(now, len(self._waiting))
             if due is None:
                 break
-            self._send(due, partition, senders)
+            tally.new_tenants += self._send(due, partition, senders)
             tally.sent += 1
         self._producer.poll(0)
 
@@ -125,7 +127,8 @@ class LoadGenerator:
                 return number
         return None
 
-    def _send(self, due: float, partition: int, senders: Senders) -> None:
+    def _send(self, due: float, partition: int, senders: Senders) -> bool:
+        """Whether the submission is the first of its tenant."""
         number, optional = senders.next()
         new = NewSubmission(image=self._pictures[number], optional=optional)
         output = submission_output(new, self._topic)
@@ -134,6 +137,9 @@ class LoadGenerator:
         self._producer.produce(
             self._topic, value=output.value, key=output.key, partition=partition, headers=list(output.headers)
         )
+        is_new = optional["tenant"] not in self._tenants
+        self._tenants.add(optional["tenant"])
+        return is_new
 
     def _collect(self, wait_s: float, tally: Tally) -> None:
         message = self._consumer.poll(wait_s)

@@ -140,6 +140,8 @@ def result_of(
     ours = [sum(path.cpu_ms[role] for role in (WORKER, FORK_SERVER, SLOT)) for path in paths]
     medians = {role: statistics.median(path.cpu_ms[role] for path in paths) for role in paths[0].cpu_ms}
     slots, worker, fork_server = medians.pop(SLOT), medians.pop(WORKER), medians.pop(FORK_SERVER)
+    sent, new = (sum(getattr(path.run, name) for path in paths) for name in ("sent", "new_tenants"))
+    new_tenants, new_tenant_ms = new / max(sent, 1), statistics.median(floor.new_tenant_ms for floor in floors)
     clocks = {step: sum(path.run.elapsed_ms.get(step, 0.0) for path in paths) for step in ANALYSIS_STEPS}
     return SizeResult(
         size=size,
@@ -151,6 +153,11 @@ def result_of(
         floor_cpu_ms=statistics.median(floor.cpu_ms for floor in floors),
         path_cpu_ms=statistics.median(ours),
         cpu_ratio=paired_ratio([floor.cpu_ms for floor in floors], ours),
+        new_tenants=new_tenants,
+        new_tenant_cpu_ms=new_tenant_ms,
+        known_cpu_ratio=paired_ratio(
+            [floor.cpu_ms for floor in floors], [used - new_tenants * new_tenant_ms for used in ours]
+        ),
         cpu_ms={**apportion(slots, clocks), WORKER: worker, FORK_SERVER: fork_server},
         other_cpu_ms=medians,
         latency_ms=latencies,

@@ -13,6 +13,9 @@ from rich.table import Table
 
 from detectors.pool.settings import available_cores
 
+#: Words of the tables for what new tenants cost, and for the ratio without.
+OF_NEW, KNOWN = "  of it new tenants", "known tenants"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -33,6 +36,8 @@ class SizeResult:
     `floor_cpu_ms` and `path_cpu_ms` are processor milliseconds a submission: of the floor processes, and of
     the worker with all its children. `cpu_ms` splits the latter; the steps inside a slot share what the slots
     used in proportion to their own clocks. `other_cpu_ms` is of broker, store and load generator on the same machine.
+    `new_tenants` is the share of submissions of tenants that the worker had not met, `new_tenant_cpu_ms` what it takes
+    to meet one, and `known_cpu_ratio` the `cpu_ratio` without.
     """
 
     size: str
@@ -44,6 +49,9 @@ class SizeResult:
     floor_cpu_ms: float
     path_cpu_ms: float
     cpu_ratio: float
+    new_tenants: float
+    new_tenant_cpu_ms: float
+    known_cpu_ratio: float
     cpu_ms: Mapping[str, float]
     other_cpu_ms: Mapping[str, float]
     latency_ms: Mapping[str, Latency]
@@ -77,18 +85,19 @@ def document(report: Report) -> dict[str, Any]:
 
 def table(report: Report) -> Group:
     """Report as tables for people: rates by size, processor time by stage, latency, memory."""
-    stages = [{**r.cpu_ms, **r.other_cpu_ms} for r in report.results]
+    stages = [{**r.cpu_ms, OF_NEW: r.new_tenants * r.new_tenant_cpu_ms, **r.other_cpu_ms} for r in report.results]
     costs = _by_name(report, "processor ms a selfie, by stage", stages, 2)
     memory = _by_name(report, "peak memory, MiB", [r.peak_mib for r in report.results], 0)
     return Group(_rates(report), "", costs, "", _latencies(report), "", memory)
 
 
 def _rates(report: Report) -> Table:
-    made = Table("size", "mix", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", box=None)
+    made = Table("size", "mix", "floor/s", "path/s", "ratio", "floor CPU", "path CPU", "CPU ratio", KNOWN, box=None)
     made.title, made.title_justify = "selfies a second, processor ms a selfie", "left"
     for r in report.results:
         rates = f"{r.floor_per_s:.1f}", f"{r.path_per_s:.1f}", f"{r.ratio:.2f}"
-        made.add_row(r.size, r.mix, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", f"{r.cpu_ratio:.2f}")
+        ratios = f"{r.cpu_ratio:.2f}", f"{r.known_cpu_ratio:.2f}"
+        made.add_row(r.size, r.mix, *rates, f"{r.floor_cpu_ms:.1f}", f"{r.path_cpu_ms:.1f}", *ratios)
     return made
 
 

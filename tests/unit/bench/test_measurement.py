@@ -16,6 +16,7 @@ LATENCY = Latency(rate_per_s=50.0, sent=100, undecided=3, p50=20.0, p99=40.0)
 def load_run(moments: tuple[float, ...] = (), **changed: Any) -> LoadRun:
     fields: dict[str, Any] = {
         "sent": len(moments),
+        "new_tenants": 0,
         "undecided": 0,
         "moments": moments,
         "latencies_s": [0.1] * len(moments),
