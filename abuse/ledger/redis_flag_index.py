@@ -39,29 +39,42 @@ class RedisFlagIndex:
         self._keys = keys
         self._life_ms = life_ms
 
-    def writes(self, event: FlagEvent) -> list[Command]:
-        """At most 22 commands, usually 6. Raises KeyError, ValueError or TypeError for a document no worker wrote."""
-        moves, commands = moves_of(event), list[Command]()
-        for place in moves.puts:
-            key = self._keys.flag_index(place)
+    def writes(self, events: Sequence[FlagEvent]) -> list[Command]:
+        """Three commands a place with a new entry, then two or more a place that loses entries: at most 22 for one
+        event, usually 6. Raises KeyError, ValueError or TypeError for a document no worker wrote.
+
+        Entries are added before others are taken away, as if levels of one flag had come in their order.
+        """
+        moves = [moves_of(event) for event in events]
+        added: dict[str, dict[str, int]] = {}
+        for each in moves:
+            for place in each.puts:
+                held = added.setdefault(self._keys.flag_index(place), {})
+                held[each.flag_id] = max(each.at_ms, held.get(each.flag_id, each.at_ms))
+        commands = list[Command]()
+        for key, entries in added.items():
             commands += [
-                ("ZADD", key, "GT", moves.at_ms, moves.flag_id),
-                ("ZREMRANGEBYSCORE", key, "-inf", f"({moves.at_ms - LONGEST_MS}"),
+                ("ZADD", key, "GT", *(part for name, at_ms in entries.items() for part in (at_ms, name))),
+                ("ZREMRANGEBYSCORE", key, "-inf", f"({max(entries.values()) - LONGEST_MS}"),
                 ("PEXPIRE", key, self._life_ms),
             ]
-        return commands + self._drops(moves, moves.drops)
+        return commands + self._drops((each, place) for each in moves for place in each.drops)
 
     def corrections(self, offered: FlagEvent, held: FlagEvent) -> list[Command]:
         """Commands for an event whose entry was written although another, `held`, had been stored under its name: the
         entry goes, and that of the stored event stays. Raises as `writes` does."""
         moves = moves_of(offered)
-        return self._drops(moves, moves.puts) + self.writes(held)
+        return self._drops((moves, place) for place in moves.puts) + self.writes([held])
 
-    def _drops(self, moves: Moves, places: Iterable[IndexPlace]) -> list[Command]:
-        commands, behind = list[Command](), moves.at_ms + _BEHIND_MS
-        for place in places:
-            key = self._keys.flag_index(place)
-            commands += [("ZADD", key, "XX", "GT", behind, moves.flag_id), ("ZREMRANGEBYSCORE", key, behind, behind)]
+    def _drops(self, gone: Iterable[tuple[Moves, IndexPlace]]) -> list[Command]:
+        """Commands that take away entries, one flag's after the other's where their times differ."""
+        dropped: dict[tuple[str, float], dict[str, None]] = {}
+        for moves, place in gone:
+            dropped.setdefault((self._keys.flag_index(place), moves.at_ms + _BEHIND_MS), {})[moves.flag_id] = None
+        commands = list[Command]()
+        for (key, behind), names in dropped.items():
+            pairs = (part for name in names for part in (behind, name))
+            commands += [("ZADD", key, "XX", "GT", *pairs), ("ZREMRANGEBYSCORE", key, behind, behind)]
         return commands
 
     async def listed(self, selection: Selection, after: Position | None, most: int) -> Listing:

@@ -89,22 +89,37 @@ class RedisLedger:
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         if not events:
             return []
-        commands: list[Command] = []
-        for event in events:
-            key = self._keys.flags(event.tenant, event.subject)
-            commands += [
-                ("HSETNX", key, field_of(event), stored(event)),
-                ("HGET", key, field_of(event)),
-                ("PEXPIRE", key, self._flags_ttl_ms),
-                ("SET", self._keys.flag(event.flag_id), _locator(event), "PX", self._flags_ttl_ms),
-                ("ZADD", self._keys.due(event.flag_id), "GT", event.expires_at_ms, event.flag_id),
-                ("PEXPIRE", self._keys.due(event.flag_id), self._flags_ttl_ms),
-            ]
-        others = [c for event in events for c in (*self._mentions(event), *self._index.writes(event))]
-        replies = await self._calls.execute([*commands, *others])
-        texts = [cast(bytes, reply).decode() for reply in replies[1 : len(commands) : 6]]
+        offers: list[Command] = [
+            ("HSETNX", self._keys.flags(event.tenant, event.subject), field_of(event), stored(event))
+            for event in events
+        ]
+        replies = await self._calls.execute([*offers, *self._traces(events), *self._index.writes(events)])
+        # An event that nobody stored before is stored as offered; the others are read.
+        held = [offer for offer, was_new in zip(offers, replies, strict=False) if not was_new]
+        read = await self._calls.execute([("HGET", key, field) for _, key, field, _ in held])
+        earlier = {offer[1:3]: cast(bytes, reply).decode() for offer, reply in zip(held, read, strict=True) if reply}
+        texts = [earlier.get(offer[1:3], str(offer[3])) for offer in offers]
         await self._index_as_stored(events, as_stored(events, texts))
         return own_events(events, texts)
+
+    def _traces(self, events: Sequence[FlagEvent]) -> list[Command]:
+        """Commands that lead to the events: whose each flag is, when to look at the flag next, and whose flags name a
+        correlation id. One command a key, since flags of one cluster share nearly all."""
+        owners = {event.flag_id: _locator(event) for event in events}
+        due: dict[str, dict[str, int]] = {}
+        named: dict[str, dict[str, None]] = {}
+        for event in events:
+            ends = due.setdefault(self._keys.due(event.flag_id), {})
+            ends[event.flag_id] = max(event.expires_at_ms, ends.get(event.flag_id, 0))
+            for name in self._mentioned(event):
+                named.setdefault(self._keys.named(event.tenant, name), {})[member_of(event.subject)] = None
+        tables = dict.fromkeys(self._keys.flags(event.tenant, event.subject) for event in events)
+        return [
+            *(("SET", self._keys.flag(name), owner, "PX", self._flags_ttl_ms) for name, owner in owners.items()),
+            *(("ZADD", key, "GT", *_scored(ends)) for key, ends in due.items()),
+            *(("SADD", key, *members) for key, members in named.items()),
+            *(("PEXPIRE", key, self._flags_ttl_ms) for key in (*tables, *due, *named)),
+        ]
 
     async def _index_as_stored(self, events: Sequence[FlagEvent], stored: Sequence[FlagEvent]) -> None:
         """Usually nothing: only a race of two causes leaves anything to do."""
@@ -223,14 +238,11 @@ class RedisLedger:
             ("PEXPIRE", key, USED_MS),
         ]
 
-    def _mentions(self, event: FlagEvent) -> list[Command]:
-        """Commands that remember the flag's subject under each correlation id that the evidence names."""
-        commands: list[Command] = []
-        for name in linked_ids(event.document):
-            if (event.subject.type, event.subject.key) != (SubjectType.CORRELATION_ID, name):
-                key = self._keys.named(event.tenant, name)
-                commands += [("SADD", key, member_of(event.subject)), ("PEXPIRE", key, self._flags_ttl_ms)]
-        return commands
+    @staticmethod
+    def _mentioned(event: FlagEvent) -> list[str]:
+        """Correlation ids under which the flag's subject is remembered: those that the evidence names."""
+        own = event.subject.key if event.subject.type is SubjectType.CORRELATION_ID else None
+        return [name for name in linked_ids(event.document) if name != own]
 
     def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
         """Commands that read all journals of a subject, then all its flags."""
@@ -254,6 +266,11 @@ def _senders(key: str, used: Reply, cleared_at_ms: int) -> Counter[SubjectType]:
     """Senders by type, of those used since a reviewer cleared the correlation id. Raises ForeignValue."""
     with reading(key):
         return Counter(subject_of(member).type for member, at in fields_of(used).items() if int(at) > cleared_at_ms)
+
+
+def _scored(members: Mapping[str, int]) -> list[str | int]:
+    """Scores and members, as ZADD takes them."""
+    return [part for name, at_ms in members.items() for part in (at_ms, name)]
 
 
 def _evidence(fields: Mapping[str, str]) -> set[str]:

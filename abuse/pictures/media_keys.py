@@ -25,8 +25,8 @@ from config.strict_json import Bits64, StrictJson
 BITS = 64
 MASKS_REMEMBERED = 1024
 KeyId = Annotated[str, StringConstraints(pattern=KEY_ID.pattern)]
-#: For each bit of a hash, lowest first, the bit that it becomes; then the bits to flip. Small and quickly made: an attacker
-#: who names a new tenant with each submission has a mask made each time.
+#: For each bit of a hash, lowest first, the bit that it becomes; then the bits to flip. Small and quickly made: an
+#: attacker who names a new tenant with each submission has a mask made each time.
 _Mask = tuple[tuple[int, ...], int]
 
 

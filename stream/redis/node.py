@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -41,6 +42,8 @@ _OF_A_POOL = frozenset({"max_connections", "timeout"})
 CLOSED = "Connection closed by server"
 #: Share of a call's time that a new connection may take.
 CONNECT_SHARE = 0.8
+#: Commands from which an exchange takes in no further call.
+FULL = 1000
 
 
 class TlsConnection(SSLConnection):
@@ -154,15 +157,29 @@ class Node:
             await self._idle.pop().disconnect(nowait=True)
 
 
-class TimedClient(ABC):
-    """Client with one deadline a call: what single server and cluster share (port: `abuse.redis_port.RedisClient`).
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that waits for its answers."""
 
-    At most `max_connections` calls are under way; each holds at most one connection to each node.
+    commands: Sequence[Command]
+    answers: asyncio.Future[list[Answer]]
+
+
+class TimedClient(ABC):
+    """Client with one deadline an exchange: what single server and cluster share (port:
+    `abuse.redis_port.RedisClient`).
+
+    Calls made in one turn of the event loop share an exchange: one write, one wait, one look at the marker. System
+    calls cost more than commands. A caller that gives up ends nobody else's call.
+
+    At most `max_connections` exchanges are under way; each holds at most one connection to each node.
     """
 
     def __init__(self, call_timeout_s: float, max_connections: int, guard: MarkerGuard | None = None) -> None:
         self._timeout_s, self._guard = call_timeout_s, guard
         self._turns = asyncio.Semaphore(max_connections)
+        self._waiting: list[_Call] = []
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Replies, as the port says. The wait for a turn doesn't count towards the deadline."""
@@ -180,9 +197,50 @@ class TimedClient(ABC):
             return read(commands, [])
         if self._guard is not None:
             self._guard.require_found()
+        answers = await self._together(commands)
+        try:
+            return read(commands, answers)
+        except Unavailable:
+            await self._failed()
+            raise
+
+    async def _together(self, commands: Sequence[Command]) -> list[Answer]:
+        """Answers to the commands of a call, sent along with the other calls of this turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        call = _Call(commands, loop.create_future())
+        if not self._waiting:
+            loop.call_soon(self._send)
+        self._waiting.append(call)
+        return await call.answers
+
+    def _send(self) -> None:
+        calls, self._waiting = self._waiting, []
+        for shared in _exchanges(calls):
+            task = asyncio.create_task(self._carry_out(shared))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _carry_out(self, calls: Sequence[_Call]) -> None:
+        """The answers to each call, or the fault that all of them share."""
+        try:
+            answers = await self._within_time([command for call in calls for command in call.commands])
+        except BaseException as error:
+            fault = error if isinstance(error, Exception) else Unavailable("redis", type(error).__name__)
+            for call in calls:
+                if not call.answers.done():
+                    call.answers.set_exception(fault)
+            if fault is not error:
+                raise
+            return
+        for call in calls:
+            own, answers = answers[: len(call.commands)], answers[len(call.commands) :]
+            if not call.answers.done():  # else its caller has given up
+                call.answers.set_result(own)
+
+    async def _within_time(self, commands: Sequence[Command]) -> list[Answer]:
         try:
             async with self._turns, asyncio.timeout(self._timeout_s):
-                return read(commands, await self._answers(commands))
+                return await self._answers(commands)
         except TimeoutError as error:
             await self._failed()
             raise Unavailable("redis", "TimeoutError") from error
@@ -213,6 +271,19 @@ class TimedClient(ABC):
     @abstractmethod
     async def _failed(self) -> None:
         """Called when a call got no answer, or an answer that means "later"."""
+
+
+def _exchanges(calls: Sequence[_Call]) -> list[list[_Call]]:
+    """The calls in their order, as many in each exchange as fill it."""
+    shared: list[list[_Call]] = []
+    held = FULL
+    for call in calls:
+        if held >= FULL:
+            shared.append([])
+            held = 0
+        shared[-1].append(call)
+        held += len(call.commands)
+    return shared
 
 
 async def _ready(connection: AbstractConnection) -> None:

@@ -19,6 +19,7 @@ from config.errors import SettingsError, Unavailable
 from config.settings import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
+from stream.redis.node import FULL
 from tests.unit.stream.redis.scripted_redis import ScriptedRedis, encoded, scripted
 
 WRITE = [("SET", "a", "1")]
@@ -58,7 +59,7 @@ async def test_not_now_leaves_every_connection(reply):
     """Three connections are open: one tells, and none of the three is asked again."""
     async with scripted(lambda command: encoded(b"x")) as (server,):
         async with client(at(server)) as calls:
-            await asyncio.gather(*(calls.execute(WRITE) for _ in range(3)))
+            await asyncio.gather(*(calls.execute(WRITE * FULL) for _ in range(3)))
             server.script = lambda command: f"-{reply}\r\n".encode()
             with pytest.raises(Unavailable, match=MOVED_ON[reply]):
                 await calls.execute([("GET", "a"), *WRITE])
@@ -70,7 +71,7 @@ async def test_not_now_leaves_every_connection(reply):
 async def test_silent_server_is_left():
     async with scripted(lambda command: encoded(b"x")) as (server,):
         async with client(at(server), call_timeout_s=0.3) as calls:
-            await asyncio.gather(*(calls.execute(WRITE) for _ in range(3)))
+            await asyncio.gather(*(calls.execute(WRITE * FULL) for _ in range(3)))
             server.script = lambda command: None
             with pytest.raises(Unavailable, match="TimeoutError"):
                 await calls.execute(WRITE)
