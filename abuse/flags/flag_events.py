@@ -260,7 +260,7 @@ def flags_from(fields: Fields) -> tuple[Flag, ...]:
     return tuple(_flag(tuple(sorted(events[name].items()))) for name in sorted(events))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
     """The flag of these events. Cached: a flag is read with every submission of its subject and seldom changes."""
     events = dict(texts)

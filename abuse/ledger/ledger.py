@@ -26,6 +26,7 @@ from abuse.flags.flag_events import (
     superseded,
     unlinked_at,
 )
+from abuse.flags.flag_heads import heads
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.ledger.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of
 from abuse.ledger.journal import (
@@ -101,10 +102,17 @@ class Ledger(Protocol):
     repeated, and raises `config.errors.Unavailable` when the table is away."""
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
-        """Flags of the subjects and switches of the tenant, no attempts; writes nothing. The gate calls this."""
+        """Flags of the subjects and switches of the tenant, no attempts; writes nothing. Reviews call this."""
+
+    async def read_heads(self, tenant: str | None, subjects: Sequence[Subject], cause: str | None = None) -> Snapshot:
+        """Flags as `read_history` returns them, but without evidence, unless the submission `cause` brought them about.
+        The gate and the reuse search call this. Takes a second round trip where there are events that this
+        worker hasn't read lately."""
 
     async def observe(self, observation: Observation) -> Snapshot:
-        """Write the attempt to the journals of all its subjects; return their histories, the attempt included."""
+        """Write the attempt to the journals of all its subjects; return their histories, the attempt included, with
+        events as `read_heads` returns them to the observation's submission. Takes a second round trip as
+        `read_heads` does."""
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
         """Write the attempts of many observations, as `observe` does. A rebuild calls this."""
@@ -173,6 +181,10 @@ def own_events(events: Sequence[FlagEvent], texts: Sequence[str]) -> list[FlagEv
     return [event for event, text in held if cause_of(text) == event.cause]
 
 
+def _with_heads(history: SubjectHistory, cause: str | None) -> SubjectHistory:
+    return replace(history, fields=heads(history.fields, cause))
+
+
 _Key = tuple[str, SubjectType, str]
 
 
@@ -198,14 +210,19 @@ class InMemoryLedger:
         histories = tuple(SubjectHistory(subject=subject, fields=self._fields(tenant, subject)) for subject in subjects)
         return Snapshot(histories=histories, switches=self.switched.get(tenant or "", {}))
 
+    async def read_heads(self, tenant: str | None, subjects: Sequence[Subject], cause: str | None = None) -> Snapshot:
+        known = await self.read_history(tenant, subjects)
+        return replace(known, histories=tuple(_with_heads(each, cause) for each in known.histories))
+
     async def observe(self, observation: Observation) -> Snapshot:
         self._on_call("observe")
         self._write(observation)
         tenant, at_ms = observation.tenant, observation.at_ms
-        histories = tuple(
+        whole = (
             history_of(subject, self._lines(tenant, subject), self._fields(tenant, subject), at_ms=at_ms)
             for subject in observation.subjects
         )
+        histories = tuple(_with_heads(each, observation.submission_id) for each in whole)
         switches = self.switched.get(tenant or "", {})
         senders = self._senders(observation, histories[0].cleared_at_ms)
         return Snapshot(histories=histories, switches=switches, senders=senders)

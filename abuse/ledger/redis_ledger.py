@@ -18,13 +18,14 @@ Each touches one key, so they go out together wherever the keys live. Everything
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import orjson
 
 from abuse.event_time import DAY_MS
-from abuse.flags.flag_events import document_of, field_of, flags_from, stored, superseded
+from abuse.flags.flag_events import Fields, cause_of, document_of, field_of, flags_from, stored, superseded
+from abuse.flags.flag_heads import HeadMemory, head_of, heads
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
 from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
@@ -52,6 +53,7 @@ class RedisLedger:
         self._keys = LedgerKeys(key_prefix)
         self._flags_ttl_ms = flags_life_ms(flag_ttl_s)
         self._index = RedisFlagIndex(calls, self._keys, self._flags_ttl_ms)
+        self._memory = HeadMemory()
 
     async def read_history(self, tenant: str | None, subjects: Sequence[Subject]) -> Snapshot:
         keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
@@ -60,31 +62,73 @@ class RedisLedger:
         histories = tuple(_history(s, [], [next(read) for _ in s.keys], None) for s in subjects)
         return Snapshot(histories=histories, switches=self._switches(tenant, switches))
 
+    async def read_heads(self, tenant: str | None, subjects: Sequence[Subject], cause: str | None = None) -> Snapshot:
+        keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
+        *names, switches = await self._calls.execute([*(("HKEYS", key) for key in keys), self._get_switches(tenant)])
+        tables = await self._heads(zip(keys, names, strict=True), cause)
+        histories = tuple(_history(s, [], [next(tables) for _ in s.keys], None) for s in subjects)
+        return Snapshot(histories=histories, switches=self._switches(tenant, switches))
+
     async def observe(self, observation: Observation) -> Snapshot:
-        tenant, subjects = observation.tenant, observation.subjects
+        tenant, subjects, at_ms = observation.tenant, observation.subjects, observation.at_ms
         writes = self._writes(observation)
-        reads = [self._reads(tenant, s, observation.at_ms - reach_ms(s.type)) for s in subjects]
+        reads = [self._read_journals(tenant, s, at_ms - reach_ms(s.type)) for s in subjects]
+        flags = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
         used = self._keys.used(tenant, observation.correlation_id)
         newest: Command = ("BYSCORE", "REV", "LIMIT", 0, SENDERS_COUNTED, "WITHSCORES")
-        senders: Command = ("ZRANGE", used, "+inf", observation.at_ms - DAY_MS, *newest)
-        commands = [*writes, *(c for read in reads for c in read), senders, self._get_switches(tenant)]
-        replies = await self._calls.execute(commands)
-        answers = iter(replies[len(writes) : -2])
-        histories = []
-        for subject, read in zip(subjects, reads, strict=True):
-            mine = [(str(command[1]), next(answers)) for command in read]
-            histories.append(_history(subject, *_parted(subject, mine), observation.at_ms))
-        counted = _senders(used, replies[-2], histories[0].cleared_at_ms)
-        return Snapshot(histories=tuple(histories), switches=self._switches(tenant, replies[-1]), senders=counted)
+        senders: Command = ("ZRANGE", used, "+inf", at_ms - DAY_MS, *newest)
+        names: list[Command] = [("HKEYS", key) for key in flags]
+        commands = [*writes, *(c for read in reads for c in read), *names, senders, self._get_switches(tenant)]
+        *replies, use, switches = await self._calls.execute(commands)
+        answers = iter(replies[len(writes) :])
+        journals = [[(str(command[1]), next(answers)) for command in read] for read in reads]
+        tables = await self._heads(zip(flags, answers, strict=True), observation.submission_id)
+        histories = tuple(
+            _history(subject, lines, [next(tables) for _ in subject.keys], at_ms)
+            for subject, lines in zip(subjects, journals, strict=True)
+        )
+        counted = _senders(used, use, histories[0].cleared_at_ms)
+        return Snapshot(histories=histories, switches=self._switches(tenant, switches), senders=counted)
+
+    async def _heads(self, named: Iterable[tuple[str, Reply]], cause: str | None) -> Iterator[tuple[str, Fields]]:
+        """Each key of flags with the heads of its events, whose names were read; those that `cause` brought about
+        whole. Usually all heads are remembered; else one round trip for those that aren't."""
+        tables = [(key, self._remembered(key, reply)) for key, reply in named]
+        wanted = {
+            key: names
+            for key, table in tables
+            if (names := [name for name, text in table.items() if text is None or cause_of(text) == cause])
+        }
+        replies = await self._calls.execute([("HMGET", key, *names) for key, names in wanted.items()])
+        read = {
+            key: self._remember(key, names, reply, cause)
+            for (key, names), reply in zip(wanted.items(), replies, strict=True)
+        }
+        whole = [(key, {**table, **read.get(key, {})}) for key, table in tables]
+        return iter([(key, {n: t for n, t in table.items() if t is not None}) for key, table in whole])
+
+    def _remembered(self, key: str, names: Reply) -> dict[str, str | None]:
+        with reading(key):
+            return {name: self._memory.get(key, name) for name in texts_of(names)}
+
+    def _remember(self, key: str, names: Sequence[str], reply: Reply, cause: str | None) -> dict[str, str | None]:
+        """The texts of these events; None for one that went meanwhile."""
+        texts = cast("list[bytes | None]", reply)
+        with reading(key):
+            found = {name: text.decode() for name, text in zip(names, texts, strict=True) if text is not None}
+            for name, text in found.items():
+                self._memory.put(key, name, head_of(text))
+            return {**dict.fromkeys(names), **heads(found, cause)}
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
         await self._calls.execute([command for each in observations for command in self._writes(each)])
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectHistory:
-        reads = self._reads(tenant, subject, 0)
-        replies = await self._calls.execute(reads)
-        mine = [(str(command[1]), reply) for command, reply in zip(reads, replies, strict=True)]
-        return _history(subject, *_parted(subject, mine), None)
+        tables: list[Command] = [("HGETALL", key) for key in self._keys.all_flags(tenant, subject)]
+        commands = [*self._read_journals(tenant, subject, 0), *tables]
+        replies = await self._calls.execute(commands)
+        read = [(str(command[1]), reply) for command, reply in zip(commands, replies, strict=True)]
+        return _history(subject, read[: -len(tables)], read[-len(tables) :], None)
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         if not events:
@@ -99,6 +143,8 @@ class RedisLedger:
         read = await self._calls.execute([("HGET", key, field) for _, key, field, _ in held])
         earlier = {offer[1:3]: cast(bytes, reply).decode() for offer, reply in zip(held, read, strict=True) if reply}
         texts = [earlier.get(offer[1:3], str(offer[3])) for offer in offers]
+        for (_, key, field, _), text in zip(offers, texts, strict=True):
+            self._memory.put(str(key), str(field), head_of(text))
         await self._index_as_stored(events, as_stored(events, texts))
         return own_events(events, texts)
 
@@ -244,12 +290,8 @@ class RedisLedger:
         own = event.subject.key if event.subject.type is SubjectType.CORRELATION_ID else None
         return [name for name in linked_ids(event.document) if name != own]
 
-    def _reads(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
-        """Commands that read all journals of a subject, then all its flags."""
-        return [
-            *(("ZRANGE", key, after_ms, "+inf", "BYSCORE") for key in self._keys.journals(tenant, subject)),
-            *(("HGETALL", key) for key in self._keys.all_flags(tenant, subject)),
-        ]
+    def _read_journals(self, tenant: str | None, subject: Subject, after_ms: int) -> list[Command]:
+        return [("ZRANGE", key, after_ms, "+inf", "BYSCORE") for key in self._keys.journals(tenant, subject)]
 
     def _switches(self, tenant: str | None, held: Reply) -> Switches:
         if held is None:
@@ -301,14 +343,8 @@ def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
         return flags_from({name: text for name, text in fields_of(table).items() if name.partition(" ")[0] in wanted})
 
 
-#: Replies by key.
-_Read = list[tuple[str, Reply]]
-
-
-def _parted(subject: Subject, read: _Read) -> tuple[_Read, _Read]:
-    """Replies of journals, and of the flags read behind them."""
-    tables = len(subject.keys)
-    return read[:-tables], read[-tables:]
+#: Replies by key, and of flags also what was made of one.
+_Read = Sequence[tuple[str, Reply | Fields]]
 
 
 def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
@@ -323,8 +359,8 @@ def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -
     """The history of a subject with several keys: of a field under several, the newest key's, which is the first."""
     fields: dict[str, str] = {}
     for _, table in reversed(tables):
-        fields |= fields_of(table)
-    lines = [line for _, journal in journals for line in texts_of(journal)]
+        fields |= table if isinstance(table, Mapping) else fields_of(table)
+    lines = [line for _, journal in journals for line in texts_of(cast(Reply, journal))]
     return history_of(subject, lines, fields, at_ms=at_ms)
 
 

@@ -99,7 +99,7 @@ class ClusterJoin:
         ids = {ref.correlation_id for each in led for ref in (each.member.ref, each.member.lead)} - known.keys()
         if not ids:
             return known
-        read = await self.ledger.read_history(tenant, list(map(correlation, sorted(ids))))
+        read = await self.ledger.read_heads(tenant, list(map(correlation, sorted(ids))))
         return known | {history.subject.key: history for history in read.histories}
 
 

@@ -30,5 +30,5 @@ class Gate:
 
         One round trip; may be repeated. Raises `config.errors.Unavailable` when the table is away.
         """
-        known = await self.ledger.read_history(tenant, subjects)
+        known = await self.ledger.read_heads(tenant, subjects)
         return GateAnswer(hits=self.engine.hits(known, submission_id, at_ms), active=self.engine.active(known.switches))

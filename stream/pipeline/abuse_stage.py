@@ -61,9 +61,7 @@ class AbuseStage:
             return Assessed()
         if not observed:
             subjects = (correlation(correlation_id), *detection.origin.subjects)
-            known = await self.patience.until_available(
-                lambda: self.ledger.read_history(detection.ids.tenant, subjects)
-            )
+            known = await self.patience.until_available(lambda: self.ledger.read_heads(detection.ids.tenant, subjects))
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)

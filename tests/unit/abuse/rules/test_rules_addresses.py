@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ async def test_seventeen_attackers_on_one_address_are_flagged_and_named():
     assert event.document.count(b'"why":"spoof"') >= 13
     (flag,) = (flag for flag in assessment.flags if flag.subject.type is ADDRESS)
     assert (flag.kind, flag.severity, flag.enforced) == ("many_ids_on_address", Severity.MEDIUM, False)
-    named = {each["correlation_id"] for each in flag.event["evidence"]["linked"]}
+    named = {each["correlation_id"] for each in orjson.loads(event.document)["evidence"]["linked"]}
     assert named == {guid(number) for number in range(1, 16)}, "the fifteen that reached the limit"
     assert assessment.ip_risk.score >= 60
     (finding,) = (f for f in told("many_ids_on_address", observations).findings if f.subject.type is ADDRESS)
