@@ -191,9 +191,11 @@ class FaceIndex(Protocol):
         """Add references; called by the reuse search before `search`, so that of two submissions at the same moment at
         least one finds the other, unless time runs out. May be repeated."""
 
-    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
-        """Up to `most` candidates of other correlation ids up to that distance. The reference has been enrolled.
-        Changes nothing."""
+    async def search(
+        self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES, *, enrol: bool = False
+    ) -> CandidateList:
+        """Up to `most` candidates of other correlation ids up to that distance. The reference has been enrolled, or is
+        with `enrol`, before anything is searched: on a single server in the same round trip."""
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         """Number of a correlation id's submissions with a face, whatever keys they are under; for an erasure."""
@@ -258,7 +260,11 @@ class InMemoryFaceIndex:
         self._on_call("supported")
         return True
 
-    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
+    async def search(
+        self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES, *, enrol: bool = False
+    ) -> CandidateList:
+        if enrol:
+            await self.enrol([reference])
         self._on_call("search")
         reach = self.plan.reach(reference.at_ms)
         gallery = [

@@ -59,10 +59,18 @@ class _Remembered(OrderedDict[Name, Value]):
 
 
 class RedisFaceIndex:
+    """`in_order`: the server carries out all commands of a call in their order, as no cluster does."""
+
     def __init__(
-        self, calls: RedisClient, key_prefix: str, plan: FacePlan, clock: Callable[[], float] = time.monotonic
+        self,
+        calls: RedisClient,
+        key_prefix: str,
+        plan: FacePlan,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        in_order: bool = False,
     ) -> None:
-        self._calls, self._plan, self._clock = calls, plan, clock
+        self._calls, self._plan, self._clock, self._in_order = calls, plan, clock, in_order
         self._commands = FaceCommands(key_prefix, plan)
         self._listed: _Remembered[tuple[str | None, int], frozenset[IndexBucket]] = _Remembered(DAYS_REMEMBERED)
         self._sizes: _Remembered[IndexBucket, int] = _Remembered(BUCKETS_REMEMBERED)
@@ -77,14 +85,21 @@ class RedisFaceIndex:
             raise
         return True
 
-    async def search(self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES) -> CandidateList:
+    async def search(
+        self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES, *, enrol: bool = False
+    ) -> CandidateList:
         tenant, plan = reference.tenant, self._plan
+        if enrol and not self._in_order:
+            await self.enrol([reference])
+        own = self._bucket(reference)
+        adding = self._commands.add(reference, own) if enrol and self._in_order else []
         days = plan.days(reference.at_ms)
         reading: list[Command] = [("SMEMBERS", self._commands.buckets_of(tenant, day)) for day in days]
         search = FaceSearch(self._calls, self._commands, plan, self._sizes, reference, within, self._clock)
-        expected = {self._bucket(reference)}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
-        replies = await search.run(reading, expected)
-        buckets = [self._read(tenant, day, reply) for day, reply in zip(days, replies, strict=True)]
+        expected = {own}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
+        replies = await search.run([*adding, *reading], expected)
+        listed = replies[len(adding) :]
+        buckets = [self._read(tenant, day, reply) for day, reply in zip(days, listed, strict=True)]
         await search.run_on(frozenset().union(*buckets))
         found, more = await search.found(most)
         return CandidateList(

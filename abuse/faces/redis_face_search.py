@@ -51,25 +51,16 @@ class FaceSearch:
         return sorted(wanted, key=lambda bucket: (bucket.begin_ms != own.begin_ms, -bucket.begin_ms, bucket.name))
 
     async def run(self, first: Sequence[Command], buckets: Iterable[IndexBucket]) -> list[Reply]:
-        """Search these buckets; `first` goes out with the first batch. Returns the replies to `first`."""
+        """Search these buckets; `first` goes out before the first batch, in one write. Returns the replies to `first`,
+        which may enrol the reference: nothing is searched before."""
         ordered = self.ordered(buckets)
-        head, rest = ordered[: self._plan.batch], ordered[self._plan.batch :]
-        queue = deque(batches(rest, self._plan.batch))
-
-        async def begin() -> list[Reply]:
-            replies = await self._search(first, head)
-            await self._work_off(queue)
-            return replies
-
-        replies, *_ = await _all(begin(), *(self._work_off(queue) for _ in range(self._plan.concurrency - 1)))
-        self.complete = self.complete and not queue
+        replies = await self._search(first, ordered[: self._plan.batch])
+        await self._search_all(ordered[self._plan.batch :])
         return replies
 
     async def run_on(self, buckets: Iterable[IndexBucket]) -> None:
         """Search these buckets too, unless the deadline has passed."""
-        queue = deque(batches(self.ordered(buckets), self._plan.batch))
-        await _all(*(self._work_off(queue) for _ in range(min(self._plan.concurrency, len(queue)))))
-        self.complete = self.complete and not queue
+        await self._search_all(self.ordered(buckets))
 
     async def found(self, most: int) -> tuple[list[EnrolledReference], bool]:
         """The nearest references as they were enrolled, and whether there were more."""
@@ -84,6 +75,12 @@ class FaceSearch:
             if reply is not None  # forgotten between the two calls
         ]
         return found, len(self._near) > most
+
+    async def _search_all(self, buckets: Sequence[IndexBucket]) -> None:
+        queue = deque(batches(buckets, self._plan.batch))
+        if queue:
+            await _all(*(self._work_off(queue) for _ in range(min(self._plan.concurrency, len(queue)))))
+        self.complete = self.complete and not queue
 
     async def _work_off(self, queue: deque[Sequence[IndexBucket]]) -> list[Reply]:
         while queue and self._clock() < self._deadline:

@@ -241,6 +241,8 @@ def unlinked_at(fields: Fields) -> int:
 
 
 def _latest(fields: Fields, what: str) -> int:
+    if not fields:
+        return NEVER_CLEARED  # of most subjects nothing is stored
     return max((int(text) for name, text in fields.items() if name.startswith(f"{what} ")), default=NEVER_CLEARED)
 
 

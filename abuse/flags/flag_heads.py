@@ -14,6 +14,7 @@ from collections.abc import Callable
 import orjson
 
 from abuse.flags.flag_events import Fields, cause_of
+from abuse.flags.mentions import event_of
 
 #: Fields of an event that only people and repeats need.
 _LEFT_OUT = ("evidence", "policy")
@@ -29,7 +30,7 @@ def head_of(text: str) -> str:
     cause, _, document = text.partition(" ")
     if not document:
         return text
-    event = orjson.loads(document)
+    event = event_of(document.encode())
     return f"{cause} {orjson.dumps({name: event[name] for name in event if name not in _LEFT_OUT}).decode()}"
 
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TypeAlias
 
-import orjson
-
 from abuse.event_time import milliseconds
 from abuse.flags.flags import Flag, FlagEvent, FlagState, Severity
+from abuse.flags.mentions import event_of
 
 #: An older entry is of no flag: a policy gives a flag at most 400 days, and late events get two weeks.
 LONGEST_MS = 414 * 86_400_000
@@ -132,7 +131,7 @@ def side_of(state: FlagState) -> Side:
 
 def moves_of(event: FlagEvent) -> Moves:
     """Raises KeyError, ValueError or TypeError for a document that no worker wrote."""
-    document = orjson.loads(event.document)
+    document = event_of(event.document)
     state, severity, review = FlagState(document["state"]), Severity(document["severity"]), document["review"]
     times = [document["last_seen"], *([review["at"]] if review is not None else [])]
     side = side_of(state)

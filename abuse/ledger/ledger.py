@@ -71,7 +71,7 @@ class SubjectHistory:
         object.__setattr__(self, "cleared_at_ms", cleared_at(self.fields))
         object.__setattr__(self, "unlinked_at_ms", unlinked_at(self.fields))
         object.__setattr__(self, "forgiven_at_ms", forgiven_at(self.fields))
-        object.__setattr__(self, "flags", flags_from(self.fields))
+        object.__setattr__(self, "flags", flags_from(self.fields) if self.fields else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

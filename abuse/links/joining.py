@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from abuse.flags.flags import FlagKind
-from abuse.ledger.ledger import Ledger, SubjectHistory
+from abuse.ledger.ledger import SubjectHistory
+from abuse.links.histories_read import HistoriesRead
 from abuse.links.large_clusters import HINTS_READ, LargeCluster, LargeClusters, Member, Shown
 from abuse.links.links import Link, strength
-from abuse.subjects import correlation
 from abuse.submission_ref import SubmissionRef
 
 #: Links of one submission to its candidates, by the kind of flag that they may bring about.
 Near = Mapping[FlagKind, Sequence[Link]]
-_Histories = dict[str, SubjectHistory]
+_Histories = Mapping[str, SubjectHistory]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The large clusters that a submission joined, and the histories read on the way.
-
-    `near`: the links to candidates without members of a cluster that a reviewer forgave.
-    """
+    """The large clusters that a submission joined. `near`: the links to candidates without members of a cluster that a
+    reviewer forgave."""
 
     near: Near
     clusters: Mapping[FlagKind, LargeCluster] = field(default_factory=dict)
-    histories: tuple[SubjectHistory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +51,21 @@ class ClusterJoin:
     """Called by the reuse search for a submission with candidates. May be repeated."""
 
     large: LargeClusters
-    ledger: Ledger
+    histories: HistoriesRead
 
     async def join(self, tenant: str | None, own: SubmissionRef, near: Near) -> Joined:
-        """Four round trips into a large cluster, one where there is none, and three more past a forgiven one. Raises
+        """Two round trips into the large cluster joined last, four into another, one where there is none, and three
+        more past a forgiven one. The histories of both ends of each link are read. Raises
         `config.errors.Unavailable`."""
         nearest = {kind: sorted(links, key=strength)[:HINTS_READ] for kind, links in near.items()}
-        led = await self._led(tenant, own, nearest)
-        histories = await self._histories(tenant, led, {})
+        ids = {name for links in near.values() for each in links for name in each.ids}
+        lately = self.large.leads_met(tenant) if ids else ()
+        led, _ = await asyncio.gather(self._led(tenant, own, nearest), self.histories.read({*ids, *lately}))
+        histories = self.histories.known
+        await self.histories.read(_ids(led))
         if any(each.forgiven(histories) for each in led):
             led = await self._led(tenant, own, near)
-            histories = await self._histories(tenant, led, histories)
+            await self.histories.read(_ids(led))
             gone = {(each.kind, each.link.name) for each in led if each.forgiven(histories)}
             near = {kind: [link for link in links if (kind, link.name) not in gone] for kind, links in near.items()}
         chosen: dict[FlagKind, _Led] = {}
@@ -79,7 +81,6 @@ class ClusterJoin:
                 kind: LargeCluster(lead=each.member.lead, size=sizes[_shown(kind, own)], link=each.link)
                 for kind, each in chosen.items()
             },
-            histories=tuple(histories.values()),
         )
 
     async def _led(self, tenant: str | None, own: SubmissionRef, near: Near) -> list[_Led]:
@@ -94,13 +95,10 @@ class ClusterJoin:
             if member is not None
         ]
 
-    async def _histories(self, tenant: str | None, led: Collection[_Led], known: _Histories) -> _Histories:
-        """Histories of the members and their leads, beside those already known."""
-        ids = {ref.correlation_id for each in led for ref in (each.member.ref, each.member.lead)} - known.keys()
-        if not ids:
-            return known
-        read = await self.ledger.read_heads(tenant, list(map(correlation, sorted(ids))))
-        return known | {history.subject.key: history for history in read.histories}
+
+def _ids(led: Sequence[_Led]) -> set[str]:
+    """The correlation ids of the members and their leads."""
+    return {ref.correlation_id for each in led for ref in (each.member.ref, each.member.lead)}
 
 
 def other_end(link: Link, own: SubmissionRef) -> SubmissionRef:

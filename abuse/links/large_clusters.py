@@ -9,7 +9,7 @@ Joining twice, late, or in another order gives the same count.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
@@ -75,7 +75,12 @@ class LargeClusters(Protocol):
 
     async def members(self, tenant: str | None, refs: Sequence[tuple[Shown, SubmissionRef]]) -> list[Member | None]:
         """Which of these submissions are members of a large cluster; None for the others. Called by the reuse search
-        for a submission with candidates. One round trip where there are none, else two."""
+        for a submission with candidates. One round trip where there are none or all are of the clusters joined last
+        (`leads_met`), else two."""
+
+    def leads_met(self, tenant: str | None) -> Collection[str]:
+        """Correlation ids that led the clusters which this worker joined last: a hint whose histories to read along. An
+        erasure needs to know nothing of these: a lead counts only as long as the store names the lead."""
 
     async def join(self, tenant: str | None, own: SubmissionRef, names: Mapping[Shown, str]) -> dict[Shown, int]:
         """Make the submission a member of these clusters; return their sizes. One round trip, none for no names."""
@@ -147,6 +152,9 @@ class InMemoryLargeClusters:
         self.hints.pop((tenant or "", correlation_id), None)
         mine = (tenant or "", correlation_id)
         self.leads = {place: lead for place, lead in self.leads.items() if (place[0], lead.correlation_id) != mine}
+
+    def leads_met(self, tenant: str | None) -> Collection[str]:
+        return {lead.correlation_id for (owner, _), lead in self.leads.items() if owner == (tenant or "")}
 
     def _member(self, tenant: str, shown: Shown, ref: SubmissionRef) -> Member | None:
         key, name = self.hints.get((tenant, ref.correlation_id), {}).get(shown.hint(ref), (None, ""))

@@ -40,9 +40,9 @@ class LinkStore(Protocol):
         """The links of each correlation id, in order; an empty tuple where there are none. Called by the reuse search,
         reviews and erasures."""
 
-    async def write(self, tenant: str | None, links: Sequence[Link]) -> None:
-        """Store each link with both correlation ids, if absent. Called by the reuse search and a rebuild. May be
-        repeated."""
+    async def write(self, tenant: str | None, links: Sequence[Link]) -> Held:
+        """Store each link with both correlation ids, if absent; return what these ids hold then. Called by the reuse
+        search and a rebuild. May be repeated."""
 
     async def forget(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> int:
         """Remove every link of a correlation id; return their number. Called by an erasure. May be repeated.
@@ -71,15 +71,17 @@ async def cluster_around(
     correlation_id: str,
     fresh: Sequence[Link] = (),
     *,
+    known: Held | None = None,
     of_kinds: Collection[LinkKind] = frozenset(LinkKind),
 ) -> Cluster:
     """The cluster around a correlation id, read in one round trip per link away from it.
 
-    `fresh`: links of its own that are known already, whatever the store retains.
+    `fresh`: links of its own that are known already, whatever the store retains. `known`: what the store holds of the
+    id and the ends of its links, if that was read.
     """
-    held: dict[str, tuple[Link, ...]] = {}
-    links, whole = [*fresh], True
-    for step in range(MOST_STEPS + 2):
+    held: dict[str, tuple[Link, ...]] = {**(known or {})}
+    links, whole = [*fresh, *(each for of_id in held.values() for each in of_id if each.kind in of_kinds)], True
+    for step in range(1 if held else 0, MOST_STEPS + 2):
         new = sorted({correlation_id, *(name for each in links for name in each.ids)} - held.keys())
         most = max(MOST_MEMBERS - len(held), 0) if held else len(new)
         wanted = new[:most] if step <= MOST_STEPS else []
@@ -103,13 +105,15 @@ class InMemoryLinkStore:
         self._on_call("of")
         return {name: links_from(self.lines.get((tenant or "", name), {}).values()) for name in correlation_ids}
 
-    async def write(self, tenant: str | None, links: Sequence[Link]) -> None:
+    async def write(self, tenant: str | None, links: Sequence[Link]) -> Held:
         self._on_call("write")
         for each in links:
             for name in set(each.ids):
                 lines = {field_of(each): line_of(each)} | self.lines.get((tenant or "", name), {})
                 kept = retained(lines, self._life_ms)
                 self.lines[tenant or "", name] = {field: line for field, line in lines.items() if field in kept}
+        ids = dict.fromkeys(name for each in links for name in each.ids)
+        return {name: links_from(self.lines[tenant or "", name].values()) for name in ids}
 
     async def forget(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> int:
         self._on_call("forget")

@@ -147,11 +147,17 @@ class Cluster:
 
     links: tuple[Link, ...]
     whole: bool = True
+    #: The members' submissions, each once, in order of time.
+    refs: tuple[SubmissionRef, ...] = field(init=False, repr=False, compare=False)
+    #: What `showing` returned: rules, and those who make a cluster large, ask for the same.
+    _shown: dict[tuple[str, str, Collection[LinkKind]], Cluster] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
-    @property
-    def refs(self) -> tuple[SubmissionRef, ...]:
-        """The members' submissions, each once, in order of time."""
-        return tuple(sorted({ref for each in self.links for ref in each.refs}, key=lambda ref: ref.key))
+    def __post_init__(self) -> None:
+        # One reference stands for all equal ones: a link's ends are read with the link, and a member has many links.
+        ends = {(ref.key, ref.session_id, ref.spoof): ref for each in self.links for ref in each.refs}
+        object.__setattr__(self, "refs", tuple(ref for _, ref in sorted(ends.items(), key=lambda one: one[0][0])))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -165,11 +171,14 @@ class Cluster:
 
     def showing(self, submission_id: str, of: str, kinds: Collection[LinkKind]) -> Cluster:
         """The cluster around one submission by links of these kinds: all submissions that show the same."""
-        links = _joined(
-            (each for each in self.links if each.kind in kinds),
-            lambda ref: (ref.submission_id, ref.correlation_id) == (submission_id, of),
-        )
-        return Cluster(links=links, whole=self.whole)
+        asked = (submission_id, of, frozenset(kinds))
+        if asked not in self._shown:
+            links = _joined(
+                (each for each in self.links if each.kind in kinds),
+                lambda ref: (ref.submission_id, ref.correlation_id) == (submission_id, of),
+            )
+            self._shown[asked] = Cluster(links=links, whole=self.whole)
+        return self._shown[asked]
 
 
 NO_CLUSTER = Cluster(links=())
@@ -189,7 +198,7 @@ def _joined(links: Iterable[Link], begins: Callable[[SubmissionRef], bool]) -> t
             by_ref.setdefault(ref.key, []).append(each)
     ahead = list({ref.key for each in named for ref in each.refs if begins(ref)})
     reached = set(ahead)
-    while ahead:
+    while ahead and len(reached) < len(by_ref):
         beyond = {ref.key for each in by_ref[ahead.pop()] for ref in each.refs} - reached
         reached |= beyond
         ahead += beyond

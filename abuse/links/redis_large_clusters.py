@@ -11,7 +11,8 @@ A cluster lives as long as links do from the day it was made: one that still gro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import cast
 
 import orjson
@@ -23,6 +24,8 @@ from abuse.store_record import Personal, StoreRecord
 from abuse.submission_ref import SubmissionRef, submission_ref_from
 
 _LEADS = "leads "
+#: Clusters whose leads are read along, of each tenant: by face and by picture, attacks and others.
+MOST_MET, TENANTS_REMEMBERED = 4, 1024
 RECORDS = (
     StoreRecord(
         name="abuse:cluster",
@@ -53,22 +56,43 @@ class RedisLargeClusters:
         self._calls = calls
         self._prefix = f"{key_prefix}abuse:"
         self._ttl_ms = ttl_ms
+        #: Tenant -> the clusters joined last, by name, with the lead's correlation id.
+        self._met: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     async def members(self, tenant: str | None, refs: Sequence[tuple[Shown, SubmissionRef]]) -> list[Member | None]:
+        if not refs:
+            return []
         hints: list[Command] = [("HGET", self._of(tenant, ref), shown.hint(ref)) for shown, ref in refs]
-        replies = zip(refs, hints, await self._calls.execute(hints), strict=True)
-        names = [_hinted(str(command[1]), ref, reply) for (_, ref), command, reply in replies]
-        keys = {name: self._key("cluster-lead", tenant, name) for name in names if name is not None}
-        held = await self._calls.execute([("GET", key) for key in keys.values()])
-        leads = {
-            name: _ref_from(key, reply)
-            for (name, key), reply in zip(keys.items(), held, strict=True)
-            if reply is not None
-        }
+        met = [*self._met.get(tenant or "", ())]
+        replies = await self._calls.execute([*hints, *self._get_leads(tenant, met)])
+        hinted = zip(refs, hints, replies, strict=False)
+        names = [_hinted(str(command[1]), ref, reply) for (_, ref), command, reply in hinted]
+        leads = self._leads(tenant, met, replies[len(hints) :])
+        others = [name for name in dict.fromkeys(names) if name is not None and name not in met]
+        leads |= self._leads(tenant, others, await self._calls.execute(self._get_leads(tenant, others)))
         return [
             Member(ref=ref, name=name, lead=leads[name]) if name in leads else None
             for (_, ref), name in zip(refs, names, strict=True)
         ]
+
+    def leads_met(self, tenant: str | None) -> Collection[str]:
+        return {*self._met.get(tenant or "", {}).values()}
+
+    def _get_leads(self, tenant: str | None, names: Iterable[str]) -> list[Command]:
+        return [("GET", self._key("cluster-lead", tenant, name)) for name in names]
+
+    def _leads(self, tenant: str | None, names: Sequence[str], replies: Sequence[Reply]) -> dict[str, SubmissionRef]:
+        """Leads that the store names, which are met then."""
+        keys = (self._key("cluster-lead", tenant, name) for name in names)
+        read = zip(names, keys, replies, strict=True)
+        leads = {name: _ref_from(key, reply) for name, key, reply in read if reply is not None}
+        if leads:
+            before = self._met.pop(tenant or "", {})
+            met = {**{name: ref.correlation_id for name, ref in leads.items()}, **before}
+            self._met[tenant or ""] = dict(list(met.items())[:MOST_MET])
+            if len(self._met) > TENANTS_REMEMBERED:
+                self._met.popitem(last=False)
+        return leads
 
     async def join(self, tenant: str | None, own: SubmissionRef, names: Mapping[Shown, str]) -> dict[Shown, int]:
         writes = [command for shown, name in names.items() for command in self._adding(tenant, shown, name, [own])]

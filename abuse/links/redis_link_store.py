@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from abuse.links.link_store import Held, field_of, retained
 from abuse.links.links import Link, is_about, line_of, links_from, links_life_ms
-from abuse.redis_port import Command, RedisClient, fields_of, reading, texts_of
+from abuse.redis_port import Command, RedisClient, fields_of, reading
 from abuse.store_record import RebuiltFrom, StoreRecord
 
 RECORDS = (
@@ -39,21 +39,22 @@ class RedisLinkStore:
         read = await self._read(keys)
         return {name: self._links(key, read[key]) for name, key in zip(correlation_ids, keys, strict=True)}
 
-    async def write(self, tenant: str | None, links: Sequence[Link]) -> None:
-        lines: dict[str, list[Command]] = {}
+    async def write(self, tenant: str | None, links: Sequence[Link]) -> Held:
+        keys = {name: self._key(tenant, name) for each in links for name in each.ids}
+        adding: list[Command] = []
         for each in links:
-            for name in dict.fromkeys(each.ids):
-                key = self._key(tenant, name)
-                lines.setdefault(key, []).append(("HSETNX", key, field_of(each), line_of(each)))
-        commands = [command for added in lines.values() for command in added]
-        lives: list[Command] = [("PEXPIRE", key, self._ttl_ms) for key in lines]
-        replies = await self._calls.execute([*commands, *lives, *(("HKEYS", key) for key in lines)])
-        gone = {}
-        for key, reply in zip(lines, replies[len(replies) - len(lines) :], strict=True):
+            field, line = field_of(each), line_of(each)
+            adding += [("HSETNX", keys[name], field, line) for name in dict.fromkeys(each.ids)]
+        lives: list[Command] = [("PEXPIRE", key, self._ttl_ms) for key in keys.values()]
+        # Each key is read behind what is written to it: of two writers the later one reads both their links.
+        replies = await self._calls.execute([*adding, *lives, *(("HGETALL", key) for key in keys.values())])
+        read, gone = {}, {}
+        for key, reply in zip(keys.values(), replies[len(replies) - len(keys) :], strict=True):
             with reading(key):
-                fields = texts_of(reply)
-                gone[key] = sorted({*fields} - retained(fields, self._ttl_ms))
+                read[key] = fields_of(reply)
+                gone[key] = sorted(read[key].keys() - retained(read[key], self._ttl_ms))
         await self._remove(gone)
+        return {name: self._links(key, read[key]) for name, key in keys.items()}
 
     async def forget(self, tenant: str | None, correlation_id: str, others: Sequence[str]) -> int:
         own = self._key(tenant, correlation_id)

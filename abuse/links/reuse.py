@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from abuse.faces.face_bounds import FaceBounds
@@ -11,21 +11,23 @@ from abuse.faces.face_index import MOST_CANDIDATES, CandidateList, EnrolledRefer
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.template_protection import TemplateProtection
 from abuse.flags.flags import FlagKind
-from abuse.ledger.ledger import Ledger, SubjectHistory
-from abuse.links.joining import ClusterJoin, Joined, Near
-from abuse.links.large_clusters import HINTS_READ, LargeClusters, founded
+from abuse.ledger.ledger import Ledger
+from abuse.links.histories_read import HistoriesRead
+from abuse.links.joining import ClusterJoin, Near
+from abuse.links.large_clusters import HINTS_READ, LARGE_SIZE, LargeClusters, founded
 from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link, LinkKind, best_per_pair, cluster_of, in_order
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.pictures.media_index import EnrolledImage, ImageMatch, MatchKind, MediaIndex
-from abuse.subjects import correlation
 from abuse.submission_ref import SubmissionRef
 from config.abuse import AbusePolicy
 
 #: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of unrelated
 #: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.
 SURE_BITS = 2
+#: Candidates by which a small cluster is seen whole, with room for near ones that are no members.
+SMALL_READ = LARGE_SIZE + 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,9 @@ class _Searched:
 class ReuseSearch:
     """Called by the abuse stage for every decided submission. May be repeated: all writes are idempotent.
 
-    Without `faces` (no calibrated model, or a server that can't store vectors) only pictures are searched. A submission
-    without links takes two to four round trips, one that joins a large cluster four more.
+    Without `faces` (no calibrated model, or a server that can't store vectors) only pictures are searched. Round trips,
+    on a single server: one without candidates; with candidates two more; four altogether to join the large cluster that
+    was joined last, and to join a small one whose members are all candidates (docs/ABUSE.md). On a cluster one more.
     """
 
     pictures: MediaIndex
@@ -89,35 +92,43 @@ class ReuseSearch:
         face = self.faces.reference(tenant, own, found.face) if self.faces and found.face else None
         image = EnrolledImage(tenant=tenant, hashes=found.picture, **own.ref_fields) if found.picture else None
         # Everything is enrolled before anything is searched: of two submissions at the same moment one finds the other.
-        _, held = await asyncio.gather(self._enrol(face, image), self.links.of(tenant, [own.correlation_id]))
-        earlier = held[own.correlation_id]
+        first = HINTS_READ if self.large.leads_met(tenant) else SMALL_READ
+        held, faces, pictures = await asyncio.gather(
+            self.links.of(tenant, [own.correlation_id]),
+            self._search_face(face, first, enrol=True),
+            self._search_picture(image, first, enrol=True),
+        )
+        searched, earlier = self._searched(own, faces, pictures, first), held[own.correlation_id]
         # Of a submission that comes again the flag events may not be published yet: the members' flags are read too.
         again = any(own.key in (each.earlier.key, each.later.key) for each in earlier)
         # The nearest candidates tell whether there is a large cluster to join; then the others make no difference.
-        searched = await self._search(own, face, image, HINTS_READ)
-        joined = await self._join(tenant, own, searched.near)
+        histories = HistoriesRead(ledger=self.ledger, tenant=tenant, cause=own.submission_id)
+        join = ClusterJoin(large=self.large, histories=histories).join
+        joined = await join(tenant, own, searched.near)
         if searched.more and (again or not searched.kinds <= joined.clusters.keys()):
-            searched = await self._search(own, face, image, MOST_CANDIDATES)
-            joined = await self._join(tenant, own, searched.near)
+            faces, pictures = await asyncio.gather(
+                self._search_face(face, MOST_CANDIDATES), self._search_picture(image, MOST_CANDIDATES)
+            )
+            searched = self._searched(own, faces, pictures, MOST_CANDIDATES)
+            joined = await join(tenant, own, searched.near)
         if not earlier and not any(searched.near.values()):
             return ReuseResult(compared=searched.compared)
         near = {kind: links for kind, links in joined.near.items() if again or kind not in joined.clusters}
-        cluster, histories = await self._read(tenant, own, near, earlier)
+        cluster = await self._read(tenant, own, near, earlier, histories)
         await self._make_large(tenant, own, near.keys() - joined.clusters.keys(), cluster, histories)
         if searched.compared and not searched.compared.complete:
             cluster = replace(cluster, whole=False)
         return ReuseResult(
             cluster=cluster,
             large=joined.clusters,
-            histories=(*joined.histories, *histories),
+            histories=histories.besides(own.correlation_id),
             compared=searched.compared,
         )
 
-    async def _search(
-        self, own: SubmissionRef, face: EnrolledReference | None, image: EnrolledImage | None, most: int
+    def _searched(
+        self, own: SubmissionRef, faces: CandidateList | None, pictures: Sequence[ImageMatch], most: int
     ) -> _Searched:
-        """Links to up to `most` candidates by face and as many by picture."""
-        faces, pictures = await asyncio.gather(self._search_face(face, most), self._search_picture(image, most))
+        """Links to the candidates by face and by picture, of which `most` each were asked for."""
         kinds = {FlagKind.FACE_REUSE: faces and faces.candidates, FlagKind.MEDIA_REPLAY: pictures}
         return _Searched(
             near={
@@ -129,23 +140,24 @@ class ReuseSearch:
             compared=Comparison(faces=faces.gallery, complete=faces.complete) if faces else None,
         )
 
-    async def _join(self, tenant: str | None, own: SubmissionRef, near: Near) -> Joined:
-        return await ClusterJoin(large=self.large, ledger=self.ledger).join(tenant, own, near)
-
     async def _read(
-        self, tenant: str | None, own: SubmissionRef, near: Near, earlier: Sequence[Link]
-    ) -> tuple[Cluster, tuple[SubjectHistory, ...]]:
-        """The links written, and the cluster around them with the members' histories."""
-        fresh = await self._best(tenant, *near.values())
+        self,
+        tenant: str | None,
+        own: SubmissionRef,
+        near: Near,
+        earlier: Sequence[Link],
+        histories: HistoriesRead,
+    ) -> Cluster:
+        """The links written, and the cluster around them, whose members' histories are known then."""
+        fresh = _best(histories, near.values())
         kinds = frozenset().union(*(LINKING[kind] for kind in near))
         if fresh:
-            await self.links.write(tenant, fresh)
-            cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh, of_kinds=kinds)
+            known = await self.links.write(tenant, fresh)
+            cluster = await cluster_around(self.links, tenant, own.correlation_id, fresh, known=known, of_kinds=kinds)
         else:
             cluster = cluster_of(own.correlation_id, [each for each in earlier[-LINKS_ADDED:] if each.kind in kinds])
-        others = [correlation(name) for name in cluster.ids if name != own.correlation_id]
-        histories = (await self.ledger.read_history(tenant, others)).histories if others else ()
-        return cluster, histories
+        await histories.read(cluster.ids)
+        return cluster
 
     async def _make_large(
         self,
@@ -153,42 +165,31 @@ class ReuseSearch:
         own: SubmissionRef,
         kinds: Collection[FlagKind],
         cluster: Cluster,
-        histories: Sequence[SubjectHistory],
+        histories: HistoriesRead,
     ) -> None:
         """Clusters of these kinds that have become large, made so."""
-        cleared_ms = {history.subject.key: history.unlinked_at_ms for history in histories}
-        effective = cluster.without(cleared_ms, own.correlation_id)
+        effective = cluster.without(histories.unlinked_ms, own.correlation_id)
         face, media = self.policy.face_reuse, self.policy.media_replay
         limits = {
             FlagKind.FACE_REUSE: (face.allowed_ids + 1, face.window_s),
             FlagKind.MEDIA_REPLAY: (media.uses, media.window_s),
         }
-        for kind in sorted(kinds):
-            limit, window_s = limits[kind]
-            made = founded(effective, own, kind, limit=limit, window_s=window_s)
-            if made is not None:
-                await self.large.create(tenant, made)
+        made = [
+            founded(effective, own, kind, limit=limits[kind][0], window_s=limits[kind][1]) for kind in sorted(kinds)
+        ]
+        await asyncio.gather(*(self.large.create(tenant, each) for each in made if each is not None))
 
-    async def _enrol(self, face: EnrolledReference | None, image: EnrolledImage | None) -> None:
-        enrolling = [self.faces.index.enrol([face])] if self.faces and face else []
-        enrolling += [self.pictures.enrol([image])] if image else []
-        await asyncio.gather(*enrolling)
+    async def _search_face(
+        self, face: EnrolledReference | None, most: int, *, enrol: bool = False
+    ) -> CandidateList | None:
+        if self.faces is None or face is None:
+            return None
+        return await self.faces.index.search(face, self.faces.bounds.farthest, most, enrol=enrol)
 
-    async def _search_face(self, face: EnrolledReference | None, most: int) -> CandidateList | None:
-        return await self.faces.index.search(face, self.faces.bounds.farthest, most) if self.faces and face else None
-
-    async def _search_picture(self, image: EnrolledImage | None, most: int) -> Sequence[ImageMatch]:
-        return await self.pictures.search(image, self.policy.media_replay.bits, most) if image else ()
-
-    async def _best(self, tenant: str | None, *found: Sequence[Link]) -> list[Link]:
-        """The best links of each kind of evidence, without those that a reviewer cleared."""
-        names = sorted({name for links in found for each in links for name in each.ids})
-        if not names:
-            return []
-        known = await self.ledger.read_history(tenant, list(map(correlation, names)))
-        cleared_ms = {history.subject.key: history.unlinked_at_ms for history in known.histories}
-        effective = [best_per_pair(each for each in links if each.effective_at(cleared_ms)) for links in found]
-        return [each for links in effective for each in links[:LINKS_ADDED]]
+    async def _search_picture(
+        self, image: EnrolledImage | None, most: int, *, enrol: bool = False
+    ) -> Sequence[ImageMatch]:
+        return await self.pictures.search(image, self.policy.media_replay.bits, most, enrol=enrol) if image else ()
 
     def _by_face(self, own: SubmissionRef, faces: CandidateList | None) -> list[Link]:
         if self.faces is None or faces is None:
@@ -225,6 +226,13 @@ class ReuseSearch:
         if match.correlation_id == own.correlation_id:
             return True
         return apart is not None and self.faces is not None and apart <= self.faces.bounds.copies
+
+
+def _best(histories: HistoriesRead, found: Iterable[Sequence[Link]]) -> list[Link]:
+    """The best links of each kind of evidence, without those that a reviewer cleared."""
+    cleared_ms = histories.unlinked_ms
+    effective = [best_per_pair(each for each in links if each.effective_at(cleared_ms)) for links in found]
+    return [each for links in effective for each in links[:LINKS_ADDED]]
 
 
 def _link(kind: LinkKind, own: SubmissionRef, other: SubmissionRef, distance: float, threshold: float) -> Link:

@@ -98,12 +98,14 @@ class MediaIndex(Protocol):
         """Add images; called by the reuse search before `search`, so that of two submissions at the same moment at
         least one finds the other. May be repeated."""
 
-    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
+    async def search(
+        self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES, *, enrol: bool = False
+    ) -> tuple[ImageMatch, ...]:
         """Up to `most` other submissions with the picture, best match first, one per submission. The image has been
-        enrolled.
+        enrolled, or is with `enrol`, before anything is searched: on a single server in the same round trip.
 
         Near duplicates differ in up to `within_bits` of the perceptual hash. Raises ValueError above `MOST_BITS`. One
-        round trip without a match, two with any. Changes nothing.
+        round trip without a match, two with any.
         """
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
@@ -140,7 +142,11 @@ class InMemoryMediaIndex:
         self.images: dict[tuple[str | None, str, str, int], EnrolledImage] = {}
         self._on_call = on_call
 
-    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
+    async def search(
+        self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES, *, enrol: bool = False
+    ) -> tuple[ImageMatch, ...]:
+        if enrol:
+            await self.enrol([image])
         self._on_call("search")
         check_bits(within_bits)
         reached = (

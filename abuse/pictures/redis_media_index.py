@@ -58,16 +58,23 @@ RECORDS = (
 
 
 class RedisMediaIndex:
-    def __init__(self, calls: RedisClient, key_prefix: str, plan: MediaPlan) -> None:
-        self._calls, self._plan = calls, plan
+    """`in_order`: the server carries out all commands of a call in their order, as no cluster does."""
+
+    def __init__(self, calls: RedisClient, key_prefix: str, plan: MediaPlan, *, in_order: bool = False) -> None:
+        self._calls, self._plan, self._in_order = calls, plan, in_order
         self._prefix = f"{key_prefix}abuse:"
 
-    async def search(self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES) -> tuple[ImageMatch, ...]:
+    async def search(
+        self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES, *, enrol: bool = False
+    ) -> tuple[ImageMatch, ...]:
         check_bits(within_bits)
+        if enrol and not self._in_order:
+            await self.enrol([image])
+        adding = self._add(image) if enrol and self._in_order else []
         searches = [each for hashes in image.hashes for each in self._searches(image, hashes, within_bits)]
-        replies = await self._calls.execute([command for command, _, _ in searches])
+        replies = await self._calls.execute([*adding, *(command for command, _, _ in searches)])
         near = _NearReferences(_reference(image))
-        for (command, hashed, bits), lines in zip(searches, replies, strict=True):
+        for (command, hashed, bits), lines in zip(searches, replies[len(adding) :], strict=True):
             near.take(str(command[1]), hashed, bits, cast("list[bytes]", lines))
         records = await self._records(image.tenant, near.ranked(most))
         return ranked((image.match(other, within_bits) for _, other in records if other is not None), most)
@@ -172,7 +179,7 @@ class _NearReferences:
         """Raises ForeignValue."""
         if not lines:
             return
-        if any(len(line) != LINE_BYTES for line in lines):
+        if {*map(len, lines)} != {LINE_BYTES}:
             raise ForeignValue(key)
         read = np.frombuffer(b"".join(lines), _LINE)
         apart: NDArray[np.uint8] = np.bitwise_count(read["hash"].astype(np.uint64) ^ np.uint64(hashed))

@@ -90,7 +90,8 @@ def open_face_index(
     settings: Settings, policy: Policy, calls: RedisClient, distances: Mapping[str, Distance] | None = None
 ) -> FaceIndex:
     """Face index; without `distances` for moving and erasing references only, not for searches."""
-    return RedisFaceIndex(calls, settings.redis_prefix, face_plan(settings, policy, distances or {}))
+    plan = face_plan(settings, policy, distances or {})
+    return RedisFaceIndex(calls, settings.redis_prefix, plan, in_order=not settings.redis.cluster)
 
 
 def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store: DecisionStore) -> Erasures:
@@ -140,7 +141,7 @@ def _open_large_clusters(settings: Settings, policy: Policy, calls: RedisClient)
 
 
 def _open_media_index(settings: Settings, policy: Policy, calls: RedisClient) -> MediaIndex:
-    return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy))
+    return RedisMediaIndex(calls, settings.redis_prefix, media_plan(policy), in_order=not settings.redis.cluster)
 
 
 def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: TemplateProtection | None) -> Faces | None:

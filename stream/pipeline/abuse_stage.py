@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from abuse import observation_codec
 from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, FlagEvent
-from abuse.ledger.ledger import Ledger
+from abuse.ledger.ledger import Ledger, Snapshot, Switches
 from abuse.links import link_codec
 from abuse.links.reuse import ReuseSearch
 from abuse.links.reuse_references import ReuseReferences
@@ -29,6 +32,8 @@ from stream.runtime.patience import RetryPolicy
 
 #: Characters of the fingerprint that tell other content apart under the submission id it claims.
 CLAIM_LENGTH = 12
+#: For so long after a rule was switched off a worker may still enrol references that only the rule needs.
+A_MOMENT_S, TENANTS_REMEMBERED = 1.0, 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,24 @@ class Assessed:
     events: tuple[FlagEvent, ...] = ()
 
 
+class SwitchMemory:
+    """Memory of the switches that were read a moment ago, by tenant: of a busy tenant each submission reads them."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: OrderedDict[str | None, tuple[Switches, float]] = OrderedDict()
+
+    def get(self, tenant: str | None) -> Switches | None:
+        switches, read_s = self._held.get(tenant, (None, 0.0))
+        return switches if self._clock() - read_s < A_MOMENT_S else None
+
+    def put(self, tenant: str | None, switches: Switches) -> None:
+        self._held[tenant] = (switches, self._clock())
+        self._held.move_to_end(tenant)
+        if len(self._held) > TENANTS_REMEMBERED:
+            self._held.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbuseStage:
     """Abuse stage. Waits while the abuse table is away."""
@@ -50,6 +73,7 @@ class AbuseStage:
     reuse: ReuseSearch | None
     patience: RetryPolicy
     policy: Policy
+    switches: SwitchMemory = field(default_factory=SwitchMemory)
 
     async def assess(self, detection: Detection, verdict: Verdict, *, observed: bool) -> Assessed:
         """Assessment of a judged submission, for the decide stage; recording an observation twice changes nothing.
@@ -65,16 +89,38 @@ class AbuseStage:
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
-        known = await self.patience.until_available(lambda: self.ledger.observe(observation))
-        # A rule may have been switched off since the detection: references only that rule needs are kept no longer.
-        references = detection.references.among(self.engine.active(known.switches))
-        linked = await self._reuse_result(observation, references)
+        known, linked = await self._observed(observation, detection.references)
         assessment = self.engine.assess(observation, known, linked)
         return Assessed(
             document=_document(assessment, observation.at_ms, observation),
             refusal=None if assessment.hit is None else refusal(assessment.hit, observation.at_ms),
             events=assessment.events,
         )
+
+    async def _observed(self, observation: Observation, references: ReuseReferences) -> tuple[Snapshot, ReuseResult]:
+        """The observation's subjects, and the reuse found.
+
+        A rule may have been switched off since the detection: references only that rule needs are kept no longer. Where
+        the switches were read a moment ago, both are asked for at the same time; else one after the other.
+        """
+        told = self.switches.get(observation.tenant)
+        if told is None:
+            known = await self._observe(observation)
+            return known, await self._reuse_result(observation, self._needed(references, known.switches))
+        searched = self._needed(references, told)
+        linked, known = await asyncio.gather(self._reuse_result(observation, searched), self._observe(observation))
+        needed = self._needed(references, known.switches)
+        if needed != searched:  # switched in that moment
+            linked = await self._reuse_result(observation, needed)
+        return known, linked
+
+    async def _observe(self, observation: Observation) -> Snapshot:
+        known = await self.patience.until_available(lambda: self.ledger.observe(observation))
+        self.switches.put(observation.tenant, known.switches)
+        return known
+
+    def _needed(self, references: ReuseReferences, switches: Switches) -> ReuseReferences:
+        return references.among(self.engine.active(switches))
 
     async def _reuse_result(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
         reuse = self.reuse

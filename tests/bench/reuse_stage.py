@@ -122,11 +122,11 @@ class Room:
         self._hot = self._crowd.stranger()
         self._chance = np.random.default_rng(13)
         ledger = RedisLedger(calls, prefix, policy.abuse.flag_ttl_s)
-        self._index = RedisFaceIndex(calls, prefix, FacePlan(deadline_s=60))
+        self._index = RedisFaceIndex(calls, prefix, FacePlan(deadline_s=60), in_order=True)
         keys = TemplateProtection([HashKey(id=KEY, secret=b"s" * 32)], policy.abuse.face_reuse.window_s * 1000)
         bounds = FaceBounds(impostors=ImpostorModel(dof=60.0, scale=0.08), farthest=0.6)
         reuse = ReuseSearch(
-            pictures=RedisMediaIndex(calls, prefix, media_plan(policy)),
+            pictures=RedisMediaIndex(calls, prefix, media_plan(policy), in_order=True),
             links=RedisLinkStore(calls, prefix, links_life_ms(policy)),
             large=RedisLargeClusters(calls, prefix, links_life_ms(policy)),
             ledger=ledger,

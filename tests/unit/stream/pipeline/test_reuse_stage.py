@@ -339,8 +339,8 @@ async def test_incomplete_search():
     pipeline, before = pipeline_of(), comparisons()
 
     class Cut(InMemoryFaceIndex):
-        async def search(self, reference, within, most=0):
-            return replace(await super().search(reference, within, most), complete=False)
+        async def search(self, *args, **how):
+            return replace(await super().search(*args, **how), complete=False)
 
     pipeline.reuse.faces = replace(pipeline.reuse.faces, index=Cut())
     *_, output = await views(pipeline, 3)
