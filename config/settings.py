@@ -57,8 +57,8 @@ class KafkaSettings(KafkaSecurity):
     """Copies of topics yet to be created; -1 leaves it to the broker's default."""
     metadata_max_age_s: float = Field(10.0, ge=1, le=300)
     """How soon clients notice that a topic was made anew or got partitions."""
-    fetch_max_wait_ms: int | None = Field(None, ge=1, le=10_000)
-    """How long a fetch waits for data; unset leaves the client's own, right for a real broker."""
+    fetch_max_wait_ms: int = Field(500, ge=1, le=10_000)
+    """How long a fetch waits for data. After a rebalance a worker reads on once two such waits have ended."""
     embedded: bool = False
     """The broker is the in-process mock: no admin calls, no sizes to check."""
 

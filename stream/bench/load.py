@@ -18,8 +18,6 @@ from stream.kafka.security import librdkafka_security
 EMBEDDED_PARTITION_BYTES = 5_000_000
 #: No bound but memory on a real broker.
 UNBOUNDED = 1_000_000
-#: A real broker answers a fetch as soon as there is a record.
-FETCH_MAX_WAIT_MS = 500
 SEED = 7
 
 
@@ -68,7 +66,7 @@ def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadP
         "submissions": topic_name(Topic.SUBMISSIONS, kafka),
         "decisions": topic_name(Topic.DECISIONS, kafka),
         "max_event_bytes": max_request_bytes(kafka),
-        "fetch_max_wait_ms": kafka.fetch_max_wait_ms or FETCH_MAX_WAIT_MS,
+        "fetch_max_wait_ms": kafka.fetch_max_wait_ms,
         "most_a_partition": max(EMBEDDED_PARTITION_BYTES // largest, 1) if kafka.embedded else UNBOUNDED,
         "pictures": [str(picture) for picture in pictures],
         "seed": SEED,

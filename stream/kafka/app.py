@@ -76,7 +76,7 @@ class LivenessApp(faust.App):
     """Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
 
     embedded_broker = False
-    fetch_max_wait_ms: int | None = None
+    fetch_max_wait_ms = 500
     _attached: Lifecycle | None = None
 
     def attach(self, lifecycle: Lifecycle) -> None:

@@ -119,7 +119,7 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=max_request_bytes(kafka),
-        fetch_max_wait_ms=kafka.fetch_max_wait_ms or 500,
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         isolation_level="read_committed",
         **client_security(kafka),

@@ -88,9 +88,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         aiokafka.consumer.fetcher.FetchResult = PartFetch
         consumer._isolation_level = "read_committed"  # read when the consumer starts, later
         app: Any = self.consumer.app
-        wait_ms = app.fetch_max_wait_ms
-        if wait_ms is not None:
-            consumer._fetch_max_wait_ms = wait_ms  # aiokafka reads it when it starts, later
+        consumer._fetch_max_wait_ms = app.fetch_max_wait_ms  # read when the consumer starts, too
         return consumer
 
 
