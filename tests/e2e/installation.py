@@ -136,6 +136,16 @@ class Installation:
         return [orjson.loads(record.value or b"") for record in await self.records(topic)]
 
 
+async def set_aside(installation: Installation, number: int) -> list[Record]:
+    """The dead letters, once there are so many."""
+
+    async def there() -> bool:
+        return len(await installation.records(Topic.DEAD_LETTER)) >= number
+
+    await eventually(there, f"{number} dead letters")
+    return await installation.records(Topic.DEAD_LETTER)
+
+
 def policy_file(folder: Path, *, detector_s: float, event_s: float) -> str:
     """A policy with these deadlines and nothing else changed; its path."""
     file = folder / f"policy-{uuid.uuid4().hex[:8]}.toml"

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import urllib.error
 import urllib.request
 import uuid
@@ -18,6 +17,7 @@ from typing import Any
 
 from tests.e2e.waiting import eventually
 from tests.e2e.warm import WarmProcess
+from tests.services.starters import free_port
 
 LIVENESS = ("stream.cli", "worker")
 SCRIPTED = ("tests.e2e.scripted_worker",)
@@ -38,7 +38,7 @@ class Worker:
         command: tuple[str, ...] = LIVENESS,
         arguments: tuple[str, ...] = (),
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
         http = {"LIVENESS_HTTP__HOST": "127.0.0.1", "LIVENESS_HTTP__PORT": str(self.port)}
         with self.log.open("wb") as log:
@@ -176,9 +176,3 @@ class Workers:
     def end(self) -> None:
         for worker in self.alive:
             worker.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

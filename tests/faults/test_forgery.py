@@ -17,8 +17,7 @@ from stream.kafka.clients import producer, send
 from tests.e2e.abuse_cases import HASH_KEYS, LIVE, answers, command, decided, flagged, order, picture
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation
-from tests.e2e.installation import Installation
-from tests.e2e.waiting import eventually
+from tests.e2e.installation import Installation, set_aside
 from tests.e2e.workers import SCRIPTED
 from tests.integration.test_notify import NOTIFY, Receiver, receiver, settings_for
 
@@ -45,14 +44,6 @@ def again(record: Record, **changed: Any) -> Output:
 
 def about_another(record: Record, old: str, new: str) -> bytes:
     return (record.value or b"").replace(old.encode(), new.encode())
-
-
-async def set_aside(installation: Installation, number: int) -> list[Record]:
-    async def there() -> bool:
-        return len(await installation.records(Topic.DEAD_LETTER)) >= number
-
-    await eventually(there, f"{number} dead letters", 60)
-    return await installation.records(Topic.DEAD_LETTER)
 
 
 async def test_thief(install: MakeInstallation, receiver: Receiver, tmp_path: Path) -> None:

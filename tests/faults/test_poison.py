@@ -10,15 +10,13 @@ import orjson
 import pytest
 
 from config.error_codes import ErrorCode
-from stream.events.messages import Record
 from stream.events.topics import Topic
 from stream.kafka.agents import STAGE_FAILED
 from stream.kafka.clients import producer
 from tests.e2e.abuse_cases import answers, command, error_code, order
 from tests.e2e.fixtures import MakeInstallation
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, set_aside
 from tests.e2e.pictures import plain_picture, submission
-from tests.e2e.waiting import eventually
 from tests.e2e.workers import SCRIPTED
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -32,14 +30,6 @@ async def put(installation: Installation, topic: Topic, key: bytes | None, value
         batch = client.create_batch()
         batch.append(key=key, value=value, timestamp=None)
         await (await client.send_batch(batch, installation.topic(topic), partition=0))
-
-
-async def set_aside(installation: Installation, number: int) -> list[Record]:
-    async def there() -> bool:
-        return len(await installation.records(Topic.DEAD_LETTER)) >= number
-
-    await eventually(there, f"{number} dead letters", 60)
-    return await installation.records(Topic.DEAD_LETTER)
 
 
 async def test_records_without_key_and_value(install: MakeInstallation) -> None:

@@ -94,7 +94,7 @@ def _kafka_container(started: list[Any]) -> str:
     from testcontainers.core.waiting_utils import wait_for_logs
 
     # The broker tells clients its address, so the host's port must be known before it starts.
-    port = _free_port()
+    port = free_port()
     container = DockerContainer(KAFKA_IMAGE).with_bind_ports(KAFKA_PORT, port)
     for name, value in _kafka_variables(port).items():
         container = container.with_env(name, value)
@@ -189,7 +189,7 @@ def from_embedded() -> Services:
     return Services(ServiceTier.EMBEDDED, services.environment, services.close)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

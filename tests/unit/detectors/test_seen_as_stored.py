@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from config.policy import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
+from tests.unit.detectors.conftest import saved
 
 SIDE = 96
 PIXELS = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
@@ -23,12 +23,6 @@ PICTURE = Image.fromarray(PIXELS)
 COLOURS = Image.fromarray(PIXELS // 32 * 32).quantize(16)
 SRGB = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 SWAPPED = struct.pack(">8I", 31270, 32900, 15000, 6000, 30000, 60000, 64000, 33000)
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def with_alpha(mode: str, opacity: int, share: float = 1.0) -> Image.Image:

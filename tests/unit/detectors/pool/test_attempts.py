@@ -26,7 +26,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are 
 WORDS = {"can't start new thread", "not allowed to raise maximum limit"}
 REFUSED = {"EPERM", "EACCES", "EMFILE", *WORDS}
 READING = {"read secret", "read users", "list folder", "read environment", "read memory"}
-OF_PROCESSES = {"read environment", "read memory", "read memory directly", "trace", "process handle"}
 WRITING = {"write new", "write here", "append", "write much", "unlink", "rename", "make folder"}
 #: Attempts that each layer refuses by itself, and with which errors; Landlock's since which version of the interface.
 ALONE = {

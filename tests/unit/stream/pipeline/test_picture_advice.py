@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,6 +15,7 @@ from stream.demo import attacks
 from stream.demo.bad_inputs import giant_png, not_an_image, truncated
 from stream.demo.scenario import astronaut
 from stream.pipeline.verdict import Verdict, VerdictKind, judge
+from tests.unit.detectors.conftest import saved
 
 PORTRAIT = attacks.portrait(attacks.decode(astronaut()))
 
@@ -26,12 +26,6 @@ def verdict_on() -> Iterator[Callable[[bytes], Verdict]]:
     analyser = FaceAnalyser(policy)
     yield lambda image: judge(analyser.analyse(image), policy)
     analyser.close()
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def as_pillow(photo: attacks.Photo = PORTRAIT) -> Image.Image:
