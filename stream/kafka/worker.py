@@ -26,6 +26,7 @@ from stream.kafka.app import LivenessApp
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.caution import Caution
 from stream.kafka.exit_codes import EXIT_BUG, EXIT_DONE, EXIT_SETTINGS, EXIT_UNREACHABLE
+from stream.kafka.progress import ConsumerProgress
 from stream.kafka.publishing import Publisher
 from stream.kafka.security import KafkaRefuses
 from stream.kafka.trial import Trial, serve
@@ -47,8 +48,6 @@ DROP_AFTER_S = 3.0
 #: Share of the rebalance timeout in which work on partitions that go may end.
 HANDOVER_SHARE = 0.75
 LOOK_AGAIN_S = 0.25
-#: The client's ways to say that a partition has no leader at the moment.
-NO_LEADER = (None, -1)
 
 
 #: Work of a worker beside its agents, for as long as the worker runs.
@@ -110,7 +109,8 @@ class Worker:
         self._runners: list[AgentRunner] = []
         self._health = HealthServer(components.settings.http, self.state)
         self.app.attach(self)
-        self._joined = self._stopping = False
+        self._stopping = False
+        self._progress = ConsumerProgress(self.app, self._acks, [spec.topic for spec in components.agents])
         #: Exit code of a stop that takes too long: that of a failure, where no signal asked for the stop.
         self.leave_code = EXIT_DONE
         self._restarts: dict[RestartReason, int] = {}
@@ -122,13 +122,13 @@ class Worker:
 
     def state(self) -> HealthState:
         """Health, for the health page and the watchdog. Time without work, or spent waiting, is never time stuck."""
-        waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._lag()
-        nothing_to_do = not (in_flight or lag or self._has_no_position())
+        waiting_for, in_flight, lag = self._components.patience.waiting_for, self._acks.in_flight, self._progress.lag()
+        nothing_to_do = not (in_flight or lag or self._progress.has_unfetched())
         if waiting_for or nothing_to_do or self._has_unbounded_work():
             self._note_movement()
         return HealthState(
-            assigned=len(self._assignment()),
-            missing_topics=self._missing_topics(),
+            assigned=len(self._progress.assignment()),
+            missing_topics=self._progress.missing_topics(),
             waiting_for=waiting_for,
             troubles=self._components.troubles(),
             in_flight=in_flight,
@@ -309,7 +309,7 @@ class Worker:
         self._moved_at = self._components.clock.monotonic()
 
     async def _assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
-        self._joined = True
+        self._progress.joined = True
         self._note_movement()
         log.info("partitions_assigned", count=len(assigned))
 
@@ -351,66 +351,6 @@ class Worker:
         for reason, count in stats.restarts.items():
             metrics.SLOT_RESTARTS.labels(reason=str(reason)).inc(count - self._restarts.get(reason, 0))
         self._restarts = dict(stats.restarts)
-
-    def _assignment(self) -> frozenset[Any]:
-        """Partitions this worker owns; empty while it has not joined, or is between two assignments."""
-        if not self._joined:
-            return frozenset()
-        return frozenset(self.app.consumer.assignment())
-
-    def _missing_topics(self) -> tuple[str, ...]:
-        """Topics of the agents that the broker has no partition of, once the worker has joined its group."""
-        if not self._joined:
-            return ()
-        cluster = self._client()._client.cluster
-        topics = [spec.topic for spec in self._components.agents]
-        return tuple(topic for topic in topics if not cluster.partitions_for_topic(topic))
-
-    def _client(self) -> Any:
-        consumer: Any = self.app.consumer
-        return consumer._thread._ensure_consumer()
-
-    def _lag(self) -> int:
-        """Records in the assigned partitions that were not read or not committed yet, as far as is known.
-
-        Offsets that no reader ever sees (the marker of a transaction, records deleted by retention) don't count. A
-        partition shorter than what was read of it, deleted and made anew, counts until the watchdog ends the worker.
-        """
-        lag = 0
-        for tp in self._assignment():
-            position, high = self._position(tp)
-            if position is not None and high is not None:
-                lag += high - position if high >= position else 1
-            lag += self._uncommitted(tp)
-        return lag
-
-    def _has_no_position(self) -> bool:
-        """Whether some assigned partition with a leader was never fetched: what there is to read of it is unknown.
-        Usual for a moment after an assignment; afterwards the client waits for something that doesn't come."""
-        return any(
-            None in self._position(tp) and self._client()._client.cluster.leader_for_partition(tp) not in NO_LEADER
-            for tp in self._assignment()
-        )
-
-    def _uncommitted(self, tp: Any) -> int:
-        """Records read and not committed. Faust keeps the offset of the record read last, but from a start or rebalance
-        to the first record read, the offset of the next."""
-        consumer: Any = self.app.consumer
-        committed, read = consumer._committed_offset.get(tp), consumer._read_offset.get(tp)
-        if committed is None or read is None:
-            return 0
-        return max(int(read) + self._acks.has_begun((tp.topic, tp.partition)) - int(committed), 0)
-
-    def _position(self, tp: Any) -> tuple[int | None, int | None]:
-        """Next offset to fetch, and the end of what may be read (the last stable offset); Faust tells neither."""
-        subscription = self._client()._subscription.subscription
-        assignment = None if subscription is None else subscription.assignment
-        if assignment is None or tp not in assignment.tps:
-            return None, None
-        state = assignment.state_value(tp)
-        if state is None or not state.has_valid_position:
-            return None, None
-        return int(state.position), state.highwater if state.lso is None else state.lso
 
 
 def _say_confinement(pool: SlotPool) -> None:

@@ -32,7 +32,7 @@ def place(working: Working, position: int | None, high: int | None, leader: int 
     app.assignment = lambda: {PARTITION}
     app._thread = SimpleNamespace(_ensure_consumer=lambda: client)
     app._committed_offset = app._read_offset = {}
-    working.worker._joined = True
+    working.worker._progress.joined = True
     working.scene.runner.drop()
     working.scene.acks.revoke(working.scene.acks.partitions)
 
