@@ -66,7 +66,7 @@ class RedisLedger:
         keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
         *names, switches = await self._calls.execute([*(("HKEYS", key) for key in keys), self._get_switches(tenant)])
         tables = await self._heads(zip(keys, names, strict=True), cause)
-        histories = tuple(_history(s, [], [next(tables) for _ in s.keys], None) for s in subjects)
+        histories = tuple(_of_flags(subject, [next(tables) for _ in subject.keys]) for subject in subjects)
         return Snapshot(histories=histories, switches=self._switches(tenant, switches))
 
     async def observe(self, observation: Observation) -> Snapshot:
@@ -99,6 +99,8 @@ class RedisLedger:
             for key, table in tables
             if (names := [name for name, text in table.items() if text is None or cause_of(text) == cause])
         }
+        if not wanted:
+            return iter([(key, cast(Fields, table)) for key, table in tables])
         replies = await self._calls.execute([("HMGET", key, *names) for key, names in wanted.items()])
         read = {
             key: self._remember(key, names, reply, cause)
@@ -108,6 +110,8 @@ class RedisLedger:
         return iter([(key, {n: t for n, t in table.items() if t is not None}) for key, table in whole])
 
     def _remembered(self, key: str, names: Reply) -> dict[str, str | None]:
+        if not names:
+            return {}
         with reading(key):
             return {name: self._memory.get(key, name) for name in texts_of(names)}
 
@@ -353,6 +357,16 @@ def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None
         return _read(subject, journals, tables, at_ms)
     except FOREIGN as error:
         raise ForeignValue(_culprit(subject, journals, tables)) from error
+
+
+def _of_flags(subject: Subject, tables: Sequence[tuple[str, Fields]]) -> SubjectHistory:
+    """The history of a subject's flags alone: of a field under several keys, the newest key's, which is the first.
+    Raises ForeignValue."""
+    fields: dict[str, str] = {}
+    for _, table in reversed(tables):
+        fields |= table
+    with reading(tables[0][0]):
+        return SubjectHistory(subject=subject, fields=fields)
 
 
 def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:

@@ -23,8 +23,8 @@ from abuse.submission_ref import RefKey, SubmissionRef
 
 #: Members from which a cluster is large, unless the rule's limit is higher.
 LARGE_SIZE = 24
-#: Members by whose hints a newcomer looks for its large cluster, the nearest.
-HINTS_READ = 8
+#: Members by whose hints a newcomer looks for its large cluster, the nearest. Each costs five commands.
+HINTS_READ = 4
 #: Hints kept of one correlation id, the last of each: ids that show many faces have no more.
 _HINTS_KEPT = 16
 

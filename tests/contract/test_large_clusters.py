@@ -162,3 +162,14 @@ async def test_erasure_can_be_repeated(redis_server):
         await store.forget(TENANT, "id-0")
     await store.forget(TENANT, "id-0")
     assert await store.members(TENANT, [(FACE, FOUNDERS[1])]) == [None]
+
+
+async def test_lead_met_before_counts_no_more_once_forgotten(held):
+    """A worker remembers whom it met; the store alone says who leads."""
+    await held.store.create(TENANT, made())
+    for _ in range(2):
+        assert await held.store.members(TENANT, [(FACE, FOUNDERS[7])]) != [None]
+    assert set(held.store.leads_met(TENANT)) == {FOUNDERS[0].correlation_id}
+    assert not held.store.leads_met("another")
+    await held.other_worker.forget(TENANT, FOUNDERS[0].correlation_id)
+    assert await held.store.members(TENANT, [(FACE, FOUNDERS[7])]) == [None]

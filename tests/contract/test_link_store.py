@@ -251,3 +251,12 @@ async def test_store_behaves_as_sets_of_links(held, steps, seed):
     assert all(len(set(links)) == len(links) for links in held_now.values())
     for links in held_now.values():
         assert [each.later.at_ms for each in links] == sorted(each.later.at_ms for each in links)
+
+
+async def test_writing_tells_what_is_held(held):
+    """The later of two writers reads the links of both."""
+    first, second = link("a", "b", 1), link("c", "b", 2)
+    assert await held.store.write(TENANT, [first]) == {"a": (first,), "b": (first,)}
+    assert await held.other_worker.write(TENANT, [second]) == {"c": (second,), "b": (first, second)}
+    assert await held.store.write(TENANT, [first]) == {"a": (first,), "b": (first, second)}
+    assert await held.store.write(TENANT, []) == {}

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-import pytest
-
-from abuse.faces.face_index import FacePlan
-from abuse.faces.redis_face_index import RedisFaceIndex
-from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links.large_clusters import LARGE_SIZE
-from abuse.links.redis_large_clusters import RedisLargeClusters
-from abuse.links.redis_link_store import RedisLinkStore
-from abuse.pictures.media_index import MediaPlan
-from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Command
-from abuse.store_time import StillTime
-from config.policy import Policy
-from config.settings import RedisSettings
-from stream.redis.client import SingleServerClient
-from stream.redis.decision_store import RedisDecisionStore
-from stream.redis.node import Answer, Node, connection_options
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of
-from tests.unit.stream.fakes import WEEK_MS, FakeAnalyser, Pipeline
+from tests.unit.stream.fakes import Pipeline
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import sent
 from tests.unit.stream.pipeline.test_reuse_stage import guid
+from tests.unit.stream.pipeline.trip_cases import WatchedNode, pipeline_over
 
-PREFIX = "trips:"
 #: Admission; observation with enrolment and search; storing.
 STRANGER = 3
 #: The candidates; hints, the lead and histories; the number of members.
@@ -38,39 +21,7 @@ NEWCOMER = STRANGER + 3
 MEMBER = STRANGER + 3
 
 
-class _Watched(Node):
-    """Node that keeps the commands of each exchange."""
-
-    def __init__(self, options: dict[str, object]) -> None:
-        super().__init__(options)
-        self.exchanges: list[Sequence[Command]] = []
-
-    async def exchange(self, commands: Sequence[Command]) -> list[Answer]:
-        self.exchanges.append(commands)
-        return await super().exchange(commands)
-
-
-@pytest.fixture
-async def node(empty_redis: str) -> AsyncIterator[_Watched]:
-    watched = _Watched(connection_options(RedisSettings(url=empty_redis)))
-    yield watched
-    await watched.close()
-
-
-def pipeline_over(node: Node, in_order: bool = True) -> Pipeline:
-    calls, policy = SingleServerClient(node, 10, 8), Policy()
-    ledger = RedisLedger(calls, PREFIX, policy.abuse.flag_ttl_s)
-    pipeline = Pipeline(FakeAnalyser(), RedisDecisionStore(calls, PREFIX, 3600, StillTime(0)), ledger, policy)
-    reuse = pipeline.reuse
-    assert reuse.faces is not None
-    reuse.pictures = RedisMediaIndex(calls, PREFIX, MediaPlan(), in_order=in_order)
-    reuse.links, reuse.large = RedisLinkStore(calls, PREFIX, WEEK_MS), RedisLargeClusters(calls, PREFIX, WEEK_MS)
-    index = RedisFaceIndex(calls, PREFIX, FacePlan(), in_order=in_order)
-    reuse.faces = replace(reuse.faces, index=index)
-    return pipeline
-
-
-async def shown(node: _Watched, pipeline: Pipeline, number: int, person: int) -> int:
+async def shown(node: WatchedNode, pipeline: Pipeline, number: int, person: int) -> int:
     """Round trips of a new correlation id that shows this person's face and picture. At the present time, since older
     faces are kept no longer."""
     pipeline.analyser.found = analysis(template=face(person, 0.001 * number), picture=picture(person))
