@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import redis
 
+from abuse.faces import template_protection
 from abuse.links.large_clusters import LARGE_SIZE
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import analysis
@@ -15,6 +17,12 @@ from tests.unit.stream.pipeline.abuse_cases import abuse_of, event_of, sent
 from tests.unit.stream.pipeline.test_reuse_stage import guid
 from tests.unit.stream.pipeline.test_round_trips import MEMBER
 from tests.unit.stream.pipeline.trip_cases import PREFIX, pipeline_over
+
+
+@pytest.fixture(autouse=True)
+def one_matrix(monkeypatch) -> None:
+    """The matrix of the hash key is made once: of a worker that remembers nothing it is by far the most work."""
+    monkeypatch.setattr(template_protection, "rotation", cache(template_protection.rotation))
 
 
 class _EndOfWorkerError(Exception):
