@@ -101,10 +101,11 @@ class RedisLedger:
         }
         if not wanted:
             return iter([(key, cast(Fields, table)) for key, table in tables])
-        replies = await self._calls.execute([("HMGET", key, *names) for key, names in wanted.items()])
+        replies = iter(
+            await self._calls.execute([("HGET", key, name) for key, names in wanted.items() for name in names])
+        )
         read = {
-            key: self._remember(key, names, reply, cause)
-            for (key, names), reply in zip(wanted.items(), replies, strict=True)
+            key: self._remember(key, {name: next(replies) for name in names}, cause) for key, names in wanted.items()
         }
         whole = [(key, {**table, **read.get(key, {})}) for key, table in tables]
         return iter([(key, {n: t for n, t in table.items() if t is not None}) for key, table in whole])
@@ -115,14 +116,13 @@ class RedisLedger:
         with reading(key):
             return {name: self._memory.get(key, name) for name in texts_of(names)}
 
-    def _remember(self, key: str, names: Sequence[str], reply: Reply, cause: str | None) -> dict[str, str | None]:
+    def _remember(self, key: str, texts: Mapping[str, Reply], cause: str | None) -> dict[str, str | None]:
         """The texts of these events; None for one that went meanwhile."""
-        texts = cast("list[bytes | None]", reply)
         with reading(key):
-            found = {name: text.decode() for name, text in zip(names, texts, strict=True) if text is not None}
+            found = {name: cast(bytes, text).decode() for name, text in texts.items() if text is not None}
             for name, text in found.items():
                 self._memory.put(key, name, head_of(text))
-            return {**dict.fromkeys(names), **heads(found, cause)}
+            return {**dict.fromkeys(texts), **heads(found, cause)}
 
     async def record_all(self, observations: Sequence[Observation]) -> None:
         await self._calls.execute([command for each in observations for command in self._writes(each)])
