@@ -55,8 +55,9 @@ class RedisClient(Protocol):
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands at once, on a cluster to the nodes in parallel; return the replies in the same order.
 
-        Commands on the same key are carried out in their order. Not atomic: other clients may write in between. One
-        deadline for all, after a wait for a free connection, which has none.
+        Calls made in one turn of the event loop may share the write. Commands on the same key are carried out in their
+        order, of a single server all commands of a call. Not atomic: other clients may write in
+        between. One deadline for all, after a wait for a free connection, which has none.
 
         Raises `config.errors.Unavailable` when any command got no answer or a passing error (repeat the whole
         batch), `SettingsError` when Redis refuses this client, `ForeignValue` for a key that holds another kind of
