@@ -98,7 +98,8 @@ async def test_many_callers_share_few_connections(server):
     assert answers == [[b"OK", b"%d" % number] for number in range(200)]
 
 
-async def test_callers_beyond_the_number_of_connections_wait_their_turn():
+async def test_callers_beyond_the_number_of_connections_wait_their_turn(monkeypatch):
+    monkeypatch.setattr("stream.redis.node.FULL", 1)  # else all share one connection
     async with scripted(lambda command: encoded(command[1])) as (node,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{node.port}/0", call_timeout_s=20), max_connections=3)
         answers = await asyncio.gather(*(calls.execute([("GET", number)]) for number in range(50)))
