@@ -40,15 +40,16 @@ def heads(fields: Fields, cause: str | None) -> dict[str, str]:
 
 
 class HeadMemory:
-    """Heads read lately, by the store's key and the event's name."""
+    """Heads read lately, by the store's key and the event's name. Those remembered long enough go when any is asked
+    for, so that nothing erased stays in a worker that works."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MOST_REMEMBERED) -> None:
         self._clock, self._most = clock, most
         self._held: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
 
     def get(self, key: str, name: str) -> str | None:
-        text, read_s = self._held.get((key, name), (None, 0.0))
-        return text if self._clock() - read_s < REMEMBERED_S else None
+        self._forget_old()
+        return self._held.get((key, name), (None, 0.0))[0]
 
     def put(self, key: str, name: str, text: str) -> None:
         if len(text) <= LONGEST:
@@ -56,3 +57,8 @@ class HeadMemory:
             self._held.move_to_end((key, name))
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        while self._held and now - next(iter(self._held.values()))[1] >= REMEMBERED_S:
+            self._held.popitem(last=False)

@@ -107,8 +107,17 @@ class RedisLedger:
         read = {
             key: self._remember(key, {name: next(replies) for name in names}, cause) for key, names in wanted.items()
         }
-        whole = [(key, {**table, **read.get(key, {})}) for key, table in tables]
-        return iter([(key, {n: t for n, t in table.items() if t is not None}) for key, table in whole])
+        whole: dict[str, Mapping[str, str | None]] = {key: {**table, **read.get(key, {})} for key, table in tables}
+        # What took the place of an event that went between the two has a name of its own: the later clearing, for one.
+        changed = [key for key, table in whole.items() if None in table.values()]
+        replies = await self._calls.execute([("HGETALL", key) for key in changed])
+        whole |= {key: self._heads_in(key, reply, cause) for key, reply in zip(changed, replies, strict=True)}
+        return iter([(key, {n: t for n, t in whole[key].items() if t is not None}) for key, _ in tables])
+
+    @staticmethod
+    def _heads_in(key: str, table: Reply, cause: str | None) -> Fields:
+        with reading(key):
+            return heads(fields_of(table), cause)
 
     def _remembered(self, key: str, names: Reply) -> dict[str, str | None]:
         if not names:

@@ -102,10 +102,12 @@ class _Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets. Raises RebalanceAgain when another rebalance has begun: Faust waits for the
-        seek of the new assignment then, and would read partitions in the middle of the rebalance otherwise."""
-        await self._seek_to_committed_or_first()
+        seek of the new assignment then, and would read partitions in the middle of the rebalance otherwise. So does a
+        rebalance that has come as far as its assignment, of which Faust is told last."""
         app: Any = self.app
-        if app.rebalancing_count != self._assigned_in:
+        sought_in = self._assigned_in
+        await self._seek_to_committed_or_first()
+        if not sought_in == self._assigned_in == app.rebalancing_count:
             raise RebalanceAgain
 
     async def _seek_to_committed_or_first(self) -> None:

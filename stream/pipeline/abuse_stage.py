@@ -22,6 +22,7 @@ from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.subjects import correlation, subject_document
 from abuse.submission_ref import SubmissionRef
 from config.error_codes import ErrorCode
+from config.errors import Unavailable
 from config.policy import Policy
 from stream.events.messages import Detection, Refusal
 from stream.pipeline.admission import refusal
@@ -108,11 +109,18 @@ class AbuseStage:
             known = await self._observe(observation)
             return known, await self._reuse_result(observation, self._needed(references, known.switches))
         searched = self._needed(references, told)
-        linked, known = await asyncio.gather(self._reuse_result(observation, searched), self._observe(observation))
+        linked, known = await asyncio.gather(self._searched_once(observation, searched), self._observe(observation))
         needed = self._needed(references, known.switches)
-        if needed != searched:  # switched in that moment
+        if linked is None or needed != searched:  # switched in that moment
             linked = await self._reuse_result(observation, needed)
         return known, linked
+
+    async def _searched_once(self, observation: Observation, references: ReuseReferences) -> ReuseResult | None:
+        """The reuse found; None where Redis is away, since a moment has passed when it is back."""
+        try:
+            return await self._found(observation, references)
+        except Unavailable:
+            return None
 
     async def _observe(self, observation: Observation) -> Snapshot:
         known = await self.patience.until_available(lambda: self.ledger.observe(observation))
@@ -123,12 +131,13 @@ class AbuseStage:
         return references.among(self.engine.active(switches))
 
     async def _reuse_result(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
+        return await self.patience.until_available(lambda: self._found(observation, references))
+
+    async def _found(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
         if reuse is None:
             return NO_REUSE
-        linked = await self.patience.until_available(
-            lambda: reuse.find_candidates(observation.tenant, _submission_ref(observation), references)
-        )
+        linked = await reuse.find_candidates(observation.tenant, _submission_ref(observation), references)
         if reuse.faces is not None and references.face is not None:
             if linked.compared is not None:
                 outcome = "complete" if linked.compared.complete else "cut"

@@ -274,11 +274,12 @@ class TimedClient(ABC):
 
 
 def _exchanges(calls: Sequence[_Call]) -> list[list[_Call]]:
-    """The calls in their order, as many in each exchange as fill it."""
+    """The calls in their order, as many in each exchange as fill it; a call that fills one alone has its own, so that
+    small calls don't wait for it."""
     shared: list[list[_Call]] = []
     held = FULL
     for call in calls:
-        if held >= FULL:
+        if held >= FULL or len(call.commands) >= FULL:
             shared.append([])
             held = 0
         shared[-1].append(call)

@@ -57,8 +57,10 @@ async def test_unfetched_partition_is_a_standstill(
     await working.end()
 
 
-async def test_rebalance_overtakes_a_seek() -> None:
-    """The seek of the old assignment must not end as if it were done: Faust would read on in the middle."""
+@pytest.mark.parametrize("assigned", [False, True])
+async def test_rebalance_overtakes_a_seek(assigned: bool) -> None:
+    """The seek of the old assignment must not end as if it were done: Faust would read on in the middle. Nor if the
+    new partitions are `assigned` before it ends."""
     never = AsyncMock()
     app: Any = make_app(Settings())
     consumer: Any = app.transport.create_consumer(
@@ -67,6 +69,8 @@ async def test_rebalance_overtakes_a_seek() -> None:
 
     async def begin_rebalance(*_: TP) -> None:
         app.rebalancing_count += 1
+        if assigned:
+            await consumer.on_partitions_assigned({PARTITION}, 1)
 
     consumer._thread = SimpleNamespace(
         assignment=Mock(return_value={PARTITION}),

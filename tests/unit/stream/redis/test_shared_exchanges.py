@@ -80,3 +80,5 @@ async def test_fault_of_the_connection_is_told_to_all(calls, node):
 async def test_large_calls_are_sent_apart(calls, node):
     await asyncio.gather(*(calls.execute([("GET", "a")] * FULL) for _ in range(2)), calls.execute([("GET", "a")]))
     assert node.sizes == [FULL, FULL, 1]
+    await asyncio.gather(*(calls.execute([("GET", "a")] * size) for size in (1, FULL)))
+    assert node.sizes[3:] == [1, FULL], "a small call doesn't wait for a large one"
