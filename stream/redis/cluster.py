@@ -11,7 +11,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from abuse.redis_port import Command
-from config.errors import Unavailable
+from config.errors import SettingsError, Unavailable
 from stream.redis.marker import MarkerGuard
 from stream.redis.node import Answer, TimedClient, key_of
 from stream.redis.topology import Address, Topology
@@ -45,6 +45,10 @@ class ClusterClient(TimedClient):
 
     async def _failed(self) -> None:
         self._topology.doubt()
+
+    def _may_be_of_one(self, error: Exception) -> bool:
+        """As on a single server, or of a node that not all calls go to."""
+        return not isinstance(error, SettingsError)
 
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:
         await self._topology.refresh_if_doubted()

@@ -216,15 +216,24 @@ class TimedClient(ABC):
     def _send(self) -> None:
         calls, self._waiting = self._waiting, []
         for shared in _exchanges(calls):
-            task = asyncio.create_task(self._carry_out(shared))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._begin(shared)
+
+    def _begin(self, calls: Sequence[_Call]) -> None:
+        task = asyncio.create_task(self._carry_out(calls))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _carry_out(self, calls: Sequence[_Call]) -> None:
-        """The answers to each call, or the fault that all of them share."""
+        """The answers to each call, or the fault that all of them share; calls go on alone where one of them may have
+        brought about the fault."""
         try:
             answers = await self._within_time([command for call in calls for command in call.commands])
         except BaseException as error:
+            if len(calls) > 1 and isinstance(error, Exception) and self._may_be_of_one(error):
+                for call in calls:
+                    if not call.answers.done():
+                        self._begin([call])
+                return
             fault = error if isinstance(error, Exception) else Unavailable("redis", type(error).__name__)
             for call in calls:
                 if not call.answers.done():
@@ -263,6 +272,10 @@ class TimedClient(ABC):
                 raise each
         self._guard.require(marker, cast(Reply, found), cast(Reply, look))
         return answers
+
+    def _may_be_of_one(self, error: Exception) -> bool:
+        """Whether the fault of an exchange may be that of one call and not of the others: one that can't be sent."""
+        return not isinstance(error, Unavailable | SettingsError)
 
     @abstractmethod
     async def _answers(self, commands: Sequence[Command]) -> list[Answer]:

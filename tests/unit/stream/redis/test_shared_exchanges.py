@@ -12,6 +12,8 @@ from config.errors import Unavailable
 from config.settings import RedisSettings
 from stream.redis.client import SingleServerClient
 from stream.redis.node import FULL, Node, TimedClient, connection_options
+from tests.unit.stream.redis.scripted_redis import HANG_UP
+from tests.unit.stream.redis.test_cluster import HIGH, LOW, pair
 
 
 class _CountedNode(Node):
@@ -75,6 +77,22 @@ async def test_fault_of_the_connection_is_told_to_all(calls, node):
     node._options["path"] = "/nowhere/redis.sock"
     told = await asyncio.gather(*(calls.execute([("GET", "a")]) for _ in range(3)), return_exceptions=True)
     assert [type(each) for each in told] == [Unavailable] * 3
+
+
+async def test_call_that_cannot_be_sent(calls):
+    """A text that no encoding has ends its own call only."""
+    commands = [("GET", "shared:none"), ("GET", "\ud800"), ("GET", "shared:none")]
+    told = await asyncio.gather(*(calls.execute([each]) for each in commands), return_exceptions=True)
+    assert (told[0], type(told[1]), told[2]) == ([None], UnicodeEncodeError, [None])
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_node_that_is_away_ends_only_calls_that_need_it(silent):
+    async with pair(low=lambda _: None if silent else HANG_UP) as nodes:
+        nodes.use(call_timeout_s=0.5)
+        keys = [HIGH, LOW, HIGH]
+        told = await asyncio.gather(*(nodes.calls.execute([("GET", key)]) for key in keys), return_exceptions=True)
+        assert (told[0], type(told[1]), told[2]) == ([b"near"], Unavailable, [b"near"])
 
 
 async def test_large_calls_are_sent_apart(calls, node):
