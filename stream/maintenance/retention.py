@@ -54,18 +54,30 @@ def beyond_erasure(settings: Settings, policy: Policy) -> dict[str, int | None]:
     return {**topics, **keys, SESSIONS_IN_DECISIONS: settings.redis.decision_ttl_s * MS}
 
 
+_DECIDED = "until the decision, at most the policy's deadlines"
 _MEMORY = tuple(
     Store(
         name=name,
         place=StorePlace.MEMORY,
         holds=holds,
-        personal=Personal.BIOMETRIC,
+        personal=personal,
         life_ms=None,
-        after="until the decision, at most the policy's deadlines",
+        after=after,
     )
-    for name, holds in (
-        ("worker", "pictures read ahead, in a worker's memory; no disk"),
-        ("slots", "the picture under analysis and its template, in a slot's memory and the memory shared with it"),
+    for name, holds, personal, after in (
+        ("worker", "pictures read ahead, in a worker's memory; no disk", Personal.BIOMETRIC, _DECIDED),
+        (
+            "slots",
+            "the picture under analysis and its template, in a slot's memory and the memory shared with it",
+            Personal.BIOMETRIC,
+            _DECIDED,
+        ),
+        (
+            "flags",
+            "events of flags and ids of clusters read lately, in a worker's memory",
+            Personal.PSEUDONYMOUS,
+            "until others take their place, at most as long as the worker runs",
+        ),
     )
 )
 

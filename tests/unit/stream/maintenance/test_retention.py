@@ -88,10 +88,12 @@ def test_every_topic_has_a_row():
         assert spec.biometric >= spec.carries_images
 
 
-def test_pictures_in_memory():
+def test_memory():
     memory = [each for each in stores(SETTINGS, POLICY) if each.place is StorePlace.MEMORY]
-    assert {each.name for each in memory} == {"worker", "slots"}
-    assert all(each.life_ms is None and each.after.startswith("until the decision") for each in memory)
+    pictures = {each.name for each in memory if each.personal is Personal.BIOMETRIC}
+    assert ({each.name for each in memory}, pictures) == ({"worker", "slots", "flags"}, {"worker", "slots"})
+    assert pictures == {each.name for each in memory if each.after.startswith("until the decision")}
+    assert {each.life_ms for each in memory} == {None}
 
 
 LONGER = {"abuse:flags": {"flag_ttl_s": 60 * 86_400}, "abuse:faces": {"face_reuse": {"window_s": 14 * 86_400}}}
