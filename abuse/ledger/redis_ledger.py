@@ -110,8 +110,8 @@ class RedisLedger:
         whole: dict[str, Mapping[str, str | None]] = {key: {**table, **read.get(key, {})} for key, table in tables}
         # What took the place of an event that went between the two has a name of its own: the later clearing, for one.
         changed = [key for key, table in whole.items() if None in table.values()]
-        replies = await self._calls.execute([("HGETALL", key) for key in changed])
-        whole |= {key: self._heads_in(key, reply, cause) for key, reply in zip(changed, replies, strict=True)}
+        again = await self._calls.execute([("HGETALL", key) for key in changed])
+        whole |= {key: self._heads_in(key, reply, cause) for key, reply in zip(changed, again, strict=True)}
         return iter([(key, {n: t for n, t in whole[key].items() if t is not None}) for key, _ in tables])
 
     @staticmethod

@@ -39,7 +39,7 @@ USERS = (ADMIN, *PRINCIPALS)
 WORKER_RIGHTS = """
     +client|setname +select +config|get +info
     +set +get +time +getex +del +expire +pexpire +pexpireat
-    +hset +hsetnx +hget +hmget +hgetall +hkeys +hdel
+    +hset +hsetnx +hget +hgetall +hkeys +hdel
     +sadd +srem +smembers +zadd +zrem +zrange +zremrangebyrank +zremrangebyscore +pfadd +pfcount
     +vadd +vsim +vrem +vcard +vgetattr +vrandmember
     +scan +unlink

@@ -60,7 +60,7 @@ def probing(key: str, *, vectors: bool) -> list[Command]:
     ]
     hashes: list[Command] = [
         *((name, key) for name in ("HGETALL", "HKEYS")),
-        *((name, key, "field") for name in ("HGET", "HMGET", "HDEL")),
+        *((name, key, "field") for name in ("HGET", "HDEL")),
         *((name, key, "field", "value") for name in ("HSET", "HSETNX")),
     ]
     sets: list[Command] = [

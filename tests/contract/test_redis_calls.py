@@ -102,13 +102,7 @@ async def test_callers_beyond_the_number_of_connections_wait_their_turn(monkeypa
     monkeypatch.setattr("stream.redis.node.FULL", 1)  # else all share one connection
     async with scripted(lambda command: encoded(command[1])) as (node,):
         calls = connect(RedisSettings(url=f"redis://127.0.0.1:{node.port}/0", call_timeout_s=20), max_connections=3)
-
-        async def in_a_turn_of_its_own(number: int) -> list:
-            for _ in range(number):
-                await asyncio.sleep(0)
-            return await calls.execute([("GET", number)])
-
-        answers = await asyncio.gather(*map(in_a_turn_of_its_own, range(50)))
+        answers = await asyncio.gather(*(calls.execute([("GET", number)]) for number in range(50)))
         await calls.close()
     assert answers == [[b"%d" % number] for number in range(50)]
     assert node.opened == 3

@@ -26,7 +26,7 @@ class _Interrupted:
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        if self.meanwhile is not None and commands and commands[0][0] == "HMGET":
+        if self.meanwhile is not None and commands and commands[0][0] == "HGET":
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         replies: list[Reply] = await self._calls.execute(commands)
