@@ -19,7 +19,7 @@ from abuse.flags.mentions import event_of
 #: Fields of an event that only people and repeats need.
 _LEFT_OUT = ("evidence", "policy")
 #: A flag that was erased may be raised anew on the same day, under the same name: a head is read again after so long.
-REMEMBERED_S = 600.0
+REMEMBERED_S = 60.0
 #: Some 0.6 KB each; longer ones are foreign, and read each time.
 MOST_REMEMBERED, LONGEST = 16_384, 4096
 
