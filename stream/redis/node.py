@@ -169,8 +169,8 @@ class TimedClient(ABC):
     """Client with one deadline an exchange: what single server and cluster share (port:
     `abuse.redis_port.RedisClient`).
 
-    Calls made in one turn of the event loop share an exchange: one write, one wait, one look at the marker. System
-    calls cost more than commands. A caller that gives up ends nobody else's call.
+    Calls made in one turn of the event loop share an exchange: one write, one wait, one look at the marker. A
+    caller that gives up ends nobody else's call.
 
     At most `max_connections` exchanges are under way; each holds at most one connection to each node.
     """
