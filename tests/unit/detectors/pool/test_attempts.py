@@ -51,13 +51,17 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_UNIX) as abstract,
-        subprocess.Popen(["sleep", "600"]) as sleeper,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as victim,
     ):
+        assert victim.stdin is not None
+        assert victim.stdout is not None
+        victim.stdin.write(b"1")
+        victim.stdout.read(1)  # its program is mapped
         abstract.bind(f"\0{name}")
         abstract.listen()
-        address = int(Path(f"/proc/{sleeper.pid}/maps").read_text().partition("-")[0], 16)
-        yield Target(str(folder), sleeper.pid, address, server.getsockname()[1], name)
-        sleeper.kill()
+        address = int(Path(f"/proc/{victim.pid}/maps").read_text().partition("-")[0], 16)
+        yield Target(str(folder), victim.pid, address, server.getsockname()[1], name)
+        victim.kill()
 
 
 def outcomes(target: Target, *behind: str) -> dict[str, str]:
