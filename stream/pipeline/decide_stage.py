@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -18,6 +19,7 @@ from config.policy import Policy
 from detectors.contract import Analysis
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import DetectionError, decode_detection
+from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
@@ -57,6 +59,9 @@ class DecideStage:
     builders: Sequence[EventBuilder]
     #: None where detections carry no MAC, and any time in a detection may be a stranger's.
     replays: Replays | None = None
+    #: Locks of the submissions that are being decided: a submission read again after a crash has two detections, and
+    #: the first of them, which may have been observed already, gets its decision first.
+    submissions: WeakValueDictionary[SubmissionIds, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     #: Names of readings and indications, of a newer release, that the log has.
     told_names: set[str] = field(default_factory=set)
 
@@ -97,7 +102,12 @@ class DecideStage:
         return [output for build in self.builders for output in build(decided)]
 
     async def decide(self, detection: Detection) -> Decided:
-        """Decision on a submission, stored: the first writer's, with the flag events not yet published."""
+        """Decision on a submission, stored: the first writer's, with the flag events not yet published. Detections of
+        one submission are decided one after the other, in the order of the calls."""
+        async with self.submissions.setdefault(detection.ids, asyncio.Lock()):
+            return await self._decided(detection)
+
+    async def _decided(self, detection: Detection) -> Decided:
         finding = detection.finding
         if isinstance(finding, AlreadyDecided):
             metrics.DUPLICATES.inc()
