@@ -62,7 +62,9 @@ class Target:
 def call(name: str, *arguments: object) -> int:
     """A system call by its number; raises OSError."""
     number = NUMBERS[name][os.uname().machine == "aarch64"]
-    answer = int(ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *arguments))
+    # Whole registers: of a shorter number the upper half on the stack is whatever was there.
+    whole = [ctypes.c_long(each) if isinstance(each, int) else each for each in (number, *arguments)]
+    answer = int(ctypes.CDLL(None, use_errno=True).syscall(*whole))
     if answer < 0:
         raise OSError(ctypes.get_errno(), name)
     return answer
