@@ -108,7 +108,7 @@ class _Consumer(driver.Consumer):
         sought_in = self._assigned_in
         await self._seek_to_committed_or_first()
         if not sought_in == self._assigned_in == app.rebalancing_count:
-            raise RebalanceAgain
+            raise RebalanceAgain("another rebalance has begun")
 
     async def _seek_to_committed_or_first(self) -> None:
         await super().perform_seek()
