@@ -17,6 +17,8 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
     DECRYPTION_FAILED = "DECRYPTION_FAILED"
     DUPLICATE_MISMATCH = "DUPLICATE_MISMATCH"
+    SESSION_INVALID = "SESSION_INVALID"
+    ENVIRONMENT_NOT_SUPPORTED = "ENVIRONMENT_NOT_SUPPORTED"
     SUBJECT_PAUSED = "SUBJECT_PAUSED"
     SUBJECT_BLOCKED = "SUBJECT_BLOCKED"
     NO_FACE_DETECTED = "NO_FACE_DETECTED"
@@ -47,6 +49,14 @@ MEANING: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.DUPLICATE_MISMATCH: (
         "this submission id was used before with other content",
         "use a new submission id for every new picture",
+    ),
+    ErrorCode.SESSION_INVALID: (
+        "the session or its token does not allow this submission",
+        "create a session and send its token, as the reason says",
+    ),
+    ErrorCode.ENVIRONMENT_NOT_SUPPORTED: (
+        "the light is too strong for this kind of check",
+        "move to a darker place, or answer the challenges of an active check; no attempt was spent",
     ),
     ErrorCode.SUBJECT_PAUSED: (
         "too many tries in a short time: nothing is analysed until the pause is over",

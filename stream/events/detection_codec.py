@@ -29,6 +29,7 @@ from stream.events.cloud_events import EventType, binary_headers
 from stream.events.event_times import LATEST_MS
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal
+from stream.events.session_terms import FrameContext, SessionTerms
 
 MAX_DETECTION_BYTES = 512 * 1024
 MAX_NETWORKS = 256
@@ -87,6 +88,8 @@ class _Wire(_Strict):
     origin: _Origin | None = None
     marks: _References | None = None
     encrypted: Literal[True] | None = None
+    session: SessionTerms | None = None
+    contexts: Annotated[tuple[FrameContext, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -98,7 +101,11 @@ _DECISION = {"timestamp", "status", "result", "error", "abuse", "policy", "model
 _WIRE = TypeAdapter(_Wire)
 _NAMES = FIELDS | {
     *(name for model in (_Wire, _Origin, _Subject, _References, _Face) for name in model.model_fields),
-    *(field.name for kind in (SubmissionIds, Refusal, KeyedImageHashes) for field in fields(kind)),
+    *(
+        field.name
+        for kind in (SubmissionIds, Refusal, KeyedImageHashes, SessionTerms, FrameContext)
+        for field in fields(kind)
+    ),
 }
 
 
@@ -112,6 +119,7 @@ def encode_detection(detection: Detection) -> bytes:
         detection_ms=round(detection.detection_ms, 3),
         origin=_wire_origin(detection.origin),
         marks=_wire_references(detection.references),
+        **_wire_capture(detection),
         **_wire_finding(detection),
     )
     return _WIRE.dump_json(wire, exclude_unset=True)
@@ -136,6 +144,8 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
         encrypted=wire.encrypted is True,
+        session=wire.session,
+        contexts=wire.contexts or (),
     )
 
 
@@ -147,6 +157,12 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
     )
     key = (ids.correlation_id or ids.submission_id).encode()
     return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
+
+
+def _wire_capture(detection: Detection) -> dict[str, Any]:
+    """Fields that only a submission of a session has."""
+    found = {"session": detection.session, "contexts": detection.contexts or None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _wire_finding(detection: Detection) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
 
@@ -13,7 +13,9 @@ from abuse.observation import NOWHERE, Origin
 from config.error_codes import ErrorCode
 from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
+from detectors.contract_fields import OptionalCode
 from stream.events.ids import SubmissionIds
+from stream.events.session_terms import FrameContext, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -87,6 +89,10 @@ class Submission:
     dated_by_broker: bool = False
     #: Sent encrypted, and so judged by the two flags of face and injection.
     encrypted: bool = False
+    #: A context a frame where the publisher told any; else empty.
+    contexts: tuple[FrameContext, ...] = ()
+    #: Token of the session, a compact JWS; a credential, never shown.
+    session_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +121,16 @@ class Refusal(StrictJson):
     """Refusal to analyse: an error of the closed table with words that quote nothing of the event.
 
     `counts`: whether the submission is an attempt of the sender. A refusal at the gate is no attempt, nor a refusal
-    because another sender had used the submission id.
+    because another sender had used the submission id. `reason`: a code narrower than the error's, in snake_case, for
+    the decision's reasons.
     """
+
+    __newer_fields__: ClassVar[frozenset[str]] = frozenset(("reason",))
 
     error: ErrorCode
     message: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
     counts: bool = True
+    reason: OptionalCode = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,3 +157,7 @@ class Detection:
     queue_ms: float = 0.0
     detection_ms: float = 0.0
     encrypted: bool = False
+    #: Terms of the session whose token came with the submission; None without a session.
+    session: SessionTerms | None = None
+    #: As in the submission.
+    contexts: tuple[FrameContext, ...] = ()

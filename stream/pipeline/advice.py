@@ -113,6 +113,8 @@ BY_REASON: dict[str, Advice] = {
     "invalid_request": _START_AGAIN,
     "decryption_failed": _START_AGAIN,
     "duplicate_mismatch": _START_AGAIN,
+    "session_invalid": _START_AGAIN,
+    "environment_not_supported": _LESS_LIGHT,
     "subject_paused": _WAIT,
     "subject_blocked": _CONTACT,
     "detector_timeout": _SMALLER_FILE,

@@ -90,7 +90,8 @@ def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdi
     """Verdict on one frame's analysis; a refusal, or an analysis that ended in an error, is INCONCLUSIVE. `injection`
     is of the whole submission, by default of this frame alone."""
     if isinstance(finding, Refusal):
-        return _undecided(finding.error, finding.message, policy)
+        narrower = tuple(filter(None, (finding.reason,)))
+        return _undecided(finding.error, finding.message, policy, notes=narrower)
     if finding.error is not None:
         face_detected, notes = finding.face_detected, finding.notes
         return _undecided(finding.error, finding.message, policy, face_detected=face_detected, notes=notes)
