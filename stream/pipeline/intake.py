@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from config.challenges import NEUTRAL
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
 from config.validation import fields_at_fault
@@ -40,6 +41,7 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
+from stream.events.session_terms import FrameContext
 from stream.pipeline.image_text import NotBase64, TooLong, image_bytes
 from stream.pipeline.submission_fields import (
     CONTEXT_NAMES,
@@ -49,9 +51,11 @@ from stream.pipeline.submission_fields import (
     SubmissionFields,
     given,
     is_blank,
+    listed_frames,
     named_by_envelope,
     not_honoured,
     valid_fields,
+    without_session,
 )
 
 UNREADABLE_BATCH = "UNREADABLE_BATCH"
@@ -62,7 +66,19 @@ MAX_KEY_BYTES = 4096
 _NAMES = (
     FIELD_NAMES
     | NAMED_BY_ENVELOPE.keys()
-    | {"image", "specversion", "type", "id", "source", "datacontenttype", "data", "data_base64"}
+    | {
+        "image",
+        "challenge",
+        "at_ms",
+        "colour",
+        "specversion",
+        "type",
+        "id",
+        "source",
+        "datacontenttype",
+        "data",
+        "data_base64",
+    }
     | {"resourceId", "context", "subject", "biometrics", "selfieImage", "selfieImageEncryption"}
 )
 _JSON_TYPE = re.compile(r"(application|text)/([a-z0-9.-]+\+)?json\b")
@@ -90,16 +106,27 @@ class _NotASubmission(Exception):
         self.message, self.error = message, error
 
 
-def read(record: Record, limits: ImageLimits, keys: KeyFolder | None = None) -> Submission | Rejected | Poison:
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """Rules of this installation for what it takes."""
+
+    limits: ImageLimits
+    keys: KeyFolder | None
+    sessions: bool
+
+
+def read(
+    record: Record, limits: ImageLimits, keys: KeyFolder | None = None, *, sessions: bool = False
+) -> Submission | Rejected | Poison:
     """Submission of one record of the submissions topic; for the detect stage. `keys` open encrypted selfies, which
-    takes some milliseconds more."""
+    takes some milliseconds more; without `sessions` what belongs to a session is refused by its name."""
     if any(name == UNREADABLE_BATCH_HEADER for name, _ in record.headers):
         return Poison(reason=UNREADABLE_BATCH, message="the broker's batch can't be read; its bytes are kept")
     known: dict[str, Any] = {}
     try:
         picture = _picture_of(record, known)
         _require_small(record)
-        return _submission(known, picture, record, limits, keys)
+        return _submission(known, picture, record, _Rules(limits, keys, sessions))
     except _NotASubmission as error:
         return _rejected(known, error, record)
 
@@ -263,39 +290,82 @@ def _module_pictures(document: dict[str, Any]) -> Iterator[_Picture]:
             yield _Picture(biometric["selfieImage"], encrypted=encrypted is not None and encrypted is not False)
 
 
-def _submission(
-    known: Mapping[str, Any], picture: _Picture, record: Record, limits: ImageLimits, keys: KeyFolder | None
-) -> Submission:
-    fields = _validated(known)
-    image = picture.image
-    encrypted = picture.encrypted or fields.image_encryption or jwe.is_compact(image)
-    if encrypted and image and not is_blank(image):
-        image = _decrypted(image, limits, keys)
-    image = _image_bytes(image, limits)
-    digest = hashlib.sha256(image).hexdigest()
-    if fields.image_sha256 is not None and fields.image_sha256.lower() != digest:
+def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, rules: _Rules) -> Submission:
+    fields = _validated(known, rules)
+    frames, contexts, encrypted = _frames(known, fields, picture, rules)
+    digests = [hashlib.sha256(frame.image).hexdigest() for frame in frames]
+    if fields.image_sha256 is not None and fields.image_sha256.lower() != digests[0]:
         raise _NotASubmission("image_sha256 is not the digest of the image")
     ids = SubmissionIds(**{name: getattr(fields, name) for name in ID_NAMES})
     return Submission(
         ids=ids,
         context=CaptureContext(**{name: getattr(fields, name) for name in CONTEXT_NAMES}),
-        frames=(Frame(image),),
-        image_sha256=digest,
-        fingerprint=_fingerprint(ids, digest),
+        frames=frames,
+        image_sha256=digests[0],
+        fingerprint=_fingerprint(ids, _digest_of_all(digests, contexts)),
         appended_at_ms=record.appended_at_ms,
+        encrypted=encrypted,
+        contexts=contexts,
+        session_token=fields.session_token,
     )
 
 
-def _validated(known: Mapping[str, Any]) -> SubmissionFields:
+def _frames(
+    known: Mapping[str, Any], fields: SubmissionFields, picture: _Picture, rules: _Rules
+) -> tuple[tuple[Frame, ...], tuple[FrameContext, ...], bool]:
+    """Frames of a submission, a context a frame where any is told, and whether they came encrypted."""
+    if "frames" not in known:
+        image, encrypted = _opened(picture, fields, rules)
+        return (Frame(image),), _context_of_record(fields), encrypted
+    if picture.image and not is_blank(picture.image):
+        raise _NotASubmission("image and frames are both there: send either")
+    listed = listed_frames(known["frames"])
+    if isinstance(listed, str):
+        raise _NotASubmission(listed)
+    opened = [_opened(_Picture(image), fields, rules) for image, _ in listed]
+    if sum(len(image) for image, _ in opened) > rules.limits.max_bytes:
+        raise _NotASubmission(f"the frames have more than {rules.limits.max_bytes} bytes", ErrorCode.IMAGE_TOO_LARGE)
+    contexts = tuple(context for _, context in listed)
+    return tuple(Frame(image) for image, _ in opened), contexts, any(encrypted for _, encrypted in opened)
+
+
+def _context_of_record(fields: SubmissionFields) -> tuple[FrameContext, ...]:
+    told = (fields.frame_challenge, fields.frame_at_ms, fields.frame_colour)
+    if told == (None, None, None):
+        return ()
+    challenge, at_ms, colour = told
+    return (FrameContext(challenge=challenge or NEUTRAL, at_ms=at_ms, colour=colour),)
+
+
+def _opened(picture: _Picture, fields: SubmissionFields, rules: _Rules) -> tuple[bytes, bool]:
+    """Bytes of a picture, decrypted, and whether these came encrypted."""
+    image = picture.image
+    encrypted = picture.encrypted or bool(fields.image_encryption) or jwe.is_compact(image)
+    if encrypted and image and not is_blank(image):
+        image = _decrypted(image, rules.limits, rules.keys)
+    return _image_bytes(image, rules.limits), encrypted
+
+
+def _digest_of_all(digests: Sequence[str], contexts: Sequence[FrameContext]) -> str:
+    """Digest of all that a submission shows: of one frame the digest of the picture, as it has always been."""
+    if not contexts:
+        return digests[0]
+    told = [[each.challenge, each.at_ms, each.colour] for each in contexts]
+    return hashlib.sha256(orjson.dumps([digests, told])).hexdigest()
+
+
+def _validated(known: Mapping[str, Any], rules: _Rules) -> SubmissionFields:
     if names_nobody(known.get("correlation_id")):
         raise _NotASubmission("correlation_id is the nil or the max GUID, which names nobody: make one for each person")
+    refused = not_honoured(known, sessions=rules.sessions)
+    if refused:
+        raise _NotASubmission(f"this service can't do what these fields ask for: {', '.join(refused)}")
     try:
         fields = SubmissionFields.model_validate(known)
     except ValidationError as error:
         raise _NotASubmission(f"missing or malformed: {', '.join(fields_at_fault(error, 1))}") from None
-    refused = not_honoured(known)
-    if refused:
-        raise _NotASubmission(f"this service can't do what these fields ask for: {', '.join(refused)}")
+    if alone := without_session(known):
+        raise _NotASubmission(f"these fields need a session's token, session_token: {', '.join(alone)}")
     if fields.expected_client_ip is not None and fields.client_ip is None:
         raise _NotASubmission("expected_client_ip is compared with client_ip, which is missing")
     return fields

@@ -6,20 +6,36 @@ Nothing of a field's content is ever quoted in an error.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from config.challenges import FEWEST_FRAMES, MOST_COLOURS, MOST_FRAMES, NEUTRAL, FrameChallenge
+from config.validation import fields_at_fault
 from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
 from stream.events.messages import CaptureContext
+from stream.events.session_terms import LATEST_FRAME_MS, FrameContext
 
+#: A compact JWS; far longer than a token with a client's key.
+COMPACT_JWS = r"^[A-Za-z0-9_.-]{1,4096}$"
 #: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
 IPV4_MAPPED_BITS = 96
 
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 
 
@@ -45,6 +61,16 @@ def _moment(value: str) -> str:
     return value
 
 
+def _number(value: object) -> object:
+    """Number of a text of digits, since the attributes of an event are texts; anything else as it is."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+
+
+_Number = Annotated[int, BeforeValidator(_number)]
+Moment = Annotated[_Number, Field(ge=0, le=LATEST_FRAME_MS)]
+ColourIndex = Annotated[_Number, Field(ge=0, lt=MOST_COLOURS)]
+
+
 class SubmissionFields(BaseModel):
     """Fields of a submission besides its image; unknown ones are ignored."""
 
@@ -61,19 +87,37 @@ class SubmissionFields(BaseModel):
     captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
     image_encryption: Literal["JWE"] | bool | None = None
+    session_token: Annotated[str, StringConstraints(pattern=COMPACT_JWS)] | None = None
+    frame_index: Annotated[_Number, Field(ge=0, lt=MOST_FRAMES)] | None = None
+    frame_count: Annotated[_Number, Field(ge=FEWEST_FRAMES, le=MOST_FRAMES)] | None = None
+    frame_challenge: FrameChallenge | None = None
+    frame_at_ms: Moment | None = None
+    frame_colour: ColourIndex | None = None
 
 
-#: Fields that ask for what is not here yet. A verdict that passed one over would answer another question.
-NOT_HONOURED = frozenset(
+class FrameFields(BaseModel):
+    """Fields of one of several frames besides its image; unknown ones are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+    challenge: FrameChallenge = NEUTRAL
+    at_ms: Moment | None = None
+    colour: ColourIndex | None = None
+
+
+#: Fields that only a submission with a session's token may have.
+OF_SESSION = frozenset(
     {
-        *("session_token", "liveness_mode", "liveness_threshold", "liveness_challenges", "reference_image"),
-        *("frames", "dataref"),
+        *("session_token", "frames", "frame_index", "frame_count"),
+        *("frame_challenge", "frame_at_ms", "frame_colour"),
     }
 )
-#: The one mode there is.
+#: Fields that ask for what is not here yet. A verdict that passed one over would answer another question.
+NOT_HONOURED = frozenset(("liveness_mode", "liveness_threshold", "liveness_challenges", "reference_image", "dataref"))
+#: The mode of a submission without a session.
 _PASSIVE = {"liveness_mode": "passive"}
 
-FIELD_NAMES = frozenset(SubmissionFields.model_fields) | NOT_HONOURED
+FIELD_NAMES = frozenset(SubmissionFields.model_fields) | NOT_HONOURED | OF_SESSION
 
 #: CloudEvents attribute -> field.
 NAMED_BY_ENVELOPE = {"subject": "submission_id"} | {
@@ -104,9 +148,15 @@ def named_by_envelope(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {field: attributes.get(name) or None for name, field in NAMED_BY_ENVELOPE.items()}
 
 
-def not_honoured(known: Mapping[str, Any]) -> list[str]:
-    """Names of the fields given that ask for what is not here."""
-    return sorted(name for name in NOT_HONOURED & known.keys() if known[name] != _PASSIVE.get(name, ...))
+def not_honoured(known: Mapping[str, Any], *, sessions: bool) -> list[str]:
+    """Names of the fields given that ask for what is not here; without `sessions`, also those of a session."""
+    refused = NOT_HONOURED if sessions else NOT_HONOURED | OF_SESSION
+    return sorted(name for name in refused & known.keys() if known[name] != _PASSIVE.get(name, ...))
+
+
+def without_session(known: Mapping[str, Any]) -> list[str]:
+    """Names of the fields given that need a session's token, where none is given."""
+    return [] if "session_token" in known else sorted(OF_SESSION & known.keys())
 
 
 def valid_fields(known: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,3 +166,18 @@ def valid_fields(known: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(ValidationError):
             valid[name] = check.validate_python(known.get(name))
     return valid
+
+
+def listed_frames(frames: object) -> list[tuple[object, FrameContext]] | str:
+    """Image and context of each frame that a submission lists, or in words why they can't be taken."""
+    if not isinstance(frames, list) or not FEWEST_FRAMES <= len(frames) <= MOST_FRAMES:
+        return f"frames must be a list of {FEWEST_FRAMES} to {MOST_FRAMES} frames"
+    found = list[tuple[object, FrameContext]]()
+    for number, frame in enumerate(frames):
+        try:
+            fields = FrameFields.model_validate(frame)
+        except ValidationError as error:
+            return f"frames: missing or malformed in frame {number}: {', '.join(fields_at_fault(error, 1))}"
+        context = FrameContext(challenge=fields.challenge, at_ms=fields.at_ms, colour=fields.colour)
+        found.append((frame.get("image"), context))
+    return found

@@ -75,6 +75,7 @@ def test_every_form(keys, form):
     read = intake.read(FORMS[form](), ImageLimits(), keys)
     assert isinstance(read, Submission), read
     assert read.frames == (Frame(IMAGE),)
+    assert read.encrypted  # judged by the two flags
     plain = module() if "module" in form else bare()
     assert read.fingerprint == intake.read(plain, ImageLimits()).fingerprint
 
