@@ -15,7 +15,7 @@ from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
 from stream.events.ids import SubmissionIds
-from stream.events.session_terms import FrameContext, SessionTerms
+from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -93,6 +93,8 @@ class Submission:
     contexts: tuple[FrameContext, ...] = ()
     #: Token of the session, a compact JWS; a credential, never shown.
     session_token: str | None = field(default=None, repr=False)
+    #: Place of the one frame in a submission of a record a frame; None where the record holds all frames.
+    part: FramePart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,3 +163,16 @@ class Detection:
     session: SessionTerms | None = None
     #: As in the submission.
     contexts: tuple[FrameContext, ...] = ()
+    part: FramePart | None = None
+    #: Distance of each frame's face to that of the first frame with a face; None for a frame that was not compared,
+    #: and 0 for that first one. Empty for one frame.
+    face_distances: tuple[float | None, ...] = ()
+    #: Digest of each frame's pixels, bound to the submission's ids: equal for the same pixels within one submission,
+    #: and comparable with nothing else. Empty for one frame that is no part.
+    pixels: tuple[str | None, ...] = field(default=(), repr=False)
+
+    @property
+    def repeats(self) -> tuple[int | None, ...]:
+        """Index of the first frame with the same pixels as each frame, if there is an earlier one."""
+        first = [None if each is None else self.pixels.index(each) for each in self.pixels]
+        return tuple(None if found == index else found for index, found in enumerate(first))

@@ -12,8 +12,10 @@ from typing import Annotated
 from pydantic import Field
 
 from config.challenges import (
+    FEWEST_FRAMES,
     LONGEST_COLOUR_MS,
     MOST_COLOURS,
+    MOST_FRAMES,
     Challenge,
     Colour,
     FrameChallenge,
@@ -44,6 +46,21 @@ class FrameContext(StrictJson):
     challenge: FrameChallenge = "neutral"
     at_ms: Annotated[int, Field(ge=0, le=LATEST_FRAME_MS)] | None = None
     colour: Annotated[int, Field(ge=0, lt=MOST_COLOURS)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePart(StrictJson):
+    """Place of a record's one frame in a submission that is sent as a record a frame: `frame_index` counts from 0.
+
+    Raises ValueError for an index that is not below the count.
+    """
+
+    frame_index: Annotated[int, Field(ge=0, lt=MOST_FRAMES)]
+    frame_count: Annotated[int, Field(ge=FEWEST_FRAMES, le=MOST_FRAMES)]
+
+    def __post_init__(self) -> None:
+        if self.frame_index >= self.frame_count:
+            raise ValueError("frame_index is not below frame_count")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
