@@ -41,7 +41,7 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
-from stream.events.session_terms import FrameContext
+from stream.events.session_terms import FrameContext, FramePart
 from stream.pipeline.image_text import NotBase64, TooLong, image_bytes
 from stream.pipeline.submission_fields import (
     CONTEXT_NAMES,
@@ -293,6 +293,7 @@ def _module_pictures(document: dict[str, Any]) -> Iterator[_Picture]:
 def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, rules: _Rules) -> Submission:
     fields = _validated(known, rules)
     frames, contexts, encrypted = _frames(known, fields, picture, rules)
+    part = _part(fields)
     digests = [hashlib.sha256(frame.image).hexdigest() for frame in frames]
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digests[0]:
         raise _NotASubmission("image_sha256 is not the digest of the image")
@@ -302,18 +303,31 @@ def _submission(known: Mapping[str, Any], picture: _Picture, record: Record, rul
         context=CaptureContext(**{name: getattr(fields, name) for name in CONTEXT_NAMES}),
         frames=frames,
         image_sha256=digests[0],
-        fingerprint=_fingerprint(ids, _digest_of_all(digests, contexts)),
+        fingerprint=_fingerprint(ids, _digest_of_all(digests, contexts, part)),
         appended_at_ms=record.appended_at_ms,
         encrypted=encrypted,
         contexts=contexts,
         session_token=fields.session_token,
+        part=part,
     )
+
+
+def _part(fields: SubmissionFields) -> FramePart | None:
+    """Place of the record's one frame among several records; None where the record is the whole submission."""
+    index, count = fields.frame_index, fields.frame_count
+    if index is None and count is None:
+        return None
+    if index is None or count is None or index >= count:
+        raise _NotASubmission("frame_index and frame_count come together, and the index is below the count")
+    return FramePart(frame_index=index, frame_count=count)
 
 
 def _frames(
     known: Mapping[str, Any], fields: SubmissionFields, picture: _Picture, rules: _Rules
 ) -> tuple[tuple[Frame, ...], tuple[FrameContext, ...], bool]:
     """Frames of a submission, a context a frame where any is told, and whether they came encrypted."""
+    if "frames" in known and fields.frame_index is not None:
+        raise _NotASubmission("frames and frame_index are both there: send the frames in one event, or one a record")
     if "frames" not in known:
         image, encrypted = _opened(picture, fields, rules)
         return (Frame(image),), _context_of_record(fields), encrypted
@@ -331,7 +345,7 @@ def _frames(
 
 def _context_of_record(fields: SubmissionFields) -> tuple[FrameContext, ...]:
     told = (fields.frame_challenge, fields.frame_at_ms, fields.frame_colour)
-    if told == (None, None, None):
+    if told == (None, None, None) and fields.frame_index is None:
         return ()
     challenge, at_ms, colour = told
     return (FrameContext(challenge=challenge or NEUTRAL, at_ms=at_ms, colour=colour),)
@@ -346,12 +360,13 @@ def _opened(picture: _Picture, fields: SubmissionFields, rules: _Rules) -> tuple
     return _image_bytes(image, rules.limits), encrypted
 
 
-def _digest_of_all(digests: Sequence[str], contexts: Sequence[FrameContext]) -> str:
-    """Digest of all that a submission shows: of one frame the digest of the picture, as it has always been."""
+def _digest_of_all(digests: Sequence[str], contexts: Sequence[FrameContext], part: FramePart | None) -> str:
+    """Digest of all that a record shows: of one frame the digest of the picture, as it has always been."""
     if not contexts:
         return digests[0]
     told = [[each.challenge, each.at_ms, each.colour] for each in contexts]
-    return hashlib.sha256(orjson.dumps([digests, told])).hexdigest()
+    place = [] if part is None else [part.frame_index, part.frame_count]
+    return hashlib.sha256(orjson.dumps([digests, told, place])).hexdigest()
 
 
 def _validated(known: Mapping[str, Any], rules: _Rules) -> SubmissionFields:

@@ -10,7 +10,7 @@ import pytest
 from config.error_codes import ErrorCode
 from config.policy import ImageLimits
 from stream.events.messages import Rejected, Submission
-from stream.events.session_terms import FrameContext
+from stream.events.session_terms import FrameContext, FramePart
 from stream.pipeline import intake
 from tests.unit.stream.builders import IMAGE, OTHER_IMAGE, SECRET, bare, base64_of, binary, ce_headers, record, selfie
 
@@ -63,6 +63,7 @@ def test_one_frame_a_record():
     submission = read(record(IMAGE, ce_headers(subject="sub-1", correlationid=selfie()["correlation_id"], **told)))
     assert isinstance(submission, Submission)
     assert submission.contexts == (FrameContext(challenge="blink", at_ms=950),)
+    assert submission.part == FramePart(frame_index=3, frame_count=9)
 
 
 WRONG = {
@@ -90,6 +91,18 @@ WRONG = {
         "these fields need a session's token, session_token: frame_count, frame_index",
     ),
     "a token that is none": (bare(session_token=f"{SECRET} "), "missing or malformed: session_token"),
+    "an index beyond the count": (
+        bare(session_token=TOKEN, frame_index=8, frame_count=8),
+        "frame_index and frame_count come together, and the index is below the count",
+    ),
+    "a count alone": (
+        bare(session_token=TOKEN, frame_count=8),
+        "frame_index and frame_count come together, and the index is below the count",
+    ),
+    "both ways": (
+        sent(frames(), frame_index=0, frame_count=8),
+        "frames and frame_index are both there: send the frames in one event, or one a record",
+    ),
     "an index that is none": (bare(session_token=TOKEN, frame_index=12), "missing or malformed: frame_index"),
 }
 
