@@ -25,6 +25,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from config import pad_networks
 from config import policy as policies
+from config.abuse import RULE_NAMES
 from config.cache import cache_folder
 from config.connections import KafkaSecurity, RedisSecurity
 from config.environment import CONFIG_FILE_VARIABLE, malformed_keys, refuse_unknown_variables
@@ -200,6 +201,43 @@ kid where the key has none."""
     """How often the keys are looked at for changes."""
 
 
+class SessionSettings(Group):
+    """Sessions and their tokens; without keys here no session is created, and a token that comes is refused by name."""
+
+    keys: Path | None = None
+    """Folder of private Ed25519 keys (`liveness keys session`) that sign session tokens, the same in every worker."""
+    key_reload_s: float = Field(30.0, gt=0)
+    """How often the keys are looked at for changes."""
+    signing_key: str | None = Field(None, pattern=r"^[!-~]{1,128}$")
+    """Kid of the key that signs new tokens; unset: the last by name. Tokens of every key in the folder are good."""
+    audience: str | None = Field(None, pattern=r"^[!-~]{1,128}$")
+    """Audience of the tokens, which tells installations with the same keys apart; the topic prefix followed by \
+"liveness" unless set."""
+    required: bool = False
+    """A submission without a session token is refused. A tenant may ask for the same by `settings.update`."""
+    attempts: int = Field(1, ge=1, le=3)
+    """Attempts of a session that names none."""
+    token_lifetime_s: int = Field(600, ge=60, le=86_400)
+    """How long the token of a session lives that names no lifetime."""
+    retention_s: int = Field(86_400, ge=3600, le=30 * 86_400)
+    """How long a session is kept once its token has expired; as long a client request token finds its session."""
+    expiry_grace_s: float = Field(120.0, ge=0, le=3600)
+    """A session ends as expired so long after its token: submissions sent in time may still be under way."""
+    stop_severity: Literal["low", "medium", "high", "critical"] = "high"
+    """An open flag on the correlation id of at least this severity stops new sessions, enforced or not. A pause or \
+block in force does so whatever its flag."""
+    stop_kinds: tuple[str, ...] | None = None
+    """Kinds of flags that stop new sessions, JSON: ["face_reuse"]; unset: every kind."""
+
+    @model_validator(mode="after")
+    def _check_sessions(self) -> Self:
+        if self.required and self.keys is None:
+            raise ValueError("required: needs sessions.keys")
+        if unknown := sorted(set(self.stop_kinds or ()) - set(RULE_NAMES)):
+            raise ValueError(f"stop_kinds: no rule raises {', '.join(unknown)}")
+        return self
+
+
 class RecordSettings(Group):
     """MACs of internal records: detections, decisions, flags and audit entries."""
 
@@ -289,6 +327,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     abuse: AbuseSettings = AbuseSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    sessions: SessionSettings = SessionSettings()
     records: RecordSettings = RecordSettings()
     commands: CommandSettings = CommandSettings()
     webhook: WebhookSettings = WebhookSettings()
@@ -309,6 +348,10 @@ class Settings(BaseSettings):
         if self.redis.key_prefix is not None:
             return self.redis.key_prefix
         return f"{self.kafka.topic_prefix}liveness:"
+
+    @property
+    def session_audience(self) -> str:
+        return self.sessions.audience or f"{self.kafka.topic_prefix}liveness"
 
     def policy(self) -> Policy:
         """Policy from the policy file, or one that ships; raises SettingsError when the file can't be used."""

@@ -57,6 +57,10 @@ _ANOTHER_PHOTO = Advice(
     "another_photo", "The photo could not be checked. Send it once more; if this comes back, take a new one."
 )
 _SEND_AGAIN = Advice("send_again", "This is not about your photo: please send it again in a moment.")
+_NEW_CHECK = Advice("new_check", "This check is over. Go back to where you came from and start it again.")
+_OWN_NETWORK = Advice(
+    "same_connection", "Use the connection that you started the check with: switch off any VPN, then start again."
+)
 _WAIT = Advice("wait", "There were too many tries in a short time. Please wait a while before you try again.")
 _CONTACT = Advice("contact_support", "This check can't be continued online. Please contact support.")
 _SMALLER_FILE = Advice("smaller_file", "Please send the photo again, scaled down if it is very large.")
@@ -114,6 +118,22 @@ BY_REASON: dict[str, Advice] = {
     "decryption_failed": _START_AGAIN,
     "duplicate_mismatch": _START_AGAIN,
     "session_invalid": _START_AGAIN,
+    "session_token_missing": _START_AGAIN,
+    "session_token_malformed": _START_AGAIN,
+    "session_token_forged": _START_AGAIN,
+    "session_token_algorithm": _START_AGAIN,
+    "session_token_unknown_key": _START_AGAIN,
+    "session_token_expired": _NEW_CHECK,
+    "session_token_not_yet_valid": _SEND_AGAIN,
+    "session_token_other_session": _START_AGAIN,
+    "session_token_other_correlation_id": _START_AGAIN,
+    "session_token_other_tenant": _START_AGAIN,
+    "session_token_other_installation": _START_AGAIN,
+    "session_unknown": _NEW_CHECK,
+    "session_attempts_spent": _NEW_CHECK,
+    "session_ended": _NEW_CHECK,
+    "session_cancelled": _NEW_CHECK,
+    "session_address_unexpected": _OWN_NETWORK,
     "environment_not_supported": _LESS_LIGHT,
     "subject_paused": _WAIT,
     "subject_blocked": _CONTACT,

@@ -30,8 +30,8 @@ from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, p
 from stream.events.messages import CaptureContext
 from stream.events.session_terms import LATEST_FRAME_MS, FrameContext
 
-#: A compact JWS; far longer than a token with a client's key.
-COMPACT_JWS = r"^[A-Za-z0-9_.-]{1,4096}$"
+#: Characters of a session token; one with a key of the client's takes 900.
+MAX_TOKEN = 4096
 #: An IPv4 address dressed as IPv6 (::ffff:a.b.c.d) begins with so many bits.
 IPV4_MAPPED_BITS = 96
 
@@ -87,7 +87,7 @@ class SubmissionFields(BaseModel):
     captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
     image_encryption: Literal["JWE"] | bool | None = None
-    session_token: Annotated[str, StringConstraints(pattern=COMPACT_JWS)] | None = None
+    session_token: Annotated[str, StringConstraints(max_length=MAX_TOKEN)] | None = None
     frame_index: Annotated[_Number, Field(ge=0, lt=MOST_FRAMES)] | None = None
     frame_count: Annotated[_Number, Field(ge=FEWEST_FRAMES, le=MOST_FRAMES)] | None = None
     frame_challenge: FrameChallenge | None = None

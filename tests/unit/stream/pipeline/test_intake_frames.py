@@ -90,7 +90,7 @@ WRONG = {
         bare(frame_index=1, frame_count=8),
         "these fields need a session's token, session_token: frame_count, frame_index",
     ),
-    "a token that is none": (bare(session_token=f"{SECRET} "), "missing or malformed: session_token"),
+    "a token that is none": (bare(session_token=SECRET * 400), "missing or malformed: session_token"),
     "an index beyond the count": (
         bare(session_token=TOKEN, frame_index=8, frame_count=8),
         "frame_index and frame_count come together, and the index is below the count",
