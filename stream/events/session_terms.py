@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from config.challenges import (
     FEWEST_FRAMES,
@@ -80,3 +80,8 @@ class SessionTerms(StrictJson):
     colour_ms: Annotated[int, Field(ge=0, le=LONGEST_COLOUR_MS)] = 0
     attempt: Annotated[int, Field(ge=1, le=64)]
     attempts_allowed: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)]
+    capture_key: Annotated[str, StringConstraints(max_length=1024)] = ""
+    nonce: Annotated[str, StringConstraints(max_length=128)] = ""
+    attestation_required: bool = False
+    reference_sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    image_wanted: bool = False

@@ -13,6 +13,7 @@ from stream.events.messages import Detection
 from stream.pipeline.counterfactuals import counterfactual
 from stream.pipeline.injection import InjectionVerdict
 from stream.pipeline.interpretation import interpretation
+from stream.pipeline.liveness_result import liveness_result
 from stream.pipeline.verdict import Verdict
 
 ELAPSED_DIGITS = 2
@@ -29,7 +30,8 @@ def decision_event(
         "request_id": request_id(ids, detection.fingerprint),
         "timestamp": iso8601(now_ms),
         "status": "success" if error is None else "error",
-        "result": _result(verdict, policy, variant="flags" if detection.encrypted else "score"),
+        "result": _result(verdict, policy, variant="flags" if detection.encrypted else "score")
+        | _plain(liveness_result(detection, verdict)),
         "error": error,
         "abuse": abuse,
         "policy": {"name": policy.name, "hash": policy.sha256},

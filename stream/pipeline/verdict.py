@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
+from config.challenges import Challenge
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
@@ -64,6 +65,16 @@ EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveScore:
+    """Score of an active check and its two halves, each from 0 to 100, and the challenges answered, in their order."""
+
+    score: float
+    pose_variation: float
+    expression_variation: float
+    completed: tuple[Challenge, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Verdict on one submission with score, signals, reasons and advice. The default is undecided.
 
@@ -84,6 +95,8 @@ class Verdict:
     advice: tuple[Advice, ...] = ()
     error: ErrorCode | None = None
     message: str = ""
+    #: Of the active check; None where none was made.
+    active: ActiveScore | None = None
 
 
 def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdict | None = None) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -12,8 +13,9 @@ from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Refusal
+from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decision import decision_event, encode
-from stream.pipeline.verdict import verdict_on
+from stream.pipeline.verdict import ActiveScore, verdict_on
 from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids
 from tests.unit.stream.json_schema import DECISION_SCHEMA, changed, violations
 
@@ -28,6 +30,8 @@ RESULT_KEYS = [
     *("verdict", "confidence", "threshold", "face_detected", "signals"),
     *("score", "outcome", "reasons", "advice", "interpretation", "counterfactual"),
     *("variant", "face_liveness", "injection", "client"),
+    *("liveness_mode", "liveness_score", "liveness_passed", "liveness_threshold", "challenges_completed"),
+    *("frames_captured", "pose_variation_score", "expression_variation_score"),
 ]
 SIGNAL_KEYS = ["name", "label", "score", "weight", "passed", "detail"]
 
@@ -91,12 +95,50 @@ def test_the_whole_event():
             "face_liveness": "Live",
             "injection": {"verdict": "Live", "score": 1.0, "indications": []},
             "client": {"outcome": "SUCCESS", "advice": []},
+            "liveness_mode": "passive",
+            "liveness_score": 95.0,
+            "liveness_passed": True,
+            "liveness_threshold": 75,
+            "challenges_completed": [],
+            "frames_captured": 1,
+            "pose_variation_score": 0.0,
+            "expression_variation_score": 0.0,
         },
         "error": None,
         "abuse": None,
         "policy": {"name": "signals", "hash": POLICY.sha256},
         "models": [{"name": "mesh", "version": "1", "sha256": "ab" * 32}],
         "elapsed_ms": {"queue": 4.0, **analysis().elapsed_ms, "detection": 12.5, "total": 120.0},
+    }
+
+
+TERMS = SessionTerms(
+    session_id="session-1", mode=LivenessMode.PASSIVE, active=False, threshold=90, attempt=1, attempts_allowed=1
+)
+
+
+@pytest.mark.parametrize(("liveness", "passed"), [(0.95, True), (0.75, False), (0.2, False)])
+def test_threshold_of_the_session(liveness, passed):
+    """A LIVE verdict passes a session only with the score that the session asks for."""
+    result = event_of(analysis(liveness), session=TERMS)["result"]
+    assert (result["liveness_threshold"], result["liveness_passed"]) == (90, passed)
+    assert result["liveness_score"] == result["score"]
+
+
+def test_result_of_an_active_check():
+    found = detection((analysis(0.9),) * 8, session=replace(TERMS, mode=LivenessMode.ACTIVE, active=True, threshold=60))
+    active = ActiveScore(score=81.5, pose_variation=88.0, expression_variation=75.0, completed=("smile", "head_left"))
+    verdict = replace(verdict_on(found.finding, POLICY), active=active)
+    result = orjson.loads(encode(decision_event(found, verdict, POLICY, NOW_MS)))["result"]
+    assert {name: result[name] for name in RESULT_KEYS[-8:]} == {
+        "liveness_mode": "active",
+        "liveness_score": 81.5,
+        "liveness_passed": True,
+        "liveness_threshold": 60,
+        "challenges_completed": ["smile", "head_left"],
+        "frames_captured": 8,
+        "pose_variation_score": 88.0,
+        "expression_variation_score": 75.0,
     }
 
 
