@@ -118,7 +118,7 @@ def test_refused(given, message):
 
 @pytest.mark.parametrize("field", ["session_token", "frames", "frame_index", "frame_challenge"])
 def test_without_sessions(field):
-    """What can't be honoured is refused by its name, never passed over."""
+    """Fields that can't be honoured are refused by their names, never passed over."""
     answer = read(bare(**{field: TOKEN}), sessions=False)
     assert isinstance(answer, Rejected)
     assert answer.message == f"this service can't do what these fields ask for: {field}"
@@ -139,7 +139,7 @@ def test_all_frames_are_one_size():
     ids=["challenge", "time", "picture"],
 )
 def test_fingerprint_of_frames(changed):
-    """Another picture, claim or time is other content."""
+    """Content is other with another picture, claim or time."""
     given, other = read(sent(frames())), read(sent([*changed, *frames()[1:]]))
     assert isinstance(other, Submission)
     assert given.fingerprint != other.fingerprint
