@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
 import cv2
@@ -118,7 +119,16 @@ def spliced(photo: Photo, second: Photo, asked: Asked, rng: np.random.Generator)
 
 
 def _real(photo: Photo, asked: Asked) -> tuple[RenderedFrame, ...]:
-    return genuine(photo, challenges=asked.challenges, colours=asked.colours, seed=asked.seed).frames
+    return _filmed_once(photo.tobytes(), photo.shape, asked.challenges, asked.colours, asked.seed)
+
+
+@lru_cache(maxsize=4)
+def _filmed_once(
+    pixels: bytes, shape: tuple[int, ...], challenges: tuple[str, ...], colours: tuple[str, ...], seed: int
+) -> tuple[RenderedFrame, ...]:
+    """Frames of a genuine sequence, the same for several attacks on one session."""
+    photo = np.frombuffer(pixels, np.uint8).reshape(shape)
+    return genuine(photo, challenges=challenges, colours=colours, seed=seed).frames
 
 
 def _other_order(

@@ -17,7 +17,7 @@ from tests import photographs
 from tests.sequences.sitter import Photo, mesh
 
 #: Degrees from straight ahead up to which a photograph is frontal; chins are often held high or low on portraits.
-_MOST_YAW, _MOST_PITCH, _MOST_ROLL = 8.0, 15.0, 10.0
+_MOST_YAW, _MOST_PITCH, _MOST_ROLL = 6.0, 15.0, 10.0
 #: Fewest pixels of a face's width: a frame's face has 210 to 240.
 _LEAST_WIDTH = 100
 #: Fewest pixels around the face's box as shares of its size: hair, ears and neck go with the head.
