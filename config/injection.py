@@ -47,6 +47,11 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "generator_framing": IndicationSpec("Framed as generators do", 0.9),
         "generator_size": IndicationSpec("Size that generators make", 0.2),
         "no_camera_metadata": IndicationSpec("No camera metadata", 0.1),
+        "capture_forged": IndicationSpec("Forged capture statement", 2.0),
+        #: Counts where the session asks for an attested capture, whatever the weight (`stream.pipeline.injection`).
+        "capture_not_attested": IndicationSpec("Capture not attested", 0.0),
+        #: A browser's camera is easily replaced by a program; nothing measured says by how much that weighs.
+        "captured_by_web": IndicationSpec("Captured in a browser", 0.0),
         UNCHECKED: IndicationSpec("Check could not be made", 0.0),
     }
 )

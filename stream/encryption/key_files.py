@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from joserfc import jwk
 
-K = TypeVar("K", jwk.RSAKey | jwk.ECKey, jwk.OKPKey)
+K = TypeVar("K", jwk.RSAKey | jwk.ECKey, jwk.OKPKey, jwk.OKPKey | jwk.ECKey)
 
 CONTENT_ENCRYPTION = "A256GCM"
 #: Bits of an RSA key: fewer are unsafe (RFC 7518, 4.3), more cost tens of milliseconds a picture.

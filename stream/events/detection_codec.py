@@ -25,6 +25,7 @@ from detectors.analysis_codec import FIELDS, CheckedAnalysis
 from detectors.contract import MAX_FRAMES, Analysis
 from detectors.contract_fields import Milliseconds
 from detectors.newer_names import NEWER_NAMES
+from stream.events.capture import CaptureFinding
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.event_times import LATEST_MS
 from stream.events.ids import SubmissionIds, request_id
@@ -90,6 +91,7 @@ class _Wire(_Strict):
     encrypted: Literal[True] | None = None
     session: SessionTerms | None = None
     contexts: Annotated[tuple[FrameContext, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
+    capture: CaptureFinding | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -103,7 +105,7 @@ _NAMES = FIELDS | {
     *(name for model in (_Wire, _Origin, _Subject, _References, _Face) for name in model.model_fields),
     *(
         field.name
-        for kind in (SubmissionIds, Refusal, KeyedImageHashes, SessionTerms, FrameContext)
+        for kind in (SubmissionIds, Refusal, KeyedImageHashes, SessionTerms, FrameContext, CaptureFinding)
         for field in fields(kind)
     ),
 }
@@ -146,6 +148,7 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         encrypted=wire.encrypted is True,
         session=wire.session,
         contexts=wire.contexts or (),
+        capture=wire.capture,
     )
 
 
@@ -161,7 +164,7 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
 
 def _wire_capture(detection: Detection) -> dict[str, Any]:
     """Fields that only a submission of a session has."""
-    found = {"session": detection.session, "contexts": detection.contexts or None}
+    found = {"session": detection.session, "contexts": detection.contexts or None, "capture": detection.capture}
     return {name: value for name, value in found.items() if value is not None}
 
 

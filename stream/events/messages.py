@@ -14,6 +14,7 @@ from config.error_codes import ErrorCode
 from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
+from stream.events.capture import CaptureFinding
 from stream.events.ids import SubmissionIds
 from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
@@ -95,6 +96,8 @@ class Submission:
     session_token: str | None = field(default=None, repr=False)
     #: Place of the one frame in a submission of a record a frame; None where the record holds all frames.
     part: FramePart | None = None
+    #: The client's statement about the capture, a compact JWS.
+    capture_attestation: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,9 @@ class Detection:
     #: Digest of each frame's pixels, bound to the submission's ids: equal for the same pixels within one submission,
     #: and comparable with nothing else. Empty for one frame that is no part.
     pixels: tuple[str | None, ...] = field(default=(), repr=False)
+
+    #: Finding on the capture's attestation; None without a session.
+    capture: CaptureFinding | None = None
 
     @property
     def repeats(self) -> tuple[int | None, ...]:

@@ -16,6 +16,7 @@ from abuse.subjects import correlation
 from config.error_codes import MEANING, ErrorCode
 from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Refusal, Submission
+from stream.events.session_terms import SessionTerms
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
@@ -27,9 +28,11 @@ _ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: Err
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """Submission to be analysed. `active`: names of the tenant's active rules, for which reuse references are made."""
+    """Submission to be analysed. `active`: names of the tenant's active rules, for which reuse references are made.
+    `session`: terms of the session whose token came along."""
 
     active: frozenset[str]
+    session: SessionTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,9 @@ _UNEDITED = Advice("unedited", "Send the photo just as the camera took it: no sc
 _OWN_CAMERA = Advice(
     "own_camera", "Take the photo with the camera of this phone or computer, without other camera programs."
 )
+_OWN_APP = Advice(
+    "own_app", "Take the photo in the app or page that asked for it: start the check there again, from the beginning."
+)
 _NEW_PHOTO = Advice("new_photo", "Take a new photo of yourself with the camera now, in place of a stored picture.")
 _ALONE = Advice("alone", "Make sure that only you are in the picture.")
 _OTHER_FILE = Advice("other_file", "Send the photo as a JPEG, PNG, WebP or BMP file.")
@@ -105,6 +108,9 @@ BY_REASON: dict[str, Advice] = {
     "generator_size": _NEW_PHOTO,
     "no_camera_metadata": _NEW_PHOTO,
     "injection_unchecked": _ANOTHER_PHOTO,
+    "capture_forged": _OWN_APP,
+    "capture_not_attested": _OWN_APP,
+    "captured_by_web": Advice("phone_app", "If there is an app for this check, take the photo there."),
     "bystander": _ALONE,
     "multiple_faces": _ALONE,
     "no_face_detected": Advice("show_face", "Show your whole face to the camera, in good light, at arm's length."),

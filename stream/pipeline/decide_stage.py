@@ -24,6 +24,7 @@ from stream.events.messages import AlreadyDecided, Detection, Output, Record, Re
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
+from stream.pipeline.attestation import finding_on
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
@@ -147,7 +148,14 @@ class DecideStage:
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
         """Decision of our own, not yet stored, and the flag events that go with it."""
-        verdict = verdict_on(finding, self.policy, encrypted=detection.encrypted)
+        terms = detection.session
+        verdict = verdict_on(
+            finding,
+            self.policy,
+            encrypted=detection.encrypted,
+            capture=finding_on(detection),
+            attested_only=terms is not None and terms.attestation_required,
+        )
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
         if assessed.refusal is not None and verdict.error is None:

@@ -10,6 +10,7 @@ from abuse.event_time import iso8601
 from config.policy import Policy
 from stream.events.ids import request_id
 from stream.events.messages import Detection
+from stream.pipeline.attestation import finding_on
 from stream.pipeline.counterfactuals import counterfactual
 from stream.pipeline.injection import InjectionVerdict
 from stream.pipeline.interpretation import interpretation
@@ -31,7 +32,8 @@ def decision_event(
         "timestamp": iso8601(now_ms),
         "status": "success" if error is None else "error",
         "result": _result(verdict, policy, variant="flags" if detection.encrypted else "score")
-        | _plain(liveness_result(detection, verdict)),
+        | _plain(liveness_result(detection, verdict))
+        | _of_session(detection),
         "error": error,
         "abuse": abuse,
         "policy": {"name": policy.name, "hash": policy.sha256},
@@ -77,6 +79,12 @@ def _result(verdict: Verdict, policy: Policy, *, variant: str) -> dict[str, Any]
         "injection": _injection(verdict.injection),
         "client": {"outcome": str(verdict.outcome), "advice": [_plain(advice) for advice in verdict.advice]},
     }
+
+
+def _of_session(detection: Detection) -> dict[str, Any]:
+    """Results of what only a session has; each null without one."""
+    capture = finding_on(detection)
+    return {"capture": None if capture is None else _plain(capture)}
 
 
 def _injection(injection: InjectionVerdict) -> dict[str, Any]:

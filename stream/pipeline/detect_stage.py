@@ -21,6 +21,7 @@ from detectors.contract import Analysis
 from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from stream.encryption.key_folder import KeyFolder
+from stream.events.capture import CaptureFinding
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
 from stream.events.event_times import EventTimes
@@ -35,8 +36,10 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
+from stream.events.session_terms import SessionTerms
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
+from stream.pipeline.attestation import capture_finding
 from stream.pipeline.fair_turns import FairTurns, Turn
 from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
@@ -50,6 +53,17 @@ SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
 NO_ANSWER = frozenset({ErrorCode.DETECTOR_TIMEOUT, ErrorCode.INFERENCE_ERROR})
 #: Errors for which neither the picture nor its sender need be to blame.
 INTERNAL = NO_ANSWER | {ErrorCode.SERVER_ERROR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Finding on a submission with what goes along; `outputs` are published before the detection."""
+
+    finding: tuple[Analysis, ...] | Refusal | AlreadyDecided = ()
+    references: ReuseReferences = NO_REFERENCES
+    outputs: Sequence[Output] = ()
+    session: SessionTerms | None = None
+    capture: CaptureFinding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +105,22 @@ class DetectStage:
         started = self.clock.monotonic()
         queue_ms = float(min(max(self.clock.now_ms() - read.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
-        finding, references, letters = await self._finding(read, origin, record, turn)
+        found = await self._found(read, origin, record, turn)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
             appended_at_ms=read.appended_at_ms,
-            finding=finding,
+            finding=found.finding,
             origin=origin,
-            references=references,
+            references=found.references,
             queue_ms=queue_ms,
             detection_ms=(self.clock.monotonic() - started) * 1000,
             encrypted=isinstance(read, Submission) and read.encrypted,
+            session=found.session,
+            capture=found.capture,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
-        return [*letters, self._output(detection)]
+        return [*found.outputs, self._output(detection)]
 
     async def answer(self, record: Record) -> Sequence[Output]:
         read = await self._read(record)
@@ -138,21 +154,25 @@ class DetectStage:
         named = {"device_id": told.device_id, "client_ip": told.client_ip, "expected": told.expected_client_ip}
         return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)
 
-    async def _finding(
-        self, read: Submission | Rejected, origin: Origin, record: Record, turn: Turn | None
-    ) -> tuple[tuple[Analysis, ...] | Refusal | AlreadyDecided, ReuseReferences, list[Output]]:
+    async def _found(self, read: Submission | Rejected, origin: Origin, record: Record, turn: Turn | None) -> _Found:
         if isinstance(read, Rejected):
-            return Refusal(error=read.error, message=read.message), NO_REFERENCES, []
+            return _Found(finding=Refusal(error=read.error, message=read.message))
         admission = await self.admission.admit(read, origin)
         if not isinstance(admission, Admitted):
-            return admission, NO_REFERENCES, []
+            return _Found(finding=admission)
+        terms = admission.session
+        of_session = _Found(session=terms, capture=None if terms is None else capture_finding(read, terms))
         finding, letters = await self._detect(read, record)
         if turn is not None:
             turn.cost = _cost_ms(finding, self.policy)
         if isinstance(finding, Refusal):
-            return finding, NO_REFERENCES, letters
-        references = self.marker.references(read, finding[0], admission.active)
-        return tuple(replace(analysis, template=None, picture=None) for analysis in finding), references, letters
+            return replace(of_session, finding=finding, outputs=letters)
+        return replace(
+            of_session,
+            finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
+            references=self.marker.references(read, finding[0], admission.active),
+            outputs=letters,
+        )
 
     async def _detect(
         self, submission: Submission, record: Record

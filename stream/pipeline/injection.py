@@ -15,7 +15,9 @@ from config.injection import INDICATIONS, UNCHECKED, WEAKEST_REASON
 from config.policy import Policy
 from detectors.contract import Analysis, Indication
 from detectors.injection.capture_times import capture_times
+from stream.events.capture import CaptureFinding
 from stream.events.messages import Submission
+from stream.pipeline.attestation import UNATTESTED, capture_indications
 
 SCORE_DIGITS = 2
 
@@ -66,12 +68,23 @@ NOT_CHECKED = InjectionVerdict()
 SWITCHED_OFF = InjectionVerdict(flag=LivenessFlag.LIVE, score=1.0)
 
 
-def injection_verdict(analyses: Iterable[Analysis], policy: Policy) -> InjectionVerdict:
-    """Verdict on a submission by the indications of all its frames."""
-    if not policy.injection.active:
-        return SWITCHED_OFF
+def injection_verdict(
+    analyses: Iterable[Analysis], policy: Policy, capture: CaptureFinding | None = None, *, attested_only: bool = False
+) -> InjectionVerdict:
+    """Verdict on a submission by the indications of all its frames, and by what was found of its capture.
+
+    `attested_only`: the session asks for an attested capture, so that any other is Not Live, whatever the policy's
+    weights and also where the policy switches the check off.
+    """
     weights: dict[str, float] = policy.injection.weights.model_dump()
     found = {each.code: each for analysis in reversed([*analyses]) for each in reversed(analysis.indications)}
+    found |= {each.code: each for each in capture_indications(capture)}
+    if attested_only:
+        weights |= {code: max(weights[code], policy.injection.not_live) for code in UNATTESTED}
+    if not policy.injection.active:
+        found = {code: each for code, each in found.items() if attested_only and code in UNATTESTED}
+        if not found:
+            return SWITCHED_OFF
     weighed = [WeighedIndication(indication=each, weight=weights[each.code]) for each in found.values()]
     indications = tuple(sorted(weighed, key=lambda each: (-each.weight, each.indication.code)))
     total = round(sum(each.weight for each in indications), SCORE_DIGITS)

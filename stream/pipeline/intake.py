@@ -106,6 +106,7 @@ def _submission(known: Mapping[str, Any], picture: CarriedPicture, record: Recor
         contexts=contexts,
         session_token=fields.session_token,
         part=part,
+        capture_attestation=fields.capture_attestation,
     )
 
 

@@ -26,6 +26,7 @@ from pydantic import (
 
 from config.challenges import FEWEST_FRAMES, MOST_COLOURS, MOST_FRAMES, NEUTRAL, FrameChallenge
 from config.validation import fields_at_fault
+from stream.encryption.capture_statement import MAX_STATEMENT
 from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
 from stream.events.messages import CaptureContext
 from stream.events.session_terms import LATEST_FRAME_MS, FrameContext
@@ -88,6 +89,7 @@ class SubmissionFields(BaseModel):
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None
     image_encryption: Literal["JWE"] | bool | None = None
     session_token: Annotated[str, StringConstraints(max_length=MAX_TOKEN)] | None = None
+    capture_attestation: Annotated[str, StringConstraints(max_length=MAX_STATEMENT)] | None = None
     frame_index: Annotated[_Number, Field(ge=0, lt=MOST_FRAMES)] | None = None
     frame_count: Annotated[_Number, Field(ge=FEWEST_FRAMES, le=MOST_FRAMES)] | None = None
     frame_challenge: FrameChallenge | None = None
@@ -108,7 +110,7 @@ class FrameFields(BaseModel):
 #: Fields that only a submission with a session's token may have.
 OF_SESSION = frozenset(
     {
-        *("session_token", "frames", "frame_index", "frame_count"),
+        *("session_token", "capture_attestation", "frames", "frame_index", "frame_count"),
         *("frame_challenge", "frame_at_ms", "frame_colour"),
     }
 )

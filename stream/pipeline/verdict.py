@@ -18,6 +18,7 @@ from config.challenges import Challenge
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
+from stream.events.capture import CaptureFinding
 from stream.events.messages import Refusal
 from stream.pipeline.advice import Advice, advice_for
 from stream.pipeline.aggregation import CONFIDENCE_DIGITS, WeighedSignal, confidence, held_by, weigh
@@ -127,15 +128,22 @@ def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdi
     return _with_confidence(verdict, with_injection(of_face, injection, policy), policy)
 
 
-def verdict_on(finding: tuple[Analysis, ...] | Refusal, policy: Policy, *, encrypted: bool = False) -> Verdict:
+def verdict_on(
+    finding: tuple[Analysis, ...] | Refusal,
+    policy: Policy,
+    *,
+    encrypted: bool = False,
+    capture: CaptureFinding | None = None,
+    attested_only: bool = False,
+) -> Verdict:
     """Verdict on a submission: the verdict on the least live frame, so that no frame can make up for another.
 
     An analysis that ended in an error has no confidence and outranks every scored frame. `encrypted`: the outcome
-    follows from the two flags.
+    follows from the two flags. `capture` and `attested_only`: as in `injection_verdict`.
     """
     if isinstance(finding, Refusal):
         return judge(finding, policy)
-    injection = injection_verdict(finding, policy)
+    injection = injection_verdict(finding, policy, capture, attested_only=attested_only)
     verdicts = [judge(analysis, policy, injection) for analysis in finding]
     verdict = min(verdicts, key=_liveness_order)
     return by_flags(verdict, policy) if encrypted else verdict

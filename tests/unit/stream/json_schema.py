@@ -93,6 +93,7 @@ _CHECKS = {
     "const": lambda value, rule: value == rule and type(value) is type(rule),
     "pattern": lambda value, rule: not isinstance(value, str) or re.search(rule, value) is not None,
     "minLength": lambda value, rule: not isinstance(value, str) or len(value) >= rule,
+    "maxLength": lambda value, rule: not isinstance(value, str) or len(value) <= rule,
     "minItems": lambda value, rule: not isinstance(value, list) or len(value) >= rule,
     "maxItems": lambda value, rule: not isinstance(value, list) or len(value) <= rule,
     "minimum": lambda value, rule: not isinstance(value, int | float) or value >= rule,

@@ -1,0 +1,90 @@
+"""Capture statements: compact JWS (RFC 7515) of a client's own key, Ed25519 (RFC 8037) or ES256 (RFC 7518).
+
+Every byte is hostile. The key is the one that the session's token is bound to, never one of the header; the algorithm
+follows from the key, and a header that says another one, or anything besides algorithm, type and key id, is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pybase64
+from joserfc import jwk, jws
+from pydantic import TypeAdapter
+
+from stream.encryption.capture_claims import CaptureClaims
+from stream.encryption.key_files import KeyRefused, document_of, imported
+
+#: Characters of a statement and of its header; twelve digests take 1.1 KB.
+MAX_STATEMENT, MAX_HEADER = 8 * 1024, 512
+_PARTS = 3
+_HEADER = frozenset({"alg", "typ", "kid"})
+_KINDS: tuple[type[jwk.OKPKey | jwk.ECKey], ...] = (jwk.OKPKey, jwk.ECKey)
+#: Curve of a key -> the algorithms its statements may name. EdDSA is the older name of Ed25519 (RFC 9864).
+_ALGORITHMS = {"Ed25519": ("EdDSA", "Ed25519"), "P-256": ("ES256",)}
+_CLAIMS = TypeAdapter(CaptureClaims)
+
+
+class StatementForged(Exception):
+    """Refusal of a statement: wrong key, algorithm, form or content; which of them is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureKey:
+    """Key of a client, private or public, that signs or proves capture statements."""
+
+    key: jwk.OKPKey | jwk.ECKey = field(repr=False)
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Algorithms that a header may name; the first is for new statements."""
+        return _ALGORITHMS[str(self.key.curve_name)]
+
+    def sign(self, claims: CaptureClaims) -> str:
+        """Statement, the compact JWS of claims; the client's side."""
+        algorithm = self.algorithms[0]
+        header = _text(orjson.dumps({"alg": algorithm, "typ": "JWS"}))
+        signed = f"{header}.{_text(_CLAIMS.dump_json(claims))}"
+        return f"{signed}.{_text(jws.JWSRegistry.algorithms[algorithm].sign(signed.encode(), self.key))}"
+
+    def claims(self, compact: str) -> CaptureClaims:
+        """Claims of a statement that this key has signed. Takes 0.3 ms. Raises StatementForged."""
+        parts = compact.split(".", _PARTS)
+        if len(compact) > MAX_STATEMENT or not compact.isascii() or len(parts) != _PARTS or len(parts[0]) > MAX_HEADER:
+            raise StatementForged
+        try:
+            algorithm = self._algorithm(orjson.loads(_bytes(parts[0])))
+            message, signature = f"{parts[0]}.{parts[1]}".encode(), _bytes(parts[2])
+            if not jws.JWSRegistry.algorithms[algorithm].verify(message, signature, self.key):
+                raise StatementForged
+            return _CLAIMS.validate_json(_bytes(parts[1]))
+        except Exception:
+            # Whatever a library raises on a stranger's bytes, the answer must be one and the same: forged.
+            raise StatementForged from None
+
+    def _algorithm(self, header: dict[str, Any]) -> str:
+        named = header["alg"]
+        if not isinstance(named, str) or named not in self.algorithms or not header.keys() <= _HEADER:
+            raise StatementForged
+        return named
+
+
+def read_capture_key(content: bytes, *, private: bool = False) -> CaptureKey:
+    """Key of a file's content (JWK or PEM), or of the JWK in a session's terms. Raises KeyRefused."""
+    document = document_of(content)
+    key = imported(content if document is None else document, _KINDS, "an Ed25519 or P-256 key")
+    if key.curve_name not in _ALGORITHMS:
+        raise KeyRefused("is no Ed25519 or P-256 key")
+    if private and not key.is_private:
+        raise KeyRefused("holds no private key")
+    return CaptureKey(key)
+
+
+def _text(content: bytes) -> str:
+    return pybase64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return pybase64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
