@@ -1,4 +1,4 @@
-"""`liveness keys`: keys of encrypted selfies, and of reviewers who sign commands."""
+"""`liveness keys`: keys of encrypted selfies, of reviewers who sign commands, and of session tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.cli.console import ExitCode, complain, out, print_json, say
 from stream.encryption.key_files import KeyAlgorithm, KeyRefused, as_jwk, new_key
 from stream.encryption.reviewer_keys import new_signing_key
 
-app = typer.Typer(help="Keys of encrypted selfies, and of reviewers.", no_args_is_help=True)
+app = typer.Typer(help="Keys of encrypted selfies, of reviewers, and of session tokens.", no_args_is_help=True)
 
 
 @app.callback()
@@ -58,6 +58,22 @@ def reviewer(
     lines = [f"[keys.{json.dumps(kid)}]", *(f"{name} = {json.dumps(text)}" for name, text in texts.items())]
     out.print("\n".join(lines), markup=False, soft_wrap=True)
     say(f"Private key: {path}. Its owner alone needs it.")
+
+
+@app.command("session")
+def session(
+    kid: Annotated[str, typer.Argument(help="The key's name, seen in tokens; for example a date.")],
+    folder: Annotated[Path, typer.Option(exists=True, file_okay=False, help="LIVENESS_SESSIONS__KEYS of the workers.")],
+) -> None:
+    """Make a key pair that signs session tokens: KID.json is the private key, for every worker alike; the public one,
+    for a check of tokens elsewhere, goes to stdout."""
+    try:
+        key = new_signing_key(kid)
+    except KeyRefused as error:
+        raise typer.BadParameter(str(error)) from None
+    path = _kept(folder, kid, key.key.as_dict(private=True))
+    print_json(key.key.as_dict(private=False))
+    say(f"Private key: {path}. Every worker needs it before LIVENESS_SESSIONS__SIGNING_KEY names it.")
 
 
 def _kept(folder: Path, kid: str, jwk: Mapping[str, Any]) -> Path:

@@ -1,4 +1,5 @@
-"""Encrypted selfies: a picture that only holders of a private key can read.
+"""Keys that the operator's folders hold: of encrypted selfies, of reviewers, of session tokens.
 
-`key_files` reads a key, `key_folder` keeps the operator's folder of keys current, `jwe` opens a picture by one of them.
+`key_files` and `reviewer_keys` read a key, `key_folder` keeps folders of keys current, `jwe` opens a picture by one of
+them, `session_tokens` signs and checks tokens, `capture_keys` reads a client's own public key.
 """

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
@@ -18,6 +20,7 @@ from abuse.networks.watched_files import FileRefused, StillChanging, Version, re
 from config.errors import SettingsError
 from stream.encryption import jwe
 from stream.encryption.key_files import MAX_FILE_BYTES, KeyRefused, SelfieKey, read_key
+from stream.encryption.reviewer_keys import SigningKey, read_signing_key
 
 log = structlog.get_logger()
 
@@ -25,22 +28,36 @@ SUFFIXES = (".json", ".jwk", ".pem")
 MOST_KEYS = 16
 
 
+class NamedKey(Protocol):
+    """Key with a name."""
+
+    @property
+    def kid(self) -> str: ...
+
+
+K = TypeVar("K", bound=NamedKey)
+
+
 @dataclass(frozen=True, slots=True)
-class _Tracked:
+class _Tracked(Generic[K]):
     """A file: its last good key, the version last `seen`, and the `fault` of the latter."""
 
-    key: SelfieKey | None = None
+    key: K | None = None
     seen: Version | None = None
     fault: str | None = None
 
 
-class KeyFolder:
-    """Private keys by kid. `decrypt` may be called from any thread, `refresh` by one at a time."""
+class WatchedKeys(Generic[K]):
+    """Private keys of a folder by kid. `refresh` is called by one at a time.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._tracked: dict[str, _Tracked] = {}
-        self._keys: Mapping[str, SelfieKey] = {}
+    `read`: key of a file's content and name, or KeyRefused. `setting` names the folder in errors, `use` the keys in
+    logs.
+    """
+
+    def __init__(self, folder: Path, read: Callable[[bytes, str], K], *, setting: str, use: str) -> None:
+        self._folder, self._read, self._setting, self._use = folder, read, setting, use
+        self._tracked: dict[str, _Tracked[K]] = {}
+        self._keys: Mapping[str, K] = {}
         self._fault: str | None = None
 
     @property
@@ -57,17 +74,17 @@ class KeyFolder:
         elif not self._tracked:
             faults = [f"{self._folder} holds no key: expected {', '.join(f'*{suffix}' for suffix in SUFFIXES)}"]
         if faults:
-            raise SettingsError(f"encryption.keys: {'; '.join(faults)}")
+            raise SettingsError(f"{self._setting}: {'; '.join(faults)}")
 
     def refresh(self) -> None:
         """Look again. Blocks, so not for the event loop. Raises nothing for a broken file or folder."""
         names = self._names()
         if names is None:
             return
-        tracked: dict[str, _Tracked] = {}
-        keys: dict[str, SelfieKey] = {}
+        tracked: dict[str, _Tracked[K]] = {}
+        keys: dict[str, K] = {}
         for name in names:
-            looked = _looked_at(self._folder / name, self._tracked.get(name, _Tracked()))
+            looked = self._looked_at(name)
             if looked.key is not None and (looked.key.kid in keys or len(keys) == MOST_KEYS):
                 taken = looked.key.kid in keys
                 looked = replace(
@@ -79,10 +96,6 @@ class KeyFolder:
         self._say(tracked, keys)
         self._tracked, self._keys = tracked, keys
 
-    def decrypt(self, compact: bytes) -> bytes:
-        """Picture of a JWE. Blocks for milliseconds. Raises `jwe.DecryptionFailed`."""
-        return jwe.decrypt(compact, self._keys)
-
     def _names(self) -> list[str] | None:
         """Names of the key files; None while the folder is away, whose keys then stay in use."""
         try:
@@ -92,40 +105,62 @@ class KeyFolder:
             names, fault = None, reason(error)
         if fault != self._fault:
             self._fault = fault
-            log.warning("decryption_keys_unreadable", why=fault) if fault else log.info(
-                "decryption_keys_readable_again"
-            )
+            if fault:
+                log.warning(f"{self._use}_keys_unreadable", why=fault)
+            else:
+                log.info(f"{self._use}_keys_readable_again")
         # A mounted Secret keeps its versions in hidden folders beside the links to the current one.
         return names and [name for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
 
-    def _say(self, tracked: Mapping[str, _Tracked], keys: Mapping[str, SelfieKey]) -> None:
+    def _looked_at(self, name: str) -> _Tracked[K]:
+        path, known = self._folder / name, self._tracked.get(name) or _Tracked()
+        try:
+            if version_of(path) == known.seen:
+                return known
+            version, content = read_version(path, max_bytes=MAX_FILE_BYTES)
+        except StillChanging:
+            return known
+        except (OSError, FileRefused) as error:
+            return replace(known, seen=None, fault=f"can't be read: {reason(error)}")
+        try:
+            return _Tracked(self._read(content, path.stem), version)
+        except KeyRefused as error:
+            return _Tracked(known.key, version, str(error))
+
+    def _say(self, tracked: Mapping[str, _Tracked[K]], keys: Mapping[str, K]) -> None:
         for name, each in tracked.items():
             before = self._tracked.get(name)
             if each.fault and (before is None or before.fault != each.fault):
-                log.error("decryption_key_unusable", file=name, why=each.fault, kept=each.key is not None)
+                log.error(f"{self._use}_key_unusable", file=name, why=each.fault, kept=each.key is not None)
         if keys.keys() != self._keys.keys():
-            log.info("decryption_keys", kids=sorted(keys))
+            log.info(f"{self._use}_keys", kids=sorted(keys))
 
 
-def _looked_at(path: Path, known: _Tracked) -> _Tracked:
-    try:
-        if version_of(path) == known.seen:
-            return known
-        version, content = read_version(path, max_bytes=MAX_FILE_BYTES)
-    except StillChanging:
-        return known
-    except (OSError, FileRefused) as error:
-        return replace(known, seen=None, fault=f"can't be read: {reason(error)}")
-    try:
-        return _Tracked(read_key(content, path.stem, private=True), version)
-    except KeyRefused as error:
-        return _Tracked(known.key, version, str(error))
+class KeyFolder(WatchedKeys[SelfieKey]):
+    """Keys of encrypted selfies. `decrypt` may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, partial(read_key, private=True), setting="encryption.keys", use="decryption")
+
+    def decrypt(self, compact: bytes) -> bytes:
+        """Picture of a JWE. Blocks for milliseconds. Raises `jwe.DecryptionFailed`."""
+        return jwe.decrypt(compact, self._keys)
+
+
+class SessionKeys(WatchedKeys[SigningKey]):
+    """Keys that sign session tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, read_signing_key, setting="sessions.keys", use="session")
+
+    def get(self, kid: str) -> SigningKey | None:
+        return self._keys.get(kid)
 
 
 class KeyWatch:
     """A background task that keeps a folder of keys current, one look after the other, each in a thread."""
 
-    def __init__(self, folder: KeyFolder, every_s: float) -> None:
+    def __init__(self, folder: KeyFolder | SessionKeys, every_s: float) -> None:
         self._folder, self._every_s = folder, every_s
 
     async def run(self) -> None:

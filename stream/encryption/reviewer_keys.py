@@ -20,7 +20,7 @@ _SIGNATURES = jws.JWSRegistry.algorithms[CURVE]
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """Private key of a reviewer. `kid` names the key in commands and audit entries."""
+    """Private key of a reviewer, or of session tokens. `kid` names the key in commands, audit entries and tokens."""
 
     kid: str
     key: jwk.OKPKey = field(repr=False)

@@ -10,7 +10,7 @@ from config.errors import SettingsError
 from stream.cli import app, submit
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import read_key
-from stream.encryption.key_folder import KeyFolder
+from stream.encryption.key_folder import KeyFolder, SessionKeys
 
 
 @pytest.mark.parametrize("algorithm", ["RSA-OAEP-256", "ECDH-ES"])
@@ -59,3 +59,17 @@ def test_worker_says_the_unusable_file_first(tmp_path, monkeypatch):
     assert isinstance(made.exception, SettingsError)
     assert str(made.exception).startswith(f"encryption.keys: {tmp_path / 'broken.json'} is neither a JWK nor PEM")
     assert "Zebra-Secret" not in str(made.exception) + made.output
+
+
+def test_session_pair(tmp_path):
+    given = ["keys", "session", "2026-11", "--folder", str(tmp_path)]
+    made = CliRunner().invoke(app, given)
+    private = tmp_path / "2026-11.json"
+    assert (made.exit_code, private.stat().st_mode & 0o777) == (0, 0o600)
+    assert orjson.loads(private.read_bytes())["d"] not in made.output
+    keys = SessionKeys(tmp_path)
+    keys.open()
+    key = keys.get("2026-11")
+    assert key is not None
+    assert key.public == orjson.loads(made.stdout)["x"]
+    assert CliRunner().invoke(app, ["keys", "session", "a b", "--folder", str(tmp_path)]).exit_code == 2
