@@ -1,0 +1,144 @@
+"""A session as the store holds it: fields that are written once, each by its first writer. Pure.
+
+    created    the record
+    attempt:N  fingerprint and event time of the submission that has the slot
+    outcome:N  how the submission in the slot was decided
+    active     the light was too strong for the passive check: challenges are asked for from now on
+    end        state, time and cause of the end, and what the decision said
+
+Slots are taken in their order, each by the first writer. A slot may be taken while fewer than the allowed attempts are
+spent; nothing that is written later makes a slot spent that wasn't, so that no order of submissions gives one more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from stream.sessions.session_record import SessionRecord, record_from
+
+Fields = Mapping[str, str]
+
+CREATED, ATTEMPT, OUTCOME, ACTIVE, END = "created", "attempt:", "outcome:", "active", "end"
+#: Attempts given back in one session, at most: a client that makes the analysis fail again and again spends attempts
+#: from then on.
+MOST_UNSPENT = 5
+#: Cause of an end that the sweep writes.
+EXPIRY = "expiry"
+
+
+class SessionState(StrEnum):
+    CREATED = "created"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt was decided; an unspent one was no fault of the person."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNSPENT = "unspent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """End of a session. `cause`: the fingerprint or command that brought the end about, or `EXPIRY`; `submission_id`
+    and `result` are of the decision that did."""
+
+    state: SessionState
+    at_ms: int
+    cause: str
+    used: int
+    submission_id: str | None = None
+    result: dict[str, Any] | None = None
+
+    def to_text(self) -> str:
+        return orjson.dumps(self).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Slot of one attempt: the submission's fingerprint, id and event time."""
+
+    fingerprint: str
+    at_ms: int
+    submission_id: str
+
+    def to_text(self) -> str:
+        return f"{self.fingerprint} {self.at_ms} {self.submission_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Session with its slots by number, from 1, and their outcomes."""
+
+    record: SessionRecord
+    slots: Mapping[int, Slot]
+    outcomes: Mapping[int, AttemptOutcome]
+    active_step: bool
+    end: SessionEnd | None
+
+    @property
+    def unspent(self) -> int:
+        """Attempts given back."""
+        return min(sum(each is AttemptOutcome.UNSPENT for each in self.outcomes.values()), MOST_UNSPENT)
+
+    @property
+    def used(self) -> int:
+        """Attempts spent, those under way included."""
+        return len(self.slots) - self.unspent
+
+    @property
+    def failed(self) -> int:
+        """Attempts that were decided and are spent."""
+        return len(self.outcomes) - self.unspent
+
+    @property
+    def state(self) -> SessionState:
+        if self.end is not None:
+            return self.end.state
+        return SessionState.RUNNING if self.slots else SessionState.CREATED
+
+    def slot_of(self, fingerprint: str) -> int | None:
+        """Number of the submission's slot."""
+        return next((number for number, slot in self.slots.items() if slot.fingerprint == fingerprint), None)
+
+    @property
+    def next_slot(self) -> int | None:
+        """Number of the slot that is free; None where every attempt is spent."""
+        return len(self.slots) + 1 if self.used < self.record.attempts else None
+
+
+def session_from(fields: Fields) -> Session | None:
+    """Session of a store's fields; None without a record. Raises KeyError, TypeError or ValueError for what no worker
+    wrote."""
+    if CREATED not in fields:
+        return None
+    slots, outcomes = {}, {}
+    for name, text in fields.items():
+        if name.startswith(ATTEMPT):
+            fingerprint, at_ms, submission_id = text.split(" ")
+            slot = Slot(fingerprint=fingerprint, at_ms=int(at_ms), submission_id=submission_id)
+            slots[int(name.removeprefix(ATTEMPT))] = slot
+        elif name.startswith(OUTCOME):
+            outcomes[int(name.removeprefix(OUTCOME))] = AttemptOutcome(text)
+    return Session(
+        record=record_from(fields[CREATED]),
+        slots=dict(sorted(slots.items())),
+        outcomes=outcomes,
+        active_step=ACTIVE in fields,
+        end=None if END not in fields else _end(fields[END]),
+    )
+
+
+def _end(text: str) -> SessionEnd:
+    document = orjson.loads(text)
+    return SessionEnd(**{**document, "state": SessionState(document["state"])})

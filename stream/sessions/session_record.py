@@ -1,0 +1,94 @@
+"""Session records: what was agreed when a session was created, written once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from abuse.event_time import MS
+from config.challenges import Challenge, Colour
+from stream.encryption.session_tokens import TokenClaims
+from stream.events.session_terms import LivenessMode, SessionTerms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """Record of a session's creation. Times are UTC seconds.
+
+    `asked`: digest of what the command asked for, which tells a repeat from other parameters under one client request
+    token. `network`: the expected network of the client, keyed (`stream.sessions.client_network`). `retry_count` and
+    `open_flags`: the risk as it was told in the answer.
+    """
+
+    session_id: str
+    tenant: str | None
+    correlation_id: str
+    client_request_token: str
+    asked: str
+    mode: LivenessMode
+    threshold: int
+    challenges: tuple[Challenge, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    colour_ms: int = 0
+    attempts: int
+    created_s: int
+    expires_s: int
+    token_id: str = field(repr=False)
+    kid: str
+    capture_key: dict[str, str] | None = None
+    network: str | None = None
+    retry_count: int = 0
+    open_flags: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def expires_ms(self) -> int:
+        return self.expires_s * MS
+
+    @property
+    def claims(self) -> TokenClaims:
+        """Claims of the session's token."""
+        return TokenClaims(
+            session_id=self.session_id,
+            correlation_id=self.correlation_id,
+            tenant=self.tenant,
+            token_id=self.token_id,
+            issued_s=self.created_s,
+            expires_s=self.expires_s,
+            capture_key=self.capture_key,
+        )
+
+    def terms(self, attempt: int, *, active_step: bool) -> SessionTerms:
+        """Terms of one attempt."""
+        return SessionTerms(
+            session_id=self.session_id,
+            mode=self.mode,
+            active=self.mode is LivenessMode.ACTIVE or (self.mode is LivenessMode.PASSIVE_ACTIVE and active_step),
+            threshold=self.threshold,
+            challenges=self.challenges,
+            colours=self.colours,
+            colour_ms=self.colour_ms,
+            attempt=attempt,
+            attempts_allowed=self.attempts,
+        )
+
+
+#: Unknown fields are passed over, and new ones need a default: workers of two versions read one store.
+_RECORD = TypeAdapter(SessionRecord)
+
+
+def to_text(record: SessionRecord) -> str:
+    return _RECORD.dump_json(record).decode()
+
+
+def record_from(text: str) -> SessionRecord:
+    """Raises ValueError for what no worker wrote."""
+    return _RECORD.validate_json(text)
+
+
+def document_of(record: SessionRecord) -> Mapping[str, Any]:
+    """Plain values of the record."""
+    found: Mapping[str, Any] = _RECORD.dump_python(record, mode="json")
+    return found
