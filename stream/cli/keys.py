@@ -1,4 +1,4 @@
-"""`liveness keys`: keys of encrypted selfies, of reviewers who sign commands, and of session tokens."""
+"""`liveness keys`: keys of encrypted selfies, of reviewers, of session tokens, and of clients who attest captures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from stream.cli.console import ExitCode, complain, out, print_json, say
 from stream.encryption.key_files import KeyAlgorithm, KeyRefused, as_jwk, new_key
-from stream.encryption.reviewer_keys import new_signing_key
+from stream.encryption.reviewer_keys import SigningKey, new_signing_key
 
 app = typer.Typer(help="Keys of encrypted selfies, of reviewers, and of session tokens.", no_args_is_help=True)
 
@@ -67,13 +67,30 @@ def session(
 ) -> None:
     """Make a key pair that signs session tokens: KID.json is the private key, for every worker alike; the public one,
     for a check of tokens elsewhere, goes to stdout."""
+    key, path = _signing_key(kid, folder)
+    print_json(key.key.as_dict(private=False))
+    say(f"Private key: {path}. Every worker needs it before LIVENESS_SESSIONS__SIGNING_KEY names it.")
+
+
+@app.command("capture")
+def capture(
+    kid: Annotated[str, typer.Argument(help="The key's name; for example of a device.")],
+    folder: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Where the private key goes.")],
+) -> None:
+    """Make a key pair of a client, to which a session's token is bound: KID.json is the private key, for
+    `liveness submit --capture-key`; the public one, for the command that creates the session, goes to stdout."""
+    key, path = _signing_key(kid, folder)
+    print_json({name: key.key.as_dict(private=False)[name] for name in ("kty", "crv", "x")})
+    say(f"Private key: {path}. The client alone needs it.")
+
+
+def _signing_key(kid: str, folder: Path) -> tuple[SigningKey, Path]:
+    """A new key and the file of its private half. Ends the command for a name that is none."""
     try:
         key = new_signing_key(kid)
     except KeyRefused as error:
         raise typer.BadParameter(str(error)) from None
-    path = _kept(folder, kid, key.key.as_dict(private=True))
-    print_json(key.key.as_dict(private=False))
-    say(f"Private key: {path}. Every worker needs it before LIVENESS_SESSIONS__SIGNING_KEY names it.")
+    return key, _kept(folder, kid, key.key.as_dict(private=True))
 
 
 def _kept(folder: Path, kid: str, jwk: Mapping[str, Any]) -> Path:

@@ -11,9 +11,11 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings
+from stream.cli.client_capture import ClientCapture, client_capture
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
+from stream.encryption.capture_claims import CaptureChannel
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import KeyRefused, SelfieKey, read_key
 from stream.events.ids import is_guid
@@ -39,6 +41,14 @@ def command(
     encrypt_to: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Encrypt to this public key (JWK or PEM).")
     ] = None,
+    session_token: Annotated[str | None, typer.Option(help="Token of the session that the picture is for.")] = None,
+    capture_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Private key of the client: attest the capture.")
+    ] = None,
+    channel: Annotated[CaptureChannel, typer.Option(help="Kind of program, for --capture-key.")] = (
+        CaptureChannel.DESKTOP
+    ),
+    camera: Annotated[str, typer.Option(help="Name of the camera, for --capture-key.")] = "liveness submit",
     wait: Annotated[bool, typer.Option(help="Wait for the decisions.")] = True,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for each next decision.")
@@ -58,7 +68,11 @@ def command(
     origin = {"client_ip": client_ip, "expected_client_ip": expected_client_ip, "device_id": device_id}
     optional = {name: value for name, value in {"tenant": tenant, "session_id": session_id, **origin}.items() if value}
     to = None if encrypt_to is None else _public_key(encrypt_to)
-    new = [(file, _new(file, to, optional, named)) for file in files]
+    capture = client_capture(session_token, capture_key, channel, camera)
+    try:
+        new = [(file, _new(file, to, optional, named, capture)) for file in files]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--session-token") from None
     settings = configuration.load()
     if asyncio.run(_submit(settings, new, form, wait, timeout, json)):
         raise typer.Exit(ExitCode.FAILURE)
@@ -71,8 +85,11 @@ def _public_key(path: Path) -> SelfieKey:
         raise typer.BadParameter(f"{path} {error}", param_hint="--encrypt-to") from None
 
 
-def _new(file: Path, to: SelfieKey | None, optional: dict[str, str], named: dict[str, str]) -> NewSubmission:
+def _new(
+    file: Path, to: SelfieKey | None, optional: dict[str, str], named: dict[str, str], capture: ClientCapture | None
+) -> NewSubmission:
     image = file.read_bytes()
+    optional = optional if capture is None else {**optional, **capture.fields(image)}
     image = image if to is None else encrypt(image, to)
     return NewSubmission(image=image, encrypted=to is not None, optional=optional, **named)
 

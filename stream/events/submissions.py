@@ -60,7 +60,7 @@ def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, 
         case Form.MODULE:
             selfie = {"selfieImage": _text(new)} | ({"selfieImageEncryption": True} if new.encrypted else {})
             context = {"subject": {"biometrics": [selfie]}}
-            value = orjson.dumps({"resourceId": new.submission_id, "context": context})
+            value = orjson.dumps({**new.optional, "resourceId": new.submission_id, "context": context})
     return Output(topic=topic, key=new.correlation_id.encode(), value=value, headers=headers)
 
 

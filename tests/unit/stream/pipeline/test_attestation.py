@@ -180,7 +180,7 @@ def test_decision_tells_the_capture():
     [(ATTESTED, []), (WEB, ["captured_by_web"]), (NOT_ATTESTED, ["capture_not_attested"]), (None, [])],
 )
 def test_indications(capture, codes):
-    """What weighs nothing by default is shown all the same, and lowers nothing."""
+    """An indication that weighs nothing by default is shown all the same, and lowers nothing."""
     injection = decided(capture)[1]["injection"]
     assert [each["code"] for each in injection["indications"]] == codes
     assert (injection["verdict"], injection["score"]) == ("Live", 1.0)
