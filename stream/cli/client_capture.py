@@ -22,13 +22,13 @@ class ClientCapture:
     channel: CaptureChannel = CaptureChannel.DESKTOP
     camera: str = ""
 
-    def fields(self, image: bytes) -> dict[str, str]:
-        """Fields of a submission of the picture. Raises ValueError for a token or label that is none."""
+    def fields(self, *images: bytes) -> dict[str, str]:
+        """Fields of a submission of the frames, in their order. Raises ValueError for a token or label that is none."""
         if self.key is None:
             return {"session_token": self.token}
         session, nonce = named_in(self.token)
         claims = CaptureClaims(
-            digests=(hashlib.sha256(image).hexdigest(),),
+            digests=tuple(hashlib.sha256(image).hexdigest() for image in images),
             session=session,
             nonce=nonce,
             channel=self.channel,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import orjson
 import typer
+from aiokafka import AIOKafkaProducer
 
 from config import settings as configuration
 from config.settings import Settings
+from stream.cli.capture_file import frames_of
 from stream.cli.client_capture import ClientCapture, client_capture
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
@@ -18,7 +22,9 @@ from stream.cli.pictures import pictures
 from stream.encryption.capture_claims import CaptureChannel
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import KeyRefused, SelfieKey, read_key
+from stream.events.capture_submissions import NewCapture, capture_outputs
 from stream.events.ids import is_guid
+from stream.events.messages import Output
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import producer, reader, send
@@ -27,7 +33,15 @@ DEFAULT_TIMEOUT_S = 30.0
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, or folders of pictures.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(exists=True, help="Pictures, or folders of pictures.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Frames of an active check, as a capture file (JSON) lists them."
+        ),
+    ] = None,
     form: Annotated[Form, typer.Option(help="How to wrap the picture.")] = Form.BINARY,
     correlation_id: Annotated[str | None, typer.Option(help="The person's GUID; a new one each by default.")] = None,
     submission_id: Annotated[str | None, typer.Option(help="For one picture; a new one by default.")] = None,
@@ -56,26 +70,45 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Publish pictures and show each decision as it arrives. Exit 1 if one got none in time."""
-    files = pictures(paths)
+    if bool(paths) == (frames is not None):
+        raise typer.BadParameter("give pictures, or --frames", param_hint="PATHS")
     if expected_client_ip and not client_ip:
         raise typer.BadParameter("needs --client-ip", param_hint="--expected-client-ip")
     if correlation_id is not None and not is_guid(correlation_id):
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="--correlation-id")
+    files = pictures(paths) if paths else []
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
-    given = {"correlation_id": correlation_id, "submission_id": submission_id}
-    named = {name: value for name, value in given.items() if value is not None}
+    named: _Ids = {}
+    if correlation_id is not None:
+        named["correlation_id"] = correlation_id
+    if submission_id is not None:
+        named["submission_id"] = submission_id
     origin = {"client_ip": client_ip, "expected_client_ip": expected_client_ip, "device_id": device_id}
     optional = {name: value for name, value in {"tenant": tenant, "session_id": session_id, **origin}.items() if value}
     to = None if encrypt_to is None else _public_key(encrypt_to)
     capture = client_capture(session_token, capture_key, channel, camera)
-    try:
-        new = [(file, _new(file, to, optional, named, capture)) for file in files]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--session-token") from None
     settings = configuration.load()
-    if asyncio.run(_submit(settings, new, form, wait, timeout, json)):
+    topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
+    try:
+        if frames is not None:
+            sent = [_capture_of(frames, topic, form, optional, named, capture)]
+        else:
+            sent = [_picture_of(file, topic, form, to, optional, named, capture) for file in files]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--session-token" if frames is None else "--frames") from None
+    if asyncio.run(_submit(settings, sent, wait, timeout, json)):
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    """Submission about to be sent: where it comes from, its ids, and its records."""
+
+    file: Path
+    submission_id: str
+    correlation_id: str
+    outputs: Sequence[Output]
 
 
 def _public_key(path: Path) -> SelfieKey:
@@ -85,31 +118,68 @@ def _public_key(path: Path) -> SelfieKey:
         raise typer.BadParameter(f"{path} {error}", param_hint="--encrypt-to") from None
 
 
-def _new(
-    file: Path, to: SelfieKey | None, optional: dict[str, str], named: dict[str, str], capture: ClientCapture | None
-) -> NewSubmission:
+class _Ids(TypedDict, total=False):
+    """Ids that the options name; the others are made up."""
+
+    submission_id: str
+    correlation_id: str
+
+
+def _picture_of(
+    file: Path,
+    topic: str,
+    form: Form,
+    to: SelfieKey | None,
+    optional: dict[str, str],
+    named: _Ids,
+    capture: ClientCapture | None,
+) -> _Sending:
     image = file.read_bytes()
     optional = optional if capture is None else {**optional, **capture.fields(image)}
     image = image if to is None else encrypt(image, to)
-    return NewSubmission(image=image, encrypted=to is not None, optional=optional, **named)
+    new = NewSubmission(image=image, encrypted=to is not None, optional=optional, **named)
+    return _Sending(
+        file=file,
+        submission_id=new.submission_id,
+        correlation_id=new.correlation_id,
+        outputs=[submission_output(new, topic, form)],
+    )
 
 
-async def _submit(
-    settings: Settings, new: list[tuple[Path, NewSubmission]], form: Form, wait: bool, timeout_s: float, json: bool
-) -> int:
+def _capture_of(
+    file: Path,
+    topic: str,
+    form: Form,
+    optional: dict[str, str],
+    named: _Ids,
+    capture: ClientCapture | None,
+) -> _Sending:
+    if capture is None:
+        raise ValueError("needs --session-token")
+    frames = frames_of(file)
+    optional = {**optional, **capture.fields(*(frame.image for frame in frames))}
+    new = NewCapture(frames=frames, optional=optional, **named)
+    return _Sending(
+        file=file,
+        submission_id=new.submission_id,
+        correlation_id=new.correlation_id,
+        outputs=capture_outputs(new, topic, form),
+    )
+
+
+async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_s: float, json: bool) -> int:
     """Submissions published and their decisions shown; returns the number left without a decision."""
-    topic = topic_name(Topic.SUBMISSIONS, settings.kafka)
     decisions = topic_name(Topic.DECISIONS, settings.kafka)
     if not wait:  # which needs no right to read decisions
         async with producer(settings.kafka) as client:
-            for file, submission in new:
-                await send(client, submission_output(submission, topic, form))
-                _sent(file, submission, json)
+            for each in sent:
+                await _publish(client, each)
+                _sent(each, json)
         return 0
     async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
-        for _, submission in new:
-            await send(client, submission_output(submission, topic, form))
-        waiting = {submission.submission_id: file for file, submission in new}
+        for each in sent:
+            await _publish(client, each)
+        waiting = {each.submission_id: each.file for each in sent}
         try:
             records = answers.records()
             while waiting:
@@ -119,6 +189,11 @@ async def _submit(
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say("Is a worker running? Start one with: liveness worker")
         return len(waiting)
+
+
+async def _publish(client: AIOKafkaProducer, sending: _Sending) -> None:
+    for output in sending.outputs:
+        await send(client, output)
 
 
 def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -> None:
@@ -135,9 +210,9 @@ def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -
         show(out, file.name, event, band)
 
 
-def _sent(file: Path, submission: NewSubmission, json: bool) -> None:
-    ids = {"submission_id": submission.submission_id, "correlation_id": submission.correlation_id}
+def _sent(sending: _Sending, json: bool) -> None:
+    ids = {"submission_id": sending.submission_id, "correlation_id": sending.correlation_id}
     if json:
-        print_json({"file": plain(str(file)), **ids})
+        print_json({"file": plain(str(sending.file)), **ids})
     else:
-        out.print(plain(f"{file.name}: submitted as {submission.submission_id}"), markup=False)
+        out.print(plain(f"{sending.file.name}: submitted as {sending.submission_id}"), markup=False)

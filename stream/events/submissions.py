@@ -26,13 +26,16 @@ class Form(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSubmission:
     """Submission as a publisher has it: a picture and ids, made up where none are given. `encrypted`: the picture is a
-    compact JWE."""
+    compact JWE. `frames`: several frames as JSON has them, in place of the picture, for
+    `stream.events.capture_submissions`.
+    """
 
     image: bytes = field(repr=False)
     encrypted: bool = False
     submission_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     correlation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     optional: dict[str, str] = field(default_factory=dict)
+    frames: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
 
 def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli") -> Output:
@@ -65,7 +68,8 @@ def submission_output(new: NewSubmission, topic: str, form: Form = Form.BINARY, 
 
 
 def _object(new: NewSubmission) -> dict[str, Any]:
-    image = {"image": _text(new)} | ({"image_encryption": "JWE"} if new.encrypted else {})
+    shown = {"frames": new.frames} if new.frames else {"image": _text(new)}
+    image = shown | ({"image_encryption": "JWE"} if new.encrypted else {})
     return {"submission_id": new.submission_id, "correlation_id": new.correlation_id, **new.optional, **image}
 
 

@@ -12,7 +12,8 @@ from config.policy import Policy
 from stream.cli import app, submit
 from stream.events.capture import Attestation
 from stream.events.messages import Record, Submission
-from stream.events.submissions import Form, submission_output
+from stream.events.session_terms import FrameContext
+from stream.events.submissions import Form
 from stream.pipeline import intake
 from stream.pipeline.attestation import capture_finding
 from tests.unit.stream.builders import APPENDED_AT_MS, IMAGE
@@ -24,11 +25,11 @@ TOKEN = f"{text_of(b'x')}.{text_of(orjson.dumps({'sid': SESSION, 'jti': NONCE}))
 
 @pytest.fixture
 def sent(monkeypatch):
-    """Submissions that the command would publish."""
+    """Records that the command would publish."""
     kept = []
 
-    async def keep(settings, new, *rest):
-        kept.extend(submission for _, submission in new)
+    async def keep(settings, sendings, *rest):
+        kept.extend(output for each in sendings for output in each.outputs)
         return 0
 
     monkeypatch.setattr(submit, "_submit", keep)
@@ -45,8 +46,7 @@ def run(*options):
     return CliRunner().invoke(app, ["submit", *options])
 
 
-def read(new, form) -> Submission:
-    output = submission_output(new, "liveness.submissions", form)
+def read(output) -> Submission:
     place = {"topic": output.topic, "partition": 0, "offset": 0, "appended_at_ms": APPENDED_AT_MS}
     found = intake.read(
         Record(**place, key=output.key, value=output.value, headers=output.headers), Policy().image, sessions=True
@@ -60,15 +60,73 @@ def test_attested_in_every_form(tmp_path, sent, selfie, form):
     made = CliRunner().invoke(app, ["keys", "capture", "phone", "--folder", str(tmp_path)])
     assert made.exit_code == 0
     key = str(tmp_path / "phone.json")
-    assert run(selfie, "--session-token", TOKEN, "--capture-key", key, "--channel", "android").exit_code == 0
-    found = capture_finding(read(sent[0], form), replace(TERMS, capture_key=made.stdout))
+    attested = ("--session-token", TOKEN, "--capture-key", key, "--channel", "android")
+    assert run(selfie, *attested, "--form", str(form)).exit_code == 0
+    found = capture_finding(read(sent[0]), replace(TERMS, capture_key=made.stdout))
     assert (found.attestation, found.channel) == (Attestation.ATTESTED, "android")
     assert orjson.loads((tmp_path / "phone.json").read_bytes())["d"] not in made.output
 
 
 def test_token_alone(sent, selfie):
     assert run(selfie, "--session-token", TOKEN).exit_code == 0
-    assert sent[0].optional == {"session_token": TOKEN}
+    submission = read(sent[0])
+    assert (submission.session_token, submission.capture_attestation) == (TOKEN, None)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Eight frames and the file that lists them."""
+    listed = [{"file": f"{number}.jpg", "challenge": "smile", "at_ms": 300 * number} for number in range(8)]
+    listed[3] = {"file": "3.jpg", "challenge": "light", "at_ms": 900, "colour": 2}
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(IMAGE + bytes([number]))
+    (tmp_path / "capture.json").write_bytes(orjson.dumps({"frames": listed}))
+    return tmp_path / "capture.json"
+
+
+@pytest.mark.parametrize(("form", "records"), [("binary", 8), ("structured", 1), ("bare", 1)])
+def test_frames_in_every_form(tmp_path, sent, frames, form, records):
+    """One statement is for all frames, whether these travel in one record or each in its own."""
+    made = CliRunner().invoke(app, ["keys", "capture", "phone", "--folder", str(tmp_path)])
+    key = ("--capture-key", str(tmp_path / "phone.json"))
+    assert run("--frames", str(frames), "--session-token", TOKEN, *key, "--form", form).exit_code == 0
+    submissions = [read(output) for output in sent]
+    assert len({each.ids for each in submissions}) == 1
+    assert [each.part.frame_index if each.part else None for each in submissions] == (
+        list(range(8)) if records == 8 else [None]
+    )
+    shown = [frame.image[-1] for each in submissions for frame in each.frames]
+    contexts = [context for each in submissions for context in each.contexts]
+    assert (len(submissions), shown) == (records, list(range(8)))
+    assert contexts[2:4] == [
+        FrameContext(challenge="smile", at_ms=600),
+        FrameContext(challenge="light", at_ms=900, colour=2),
+    ]
+    terms = replace(TERMS, capture_key=made.stdout)
+    assert {capture_finding(each, terms).attestation for each in submissions} == {Attestation.ATTESTED}
+
+
+MISTAKES = {
+    "too few": '{"frames": []}',
+    "unknown challenge": '{"frames": [' + ", ".join(['{"file": "0.jpg", "challenge": "wink", "at_ms": 0}'] * 8) + "]}",
+    "no such picture": '{"frames": [' + ", ".join(['{"file": "none.jpg", "at_ms": 0}'] * 8) + "]}",
+    "no JSON": "frames",
+}
+
+
+@pytest.mark.parametrize("content", MISTAKES.values(), ids=MISTAKES)
+def test_wrong_capture_file(sent, frames, content):
+    frames.write_text(content)
+    refused = run("--frames", str(frames), "--session-token", TOKEN)
+    assert (refused.exit_code, sent) == (2, [])
+
+
+def test_frames_need_a_token_and_no_pictures(sent, selfie, frames):
+    assert "--session-token" in run("--frames", str(frames)).output
+    assert run(selfie, "--frames", str(frames), "--session-token", TOKEN).exit_code == 2
+    assert run("--frames", str(frames), "--session-token", TOKEN, "--form", "module").exit_code == 2
+    assert run().exit_code == 2
+    assert sent == []
 
 
 def test_wrong_options(tmp_path, sent, selfie):
