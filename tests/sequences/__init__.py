@@ -20,7 +20,7 @@ from tests.sequences.order import (
 )
 from tests.sequences.prints import bent_photograph, cut_out_eyes, turned_photograph
 from tests.sequences.screens import late_colours, screen_with_colours, screen_without_colours
-from tests.sequences.sequence import CHALLENGES, NEUTRAL, RenderedFrame, RenderedSequence
+from tests.sequences.sequence import RenderedFrame, RenderedSequence
 from tests.sequences.sources import portrait, sources
 
 #: Attacks by name, called like `genuine`; those of `TWO_PEOPLE` take a second person's photograph after the first.
@@ -48,9 +48,7 @@ NEED_LIGHT = frozenset({"screen_with_colours", "screen_without_colours", "late_c
 
 __all__ = [
     "ATTACKS",
-    "CHALLENGES",
     "NEED_LIGHT",
-    "NEUTRAL",
     "TWO_PEOPLE",
     "RenderedFrame",
     "RenderedSequence",

@@ -22,7 +22,6 @@ _MIXED: dict[str, tuple[str, ...]] = {
     "white": ("red", "green", "blue"),
     "black": (),
 }
-COLOURS = (*_PRIMARIES, *_MIXED)
 #: The screen hangs below the camera, this many pixels of the frame.
 _BELOW = 120.0
 #: Share of a wall two metres behind a person at 35 cm, by the inverse square.

@@ -13,11 +13,12 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from config.challenges import CHALLENGES, COLOURS, LIGHT
 from stream.demo import attacks
 from tests.sequences.footage import QUALITY, filmed, genuine, seen_by_camera
-from tests.sequences.light import COLOURS, DARK
+from tests.sequences.light import DARK
 from tests.sequences.plan import Moment, planned
-from tests.sequences.sequence import ACTED, Asked, RenderedFrame, attack
+from tests.sequences.sequence import Asked, RenderedFrame, attack
 from tests.sequences.sitter import Photo, sitter_of
 
 _T = TypeVar("_T")
@@ -29,9 +30,9 @@ def replayed_session(photo: Photo, asked: Asked, rng: np.random.Generator) -> It
     agree: at 0 no challenge and no colour stands in its place, at 1 all but two of each do. A session with nothing to
     change but one challenge gets another challenge."""
     labels = planned(asked.challenges, asked.colours, rng)
-    done, shown = asked.challenges, _other_order(asked.colours, tuple(COLOURS), asked.strength, rng)
-    if set(done) != {"light"}:
-        done = _other_order(done, ACTED, asked.strength, rng)
+    done, shown = asked.challenges, _other_order(asked.colours, COLOURS, asked.strength, rng)
+    if set(done) != {LIGHT}:
+        done = _other_order(done, CHALLENGES, asked.strength, rng)
     recorded = planned(done, shown, rng)
     while len(recorded) != len(labels):
         recorded = planned(done, shown, rng)
@@ -84,7 +85,7 @@ def wrong_order(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterabl
     come in the session's order. Raises ValueError for a session of one challenge."""
     if len(set(asked.challenges)) < 2:
         raise ValueError("one challenge has one order")
-    done = _other_order(asked.challenges, ACTED, asked.strength, rng)
+    done = _other_order(asked.challenges, CHALLENGES, asked.strength, rng)
     return _real(photo, replace(asked, challenges=done))
 
 

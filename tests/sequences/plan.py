@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from config.challenges import CHALLENGES, FEWEST_FRAMES, LIGHT, MOST_FRAMES, NEUTRAL
 from tests.sequences.light import DARK, Light, light_of
-from tests.sequences.sequence import CHALLENGES, NEUTRAL
 
-FEWEST, MOST = 8, 12
 _MOST_OF_ONE = 3
 #: Share of the peak on each frame of a challenge that has one, two or three.
 _COURSES = ((1.0,), (0.5, 1.0), (0.5, 1.0, 0.9))
+#: People stand still to within a few pixels and degrees: what pushes them from frame to frame, of which 0.6 stays. Yaw,
+#: pitch and roll in degrees, sway and shake in pixels, shares of the distance and of the exposure; set by eye.
+_PUSHES = (0.9, 0.7, 0.6, 2.5, 2.0, 1.2, 1.2, 0.006, 0.012)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,9 @@ def planned(
 
     Raises ValueError for an unknown challenge or colour, and for "light" without colours or the other way round.
     """
-    if unknown := set(challenges) - set(CHALLENGES):
+    if unknown := set(challenges) - {*CHALLENGES, LIGHT}:
         raise ValueError(f"no such challenge: {sorted(unknown)}")
-    if ("light" in challenges) != bool(colours):
+    if (LIGHT in challenges) != bool(colours):
         raise ValueError('colours go with the challenge "light"')
     steps = _steps(challenges, colours, rng)
     return tuple(_moments(steps, colours, rng, strength))
@@ -63,50 +65,48 @@ class _Step:
 
 
 def _steps(challenges: Sequence[str], colours: Sequence[str], rng: np.random.Generator) -> list[_Step]:
-    counts = [len(colours) if challenge == "light" else 1 for challenge in challenges]
-    first, last = 1, 0
-    extra = int(rng.integers(FEWEST + 1, MOST + 1)) - first - sum(counts)
-    acted = [place for place, challenge in enumerate(challenges) if challenge != "light"]
-    wishes = [int(place) for _ in range(_MOST_OF_ONE - 1) for place in rng.permutation(acted)]
-    for place in wishes[: max(0, extra - 1)]:
+    """Steps in the session's order. Frames beyond one a challenge and colour and a neutral one go to further frames of
+    challenges, but for one that is neutral at the end; what is left then is neutral at the beginning."""
+    counts = [len(colours) if challenge == LIGHT else 1 for challenge in challenges]
+    free = max(0, int(rng.integers(FEWEST_FRAMES, MOST_FRAMES + 1)) - 1 - sum(counts))
+    last = min(1, free)
+    acted = [place for place, challenge in enumerate(challenges) if challenge != LIGHT]
+    wishes = [int(place) for _ in range(_MOST_OF_ONE - 1) for place in rng.permutation(acted)][: free - last]
+    for place in wishes:
         counts[place] += 1
-        extra -= 1
-    last, first = int(extra > 0), first + max(0, extra - 1)
-    steps = [_Step(NEUTRAL)] * first
+    steps = [_Step(NEUTRAL)] * (1 + free - last - len(wishes))
     for challenge, count in zip(challenges, counts, strict=True):
-        if challenge == "light":
+        if challenge == LIGHT:
             steps += [_Step(challenge, colour=colour) for colour in range(count)]
         else:
             steps += [_Step(challenge, share) for share in _COURSES[count - 1]]
     return steps + [_Step(NEUTRAL)] * last
 
 
-def _moments(steps: Sequence[_Step], colours: Sequence[str], rng: np.random.Generator, strength: float) -> list[Moment]:
-    at_ms, drift = int(rng.integers(0, 120)), np.zeros(9)
-    peaks = {name: float(strength * rng.uniform(17, 29)) for name in ("head_left", "head_right")}
-    expressed = {name: float(strength * rng.uniform(0.85, 1.0)) for name in ("smile", "blink")}
-    moments = []
+def _moments(
+    steps: Sequence[_Step], colours: Sequence[str], rng: np.random.Generator, strength: float
+) -> Iterator[Moment]:
+    at_ms, drift = int(rng.integers(0, 120)), np.zeros(len(_PUSHES))
+    left, right, smile, blink = (strength * rng.uniform(*each) for each in ((17, 29), (17, 29), (0.85, 1), (0.85, 1)))
+    peaks = {"head_left": left, "head_right": -right, "smile": smile, "blink": blink}
     for step in steps:
-        # People stand still to within a few pixels and degrees: each drift falls back by 0.6 and gets a new push.
-        drift = 0.6 * drift + rng.normal(0, (0.9, 0.7, 0.6, 2.5, 2.0, 1.2, 1.2, 0.006, 0.012))
-        turn = step.share * (peaks["head_left"] if step.challenge == "head_left" else 0.0)
-        turn -= step.share * (peaks["head_right"] if step.challenge == "head_right" else 0.0)
-        moments.append(
-            Moment(
-                challenge=step.challenge,
-                at_ms=at_ms,
-                colour=step.colour,
-                yaw=turn + float(drift[0]),
-                pitch=float(drift[1]),
-                roll=0.08 * turn + float(drift[2]),
-                smile=step.share * expressed["smile"] * (step.challenge == "smile"),
-                blink=step.share * expressed["blink"] * (step.challenge == "blink"),
-                sway=(float(drift[3]), float(drift[4])),
-                shake=(float(drift[5]), float(drift[6])),
-                nearer=float(drift[7]),
-                light=DARK if step.colour is None else light_of(colours[step.colour], strength),
-                exposure=1 + float(drift[8]),
-            )
+        drift = 0.6 * drift + rng.normal(0, _PUSHES)
+        yaw, pitch, roll, right_by, down_by, shaken_right, shaken_down, nearer, brighter = drift.tolist()
+        done = {name: step.share * peak if name == step.challenge else 0.0 for name, peak in peaks.items()}
+        turn = done["head_left"] + done["head_right"]
+        yield Moment(
+            challenge=step.challenge,
+            at_ms=at_ms,
+            colour=step.colour,
+            yaw=turn + yaw,
+            pitch=pitch,
+            roll=0.08 * turn + roll,
+            smile=done["smile"],
+            blink=done["blink"],
+            sway=(right_by, down_by),
+            shake=(shaken_right, shaken_down),
+            nearer=nearer,
+            light=DARK if step.colour is None else light_of(colours[step.colour], strength),
+            exposure=1 + brighter,
         )
         at_ms += int(rng.integers(250, 450))
-    return moments

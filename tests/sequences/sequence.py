@@ -9,11 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-NEUTRAL = "neutral"
-#: Challenges that a person acts; "light" is the screen's.
-ACTED = ("head_left", "head_right", "smile", "blink")
-CHALLENGES = (*ACTED, "light")
-
 
 @dataclass(frozen=True)
 class RenderedFrame:

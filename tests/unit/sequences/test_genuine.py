@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from config.challenges import COLOURS, FEWEST_FRAMES, MOST_FRAMES
 from detectors.face_mesh import pose_of
-from tests.sequences import CHALLENGES, genuine, portrait
+from tests.sequences import genuine, portrait
 from tests.sequences.footage import seen_by_camera
 from tests.sequences.plan import Moment, planned
 from tests.sequences.sitter import Photo, face_of, sitter_of
@@ -68,6 +69,7 @@ def test_repeatable():
         (("smile",), ()),
         (("head_left", "head_right", "smile", "blink"), ()),
         (("light",), ("red", "green", "blue", "white")),
+        (("light",), COLOURS),
         (("blink", "light", "head_left"), ("cyan", "black", "red", "yellow", "magenta")),
     ],
 )
@@ -80,7 +82,7 @@ def test_plan(challenges, colours):
 def _check(moments, challenges, colours):
     names = [moment.challenge for moment in moments]
     pauses = np.diff([moment.at_ms for moment in moments])
-    assert 8 <= len(moments) <= 12
+    assert FEWEST_FRAMES <= len(moments) <= MOST_FRAMES
     assert names[0] == "neutral"
     assert list(dict.fromkeys(name for name in names if name != "neutral")) == list(challenges)
     assert [moment.colour for moment in moments if moment.challenge == "light"] == list(range(len(colours)))
@@ -100,4 +102,4 @@ def test_refused_session(challenges, colours):
 def test_photograph_without_a_face():
     nobody: Photo = np.full((300, 300, 3), 128, np.uint8)
     with pytest.raises(ValueError, match="no face"):
-        genuine(nobody, challenges=CHALLENGES[:1], seed=1)
+        genuine(nobody, challenges=("smile",), seed=1)
