@@ -18,14 +18,14 @@ from stream.demo import attacks
 from tests.sequences.footage import QUALITY, filmed, genuine, seen_by_camera
 from tests.sequences.light import DARK
 from tests.sequences.plan import Moment, planned
-from tests.sequences.sequence import Asked, RenderedFrame, attack
+from tests.sequences.sequence import AskedSession, RenderedFrame, attack
 from tests.sequences.sitter import Photo, sitter_of
 
 _T = TypeVar("_T")
 
 
 @attack
-def replayed_session(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def replayed_session(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Genuine sequence of another session, sent with this session's labels. `strength` is how much the two happen to
     agree: at 0 no challenge and no colour stands in its place, at 1 all but two of each do. A session with nothing to
     change but one challenge gets another challenge."""
@@ -45,7 +45,7 @@ def replayed_session(photo: Photo, asked: Asked, rng: np.random.Generator) -> It
 
 
 @attack
-def reordered(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def reordered(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Genuine frames shuffled in time, labels and times as they were. `strength`: at 0 all frames change places, at 1
     two of different challenges or colours."""
     real = _real(photo, asked)
@@ -57,7 +57,7 @@ def reordered(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[
 
 
 @attack
-def frozen(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def frozen(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """A single frame under all labels. `strength`: at 0 the same bytes, above it encoded anew at another quality each
     time, with up to 3 pixels of shift and 2 grey levels of new noise."""
     real = _real(photo, asked)
@@ -65,7 +65,7 @@ def frozen(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[Ren
 
 
 @attack
-def repeated_frames(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def repeated_frames(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Genuine sequence in which earlier frames come again in the place of others. `strength`: at 0 half of the frames
     are such, with the same bytes; at 1 one is, and disguised as in `frozen`."""
     real = _real(photo, asked)
@@ -80,7 +80,7 @@ def repeated_frames(photo: Photo, asked: Asked, rng: np.random.Generator) -> Ite
 
 
 @attack
-def wrong_order(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def wrong_order(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Challenges done in another order, and labelled as what they are. `strength` as for `replayed_session`. Colours
     come in the session's order. Raises ValueError for a session of one challenge."""
     if len(set(asked.challenges)) < 2:
@@ -90,7 +90,7 @@ def wrong_order(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterabl
 
 
 @attack
-def missing_challenge(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def missing_challenge(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Genuine sequence in which one challenge is left out. `strength`: below 0.5 there are no frames of the challenge;
     from there on there are, of a neutral face without any screen's light."""
     left_out = asked.challenges[int(rng.integers(len(asked.challenges)))]
@@ -103,7 +103,7 @@ def missing_challenge(photo: Photo, asked: Asked, rng: np.random.Generator) -> I
 
 
 @attack
-def spliced(photo: Photo, second: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def spliced(photo: Photo, second: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Sequence in which a second person does part of the challenges. `strength`: at 0 the second does all
     but the neutral frames, before another background; from 0.5 on before the first one's, and at 1 one challenge."""
     one, other = sitter_of(photo), sitter_of(second)
@@ -119,7 +119,7 @@ def spliced(photo: Photo, second: Photo, asked: Asked, rng: np.random.Generator)
     )
 
 
-def _real(photo: Photo, asked: Asked) -> tuple[RenderedFrame, ...]:
+def _real(photo: Photo, asked: AskedSession) -> tuple[RenderedFrame, ...]:
     return _filmed_once(photo.tobytes(), photo.shape, asked.challenges, asked.colours, asked.seed)
 
 

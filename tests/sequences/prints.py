@@ -16,7 +16,7 @@ from tests.sequences.expressions import LOWER_LIDS, UPPER_LIDS
 from tests.sequences.footage import filmed, seen_by_camera, viewed
 from tests.sequences.light import DARK, background_share, lit, shading
 from tests.sequences.plan import Moment, planned
-from tests.sequences.sequence import Asked, RenderedFrame, attack
+from tests.sequences.sequence import AskedSession, RenderedFrame, attack
 from tests.sequences.sitter import MARGIN, Photo, Sitter, sitter_of
 from tests.sequences.surface import DISTANCE, HEIGHT, WIDTH, Floats, Ints, Surface, draw, read, rotation
 
@@ -26,7 +26,7 @@ _MOUTH = (61, 291, 0, 17)
 
 
 @attack
-def turned_photograph(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def turned_photograph(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """A flat print, turned in the hand when a turn is asked for, tilted a little for a smile or blink. `strength`: at 0
     the print is smaller than the picture, pale and shaken; at 1 the print has the tones of the photograph, is held in
     a steadier hand, and reaches so far beyond the picture that no edge shows."""
@@ -36,7 +36,7 @@ def turned_photograph(photo: Photo, asked: Asked, rng: np.random.Generator) -> I
 
 
 @attack
-def bent_photograph(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def bent_photograph(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """A print bent around the axis from top to bottom, and turned as the flat one is. `strength`: at 0 hardly
     bent, with the flaws of `turned_photograph`; at 1 a cylinder with a radius of 0.7 of a face's width, near a head's
     own, and edges at the sides of the picture."""
@@ -47,7 +47,7 @@ def bent_photograph(photo: Photo, asked: Asked, rng: np.random.Generator) -> Ite
 
 
 @attack
-def cut_out_eyes(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def cut_out_eyes(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """A flat print with holes for real eyes, which blink, a little behind the sheet. `strength`: at 0 the holes have
     dark edges and the print the flaws of `turned_photograph`; above 0.5 the mouth is cut out too, and smiles."""
     sheet = _Sheet(photo, asked)
@@ -60,7 +60,7 @@ def cut_out_eyes(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterab
 class _Sheet:
     """Sheet with one photograph on it, before a background of its own."""
 
-    def __init__(self, photo: Photo, asked: Asked) -> None:
+    def __init__(self, photo: Photo, asked: AskedSession) -> None:
         self.sitter = sitter_of(photo)
         self._room = room(asked.seed)
         self._size = 0.8 + 0.9 * asked.strength

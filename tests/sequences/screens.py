@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from tests.sequences.footage import filmed, seen_by_camera
 from tests.sequences.light import DARK, Light, lit, mixed
 from tests.sequences.plan import Moment, planned
-from tests.sequences.sequence import Asked, RenderedFrame, attack
+from tests.sequences.sequence import AskedSession, RenderedFrame, attack
 from tests.sequences.sitter import Photo, Sitter, sitter_of
 from tests.sequences.surface import HEIGHT, WIDTH, Floats, projected, rotation
 
 
 @attack
-def screen_with_colours(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def screen_with_colours(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Video on a flat screen that shows the session's colours over the video: all of the screen, face, hair and
     background, takes the colour alike. `strength`: at 0 the colours are three times as strong as a phone's on a face,
     bezel and pixel grid show and the device shakes; at 1 none of these."""
@@ -29,14 +29,14 @@ def screen_with_colours(photo: Photo, asked: Asked, rng: np.random.Generator) ->
 
 
 @attack
-def screen_without_colours(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def screen_without_colours(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Video on a flat screen, which the session's colours change in nothing. `strength` is of bezel, pixel grid and
     shaking as for `screen_with_colours`; at 1 a twentieth of the colours comes back from the glass."""
     return _shown(photo, asked, rng, glow=0.05 * asked.strength)
 
 
 @attack
-def late_colours(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterable[RenderedFrame]:
+def late_colours(photo: Photo, asked: AskedSession, rng: np.random.Generator) -> Iterable[RenderedFrame]:
     """Genuine sequence whose light is that of the colour before, as when light is made after the session's colours are
     seen. `strength`: at 0 one whole step late, the first frame dark; at 1 half a step: a mixture in equal parts."""
     sitter, moments = sitter_of(photo), planned(asked.challenges, asked.colours, rng)
@@ -49,7 +49,7 @@ def late_colours(photo: Photo, asked: Asked, rng: np.random.Generator) -> Iterab
     return filmed(late, lambda moment: seen_by_camera(sitter, moment), rng)
 
 
-def _shown(photo: Photo, asked: Asked, rng: np.random.Generator, *, glow: float) -> Iterable[RenderedFrame]:
+def _shown(photo: Photo, asked: AskedSession, rng: np.random.Generator, *, glow: float) -> Iterable[RenderedFrame]:
     """Frames of a video on a screen whose colours are `glow` times those that a phone throws on a face."""
     sitter, moments = sitter_of(photo), planned(asked.challenges, asked.colours, rng)
     hands = {moment.at_ms: rng.normal(0, 1, 5) for moment in moments}

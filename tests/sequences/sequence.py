@@ -35,7 +35,7 @@ class RenderedSequence:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSession:
     """Session as the maker of an attack sees it: what is asked for, and seed and strength of the answer."""
 
     challenges: tuple[str, ...]
@@ -56,7 +56,7 @@ def attack(make: Callable[..., Iterable[RenderedFrame]]) -> Callable[..., Render
     ) -> RenderedSequence:
         if not 0 <= strength <= 1:
             raise ValueError("a strength is 0 to 1")
-        name, asked = make.__name__, Asked(tuple(challenges), tuple(colours), seed, strength)
+        name, asked = make.__name__, AskedSession(tuple(challenges), tuple(colours), seed, strength)
         frames = tuple(make(*photos, asked, np.random.default_rng([seed, zlib.crc32(name.encode())])))
         return RenderedSequence(f"{name}-{seed}", frames, asked.challenges, asked.colours, name, strength)
 
