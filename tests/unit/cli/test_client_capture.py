@@ -86,7 +86,7 @@ def frames(tmp_path):
 
 @pytest.mark.parametrize(("form", "records"), [("binary", 8), ("structured", 1), ("bare", 1)])
 def test_frames_in_every_form(tmp_path, sent, frames, form, records):
-    """One statement is for all frames, whether these travel in one record or each in its own."""
+    """A statement is for all frames, whether these travel in one record or each in its own."""
     made = CliRunner().invoke(app, ["keys", "capture", "phone", "--folder", str(tmp_path)])
     key = ("--capture-key", str(tmp_path / "phone.json"))
     assert run("--frames", str(frames), "--session-token", TOKEN, *key, "--form", form).exit_code == 0
