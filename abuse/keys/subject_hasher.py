@@ -35,6 +35,12 @@ class SubjectHasher:
         network = ipaddress.ip_network((plain, PREFIX_LENGTH[plain.version]), strict=False)
         return self._hashed(SubjectType.PREFIX, tenant, str(network), at_ms)
 
+    def network_key(self, tenant: str | None, network: str, at_ms: int) -> str:
+        """Keyed hash of a network in CIDR notation, under the key in force at `at_ms`. No subject: nothing is observed
+        by it."""
+        message = "\x00".join(("network", tenant or "", network)).encode()
+        return self._hash(self._periods.in_force(at_ms), message)
+
     def _hashed(self, kind: SubjectType, tenant: str | None, value: str, at_ms: int) -> Subject:
         message = "\x00".join((kind, tenant or "", value)).encode()
         key, *former = (self._hash(key, message) for key in self._periods.within(at_ms - self._remember_ms, at_ms))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -44,8 +44,11 @@ from abuse.ledger.journal import (
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
 
-#: rule -> switch (`active`, `enforced`) -> on; what a `settings.update` changed for a tenant.
-Switches = Mapping[str, Mapping[str, bool]]
+#: rule -> switch (`active`, `enforced`) -> on, and under `SESSIONS` a tenant's defaults of sessions; what a
+#: `settings.update` changed for a tenant.
+Switches = Mapping[str, Mapping[str, Any]]
+#: Stands beside the names of rules.
+SESSIONS = "sessions"
 #: A flag stays readable for so long after its end, then it is forgotten.
 GRACE_MS = 7 * 86_400_000
 #: Subjects of senders read with an observation: 32 each of devices, addresses and prefixes.

@@ -12,7 +12,7 @@ import orjson
 from abuse.flags.flag_events import PolicyName, field_of, flags_from, own_levels, published, raised, stored
 from abuse.flags.flags import Flag, FlagEvent, FlagState, RefusalKind, RuleFinding
 from abuse.ledger.journal import Attempt
-from abuse.ledger.ledger import Snapshot, SubjectHistory, Switches
+from abuse.ledger.ledger import SESSIONS, Snapshot, SubjectHistory, Switches
 from abuse.links.links import LINKING, LINKS_ADDED, Cluster, Link
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.observation import Observation
@@ -176,7 +176,8 @@ def _own_again(histories: Iterable[SubjectHistory], submission_id: str) -> list[
 
 
 def _canonical(switches: Switches) -> bytes:
-    return orjson.dumps(switches, option=orjson.OPT_SORT_KEYS)
+    of_rules = {rule: on for rule, on in switches.items() if rule != SESSIONS}
+    return orjson.dumps(of_rules, option=orjson.OPT_SORT_KEYS)
 
 
 def _weight(hit: RuleHit) -> tuple[bool, bool, int, str]:

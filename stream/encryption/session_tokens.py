@@ -40,7 +40,8 @@ class TokenFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenClaims:
-    """Claims of a token besides its issuer and audience. Times are UTC seconds; `capture_key` is a public JWK."""
+    """Claims of a token besides its issuer and audience. Times are UTC seconds; `capture_key` is a public JWK,
+    `network` the keyed network that the client is expected in."""
 
     session_id: str
     correlation_id: str
@@ -49,6 +50,7 @@ class TokenClaims:
     issued_s: int
     expires_s: int
     capture_key: Mapping[str, str] | None = None
+    network: str | None = None
 
 
 class FoundKeys(Protocol):
@@ -134,7 +136,8 @@ class SessionTokens:
             "exp": claims.expires_s,
             "jti": claims.token_id,
         }
-        document |= {} if claims.tenant is None else {"tenant": claims.tenant}
+        further = {"tenant": claims.tenant, "net": claims.network}
+        document |= {name: text for name, text in further.items() if text is not None}
         return document if claims.capture_key is None else {**document, "cnf": {"jwk": dict(claims.capture_key)}}
 
     def _claims(self, document: dict[str, Any]) -> TokenClaims:
@@ -149,6 +152,7 @@ class SessionTokens:
                 issued_s=document["iat"],
                 expires_s=document["exp"],
                 capture_key=document["cnf"]["jwk"] if "cnf" in document else None,
+                network=document.get("net"),
             )
         except (KeyError, TypeError):
             raise _Faulty(TokenFault.MALFORMED) from None

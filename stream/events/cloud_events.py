@@ -25,6 +25,8 @@ class EventType(StrEnum):
     AUDIT = "liveness.audit.v1"
     COMMAND = "liveness.command.v1"
     ABUSE_FLAG = "liveness.abuse-flag.v1"
+    SESSION = "liveness.session.v1"
+    SESSION_REFUSAL = "liveness.session-refusal.v1"
 
 
 class Mode(Enum):

@@ -20,7 +20,7 @@ from abuse.flags.flag_events import field_of, flags_from, published, stored
 from abuse.flags.flags import FLAG_ID, HIGHEST_GROWTH, FlagEvent
 from abuse.ledger.flag_index import moves_of
 from abuse.ledger.journal import attempt_from, attempt_of, line_of
-from abuse.ledger.ledger import Switches
+from abuse.ledger.ledger import SESSIONS, Switches
 from abuse.links import link_codec
 from abuse.links.links import LINKING, Link, in_order, link_from
 from abuse.links.links import line_of as line_of_link
@@ -32,6 +32,7 @@ from config.error_codes import ErrorCode
 from stream.events.ids import CANONICAL_GUID, REQUEST_ID, SHORT_TEXT, TENANT, SubmissionIds
 from stream.pipeline.decision_store import PublishedDecision
 from stream.review.kinds.flags import OverrideFlags
+from stream.sessions.session_request import SessionDefaults
 
 #: Errors of a reader for a foreign record.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError)
@@ -130,14 +131,16 @@ def switches_of(entry: Mapping[str, Any]) -> Switches | None:
         return None
     before, after = (_switches(entry["changed"][name]) for name in ("before", "after"))
     return {
-        rule: {switch: on for switch, on in each.items() if before.get(rule, {}).get(switch) is not on}
+        rule: {switch: on for switch, on in each.items() if before.get(rule, {}).get(switch) != on}
         for rule, each in after.items()
     }
 
 
 def _switches(switches: Switches) -> Switches:
-    _require(switches.keys() <= set(RULE_NAMES) and all(each.keys() <= _SWITCHES for each in switches.values()))
-    _require(all(isinstance(on, bool) for each in switches.values() for on in each.values()))
+    rules = {rule: each for rule, each in switches.items() if rule != SESSIONS}
+    _require(rules.keys() <= set(RULE_NAMES) and all(each.keys() <= _SWITCHES for each in rules.values()))
+    _require(all(isinstance(on, bool) for each in rules.values() for on in each.values()))
+    SessionDefaults.model_validate(switches.get(SESSIONS, {}))
     return switches
 
 

@@ -18,6 +18,7 @@ from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Refusal, Submission
 from stream.events.session_terms import SessionTerms
 from stream.pipeline.decision_store import DecisionStore
+from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
@@ -29,7 +30,7 @@ _ERROR = {RefusalKind.PAUSED: ErrorCode.SUBJECT_PAUSED, RefusalKind.BLOCKED: Err
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
     """Submission to be analysed. `active`: names of the tenant's active rules, for which reuse references are made.
-    `session`: terms of the session whose token came along."""
+    `session`: terms of the session whose token came along, with an attempt of it."""
 
     active: frozenset[str]
     session: SessionTerms | None = None
@@ -42,12 +43,14 @@ class Admission:
     store: DecisionStore
     gate: Gate
     patience: RetryPolicy
+    sessions: SessionGate = NO_SESSIONS
 
     async def admit(self, submission: Submission, origin: Origin) -> Admitted | Refusal | AlreadyDecided:
         """Admission of one submission, for the detect stage: anything but Admitted is a final result.
 
-        Store and gate are asked at the same time: one round trip. Changes nothing, so a repeat is harmless. Raises
-        `DependencyTimeout` when either stays away too long.
+        Store and gate are asked at the same time: one round trip, and one more for a submission with a session token.
+        A repeat has the same attempt of the session and changes nothing else. Raises `DependencyTimeout` when one of
+        them stays away too long.
         """
         stored, answer = await asyncio.gather(
             self.patience.until_available(lambda: self.store.find(submission.ids)),
@@ -63,7 +66,9 @@ class Admission:
             metrics.ABUSE_RULE_HITS.labels(kind=str(hit.flag.kind), enforced=enforced).inc()
         if hits and hits[0].enforced:
             return refusal(hits[0], submission.appended_at_ms)
-        return Admitted(active=answer.active)
+        needed = answer.needs_session
+        terms = await self.patience.until_available(lambda: self.sessions.admit(submission, required=needed))
+        return terms if isinstance(terms, Refusal) else Admitted(active=answer.active, session=terms)
 
     async def _ask(self, submission: Submission, origin: Origin) -> GateAnswer:
         ids = submission.ids

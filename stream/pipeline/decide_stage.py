@@ -21,6 +21,7 @@ from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import DetectionError, decode_detection
 from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
+from stream.events.session_events import SessionEvent
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
@@ -29,6 +30,7 @@ from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
 from stream.pipeline.replays import Replays
+from stream.pipeline.session_ledger import SessionLedger
 from stream.pipeline.verdict import Verdict, refused, verdict_on
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -58,6 +60,8 @@ class DecideStage:
     policy: Policy
     dead_letters: DeadLetters
     builders: Sequence[EventBuilder]
+    #: None without sessions.
+    sessions: SessionLedger | None = None
     #: None where detections carry no MAC, and any time in a detection may be a stranger's.
     replays: Replays | None = None
     #: Locks of the submissions that are being decided: a submission read again after a crash has two detections, and
@@ -90,7 +94,8 @@ class DecideStage:
         first = await self._stored(detection, ours)
         if not first.is_for(detection.ids, detection.fingerprint):
             first = await self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
-        return self._outputs(Decided(detection=detection, decision=first.decision, flags=()))
+        changes = await self._session_changes(detection, first.decision)
+        return self._outputs(Decided(detection=detection, decision=first.decision, flags=(), sessions=changes))
 
     def _tell(self, newer: set[str]) -> None:
         """Each name of a newer release, once in a worker's life and up to a bound: a detection may be a stranger's."""
@@ -119,7 +124,15 @@ class DecideStage:
             first, flags = await self._mismatch(detection, finding)
         else:
             first, flags = await self._first(detection, finding)
-        return Decided(detection=detection, decision=first.decision, flags=flags)
+        changes = await self._session_changes(detection, first.decision)
+        return Decided(detection=detection, decision=first.decision, flags=flags, sessions=changes)
+
+    async def _session_changes(self, detection: Detection, decision: bytes) -> Sequence[SessionEvent]:
+        """Changes of the submission's session by the decision in force, which alone counts."""
+        ledger = self.sessions
+        if ledger is None or detection.session is None:
+            return ()
+        return await self.patience.until_available(lambda: ledger.decided(detection, decision))
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)

@@ -87,6 +87,8 @@ class DetectStage:
     source: str
     #: Keys of encrypted selfies.
     keys: KeyFolder | None = None
+    #: Session tokens are looked at; otherwise what belongs to a session is refused by name.
+    sessions: bool = False
 
     async def handle(self, record: Record) -> Sequence[Output]:
         read = await self._read(record)
@@ -141,8 +143,8 @@ class DetectStage:
     async def _read(self, record: Record) -> Submission | Rejected | Poison:
         """Intake, in a thread where selfies may be encrypted: opening one of 2 MB takes 20 ms, one of 10 MB 120 ms."""
         if self.keys is None:
-            return intake.read(record, self.policy.image)
-        return await asyncio.to_thread(intake.read, record, self.policy.image, self.keys)
+            return intake.read(record, self.policy.image, sessions=self.sessions)
+        return await asyncio.to_thread(intake.read, record, self.policy.image, self.keys, sessions=self.sessions)
 
     def _output(self, detection: Detection) -> Output:
         output = detection_output(detection, self.detections_topic, self.source)

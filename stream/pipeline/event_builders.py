@@ -14,15 +14,17 @@ from stream.events.cloud_events import EventType, binary_headers
 from stream.events.flag_output import flag_output
 from stream.events.ids import request_id
 from stream.events.messages import Detection, Output
+from stream.events.session_events import SessionEvent, session_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """Decision in force on a submission, as bytes, and the flag events to publish with it."""
+    """Decision in force on a submission, as bytes, and the flag and session events to publish with it."""
 
     detection: Detection
     decision: bytes
     flags: Sequence[FlagEvent]
+    sessions: Sequence[SessionEvent] = ()
 
 
 #: Called by the decide stage once the outcome is stored. Pure, so that a repeat gives the same records.
@@ -58,3 +60,14 @@ class FlagEvents:
 
     def __call__(self, decided: Decided) -> Sequence[Output]:
         return [flag_output(event, self.topic, self.source) for event in decided.flags]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEvents:
+    """Changes of the submission's session, one record each, behind the decision."""
+
+    topic: str
+    source: str
+
+    def __call__(self, decided: Decided) -> Sequence[Output]:
+        return [session_output(event, self.topic, self.source) for event in decided.sessions]

@@ -46,7 +46,7 @@ def _address(value: str) -> str:
     return str(ipaddress.ip_address(value))
 
 
-def _network(value: str) -> str:
+def network_of(value: str) -> str:
     """Network of an address or a range; an IPv4-mapped IPv6 range becomes IPv4."""
     if "%" in value:
         raise ValueError("an address of one link only names nobody")
@@ -83,7 +83,7 @@ class SubmissionFields(BaseModel):
     session_id: ShortText | None = None
     resource_id: ShortText | None = None
     client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)] | None = None
-    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)] | None = None
+    expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(network_of)] | None = None
     device_id: ShortText | None = None
     captured_at: Annotated[str, StringConstraints(pattern=_TIMESTAMP), AfterValidator(_moment)] | None = None
     image_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")] | None = None

@@ -87,7 +87,7 @@ class CommandStage:
             kept = await self._carried_out(kept)
             await self.log.replace(key, kept.to_bytes())
             metrics.COMMANDS.labels(outcome=kept.entry["outcome"]).inc()
-        return [*self._brought_about(kept, record), self._answer(kept, record)]
+        return [*await self._brought_about(kept, record), self._answer(kept, record)]
 
     async def _planned(self, command: Command | InvalidCommand, signer: Reviewer | None, record: Record) -> KeptCommand:
         at_ms = await self.times.counted(record.appended_at_ms)
@@ -99,6 +99,7 @@ class CommandStage:
                 entry |= {"outcome": APPLIED, "error": None, "changed": plan.changed}
             except CommandRefused as refused:
                 entry["error"] = {"code": refused.code, "message": str(refused)}
+                entry |= {"details": refused.details} if refused.details else {}
         return KeptCommand(
             position=_position(record), entry=entry, plan=plan_document, after=await self.audit.head(), answer=None
         )
@@ -114,12 +115,16 @@ class CommandStage:
         answer = await self.audit.append(kept.entry, kept.after)
         return replace(kept, plan=document, answer=answer.decode())
 
-    def _brought_about(self, kept: KeptCommand, record: Record) -> Sequence[Output]:
-        """A command sent again is answered again; only the record that brought the change about publishes it."""
-        if kept.position != _position(record) or kept.entry["outcome"] != APPLIED:
+    async def _brought_about(self, kept: KeptCommand, record: Record) -> Sequence[Output]:
+        """A command sent again is answered again; of most kinds, only the record that brought the change about
+        publishes it."""
+        kind = COMMANDS.get(kept.entry["command"])
+        if kind is None or (kept.position != _position(record) and not kind.answers_again):
             return ()
-        kind = COMMANDS[kept.entry["command"]]
-        return kind.outputs(kind.plan_codec.from_document(kept.plan), self.topics, self.source)
+        if kept.entry["outcome"] != APPLIED:
+            return kind.refused(kept.entry, self.topics, self.source)
+        plan, tenant = kind.plan_codec.from_document(kept.plan), kept.entry["tenant"]
+        return await kind.outputs(self.services, tenant, plan, self.topics, self.source)
 
     def _answer(self, kept: KeptCommand, record: Record) -> Output:
         value = (kept.answer or "").encode()

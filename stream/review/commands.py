@@ -20,6 +20,7 @@ from stream.events.messages import UNREADABLE_BATCH_HEADER, Poison, Record
 from stream.review.kinds.base import ACTOR, COMMAND_ID, NOTE, REASON, Command
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
+from stream.review.kinds.sessions import CancelSession, CreateSession
 from stream.review.kinds.switch_rules import SwitchRules
 
 MAX_COMMAND_BYTES = 64 * 1024
@@ -27,7 +28,11 @@ BAD_COMMAND = "BAD_COMMAND"
 
 #: Every kind of command by its name, in the order that messages list them.
 COMMANDS: dict[str, type[Command]] = {
-    kind.name: kind for kind in (ConfirmFlags, OverrideFlags, ResetCorrelation, SwitchRules, EraseSubject)
+    kind.name: kind
+    for kind in (
+        *(ConfirmFlags, OverrideFlags, ResetCorrelation, SwitchRules, EraseSubject),
+        *(CreateSession, CancelSession),
+    )
 }
 
 

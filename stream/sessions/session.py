@@ -50,7 +50,7 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
-    """End of a session. `cause`: the fingerprint or command that brought the end about, or `EXPIRY`; `submission_id`
+    """End of a session. `cause`: the attempt or command that brought the end about, or `EXPIRY`; `submission_id`
     and `result` are of the decision that did."""
 
     state: SessionState
@@ -66,7 +66,8 @@ class SessionEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Slot of one attempt: the submission's fingerprint, id and event time."""
+    """Slot of one attempt: the submission's fingerprint, id and event time. Of a submission that is sent as a record a
+    frame, the fingerprint is of its ids."""
 
     fingerprint: str
     at_ms: int

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 
 from abuse.event_time import MS
@@ -39,6 +39,7 @@ class SessionRecord:
     token_id: str = field(repr=False)
     kid: str
     capture_key: dict[str, str] | None = None
+    attestation_required: bool = False
     network: str | None = None
     retry_count: int = 0
     open_flags: tuple[dict[str, Any], ...] = ()
@@ -58,10 +59,11 @@ class SessionRecord:
             issued_s=self.created_s,
             expires_s=self.expires_s,
             capture_key=self.capture_key,
+            network=self.network,
         )
 
     def terms(self, attempt: int, *, active_step: bool) -> SessionTerms:
-        """Terms of one attempt."""
+        """Terms of one attempt. The nonce is the token's id, which the client reads from the token."""
         return SessionTerms(
             session_id=self.session_id,
             mode=self.mode,
@@ -72,6 +74,9 @@ class SessionRecord:
             colour_ms=self.colour_ms,
             attempt=attempt,
             attempts_allowed=self.attempts,
+            capture_key="" if self.capture_key is None else orjson.dumps(self.capture_key).decode(),
+            nonce=self.token_id,
+            attestation_required=self.attestation_required,
         )
 
 
@@ -86,9 +91,3 @@ def to_text(record: SessionRecord) -> str:
 def record_from(text: str) -> SessionRecord:
     """Raises ValueError for what no worker wrote."""
     return _RECORD.validate_json(text)
-
-
-def document_of(record: SessionRecord) -> Mapping[str, Any]:
-    """Plain values of the record."""
-    found: Mapping[str, Any] = _RECORD.dump_python(record, mode="json")
-    return found

@@ -18,6 +18,7 @@ from abuse.review.rule_switches import RuleSwitches
 from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT
 from stream.events.messages import Output
 from stream.events.topics import Topic
+from stream.sessions.desk import SessionDesk
 
 # What a sender may say; `TENANT` is as in submissions.
 #: With a flag id before it, still an id that any receiver takes.
@@ -35,6 +36,8 @@ class ReviewServices:
     flags: FlagReviews
     switches: RuleSwitches
     erasures: Erasures
+    #: None where no keys of sessions are configured.
+    sessions: SessionDesk | None = None
 
 
 class StrictFields(BaseModel):
@@ -52,6 +55,8 @@ class Command(StrictFields):
     plan_codec: ClassVar[PlanCodec[Any]]
     #: Whether the record key may name a person whom the answer must not name: its key is then the command id.
     key_is_private: ClassVar[bool] = False
+    #: Whether a command sent again has its records published again, besides the answer.
+    answers_again: ClassVar[bool] = False
 
     command: str
     command_id: Annotated[str, StringConstraints(pattern=COMMAND_ID)]
@@ -78,8 +83,15 @@ class Command(StrictFields):
         """
 
     @staticmethod
-    def outputs(plan: Any, topics: Mapping[Topic, str], source: str) -> Sequence[Output]:
+    async def outputs(
+        services: ReviewServices, tenant: str | None, plan: Any, topics: Mapping[Topic, str], source: str
+    ) -> Sequence[Output]:
         """The records to publish besides the answer, the same for the same plan. `source` is the CloudEvents source."""
+        return ()
+
+    @staticmethod
+    def refused(entry: Mapping[str, Any], topics: Mapping[Topic, str], source: str) -> Sequence[Output]:
+        """The records to publish besides the answer that refuses a command; `entry` is that answer."""
         return ()
 
     def review(self, at_ms: int) -> Review:

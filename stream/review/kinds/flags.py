@@ -29,7 +29,9 @@ class FlagCommand(Command):
         await services.flags.apply(tenant, plan)
 
     @staticmethod
-    def outputs(plan: FlagPlan, topics: Mapping[Topic, str], source: str) -> Sequence[Output]:
+    async def outputs(
+        services: ReviewServices, tenant: str | None, plan: FlagPlan, topics: Mapping[Topic, str], source: str
+    ) -> Sequence[Output]:
         return [flag_output(event, topics[Topic.ABUSE_FLAGS], source) for event in plan.events]
 
 

@@ -35,9 +35,11 @@ from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.event_builders import DecisionEvents, FlagEvents
+from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
 from stream.pipeline.fair_turns import FairTurns
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
+from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
+from stream.pipeline.session_ledger import SessionLedger
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
@@ -105,8 +107,11 @@ class Pipeline:
         policy: Policy | None = None,
         reuse: ReuseSearch | None = None,
         keys: Sequence[HashKey] = (HashKey(id="k1", secret=b"s" * 32),),
+        sessions: SessionGate = NO_SESSIONS,
+        book: SessionLedger | None = None,
     ) -> None:
         self.flags: list[Output] = []
+        self.changes: list[Output] = []
         self.analyser = analyser or FakeAnalyser()
         self.store = store or InMemoryDecisionStore()
         self.patience = RetryPolicy()
@@ -130,7 +135,9 @@ class Pipeline:
         self.detect_stage = DetectStage(
             analyser=self.analyser,
             turns=FairTurns(slots=2, read_ahead=2, share=0.5),
-            admission=Admission(store=self.store, gate=Gate(self.ledger, engine), patience=self.patience),
+            admission=Admission(
+                store=self.store, gate=Gate(self.ledger, engine), patience=self.patience, sessions=sessions
+            ),
             origins=OriginReader(hasher, no_networks()),
             marker=ReferenceExtractor(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
             clock=self.clock,
@@ -139,9 +146,11 @@ class Pipeline:
             detections_topic="detections",
             dead_letters=dead_letters,
             source="/test",
+            sessions=book is not None,
         )
         self.decide_stage = DecideStage(
             store=self.store,
+            sessions=book,
             abuse=AbuseStage(
                 ledger=self.ledger, engine=engine, reuse=self.reuse, patience=self.patience, policy=policy
             ),
@@ -149,7 +158,11 @@ class Pipeline:
             clock=self.clock,
             policy=policy,
             dead_letters=dead_letters,
-            builders=[DecisionEvents(topic="decisions", source="/test"), FlagEvents(topic="flags", source="/test")],
+            builders=[
+                DecisionEvents(topic="decisions", source="/test"),
+                FlagEvents(topic="flags", source="/test"),
+                SessionEvents(topic="sessions", source="/test"),
+            ],
         )
 
     async def detect(self, given: Record) -> list[Output]:
@@ -159,9 +172,10 @@ class Pipeline:
         """Decision on a detection."""
         assert detection.topic == "detections"
         given = make_record(detection.value, detection.headers, detection.key)
-        output, *flags = await self.decide_stage.handle(replace(given, topic="detections"))
-        assert all(flag.topic == "flags" for flag in flags)
-        self.flags += flags
+        output, *others = await self.decide_stage.handle(replace(given, topic="detections"))
+        self.flags += [other for other in others if other.topic == "flags"]
+        self.changes += [other for other in others if other.topic == "sessions"]
+        assert {other.topic for other in others} <= {"flags", "sessions"}
         return output
 
     async def decision(self, given: Record) -> Output:

@@ -145,7 +145,7 @@ async def test_the_variant_goes_with_the_detection(monkeypatch):
     pipeline = Pipeline(FakeAnalyser(found(0.2)))
     plain = orjson.loads((await pipeline.decision(bare())).value or b"")["result"]
     read = intake.read
-    monkeypatch.setattr(intake, "read", lambda *given: replace(read(*given), encrypted=True))
+    monkeypatch.setattr(intake, "read", lambda *given, **how: replace(read(*given, **how), encrypted=True))
     flagged = orjson.loads((await pipeline.decision(bare(submission_id="sub-2"))).value or b"")["result"]
     assert [(result["variant"], result["outcome"]) for result in (plain, flagged)] == [
         ("score", "FAIL"),

@@ -41,6 +41,7 @@ from stream.review.command_signatures import CommandSignatures
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.desk import SessionDesk
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
 FLAG_TTL_S = 30 * DAY_S
@@ -123,6 +124,7 @@ class Reviewer:
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
     decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
     signatures: CommandSignatures = field(default_factory=CommandSignatures)
+    sessions: SessionDesk | None = None
 
     @property
     def erasures(self) -> Erasures:
@@ -144,12 +146,13 @@ class Reviewer:
                 flags=FlagReviews(self.ledger, self.links, FLAG_TTL_S),
                 switches=RuleSwitches(self.ledger),
                 erasures=self.erasures,
+                sessions=self.sessions,
             ),
             log=self.log,
             audit=self.audit,
             patience=RetryPolicy(),
             times=EventTimes(StillTime(LATEST_MS), RetryPolicy()),
-            topics={Topic.AUDIT: "audit", Topic.ABUSE_FLAGS: "flags"},
+            topics={Topic.AUDIT: "audit", Topic.ABUSE_FLAGS: "flags", Topic.SESSIONS: "sessions"},
             dead_letters=LETTERS,
             forgeries=Forgeries(Topic.COMMANDS, LETTERS),
             signatures=self.signatures,

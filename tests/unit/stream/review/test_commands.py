@@ -23,6 +23,7 @@ from stream.review.commands import COMMANDS, MAX_COMMAND_BYTES, InvalidCommand
 from stream.review.kinds.base import Command
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
+from stream.review.kinds.sessions import CancelSession, CreateSession
 from stream.review.kinds.switch_rules import SwitchRules
 from tests.unit.abuse.builders import guid, subject
 from tests.unit.stream.builders import JSON_TYPE, SECRET, STRUCTURED_TYPE, ce_headers
@@ -54,7 +55,7 @@ SUBJECTS = [
     *({**HASHED, "former": former} for former in (SECRET, [SECRET], [7], None, [HASHED["key"]] * 17)),
 ]
 RULES = [
-    *(..., None, {}, [], 7, "device_velocity", {SECRET: {"active": True}}, {SECRET: {SECRET: True}}),
+    *(None, {}, [], 7, "device_velocity", {SECRET: {"active": True}}, {SECRET: {SECRET: True}}),
     *({"device_velocity": on} for on in (True, None, [], {"active": 1}, {"active": "true"}, {SECRET: True})),
     *({"device_velocity": on} for on in ({}, {"active": None}, {"active": None, "enforced": None})),
     *({"device_velocity": {"active": True}, name: {"active": True}} for name in ("risk", "flag_ttl_s")),
@@ -83,10 +84,42 @@ RESET, SWITCHED = {"correlation_id": guid(1)}, {"device_velocity": {"enforced": 
 ERASED = {"subject": {**HASHED, "former": [HASHED["key"]]}}
 NOT_ERASABLE = [..., None, *SUBJECTS, *(about(subject(kind, 1)) for kind in (SubjectType.FACE, SubjectType.MEDIA))]
 REVIEWS = (ConfirmFlags, OverrideFlags)
+NIL = "00000000-0000-0000-0000-000000000000"
+SESSION_ID = "ls_" + "0a" * 16
+DEFAULTS = {"liveness_mode": "active", "attempts": 3, "required": True}
+NO_DEFAULTS = [{SECRET: 1}, {"attempts": 4}, {"required": "yes"}, {"liveness_challenges": []}, 7, []]
+ASKED = {"client_request_token": "r-1", "correlation_id": guid(1)}
+JWK = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+OPTIONAL: dict[str, tuple[Any, list[Any]]] = {
+    "liveness_threshold": (0, [-1, 101, 75.0, "75", True]),
+    "liveness_challenges": (["blink", "smile"], [[], ["blink", "blink"], ["nod"], [SECRET], "blink", {}]),
+    "light_challenge": (True, [1, "true", None]),
+    "attempts": (3, [0, 4, "1", True]),
+    "token_lifetime_s": (60, [59, 86_401, 60.5, "60"]),
+    "device_id": ("phone-1", ["", "a b", "x" * 257, 7]),
+    "expected_client_ip": ("203.0.113.0/24", ["", "x", "203.0.113.0/33", "fe80::1%1", SECRET, 7]),
+    "capture_key": (JWK, [{}, {**JWK, "d": SECRET}, {**JWK, "crv": "P-256"}, {**JWK, "x": SECRET}, "x", []]),
+}
 KINDS = [
     *(KindCase(kind, *by) for kind in REVIEWS for by in (BY_FLAG, BY_SUBJECT)),
     KindCase(ResetCorrelation, RESET, lambda c: c.correlation_id, guid(1), [..., None, *GUIDS], "flag_id"),
     KindCase(SwitchRules, {"rules": SWITCHED}, lambda c: c.switches, SWITCHED, RULES, "correlation_id"),
+    KindCase(SwitchRules, {"sessions": DEFAULTS}, lambda c: c.switches["sessions"], DEFAULTS, NO_DEFAULTS, "subject"),
+    KindCase(
+        CreateSession,
+        {"liveness_mode": "active", **ASKED},
+        lambda c: c.liveness_mode,
+        "active",
+        ["Active", 7, []],
+        "flag_id",
+    ),
+    *(
+        KindCase(CreateSession, {name: sound, **ASKED}, lambda c: c.correlation_id, guid(1), wrong, "session_id")
+        for name, (sound, wrong) in OPTIONAL.items()
+    ),
+    KindCase(
+        CancelSession, {"session_id": SESSION_ID}, lambda c: c.session_id, SESSION_ID, [..., None, "ls_1", 7], "flag_id"
+    ),
     KindCase(EraseSubject, ERASED, lambda c: c.subject.subject().keys, (HASHED["key"],) * 2, NOT_ERASABLE, "flag_id"),
 ]
 each_kind = pytest.mark.parametrize("case", KINDS, ids=lambda case: f"{case.kind.name}-{'-'.join(case.own)}")
@@ -125,7 +158,8 @@ def test_sound_command(case):
 
 @each_kind
 def test_malformed_field_is_named_not_quoted(case):
-    for name, values in {**COMMON, **dict.fromkeys(case.own, case.malformed)}.items():
+    own = case.own.keys() - (ASKED.keys() if case.kind is CreateSession else set())
+    for name, values in {**COMMON, **dict.fromkeys(own, case.malformed)}.items():
         for value in values:
             assert refused(**{**case.fields, name: value}) == name
 
@@ -134,6 +168,18 @@ def test_malformed_field_is_named_not_quoted(case):
 def test_unknown_field_is_not_quoted(case):
     for name in (SECRET, case.foreign):
         assert refused(**case.fields, **{name: FLAG_ID}) == "an unknown field"
+
+
+def test_settings_name_what_to_change():
+    for what in ({}, {"sessions": None}, {"sessions": {}}):
+        assert refused(command="settings.update", **what) == "expected what to switch"
+
+
+@pytest.mark.parametrize("field", ASKED)
+def test_session_needs_a_person_and_a_request_token(field):
+    for value in (..., None, "", "a b", 7, "00000000-0000-0000-0000-000000000000 "):
+        assert refused(command="session.create", **{**ASKED, field: value}) == field
+    assert refused(command="session.create", **{**ASKED, "correlation_id": NIL}) == "correlation_id"
 
 
 @pytest.mark.parametrize("target", [{}, {"flag_id": None}, {"flag_id": FLAG_ID, "subject": HASHED}])

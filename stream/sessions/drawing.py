@@ -1,0 +1,31 @@
+"""Challenges and colours of a session, drawn so that nobody can tell them beforehand (the system's own randomness)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from config.challenges import (
+    COLOURS,
+    FEWEST_COLOURS,
+    LONGEST_COLOUR_MS,
+    MOST_COLOURS,
+    SHORTEST_COLOUR_MS,
+    Challenge,
+    Colour,
+)
+
+_RANDOM = secrets.SystemRandom()
+
+
+def drawn_challenges(allowed: Sequence[Challenge]) -> tuple[Challenge, ...]:
+    """The allowed challenges in a random order."""
+    return tuple(_RANDOM.sample(list(allowed), len(allowed)))
+
+
+def drawn_colours() -> tuple[tuple[Colour, ...], int]:
+    """Colours of a light challenge, no two neighbours alike, and how long each is shown, milliseconds."""
+    colours = [_RANDOM.choice(COLOURS)]
+    while len(colours) < FEWEST_COLOURS or (len(colours) < MOST_COLOURS and _RANDOM.getrandbits(1)):
+        colours.append(_RANDOM.choice([each for each in COLOURS if each != colours[-1]]))
+    return tuple(colours), _RANDOM.randint(SHORTEST_COLOUR_MS, LONGEST_COLOUR_MS)

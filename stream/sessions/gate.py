@@ -1,0 +1,92 @@
+"""The gate of sessions: the token first, which needs no store, then an attempt of the session."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+
+from abuse.event_time import MS
+from stream.encryption.session_tokens import SessionTokens, TokenClaims, TokenFault
+from stream.events.messages import Refusal, Submission
+from stream.events.session_terms import SessionTerms
+from stream.pipeline.session_refusals import SessionRefusal, refusal_for
+from stream.sessions.client_network import ClientNetworks
+from stream.sessions.session import ATTEMPT, Session, SessionState, Slot, session_from
+from stream.sessions.session_store import SessionName, SessionStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTokenGate:
+    """Adapter of the port `SessionGate`. `required`: of every tenant. `networks`: None without hash keys, under which
+    no session expects a network."""
+
+    store: SessionStore
+    tokens: SessionTokens
+    networks: ClientNetworks | None = None
+    required: bool = False
+
+    async def admit(self, submission: Submission, *, required: bool) -> SessionTerms | Refusal | None:
+        if submission.session_token is None:
+            return refusal_for(SessionRefusal.TOKEN_MISSING) if required or self.required else None
+        claims = self.tokens.claims(submission.session_token, submission.appended_at_ms)
+        if isinstance(claims, TokenFault):
+            return refusal_for(SessionRefusal(claims.value))
+        other = self._of_another(claims, submission)
+        return await self._claimed(claims, submission) if other is None else refusal_for(other)
+
+    async def _claimed(self, claims: TokenClaims, submission: Submission) -> SessionTerms | Refusal:
+        """Attempt of the submission: its own slot, or the first that is free. Each lost race has filled a slot."""
+        name, number = SessionName(claims.tenant, claims.session_id), 1
+        slot = Slot(
+            fingerprint=_fingerprint(submission),
+            at_ms=submission.appended_at_ms,
+            submission_id=submission.ids.submission_id,
+        )
+        while True:
+            session = session_from(await self.store.add(name, {f"{ATTEMPT}{number}": slot.to_text()}))
+            if session is None or session.record.token_id != claims.token_id:
+                return refusal_for(SessionRefusal.UNKNOWN)
+            if (fault := _over(session, slot.fingerprint)) is not None:
+                return refusal_for(fault)
+            if (own := session.slot_of(slot.fingerprint)) is not None:
+                return session.record.terms(own, active_step=session.active_step)
+            if session.next_slot is None:
+                return refusal_for(SessionRefusal.ATTEMPTS_SPENT)
+            number = session.next_slot
+
+    def _of_another(self, claims: TokenClaims, submission: Submission) -> SessionRefusal | None:
+        """Reason why a token that is good is not this submission's."""
+        ids, told = submission.ids, submission.context.client_ip
+        if ids.tenant != claims.tenant:
+            return SessionRefusal.OTHER_TENANT
+        if ids.correlation_id != claims.correlation_id:
+            return SessionRefusal.OTHER_CORRELATION_ID
+        if ids.session_id not in (None, claims.session_id):
+            return SessionRefusal.OTHER_SESSION
+        if claims.network is None:
+            return None
+        at_ms = claims.issued_s * MS
+        inside = self.networks is not None and self.networks.holds(claims.network, claims.tenant, told, at_ms)
+        return None if inside else SessionRefusal.ADDRESS_UNEXPECTED
+
+
+#: Reasons by the state that a session ended in.
+_OVER = {SessionState.CANCELLED: SessionRefusal.CANCELLED, SessionState.FAILED: SessionRefusal.ATTEMPTS_SPENT}
+
+
+def _over(session: Session, fingerprint: str) -> SessionRefusal | None:
+    """Reason why a session that has ended takes no more, but for the submission that ended it."""
+    end = session.end
+    if end is None or end.cause == f"{ATTEMPT}{session.slot_of(fingerprint)}":
+        return None
+    return _OVER.get(end.state, SessionRefusal.ENDED)
+
+
+def _fingerprint(submission: Submission) -> str:
+    """Fingerprint by which a submission has one attempt; the records of one submission have it in common."""
+    if submission.part is None:
+        return submission.fingerprint
+    ids = submission.ids
+    return hashlib.sha256(orjson.dumps([ids.tenant, ids.submission_id, ids.correlation_id])).hexdigest()[:32]

@@ -1,0 +1,84 @@
+"""The ledger of sessions: an attempt's outcome, and the end that follows from it, each written by the first writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from config.error_codes import ErrorCode
+from stream.events.messages import Detection
+from stream.events.session_events import SessionEvent
+from stream.events.session_terms import LivenessMode, SessionTerms
+from stream.sessions.changes import end_event, running_event
+from stream.sessions.outcome import liveness_of, outcome_of
+from stream.sessions.session import (
+    ACTIVE,
+    ATTEMPT,
+    END,
+    OUTCOME,
+    AttemptOutcome,
+    Session,
+    SessionEnd,
+    SessionState,
+    session_from,
+)
+from stream.sessions.session_store import SessionName, SessionStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBook:
+    """Adapter of the port `SessionLedger`: one round trip a decision, two where the session ends by it."""
+
+    store: SessionStore
+
+    async def decided(self, detection: Detection, decision: bytes) -> Sequence[SessionEvent]:
+        terms = detection.session
+        if terms is None:
+            return ()
+        document: dict[str, Any] = orjson.loads(decision)
+        name = SessionName(detection.ids.tenant, terms.session_id)
+        session = session_from(await self.store.add(name, _fields(terms, document)))
+        if session is None:  # erased, or kept no longer
+            return ()
+        end = _end(session, terms, detection, document)
+        if session.end is None and end is not None:
+            session = session_from(await self.store.add(name, {END: end.to_text()}))
+        return () if session is None else _events(session, terms.attempt)
+
+
+def _fields(terms: SessionTerms, decision: dict[str, Any]) -> dict[str, str]:
+    fields = {f"{OUTCOME}{terms.attempt}": str(outcome_of(terms, decision))}
+    error = decision["error"]
+    too_bright = error is not None and error["code"] == ErrorCode.ENVIRONMENT_NOT_SUPPORTED
+    return fields | ({ACTIVE: "1"} if too_bright and terms.mode is LivenessMode.PASSIVE_ACTIVE else {})
+
+
+def _end(session: Session, terms: SessionTerms, detection: Detection, decision: dict[str, Any]) -> SessionEnd | None:
+    """End that the decision brings about. An attempt under way may still succeed: only decided ones make a session
+    fail."""
+    outcome = session.outcomes[terms.attempt]
+    if outcome is AttemptOutcome.PASSED:
+        state = SessionState.SUCCEEDED
+    elif session.failed >= session.record.attempts:
+        state = SessionState.FAILED
+    else:
+        return None
+    return SessionEnd(
+        state=state,
+        at_ms=detection.appended_at_ms,
+        cause=f"{ATTEMPT}{terms.attempt}",
+        used=session.used,
+        submission_id=detection.ids.submission_id,
+        result=None if decision["error"] is not None else liveness_of(terms, decision),
+    )
+
+
+def _events(session: Session, attempt: int) -> list[SessionEvent]:
+    """Events that the decision on an attempt publishes: each change is published by the attempt that brought it
+    about."""
+    ends = session.end is not None and session.end.cause == f"{ATTEMPT}{attempt}"
+    begins = attempt == 1 and attempt in session.slots
+    return [*([running_event(session)] if begins else []), *([end_event(session)] if ends else [])]

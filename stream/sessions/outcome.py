@@ -1,0 +1,44 @@
+"""The outcome of an attempt, by the decision in force on its submission. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.challenges import FEWEST_FRAMES
+from config.error_codes import ErrorCode
+from stream.events.session_terms import SessionTerms
+from stream.sessions.session import AttemptOutcome
+
+#: Errors for which the person need not be to blame: the attempt is given back.
+NOBODYS_FAULT = frozenset(
+    {
+        ErrorCode.ENVIRONMENT_NOT_SUPPORTED,
+        ErrorCode.DETECTOR_TIMEOUT,
+        ErrorCode.INFERENCE_ERROR,
+        ErrorCode.SERVER_ERROR,
+    }
+)
+#: Fields of a liveness check as the decision has them.
+LIVENESS_FIELDS = (
+    *("liveness_mode", "liveness_score", "liveness_passed", "liveness_threshold", "challenges_completed"),
+    *("frames_captured", "pose_variation_score", "expression_variation_score"),
+)
+
+
+def outcome_of(terms: SessionTerms, decision: Mapping[str, Any]) -> AttemptOutcome:
+    """Outcome of an attempt. Whatever a decision doesn't say never makes an attempt pass."""
+    error = decision["error"]
+    if error is not None:
+        return AttemptOutcome.UNSPENT if error["code"] in NOBODYS_FAULT else AttemptOutcome.FAILED
+    return AttemptOutcome.PASSED if liveness_of(terms, decision)["liveness_passed"] else AttemptOutcome.FAILED
+
+
+def liveness_of(terms: SessionTerms, decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Liveness fields of the decision. An attempt that was to answer challenges passes with the frames for them only:
+    no verdict on one frame makes up for the movements."""
+    result = decision["result"]
+    fields = {name: result[name] for name in LIVENESS_FIELDS}
+    passed = result["verdict"] == "LIVE" and fields["liveness_passed"] is True
+    enough = not terms.active or fields["frames_captured"] >= FEWEST_FRAMES
+    return {**fields, "liveness_passed": passed and enough}

@@ -1,0 +1,135 @@
+"""Submissions with a session token through both stages: who spends an attempt, and what is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from stream.pipeline.session_refusals import SessionRefusal
+from stream.sessions.gate import SessionTokenGate
+from stream.sessions.ledger import SessionBook
+from stream.sessions.session import session_from
+from stream.sessions.session_store import InMemorySessionStore, SessionName
+from tests.unit.stream.builders import OTHER_IMAGE, analysis, bare, base64_of
+from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
+from tests.unit.stream.sessions.builders import session_record, token_of, tokens
+
+RECORD = session_record(attempts=2)
+TOKEN = token_of(RECORD)
+
+
+class Scene:
+    def __init__(self, found: float = 1.0, away: Away | None = None, **changes: Any) -> None:
+        self.store = InMemorySessionStore(away or (lambda name: None))
+        gate = SessionTokenGate(store=self.store, tokens=tokens(), **changes)
+        self.pipeline = Pipeline(FakeAnalyser(analysis(found)), sessions=gate, book=SessionBook(store=self.store))
+
+    async def result(self, **changes: Any) -> dict[str, Any]:
+        await self.store.create(RECORD)
+        given = bare(**{"session_token": TOKEN, **changes})
+        document: dict[str, Any] = orjson.loads((await self.pipeline.decision(given)).value or b"")
+        return document
+
+    async def used(self) -> int:
+        session = session_from(await self.store.read(SessionName(None, RECORD.session_id)))
+        assert session is not None
+        return session.used
+
+    @property
+    def states(self) -> list[str]:
+        return [orjson.loads(change.value or b"")["state"] for change in self.pipeline.changes]
+
+
+async def test_success():
+    scene = Scene()
+    assert (await scene.result())["result"]["verdict"] == "LIVE"
+    assert scene.states == ["running", "succeeded"]
+    assert [change.key for change in scene.pipeline.changes] == [RECORD.correlation_id.encode()] * 2
+    assert TOKEN.encode() not in b"".join(change.value or b"" for change in scene.pipeline.changes)
+
+
+async def test_submission_again_has_the_same_answer_and_spends_nothing():
+    """Also after its token has expired, and after its session has ended."""
+    scene = Scene()
+    first = await scene.result()
+    late = replace(bare(session_token=TOKEN), appended_at_ms=RECORD.expires_ms + 1)
+    for again in (bare(session_token=TOKEN), late):
+        decided = await scene.pipeline.decision(again)
+        assert orjson.loads(decided.value or b"") == first
+    assert await scene.used() == 1
+    assert scene.states == ["running", "succeeded"]
+
+
+async def test_another_submission_with_a_spent_token():
+    scene = Scene(found=0.0)
+    for number in (1, 2):
+        await scene.result(submission_id=f"sub-{number}")
+    refused = await scene.result(submission_id="sub-3")
+    assert (refused["error"]["code"], refused["result"]["verdict"]) == ("SESSION_INVALID", "INCONCLUSIVE")
+    assert SessionRefusal.ATTEMPTS_SPENT in refused["result"]["reasons"]
+    assert scene.states == ["running", "failed"]
+    assert len(scene.pipeline.analyser.pictures) == 2, "no picture is analysed without an attempt"
+
+
+async def test_refused_by_a_flag_spends_nothing():
+    scene = Scene()
+    for number in range(5):
+        scene.pipeline.analyser.found = analysis(0.0)
+        await scene.result(submission_id=f"s-{number}", session_token=...)
+    refused = await scene.result()
+    assert (refused["error"]["code"], await scene.used()) == ("SUBJECT_PAUSED", 0)
+
+
+async def test_crash_before_the_decision_is_published():
+    """The detection is read again: the decision in force, and the same changes of the session."""
+    scene = Scene()
+    await scene.store.create(RECORD)
+    (detection,) = await scene.pipeline.detect(bare(session_token=TOKEN))
+    decisions = [await scene.pipeline.decide(detection) for _ in range(2)]
+    assert decisions[0] == decisions[1]
+    assert scene.pipeline.changes[:2] == scene.pipeline.changes[2:]
+    assert await scene.used() == 1
+
+
+async def test_crash_before_the_detection_is_published():
+    scene = Scene()
+    await scene.store.create(RECORD)
+    for _ in range(3):
+        (detection,) = await scene.pipeline.detect(bare(session_token=TOKEN))
+    await scene.pipeline.decide(detection)
+    assert (scene.states, await scene.used()) == (["running", "succeeded"], 1)
+
+
+async def test_store_that_is_away_is_waited_for():
+    away = Away(2, "add")
+    scene = Scene(away=away)
+    assert (await scene.result())["result"]["verdict"] == "LIVE"
+    assert scene.states == ["running", "succeeded"]
+
+
+async def test_tenant_that_needs_sessions():
+    scene = Scene()
+    await scene.pipeline.ledger.switch(None, {"sessions": {"required": True}})
+    refused = await scene.result(session_token=...)
+    assert SessionRefusal.TOKEN_MISSING in refused["result"]["reasons"]
+    assert (await scene.result(submission_id="sub-2"))["error"] is None
+
+
+async def test_server_error_gives_the_attempt_back():
+    scene = Scene()
+    await scene.store.create(RECORD)
+    (detection,) = await scene.pipeline.detect(bare(session_token=TOKEN))
+    answered = await scene.pipeline.decide_stage.answer(
+        replace(bare(), value=detection.value, headers=detection.headers, topic="detections")
+    )
+    assert [orjson.loads(output.value or b"").get("state") for output in answered] == [None, "running"]
+    assert await scene.used() == 0
+
+
+async def test_other_content_under_the_id_is_no_attempt():
+    scene = Scene()
+    await scene.result()
+    refused = await scene.result(image=base64_of(OTHER_IMAGE))
+    assert (refused["error"]["code"], await scene.used()) == ("DUPLICATE_MISMATCH", 1)

@@ -1,0 +1,188 @@
+"""Sessions under decisions: ended once, by the decision in force, in any order of attempts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given as from_all
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from config.error_codes import ErrorCode
+from stream.events.ids import SubmissionIds
+from stream.events.messages import Detection
+from stream.events.session_terms import LivenessMode
+from stream.pipeline.detect_stage import refusal_for
+from stream.sessions.ledger import SessionBook
+from stream.sessions.outcome import LIVENESS_FIELDS, NOBODYS_FAULT
+from stream.sessions.session import ATTEMPT, Slot, session_from
+from stream.sessions.session_store import InMemorySessionStore, SessionName
+from tests.unit.stream.builders import APPENDED_AT_MS, GUID
+from tests.unit.stream.json_schema import SESSION_SCHEMA, violations
+from tests.unit.stream.sessions.builders import session_record
+
+
+def decision(score: int = 80, verdict: str = "LIVE", error: ErrorCode | None = None, **result: Any) -> bytes:
+    fields = {
+        "liveness_mode": "passive",
+        "liveness_score": float(score),
+        "liveness_passed": verdict == "LIVE" and score >= 75,
+        "liveness_threshold": 75,
+        "challenges_completed": [],
+        "frames_captured": 1,
+        "pose_variation_score": 0.0,
+        "expression_variation_score": 0.0,
+    }
+    document = {"verdict": verdict, "score": score, **fields, **result}
+    return orjson.dumps({"result": document, "error": error and {"code": str(error), "message": "m"}})
+
+
+LIVE, SPOOF = decision(), decision(20, "SPOOF")
+TOO_BRIGHT = decision(0, "INCONCLUSIVE", ErrorCode.ENVIRONMENT_NOT_SUPPORTED)
+
+
+class Scene:
+    """A session, and decisions on its attempts."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.record, self.store = session_record(**changes), InMemorySessionStore()
+        self.book, self.name = SessionBook(store=self.store), SessionName(None, self.record.session_id)
+
+    async def begin(self, *attempts: int) -> None:
+        await self.store.create(self.record)
+        for number in attempts:
+            slot = Slot(fingerprint=f"{number:032x}", at_ms=APPENDED_AT_MS + number, submission_id=f"sub-{number}")
+            await self.store.add(self.name, {f"{ATTEMPT}{number}": slot.to_text()})
+
+    async def decided(self, number: int, decided: bytes = LIVE) -> list[dict[str, Any]]:
+        detection = Detection(
+            ids=SubmissionIds(submission_id=f"sub-{number}", correlation_id=GUID),
+            fingerprint=f"{number:032x}",
+            appended_at_ms=APPENDED_AT_MS + number,
+            finding=refusal_for(ErrorCode.SERVER_ERROR),
+            session=self.record.terms(number, active_step=False),
+        )
+        events = [event.document for event in await self.book.decided(detection, decided)]
+        assert [violations(event, SESSION_SCHEMA) for event in events] == [[]] * len(events)
+        return events
+
+    async def states(self, number: int, decided: bytes = LIVE) -> list[str]:
+        return [event["state"] for event in await self.decided(number, decided)]
+
+
+async def test_success():
+    scene = Scene(attempts=2)
+    await scene.begin(1)
+    running, succeeded = await scene.decided(1)
+    assert (running["state"], running["submission_id"], running["result"]) == ("running", "sub-1", None)
+    assert succeeded["state"] == "succeeded"
+    assert (succeeded["submission_id"], succeeded["attempts"]) == ("sub-1", {"allowed": 2, "used": 1})
+    result = orjson.loads(LIVE)["result"]
+    assert succeeded["result"] == {name: result[name] for name in LIVENESS_FIELDS}
+    assert await scene.decided(1) == [running, succeeded]
+
+
+async def test_failure_once_every_attempt_is_decided():
+    scene = Scene(attempts=2)
+    await scene.begin(1, 2)
+    assert await scene.states(1, SPOOF) == ["running"]
+    assert await scene.states(2, SPOOF) == ["failed"]
+    assert await scene.states(1, SPOOF) == ["running"]
+    assert await scene.states(2, SPOOF) == ["failed"]
+
+
+async def test_attempt_under_way_may_still_succeed():
+    scene = Scene(attempts=2)
+    await scene.begin(1, 2)
+    await scene.states(1, SPOOF)
+    assert await scene.states(2, LIVE) == ["succeeded"]
+
+
+@pytest.mark.parametrize("error", sorted(set(ErrorCode) - NOBODYS_FAULT))
+async def test_error_of_the_submission_spends_the_attempt(error):
+    scene = Scene(attempts=1)
+    await scene.begin(1)
+    assert await scene.states(1, decision(0, "INCONCLUSIVE", error)) == ["running", "failed"]
+
+
+@pytest.mark.parametrize("error", sorted(NOBODYS_FAULT))
+async def test_error_of_nobody_gives_the_attempt_back(error):
+    scene = Scene(attempts=1)
+    await scene.begin(1)
+    assert await scene.states(1, decision(0, "INCONCLUSIVE", error)) == ["running"]
+    session = session_from(await scene.store.read(scene.name))
+    assert session is not None
+    assert (session.used, session.next_slot) == (0, 2)
+
+
+@pytest.mark.parametrize(("mode", "asks"), [(LivenessMode.PASSIVE, False), (LivenessMode.PASSIVE_ACTIVE, True)])
+async def test_strong_light_begins_the_active_step(mode, asks):
+    scene = Scene(mode=mode)
+    await scene.begin(1)
+    await scene.decided(1, TOO_BRIGHT)
+    session = session_from(await scene.store.read(scene.name))
+    assert session is not None
+    assert session.active_step is asks
+
+
+@pytest.mark.parametrize(
+    ("mode", "decided", "passes"),
+    [
+        (LivenessMode.PASSIVE, decision(75), True),
+        (LivenessMode.PASSIVE, decision(74), False),
+        (LivenessMode.PASSIVE, decision(99, "INCONCLUSIVE"), False),
+        (LivenessMode.PASSIVE, decision(99, "SPOOF", liveness_passed=True), False),
+        (LivenessMode.PASSIVE, decision(99, liveness_passed=False), False),
+        (LivenessMode.PASSIVE, decision(99, liveness_passed="yes"), False),
+        (LivenessMode.ACTIVE, decision(99), False),
+        (LivenessMode.ACTIVE, decision(99, frames_captured=7), False),
+        (LivenessMode.ACTIVE, decision(99, frames_captured=8), True),
+        (LivenessMode.ACTIVE, decision(99, frames_captured=8, liveness_passed=False), False),
+    ],
+)
+async def test_what_passes(mode, decided, passes):
+    scene = Scene(mode=mode, attempts=1)
+    await scene.begin(1)
+    assert (await scene.states(1, decided))[-1] == ("succeeded" if passes else "failed")
+
+
+async def test_erased_session_says_nothing():
+    scene = Scene()
+    assert await scene.decided(1) == []
+    assert scene.store.kept == {}
+
+
+async def test_submission_without_session():
+    detection = Detection(
+        ids=SubmissionIds(submission_id="s"),
+        fingerprint="0" * 32,
+        appended_at_ms=1,
+        finding=refusal_for(ErrorCode.SERVER_ERROR),
+    )
+    assert await SessionBook(store=InMemorySessionStore(lambda _: pytest.fail("asked"))).decided(detection, LIVE) == ()
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@from_all(
+    order=st.lists(st.integers(1, 3), max_size=12),
+    verdicts=st.lists(st.sampled_from([LIVE, SPOOF, TOO_BRIGHT]), min_size=3, max_size=3),
+)
+async def test_one_end_in_any_order(order, verdicts):
+    """Each decision as often and as late as it likes: one end, published with the same words by the one that made
+    it."""
+    scene = Scene(attempts=3)
+    await scene.begin(1, 2, 3)
+    told: dict[str, set[bytes]] = {}
+    for number in order:
+        for event in await scene.decided(number, verdicts[number - 1]):
+            told.setdefault(event["state"], set()).add(orjson.dumps(event))
+    ends = told.keys() - {"running"}
+    assert [len(words) for words in told.values()] == [1] * len(told)
+    if LIVE in (verdicts[number - 1] for number in order):
+        assert ends == {"succeeded"}
+    elif set(order) == {1, 2, 3} and TOO_BRIGHT not in verdicts:
+        assert ends == {"failed"}
+    else:
+        assert ends == set()
