@@ -81,12 +81,13 @@ class Erasures:
     faces: Erasable
     pictures: Erasable
     links_ms: int
+    sessions: Erasable | None = None
     beyond: Mapping[str, int | None] = field(default_factory=dict)
 
     async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> ErasurePlan:
         """The erasure of a subject with its receipt; writes nothing."""
         traces = await self.ledger.held(tenant, subject)
-        links = faces = pictures = decisions = 0
+        links = faces = pictures = decisions = sessions = 0
         if subject.type is SubjectType.CORRELATION_ID:
             name = subject.key
             held, faces, pictures, decisions = await asyncio.gather(
@@ -96,7 +97,9 @@ class Erasures:
                 self.decisions.held(tenant, name),
             )
             links = len(held[name])
+            sessions = 0 if self.sessions is None else await self.sessions.held(tenant, name)
         counts = {"links": links, "faces": faces, "pictures": pictures, "decisions": decisions}
+        counts |= {} if self.sessions is None else {"sessions": sessions}
         digests = [digest_of(tenant, subject.type, key) for key in subject.keys]
         changed = {
             "subject": {"type": str(subject.type), "sha256": digests},
@@ -115,6 +118,8 @@ class Erasures:
         others = sorted({end for link in links for end in link.ids} - {name})
         await self.faces.forget(tenant, name)
         await self.pictures.forget(tenant, name)
+        if self.sessions is not None:
+            await self.sessions.forget(tenant, name)
         await self.decisions.unlink(tenant, name, others)
         await self.decisions.forget(tenant, name)
         # Newcomers find the lead no more before the lead's flags go, and once more after: one may have come meanwhile.

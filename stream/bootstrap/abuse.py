@@ -34,6 +34,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.template import describe
 from stream.bootstrap.models import template_source
+from stream.bootstrap.sessions import open_session_store
 from stream.maintenance.retention import beyond_erasure
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.marking import MarkKeys, model_id
@@ -103,6 +104,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
         decisions=store,
         faces=open_face_index(settings, policy, calls),
         pictures=_open_media_index(settings, policy, calls),
+        sessions=open_session_store(settings, calls),
         links_ms=links_life_ms(policy),
         beyond=beyond_erasure(settings, policy),
     )

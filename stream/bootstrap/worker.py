@@ -36,6 +36,7 @@ from stream.bootstrap.authentication import open_macs, open_reviewers, signature
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
 from stream.bootstrap.models import model_versions, network_sources, slot_files, template_source
+from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
@@ -60,7 +61,7 @@ from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.event_builders import DecisionEvents, FlagEvents
+from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
 from stream.pipeline.fair_turns import FairTurns
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.replays import Replays
@@ -77,6 +78,8 @@ from stream.runtime import metrics
 from stream.runtime.clock import SystemClock
 from stream.runtime.clock_watch import ClockWatch
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.expiry import SessionExpiry
+from stream.sessions.ledger import SessionBook
 
 ALL_ROLES = frozenset(Role)
 #: Imported once and inherited by every slot; none of them starts a thread.
@@ -106,6 +109,13 @@ class _Shared:
         self.ledger = open_ledger(settings, self.policy, self.redis)
         self.faces = face_keys(settings, self.policy)
         self.engine = AbuseEngine(self.policy.abuse, PolicyName(name=self.policy.name, sha256=self.policy.sha256))
+        self.sessions = SessionParts(
+            settings=settings,
+            policy=self.policy,
+            store=open_session_store(settings, self.redis),
+            keys=open_session_keys(settings),
+            hasher=hasher(settings, self.policy),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +164,7 @@ def build_worker(
                 eviction.run,
                 fleet.run,
                 installation.run,
+                *shared.sessions.background_tasks,
                 *(task for part in parts for task in part.background_tasks),
             ],
             closings=[fleet.leave, shared.store.close, installation.close],
@@ -180,7 +191,12 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
     stage = DetectStage(
         analyser=pool,
         turns=turns,
-        admission=Admission(store=shared.store, gate=Gate(shared.ledger, shared.engine), patience=shared.patience),
+        admission=Admission(
+            store=shared.store,
+            gate=Gate(shared.ledger, shared.engine),
+            patience=shared.patience,
+            sessions=shared.sessions.gate,
+        ),
         origins=OriginReader(hasher(settings, policy), networks),
         marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
         detections_topic=shared.topics[Topic.DETECTIONS],
@@ -190,6 +206,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         policy=policy,
         dead_letters=shared.dead_letters,
         keys=keys,
+        sessions=shared.sessions.keys is not None,
     )
     agent = replace(
         _agent(shared, "detect", Topic.SUBMISSIONS, stage, detection.slots + detection.read_ahead),
@@ -227,11 +244,13 @@ def _deciding(shared: _Shared) -> _Part:
         builders=[
             DecisionEvents(topic=shared.topics[Topic.DECISIONS], source=settings.source),
             FlagEvents(topic=shared.topics[Topic.ABUSE_FLAGS], source=settings.source),
+            SessionEvents(topic=shared.topics[Topic.SESSIONS], source=settings.source),
         ],
         clock=shared.clock,
         policy=policy,
         dead_letters=shared.dead_letters,
         replays=replays if settings.records.keys else None,
+        sessions=SessionBook(store=shared.sessions.store),
     )
     limit = settings.delivery.max_deciding
     authentic = AuthenticStage(stage, shared.macs, forgeries)
@@ -247,6 +266,7 @@ def _commanding(shared: _Shared) -> _Part:
             flags=FlagReviews(shared.ledger, open_links(settings, policy, redis), policy.abuse.flag_ttl_s),
             switches=RuleSwitches(shared.ledger),
             erasures=open_erasures(settings, policy, redis, shared.store),
+            sessions=shared.sessions.desk(shared.ledger, shared.engine),
         ),
         log=RedisCommandLog(redis, settings.redis_prefix),
         audit=RedisAuditLog(redis, settings.redis_prefix),
@@ -266,6 +286,8 @@ def _commanding(shared: _Shared) -> _Part:
         flags_topic=shared.topics[Topic.ABUSE_FLAGS],
         source=settings.source,
         every_s=settings.abuse.sweep_s,
+        sessions=SessionExpiry(shared.sessions.store),
+        sessions_topic=shared.topics[Topic.SESSIONS],
     )
     agent = _agent(shared, "command", Topic.COMMANDS, stage, limit=1)
     tasks: list[BackgroundTask] = [sweeper.run]

@@ -21,6 +21,7 @@ class Principal(StrEnum):
     WORKER = "worker"
     NOTIFIER = "notifier"
     REVIEWER = "reviewer"
+    APP_SERVER = "app-server"
     READER = "reader"
     OPERATOR = "operator"
 
@@ -63,13 +64,14 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
         Topic.DETECTIONS: (*_READ, *_WRITE, *_LOOK),
         Topic.DECISIONS: (*_READ, *_WRITE, *_LOOK),
         Topic.ABUSE_FLAGS: (*_WRITE, *_LOOK),
-        Topic.SESSIONS: _LOOK,
+        Topic.SESSIONS: (*_WRITE, *_LOOK),
         Topic.COMMANDS: (*_READ, *_LOOK),
         Topic.AUDIT: (*_READ, *_WRITE, *_LOOK),
         Topic.DEAD_LETTER: (*_WRITE, *_LOOK),
     },
     Principal.NOTIFIER: {Topic.ABUSE_FLAGS: _READ, Topic.DEAD_LETTER: _WRITE},
     Principal.REVIEWER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.ABUSE_FLAGS: _READ},
+    Principal.APP_SERVER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.SESSIONS: _READ},
     Principal.READER: {Topic.DECISIONS: _READ, Topic.ABUSE_FLAGS: _READ},
     Principal.OPERATOR: {
         topic: (Operation.CREATE, Operation.ALTER_CONFIGS, *_LOOK, *(() if topic in unread else _READ))

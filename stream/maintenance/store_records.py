@@ -13,13 +13,14 @@ from abuse.links import redis_large_clusters, redis_link_store
 from abuse.pictures import redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord
-from stream.redis import decision_store, marker, partition_notes, roll_call
+from stream.redis import decision_store, marker, partition_notes, roll_call, session_store
 
 RECORDS: tuple[StoreRecord, ...] = (
     *decision_store.RECORDS,
     *marker.RECORDS,
     *partition_notes.RECORDS,
     *roll_call.RECORDS,
+    *session_store.RECORDS,
     *redis_ledger_keys.SUBJECT_RECORDS,
     *redis_link_store.RECORDS,
     *redis_large_clusters.RECORDS,

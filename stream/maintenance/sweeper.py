@@ -1,4 +1,4 @@
-"""The sweeper: flags that expire are published as such, by one worker at a time.
+"""The sweeper: flags and sessions that expire are published as such, by one worker at a time.
 
 Sweeping is idempotent: if two workers sweep, or one dies half-way, consumers see the same event again.
 """
@@ -16,8 +16,10 @@ from abuse.ledger.expiry import expire_due, record_expiry, turn_ms
 from abuse.ledger.ledger import Ledger
 from abuse.store_time import StoreTime
 from stream.events.flag_output import flag_output
+from stream.events.session_events import session_output
 from stream.kafka.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.expiry import SessionExpiry
 
 log = structlog.get_logger()
 
@@ -33,6 +35,8 @@ class Sweeper:
     flags_topic: str
     source: str
     every_s: float
+    sessions: SessionExpiry | None = None
+    sessions_topic: str = ""
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     async def run(self) -> None:
@@ -52,4 +56,17 @@ class Sweeper:
             await retry(partial(record_expiry, self.ledger, event))
         if events:
             log.info("flags_expired", count=len(events))
+        if self.sessions is not None:
+            await self._expire_sessions(self.sessions, now_ms)
         return len(events)
+
+    async def _expire_sessions(self, sessions: SessionExpiry, now_ms: int) -> None:
+        retry, count = self.patience.until_available, 0
+        for name in await retry(partial(sessions.due, now_ms)):
+            event = await retry(partial(sessions.expire, name))
+            if event is not None:
+                count += 1
+                await self.publisher.publish([session_output(event, self.sessions_topic, self.source)])
+            await retry(partial(sessions.settle, name))
+        if count:
+            log.info("sessions_expired", count=count)

@@ -26,6 +26,7 @@ from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
+from stream.bootstrap.sessions import open_session_store
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Output, Record
 from stream.maintenance.store_records import RECORDS
@@ -40,6 +41,7 @@ from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import (
     POLICY,
     PREFIX,
+    SETTINGS,
     Breaking,
     Crash,
     erasing,
@@ -52,8 +54,18 @@ from tests.unit.stream.maintenance.privacy_cases import (
 )
 from tests.unit.stream.pipeline.abuse_cases import abuse_of
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events, published
+from tests.unit.stream.sessions.builders import session_record
 
-NONE = {"journal_lines": 0, "flags": 0, "mentions": 0, "links": 0, "faces": 0, "pictures": 0, "decisions": 0}
+NONE = {
+    "journal_lines": 0,
+    "flags": 0,
+    "mentions": 0,
+    "links": 0,
+    "faces": 0,
+    "pictures": 0,
+    "decisions": 0,
+    "sessions": 0,
+}
 
 
 READS = frozenset({"GET", "HGET", "HGETALL", "PFCOUNT", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
@@ -115,6 +127,26 @@ async def test_nothing_names_the_erased(calls, empty_redis):
     after = everything(empty_redis)
     assert naming(after, guid(1)) + naming(after, "photo-1b") == []
     assert guid(1) not in repr((answer.key, answer.value, answer.headers))
+
+
+async def test_sessions_of_the_erased(calls, empty_redis):
+    """With every trace that leads to them; those of others stay, and the one that the command asked for is no
+    more."""
+    store = open_session_store(SETTINGS, calls)
+    at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + 600}
+    mine, others = (session_record(who, correlation_id=guid(who), **at) for who in (1, 2))
+    for record in (mine, others):
+        await store.create(record)
+    entry = await obeyed(stage_over(calls), erasing(1))
+    assert entry["changed"]["erased"]["sessions"] == 1
+    after = everything(empty_redis)
+    assert naming(after, guid(1)) + naming(after, mine.session_id) == []
+    assert {kind_of(key) for key in naming(after, others.session_id)} == {
+        "session",
+        "sessions-of",
+        "sessions",
+        "sessions-due",
+    }
 
 
 async def test_others_stay(calls, empty_redis):
@@ -217,6 +249,8 @@ async def filled(calls: RedisClient) -> None:
     line, me, other = line_over(calls), guid(1), guid(2)
     assert line.reuse.faces is not None
     vector = np.ones(8, "<f4").tobytes()
+    at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + 600}
+    await open_session_store(SETTINGS, calls).create(session_record(correlation_id=me, **at))
     for who in (me, other):
         ids = {"correlation_id": who, "submission_id": f"of-{who}", "session_id": None, "at_ms": NOW_MS}
         template = ProtectedTemplate("net", "k1", vector)

@@ -17,6 +17,7 @@ from abuse.store_time import RedisTime
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
 from stream.bootstrap.fleet import badge
+from stream.bootstrap.sessions import open_session_store
 from stream.events.topics import TABLE
 from stream.kafka.caution import PartitionNote
 from stream.kafka.worker import Role
@@ -25,10 +26,12 @@ from stream.redis.installation import mark_rebuilt
 from stream.redis.marker import marker_keys, store_look
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.roll_call import RedisRollCall
+from stream.sessions.session_request import LONGEST_TOKEN_S
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
 from tests.unit.stream.review.command_cases import sent
+from tests.unit.stream.sessions.builders import session_record
 
 
 def families(settings: Settings = SETTINGS, policy: Policy = POLICY) -> dict[str, Store]:
@@ -55,6 +58,8 @@ async def everything_happens(calls: RedisClient) -> None:
     await agree(RedisKeyChecks(calls, PREFIX), [HashKey(id="k1", secret=b"1" * 32)])
     await RedisRollCall(calls, SETTINGS.group_id, RedisTime(calls)).sign(badge(SETTINGS, POLICY, {Role.DETECT}))
     await RedisPartitionNotes(calls, PREFIX).put({("submissions", 0): PartitionNote(first=1, covers=2)})
+    at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + LONGEST_TOKEN_S}
+    await open_session_store(SETTINGS, calls).create(session_record(**at))
     await line.store.ping()
     markers = marker_keys(PREFIX, cluster=False)
     await mark_rebuilt(calls, markers, NOW_MS)

@@ -1,0 +1,89 @@
+"""Sessions in the sweep: expired once, published before they are forgotten about, and again after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from abuse.ledger.ledger import InMemoryLedger
+from abuse.store_time import StillTime
+from stream.maintenance.sweeper import Sweeper
+from stream.sessions.expiry import SessionExpiry
+from stream.sessions.session import END, SessionEnd, SessionState, session_from
+from stream.sessions.session_store import InMemorySessionStore, SessionName
+from tests.unit.stream.fakes import Away
+from tests.unit.stream.json_schema import SESSION_SCHEMA, violations
+from tests.unit.stream.maintenance.test_sweeper import Crash, Topic, sweeper
+from tests.unit.stream.sessions.builders import session_record
+
+RECORD = session_record()
+NAME = SessionName(None, RECORD.session_id)
+
+
+def sweep_over(store: Any, topic: Any, at_ms: int = RECORD.expires_ms) -> Sweeper:
+    made = sweeper(InMemoryLedger(), topic)
+    return replace(made, sessions=SessionExpiry(store), sessions_topic="sessions", time=StillTime(at_ms))
+
+
+def states(topic: Topic) -> list[str]:
+    documents = [orjson.loads(output.value or b"") for output in topic.outputs]
+    assert [violations(document, SESSION_SCHEMA) for document in documents] == [[]] * len(documents)
+    return [document["state"] for document in documents]
+
+
+async def test_expired_session_is_published_once():
+    store, topic = InMemorySessionStore(), Topic()
+    await store.create(RECORD)
+    await sweep_over(store, topic, RECORD.expires_ms - 1).sweep()
+    assert topic.outputs == []
+    for _ in range(2):
+        await sweep_over(store, topic).sweep()
+    assert states(topic) == ["expired"]
+    assert (topic.outputs[0].topic, topic.outputs[0].key) == ("sessions", RECORD.correlation_id.encode())
+
+
+@pytest.mark.parametrize("state", [SessionState.SUCCEEDED, SessionState.FAILED, SessionState.CANCELLED])
+async def test_session_that_has_ended_is_only_settled(state):
+    store, topic = InMemorySessionStore(), Topic()
+    await store.create(RECORD)
+    await store.add(NAME, {END: SessionEnd(state=state, at_ms=1, cause="c", used=1).to_text()})
+    await sweep_over(store, topic).sweep()
+    session = session_from(await store.read(NAME))
+    assert session is not None
+    assert (states(topic), session.state) == ([], state)
+    assert await store.due(RECORD.expires_ms, 9) == []
+
+
+async def test_crash_before_it_is_published():
+    """The end stands, and the next sweep publishes the same."""
+
+    class Dying(Topic):
+        async def __call__(self, output):
+            raise Crash
+
+    store, topic = InMemorySessionStore(), Topic()
+    await store.create(RECORD)
+    with pytest.raises(Crash):
+        await sweep_over(store, Dying()).sweep()
+    await sweep_over(store, topic).sweep()
+    assert states(topic) == ["expired"]
+
+
+async def test_grace():
+    """Submissions that were sent in time may still be under way."""
+    store, topic = InMemorySessionStore(grace_ms=1000), Topic()
+    await store.create(RECORD)
+    await sweep_over(store, topic, RECORD.expires_ms + 999).sweep()
+    assert states(topic) == []
+    await sweep_over(store, topic, RECORD.expires_ms + 1000).sweep()
+    assert states(topic) == ["expired"]
+
+
+async def test_store_that_is_away_is_waited_for():
+    store, topic = InMemorySessionStore(Away(2, "due")), Topic()
+    await store.create(RECORD)
+    await sweep_over(store, topic).sweep()
+    assert states(topic) == ["expired"]
