@@ -192,6 +192,17 @@ class TemplateGate(_Frozen):
     max_roll_deg: float = Field(45.0, gt=0, le=180, description="roll above which there is no template, degrees")
 
 
+class FaceVerification(_Frozen):
+    """Face verification: how much a face must look like that of the reference image."""
+
+    false_match_rate: float = Field(
+        1e-4,
+        ge=1e-6,
+        le=0.1,
+        description="share of strangers that pass as the person of the reference image, by the calibration",
+    )
+
+
 class Deadlines(_Frozen):
     """Deadlines, nested: a detector gives up before the event does, the event before a rebalance takes it away."""
 
@@ -220,6 +231,7 @@ class Policy(_Frozen):
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
     template: TemplateGate = TemplateGate()
+    verification: FaceVerification = FaceVerification()
     deadlines: Deadlines = Deadlines()
     abuse: AbusePolicy = AbusePolicy()
     provenance: dict[str, str | int | float] = Field(
@@ -256,7 +268,12 @@ class Policy(_Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_NEWER: dict[str, Any] = {"pad_networks": PadFusion(), "gates": {}, "injection": InjectionPolicy()}
+_NEWER: dict[str, Any] = {
+    "pad_networks": PadFusion(),
+    "gates": {},
+    "injection": InjectionPolicy(),
+    "verification": FaceVerification(),
+}
 
 
 def load(path: Path = SIGNALS) -> Policy:

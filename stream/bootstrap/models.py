@@ -14,6 +14,7 @@ from detectors.models import ModelFile
 from detectors.pad import FETCH, PadNetworkUnusable, PadSource, sources
 from detectors.pad import load as load_network
 from detectors.template import TemplateModelUnusable, TemplateSource, TemplateSpec, describe, load
+from detectors.template.impostors import ImpostorModel
 
 
 def template_source(settings: Settings, policy: Policy) -> TemplateSource | None:
@@ -21,6 +22,13 @@ def template_source(settings: Settings, policy: Policy) -> TemplateSource | None
     if not policy.template.active:
         return None
     return TemplateSource(manifest=settings.detection.template_manifest, cache=cache_folder())
+
+
+def impostors(settings: Settings, policy: Policy) -> ImpostorModel | None:
+    """How alike strangers look to the template model; None without a model, or where nobody has calibrated it. Raises
+    SettingsError for a bad manifest."""
+    source = template_source(settings, policy)
+    return None if source is None else _described(source)[0].impostors
 
 
 def network_sources(settings: Settings, policy: Policy) -> tuple[PadSource, ...]:

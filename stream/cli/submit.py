@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,10 @@ def command(
         CaptureChannel.DESKTOP
     ),
     camera: Annotated[str, typer.Option(help="Name of the camera, for --capture-key.")] = "liveness submit",
+    reference: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Picture of the person expected; not with --form binary."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the decisions.")] = True,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for each next decision.")
@@ -79,6 +84,8 @@ def command(
     files = pictures(paths) if paths else []
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
+    if reference is not None and (form is Form.BINARY or session_token is None):
+        raise typer.BadParameter("goes with --session-token, and a --form of JSON", param_hint="--reference")
     named: _Ids = {}
     if correlation_id is not None:
         named["correlation_id"] = correlation_id
@@ -86,6 +93,8 @@ def command(
         named["submission_id"] = submission_id
     origin = {"client_ip": client_ip, "expected_client_ip": expected_client_ip, "device_id": device_id}
     optional = {name: value for name, value in {"tenant": tenant, "session_id": session_id, **origin}.items() if value}
+    if reference is not None:
+        optional["reference_image"] = base64.b64encode(reference.read_bytes()).decode()
     to = None if encrypt_to is None else _public_key(encrypt_to)
     capture = client_capture(session_token, capture_key, channel, camera)
     settings = configuration.load()

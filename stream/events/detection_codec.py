@@ -28,6 +28,7 @@ from detectors.newer_names import NEWER_NAMES
 from stream.events.capture import CaptureFinding
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.event_times import LATEST_MS
+from stream.events.face_comparison import FaceComparison
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal
 from stream.events.session_terms import FrameContext, SessionTerms
@@ -92,6 +93,7 @@ class _Wire(_Strict):
     session: SessionTerms | None = None
     contexts: Annotated[tuple[FrameContext, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     capture: CaptureFinding | None = None
+    verification: FaceComparison | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -105,7 +107,15 @@ _NAMES = FIELDS | {
     *(name for model in (_Wire, _Origin, _Subject, _References, _Face) for name in model.model_fields),
     *(
         field.name
-        for kind in (SubmissionIds, Refusal, KeyedImageHashes, SessionTerms, FrameContext, CaptureFinding)
+        for kind in (
+            SubmissionIds,
+            Refusal,
+            KeyedImageHashes,
+            SessionTerms,
+            FrameContext,
+            CaptureFinding,
+            FaceComparison,
+        )
         for field in fields(kind)
     ),
 }
@@ -149,6 +159,7 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         session=wire.session,
         contexts=wire.contexts or (),
         capture=wire.capture,
+        verification=wire.verification,
     )
 
 
@@ -164,7 +175,12 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
 
 def _wire_capture(detection: Detection) -> dict[str, Any]:
     """Fields that only a submission of a session has."""
-    found = {"session": detection.session, "contexts": detection.contexts or None, "capture": detection.capture}
+    found = {
+        "session": detection.session,
+        "contexts": detection.contexts or None,
+        "capture": detection.capture,
+        "verification": detection.verification,
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -15,6 +15,7 @@ from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
 from stream.events.capture import CaptureFinding
+from stream.events.face_comparison import FaceComparison
 from stream.events.ids import SubmissionIds
 from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
@@ -96,6 +97,8 @@ class Submission:
     session_token: str | None = field(default=None, repr=False)
     #: Place of the one frame in a submission of a record a frame; None where the record holds all frames.
     part: FramePart | None = None
+    #: Picture of the person to compare with; no frame of the check.
+    reference: Frame | None = None
     #: The client's statement about the capture, a compact JWS.
     capture_attestation: str | None = field(default=None, repr=False)
 
@@ -176,6 +179,8 @@ class Detection:
 
     #: Finding on the capture's attestation; None without a session.
     capture: CaptureFinding | None = None
+    #: Comparison with the reference image; None without one.
+    verification: FaceComparison | None = None
 
     @property
     def repeats(self) -> tuple[int | None, ...]:

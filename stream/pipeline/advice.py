@@ -140,6 +140,8 @@ BY_REASON: dict[str, Advice] = {
     "session_ended": _NEW_CHECK,
     "session_cancelled": _NEW_CHECK,
     "session_address_unexpected": _OWN_NETWORK,
+    "reference_missing": _START_AGAIN,
+    "reference_other_than_session": _START_AGAIN,
     "environment_not_supported": _LESS_LIGHT,
     "subject_paused": _WAIT,
     "subject_blocked": _CONTACT,

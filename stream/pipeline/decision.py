@@ -16,6 +16,7 @@ from stream.pipeline.injection import InjectionVerdict
 from stream.pipeline.interpretation import interpretation
 from stream.pipeline.liveness_result import liveness_result
 from stream.pipeline.verdict import Verdict
+from stream.pipeline.verification import verification
 
 ELAPSED_DIGITS = 2
 
@@ -33,7 +34,7 @@ def decision_event(
         "status": "success" if error is None else "error",
         "result": _result(verdict, policy, variant="flags" if detection.encrypted else "score")
         | _plain(liveness_result(detection, verdict))
-        | _of_session(detection),
+        | _of_session(detection, policy),
         "error": error,
         "abuse": abuse,
         "policy": {"name": policy.name, "hash": policy.sha256},
@@ -81,10 +82,10 @@ def _result(verdict: Verdict, policy: Policy, *, variant: str) -> dict[str, Any]
     }
 
 
-def _of_session(detection: Detection) -> dict[str, Any]:
+def _of_session(detection: Detection, policy: Policy) -> dict[str, Any]:
     """Results of what only a session has; each null without one."""
-    capture = finding_on(detection)
-    return {"capture": None if capture is None else _plain(capture)}
+    found = {"capture": finding_on(detection), "verification": verification(detection, policy)}
+    return {name: None if each is None else _plain(each) for name, each in found.items()}
 
 
 def _injection(injection: InjectionVerdict) -> dict[str, Any]:

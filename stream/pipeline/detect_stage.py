@@ -17,14 +17,16 @@ from abuse.observation import Origin
 from abuse.origins import OriginReader
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
-from detectors.contract import Analysis
+from detectors.contract import Analysis, Frame
 from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
+from detectors.template.impostors import ImpostorModel
 from stream.encryption.key_folder import KeyFolder
 from stream.events.capture import CaptureFinding
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import detection_output
 from stream.events.event_times import EventTimes
+from stream.events.face_comparison import FaceComparison
 from stream.events.messages import (
     AlreadyDecided,
     Detection,
@@ -43,6 +45,8 @@ from stream.pipeline.attestation import capture_finding
 from stream.pipeline.fair_turns import FairTurns, Turn
 from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
+from stream.pipeline.reference_face import compared
+from stream.pipeline.verification import reference_refusal
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
 
@@ -64,6 +68,7 @@ class _Found:
     outputs: Sequence[Output] = ()
     session: SessionTerms | None = None
     capture: CaptureFinding | None = None
+    verification: FaceComparison | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,8 @@ class DetectStage:
     keys: KeyFolder | None = None
     #: Session tokens are looked at; otherwise what belongs to a session is refused by name.
     sessions: bool = False
+    #: How alike strangers look to the template model; None where no faces are compared.
+    impostors: ImpostorModel | None = None
 
     async def handle(self, record: Record) -> Sequence[Output]:
         read = await self._read(record)
@@ -120,6 +127,7 @@ class DetectStage:
             encrypted=isinstance(read, Submission) and read.encrypted,
             session=found.session,
             capture=found.capture,
+            verification=found.verification,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*found.outputs, self._output(detection)]
@@ -164,16 +172,20 @@ class DetectStage:
             return _Found(finding=admission)
         terms = admission.session
         of_session = _Found(session=terms, capture=None if terms is None else capture_finding(read, terms))
+        if terms is not None and (refused := reference_refusal(read, terms)) is not None:
+            return replace(of_session, finding=refused)
         finding, letters = await self._detect(read, record)
         if turn is not None:
             turn.cost = _cost_ms(finding, self.policy)
         if isinstance(finding, Refusal):
             return replace(of_session, finding=finding, outputs=letters)
+        finding, reference = finding[: len(read.frames)], finding[len(read.frames) :]
         return replace(
             of_session,
             finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
             references=self.marker.references(read, finding[0], admission.active),
             outputs=letters,
+            verification=compared(reference[0], finding, read.contexts, self.impostors) if reference else None,
         )
 
     async def _detect(
@@ -181,7 +193,7 @@ class DetectStage:
     ) -> tuple[tuple[Analysis, ...] | Refusal, list[Output]]:
         try:
             async with asyncio.timeout(self.policy.deadlines.event_s):
-                found = await self.analyser.analyse(submission.frames)
+                found = await self.analyser.analyse(pictures_of(submission))
         except TimeoutError:
             return refusal_for(ErrorCode.SERVER_ERROR), []
         letters = []
@@ -203,6 +215,11 @@ def _senders(read: Submission, origin: Origin) -> list[tuple[str, ...]]:
     tenant = read.ids.tenant or ""
     devices = [] if origin.device is None else [("device", tenant, origin.device.key)]
     return [("tenant", tenant), ("correlation id", tenant, read.ids.correlation_id or ""), *devices]
+
+
+def pictures_of(submission: Submission) -> tuple[Frame, ...]:
+    """Pictures of a submission's job: its frames, and the reference image behind them."""
+    return submission.frames if submission.reference is None else (*submission.frames, submission.reference)
 
 
 def _cost_ms(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> float:

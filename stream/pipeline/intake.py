@@ -91,6 +91,7 @@ def _submission(known: Mapping[str, Any], picture: CarriedPicture, record: Recor
     fields = _validated(known, rules)
     frames, contexts, encrypted = _frames(known, fields, picture, rules)
     part = _part(fields)
+    reference = _reference(known, frames, part, rules)
     digests = [hashlib.sha256(frame.image).hexdigest() for frame in frames]
     if fields.image_sha256 is not None and fields.image_sha256.lower() != digests[0]:
         raise NotASubmission("image_sha256 is not the digest of the image")
@@ -100,12 +101,13 @@ def _submission(known: Mapping[str, Any], picture: CarriedPicture, record: Recor
         context=CaptureContext(**{name: getattr(fields, name) for name in CONTEXT_NAMES}),
         frames=frames,
         image_sha256=digests[0],
-        fingerprint=_fingerprint(ids, _digest_of_all(digests, contexts, part)),
+        fingerprint=_fingerprint(ids, _with_reference(_digest_of_all(digests, contexts, part), reference)),
         appended_at_ms=record.appended_at_ms,
         encrypted=encrypted,
         contexts=contexts,
         session_token=fields.session_token,
         part=part,
+        reference=reference,
         capture_attestation=fields.capture_attestation,
     )
 
@@ -141,6 +143,26 @@ def _frames(
     return tuple(Frame(image) for image, _ in opened), contexts, any(encrypted for _, encrypted in opened)
 
 
+def _reference(
+    known: Mapping[str, Any], frames: Sequence[Frame], part: FramePart | None, rules: _Rules
+) -> Frame | None:
+    """Reference image of a submission, decrypted; the limit of bytes holds for frames and reference together."""
+    if "reference_image" not in known:
+        return None
+    if part is not None and part.frame_index:
+        raise NotASubmission("reference_image goes with the record of the first frame")
+    image = known["reference_image"]
+    try:
+        image = _decrypted(image, rules.limits, rules.keys) if jwe.is_compact(image) else image
+        image = _image_bytes(image, rules.limits)
+    except NotASubmission as error:
+        raise NotASubmission(f"reference_image: {error.message}", error.error) from None
+    if len(image) + sum(len(frame.image) for frame in frames) > rules.limits.max_bytes:
+        message = f"picture and reference_image have more than {rules.limits.max_bytes} bytes"
+        raise NotASubmission(message, ErrorCode.IMAGE_TOO_LARGE)
+    return Frame(image)
+
+
 def _context_of_record(fields: SubmissionFields) -> tuple[FrameContext, ...]:
     told = (fields.frame_challenge, fields.frame_at_ms, fields.frame_colour)
     if told == (None, None, None) and fields.frame_index is None:
@@ -165,6 +187,13 @@ def _digest_of_all(digests: Sequence[str], contexts: Sequence[FrameContext], par
     told = [[each.challenge, each.at_ms, each.colour] for each in contexts]
     place = [] if part is None else [part.frame_index, part.frame_count]
     return hashlib.sha256(orjson.dumps([digests, told, place])).hexdigest()
+
+
+def _with_reference(digest: str, reference: Frame | None) -> str:
+    """Digest of a submission's content with that of its reference image: another reference asks another question."""
+    if reference is None:
+        return digest
+    return hashlib.sha256(orjson.dumps([digest, hashlib.sha256(reference.image).hexdigest()])).hexdigest()
 
 
 def _validated(known: Mapping[str, Any], rules: _Rules) -> SubmissionFields:

@@ -110,12 +110,12 @@ class FrameFields(BaseModel):
 #: Fields that only a submission with a session's token may have.
 OF_SESSION = frozenset(
     {
-        *("session_token", "capture_attestation", "frames", "frame_index", "frame_count"),
+        *("session_token", "capture_attestation", "reference_image", "frames", "frame_index", "frame_count"),
         *("frame_challenge", "frame_at_ms", "frame_colour"),
     }
 )
 #: Fields that ask for what is not here yet. A verdict that passed one over would answer another question.
-NOT_HONOURED = frozenset(("liveness_mode", "liveness_threshold", "liveness_challenges", "reference_image", "dataref"))
+NOT_HONOURED = frozenset(("liveness_mode", "liveness_threshold", "liveness_challenges", "dataref"))
 #: The mode of a submission without a session.
 _PASSIVE = {"liveness_mode": "passive"}
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from config.policy import Policy
+from detectors.contract import Frame
 from stream.cli import app, submit
 from stream.events.capture import Attestation
 from stream.events.messages import Record, Submission
@@ -16,7 +17,7 @@ from stream.events.session_terms import FrameContext
 from stream.events.submissions import Form
 from stream.pipeline import intake
 from stream.pipeline.attestation import capture_finding
-from tests.unit.stream.builders import APPENDED_AT_MS, IMAGE
+from tests.unit.stream.builders import APPENDED_AT_MS, IMAGE, OTHER_IMAGE
 from tests.unit.stream.encryption.statements import NONCE, SESSION, text_of
 from tests.unit.stream.pipeline.test_attestation import TERMS
 
@@ -71,6 +72,16 @@ def test_token_alone(sent, selfie):
     assert run(selfie, "--session-token", TOKEN).exit_code == 0
     submission = read(sent[0])
     assert (submission.session_token, submission.capture_attestation) == (TOKEN, None)
+
+
+@pytest.mark.parametrize("form", ["structured", "bare", "module"])
+def test_reference(tmp_path, sent, selfie, form):
+    (tmp_path / "reference.png").write_bytes(OTHER_IMAGE)
+    reference = ("--reference", str(tmp_path / "reference.png"))
+    assert run(selfie, "--session-token", TOKEN, *reference, "--form", form).exit_code == 0
+    assert read(sent[0]).reference == Frame(OTHER_IMAGE)
+    for wrong in (("--form", form), ("--form", "binary", "--session-token", TOKEN)):
+        assert run(selfie, *reference, *wrong).exit_code == 2
 
 
 @pytest.fixture

@@ -116,7 +116,10 @@ def test_refused(given, message):
     assert SECRET not in answer.message
 
 
-@pytest.mark.parametrize("field", ["session_token", "frames", "frame_index", "frame_challenge"])
+@pytest.mark.parametrize(
+    "field",
+    [*("session_token", "frames", "frame_index", "frame_challenge"), *("reference_image", "capture_attestation")],
+)
 def test_without_sessions(field):
     """Fields that can't be honoured are refused by their names, never passed over."""
     answer = read(bare(**{field: TOKEN}), sessions=False)

@@ -157,7 +157,6 @@ ASKS_FOR_MORE = {
     "liveness_mode": ("active", "passive_active", "PASSIVE", 5),
     "liveness_threshold": (80, 0, "80"),
     "liveness_challenges": (["smile"], []),
-    "reference_image": (base64_of(), {}),
     "frames": ([base64_of()],),
     "dataref": ("https://example.com/selfie.jpg",),
 }
