@@ -35,8 +35,8 @@ from stream.bootstrap.abuse import (
 from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
-from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.bootstrap.models import impostors, model_versions, network_sources, slot_files, template_source
+from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import EventTimes
