@@ -1,0 +1,197 @@
+"""Pending detections: the parts of submissions that arrive in several records, until each submission's set is closed.
+
+A set is closed once, by the first worker; the closed set's parts are frozen, so that every worker makes the same
+decision of these. Readings and protected references are kept, never a picture nor a plain template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+import orjson
+from pydantic import StringConstraints, TypeAdapter
+
+from config.strict_json import StrictJson
+from stream.events.ids import SubmissionIds
+
+#: Longest life of parts: a detector group may be so far ahead of detection, and workers so long away.
+PARTS_LIFE_MS = 6 * 3_600_000
+#: One frame's detection has about 4 KB; one of 64 long readings stays below.
+MAX_PENDING_BYTES = 96 * 1024
+
+#: How long a worker's turn to sweep lasts; one that died is replaced after it.
+TURN_MS = 10_000
+
+_Slot = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}:[0-9]{1,2}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingPart:
+    """Part of a set. `slot`: the one place it can take there; `digest`: 32 characters that tell its content apart from
+    another one's; `ends`: nothing but the other frames is waited for besides a part that was refused."""
+
+    slot: str
+    digest: str
+    ends: bool = False
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing(StrictJson):
+    """Closing of a set: the slots that count, those taken twice with different content, and the part (slot, digest)
+    whose record closed the set; None where the deadline did. That record publishes the decision."""
+
+    slots: tuple[_Slot, ...]
+    against: tuple[_Slot, ...]
+    by: tuple[_Slot, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingSet:
+    """State of a set. `settled`: the decision's fingerprint, once the parts were removed after the decision."""
+
+    slots: frozenset[str] = frozenset()
+    against: frozenset[str] = frozenset()
+    ends: bool = False
+    closing: Closing | None = None
+    settled: str | None = None
+
+
+#: slot -> (digest, payload)
+Parts = Mapping[str, tuple[str, bytes]]
+CLOSING = TypeAdapter(Closing)
+
+
+def set_name(ids: SubmissionIds, which: str) -> str:
+    """Name of a set: a hash of the submission's ids, all of which its parts agree on, and of `which` set of theirs."""
+    named = [ids.tenant, ids.submission_id, ids.correlation_id, ids.session_id, ids.resource_id, which]
+    return hashlib.sha256(orjson.dumps(named)).hexdigest()[:40]
+
+
+class PendingDetections(Protocol):
+    """Sets of parts by name. Calls may be repeated and raise `config.errors.Unavailable` when the store is away; times
+    are the store's."""
+
+    async def put(self, name: str, ids: SubmissionIds, part: PendingPart, due_ms: int | None) -> PendingSet:
+        """State of the set after a part was put into its slot, for the decide stage.
+
+        The first content of a slot stays, and another one only marks the slot; a closed set takes nothing. The first
+        `due_ms` counts: when the set is to be closed at the latest. One round trip, two for a part that comes again.
+        """
+
+    async def close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
+        """Closing in force, ours unless the set is closed, with the parts; for the decide stage and the sweep. One
+        round trip."""
+
+    async def read(self, name: str) -> tuple[PendingSet, Parts]:
+        """State and parts of a set; for the sweep. One round trip."""
+
+    async def settle(self, name: str, fingerprint: str, slots: Collection[str]) -> None:
+        """Remove the parts of a set that is decided, and its deadline; the closing stays, with the decision's
+        fingerprint. For the sweep. One round trip."""
+
+    async def drop(self, name: str) -> None:
+        """Remove the deadline of a set that holds nothing to decide. For the sweep. One round trip."""
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        """Names of at most so many sets whose deadline has come; for the sweep. One round trip."""
+
+    async def take_turn(self, worker: str, for_ms: int) -> bool:
+        """Whether the turn to sweep is this worker's; it then is for so long. At most two round trips."""
+
+    async def held(self, tenant: str | None, correlation_id: str) -> int:
+        """Number of sets of a correlation id; for an erasure's plan. One round trip."""
+
+    async def forget(self, tenant: str | None, correlation_id: str) -> int:
+        """Number of sets of a correlation id, all removed; for an erasure. Two round trips."""
+
+
+@dataclass(slots=True)
+class _Held:
+    owner: tuple[str, str | None]
+    parts: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    against: set[str] = field(default_factory=set)
+    ends: bool = False
+    closing: Closing | None = None
+    settled: str | None = None
+
+    def state(self) -> PendingSet:
+        return PendingSet(
+            slots=frozenset(self.parts),
+            against=frozenset(self.against),
+            ends=self.ends,
+            closing=self.closing,
+            settled=self.settled,
+        )
+
+
+class InMemoryPendingDetections:
+    """The fake: sets in memory. `on_call` is called with each method's name first, and may raise."""
+
+    def __init__(self, on_call: Callable[[str], None] = lambda name: None) -> None:
+        self._on_call = on_call
+        self._sets: dict[str, _Held] = {}
+        self._due: dict[str, int] = {}
+        self._turn: str | None = None
+
+    async def put(self, name: str, ids: SubmissionIds, part: PendingPart, due_ms: int | None) -> PendingSet:
+        self._on_call("put")
+        held = self._sets.setdefault(name, _Held((ids.tenant or "", ids.correlation_id)))
+        if due_ms is not None:
+            self._due.setdefault(name, due_ms)
+        if held.closing is not None:
+            return held.state()
+        held.ends = held.ends or part.ends
+        first, _ = held.parts.setdefault(part.slot, (part.digest, part.payload))
+        if first != part.digest:
+            held.against.add(part.slot)
+        return held.state()
+
+    async def close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
+        self._on_call("close")
+        held = self._sets[name]
+        held.closing = held.closing or closing
+        return held.closing, dict(held.parts)
+
+    async def read(self, name: str) -> tuple[PendingSet, Parts]:
+        self._on_call("read")
+        held = self._sets.get(name)
+        return (PendingSet(), {}) if held is None else (held.state(), dict(held.parts))
+
+    async def settle(self, name: str, fingerprint: str, slots: Collection[str]) -> None:
+        self._on_call("settle")
+        self._due.pop(name, None)
+        if (held := self._sets.get(name)) is not None:
+            held.parts = {slot: part for slot, part in held.parts.items() if slot not in slots}
+            held.settled = fingerprint
+
+    async def drop(self, name: str) -> None:
+        self._on_call("drop")
+        self._due.pop(name, None)
+
+    async def due(self, until_ms: int, most: int) -> list[str]:
+        self._on_call("due")
+        return sorted(name for name, at_ms in self._due.items() if at_ms <= until_ms)[:most]
+
+    async def take_turn(self, worker: str, for_ms: int) -> bool:
+        self._on_call("take_turn")
+        self._turn = self._turn or worker
+        return self._turn == worker
+
+    async def held(self, tenant: str | None, correlation_id: str) -> int:
+        self._on_call("held")
+        return len(self._names_of(tenant, correlation_id))
+
+    async def forget(self, tenant: str | None, correlation_id: str) -> int:
+        self._on_call("forget")
+        names = self._names_of(tenant, correlation_id)
+        for name in names:
+            del self._sets[name]
+            self._due.pop(name, None)
+        return len(names)
+
+    def _names_of(self, tenant: str | None, correlation_id: str) -> list[str]:
+        return [name for name, held in self._sets.items() if held.owner == (tenant or "", correlation_id)]
