@@ -13,6 +13,7 @@ CONFIG_FILE_VARIABLE = "LIVENESS_CONFIG"
 MODEL_MIRROR_VARIABLE = "LIVENESS_MODEL_MIRROR"
 HASH_KEYS_VARIABLE = "LIVENESS_ABUSE__HASH_KEYS"
 RECORD_KEYS_VARIABLE = "LIVENESS_RECORDS__KEYS"
+GROUP_KEYS_VARIABLE = "LIVENESS_JOIN__GROUP_KEYS"
 #: Variables with the prefix that are not settings of the processor: the tests' and the local services' own.
 _OTHER_VARIABLES = frozenset(
     {
@@ -38,11 +39,12 @@ def refuse_unknown_variables(environment: Collection[str], settings: Collection[
 
 
 def malformed_keys(environment: Mapping[str, str | None]) -> str | None:
-    """Message for hash or record keys that are no JSON, else None: the settings reader names only their group."""
+    """Message for keys that are no JSON, else None: the settings reader names only their group."""
+    named = {HASH_KEYS_VARIABLE: "id", RECORD_KEYS_VARIABLE: "id", GROUP_KEYS_VARIABLE: "group"}
     for name, text in environment.items():
-        if name.upper() in (HASH_KEYS_VARIABLE, RECORD_KEYS_VARIABLE):
+        if name.upper() in named:
             try:
                 json.loads(text or "")
             except ValueError:
-                return f'{name.upper()} must be a JSON list: [{{"id": "k1", "secret": "..."}}]'
+                return f'{name.upper()} must be a JSON list: [{{"{named[name.upper()]}": "k1", "secret": "..."}}]'
     return None

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
+from config.detector_groups import NAME
+
 HIGHEST_PORT = 65_535
 #: Characters of a signing or hashing secret.
 SHORTEST_SECRET = 32
@@ -33,6 +35,15 @@ class HashKeySettings(Group):
     """At least 32 characters, the same in every worker."""
     since: AwareDatetime | None = None
     """When it comes into force; unset: from the beginning. Exactly one key has none."""
+
+
+class GroupKeySettings(Group):
+    """Key of a detector group: a secret with which the group's results are signed, and nothing else."""
+
+    group: str = Field(pattern=NAME)
+    """Name of the group, as in the policy."""
+    secret: SecretStr
+    """At least 32 characters. Several keys of one group are all believed, so that one may replace another."""
 
 
 def _legal_topic_prefix(value: str) -> str:
@@ -89,11 +100,20 @@ def _legal_span(hours: int) -> int:
     return hours
 
 
+def _legal_group_keys(keys: tuple[GroupKeySettings, ...]) -> tuple[GroupKeySettings, ...]:
+    if any(len(key.secret.get_secret_value()) < SHORTEST_SECRET for key in keys):
+        raise ValueError(f"a secret needs at least {SHORTEST_SECRET} characters")
+    if len(keys) > MOST_HASH_KEYS:
+        raise ValueError(f"at most {MOST_HASH_KEYS} keys of groups")
+    return keys
+
+
 TopicPrefix = Annotated[str, AfterValidator(_legal_topic_prefix)]
 Servers = Annotated[str, AfterValidator(_legal_servers)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_legal_redis_url)]
 KeyPrefix = Annotated[str, AfterValidator(_legal_key_prefix)]
 HashKeys = Annotated[tuple[HashKeySettings, ...], AfterValidator(partial(_legal_keys, "hash"))]
 RecordKeys = Annotated[tuple[HashKeySettings, ...], AfterValidator(partial(_legal_keys, "record"))]
+GroupKeys = Annotated[tuple[GroupKeySettings, ...], AfterValidator(_legal_group_keys)]
 #: Hours of one bucket of the face index.
 SpanHours = Annotated[int, AfterValidator(_legal_span)]

@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
 from config.abuse import AbusePolicy
 from config.detector_catalogue import DETECTORS, FURTHER, KNOWN, DetectorSpec, Need
+from config.detector_groups import MOST_GROUPS, NAME
 from config.injection import INDICATIONS
 from config.pad_networks import MOST_LOG_ODDS
 
@@ -146,6 +147,20 @@ class InjectionPolicy(_Frozen):
         return self
 
 
+class GroupGate(_Frozen):
+    """Gate of a detector group, whose readings come from another process: they may lower a verdict and never raise
+    it."""
+
+    least: float = Field(0.5, gt=0, le=1, description="liveness of a group's reading below which no verdict is LIVE")
+    attack: float = Field(0.0, ge=0, le=1, description="liveness of a group's reading below which the verdict is SPOOF")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.attack > self.least:
+            raise ValueError("attack must not be above least")
+        return self
+
+
 class ImageLimits(_Frozen):
     """Limits of the image gate, before a native decoder sees the file."""
 
@@ -227,6 +242,9 @@ class Policy(_Frozen):
     gates: dict[str, Share] = Field(
         default_factory=dict, description="liveness of a signal below which no verdict is LIVE, whatever its weight"
     )
+    groups: dict[Annotated[str, StringConstraints(pattern=NAME)], GroupGate] = Field(
+        default_factory=dict, max_length=MOST_GROUPS, description="detector groups that a decision waits for, by name"
+    )
     injection: InjectionPolicy = InjectionPolicy()
     image: ImageLimits = ImageLimits()
     framing: Framing = Framing()
@@ -271,6 +289,7 @@ class Policy(_Frozen):
 _NEWER: dict[str, Any] = {
     "pad_networks": PadFusion(),
     "gates": {},
+    "groups": {},
     "injection": InjectionPolicy(),
     "verification": FaceVerification(),
 }

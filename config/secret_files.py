@@ -18,6 +18,7 @@ SECRETS = {
     "redis": ("url", "password", "ssl_key_password"),
     "abuse": ("hash_keys",),
     "records": ("keys",),
+    "join": ("group_keys",),
     "webhook": ("url", "secret"),
 }
 _PREFIX, _SUFFIX = "liveness_", "_file"

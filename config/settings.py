@@ -30,7 +30,17 @@ from config.cache import cache_folder
 from config.connections import KafkaSecurity, RedisSecurity
 from config.environment import CONFIG_FILE_VARIABLE, malformed_keys, refuse_unknown_variables
 from config.errors import SettingsError
-from config.legal_values import Group, HashKeys, KeyPrefix, RecordKeys, RedisUrl, Servers, SpanHours, TopicPrefix
+from config.legal_values import (
+    Group,
+    GroupKeys,
+    HashKeys,
+    KeyPrefix,
+    RecordKeys,
+    RedisUrl,
+    Servers,
+    SpanHours,
+    TopicPrefix,
+)
 from config.policy import Policy
 from config.secret_files import with_secrets, without_contents
 from config.tls import client_context
@@ -257,6 +267,19 @@ keys, and for what was written before."""
         return self
 
 
+class JoinSettings(Group):
+    """The join: how long a decision waits for what arrives in parts, by Redis' clock."""
+
+    frames_s: float = Field(120.0, gt=0, le=3600)
+    """So long after the first frame of a submission that is sent as a record a frame, the rest counts as missing; \
+longer than a worker's fall and the rebalance after it take."""
+    groups_s: float = Field(30.0, gt=0, le=3600)
+    """So long after a detection, the result of a detector group (the policy's `groups`) counts as missing."""
+    group_keys: GroupKeys = ()
+    """Secrets with which detector groups sign their results, JSON: [{"group", "secret"}]; needed for each group where \
+records.keys are set."""
+
+
 class CommandSettings(Group):
     """Signatures of reviewers' commands."""
 
@@ -329,6 +352,7 @@ class Settings(BaseSettings):
     encryption: EncryptionSettings = EncryptionSettings()
     sessions: SessionSettings = SessionSettings()
     records: RecordSettings = RecordSettings()
+    join: JoinSettings = JoinSettings()
     commands: CommandSettings = CommandSettings()
     webhook: WebhookSettings = WebhookSettings()
     http: HttpSettings = HttpSettings()
@@ -431,8 +455,19 @@ def _check_with_policy(settings: Settings) -> None:
             raise SettingsError(
                 f"delivery.{name} ({limit:g}) must be longer than the policy's deadlines.event_s ({event_s:g})"
             )
+    _check_groups(settings, policy)
     if policy.image.max_bytes >= settings.kafka.max_event_bytes:
         raise SettingsError(
             f"kafka.max_event_bytes ({settings.kafka.max_event_bytes}) must be more than "
             f"the policy's image.max_bytes ({policy.image.max_bytes})"
         )
+
+
+def _check_groups(settings: Settings, policy: Policy) -> None:
+    """Keys of detector groups checked against the policy: a group without one would be let past the record MACs."""
+    keyed = {key.group for key in settings.join.group_keys}
+    if unknown := sorted(keyed - policy.groups.keys()):
+        raise SettingsError(f"join.group_keys: the policy's groups have no {unknown[0]}")
+    unsigned = sorted(policy.groups.keys() - keyed)
+    if settings.records.keys and unsigned:
+        raise SettingsError(f"join.group_keys: group {unsigned[0]} needs a key, since records.keys are set")

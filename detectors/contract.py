@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Protocol
 from pydantic import Field
 
 from config.detector_catalogue import KNOWN
+from config.detector_groups import PREFIX as GROUP_PREFIX
 from config.error_codes import ErrorCode
 from config.injection import INDICATIONS
 from config.pad_networks import PREFIX
@@ -68,13 +69,20 @@ class Reading(StrictJson):
             raise ValueError(f"{self.name}: liveness {self.liveness} is outside [0, 1]")
         if self.status is not ReadingStatus.SCORED and self.liveness:
             raise ValueError(f"{self.name}: only a scored reading carries a liveness")
-        if self.name not in KNOWN and not self.is_of_network:  # last: a newer release's reading is right but for this
+        if (
+            self.name not in KNOWN and not self.is_of_network and not self.is_of_group
+        ):  # last: a newer release's reading is right but for this
             raise UnknownReading("a reading of a signal that is not in the catalogue", self.name)
 
     @property
     def is_of_network(self) -> bool:
         """Whether a presentation-attack network made the reading, by the reading's name."""
         return self.name.startswith(PREFIX)
+
+    @property
+    def is_of_group(self) -> bool:
+        """Whether a detector group of another process made the reading, by the reading's name."""
+        return self.name.startswith(GROUP_PREFIX)
 
 
 class UnknownIndication(UnknownName):

@@ -167,7 +167,7 @@ def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tupl
 
 def _default(field: Any) -> str:
     if field.default_factory is not None:
-        return "one a core"
+        return "" if field.default_factory is dict else "one a core"
     value = field.default
     if hasattr(value, "get_secret_value"):
         value = value.get_secret_value()

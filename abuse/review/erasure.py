@@ -80,6 +80,7 @@ class Erasures:
     decisions: KeptDecisions
     faces: Erasable
     pictures: Erasable
+    parts: Erasable
     links_ms: int
     sessions: Erasable | None = None
     beyond: Mapping[str, int | None] = field(default_factory=dict)
@@ -87,19 +88,21 @@ class Erasures:
     async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> ErasurePlan:
         """The erasure of a subject with its receipt; writes nothing."""
         traces = await self.ledger.held(tenant, subject)
-        links = faces = pictures = decisions = sessions = 0
+        links = faces = pictures = decisions = parts = sessions = 0
         if subject.type is SubjectType.CORRELATION_ID:
             name = subject.key
-            held, faces, pictures, decisions = await asyncio.gather(
+            held, faces, pictures, decisions, parts = await asyncio.gather(
                 self.links.of(tenant, [name]),
                 self.faces.held(tenant, name),
                 self.pictures.held(tenant, name),
                 self.decisions.held(tenant, name),
+                self.parts.held(tenant, name),
             )
             links = len(held[name])
             sessions = 0 if self.sessions is None else await self.sessions.held(tenant, name)
         counts = {"links": links, "faces": faces, "pictures": pictures, "decisions": decisions}
         counts |= {} if self.sessions is None else {"sessions": sessions}
+        counts |= {"parts": parts} if parts else {}
         digests = [digest_of(tenant, subject.type, key) for key in subject.keys]
         changed = {
             "subject": {"type": str(subject.type), "sha256": digests},
@@ -116,6 +119,7 @@ class Erasures:
         name = subject.key
         links = (await self.links.of(tenant, [name]))[name]
         others = sorted({end for link in links for end in link.ids} - {name})
+        await self.parts.forget(tenant, name)
         await self.faces.forget(tenant, name)
         await self.pictures.forget(tenant, name)
         if self.sessions is not None:

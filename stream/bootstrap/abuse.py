@@ -29,6 +29,7 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
 from abuse.review.redis_erasure import RedisLedgerErasure
+from abuse.store_time import StoreTime
 from config.legal_values import HashKeys
 from config.policy import Policy
 from config.settings import Settings
@@ -38,6 +39,8 @@ from stream.bootstrap.sessions import open_session_store
 from stream.maintenance.retention import beyond_erasure
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.marking import MarkKeys, model_id
+from stream.pipeline.pending import PendingDetections
+from stream.redis.pending import RedisPendingDetections
 
 log = structlog.get_logger()
 
@@ -82,6 +85,11 @@ def open_reuse(
     )
 
 
+def open_pending(settings: Settings, calls: RedisClient, time: StoreTime | None = None) -> PendingDetections:
+    """Pending detections of an installation: parts of submissions that are not decided yet."""
+    return RedisPendingDetections(calls, settings.redis_prefix, settings.redis.decision_ttl_s, time)
+
+
 def open_links(settings: Settings, policy: Policy, calls: RedisClient) -> LinkStore:
     """Link store of an installation."""
     return RedisLinkStore(calls, settings.redis_prefix, links_life_ms(policy))
@@ -102,6 +110,7 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
         links=open_links(settings, policy, calls),
         large=_open_large_clusters(settings, policy, calls),
         decisions=store,
+        parts=open_pending(settings, calls),
         faces=open_face_index(settings, policy, calls),
         pictures=_open_media_index(settings, policy, calls),
         sessions=open_session_store(settings, calls),
@@ -160,6 +169,15 @@ def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: Templat
         keys=keys,
         bounds=FaceBounds(impostors=spec.impostors, farthest=spec.genuine_threshold),
     )
+
+
+def template_kinds(settings: Settings, policy: Policy) -> Mapping[str, Distance]:
+    """How templates of the model in use are compared; empty without a model."""
+    source = template_source(settings, policy)
+    if source is None:
+        return {}
+    spec, _ = describe(source)
+    return {model_id(spec.name, spec.space_sha256): Distance(spec.distance)}
 
 
 def hash_keys(settings: Settings) -> list[HashKey]:

@@ -10,6 +10,7 @@ from abuse.event_time import MS
 from abuse.keys.key_periods import HashKey
 from config.settings import Settings
 from stream.bootstrap.abuse import keys_of
+from stream.events.group_macs import GroupMacs
 from stream.events.record_mac import RecordMacs
 from stream.events.topics import Topic, topic_name
 from stream.review.command_signatures import CommandSignatures
@@ -37,6 +38,17 @@ def open_macs(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> RecordMacs:
         {topic_name(topic, settings.kafka): topic for topic in Topic},
         clock.now_ms,
         unsigned_until_ms(settings),
+    )
+
+
+def open_group_macs(settings: Settings) -> GroupMacs:
+    """MACs of detector groups, by each group's own keys."""
+    keys = settings.join.group_keys
+    return GroupMacs(
+        {
+            group: [key.secret.get_secret_value().encode() for key in keys if key.group == group]
+            for group in {key.group for key in keys}
+        }
     )
 
 

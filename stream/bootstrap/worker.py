@@ -29,16 +29,19 @@ from stream.bootstrap.abuse import (
     open_key_checks,
     open_ledger,
     open_links,
+    open_pending,
     open_reuse,
     say_what_is_compared,
+    template_kinds,
 )
-from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
+from stream.bootstrap.authentication import open_group_macs, open_macs, open_reviewers, signatures_by
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
 from stream.bootstrap.models import impostors, model_versions, network_sources, slot_files, template_source
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
+from stream.events.detection_part import is_part
 from stream.events.event_times import EventTimes
 from stream.events.forgeries import Forgeries
 from stream.events.record_mac import RecordMacs
@@ -52,6 +55,7 @@ from stream.kafka.publishing import Publisher
 from stream.kafka.security import why_refused
 from stream.kafka.trial import Trial
 from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
+from stream.maintenance.join_sweeper import JoinSweeper
 from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
 from stream.notify.targets import WebhookTarget
@@ -63,6 +67,8 @@ from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
 from stream.pipeline.fair_turns import FairTurns
+from stream.pipeline.group_parts import GroupParts
+from stream.pipeline.join import Join, JoinPlan
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.replays import Replays
 from stream.redis.client import connect
@@ -208,6 +214,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         keys=keys,
         sessions=shared.sessions.keys is not None,
         impostors=impostors(settings, policy),
+        template_kinds=template_kinds(settings, policy),
     )
     agent = replace(
         _agent(shared, "detect", Topic.SUBMISSIONS, stage, detection.slots + detection.read_ahead),
@@ -236,6 +243,13 @@ def _deciding(shared: _Shared) -> _Part:
     forgeries = Forgeries(Topic.DETECTIONS, shared.dead_letters)
     replays = Replays(forgeries=forgeries, decisions_kept_ms=settings.redis.decision_ttl_s * MS)
     reuse = open_reuse(settings, policy, shared.redis, shared.ledger, shared.faces)
+    plan = JoinPlan(
+        groups=tuple(policy.groups),
+        frames_s=settings.join.frames_s,
+        groups_s=settings.join.groups_s,
+        kinds=template_kinds(settings, policy),
+    )
+    pending = open_pending(settings, shared.redis, shared.time)
     stage = DecideStage(
         store=shared.store,
         abuse=AbuseStage(
@@ -252,11 +266,19 @@ def _deciding(shared: _Shared) -> _Part:
         dead_letters=shared.dead_letters,
         replays=replays if settings.records.keys else None,
         sessions=SessionBook(store=shared.sessions.store),
+        join=Join(pending=pending, patience=shared.patience, time=shared.time, plan=plan),
+        group_parts=GroupParts(
+            groups=policy.groups.keys(),
+            macs=open_group_macs(settings),
+            dead_letters=shared.dead_letters,
+            forgeries=forgeries,
+        ),
     )
+    sweeper = JoinSweeper(stage=stage, publisher=shared.publisher)
     limit = settings.delivery.max_deciding
-    authentic = AuthenticStage(stage, shared.macs, forgeries)
+    authentic = AuthenticStage(stage, shared.macs, forgeries, is_part)
     agent = _agent(shared, "decide", Topic.DETECTIONS, authentic, limit)
-    return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)])
+    return _Part(agent=agent, checks=[partial(say_what_is_compared, reuse)], background_tasks=[sweeper.run])
 
 
 def _commanding(shared: _Shared) -> _Part:

@@ -22,6 +22,7 @@ class EventType(StrEnum):
     SUBMISSION = "liveness.submission.v1"
     DECISION = "liveness.decision.v1"
     DETECTION = "liveness.detection.v1"
+    DETECTION_PART = "liveness.detection-part.v1"
     AUDIT = "liveness.audit.v1"
     COMMAND = "liveness.command.v1"
     ABUSE_FLAG = "liveness.abuse-flag.v1"

@@ -31,8 +31,10 @@ from stream.events.event_times import LATEST_MS
 from stream.events.face_comparison import FaceComparison
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal
-from stream.events.session_terms import FrameContext, SessionTerms
+from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
+#: Distance of two face templates: 2 for two opposite directions, by the cosine and by the euclidean distance.
+FARTHEST = 2.0
 MAX_DETECTION_BYTES = 512 * 1024
 MAX_NETWORKS = 256
 #: In base64: a print of 1024 numbers.
@@ -40,6 +42,8 @@ MAX_PACKED = 2732
 #: The parts of an origin that are subjects, each under the name of its type.
 _SUBJECTS = ("device", "address", "prefix")
 
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+FaceDistance = Annotated[float, Field(ge=0, le=FARTHEST)]
 HashedKey = Annotated[str, StringConstraints(pattern=HASHED_KEY)]
 
 
@@ -94,6 +98,10 @@ class _Wire(_Strict):
     contexts: Annotated[tuple[FrameContext, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     capture: CaptureFinding | None = None
     verification: FaceComparison | None = None
+    part: FramePart | None = None
+    face_distances: Annotated[tuple[FaceDistance | None, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
+    pixels: Annotated[tuple[Digest | None, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
+    content: Digest | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -113,6 +121,7 @@ _NAMES = FIELDS | {
             KeyedImageHashes,
             SessionTerms,
             FrameContext,
+            FramePart,
             CaptureFinding,
             FaceComparison,
         )
@@ -160,6 +169,10 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         contexts=wire.contexts or (),
         capture=wire.capture,
         verification=wire.verification,
+        part=wire.part,
+        face_distances=wire.face_distances or (),
+        pixels=wire.pixels or (),
+        content=wire.content,
     )
 
 
@@ -174,14 +187,23 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
 
 
 def _wire_capture(detection: Detection) -> dict[str, Any]:
-    """Fields that only a submission of a session has."""
+    """Fields that only a submission of a session, of several frames or with detector groups has."""
     found = {
         "session": detection.session,
         "contexts": detection.contexts or None,
+        "part": detection.part,
+        "face_distances": tuple(_bounded(each) for each in detection.face_distances) or None,
+        "pixels": detection.pixels or None,
+        "content": detection.content,
         "capture": detection.capture,
         "verification": detection.verification,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _bounded(distance: float | None) -> float | None:
+    """Distance to the digits that count. One beyond the range of unit vectors is as far as the farthest."""
+    return None if distance is None else round(min(max(distance, 0.0), FARTHEST), 4)
 
 
 def _wire_finding(detection: Detection) -> dict[str, Any]:

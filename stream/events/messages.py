@@ -16,6 +16,7 @@ from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
 from stream.events.capture import CaptureFinding
 from stream.events.face_comparison import FaceComparison
+from stream.events.group_results import GroupResult
 from stream.events.ids import SubmissionIds
 from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
@@ -114,6 +115,8 @@ class Rejected:
     fingerprint: str
     appended_at_ms: int
     dated_by_broker: bool = False
+    #: As in a submission, where the place could be read.
+    part: FramePart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +179,10 @@ class Detection:
     #: Digest of each frame's pixels, bound to the submission's ids: equal for the same pixels within one submission,
     #: and comparable with nothing else. Empty for one frame that is no part.
     pixels: tuple[str | None, ...] = field(default=(), repr=False)
+    #: Digest of the pictures' files, bound to the submission's ids; None where no detector group is waited for.
+    content: str | None = None
+    #: What detector groups found, once the submission's parts were joined; not on the wire.
+    groups: tuple[GroupResult, ...] = ()
 
     #: Finding on the capture's attestation; None without a session.
     capture: CaptureFinding | None = None

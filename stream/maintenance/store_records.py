@@ -13,10 +13,11 @@ from abuse.links import redis_large_clusters, redis_link_store
 from abuse.pictures import redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord
-from stream.redis import decision_store, marker, partition_notes, roll_call, session_store
+from stream.redis import decision_store, marker, partition_notes, pending, roll_call, session_store
 
 RECORDS: tuple[StoreRecord, ...] = (
     *decision_store.RECORDS,
+    *pending.RECORDS,
     *marker.RECORDS,
     *partition_notes.RECORDS,
     *roll_call.RECORDS,

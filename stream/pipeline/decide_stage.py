@@ -19,6 +19,7 @@ from config.policy import Policy
 from detectors.contract import Analysis
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_codec import DetectionError, decode_detection
+from stream.events.detection_part import DetectionPart, is_part
 from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
 from stream.events.session_events import SessionEvent
@@ -29,6 +30,10 @@ from stream.pipeline.attestation import finding_on
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
+from stream.pipeline.group_gate import with_groups
+from stream.pipeline.group_parts import GroupParts
+from stream.pipeline.join import Join
+from stream.pipeline.pending import MAX_PENDING_BYTES
 from stream.pipeline.replays import Replays
 from stream.pipeline.session_ledger import SessionLedger
 from stream.pipeline.verdict import Verdict, refused, verdict_on
@@ -50,7 +55,7 @@ class DecideStage:
     """Stage of the decide agent, pure of Kafka and Faust.
 
     `handle` is called by the agent for each record, may wait for the store, and raises only for bugs; a repeat gives
-    the same outputs. `decide` takes a complete detection: a join of several records of one submission goes before it.
+    the same outputs. `decide` takes a complete detection: what arrives in parts is joined before.
     """
 
     store: DecisionStore
@@ -62,6 +67,8 @@ class DecideStage:
     builders: Sequence[EventBuilder]
     #: None without sessions.
     sessions: SessionLedger | None = None
+    join: Join
+    group_parts: GroupParts
     #: None where detections carry no MAC, and any time in a detection may be a stranger's.
     replays: Replays | None = None
     #: Locks of the submissions that are being decided: a submission read again after a crash has two detections, and
@@ -71,23 +78,52 @@ class DecideStage:
     told_names: set[str] = field(default_factory=set)
 
     async def handle(self, record: Record) -> Sequence[Output]:
+        if is_part(record):
+            return await self._of_group(record)
         newer = set[str]()
         try:
             detection = decode_detection(record.value, newer)
+            whole = not self.join.waits(detection)
+            if not whole and len(record.value or b"") > MAX_PENDING_BYTES:
+                raise DetectionError("the detection is too large for a part of a submission")
         except DetectionError as error:
             return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]
         if self.replays is not None and self.replays.is_one(record, detection):
             return [self.replays.letter(record)]
         self._tell(newer)
+        return await self._decided_if_whole(detection if whole else await self.join.add(detection))
+
+    async def _of_group(self, record: Record) -> Sequence[Output]:
+        """Outputs of a detector group's record: those of the submission, if the record completes it."""
+        part = self.group_parts.read(record)
+        if not isinstance(part, DetectionPart):
+            return [] if part is None else [part]
+        metrics.GROUP_PARTS.labels(outcome="joined").inc()
+        return await self._decided_if_whole(await self.join.add_group(part))
+
+    async def _decided_if_whole(self, detection: Detection | None) -> Sequence[Output]:
+        return [] if detection is None else await self.outputs_on(detection)
+
+    async def outputs_on(self, detection: Detection) -> Sequence[Output]:
+        """Outputs of the decision on a complete detection; for the sweep of the join too."""
         return self._outputs(await self.decide(detection))
 
     async def answer(self, record: Record) -> Sequence[Output]:
+        if is_part(record):
+            return []  # the submission is decided without its group's result
         try:
-            detection = decode_detection(record.value)
+            detection: Detection | None = decode_detection(record.value)
         except DetectionError:
             return []
+        assert detection is not None
         if self.replays is not None and self.replays.is_one(record, detection):
             return []
+        if detection.part is not None:
+            detection = await self.join.add(unanswered(detection))
+        return [] if detection is None else await self.answer_for(detection)
+
+    async def answer_for(self, detection: Detection) -> Sequence[Output]:
+        """Outputs that answer the sender of a submission on which `decide` failed."""
         verdict = verdict_on(refusal_for(ErrorCode.SERVER_ERROR), self.policy)
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms())
         ours = StoredDecision(detection.fingerprint, decision.encode(event))
@@ -169,6 +205,7 @@ class DecideStage:
             capture=finding_on(detection),
             attested_only=terms is not None and terms.attestation_required,
         )
+        verdict = with_groups(verdict, detection.groups, self.policy, encrypted=detection.encrypted)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
         if assessed.refusal is not None and verdict.error is None:
@@ -176,6 +213,17 @@ class DecideStage:
         _count(verdict, detection, self.clock.now_ms())
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
         return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events
+
+
+def unanswered(detection: Detection) -> Detection:
+    """Detection in place of one on which the stage failed: nothing of what was measured."""
+    return Detection(
+        ids=detection.ids,
+        fingerprint=detection.fingerprint,
+        appended_at_ms=detection.appended_at_ms,
+        finding=refusal_for(ErrorCode.SERVER_ERROR),
+        part=detection.part,
+    )
 
 
 def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:

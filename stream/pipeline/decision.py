@@ -114,7 +114,9 @@ def _counterfactual(verdict: Verdict, policy: Policy) -> dict[str, Any] | None:
 
 def _models(detection: Detection) -> list[dict[str, str]]:
     found = detection.finding if isinstance(detection.finding, tuple) else ()
-    return [_plain(model) for model in dict.fromkeys(model for analysis in found for model in analysis.models)]
+    ours = [model for analysis in found for model in analysis.models]
+    theirs = [model for result in detection.groups for model in result.models]
+    return [_plain(model) for model in dict.fromkeys((*ours, *theirs))]
 
 
 def _elapsed(detection: Detection, now_ms: int) -> dict[str, float]:

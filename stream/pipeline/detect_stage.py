@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import Origin
 from abuse.origins import OriginReader
+from config.abuse import FACE_REUSE
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis, Frame
@@ -43,6 +44,8 @@ from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
 from stream.pipeline.attestation import capture_finding
 from stream.pipeline.fair_turns import FairTurns, Turn
+from stream.pipeline.frame_digests import NOT_COMPARED, ComparedFrames, compared_frames, content_of
+from stream.pipeline.frame_faces import Kinds
 from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.reference_face import compared
@@ -69,6 +72,7 @@ class _Found:
     session: SessionTerms | None = None
     capture: CaptureFinding | None = None
     verification: FaceComparison | None = None
+    compared: ComparedFrames = NOT_COMPARED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,8 @@ class DetectStage:
     detections_topic: str
     dead_letters: DeadLetters
     source: str
+    #: How face templates are compared, by model.
+    template_kinds: Kinds = field(default_factory=dict)
     #: Keys of encrypted selfies.
     keys: KeyFolder | None = None
     #: Session tokens are looked at; otherwise what belongs to a session is refused by name.
@@ -115,6 +121,7 @@ class DetectStage:
         queue_ms = float(min(max(self.clock.now_ms() - read.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
         found = await self._found(read, origin, record, turn)
+        content = await self._content(read)
         detection = Detection(
             ids=read.ids,
             fingerprint=read.fingerprint,
@@ -128,6 +135,11 @@ class DetectStage:
             session=found.session,
             capture=found.capture,
             verification=found.verification,
+            contexts=read.contexts if isinstance(read, Submission) else (),
+            part=read.part,
+            face_distances=found.compared.face_distances,
+            pixels=found.compared.pixels,
+            content=content,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*found.outputs, self._output(detection)]
@@ -144,6 +156,7 @@ class DetectStage:
                     fingerprint=read.fingerprint,
                     appended_at_ms=read.appended_at_ms,
                     finding=refusal_for(ErrorCode.SERVER_ERROR),
+                    part=read.part,
                 )
             )
         ]
@@ -180,13 +193,28 @@ class DetectStage:
         if isinstance(finding, Refusal):
             return replace(of_session, finding=finding, outputs=letters)
         finding, reference = finding[: len(read.frames)], finding[len(read.frames) :]
+        # The join compares the faces of parts by their references; the abuse stage drops what no rule needs.
+        active = admission.active if read.part is None else admission.active | {FACE_REUSE}
         return replace(
             of_session,
             finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
-            references=self.marker.references(read, finding[0], admission.active),
+            references=self.marker.references(read, finding[0], active),
+            compared=self._compared(read, finding),
             outputs=letters,
             verification=compared(reference[0], finding, read.contexts, self.impostors) if reference else None,
         )
+
+    def _compared(self, read: Submission, finding: tuple[Analysis, ...]) -> ComparedFrames:
+        """Comparison of the frames that are here; of a record a frame the join makes it."""
+        if read.part is None and len(finding) == 1:
+            return NOT_COMPARED
+        return compared_frames(read.ids, finding, self.template_kinds)
+
+    async def _content(self, read: Submission | Rejected) -> str | None:
+        """Digest of the pictures, for installations with detector groups."""
+        if not self.policy.groups or not isinstance(read, Submission):
+            return None
+        return await asyncio.to_thread(content_of, read)
 
     async def _detect(
         self, submission: Submission, record: Record

@@ -96,6 +96,8 @@ class Verdict:
     advice: tuple[Advice, ...] = ()
     error: ErrorCode | None = None
     message: str = ""
+    #: Held by a detector group: no other reading of ours would have changed the verdict.
+    by_groups: bool = False
     #: Of the active check; None where none was made.
     active: ActiveScore | None = None
 
@@ -125,7 +127,7 @@ def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdi
         held=held,
         reasons=in_order(signals, held, finding.notes),
     )
-    return _with_confidence(verdict, with_injection(of_face, injection, policy), policy)
+    return with_confidence(verdict, with_injection(of_face, injection, policy), policy)
 
 
 def verdict_on(
@@ -180,9 +182,9 @@ def by_flags(verdict: Verdict, policy: Policy) -> Verdict:
         undecided = _undecided(ErrorCode.INFERENCE_ERROR, message, policy, face_detected=verdict.face_detected)
         return replace(undecided, face=verdict.face, injection=verdict.injection)
     if outcome is ScoreOutcome.FAIL:
-        verdict = _with_confidence(verdict, min(verdict.confidence, spoof_bound(policy) - BELOW_BOUND), policy)
+        verdict = with_confidence(verdict, min(verdict.confidence, spoof_bound(policy) - BELOW_BOUND), policy)
     elif verdict.face is LivenessFlag.LIVE and verdict.injection.is_attack:
-        verdict = _with_confidence(verdict, policy.parameters.live_threshold, policy)
+        verdict = with_confidence(verdict, policy.parameters.live_threshold, policy)
     return replace(verdict, outcome=outcome)
 
 
@@ -196,7 +198,7 @@ def outcome_of(face: LivenessFlag, injection: LivenessFlag) -> ScoreOutcome:
     return ScoreOutcome.SUCCESS if face is LivenessFlag.LIVE else ScoreOutcome.FAIL
 
 
-def _with_confidence(verdict: Verdict, value: float, policy: Policy) -> Verdict:
+def with_confidence(verdict: Verdict, value: float, policy: Policy) -> Verdict:
     """Verdict with what follows from its confidence."""
     value = round(value, CONFIDENCE_DIGITS)
     kind = kind_for(value, policy)

@@ -19,6 +19,16 @@ TIMES_BOUNDED = Counter(
     "liveness_record_times_bounded_total", "Records without a time, or from the future by Redis' clock."
 )
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
+JOINS = Counter(
+    "liveness_joins_total",
+    "Submissions in parts that were closed (complete, spoilt, deadline), and parts that came late or again.",
+    ["outcome"],
+)
+GROUP_PARTS = Counter(
+    "liveness_group_parts_total",
+    "Results of detector groups: joined, or of a group that nobody waits for.",
+    ["outcome"],
+)
 FORGED = Counter(
     "liveness_forged_records_total",
     "Records without a right MAC, and commands without a right signature, by topic and fault; none was believed.",

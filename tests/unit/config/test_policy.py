@@ -151,3 +151,20 @@ def test_a_file_that_can_not_be_used_is_refused(tmp_path, text):
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError):  # noqa: PT011  # TOML, UTF-8 or pydantic
         policies.load(file)
+
+
+def test_groups_are_in_the_hash_where_there_are_any():
+    depth = Policy.model_validate({"groups": {"depth": {}}})
+    assert (
+        len({Policy().sha256, depth.sha256, Policy.model_validate({"groups": {"depth": {"least": 0.7}}}).sha256}) == 3
+    )
+    assert Policy.model_validate({"groups": {}}).sha256 == Policy().sha256
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [{"Depth": {}}, {"depth": {"least": 0.3, "attack": 0.4}}, {"d": {"least": 0}}, {f"g{n}": {} for n in range(5)}],
+)
+def test_impossible_groups(groups):
+    with pytest.raises(ValidationError):
+        Policy.model_validate({"groups": groups})

@@ -24,6 +24,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "one record key must have no since",
     ),
     "a time without a zone": ("records", {"unsigned_until": "2027-01-01T00:00:00"}, "records.unsigned_until"),
+    "a group's short secret": ("join", {"group_keys": [{"group": "depth", "secret": "Zebra"}]}, "join.group_keys"),
+    "a group nobody waits for": (
+        "join",
+        {"group_keys": [{"group": "depth", "secret": SECRET}]},
+        "join.group_keys: the policy's groups have no depth",
+    ),
     "signatures by nobody": (
         "commands",
         {"require_signature": True},
@@ -40,9 +46,10 @@ def test_refused(group: str, values: dict[str, Any], told: str) -> None:
     assert "Zebra" not in str(refused.value)
 
 
-def test_keys_that_are_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVENESS_RECORDS__KEYS", SECRET)
-    with pytest.raises(SettingsError, match=r"^LIVENESS_RECORDS__KEYS must be a JSON list") as refused:
+@pytest.mark.parametrize("name", ["LIVENESS_RECORDS__KEYS", "LIVENESS_JOIN__GROUP_KEYS"])
+def test_keys_that_are_no_json(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, SECRET)
+    with pytest.raises(SettingsError, match=rf"^{name} must be a JSON list") as refused:
         load()
     assert "Zebra" not in str(refused.value)
 
@@ -54,3 +61,16 @@ def test_keys_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     settings = load()
     assert [key.secret.get_secret_value() for key in settings.records.keys] == [SECRET]
     assert "Zebra" not in settings.model_dump_json() + repr(settings)
+
+
+def test_group_without_a_key(tmp_path: Path) -> None:
+    """Where records carry MACs, a group must have a key of its own: else anybody could speak for the group."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[groups.depth]\nleast = 0.6\nattack = 0.3\n")
+    assert load(policy_file=policy).policy().groups["depth"].least == 0.6
+    with pytest.raises(SettingsError, match=r"join\.group_keys: group depth needs a key"):
+        load(policy_file=policy, records={"keys": [KEY]})
+    keyed = load(
+        policy_file=policy, records={"keys": [KEY]}, join={"group_keys": [{"group": "depth", "secret": SECRET}]}
+    )
+    assert "Zebra" not in keyed.model_dump_json() + repr(keyed)

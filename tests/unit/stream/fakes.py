@@ -29,7 +29,10 @@ from detectors.pool.outcomes import PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import LATEST_MS, EventTimes
+from stream.events.forgeries import Forgeries
+from stream.events.group_macs import GroupMacs
 from stream.events.messages import Output, Record
+from stream.events.topics import Topic
 from stream.pipeline.abuse_stage import AbuseStage
 from stream.pipeline.admission import Admission
 from stream.pipeline.decide_stage import DecideStage
@@ -37,7 +40,10 @@ from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
 from stream.pipeline.detect_stage import DetectStage
 from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
 from stream.pipeline.fair_turns import FairTurns
+from stream.pipeline.group_parts import GroupParts
+from stream.pipeline.join import Join, JoinPlan
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
+from stream.pipeline.pending import InMemoryPendingDetections, PendingDetections
 from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
 from stream.pipeline.session_ledger import SessionLedger
 from stream.runtime.clock import Clock
@@ -109,6 +115,7 @@ class Pipeline:
         keys: Sequence[HashKey] = (HashKey(id="k1", secret=b"s" * 32),),
         sessions: SessionGate = NO_SESSIONS,
         book: SessionLedger | None = None,
+        pending: PendingDetections | None = None,
     ) -> None:
         self.flags: list[Output] = []
         self.changes: list[Output] = []
@@ -116,6 +123,7 @@ class Pipeline:
         self.store = store or InMemoryDecisionStore()
         self.patience = RetryPolicy()
         self.clock = FakeClock()
+        self.pending, self.time = pending or InMemoryPendingDetections(), StillTime(APPENDED_AT_MS)
         self.ledger: Ledger = ledger or InMemoryLedger()
         policy = policy or Policy()
         engine = AbuseEngine(policy.abuse, PolicyName(name=policy.name, sha256=policy.sha256))
@@ -163,6 +171,15 @@ class Pipeline:
                 FlagEvents(topic="flags", source="/test"),
                 SessionEvents(topic="sessions", source="/test"),
             ],
+            join=Join(
+                pending=self.pending, patience=self.patience, time=self.time, plan=JoinPlan(groups=tuple(policy.groups))
+            ),
+            group_parts=GroupParts(
+                groups=policy.groups.keys(),
+                macs=GroupMacs({}),
+                dead_letters=dead_letters,
+                forgeries=Forgeries(Topic.DETECTIONS, dead_letters),
+            ),
         )
 
     async def detect(self, given: Record) -> list[Output]:

@@ -14,6 +14,7 @@ SCHEMAS = Path(__file__).resolve().parents[3] / "docs/schemas"
 DECISION_SCHEMA = orjson.loads((SCHEMAS / "decision.v1.json").read_bytes())
 SESSION_SCHEMA = orjson.loads((SCHEMAS / "session.v1.json").read_bytes())
 REFUSAL_SCHEMA = orjson.loads((SCHEMAS / "session-refusal.v1.json").read_bytes())
+PART_SCHEMA = orjson.loads((SCHEMAS / "detection-part.v1.json").read_bytes())
 FLAG_SCHEMA = orjson.loads((SCHEMAS / "abuse-flag.v1.json").read_bytes())
 
 _TYPES: dict[str, type | tuple[type, ...]] = {

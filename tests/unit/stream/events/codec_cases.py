@@ -18,6 +18,7 @@ from config.error_codes import ErrorCode
 from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Refusal
+from stream.events.session_terms import FrameContext, FramePart
 from tests.unit.stream.builders import FINGERPRINT, analysis, detection, ids
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,6 +74,7 @@ def decided(about: SubmissionIds, fingerprint: str = FINGERPRINT) -> AlreadyDeci
     return AlreadyDecided(decision=orjson.dumps(named | fields))
 
 
+CONTEXTS = (FrameContext(), FrameContext(challenge="light", at_ms=250, colour=3))
 DETECTIONS: dict[str, Detection] = {
     "analysed": detection(
         FULL, ids=ALL_IDS, origin=ORIGIN, references=REFERENCES, queue_ms=1 / 8, detection_ms=1234.567
@@ -81,4 +83,8 @@ DETECTIONS: dict[str, Detection] = {
     "decided": detection(decided(ids())),
     "one_frame": detection(analysis({"sharpness": 0.75, "lbp_texture": None})),
     "several_frames": detection((ANALYSES["no_template"], FULL)),
+    "compared_frames": detection(
+        (FULL, FULL), face_distances=(None, 0.5), pixels=(None, "ab" * 16), contexts=CONTEXTS, content="cd" * 16
+    ),
+    "part": detection(FULL, part=FramePart(frame_index=11, frame_count=12), pixels=("ab" * 16,)),
 }

@@ -12,17 +12,21 @@ from structlog.testing import capture_logs
 from abuse.keys.key_periods import HashKey
 from config.settings import DeliverySettings
 from stream.events.dead_letter import DeadLetters
+from stream.events.detection_part import is_part
 from stream.events.forgeries import NOT_AUTHENTIC, SAY_EVERY_S, Forgeries
+from stream.events.group_macs import GroupMacs, mac_of
 from stream.events.messages import Fault, Output, Record
 from stream.events.record_mac import RecordMacs
 from stream.events.topics import Topic
 from stream.kafka.authentic import AuthenticStage
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.publishing import Publisher
+from stream.pipeline.group_parts import GroupParts
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.builders import bare, ids, record
 from tests.unit.stream.fakes import Pipeline
+from tests.unit.stream.pipeline.join_cases import DEPTH, PART_TYPE, Fleet, group_part, selfie, sent, sent_by_group
 
 KEY = HashKey(id="k1", secret=b"a" * 32)
 MACS = RecordMacs([KEY], {str(topic): topic for topic in Topic})
@@ -102,3 +106,37 @@ async def test_published_with_macs() -> None:
         "liveness.abuse-flags",
         "liveness.audit",
     }
+
+
+GROUP_KEY = b"g" * 32
+
+
+@pytest.mark.parametrize("key", [GROUP_KEY, KEY.secret, None])
+async def test_detector_group(key: bytes | None) -> None:
+    """A group proves itself by a key of its own, and a worker's key is none; without a right MAC nothing is joined."""
+    fleet = Fleet(DEPTH)
+    stage, letters = fleet.workers[0].decide_stage, Forgeries(Topic.DETECTIONS, LETTERS)
+    parts = GroupParts(
+        groups={"depth"}, macs=GroupMacs({"depth": [GROUP_KEY]}), dead_letters=LETTERS, forgeries=letters
+    )
+    checked = AuthenticStage(replace(stage, group_parts=parts), MACS, letters, is_part)
+    given = sent_by_group(group_part())
+    if key is not None:
+        mac = f"1:{mac_of(key, given.topic, given.value or b'')}".encode()
+        given = replace(given, headers=(*given.headers, ("liveness_group_mac", mac)))
+    outputs = await checked.handle(given)
+    assert [output.fault for output in outputs] == ([] if key == GROUP_KEY else [Fault.FORGED])
+    assert len(await fleet.give(sent(selfie()))) == (1 if key == GROUP_KEY else 0)
+    assert await checked.answer(given) == []
+
+
+async def test_type_of_a_group_opens_nothing() -> None:
+    """A stranger's detection with the type of a group's result is read as a result, and on other topics not at all."""
+    scene = Scene()
+    stage = AuthenticStage(scene.pipeline.decide_stage, MACS, Forgeries(Topic.DETECTIONS, LETTERS), is_part)
+    forged = read(await scene.detection())
+    forged = replace(forged, headers=(PART_TYPE, *forged.headers))
+    (letter,) = await stage.handle(forged)
+    assert dict(letter.headers)["reason"] == b"BAD_DETECTION_PART"
+    (letter,) = await scene.stage.handle(forged)
+    assert letter.fault is Fault.FORGED

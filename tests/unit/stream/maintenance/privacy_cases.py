@@ -24,12 +24,16 @@ from abuse.store_time import StillTime
 from config.policy import Policy
 from config.settings import KafkaSettings, Settings
 from stream.bootstrap.abuse import open_erasures
+from stream.events.detection_codec import encode_detection
 from stream.events.messages import Output, Record
+from stream.events.session_terms import FramePart
+from stream.pipeline.pending import TURN_MS, PendingPart, set_name
 from stream.redis.decision_store import RedisDecisionStore
+from stream.redis.pending import RedisPendingDetections
 from stream.review.command_stage import CommandStage
 from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid
-from tests.unit.stream.builders import analysis
+from tests.unit.stream.builders import analysis, detection, ids
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import sent as submission
@@ -74,6 +78,17 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
     assert line.reuse.faces is not None
     line.reuse.faces = replace(line.reuse.faces, index=RedisFaceIndex(calls, PREFIX, FacePlan(window_ms=WEEK_MS)))
     return line
+
+
+async def wait_for_frames(calls: RedisClient, who: int) -> None:
+    """The first of twelve frames of a person's submission, which waits for the others."""
+    pending = RedisPendingDetections(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillTime(NOW_MS))
+    part = FramePart(frame_index=0, frame_count=12)
+    first = detection(ids=ids(submission_id=f"frames-{who}", correlation_id=guid(who)), part=part)
+    own = PendingPart(slot="frame:0", digest=first.fingerprint, payload=encode_detection(first))
+    name = set_name(first.ids, "frames:12")
+    await pending.put(name, first.ids, own, NOW_MS + 60_000)
+    await pending.take_turn("me", TURN_MS)
 
 
 def stage_over(calls: RedisClient) -> CommandStage:

@@ -51,6 +51,7 @@ from tests.unit.stream.maintenance.privacy_cases import (
     naming,
     stage_over,
     submit,
+    wait_for_frames,
 )
 from tests.unit.stream.pipeline.abuse_cases import abuse_of
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag_events, published
@@ -117,10 +118,12 @@ async def obeyed(stage: CommandStage, given: Record) -> dict[str, Any]:
 
 async def test_nothing_names_the_erased(calls, empty_redis):
     await three_people(calls)
+    await wait_for_frames(calls, 1)
     kinds = set(map(kind_of, naming(everything(empty_redis), guid(1))))
     assert kinds == {
         *("decision", "decisions-of", "abuse:journal", "abuse:flags", "abuse:flag", "abuse:used", "abuse:named"),
         *("abuse:links", "abuse:faces", "abuse:faces-of", "abuse:picture", "abuse:pictures-of"),
+        *("join", "join-of"),
     }, "the test would prove nothing otherwise"
     assert kinds <= {record.name for record in RECORDS if record.erased}
     (answer,) = await stage_over(calls).handle(erasing(1))

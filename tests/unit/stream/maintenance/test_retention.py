@@ -29,7 +29,16 @@ from stream.redis.roll_call import RedisRollCall
 from stream.sessions.session_request import LONGEST_TOKEN_S
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
-from tests.unit.stream.maintenance.privacy_cases import POLICY, PREFIX, SETTINGS, erasing, line_over, stage_over, submit
+from tests.unit.stream.maintenance.privacy_cases import (
+    POLICY,
+    PREFIX,
+    SETTINGS,
+    erasing,
+    line_over,
+    stage_over,
+    submit,
+    wait_for_frames,
+)
 from tests.unit.stream.review.command_cases import sent
 from tests.unit.stream.sessions.builders import session_record
 
@@ -61,6 +70,7 @@ async def everything_happens(calls: RedisClient) -> None:
     at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + LONGEST_TOKEN_S}
     await open_session_store(SETTINGS, calls).create(session_record(**at))
     await line.store.ping()
+    await wait_for_frames(calls, 5)
     markers = marker_keys(PREFIX, cluster=False)
     await mark_rebuilt(calls, markers, NOW_MS)
     await calls.execute([each for key in markers for each in store_look(key, NOW_MS)])

@@ -37,6 +37,7 @@ from stream.events.forgeries import Forgeries
 from stream.events.messages import Headers, Output, Record
 from stream.events.topics import Topic
 from stream.pipeline.decision_store import InMemoryDecisionStore
+from stream.pipeline.pending import InMemoryPendingDetections
 from stream.review.command_signatures import CommandSignatures
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
@@ -123,6 +124,7 @@ class Reviewer:
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
     decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
+    parts: InMemoryPendingDetections = field(default_factory=InMemoryPendingDetections)
     signatures: CommandSignatures = field(default_factory=CommandSignatures)
     sessions: SessionDesk | None = None
 
@@ -135,6 +137,7 @@ class Reviewer:
             decisions=self.decisions,
             faces=self.faces,
             pictures=self.pictures,
+            parts=self.parts,
             links_ms=8 * DAY_S * 1000,
             beyond=BEYOND,
         )

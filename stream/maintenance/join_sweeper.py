@@ -1,0 +1,78 @@
+"""The join's sweeper: a set whose parts never came is closed at its deadline, decided and published.
+
+Sweeping is idempotent: if two workers sweep, or one dies half-way, consumers see the same decision again. A set that a
+record closed is decided by that record; the sweep decides only what no decision is stored of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from stream.events.messages import Detection, Output
+from stream.kafka.agents import ENDS_WORKER
+from stream.kafka.publishing import Publisher
+from stream.pipeline.decide_stage import DecideStage
+from stream.pipeline.joined import Joining
+from stream.pipeline.pending import TURN_MS
+
+log = structlog.get_logger()
+
+SWEEP_EVERY_S = 2.0
+#: Sets looked at in one sweep; a full sweep is followed by another at once.
+MOST_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinSweeper:
+    """The sweep as a background task of the decide role, by the store's time."""
+
+    stage: DecideStage
+    publisher: Publisher
+    every_s: float = SWEEP_EVERY_S
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self.every_s)
+            while await self.sweep() == MOST_AT_ONCE:
+                pass
+
+    async def sweep(self) -> int:
+        """Sweep once if the turn is this worker's. Returns how many sets were looked at."""
+        join = self.stage.join
+        if not await join.take_turn(self.name, TURN_MS):
+            return 0
+        names = await join.overdue(MOST_AT_ONCE)
+        for name in names:
+            await self._end(name)
+        return len(names)
+
+    async def _end(self, name: str) -> None:
+        join, stage = self.stage.join, self.stage
+        joining = await join.end(name)
+        if joining is None:
+            await join.drop(name)
+            return
+        if joining.by_deadline or not await self._is_decided(joining):
+            await self.publisher.publish(await self._outputs(joining.detection))
+            log.info("join_ended", by_deadline=joining.by_deadline)
+        await stage.join.settle(name, joining)
+
+    async def _is_decided(self, joining: Joining) -> bool:
+        ids = joining.detection.ids
+        return await self.stage.patience.until_available(lambda: self.stage.store.find(ids)) is not None
+
+    async def _outputs(self, detection: Detection) -> Sequence[Output]:
+        """Outputs of a decision; an answer, where a submission is one that the stage fails on."""
+        try:
+            return await self.stage.outputs_on(detection)
+        except ENDS_WORKER:
+            raise
+        except Exception as error:
+            log.error("join_failed", error=type(error).__name__)
+            return await self.stage.answer_for(detection)
