@@ -82,7 +82,7 @@ def test_content_is_what_a_group_names():
 
 
 async def detected(monkeypatch, pipeline, given):
-    monkeypatch.setattr(detect_stage.intake, "read", lambda *_: given)
+    monkeypatch.setattr(detect_stage.intake, "read", lambda *_, **__: given)
     (output,) = await pipeline.detect(bare())
     return decode_detection(output.value)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import replace
-from functools import partial
 
 import orjson
 import pytest
@@ -274,29 +273,28 @@ class Admits:
         return Admitted(active=frozenset(("face_reuse", "media_replay")), session=self.terms)
 
 
-def pipeline_with(terms, monkeypatch) -> Pipeline:
-    monkeypatch.setattr(intake, "read", partial(intake.read, sessions=True))
+def pipeline_with(terms) -> Pipeline:
     pipeline = Pipeline(ByPicture())
-    pipeline.detect_stage = replace(pipeline.detect_stage, admission=Admits(terms), impostors=IMPOSTORS)
+    pipeline.detect_stage = replace(pipeline.detect_stage, admission=Admits(terms), impostors=IMPOSTORS, sessions=True)
     return pipeline
 
 
-async def test_nothing_of_the_reference_stays(monkeypatch):
+async def test_nothing_of_the_reference_stays():
     """The reference is analysed in the same job, and leaves a comparison behind, nothing else."""
-    pipeline = pipeline_with(BOUND, monkeypatch)
+    pipeline = pipeline_with(BOUND)
     (output,) = await pipeline.detect(sent(base64_of(OTHER_IMAGE)))
     assert pipeline.analyser.pictures == [IMAGE, OTHER_IMAGE]
     found = decode_detection(output.value)
     assert len(found.finding) == 1
     assert found.verification == compared(REFERENCE, [SAME], (), IMPOSTORS)
-    (plain,) = await pipeline_with(None, monkeypatch).detect(bare(session_token=TOKEN))
+    (plain,) = await pipeline_with(None).detect(bare(session_token=TOKEN))
     assert decode_detection(plain.value).references == found.references
     assert b"of_reference" not in (output.value or b"")
     assert hashlib.sha256(OTHER_IMAGE).hexdigest() not in str(replace(found, session=None))
 
 
-async def test_other_reference_is_not_analysed(monkeypatch):
-    pipeline = pipeline_with(BOUND, monkeypatch)
+async def test_other_reference_is_not_analysed():
+    pipeline = pipeline_with(BOUND)
     (output,) = await pipeline.detect(sent(base64_of(IMAGE)))
     finding = decode_detection(output.value).finding
     assert isinstance(finding, Refusal)
