@@ -25,6 +25,8 @@ STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allo
 
 #: An error of our own, whose words quote nothing that was read.
 OWN_WORDS = "own_words"
+#: Fields that one refusal names: those of a list can be a hundred.
+_MOST_NAMED = 8
 _HEX64 = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
@@ -76,10 +78,13 @@ def broken(words: str) -> PydanticCustomError:
 def faults(error: ValidationError, names: Collection[str], whole: str) -> str:
     """The fields at fault, or the rule broken: nothing of what was read. `names` are the fields there are.
 
-    A path ends before its first unknown name, since a stranger may have written this; an empty path is `whole`.
+    A path ends before its first unknown name, since a stranger may have written this; an empty path is `whole`. Of many
+    fields the first few are named.
     """
     items = error.errors(include_input=False, include_url=False)
-    return ", ".join(sorted({_words(item, names) or whole for item in items}))
+    found = sorted({_words(item, names) or whole for item in items})
+    more = [f"{len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    return ", ".join(found[:_MOST_NAMED] + more)
 
 
 def _words(item: ErrorDetails, names: Collection[str]) -> str:

@@ -16,17 +16,18 @@ from pydantic_core import PydanticSerializationError
 
 from config.strict_json import broken, faults
 from detectors.contract import Analysis, Indication, ModelVersion, PictureHashes, Reading, Template
+from detectors.contract_measures import FrameMeasures, RegionLight
 
-#: Many times a full answer (eight readings are about 3 KB, the largest template 5.5 KB), and little enough to
-#: parse at once.
+#: Many times a full answer (eight readings are about 3 KB, the largest template 5.5 KB, measures 6 KB), and little
+#: enough to parse at once.
 MAX_BYTES = 128 * 1024
 
-#: Names of all fields there are, for what is said of a refused one.
-FIELDS = frozenset(
-    field.name
-    for kind in (Analysis, Reading, ModelVersion, Template, PictureHashes, Indication)
-    for field in fields(kind)
+#: Every dataclass of an analysis, and the names of all their fields, for what is said of a refused one.
+KINDS = (
+    *(Analysis, Reading, ModelVersion, Template, PictureHashes, Indication),
+    *(FrameMeasures, RegionLight),
 )
+FIELDS = frozenset(field.name for kind in KINDS for field in fields(kind))
 
 
 class MalformedAnalysis(ValueError):
@@ -41,6 +42,8 @@ def _coherent(analysis: Analysis) -> Analysis:
         raise broken("two readings of one name")
     if analysis.error is not None and (analysis.template is not None or analysis.picture is not None):
         raise broken("a template or a picture's hashes beside an error")
+    if analysis.error is not None and analysis.measures is not None:
+        raise broken("measures beside an error")
     if len({each.code for each in analysis.indications}) != len(analysis.indications):
         raise broken("two indications of one code")
     if analysis.template is not None and analysis.template_reason:

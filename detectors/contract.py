@@ -31,6 +31,7 @@ from detectors.contract_fields import (
     Text,
     Vector,
 )
+from detectors.contract_measures import FrameMeasures
 from detectors.newer_names import MaybeNewer, WithoutNewer
 
 
@@ -144,8 +145,9 @@ class PictureHashes(StrictJson):
 #: Frames of one submission: what an event costs is bounded before anything is analysed.
 MAX_FRAMES = 16
 
-#: Steps of an analysis in their order, by their names in `Analysis.elapsed_ms`; networks only where some take part.
-ANALYSIS_STEPS = ("gate", "decode", "mesh", "framing", "signals", "networks", "template", "hashes")
+#: Steps of an analysis in their order, by their names in `Analysis.elapsed_ms`; networks only where some take part,
+#: measures only where the job asks for them.
+ANALYSIS_STEPS = ("gate", "decode", "mesh", "framing", "signals", "networks", "template", "hashes", "measures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +168,10 @@ class Analysis(StrictJson):
     not, in snake_case (for example `face_cut_off`); both are empty beside an error, where `picture` is None
     too. `elapsed_ms` is wall time by step (`ANALYSIS_STEPS`); `cpu_ms` is the whole process's processor time, all
     threads. `indications` of injection are what the file tells, and `taken_at` is the camera's local time in ISO 8601,
-    if the file has one.
+    if the file has one. `measures` for active liveness are there only if the job asked for them, and nothing broke.
     """
 
-    __newer_fields__: ClassVar[frozenset[str]] = frozenset(("indications", "taken_at"))
+    __newer_fields__: ClassVar[frozenset[str]] = frozenset(("indications", "taken_at", "measures"))
 
     error: ErrorCode | None = None
     message: Text = ""
@@ -184,15 +186,17 @@ class Analysis(StrictJson):
     cpu_ms: Milliseconds = 0.0
     indications: Annotated[Items[MaybeNewer[Indication]], WithoutNewer] = ()
     taken_at: LocalTime = ""
+    measures: FrameMeasures | None = None
 
 
 class Analyser(Protocol):
     """Analyser of a slot process. Built once in each slot, called for one frame after the other.
 
-    `analyse` may block, crash or raise; the view is valid until `analyse` returns.
+    `analyse` may block, crash or raise; the view is valid until `analyse` returns. `measured` asks for the measures of
+    active liveness.
     """
 
-    def analyse(self, image: memoryview, /) -> Analysis: ...
+    def analyse(self, image: memoryview, /, *, measured: bool = False) -> Analysis: ...
 
 
 class ImageRefused(Exception):

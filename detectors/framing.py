@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from config.error_codes import ErrorCode
 from config.policy import Framing
 from detectors.contract import ImageRefused
+from detectors.exposure import CLIPPED_FROM, Exposure
 from detectors.face_mesh import Box, Face, Pose
 from detectors.frame import WorkingFrame
 
-#: Mean grey level (8 bit) of the face below or above which a picture is too dark or too bright.
-#: The test photographs lie between 105 and 159 (`tests/bench/signal_ranges.py` reads the same folder).
-DARK_GREY, BRIGHT_GREY = 50.0, 215.0
 #: Brightness of the darker half of the face over that of the brighter one below which it is half in shadow. 60 bona
 #: fide pictures lie between 0.40 and 1; with one half darkened to a third, eight of ten lie below 0.38.
 EVEN_SHARE = 0.38
@@ -69,15 +70,15 @@ def requirements_missed(frame: WorkingFrame, face: Face, pose: Pose, rules: Fram
     """Reason codes of the image requirements this picture misses, in a fixed order."""
     inside = face.box.clipped(frame.width, frame.height)
     share = _share(face, frame)
-    brightness = _face_brightness(frame, face)
+    exposure = exposure_of(frame, face)
     lowest, highest = rules.ideal_face_area
     missed = {
         "face_too_small": share < lowest,
         "face_too_large": share > highest,
         "face_cut_off": inside.area < (1 - CUT_OFF_SHARE) * face.box.area,
         "rotation_over_limit": max(abs(pose.yaw), abs(pose.pitch), abs(pose.roll)) > rules.max_rotation_deg,
-        "too_dark": brightness < DARK_GREY,
-        "too_bright": brightness > BRIGHT_GREY,
+        "too_dark": exposure.too_dark,
+        "too_bright": exposure.too_bright,
         "uneven_light": _evenness(frame, face) < EVEN_SHARE,
     }
     return tuple(code for code, is_missed in missed.items() if is_missed)
@@ -92,6 +93,22 @@ def _face_brightness(frame: WorkingFrame, face: Face) -> float:
     box = face.box.clipped(frame.width, frame.height)
     pixels = frame.grey[int(box.top) : int(box.bottom) + 1, int(box.left) : int(box.right) + 1]
     return float(pixels.mean()) if pixels.size else 0.0
+
+
+def exposure_of(frame: WorkingFrame, face: Face) -> Exposure:
+    """Exposure of a face; 0 and 0 if no part of the box is inside the frame. Called by framing, and for the measures of
+    active liveness."""
+    pixels = _skin_rows(frame, face)
+    clipped = float((pixels >= CLIPPED_FROM).mean()) if pixels.size else 0.0
+    return Exposure(_face_brightness(frame, face), clipped)
+
+
+def _skin_rows(frame: WorkingFrame, face: Face) -> NDArray[np.uint8]:
+    """Grey pixels of the face box without hair above and background beside."""
+    box = face.box.clipped(frame.width, frame.height)
+    height, width = box.bottom - box.top, box.right - box.left
+    rows = frame.grey[int(box.top + height / 4) : int(box.bottom) + 1]
+    return rows[:, int(box.left + width / 8) : int(box.right - width / 8)]
 
 
 def _evenness(frame: WorkingFrame, face: Face) -> float:

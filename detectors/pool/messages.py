@@ -15,9 +15,9 @@ from typing import NamedTuple
 from detectors.analysis_codec import MAX_BYTES
 from detectors.contract import MAX_FRAMES
 
-#: Parent to slot: number of the job, frames in the block, the length in bytes of each (0 behind the last): one size,
-#: so that the slot reads a job with a single call.
-_JOB = Struct(f"<QI{MAX_FRAMES}Q")
+#: Parent to slot: number of the job, whether measures are asked for, frames in the block, the length in bytes of each
+#: (0 behind the last): one size, so that the slot reads a job with a single call.
+_JOB = Struct(f"<Q?I{MAX_FRAMES}Q")
 
 _REPLY = Struct("<QBI")
 #: Before each analysis in a reply: its length in bytes.
@@ -51,14 +51,16 @@ class MalformedReply(ValueError):
 
 
 class JobHeader(NamedTuple):
-    """Parent to slot: `number` of the job and the lengths in bytes of its frames in the block, 1 to `MAX_FRAMES`."""
+    """Parent to slot: `number` of the job, the lengths in bytes of its frames in the block, 1 to `MAX_FRAMES`, and
+    whether the frames are `measured` for active liveness."""
 
     number: int
     lengths: tuple[int, ...]
+    measured: bool = False
 
     def pack(self) -> bytes:
         frames = len(self.lengths)
-        return _JOB.pack(self.number, frames, *self.lengths, *(0,) * (MAX_FRAMES - frames))
+        return _JOB.pack(self.number, self.measured, frames, *self.lengths, *(0,) * (MAX_FRAMES - frames))
 
 
 def receive_job(channel: socket.socket) -> JobHeader | None:
@@ -66,8 +68,8 @@ def receive_job(channel: socket.socket) -> JobHeader | None:
     header = channel.recv(_JOB.size, socket.MSG_WAITALL)
     if len(header) < _JOB.size:
         return None
-    number, frames, *lengths = _JOB.unpack(header)
-    return JobHeader(number, tuple(lengths[:frames]))
+    number, measured, frames, *lengths = _JOB.unpack(header)
+    return JobHeader(number, tuple(lengths[:frames]), measured)
 
 
 def join(analyses: Iterable[bytes]) -> bytes:

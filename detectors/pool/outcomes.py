@@ -52,10 +52,10 @@ PoolOutcome = tuple[Analysis, ...] | SlotTimeout | SlotCrashed
 class FramePool(Protocol):
     """Port of the slot pool, for the detect stage and the command line; `SlotPool` is the adapter."""
 
-    async def analyse(self, frames: Sequence[Frame], /) -> PoolOutcome:
+    async def analyse(self, frames: Sequence[Frame], /, *, measured: bool = False) -> PoolOutcome:
         """Analyse the frames of one submission in one slot, under one deadline. Waits for a slot; never raises for
-        what a frame contains. May be repeated. Raises PoolClosed when the pool doesn't run, ValueError unless there
-        are 1 to `MAX_FRAMES` frames."""
+        what a frame contains. `measured` asks for the measures of active liveness. May be repeated. Raises PoolClosed
+        when the pool doesn't run, ValueError unless there are 1 to `MAX_FRAMES` frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

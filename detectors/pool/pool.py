@@ -32,6 +32,7 @@ from detectors.pool.slot_maker import SlotMaker
 @dataclass(slots=True, eq=False)
 class _Job:
     frames: Sequence[Frame]
+    measured: bool
     outcome: asyncio.Future[PoolOutcome]
     queued_at: float
     queue_ms: float = field(default=0.0)
@@ -100,7 +101,7 @@ class SlotPool:
                 await asyncio.wait_for(self._drained.wait(), grace_s)
         await self._release()
 
-    async def analyse(self, frames: Sequence[Frame], /) -> PoolOutcome:
+    async def analyse(self, frames: Sequence[Frame], /, *, measured: bool = False) -> PoolOutcome:
         """See `FramePool`; `elapsed_ms["slot_wait"]` of the first analysis is the wait for a slot, milliseconds.
 
         When cancelled, a job that waits is dropped and a job that runs is finished for nobody, so that no slot is
@@ -114,7 +115,7 @@ class SlotPool:
             refusal = Analysis(error=ErrorCode.IMAGE_TOO_LARGE, message="the image is larger than a slot takes")
             return (refusal,) * len(frames)
         loop = asyncio.get_running_loop()
-        job = _Job(frames, loop.create_future(), loop.time())
+        job = _Job(frames, measured, loop.create_future(), loop.time())
         self._open_jobs.add(job)
         self._queue.put_nowait(job)
         try:
@@ -149,7 +150,7 @@ class SlotPool:
             if slot is None or slot.lost:  # it died while idle: not this picture's doing
                 slot = await self._replace(index, RestartReason.CRASH)
             job.queue_ms = (asyncio.get_running_loop().time() - job.queued_at) * 1000
-            end = await slot.run(job.frames, self._settings.deadline_s)
+            end = await slot.run(job.frames, self._settings.deadline_s, measured=job.measured)
             if isinstance(end, Lost):
                 self._quarantined += 1
                 self._spawn_task(self._quarantine(job))
@@ -168,7 +169,7 @@ class SlotPool:
                     return
                 slot = await self._maker.make_persistently(self._quarantine_block)
                 try:
-                    end = await slot.run(job.frames, self._settings.deadline_s)
+                    end = await slot.run(job.frames, self._settings.deadline_s, measured=job.measured)
                 finally:
                     await slot.close()
                 _settle(job, self._outcome(job, end))

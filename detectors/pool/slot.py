@@ -82,14 +82,16 @@ class Slot:
     def pid(self) -> int:
         return self._process.pid
 
-    async def run(self, frames: Sequence[Frame], deadline_s: float) -> Answered | Expired | Lost:
+    async def run(
+        self, frames: Sequence[Frame], deadline_s: float, *, measured: bool = False
+    ) -> Answered | Expired | Lost:
         """Analyse the frames of one submission. The deadline counts from now; at the deadline the process is killed."""
         self.jobs += 1
         self.busy = True
         try:
             lengths = self._block.write(frame.image for frame in frames)
             with contextlib.suppress(OSError):  # a dead slot's end of file follows
-                self._channel.send(JobHeader(self.jobs, lengths).pack())
+                self._channel.send(JobHeader(self.jobs, lengths, measured).pack())
             reply = await self._reply_within(deadline_s)
         finally:
             self.busy = False

@@ -41,7 +41,7 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan, missing: Missin
         return
     channel.sendall(pack_reply(Reply(0, ReplyKind.READY, orjson.dumps(missing, option=orjson.OPT_NON_STR_KEYS))))
     while (job := receive_job(channel)) is not None:
-        answers = [answer(analyser, image) for image in cut_into(block, job.lengths)]
+        answers = [answer(analyser, image, measured=job.measured) for image in cut_into(block, job.lengths)]
         raised = any(kind is ReplyKind.RAISED for kind, _ in answers)
         kind = ReplyKind.RAISED if raised else ReplyKind.ANALYSED
         channel.sendall(pack_reply(Reply(job.number, kind, join(body for _, body in answers))))
@@ -61,12 +61,12 @@ def _start_words(kind: ReplyKind, error: Exception) -> bytes:
     return pack_reply(Reply(0, kind, words.encode(errors="replace")))
 
 
-def answer(analyser: Analyser, image: memoryview) -> tuple[ReplyKind, bytes]:
+def answer(analyser: Analyser, image: memoryview, *, measured: bool) -> tuple[ReplyKind, bytes]:
     """ANALYSED or RAISED, and the encoded analysis of one frame. An exception leaves its type's name only: its words
     could quote the picture."""
     started = time.process_time()
     try:
-        analysis = analyser.analyse(image)
+        analysis = analyser.analyse(image, measured=measured)
         if not analysis.cpu_ms:
             analysis = dataclasses.replace(analysis, cpu_ms=_cpu_ms_since(started))
         return ReplyKind.ANALYSED, encode(analysis)

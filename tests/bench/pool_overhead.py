@@ -29,7 +29,7 @@ Job = Callable[[bytes], Awaitable[object]]
 
 
 class NoOp:
-    def analyse(self, image: memoryview) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
         return Analysis(cpu_ms=0.001)
 
 

@@ -58,6 +58,18 @@ def test_missed_requirements_are_notes(note, share, pose, grey):
     assert requirements_missed(frame(grey), face_of(share), pose, RULES) == ((note,) if note else ())
 
 
+@pytest.mark.parametrize(("share", "missed"), [(0.05, ()), (0.07, ("too_bright",))])
+def test_a_glaring_face_is_too_bright(share, missed):
+    """White rows across the middle of a face of common brightness; outside the face they say nothing."""
+    grey = np.full((1000, 1000), 120, np.uint8)
+    height = round(1000 * np.sqrt(0.2))
+    grey[600 : 600 + round(share * 0.75 * height)] = 247
+    assert requirements_missed(grey_frame(grey), face_of(0.2), UPRIGHT, RULES) == missed
+    grey = np.full((1000, 1000), 120, np.uint8)
+    grey[:250] = 255
+    assert requirements_missed(grey_frame(grey), face_of(0.2), UPRIGHT, RULES) == ()
+
+
 @pytest.mark.parametrize(("shadow", "missed"), [(46, ()), (45, ("uneven_light",)), (0, ("uneven_light",))])
 @pytest.mark.parametrize("side", [slice(None, 500), slice(500, None)])
 def test_a_face_half_in_shadow(shadow, missed, side):

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from detectors.contract import Analysis, Frame
@@ -31,10 +32,11 @@ def say(word: str) -> None:
 class Scripted:
     """Analyser of every slot in these tests. Unknown commands echo."""
 
-    def analyse(self, image: memoryview) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
         command, _, argument = bytes(image[:4096]).partition(b"\n")[0].decode(errors="replace").partition(" ")
         act: Callable[[memoryview, str], Analysis] = getattr(self, command, self.echo)
-        return act(image, argument)
+        analysis = act(image, argument)
+        return replace(analysis, notes=("measured", *analysis.notes)) if measured else analysis
 
     def echo(self, image: memoryview, argument: str) -> Analysis:
         return Analysis(message=argument, notes=(hashlib.sha256(image).hexdigest(), str(len(image))))

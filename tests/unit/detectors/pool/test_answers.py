@@ -42,6 +42,18 @@ async def test_each_frame_has_its_analysis(make_pool):
     assert sum(slot.jobs for slot in pool.stats().slots) == 1
 
 
+async def test_measures_are_asked_for_by_the_job(make_pool):
+    """The same slot measures a job and not the next, and a second attempt measures what the first should have."""
+    pool = await make_pool(slots=1)
+    frames = [Frame(picture("echo", n)) for n in range(3)]
+    for measured in (True, False, True):
+        answers = await pool.analyse(frames, measured=measured)
+        assert [each.notes[0] == "measured" for each in answers] == [measured] * 3
+    (pid,) = (slot.pid for slot in pool.stats().slots)
+    (again,) = await pool.analyse([Frame(picture("flake", pid))], measured=True)
+    assert (again.message, again.notes[0]) == ("second time", "measured")
+
+
 async def test_frames_share_one_block(make_pool):
     pool = await make_pool(max_image_bytes=1000)
     for count in (0, MAX_FRAMES + 1):

@@ -16,6 +16,7 @@ from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
+from detectors.contract_measures import LIGHT_REGIONS, SHAPE_LANDMARKS, FrameMeasures, RegionLight
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Refusal
 from stream.events.session_terms import FrameContext, FramePart
@@ -39,8 +40,24 @@ FULL = Analysis(
     cpu_ms=12.5,
 )
 FAILED = Reading(name="head_pose", label="Head pose °", status=ReadingStatus.FAILED, reason="MemoryError", detail="")
+MEASURES = FrameMeasures(
+    yaw=-12.5,
+    pitch=3.0,
+    roll=180.0,
+    eye_right=0.31,
+    eye_left=0.0,
+    mouth_width=0.82,
+    corner_lift=-0.05,
+    shape=tuple(place / 64 for place in range(2 * len(SHAPE_LANDMARKS))),
+    scene=bytes(range(40)),
+    light=(*(RegionLight(red=0.5, green=0.25, blue=1 / 3, clipped=0.0),) * (len(LIGHT_REGIONS) - 1), None),
+    brightness=131.5,
+    clipped=1.0,
+    sharpness=1e6,
+)
 ANALYSES = {
     "full": FULL,
+    "measured": Analysis(face_detected=True, measures=MEASURES),
     "no_template": Analysis(face_detected=True, template_reason="face_cut_off"),
     "refused": Analysis(error=ErrorCode.NO_FACE_DETECTED, message="no face found"),
     "empty": Analysis(),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from detectors import analysis_codec
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import MAX_FRAMES, Analysis, PictureHashes, Template
+from detectors.contract_measures import FEATURE, MOST_FEATURES, RegionLight
 from stream.events.detection_codec import (
     LATEST_MS,
     MAX_DETECTION_BYTES,
@@ -34,7 +37,7 @@ from stream.events.detection_codec import (
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection, Refusal
 from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, ids
-from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, decided
+from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, MEASURES, decided
 from tests.unit.stream.json_schema import changed
 
 
@@ -99,8 +102,26 @@ def test_a_whole_number_is_a_number():
     assert analysis_codec.decode(orjson.dumps(document("analysis-full") | {"cpu_ms": 3})).cpu_ms == 3.0
 
 
+def test_the_largest_session_fits_into_a_detection():
+    """Twelve measured frames, each with the largest template, all features and a reading of every signal."""
+    vector = struct.pack("<1024f", *np.random.default_rng(0).normal(size=1024))
+    light = RegionLight(red=1 / 3, green=1 / 7, blue=1 / 9, clipped=1 / 11)
+    shape = tuple(np.random.default_rng(1).uniform(0, 1, len(MEASURES.shape)).round(5).tolist())
+    measures = replace(MEASURES, scene=b"\7" * FEATURE.itemsize * MOST_FEATURES, light=(light,) * 8, shape=shape)
+    template = Template(model="m" * 80, model_sha256="cd" * 32, vector=vector)
+    readings = analysis(dict.fromkeys(SIGNAL_LABELS, 1 / 3)).readings
+    frame = replace(FULL, readings=readings, template=template, measures=measures)
+    assert len(analysis_codec.encode(frame)) < MAX_BYTES / 4
+    twelve = detection((frame,) * 12)
+    encoded = encode_detection(twelve)
+    assert len(encoded) < MAX_DETECTION_BYTES / 2
+    assert decode_detection(encoded) == twelve
+
+
 def test_a_template_does_not_print():
+    """Nor do landmarks, and what is seen around a face."""
     assert "vector" not in repr(FULL)
+    assert not {"shape", "scene", "light"} & set(re.findall(r"\w+", repr(MEASURES)))
 
 
 def test_what_an_earlier_worker_did_not_write_is_nothing():
@@ -171,7 +192,27 @@ HOSTILE: dict[str, dict[str, list[Any]]] = {
         "elapsed_ms.mesh": [86_400_001, *NUMBERS],
         "cpu_ms": [1e300, *NUMBERS],
     },
+    "analysis-measured": {
+        "measures": [0, [], {}, SECRET],
+        "measures.yaw": [180.5, -181, *NUMBERS[1:]],
+        "measures.eye_left": [10.5, *NUMBERS[1:]],
+        "measures.mouth_width": [-10.5, *NUMBERS[1:]],
+        "measures.shape": [[], [0.5], [0.5] * 200, None, ["a"] * 82, [3.5] * 82],
+        "measures.shape.0": [-2.5, 3.5, *NUMBERS[1:]],
+        "measures.scene": [
+            *(None, 5, SECRET, "ü", "AAAA", "A" * 28, base64.b64encode(b"\0" * 21).decode()),
+            base64.b64encode(b"\0" * FEATURE.itemsize * (MOST_FEATURES + 1)).decode(),
+        ],
+        "measures.light": [[], [None] * 7, [None] * 9, None, [5] * 8],
+        "measures.light.0": [{}, [], 5],
+        "measures.light.0.red": [1.5, *NUMBERS],
+        "measures.light.1.clipped": [1.5, *NUMBERS],
+        "measures.brightness": [256, *NUMBERS],
+        "measures.clipped": [1.5, *NUMBERS],
+        "measures.sharpness": [1e7, *NUMBERS],
+    },
     "analysis-refused": {  # beside an error there is nothing of the face
+        "measures": [document("analysis-measured")["measures"]],
         "template": [document("analysis-full")["template"]],
         "picture": [document("analysis-full")["picture"]],
     },
@@ -232,6 +273,7 @@ LATER = {"origin", "marks"}
 #: Objects in which no field may be missing (but for those named) and none may be added.
 OBJECTS: dict[str, dict[str, set[str]]] = {
     "analysis-full": {"": set(), "readings.0": set(), "models.0": set(), "template": set(), "picture": set()},
+    "analysis-measured": {"measures": set(), "measures.light.0": set()},
     "detection-refused": {"": LATER, "ids": set(), "origin": set(), "origin.prefix": set(), "refusal": set()},
     "detection-analysed": {"": LATER, "marks": set(), "marks.face": set(), "marks.picture.0": set()},
 }
@@ -241,7 +283,7 @@ MALFORMED = "missing, unknown or malformed: "
 #: What is said of rules that no single field breaks.
 BETWEEN_FIELDS = {
     *("readings beside an error", "two readings of one name", "a template, and a reason why there is none"),
-    "a template or a picture's hashes beside an error",
+    *("a template or a picture's hashes beside an error", "measures beside an error"),
 }
 
 

@@ -1,0 +1,21 @@
+"""Landmarks of measures as points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.active.homography import Points
+from detectors.contract_measures import SHAPE_LANDMARKS, FrameMeasures
+
+_PLACE = {landmark: place for place, landmark in enumerate(SHAPE_LANDMARKS)}
+_RIGHT_EYE, _LEFT_EYE = ([_PLACE[corner] for corner in eye] for eye in ((33, 133), (263, 362)))
+
+
+def shape_of(measures: FrameMeasures) -> Points:
+    """Landmarks float64 (n, 2) in units of the frame's longer side, x right, y down."""
+    return np.array(measures.shape, np.float64).reshape(-1, 2)
+
+
+def eyes_apart(points: Points) -> float:
+    """Distance of the eyes' centres."""
+    return max(float(np.linalg.norm(points[_RIGHT_EYE].mean(axis=0) - points[_LEFT_EYE].mean(axis=0))), 1e-6)

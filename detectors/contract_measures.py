@@ -1,0 +1,102 @@
+"""Measures of one frame for active liveness, as a slot process sends them back: bounded numbers, no pixels.
+
+A measure is what the frame shows; what a row of frames shows is for `detectors.active.assessment`. Measures are
+biometric like a template, and go no farther than a template goes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from config.strict_json import BrokenRule, StrictJson, broken
+
+#: Landmarks of a frame's outline of the head, by their numbers in the mesh: the 33 of the pose fit, the chin, forehead
+#: and lips' middle, and the face's outline at the height of ears and jaw.
+SHAPE_LANDMARKS = (
+    *(4, 6, 10, 33, 54, 67, 117, 119, 121, 127, 129, 132, 133, 136, 143, 147, 198, 205),
+    *(263, 284, 297, 346, 348, 350, 356, 358, 361, 362, 365, 372, 376, 420, 425),
+    *(1, 2, 5, 152, 168, 195, 234, 454),
+)
+#: Most features of the scene. A feature is 20 bytes: its x and y in `PLACES` parts of the frame's longer side, and 128
+#: comparisons of grey levels around there.
+MOST_FEATURES, PLACES = 128, 65535
+FEATURE = np.dtype([("x", "<u2"), ("y", "<u2"), ("description", "u1", 16)])
+#: Regions of the face in the order of `FrameMeasures.light`; the last is beside the head.
+LIGHT_REGIONS = (*("forehead", "nose", "cheek_right", "cheek_left", "side_right", "side_left", "chin", "background"),)
+
+Angle = Annotated[float, Field(ge=-180, le=180)]
+Ratio = Annotated[float, Field(ge=-10, le=10)]
+Share = Annotated[float, Field(ge=0, le=1)]
+#: Place in units of the frame's longer side; a landmark may lie outside the frame.
+Place = Annotated[float, Field(ge=-2, le=3)]
+
+
+def _features(text: object) -> bytes:
+    """Whole features in base64, at most `MOST_FEATURES`, in the one spelling they have."""
+    most = MOST_FEATURES * FEATURE.itemsize
+    if not isinstance(text, str) or len(text) > (most + 2) // 3 * 4 or not text.isascii():
+        raise broken("not base64 of so few features")
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise broken("not base64") from None
+    if len(packed) % FEATURE.itemsize or len(packed) > most or base64.b64encode(packed).decode("ascii") != text:
+        raise broken("not whole features in base64")
+    return packed
+
+
+#: Features one behind the other; `SceneMotion` reads them.
+PackedFeatures = Annotated[
+    bytes,
+    BeforeValidator(_features),
+    PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionLight(StrictJson):
+    """Light of one region: mean linear RGB, 0 to 1 (sRGB undone, IEC 61966-2-1), and the share of its pixels that are
+    clipped, so that more light would not show."""
+
+    red: Share
+    green: Share
+    blue: Share
+    clipped: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameMeasures(StrictJson):
+    """Measures of one frame, of the face that framing chose.
+
+    `yaw`, `pitch`, `roll`: degrees, signs as `detectors.face_mesh.pose` says. `eye_right`, `eye_left`: eye aspect ratio
+    of the person's own right and left eye with the head's rotation undone. `mouth_width`, `corner_lift`: width of the
+    mouth, and height of its corners above its middle, both in distances of the eyes' centres, rotation undone.
+    `shape`: x and y of `SHAPE_LANDMARKS`, one behind the other, in units of the frame's longer side. `scene`: features
+    beside the face (`FEATURE`), the strongest first. `light`: one a region of `LIGHT_REGIONS`, None for a region that
+    is not in the frame. `brightness`: mean grey level of the face, 0 to 255; `clipped`: share of the face's pixels at
+    247 and more. `sharpness`: variance of the face's Laplacian, by which the best frame is chosen.
+    """
+
+    yaw: Angle
+    pitch: Angle
+    roll: Angle
+    eye_right: Ratio
+    eye_left: Ratio
+    mouth_width: Ratio
+    corner_lift: Ratio
+    shape: Annotated[tuple[Place, ...], Field(max_length=2 * len(SHAPE_LANDMARKS))] = field(repr=False)
+    scene: PackedFeatures = field(repr=False)
+    light: Annotated[tuple[RegionLight | None, ...], Field(max_length=len(LIGHT_REGIONS))] = field(repr=False)
+    brightness: Annotated[float, Field(ge=0, le=255)]
+    clipped: Share
+    sharpness: Annotated[float, Field(ge=0, le=1e6)]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 2 * len(SHAPE_LANDMARKS) or len(self.light) != len(LIGHT_REGIONS):
+            raise BrokenRule("measures without all landmarks or regions")

@@ -1,0 +1,114 @@
+"""The light challenge on made light: what must not matter, what must, and the chance of passing unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from config.policy import ActivePolicy
+from detectors.active.assessed import AssessedFrame
+from detectors.active.light_following import LightFollowing, light_following
+from detectors.contract_measures import RegionLight
+from tests.unit.detectors.active.heads import lit_frames
+
+SIX = ("red", "green", "blue", "white", "cyan", "yellow")
+FOUR = ("magenta", "green", "black", "blue")
+SETTINGS = ActivePolicy()
+
+
+def follow(frames: list[AssessedFrame], colours: tuple[str, ...] = SIX, colour_ms: int = 300) -> LightFollowing:
+    return light_following(frames, colours, colour_ms, SETTINGS)
+
+
+def developed(frames: list[AssessedFrame]) -> list[AssessedFrame]:
+    """The same scene with another exposure in each frame, and another white balance in all."""
+    gains = np.linspace(0.6, 1.4, len(frames)).tolist()
+    return [with_light(each, brighter(each, gain)) for each, gain in zip(frames, gains, strict=True)]
+
+
+def brighter(each: AssessedFrame, gain: float) -> list[RegionLight]:
+    return [
+        replace(region, red=region.red * gain * 1.2, green=region.green * gain, blue=region.blue * gain * 0.7)
+        for region in each.measures.light
+    ]
+
+
+def with_light(each: AssessedFrame, regions: Sequence[RegionLight | None]) -> AssessedFrame:
+    return replace(each, measures=replace(each.measures, light=tuple(regions)))
+
+
+@pytest.mark.parametrize("colours", [SIX, FOUR])
+@pytest.mark.parametrize("seen", [list, developed])
+def test_a_face_follows_whatever_the_camera_does(colours, seen):
+    found = follow(seen(lit_frames(colours)), colours)
+    assert found.reasons == frozenset()
+    assert found.correlation > 0.95
+    assert found.chance == pytest.approx({SIX: 1 / 720, FOUR: 1 / 24}[colours])
+    assert found.flat < 0.5
+    assert abs(found.behind) < 0.1
+
+
+@pytest.mark.parametrize("swapped", [(0, 1), (2, 3), (1, 4)])
+def test_two_colours_in_each_others_place(swapped):
+    frames = lit_frames(SIX)
+    first, second = swapped
+    light = {first: frames[second].measures, second: frames[first].measures}
+    mixed = [replace(each, measures=light.get(place, each.measures)) for place, each in enumerate(frames)]
+    assert follow(mixed).reasons
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"front": 0.0, "side": 0.0, "behind": 0.0}, "light_not_followed"),
+        ({"front": 0.004, "side": 0.001, "behind": 0.0}, "light_not_followed"),  # less than can be measured
+        ({"late": 0.45}, "light_too_late"),
+        ({"late": 0.2}, None),
+        ({"side": 0.21}, "light_pattern_flat"),
+        ({"front": 0.3, "behind": 0.15}, "light_pattern_flat"),
+    ],
+)
+def test_light_that_no_face_before_a_screen_has(options, reason):
+    assert follow(lit_frames(SIX, **options)).reasons == ({reason} if reason else frozenset())
+
+
+def any_light(rng: np.random.Generator) -> list[RegionLight]:
+    rows = rng.uniform(0.15, 0.25, (8, 3)).tolist()
+    return [RegionLight(red=red, green=green, blue=blue, clipped=0.0) for red, green, blue in rows]
+
+
+def test_noise_does_not_pass():
+    """Of 200 sequences without any answer none is taken for one; by chance alone at most one in 720 orders fits."""
+    rng, passed = np.random.default_rng(3), 0
+    for _ in range(200):
+        frames = [with_light(each, any_light(rng)) for each in lit_frames(SIX)]
+        passed += not follow(frames).reasons
+    assert passed == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda frames: frames[:-1],
+        lambda frames: frames[::-1],
+        lambda frames: [replace(each, colour=None) for each in frames],
+        lambda frames: [replace(frames[0], measures=None), *frames[1:]],
+        lambda frames: [with_light(each, (*each.measures.light[:-1], None)) for each in frames],
+        lambda frames: [],
+    ],
+    ids=["colour missing", "backwards", "no colour told", "not measured", "no background", "none"],
+)
+def test_what_is_missing_is_no_answer(broken):
+    found = follow(broken(lit_frames(SIX)))
+    assert (found.reasons, found.correlation) == ({"too_few_measures"}, 0.0)
+
+
+def test_frames_taken_when_their_colour_was_over():
+    frames = lit_frames(SIX)  # one each 300 ms
+    assert follow(frames, colour_ms=250).reasons == frozenset()
+    assert follow(frames, colour_ms=100).reasons == {"light_too_late"}
+    late = [replace(each, at_ms=each.at_ms + 1000 * (each.colour > 2)) for each in frames]
+    assert follow(late).reasons == {"light_too_late"}

@@ -1,0 +1,137 @@
+"""Measures of one frame on a portrait, changed by hand where a measure must follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from detectors.active.expressions import expression_of, frontal
+from detectors.active.measuring import measure
+from detectors.active.scene_motion import matched, motion_of
+from detectors.analysis import FaceAnalyser
+from detectors.contract_measures import FEATURE, LIGHT_REGIONS, PLACES, SHAPE_LANDMARKS
+from stream.demo import attacks
+from tests.unit.detectors.conftest import failing, observe
+
+
+@pytest.fixture(scope="module")
+def seen(analyser: FaceAnalyser, selfie: bytes):
+    return analyser.look(selfie).seen
+
+
+def test_measures_are_made_for_a_measured_job_only(analyser, selfie):
+    plain, measured = analyser.analyse(selfie), analyser.analyse(selfie, measured=True)
+    assert plain.measures is None
+    assert "measures" not in plain.elapsed_ms
+    assert measured.measures == analyser.analyse(selfie, measured=True).measures
+    assert replace(measured, measures=None, elapsed_ms={}, cpu_ms=0) == replace(plain, elapsed_ms={}, cpu_ms=0)
+
+
+def test_a_broken_measure_costs_the_measures_only(analyser, selfie, monkeypatch):
+    monkeypatch.setattr("detectors.active.measuring.scene_of", failing(MemoryError()))
+    analysis = analyser.analyse(selfie, measured=True)
+    assert (analysis.measures, analysis.error) == (None, None)
+    assert analysis.readings == analyser.analyse(selfie).readings
+
+
+def test_measures_are_those_of_the_face(seen):
+    found = measure(seen)
+    assert (found.yaw, found.pitch, found.roll) == pytest.approx(
+        (seen.pose.yaw, seen.pose.pitch, seen.pose.roll), abs=0.01
+    )
+    assert 0.15 < found.eye_right < 0.5
+    assert 0.15 < found.eye_left < 0.5
+    side = max(seen.frame.width, seen.frame.height)
+    nose = SHAPE_LANDMARKS.index(4)
+    assert np.allclose(np.array(found.shape).reshape(-1, 2)[nose] * side, seen.face.landmarks[4, :2], atol=0.1)
+
+
+def test_expressions_are_measured_as_seen_from_the_front(seen):
+    """A rotation of the landmarks in space changes no measure, and closed lids and a wide mouth change theirs."""
+    face, before = seen.face, expression_of(seen.face)
+    angle = np.radians(25)
+    turn = np.eye(4)
+    turn[0, 0] = turn[2, 2] = np.cos(angle)
+    turn[0, 2], turn[2, 0] = np.sin(angle), -np.sin(angle)
+    flip = np.diag([1.0, -1.0, -1.0])
+    turned = replace(
+        face,
+        landmarks=(face.landmarks @ flip @ turn[:3, :3].T @ flip).astype(np.float32),
+        transform=turn @ face.transform,
+    )
+    assert np.allclose(frontal(turned), frontal(face), atol=0.1)
+    assert expression_of(turned).eye_left == pytest.approx(before.eye_left, abs=1e-3)
+    shut, wide = face.landmarks.copy(), face.landmarks.copy()
+    shut[[160, 158]] = shut[[144, 153]]
+    wide[61, 0] -= 0.2 * abs(wide[61, 0] - wide[291, 0])
+    wide[[61, 291], 1] -= 5
+    assert expression_of(replace(face, landmarks=shut)).eye_right < 0.1 * before.eye_right
+    assert expression_of(replace(face, landmarks=shut)).eye_left == pytest.approx(before.eye_left)
+    smiling = expression_of(replace(face, landmarks=wide))
+    assert smiling.mouth_width > 1.15 * before.mouth_width
+    assert smiling.corner_lift > before.corner_lift + 0.02
+
+
+def test_a_face_in_one_place_has_no_measures():
+    with pytest.raises(ValueError, match="one place"):
+        measure(observe())
+
+
+def test_light_is_linear_and_by_region(seen):
+    grey = np.full_like(seen.frame.bgr, 128)
+    grey[..., 2] = 255
+    found = measure(replace(seen, frame=replace(seen.frame, bgr=grey))).light
+    assert all(region is not None for region in found)
+    for region in found:
+        assert (region.red, region.green, region.blue) == pytest.approx((1.0, 0.2158, 0.2158), abs=1e-3)
+        assert region.clipped == 0  # red alone is no white
+    white = measure(replace(seen, frame=replace(seen.frame, bgr=np.full_like(grey, 250)))).light
+    assert {region.clipped for region in white} == {1.0}
+
+
+def test_each_region_has_its_own_pixels(seen):
+    """Paint on the nose changes the nose, paint beside the head the background, and neither the cheeks."""
+    before = dict(zip(LIGHT_REGIONS, measure(seen).light, strict=True))
+    painted = seen.frame.bgr.copy()
+    x, y = np.rint(seen.face.landmarks[5, :2]).astype(int)
+    cv2.circle(painted, (int(x), int(y)), 6, (255, 0, 0), -1)
+    painted[:40, :40] = (255, 0, 0)
+    after = dict(zip(LIGHT_REGIONS, measure(replace(seen, frame=replace(seen.frame, bgr=painted))).light, strict=True))
+    assert [name for name in LIGHT_REGIONS if after[name] != before[name]] == ["nose", "background"]
+
+
+def test_features_lie_beside_the_face(seen):
+    features = np.frombuffer(measure(seen).scene, FEATURE)
+    assert len(features) >= 20
+    places = np.stack([features["x"], features["y"]], axis=1) / PLACES * max(seen.frame.width, seen.frame.height)
+    box = seen.face.box
+    inside = ((places > (box.left, box.top)) & (places < (box.right, box.bottom))).all(axis=1)
+    assert inside.mean() < 0.1  # at the corners of the box
+
+
+def test_features_are_found_again_in_a_moved_picture(analyser, portrait):
+    """A camera moved by 12 pixels: the scene's motion is that shift, to half a pixel."""
+    moved = cv2.warpAffine(
+        portrait, np.array([[1, 0, 12], [0, 1, 5]], float), portrait.shape[1::-1], borderMode=cv2.BORDER_REFLECT
+    )
+    first, second = (analyser.analyse(attacks.camera_photo(each), measured=True).measures for each in (portrait, moved))
+    source, target = matched(first.scene, second.scene)
+    motion = motion_of(source, target)
+    assert motion is not None
+    shift = (motion.at(np.array([[0.5, 0.5]])) - 0.5)[0] * max(portrait.shape)
+    assert shift == pytest.approx((12, 5), abs=0.7)
+
+
+def test_bright_and_sharp_are_numbers(seen):
+    found = measure(seen)
+    blurred = seen.frame.bgr.copy()
+    blurred[:] = cv2.GaussianBlur(blurred, (0, 0), 4)
+    grey = cv2.cvtColor(blurred, cv2.COLOR_BGR2GRAY)
+    assert measure(replace(seen, frame=replace(seen.frame, bgr=blurred, grey=grey))).sharpness < 0.2 * found.sharpness
+    glaring = replace(seen.frame, grey=np.full_like(seen.frame.grey, 250))
+    bright = measure(replace(seen, frame=glaring))
+    assert (bright.brightness, bright.clipped) == (250.0, 1.0)
+    assert found.clipped < 0.06

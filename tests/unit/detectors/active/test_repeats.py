@@ -1,0 +1,89 @@
+"""Frames that follow each other as those of one person and one camera do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from config.policy import ActivePolicy
+from detectors.active.assessed import AssessedFrame
+from detectors.active.repeats import continuity_reasons, motion_within
+from tests.unit.detectors.active.heads import WALL, capture, light, packed, seen
+
+SETTINGS = ActivePolicy()
+SHAPE = np.array(capture()[0].measures.shape).reshape(-1, 2)
+
+
+def copied(original: AssessedFrame, *, noise: float, shift: float = 0.004, brighter: float = 1.0) -> AssessedFrame:
+    """The same picture encoded anew, moved as a whole; `noise` is that of the mesh, frame's sides."""
+    rng, measured = np.random.default_rng(9), original.measures
+    shape = np.array(measured.shape) + shift + rng.normal(0, noise, len(measured.shape))
+    changed = replace(
+        measured,
+        shape=tuple(shape.tolist()),
+        scene=packed(seen(WALL) + shift),
+        light=light(np.array((0.3, 0.2, 0.15)) * brighter),
+    )
+    pixels = "f" * 32
+    return replace(original, at_ms=10_000, measures=changed, pixels=pixels)
+
+
+@pytest.mark.parametrize(
+    ("options", "again"),
+    [
+        ({"noise": 0.0}, True),
+        ({"noise": 0.0008}, True),
+        ({"noise": 0.004}, False),  # a face that moves within itself
+        ({"noise": 0.0008, "brighter": 1.1}, False),  # in other light
+    ],
+)
+def test_a_copy_moves_as_a_whole(options, again):
+    frames = capture("smile", "blink")
+    assert continuity_reasons([*frames, copied(frames[1], **options)], SETTINGS) == (
+        {"repeated_frames"} if again else set()
+    )
+
+
+def test_a_face_that_moves_against_its_scene_is_no_copy():
+    frames = capture("smile", "blink")
+    swayed = copied(frames[1], noise=0.0008)
+    apart = replace(swayed, measures=replace(swayed.measures, scene=packed(seen(WALL))))
+    assert continuity_reasons([*frames, apart], SETTINGS) == set()
+
+
+def test_equal_pixels_are_a_repeat():
+    frames = capture("smile", "blink")
+    again = replace(frames[4], at_ms=10_000, pixels=frames[1].pixels)
+    assert continuity_reasons([*frames, again], SETTINGS) == {"repeated_frames"}
+
+
+def test_one_picture_all_along_is_frozen():
+    first = capture()[0]
+    frames = [replace(copied(first, noise=0.0008, shift=0.001 * n), at_ms=n) for n in range(8)]
+    assert continuity_reasons(frames, SETTINGS) == {"frozen_frames"}
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"at_ms": 0}, "frames_not_in_time_order"),
+        ({"at_ms": 600}, "frames_not_in_time_order"),
+        ({"at_ms": None}, ""),
+        ({"face_distance": 1.01}, "different_face_between_frames"),
+        ({"face_distance": float("nan")}, "different_face_between_frames"),
+        ({"face_distance": 1.0}, ""),
+    ],
+)
+def test_time_and_faces_go_on(told, reason):
+    frames = capture("smile", "blink")
+    frames[3] = replace(frames[3], **told)
+    assert continuity_reasons(frames, SETTINGS) == ({reason} if reason else set())
+
+
+def test_shift_rotation_and_scale_are_no_motion_within():
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    assert motion_within(SHAPE, 1.2 * SHAPE @ turn + 0.1) < 1e-9
+    assert motion_within(SHAPE, SHAPE * (0.9, 1)) > 0.02
+    assert motion_within(np.zeros((41, 2)), np.zeros((41, 2))) == 0
