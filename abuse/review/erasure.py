@@ -32,6 +32,10 @@ from abuse.subjects import Subject, SubjectType
 ERASABLE = frozenset({SubjectType.CORRELATION_ID, SubjectType.DEVICE, SubjectType.ADDRESS, SubjectType.PREFIX})
 
 
+#: Counts that every receipt has; those of other stores only where they hold something.
+ALWAYS_COUNTED = ("links", "faces", "pictures", "decisions")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
     """Counts of a subject's traces in the abuse table: lines in its own and others' journals, its flags, and events of
@@ -71,38 +75,28 @@ class KeptDecisions(Erasable, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasures:
-    """Erasures over all stores. `beyond`: stores that keep what they hold, and for how many milliseconds; None for
-    ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
+    """Erasures over all stores. `by_id`: stores with records of a correlation id, by the name under which a receipt
+    counts what these hold, in the order of their erasure. `beyond`: stores that keep what they hold, and for how many
+    milliseconds; None for ever. `links_ms`: how long a correlation id's links are kept after the last of them."""
 
     ledger: LedgerErasure
     links: LinkStore
     large: LargeClusters
     decisions: KeptDecisions
-    faces: Erasable
-    pictures: Erasable
-    parts: Erasable
+    by_id: Mapping[str, Erasable]
     links_ms: int
-    sessions: Erasable | None = None
     beyond: Mapping[str, int | None] = field(default_factory=dict)
 
     async def plan(self, tenant: str | None, subject: Subject, at_ms: int) -> ErasurePlan:
         """The erasure of a subject with its receipt; writes nothing."""
         traces = await self.ledger.held(tenant, subject)
-        links = faces = pictures = decisions = parts = sessions = 0
+        counts = dict.fromkeys(ALWAYS_COUNTED, 0)
         if subject.type is SubjectType.CORRELATION_ID:
             name = subject.key
-            held, faces, pictures, decisions, parts = await asyncio.gather(
-                self.links.of(tenant, [name]),
-                self.faces.held(tenant, name),
-                self.pictures.held(tenant, name),
-                self.decisions.held(tenant, name),
-                self.parts.held(tenant, name),
-            )
-            links = len(held[name])
-            sessions = 0 if self.sessions is None else await self.sessions.held(tenant, name)
-        counts = {"links": links, "faces": faces, "pictures": pictures, "decisions": decisions}
-        counts |= {} if self.sessions is None else {"sessions": sessions}
-        counts |= {"parts": parts} if parts else {}
+            counts["links"] = len((await self.links.of(tenant, [name]))[name])
+            counts["decisions"] = await self.decisions.held(tenant, name)
+            held = await asyncio.gather(*(store.held(tenant, name) for store in self.by_id.values()))
+            counts |= {each: number for each, number in zip(self.by_id, held, strict=True) if number}
         digests = [digest_of(tenant, subject.type, key) for key in subject.keys]
         changed = {
             "subject": {"type": str(subject.type), "sha256": digests},
@@ -119,11 +113,8 @@ class Erasures:
         name = subject.key
         links = (await self.links.of(tenant, [name]))[name]
         others = sorted({end for link in links for end in link.ids} - {name})
-        await self.parts.forget(tenant, name)
-        await self.faces.forget(tenant, name)
-        await self.pictures.forget(tenant, name)
-        if self.sessions is not None:
-            await self.sessions.forget(tenant, name)
+        for store in self.by_id.values():
+            await store.forget(tenant, name)
         await self.decisions.unlink(tenant, name, others)
         await self.decisions.forget(tenant, name)
         # Newcomers find the lead no more before the lead's flags go, and once more after: one may have come meanwhile.

@@ -10,7 +10,7 @@ from abuse.faces import redis_face_commands
 from abuse.keys import redis_key_checks
 from abuse.ledger import redis_ledger_keys
 from abuse.links import redis_large_clusters, redis_link_store
-from abuse.pictures import redis_media_index
+from abuse.pictures import redis_frame_index, redis_media_index
 from abuse.review import redis_audit
 from abuse.store_record import StoreRecord
 from stream.redis import decision_store, marker, partition_notes, pending, roll_call, session_store
@@ -27,6 +27,7 @@ RECORDS: tuple[StoreRecord, ...] = (
     *redis_large_clusters.RECORDS,
     *redis_face_commands.RECORDS,
     *redis_media_index.RECORDS,
+    *redis_frame_index.RECORDS,
     *redis_audit.RECORDS,
     *redis_key_checks.RECORDS,
     *redis_ledger_keys.SHARED_RECORDS,

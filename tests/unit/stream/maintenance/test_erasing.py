@@ -18,6 +18,7 @@ from abuse.ledger.expiry import expire_due, record_expiry
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import large_clusters
 from abuse.links.links import Link, LinkKind, links_life_ms
+from abuse.pictures.frame_index import Capture
 from abuse.pictures.media_index import EnrolledImage
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import Command, RedisClient, Reply
@@ -26,6 +27,7 @@ from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
 from config.settings import RedisSettings
+from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.sessions import open_session_store
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Output, Record
@@ -65,7 +67,6 @@ NONE = {
     "faces": 0,
     "pictures": 0,
     "decisions": 0,
-    "sessions": 0,
 }
 
 
@@ -217,7 +218,8 @@ async def test_crash_anywhere(empty_redis):
             assert naming(everything(empty_redis), guid(1)) == []
     assert len(receipts) > 15
     assert receipts == receipts[:1] * len(receipts)
-    assert receipts[0]["erased"] == dict.fromkeys(NONE, 1) | {"journal_lines": 2, "mentions": 1}
+    more = {"journal_lines": 2, "mentions": 1, "frames": 2, "sessions": 1}
+    assert receipts[0]["erased"] == dict.fromkeys(NONE, 1) | more
 
 
 @pytest.mark.slow
@@ -260,6 +262,8 @@ async def filled(calls: RedisClient) -> None:
         await line.reuse.faces.index.enrol([EnrolledReference(tenant=None, template=template, **ids)])
         codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
         await line.reuse.pictures.enrol([EnrolledImage(tenant=None, **ids, hashes=(codes,))])
+    named = {"tenant": None, "correlation_id": me, "session_id": "ls_1", "submission_id": "check-1"}
+    await open_frame_index(SETTINGS, POLICY, calls).claim(Capture(**named, hashes=(codes,)), NOW_MS)
     ends = [SubmissionRef(at_ms=NOW_MS, submission_id=f"of-{who}", correlation_id=who) for who in (me, other)]
     await line.reuse.links.write(None, [Link(kind=LinkKind.FACE, earlier=ends[0], later=ends[1])])
     await line.ledger.observe(seen(1, who=1, at_s=0, device=1))

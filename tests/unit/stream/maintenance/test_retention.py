@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 import redis
 
@@ -12,10 +14,13 @@ from abuse.keys.redis_key_checks import RedisKeyChecks
 from abuse.ledger.expiry import turn_ms
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import large_clusters
+from abuse.pictures.frame_index import Capture
+from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import RedisClient
 from abuse.store_time import RedisTime
 from config.policy import Policy
 from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
+from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.fleet import badge
 from stream.bootstrap.sessions import open_session_store
 from stream.events.topics import TABLE
@@ -69,6 +74,9 @@ async def everything_happens(calls: RedisClient) -> None:
     await RedisPartitionNotes(calls, PREFIX).put({("submissions", 0): PartitionNote(first=1, covers=2)})
     at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + LONGEST_TOKEN_S}
     await open_session_store(SETTINGS, calls).create(session_record(**at))
+    codes = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=7)
+    named = {"tenant": None, "correlation_id": str(uuid.UUID(int=1)), "session_id": "ls_1", "submission_id": "check-1"}
+    await open_frame_index(SETTINGS, POLICY, calls).claim(Capture(**named, hashes=(codes,)), NOW_MS)
     await line.store.ping()
     await wait_for_frames(calls, 5)
     markers = marker_keys(PREFIX, cluster=False)

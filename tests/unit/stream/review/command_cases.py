@@ -24,6 +24,7 @@ from abuse.flags.flags import (
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.links.large_clusters import InMemoryLargeClusters, LargeClusters
 from abuse.links.link_store import InMemoryLinkStore, LinkStore
+from abuse.pictures.frame_index import InMemoryFrameIndex
 from abuse.pictures.media_index import InMemoryMediaIndex
 from abuse.review.audit import AuditLog, CommandLog, InMemoryAuditLog, InMemoryCommandLog
 from abuse.review.erasure import Erasures, InMemoryLedgerErasure, LedgerErasure
@@ -123,6 +124,7 @@ class Reviewer:
     traces: LedgerErasure | None = None
     faces: InMemoryFaceIndex = field(default_factory=InMemoryFaceIndex)
     pictures: InMemoryMediaIndex = field(default_factory=InMemoryMediaIndex)
+    frames: InMemoryFrameIndex = field(default_factory=InMemoryFrameIndex)
     decisions: InMemoryDecisionStore = field(default_factory=InMemoryDecisionStore)
     parts: InMemoryPendingDetections = field(default_factory=InMemoryPendingDetections)
     signatures: CommandSignatures = field(default_factory=CommandSignatures)
@@ -135,9 +137,12 @@ class Reviewer:
             links=self.links,
             large=self.large,
             decisions=self.decisions,
-            faces=self.faces,
-            pictures=self.pictures,
-            parts=self.parts,
+            by_id={
+                "parts": self.parts,
+                "faces": self.faces,
+                "pictures": self.pictures,
+                "frames": self.frames,
+            },
             links_ms=8 * DAY_S * 1000,
             beyond=BEYOND,
         )
