@@ -23,8 +23,10 @@ from abuse.links.links import links_life_ms
 from abuse.links.redis_large_clusters import RedisLargeClusters
 from abuse.links.redis_link_store import RedisLinkStore
 from abuse.links.reuse import Faces, ReuseSearch
+from abuse.pictures.frame_index import FrameIndex
 from abuse.pictures.media_index import MediaIndex, media_plan
 from abuse.pictures.media_keys import MediaKeys
+from abuse.pictures.redis_frame_index import RedisFrameIndex
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
@@ -103,6 +105,11 @@ def open_face_index(
     return RedisFaceIndex(calls, settings.redis_prefix, plan, in_order=not settings.redis.cluster)
 
 
+def open_frame_index(settings: Settings, policy: Policy, calls: RedisClient) -> FrameIndex:
+    """Frame index of an installation."""
+    return RedisFrameIndex(calls, settings.redis_prefix, media_plan(policy))
+
+
 def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store: DecisionStore) -> Erasures:
     """Erasure of a subject, without model or secret: faces and pictures are listed by correlation id."""
     return Erasures(
@@ -110,10 +117,13 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
         links=open_links(settings, policy, calls),
         large=_open_large_clusters(settings, policy, calls),
         decisions=store,
-        parts=open_pending(settings, calls),
-        faces=open_face_index(settings, policy, calls),
-        pictures=_open_media_index(settings, policy, calls),
-        sessions=open_session_store(settings, calls),
+        by_id={
+            "parts": open_pending(settings, calls),
+            "faces": open_face_index(settings, policy, calls),
+            "pictures": _open_media_index(settings, policy, calls),
+            "frames": open_frame_index(settings, policy, calls),
+            "sessions": open_session_store(settings, calls),
+        },
         links_ms=links_life_ms(policy),
         beyond=beyond_erasure(settings, policy),
     )

@@ -31,6 +31,12 @@ def impostors(settings: Settings, policy: Policy) -> ImpostorModel | None:
     return None if source is None else _described(source)[0].impostors
 
 
+def face_bound(settings: Settings, policy: Policy) -> float | None:
+    """Distance up to which the template model sees one person; None and errors as for `impostors`."""
+    source = template_source(settings, policy)
+    return None if source is None else _described(source)[0].genuine_threshold
+
+
 def network_sources(settings: Settings, policy: Policy) -> tuple[PadSource, ...]:
     """Sources of the presentation-attack networks that take part; none where the policy gives networks no share.
     Raises SettingsError, also where the policy wants networks and none takes part."""

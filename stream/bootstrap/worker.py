@@ -26,6 +26,7 @@ from stream.bootstrap.abuse import (
     hasher,
     mark_keys,
     open_erasures,
+    open_frame_index,
     open_key_checks,
     open_ledger,
     open_links,
@@ -37,7 +38,7 @@ from stream.bootstrap.abuse import (
 from stream.bootstrap.authentication import open_group_macs, open_macs, open_reviewers, signatures_by
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
-from stream.bootstrap.models import impostors, model_versions, network_sources, slot_files, template_source
+from stream.bootstrap.models import face_bound, impostors, model_versions, network_sources, slot_files, template_source
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.key_folder import KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
@@ -266,6 +267,8 @@ def _deciding(shared: _Shared) -> _Part:
         dead_letters=shared.dead_letters,
         replays=replays if settings.records.keys else None,
         sessions=SessionBook(store=shared.sessions.store),
+        frames=open_frame_index(settings, policy, shared.redis) if settings.abuse.hash_keys else None,
+        face_bound=face_bound(settings, policy),
         join=Join(pending=pending, patience=shared.patience, time=shared.time, plan=plan),
         group_parts=GroupParts(
             groups=policy.groups.keys(),

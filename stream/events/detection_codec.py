@@ -101,6 +101,7 @@ class _Wire(_Strict):
     part: FramePart | None = None
     face_distances: Annotated[tuple[FaceDistance | None, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     pixels: Annotated[tuple[Digest | None, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
+    frame_hashes: Annotated[tuple[KeyedImageHashes, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     content: Digest | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
@@ -172,6 +173,7 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         part=wire.part,
         face_distances=wire.face_distances or (),
         pixels=wire.pixels or (),
+        frame_hashes=wire.frame_hashes or (),
         content=wire.content,
     )
 
@@ -194,6 +196,7 @@ def _wire_capture(detection: Detection) -> dict[str, Any]:
         "part": detection.part,
         "face_distances": tuple(_bounded(each) for each in detection.face_distances) or None,
         "pixels": detection.pixels or None,
+        "frame_hashes": detection.frame_hashes or None,
         "content": detection.content,
         "capture": detection.capture,
         "verification": detection.verification,
@@ -279,6 +282,9 @@ def _decision_of(wire: _Wire, encoded: str) -> bytes:
         raise DetectionError("decided is not a decision") from None
     if not isinstance(document, dict) or document.get("request_id") != request_id(wire.ids, wire.fingerprint):
         raise DetectionError("decided is not a decision on this submission")
-    if any(document.get(name) != value for name, value in asdict(wire.ids).items()) or not document.keys() >= _DECISION:
+    ids = asdict(wire.ids)
+    if ids["session_id"] is None:
+        del ids["session_id"]  # which the decision may have from the token
+    if any(document.get(name) != value for name, value in ids.items()) or not document.keys() >= _DECISION:
         raise DetectionError("decided is not a whole decision")
     return decision

@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
+from abuse.pictures.media_keys import KeyedImageHashes
 from config.error_codes import ErrorCode
 from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
@@ -179,6 +180,8 @@ class Detection:
     #: Digest of each frame's pixels, bound to the submission's ids: equal for the same pixels within one submission,
     #: and comparable with nothing else. Empty for one frame that is no part.
     pixels: tuple[str | None, ...] = field(default=(), repr=False)
+    #: Keyed hashes of the frames of an active check, for the frame index.
+    frame_hashes: tuple[KeyedImageHashes, ...] = field(default=(), repr=False)
     #: Digest of the pictures' files, bound to the submission's ids; None where no detector group is waited for.
     content: str | None = None
     #: What detector groups found, once the submission's parts were joined; not on the wire.

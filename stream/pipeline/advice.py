@@ -144,6 +144,8 @@ BY_REASON: dict[str, Advice] = {
     "session_attempts_spent": _NEW_CHECK,
     "session_ended": _NEW_CHECK,
     "session_cancelled": _NEW_CHECK,
+    "session_wants_frames": _START_AGAIN,
+    "session_wants_one_frame": _START_AGAIN,
     "session_address_unexpected": _OWN_NETWORK,
     "reference_missing": _START_AGAIN,
     "reference_other_than_session": _START_AGAIN,

@@ -19,6 +19,8 @@ from detectors.contract import Reading, ReadingStatus
 
 #: The bar of a signal's `passed`: convenience only, no verdict depends on it.
 PASS_MARK = 0.5
+#: Signals that look at the picture's surface, whatever head and face are doing.
+OF_TEXTURE = frozenset(("lbp_texture", "fft_deepfake"))
 #: Confidence is published, and judged, to four decimals.
 CONFIDENCE_DIGITS = SCORE_DIGITS = 4
 #: Probability at the limit of the log-odds, kept here too: a detection may be a stranger's.
@@ -42,6 +44,11 @@ class WeighedSignal:
     def score(self) -> float:
         """Liveness of the reading in [0, 1], to the published digits, so that `passed` agrees with the number shown."""
         return round(self.reading.liveness, SCORE_DIGITS)
+
+    @property
+    def of_texture(self) -> bool:
+        """Whether the reading is of the picture's surface: a signal of texture, or a network's."""
+        return self.reading.name in OF_TEXTURE or self.reading.is_of_network
 
     @property
     def failure(self) -> str:
@@ -81,6 +88,18 @@ def confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
     elif share:
         total /= 1 - share
     return round(min(max(total, 0.0), 1.0), CONFIDENCE_DIGITS)
+
+
+def texture_confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
+    """Confidence in [0, 1] by the readings of the surface alone, by their weights: those of texture and the networks'
+    fusion. A reading that is missing counts 0, as in `confidence`."""
+    texture = [signal for signal in signals if signal.of_texture and not signal.reading.is_of_network]
+    total, whole = sum(each.weight * each.reading.liveness for each in texture), sum(each.weight for each in texture)
+    fused, share = mean_log_odds(signals), policy.pad_networks.weight
+    if fused is not None:
+        total += share * _logistic((fused - policy.pad_networks.middle) / policy.pad_networks.spread)
+        whole += share
+    return round(min(max(total / whole, 0.0), 1.0), CONFIDENCE_DIGITS) if whole else 0.0
 
 
 def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]:

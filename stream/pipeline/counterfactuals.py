@@ -48,9 +48,11 @@ class Counterfactual:
 
 
 def counterfactual(verdict: Verdict, policy: Policy) -> Counterfactual | None:
-    """The nearest other verdict; None without a result, for one that a
-    detector group holds, or where no value of what was measured gives another one."""
-    if verdict.error is not None or verdict.confidence is None or verdict.by_groups:
+    """The nearest other verdict; None without a result, for an active check, whose score follows from movements, for a
+    verdict that a detector group holds, and where no value of what was measured gives another one."""
+    if verdict.error is not None or verdict.confidence is None:
+        return None
+    if verdict.active is not None or verdict.by_groups:
         return None
     groups = _groups(verdict.signals, policy)
     changes = _towards(verdict, groups, policy, wanted=verdict.kind is not VerdictKind.LIVE)

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from abuse.flags.flags import FlagEvent
+from abuse.pictures.frame_index import FrameIndex
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
@@ -26,16 +27,16 @@ from stream.events.session_events import SessionEvent
 from stream.pipeline import decision
 from stream.pipeline.abuse_stage import AbuseStage, is_about
 from stream.pipeline.admission import mismatch
-from stream.pipeline.attestation import finding_on
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detect_stage import refusal_for
 from stream.pipeline.event_builders import Decided, EventBuilder
-from stream.pipeline.group_gate import with_groups
+from stream.pipeline.frame_replay import capture_of, replayed
 from stream.pipeline.group_parts import GroupParts
 from stream.pipeline.join import Join
 from stream.pipeline.pending import MAX_PENDING_BYTES
 from stream.pipeline.replays import Replays
 from stream.pipeline.session_ledger import SessionLedger
+from stream.pipeline.session_verdict import session_verdict
 from stream.pipeline.verdict import Verdict, refused, verdict_on
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -67,6 +68,10 @@ class DecideStage:
     builders: Sequence[EventBuilder]
     #: None without sessions.
     sessions: SessionLedger | None = None
+    #: None without hash keys: a frame that was shown in another session is not found then.
+    frames: FrameIndex | None = None
+    #: Distance up to which the template model sees one person; None without a calibrated model.
+    face_bound: float | None = None
     join: Join
     group_parts: GroupParts
     #: None where detections carry no MAC, and any time in a detection may be a stranger's.
@@ -197,15 +202,9 @@ class DecideStage:
         self, detection: Detection, finding: tuple[Analysis, ...] | Refusal
     ) -> tuple[StoredDecision, tuple[FlagEvent, ...]]:
         """Decision of our own, not yet stored, and the flag events that go with it."""
-        terms = detection.session
-        verdict = verdict_on(
-            finding,
-            self.policy,
-            encrypted=detection.encrypted,
-            capture=finding_on(detection),
-            attested_only=terms is not None and terms.attestation_required,
-        )
-        verdict = with_groups(verdict, detection.groups, self.policy, encrypted=detection.encrypted)
+        shown_before = await self._shown_before(detection, finding)
+        bound = self.face_bound
+        verdict = session_verdict(detection, finding, self.policy, face_bound=bound, shown_before=shown_before)
         observed = not isinstance(finding, Refusal) or finding.counts
         assessed = await self.abuse.assess(detection, verdict, observed=observed)
         if assessed.refusal is not None and verdict.error is None:
@@ -213,6 +212,14 @@ class DecideStage:
         _count(verdict, detection, self.clock.now_ms())
         event = decision.decision_event(detection, verdict, self.policy, self.clock.now_ms(), assessed.document)
         return StoredDecision(detection.fingerprint, decision.encode(event)), assessed.events
+
+    async def _shown_before(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> bool:
+        """Whether another capture showed the frames of an active check first; claims these otherwise."""
+        frames, capture = self.frames, capture_of(detection)
+        if frames is None or capture is None or isinstance(finding, Refusal):
+            return False
+        at_ms = detection.appended_at_ms
+        return replayed(await self.patience.until_available(lambda: frames.claim(capture, at_ms)))
 
 
 def unanswered(detection: Detection) -> Detection:

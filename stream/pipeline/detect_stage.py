@@ -15,6 +15,7 @@ import structlog
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import Origin
 from abuse.origins import OriginReader
+from abuse.pictures.media_keys import KeyedImageHashes
 from config.abuse import FACE_REUSE
 from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
@@ -49,6 +50,7 @@ from stream.pipeline.frame_faces import Kinds
 from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.reference_face import compared
+from stream.pipeline.session_frames import frames_refusal
 from stream.pipeline.verification import reference_refusal
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -73,6 +75,7 @@ class _Found:
     capture: CaptureFinding | None = None
     verification: FaceComparison | None = None
     compared: ComparedFrames = NOT_COMPARED
+    frame_hashes: tuple[KeyedImageHashes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,7 @@ class DetectStage:
             part=read.part,
             face_distances=found.compared.face_distances,
             pixels=found.compared.pixels,
+            frame_hashes=found.frame_hashes,
             content=content,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
@@ -185,9 +189,11 @@ class DetectStage:
             return _Found(finding=admission)
         terms = admission.session
         of_session = _Found(session=terms, capture=None if terms is None else capture_finding(read, terms))
-        if terms is not None and (refused := reference_refusal(read, terms)) is not None:
+        refused = None if terms is None else frames_refusal(read, terms) or reference_refusal(read, terms)
+        if refused is not None:
             return replace(of_session, finding=refused)
-        finding, letters = await self._detect(read, record)
+        measured = terms is not None and terms.active
+        finding, letters = await self._detect(read, record, measured=measured)
         if turn is not None:
             turn.cost = _cost_ms(finding, self.policy)
         if isinstance(finding, Refusal):
@@ -200,6 +206,7 @@ class DetectStage:
             finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
             references=self.marker.references(read, finding[0], active),
             compared=self._compared(read, finding),
+            frame_hashes=self.marker.frame_hashes(read, finding) if measured else (),
             outputs=letters,
             verification=compared(reference[0], finding, read.contexts, self.impostors) if reference else None,
         )
@@ -217,11 +224,11 @@ class DetectStage:
         return await asyncio.to_thread(content_of, read)
 
     async def _detect(
-        self, submission: Submission, record: Record
+        self, submission: Submission, record: Record, *, measured: bool
     ) -> tuple[tuple[Analysis, ...] | Refusal, list[Output]]:
         try:
             async with asyncio.timeout(self.policy.deadlines.event_s):
-                found = await self.analyser.analyse(pictures_of(submission))
+                found = await self.analyser.analyse(pictures_of(submission), measured=measured)
         except TimeoutError:
             return refusal_for(ErrorCode.SERVER_ERROR), []
         letters = []

@@ -13,6 +13,8 @@ def interpretation(verdict: Verdict) -> str:
     value, injection = verdict.confidence, verdict.injection
     if verdict.error is not None or value is None:
         return "No result: the picture could not be judged, which is no failure of the person."
+    if verdict.active is not None:
+        return next(words for least, words in _ACTIVE if verdict.active.score >= least)
     if verdict.kind is VerdictKind.LIVE:
         strong = value >= STRONG_CONFIDENCE
         return f"{'Strong' if strong else 'Moderate'} LIVE: {_ALL if strong else _MOST}."
@@ -30,4 +32,11 @@ def interpretation(verdict: Verdict) -> str:
     return "Borderline: request a retake."
 
 
+#: Ranges of the score of an active check, from the highest: the published table.
+_ACTIVE = (
+    (90.0, "Very high confidence of a live person."),
+    (75.0, "High confidence of a live person."),
+    (50.0, "Moderate confidence: may warrant a review by a person."),
+    (0.0, "Low confidence: likely spoofed."),
+)
 _ALL, _MOST = "multiple signals confirm a real face", "most signals passed, with minor issues"

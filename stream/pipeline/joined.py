@@ -76,6 +76,7 @@ def _of_parts(
         contexts=contexts if any(each.contexts for each in in_order) else (),
         face_distances=between([each.references.face for each in in_order], kinds),
         pixels=tuple(each.pixels[0] if each.pixels else None for each in in_order),
+        frame_hashes=tuple(hashes for each in in_order for hashes in each.frame_hashes),
     )
 
 

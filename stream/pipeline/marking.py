@@ -5,6 +5,8 @@ The plain template and hashes go no further than here. References that no active
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,6 +48,25 @@ class ReferenceExtractor:
             digest = submission.image_sha256
             picture = self.keys.pictures.hashes(tenant, digest, shot.pixels_sha256, shot.perceptual, at_ms)
         return ReuseReferences(face=face, picture=picture)
+
+    def frame_hashes(self, submission: Submission, analyses: Sequence[Analysis]) -> tuple[KeyedImageHashes, ...]:
+        """Hashes of the frames of an active check under the key in force; none without hash keys. Frames that could not
+        be analysed have none."""
+        keys = self.keys
+        if keys is None:
+            return ()
+        shown = zip(submission.frames, analyses, strict=True)
+        return tuple(
+            keys.pictures.hashes(
+                submission.ids.tenant,
+                hashlib.sha256(frame.image).hexdigest(),
+                each.picture.pixels_sha256,
+                each.picture.perceptual,
+                submission.appended_at_ms,
+            )[0]
+            for frame, each in shown
+            if each.picture is not None
+        )
 
 
 def model_id(name: str, sha256: str) -> str:

@@ -107,15 +107,15 @@ def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdi
     is of the whole submission, by default of this frame alone."""
     if isinstance(finding, Refusal):
         narrower = tuple(filter(None, (finding.reason,)))
-        return _undecided(finding.error, finding.message, policy, notes=narrower)
+        return undecided(finding.error, finding.message, policy, notes=narrower)
     if finding.error is not None:
         face_detected, notes = finding.face_detected, finding.notes
-        return _undecided(finding.error, finding.message, policy, face_detected=face_detected, notes=notes)
+        return undecided(finding.error, finding.message, policy, face_detected=face_detected, notes=notes)
     signals = weigh(finding.readings, policy)
     if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
         # Nothing was measured, so there is nothing to hold against the person.
         error = ErrorCode.INFERENCE_ERROR
-        return _undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
+        return undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
     injection = injection or injection_verdict((finding,), policy)
     of_face = face_value(signals, policy)
     held = (*injection.held_by, *held_by(signals, policy))
@@ -179,8 +179,8 @@ def by_flags(verdict: Verdict, policy: Policy) -> Verdict:
         return verdict
     if outcome is ScoreOutcome.ERROR:
         message = "the check for an injection attack could not be made"
-        undecided = _undecided(ErrorCode.INFERENCE_ERROR, message, policy, face_detected=verdict.face_detected)
-        return replace(undecided, face=verdict.face, injection=verdict.injection)
+        unchecked = undecided(ErrorCode.INFERENCE_ERROR, message, policy, face_detected=verdict.face_detected)
+        return replace(unchecked, face=verdict.face, injection=verdict.injection)
     if outcome is ScoreOutcome.FAIL:
         verdict = with_confidence(verdict, min(verdict.confidence, spoof_bound(policy) - BELOW_BOUND), policy)
     elif verdict.face is LivenessFlag.LIVE and verdict.injection.is_attack:
@@ -240,10 +240,11 @@ def score_for(value: float, policy: Policy) -> int:
     low, high = _band(policy)
     knots = [(0.0, 1.0), (low, REVIEW_SCORE), (high, SUCCESS_SCORE), (STRONG_CONFIDENCE, STRONG_SCORE), (1.0, 100.0)]
     floor, ceiling = SCORE_RANGE[kind_for(value, policy)]
-    return min(max(int(_interpolate(value, knots) + EPSILON), floor), ceiling)
+    return min(max(int(interpolate(value, knots) + EPSILON), floor), ceiling)
 
 
-def _interpolate(value: float, knots: list[tuple[float, float]]) -> float:
+def interpolate(value: float, knots: Sequence[tuple[float, float]]) -> float:
+    """Value of a piecewise linear function through the knots, whose places rise."""
     for (x0, y0), (x1, y1) in pairwise(knots):
         if value <= x1:
             return y0 + (y1 - y0) * (value - x0) / (x1 - x0)
@@ -255,7 +256,7 @@ def _band(policy: Policy) -> tuple[float, float]:
     return threshold - band, threshold + band
 
 
-def _undecided(
+def undecided(
     error: ErrorCode, message: str, policy: Policy, *, face_detected: bool = False, notes: tuple[str, ...] = ()
 ) -> Verdict:
     """Verdict beside an error; advice follows the notes, which say more than the error's code, where there are any."""

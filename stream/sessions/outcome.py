@@ -8,6 +8,7 @@ from typing import Any
 from config.challenges import FEWEST_FRAMES
 from config.error_codes import ErrorCode
 from stream.events.session_terms import SessionTerms
+from stream.pipeline.session_frames import OTHER_CHECK
 from stream.sessions.session import AttemptOutcome
 
 #: Errors for which the person need not be to blame: the attempt is given back.
@@ -30,7 +31,9 @@ def outcome_of(terms: SessionTerms, decision: Mapping[str, Any]) -> AttemptOutco
     """Outcome of an attempt. Whatever a decision doesn't say never makes an attempt pass."""
     error = decision["error"]
     if error is not None:
-        return AttemptOutcome.UNSPENT if error["code"] in NOBODYS_FAULT else AttemptOutcome.FAILED
+        reasons = decision.get("result", {}).get("reasons", ())
+        unspent = error["code"] in NOBODYS_FAULT or not OTHER_CHECK.isdisjoint(reasons)
+        return AttemptOutcome.UNSPENT if unspent else AttemptOutcome.FAILED
     return AttemptOutcome.PASSED if liveness_of(terms, decision)["liveness_passed"] else AttemptOutcome.FAILED
 
 

@@ -75,7 +75,7 @@ class FakeAnalyser:
         self.found = analysis() if found is None else found
         self.pictures: list[bytes] = []
 
-    async def analyse(self, frames: Sequence[Frame]) -> PoolOutcome:
+    async def analyse(self, frames: Sequence[Frame], *, measured: bool = False) -> PoolOutcome:
         self.pictures += [frame.image for frame in frames]
         found = await self.found() if callable(self.found) else self.found
         return (found,) * len(frames) if isinstance(found, Analysis) else found

@@ -258,7 +258,7 @@ def test_stranger_comparison_is_refused(comparison):
 class ByPicture(FakeAnalyser):
     """Pool that tells the two pictures apart."""
 
-    async def analyse(self, frames):
+    async def analyse(self, frames, *, measured=False):
         self.pictures += [frame.image for frame in frames]
         return tuple(SAME if frame.image == IMAGE else face(0.0, 0.0, notes=("of_reference",)) for frame in frames)
 

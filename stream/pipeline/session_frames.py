@@ -1,0 +1,25 @@
+"""Frames of a submission against what its session asks for: one for a passive check, several for an active one."""
+
+from __future__ import annotations
+
+from config.challenges import FEWEST_FRAMES, MOST_FRAMES
+from config.error_codes import ErrorCode
+from stream.events.messages import Refusal, Submission
+from stream.events.session_terms import SessionTerms
+
+WANTS_FRAMES, WANTS_ONE_FRAME = "session_wants_frames", "session_wants_one_frame"
+#: Reasons of a submission that was made for another check than its session's: no attempt is spent.
+OTHER_CHECK = frozenset((WANTS_FRAMES, WANTS_ONE_FRAME))
+
+
+def frames_refusal(submission: Submission, terms: SessionTerms) -> Refusal | None:
+    """Refusal of a submission that has not the frames its session asks for; None for one that has. Pure; called by the
+    detect stage before anything is analysed."""
+    several = submission.part is not None or len(submission.frames) > 1
+    if several == terms.active:
+        return None
+    if terms.active:
+        message = f"the session asks for an active check: {FEWEST_FRAMES} to {MOST_FRAMES} frames, not one picture"
+        return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=WANTS_FRAMES, counts=False)
+    message = "the session asks for a passive check: one picture, not several frames"
+    return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=WANTS_ONE_FRAME, counts=False)
