@@ -16,13 +16,16 @@ from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
+from stream.bootstrap.sessions import open_session_store
 from stream.bootstrap.worker import open_store
 from stream.pipeline.decision_store import DecisionStore
 from stream.redis.client import connect
 from stream.redis.installation import mark_rebuilt
 from stream.redis.marker import marker_keys
 from stream.review.queries import Queries
+from stream.review.session_queries import SessionQueries
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.session_store import SessionStore
 
 #: How long a person waits for Redis.
 PATIENCE_S = 10.0
@@ -43,6 +46,7 @@ class Table:
     secrets: KeyChecks
     patience: RetryPolicy
     time: StoreTime
+    sessions: SessionStore
 
     async def now_ms(self) -> int:
         """The store's time, waited for no longer than a person waits. Raises DependencyTimeout."""
@@ -51,6 +55,10 @@ class Table:
     @property
     def queries(self) -> Queries:
         return Queries(ledger=self.ledger, links=self.links, patience=self.patience, at_most_s=PATIENCE_S)
+
+    @property
+    def session_queries(self) -> SessionQueries:
+        return SessionQueries(store=self.sessions, patience=self.patience, at_most_s=PATIENCE_S)
 
 
 @asynccontextmanager
@@ -71,6 +79,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             secrets=open_key_checks(settings, calls),
             patience=RetryPolicy(),
             time=RedisTime(calls),
+            sessions=open_session_store(settings, calls),
         )
     finally:
         await calls.close()

@@ -28,6 +28,7 @@ from stream.cli import (
     keys,
     models,
     notify,
+    sessions,
     submit,
     tail,
     topics,
@@ -60,6 +61,7 @@ app.command("health")(health.command)
 app.command("config")(config.command)
 app.add_typer(topics.app, name="topics")
 app.add_typer(abuse.app, name="abuse")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.command("bench")(bench.command)

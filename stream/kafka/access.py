@@ -71,7 +71,7 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
     },
     Principal.NOTIFIER: {Topic.ABUSE_FLAGS: _READ, Topic.DEAD_LETTER: _WRITE},
     Principal.REVIEWER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.ABUSE_FLAGS: _READ},
-    Principal.APP_SERVER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.SESSIONS: _READ},
+    Principal.APP_SERVER: {Topic.COMMANDS: _WRITE, Topic.SESSIONS: _READ},
     Principal.READER: {Topic.DECISIONS: _READ, Topic.ABUSE_FLAGS: _READ},
     Principal.OPERATOR: {
         topic: (Operation.CREATE, Operation.ALTER_CONFIGS, *_LOOK, *(() if topic in unread else _READ))

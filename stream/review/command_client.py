@@ -1,8 +1,9 @@
-"""The sending side of commands: publish a command, wait for its answer on the audit topic."""
+"""The sending side of commands: publish a command, wait for its answer."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import producer, reader, send
 from stream.review.command_signatures import signed_headers
+from stream.review.kinds.sessions import CancelSession
 from stream.runtime.clock import SYSTEM_CLOCK
 
 SOURCE = "liveness-cli"
@@ -33,25 +35,55 @@ async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: 
     in order. The same `command_id` may be sent again: the answer is the same, and nothing is done twice. Raises
     NoAnswer after `timeout_s` seconds, SettingsError for a signing key that can't be used.
     """
-    kafka, command_id = settings.kafka, command["command_id"]
-    topic = topic_name(Topic.COMMANDS, kafka)
     tenants = (command.get("tenant"), None)  # the answer to a command with a malformed tenant names no tenant
-    value, headers = (
-        orjson.dumps(command),
-        binary_headers(EventType.COMMAND, event_id=command_id, source=SOURCE, subject=key),
-    )
+
+    def answers(document: dict[str, Any]) -> bool:
+        return document.get("command_id") == command["command_id"] and document.get("tenant") in tenants
+
+    return await _exchanged(settings, command, key, timeout_s, Topic.AUDIT, answers)
+
+
+async def ask_session(settings: Settings, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+    """The event on the sessions topic that answers a command about sessions: the session in its new state, or the
+    refusal, which has an `error`. Otherwise as `ask`, and without a right to read the audit topic."""
+    tenants = (command.get("tenant"), None)
+
+    def answers(document: dict[str, Any]) -> bool:
+        if document.get("tenant") not in tenants:
+            return False
+        if document.get("command_id") == command["command_id"]:
+            return True
+        if command["command"] == CancelSession.name:
+            return (document.get("session_id"), document.get("state")) == (command["session_id"], "cancelled")
+        return bool(document.get("client_request_token") == command["client_request_token"])
+
+    return await _exchanged(settings, command, key, timeout_s, Topic.SESSIONS, answers)
+
+
+async def _exchanged(
+    settings: Settings,
+    command: dict[str, Any],
+    key: str,
+    timeout_s: float,
+    answered_on: Topic,
+    answers: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    """The first document on a topic, from the sending on, that answers the command."""
+    kafka, topic = settings.kafka, topic_name(Topic.COMMANDS, settings.kafka)
+    value = orjson.dumps(command)
+    headers = binary_headers(EventType.COMMAND, event_id=command["command_id"], source=SOURCE, subject=key)
     if settings.commands.signing_key is not None:
         signing_key = await asyncio.to_thread(_signing_key, settings.commands.signing_key)
         headers = (*headers, *signed_headers(topic, value, signing_key, SYSTEM_CLOCK.now_ms()))
     output = Output(topic=topic, key=key.encode(), value=value, headers=headers)
-    async with reader(kafka, topic_name(Topic.AUDIT, kafka), from_start=False) as answers, producer(kafka) as client:
+    async with reader(kafka, topic_name(answered_on, kafka), from_start=False) as source, producer(kafka) as client:
         await send(client, output)
-        records = answers.records()
+        records = source.records()
         try:
             async with asyncio.timeout(timeout_s):
                 async for record in records:
                     answer = _answer(record.value)
-                    if answer.get("command_id") == command_id and answer.get("tenant") in tenants:
+                    if answers(answer):
                         return answer
         except TimeoutError:
             pass
@@ -72,7 +104,7 @@ def _signing_key(path: Path) -> SigningKey:
 
 
 def _answer(value: bytes | None) -> dict[str, Any]:
-    """The audit entry of a record's value; empty if the value is no audit entry."""
+    """The JSON object of a record's value; empty if the value is none."""
     try:
         document = orjson.loads(value or b"")
     except orjson.JSONDecodeError:

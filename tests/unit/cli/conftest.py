@@ -15,10 +15,12 @@ import typer.testing
 from abuse.keys.key_checks import InMemoryKeyChecks
 from abuse.store_time import StillTime
 from stream.bootstrap.abuse_table import Table
+from stream.cli import sessions
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.session_store import InMemorySessionStore
 from tests.instants import NOW_MS
 from tests.unit.abuse.review.test_audit import chain
 from tests.unit.stream.review.command_cases import Reviewer, record
@@ -49,13 +51,14 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
         time=StillTime(NOW_MS),
+        sessions=InMemorySessionStore(),
     )
 
     @asynccontextmanager
     async def opened(settings: object) -> AsyncIterator[Table]:
         yield made
 
-    for module in (audit_command, deciding, looking, rules, target):
+    for module in (audit_command, deciding, looking, rules, target, sessions):
         monkeypatch.setattr(module, "table", opened)
     return made
 
@@ -98,6 +101,6 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:
         yield Source()
 
-    for module in (audit_command, looking):
+    for module in (audit_command, looking, sessions):
         monkeypatch.setattr(module, "reader", reader)
     return values

@@ -1,0 +1,173 @@
+"""`liveness sessions`: commands sent, what is shown of sessions and their tokens, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from stream.cli import app, sessions
+from stream.review.command_client import NoAnswer
+from stream.review.commands import read
+from stream.review.kinds.sessions import CancelSession, CreateSession
+from stream.sessions.changes import created_event, running_event
+from stream.sessions.session import Slot, session_from
+from tests.unit.cli.abuse_cases import ESCAPE, harmless
+from tests.unit.stream.builders import GUID, OTHER_GUID
+from tests.unit.stream.review.command_cases import record
+from tests.unit.stream.sessions.builders import KEY, session_record, token_of
+
+pytestmark = pytest.mark.usefixtures("in_memory")
+
+RECORD = session_record()
+TOKEN = token_of(RECORD)
+REFUSED = {
+    "command": "session.create",
+    "command_id": "c-1",
+    "tenant": None,
+    "at": "2026-11-28T00:00:00.000Z",
+    "error": {"code": "CORRELATION_ID_FLAGGED", "message": "no session"},
+    "retry_count": 4,
+    "open_flags": [{"kind": "face_reuse", "severity": "high", "since": "2026-11-27T00:00:00.000Z"}],
+}
+
+
+def kept(store, made) -> Any:
+    return asyncio.run(store.create(made))
+
+
+def created(store) -> dict[str, Any]:
+    session = session_from(kept(store, RECORD))
+    assert session is not None
+    return created_event(session, TOKEN).document
+
+
+def run(*words: str):
+    return CliRunner().invoke(app, ["sessions", *words])
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Commands asked, and the answer that comes."""
+    seen: dict[str, Any] = {}
+
+    async def ask_session(settings, command, key, timeout_s):
+        seen.update(command=command, key=key)
+        if isinstance(seen["answer"], Exception):
+            raise seen["answer"]
+        return seen["answer"]
+
+    monkeypatch.setattr(sessions, "ask_session", ask_session)
+    return seen
+
+
+def test_create(answer, in_memory):
+    answer["answer"] = created(in_memory.sessions)
+    ran = run("create", "--correlation-id", GUID.upper())
+    assert ran.exit_code == 0
+    assert RECORD.session_id in ran.stdout
+    assert TOKEN in ran.stdout
+    command = read(record(orjson.dumps(answer["command"])))
+    assert isinstance(command, CreateSession)
+    assert (command.correlation_id, answer["key"], command.tenant) == (GUID, GUID, None)
+    assert orjson.loads(run("create", "--json").stdout) == answer["answer"]
+
+
+def test_every_option_is_sent(answer, in_memory, tmp_path):
+    answer["answer"] = created(in_memory.sessions)
+    (tmp_path / "phone.json").write_bytes(orjson.dumps(KEY.key.as_dict(private=False)))
+    options = {
+        "--mode": "active",
+        "--threshold": "60",
+        "--challenge": "blink",
+        "--attempts": "3",
+        "--lifetime": "60",
+        "--expected-client-ip": "203.0.113.0/24",
+        "--device-id": "phone",
+        "--request-token": "r-1",
+        "--capture-key": str(tmp_path / "phone.json"),
+        "--tenant": "acme",
+        "--command-id": "c-7",
+    }
+    ran = run("create", "--light", "--attested", *(word for option in options.items() for word in option))
+    assert ran.exit_code == 0
+    command = read(record(orjson.dumps(answer["command"])))
+    assert isinstance(command, CreateSession)
+    asked = command.model_dump(exclude_none=True)
+    assert set(CreateSession.model_fields) - set(asked) == {"reference_image", "deliver_session_image"}
+
+
+def test_refused(answer):
+    answer["answer"] = REFUSED
+    ran = run("create")
+    assert ran.exit_code == 1
+    assert "CORRELATION_ID_FLAGGED" in ran.output
+    assert "face_reuse (high)" in ran.output
+    assert orjson.loads(run("create", "--json").stdout) == REFUSED
+
+
+def test_no_answer_names_the_command(answer):
+    answer["answer"] = NoAnswer("no answer within 15 s")
+    ran = run("create", "--command-id", "c-7")
+    assert (ran.exit_code, "c-7" in ran.output) == (1, True)
+
+
+def test_cancel(answer, in_memory):
+    answer["answer"] = {**created(in_memory.sessions), "state": "cancelled"}
+    ran = run("cancel", RECORD.session_id)
+    assert (ran.exit_code, "cancelled" in ran.stdout) == (0, True)
+    command = read(record(orjson.dumps(answer["command"])))
+    assert isinstance(command, CancelSession)
+    assert command.session_id == RECORD.session_id
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create", "--correlation-id", "x"),
+        ("create", "--attempts", "4"),
+        ("create", "--lifetime", "59"),
+        ("create", "--tenant", "a b"),
+        ("cancel", "ls_1"),
+        ("show", ESCAPE),
+        ("list", "--correlation-id", "x"),
+    ],
+)
+def test_wrong_words(words):
+    assert run(*words).exit_code == 2
+
+
+def test_show_and_list(in_memory):
+    store = in_memory.sessions
+    created(store)
+    kept(store, session_record(2, correlation_id=OTHER_GUID, created_s=RECORD.created_s + 1))
+    kept(store, session_record(3, tenant="acme"))
+    shown = run("show", RECORD.session_id)
+    assert (shown.exit_code, "created" in shown.stdout, "jti" in shown.stdout) == (0, True, False)
+    assert orjson.loads(run("show", RECORD.session_id, "--json").stdout)["session_id"] == RECORD.session_id
+    assert run("show", RECORD.session_id, "--tenant", "acme").exit_code == 1
+    listed = [orjson.loads(line)["session_id"] for line in run("list", "--json").stdout.splitlines()]
+    assert listed == [session_record(2).session_id, RECORD.session_id]
+    assert len(run("list", "--limit", "1").stdout.splitlines()) == 1
+    assert len(run("list", "--correlation-id", GUID).stdout.splitlines()) == 1
+    assert "No sessions" in run("list", "--tenant", "nobody").output
+
+
+def test_watch_shows_no_token(in_memory, topic):
+    document = created(in_memory.sessions)
+    slot = Slot(fingerprint="f", at_ms=1, submission_id="s").to_text()
+    session = session_from({**in_memory.sessions.kept[next(iter(in_memory.sessions.kept))], "attempt:1": slot})
+    assert session is not None
+    hostile = orjson.dumps({**document, "state": ESCAPE})
+    topic += [orjson.dumps(document), orjson.dumps(running_event(session).document), orjson.dumps(REFUSED)]
+    topic += [hostile, b"{", b"[]", b'{"state": 5}', b""]
+    for words in ((), ("--json",)):
+        ran = run("watch", "--no-follow", *words)
+        assert ran.exit_code == 0
+        assert TOKEN not in ran.output
+        assert "running" in ran.stdout
+    assert harmless(run("watch", "--no-follow").output)
+    assert ran.output.count("no session event") >= 1
