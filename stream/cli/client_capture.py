@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+import pybase64
 import typer
 
 from stream.encryption.capture_claims import CaptureChannel, CaptureClaims
@@ -48,3 +50,13 @@ def client_capture(token: str | None, key: Path | None, channel: CaptureChannel,
     except KeyRefused as error:
         raise typer.BadParameter(f"{key} {error}", param_hint="--capture-key") from None
     return ClientCapture(token=token, key=read, channel=channel, camera=camera)
+
+
+def ids_in(token: str) -> dict[str, str]:
+    """Correlation id, session and tenant that a token names (`sub`, `sid`, `tenant`), unchecked; empty for no token."""
+    try:
+        payload = token.split(".")[1]
+        document = orjson.loads(pybase64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return {name: document[name] for name in ("sub", "sid", "tenant") if isinstance(document.get(name), str)}
+    except (ValueError, IndexError, AttributeError):
+        return {}

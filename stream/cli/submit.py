@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.capture_file import frames_of
-from stream.cli.client_capture import ClientCapture, client_capture
+from stream.cli.client_capture import ClientCapture, client_capture, ids_in
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
@@ -56,7 +56,9 @@ def command(
     encrypt_to: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Encrypt to this public key (JWK or PEM).")
     ] = None,
-    session_token: Annotated[str | None, typer.Option(help="Token of the session that the picture is for.")] = None,
+    session_token: Annotated[
+        str | None, typer.Option(help="Token of the session that the picture is for; names person, session and tenant.")
+    ] = None,
     capture_key: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Private key of the client: attest the capture.")
     ] = None,
@@ -87,6 +89,10 @@ def command(
     if reference is not None and (form is Form.BINARY or session_token is None):
         raise typer.BadParameter("goes with --session-token, and a --form of JSON", param_hint="--reference")
     named: _Ids = {}
+    if session_token is not None:
+        told = ids_in(session_token)
+        correlation_id = correlation_id or told.get("sub")
+        session_id, tenant = session_id or told.get("sid"), tenant or told.get("tenant")
     if correlation_id is not None:
         named["correlation_id"] = correlation_id
     if submission_id is not None:

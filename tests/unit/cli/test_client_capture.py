@@ -148,3 +148,19 @@ def test_wrong_options(tmp_path, sent, selfie):
     assert CliRunner().invoke(app, ["keys", "capture", "k", "--folder", str(tmp_path)]).exit_code == 0
     assert run(selfie, "--session-token", "x", "--capture-key", str(tmp_path / "k.json")).exit_code == 2
     assert sent == []
+
+
+def test_token_names_person_session_and_tenant(sent, selfie):
+    """Unless the options do."""
+    person, other = "0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    claims = {"sub": person, "sid": SESSION, "tenant": "acme", "jti": NONCE}
+    token = f"{text_of(b'x')}.{text_of(orjson.dumps(claims))}.{text_of(b'y')}"
+    assert run(selfie, "--session-token", token).exit_code == 0
+    assert run(selfie, "--session-token", token, "--correlation-id", other, "--tenant", "other").exit_code == 0
+    for text in ("x", "a.b.c", f"a.{text_of(b'[]')}.c", f"a.{text_of(b'{')}.c"):
+        assert run(selfie, "--session-token", text).exit_code == 0
+    found = [read(each) for each in sent[:2]]
+    assert [(each.ids.correlation_id, each.ids.session_id, each.ids.tenant) for each in found] == [
+        (person, SESSION, "acme"),
+        (other, SESSION, "other"),
+    ]
