@@ -24,7 +24,7 @@ def created_event(session: Session, token: str) -> SessionEvent:
 
 def running_event(session: Session) -> SessionEvent:
     """Event of the first attempt."""
-    first = session.slots[1]
+    first = session.attempts[1]
     return _event(session, SessionState.RUNNING, first.at_ms, used=1, submission_id=first.submission_id)
 
 

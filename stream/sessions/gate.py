@@ -13,7 +13,7 @@ from stream.events.messages import Refusal, Submission
 from stream.events.session_terms import SessionTerms
 from stream.pipeline.session_refusals import SessionRefusal, refusal_for
 from stream.sessions.client_network import ClientNetworks
-from stream.sessions.session import ATTEMPT, Session, SessionState, Slot, session_from
+from stream.sessions.session import ATTEMPT, Session, SessionAttempt, SessionState, session_from
 from stream.sessions.session_store import SessionName, SessionStore
 
 
@@ -37,24 +37,24 @@ class SessionTokenGate:
         return await self._claimed(claims, submission) if other is None else refusal_for(other)
 
     async def _claimed(self, claims: TokenClaims, submission: Submission) -> SessionTerms | Refusal:
-        """Attempt of the submission: its own slot, or the first that is free. Each lost race has filled a slot."""
+        """Attempt of the submission: its own, or the first that is free. Each lost race has taken one."""
         name, number = SessionName(claims.tenant, claims.session_id), 1
-        slot = Slot(
+        claim = SessionAttempt(
             fingerprint=_fingerprint(submission),
             at_ms=submission.appended_at_ms,
             submission_id=submission.ids.submission_id,
         )
         while True:
-            session = session_from(await self.store.add(name, {f"{ATTEMPT}{number}": slot.to_text()}))
+            session = session_from(await self.store.add(name, {f"{ATTEMPT}{number}": claim.to_text()}))
             if session is None or session.record.token_id != claims.token_id:
                 return refusal_for(SessionRefusal.UNKNOWN)
-            if (fault := _over(session, slot.fingerprint)) is not None:
+            if (fault := _over(session, claim.fingerprint)) is not None:
                 return refusal_for(fault)
-            if (own := session.slot_of(slot.fingerprint)) is not None:
+            if (own := session.attempt_of(claim.fingerprint)) is not None:
                 return session.record.terms(own, active_step=session.active_step)
-            if session.next_slot is None:
+            if session.next_attempt is None:
                 return refusal_for(SessionRefusal.ATTEMPTS_SPENT)
-            number = session.next_slot
+            number = session.next_attempt
 
     def _of_another(self, claims: TokenClaims, submission: Submission) -> SessionRefusal | None:
         """Reason why a token that is good is not this submission's."""
@@ -79,7 +79,7 @@ _OVER = {SessionState.CANCELLED: SessionRefusal.CANCELLED, SessionState.FAILED: 
 def _over(session: Session, fingerprint: str) -> SessionRefusal | None:
     """Reason why a session that has ended takes no more, but for the submission that ended it."""
     end = session.end
-    if end is None or end.cause == f"{ATTEMPT}{session.slot_of(fingerprint)}":
+    if end is None or end.cause == f"{ATTEMPT}{session.attempt_of(fingerprint)}":
         return None
     return _OVER.get(end.state, SessionRefusal.ENDED)
 

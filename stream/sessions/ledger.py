@@ -80,5 +80,5 @@ def _events(session: Session, attempt: int) -> list[SessionEvent]:
     """Events that the decision on an attempt publishes: each change is published by the attempt that brought it
     about."""
     ends = session.end is not None and session.end.cause == f"{ATTEMPT}{attempt}"
-    begins = attempt == 1 and attempt in session.slots
+    begins = attempt == 1 and attempt in session.attempts
     return [*([running_event(session)] if begins else []), *([end_event(session)] if ends else [])]

@@ -1,13 +1,13 @@
 """A session as the store holds it: fields that are written once, each by its first writer. Pure.
 
     created    the record
-    attempt:N  fingerprint and event time of the submission that has the slot
-    outcome:N  how the submission in the slot was decided
+    attempt:N  fingerprint, event time and id of the submission that has the attempt
+    outcome:N  how that submission was decided
     active     the light was too strong for the passive check: challenges are asked for from now on
     end        state, time and cause of the end, and what the decision said
 
-Slots are taken in their order, each by the first writer. A slot may be taken while fewer than the allowed attempts are
-spent; nothing that is written later makes a slot spent that wasn't, so that no order of submissions gives one more.
+Attempts are taken in the order of their numbers, each by the first writer, while fewer than the allowed ones are spent.
+Nothing that is written later makes an attempt spent that wasn't, so that no order of submissions gives one more.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class SessionEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """Slot of one attempt: the submission's fingerprint, id and event time. Of a submission that is sent as a record a
+class SessionAttempt:
+    """Attempt of a session: the submission's fingerprint, id and event time. Of a submission that is sent as a record a
     frame, the fingerprint is of its ids."""
 
     fingerprint: str
@@ -79,10 +79,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Session with its slots by number, from 1, and their outcomes."""
+    """Session with the attempts taken, by number from 1, and their outcomes."""
 
     record: SessionRecord
-    slots: Mapping[int, Slot]
+    attempts: Mapping[int, SessionAttempt]
     outcomes: Mapping[int, AttemptOutcome]
     active_step: bool
     end: SessionEnd | None
@@ -95,7 +95,7 @@ class Session:
     @property
     def used(self) -> int:
         """Attempts spent, those under way included."""
-        return len(self.slots) - self.unspent
+        return len(self.attempts) - self.unspent
 
     @property
     def failed(self) -> int:
@@ -106,16 +106,16 @@ class Session:
     def state(self) -> SessionState:
         if self.end is not None:
             return self.end.state
-        return SessionState.RUNNING if self.slots else SessionState.CREATED
+        return SessionState.RUNNING if self.attempts else SessionState.CREATED
 
-    def slot_of(self, fingerprint: str) -> int | None:
-        """Number of the submission's slot."""
-        return next((number for number, slot in self.slots.items() if slot.fingerprint == fingerprint), None)
+    def attempt_of(self, fingerprint: str) -> int | None:
+        """Number of the submission's attempt."""
+        return next((number for number, taken in self.attempts.items() if taken.fingerprint == fingerprint), None)
 
     @property
-    def next_slot(self) -> int | None:
-        """Number of the slot that is free; None where every attempt is spent."""
-        return len(self.slots) + 1 if self.used < self.record.attempts else None
+    def next_attempt(self) -> int | None:
+        """Number of the attempt that is free; None where every one is spent."""
+        return len(self.attempts) + 1 if self.used < self.record.attempts else None
 
 
 def session_from(fields: Fields) -> Session | None:
@@ -123,17 +123,17 @@ def session_from(fields: Fields) -> Session | None:
     wrote."""
     if CREATED not in fields:
         return None
-    slots, outcomes = {}, {}
+    attempts, outcomes = {}, {}
     for name, text in fields.items():
         if name.startswith(ATTEMPT):
             fingerprint, at_ms, submission_id = text.split(" ")
-            slot = Slot(fingerprint=fingerprint, at_ms=int(at_ms), submission_id=submission_id)
-            slots[int(name.removeprefix(ATTEMPT))] = slot
+            taken = SessionAttempt(fingerprint=fingerprint, at_ms=int(at_ms), submission_id=submission_id)
+            attempts[int(name.removeprefix(ATTEMPT))] = taken
         elif name.startswith(OUTCOME):
             outcomes[int(name.removeprefix(OUTCOME))] = AttemptOutcome(text)
     return Session(
         record=record_from(fields[CREATED]),
-        slots=dict(sorted(slots.items())),
+        attempts=dict(sorted(attempts.items())),
         outcomes=outcomes,
         active_step=ACTIVE in fields,
         end=None if END not in fields else _end(fields[END]),

@@ -14,7 +14,7 @@ from stream.review.command_client import NoAnswer
 from stream.review.commands import read
 from stream.review.kinds.sessions import CancelSession, CreateSession
 from stream.sessions.changes import created_event, running_event
-from stream.sessions.session import Slot, session_from
+from stream.sessions.session import SessionAttempt, session_from
 from tests.unit.cli.abuse_cases import ESCAPE, harmless
 from tests.unit.stream.builders import GUID, OTHER_GUID
 from tests.unit.stream.review.command_cases import record
@@ -158,8 +158,8 @@ def test_show_and_list(in_memory):
 
 def test_watch_shows_no_token(in_memory, topic):
     document = created(in_memory.sessions)
-    slot = Slot(fingerprint="f", at_ms=1, submission_id="s").to_text()
-    session = session_from({**in_memory.sessions.kept[next(iter(in_memory.sessions.kept))], "attempt:1": slot})
+    taken = SessionAttempt(fingerprint="f", at_ms=1, submission_id="s").to_text()
+    session = session_from({**in_memory.sessions.kept[next(iter(in_memory.sessions.kept))], "attempt:1": taken})
     assert session is not None
     hostile = orjson.dumps({**document, "state": ESCAPE})
     topic += [orjson.dumps(document), orjson.dumps(running_event(session).document), orjson.dumps(REFUSED)]

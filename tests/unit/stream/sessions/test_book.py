@@ -17,7 +17,7 @@ from stream.events.session_terms import LivenessMode
 from stream.pipeline.detect_stage import refusal_for
 from stream.sessions.ledger import SessionBook
 from stream.sessions.outcome import LIVENESS_FIELDS, NOBODYS_FAULT
-from stream.sessions.session import ATTEMPT, Slot, session_from
+from stream.sessions.session import ATTEMPT, SessionAttempt, session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID
 from tests.unit.stream.json_schema import SESSION_SCHEMA, violations
@@ -53,8 +53,10 @@ class Scene:
     async def begin(self, *attempts: int) -> None:
         await self.store.create(self.record)
         for number in attempts:
-            slot = Slot(fingerprint=f"{number:032x}", at_ms=APPENDED_AT_MS + number, submission_id=f"sub-{number}")
-            await self.store.add(self.name, {f"{ATTEMPT}{number}": slot.to_text()})
+            taken = SessionAttempt(
+                fingerprint=f"{number:032x}", at_ms=APPENDED_AT_MS + number, submission_id=f"sub-{number}"
+            )
+            await self.store.add(self.name, {f"{ATTEMPT}{number}": taken.to_text()})
 
     async def decided(self, number: int, decided: bytes = LIVE) -> list[dict[str, Any]]:
         detection = Detection(
@@ -114,7 +116,7 @@ async def test_error_of_nobody_gives_the_attempt_back(error):
     assert await scene.states(1, decision(0, "INCONCLUSIVE", error)) == ["running"]
     session = session_from(await scene.store.read(scene.name))
     assert session is not None
-    assert (session.used, session.next_slot) == (0, 2)
+    assert (session.used, session.next_attempt) == (0, 2)
 
 
 @pytest.mark.parametrize(("mode", "asks"), [(LivenessMode.PASSIVE, False), (LivenessMode.PASSIVE_ACTIVE, True)])
