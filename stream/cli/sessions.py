@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import uuid
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +75,9 @@ def create(
         Path | None, typer.Option(exists=True, dir_okay=False, help="The client's public key (JWK).")
     ] = None,
     attested: Annotated[bool, typer.Option("--attested", help="The client must attest its capture.")] = False,
+    reference: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The one reference image that is taken.")
+    ] = None,
     request_token: Annotated[
         str | None, typer.Option(help="The same token gives the same session; a new one by default.")
     ] = None,
@@ -98,6 +102,7 @@ def create(
         "device_id": device_id,
         "capture_key": None if capture_key is None else _jwk(capture_key),
         "attestation_required": attested,
+        "reference_sha256": None if reference is None else hashlib.sha256(reference.read_bytes()).hexdigest(),
     }
     given = {name: value for name, value in fields.items() if value is not None}
     event = _asked(CreateSession.name, given, person, actor, tenant, command_id, timeout, json)

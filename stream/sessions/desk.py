@@ -168,6 +168,7 @@ class SessionDesk:
             kid=self.tokens.signing_kid,
             capture_key=request.capture_key,
             attestation_required=request.attestation_required,
+            reference_sha256=request.reference_sha256 or "",
             retry_count=risk.retry_count,
             open_flags=risk.open_flags,
         )

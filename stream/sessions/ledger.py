@@ -13,7 +13,7 @@ from stream.events.messages import Detection
 from stream.events.session_events import SessionEvent
 from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.sessions.changes import end_event, running_event
-from stream.sessions.outcome import liveness_of, outcome_of
+from stream.sessions.outcome import outcome_of, result_of
 from stream.sessions.session import (
     ACTIVE,
     ATTEMPT,
@@ -72,7 +72,7 @@ def _end(session: Session, terms: SessionTerms, detection: Detection, decision: 
         cause=f"{ATTEMPT}{terms.attempt}",
         used=session.used,
         submission_id=detection.ids.submission_id,
-        result=None if decision["error"] is not None else liveness_of(terms, decision),
+        result=None if decision["error"] is not None else result_of(terms, decision),
     )
 
 

@@ -9,6 +9,7 @@ from config.challenges import FEWEST_FRAMES
 from config.error_codes import ErrorCode
 from stream.events.session_terms import SessionTerms
 from stream.pipeline.session_frames import OTHER_CHECK
+from stream.pipeline.verification import session_passed
 from stream.sessions.session import AttemptOutcome
 
 #: Errors for which the person need not be to blame: the attempt is given back.
@@ -20,10 +21,10 @@ NOBODYS_FAULT = frozenset(
         ErrorCode.SERVER_ERROR,
     }
 )
-#: Fields of a liveness check as the decision has them.
-LIVENESS_FIELDS = (
+#: Fields of a session's result, as the decision has them.
+RESULT_FIELDS = (
     *("liveness_mode", "liveness_score", "liveness_passed", "liveness_threshold", "challenges_completed"),
-    *("frames_captured", "pose_variation_score", "expression_variation_score"),
+    *("frames_captured", "pose_variation_score", "expression_variation_score", "verification"),
 )
 
 
@@ -34,14 +35,14 @@ def outcome_of(terms: SessionTerms, decision: Mapping[str, Any]) -> AttemptOutco
         reasons = decision.get("result", {}).get("reasons", ())
         unspent = error["code"] in NOBODYS_FAULT or not OTHER_CHECK.isdisjoint(reasons)
         return AttemptOutcome.UNSPENT if unspent else AttemptOutcome.FAILED
-    return AttemptOutcome.PASSED if liveness_of(terms, decision)["liveness_passed"] else AttemptOutcome.FAILED
+    return AttemptOutcome.PASSED if session_passed(result_of(terms, decision)) else AttemptOutcome.FAILED
 
 
-def liveness_of(terms: SessionTerms, decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Liveness fields of the decision. An attempt that was to answer challenges passes with the frames for them only:
-    no verdict on one frame makes up for the movements."""
+def result_of(terms: SessionTerms, decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Result of the session by the decision that ends it. An attempt that was to answer challenges passes with the
+    frames for them only: no verdict on one frame makes up for the movements."""
     result = decision["result"]
-    fields = {name: result[name] for name in LIVENESS_FIELDS}
+    fields = {name: result[name] for name in RESULT_FIELDS}
     passed = result["verdict"] == "LIVE" and fields["liveness_passed"] is True
     enough = not terms.active or fields["frames_captured"] >= FEWEST_FRAMES
     return {**fields, "liveness_passed": passed and enough}

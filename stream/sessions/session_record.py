@@ -40,6 +40,7 @@ class SessionRecord:
     kid: str
     capture_key: dict[str, str] | None = None
     attestation_required: bool = False
+    reference_sha256: str = ""
     network: str | None = None
     retry_count: int = 0
     open_flags: tuple[dict[str, Any], ...] = ()
@@ -77,6 +78,7 @@ class SessionRecord:
             capture_key="" if self.capture_key is None else orjson.dumps(self.capture_key).decode(),
             nonce=self.token_id,
             attestation_required=self.attestation_required,
+            reference_sha256=self.reference_sha256,
         )
 
 

@@ -72,6 +72,7 @@ class SessionRequest(BaseModel):
         None, repr=False
     )
     attestation_required: bool = False
+    reference_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     capture_key: Annotated[dict[str, Any], AfterValidator(public_jwk)] | None = None
 
     def digest(self, keyed: dict[str, str]) -> str:

@@ -89,6 +89,7 @@ def test_every_option_is_sent(answer, in_memory, tmp_path):
         "--device-id": "phone",
         "--request-token": "r-1",
         "--capture-key": str(tmp_path / "phone.json"),
+        "--reference": str(tmp_path / "phone.json"),
         "--tenant": "acme",
         "--command-id": "c-7",
     }

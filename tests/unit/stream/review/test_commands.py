@@ -98,6 +98,7 @@ OPTIONAL: dict[str, tuple[Any, list[Any]]] = {
     "token_lifetime_s": (60, [59, 86_401, 60.5, "60"]),
     "device_id": ("phone-1", ["", "a b", "x" * 257, 7]),
     "expected_client_ip": ("203.0.113.0/24", ["", "x", "203.0.113.0/33", "fe80::1%1", SECRET, 7]),
+    "reference_sha256": ("0a" * 32, ["", "0A" * 32, "0a" * 31, 7]),
     "capture_key": (JWK, [{}, {**JWK, "d": SECRET}, {**JWK, "crv": "P-256"}, {**JWK, "x": SECRET}, "x", []]),
 }
 KINDS = [

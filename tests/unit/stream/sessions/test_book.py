@@ -16,7 +16,7 @@ from stream.events.messages import Detection
 from stream.events.session_terms import LivenessMode
 from stream.pipeline.detect_stage import refusal_for
 from stream.sessions.ledger import SessionBook
-from stream.sessions.outcome import LIVENESS_FIELDS, NOBODYS_FAULT
+from stream.sessions.outcome import NOBODYS_FAULT, RESULT_FIELDS
 from stream.sessions.session import ATTEMPT, SessionAttempt, session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID
@@ -34,6 +34,7 @@ def decision(score: int = 80, verdict: str = "LIVE", error: ErrorCode | None = N
         "frames_captured": 1,
         "pose_variation_score": 0.0,
         "expression_variation_score": 0.0,
+        "verification": None,
     }
     document = {"verdict": verdict, "score": score, **fields, **result}
     return orjson.dumps({"result": document, "error": error and {"code": str(error), "message": "m"}})
@@ -82,7 +83,7 @@ async def test_success():
     assert succeeded["state"] == "succeeded"
     assert (succeeded["submission_id"], succeeded["attempts"]) == ("sub-1", {"allowed": 2, "used": 1})
     result = orjson.loads(LIVE)["result"]
-    assert succeeded["result"] == {name: result[name] for name in LIVENESS_FIELDS}
+    assert succeeded["result"] == {name: result[name] for name in RESULT_FIELDS}
     assert await scene.decided(1) == [running, succeeded]
 
 
@@ -138,6 +139,9 @@ async def test_strong_light_begins_the_active_step(mode, asks):
         (LivenessMode.PASSIVE, decision(99, "SPOOF", liveness_passed=True), False),
         (LivenessMode.PASSIVE, decision(99, liveness_passed=False), False),
         (LivenessMode.PASSIVE, decision(99, liveness_passed="yes"), False),
+        (LivenessMode.PASSIVE, decision(99, verification={"is_identical": True}), True),
+        (LivenessMode.PASSIVE, decision(99, verification={"is_identical": False}), False),
+        (LivenessMode.PASSIVE, decision(99, verification={"is_identical": None}), False),
         (LivenessMode.ACTIVE, decision(99), False),
         (LivenessMode.ACTIVE, decision(99, frames_captured=7), False),
         (LivenessMode.ACTIVE, decision(99, frames_captured=8), True),

@@ -114,6 +114,18 @@ async def test_what_is_asked_for():
     assert event["token"] not in kept
 
 
+async def test_client_and_reference_are_in_the_terms():
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    server = AppServer()
+    await server.created(capture_key=jwk, attestation_required=True, reference_sha256="0a" * 32)
+    (record,) = server.store.records.values()
+    terms = record.terms(1, active_step=False)
+    assert (orjson.loads(terms.capture_key), terms.attestation_required, terms.nonce) == (jwk, True, record.token_id)
+    assert terms.reference_sha256 == "0a" * 32
+    alone = await AppServer().refused(create(attestation_required=True))
+    assert alone["error"]["code"] == "NOT_SUPPORTED"
+
+
 async def test_same_request_token_gives_the_same_session():
     """In another record, under another command id, whatever was drawn: the same bytes again."""
     server = AppServer()
