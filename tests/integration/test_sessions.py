@@ -98,7 +98,7 @@ async def erased(installation: Installation, session: dict[str, Any]) -> None:
 async def test_attempts_of_a_session_on_several_workers(install: MakeInstallation, tmp_path: Path) -> None:
     """Sent at once, read by several: no more of them are analysed than the session allows."""
     installation = await install(sessions__keys=str(key_folder(tmp_path)))
-    await installation.workers.run(3)
+    await installation.workers.run(2)
     session = await created(installation, "--attempts", "2", "--threshold", "100")
     sent = [picture_for(session) for _ in range(6)]
     answers = await decided(installation, sent)
