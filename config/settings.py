@@ -218,6 +218,9 @@ class SessionSettings(Group):
     """Folder of private Ed25519 keys (`liveness keys session`) that sign session tokens, the same in every worker."""
     key_reload_s: float = Field(30.0, gt=0)
     """How often the keys are looked at for changes."""
+    image_keys: Path | None = None
+    """Folder of public keys, TENANT.json or TENANT.pem, to which session images are encrypted; @.json is for \
+submissions without tenant. Without a key of the tenant no picture is published."""
     signing_key: str | None = Field(None, pattern=r"^[!-~]{1,128}$")
     """Kid of the key that signs new tokens; unset: the last by name. Tokens of every key in the folder are good."""
     audience: str | None = Field(None, pattern=r"^[!-~]{1,128}$")

@@ -21,7 +21,7 @@ from redis_server import RedisServer, ask
 
 ADMIN = "admin"
 """The user who may do everything; the settings that are printed are this user's."""
-PRINCIPALS = ("publisher", "worker", "notifier", "reviewer", "app-server", "reader", "operator")
+PRINCIPALS = ("publisher", "worker", "notifier", "reviewer", "app-server", "reader", "image-reader", "operator")
 """Users who may do nothing until the admin grants it: `liveness topics acls`."""
 MUTUAL = "mutual"
 WORKER = "liveness"

@@ -40,7 +40,7 @@ from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
 from stream.bootstrap.models import face_bound, impostors, model_versions, network_sources, slot_files, template_source
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
-from stream.encryption.key_folder import KeyFolder, KeyWatch
+from stream.encryption.key_folder import ImageKeys, KeyFolder, KeyWatch
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_part import is_part
 from stream.events.event_times import EventTimes
@@ -72,6 +72,7 @@ from stream.pipeline.group_parts import GroupParts
 from stream.pipeline.join import Join, JoinPlan
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.replays import Replays
+from stream.pipeline.session_images import SessionImages
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch
@@ -193,6 +194,7 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         on_state=lambda state: metrics.observe_network_lists(state.lists),
     )
     keys = open_keys(settings)
+    image_keys = open_image_keys(settings)
     share = detection.fair_share if detection.waiting_mib else 1.0
     turns = FairTurns(detection.slots, detection.read_ahead, share)
     stage = DetectStage(
@@ -206,6 +208,12 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
         ),
         origins=OriginReader(hasher(settings, policy), networks),
         marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
+        images=SessionImages(
+            keys=image_keys,
+            topic=shared.topics[Topic.SESSION_IMAGES],
+            source=settings.source,
+            max_bytes=settings.kafka.max_event_bytes,
+        ),
         detections_topic=shared.topics[Topic.DETECTIONS],
         source=settings.source,
         clock=clock,
@@ -227,6 +235,8 @@ def _detecting(shared: _Shared, pool: SlotPool) -> _Part:
     tasks: list[BackgroundTask] = [watch.run]
     if keys is not None:
         tasks.append(KeyWatch(keys, settings.encryption.key_reload_s).run)
+    if image_keys is not None:
+        tasks.append(KeyWatch(image_keys, settings.sessions.key_reload_s).run)
     return _Part(agent=agent, background_tasks=tasks)
 
 
@@ -235,6 +245,15 @@ def open_keys(settings: Settings) -> KeyFolder | None:
     if settings.encryption.keys is None:
         return None
     keys = KeyFolder(settings.encryption.keys)
+    keys.open()
+    return keys
+
+
+def open_image_keys(settings: Settings) -> ImageKeys | None:
+    """Tenants' public keys of session images, read once. Blocks. Raises SettingsError naming the unusable file."""
+    if settings.sessions.image_keys is None:
+        return None
+    keys = ImageKeys(settings.sessions.image_keys)
     keys.open()
     return keys
 

@@ -1,4 +1,4 @@
-"""The operator's folder of private keys, kept current while the worker runs: keys are added and taken away by files.
+"""The operator's folders of keys, kept current while the worker runs: keys are added and taken away by files.
 
 A look at the folder reads only changed files and puts new keys in place of the old in one step. If anything is wrong
 with a newer file, its last good key stays in use; every such change is logged once.
@@ -26,6 +26,10 @@ log = structlog.get_logger()
 
 SUFFIXES = (".json", ".jwk", ".pem")
 MOST_KEYS = 16
+#: Tenants with a key of their own; a look at so many files takes 10 ms.
+MOST_TENANTS = 1000
+#: Name of the key for submissions without a tenant: no tenant can have it.
+NO_TENANT = "@"
 
 
 class NamedKey(Protocol):
@@ -48,14 +52,17 @@ class _Tracked(Generic[K]):
 
 
 class WatchedKeys(Generic[K]):
-    """Private keys of a folder by kid. `refresh` is called by one at a time.
+    """Keys of a folder by kid. `refresh` is called by one at a time.
 
     `read`: key of a file's content and name, or KeyRefused. `setting` names the folder in errors, `use` the keys in
-    logs.
+    logs. `most`: keys beyond are refused.
     """
 
-    def __init__(self, folder: Path, read: Callable[[bytes, str], K], *, setting: str, use: str) -> None:
+    def __init__(
+        self, folder: Path, read: Callable[[bytes, str], K], *, setting: str, use: str, most: int = MOST_KEYS
+    ) -> None:
         self._folder, self._read, self._setting, self._use = folder, read, setting, use
+        self._most = most
         self._tracked: dict[str, _Tracked[K]] = {}
         self._keys: Mapping[str, K] = {}
         self._fault: str | None = None
@@ -85,10 +92,10 @@ class WatchedKeys(Generic[K]):
         keys: dict[str, K] = {}
         for name in names:
             looked = self._looked_at(name)
-            if looked.key is not None and (looked.key.kid in keys or len(keys) == MOST_KEYS):
+            if looked.key is not None and (looked.key.kid in keys or len(keys) == self._most):
                 taken = looked.key.kid in keys
                 looked = replace(
-                    looked, fault="has the kid of another file" if taken else f"is beyond {MOST_KEYS} keys"
+                    looked, fault="has the kid of another file" if taken else f"is beyond {self._most} keys"
                 )
             elif looked.key is not None:
                 keys[looked.key.kid] = looked.key
@@ -133,7 +140,7 @@ class WatchedKeys(Generic[K]):
             if each.fault and (before is None or before.fault != each.fault):
                 log.error(f"{self._use}_key_unusable", file=name, why=each.fault, kept=each.key is not None)
         if keys.keys() != self._keys.keys():
-            log.info(f"{self._use}_keys", kids=sorted(keys))
+            log.info(f"{self._use}_keys", kids=sorted(keys)[:MOST_KEYS])  # of a thousand tenants the first
 
 
 class KeyFolder(WatchedKeys[SelfieKey]):
@@ -157,10 +164,37 @@ class SessionKeys(WatchedKeys[SigningKey]):
         return self._keys.get(kid)
 
 
+@dataclass(frozen=True, slots=True)
+class TenantKey:
+    """Public key of a tenant, named by the file: `kid` is the tenant, or `NO_TENANT`."""
+
+    kid: str
+    key: SelfieKey
+
+
+class ImageKeys(WatchedKeys[TenantKey]):
+    """Public keys of tenants, to which session images are encrypted."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _tenant_key, setting="sessions.image_keys", use="session_image", most=MOST_TENANTS)
+
+    def get(self, tenant: str | None) -> SelfieKey | None:
+        """Key of a tenant as it is now, None if there is none; for `stream.pipeline.session_images`."""
+        found = self._keys.get(NO_TENANT if tenant is None else tenant)
+        return None if found is None else found.key
+
+
+def _tenant_key(content: bytes, name: str) -> TenantKey:
+    key = read_key(content, name, private=False)
+    if key.key.is_private:
+        raise KeyRefused("holds a private key, which the tenant alone should have")
+    return TenantKey(name, key)
+
+
 class KeyWatch:
     """A background task that keeps a folder of keys current, one look after the other, each in a thread."""
 
-    def __init__(self, folder: KeyFolder | SessionKeys, every_s: float) -> None:
+    def __init__(self, folder: KeyFolder | SessionKeys | ImageKeys, every_s: float) -> None:
         self._folder, self._every_s = folder, every_s
 
     async def run(self) -> None:

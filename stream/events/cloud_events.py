@@ -25,6 +25,7 @@ class EventType(StrEnum):
     DETECTION_PART = "liveness.detection-part.v1"
     AUDIT = "liveness.audit.v1"
     COMMAND = "liveness.command.v1"
+    SESSION_IMAGE = "liveness.session-image.v1"
     ABUSE_FLAG = "liveness.abuse-flag.v1"
     SESSION = "liveness.session.v1"
     SESSION_REFUSAL = "liveness.session-refusal.v1"

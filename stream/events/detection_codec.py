@@ -31,6 +31,7 @@ from stream.events.event_times import LATEST_MS
 from stream.events.face_comparison import FaceComparison
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Output, Refusal
+from stream.events.session_image import SessionImage
 from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
 #: Distance of two face templates: 2 for two opposite directions, by the cosine and by the euclidean distance.
@@ -103,6 +104,7 @@ class _Wire(_Strict):
     pixels: Annotated[tuple[Digest | None, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     frame_hashes: Annotated[tuple[KeyedImageHashes, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
     content: Digest | None = None
+    session_image: SessionImage | None = None
     analysis: CheckedAnalysis | None = None
     analyses: Annotated[tuple[CheckedAnalysis, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     refusal: Refusal | None = None
@@ -125,6 +127,7 @@ _NAMES = FIELDS | {
             FramePart,
             CaptureFinding,
             FaceComparison,
+            SessionImage,
         )
         for field in fields(kind)
     ),
@@ -175,6 +178,7 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         pixels=wire.pixels or (),
         frame_hashes=wire.frame_hashes or (),
         content=wire.content,
+        session_image=wire.session_image,
     )
 
 
@@ -200,6 +204,7 @@ def _wire_capture(detection: Detection) -> dict[str, Any]:
         "content": detection.content,
         "capture": detection.capture,
         "verification": detection.verification,
+        "session_image": detection.session_image,
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -19,6 +19,7 @@ from stream.events.capture import CaptureFinding
 from stream.events.face_comparison import FaceComparison
 from stream.events.group_results import GroupResult
 from stream.events.ids import SubmissionIds
+from stream.events.session_image import SessionImage
 from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -191,6 +192,8 @@ class Detection:
     capture: CaptureFinding | None = None
     #: Comparison with the reference image; None without one.
     verification: FaceComparison | None = None
+    #: Best picture of the person; None without a session, and for a record of a later frame.
+    session_image: SessionImage | None = None
 
     @property
     def repeats(self) -> tuple[int | None, ...]:

@@ -25,6 +25,7 @@ class Topic(StrEnum):
     DECISIONS = "liveness.decisions"
     ABUSE_FLAGS = "liveness.abuse-flags"
     SESSIONS = "liveness.sessions"
+    SESSION_IMAGES = "liveness.session-images"
     COMMANDS = "liveness.commands"
     AUDIT = "liveness.audit"
     DEAD_LETTER = "liveness.dead-letter"
@@ -59,6 +60,8 @@ TABLE: tuple[TopicSpec, ...] = (
     TopicSpec(topic=Topic.DECISIONS, retention_ms=7 * DAY_MS),
     TopicSpec(topic=Topic.ABUSE_FLAGS, retention_ms=30 * DAY_MS),
     TopicSpec(topic=Topic.SESSIONS, retention_ms=7 * DAY_MS),
+    # As long as the decisions that name them; only the tenant can open them.
+    TopicSpec(topic=Topic.SESSION_IMAGES, retention_ms=7 * DAY_MS, carries_images=True, biometric=True),
     TopicSpec(topic=Topic.COMMANDS, retention_ms=7 * DAY_MS),
     TopicSpec(topic=Topic.AUDIT, retention_ms=-1),
     TopicSpec(topic=Topic.DEAD_LETTER, retention_ms=7 * DAY_MS, carries_images=True, biometric=True),

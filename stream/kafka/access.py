@@ -23,6 +23,7 @@ class Principal(StrEnum):
     REVIEWER = "reviewer"
     APP_SERVER = "app-server"
     READER = "reader"
+    IMAGE_READER = "image-reader"
     OPERATOR = "operator"
 
 
@@ -65,6 +66,7 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
         Topic.DECISIONS: (*_READ, *_WRITE, *_LOOK),
         Topic.ABUSE_FLAGS: (*_WRITE, *_LOOK),
         Topic.SESSIONS: (*_WRITE, *_LOOK),
+        Topic.SESSION_IMAGES: (*_WRITE, *_LOOK),
         Topic.COMMANDS: (*_READ, *_LOOK),
         Topic.AUDIT: (*_READ, *_WRITE, *_LOOK),
         Topic.DEAD_LETTER: (*_WRITE, *_LOOK),
@@ -73,9 +75,10 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
     Principal.REVIEWER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.ABUSE_FLAGS: _READ},
     Principal.APP_SERVER: {Topic.COMMANDS: _WRITE, Topic.SESSIONS: _READ},
     Principal.READER: {Topic.DECISIONS: _READ, Topic.ABUSE_FLAGS: _READ},
+    Principal.IMAGE_READER: {Topic.SESSION_IMAGES: _READ},
     Principal.OPERATOR: {
         topic: (Operation.CREATE, Operation.ALTER_CONFIGS, *_LOOK, *(() if topic in unread else _READ))
-        for unread in ({Topic.SUBMISSIONS, Topic.DETECTIONS, Topic.SESSIONS},)
+        for unread in ({Topic.SUBMISSIONS, Topic.DETECTIONS, Topic.SESSIONS, Topic.SESSION_IMAGES},)
         for topic in Topic
     },
 }
@@ -91,12 +94,18 @@ def reader_groups(settings: Settings) -> str:
     return f"{settings.kafka.topic_prefix}reader-"
 
 
+def image_reader_groups(settings: Settings) -> str:
+    """Beginning of the names of the consumer groups of those who read session images."""
+    return f"{settings.kafka.topic_prefix}image-reader-"
+
+
 def grants(settings: Settings) -> Iterator[Grant]:
     """Every grant of an installation, principal by principal."""
     groups = {
         Principal.WORKER: (settings.group_id, _READ, False),
         Principal.NOTIFIER: (notifier_group(settings), _READ, False),
         Principal.READER: (reader_groups(settings), _READ, True),
+        Principal.IMAGE_READER: (image_reader_groups(settings), _READ, True),
         Principal.OPERATOR: (settings.group_id, (Operation.DESCRIBE,), False),
     }
     for principal, topics in RIGHTS.items():

@@ -87,6 +87,10 @@ _TOPIC: dict[Topic, tuple[str, Personal]] = {
     Topic.DECISIONS: ("decisions: ids, scores, flags, links, keyed subjects", Personal.PSEUDONYMOUS),
     Topic.ABUSE_FLAGS: ("events of flags, with their evidence", Personal.PSEUDONYMOUS),
     Topic.SESSIONS: ("sessions: ids, states, results; tokens, which live a day at most", Personal.PSEUDONYMOUS),
+    Topic.SESSION_IMAGES: (
+        "the best picture of a session that asks for one, encrypted to its tenant",
+        Personal.BIOMETRIC,
+    ),
     Topic.COMMANDS: ("what people decided: subjects, who, why", Personal.PSEUDONYMOUS),
     Topic.AUDIT: ("who decided what; receipts of erasures", Personal.PSEUDONYMOUS),
     Topic.DEAD_LETTER: ("records that could not be used, as they were sent: pictures too", Personal.BIOMETRIC),

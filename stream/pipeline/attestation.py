@@ -30,8 +30,11 @@ _DETAIL = {
 
 
 def capture_finding(submission: Submission, terms: SessionTerms) -> CaptureFinding:
-    """Finding on a submission's capture, for the detect stage. A session without a key of the client's has nobody
-    whose statement could be right: not attested. Takes 0.5 ms where there is a statement; raises nothing."""
+    """Finding on a submission's capture, for the detect stage; raises nothing. A session without a key of the client's
+    has nobody whose statement could be right: not attested.
+
+    Without a statement nothing is computed; with one, a signature (0.15 ms) and the digests of all frames.
+    """
     if not submission.capture_attestation or not terms.capture_key:
         return NOT_ATTESTED
     try:

@@ -15,6 +15,7 @@ from stream.pipeline.counterfactuals import counterfactual
 from stream.pipeline.injection import InjectionVerdict
 from stream.pipeline.interpretation import interpretation
 from stream.pipeline.liveness_result import liveness_result
+from stream.pipeline.session_images import image_on
 from stream.pipeline.verdict import Verdict
 from stream.pipeline.verification import verification
 
@@ -89,7 +90,11 @@ def _result(verdict: Verdict, policy: Policy, *, variant: str) -> dict[str, Any]
 
 def _of_session(detection: Detection, policy: Policy) -> dict[str, Any]:
     """Results of what only a session has; each null without one."""
-    found = {"capture": finding_on(detection), "verification": verification(detection, policy)}
+    found = {
+        "capture": finding_on(detection),
+        "verification": verification(detection, policy),
+        "session_image": image_on(detection),
+    }
     return {name: None if each is None else _plain(each) for name, each in found.items()}
 
 

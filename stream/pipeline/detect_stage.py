@@ -40,6 +40,7 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
+from stream.events.session_image import SessionImage
 from stream.events.session_terms import SessionTerms
 from stream.pipeline import intake
 from stream.pipeline.admission import Admission, Admitted
@@ -51,6 +52,7 @@ from stream.pipeline.injection import with_capture_times
 from stream.pipeline.marking import ReferenceExtractor
 from stream.pipeline.reference_face import compared
 from stream.pipeline.session_frames import frames_refusal
+from stream.pipeline.session_images import SessionImages
 from stream.pipeline.verification import reference_refusal
 from stream.runtime import metrics
 from stream.runtime.clock import Clock
@@ -76,6 +78,7 @@ class _Found:
     verification: FaceComparison | None = None
     compared: ComparedFrames = NOT_COMPARED
     frame_hashes: tuple[KeyedImageHashes, ...] = ()
+    session_image: SessionImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ class DetectStage:
     admission: Admission
     origins: OriginReader
     marker: ReferenceExtractor
+    images: SessionImages
     clock: Clock
     times: EventTimes
     policy: Policy
@@ -144,6 +148,7 @@ class DetectStage:
             pixels=found.compared.pixels,
             frame_hashes=found.frame_hashes,
             content=content,
+            session_image=found.session_image,
         )
         metrics.observe_stage("detection", detection.detection_ms / 1000)
         return [*found.outputs, self._output(detection)]
@@ -201,13 +206,15 @@ class DetectStage:
         finding, reference = finding[: len(read.frames)], finding[len(read.frames) :]
         # The join compares the faces of parts by their references; the abuse stage drops what no rule needs.
         active = admission.active if read.part is None else admission.active | {FACE_REUSE}
+        image, pictures = (None, []) if terms is None else await self.images.image(read, terms, finding)
         return replace(
             of_session,
             finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
             references=self.marker.references(read, finding[0], active),
             compared=self._compared(read, finding),
             frame_hashes=self.marker.frame_hashes(read, finding) if measured else (),
-            outputs=letters,
+            outputs=[*letters, *pictures],
+            session_image=image,
             verification=compared(reference[0], finding, read.contexts, self.impostors) if reference else None,
         )
 

@@ -45,6 +45,7 @@ from stream.pipeline.join import Join, JoinPlan
 from stream.pipeline.marking import MarkKeys, ReferenceExtractor
 from stream.pipeline.pending import InMemoryPendingDetections, PendingDetections
 from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
+from stream.pipeline.session_images import SessionImages
 from stream.pipeline.session_ledger import SessionLedger
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
@@ -148,6 +149,7 @@ class Pipeline:
             ),
             origins=OriginReader(hasher, no_networks()),
             marker=ReferenceExtractor(MarkKeys(faces=face_keys, pictures=MediaKeys(keys, reach_ms=WEEK_MS))),
+            images=SessionImages(keys=None, topic="images", source="/test", max_bytes=15 * 1024 * 1024),
             clock=self.clock,
             times=EventTimes(StillTime(LATEST_MS), self.patience),
             policy=policy,

@@ -15,6 +15,7 @@ NAMES = {
     "liveness.decisions": 7,
     "liveness.abuse-flags": 30,
     "liveness.sessions": 7,
+    "liveness.session-images": 7,
     "liveness.commands": 7,
     "liveness.audit": None,
     "liveness.dead-letter": 7,
@@ -47,7 +48,7 @@ def test_broker_s_time_no_compression(spec):
 def test_large_records_need_pictures():
     kafka = KafkaSettings(max_event_bytes=20 * 1024 * 1024)
     sizes = {spec.topic: int(topic_configs(spec, kafka)["max.message.bytes"]) for spec in TABLE}
-    large = {Topic.SUBMISSIONS, Topic.DEAD_LETTER}
+    large = {Topic.SUBMISSIONS, Topic.SESSION_IMAGES, Topic.DEAD_LETTER}
     assert {topic for topic, size in sizes.items() if size > 1024 * 1024} == large
     assert 20 * 1024 * 1024 == sizes[Topic.SUBMISSIONS] < sizes[Topic.DEAD_LETTER]
     assert max_request_bytes(kafka) >= max(sizes.values())

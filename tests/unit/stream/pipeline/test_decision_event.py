@@ -26,7 +26,7 @@ KEYS = [
     *("submission_id", "correlation_id", "tenant", "session_id", "resource_id", "request_id", "timestamp"),
     *("status", "result", "error", "abuse", "policy", "models", "elapsed_ms"),
 ]
-OF_SESSION = ["capture", "verification"]
+OF_SESSION = ["capture", "verification", "session_image"]
 RESULT_KEYS = [
     *("verdict", "confidence", "threshold", "face_detected", "signals"),
     *("score", "outcome", "reasons", "advice", "interpretation", "counterfactual"),
@@ -107,6 +107,7 @@ def test_the_whole_event():
             "expression_variation_score": 0.0,
             "capture": None,
             "verification": None,
+            "session_image": None,
         },
         "error": None,
         "abuse": None,
