@@ -78,6 +78,9 @@ def create(
     reference: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The one reference image that is taken.")
     ] = None,
+    session_image: Annotated[
+        bool, typer.Option("--session-image", help="Publish the best picture, encrypted to the tenant's key.")
+    ] = False,
     request_token: Annotated[
         str | None, typer.Option(help="The same token gives the same session; a new one by default.")
     ] = None,
@@ -102,6 +105,7 @@ def create(
         "device_id": device_id,
         "capture_key": None if capture_key is None else _jwk(capture_key),
         "attestation_required": attested,
+        "deliver_session_image": session_image,
         "reference_sha256": None if reference is None else hashlib.sha256(reference.read_bytes()).hexdigest(),
     }
     given = {name: value for name, value in fields.items() if value is not None}

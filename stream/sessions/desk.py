@@ -169,6 +169,7 @@ class SessionDesk:
             capture_key=request.capture_key,
             attestation_required=request.attestation_required,
             reference_sha256=request.reference_sha256 or "",
+            image_wanted=request.deliver_session_image,
             retry_count=risk.retry_count,
             open_flags=risk.open_flags,
         )

@@ -41,6 +41,7 @@ class SessionRecord:
     capture_key: dict[str, str] | None = None
     attestation_required: bool = False
     reference_sha256: str = ""
+    image_wanted: bool = False
     network: str | None = None
     retry_count: int = 0
     open_flags: tuple[dict[str, Any], ...] = ()
@@ -79,6 +80,7 @@ class SessionRecord:
             nonce=self.token_id,
             attestation_required=self.attestation_required,
             reference_sha256=self.reference_sha256,
+            image_wanted=self.image_wanted,
         )
 
 

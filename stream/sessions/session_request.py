@@ -74,6 +74,7 @@ class SessionRequest(BaseModel):
     attestation_required: bool = False
     reference_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     capture_key: Annotated[dict[str, Any], AfterValidator(public_jwk)] | None = None
+    deliver_session_image: bool = False
 
     def digest(self, keyed: dict[str, str]) -> str:
         """Digest of what was asked for, with personal fields in their `keyed` form alone."""

@@ -47,14 +47,13 @@ class CreateSession(SessionCommand, SessionRequest):
     #: The trail is kept for ever, and names a session's person nowhere.
     key_is_private: ClassVar[bool] = True
 
-    # What a later release may do: until then these are refused by name.
+    #: Refused by name: a picture has no place in a trail that is kept for ever, and `reference_sha256` names one.
     reference_image: Any = None
-    deliver_session_image: Any = None
 
     async def plan(self, services: ReviewServices, at_ms: int) -> CreationPlan:
         desk = _desk(services)
-        if refused := [name for name in ("reference_image", "deliver_session_image") if getattr(self, name)]:
-            raise not_supported(refused)
+        if self.reference_image:
+            raise not_supported(["reference_image"])
         return await desk.plan_creation(self.tenant, self, at_ms)
 
     @staticmethod

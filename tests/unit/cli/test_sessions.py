@@ -93,12 +93,14 @@ def test_every_option_is_sent(answer, in_memory, tmp_path):
         "--tenant": "acme",
         "--command-id": "c-7",
     }
-    ran = run("create", "--light", "--attested", *(word for option in options.items() for word in option))
+    ran = run(
+        "create", "--light", "--attested", "--session-image", *(word for pair in options.items() for word in pair)
+    )
     assert ran.exit_code == 0
     command = read(record(orjson.dumps(answer["command"])))
     assert isinstance(command, CreateSession)
     asked = command.model_dump(exclude_none=True)
-    assert set(CreateSession.model_fields) - set(asked) == {"reference_image", "deliver_session_image"}
+    assert set(CreateSession.model_fields) - set(asked) == {"reference_image"}
 
 
 def test_refused(answer):

@@ -12,6 +12,7 @@ from detectors import picture_hash
 from detectors.analysis import FaceAnalyser
 from detectors.analysis_codec import decode, encode
 from detectors.template import TemplateSource
+from detectors.template.comparing import strangers_as_alike
 from detectors.template.impostors import TemplateDistance
 from detectors.template.port import distance_between
 from stream.demo import attacks
@@ -67,6 +68,17 @@ def test_people_are_told_apart(embedding, photographs):
         for two, second in vectors.items():
             same = one.split("_")[1] == two.split("_")[1]
             assert (distance_between(first, second, TemplateDistance.EUCLIDEAN) <= threshold) == same, (one, two)
+
+
+def test_people_are_verified(embedding, photographs):
+    """At the rate that the policy asks for; the fit is of the same photographs."""
+    people = [path for path in photographs if path.name.startswith("person")]
+    templates = {path.stem: embedding.analyse(path.read_bytes()).template for path in people}
+    for one, first in templates.items():
+        for two, second in templates.items():
+            strangers = strangers_as_alike(first, second, embedding.template.spec.impostors)
+            same = one.split("_")[1] == two.split("_")[1]
+            assert (strangers <= Policy().verification.false_match_rate) == same, (one, two)
 
 
 def test_cut_off_faces_get_none(embedding, photographs):

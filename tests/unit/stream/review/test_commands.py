@@ -94,6 +94,7 @@ OPTIONAL: dict[str, tuple[Any, list[Any]]] = {
     "liveness_threshold": (0, [-1, 101, 75.0, "75", True]),
     "liveness_challenges": (["blink", "smile"], [[], ["blink", "blink"], ["nod"], [SECRET], "blink", {}]),
     "light_challenge": (True, [1, "true", None]),
+    "deliver_session_image": (True, [1, "true", None]),
     "attempts": (3, [0, 4, "1", True]),
     "token_lifetime_s": (60, [59, 86_401, 60.5, "60"]),
     "device_id": ("phone-1", ["", "a b", "x" * 257, 7]),
