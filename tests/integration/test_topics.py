@@ -58,6 +58,7 @@ async def test_long_retention_stops_worker(install: MakeInstallation) -> None:
     assert wrong == {
         installation.topic(Topic.SUBMISSIONS): {"segment.ms"},
         installation.topic(Topic.DETECTIONS): {"retention.ms"},
+        installation.topic(Topic.SESSION_IMAGES): {"segment.ms"},
         installation.topic(Topic.DEAD_LETTER): {"segment.ms"},
     }
 
