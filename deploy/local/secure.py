@@ -21,7 +21,10 @@ from redis_server import RedisServer, ask
 
 ADMIN = "admin"
 """The user who may do everything; the settings that are printed are this user's."""
-PRINCIPALS = ("publisher", "worker", "notifier", "reviewer", "app-server", "reader", "image-reader", "operator")
+PRINCIPALS = (
+    *("publisher", "worker", "notifier", "detector", "reviewer", "app-server"),
+    *("reader", "image-reader", "operator"),
+)
 """Users who may do nothing until the admin grants it: `liveness topics acls`."""
 MUTUAL = "mutual"
 WORKER = "liveness"

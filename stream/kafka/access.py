@@ -20,6 +20,7 @@ class Principal(StrEnum):
     PUBLISHER = "publisher"
     WORKER = "worker"
     NOTIFIER = "notifier"
+    DETECTOR = "detector"
     REVIEWER = "reviewer"
     APP_SERVER = "app-server"
     READER = "reader"
@@ -72,6 +73,7 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
         Topic.DEAD_LETTER: (*_WRITE, *_LOOK),
     },
     Principal.NOTIFIER: {Topic.ABUSE_FLAGS: _READ, Topic.DEAD_LETTER: _WRITE},
+    Principal.DETECTOR: {Topic.SUBMISSIONS: _READ, Topic.DETECTIONS: _WRITE},
     Principal.REVIEWER: {Topic.COMMANDS: _WRITE, Topic.AUDIT: _READ, Topic.ABUSE_FLAGS: _READ},
     Principal.APP_SERVER: {Topic.COMMANDS: _WRITE, Topic.SESSIONS: _READ},
     Principal.READER: {Topic.DECISIONS: _READ, Topic.ABUSE_FLAGS: _READ},
@@ -99,11 +101,17 @@ def image_reader_groups(settings: Settings) -> str:
     return f"{settings.kafka.topic_prefix}image-reader-"
 
 
+def detector_groups(settings: Settings) -> str:
+    """Beginning of the names of the consumer groups of detector groups, which are other processes."""
+    return f"{settings.kafka.topic_prefix}detector-"
+
+
 def grants(settings: Settings) -> Iterator[Grant]:
     """Every grant of an installation, principal by principal."""
     groups = {
         Principal.WORKER: (settings.group_id, _READ, False),
         Principal.NOTIFIER: (notifier_group(settings), _READ, False),
+        Principal.DETECTOR: (detector_groups(settings), _READ, True),
         Principal.READER: (reader_groups(settings), _READ, True),
         Principal.IMAGE_READER: (image_reader_groups(settings), _READ, True),
         Principal.OPERATOR: (settings.group_id, (Operation.DESCRIBE,), False),
