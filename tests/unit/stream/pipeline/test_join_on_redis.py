@@ -39,7 +39,7 @@ def worker(calls: RedisClient) -> Pipeline:
 
 
 async def test_killed_in_any_round_trip(calls):
-    """The record comes again, to another worker: one decision, and the same to whoever asks again."""
+    """The record comes again, to another worker: one decision, and the same when asked again."""
     decided, crash_at = set(), 0
     while True:
         breaking = Breaking(calls, crash_at)
