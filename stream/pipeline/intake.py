@@ -44,6 +44,7 @@ from stream.pipeline.submission_fields import (
     listed_frames,
     not_honoured,
     valid_fields,
+    valid_part,
     without_session,
 )
 
@@ -283,7 +284,8 @@ def _fingerprint(ids: SubmissionIds, digest: str) -> str:
 
 def _rejected(known: Mapping[str, Any], cause: NotASubmission, record: Record) -> Rejected | Poison:
     """Rejected submission if its id is valid; a record without a valid submission id is poison. Address and device are
-    kept as far as they are valid: a picture that can't be analysed is an attempt of their sender as well."""
+    kept as far as they are valid: a picture that can't be analysed is an attempt of their sender as well. A
+    frame's place is kept too."""
     valid = valid_fields(known)
     if valid["submission_id"] is None:
         return Poison(reason=cause.error, message=cause.message)
@@ -296,4 +298,5 @@ def _rejected(known: Mapping[str, Any], cause: NotASubmission, record: Record) -
         message=cause.message,
         fingerprint=_fingerprint(ids, digest),
         appended_at_ms=record.appended_at_ms,
+        part=valid_part(known),
     )

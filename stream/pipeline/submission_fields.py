@@ -13,6 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,7 +30,7 @@ from config.validation import fields_at_fault
 from stream.encryption.capture_statement import MAX_STATEMENT
 from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
 from stream.events.messages import CaptureContext
-from stream.events.session_terms import LATEST_FRAME_MS, FrameContext
+from stream.events.session_terms import LATEST_FRAME_MS, FrameContext, FramePart
 
 #: Characters of a session token; one with a key of the client's takes 900.
 MAX_TOKEN = 4096
@@ -135,6 +136,9 @@ _CHECKS: dict[str, TypeAdapter[str | None]] = {
 }
 
 
+_PART, _PART_NAMES = TypeAdapter(FramePart), ("frame_index", "frame_count")
+
+
 def given(known: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of ours that hold anything: null and blank text are what publishers send for a field they don't have."""
     ours = {name: known[name] for name in FIELD_NAMES & known.keys()}
@@ -168,6 +172,18 @@ def valid_fields(known: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(ValidationError):
             valid[name] = check.validate_python(known.get(name))
     return valid
+
+
+def valid_part(known: Mapping[str, Any]) -> FramePart | None:
+    """Place of a rejected record's frame, so that the record is answered with the rest of its submission; None where
+    the place can't be read, or the record claims to hold all frames."""
+    place = {name: _number(known.get(name)) for name in _PART_NAMES}
+    if "frames" in known or any(type(each) is not int for each in place.values()):
+        return None
+    try:
+        return _PART.validate_json(orjson.dumps(place))
+    except (ValidationError, TypeError):  # the latter for a number of more than 64 bits
+        return None
 
 
 def listed_frames(frames: object) -> list[tuple[object, FrameContext]] | str:

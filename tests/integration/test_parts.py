@@ -81,7 +81,7 @@ async def decided(installation: Installation, number: int) -> list[Record]:
 
 @pytest.mark.embedded
 async def test_group_of_strangers(install: MakeInstallation, start_group: StartGroup, tmp_path: Path) -> None:
-    """Its readings lower a verdict; what it says nothing about is held, at the deadline."""
+    """Readings of the group lower a verdict; what the group says nothing about is held, at the deadline."""
     installation = await with_group(install, tmp_path, join__groups_s="4")
     await installation.workers.start(SCRIPTED).ready()
     start_group(installation)

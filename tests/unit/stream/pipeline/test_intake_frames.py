@@ -152,3 +152,23 @@ def test_plain_selfie_keeps_its_fingerprint():
     with_sessions, without = read(binary()), read(binary(), sessions=False)
     assert isinstance(without, Submission)
     assert with_sessions.fingerprint == without.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        (bare(session_token=TOKEN, image="%", frame_index=3, frame_count=8), FramePart(frame_index=3, frame_count=8)),
+        (bare(image="%", frame_index="3", frame_count="8"), FramePart(frame_index=3, frame_count=8)),
+        (bare(image="%", frame_index=8, frame_count=8), None),
+        (bare(image="%", frame_index=SECRET, frame_count=8), None),
+        (bare(image="%", frame_count=8), None),
+        (bare(image="%", frame_index=2**63, frame_count=8), None),
+        (sent(frames(), frame_index=0, frame_count=8), None),
+        (bare(image="%"), None),
+    ],
+)
+def test_place_of_a_rejected_frame(given, part):
+    """A rejected frame is answered with the rest of its submission, where its place can be read."""
+    answer = read(given)
+    assert isinstance(answer, Rejected)
+    assert answer.part == part

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from config.error_codes import ErrorCode
+from stream.events.capture import FORGED, NOT_ATTESTED
 from stream.events.messages import Output, Record, Refusal
 from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decide_stage import DecideStage
@@ -319,3 +320,16 @@ async def test_one_frame_takes_no_call():
     fleet = Fleet(pending=InMemoryPendingDetections(away))
     (output,) = await given(fleet, sent(detection()))
     assert (event(output)["result"]["verdict"], away.calls) == ("LIVE", [])
+
+
+async def test_capture_is_the_worst_of_the_frames(monkeypatch):
+    fleet, joined = Fleet(), []
+
+    async def watched(self, detection):
+        joined.append(detection)
+        return await kept(self, detection)
+
+    kept = DecideStage.decide
+    monkeypatch.setattr(DecideStage, "decide", watched)
+    await given(fleet, *(sent(frame(index, capture=FORGED if index == 6 else NOT_ATTESTED)) for index in range(COUNT)))
+    assert [each.capture for each in joined] == [FORGED]
