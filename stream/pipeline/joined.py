@@ -62,7 +62,7 @@ def _of_parts(
     contexts = tuple((each.contexts or (FrameContext(),))[0] for each in in_order)
     return replace(
         first,
-        fingerprint=_fingerprint(frames, count),
+        fingerprint=fingerprint_of_frames({index: each.fingerprint for index, each in frames.items()}, count),
         appended_at_ms=max(each.appended_at_ms for each in in_order),
         finding=_finding(frames, first, count, closing),
         references=ReuseReferences(
@@ -80,9 +80,9 @@ def _of_parts(
     )
 
 
-def _fingerprint(frames: Mapping[int, Detection], count: int) -> str:
-    """128 bits over the frames' fingerprints in their order, and over which are missing."""
-    told = [frames[index].fingerprint if index in frames else None for index in range(count)]
+def fingerprint_of_frames(fingerprints: Mapping[int, str], count: int) -> str:
+    """128 bits over the fingerprints of a submission's frames in their order, and over which are missing."""
+    told = [fingerprints.get(index) for index in range(count)]
     return hashlib.sha256(orjson.dumps(["frames", count, told])).hexdigest()[:32]
 
 

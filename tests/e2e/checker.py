@@ -22,12 +22,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config import settings as configuration
 from config.policy import ImageLimits
 from config.settings import Settings
-from stream.events.ids import request_id
+from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import admin, reader
 from stream.kafka.security import client_security
 from stream.pipeline import intake
+from stream.pipeline.joined import fingerprint_of_frames
 
 #: Decisions are told apart by everything a consumer sees of them.
 _Seen = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
@@ -69,7 +70,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
-    """A submission and its records on the topic: several if its publisher repeated it."""
+    """A submission and its records on the topic: several if its publisher repeated it, or sent a record a frame. Of
+    such a submission the checker expects the decision on all its frames that are on the topic, each sent unchanged."""
 
     submission_id: str | None
     records: list[Record]
@@ -81,10 +83,13 @@ def check(
     dead_letters: Iterable[Record],
     lag: Mapping[str, int],
     limits: ImageLimits | None = None,
+    *,
+    sessions: bool = False,
 ) -> Report:
-    """Compare what was submitted with what came out. Pure."""
+    """Compare what was submitted with what came out. Pure. `sessions`: whether the installation has sessions, and so
+    takes submissions of a record a frame."""
     submitted = list(submissions)
-    expected = _expected(submitted, limits or ImageLimits())
+    expected = _expected(submitted, limits or ImageLimits(), sessions=sessions)
     seen, decision_count = _by_request(decisions)
     letters, altered, unknown_letters, letter_count = _letters(submitted, dead_letters)
     lost, misattributed, covered, lettered = [], [], 0, 0
@@ -112,15 +117,25 @@ def check(
     )
 
 
-def _expected(submitted: list[Record], limits: ImageLimits) -> dict[str, _Expected]:
+def _expected(submitted: list[Record], limits: ImageLimits, *, sessions: bool) -> dict[str, _Expected]:
     expected: dict[str, _Expected] = {}
+    sets: dict[tuple[SubmissionIds, int], list[tuple[int, str, Record]]] = defaultdict(list)
     for record in submitted:
-        read = intake.read(record, limits)
+        read = intake.read(record, limits, sessions=sessions)
         if isinstance(read, Poison):
             name, submission_id = f"record {_spelled(_place(record))}", None
+        elif read.part is not None:
+            place = (read.part.frame_index, read.fingerprint, record)
+            sets[read.ids, read.part.frame_count].append(place)
+            continue
         else:
             name, submission_id = request_id(read.ids, read.fingerprint), read.ids.submission_id
         expected.setdefault(name, _Expected(submission_id=submission_id, records=[])).records.append(record)
+    for (ids, count), frames in sets.items():
+        first = {index: fingerprint for index, fingerprint, _ in reversed(frames)}
+        name = request_id(ids, fingerprint_of_frames(first, count))
+        records = [record for _, _, record in frames]
+        expected[name] = _Expected(submission_id=ids.submission_id, records=records)
     return expected
 
 
@@ -194,6 +209,7 @@ async def read_and_check(settings: Settings) -> Report:
         [letter for letter in records[Topic.DEAD_LETTER] if _source(letter)[0] not in others],
         await group_lag(settings),
         settings.policy().image,
+        sessions=settings.sessions.keys is not None,
     )
 
 

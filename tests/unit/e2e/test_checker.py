@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -11,10 +12,12 @@ import pytest
 from config.policy import ImageLimits
 from stream.events.dead_letter import dead_letter
 from stream.events.ids import request_id
-from stream.events.messages import Output, Poison, Record
+from stream.events.messages import Output, Poison, Record, Submission
 from stream.events.submissions import NewSubmission, submission_output
 from stream.pipeline import intake
+from stream.pipeline.joined import fingerprint_of_frames
 from tests.e2e.checker import check
+from tests.unit.stream.builders import bare
 
 SUBMISSIONS, DECISIONS, DEAD_LETTERS = "p.liveness.submissions", "p.liveness.decisions", "p.liveness.dead-letter"
 IDS = {"submission_id": "s1", "correlation_id": "6f1c1c1e-0000-4000-8000-000000000001"}
@@ -94,3 +97,39 @@ def test_unsound_delivery(submissions, decisions, letters, problem) -> None:
 def test_unread_records_are_a_problem(topic: str) -> None:
     report = check([], [], [], {"submissions": 0, "detections": 0} | {topic: 1})
     assert report.problems == {"lag": {topic: 1}}
+
+
+def frame_sent(index: int, **fields: object) -> Record:
+    """A record of one of eight frames."""
+    told = bare(session_token="a.b.c", frame_index=index, frame_count=8, **fields)
+    return replace(told, topic=SUBMISSIONS, offset=next(_offsets))
+
+
+FRAMES = [frame_sent(index) for index in range(8)]
+
+
+def decided_whole(frames: Sequence[Record]) -> Record:
+    read = [intake.read(each, ImageLimits(), sessions=True) for each in frames]
+    assert all(isinstance(each, Submission) for each in read)
+    first = {each.part.frame_index: each.fingerprint for each in read}  # type: ignore[union-attr]
+    name = request_id(read[0].ids, fingerprint_of_frames(first, 8))  # type: ignore[union-attr]
+    event = {"submission_id": "sub-1", "request_id": name}
+    return on_topic(Output(topic=DECISIONS, key=b"k", value=orjson.dumps(event), headers=()))
+
+
+@pytest.mark.parametrize(
+    ("frames", "decisions", "problem"),
+    [
+        (FRAMES, [decided_whole(FRAMES)], None),
+        ([*FRAMES[4:], *FRAMES], [decided_whole(FRAMES)] * 2, None),
+        (FRAMES[:5], [decided_whole(FRAMES[:5])], None),
+        (FRAMES, [], "lost"),
+        (FRAMES, [decided_whole(FRAMES[:7])], "lost"),
+        (FRAMES, [decided_whole(FRAMES), decided_whole(FRAMES[:7])], "unknown"),
+    ],
+    ids=["complete", "twice", "frames missing", "no decision", "decided too early", "decided twice"],
+)
+def test_record_a_frame(frames, decisions, problem) -> None:
+    report = check(frames, decisions, [], {"submissions": 0, "detections": 0}, sessions=True)
+    assert (report.submissions, report.sound) == (1, problem is None)
+    assert problem is None or problem in report.problems
