@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 import structlog
 
 from abuse.flags.flags import FlagEvent
 from abuse.pictures.frame_index import FrameIndex
+from abuse.links.reuse_references import NO_REFERENCES
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
@@ -223,14 +224,8 @@ class DecideStage:
 
 
 def unanswered(detection: Detection) -> Detection:
-    """Detection in place of one on which the stage failed: nothing of what was measured."""
-    return Detection(
-        ids=detection.ids,
-        fingerprint=detection.fingerprint,
-        appended_at_ms=detection.appended_at_ms,
-        finding=refusal_for(ErrorCode.SERVER_ERROR),
-        part=detection.part,
-    )
+    """Detection in place of one on which the stage failed: nothing of what was measured, in the same session."""
+    return replace(detection, finding=refusal_for(ErrorCode.SERVER_ERROR), references=NO_REFERENCES, pixels=())
 
 
 def _count(verdict: Verdict, detection: Detection, now_ms: int) -> None:

@@ -72,6 +72,7 @@ def _of_parts(
         queue_ms=max(each.queue_ms for each in in_order),
         detection_ms=sum(each.detection_ms for each in in_order),
         encrypted=any(each.encrypted for each in in_order),
+        session=next((each.session for each in in_order if each.session), None),
         capture=joined_capture([each.capture for each in in_order]),
         contexts=contexts if any(each.contexts for each in in_order) else (),
         face_distances=between([each.references.face for each in in_order], kinds),

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from stream.events.messages import Record
 from stream.pipeline.session_refusals import SessionRefusal
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.ledger import SessionBook
@@ -133,3 +134,49 @@ async def test_other_content_under_the_id_is_no_attempt():
     await scene.result()
     refused = await scene.result(image=base64_of(OTHER_IMAGE))
     assert (refused["error"]["code"], await scene.used()) == ("DUPLICATE_MISMATCH", 1)
+
+
+COUNT = 8
+
+
+def frame(index: int, **changes: Any) -> Record:
+    """Record of one of eight frames, each another picture."""
+    image = base64_of(OTHER_IMAGE + bytes([index]))
+    given = {"session_token": TOKEN, "image": image, "frame_index": index, "frame_count": COUNT}
+    return bare(**{**given, **changes})
+
+
+async def decisions(scene: Scene, *records: Record) -> list[dict[str, Any]]:
+    """Decisions that follow from records, each through both stages."""
+    await scene.store.create(RECORD)
+    found = []
+    for given in records:
+        (detection,) = await scene.pipeline.detect(given)
+        record = replace(given, value=detection.value, headers=detection.headers, topic="detections")
+        outputs = await scene.pipeline.decide_stage.handle(record)
+        found += [orjson.loads(output.value or b"") for output in outputs if output.topic == "decisions"]
+    return found
+
+
+async def test_record_a_frame():
+    """One attempt and one decision. Frames that come again spend nothing, are not analysed and add nothing."""
+    scene = Scene()
+    frames = [frame(index) for index in range(COUNT)]
+    (decided,) = await decisions(scene, *frames)
+    assert (decided["result"]["verdict"], decided["result"]["frames_captured"]) == ("LIVE", COUNT)
+    assert await decisions(scene, *frames) == [decided], "the record that closed the set says its decision again"
+    assert (await scene.used(), len(scene.pipeline.analyser.pictures)) == (1, COUNT)
+    assert await decisions(scene, frame(2, image=base64_of())) == [], "too late for another picture"
+
+
+async def test_rejected_frame():
+    scene = Scene()
+    frames = [frame(index, **({"image": "%"} if index == 3 else {})) for index in range(COUNT)]
+    (decided,) = await decisions(scene, *frames)
+    assert (decided["error"]["code"], decided["error"]["message"]) == ("INVALID_REQUEST", "image is not valid base64")
+
+
+async def test_frames_without_a_token_are_answered_once():
+    scene = Scene()
+    (decided,) = await decisions(scene, *(frame(index, session_token=...) for index in range(COUNT)))
+    assert decided["error"]["message"].startswith("these fields need a session's token")
