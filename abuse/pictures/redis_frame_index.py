@@ -47,7 +47,8 @@ class RedisFrameIndex:
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         frames = await self._frames_of(tenant, correlation_id)
-        return sum([sum(cast("list[int]", await self._calls.execute(each))) for each in _pages("EXISTS", frames)])
+        pages = [await self._calls.execute(each) for each in _pages("GET", frames)]
+        return sum(owner is not None for owners in pages for owner in owners)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         """Remove the frames first and their index last, so that a repeat after a crash finds the rest."""

@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from abuse.flags.flags import FlagEvent
-from abuse.pictures.frame_index import FrameIndex
 from abuse.links.reuse_references import NO_REFERENCES
+from abuse.pictures.frame_index import FrameIndex
 from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis

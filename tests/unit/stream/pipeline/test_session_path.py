@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from stream.events.messages import Record
+from stream.events.session_terms import LivenessMode
 from stream.pipeline.session_refusals import SessionRefusal
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.ledger import SessionBook
@@ -147,8 +148,8 @@ def frame(index: int, **changes: Any) -> Record:
 
 
 async def decisions(scene: Scene, *records: Record) -> list[dict[str, Any]]:
-    """Decisions that follow from records, each through both stages."""
-    await scene.store.create(RECORD)
+    """Decisions that follow from records of an active session, each through both stages."""
+    await scene.store.create(replace(RECORD, mode=LivenessMode.ACTIVE, challenges=("smile", "blink")))
     found = []
     for given in records:
         (detection,) = await scene.pipeline.detect(given)
@@ -159,11 +160,12 @@ async def decisions(scene: Scene, *records: Record) -> list[dict[str, Any]]:
 
 
 async def test_record_a_frame():
-    """One attempt and one decision. Frames that come again spend nothing, are not analysed and add nothing."""
+    """An attempt and a decision. Frames that come again spend nothing, are not analysed and add nothing. Frames that
+    were not measured pass no active check."""
     scene = Scene()
     frames = [frame(index) for index in range(COUNT)]
     (decided,) = await decisions(scene, *frames)
-    assert (decided["result"]["verdict"], decided["result"]["frames_captured"]) == ("LIVE", COUNT)
+    assert (decided["result"]["verdict"], decided["result"]["frames_captured"]) == ("SPOOF", COUNT)
     assert await decisions(scene, *frames) == [decided], "the record that closed the set says its decision again"
     assert (await scene.used(), len(scene.pipeline.analyser.pictures)) == (1, COUNT)
     assert await decisions(scene, frame(2, image=base64_of())) == [], "too late for another picture"

@@ -42,7 +42,7 @@ class Pictures(FakeAnalyser):
         super().__init__()
         self.face = face
 
-    async def analyse(self, frames):
+    async def analyse(self, frames, *, measured=False):
         return tuple(self.face if frame.image == IMAGE else REFERENCE for frame in frames)
 
 
