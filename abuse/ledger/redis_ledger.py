@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -32,6 +32,7 @@ from abuse.ledger.flag_index import ALL_TENANTS, Listing, Position, Selection
 from abuse.ledger.journal import KEPT, USED_MS, attempt_of, keeps_oldest, life_ms, line_of, part_of, reach_ms
 from abuse.ledger.ledger import (
     SENDERS_COUNTED,
+    SESSIONS,
     Locator,
     Snapshot,
     SubjectHistory,
@@ -311,7 +312,7 @@ class RedisLedger:
             return {}
         with reading(self._keys.switches(tenant)):
             switches = orjson.loads(cast(bytes, held))
-            return {rule: {switch: _yes_or_no(on) for switch, on in each.items()} for rule, each in switches.items()}
+            return {rule: _of_rule(rule, each) for rule, each in switches.items()}
 
     def _get_switches(self, tenant: str | None) -> Command:
         return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
@@ -344,10 +345,12 @@ def _located(held: Reply, key: str) -> Locator:
         return Locator(tenant=tenant, subject=Subject(type=SubjectType(kind), key=name))
 
 
-def _yes_or_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("a switch is on or off")
-    return value
+def _of_rule(rule: str, switches: Mapping[str, Any]) -> dict[str, Any]:
+    """Switches of a rule, or defaults of sessions: whether a token is required is on or off as well."""
+    for switch, on in switches.items():
+        if not isinstance(on, bool) and (rule != SESSIONS or switch == "required"):
+            raise TypeError("a switch is on or off")
+    return dict(switches)
 
 
 def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:

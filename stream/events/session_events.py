@@ -1,4 +1,4 @@
-"""Session events: what is published of a session, keyed by correlation id. Pure."""
+"""Session events: what is published of a session, keyed by correlation id."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import orjson
 
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Output
+from stream.runtime import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class SessionEvent:
 
 
 def session_output(event: SessionEvent, topic: str, source: str) -> Output:
-    """Record of the sessions topic."""
+    """Record of the sessions topic, and counted as such."""
+    metrics.SESSION_EVENTS.labels(state=event.document.get("state", "refused")).inc()
     headers = binary_headers(
         event.event_type,
         event_id=event.event_id,

@@ -165,10 +165,23 @@ class DetectStage:
                     fingerprint=read.fingerprint,
                     appended_at_ms=read.appended_at_ms,
                     finding=refusal_for(ErrorCode.SERVER_ERROR),
+                    session=await self._attempt_of(read),
                     part=read.part,
                 )
             )
         ]
+
+    async def _attempt_of(self, read: Submission | Rejected) -> SessionTerms | None:
+        """Terms of the attempt that a submission on which the stage failed has taken, to be given back."""
+        if isinstance(read, Rejected) or read.session_token is None:
+            return None
+        try:
+            terms = await self.admission.sessions.admit(read, required=False)
+        except Exception as error:
+            # The gate may be what failed: the answer matters more than the attempt.
+            log.error("session_attempt_unknown", fault=type(error).__name__)
+            return None
+        return terms if isinstance(terms, SessionTerms) else None
 
     async def _read(self, record: Record) -> Submission | Rejected | Poison:
         """Intake, in a thread where selfies may be encrypted: opening one of 2 MB takes 20 ms, one of 10 MB 120 ms."""

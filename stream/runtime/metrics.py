@@ -43,6 +43,11 @@ OFFSETS_BEYOND_END = Counter(
     ["topic"],
 )
 ABUSE_FLAGS = Counter("liveness_abuse_flags_total", "Flag events published, by kind and state.", ["kind", "state"])
+SESSION_EVENTS = Counter(
+    "liveness_session_events_total",
+    "Events of sessions published, by state; a refused command is `refused`.",
+    ["state"],
+)
 ABUSE_RULE_HITS = Counter(
     "liveness_abuse_objections_total",
     "Flags that stood against a submission at admission; only an enforced one refuses it.",

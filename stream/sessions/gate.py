@@ -46,7 +46,7 @@ class SessionTokenGate:
         )
         while True:
             session = session_from(await self.store.add(name, {f"{ATTEMPT}{number}": claim.to_text()}))
-            if session is None or session.record.token_id != claims.token_id:
+            if session is None or session.record.claims != claims:  # also of a thief of the key, who can sign anything
                 return refusal_for(SessionRefusal.UNKNOWN)
             if (fault := _over(session, claim.fingerprint)) is not None:
                 return refusal_for(fault)

@@ -509,7 +509,8 @@ async def test_forgotten_flag_leaves_no_trace(held):
 
 async def test_switches_replace_each_other(held):
     assert await held.store.switches("bank-1") == {}
-    wanted = {"excessive_retries": {"active": True, "enforced": False}}
+    defaults = {"required": True, "attempts": 3, "liveness_challenges": ["blink"]}
+    wanted = {"excessive_retries": {"active": True, "enforced": False}, "sessions": defaults}
     await held.store.switch("bank-1", wanted)
     assert await held.other_worker.switches("bank-1") == wanted
     assert (await held.other_worker.read_history("bank-1", [ME])).switches == wanted

@@ -11,6 +11,7 @@ import pytest
 from stream.encryption.reviewer_keys import new_signing_key
 from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
+from stream.review.command_client import ask
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, LIVE, decided, picture
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation
@@ -76,17 +77,32 @@ async def test_session_from_its_creation_to_its_end(install: MakeInstallation, t
     shown = (await quick_liveness(installation, "sessions", "show", session["session_id"], "--json")).document
     assert (shown["state"], shown["submission_id"]) == ("succeeded", first.submission_id)
     assert shown["attempts"] == {"allowed": 1, "used": 1}
-    await cancelled_and_expired(installation)
+    await cancelled_session(installation)
+    await tenant_that_needs_sessions(installation)
     await erased(installation, session)
 
 
-async def cancelled_and_expired(installation: Installation) -> None:
+async def cancelled_session(installation: Installation) -> None:
     session = await created(installation)
     await quick_liveness(installation, "sessions", "cancel", session["session_id"])
     await quick_liveness(installation, "sessions", "cancel", session["session_id"], expect=1)
     (refused,) = await decided(installation, [picture_for(session)])
     assert "session_cancelled" in refused["result"]["reasons"]
     assert await states(installation, session["session_id"]) == ["created", "cancelled"]
+
+
+async def tenant_that_needs_sessions(installation: Installation) -> None:
+    update = {"command": "settings.update", "command_id": "s-1", "actor": "ada", "reason": "policy", "tenant": "acme"}
+    defaults = {"required": True, "liveness_threshold": 0}
+    answer = await ask(installation.settings, {**update, "sessions": defaults}, "tenant acme", ANSWER_S)
+    assert answer["changed"]["after"] == {"sessions": defaults}
+    session = await created(installation, "--tenant", "acme")
+    assert session["liveness_threshold"] == 0
+    without = picture(session["correlation_id"], LIVE, tenant="acme")
+    of_tenant = picture(session["correlation_id"], LIVE, tenant="acme", session_token=session["token"])
+    refused, answered = await decided(installation, [without, of_tenant])
+    assert "session_token_missing" in refused["result"]["reasons"]
+    assert answered["error"] is None
 
 
 async def erased(installation: Installation, session: dict[str, Any]) -> None:

@@ -95,6 +95,8 @@ def changes(changed: Mapping[str, Any], switched_for: str = "", *, brief: bool =
         yield Text(f"new correlation id: {plain(changed['new_correlation_id'])}", style="bold")
     if "after" in changed:
         yield Text(f"switched: {plain(str(changed['after']))}{switched_for}")
+    if "session_id" in changed:
+        yield Text(plain(f"session {changed['session_id']}{' -> cancelled' if 'to' in changed else ''}"))
     if "erased" in changed:
         yield from _receipt(changed, brief)
 

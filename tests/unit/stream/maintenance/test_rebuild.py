@@ -22,7 +22,7 @@ from abuse.links.link_store import InMemoryLinkStore
 from abuse.links.redis_link_store import RedisLinkStore
 from abuse.observation import Finding, Observation
 from abuse.redis_port import RedisClient
-from abuse.review.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, head_after, sealed
+from abuse.review.audit import Head, InMemoryAuditLog, InMemoryCommandLog, check, digest, head_after, sealed
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import SubjectType
@@ -35,6 +35,7 @@ from stream.maintenance.store_records import RECORDS
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.review.queries import Queries
 from stream.runtime.patience import RetryPolicy
+from stream.sessions.session_store import InMemorySessionStore
 from tests.unit.abuse.builders import DAY_MS, DAY_S, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.abuse.review.test_audit import entry_of
 from tests.unit.stream.review.command_cases import (
@@ -48,6 +49,7 @@ from tests.unit.stream.review.command_cases import (
     published,
     sent,
 )
+from tests.unit.stream.sessions.builders import desk
 
 DECISIONS, FLAGS, AUDIT = "liveness.decisions", "liveness.abuse-flags", "liveness.audit"
 COMMANDS = "liveness.commands"
@@ -79,6 +81,7 @@ class Installation:
             RedisAuditLog(self.calls, self.prefix),
             RedisLinkStore(self.calls, self.prefix, ttl_ms=DAY_MS),
             traces=RedisLedgerErasure(self.calls, self.prefix),
+            sessions=desk(self.ledger, InMemorySessionStore()),
         )
 
     async def rebuild(self) -> Rebuilt:
@@ -307,6 +310,20 @@ async def test_switches_made_meanwhile_stay(old):
     await old.ledger.switch(None, newer)
     await old.rebuild()
     assert await old.ledger.switches(None) == newer
+
+
+async def test_defaults_of_sessions_come_back(old, new):
+    """Above all that a tenant's submissions need a token."""
+    for number, wanted in enumerate(({"required": True, "attempts": 2}, {"liveness_challenges": ["blink"]})):
+        await old.obey("settings.update", command_id=f"s-{number}", sessions=wanted, tenant="acme")
+    await old.obey("settings.update", command_id="s-9", rules={"device_velocity": {"enforced": True}}, tenant="acme")
+    done = await new.rebuild()
+    expected = {"required": True, "attempts": 2, "liveness_challenges": ["blink"]}
+    assert await new.ledger.switches("acme") == {"sessions": expected, "device_velocity": {"enforced": True}}
+    entry = old.entries[0]
+    entry["changed"]["after"]["sessions"]["attempts"] = 99
+    new.topics[AUDIT] = [orjson.dumps({**entry, "sha256": digest(entry)})]
+    assert ((await new.rebuild()).unreadable, done.unreadable) == (1, 0)
 
 
 async def test_more_records_than_a_batch(new):

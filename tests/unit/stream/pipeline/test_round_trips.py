@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import orjson
 
 from abuse.links.large_clusters import LARGE_SIZE
+from stream.redis.client import SingleServerClient
+from stream.redis.session_store import RedisSessionStore
+from stream.sessions.gate import SessionTokenGate
+from stream.sessions.ledger import SessionBook
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of
 from tests.unit.stream.fakes import Pipeline
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import sent
 from tests.unit.stream.pipeline.test_reuse_stage import guid
-from tests.unit.stream.pipeline.trip_cases import WatchedNode, pipeline_over
+from tests.unit.stream.pipeline.trip_cases import PREFIX, WatchedNode, pipeline_over
+from tests.unit.stream.sessions.builders import session_record, token_of, tokens
 
 #: Admission; observation with enrolment and search; storing.
 STRANGER = 3
@@ -21,13 +29,12 @@ NEWCOMER = STRANGER + 3
 MEMBER = STRANGER + 3
 
 
-async def shown(node: WatchedNode, pipeline: Pipeline, number: int, person: int) -> int:
+async def shown(node: WatchedNode, pipeline: Pipeline, number: int, person: int, **changes: Any) -> int:
     """Round trips of a new correlation id that shows this person's face and picture. At the present time, since older
     faces are kept no longer."""
     pipeline.analyser.found = analysis(template=face(person, 0.001 * number), picture=picture(person))
-    given = sent(
-        number, correlation_id=guid(number), session_id=f"s-{number}", image=base64_of(OTHER_IMAGE + bytes([person]))
-    )
+    fields = {"correlation_id": guid(number), "session_id": f"s-{number}", **changes}
+    given = sent(number, image=base64_of(OTHER_IMAGE + bytes([person])), **fields)
     before = len(node.exchanges)
     await pipeline.decision(replace(given, appended_at_ms=NOW_MS + number))
     return len(node.exchanges) - before
@@ -45,6 +52,25 @@ async def test_round_trips(node):
     await shown(node, pipeline, 100, 1)
     newcomers = [await shown(node, pipeline, 101 + number, 1) for number in range(4)]
     assert newcomers == [NEWCOMER] * 4
+
+
+async def test_session_costs_three_more(node):
+    """An attempt, its outcome, and the session's end."""
+    pipeline = pipeline_over(node)
+    store = RedisSessionStore(SingleServerClient(node, 10, 8), PREFIX, 3600)
+    gate = SessionTokenGate(store=store, tokens=tokens())
+    admission = replace(pipeline.detect_stage.admission, sessions=gate)
+    pipeline.detect_stage = replace(pipeline.detect_stage, admission=admission, sessions=True)
+    pipeline.decide_stage = replace(pipeline.decide_stage, sessions=SessionBook(store=store))
+    await shown(node, pipeline, 0, 0)
+    taken = []
+    for number in (1, 2, 3):
+        at = {"created_s": NOW_MS // 1000, "expires_s": NOW_MS // 1000 + 600}
+        record = session_record(number, correlation_id=guid(number), **at)
+        await store.create(record)
+        taken.append(await shown(node, pipeline, number, number, session_token=token_of(record), session_id=...))
+    assert min(taken) == STRANGER + 3
+    assert [orjson.loads(change.value or b"")["state"] for change in pipeline.changes] == ["running", "succeeded"] * 3
 
 
 async def test_keys_on_several_nodes_are_searched_after_enrolment(node):

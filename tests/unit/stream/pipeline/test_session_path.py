@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 
 from stream.events.messages import Record
 from stream.events.session_terms import LivenessMode
@@ -117,6 +118,28 @@ async def test_tenant_that_needs_sessions():
     refused = await scene.result(session_token=...)
     assert SessionRefusal.TOKEN_MISSING in refused["result"]["reasons"]
     assert (await scene.result(submission_id="sub-2"))["error"] is None
+
+
+@pytest.mark.parametrize("gate_fails", [False, True])
+async def test_stage_that_failed_gives_the_attempt_back(gate_fails):
+    """And answers, also where the gate is what failed."""
+    scene = Scene()
+    await scene.store.create(RECORD)
+    given = bare(session_token=TOKEN)
+    await scene.pipeline.detect(given)
+    if gate_fails:
+        scene.pipeline.detect_stage = replace(
+            scene.pipeline.detect_stage,
+            admission=replace(scene.pipeline.detect_stage.admission, sessions=Broken()),
+        )
+    (detection,) = await scene.pipeline.detect_stage.answer(given)
+    decided = orjson.loads((await scene.pipeline.decide(detection)).value or b"")
+    assert (decided["error"]["code"], await scene.used()) == ("SERVER_ERROR", 1 if gate_fails else 0)
+
+
+class Broken:
+    async def admit(self, submission, *, required):
+        raise RuntimeError("a bug")
 
 
 async def test_server_error_gives_the_attempt_back():

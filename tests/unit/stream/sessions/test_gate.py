@@ -25,7 +25,7 @@ from stream.sessions.client_network import ClientNetworks
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.session import END, MOST_UNSPENT, OUTCOME, AttemptOutcome, SessionEnd, SessionState, session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
-from tests.unit.stream.builders import APPENDED_AT_MS, OTHER_GUID, bare
+from tests.unit.stream.builders import APPENDED_AT_MS, GUID, OTHER_GUID, bare
 from tests.unit.stream.sessions.builders import CREATED_S, Keys, session_record, token_of, tokens
 
 RECORD = session_record()
@@ -99,6 +99,22 @@ async def test_refused_by_its_reason(case):
     scene, (given, reason) = Scene(), REFUSED[case]
     assert await scene.reason(given) == reason
     assert await scene.used() == (1 if "anew" in case else 0)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"correlation_id": OTHER_GUID},
+        {"expires_s": RECORD.expires_s + 9_999},
+        {"issued_s": RECORD.created_s - 1},
+        {"token_id": "jti-0"},
+        {"capture_key": {"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}},
+    ],
+)
+async def test_stolen_key(forged):
+    """A token that is rightly signed, and was never issued."""
+    given = submission(token=token_of(RECORD, **forged), correlation_id=forged.get("correlation_id", GUID))
+    assert await Scene().reason(given) == SessionRefusal.UNKNOWN
 
 
 async def test_terms_of_a_session():
