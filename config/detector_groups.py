@@ -9,5 +9,7 @@ from __future__ import annotations
 PREFIX = "group_"
 #: Name of a group: short, and without the sign that parts a group's name from that of a reading.
 NAME = r"^[a-z0-9]{1,16}$"
+#: Name that the frames of a submission have where a group's results have the group's.
+RESERVED = "frame"
 #: Groups that a decision may wait for: with twelve frames a set of parts then has at most sixty.
 MOST_GROUPS = 4

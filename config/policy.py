@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 from config.abuse import AbusePolicy
 from config.detector_catalogue import DETECTORS, FURTHER, KNOWN, DetectorSpec, Need
-from config.detector_groups import MOST_GROUPS, NAME
+from config.detector_groups import MOST_GROUPS, NAME, RESERVED
 from config.injection import INDICATIONS
 from config.pad_networks import MOST_LOG_ODDS
 
@@ -356,6 +356,8 @@ class Policy(_Frozen):
         total = sum(self.weights.model_dump().values()) + self.pad_networks.weight
         if abs(total - 1.0) > WEIGHT_TOLERANCE:
             raise ValueError(f"signal weights sum to {total:.6f}, they must sum to 1")
+        if RESERVED in self.groups:
+            raise ValueError(f"groups: {RESERVED} is no name for a group")
         if unknown := sorted(set(self.gates) - set(KNOWN)):
             raise ValueError(f"gates: there is no signal {unknown[0]}")
         return self

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 SWEEP_EVERY_S = 2.0
 #: Sets looked at in one sweep; a full sweep is followed by another at once.
 MOST_AT_ONCE = 100
+#: Workers that may begin to decide a set: those before may have been killed, or have ended on the set itself.
+MOST_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,8 @@ class JoinSweeper:
             await join.drop(name)
             return
         if joining.by_deadline or not await self._is_decided(joining):
-            await self.publisher.publish(await self._outputs(joining.detection))
+            tries = await join.tried(name, self.name)
+            await self.publisher.publish(await self._outputs(joining.detection, tries))
             log.info("join_ended", by_deadline=joining.by_deadline)
         await stage.join.settle(name, joining)
 
@@ -67,10 +70,10 @@ class JoinSweeper:
         ids = joining.detection.ids
         return await self.stage.patience.until_available(lambda: self.stage.store.find(ids)) is not None
 
-    async def _outputs(self, detection: Detection) -> Sequence[Output]:
-        """Outputs of a decision; an answer, where a submission is one that the stage fails on."""
+    async def _outputs(self, detection: Detection, tries: int) -> Sequence[Output]:
+        """Outputs of a decision; an answer, where the stage fails on a submission or workers ended on it."""
         try:
-            return await self.stage.outputs_on(detection)
+            return await (self.stage.outputs_on if tries <= MOST_TRIES else self.stage.answer_for)(detection)
         except ENDS_WORKER:
             raise
         except Exception as error:

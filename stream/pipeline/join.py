@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from abuse.event_time import MS
 from abuse.store_time import StoreTime
+from config.detector_groups import RESERVED
 from config.error_codes import ErrorCode
 from stream.events.detection_codec import encode_detection
 from stream.events.detection_part import DetectionPart, encode_part
@@ -31,7 +32,7 @@ from stream.pipeline.pending import (
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
-FRAME = "frame"
+FRAME = RESERVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,9 @@ class Join:
         """Remove the parts of a decided set."""
         fingerprint, slots = joining.detection.fingerprint, joining.slots
         await self.patience.until_available(lambda: self.pending.settle(name, fingerprint, slots))
+
+    async def tried(self, name: str, worker: str) -> int:
+        return await self.patience.until_available(lambda: self.pending.tried(name, worker))
 
     async def drop(self, name: str) -> None:
         await self.patience.until_available(lambda: self.pending.drop(name))

@@ -25,7 +25,8 @@ MAX_PENDING_BYTES = 96 * 1024
 #: How long a worker's turn to sweep lasts; one that died is replaced after it.
 TURN_MS = 10_000
 
-_Slot = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}:[0-9]{1,2}$")]
+SLOT = r"^[a-z0-9]{1,16}:[0-9]{1,2}$"
+_Slot = Annotated[str, StringConstraints(pattern=SLOT)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,10 @@ class PendingDetections(Protocol):
         """Remove the parts of a set that is decided, and its deadline; the closing stays, with the decision's
         fingerprint. For the sweep. One round trip."""
 
+    async def tried(self, name: str, worker: str) -> int:
+        """Number of workers, this one included, that began to decide a set whose deadline has come; for the sweep. One
+        round trip."""
+
     async def drop(self, name: str) -> None:
         """Remove the deadline of a set that holds nothing to decide. For the sweep. One round trip."""
 
@@ -117,6 +122,7 @@ class _Held:
     ends: bool = False
     closing: Closing | None = None
     settled: str | None = None
+    tried: set[str] = field(default_factory=set)
 
     def state(self) -> PendingSet:
         return PendingSet(
@@ -167,6 +173,12 @@ class InMemoryPendingDetections:
         if (held := self._sets.get(name)) is not None:
             held.parts = {slot: part for slot, part in held.parts.items() if slot not in slots}
             held.settled = fingerprint
+
+    async def tried(self, name: str, worker: str) -> int:
+        self._on_call("tried")
+        held = self._sets[name]
+        held.tried.add(worker)
+        return len(held.tried)
 
     async def drop(self, name: str) -> None:
         self._on_call("drop")

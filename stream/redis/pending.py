@@ -1,6 +1,7 @@
 """Pending detections on Redis: one hash a set, so that commands on a set keep their order wherever the hash lives.
 
-    join:{NAME}                       slot -> digest and part; `against:SLOT`; `ends`; `closed`, the first writer's;
+    join:{NAME}                       slot -> digest and part; `!SLOT` if there was other content; `ends`; `closed`,
+                                      the first writer's; `?WORKER` of each that swept the set;
                                       `settled`, the decision's fingerprint, once the parts are gone
     join-due:{N}                      sorted set, by deadline: which sets to close
     join-of:{TENANT|CORRELATION_ID}   sorted set, by when they began: which sets are the correlation id's
@@ -12,6 +13,7 @@ nobody changes. Each command may be sent again after a lost reply.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import cast
 
@@ -24,11 +26,14 @@ from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
 from stream.events.ids import SubmissionIds
-from stream.pipeline.pending import CLOSING, PARTS_LIFE_MS, TURN_MS, Closing, Parts, PendingPart, PendingSet
+from stream.pipeline.pending import CLOSING, PARTS_LIFE_MS, SLOT, TURN_MS, Closing, Parts, PendingPart, PendingSet
 
 DUE_PARTS = 16
 DIGEST_LENGTH = 32
-CLOSED, SETTLED, ENDS, AGAINST = "closed", "settled", "ends", "against:"
+CLOSED, SETTLED, ENDS = "closed", "settled", "ends"
+#: Before a slot, and before the name of a worker that swept the set: signs that no slot begins with.
+AGAINST, TRIED = "!", "?"
+_SLOT = re.compile(SLOT)
 
 
 def _life_ms(settings: Settings, policy: Policy) -> int:
@@ -114,6 +119,13 @@ class RedisPendingDetections:
         commands += [("HDEL", key, *sorted(slots))] if slots else []
         await self._calls.execute([*commands, ("ZREM", self._due(name), name)])
 
+    async def tried(self, name: str, worker: str) -> int:
+        key = self._key(name)
+        *_, names = await self._calls.execute(
+            [("HSETNX", key, f"{TRIED}{worker}", 1), ("PEXPIRE", key, self._life_ms), ("HKEYS", key)]
+        )
+        return sum(each.startswith(TRIED) for each in texts_of(names))
+
     async def drop(self, name: str) -> None:
         await self._calls.execute([("ZREM", self._due(name), name)])
 
@@ -190,7 +202,7 @@ def _state(key: str, names: list[str], closed: Reply, settled: Reply) -> Pending
 
 
 def _is_slot(name: str) -> bool:
-    return ":" in name and not name.startswith(AGAINST)
+    return _SLOT.fullmatch(name) is not None
 
 
 def _closing(key: str, closed: Reply) -> Closing | None:

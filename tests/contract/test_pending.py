@@ -124,6 +124,13 @@ async def test_unknown_set(store):
     await store.drop(NAME)
 
 
+async def test_workers_that_tried(held):
+    await put(held.store, part(0))
+    assert [await held.store.tried(NAME, "one"), await held.store.tried(NAME, "one")] == [1, 1]
+    assert await held.other_worker.tried(NAME, "two") == 2
+    assert (await held.store.read(NAME))[1] == {"frame:0": ("a" * 32, b"found")}
+
+
 async def test_turn(held):
     assert await held.store.take_turn("one", 60_000)
     assert not await held.other_worker.take_turn("two", 60_000)

@@ -163,7 +163,13 @@ def test_groups_are_in_the_hash_where_there_are_any():
 
 @pytest.mark.parametrize(
     "groups",
-    [{"Depth": {}}, {"depth": {"least": 0.3, "attack": 0.4}}, {"d": {"least": 0}}, {f"g{n}": {} for n in range(5)}],
+    [
+        {"Depth": {}},
+        {"frame": {}},
+        {"depth": {"least": 0.3, "attack": 0.4}},
+        {"d": {"least": 0}},
+        {f"g{n}": {} for n in range(5)},
+    ],
 )
 def test_impossible_groups(groups):
     with pytest.raises(ValidationError):

@@ -226,6 +226,17 @@ async def test_failing_decision_ends_no_sweep(failing_decisions):
     assert await fleet.sweep() == []
 
 
+async def test_worker_after_worker_ends_on_a_set():
+    """The third that comes to the set answers instead of deciding, and lives."""
+    fleet = Fleet(DEPTH)
+    await given(fleet, sent(selfie()))
+    (name,) = await fleet.pending.due(2**50, 2)
+    for dead in ("first", "second"):
+        await fleet.pending.tried(name, dead)
+    (output,) = await fleet.sweep()
+    assert event(output)["error"]["code"] == "SERVER_ERROR"
+
+
 async def test_too_large_part_is_set_aside():
     fleet = Fleet()
     wordy = analysis()
