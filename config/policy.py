@@ -264,15 +264,14 @@ class ActivePolicy(_Frozen):
     smile: SmileLimits = SmileLimits()
     blink: BlinkLimits = BlinkLimits()
     least_measured: Share = Field(0.75, description="share of frames that must have a face, and a face template")
-    least_motion: float = Field(
-        0.005, ge=0, description="motion within a face, as a share of its size, below which two frames are one picture"
-    )
-    still_motion: float = Field(0.01, ge=0, description="the same for frames whose face and scene moved together")
-    still_shift: float = Field(
-        0.001, ge=0, description="shift of face against scene, frame's sides, below which both moved together"
+    still_motion: float = Field(
+        0.02, ge=0, description="motion within a face, as a share of its size, from which two frames are two pictures"
     )
     still_light: Share = Field(
         0.012, description="median change of the regions' light from which two frames are two pictures"
+    )
+    copied_details: Share = Field(
+        0.5, description="share of a face's details found where the scene moved, from which two frames are one picture"
     )
     frozen_motion: float = Field(
         0.014, ge=0, description="motion within a face between most frames, below which all frames are one picture"

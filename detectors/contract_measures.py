@@ -27,6 +27,9 @@ SHAPE_LANDMARKS = (
 #: comparisons of grey levels around there.
 MOST_FEATURES, PLACES = 128, 65535
 FEATURE = np.dtype([("x", "<u2"), ("y", "<u2"), ("description", "u1", 16)])
+#: Most details of the face. A detail is 8 bytes: a feature with 32 comparisons, enough at a place that is known.
+MOST_DETAILS = 64
+DETAIL = np.dtype([("x", "<u2"), ("y", "<u2"), ("description", "u1", 4)])
 #: Regions of the face in the order of `FrameMeasures.light`; the last is beside the head.
 LIGHT_REGIONS = (*("forehead", "nose", "cheek_right", "cheek_left", "side_right", "side_left", "chin", "background"),)
 
@@ -37,25 +40,26 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[float, Field(ge=-2, le=3)]
 
 
-def _features(text: object) -> bytes:
-    """Whole features in base64, at most `MOST_FEATURES`, in the one spelling they have."""
-    most = MOST_FEATURES * FEATURE.itemsize
-    if not isinstance(text, str) or len(text) > (most + 2) // 3 * 4 or not text.isascii():
+def _unpacked(text: object, each: int, most: int) -> bytes:
+    """Items of `each` bytes in base64, at most so many, in the one spelling they have."""
+    if not isinstance(text, str) or len(text) > (most * each + 2) // 3 * 4 or not text.isascii():
         raise broken("not base64 of so few features")
     try:
         packed = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise broken("not base64") from None
-    if len(packed) % FEATURE.itemsize or len(packed) > most or base64.b64encode(packed).decode("ascii") != text:
+    if len(packed) % each or len(packed) > most * each or base64.b64encode(packed).decode("ascii") != text:
         raise broken("not whole features in base64")
     return packed
 
 
-#: Features one behind the other; `SceneMotion` reads them.
+_AS_BASE64 = PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json")
+#: Features, or details, one behind the other.
 PackedFeatures = Annotated[
-    bytes,
-    BeforeValidator(_features),
-    PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json"),
+    bytes, BeforeValidator(lambda text: _unpacked(text, FEATURE.itemsize, MOST_FEATURES)), _AS_BASE64
+]
+PackedDetails = Annotated[
+    bytes, BeforeValidator(lambda text: _unpacked(text, DETAIL.itemsize, MOST_DETAILS)), _AS_BASE64
 ]
 
 
@@ -78,9 +82,10 @@ class FrameMeasures(StrictJson):
     of the person's own right and left eye with the head's rotation undone. `mouth_width`, `corner_lift`: width of the
     mouth, and height of its corners above its middle, both in distances of the eyes' centres, rotation undone.
     `shape`: x and y of `SHAPE_LANDMARKS`, one behind the other, in units of the frame's longer side. `scene`: features
-    beside the face (`FEATURE`), the strongest first. `light`: one a region of `LIGHT_REGIONS`, None for a region that
-    is not in the frame. `brightness`: mean grey level of the face, 0 to 255; `clipped`: share of the face's pixels at
-    247 and more. `sharpness`: variance of the face's Laplacian, by which the best frame is chosen.
+    beside the face (`FEATURE`), the strongest first; `details`: features of the face itself (`DETAIL`). `light`: one a
+    region of `LIGHT_REGIONS`, None for a region that is not in the frame. `brightness`: mean grey level of the face, 0
+    to 255; `clipped`: share of the face's pixels at 247 and more. `sharpness`: variance of the face's Laplacian, by
+    which the best frame is chosen.
     """
 
     yaw: Angle
@@ -92,6 +97,7 @@ class FrameMeasures(StrictJson):
     corner_lift: Ratio
     shape: Annotated[tuple[Place, ...], Field(max_length=2 * len(SHAPE_LANDMARKS))] = field(repr=False)
     scene: PackedFeatures = field(repr=False)
+    details: PackedDetails = field(repr=False)
     light: Annotated[tuple[RegionLight | None, ...], Field(max_length=len(LIGHT_REGIONS))] = field(repr=False)
     brightness: Annotated[float, Field(ge=0, le=255)]
     clipped: Share

@@ -11,12 +11,14 @@ import numpy as np
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.homography import Points, apart, spread
-from detectors.active.scene_motion import matched
+from detectors.active.scene_motion import matched, places_of
 from detectors.active.shape import shape_of
-from detectors.contract_measures import FrameMeasures
+from detectors.contract_measures import DETAIL, FrameMeasures
 
 #: Matches of the scene without which nothing is said of its shift.
 _FEWEST_MATCHES = 6
+#: Fewer details say nothing. A detail is found again within a pixel of 720, with at most 6 of 32 bits changed.
+_FEWEST_DETAILS, _NEAR, _MOST_BITS = 10, 1 / 720, 6
 #: Linear light below which a change says nothing: grey level 13 of 255.
 _DARKEST = 0.004
 
@@ -42,25 +44,34 @@ def _repeats(frames: Sequence[AssessedFrame], settings: ActivePolicy) -> set[str
     seen = [each.pixels for each in frames if each.pixels is not None]
     again = len(set(seen)) < len(seen)
     still = [pair for pair, motion in motions.items() if motion < settings.still_motion]
-    again |= any(_is_copy(frames[i].measures, frames[j].measures, motions[i, j], settings) for i, j in still)
+    again |= any(_is_copy(frames[i].measures, frames[j].measures, settings) for i, j in still)
     return {"repeated_frames"} if again else set()
 
 
-def _is_copy(first: FrameMeasures | None, second: FrameMeasures | None, motion: float, settings: ActivePolicy) -> bool:
-    """Whether two frames with hardly any motion within the face are one picture: in the same light, and with no motion
-    at all, or with that of a picture moved as a whole."""
+def _is_copy(first: FrameMeasures | None, second: FrameMeasures | None, settings: ActivePolicy) -> bool:
+    """Whether two frames with hardly any motion within the face are one picture: in the same light, with the details of
+    the face where a picture moved as a whole has them."""
     if first is None or second is None or _change_of_light(first, second) > settings.still_light:
         return False
-    return motion < settings.least_motion or _together(first, second, settings.still_shift)
+    return copied_details(first, second) >= settings.copied_details
 
 
-def _together(first: FrameMeasures, second: FrameMeasures, most: float) -> bool:
-    """Whether face and scene have moved by the same shift; not where the scene has too few features."""
+def copied_details(first: FrameMeasures, second: FrameMeasures) -> float:
+    """Share of the face's details that are found again at the places to which the scene has moved, to a pixel.
+
+    A head moves against its scene by more than that within a third of a second, but once in hundreds of pairs. Where
+    the scene has too few features, its shift is taken to be that of the landmarks.
+    """
     source, target = matched(first.scene, second.scene)
     if len(source) < _FEWEST_MATCHES:
-        return False
-    face = np.median(shape_of(second) - shape_of(first), axis=0)
-    return float(np.linalg.norm(np.median(target - source, axis=0) - face)) < most
+        source, target = shape_of(first), shape_of(second)
+    one, other = (np.frombuffer(each.details, DETAIL) for each in (first, second))
+    if min(len(one), len(other)) < _FEWEST_DETAILS:
+        return 0.0
+    away = places_of(one)[:, None] + np.median(target - source, axis=0) - places_of(other)[None]
+    differing = one["description"][:, None] ^ other["description"][None]
+    found = (np.linalg.norm(away, axis=2) < _NEAR) & (np.bitwise_count(differing).sum(axis=2) <= _MOST_BITS)
+    return float(found.any(axis=1).sum()) / min(len(one), len(other))
 
 
 def _change_of_light(first: FrameMeasures, second: FrameMeasures) -> float:

@@ -49,7 +49,7 @@ def matched(first: bytes, second: bytes) -> tuple[Points, Points]:
     least = differing[rows, nearest]
     differing[rows, nearest] = len(nearest) * PLACES
     kept = (back[nearest] == rows) & (least <= MOST_BITS) & (differing.min(axis=1) >= least + _CLEARER_BY)
-    return _places(one[kept]), _places(other[nearest[kept]])
+    return places_of(one[kept]), places_of(other[nearest[kept]])
 
 
 def motion_of(source: Points, target: Points) -> SceneMotion | None:
@@ -87,9 +87,11 @@ def _near(terms: Points, target: Points, coefficients: Points) -> NDArray[np.boo
 
 def _differing(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Bits in which each of the first differs from each of the second, (n, m)."""
-    one, other = first.astype(np.intp), second.astype(np.intp)
-    return np.asarray(one.sum(axis=1)[:, None] + other.sum(axis=1)[None, :] - 2 * one @ other.T, np.intp)
+    one, other = first.astype(np.float32), second.astype(np.float32)  # which a matrix product is quick with
+    both = one.sum(axis=1)[:, None] + other.sum(axis=1)[None, :]
+    return np.asarray(both - 2 * one @ other.T, np.intp)
 
 
-def _places(features: NDArray[np.void]) -> Points:
+def places_of(features: NDArray[np.void]) -> Points:
+    """Places (n, 2) of features or details, in frame's sides."""
     return np.stack([features["x"], features["y"]], axis=1) / PLACES

@@ -10,7 +10,15 @@ import numpy as np
 
 from config.challenges import Colour, FrameChallenge
 from detectors.active.assessed import AssessedFrame
-from detectors.contract_measures import FEATURE, LIGHT_REGIONS, PLACES, SHAPE_LANDMARKS, FrameMeasures, RegionLight
+from detectors.contract_measures import (
+    DETAIL,
+    FEATURE,
+    LIGHT_REGIONS,
+    PLACES,
+    SHAPE_LANDMARKS,
+    FrameMeasures,
+    RegionLight,
+)
 from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS
 from tests.unit.detectors.conftest import rotation
 
@@ -49,10 +57,10 @@ def bent(points: np.ndarray, radius: float) -> np.ndarray:
     return np.stack([radius * np.sin(angle), points[:, 1], radius * (np.cos(angle) - 1)], axis=1)
 
 
-def packed(places: np.ndarray, seed: int = 0) -> bytes:
-    """Features at places, each with a description of its own; the same seed gives the same things."""
-    features = np.zeros(len(places), FEATURE)
-    features["description"] = np.random.default_rng(seed).integers(0, 256, (len(places), 16))
+def packed(places: np.ndarray, seed: int = 0, item: np.dtype = FEATURE) -> bytes:
+    """Features (or details) at places, each with a description of its own; the same seed gives the same things."""
+    features = np.zeros(len(places), item)
+    features["description"] = np.random.default_rng(seed).integers(0, 256, features["description"].shape)
     features["x"], features["y"] = np.rint(np.clip(places, 0, 1) * PLACES).T
     return features[((places > 0) & (places < 1)).all(axis=1)].tobytes()
 
@@ -78,6 +86,7 @@ def measures(face: np.ndarray = HEAD, scene: np.ndarray | None = None, **told: A
         "corner_lift": 0.0,
         "shape": tuple(seen(face, turned).ravel().tolist()),
         "scene": packed(around),
+        "details": packed(seen(face, turned), item=DETAIL),
         "light": light(),
         "brightness": 130.0,
         "clipped": 0.0,
@@ -103,10 +112,11 @@ def frame(challenge: FrameChallenge, number: int, done: str = "", **told: Any) -
     """Frame `number` of a person who does what the challenge asks, or something else; no two frames are quite alike."""
     made = measures(**{**DONE[done or challenge], **told})
     trembling = np.array(made.shape) + np.random.default_rng(number).normal(0, 0.003, len(made.shape))
+    swayed = packed(seen(HEAD) + 0.004 * number, item=DETAIL)
     return AssessedFrame(
         challenge=challenge,
         at_ms=300 * number,
-        measures=replace(made, shape=tuple(trembling.tolist())),
+        measures=replace(made, shape=tuple(trembling.tolist()), details=swayed),
         face_distance=0.3 if number else 0.0,
         pixels=f"{number:032x}",
     )

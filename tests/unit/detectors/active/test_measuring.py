@@ -10,9 +10,9 @@ import pytest
 
 from detectors.active.expressions import expression_of, frontal
 from detectors.active.measuring import measure
-from detectors.active.scene_motion import matched, motion_of
+from detectors.active.scene_motion import matched, motion_of, places_of
 from detectors.analysis import FaceAnalyser
-from detectors.contract_measures import FEATURE, LIGHT_REGIONS, PLACES, SHAPE_LANDMARKS
+from detectors.contract_measures import DETAIL, FEATURE, LIGHT_REGIONS, PLACES, SHAPE_LANDMARKS
 from stream.demo import attacks
 from tests.unit.detectors.conftest import failing, observe
 
@@ -110,6 +110,9 @@ def test_features_lie_beside_the_face(seen):
     box = seen.face.box
     inside = ((places > (box.left, box.top)) & (places < (box.right, box.bottom))).all(axis=1)
     assert inside.mean() < 0.1  # at the corners of the box
+    details = places_of(np.frombuffer(measure(seen).details, DETAIL)) * max(seen.frame.width, seen.frame.height)
+    assert len(details) >= 20
+    assert ((details > (box.left, box.top)) & (details < (box.right, box.bottom))).all()
 
 
 def test_features_are_found_again_in_a_moved_picture(analyser, portrait):

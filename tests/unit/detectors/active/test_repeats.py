@@ -10,20 +10,28 @@ import pytest
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.repeats import continuity_reasons, motion_within
+from detectors.active.scene_motion import places_of
+from detectors.contract_measures import DETAIL
 from tests.unit.detectors.active.heads import WALL, capture, light, packed, seen
 
 SETTINGS = ActivePolicy()
+SHIFT = 0.004
 SHAPE = np.array(capture()[0].measures.shape).reshape(-1, 2)
 
 
-def copied(original: AssessedFrame, *, noise: float, shift: float = 0.004, brighter: float = 1.0) -> AssessedFrame:
-    """The same picture encoded anew, moved as a whole; `noise` is that of the mesh, frame's sides."""
+def copied(
+    original: AssessedFrame, *, noise: float = 0.001, apart: float = 0.0, brighter: float = 1.0
+) -> AssessedFrame:
+    """The same picture encoded anew and moved as a whole, but for the face, which is moved by `apart` more; `noise` is
+    that of the mesh. All in frame's sides."""
     rng, measured = np.random.default_rng(9), original.measures
-    shape = np.array(measured.shape) + shift + rng.normal(0, noise, len(measured.shape))
+    shape = np.array(measured.shape) + SHIFT + apart + rng.normal(0, noise, len(measured.shape))
+    details = np.frombuffer(measured.details, DETAIL)
     changed = replace(
         measured,
         shape=tuple(shape.tolist()),
-        scene=packed(seen(WALL) + shift),
+        scene=packed(seen(WALL) + SHIFT),
+        details=packed(places_of(details) + SHIFT + apart, item=DETAIL),
         light=light(np.array((0.3, 0.2, 0.15)) * brighter),
     )
     pixels = "f" * 32
@@ -33,24 +41,27 @@ def copied(original: AssessedFrame, *, noise: float, shift: float = 0.004, brigh
 @pytest.mark.parametrize(
     ("options", "again"),
     [
+        ({}, True),
         ({"noise": 0.0}, True),
-        ({"noise": 0.0008}, True),
-        ({"noise": 0.004}, False),  # a face that moves within itself
-        ({"noise": 0.0008, "brighter": 1.1}, False),  # in other light
+        ({"noise": 0.01}, False),  # a face that moves within itself
+        ({"apart": 0.0005}, True),
+        ({"apart": 0.002}, False),  # and one that moves against its scene
+        ({"brighter": 1.1}, False),  # in other light
     ],
 )
 def test_a_copy_moves_as_a_whole(options, again):
     frames = capture("smile", "blink")
-    assert continuity_reasons([*frames, copied(frames[1], **options)], SETTINGS) == (
-        {"repeated_frames"} if again else set()
-    )
+    found = continuity_reasons([*frames, copied(frames[1], **options)], SETTINGS)
+    assert found == ({"repeated_frames"} if again else set())
 
 
-def test_a_face_that_moves_against_its_scene_is_no_copy():
-    frames = capture("smile", "blink")
-    swayed = copied(frames[1], noise=0.0008)
-    apart = replace(swayed, measures=replace(swayed.measures, scene=packed(seen(WALL))))
-    assert continuity_reasons([*frames, apart], SETTINGS) == set()
+def test_copies_before_a_bare_wall_are_found_by_their_landmarks():
+    frames = [replace(each, measures=replace(each.measures, scene=b"")) for each in capture("smile", "blink")]
+    again = copied(frames[1], noise=0.0)
+    bare = replace(again, measures=replace(again.measures, scene=b""))
+    assert continuity_reasons([*frames, bare], SETTINGS) == {"repeated_frames"}
+    smooth = [replace(each, measures=replace(each.measures, details=b"")) for each in (*frames, bare)]
+    assert continuity_reasons(smooth, SETTINGS) == set()
 
 
 def test_equal_pixels_are_a_repeat():
@@ -61,7 +72,7 @@ def test_equal_pixels_are_a_repeat():
 
 def test_one_picture_all_along_is_frozen():
     first = capture()[0]
-    frames = [replace(copied(first, noise=0.0008, shift=0.001 * n), at_ms=n) for n in range(8)]
+    frames = [replace(copied(first, noise=0.0008, apart=0.001 * n), at_ms=n) for n in range(8)]
     assert continuity_reasons(frames, SETTINGS) == {"frozen_frames"}
 
 

@@ -50,6 +50,7 @@ MEASURES = FrameMeasures(
     corner_lift=-0.05,
     shape=tuple(place / 64 for place in range(2 * len(SHAPE_LANDMARKS))),
     scene=bytes(range(40)),
+    details=bytes(range(16)),
     light=(*(RegionLight(red=0.5, green=0.25, blue=1 / 3, clipped=0.0),) * (len(LIGHT_REGIONS) - 1), None),
     brightness=131.5,
     clipped=1.0,
