@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from abuse.event_time import MS, iso8601
 from stream.events.cloud_events import EventType
 from stream.events.session_events import SessionEvent
 from stream.sessions.session import Session, SessionState
+
+#: Time that a check takes a person on average, by the concepts of face liveness: without and with an active step.
+PASSIVE_BUDGET_MS, ACTIVE_BUDGET_MS = 12_000, 20_000
 
 
 def created_event(session: Session, token: str) -> SessionEvent:
@@ -26,6 +30,16 @@ def running_event(session: Session) -> SessionEvent:
     """Event of the first attempt."""
     first = session.attempts[1]
     return _event(session, SessionState.RUNNING, first.at_ms, used=1, submission_id=first.submission_id)
+
+
+def active_event(session: Session) -> SessionEvent:
+    """Event of the active step: the light was too strong for the passive check, and the challenges are asked for. The
+    attempts used are those before, also where some of these were given back: a repeat has the same bytes."""
+    assert session.active_since is not None, "called for a session whose active step has begun"
+    began = session.attempts[session.active_since]
+    used = session.active_since - 1
+    event = _event(session, SessionState.RUNNING, began.at_ms, used=used, submission_id=began.submission_id)
+    return replace(event, event_id=f"{session.record.session_id}-active")
 
 
 def end_event(session: Session) -> SessionEvent:
@@ -50,6 +64,7 @@ def _event(
         **described(session),
         "state": str(state),
         "at": iso8601(at_ms),
+        "elapsed_ms": max(at_ms - record.created_s * MS, 0),
         "attempts": {"allowed": record.attempts, "used": used},
         "submission_id": submission_id,
         "result": result,
@@ -78,6 +93,8 @@ def described(session: Session) -> dict[str, Any]:
         "liveness_threshold": record.threshold,
         "liveness_challenges": list(record.challenges),
         "light_challenge": light,
+        "asks_challenges": session.asks_challenges,
+        "budget_ms": ACTIVE_BUDGET_MS if session.asks_challenges else PASSIVE_BUDGET_MS,
         "attempts": {"allowed": record.attempts, "used": session.used if end is None else end.used},
         "created_at": iso8601(record.created_s * MS),
         "expires_at": iso8601(record.expires_ms),

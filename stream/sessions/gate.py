@@ -51,7 +51,7 @@ class SessionTokenGate:
             if (fault := _over(session, claim.fingerprint)) is not None:
                 return refusal_for(fault)
             if (own := session.attempt_of(claim.fingerprint)) is not None:
-                return session.record.terms(own, active_step=session.active_step)
+                return session.record.terms(own, active_step=session.active_since is not None)
             if session.next_attempt is None:
                 return refusal_for(SessionRefusal.ATTEMPTS_SPENT)
             number = session.next_attempt

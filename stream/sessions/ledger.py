@@ -12,7 +12,7 @@ from config.error_codes import ErrorCode
 from stream.events.messages import Detection
 from stream.events.session_events import SessionEvent
 from stream.events.session_terms import LivenessMode, SessionTerms
-from stream.sessions.changes import end_event, running_event
+from stream.sessions.changes import active_event, end_event, running_event
 from stream.sessions.outcome import outcome_of, result_of
 from stream.sessions.session import (
     ACTIVE,
@@ -53,7 +53,7 @@ def _fields(terms: SessionTerms, decision: dict[str, Any]) -> dict[str, str]:
     fields = {f"{OUTCOME}{terms.attempt}": str(outcome_of(terms, decision))}
     error = decision["error"]
     too_bright = error is not None and error["code"] == ErrorCode.ENVIRONMENT_NOT_SUPPORTED
-    return fields | ({ACTIVE: "1"} if too_bright and terms.mode is LivenessMode.PASSIVE_ACTIVE else {})
+    return fields | ({ACTIVE: str(terms.attempt)} if too_bright and terms.mode is LivenessMode.PASSIVE_ACTIVE else {})
 
 
 def _end(session: Session, terms: SessionTerms, detection: Detection, decision: dict[str, Any]) -> SessionEnd | None:
@@ -80,5 +80,7 @@ def _events(session: Session, attempt: int) -> list[SessionEvent]:
     """Events that the decision on an attempt publishes: each change is published by the attempt that brought it
     about."""
     ends = session.end is not None and session.end.cause == f"{ATTEMPT}{attempt}"
-    begins = attempt == 1 and attempt in session.attempts
-    return [*([running_event(session)] if begins else []), *([end_event(session)] if ends else [])]
+    found = [running_event(session)] if attempt == 1 and attempt in session.attempts else []
+    if session.active_since == attempt and attempt in session.attempts:
+        found.append(active_event(session))
+    return [*found, *([end_event(session)] if ends else [])]

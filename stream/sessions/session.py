@@ -3,7 +3,7 @@
     created    the record
     attempt:N  fingerprint, event time and id of the submission that has the attempt
     outcome:N  how that submission was decided
-    active     the light was too strong for the passive check: challenges are asked for from now on
+    active     number of the attempt that met too strong a light: challenges are asked for from now on
     end        state, time and cause of the end, and what the decision said
 
 Attempts are taken in the order of their numbers, each by the first writer, while fewer than the allowed ones are spent.
@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from stream.events.session_terms import LivenessMode
 from stream.sessions.session_record import SessionRecord, record_from
 
 Fields = Mapping[str, str]
@@ -84,7 +85,8 @@ class Session:
     record: SessionRecord
     attempts: Mapping[int, SessionAttempt]
     outcomes: Mapping[int, AttemptOutcome]
-    active_step: bool
+    #: Number of the attempt that met too strong a light, from which challenges are asked for; None without one.
+    active_since: int | None
     end: SessionEnd | None
 
     @property
@@ -101,6 +103,11 @@ class Session:
     def failed(self) -> int:
         """Attempts that were decided and are spent."""
         return len(self.outcomes) - self.unspent
+
+    @property
+    def asks_challenges(self) -> bool:
+        """Whether the next attempt answers challenges."""
+        return self.record.mode is LivenessMode.ACTIVE or self.active_since is not None
 
     @property
     def state(self) -> SessionState:
@@ -135,7 +142,7 @@ def session_from(fields: Fields) -> Session | None:
         record=record_from(fields[CREATED]),
         attempts=dict(sorted(attempts.items())),
         outcomes=outcomes,
-        active_step=ACTIVE in fields,
+        active_since=None if ACTIVE not in fields else int(fields[ACTIVE]),
         end=None if END not in fields else _end(fields[END]),
     )
 

@@ -122,12 +122,17 @@ async def test_error_of_nobody_gives_the_attempt_back(error):
 
 @pytest.mark.parametrize(("mode", "asks"), [(LivenessMode.PASSIVE, False), (LivenessMode.PASSIVE_ACTIVE, True)])
 async def test_strong_light_begins_the_active_step(mode, asks):
-    scene = Scene(mode=mode)
+    scene = Scene(mode=mode, challenges=("smile", "blink"))
     await scene.begin(1)
-    await scene.decided(1, TOO_BRIGHT)
+    events = await scene.decided(1, TOO_BRIGHT)
+    assert await scene.decided(1, TOO_BRIGHT) == events  # a repeat says the same
+    assert [event["state"] for event in events] == ["running"] * (1 + asks)
+    last = events[-1]
+    assert (last["asks_challenges"], last["budget_ms"]) == ((True, 20_000) if asks else (False, 12_000))
+    assert (last["liveness_challenges"], last["attempts"]["used"]) == (["smile", "blink"], 0 if asks else 1)
     session = session_from(await scene.store.read(scene.name))
     assert session is not None
-    assert session.active_step is asks
+    assert (session.active_since is not None) is asks
 
 
 @pytest.mark.parametrize(
