@@ -59,7 +59,7 @@ def frames(person: str, session_token: str, *, missing: int = 0) -> list[NewSubm
 @pytest.mark.real
 @pytest.mark.slow
 async def test_workers_killed_amid_records_of_frames(install: MakeInstallation, tmp_path: Path) -> None:
-    """Submissions have one decision and one attempt each; the checker finds nothing lost."""
+    """Decisions are one for each submission; the checker finds nothing lost."""
     keys = tmp_path / "session-keys"
     keys.mkdir()
     (keys / "k1.json").write_text(json.dumps(new_signing_key("k1").key.as_dict(private=True)))

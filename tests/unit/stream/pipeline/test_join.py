@@ -301,6 +301,16 @@ async def test_group_on_each_frame():
     assert result["reasons"][0] == "group_depth_flatness_low"
 
 
+async def test_group_on_another_picture():
+    """A result for the right place of a set and the wrong picture is a contradiction."""
+    fleet = Fleet(DEPTH)
+    frames = [replace(frame(index), content=group_part(image=f"{index:064x}").content) for index in range(COUNT)]
+    theirs = [group_part(image=f"{max(index, 1):064x}", part=each.part) for index, each in enumerate(frames)]
+    (output,) = await given(fleet, *map(sent, frames), *map(sent_by_group, theirs))
+    result = event(output)["result"]
+    assert (result["verdict"], result["reasons"][0]) == ("INCONCLUSIVE", "group_contradictory")
+
+
 async def test_refused_submission_waits_for_no_group():
     fleet = Fleet(DEPTH)
     for refused in (
