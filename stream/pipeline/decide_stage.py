@@ -220,7 +220,8 @@ class DecideStage:
         if frames is None or capture is None or isinstance(finding, Refusal):
             return False
         at_ms = detection.appended_at_ms
-        return replayed(await self.patience.until_available(lambda: frames.claim(capture, at_ms)))
+        shown = await self.patience.until_available(lambda: frames.claim(capture, at_ms))
+        return replayed(shown, capture)
 
 
 def unanswered(detection: Detection) -> Detection:
