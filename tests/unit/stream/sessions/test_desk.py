@@ -236,10 +236,34 @@ async def test_grave_flag_stops_sessions():
         assert "evidence" not in told
 
 
+async def test_retries_are_those_of_the_last_hour():
+    """Later ones, of a command that waited for long, don't count either."""
+    server = AppServer()
+    for number, at_s in enumerate((0, 500, 4500)):
+        await server.ledger.observe(seen(number, at_s))
+    counts = [
+        (await server.created(client_request_token=f"r-{at_s}", command_id=f"c-{at_s}", at_s=at_s))["retry_count"]
+        for at_s in (600.0, 4000.0, 9000.0)
+    ]
+    assert counts == [2, 1, 0]
+
+
 async def test_flag_of_somebody_else_stops_nobody():
     server = AppServer()
     await flagged(server.ledger, subject=OTHER)
     await server.created()
+
+
+async def test_flag_on_the_device_is_told_and_stops_nobody():
+    """A device may be shared: the app server decides."""
+    server = AppServer()
+    assert server.desk is not None
+    assert server.desk.hasher is not None
+    device = server.desk.hasher.device(None, "phone-1", ANSWERED_MS)
+    await flagged(server.ledger, FlagKind.DEVICE_VELOCITY, subject=device)
+    server.worker.sessions = replace(server.desk, risks=replace(server.desk.risks, severity=Severity.LOW))
+    event = await server.created(device_id="phone-1")
+    assert [(flag["kind"], flag["subject_type"]) for flag in event["open_flags"]] == [("device_velocity", "device")]
 
 
 async def test_stopping_kinds_and_severity_are_settings():
