@@ -92,7 +92,7 @@ def notifier_group(settings: Settings) -> str:
 
 
 def reader_groups(settings: Settings) -> str:
-    """Beginning of the names of the consumer groups of those who read decisions."""
+    """Beginning of the names of the consumer groups of those who read decisions, or answers about sessions."""
     return f"{settings.kafka.topic_prefix}reader-"
 
 
@@ -112,6 +112,7 @@ def grants(settings: Settings) -> Iterator[Grant]:
         Principal.WORKER: (settings.group_id, _READ, False),
         Principal.NOTIFIER: (notifier_group(settings), _READ, False),
         Principal.DETECTOR: (detector_groups(settings), _READ, True),
+        Principal.APP_SERVER: (reader_groups(settings), _READ, True),
         Principal.READER: (reader_groups(settings), _READ, True),
         Principal.IMAGE_READER: (image_reader_groups(settings), _READ, True),
         Principal.OPERATOR: (settings.group_id, (Operation.DESCRIBE,), False),
