@@ -91,7 +91,10 @@ _TOPIC: dict[Topic, tuple[str, Personal]] = {
         "the best picture of a session that asks for one, encrypted to its tenant",
         Personal.BIOMETRIC,
     ),
-    Topic.COMMANDS: ("what people decided: subjects, who, why", Personal.PSEUDONYMOUS),
+    Topic.COMMANDS: (
+        "what people decided: subjects, who, why; sessions asked for, with addresses and devices",
+        Personal.PERSONAL,
+    ),
     Topic.AUDIT: ("who decided what; receipts of erasures", Personal.PSEUDONYMOUS),
     Topic.DEAD_LETTER: ("records that could not be used, as they were sent: pictures too", Personal.BIOMETRIC),
 }

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from itertools import cycle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from abuse.redis_port import ForeignValue
+from stream.events.session_terms import SessionTerms
 from stream.redis.session_store import STRAY_MS, RedisSessionStore
+from stream.sessions.gate import SessionTokenGate
 from stream.sessions.session import CREATED, session_from
 from stream.sessions.session_record import record_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.contract.redis_servers import PROPERTY, CountedRedis, PortKind
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import GUID, OTHER_GUID
-from tests.unit.stream.sessions.builders import session_record
+from tests.unit.stream.sessions.builders import session_record, token_of, tokens
+from tests.unit.stream.sessions.test_gate import submission
 
 RETENTION_S = 3600
 PORT = PortKind(
@@ -183,3 +188,23 @@ async def test_foreign_fields_are_named(on_redis):
 def test_session_of_no_worker():
     with pytest.raises(ValueError, match="validation error"):
         session_from({CREATED: "{}"})
+
+
+@pytest.mark.parametrize("allowed", [1, 3])
+async def test_attempts_taken_at_once(held, allowed):
+    """By two workers, each submission by both of them: as many as allowed, each submission with one attempt."""
+    record = made(attempts=allowed)
+    await held.store.create(record)
+    gates = [SessionTokenGate(store=store, tokens=tokens()) for store in (held.store, held.other_worker)]
+    token = token_of(record)
+    sent = [replace(submission(number, token=token), appended_at_ms=NOW_MS) for number in range(1, 9) for _ in gates]
+    answers = await asyncio.gather(
+        *(gate.admit(each, required=True) for each, gate in zip(sent, cycle(gates), strict=False))
+    )
+    attempts: dict[str, set[int]] = {}
+    for each, answer in zip(sent, answers, strict=True):
+        if isinstance(answer, SessionTerms):
+            attempts.setdefault(each.ids.submission_id, set()).add(answer.attempt)
+    assert sorted(attempt for taken in attempts.values() for attempt in taken) == list(range(1, allowed + 1))
+    again = [await gates[1].admit(each, required=True) for each in sent]
+    assert again == answers
