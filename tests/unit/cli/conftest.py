@@ -15,9 +15,9 @@ import typer.testing
 from abuse.keys.key_checks import InMemoryKeyChecks
 from abuse.store_time import StillTime
 from stream.bootstrap.abuse_table import Table
-from stream.cli import sessions
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
+from stream.cli.sessions import looking as session_looking
 from stream.events.messages import Record
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.session_store import InMemorySessionStore
@@ -58,7 +58,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     async def opened(settings: object) -> AsyncIterator[Table]:
         yield made
 
-    for module in (audit_command, deciding, looking, rules, target, sessions):
+    for module in (audit_command, deciding, looking, rules, target, session_looking):
         monkeypatch.setattr(module, "table", opened)
     return made
 
@@ -101,6 +101,6 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:
         yield Source()
 
-    for module in (audit_command, looking, sessions):
+    for module in (audit_command, looking, session_looking):
         monkeypatch.setattr(module, "reader", reader)
     return values

@@ -9,13 +9,16 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from stream.cli import app, sessions
+from stream.cli import app
+from stream.cli.sessions import asking, tenants
 from stream.review.command_client import NoAnswer
 from stream.review.commands import read
 from stream.review.kinds.sessions import CancelSession, CreateSession
+from stream.review.kinds.switch_rules import SwitchRules
 from stream.sessions.changes import created_event, running_event
 from stream.sessions.session import SessionAttempt, session_from
 from tests.unit.cli.abuse_cases import ESCAPE, harmless
+from tests.unit.cli.conftest import applied
 from tests.unit.stream.builders import GUID, OTHER_GUID
 from tests.unit.stream.review.command_cases import record
 from tests.unit.stream.sessions.builders import KEY, session_record, token_of
@@ -60,7 +63,7 @@ def answer(monkeypatch):
             raise seen["answer"]
         return seen["answer"]
 
-    monkeypatch.setattr(sessions, "ask_session", ask_session)
+    monkeypatch.setattr(asking, "ask_session", ask_session)
     return seen
 
 
@@ -125,6 +128,34 @@ def test_cancel(answer, in_memory):
     command = read(record(orjson.dumps(answer["command"])))
     assert isinstance(command, CancelSession)
     assert command.session_id == RECORD.session_id
+
+
+def test_defaults_of_a_tenant(monkeypatch):
+    asked: list[Any] = []
+
+    async def ask(settings, command, key, timeout_s):
+        asked.append((read(record(orjson.dumps(command))), key))
+        return applied(changed={"before": {}, "after": {"sessions": {"required": True}}}, tenant="acme")
+
+    monkeypatch.setattr(tenants, "ask", ask)
+    who = ("--actor", "ann", "--reason", "policy", "--tenant", "acme")
+    assert run("defaults", *who).exit_code == 2
+    options = ("--required", "--mode", "active", "--challenge", "blink", "--attempts", "2", "--lifetime", "60")
+    ran = run("defaults", *who, *options, "--threshold", "80")
+    assert (ran.exit_code, "required" in ran.stdout) == (0, True)
+    ((command, key),) = asked
+    assert isinstance(command, SwitchRules)
+    assert key == "tenant acme"
+    assert command.switches == {
+        "sessions": {
+            "liveness_mode": "active",
+            "liveness_threshold": 80,
+            "liveness_challenges": ["blink"],
+            "attempts": 2,
+            "token_lifetime_s": 60,
+            "required": True,
+        }
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,135 @@
+"""`liveness sessions create` and `cancel`: commands of an app server, and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from config import settings as configuration
+from stream.cli.abuse.options import TenantOption, TimeoutOption
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+from stream.cli.sessions.options import (
+    ActorOption,
+    AttemptsOption,
+    ChallengeOption,
+    CommandIdOption,
+    CorrelationOption,
+    LifetimeOption,
+    SessionArgument,
+)
+from stream.cli.sessions.view import line, say_risk
+from stream.events.session_terms import LivenessMode
+from stream.review.command_client import NoAnswer, ask_session
+from stream.review.kinds.sessions import CancelSession, CreateSession
+
+#: A code for the audit trail.
+_REASON = "command_line"
+
+
+def create(
+    correlation_id: CorrelationOption = None,
+    mode: Annotated[LivenessMode | None, typer.Option(help="The tenant's default unless given.")] = None,
+    threshold: Annotated[int | None, typer.Option(min=0, max=100, help="Least score that passes.")] = None,
+    challenge: ChallengeOption = None,
+    light: Annotated[bool, typer.Option("--light", help="Also show colours on the screen.")] = False,
+    attempts: AttemptsOption = None,
+    lifetime: LifetimeOption = None,
+    expected_client_ip: Annotated[str | None, typer.Option(help="Address or network of the client.")] = None,
+    device_id: Annotated[str | None, typer.Option()] = None,
+    capture_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The client's public key (JWK).")
+    ] = None,
+    attested: Annotated[bool, typer.Option("--attested", help="The client must attest its capture.")] = False,
+    reference: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The one reference image that is taken.")
+    ] = None,
+    session_image: Annotated[
+        bool, typer.Option("--session-image", help="Publish the best picture, encrypted to the tenant's key.")
+    ] = False,
+    request_token: Annotated[
+        str | None, typer.Option(help="The same token gives the same session; a new one by default.")
+    ] = None,
+    tenant: TenantOption = None,
+    actor: ActorOption = "liveness-cli",
+    command_id: CommandIdOption = None,
+    timeout: TimeoutOption = 15.0,
+    json: JsonOption = False,
+) -> None:
+    """Create a session: prints its id and its token, which is for the client alone. Exit 1 if it is refused."""
+    person = correlation_id or str(uuid.uuid4())
+    fields = {
+        "client_request_token": request_token or str(uuid.uuid4()),
+        "correlation_id": person,
+        "liveness_mode": mode,
+        "liveness_threshold": threshold,
+        "liveness_challenges": challenge or None,
+        "light_challenge": light,
+        "attempts": attempts,
+        "token_lifetime_s": lifetime,
+        "expected_client_ip": expected_client_ip,
+        "device_id": device_id,
+        "capture_key": None if capture_key is None else _jwk(capture_key),
+        "attestation_required": attested,
+        "deliver_session_image": session_image,
+        "reference_sha256": None if reference is None else hashlib.sha256(reference.read_bytes()).hexdigest(),
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    event = _asked(CreateSession.name, given, person, actor, tenant, command_id, timeout, json)
+    if not json:
+        out.print(line(event))
+        say_risk(event)
+        out.print(plain(event["token"]), markup=False, soft_wrap=True)
+
+
+def cancel(
+    session_id: SessionArgument,
+    tenant: TenantOption = None,
+    actor: ActorOption = "liveness-cli",
+    command_id: CommandIdOption = None,
+    timeout: TimeoutOption = 15.0,
+    json: JsonOption = False,
+) -> None:
+    """Cancel a session: its token is good for nothing any more. Exit 1 if it has ended or is unknown."""
+    event = _asked(CancelSession.name, {"session_id": session_id}, session_id, actor, tenant, command_id, timeout, json)
+    if not json:
+        out.print(line(event))
+
+
+def _asked(
+    name: str,
+    fields: dict[str, Any],
+    key: str,
+    actor: str,
+    tenant: str | None,
+    command_id: str | None,
+    timeout_s: float,
+    json: bool,
+) -> dict[str, Any]:
+    """Answer to a command. Ends the command if it was refused or not answered."""
+    command = {"command": name, "command_id": command_id or str(uuid.uuid4()), "actor": actor, "reason": _REASON}
+    try:
+        event = asyncio.run(ask_session(configuration.load(), {**command, "tenant": tenant, **fields}, key, timeout_s))
+    except NoAnswer as error:
+        complain(f"{error} Sent as --command-id {command['command_id']}")
+        raise typer.Exit(ExitCode.FAILURE) from None
+    if json:
+        print_json(event)
+    if "error" in event:
+        if not json:
+            complain(f"{event['error']['code']}: {event['error']['message']}")
+            say_risk(event)
+        raise typer.Exit(ExitCode.FAILURE)
+    return event
+
+
+def _jwk(path: Path) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        raise typer.BadParameter(f"{path} is no JWK", param_hint="--capture-key") from None

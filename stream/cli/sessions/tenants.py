@@ -1,0 +1,74 @@
+"""`liveness sessions defaults`: a tenant's defaults, set by a command that leaves an audit entry."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from config import settings as configuration
+from stream.cli.abuse import view
+from stream.cli.abuse.options import ReasonOption, TenantOption, TimeoutOption
+from stream.cli.console import ExitCode, JsonOption, complain, out, print_json
+from stream.cli.sessions.options import (
+    ActorOption,
+    AttemptsOption,
+    ChallengeOption,
+    LifetimeOption,
+)
+from stream.events.session_terms import LivenessMode
+from stream.review.command_client import NoAnswer, ask
+from stream.review.kinds.switch_rules import SwitchRules
+
+
+def defaults(
+    actor: ActorOption,
+    reason: ReasonOption,
+    mode: Annotated[LivenessMode | None, typer.Option()] = None,
+    threshold: Annotated[int | None, typer.Option(min=0, max=100)] = None,
+    challenge: ChallengeOption = None,
+    attempts: AttemptsOption = None,
+    lifetime: LifetimeOption = None,
+    required: Annotated[bool | None, typer.Option(help="No submission without a session token.")] = None,
+    tenant: TenantOption = None,
+    timeout: TimeoutOption = 15.0,
+    json: JsonOption = False,
+) -> None:
+    """Change what a tenant's sessions have unless they ask otherwise, at once and in all workers."""
+    fields = {
+        "liveness_mode": mode,
+        "liveness_threshold": threshold,
+        "liveness_challenges": challenge or None,
+        "attempts": attempts,
+        "token_lifetime_s": lifetime,
+        "required": required,
+    }
+    wanted = {name: value for name, value in fields.items() if value is not None}
+    if not wanted:
+        raise typer.BadParameter("say what to change")
+    command = {"command": SwitchRules.name, "command_id": str(uuid.uuid4()), "actor": actor, "reason": reason}
+    try:
+        answer = asyncio.run(
+            ask(
+                configuration.load(),
+                {**command, "tenant": tenant, "sessions": wanted},
+                f"tenant {tenant or ''}",
+                timeout,
+            )
+        )
+    except NoAnswer as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FAILURE) from None
+    print_json(answer) if json else _show_changes(answer)
+    if answer["error"] is not None:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _show_changes(answer: dict[str, Any]) -> None:
+    if answer["error"] is not None:
+        complain(f"{answer['error']['code']}: {answer['error']['message']}")
+        return
+    for line in view.changes(answer["changed"], view.of_tenant(answer)):
+        out.print(line)

@@ -1,0 +1,40 @@
+"""Sessions as text for people; never a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from stream.cli.console import plain, say
+
+_STYLE = {"succeeded": "green", "failed": "red", "expired": "dim", "cancelled": "dim", "running": "cyan"}
+
+
+def line(session: dict[str, Any]) -> Text:
+    """Session on one line."""
+    attempts, state = session["attempts"], plain(session["state"])
+    result = session["result"]
+    score = "" if result is None else f"  score {result['liveness_score']:g} of {result['liveness_threshold']:d}"
+    return Text.assemble(
+        (plain(session["session_id"]), "bold"),
+        "  ",
+        (f"{state:<9}", _STYLE.get(state, "")),
+        f"  {plain(session['liveness_mode']):<14}  attempts {attempts['used']:d}/{attempts['allowed']:d}{score}"
+        f"  {plain(session['correlation_id'])}",
+        f"  tenant {plain(session['tenant'])}" if session["tenant"] else "",
+        (f"  expires {plain(session['expires_at'])}", "dim"),
+    )
+
+
+def refused(refusal: dict[str, Any]) -> Text:
+    error = refusal["error"]
+    words = f"{refusal['at']}  {refusal['command']} {refusal['command_id']} refused: {error['code']}"
+    return Text(plain(words), style="yellow")
+
+
+def say_risk(event: dict[str, Any]) -> None:
+    if event["retry_count"]:
+        say(f"{event['retry_count']} submissions of this correlation id within the last hour")
+    for flag in event["open_flags"]:
+        say(plain(f"open flag: {flag['kind']} ({flag['severity']}) since {flag['since']}"))
