@@ -18,7 +18,6 @@ from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import producer, reader, send
 from stream.review.command_signatures import signed_headers
-from stream.review.kinds.sessions import CancelSession
 from stream.runtime.clock import SYSTEM_CLOCK
 
 SOURCE = "liveness-cli"
@@ -53,9 +52,8 @@ async def ask_session(settings: Settings, command: dict[str, Any], key: str, tim
             return False
         if document.get("command_id") == command["command_id"]:
             return True
-        if command["command"] == CancelSession.name:
-            return (document.get("session_id"), document.get("state")) == (command["session_id"], "cancelled")
-        return bool(document.get("client_request_token") == command["client_request_token"])
+        asked = command.get("client_request_token")  # the answer to a repeat names no other command
+        return asked is not None and bool(document.get("client_request_token") == asked)
 
     return await _exchanged(settings, command, key, timeout_s, Topic.SESSIONS, answers)
 

@@ -43,10 +43,12 @@ def active_event(session: Session) -> SessionEvent:
 
 
 def end_event(session: Session) -> SessionEvent:
-    """Event of the session's end."""
+    """Event of the session's end; of a cancelled one with the command's id."""
     end = session.end
     assert end is not None, "called for a session that has ended"
-    return _event(session, end.state, end.at_ms, used=end.used, submission_id=end.submission_id, result=end.result)
+    answer = {"command_id": end.cause} if end.state is SessionState.CANCELLED else None
+    ended_by: dict[str, Any] = {"submission_id": end.submission_id, "result": end.result, "answer": answer}
+    return _event(session, end.state, end.at_ms, used=end.used, **ended_by)
 
 
 def _event(

@@ -13,7 +13,7 @@ import pytest
 from config.settings import load
 from stream.events.messages import Output, Record
 from stream.review import command_client
-from stream.review.command_client import NoAnswer, ask
+from stream.review.command_client import NoAnswer, ask, ask_session
 from tests.unit.stream.review.command_cases import fields, header, record
 
 MINE = orjson.dumps({"command_id": "c-1", "tenant": "acme", "mine": True})
@@ -92,3 +92,29 @@ async def test_an_answer_names_the_tenant_or_could_not_read_it(audit, asking, on
 async def test_nobody_waits_longer_than_told(audit):
     with pytest.raises(NoAnswer, match=r"within 0\.01 s"):
         await asked(timeout_s=0.01)
+
+
+SESSION = {"session_id": "ls_1", "tenant": "acme", "state": "created", "client_request_token": "r-1"}
+OTHERS = [
+    {**SESSION, "client_request_token": "r-2"},
+    {**SESSION, "tenant": "other"},
+    {**SESSION, "state": "running", "client_request_token": None},
+    {"tenant": "acme", "command_id": "c-2", "error": {}},
+    {"session_id": "ls_1", "tenant": "acme", "state": "cancelled", "command_id": "c-2"},
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("session.create", SESSION),
+        ("session.create", {"tenant": "acme", "command_id": "c-1", "error": {}}),
+        ("session.create", {"tenant": None, "command_id": "c-1", "error": {}}),
+        ("session.cancel", {"session_id": "ls_1", "tenant": "acme", "state": "cancelled", "command_id": "c-1"}),
+    ],
+)
+async def test_answer_about_a_session(audit, command, answer):
+    """By the client request token, which a repeat under another command has as well, or by the command."""
+    audit += [orjson.dumps(other) for other in OTHERS] + [b"{", orjson.dumps(answer)]
+    asked = {"client_request_token": "r-1"} if command == "session.create" else {"session_id": "ls_1"}
+    assert await ask_session(load(), fields(command, tenant="acme", **asked), "key", 10.0) == answer

@@ -327,7 +327,7 @@ async def test_cancelled_once():
     given = cancel(event["session_id"])
     (cancelled,), entry = await server.obey(given)
     assert (cancelled["state"], cancelled["result"], entry["changed"]["from"]) == ("cancelled", None, "created")
-    assert "token" not in cancelled
+    assert ("token" in cancelled, cancelled["command_id"]) == (False, "c-9")
     assert (await server.obey(moved(given)))[0] == [cancelled]
     assert (await server.refused(cancel(event["session_id"], command_id="c-10")))["error"]["code"] == "SESSION_ENDED"
     assert (await server.refused(cancel("ls_" + "0" * 32, command_id="c-11")))["error"]["code"] == "UNKNOWN_SESSION"
