@@ -35,9 +35,11 @@ def picture_for(session: dict[str, Any]) -> NewSubmission:
 
 
 async def states(installation: Installation, session_id: str) -> list[str]:
+    """States in their order; one that is published again, as after a rebalance, has the same bytes."""
     events = [event for event in await installation.events(Topic.SESSIONS) if event.get("session_id") == session_id]
     assert {event["state"] for event in events if "token" in event} <= {"created"}
-    return [event["state"] for event in events]
+    assert len({orjson.dumps(event) for event in events}) == len({event["state"] for event in events})
+    return list(dict.fromkeys(event["state"] for event in events))
 
 
 async def test_session_from_its_creation_to_its_end(install: MakeInstallation, tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ async def test_session_from_its_creation_to_its_end(install: MakeInstallation, t
         return (await states(installation, session["session_id"]))[-1] == "succeeded"
 
     await eventually(ended, "the session has ended", ANSWER_S)
-    assert (await states(installation, session["session_id"])) == ["created", "created", "running", "succeeded"]
+    assert (await states(installation, session["session_id"])) == ["created", "running", "succeeded"]
     (refused,) = await decided(installation, [second])
     assert refused["error"]["code"] == "SESSION_INVALID"
     shown = (await quick_liveness(installation, "sessions", "show", session["session_id"], "--json")).document
