@@ -271,7 +271,7 @@ class ActivePolicy(_Frozen):
         0.012, description="median change of the regions' light from which two frames are two pictures"
     )
     copied_details: Share = Field(
-        0.5, description="share of a face's details found where the scene moved, from which two frames are one picture"
+        0.6, description="share of a face's details found where the scene moved, from which two frames are one picture"
     )
     frozen_motion: float = Field(
         0.014, ge=0, description="motion within a face between most frames, below which all frames are one picture"
@@ -283,10 +283,10 @@ class ActivePolicy(_Frozen):
         0.03, gt=0, description="foreshortening from which a turned surface is judged; a plane at 14 degrees has 0.03"
     )
     least_depth: float = Field(
-        0.28, ge=0, description="what a homography leaves of a turned face, over the root of its foreshortening"
+        0.25, ge=0, description="what a homography leaves of a turned face, over the root of its foreshortening"
     )
     least_behind: float = Field(
-        0.13, ge=0, description="distance by which a turned face leaves its surroundings' motion, distances of the eyes"
+        0.11, ge=0, description="distance by which a turned face leaves its surroundings' motion, distances of the eyes"
     )
     least_correlation: float = Field(
         0.75, gt=0, lt=1, description="correlation of the light on the face with the colours of the screen"

@@ -111,7 +111,7 @@ class FaceAnalyser:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none; `measured`
         with the measures of active liveness, too.
 
-        Called by the slot's loop. Blocks (about 50 ms, 5 ms more for measures), raises nothing that a picture can
+        Called by the slot's loop. Blocks (about 50 ms, 10 more for measures), raises nothing that a picture can
         cause, may be repeated. The caller owns the deadline, because native code can't be interrupted.
         """
         watch = Stopwatch()

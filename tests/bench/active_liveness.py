@@ -63,15 +63,17 @@ class Bench:
         self.assessing: list[float] = []
         self._sequences, self._held_out = sequences, held_out
 
-    def judged(self, kind: str, session: str, strength: float) -> list[Judged]:
-        """Assessments of so many sequences of one kind (`genuine` or an attack), session and strength."""
+    def judged(self, kind: str, session: str, strength: float, place: int) -> list[Judged]:
+        """Assessments of so many sequences of one kind (`genuine` or an attack), session and strength; each place in
+        the list of strengths goes on with other photographs and seeds."""
+        numbers = range(place * self._sequences, (place + 1) * self._sequences)
         first_held_out = len(self.photos) - self._held_out
         return [
             Judged(
                 number % len(self.photos) >= first_held_out,
                 self._judge(self._rendered(kind, session, strength, number)),
             )
-            for number in range(self._sequences)
+            for number in numbers
         ]
 
     def _rendered(self, kind: str, session: str, strength: float, number: int) -> RenderedSequence:
@@ -122,12 +124,13 @@ class Bench:
         return distance_between(*vectors, spec.distance) / (spec.genuine_threshold or 1.0)
 
 
-def kinds(named: list[str], strengths: list[float]) -> Iterator[tuple[str, str, float]]:
-    """Kind, session and strength of every row of the table."""
+def kinds(named: list[str], strengths: list[float]) -> Iterator[tuple[str, str, float, int]]:
+    """Kind, session, strength and the strength's place, of every row of the table."""
     for kind in named or ["genuine", *ATTACKS]:
         for session in SESSIONS:
             if not ((session == "movements" and kind in NEED_LIGHT) or (session == "light" and kind in NEED_MOVEMENTS)):
-                yield from ((kind, session, strength) for strength in ([1.0] if kind == "genuine" else strengths))
+                listed = [1.0] if kind == "genuine" else strengths
+                yield from ((kind, session, strength, place) for place, strength in enumerate(listed))
 
 
 def row(kind: str, session: str, strength: float, judged: list[Judged]) -> str:
@@ -149,8 +152,8 @@ def main() -> None:
     print(
         "| kind | session | strength | passes | of them held out | reasons (most frequent) |\n|---|---|---|---|---|---|"
     )
-    for kind, session, strength in kinds(options.kinds, [float(each) for each in options.strengths.split(",")]):
-        print(row(kind, session, strength, bench.judged(kind, session, strength)), flush=True)
+    for kind, session, strength, place in kinds(options.kinds, [float(each) for each in options.strengths.split(",")]):
+        print(row(kind, session, strength, bench.judged(kind, session, strength, place)), flush=True)
     for name, times, scale in (("measuring", bench.measuring, 1), ("assessing", bench.assessing, 1000)):
         print(f"{name}: median {statistics.median(times) * scale:.1f} ms, most {max(times) * scale:.1f} ms")
 
