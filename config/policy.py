@@ -268,7 +268,7 @@ class ActivePolicy(_Frozen):
         0.02, ge=0, description="motion within a face, as a share of its size, from which two frames are two pictures"
     )
     still_light: Share = Field(
-        0.012, description="median change of the regions' light from which two frames are two pictures"
+        0.016, description="median change of the regions' light from which two frames are two pictures"
     )
     copied_details: Share = Field(
         0.6, description="share of a face's details found where the scene moved, from which two frames are one picture"
