@@ -23,13 +23,19 @@ def created_event(session: Session, token: str) -> SessionEvent:
         "retry_count": record.retry_count,
         "open_flags": [dict(flag) for flag in record.open_flags],
     }
-    return _event(session, SessionState.CREATED, record.created_s * MS, used=0, answer=answer)
+    return _event(_before_active(session), SessionState.CREATED, record.created_s * MS, used=0, answer=answer)
 
 
 def running_event(session: Session) -> SessionEvent:
     """Event of the first attempt."""
     first = session.attempts[1]
-    return _event(session, SessionState.RUNNING, first.at_ms, used=1, submission_id=first.submission_id)
+    before = _before_active(session)
+    return _event(before, SessionState.RUNNING, first.at_ms, used=1, submission_id=first.submission_id)
+
+
+def _before_active(session: Session) -> Session:
+    """Session before its active step, so that an event from before has the same bytes whenever it is published."""
+    return replace(session, active_since=None)
 
 
 def active_event(session: Session) -> SessionEvent:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from stream.events.session_events import session_output
+from stream.events.session_terms import LivenessMode
 from stream.sessions.changes import created_event, end_event, running_event
 from stream.sessions.session import (
     ATTEMPT,
@@ -38,7 +40,7 @@ END_TEXT = '{"state":"expired","at_ms":1700000595000,"cause":"expiry","used":1,"
 
 
 def session(**fields: str) -> Any:
-    found = session_from({CREATED: to_text(RECORD), f"{ATTEMPT}1": ATTEMPT_TEXT, **fields})
+    found = session_from({CREATED: to_text(RECORD), f"{ATTEMPT}1": ATTEMPT_TEXT} | fields)
     assert found is not None
     return found
 
@@ -77,6 +79,14 @@ def test_published_event(state):
     assert (output.key, header(output, "ce_tenant")) == (RECORD.correlation_id.encode(), "acme")
     assert ("token" in event.document) is (state == "created")
     assert token_of(RECORD) not in repr(event) + repr(output)
+
+
+def test_events_from_before_the_active_step_stay_the_same():
+    """A command that is sent again later gets the same answer."""
+    passive_active = {CREATED: to_text(replace(RECORD, mode=LivenessMode.PASSIVE_ACTIVE))}
+    before, after = session(**passive_active), session(**passive_active, active="1")
+    assert created_event(before, "token") == created_event(after, "token")
+    assert running_event(before) == running_event(after)
 
 
 @pytest.mark.parametrize("field", sorted(SESSION_SCHEMA["required"]))
