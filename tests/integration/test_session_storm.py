@@ -62,7 +62,7 @@ def frame_records(person: str, session_token: str, *, missing: int = 0) -> list[
 
 
 def one_event(person: str, session_token: str, attempt: str = "event") -> NewSubmission:
-    """Another attempt: the frames in one event."""
+    """Attempt of a session with its frames in one event."""
     images = (marked(plain_picture(), attempt, index) for index in range(COUNT))
     return NewSubmission(
         image=b"",
