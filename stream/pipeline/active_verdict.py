@@ -39,6 +39,8 @@ REVIEW_FROM = 50
 MOST_OF_ATTACK = REVIEW_FROM - 1
 #: Reason of frames that another capture showed before.
 SHOWN_BEFORE = "frames_of_another_session"
+#: Signal of the borders of a held picture or device.
+HELD_MEDIUM = "held_medium"
 #: Confidence that keeps a score just below a bound on the lower side of the bound.
 _BELOW = 0.001
 
@@ -107,7 +109,7 @@ def _judged(
         injection=injection,
         signals=weakest,
         held=held,
-        reasons=in_order(_of_texture(weakest), (*held, *held_by(weakest, policy)), _notes(analyses)),
+        reasons=in_order(_of_surface(weakest), (*held, *held_by(_of_surface(weakest), policy)), _notes(analyses)),
         active=ActiveScore(
             score=float(score),
             pose_variation=float(assessment.pose_variation_score or 0),
@@ -132,7 +134,7 @@ def _frame_value(signals: Sequence[WeighedSignal], policy: Policy) -> float:
     """Confidence in [0, 1] by a frame's texture and networks, held at the threshold by floors and gates as a selfie's:
     pose, expression and framing of a frame that answers a challenge say nothing against its person."""
     value, threshold = texture_confidence(signals, policy), policy.parameters.live_threshold
-    return threshold if value > threshold and held_by(signals, policy) else value
+    return threshold if value > threshold and held_by(_of_surface(signals), policy) else value
 
 
 def _most(value: float, injection: InjectionVerdict, threshold: int, policy: Policy) -> int:
@@ -147,8 +149,9 @@ def _is_attack(reason: str) -> bool:
     return reason == SHOWN_BEFORE or REASONS[reason].kind is ReasonKind.ATTACK
 
 
-def _of_texture(signals: Sequence[WeighedSignal]) -> list[WeighedSignal]:
-    return [each for each in signals if each.of_texture]
+def _of_surface(signals: Sequence[WeighedSignal]) -> list[WeighedSignal]:
+    """Signals of what the camera saw, whatever head and face were doing: texture, networks, borders of a medium."""
+    return [each for each in signals if each.of_texture or each.reading.name == HELD_MEDIUM]
 
 
 def _notes(analyses: Sequence[Analysis]) -> tuple[str, ...]:

@@ -95,6 +95,16 @@ def test_pose_and_eyes_of_a_frame_are_no_evidence():
     assert judged(checked(weak={3: turned})).kind is VerdictKind.LIVE
 
 
+def test_gates_of_the_eyes_hold_no_blink():
+    """A policy's gate on open eyes is for selfies; one on a held medium holds every frame."""
+    policy = POLICY.model_copy(update={"gates": {"eye_aspect_ratio": 0.5, "held_medium": 0.5}})
+    shut = analysis(dict.fromkeys(SIGNAL_LABELS, 0.95) | {"eye_aspect_ratio": 0.0, "held_medium": 0.9})
+    framed = analysis(dict.fromkeys(SIGNAL_LABELS, 0.95) | {"held_medium": 0.1})
+    assert judged(checked(liveness=0.95, weak=dict.fromkeys(range(8), shut)), policy=policy).kind is VerdictKind.LIVE
+    held = judged(checked(weak={**dict.fromkeys(range(8), shut), 6: framed}), policy=policy)
+    assert (held.kind, "held_medium_low" in held.reasons) == (VerdictKind.INCONCLUSIVE, True)
+
+
 def test_missing_texture_lowers():
     """A surface that was not measured counts as not live."""
     blind = analysis(dict.fromkeys(SIGNAL_LABELS, 0.95) | {"lbp_texture": None, "fft_deepfake": None})
