@@ -64,6 +64,15 @@ _NEW_CHECK = Advice("new_check", "This check is over. Go back to where you came 
 _OWN_NETWORK = Advice(
     "same_connection", "Use the connection that you started the check with: switch off any VPN, then start again."
 )
+_FOLLOW = Advice("follow_prompts", "Do the check again and follow the prompts one after another, as they are shown.")
+_NEW_CAPTURE = Advice("new_capture", "Do the whole check again now, with the camera: nothing that was recorded before.")
+_AT_REST = Advice(
+    "begin_at_rest", "Look straight into the camera with a relaxed face before you follow the first prompt."
+)
+_SAME_PERSON = Advice("same_person", "Do the check by yourself: only your own face may be in the picture all along.")
+_SCREEN_LIGHT = Advice(
+    "screen_light", "Turn up the brightness of your screen, come closer to it, and turn off strong lamps around you."
+)
 _WAIT = Advice("wait", "There were too many tries in a short time. Please wait a while before you try again.")
 _CONTACT = Advice("contact_support", "This check can't be continued online. Please contact support.")
 _SMALLER_FILE = Advice("smaller_file", "Please send the photo again, scaled down if it is very large.")
@@ -144,6 +153,22 @@ BY_REASON: dict[str, Advice] = {
     "session_attempts_spent": _NEW_CHECK,
     "session_ended": _NEW_CHECK,
     "session_cancelled": _NEW_CHECK,
+    "frames_of_another_session": _NEW_CAPTURE,
+    "frames_not_in_time_order": _NEW_CAPTURE,
+    "frozen_frames": _NEW_CAPTURE,
+    "repeated_frames": _NEW_CAPTURE,
+    "different_face_between_frames": _SAME_PERSON,
+    "wrong_challenge_order": _FOLLOW,
+    "challenge_missing": _FOLLOW,
+    "flat_surface": _LIVE_CAMERA,
+    "background_moves_with_face": _LIVE_CAMERA,
+    "light_not_followed": _SCREEN_LIGHT,
+    "light_too_late": _SCREEN_LIGHT,
+    "light_pattern_flat": _LIVE_CAMERA,
+    "ambient_light_too_strong": _LESS_LIGHT,
+    "no_neutral_frame": _AT_REST,
+    "frame_without_face": _WHOLE_FACE,
+    "too_few_measures": _WHOLE_FACE,
     "session_wants_frames": _START_AGAIN,
     "session_wants_one_frame": _START_AGAIN,
     "session_address_unexpected": _OWN_NETWORK,

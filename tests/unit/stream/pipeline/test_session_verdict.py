@@ -8,13 +8,16 @@ import pytest
 
 from config.error_codes import ErrorCode
 from config.policy import Policy
+from detectors.active.reasons import REASONS
 from detectors.catalogue import SIGNAL_LABELS
 from stream.events.messages import Refusal
 from stream.events.session_terms import FrameContext, LivenessMode, SessionTerms
-from stream.pipeline.active_verdict import active_verdict, confidence_of
+from stream.pipeline.active_verdict import SHOWN_BEFORE, active_verdict, confidence_of
+from stream.pipeline.advice import BY_REASON
 from stream.pipeline.counterfactuals import counterfactual
 from stream.pipeline.injection import injection_verdict
 from stream.pipeline.liveness_result import liveness_result
+from stream.pipeline.session_frames import OTHER_CHECK
 from stream.pipeline.session_verdict import session_verdict
 from stream.pipeline.verdict import OUTCOME_OF, VerdictKind, kind_for
 from tests.unit.detectors.active import heads
@@ -199,3 +202,7 @@ def test_active_verdict_says_no_counterfactual():
         found, POLICY, injection_verdict(found.finding, POLICY), face_bound=BOUND, shown_before=True
     )
     assert counterfactual(verdict, POLICY) is None
+
+
+def test_every_reason_has_advice():
+    assert {*REASONS, SHOWN_BEFORE, *OTHER_CHECK} <= set(BY_REASON)
