@@ -24,6 +24,7 @@ from config.injection import INDICATIONS
 from config.pad_networks import SHIPPED, SPECIES
 from config.policy import Policy
 from config.settings import Settings
+from detectors.active.reasons import REASONS
 from stream.cli.abuse.retention import in_words
 from stream.events.topics import TABLE, TopicSpec
 from stream.kafka.access import RIGHTS
@@ -78,6 +79,12 @@ def error_table() -> str:
 def reason_table() -> str:
     rows = ["| reason | advice | what the person is told |", "|---|---|---|"]
     rows += [f"| `{reason}` | `{advice.code}` | {advice.message} |" for reason, advice in BY_REASON.items()]
+    return "\n".join(rows)
+
+
+def active_reason_table() -> str:
+    rows = ["| reason | what it is | highest score | what it says |", "|---|---|---|---|"]
+    rows += [f"| `{code}` | {each.kind} | {each.most} | {each.words} |" for code, each in REASONS.items()]
     return "\n".join(rows)
 
 
@@ -137,6 +144,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "reasons": reason_table,
     "indications": indication_table,
+    "active_reasons": active_reason_table,
     "pad_auc": pad_auc_table,
     "topics": topic_table,
     "principals": principal_table,
