@@ -71,12 +71,12 @@ class Bench:
         return [
             Judged(
                 number % len(self.photos) >= first_held_out,
-                self._judge(self._rendered(kind, session, strength, number)),
+                self._judge(self.rendered(kind, session, strength, number)),
             )
             for number in numbers
         ]
 
-    def _rendered(self, kind: str, session: str, strength: float, number: int) -> RenderedSequence:
+    def rendered(self, kind: str, session: str, strength: float, number: int) -> RenderedSequence:
         rng = np.random.default_rng([number, SESSIONS.index(session), SEED])
         asked = [str(name) for name in rng.permutation(CHALLENGES)]
         shown = [str(name) for name in rng.permutation(COLOURS)[:COLOURS_SHOWN]] if session == "light" else []
