@@ -23,6 +23,7 @@ from config.settings import DeliverySettings, KafkaSettings, Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.acks import Partition
+from stream.kafka.assignment import EvenAssignor
 from stream.kafka.security import KafkaRefuses, client_security
 from stream.kafka.transport import Transport
 from stream.runtime.patience import RetryPolicy
@@ -151,6 +152,7 @@ def make_app(settings: Settings, *, group: str | None = None) -> LivenessApp:
         topic_disable_leader=True,
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
+        PartitionAssignor=EvenAssignor,
         stream_wait_empty=False,
         stream_publish_on_commit=False,
         stream_buffer_maxsize=STREAM_BUFFER,

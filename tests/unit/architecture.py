@@ -42,7 +42,10 @@ PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
 
 #: Library -> the only places that may import it; a folder ends in a slash.
 ONLY_IN = {
-    "faust": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
+    "faust": (
+        *("stream/kafka/app.py", "stream/kafka/assignment.py"),
+        *("stream/kafka/run.py", "stream/kafka/transport.py"),
+    ),
     "mode": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
     "redis": ("stream/redis/",),
     "hiredis": ("stream/redis/node.py",),
