@@ -100,8 +100,9 @@ def _judged(
     score = min(assessment.score, _most(value, injection, terms.threshold, policy))
     if any(_is_attack(reason) for reason in reasons):
         score = min(score, MOST_OF_ATTACK)
-    # Missing parts of a check never pass, whatever threshold a session has.
-    passed = score >= terms.threshold and not reasons
+    # Missing parts of a check never pass, nor a doubtful frame or injection, whatever threshold a session has.
+    live = kind_for(value, policy) is VerdictKind.LIVE and not injection.is_attack and not injection.held_by
+    passed = score >= terms.threshold and live and not reasons
     held = (*injection.held_by, *reasons)
     verdict = Verdict(
         face_detected=True,

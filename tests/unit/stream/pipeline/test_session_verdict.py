@@ -10,6 +10,7 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.active.reasons import REASONS
 from detectors.catalogue import SIGNAL_LABELS
+from detectors.contract import Indication
 from stream.events.messages import Refusal
 from stream.events.session_terms import FrameContext, LivenessMode, SessionTerms
 from stream.pipeline.active_verdict import SHOWN_BEFORE, active_verdict, confidence_of
@@ -159,6 +160,31 @@ def test_missing_challenge_passes_no_threshold():
         each if each.challenge != "smile" else replace(each, challenge="neutral") for each in heads.capture(*ORDER)
     ]
     verdict = judged(checked(frames, terms=replace(TERMS, threshold=10)))
+    assert verdict.kind is not VerdictKind.LIVE
+
+
+@pytest.mark.parametrize("threshold", [0, 30, 49])
+@pytest.mark.parametrize("liveness", [0.05, 0.58])
+def test_weak_frame_passes_no_threshold(threshold, liveness):
+    """A low threshold asks for less movement; a frame that is no live one passes none."""
+    found = checked(weak={4: analysis(liveness)}, terms=replace(TERMS, threshold=threshold))
+    verdict = judged(found)
+    assert (verdict.kind, verdict.outcome) == (VerdictKind.SPOOF, OUTCOME_OF[VerdictKind.SPOOF])
+    assert not liveness_result(found, verdict).liveness_passed
+
+
+@pytest.mark.parametrize("code", ["capture_forged", "capture_not_attested"])
+def test_injection_passes_no_threshold(code):
+    frames = heads.capture(*ORDER)
+    indicated = replace(analysis(0.95), indications=(Indication(code=code, detail="found"),))
+    found = checked(frames, weak={4: indicated}, terms=replace(TERMS, threshold=0))
+    verdict = active_verdict(
+        found,
+        POLICY,
+        injection_verdict(found.finding, POLICY, attested_only=True),
+        face_bound=BOUND,
+        shown_before=False,
+    )
     assert verdict.kind is not VerdictKind.LIVE
 
 
