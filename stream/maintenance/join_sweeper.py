@@ -51,8 +51,17 @@ class JoinSweeper:
             return 0
         names = await join.overdue(MOST_AT_ONCE)
         for name in names:
-            await self._end(name)
+            await self._ended(name)
         return len(names)
+
+    async def _ended(self, name: str) -> None:
+        """A set on which the sweep fails stays due; the others are ended."""
+        try:
+            await self._end(name)
+        except ENDS_WORKER:
+            raise
+        except Exception as error:
+            log.error("join_sweep_failed", error=type(error).__name__)
 
     async def _end(self, name: str) -> None:
         join, stage = self.stage.join, self.stage

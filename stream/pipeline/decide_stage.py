@@ -90,7 +90,7 @@ class DecideStage:
         try:
             detection = decode_detection(record.value, newer)
             whole = not self.join.waits(detection)
-            if not whole and len(record.value or b"") > MAX_PENDING_BYTES:
+            if detection.part is not None and len(record.value or b"") > MAX_PENDING_BYTES:
                 raise DetectionError("the detection is too large for a part of a submission")
         except DetectionError as error:
             return [self.dead_letters.letter(record, reason=BAD_DETECTION_REASON, message=str(error))]

@@ -102,11 +102,13 @@ class Join:
         return await self.patience.until_available(lambda: self.pending.due(now_ms, most))
 
     async def end(self, name: str) -> Joining | None:
-        """The set as closed, by its deadline if by nothing before; None for one that holds no frame."""
+        """The set as closed, by its deadline if by nothing before; None for one that holds no frame, or none that
+        counts: a worker may have ended before it removed a frame that came too late."""
         state, parts = await self.patience.until_available(lambda: self.pending.read(name))
-        if not any(_is_frame(slot) for slot in parts):
-            return None
         closing = state.closing
+        counting = parts.keys() if closing is None else parts.keys() & set(closing.slots)
+        if not any(_is_frame(slot) for slot in counting):
+            return None
         if closing is None:
             metrics.JOINS.labels(outcome="deadline").inc()
             closing, parts = await self._close(name, _closing(state, None))

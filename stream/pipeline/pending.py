@@ -19,7 +19,8 @@ from stream.events.ids import SubmissionIds
 
 #: Longest life of parts: a detector group may be so far ahead of detection, and workers so long away.
 PARTS_LIFE_MS = 6 * 3_600_000
-#: A frame's detection has 2.3 KB with a template of 128 numbers (measured); one of 64 long readings stays below.
+#: Bytes of a frame's detection. One has 9 KB with measures and 12 readings (measured); one of 64 long readings stays
+#: below. A detection of all frames is the one frame's record of its set, and no longer than the codec takes.
 MAX_PENDING_BYTES = 96 * 1024
 
 #: How long a worker's turn to sweep lasts; one that died is replaced after it.

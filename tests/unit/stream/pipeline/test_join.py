@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from config.error_codes import ErrorCode
+from detectors.contract import Analysis
 from stream.events.capture import FORGED, NOT_ATTESTED
 from stream.events.messages import Output, Record, Refusal
 from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decide_stage import DecideStage
-from stream.pipeline.pending import InMemoryPendingDetections
+from stream.pipeline.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
 from tests.unit.stream.builders import analysis, detection
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.json_schema import DECISION_SCHEMA, violations
@@ -226,6 +227,28 @@ async def test_failing_decision_ends_no_sweep(failing_decisions):
     assert await fleet.sweep() == []
 
 
+async def test_worker_ended_on_a_late_frame():
+    """Killed between taking a slot of a closed set and giving it back: the sweep passes over what doesn't count."""
+    fleet = Fleet()
+    await given(fleet, *FRAMES[:2])
+    await fleet.sweep()
+    ((name, held),) = fleet.pending._sets.items()
+    held.parts["frame:5"] = ("d" * 32, b"")
+    fleet.pending._due[name] = 0
+    assert await fleet.sweep() == []
+    assert await fleet.pending.due(2**50, 2) == []
+
+
+async def test_sweep_goes_on_after_a_set_that_fails():
+    fleet = Fleet()
+    await given(fleet, sent(frame(0)))
+    (broken,) = fleet.pending._sets
+    fleet.pending._sets[broken].parts["frame:0"] = ("d" * 32, b"not a detection")
+    other = frame(1)
+    await given(fleet, *(sent(replace(other, ids=replace(other.ids, submission_id=f"s{n}"))) for n in range(4)))
+    assert len(await fleet.sweep()) == 4
+
+
 async def test_worker_after_worker_ends_on_a_set():
     """The third that comes to the set answers instead of deciding, and lives."""
     fleet = Fleet(DEPTH)
@@ -243,6 +266,20 @@ async def test_too_large_part_is_set_aside():
     readings = tuple(replace(each, detail="é" * 1000) for each in wordy.readings) * 8
     (letter,) = await fleet.give(sent(frame(0, finding=(replace(wordy, readings=readings),))))
     assert (letter.topic, dict(letter.headers)["reason"]) == ("dead", b"BAD_DETECTION")
+
+
+async def test_all_frames_of_a_capture_wait_for_a_group():
+    """Twelve measured frames in one event have more than 100 KB, and are answered like any other."""
+    fleet = Fleet(DEPTH)
+    given_of_all = sent(replace(selfie(), finding=(_wordy(analysis()),) * 12))
+    assert len(given_of_all.value or b"") > MAX_PENDING_BYTES
+    assert await given(fleet, given_of_all) == []
+    (output,) = await given(fleet, sent_by_group(group_part()))
+    assert event(output)["error"] is None
+
+
+def _wordy(whole: Analysis) -> Analysis:
+    return replace(whole, readings=tuple(replace(each, detail="d" * 1000) for each in whole.readings))
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
