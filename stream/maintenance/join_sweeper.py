@@ -25,6 +25,8 @@ log = structlog.get_logger()
 SWEEP_EVERY_S = 2.0
 #: Sets looked at in one sweep; a full sweep is followed by another at once.
 MOST_AT_ONCE = 100
+#: Sets ended at the same time: where a detector group is away, every submission waits for the sweep.
+AT_THE_SAME_TIME = 8
 #: Workers that may begin to decide a set: those before may have been killed, or have ended on the set itself.
 MOST_TRIES = 2
 
@@ -50,8 +52,8 @@ class JoinSweeper:
         if not await join.take_turn(self.name, TURN_MS):
             return 0
         names = await join.overdue(MOST_AT_ONCE)
-        for name in names:
-            await self._ended(name)
+        for start in range(0, len(names), AT_THE_SAME_TIME):
+            await asyncio.gather(*map(self._ended, names[start : start + AT_THE_SAME_TIME]))
         return len(names)
 
     async def _ended(self, name: str) -> None:

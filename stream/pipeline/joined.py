@@ -91,11 +91,13 @@ def _finding(
     frames: Mapping[int, Detection], first: Detection, count: int, closing: Closing
 ) -> tuple[Analysis, ...] | Refusal:
     """Analyses of all frames; or a refusal: frames for one place that contradict, then missing ones, then the first
-    frame's own."""
+    frame's own. Frames none of which is an attempt of the sender are none together."""
+    counts = any(not isinstance(each.finding, Refusal) or each.finding.counts for each in frames.values())
     if any(slot.startswith("frame:") for slot in closing.against):
-        return _refusal("two different frames were sent with one frame_index", FRAMES_CONTRADICT)
+        return _refusal("two different frames were sent with one frame_index", FRAMES_CONTRADICT, counts=counts)
     if len(frames) < count:
-        return _refusal(f"frames missing: {len(frames)} of {count} came in time", FRAMES_MISSING)
+        message = f"frames missing: {len(frames)} of {count} came in time"
+        return _refusal(message, FRAMES_MISSING, counts=counts)
     found: list[Analysis] = []
     for index in sorted(frames):
         finding = frames[index].finding
@@ -110,8 +112,8 @@ def _finding(
     return tuple(found)
 
 
-def _refusal(message: str, reason: str) -> Refusal:
-    return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=reason)
+def _refusal(message: str, reason: str, *, counts: bool = True) -> Refusal:
+    return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=reason, counts=counts)
 
 
 def _group_result(group: str, frames: Mapping[int, Detection], counted: Parts, closing: Closing) -> GroupResult:

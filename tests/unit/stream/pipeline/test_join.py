@@ -15,7 +15,7 @@ from stream.events.messages import Output, Record, Refusal
 from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decide_stage import DecideStage
 from stream.pipeline.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
-from tests.unit.stream.builders import analysis, detection
+from tests.unit.stream.builders import analysis, detection, ids
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.json_schema import DECISION_SCHEMA, violations
 from tests.unit.stream.pipeline.join_cases import (
@@ -109,6 +109,24 @@ async def test_missing_frames():
     assert found["error"]["message"] == "frames missing: 5 of 8 came in time"
     assert await given(fleet, *FRAMES) == [], "too late"
     assert await fleet.sweep() == []
+
+
+PAUSED = Refusal(error=ErrorCode.SUBJECT_PAUSED, message="paused", counts=False)
+
+
+@pytest.mark.parametrize("other", [(), (sent(frame(1, mark="other", finding=PAUSED)),)], ids=["missing", "contradicts"])
+@pytest.mark.parametrize(("second", "is_attempt"), [(PAUSED, False), (None, True)])
+async def test_frames_that_are_no_attempt(other, second, is_attempt):
+    """Frames of a stranger without a token, or of a person who is paused, count no more where the rest is missing."""
+    fleet = Fleet()
+    outputs = await given(fleet, sent(frame(0, finding=PAUSED)), sent(frame(1, **_finding(second))), *other)
+    (output,) = outputs or await fleet.sweep()
+    assert event(output)["result"]["reasons"][1] == ("frames_contradict" if other else "frames_missing")
+    assert (event(output)["abuse"]["observation"] is not None) is is_attempt
+
+
+def _finding(refusal: Refusal | None) -> dict[str, Refusal]:
+    return {} if refusal is None else {"finding": refusal}
 
 
 async def test_sweep_again_after_a_crash():
@@ -247,6 +265,22 @@ async def test_sweep_goes_on_after_a_set_that_fails():
     other = frame(1)
     await given(fleet, *(sent(replace(other, ids=replace(other.ids, submission_id=f"s{n}"))) for n in range(4)))
     assert len(await fleet.sweep()) == 4
+
+
+async def test_sweep_waits_for_no_single_broker_answer(monkeypatch):
+    """Where a group is away every submission waits for the sweep, which ends several of these at a time."""
+    fleet, sending = Fleet(DEPTH), []
+
+    async def publish(outputs):
+        sending.append(outputs)
+        async with asyncio.timeout(1):
+            while len(sending) < 8:
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(fleet.sent, "publish", publish)
+    await given(fleet, *(sent(selfie(ids=ids(submission_id=f"s{number}"))) for number in range(8)))
+    await fleet.sweep()
+    assert await fleet.pending.due(2**50, 100) == []
 
 
 async def test_worker_after_worker_ends_on_a_set():
