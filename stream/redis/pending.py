@@ -51,7 +51,7 @@ DUE = StoreRecord(
     name="join-due",
     holds="when to decide without the parts that are missing",
     personal=Personal.NONE,
-    life_ms=PARTS_LIFE_MS,
+    life_ms=_life_ms,
     after="the last part",
 )
 JOINS_OF = StoreRecord(
@@ -175,7 +175,7 @@ class RedisPendingDetections:
 
     def _deadline(self, name: str, due_ms: int | None) -> list[Command]:
         key = self._due(name)
-        return [] if due_ms is None else [("ZADD", key, "NX", due_ms, name), ("PEXPIRE", key, PARTS_LIFE_MS)]
+        return [] if due_ms is None else [("ZADD", key, "NX", due_ms, name), ("PEXPIRE", key, self._life_ms)]
 
     def _look(self, key: str) -> list[Command]:
         return [("HKEYS", key), ("HGET", key, CLOSED), ("HGET", key, SETTLED)]

@@ -160,6 +160,14 @@ async def test_everything_expires(on_redis):
         assert 0 < await on_redis.redis.client.pttl(key) <= TTL_S * 1000 + PARTS_LIFE_MS, key
 
 
+async def test_deadline_lives_as_long_as_the_set(on_redis):
+    """Workers that were away a whole night find what they have to decide."""
+    await put(on_redis.store, part(0))
+    keys = [key for key in await on_redis.redis.keys() if "join:" in key or "join-due" in key]
+    lives = [await on_redis.redis.client.pttl(key) for key in keys]
+    assert (len(lives), max(lives) - min(lives) < 60_000) == (2, True)
+
+
 async def test_keys_hold_no_id(on_redis):
     await put(on_redis.store, part(0))
     held = {key for key in await on_redis.redis.keys() if "join-of" not in key}

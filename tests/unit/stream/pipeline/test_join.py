@@ -269,13 +269,11 @@ async def test_sweep_goes_on_after_a_set_that_fails():
 
 async def test_sweep_waits_for_no_single_broker_answer(monkeypatch):
     """Where a group is away every submission waits for the sweep, which ends several of these at a time."""
-    fleet, sending = Fleet(DEPTH), []
+    fleet, all_sending = Fleet(DEPTH), asyncio.Barrier(8)
 
     async def publish(outputs):
-        sending.append(outputs)
         async with asyncio.timeout(1):
-            while len(sending) < 8:
-                await asyncio.sleep(0)
+            await all_sending.wait()
 
     monkeypatch.setattr(fleet.sent, "publish", publish)
     await given(fleet, *(sent(selfie(ids=ids(submission_id=f"s{number}"))) for number in range(8)))
