@@ -65,10 +65,11 @@ class Join:
 
     def waits(self, detection: Detection) -> bool:
         """Whether a detection is one of several parts. A whole one whose frames were not all analysed is decided at
-        once: no group could lower the verdict on it."""
+        once: no group could lower the verdict on it. One by a worker whose policy named no group yet waits for results
+        that nobody can tell apart from another picture's, so that these are missing."""
         if detection.part is not None:
             return not isinstance(detection.finding, AlreadyDecided)
-        return bool(self.plan.groups) and detection.content is not None and _is_analysed(detection)
+        return bool(self.plan.groups) and _is_analysed(detection)
 
     async def add(self, detection: Detection) -> Detection | None:
         """Joined detection, if this part completes its set, or did and was not yet decided; None while others are
@@ -82,7 +83,7 @@ class Join:
         )
         now_ms = await self.patience.until_available(self.time.now_ms)
         due_ms = now_ms + self.plan.wait_ms(part)
-        name = _name(detection.ids, part, detection.content)
+        name = _name(detection.ids, part, detection.content or detection.fingerprint)
         found = await self._add(name, detection.ids, own, part, due_ms)
         if isinstance(found, Joining):
             return found.detection

@@ -337,6 +337,15 @@ async def test_missing_group_lowers():
     assert (await given(fleet, sent_by_group(group_part())), await fleet.sweep()) == ([], [])
 
 
+async def test_detection_by_a_worker_without_groups():
+    """A rolling change of the policy lets nothing pass that the group has not seen."""
+    fleet = Fleet(DEPTH)
+    assert await given(fleet, sent(detection()), sent_by_group(group_part())) == []
+    (output,) = await fleet.sweep(after_s=31)
+    result = event(output)["result"]
+    assert (result["verdict"], result["reasons"][0]) == ("INCONCLUSIVE", "group_missing")
+
+
 async def test_other_pictures_are_no_answer():
     fleet = Fleet(DEPTH)
     assert await given(fleet, sent(selfie()), sent_by_group(group_part(image="cd" * 32))) == []
