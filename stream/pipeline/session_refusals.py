@@ -48,11 +48,10 @@ IN_WORDS: dict[SessionRefusal, str] = {
     SessionRefusal.ADDRESS_UNEXPECTED: "client_ip is missing, or not in the network that the session expects",
 }
 #: Reasons met only by a holder of the person's own token. The others may be met by a stranger who knows a correlation
-#: id: what strangers send must not get its owner flagged.
+#: id: what strangers send must not get its owner flagged. An unknown session is nobody's doing: Redis may have lost it.
 OF_THE_HOLDER = frozenset(
     {
         SessionRefusal.TOKEN_EXPIRED,
-        SessionRefusal.UNKNOWN,
         SessionRefusal.ENDED,
         SessionRefusal.CANCELLED,
         SessionRefusal.ATTEMPTS_SPENT,

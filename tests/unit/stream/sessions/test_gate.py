@@ -271,6 +271,13 @@ async def test_strangers_get_nobody_flagged():
         assert answer.counts is (reason in OF_THE_HOLDER)
 
 
+async def test_lost_session_is_no_attempt():
+    """After a loss of Redis, people who try again with a good token are not on the way to a pause."""
+    answer = await Scene().admit(submission(token=token_of(session_record(9))))
+    assert isinstance(answer, Refusal)
+    assert (answer.reason, answer.counts) == (SessionRefusal.UNKNOWN, False)
+
+
 STEP = st.tuples(st.sampled_from(["send", "failed", "unspent"]), st.integers(1, 9))
 
 
