@@ -42,9 +42,31 @@ def _body(event: dict[str, Any], blocks: str) -> list[Text]:
     result = event["result"]
     lines = [] if event["error"] else [_signal(signal, blocks) for signal in result["signals"]]
     if not event["error"]:
-        lines += _explained(result)
+        lines += [*_checked(result), *_explained(result)]
+    elif reasons := result["reasons"][1:]:
+        lines.append(Text(f"   reason: {plain(', '.join(reasons))}", style="yellow"))
     lines += [_flag(flag) for flag in (event["abuse"] or {}).get("flags", ())]
     return lines + [Text(f"   -> {plain(advice['message'])}", style="cyan") for advice in result["advice"]]
+
+
+def _checked(result: dict[str, Any]) -> list[Text]:
+    """Movements of an active check, and what else a session asked for; none for a decision of an earlier version."""
+    found, mode = list[str](), result.get("liveness_mode", "passive")
+    if result.get("frames_captured", 1) > 1:
+        done = ", ".join(result["challenges_completed"]) or "none"
+        score, least = result["liveness_score"], result["liveness_threshold"]
+        words = (
+            f"{mode} check: score {score:.0f} of {least}, {result['frames_captured']} frames, challenges done: {done}"
+        )
+        found.append(words)
+        if reasons := result["reasons"]:
+            found.append(f"reasons: {', '.join(reasons)}")
+    if compared := result.get("verification"):
+        same = {True: "the same person", False: "another person", None: f"not compared ({compared['reason']})"}
+        found.append(f"reference image: {same[compared['is_identical']]}")
+    if (capture := result.get("capture")) and capture["attestation"] != "not_attested":
+        found.append(f"capture: {capture['attestation']}")
+    return [Text(f"   {plain(each)}", style="bold") for each in found]
 
 
 def _explained(result: dict[str, Any]) -> list[Text]:

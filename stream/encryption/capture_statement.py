@@ -42,6 +42,17 @@ class CaptureKey:
         """Algorithms that a header may name; the first is for new statements."""
         return _ALGORITHMS[str(self.key.curve_name)]
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the key can sign."""
+        return bool(self.key.is_private)
+
+    @property
+    def public(self) -> dict[str, str]:
+        """Public members of the key, as a session's creation names them."""
+        members = self.key.as_dict(private=False)
+        return {name: str(members[name]) for name in ("kty", "crv", "x", "y") if name in members}
+
     def sign(self, claims: CaptureClaims) -> str:
         """Statement, the compact JWS of claims; the client's side."""
         algorithm = self.algorithms[0]

@@ -66,6 +66,9 @@ _OWN_NETWORK = Advice(
 )
 _FOLLOW = Advice("follow_prompts", "Do the check again and follow the prompts one after another, as they are shown.")
 _NEW_CAPTURE = Advice("new_capture", "Do the whole check again now, with the camera: nothing that was recorded before.")
+_NEXT_STEP = Advice(
+    "next_step", "The light here is too strong for a single photo: go on and follow the prompts of the next step."
+)
 _AT_REST = Advice(
     "begin_at_rest", "Look straight into the camera with a relaxed face before you follow the first prompt."
 )
@@ -171,6 +174,8 @@ BY_REASON: dict[str, Advice] = {
     "too_few_measures": _WHOLE_FACE,
     "session_wants_frames": _START_AGAIN,
     "session_wants_one_frame": _START_AGAIN,
+    "session_wants_one_event": _START_AGAIN,
+    "active_step": _NEXT_STEP,
     "session_address_unexpected": _OWN_NETWORK,
     "reference_missing": _START_AGAIN,
     "reference_other_than_session": _START_AGAIN,

@@ -207,7 +207,10 @@ class DetectStage:
             return _Found(finding=admission)
         terms = admission.session
         of_session = _Found(session=terms, capture=None if terms is None else capture_finding(read, terms))
-        refused = None if terms is None else frames_refusal(read, terms) or reference_refusal(read, terms)
+        refused = None
+        if terms is not None:
+            keyed = self.marker.keys is not None
+            refused = frames_refusal(read, terms, keyed=keyed) or reference_refusal(read, terms)
         if refused is not None:
             return replace(of_session, finding=refused)
         measured = terms is not None and terms.active

@@ -8,16 +8,21 @@ from stream.events.messages import Refusal, Submission
 from stream.events.session_terms import SessionTerms
 
 WANTS_FRAMES, WANTS_ONE_FRAME = "session_wants_frames", "session_wants_one_frame"
+WANTS_ONE_EVENT = "session_wants_one_event"
 #: Reasons of a submission that was made for another check than its session's: no attempt is spent.
-OTHER_CHECK = frozenset((WANTS_FRAMES, WANTS_ONE_FRAME))
+OTHER_CHECK = frozenset((WANTS_FRAMES, WANTS_ONE_FRAME, WANTS_ONE_EVENT))
 
 
-def frames_refusal(submission: Submission, terms: SessionTerms) -> Refusal | None:
+def frames_refusal(submission: Submission, terms: SessionTerms, *, keyed: bool) -> Refusal | None:
     """Refusal of a submission that has not the frames its session asks for; None for one that has. Pure; called by the
-    detect stage before anything is analysed."""
+    detect stage before anything is analysed. `keyed`: there are hash keys, by which faces are compared across records.
+    """
     several = submission.part is not None or len(submission.frames) > 1
-    if several == terms.active:
+    if several == terms.active and (submission.part is None or keyed):
         return None
+    if several and terms.active:
+        message = "frames in records of their own need LIVENESS_ABUSE__HASH_KEYS here: send all frames in one event"
+        return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=WANTS_ONE_EVENT, counts=False)
     if terms.active:
         message = f"the session asks for an active check: {FEWEST_FRAMES} to {MOST_FRAMES} frames, not one picture"
         return Refusal(error=ErrorCode.INVALID_REQUEST, message=message, reason=WANTS_FRAMES, counts=False)

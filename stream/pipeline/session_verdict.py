@@ -6,6 +6,7 @@ from config.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
 from stream.events.messages import Detection, Refusal
+from stream.events.session_terms import LivenessMode
 from stream.pipeline.active_verdict import active_verdict
 from stream.pipeline.attestation import finding_on
 from stream.pipeline.group_gate import with_groups
@@ -14,6 +15,8 @@ from stream.pipeline.verdict import Verdict, by_flags, undecided, verdict_on
 
 #: Note on a picture in which the light is too strong (`detectors.framing`).
 TOO_BRIGHT = "too_bright"
+#: Reason that tells the client that the session asks for the challenges now.
+ACTIVE_STEP = "active_step"
 
 
 def session_verdict(
@@ -47,5 +50,6 @@ def _by_terms(
         return by_flags(verdict, policy) if encrypted else verdict
     if any(each.error is None and TOO_BRIGHT in each.notes for each in finding):
         error = ErrorCode.ENVIRONMENT_NOT_SUPPORTED
-        return undecided(error, MEANING[error][0], policy, face_detected=True, notes=(TOO_BRIGHT,))
+        notes = (ACTIVE_STEP, TOO_BRIGHT) if terms.mode is LivenessMode.PASSIVE_ACTIVE else (TOO_BRIGHT,)
+        return undecided(error, MEANING[error][0], policy, face_detected=True, notes=notes)
     return verdict_on(finding, policy, encrypted=encrypted, capture=capture, attested_only=attested_only)

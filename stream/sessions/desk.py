@@ -110,7 +110,7 @@ class SessionDesk:
         if session is None:
             raise CommandRefused(CommandErrorCode.UNKNOWN_SESSION, "no session of this tenant has this id")
         if session.end is not None and session.end.cause != command_id:
-            raise CommandRefused(CommandErrorCode.SESSION_ENDED, f"the session has {session.end.state} already")
+            raise CommandRefused(CommandErrorCode.SESSION_ENDED, f"the session has ended already: {session.end.state}")
         changed = {"session_id": session_id, "from": str(session.state), "to": str(SessionState.CANCELLED)}
         return CancellationPlan(
             changed=changed, session_id=session_id, cause=command_id, at_ms=at_ms, used=session.used
@@ -148,7 +148,8 @@ class SessionDesk:
             raise not_supported(["light_challenge"], "in passive mode")
         if request.attestation_required and request.capture_key is None:
             raise not_supported(["attestation_required"], "without capture_key")
-        colours, colour_ms = drawn_colours() if request.light_challenge else ((), 0)
+        challenges = () if passive else drawn_challenges(wanted["liveness_challenges"])
+        colours, colour_ms = drawn_colours(len(challenges)) if request.light_challenge else ((), 0)
         created_s = at_ms // MS
         return SessionRecord(
             session_id=session_id,
@@ -158,7 +159,7 @@ class SessionDesk:
             asked="",
             mode=mode,
             threshold=wanted["liveness_threshold"],
-            challenges=() if passive else drawn_challenges(wanted["liveness_challenges"]),
+            challenges=challenges,
             colours=colours,
             colour_ms=colour_ms,
             attempts=wanted["attempts"],

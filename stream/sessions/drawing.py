@@ -10,6 +10,7 @@ from config.challenges import (
     FEWEST_COLOURS,
     LONGEST_COLOUR_MS,
     MOST_COLOURS,
+    MOST_FRAMES,
     SHORTEST_COLOUR_MS,
     Challenge,
     Colour,
@@ -23,9 +24,11 @@ def drawn_challenges(allowed: Sequence[Challenge]) -> tuple[Challenge, ...]:
     return tuple(_RANDOM.sample(list(allowed), len(allowed)))
 
 
-def drawn_colours() -> tuple[tuple[Colour, ...], int]:
-    """Colours of a light challenge, no two neighbours alike, and how long each is shown, milliseconds."""
+def drawn_colours(challenges: int) -> tuple[tuple[Colour, ...], int]:
+    """Colours of a light challenge beside so many movements, no two neighbours alike, and how long each is shown,
+    milliseconds. A capture has room for a frame of each, and for one at rest."""
+    most = min(MOST_COLOURS, MOST_FRAMES - challenges - 1)
     colours = [_RANDOM.choice(COLOURS)]
-    while len(colours) < FEWEST_COLOURS or (len(colours) < MOST_COLOURS and _RANDOM.getrandbits(1)):
+    while len(colours) < FEWEST_COLOURS or (len(colours) < most and _RANDOM.getrandbits(1)):
         colours.append(_RANDOM.choice([each for each in COLOURS if each != colours[-1]]))
     return tuple(colours), _RANDOM.randint(SHORTEST_COLOUR_MS, LONGEST_COLOUR_MS)

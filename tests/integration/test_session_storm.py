@@ -81,7 +81,9 @@ async def test_storm_of_sessions(install: MakeInstallation, tmp_path: Path) -> N
     keys = tmp_path / "session-keys"
     keys.mkdir()
     (keys / "k1.json").write_text(json.dumps(new_signing_key("k1").key.as_dict(private=True)))
-    installation, chance = await install(sessions__keys=str(keys), join__frames_s="60"), random.Random(5)
+    secret = json.dumps([{"id": "h1", "secret": "thirty-two characters and some more"}])
+    installation = await install(sessions__keys=str(keys), join__frames_s="60", abuse__hash_keys=secret)
+    chance = random.Random(5)
     await installation.workers.run(2)
     people = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(SESSIONS)]
     tokens = {person: await token(installation, person) for person in people}

@@ -8,7 +8,6 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from config import settings as configuration
@@ -24,6 +23,8 @@ from stream.cli.sessions.options import (
     SessionArgument,
 )
 from stream.cli.sessions.view import line, say_risk
+from stream.encryption.capture_statement import read_capture_key
+from stream.encryption.key_files import KeyRefused
 from stream.events.session_terms import LivenessMode
 from stream.review.command_client import NoAnswer, ask_session
 from stream.review.kinds.sessions import CancelSession, CreateSession
@@ -128,8 +129,14 @@ def _asked(
     return event
 
 
-def _jwk(path: Path) -> Any:
+def _jwk(path: Path) -> dict[str, str]:
+    """Public members of the client's key. Ends the command for a private key, which belongs to the client alone, and
+    for what is no key."""
     try:
-        return orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        raise typer.BadParameter(f"{path} is no JWK", param_hint="--capture-key") from None
+        key = read_capture_key(path.read_bytes())
+    except KeyRefused as error:
+        raise typer.BadParameter(f"{path} {error}", param_hint="--capture-key") from None
+    if key.is_private:
+        words = "is a private key, which only the client may have: name its public key"
+        raise typer.BadParameter(f"{path} {words}", param_hint="--capture-key")
+    return key.public

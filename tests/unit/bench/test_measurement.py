@@ -64,7 +64,7 @@ def test_result_draws_rounds_together() -> None:
 def test_stages_share_what_the_slots_used() -> None:
     found = result(pair(), latencies={})
     used = {"decode": 3.0, "mesh": 6.0, "signals": 1.0, "worker": 3.0}
-    unused = dict.fromkeys(("gate", "framing", "networks", "template", "hashes", "fork_server"), 0.0)
+    unused = dict.fromkeys(("gate", "framing", "networks", "template", "hashes", "measures", "fork_server"), 0.0)
     assert found.cpu_ms == used | unused
     assert sum(found.cpu_ms.values()) == pytest.approx(found.path_cpu_ms)
     assert found.other_cpu_ms == {"broker": 2.0}

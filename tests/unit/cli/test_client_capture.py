@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from config.policy import Policy
 from detectors.contract import Frame
 from stream.cli import app, submit
+from stream.cli.sessions.asking import _jwk
 from stream.events.capture import Attestation
 from stream.events.messages import Record, Submission
 from stream.events.session_terms import FrameContext
@@ -164,3 +165,15 @@ def test_token_names_person_session_and_tenant(sent, selfie):
         (person, SESSION, "acme"),
         (other, SESSION, "other"),
     ]
+
+
+def test_private_key_goes_into_no_command(tmp_path):
+    """A session is created with the client's public key alone."""
+    made = CliRunner().invoke(app, ["keys", "capture", "phone", "--folder", str(tmp_path)])
+    refused = CliRunner().invoke(app, ["sessions", "create", "--capture-key", str(tmp_path / "phone.json")])
+    assert refused.exit_code == 2
+    assert "private key" in refused.output
+    (tmp_path / "public.json").write_text(made.stdout)
+    assert set(_jwk(tmp_path / "public.json")) == {"kty", "crv", "x"}
+    (tmp_path / "none.json").write_text("{}")
+    assert CliRunner().invoke(app, ["sessions", "create", "--capture-key", str(tmp_path / "none.json")]).exit_code == 2

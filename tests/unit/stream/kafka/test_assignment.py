@@ -25,7 +25,7 @@ def assigned(shares):
     st.lists(st.integers(0, 30), min_size=9, max_size=9),
 )
 def test_each_once_and_even(partitions, held, loads):
-    """Whatever members claim: partitions that are gone, that others claim too, or more than a share."""
+    """Members may claim partitions that are gone, that others claim too, or more than a share."""
     members = {f"m{number}": each for number, each in enumerate(held)}
     shares = even_shares(range(partitions), members, {member: loads[int(member[1:])] for member in members})
     assert assigned(shares) == list(range(partitions))

@@ -11,7 +11,14 @@ import pytest
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.ledger import InMemoryLedger
-from config.challenges import CHALLENGES, FEWEST_COLOURS, LONGEST_COLOUR_MS, MOST_COLOURS, SHORTEST_COLOUR_MS
+from config.challenges import (
+    CHALLENGES,
+    FEWEST_COLOURS,
+    LONGEST_COLOUR_MS,
+    MOST_COLOURS,
+    MOST_FRAMES,
+    SHORTEST_COLOUR_MS,
+)
 from stream.events.messages import Output, Record
 from stream.review import commands
 from stream.sessions.desk import SessionDesk
@@ -342,8 +349,10 @@ def test_draws():
     assert len(orders) == 24
     assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(CHALLENGES))}
     lengths = set()
-    for _ in range(500):
-        colours, colour_ms = drawn_colours()
+    for number in range(500):
+        challenges = number % 5
+        colours, colour_ms = drawn_colours(challenges)
+        assert len(colours) + challenges + 1 <= MOST_FRAMES
         lengths.add(len(colours))
         assert all(one != two for one, two in pairwise(colours))
         assert SHORTEST_COLOUR_MS <= colour_ms <= LONGEST_COLOUR_MS
