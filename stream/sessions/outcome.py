@@ -40,9 +40,16 @@ def outcome_of(terms: SessionTerms, decision: Mapping[str, Any]) -> AttemptOutco
 
 def result_of(terms: SessionTerms, decision: Mapping[str, Any]) -> dict[str, Any]:
     """Result of the session by the decision that ends it. An attempt that was to answer challenges passes with the
-    frames for them only: no verdict on one frame makes up for the movements."""
+    frames for them only: no verdict on one frame makes up for the movements. Nor does a decision on the same submission
+    without this session's token, which was made on other terms."""
     result = decision["result"]
     fields = {name: result[name] for name in RESULT_FIELDS}
     passed = result["verdict"] == "LIVE" and fields["liveness_passed"] is True
     enough = not terms.active or fields["frames_captured"] >= FEWEST_FRAMES
-    return {**fields, "liveness_passed": passed and enough}
+    return {**fields, "liveness_passed": passed and enough and _is_of(terms, decision)}
+
+
+def _is_of(terms: SessionTerms, decision: Mapping[str, Any]) -> bool:
+    """Whether a decision was made on a submission with the token of this session: one without a token may name the
+    session, and says nothing of a capture."""
+    return decision.get("session_id") == terms.session_id and decision["result"].get("capture") is not None

@@ -105,6 +105,28 @@ async def test_crash_before_the_detection_is_published():
     assert (scene.states, await scene.used()) == (["running", "succeeded"], 1)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [{"session_token": ...}, {"session_token": ..., "session_id": RECORD.session_id}, {"session_token": "lax"}],
+    ids=["no token", "no token and the session's name", "token of another session"],
+)
+async def test_decision_on_other_terms_ends_no_session(first):
+    """A submission twice at once, the first time without the strict session's token: the decision in force is that of
+    the first, and says nothing of the session's demands."""
+    scene, lax = Scene(), session_record(2, threshold=0)
+    await scene.store.create(replace(RECORD, attestation_required=True, threshold=100))
+    await scene.store.create(lax)
+    named = {name: text for name, text in first.items() if name == "session_id"}
+    token = token_of(lax) if first["session_token"] == "lax" else ...
+    records = [bare(session_token=token, **named), bare(session_token=TOKEN, **named)]
+    admitted = [(await scene.pipeline.detect(given))[-1] for given in records]
+    decided = [orjson.loads((await scene.pipeline.decide(each)).value or b"") for each in admitted]
+    assert decided[0] == decided[1], "one decision on one submission"
+    strict = session_from(await scene.store.read(SessionName(None, RECORD.session_id)))
+    assert strict is not None
+    assert (decided[1]["result"]["liveness_passed"], strict.failed, strict.end) == (True, 1, None)
+
+
 async def test_store_that_is_away_is_waited_for():
     away = Away(2, "add")
     scene = Scene(away=away)

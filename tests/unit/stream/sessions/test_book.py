@@ -35,9 +35,11 @@ def decision(score: int = 80, verdict: str = "LIVE", error: ErrorCode | None = N
         "pose_variation_score": 0.0,
         "expression_variation_score": 0.0,
         "verification": None,
+        "capture": {"attestation": "not_attested", "channel": None, "camera": None},
     }
     document = {"verdict": verdict, "score": score, **fields, **result}
-    return orjson.dumps({"result": document, "error": error and {"code": str(error), "message": "m"}})
+    told = error and {"code": str(error), "message": "m"}
+    return orjson.dumps({"session_id": session_record().session_id, "result": document, "error": told})
 
 
 LIVE, SPOOF = decision(), decision(20, "SPOOF")
