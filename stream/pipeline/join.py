@@ -14,7 +14,7 @@ from abuse.event_time import MS
 from abuse.store_time import StoreTime
 from config.detector_groups import RESERVED
 from config.error_codes import ErrorCode
-from stream.events.detection_codec import encode_detection
+from stream.events.detection_codec import decode_detection, encode_detection
 from stream.events.detection_part import DetectionPart, encode_part
 from stream.events.ids import SubmissionIds
 from stream.events.messages import AlreadyDecided, Detection, Refusal
@@ -87,7 +87,7 @@ class Join:
         found = await self._add(name, detection.ids, own, part, due_ms)
         if isinstance(found, Joining):
             return found.detection
-        return None if found is None else of_settled(detection, found)
+        return None if found is None else decode_detection(found.encode())
 
     async def add_group(self, part: DetectionPart) -> Detection | None:
         """Like `add`, for the result of a detector group."""
@@ -95,7 +95,9 @@ class Join:
         own = PendingPart(slot=slot, digest=part.digest, payload=encode_part(part))
         name = _name(part.ids, part.part, part.content)
         found = await self._add(name, part.ids, own, part.part, None)
-        return found.detection if isinstance(found, Joining) else None
+        if isinstance(found, Joining):
+            return found.detection
+        return None if found is None else decode_detection(found.encode())
 
     async def overdue(self, most: int) -> list[str]:
         """Names of sets whose deadline has come."""
@@ -116,9 +118,10 @@ class Join:
         return of_frames(closing, parts, self.plan.groups, self.plan.kinds)
 
     async def settle(self, name: str, joining: Joining) -> None:
-        """Remove the parts of a decided set."""
-        fingerprint, slots = joining.detection.fingerprint, joining.slots
-        await self.patience.until_available(lambda: self.pending.settle(name, fingerprint, slots))
+        """Remove the parts of a decided set. The record that closed the set may come again, and has its decision and
+        the changes of its session published still."""
+        settled, slots = encode_detection(_settled(joining.detection)).decode(), joining.slots
+        await self.patience.until_available(lambda: self.pending.settle(name, settled, slots))
 
     async def tried(self, name: str, worker: str) -> int:
         return await self.patience.until_available(lambda: self.pending.tried(name, worker))
@@ -132,7 +135,7 @@ class Join:
     async def _add(
         self, name: str, ids: SubmissionIds, own: PendingPart, part: FramePart | None, due_ms: int | None
     ) -> Joining | str | None:
-        """The set, if it is this part's record that decides it; the fingerprint of one whose parts are gone already."""
+        """The set, if it is this part's record that decides it; what is left of one whose parts are gone already."""
         state = await self.patience.until_available(lambda: self.pending.put(name, ids, own, due_ms))
         by = (own.slot, own.digest)
         if state.closing is None:
@@ -162,11 +165,15 @@ class Join:
         return _is_spoilt(state) or not missing or (state.ends and not frames & missing)
 
 
-def of_settled(detection: Detection, fingerprint: str) -> Detection:
-    """Detection of a set that was decided and whose parts are gone: it leads to the stored decision."""
-    refusal = Refusal(error=ErrorCode.SERVER_ERROR, message="the parts were decided before", counts=False)
+def _settled(joined: Detection) -> Detection:
+    """Detection in place of a joined one that was decided: it leads to the stored decision, and tells nothing that was
+    measured."""
     return Detection(
-        ids=detection.ids, fingerprint=fingerprint, appended_at_ms=detection.appended_at_ms, finding=refusal
+        ids=joined.ids,
+        fingerprint=joined.fingerprint,
+        appended_at_ms=joined.appended_at_ms,
+        finding=Refusal(error=ErrorCode.SERVER_ERROR, message="the parts were decided before", counts=False),
+        session=joined.session,
     )
 
 

@@ -53,7 +53,7 @@ class Closing(StrictJson):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingSet:
-    """State of a set. `settled`: the decision's fingerprint, once the parts were removed after the decision."""
+    """State of a set. `settled`: text that leads to the decision, once the parts were removed after the decision."""
 
     slots: frozenset[str] = frozenset()
     against: frozenset[str] = frozenset()
@@ -91,9 +91,9 @@ class PendingDetections(Protocol):
     async def read(self, name: str) -> tuple[PendingSet, Parts]:
         """State and parts of a set; for the sweep. One round trip."""
 
-    async def settle(self, name: str, fingerprint: str, slots: Collection[str]) -> None:
-        """Remove the parts of a set that is decided, and its deadline; the closing stays, with the decision's
-        fingerprint. For the sweep. One round trip."""
+    async def settle(self, name: str, settled: str, slots: Collection[str]) -> None:
+        """Remove the parts of a set that is decided, and its deadline; the closing stays, with an ASCII text that leads
+        to the decision. For the sweep. One round trip."""
 
     async def tried(self, name: str, worker: str) -> int:
         """Number of workers, this one included, that began to decide a set whose deadline has come; for the sweep. One
@@ -168,12 +168,12 @@ class InMemoryPendingDetections:
         held = self._sets.get(name)
         return (PendingSet(), {}) if held is None else (held.state(), dict(held.parts))
 
-    async def settle(self, name: str, fingerprint: str, slots: Collection[str]) -> None:
+    async def settle(self, name: str, settled: str, slots: Collection[str]) -> None:
         self._on_call("settle")
         self._due.pop(name, None)
         if (held := self._sets.get(name)) is not None:
             held.parts = {slot: part for slot, part in held.parts.items() if slot not in slots}
-            held.settled = fingerprint
+            held.settled = settled
 
     async def tried(self, name: str, worker: str) -> int:
         self._on_call("tried")

@@ -2,7 +2,7 @@
 
     join:{NAME}                       slot -> digest and part; `!SLOT` if there was other content; `ends`; `closed`,
                                       the first writer's; `?WORKER` of each that swept the set;
-                                      `settled`, the decision's fingerprint, once the parts are gone
+                                      `settled`, what leads to the decision, once the parts are gone
     join-due:{N}                      sorted set, by deadline: which sets to close
     join-of:{TENANT|CORRELATION_ID}   sorted set, by when they began: which sets are the correlation id's
     join-turn                         which worker looks for sets to close
@@ -113,9 +113,9 @@ class RedisPendingDetections:
         (told,) = await self._calls.execute([("HGETALL", key)])
         return _read(key, told)
 
-    async def settle(self, name: str, fingerprint: str, slots: Collection[str]) -> None:
+    async def settle(self, name: str, settled: str, slots: Collection[str]) -> None:
         key = self._key(name)
-        commands: list[Command] = [("HSET", key, SETTLED, fingerprint), ("PEXPIRE", key, self._life_ms)]
+        commands: list[Command] = [("HSET", key, SETTLED, settled), ("PEXPIRE", key, self._life_ms)]
         commands += [("HDEL", key, *sorted(slots))] if slots else []
         await self._calls.execute([*commands, ("ZREM", self._due(name), name)])
 

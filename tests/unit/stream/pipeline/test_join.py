@@ -88,6 +88,19 @@ async def test_sweep_heals_what_no_record_decides():
     assert await given(fleet, FRAMES[-1]) == [swept]
 
 
+@pytest.mark.parametrize("last", ["frame", "group"])
+async def test_killed_before_publishing_and_read_again_after_the_sweep(last):
+    """The sweep finds the decision stored, and removes the parts; the record publishes the decision all the same."""
+    fleet = Fleet(DEPTH)
+    records = [sent(selfie()), sent_by_group(group_part())]
+    first, closing = records if last == "group" else reversed(records)
+    assert await given(fleet, first) == []
+    (unpublished,) = await given(fleet, closing)
+    assert await fleet.sweep() == []
+    assert await given(fleet, closing, worker=1) == [unpublished]
+    assert await given(fleet, first, worker=1) == []
+
+
 async def test_two_workers_close_at_once():
     fleet = Fleet()
     await given(fleet, *FRAMES[:-2])

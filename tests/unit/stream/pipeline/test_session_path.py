@@ -10,6 +10,7 @@ import pytest
 
 from stream.events.messages import Record
 from stream.events.session_terms import LivenessMode
+from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.session_refusals import SessionRefusal
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.ledger import SessionBook
@@ -17,6 +18,7 @@ from stream.sessions.session import session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, bare, base64_of
 from tests.unit.stream.fakes import Away, FakeAnalyser, Pipeline
+from tests.unit.stream.pipeline.join_cases import Sent
 from tests.unit.stream.sessions.builders import session_record, token_of, tokens
 
 RECORD = session_record(attempts=2)
@@ -214,6 +216,27 @@ async def test_record_a_frame():
     assert await decisions(scene, *frames) == [decided], "the record that closed the set says its decision again"
     assert (await scene.used(), len(scene.pipeline.analyser.pictures)) == (1, COUNT)
     assert await decisions(scene, frame(2, image=base64_of())) == [], "too late for another picture"
+
+
+async def test_changes_of_a_set_that_was_swept_before_these_were_published():
+    """Killed between storing the decision and what follows: the record comes again when the parts are gone."""
+    scene = Scene()
+    await decisions(scene, *(frame(index) for index in range(COUNT - 1)))
+    (detection,) = await scene.pipeline.detect(frame(COUNT - 1))
+    closing = replace(frame(0), value=detection.value, headers=detection.headers, topic="detections")
+    stage = replace(scene.pipeline.decide_stage, sessions=Dying())
+    with pytest.raises(RuntimeError):
+        await stage.handle(closing)
+    scene.pipeline.time.at_ms += 3_600_000
+    await JoinSweeper(stage=scene.pipeline.decide_stage, publisher=Sent(), name="one").sweep()  # type: ignore[arg-type]
+    outputs = await scene.pipeline.decide_stage.handle(closing)
+    told = [(output.topic, orjson.loads(output.value or b"").get("state")) for output in outputs]
+    assert told == [("decisions", None), ("sessions", "running")]
+
+
+class Dying:
+    async def decided(self, detection, decision):
+        raise RuntimeError("the process ends")
 
 
 async def test_rejected_frame():
