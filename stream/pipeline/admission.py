@@ -48,7 +48,7 @@ class Admission:
     async def admit(self, submission: Submission, origin: Origin) -> Admitted | Refusal | AlreadyDecided:
         """Admission of one submission, for the detect stage: anything but Admitted is a final result.
 
-        Store and gate are asked at the same time: one round trip, and one more for a submission with a session token.
+        Store and gate are asked at the same time: one round trip, and two more for a submission with a session token.
         A repeat has the same attempt of the session and changes nothing else. Raises `DependencyTimeout` when one of
         them stays away too long.
         """

@@ -18,8 +18,8 @@ class SessionGate(Protocol):
         """Terms of the submission's session, with an attempt of it; None for a submission without a token where none is
         `required`.
 
-        The same submission again has the same attempt. Without a token no round trip, otherwise one while the session
-        is fresh. Raises `config.errors.Unavailable` when the store is away.
+        The same submission again has the same attempt. Without a token no round trip, otherwise two, and one more for
+        each race that was lost. Raises `config.errors.Unavailable` when the store is away.
         """
 
 

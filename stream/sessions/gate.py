@@ -37,15 +37,15 @@ class SessionTokenGate:
         return await self._claimed(claims, submission) if other is None else refusal_for(other)
 
     async def _claimed(self, claims: TokenClaims, submission: Submission) -> SessionTerms | Refusal:
-        """Attempt of the submission: its own, or the first that is free. Each lost race has taken one."""
-        name, number = SessionName(claims.tenant, claims.session_id), 1
+        """Attempt of the submission: its own, or the first that is free. A token that is refused takes none."""
+        name = SessionName(claims.tenant, claims.session_id)
         claim = SessionAttempt(
             fingerprint=_fingerprint(submission),
             at_ms=submission.appended_at_ms,
             submission_id=submission.ids.submission_id,
         )
+        session = session_from(await self.store.read(name))
         while True:
-            session = session_from(await self.store.add(name, {f"{ATTEMPT}{number}": claim.to_text()}))
             if session is None or session.record.claims != claims:  # also of a thief of the key, who can sign anything
                 return refusal_for(SessionRefusal.UNKNOWN)
             if (fault := _over(session, claim.fingerprint)) is not None:
@@ -54,7 +54,7 @@ class SessionTokenGate:
                 return session.record.terms(own, active_step=session.active_since is not None)
             if session.next_attempt is None:
                 return refusal_for(SessionRefusal.ATTEMPTS_SPENT)
-            number = session.next_attempt
+            session = session_from(await self.store.add(name, {f"{ATTEMPT}{session.next_attempt}": claim.to_text()}))
 
     def _of_another(self, claims: TokenClaims, submission: Submission) -> SessionRefusal | None:
         """Reason why a token that is good is not this submission's."""
