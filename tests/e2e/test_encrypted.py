@@ -53,6 +53,7 @@ async def test_same_decision(install: MakeInstallation, tmp_path: Path) -> None:
     name = plain.submission_id
     results = [events[each]["result"] for each in (name, f"{name}-first", f"{name}-second")]
     assert results[0]["face_detected"]
+    assert [result.pop("variant") for result in results] == ["score", "flags", "flags"]
     assert results[1:] == results[:1] * 2
     assert events["x-first"]["error"]["code"] == "DECRYPTION_FAILED"
     submitted = [record.value or b"" for record in await installation.records(Topic.SUBMISSIONS)]
