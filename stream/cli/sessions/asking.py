@@ -22,7 +22,7 @@ from stream.cli.sessions.options import (
     LifetimeOption,
     SessionArgument,
 )
-from stream.cli.sessions.view import line, say_risk
+from stream.cli.sessions.view import line, say_asked, say_risk
 from stream.encryption.capture_statement import read_capture_key
 from stream.encryption.key_files import KeyRefused
 from stream.events.session_terms import LivenessMode
@@ -84,6 +84,7 @@ def create(
     event = _asked(CreateSession.name, given, person, actor, tenant, command_id, timeout, json)
     if not json:
         out.print(line(event))
+        say_asked(event)
         say_risk(event)
         out.print(plain(event["token"]), markup=False, soft_wrap=True)
 

@@ -16,6 +16,8 @@ def line(session: dict[str, Any]) -> Text:
     attempts, state = session["attempts"], plain(session["state"])
     result = session["result"]
     score = "" if result is None else f"  score {result['liveness_score']:g} of {result['liveness_threshold']:d}"
+    compared = {} if result is None else result.get("verification") or {}
+    score += "" if compared.get("is_identical", True) else "  not the person of the reference image"
     return Text.assemble(
         (plain(session["session_id"]), "bold"),
         "  ",
@@ -25,6 +27,15 @@ def line(session: dict[str, Any]) -> Text:
         f"  tenant {plain(session['tenant'])}" if session["tenant"] else "",
         (f"  expires {plain(session['expires_at'])}", "dim"),
     )
+
+
+def say_asked(event: dict[str, Any]) -> None:
+    """Movements and colours that a session asks for, in their order."""
+    if event["liveness_challenges"]:
+        when = "" if event["asks_challenges"] else ", once the light is too strong for a single picture"
+        say(plain(f"asks for {', '.join(event['liveness_challenges'])}{when}"))
+    if light := event["light_challenge"]:
+        say(plain(f"then shows {', '.join(light['colours'])}, each for {light['colour_ms']} ms"))
 
 
 def refused(refusal: dict[str, Any]) -> Text:

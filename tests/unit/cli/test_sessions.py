@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from stream.cli import app
 from stream.cli.sessions import asking, tenants
+from stream.cli.sessions.view import line
 from stream.review.command_client import NoAnswer
 from stream.review.commands import read
 from stream.review.kinds.sessions import CancelSession, CreateSession
@@ -35,6 +36,19 @@ REFUSED = {
     "error": {"code": "CORRELATION_ID_FLAGGED", "message": "no session"},
     "retry_count": 4,
     "open_flags": [{"kind": "face_reuse", "severity": "high", "since": "2026-11-27T00:00:00.000Z"}],
+}
+
+
+#: Session as events and queries show it.
+CREATED = {
+    "session_id": "ls_1",
+    "state": "created",
+    "liveness_mode": "passive",
+    "attempts": {"used": 1, "allowed": 1},
+    "correlation_id": GUID,
+    "tenant": None,
+    "expires_at": "2026-11-28T00:00:00.000Z",
+    "result": None,
 }
 
 
@@ -77,6 +91,27 @@ def test_create(answer, in_memory):
     assert isinstance(command, CreateSession)
     assert (command.correlation_id, answer["key"], command.tenant) == (GUID, GUID, None)
     assert orjson.loads(run("create", "--json").stdout) == answer["answer"]
+
+
+@pytest.mark.parametrize(
+    ("asks", "words"), [(True, "asks for smile, head_left\n"), (False, "asks for smile, head_left, once the light is")]
+)
+def test_create_says_what_is_asked(answer, in_memory, asks, words):
+    """A client that reads the screen learns movements and colours in their order."""
+    light = {"colours": ["red", "blue", "red", "green"], "colour_ms": 300}
+    asked = {"liveness_challenges": ["smile", "head_left"], "asks_challenges": asks, "light_challenge": light}
+    answer["answer"] = created(in_memory.sessions) | asked
+    ran = run("create", "--correlation-id", GUID)
+    assert words in ran.output
+    assert "then shows red, blue, red, green, each for 300 ms" in ran.output
+
+
+def test_line_of_another_person():
+    """A session that failed by its reference image alone says so beside a passing score."""
+    shown = {"liveness_score": 97.0, "liveness_threshold": 75, "verification": {"is_identical": False}}
+    session = {**CREATED, "state": "failed", "result": shown}
+    assert "score 97 of 75  not the person of the reference image" in line(session).plain
+    assert "reference" not in line({**session, "result": shown | {"verification": None}}).plain
 
 
 def test_every_option_is_sent(answer, in_memory, tmp_path):
