@@ -34,9 +34,8 @@ class ActiveAssessment:
     """Assessment of a capture.
 
     Scores are 0 to 100, higher is more live; the two variation scores and the light's are None where nothing of theirs
-    was asked for. `challenges_completed` is in the session's order, `reasons` in that of `REASONS`. `best_frame` is the
-    index of the frame to judge as a selfie: a sharp, well exposed one at rest; None without any. `findings` are numbers
-    for people, by name, and decide nothing.
+    was asked for. `challenges_completed` is in the session's order, `reasons` in that of `REASONS`. `findings` are
+    numbers for people, by name, and decide nothing.
     """
 
     score: int
@@ -46,7 +45,6 @@ class ActiveAssessment:
     challenges_completed: tuple[Challenge, ...]
     frames_captured: int
     reasons: tuple[str, ...]
-    best_frame: int | None
     findings: Mapping[str, float] = field(default_factory=dict)
 
     @property

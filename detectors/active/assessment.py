@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.challenges import FEWEST_FRAMES, LIGHT, NEUTRAL, Challenge, Colour
+from config.challenges import FEWEST_FRAMES, LIGHT, Challenge, Colour
 from config.policy import ActivePolicy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.flatness import flatness_of
@@ -20,7 +20,6 @@ from detectors.active.light_following import LightFollowing, light_following
 from detectors.active.movements import Movements, movements_in
 from detectors.active.reasons import REASONS, in_order
 from detectors.active.repeats import continuity_reasons
-from detectors.exposure import Exposure
 
 #: Score of a movement that just reaches its threshold: the default threshold of a pass.
 _JUST_MOVED = 75.0
@@ -61,24 +60,8 @@ def assess(
         challenges_completed=movements.completed,
         frames_captured=len(frames),
         reasons=reasons,
-        best_frame=best_frame(frames),
         findings={name: round(value, 4) for name, value in findings.items() if value is not None},
     )
-
-
-def best_frame(frames: Sequence[AssessedFrame]) -> int | None:
-    """Index of the sharpest frame at rest that is neither too dark nor too bright; of the sharpest measured one where
-    no frame is both; None without measures."""
-
-    def rank(index: int) -> tuple[bool, bool, float]:
-        measures = frames[index].measures
-        assert measures is not None  # measured ones only
-        exposure = Exposure(measures.brightness, measures.clipped)
-        exposed = not exposure.too_dark and not exposure.too_bright
-        return frames[index].challenge == NEUTRAL and exposed, exposed, measures.sharpness
-
-    measured = [index for index, frame in enumerate(frames) if frame.measures is not None]
-    return max(measured, key=rank, default=None)
 
 
 def _variation(movements: Movements, kind: tuple[Challenge, ...]) -> float | None:

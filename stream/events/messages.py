@@ -196,7 +196,6 @@ class Detection:
     session_image: SessionImage | None = None
 
     @property
-    def repeats(self) -> tuple[int | None, ...]:
-        """Index of the first frame with the same pixels as each frame, if there is an earlier one."""
-        first = [None if each is None else self.pixels.index(each) for each in self.pixels]
-        return tuple(None if found == index else found for index, found in enumerate(first))
+    def session_id(self) -> str | None:
+        """Session of the submission: that of its token, else as submitted."""
+        return self.ids.session_id if self.session is None else self.session.session_id

@@ -166,7 +166,7 @@ def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy:
         tenant=ids.tenant,
         correlation_id=correlation_id,
         submission_id=submission_id,
-        session_id=ids.session_id if detection.session is None else detection.session.session_id,
+        session_id=detection.session_id,
         at_ms=detection.appended_at_ms,
         finding=finding,
         severity=severity_of(verdict.confidence or 0.0, policy) if attack else 0.0,

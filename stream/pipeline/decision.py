@@ -29,7 +29,7 @@ def decision_event(
     ids = detection.ids
     error = None if verdict.error is None else {"code": str(verdict.error), "message": verdict.message}
     return {
-        **_plain(ids) | {"session_id": session_of(detection)},
+        **_plain(ids) | {"session_id": detection.session_id},
         "request_id": request_id(ids, detection.fingerprint),
         "timestamp": iso8601(now_ms),
         "status": "success" if error is None else "error",
@@ -42,11 +42,6 @@ def decision_event(
         "models": _models(detection),
         "elapsed_ms": _elapsed(detection, now_ms),
     }
-
-
-def session_of(detection: Detection) -> str | None:
-    """Session of a submission: that of its token, else as submitted."""
-    return detection.ids.session_id if detection.session is None else detection.session.session_id
 
 
 def encode(event: dict[str, Any]) -> bytes:

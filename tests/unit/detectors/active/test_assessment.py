@@ -9,9 +9,9 @@ import pytest
 from config.challenges import CHALLENGES
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
-from detectors.active.assessment import assess, best_frame
+from detectors.active.assessment import assess
 from detectors.active.reasons import REASONS, ReasonKind
-from tests.unit.detectors.active.heads import PAPER, PRINT, capture, frame, lit_frames, measures
+from tests.unit.detectors.active.heads import PAPER, PRINT, capture, frame, lit_frames
 
 ALL = ("head_left", "smile", "head_right", "blink")
 SIX = ("red", "green", "blue", "white", "cyan", "yellow")
@@ -108,22 +108,6 @@ def test_too_bright_surroundings_spend_no_attempt():
 
 def overexposed(each: AssessedFrame):
     return replace(each.measures, light=tuple(replace(region, clipped=0.5) for region in each.measures.light))
-
-
-def test_the_best_frame_is_sharp_at_rest_and_well_exposed():
-    def sharp(challenge, sharpness, **told):
-        return AssessedFrame(challenge=challenge, measures=measures(sharpness=sharpness, **told))
-
-    frames = [
-        sharp("neutral", 50.0),
-        sharp("neutral", 90.0, clipped=0.5),
-        sharp("neutral", 60.0),
-        sharp("smile", 99.0),
-        AssessedFrame(),
-    ]
-    assert best_frame(frames) == 2
-    assert best_frame(frames[1:2]) == 0
-    assert best_frame(frames[4:]) is None
 
 
 def test_every_reason_has_words_and_a_bound():
