@@ -48,7 +48,7 @@ INDICATIONS: Mapping[str, IndicationSpec] = MappingProxyType(
         "generator_size": IndicationSpec("Size that generators make", 0.2),
         "no_camera_metadata": IndicationSpec("No camera metadata", 0.1),
         "capture_forged": IndicationSpec("Forged capture statement", 2.0),
-        #: Counts where the session asks for an attested capture, whatever the weight (`stream.pipeline.injection`).
+        #: Counts where the session asks for an attested capture, whatever the weight.
         "capture_not_attested": IndicationSpec("Capture not attested", 0.0),
         #: A browser's camera is easily replaced by a program; nothing measured says by how much that weighs.
         "captured_by_web": IndicationSpec("Captured in a browser", 0.0),

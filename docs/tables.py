@@ -29,7 +29,7 @@ from stream.cli.abuse.retention import in_words
 from stream.events.topics import TABLE, TopicSpec
 from stream.kafka.access import RIGHTS
 from stream.maintenance.retention import stores
-from stream.pipeline.advice import BY_REASON
+from stream.pipeline.verdict.advice import BY_REASON
 from stream.runtime import metrics
 
 ROOT = Path(__file__).resolve().parent.parent

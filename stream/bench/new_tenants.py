@@ -19,7 +19,7 @@ from config.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, Frame
 from stream.events.ids import SubmissionIds
 from stream.events.messages import CaptureContext, Submission
-from stream.pipeline.marking import MarkKeys, ReferenceExtractor
+from stream.pipeline.capture.marking import MarkKeys, ReferenceExtractor
 
 TENANTS = 20
 _ACTIVE = frozenset({FACE_REUSE, MEDIA_REPLAY})

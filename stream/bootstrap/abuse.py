@@ -39,9 +39,9 @@ from detectors.template import describe
 from stream.bootstrap.models import template_source
 from stream.bootstrap.sessions import open_session_store
 from stream.maintenance.retention import beyond_erasure
+from stream.pipeline.capture.marking import MarkKeys, model_id
 from stream.pipeline.decision_store import DecisionStore
-from stream.pipeline.marking import MarkKeys, model_id
-from stream.pipeline.pending import PendingDetections
+from stream.pipeline.join.pending import PendingDetections
 from stream.redis.pending import RedisPendingDetections
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from config.settings import Settings
 from stream.encryption.key_folder import KeyWatch, SessionKeys
 from stream.encryption.session_tokens import SessionTokens
 from stream.kafka.worker import BackgroundTask
-from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
+from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
 from stream.redis.session_store import RedisSessionStore
 from stream.sessions.client_network import ClientNetworks
 from stream.sessions.desk import SessionDesk

@@ -61,18 +61,18 @@ from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage
 from stream.notify.targets import WebhookTarget
 from stream.notify.webhook import open_webhook
-from stream.pipeline.abuse_stage import AbuseStage
-from stream.pipeline.admission import Admission
-from stream.pipeline.decide_stage import DecideStage
+from stream.pipeline.admission.admission import Admission
+from stream.pipeline.capture.marking import ReferenceExtractor
+from stream.pipeline.capture.session_images import SessionImages
+from stream.pipeline.decision.abuse_stage import AbuseStage
+from stream.pipeline.decision.decide_stage import DecideStage
+from stream.pipeline.decision.event_builders import DecisionEvents, FlagEvents, SessionEvents
+from stream.pipeline.decision.replays import Replays
 from stream.pipeline.decision_store import DecisionStore
-from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
-from stream.pipeline.fair_turns import FairTurns
-from stream.pipeline.group_parts import GroupParts
-from stream.pipeline.join import Join, JoinPlan
-from stream.pipeline.marking import ReferenceExtractor
-from stream.pipeline.replays import Replays
-from stream.pipeline.session_images import SessionImages
+from stream.pipeline.detection.detect_stage import DetectStage
+from stream.pipeline.detection.fair_turns import FairTurns
+from stream.pipeline.join.group_parts import GroupParts
+from stream.pipeline.join.join import Join, JoinPlan
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.eviction import EvictionWatch

@@ -19,10 +19,10 @@ from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection, Refusal
-from stream.pipeline.decision import decision_event, encode
-from stream.pipeline.detect_stage import finding_of
-from stream.pipeline.intake import check_image
-from stream.pipeline.verdict import verdict_on
+from stream.pipeline.decision.decision import decision_event, encode
+from stream.pipeline.detection.detect_stage import finding_of
+from stream.pipeline.intake.intake import check_image
+from stream.pipeline.verdict.verdict import verdict_on
 from stream.runtime.clock import SystemClock
 
 

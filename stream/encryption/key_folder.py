@@ -179,7 +179,7 @@ class ImageKeys(WatchedKeys[TenantKey]):
         super().__init__(folder, _tenant_key, setting="sessions.image_keys", use="session_image", most=MOST_TENANTS)
 
     def get(self, tenant: str | None) -> SelfieKey | None:
-        """Key of a tenant as it is now, None if there is none; for `stream.pipeline.session_images`."""
+        """Key of a tenant as it is now, None if there is none; for `stream.pipeline.capture.session_images`."""
         found = self._keys.get(NO_TENANT if tenant is None else tenant)
         return None if found is None else found.key
 

@@ -21,8 +21,8 @@ from stream.bootstrap.worker import FACE_ANALYSER, open_pool
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.evaluation.picture_set import Presentation
 from stream.events.messages import Refusal
-from stream.pipeline.detect_stage import finding_of
-from stream.pipeline.intake import check_image
+from stream.pipeline.detection.detect_stage import finding_of
+from stream.pipeline.intake.intake import check_image
 
 #: Pictures in work for each slot: one at hand while the next one is read from the disk.
 AHEAD = 2

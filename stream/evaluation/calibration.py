@@ -32,8 +32,8 @@ from stream.evaluation.operating import threshold_at
 from stream.evaluation.ranks import auc
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.weighing import Floats, fitted, rounded
-from stream.pipeline.aggregation import NO_NETWORK, room_above_floors
-from stream.pipeline.verdict import EPSILON, judge, live_bound
+from stream.pipeline.verdict.aggregation import NO_NETWORK, room_above_floors
+from stream.pipeline.verdict.verdict import EPSILON, judge, live_bound
 
 #: Shares of the fitted weights in the mixtures; 0 is the present policy with a threshold of its own.
 MIXTURES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 from stream.evaluation.figures import Document
 from stream.evaluation.picture_set import PresentationLabel
 from stream.evaluation.words import WordTable, rate
-from stream.pipeline.verdict import VerdictKind
+from stream.pipeline.verdict.verdict import VerdictKind
 
 #: Pictures named in text; JSON has all.
 MOST_NAMED = 50

@@ -26,8 +26,8 @@ from stream.evaluation.operating import FIXED_BPCER, apcer_at, bpcer_at, thresho
 from stream.evaluation.picture_set import LeftOutFile
 from stream.evaluation.ranks import auc
 from stream.evaluation.rates import ErrorRate, apcer, bpcer, non_response_rate
-from stream.pipeline.aggregation import WeighedSignal, mean_log_odds
-from stream.pipeline.verdict import VerdictKind, live_bound, spoof_bound
+from stream.pipeline.verdict.aggregation import WeighedSignal, mean_log_odds
+from stream.pipeline.verdict.verdict import VerdictKind, live_bound, spoof_bound
 
 #: Worst pictures listed of each label.
 MOST_WORST = 10

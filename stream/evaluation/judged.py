@@ -10,7 +10,7 @@ from config.policy import Policy
 from detectors.contract import Analysis, ModelVersion
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable
 from stream.evaluation.picture_set import LeftOutFile, Presentation, PresentationLabel
-from stream.pipeline.verdict import Verdict, VerdictKind, judge
+from stream.pipeline.verdict.verdict import Verdict, VerdictKind, judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from config.policy import Policy
 from stream.evaluation.calibration import OutOfSource, Proposal
 from stream.evaluation.figures import Document, rate_fields
 from stream.evaluation.words import WordTable, printable, rate
-from stream.pipeline.verdict import live_bound
+from stream.pipeline.verdict.verdict import live_bound
 
 #: Name of the floor of the mean, among those of single networks.
 MEAN = "mean of the networks"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from stream.evaluation.intervals import clopper_pearson
-from stream.pipeline.verdict import VerdictKind
+from stream.pipeline.verdict.verdict import VerdictKind
 
 
 @dataclass(frozen=True, slots=True)

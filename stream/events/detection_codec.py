@@ -111,7 +111,7 @@ class _Wire(_Strict):
     decided: str | None = None
 
 
-#: Fields of a decision besides its ids (`stream.pipeline.decision`).
+#: Fields of a decision besides its ids (`stream.pipeline.decision.decision`).
 _DECISION = {"timestamp", "status", "result", "error", "abuse", "policy", "models", "elapsed_ms"}
 _WIRE = TypeAdapter(_Wire)
 _NAMES = FIELDS | {

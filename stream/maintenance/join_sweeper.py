@@ -16,9 +16,9 @@ import structlog
 from stream.events.messages import Detection, Output
 from stream.kafka.agents import ENDS_WORKER
 from stream.kafka.publishing import Publisher
-from stream.pipeline.decide_stage import DecideStage
-from stream.pipeline.joined import Joining
-from stream.pipeline.pending import TURN_MS
+from stream.pipeline.decision.decide_stage import DecideStage
+from stream.pipeline.join.joined import Joining
+from stream.pipeline.join.pending import TURN_MS
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from abuse.event_time import MS
 from stream.encryption.session_tokens import SessionTokens, TokenClaims, TokenFault
 from stream.events.messages import Refusal, Submission
 from stream.events.session_terms import SessionTerms
-from stream.pipeline.session_refusals import SessionRefusal, refusal_for
+from stream.pipeline.admission.session_refusals import SessionRefusal, refusal_for
 from stream.sessions.client_network import ClientNetworks
 from stream.sessions.session import ATTEMPT, Session, SessionAttempt, SessionState, session_from
 from stream.sessions.session_store import SessionName, SessionStore

@@ -8,8 +8,8 @@ from typing import Any
 from config.challenges import FEWEST_FRAMES
 from config.error_codes import ErrorCode
 from stream.events.session_terms import SessionTerms
-from stream.pipeline.session_frames import OTHER_CHECK
-from stream.pipeline.verification import session_passed
+from stream.pipeline.admission.session_frames import OTHER_CHECK
+from stream.pipeline.capture.verification import session_passed
 from stream.sessions.session import AttemptOutcome
 
 #: Errors for which the person need not be to blame: the attempt is given back.

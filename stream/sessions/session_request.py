@@ -16,7 +16,7 @@ from config.challenges import Challenge
 from stream.encryption.capture_keys import public_jwk
 from stream.events.ids import SUBMISSION_ID, ShortText, personal_guid
 from stream.events.session_terms import MOST_ATTEMPTS, LivenessMode
-from stream.pipeline.submission_fields import network_of
+from stream.pipeline.intake.submission_fields import network_of
 
 #: Seconds that a token may live.
 SHORTEST_TOKEN_S, LONGEST_TOKEN_S = 60, 86_400

@@ -23,9 +23,9 @@ from stream.bootstrap.models import face_bound, network_sources, template_source
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection
 from stream.events.session_terms import FrameContext, LivenessMode, SessionTerms
-from stream.pipeline.frame_faces import of_analyses
-from stream.pipeline.session_verdict import session_verdict
-from stream.pipeline.verdict import Verdict
+from stream.pipeline.capture.frame_faces import of_analyses
+from stream.pipeline.verdict.session_verdict import session_verdict
+from stream.pipeline.verdict.verdict import Verdict
 from tests.bench.active_liveness import COLOUR_MS, PASS, Bench, kinds
 from tests.sequences import RenderedSequence
 

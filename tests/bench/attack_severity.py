@@ -17,9 +17,9 @@ from config import settings as configuration
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from detectors.native_output import native_stderr_silenced
-from stream.pipeline.abuse_stage import severity_of
-from stream.pipeline.intake import check_image
-from stream.pipeline.verdict import Verdict, VerdictKind, judge
+from stream.pipeline.decision.abuse_stage import severity_of
+from stream.pipeline.intake.intake import check_image
+from stream.pipeline.verdict.verdict import Verdict, VerdictKind, judge
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 LIMITS = tuple(step / 20 for step in range(1, 13))

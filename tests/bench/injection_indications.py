@@ -15,7 +15,7 @@ from detectors.frame import decode
 from detectors.image_gate import inspect
 from detectors.injection.checks import indications_of, with_decoded
 from stream.evaluation.picture_set import PresentationLabel, read
-from stream.pipeline.injection import LivenessFlag, injection_verdict
+from stream.pipeline.verdict.injection import LivenessFlag, injection_verdict
 
 
 def main(folder: Path, policy: Policy) -> None:

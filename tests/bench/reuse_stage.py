@@ -48,8 +48,8 @@ from stream.bench.redis_room import room
 from stream.cli.console import say
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection
-from stream.pipeline.abuse_stage import AbuseStage
-from stream.pipeline.verdict import Verdict, VerdictKind
+from stream.pipeline.decision.abuse_stage import AbuseStage
+from stream.pipeline.verdict.verdict import Verdict, VerdictKind
 from stream.redis.client import connect
 from stream.runtime.patience import RetryPolicy
 from tests.bench.growth import Row, one_server, percentiles, show

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from abuse.redis_port import ForeignValue
-from stream.pipeline.pending import (
+from stream.pipeline.join.pending import (
     PARTS_LIFE_MS,
     Closing,
     InMemoryPendingDetections,

@@ -27,8 +27,8 @@ from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients import admin, reader
 from stream.kafka.security import client_security
-from stream.pipeline import intake
-from stream.pipeline.joined import fingerprint_of_frames
+from stream.pipeline.intake import intake
+from stream.pipeline.join.joined import fingerprint_of_frames
 
 #: Decisions are told apart by everything a consumer sees of them.
 _Seen = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]

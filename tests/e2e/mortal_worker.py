@@ -19,10 +19,10 @@ from typing import Any
 from abuse.ledger.redis_ledger import RedisLedger
 from stream.kafka.acks import InOrderAcks
 from stream.kafka.agents import AgentRunner
-from stream.pipeline.abuse_stage import AbuseStage
-from stream.pipeline.admission import Admission
-from stream.pipeline.decide_stage import DecideStage
-from stream.pipeline.detect_stage import DetectStage
+from stream.pipeline.admission.admission import Admission
+from stream.pipeline.decision.abuse_stage import AbuseStage
+from stream.pipeline.decision.decide_stage import DecideStage
+from stream.pipeline.detection.detect_stage import DetectStage
 from tests.e2e import scripted_worker
 
 

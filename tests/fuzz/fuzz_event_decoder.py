@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["stream", "detectors.image_format"]):
     from stream.events.dead_letter import dead_letter
     from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
     from stream.events.messages import Detection, Poison, Record, Refusal, Rejected, Submission
-    from stream.pipeline.intake import read
+    from stream.pipeline.intake.intake import read
 
 LIMITS = ImageLimits(max_bytes=2048)
 SHAPES = {

@@ -11,7 +11,7 @@ from config.error_codes import ErrorCode
 from stream.events.messages import Record
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
-from stream.pipeline.detect_stage import SLOT_CRASH_REASON
+from stream.pipeline.detection.detect_stage import SLOT_CRASH_REASON
 from tests.e2e.abuse_cases import error_code
 from tests.e2e.analysers import marked
 from tests.e2e.fixtures import MakeInstallation

@@ -23,7 +23,7 @@ from detectors.template.impostors import ImpostorModel
 from stream.bootstrap.abuse import face_keys, open_ledger, open_reuse
 from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
-from stream.pipeline.marking import model_id
+from stream.pipeline.capture.marking import model_id
 from stream.redis.client import connect
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.cli import liveness

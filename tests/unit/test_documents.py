@@ -20,7 +20,7 @@ from config.error_codes import MEANING, ErrorCode
 from config.secret_files import SECRETS
 from config.settings import Settings
 from stream.cli import app
-from stream.pipeline.advice import BY_REASON
+from stream.pipeline.verdict.advice import BY_REASON
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(

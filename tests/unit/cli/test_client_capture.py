@@ -16,11 +16,11 @@ from stream.events.capture import Attestation
 from stream.events.messages import Record, Submission
 from stream.events.session_terms import FrameContext
 from stream.events.submissions import Form
-from stream.pipeline import intake
-from stream.pipeline.attestation import capture_finding
+from stream.pipeline.capture.attestation import capture_finding
+from stream.pipeline.intake import intake
 from tests.unit.stream.builders import APPENDED_AT_MS, IMAGE, OTHER_IMAGE
 from tests.unit.stream.encryption.statements import NONCE, SESSION, text_of
-from tests.unit.stream.pipeline.test_attestation import TERMS
+from tests.unit.stream.pipeline.capture.test_attestation import TERMS
 
 TOKEN = f"{text_of(b'x')}.{text_of(orjson.dumps({'sid': SESSION, 'jti': NONCE}))}.{text_of(b'y')}"
 

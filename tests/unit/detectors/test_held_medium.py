@@ -16,7 +16,7 @@ from detectors.face_mesh import Box
 from detectors.signals import FaceObservation, build
 from stream.demo import attacks
 from stream.evaluation.analysis_cache import analyser_key
-from stream.pipeline.verdict import VerdictKind, judge
+from stream.pipeline.verdict.verdict import VerdictKind, judge
 from tests.unit.detectors.conftest import face_of, grey_frame, observe
 
 WIDTH, HEIGHT = 480, 640

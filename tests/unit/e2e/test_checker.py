@@ -14,8 +14,8 @@ from stream.events.dead_letter import dead_letter
 from stream.events.ids import request_id
 from stream.events.messages import Output, Poison, Record, Submission
 from stream.events.submissions import NewSubmission, submission_output
-from stream.pipeline import intake
-from stream.pipeline.joined import fingerprint_of_frames
+from stream.pipeline.intake import intake
+from stream.pipeline.join.joined import fingerprint_of_frames
 from tests.e2e.checker import check
 from tests.unit.stream.builders import bare
 

@@ -14,7 +14,7 @@ from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection, Headers, Poison, Record, Refusal, Rejected, Submission
-from stream.pipeline import intake
+from stream.pipeline.intake import intake
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 OTHER_GUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"

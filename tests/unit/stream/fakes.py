@@ -33,20 +33,20 @@ from stream.events.forgeries import Forgeries
 from stream.events.group_macs import GroupMacs
 from stream.events.messages import Output, Record
 from stream.events.topics import Topic
-from stream.pipeline.abuse_stage import AbuseStage
-from stream.pipeline.admission import Admission
-from stream.pipeline.decide_stage import DecideStage
+from stream.pipeline.admission.admission import Admission
+from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
+from stream.pipeline.capture.marking import MarkKeys, ReferenceExtractor
+from stream.pipeline.capture.session_images import SessionImages
+from stream.pipeline.decision.abuse_stage import AbuseStage
+from stream.pipeline.decision.decide_stage import DecideStage
+from stream.pipeline.decision.event_builders import DecisionEvents, FlagEvents, SessionEvents
+from stream.pipeline.decision.session_ledger import SessionLedger
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore
-from stream.pipeline.detect_stage import DetectStage
-from stream.pipeline.event_builders import DecisionEvents, FlagEvents, SessionEvents
-from stream.pipeline.fair_turns import FairTurns
-from stream.pipeline.group_parts import GroupParts
-from stream.pipeline.join import Join, JoinPlan
-from stream.pipeline.marking import MarkKeys, ReferenceExtractor
-from stream.pipeline.pending import InMemoryPendingDetections, PendingDetections
-from stream.pipeline.session_gate import NO_SESSIONS, SessionGate
-from stream.pipeline.session_images import SessionImages
-from stream.pipeline.session_ledger import SessionLedger
+from stream.pipeline.detection.detect_stage import DetectStage
+from stream.pipeline.detection.fair_turns import FairTurns
+from stream.pipeline.join.group_parts import GroupParts
+from stream.pipeline.join.join import Join, JoinPlan
+from stream.pipeline.join.pending import InMemoryPendingDetections, PendingDetections
 from stream.runtime.clock import Clock
 from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis

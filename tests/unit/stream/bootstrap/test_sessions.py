@@ -9,7 +9,7 @@ from config.errors import SettingsError
 from config.settings import SessionSettings, Settings
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.pipeline.session_gate import NO_SESSIONS
+from stream.pipeline.admission.session_gate import NO_SESSIONS
 from tests.unit.stream.sessions.builders import session_record
 
 

@@ -19,7 +19,7 @@ from stream.evaluation.judged import judged
 from stream.evaluation.proposal import policy_file, proposal_document, proposal_headline, proposal_tables
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.weighing import fitted, lawful, rounded
-from stream.pipeline.verdict import live_bound
+from stream.pipeline.verdict.verdict import live_bound
 from tests.unit.stream.evaluation.builders import analysed, analysis, presentation
 
 NAMES = list(DETECTORS)

@@ -23,7 +23,7 @@ from stream.evaluation.plots import det_plot
 from stream.evaluation.proposal import policy_file, proposal_document, proposal_headline, proposal_tables
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.words import headline, tables
-from stream.pipeline.verdict import live_bound
+from stream.pipeline.verdict.verdict import live_bound
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.evaluation.builders import presentation
 

@@ -21,7 +21,7 @@ from stream.events.topics import Topic
 from stream.kafka.authentic import AuthenticStage
 from stream.kafka.breaker import Breaker, BreakerOpen
 from stream.kafka.publishing import Publisher
-from stream.pipeline.group_parts import GroupParts
+from stream.pipeline.join.group_parts import GroupParts
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 from tests.unit.stream.builders import bare, ids, record

@@ -27,7 +27,7 @@ from stream.bootstrap.abuse import open_erasures
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import Output, Record
 from stream.events.session_terms import FramePart
-from stream.pipeline.pending import TURN_MS, PendingPart, set_name
+from stream.pipeline.join.pending import TURN_MS, PendingPart, set_name
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.pending import RedisPendingDetections
 from stream.review.command_stage import CommandStage

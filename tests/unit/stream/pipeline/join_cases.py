@@ -17,7 +17,7 @@ from stream.events.messages import Detection, Output, Record
 from stream.events.session_terms import FramePart
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.decision_store import InMemoryDecisionStore
-from stream.pipeline.pending import InMemoryPendingDetections, PendingDetections
+from stream.pipeline.join.pending import InMemoryPendingDetections, PendingDetections
 from tests.unit.stream.builders import analysis, detection, ids, record
 from tests.unit.stream.fakes import Pipeline
 

@@ -11,7 +11,7 @@ import pytest
 from stream.events.messages import Record
 from stream.events.session_terms import LivenessMode
 from stream.maintenance.join_sweeper import JoinSweeper
-from stream.pipeline.session_refusals import SessionRefusal
+from stream.pipeline.admission.session_refusals import SessionRefusal
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.ledger import SessionBook
 from stream.sessions.session import session_from

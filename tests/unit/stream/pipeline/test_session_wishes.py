@@ -18,8 +18,8 @@ from tests.unit.stream.builders import IMAGE, OTHER_IMAGE, bare, base64_of
 from tests.unit.stream.encryption.keys import EC, key
 from tests.unit.stream.encryption.statements import ED, OTHER, claims, private
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
-from tests.unit.stream.pipeline.test_session_images import BANK, images
-from tests.unit.stream.pipeline.test_verification import IMPOSTORS, REFERENCE, SAME, STRANGER
+from tests.unit.stream.pipeline.capture.test_session_images import BANK, images
+from tests.unit.stream.pipeline.capture.test_verification import IMPOSTORS, REFERENCE, SAME, STRANGER
 from tests.unit.stream.sessions.builders import session_record, token_of, tokens
 
 PUBLIC = {name: ED.as_dict(private=False)[name] for name in ("kty", "crv", "x")}

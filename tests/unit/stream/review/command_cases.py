@@ -38,7 +38,7 @@ from stream.events.forgeries import Forgeries
 from stream.events.messages import Headers, Output, Record
 from stream.events.topics import Topic
 from stream.pipeline.decision_store import InMemoryDecisionStore
-from stream.pipeline.pending import InMemoryPendingDetections
+from stream.pipeline.join.pending import InMemoryPendingDetections
 from stream.review.command_signatures import CommandSignatures
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices

@@ -14,7 +14,7 @@ from config.error_codes import ErrorCode
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection
 from stream.events.session_terms import LivenessMode
-from stream.pipeline.detect_stage import refusal_for
+from stream.pipeline.detection.detect_stage import refusal_for
 from stream.sessions.ledger import SessionBook
 from stream.sessions.outcome import NOBODYS_FAULT, RESULT_FIELDS
 from stream.sessions.session import ATTEMPT, SessionAttempt, session_from

@@ -17,10 +17,10 @@ from config.policy import ImageLimits
 from stream.encryption.reviewer_keys import new_signing_key
 from stream.events.messages import Refusal, Submission
 from stream.events.session_terms import FramePart, LivenessMode, SessionTerms
-from stream.pipeline import intake
-from stream.pipeline.advice import BY_REASON
-from stream.pipeline.session_gate import NO_SESSIONS
-from stream.pipeline.session_refusals import IN_WORDS, OF_THE_HOLDER, SessionRefusal
+from stream.pipeline.admission.session_gate import NO_SESSIONS
+from stream.pipeline.admission.session_refusals import IN_WORDS, OF_THE_HOLDER, SessionRefusal
+from stream.pipeline.intake import intake
+from stream.pipeline.verdict.advice import BY_REASON
 from stream.sessions.client_network import ClientNetworks
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.session import END, MOST_UNSPENT, OUTCOME, AttemptOutcome, SessionEnd, SessionState, session_from

@@ -1,0 +1,203 @@
+"""The join: one detection of a submission whose frames, or whose detector groups' results, arrive in several records.
+
+A set of parts has a slot for each frame (`frame:INDEX`) and, if the policy names detector groups, one for each group's
+result on each frame (`GROUP:INDEX`). A set that is complete, or spoilt, or past its deadline is closed once; what
+follows from the frozen parts is in `joined`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from abuse.event_time import MS
+from abuse.store_time import StoreTime
+from config.detector_groups import RESERVED
+from config.error_codes import ErrorCode
+from stream.events.detection_codec import decode_detection, encode_detection
+from stream.events.detection_part import DetectionPart, encode_part
+from stream.events.ids import SubmissionIds
+from stream.events.messages import AlreadyDecided, Detection, Refusal
+from stream.events.session_terms import FramePart
+from stream.pipeline.capture.frame_faces import Kinds
+from stream.pipeline.join.joined import Joining, of_frames
+from stream.pipeline.join.pending import (
+    Closing,
+    Parts,
+    PendingDetections,
+    PendingPart,
+    PendingSet,
+    set_name,
+)
+from stream.runtime import metrics
+from stream.runtime.patience import RetryPolicy
+
+FRAME = RESERVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinPlan:
+    """Plan of the join: the policy's detector `groups`, by name, and how long the rest of a set is waited for."""
+
+    groups: tuple[str, ...] = ()
+    frames_s: float = 120.0
+    groups_s: float = 30.0
+    #: How face templates are compared, by model.
+    kinds: Kinds = field(default_factory=dict)
+
+    def wait_ms(self, part: FramePart | None) -> int:
+        waits = [*([self.frames_s] if part else []), *([self.groups_s] if self.groups else [])]
+        return round(max(waits, default=0.0) * MS)
+
+    def slots(self, count: int) -> frozenset[str]:
+        """Slots of a complete set of so many records."""
+        return frozenset(f"{kind}:{index}" for kind in (FRAME, *self.groups) for index in range(count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Join for the decide stage and the sweep. Waits while the store is away; each call may be repeated."""
+
+    pending: PendingDetections
+    patience: RetryPolicy
+    time: StoreTime
+    plan: JoinPlan
+
+    def waits(self, detection: Detection) -> bool:
+        """Whether a detection is one of several parts. A whole one whose frames were not all analysed is decided at
+        once: no group could lower the verdict on it. One by a worker whose policy named no group yet waits for results
+        that nobody can tell apart from another picture's, so that these are missing."""
+        if detection.part is not None:
+            return not isinstance(detection.finding, AlreadyDecided)
+        return bool(self.plan.groups) and _is_analysed(detection)
+
+    async def add(self, detection: Detection) -> Detection | None:
+        """Joined detection, if this part completes its set, or did and was not yet decided; None while others are
+        waited for, and for a part that came after the closing, which changes nothing."""
+        part = detection.part
+        own = PendingPart(
+            slot=f"{FRAME}:{_index(part)}",
+            digest=detection.fingerprint,
+            ends=not _is_analysed(detection),
+            payload=encode_detection(detection),
+        )
+        now_ms = await self.patience.until_available(self.time.now_ms)
+        due_ms = now_ms + self.plan.wait_ms(part)
+        name = _name(detection.ids, part, detection.content or detection.fingerprint)
+        found = await self._add(name, detection.ids, own, part, due_ms)
+        if isinstance(found, Joining):
+            return found.detection
+        return None if found is None else decode_detection(found.encode())
+
+    async def add_group(self, part: DetectionPart) -> Detection | None:
+        """Like `add`, for the result of a detector group."""
+        slot = f"{part.group}:{_index(part.part)}"
+        own = PendingPart(slot=slot, digest=part.digest, payload=encode_part(part))
+        name = _name(part.ids, part.part, part.content)
+        found = await self._add(name, part.ids, own, part.part, None)
+        if isinstance(found, Joining):
+            return found.detection
+        return None if found is None else decode_detection(found.encode())
+
+    async def overdue(self, most: int) -> list[str]:
+        """Names of sets whose deadline has come."""
+        now_ms = await self.patience.until_available(self.time.now_ms)
+        return await self.patience.until_available(lambda: self.pending.due(now_ms, most))
+
+    async def end(self, name: str) -> Joining | None:
+        """The set as closed, by its deadline if by nothing before; None for one that holds no frame, or none that
+        counts: a worker may have ended before it removed a frame that came too late."""
+        state, parts = await self.patience.until_available(lambda: self.pending.read(name))
+        closing = state.closing
+        counting = parts.keys() if closing is None else parts.keys() & set(closing.slots)
+        if not any(_is_frame(slot) for slot in counting):
+            return None
+        if closing is None:
+            metrics.JOINS.labels(outcome="deadline").inc()
+            closing, parts = await self._close(name, _closing(state, None))
+        return of_frames(closing, parts, self.plan.groups, self.plan.kinds)
+
+    async def settle(self, name: str, joining: Joining) -> None:
+        """Remove the parts of a decided set. The record that closed the set may come again, and has its decision and
+        the changes of its session published still."""
+        settled, slots = encode_detection(_settled(joining.detection)).decode(), joining.slots
+        await self.patience.until_available(lambda: self.pending.settle(name, settled, slots))
+
+    async def tried(self, name: str, worker: str) -> int:
+        return await self.patience.until_available(lambda: self.pending.tried(name, worker))
+
+    async def drop(self, name: str) -> None:
+        await self.patience.until_available(lambda: self.pending.drop(name))
+
+    async def take_turn(self, worker: str, for_ms: int) -> bool:
+        return await self.patience.until_available(lambda: self.pending.take_turn(worker, for_ms))
+
+    async def _add(
+        self, name: str, ids: SubmissionIds, own: PendingPart, part: FramePart | None, due_ms: int | None
+    ) -> Joining | str | None:
+        """The set, if it is this part's record that decides it; what is left of one whose parts are gone already."""
+        state = await self.patience.until_available(lambda: self.pending.put(name, ids, own, due_ms))
+        by = (own.slot, own.digest)
+        if state.closing is None:
+            if not self._is_whole(state, part):
+                return None
+            closing, parts = await self._close(name, _closing(state, by))
+            metrics.JOINS.labels(outcome="spoilt" if _is_spoilt(state) else "complete").inc()
+        elif state.closing.by != by:
+            metrics.JOINS.labels(outcome="late" if own.slot not in state.closing.slots else "again").inc()
+            return None
+        elif state.settled is not None:
+            return state.settled
+        else:
+            closing = state.closing
+            _, parts = await self.patience.until_available(lambda: self.pending.read(name))
+        return of_frames(closing, parts, self.plan.groups, self.plan.kinds) if closing.by == by else None
+
+    async def _close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
+        return await self.patience.until_available(lambda: self.pending.close(name, closing))
+
+    def _is_whole(self, state: PendingSet, part: FramePart | None) -> bool:
+        """Whether nothing more is waited for: the set is complete, or its frames are and one was refused, or it is
+        spoilt."""
+        count = 1 if part is None else part.frame_count
+        frames = {slot for slot in self.plan.slots(count) if _is_frame(slot)}
+        missing = self.plan.slots(count) - state.slots
+        return _is_spoilt(state) or not missing or (state.ends and not frames & missing)
+
+
+def _settled(joined: Detection) -> Detection:
+    """Detection in place of a joined one that was decided: it leads to the stored decision, and tells nothing that was
+    measured."""
+    return Detection(
+        ids=joined.ids,
+        fingerprint=joined.fingerprint,
+        appended_at_ms=joined.appended_at_ms,
+        finding=Refusal(error=ErrorCode.SERVER_ERROR, message="the parts were decided before", counts=False),
+        session=joined.session,
+    )
+
+
+def _closing(state: PendingSet, by: tuple[str, str] | None) -> Closing:
+    return Closing(slots=tuple(sorted(state.slots)), against=tuple(sorted(state.against)), by=by)
+
+
+def _name(ids: SubmissionIds, part: FramePart | None, content: str | None) -> str:
+    return set_name(ids, f"frames:{part.frame_count}" if part else f"content:{content}")
+
+
+def _index(part: FramePart | None) -> int:
+    return 0 if part is None else part.frame_index
+
+
+def _is_frame(slot: str) -> bool:
+    return slot.startswith(f"{FRAME}:")
+
+
+def _is_spoilt(state: PendingSet) -> bool:
+    """Whether two frames were sent for one place: nobody can tell which of the two was meant."""
+    return any(_is_frame(slot) for slot in state.against)
+
+
+def _is_analysed(detection: Detection) -> bool:
+    finding: object = detection.finding
+    return isinstance(finding, Sequence) and all(analysis.error is None for analysis in finding)

@@ -1,0 +1,58 @@
+"""Liveness result: the published measures of a liveness check, the same fields in every mode. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.challenges import Challenge
+from stream.events.messages import Detection
+from stream.events.session_terms import DEFAULT_THRESHOLD, LivenessMode
+from stream.pipeline.verdict.verdict import Verdict, VerdictKind
+
+#: A passive selfie is one frame.
+PASSIVE_FRAMES = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivenessResult:
+    """Liveness result of a submission: scores from 0 to 100, 100 = live. `pose_variation_score` and
+    `expression_variation_score` are 0 where no movement was asked for."""
+
+    liveness_mode: LivenessMode
+    liveness_score: float
+    liveness_passed: bool
+    liveness_threshold: int
+    challenges_completed: tuple[Challenge, ...] = ()
+    frames_captured: int
+    pose_variation_score: float = 0.0
+    expression_variation_score: float = 0.0
+
+
+def liveness_result(detection: Detection, verdict: Verdict) -> LivenessResult:
+    """Liveness result of a decided submission: of the active check where one was made, else of the verdict, which
+    passes as LIVE with a score that reaches the session's threshold."""
+    terms, active = detection.session, verdict.active
+    mode = LivenessMode.PASSIVE if terms is None else terms.mode
+    threshold = DEFAULT_THRESHOLD if terms is None else terms.threshold
+    if active is None:
+        return LivenessResult(
+            liveness_mode=mode,
+            liveness_score=float(verdict.score),
+            liveness_passed=verdict.kind is VerdictKind.LIVE and verdict.score >= threshold,
+            liveness_threshold=threshold,
+            frames_captured=_frames(detection),
+        )
+    return LivenessResult(
+        liveness_mode=mode,
+        liveness_score=active.score,
+        liveness_passed=verdict.kind is VerdictKind.LIVE,
+        liveness_threshold=threshold,
+        challenges_completed=active.completed,
+        frames_captured=_frames(detection),
+        pose_variation_score=active.pose_variation,
+        expression_variation_score=active.expression_variation,
+    )
+
+
+def _frames(detection: Detection) -> int:
+    return len(detection.finding) if isinstance(detection.finding, tuple) else 0
