@@ -108,7 +108,7 @@ def check_contents(image: str) -> None:
     writable = run(*shell, "touch /opt/liveness/x 2>/dev/null && echo yes; touch /tmp/x && echo tmp").split()
     check("can write to /tmp only", writable == ["tmp"], writable)
     cached = (
-        "import os, http.client as theirs, stream.kafka.run as ours;"
+        "import os, http.client as theirs, stream.kafka.worker.run as ours;"
         "print(os.path.exists(theirs.__cached__), os.path.exists(ours.__cached__))"
     )
     loaded = run(*shell, f"python -c '{cached}'").split()

@@ -27,7 +27,7 @@ from config.settings import Settings
 from detectors.active.reasons import REASONS
 from stream.cli.abuse.retention import in_words
 from stream.events.topics import TABLE, TopicSpec
-from stream.kafka.access import RIGHTS
+from stream.kafka.clients.access import RIGHTS
 from stream.maintenance.retention import stores
 from stream.pipeline.verdict.advice import BY_REASON
 from stream.runtime import metrics

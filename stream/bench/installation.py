@@ -24,8 +24,8 @@ from stream.bench.accounting import listening_on
 from stream.bench.redis_room import Say, room
 from stream.embedded.session import EmbeddedServices
 from stream.events.topics import TABLE, topic_name
-from stream.kafka import provisioning
-from stream.kafka.clients import admin
+from stream.kafka.clients import provisioning
+from stream.kafka.clients.clients import admin
 
 #: The shortest time the settings allow.
 DECISION_TTL_S = 3600

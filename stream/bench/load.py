@@ -12,7 +12,7 @@ from config.settings import Settings
 from stream.bench.child import Child
 from stream.bench.mixes import Mix
 from stream.events.topics import Topic, max_request_bytes, topic_name
-from stream.kafka.security import librdkafka_security
+from stream.kafka.clients.security import librdkafka_security
 
 #: Bytes one partition of the embedded broker holds (5 MiB) with room for headers.
 EMBEDDED_PARTITION_BYTES = 5_000_000

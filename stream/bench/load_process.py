@@ -19,7 +19,7 @@ from stream.bench.child import serve
 from stream.bench.mixes import Mix, Senders
 from stream.bench.schedule import Paced, Saturating, Schedule
 from stream.events.submissions import NewSubmission, submission_output
-from stream.kafka.security import librdkafka_token
+from stream.kafka.clients.security import librdkafka_token
 
 METADATA_TIMEOUT_S = 30.0
 #: Between looks at the schedule and the producer's events; an answer ends the wait at once.

@@ -17,7 +17,7 @@ from config.policy import Policy
 from config.settings import Settings
 from stream.bootstrap.abuse import hash_keys
 from stream.bootstrap.authentication import record_keys, unsigned_until_ms
-from stream.kafka.worker import Role
+from stream.kafka.worker.worker import Role
 from stream.redis.client import connect
 from stream.redis.roll_call import RedisRollCall
 from stream.runtime.fleet import Badge, KeyMark

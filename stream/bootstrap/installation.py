@@ -12,8 +12,8 @@ from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import KafkaUnreachable, has_records
-from stream.kafka.newest import appended_since
+from stream.kafka.clients.clients import KafkaUnreachable, has_records
+from stream.kafka.clients.newest import appended_since
 from stream.maintenance.older_copy import TopicComparison
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore

@@ -15,7 +15,7 @@ from config.policy import Policy
 from config.settings import Settings
 from stream.encryption.key_folder import KeyWatch, SessionKeys
 from stream.encryption.session_tokens import SessionTokens
-from stream.kafka.worker import BackgroundTask
+from stream.kafka.worker.worker import BackgroundTask
 from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
 from stream.redis.session_store import RedisSessionStore
 from stream.sessions.client_network import ClientNetworks

@@ -47,15 +47,15 @@ from stream.events.event_times import EventTimes
 from stream.events.forgeries import Forgeries
 from stream.events.record_mac import RecordMacs
 from stream.events.topics import Topic, topic_name
-from stream.kafka.access import notifier_group
-from stream.kafka.agents import AgentSpec, Stage
-from stream.kafka.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
-from stream.kafka.authentic import AuthenticStage
-from stream.kafka.caution import Caution
-from stream.kafka.publishing import Publisher
-from stream.kafka.security import why_refused
-from stream.kafka.trial import Trial
-from stream.kafka.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
+from stream.kafka.agents.agents import AgentSpec, Stage
+from stream.kafka.agents.authentic import AuthenticStage
+from stream.kafka.agents.caution import Caution
+from stream.kafka.agents.publishing import Publisher
+from stream.kafka.agents.trial import Trial
+from stream.kafka.clients.access import notifier_group
+from stream.kafka.clients.security import why_refused
+from stream.kafka.consumer.app import BrokerWatch, ConfirmedSender, LivenessApp, make_app
+from stream.kafka.worker.worker import BackgroundTask, Check, Role, Worker, WorkerComponents
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.maintenance.sweeper import Sweeper
 from stream.notify.stage import DELIVERIES_AT_ONCE, MOST_UNACKNOWLEDGED, NotifyStage

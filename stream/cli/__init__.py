@@ -38,8 +38,8 @@ from stream.cli.console import ExitCode, complain, print_anywhere
 from stream.embedded.extra import ExtraMissing
 from stream.embedded.session import WorkerDidNotStart
 from stream.embedded.store import StoreDidNotStart
-from stream.kafka.clients import KafkaUnreachable, TopicMissing
-from stream.kafka.provisioning import ProvisioningError
+from stream.kafka.clients.clients import KafkaUnreachable, TopicMissing
+from stream.kafka.clients.provisioning import ProvisioningError
 from stream.runtime.patience import DependencyTimeout
 
 app = typer.Typer(

@@ -14,8 +14,8 @@ from stream.bootstrap.authentication import say_what_is_believed
 from stream.bootstrap.worker import build_notifier
 from stream.cli.service_checks import checked, say_weakened
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import KafkaUnreachable, require_topics
-from stream.kafka.run import run
+from stream.kafka.clients.clients import KafkaUnreachable, require_topics
+from stream.kafka.worker.run import run
 from stream.notify.signing import configured_key
 from stream.notify.targets import WebhookTarget, check_host, target_of
 from stream.runtime import logs

@@ -28,7 +28,7 @@ from stream.events.ids import is_guid
 from stream.events.messages import Output
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import producer, reader, send
+from stream.kafka.clients.clients import producer, reader, send
 
 DEFAULT_TIMEOUT_S = 30.0
 

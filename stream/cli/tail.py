@@ -16,7 +16,7 @@ from stream.cli.decision_view import show
 from stream.events.dead_letter import described
 from stream.events.messages import Record
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import reader
+from stream.kafka.clients.clients import reader
 
 
 class Tailed(StrEnum):

@@ -17,10 +17,10 @@ from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from stream.bootstrap.fleet import look_at_fleet
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
-from stream.kafka import access, backlog, provisioning
-from stream.kafka.access import Principal
-from stream.kafka.backlog import Backlog
-from stream.kafka.provisioning import TopicState
+from stream.kafka.clients import access, backlog, provisioning
+from stream.kafka.clients.access import Principal
+from stream.kafka.clients.backlog import Backlog
+from stream.kafka.clients.provisioning import TopicState
 from stream.runtime.clock import SystemClock
 from stream.runtime.fleet import Aspect, Badge, conflicts, differences
 

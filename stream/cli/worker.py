@@ -18,12 +18,12 @@ from stream.bootstrap.authentication import open_reviewers, say_what_is_believed
 from stream.bootstrap.worker import build_worker, open_keys, open_store
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
-from stream.kafka.backlog import Backlog
-from stream.kafka.clients import KafkaUnreachable
-from stream.kafka.provisioning import MENDING_COMMAND, REFUSED, ProvisioningError, TopicState
-from stream.kafka.run import run
-from stream.kafka.security import KafkaRefuses
-from stream.kafka.worker import Role
+from stream.kafka.clients.backlog import Backlog
+from stream.kafka.clients.clients import KafkaUnreachable
+from stream.kafka.clients.provisioning import MENDING_COMMAND, REFUSED, ProvisioningError, TopicState
+from stream.kafka.clients.security import KafkaRefuses
+from stream.kafka.worker.run import run
+from stream.kafka.worker.worker import Role
 from stream.runtime import logs
 from stream.runtime.patience import RetryPolicy
 

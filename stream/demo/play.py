@@ -17,7 +17,7 @@ from stream.demo.scenario import Act
 from stream.embedded.broker import LARGE_BYTES
 from stream.events.messages import Output, Record
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import TopicReader, producer, reader, send
+from stream.kafka.clients.clients import TopicReader, producer, reader, send
 
 ANSWER_TIMEOUT_S = 60.0
 SUBJECT_HEADER = "ce_subject"

@@ -24,9 +24,9 @@ from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
 
-#: Marks the stand-in for a batch that can't be read (`stream.kafka.record_reading`).
+#: Marks the stand-in for a batch that can't be read (`stream.kafka.consumer.record_reading`).
 UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
-#: Marks a record some of whose headers were not kept, being too many or too large (`stream.kafka.record_reading`).
+#: Marks a record some of whose headers were not kept, being too many or too large (same place).
 HEADERS_CUT_HEADER = "liveness_headers_cut"
 
 
@@ -46,7 +46,7 @@ class Record:
 
 
 class Fault(StrEnum):
-    """Kind of failure that an output tells of, for the circuit breaker (`stream.kafka.breaker`)."""
+    """Kind of failure that an output tells of, for the circuit breaker (`stream.kafka.agents.breaker`)."""
 
     #: A record set aside after work that failed.
     DEAD_LETTER = "dead_letter"

@@ -34,7 +34,7 @@ class Topic(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """Topic as it should be. `retention_ms` is how long records stay; -1 keeps them. `carries_images` sizes the topic
-    for pictures. `biometric`: no broker may keep the records longer (`stream.kafka.provisioning`)."""
+    for pictures. `biometric`: no broker may keep the records longer (`stream.kafka.clients.provisioning`)."""
 
     topic: Topic
     retention_ms: int

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from stream.events.messages import Detection, Output
-from stream.kafka.agents import ENDS_WORKER
-from stream.kafka.publishing import Publisher
+from stream.kafka.agents.agents import ENDS_WORKER
+from stream.kafka.agents.publishing import Publisher
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.joined import Joining
 from stream.pipeline.join.pending import TURN_MS

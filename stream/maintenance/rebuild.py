@@ -34,7 +34,7 @@ from config.settings import Settings
 from stream.events.messages import Poison, Record
 from stream.events.record_mac import NO_MACS, RecordMacs
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import reader
+from stream.kafka.clients.clients import reader
 from stream.maintenance import rebuild_records
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.pipeline.decision_store import DecisionStore, PublishedDecision, unlinked

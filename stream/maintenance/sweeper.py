@@ -17,7 +17,7 @@ from abuse.ledger.ledger import Ledger
 from abuse.store_time import StoreTime
 from stream.events.flag_output import flag_output
 from stream.events.session_events import session_output
-from stream.kafka.publishing import Publisher
+from stream.kafka.agents.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.expiry import SessionExpiry
 

@@ -14,8 +14,8 @@ import orjson
 from abuse.event_time import DAY_MS
 from abuse.redis_port import RedisClient, reading
 from abuse.store_record import Personal, StoreRecord
-from stream.kafka.acks import Partition
-from stream.kafka.caution import PartitionNote
+from stream.kafka.agents.caution import PartitionNote
+from stream.kafka.consumer.acks import Partition
 
 LIFE_MS = DAY_MS
 NOTES = StoreRecord(

@@ -16,7 +16,7 @@ from stream.encryption.reviewer_keys import SigningKey, read_signing_key
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import producer, reader, send
+from stream.kafka.clients.clients import producer, reader, send
 from stream.review.command_signatures import signed_headers
 from stream.runtime.clock import SYSTEM_CLOCK
 

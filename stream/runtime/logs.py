@@ -18,7 +18,7 @@ from stream.runtime import metrics
 #: Faust names its services after the module they are defined in, ours included.
 _LIBRARIES = (
     *("faust", "mode", "aiokafka", "kafka", "asyncio", "redis", "aiohttp"),
-    *("stream.kafka.app", "stream.kafka.transport"),
+    *("stream.kafka.consumer.app", "stream.kafka.consumer.transport"),
 )
 #: Messages alike: of one logger, with the same beginning; how many different ones are remembered.
 SAME_WORDS, ONE_IN_S, MOST_ALIKE = 40, 10.0, 1000

@@ -21,7 +21,7 @@ from aiokafka.conn import AIOKafkaConnection
 from config import settings as configuration
 from detectors.contract import Analysis
 from stream.bootstrap import worker as bootstrap
-from stream.kafka.run import run
+from stream.kafka.worker.run import run
 from stream.runtime import logs
 
 WRITE = signal.SIGRTMIN

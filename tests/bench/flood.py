@@ -31,7 +31,7 @@ from stream.demo.scenario import astronaut
 from stream.embedded.session import WorkerProcess
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import TopicReader, producer, reader
+from stream.kafka.clients.clients import TopicReader, producer, reader
 
 FLOOD = "flood"
 MS = 1000

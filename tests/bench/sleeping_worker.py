@@ -8,7 +8,7 @@ from config import settings as configuration
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, Reading, ReadingStatus
 from stream.bootstrap import worker as bootstrap
-from stream.kafka.run import run
+from stream.kafka.worker.run import run
 from stream.runtime import logs
 
 SLEEP_S = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from abuse.redis_port import ForeignValue
-from stream.kafka.caution import PartitionNote
+from stream.kafka.agents.caution import PartitionNote
 from stream.redis.partition_notes import LIFE_MS, RedisPartitionNotes
 
 ONE, TWO = ("liveness.submissions", 0), ("liveness.submissions", 11)

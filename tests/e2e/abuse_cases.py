@@ -16,7 +16,7 @@ from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Output, Record
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from stream.review.command_client import SOURCE
 from tests.e2e.analysers import marked
 from tests.e2e.installation import Installation

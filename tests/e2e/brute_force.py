@@ -27,7 +27,7 @@ from config.settings import Settings
 from stream.demo import attacks
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import TopicReader, producer, reader
+from stream.kafka.clients.clients import TopicReader, producer, reader
 from tests.e2e.abuse_cases import LIVE, error_code
 from tests.e2e.analysers import marked
 from tests.e2e.pictures import plain_picture

@@ -25,8 +25,8 @@ from config.settings import Settings
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import admin, reader
-from stream.kafka.security import client_security
+from stream.kafka.clients.clients import admin, reader
+from stream.kafka.clients.security import client_security
 from stream.pipeline.intake import intake
 from stream.pipeline.join.joined import fingerprint_of_frames
 

@@ -19,9 +19,9 @@ from config.settings import Settings
 from stream.events.messages import Record
 from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
-from stream.kafka import provisioning
-from stream.kafka.clients import admin, producer, send
-from stream.kafka.security import client_security
+from stream.kafka.clients import provisioning
+from stream.kafka.clients.clients import admin, producer, send
+from stream.kafka.clients.security import client_security
 from tests.e2e.checker import Report, group_lag, read_all, read_and_check
 from tests.e2e.waiting import eventually
 from tests.e2e.workers import Workers

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from abuse.ledger.redis_ledger import RedisLedger
-from stream.kafka.acks import InOrderAcks
-from stream.kafka.agents import AgentRunner
+from stream.kafka.agents.agents import AgentRunner
+from stream.kafka.consumer.acks import InOrderAcks
 from stream.pipeline.admission.admission import Admission
 from stream.pipeline.decision.abuse_stage import AbuseStage
 from stream.pipeline.decision.decide_stage import DecideStage

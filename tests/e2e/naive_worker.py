@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.kafka import worker
-from stream.kafka.agents import AgentSpec, _record
-from stream.kafka.app import LivenessApp
+from stream.kafka.agents.agents import AgentSpec, _record
+from stream.kafka.consumer.app import LivenessApp
+from stream.kafka.worker import worker
 from tests.e2e import scripted_worker
 
 CONCURRENCY = 4
 
 
 def register(app: LivenessApp, runner: Any, spec: AgentSpec) -> None:
-    """Stand-in for `stream.kafka.agents.register`: an event is acknowledged when its own loop turn ends."""
+    """Stand-in for `stream.kafka.agents.agents.register`: an event is acknowledged when its own loop turn ends."""
 
     async def agent(stream: Any) -> None:
         publisher = runner()._publisher

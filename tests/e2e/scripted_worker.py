@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 from config import settings as configuration
 from stream.bootstrap import worker as bootstrap
 from stream.events.messages import Output, Record
-from stream.kafka import agents, worker
-from stream.kafka.agents import AgentSpec, Stage
-from stream.kafka.run import run
-from stream.kafka.worker import Role
+from stream.kafka.agents import agents
+from stream.kafka.agents.agents import AgentSpec, Stage
+from stream.kafka.worker import worker
+from stream.kafka.worker.run import run
+from stream.kafka.worker.worker import Role
 from stream.runtime import logs
 from tests.e2e.analysers import scripted
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from config.settings import Settings
-from stream.kafka.clients import admin
+from stream.kafka.clients.clients import admin
 from tests.e2e.installation import Installation
 from tests.e2e.waiting import eventually
 from tests.e2e.workers import Worker

@@ -15,7 +15,7 @@ from stream.events.capture_submissions import NewCapture, NewFrame, capture_outp
 from stream.events.session_terms import FrameContext
 from stream.events.submissions import Form
 from stream.events.topics import Topic
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import decisions_of
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation

@@ -8,8 +8,8 @@ import pytest
 
 from config.error_codes import ErrorCode
 from stream.events.topics import Topic
-from stream.kafka.agents import STAGE_ENDED
-from stream.kafka.caution import AHEAD, PartitionNote
+from stream.kafka.agents.agents import STAGE_ENDED
+from stream.kafka.agents.caution import AHEAD, PartitionNote
 from stream.redis.client import connect
 from stream.redis.partition_notes import RedisPartitionNotes
 from tests.e2e.abuse_cases import answers, command, error_code, order

@@ -10,7 +10,7 @@ import pytest
 from detectors.pool.memory import resident_mib
 from stream.events.submissions import submission_output
 from stream.events.topics import Topic
-from stream.kafka.clients import producer
+from stream.kafka.clients.clients import producer
 from tests.e2e.analysers import begun, marked
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import long_hold

@@ -13,7 +13,7 @@ import pytest
 from stream.events.messages import Output, Record
 from stream.events.record_mac import HEADER
 from stream.events.topics import Topic
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import HASH_KEYS, LIVE, answers, command, decided, flagged, order, picture
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation

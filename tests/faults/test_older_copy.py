@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 
 from abuse.event_time import HOUR_MS
 from stream.events.topics import Topic
-from stream.kafka.clients import admin, producer
-from stream.kafka.newest import MOST, appended_since
+from stream.kafka.clients.clients import admin, producer
+from stream.kafka.clients.newest import MOST, appended_since
 from stream.redis.marker import Marker, Origin, look_key, marker_keys
 from tests.e2e.abuse_cases import LIVE, REFUSED, decided, decisions_of, error_code, failures, picture, publish
 from tests.e2e.cli import liveness

@@ -11,8 +11,8 @@ import pytest
 
 from config.error_codes import ErrorCode
 from stream.events.topics import Topic
-from stream.kafka.agents import STAGE_FAILED
-from stream.kafka.clients import producer
+from stream.kafka.agents.agents import STAGE_FAILED
+from stream.kafka.clients.clients import producer
 from tests.e2e.abuse_cases import answers, command, error_code, order
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, set_aside

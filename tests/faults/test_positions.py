@@ -14,7 +14,7 @@ from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from stream.events.messages import Output
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
-from stream.kafka.clients import admin, producer
+from stream.kafka.clients.clients import admin, producer
 from tests.e2e.abuse_cases import command
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation

@@ -25,7 +25,7 @@ from stream.bootstrap.abuse import open_ledger
 from stream.events.messages import Output
 from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from stream.redis.client import connect
 from tests.e2e.abuse_cases import (
     HASH_KEYS,

@@ -16,7 +16,7 @@ from config.error_codes import ErrorCode
 from stream.bootstrap.abuse import hasher
 from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
-from stream.kafka.clients import producer
+from stream.kafka.clients.clients import producer
 from stream.review.command_client import ask
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, LIVE, decisions_of, error_code, flag_contents

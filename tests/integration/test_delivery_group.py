@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from stream.events.topics import Topic
-from stream.kafka.worker import Role
+from stream.kafka.worker.worker import Role
 from tests.e2e.analysers import begun, marked
 from tests.e2e.checker import offsets
 from tests.e2e.fixtures import MakeInstallation

@@ -19,7 +19,7 @@ from stream.embedded.session import EmbeddedServices
 from stream.events.cloud_events import EventType, binary_headers
 from stream.events.messages import Output
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from stream.notify.signing import SignatureRefused, signing_key, verify
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
@@ -168,7 +168,7 @@ async def nothing_left(installation: Installation) -> None:
     from aiokafka.admin import AIOKafkaAdminClient
 
     from stream.bootstrap.worker import notifier_group
-    from stream.kafka.clients import admin, whole_topics_consumer
+    from stream.kafka.clients.clients import admin, whole_topics_consumer
 
     settings, topic = installation.settings, installation.topic(Topic.ABUSE_FLAGS)
     client: AIOKafkaAdminClient

@@ -13,7 +13,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from stream.events.submissions import submission_output
 from stream.events.topics import Topic
-from stream.kafka.clients import producer
+from stream.kafka.clients.clients import producer
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture, submission

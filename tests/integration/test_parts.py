@@ -19,7 +19,7 @@ from stream.events.detection_codec import detection_output
 from stream.events.messages import Record
 from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
-from stream.kafka.clients import producer, send
+from stream.kafka.clients.clients import producer, send
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture

@@ -10,8 +10,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from abuse.event_time import DAY_MS
 from stream.events.topics import TABLE, Topic, topic_configs
-from stream.kafka import provisioning
-from stream.kafka.clients import admin
+from stream.kafka.clients import provisioning
+from stream.kafka.clients.clients import admin
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

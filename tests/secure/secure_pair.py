@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from config.settings import Settings
-from stream.kafka.security import librdkafka_security
+from stream.kafka.clients.security import librdkafka_security
 from tests.e2e.cli import quick_liveness
 from tests.e2e.installation import Installation
 from tests.e2e.private_pair import MISSING, MissingPrograms, PrivatePair

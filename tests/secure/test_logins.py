@@ -16,9 +16,9 @@ from joserfc.jwk import ECKey
 
 from stream.bench.load_process import connection
 from stream.cli.service_checks import PAUSE_S
-from stream.kafka import provisioning
-from stream.kafka.clients import KafkaUnreachable
-from stream.kafka.security import KafkaRefuses, librdkafka_security
+from stream.kafka.clients import provisioning
+from stream.kafka.clients.clients import KafkaUnreachable
+from stream.kafka.clients.security import KafkaRefuses, librdkafka_security
 from tests.certificates import Authority
 from tests.e2e.cli import liveness
 from tests.e2e.installation import Installation

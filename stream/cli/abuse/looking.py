@@ -24,7 +24,7 @@ from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import reader
+from stream.kafka.clients.clients import reader
 
 
 def list_(

@@ -19,7 +19,7 @@ from stream.cli.sessions.options import (
 )
 from stream.cli.sessions.view import line, refused
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients import reader
+from stream.kafka.clients.clients import reader
 
 
 def show(session_id: SessionArgument, tenant: TenantOption = None, json: JsonOption = False) -> None:

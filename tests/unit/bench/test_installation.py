@@ -13,7 +13,7 @@ from config.settings import KafkaSettings, Settings
 from stream.bench import installation as place
 from stream.bench.installation import Broker, installation
 from stream.events.topics import Topic, topic_name
-from stream.kafka import provisioning
+from stream.kafka.clients import provisioning
 
 #: Key prefix of the user's workers.
 IN_USE = "mine:"

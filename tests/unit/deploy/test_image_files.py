@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 from config import settings as configuration
 from config.settings import KafkaSettings
 from stream.events.topics import max_request_bytes
-from stream.kafka.worker import FINISH_S, LEAVE_AFTER_S
+from stream.kafka.worker.worker import FINISH_S, LEAVE_AFTER_S
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("abuse", "config", "detectors", "stream")

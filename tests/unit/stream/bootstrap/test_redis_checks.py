@@ -10,7 +10,7 @@ import redis
 from config.errors import SettingsError
 from config.settings import Settings
 from stream.bootstrap.worker import build_worker
-from stream.kafka.worker import Check, Role
+from stream.kafka.worker.worker import Check, Role
 
 
 async def _all(checks: Sequence[Check]) -> None:

@@ -11,10 +11,10 @@ from config.errors import Unavailable
 from config.settings import DeliverySettings
 from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
-from stream.kafka.acks import InOrderAcks, Partition
-from stream.kafka.agents import AgentRunner, AgentSpec
-from stream.kafka.breaker import Breaker
-from stream.kafka.publishing import Publisher
+from stream.kafka.agents.agents import AgentRunner, AgentSpec
+from stream.kafka.agents.breaker import Breaker
+from stream.kafka.agents.publishing import Publisher
+from stream.kafka.consumer.acks import InOrderAcks, Partition
 from stream.runtime.patience import RetryPolicy
 
 TOPIC = "flags"

@@ -52,8 +52,8 @@ def main() -> None:
         file.write("x")
     if starts() <= int(sys.argv[2]):
         sys.exit(int(sys.argv[3]))
-    from stream.kafka import trial  # with Faust, which takes a second
-    from stream.kafka.trial import inherited_socket, serve
+    from stream.kafka.agents import trial  # with Faust, which takes a second
+    from stream.kafka.agents.trial import inherited_socket, serve
 
     worker = inherited_socket()
     assert worker is not None

@@ -24,8 +24,8 @@ from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.fleet import badge
 from stream.bootstrap.sessions import open_session_store
 from stream.events.topics import TABLE
-from stream.kafka.caution import PartitionNote
-from stream.kafka.worker import Role
+from stream.kafka.agents.caution import PartitionNote
+from stream.kafka.worker.worker import Role
 from stream.maintenance.retention import Personal, Store, StorePlace, beyond_erasure, stores
 from stream.redis.installation import mark_rebuilt
 from stream.redis.marker import marker_keys, store_look

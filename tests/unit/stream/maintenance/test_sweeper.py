@@ -15,7 +15,7 @@ from abuse.store_time import StillTime
 from abuse.subjects import correlation
 from config.errors import Unavailable
 from stream.events.messages import Output
-from stream.kafka.publishing import Publisher
+from stream.kafka.agents.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.abuse.builders import at_ms, guid

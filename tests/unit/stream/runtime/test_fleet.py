@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import Settings
 from stream.bootstrap.fleet import badge
-from stream.kafka.worker import Role
+from stream.kafka.worker.worker import Role
 from stream.runtime.fleet import Aspect, Badge, KeyMark, conflict, conflicts, differences
 from stream.runtime.release import PACKAGES, release
 

@@ -25,8 +25,8 @@ ENDS = {
     "logs.end(); raise SystemExit(3)": 3,
     """
 from config.errors import SettingsError
-from stream.kafka.acks import InOrderAcks
-from stream.kafka.worker import Worker
+from stream.kafka.consumer.acks import InOrderAcks
+from stream.kafka.worker.worker import Worker
 worker = object.__new__(Worker)
 worker._acks = InOrderAcks(lambda: 0)
 worker.fail(SettingsError("wrong"))

@@ -16,7 +16,7 @@ from config.settings import RedisSettings, Settings
 from stream.bootstrap.worker import build_worker
 from stream.events.event_times import AHEAD_MS, LATEST_MS, EventTimes
 from stream.events.ids import SubmissionIds
-from stream.kafka.worker import Role
+from stream.kafka.worker.worker import Role
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
