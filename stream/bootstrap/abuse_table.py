@@ -17,7 +17,7 @@ from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
 from stream.bootstrap.sessions import open_session_store
-from stream.bootstrap.worker import open_store
+from stream.bootstrap.shared import open_store
 from stream.pipeline.decision_store import DecisionStore
 from stream.redis.client import connect
 from stream.redis.installation import mark_rebuilt

@@ -14,7 +14,7 @@ from config import settings as configuration
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis, Frame
-from stream.bootstrap.worker import open_pool
+from stream.bootstrap.slots import open_pool
 from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
 from stream.events.ids import SubmissionIds

@@ -11,7 +11,7 @@ from config import settings as configuration
 from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.authentication import say_what_is_believed
-from stream.bootstrap.worker import build_notifier
+from stream.bootstrap.notifier import build_notifier
 from stream.cli.service_checks import checked, say_weakened
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import KafkaUnreachable, require_topics

@@ -15,7 +15,9 @@ from config.errors import Unavailable
 from config.settings import Settings
 from detectors.pool import hide_memory
 from stream.bootstrap.authentication import open_reviewers, say_what_is_believed, say_what_is_obeyed
-from stream.bootstrap.worker import build_worker, open_keys, open_store
+from stream.bootstrap.detect_role import open_keys
+from stream.bootstrap.shared import open_store
+from stream.bootstrap.worker import build_worker
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
 from stream.kafka.clients.backlog import Backlog

@@ -17,7 +17,7 @@ from detectors.contract import Analysis, Frame
 from detectors.pool import AnalyserFactory, SlotPool
 from detectors.pool.settings import available_cores
 from stream.bootstrap.models import model_versions
-from stream.bootstrap.worker import FACE_ANALYSER, open_pool
+from stream.bootstrap.slots import FACE_ANALYSER, open_pool
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.evaluation.picture_set import Presentation
 from stream.events.messages import Refusal

@@ -8,6 +8,6 @@ The way of one flag, each step in the file of its name:
 4. `signing`  signatures, made and checked, by which a receiver knows the sender
 5. `webhook`  one delivery: attempts until the flag is taken, refused for good, or too late
 
-`bootstrap.worker.build_notifier` puts the notifier together, for `liveness notify`. Several deliveries go on at once;
+`bootstrap.notifier.build_notifier` puts the notifier together, for `liveness notify`. Several deliveries go on at once;
 a flag that is refused for a while holds up the commits of its partition but not the flags behind it.
 """

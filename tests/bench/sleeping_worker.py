@@ -7,6 +7,7 @@ import time
 from config import settings as configuration
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, Reading, ReadingStatus
+from stream.bootstrap import slots
 from stream.bootstrap import worker as bootstrap
 from stream.kafka.worker.run import run
 from stream.runtime import logs
@@ -31,5 +32,5 @@ class Sleeping:
 if __name__ == "__main__":
     settings = configuration.load()
     logs.configure(settings.log)
-    bootstrap.SLOT_PRELOAD = (__spec__.name,)  # the libraries of a real analyser take seconds
+    slots.SLOT_PRELOAD = (__spec__.name,)  # the libraries of a real analyser take seconds
     run(bootstrap.build_worker(settings, analyser=f"{__spec__.name}:Sleeping"))

@@ -22,7 +22,7 @@ import psutil
 from config.settings import DetectionSettings, Settings
 from detectors.contract import Frame
 from detectors.pool import SlotPool
-from stream.bootstrap.worker import open_pool
+from stream.bootstrap.slots import open_pool
 from tests.bench.slot_profile import DEFAULT_FOLDER
 
 MODES = ("off", "require")

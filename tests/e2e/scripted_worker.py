@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from config import settings as configuration
+from stream.bootstrap import slots
 from stream.bootstrap import worker as bootstrap
 from stream.events.messages import Output, Record
 from stream.kafka.agents import agents
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if parsed.bug:
         _plant_bug()
     roles = frozenset(Role(role) for role in parsed.roles.split(","))
-    bootstrap.SLOT_PRELOAD = (scripted.__module__,)  # the libraries of a real analyser take seconds
+    slots.SLOT_PRELOAD = (scripted.__module__,)  # the libraries of a real analyser take seconds
     run(bootstrap.build_worker(settings, roles, analyser=scripted))
 
 

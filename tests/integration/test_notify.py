@@ -167,7 +167,7 @@ async def nothing_left(installation: Installation) -> None:
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
-    from stream.bootstrap.worker import notifier_group
+    from stream.kafka.clients.access import notifier_group
     from stream.kafka.clients.clients import admin, whole_topics_consumer
 
     settings, topic = installation.settings, installation.topic(Topic.ABUSE_FLAGS)

@@ -1,7 +1,7 @@
 """Event builders: the events that follow from one decided submission, each builder for one topic.
 
 `DecideStage` publishes what its builders return, in their order. A further event (a change of a session, a recall)
-is a further builder in the list that `stream.bootstrap.worker` makes.
+is a further builder in the list that `stream.bootstrap.decide_role` makes.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from config.settings import DetectionSettings, Settings
 from detectors.contract import Analysis, Frame
-from stream.bootstrap.worker import open_pool
+from stream.bootstrap.slots import open_pool
 from stream.demo import attacks, scenario
 
 

@@ -11,7 +11,7 @@ from config.settings import DetectionSettings, Settings
 from detectors.contract import Frame, ReadingStatus
 from detectors.onnx.fetching import is_ready
 from stream.bootstrap.models import network_sources
-from stream.bootstrap.worker import open_pool
+from stream.bootstrap.slots import open_pool
 from stream.demo import attacks, scenario
 
 BY_DEFAULT = [network for network in SHIPPED if not network.opt_in]

@@ -7,7 +7,7 @@ import pytest
 from config import settings as configuration
 from detectors.contract import Frame
 from detectors.pool import PoolSettings, SlotPool
-from stream.bootstrap import worker
+from stream.bootstrap import slots
 from tests.unit.stream.bootstrap.slot_imports import ImportReport
 
 
@@ -25,7 +25,7 @@ async def test_slot_knows_no_broker():
     """47 MB of private memory and most of a slot's start went into libraries that no analysis uses."""
     settings = configuration.load()
     arguments = (settings.policy().model_dump_json(), None, None)
-    found = await imports_of_a_slot(worker.FACE_ANALYSER, arguments, worker.SLOT_PRELOAD)
+    found = await imports_of_a_slot(slots.FACE_ANALYSER, arguments, slots.SLOT_PRELOAD)
     assert found == {"cv2", "mediapipe"}
 
 

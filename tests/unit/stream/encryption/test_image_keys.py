@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import SettingsError
 from config.settings import Settings
-from stream.bootstrap.worker import open_image_keys
+from stream.bootstrap.detect_role import open_image_keys
 from stream.encryption.jwe import decrypt, encrypt
 from stream.encryption.key_files import as_jwk
 from stream.encryption.key_folder import MOST_KEYS, ImageKeys

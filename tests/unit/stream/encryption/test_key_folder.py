@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from config.errors import SettingsError
 from config.settings import Settings
-from stream.bootstrap.worker import open_keys
+from stream.bootstrap.detect_role import open_keys
 from stream.encryption.jwe import DecryptionFailed, encrypt
 from stream.encryption.key_files import MAX_FILE_BYTES, as_jwk
 from stream.encryption.key_folder import MOST_KEYS, KeyFolder, KeyWatch

@@ -10,7 +10,7 @@ from config.error_codes import ErrorCode
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis, ModelVersion
-from stream.bootstrap import worker
+from stream.bootstrap import slots
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable, analyse
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.events.messages import Refusal
@@ -60,7 +60,7 @@ def expect_findings(analysed_all: list[AnalysedPresentation]) -> None:
 
 def test_resumed(tmp_path: Path, pictures: dict[str, bytes], calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run that was killed while writing a line, only what is missing is analysed again."""
-    monkeypatch.setattr(worker, "SLOT_PRELOAD", (PictureReader.__module__,))  # a real analyser's libraries take seconds
+    monkeypatch.setattr(slots, "SLOT_PRELOAD", (PictureReader.__module__,))  # a real analyser's libraries take seconds
     first = run(tmp_path, pictures)
     expect_findings(first)
     assert len(calls.read_bytes()) == 8

@@ -1,0 +1,110 @@
+"""The detect role of a worker: submissions become detections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from abuse.networks.networks import NetworkWatch, open_networks
+from abuse.origins import OriginReader
+from abuse.rules.gate import Gate
+from config.settings import MIB, Settings
+from detectors.pool import SlotPool
+from stream.bootstrap.abuse import (
+    hasher,
+    mark_keys,
+    template_kinds,
+)
+from stream.bootstrap.models import impostors
+from stream.bootstrap.shared import (
+    RolePart,
+    SharedComponents,
+    agent_spec,
+)
+from stream.encryption.key_folder import ImageKeys, KeyFolder, KeyWatch
+from stream.events.topics import Topic
+from stream.kafka.worker.worker import BackgroundTask
+from stream.pipeline.admission.admission import Admission
+from stream.pipeline.capture.marking import ReferenceExtractor
+from stream.pipeline.capture.session_images import SessionImages
+from stream.pipeline.detection.detect_stage import DetectStage
+from stream.pipeline.detection.fair_turns import FairTurns
+from stream.runtime import metrics
+
+#: Submissions that wait for their turn, at most; and those behind the oldest that is not done, which a crash repeats.
+MOST_WAITING, MOST_UNACKNOWLEDGED_SUBMISSIONS = 48, 250
+
+
+def detect_part(shared: SharedComponents, pool: SlotPool) -> RolePart:
+    """Agent on submissions over the pool, which the worker starts. Blocks. Raises SettingsError for unusable files."""
+    settings, policy, clock = shared.settings, shared.policy, shared.clock
+    detection = settings.detection
+    networks = open_networks(settings.abuse, clock.now_ms())
+    watch = NetworkWatch(
+        networks,
+        clock.now_ms,
+        settings.abuse.network_list_reload_s,
+        on_state=lambda state: metrics.observe_network_lists(state.lists),
+    )
+    keys = open_keys(settings)
+    image_keys = open_image_keys(settings)
+    share = detection.fair_share if detection.waiting_mib else 1.0
+    turns = FairTurns(detection.slots, detection.read_ahead, share)
+    stage = DetectStage(
+        analyser=pool,
+        turns=turns,
+        admission=Admission(
+            store=shared.store,
+            gate=Gate(shared.ledger, shared.engine),
+            patience=shared.patience,
+            sessions=shared.sessions.gate,
+        ),
+        origins=OriginReader(hasher(settings, policy), networks),
+        marker=ReferenceExtractor(mark_keys(settings, policy, shared.faces)),
+        images=SessionImages(
+            keys=image_keys,
+            topic=shared.topics[Topic.SESSION_IMAGES],
+            source=settings.source,
+            max_bytes=settings.kafka.max_event_bytes,
+        ),
+        detections_topic=shared.topics[Topic.DETECTIONS],
+        source=settings.source,
+        clock=clock,
+        times=shared.times,
+        policy=policy,
+        dead_letters=shared.dead_letters,
+        keys=keys,
+        sessions=shared.sessions.keys is not None,
+        impostors=impostors(settings, policy),
+        template_kinds=template_kinds(settings, policy),
+    )
+    agent = replace(
+        agent_spec(shared, "detect", Topic.SUBMISSIONS, stage, detection.slots + detection.read_ahead),
+        turns=turns,
+        waiting=MOST_WAITING,
+        waiting_bytes=detection.waiting_mib * MIB,
+        most_unacknowledged=MOST_UNACKNOWLEDGED_SUBMISSIONS,
+    )
+    tasks: list[BackgroundTask] = [watch.run]
+    if keys is not None:
+        tasks.append(KeyWatch(keys, settings.encryption.key_reload_s).run)
+    if image_keys is not None:
+        tasks.append(KeyWatch(image_keys, settings.sessions.key_reload_s).run)
+    return RolePart(agent=agent, background_tasks=tasks)
+
+
+def open_keys(settings: Settings) -> KeyFolder | None:
+    """Private keys of encrypted selfies, read once. Blocks. Raises SettingsError naming the unusable file."""
+    if settings.encryption.keys is None:
+        return None
+    keys = KeyFolder(settings.encryption.keys)
+    keys.open()
+    return keys
+
+
+def open_image_keys(settings: Settings) -> ImageKeys | None:
+    """Tenants' public keys of session images, read once. Blocks. Raises SettingsError naming the unusable file."""
+    if settings.sessions.image_keys is None:
+        return None
+    keys = ImageKeys(settings.sessions.image_keys)
+    keys.open()
+    return keys
