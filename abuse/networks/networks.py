@@ -13,7 +13,7 @@ from pathlib import Path
 from abuse.networks.geo import ASN, COUNTRY, DatabaseKind, DatabaseState, GeoDatabase, plain
 from abuse.networks.lists import ListState, NetworkLists
 from abuse.networks.ranges import Address, number_of
-from config.settings import AbuseSettings
+from config.groups.abuse_table import AbuseSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from abuse.redis_port import RedisClient, Reply
 from config.errors import Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import each_server
 
 Say = Callable[[str], None]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from abuse.networks.networks import NetworkWatch, open_networks
 from abuse.origins import OriginReader
 from abuse.rules.gate import Gate
-from config.settings import MIB, Settings
+from config.groups.services import MIB
+from config.settings import Settings
 from detectors.pool import SlotPool
 from stream.bootstrap.abuse import (
     hasher,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from abuse.event_time import DAY_MS
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 
 #: Kafka drops records by the segment, once the last of it is past its retention; the first has outstayed it by what the
 #: segment spans. This share of the retention is little, and a partition has two dozen segments.

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 
 from config.errors import SettingsError
+from config.groups.services import WebhookSettings
 from config.legal_values import SHORTEST_SECRET
-from config.settings import WebhookSettings
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"

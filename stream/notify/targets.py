@@ -21,8 +21,8 @@ from yarl import URL
 
 from abuse.networks.ranges import is_global, number_of
 from config.errors import SettingsError
+from config.groups.services import WebhookSettings
 from config.legal_values import HIGHEST_PORT
-from config.settings import WebhookSettings
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
 
-from config.settings import WebhookSettings
+from config.groups.services import WebhookSettings
 from stream.notify.notice import Notice
 from stream.notify.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from stream.notify.targets import CheckedResolver, TargetRefused, WebhookTarget

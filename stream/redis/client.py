@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from redis.exceptions import RedisError
 
 from abuse.redis_port import Command, RedisClient
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.cluster import ClusterClient
 from stream.redis.faults import unavailable
 from stream.redis.marker import MarkerGuard

@@ -14,7 +14,7 @@ import structlog
 
 from abuse.redis_port import Command
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import SingleServerClient, each_server
 from stream.redis.node import Answer
 from stream.runtime import metrics

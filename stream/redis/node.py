@@ -26,7 +26,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from abuse.redis_port import Command, Reply
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from config.tls import client_context
 from stream.redis.faults import HungUp, NoHandshake, is_known_to_pass, is_passing, not_shaken, unavailable
 from stream.redis.marker import MarkerGuard, last_look

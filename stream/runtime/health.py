@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from config.settings import HttpSettings
+from config.groups.services import HttpSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

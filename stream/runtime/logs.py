@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from config.settings import LogSettings
+from config.groups.services import LogSettings
 from stream.runtime import metrics
 
 #: Faust names its services after the module they are defined in, ours included.

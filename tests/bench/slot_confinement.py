@@ -19,7 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from config.settings import DetectionSettings, Settings
+from config.groups.processing import DetectionSettings
+from config.settings import Settings
 from detectors.contract import Frame
 from detectors.pool import SlotPool
 from stream.bootstrap.slots import open_pool

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from abuse.redis_port import Command, RedisClient, Reply
 from config.errors import Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 
 #: The service tiers: params of a fixture, each with the marker that says what the test needs.

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from abuse.redis_port import ForeignValue, RedisClient
 from config.errors import Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 from tests.contract.redis_servers import RedisServer
 from tests.unit.stream.redis.scripted_redis import encoded, scripted

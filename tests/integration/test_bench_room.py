@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from abuse.redis_port import Command, Reply
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.bench.redis_room import SCAN_COUNT, room
 from stream.redis.client import connect
 from tests.e2e.cluster import RedisCluster

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from abuse.redis_port import Command, RedisClient
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.runtime.patience import RetryPolicy

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.messages import Fault
 
 #: Faults of a record's writer, none of the worker's.

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from config.errors import Unavailable
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
 from stream.kafka.clients.records import record_of

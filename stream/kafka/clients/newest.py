@@ -14,7 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from config.errors import Unavailable
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.messages import Record
 from stream.kafka.clients.clients import TopicMissing, TopicReader, whole_topics_consumer
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.topics import TABLE, TopicSpec, topic_configs, topic_name
 from stream.kafka.clients.clients import admin
 from stream.kafka.clients.security import KafkaRefuses

@@ -35,7 +35,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from config.errors import SettingsError
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from config.tls import client_context
 from stream.runtime.clock import SYSTEM_CLOCK
 

@@ -19,7 +19,9 @@ from mode import CrashingSupervisor
 from yarl import URL
 
 from config.errors import SettingsError, Unavailable
-from config.settings import DeliverySettings, KafkaSettings, Settings
+from config.groups.processing import DeliverySettings
+from config.groups.services import KafkaSettings
+from config.settings import Settings
 from stream.events.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.clients.security import KafkaRefuses, client_security

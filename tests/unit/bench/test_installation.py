@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from config import settings as configuration
-from config.settings import KafkaSettings, Settings
+from config.groups.services import KafkaSettings
+from config.settings import Settings
 from stream.bench import installation as place
 from stream.bench.installation import Broker, installation
 from stream.events.topics import Topic, topic_name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from abuse.redis_port import Command, Reply
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.bench.redis_room import remove, room
 from stream.embedded.store import EmbeddedStore
 

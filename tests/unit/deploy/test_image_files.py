@@ -21,7 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from config import settings as configuration
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.topics import max_request_bytes
 from stream.kafka.worker.worker import FINISH_S, LEAVE_AFTER_S
 

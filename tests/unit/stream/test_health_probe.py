@@ -15,7 +15,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from config.errors import SettingsError
-from config.settings import HttpSettings
+from config.groups.services import HttpSettings
 from stream import cli, health_probe
 from stream.health_probe import Health, Page, ask
 from stream.runtime.health import HealthServer, HealthState

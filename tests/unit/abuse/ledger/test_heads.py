@@ -11,7 +11,7 @@ from abuse.flags.flag_heads import REMEMBERED_S, HeadMemory
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.redis_port import Command, Reply
 from abuse.subjects import correlation
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 from tests.unit.abuse.builders import DAY_S, at_ms, guid, seen
 

@@ -10,7 +10,7 @@ import pytest
 
 from abuse.networks.networks import Networks, NetworkWatch, no_networks, open_networks
 from config.errors import SettingsError
-from config.settings import AbuseSettings
+from config.groups.abuse_table import AbuseSettings
 from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put
 from tests.unit.abuse.networks.test_networks_geo import asn, country, database
 

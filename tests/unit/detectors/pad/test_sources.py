@@ -7,9 +7,10 @@ import pickle
 import pytest
 
 from config import policy as policies
+from config.groups.processing import DetectionSettings
 from config.pad_networks import SHIPPED, network_file
 from config.policy import Policy
-from config.settings import DetectionSettings, Settings
+from config.settings import Settings
 from detectors.pad import PadNetworkUnusable, sources
 from tests.tiny_network import manifest_text
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from config.settings import DetectionSettings, Settings
+from config.groups.processing import DetectionSettings
+from config.settings import Settings
 from detectors.contract import Analysis, Frame
 from stream.bootstrap.slots import open_pool
 from stream.demo import attacks, scenario

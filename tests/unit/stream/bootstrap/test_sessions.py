@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from config.errors import SettingsError
-from config.settings import SessionSettings, Settings
+from config.groups.authentication import SessionSettings
+from config.settings import Settings
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.encryption.reviewer_keys import new_signing_key
 from stream.pipeline.admission.session_gate import NO_SESSIONS

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from config.cache import cache_folder
+from config.groups.processing import DetectionSettings
 from config.pad_networks import SHIPPED, network_file
 from config.policy import LEARNED, load
-from config.settings import DetectionSettings, Settings
+from config.settings import Settings
 from detectors.contract import Frame, ReadingStatus
 from detectors.onnx.fetching import is_ready
 from stream.bootstrap.models import network_sources

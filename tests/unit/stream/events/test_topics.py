@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from abuse.event_time import DAY_MS, HOUR_MS
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.topics import TABLE, Topic, max_request_bytes, topic_configs, topic_name
 
 #: Topic -> days of retention; None: for ever.

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from config.errors import Unavailable
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.dead_letter import DeadLetters
 from stream.events.messages import Output, Record
 from stream.kafka.agents.agents import AgentRunner, AgentSpec

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from abuse.redis_port import RedisClient
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 
 

@@ -21,8 +21,9 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.store_time import StillTime
+from config.groups.services import KafkaSettings
 from config.policy import Policy
-from config.settings import KafkaSettings, Settings
+from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import Output, Record

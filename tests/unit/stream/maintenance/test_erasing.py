@@ -26,7 +26,7 @@ from abuse.review.audit import check
 from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.sessions import open_session_store
 from stream.events.ids import SubmissionIds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abuse.event_time import DAY_MS, HOUR_MS
 from abuse.faces.face_index import face_plan
+from config.groups.abuse_table import AbuseSettings
 from config.policy import Policy
-from config.settings import AbuseSettings, Settings
+from config.settings import Settings
 
 
 def plan(**abuse):

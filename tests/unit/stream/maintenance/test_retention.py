@@ -18,8 +18,10 @@ from abuse.pictures.frame_index import Capture
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.redis_port import RedisClient
 from abuse.store_time import RedisTime
+from config.groups.abuse_table import AbuseSettings
+from config.groups.services import KafkaSettings, RedisSettings
 from config.policy import Policy
-from config.settings import AbuseSettings, KafkaSettings, RedisSettings, Settings
+from config.settings import Settings
 from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.fleet import badge
 from stream.bootstrap.sessions import open_session_store

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abuse.faces.template_protection import TemplateProtection
-from config.settings import AbuseSettings, Settings
+from config.groups.abuse_table import AbuseSettings
+from config.settings import Settings
 from stream.bootstrap import worker as bootstrap
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ThreadedResolver
 
 from config.errors import SettingsError
-from config.settings import WebhookSettings
+from config.groups.services import WebhookSettings
 from stream.notify.targets import CheckedResolver, TargetRefused, check_host, target_of, why_refused
 from tests.unit.stream.notify.builders import FakeLookup
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.node import connection_options
 from tests.unit.stream.fakes import Pipeline
 from tests.unit.stream.pipeline.abuse_cases import attacked, five_failures

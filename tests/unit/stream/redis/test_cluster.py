@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from abuse.redis_port import RedisClient
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis import topology as redis_topology
 from stream.redis.client import connect
 from tests.unit.stream.redis.scripted_redis import HANG_UP, Script, ScriptedRedis, encoded, scripted

@@ -9,7 +9,7 @@ import redis
 from structlog.testing import capture_logs
 
 from config.errors import SettingsError
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis import eviction
 from stream.redis.eviction import EvictionWatch
 from stream.runtime import metrics

@@ -16,7 +16,7 @@ import redis
 
 from abuse.redis_port import RedisClient
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.redis.client import connect
 from stream.redis.node import FULL

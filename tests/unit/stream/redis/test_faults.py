@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from abuse.redis_port import ForeignValue, RedisClient
 from abuse.store_time import StillTime
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.embedded.store import EmbeddedStore
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from abuse.store_time import RedisTime, StillTime
 from config.errors import Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.maintenance.rebuild_records import published_of
 from stream.redis import installation
 from stream.redis.client import connect

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 from tests.certificates import Authority
 from tests.tls_relay import TlsRelay

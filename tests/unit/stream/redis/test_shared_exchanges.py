@@ -9,7 +9,7 @@ import pytest
 
 from abuse.redis_port import ForeignValue
 from config.errors import Unavailable
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import SingleServerClient
 from stream.redis.node import FULL, Node, TimedClient, connection_options
 from tests.unit.stream.redis.scripted_redis import HANG_UP

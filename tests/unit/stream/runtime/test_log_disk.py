@@ -12,7 +12,7 @@ import pytest
 FULL = Path("/dev/full")
 LOGGING = """
 import logging
-from config.settings import LogSettings
+from config.groups.services import LogSettings
 from stream.runtime import logs, metrics
 logs.configure(LogSettings())
 for _ in range(200):

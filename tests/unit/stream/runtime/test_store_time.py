@@ -12,7 +12,8 @@ from abuse.event_time import DAY_MS
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.store_time import ASK_EVERY_S, RedisTime, StillTime
 from config.errors import SettingsError, Unavailable
-from config.settings import RedisSettings, Settings
+from config.groups.services import RedisSettings
+from config.settings import Settings
 from stream.bootstrap.worker import build_worker
 from stream.events.event_times import AHEAD_MS, LATEST_MS, EventTimes
 from stream.events.ids import SubmissionIds

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from abuse.keys.key_periods import HashKey
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.dead_letter import DeadLetters
 from stream.events.detection_part import is_part
 from stream.events.forgeries import NOT_AUTHENTIC, SAY_EVERY_S, Forgeries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.messages import Fault
 from stream.kafka.agents.breaker import ENOUGH, Breaker, BreakerOpen
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from config.errors import Unavailable
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.messages import Output, Record
 from stream.kafka.agents.agents import MOST_ENDS, STAGE_ENDED, AgentRunner, EndedOnRecord
 from stream.kafka.agents.breaker import Breaker

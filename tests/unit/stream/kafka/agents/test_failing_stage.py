@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.errors import SettingsError
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from stream.events.messages import Output, Record
 from stream.kafka.agents.agents import STAGE_FAILED
 from stream.kafka.agents.breaker import BreakerOpen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from config.settings import DeliverySettings
+from config.groups.processing import DeliverySettings
 from detectors.pool.outcomes import SlotCrashed
 from stream.events.messages import UNREADABLE_BATCH_HEADER, Fault, Output
 from stream.kafka.agents.breaker import Breaker, BreakerOpen

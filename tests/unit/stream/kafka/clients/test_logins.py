@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.kafka.clients import security
 from stream.runtime.clock import SYSTEM_CLOCK
 

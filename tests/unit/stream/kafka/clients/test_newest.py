@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.messages import Record
 from stream.kafka.clients import newest
 from stream.kafka.clients.newest import FURTHEST, MOST, appended_since

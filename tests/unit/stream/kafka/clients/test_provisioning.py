@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource
 
 from abuse.event_time import DAY_MS, HOUR_MS
-from config.settings import KafkaSettings
+from config.groups.services import KafkaSettings
 from stream.events.topics import TABLE, Topic, TopicSpec, topic_configs
 from stream.kafka.clients import provisioning
 

@@ -14,7 +14,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from config.settings import KafkaSettings, Settings
+from config.groups.services import KafkaSettings
+from config.settings import Settings
 from stream.kafka.clients.access import Principal, as_kafka_acls, grants
 from stream.kafka.clients.security import KafkaRefuses, TokenFile, client_security, lacking, librdkafka_security
 from stream.kafka.consumer.app import BrokerWatch

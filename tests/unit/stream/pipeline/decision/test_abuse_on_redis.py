@@ -17,8 +17,8 @@ from abuse.pictures.media_index import MediaPlan
 from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import Command, RedisClient, Reply
 from abuse.store_time import StillTime
+from config.groups.services import RedisSettings
 from config.policy import Policy
-from config.settings import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from tests.instants import NOW_MS

@@ -6,7 +6,7 @@ import pytest
 
 from abuse.redis_port import RedisClient
 from abuse.store_time import RedisTime
-from config.settings import RedisSettings
+from config.groups.services import RedisSettings
 from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.pending import RedisPendingDetections
