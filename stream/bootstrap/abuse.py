@@ -31,7 +31,7 @@ from abuse.pictures.redis_media_index import RedisMediaIndex
 from abuse.redis_port import RedisClient
 from abuse.review.erasure import Erasures
 from abuse.review.redis_erasure import RedisLedgerErasure
-from abuse.store_time import StoreTime
+from abuse.store_time import RedisTime, StoreTime
 from config.legal_values import HashKeys
 from config.policy import Policy
 from config.settings import Settings
@@ -40,6 +40,7 @@ from stream.bootstrap.models import template_source
 from stream.bootstrap.sessions import open_session_store
 from stream.maintenance.retention import beyond_erasure
 from stream.pipeline.capture.marking import MarkKeys, model_id
+from stream.pipeline.decision.parts_erasure import PartsErasure
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.join.pending import PendingDetections
 from stream.redis.pending import RedisPendingDetections
@@ -118,7 +119,9 @@ def open_erasures(settings: Settings, policy: Policy, calls: RedisClient, store:
         large=_open_large_clusters(settings, policy, calls),
         decisions=store,
         by_id={
-            "parts": open_pending(settings, calls),
+            "parts": PartsErasure(
+                pending=open_pending(settings, calls), decisions=store, policy=policy, time=RedisTime(calls)
+            ),
             "faces": open_face_index(settings, policy, calls),
             "pictures": _open_media_index(settings, policy, calls),
             "frames": open_frame_index(settings, policy, calls),

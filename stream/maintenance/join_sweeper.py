@@ -1,7 +1,8 @@
 """The join's sweeper: a set whose parts never came is closed at its deadline, decided and published.
 
 Sweeping is idempotent: if two workers sweep, or one dies half-way, consumers see the same decision again. A set that a
-record closed is decided by that record; the sweep decides only what no decision is stored of.
+record closed is decided by that record; the sweep decides only what no decision is stored of, and publishes answers to
+submissions whose parts were erased.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from stream.events.messages import Detection, Output
+from stream.events.messages import AlreadyDecided, Detection, Output
 from stream.kafka.agents.agents import ENDS_WORKER
 from stream.kafka.agents.publishing import Publisher
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.joined import Joining
 from stream.pipeline.join.pending import TURN_MS
+from stream.runtime import metrics
 
 log = structlog.get_logger()
 
@@ -71,7 +73,11 @@ class JoinSweeper:
         if joining is None:
             await join.drop(name)
             return
-        if joining.by_deadline or not await self._is_decided(joining):
+        finding = joining.detection.finding
+        if isinstance(finding, AlreadyDecided):
+            await self.publisher.publish(stage.outputs_of(joining.detection, finding.decision))
+            metrics.JOINS.labels(outcome="erased").inc()
+        elif joining.by_deadline or not await self._is_decided(joining):
             tries = await join.tried(name, self.name)
             await self.publisher.publish(await self._outputs(joining.detection, tries))
             log.info("join_ended", by_deadline=joining.by_deadline)

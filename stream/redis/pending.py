@@ -2,7 +2,8 @@
 
     join:{NAME}                       slot -> digest and part; `!SLOT` if there was other content; `ends`; `closed`,
                                       the first writer's; `?WORKER` of each that swept the set;
-                                      `settled`, what leads to the decision, once the parts are gone
+                                      `settled`, what leads to the decision, once the parts are gone;
+                                      `owed`, what answers for parts that were erased
     join-due:{N}                      sorted set, by deadline: which sets to close
     join-of:{TENANT|CORRELATION_ID}   sorted set, by when they began: which sets are the correlation id's
     join-turn                         which worker looks for sets to close
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import cast
 
 from pydantic import ValidationError
@@ -30,7 +32,7 @@ from stream.pipeline.join.pending import CLOSING, PARTS_LIFE_MS, SLOT, TURN_MS, 
 
 DUE_PARTS = 16
 DIGEST_LENGTH = 32
-CLOSED, SETTLED, ENDS = "closed", "settled", "ends"
+CLOSED, SETTLED, OWED, ENDS = "closed", "settled", "owed", "ends"
 #: Before a slot, and before the name of a worker that swept the set: signs that no slot begins with.
 AGAINST, TRIED = "!", "?"
 _SLOT = re.compile(SLOT)
@@ -116,7 +118,7 @@ class RedisPendingDetections:
     async def settle(self, name: str, settled: str, slots: Collection[str]) -> None:
         key = self._key(name)
         commands: list[Command] = [("HSET", key, SETTLED, settled), ("PEXPIRE", key, self._life_ms)]
-        commands += [("HDEL", key, *sorted(slots))] if slots else []
+        commands.append(("HDEL", key, OWED, *sorted(slots)))
         await self._calls.execute([*commands, ("ZREM", self._due(name), name)])
 
     async def tried(self, name: str, worker: str) -> int:
@@ -146,22 +148,27 @@ class RedisPendingDetections:
         await self._calls.execute([("SET", key, worker, "PX", for_ms)])
         return True
 
-    async def held(self, tenant: str | None, correlation_id: str) -> int:
-        return len(await self._names_of(tenant, correlation_id))
-
-    async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Remove the sets first and their index last, so that a repeat after a crash finds the rest."""
-        names = await self._names_of(tenant, correlation_id)
-        gone: list[Command] = [
-            each for name in names for each in (("DEL", self._key(name)), ("ZREM", self._due(name), name))
-        ]
-        await self._calls.execute(gone)
-        await self._calls.execute([("DEL", self._of(tenant, correlation_id))])
-        return len(names)
-
-    async def _names_of(self, tenant: str | None, correlation_id: str) -> list[str]:
+    async def listed(self, tenant: str | None, correlation_id: str) -> list[str]:
         (names,) = await self._calls.execute([("ZRANGE", self._of(tenant, correlation_id), 0, -1)])
         return texts_of(names)
+
+    async def unlist(self, tenant: str | None, correlation_id: str, names: Collection[str]) -> None:
+        if names:
+            await self._calls.execute([("ZREM", self._of(tenant, correlation_id), *sorted(names))])
+
+    async def owe(self, name: str, owed: str) -> None:
+        key = self._key(name)
+        (fields,) = await self._calls.execute([("HKEYS", key)])
+        gone = [each for each in texts_of(fields) if each not in (CLOSED, SETTLED, OWED)]
+        owing: list[Command] = [("HSETNX", key, OWED, owed), *([("HDEL", key, *gone)] if gone else [])]
+        await self._calls.execute([*owing, ("PEXPIRE", key, self._life_ms), *self._deadline(name, 0, anew=True)])
+
+    async def discard(self, name: str, slots: Collection[str] | None = None) -> None:
+        key = self._key(name)
+        if slots is None:
+            await self._calls.execute([("DEL", key), ("ZREM", self._due(name), name)])
+        elif slots:
+            await self._calls.execute([("HDEL", key, *sorted(slots), *(f"{AGAINST}{each}" for each in sorted(slots)))])
 
     async def _listed(self, name: str, ids: SubmissionIds) -> list[Command]:
         if ids.correlation_id is None:
@@ -173,9 +180,9 @@ class RedisPendingDetections:
             ("PEXPIRE", index, self._life_ms),
         ]
 
-    def _deadline(self, name: str, due_ms: int | None) -> list[Command]:
-        key = self._due(name)
-        return [] if due_ms is None else [("ZADD", key, "NX", due_ms, name), ("PEXPIRE", key, self._life_ms)]
+    def _deadline(self, name: str, due_ms: int | None, *, anew: bool = False) -> list[Command]:
+        key, unless = self._due(name), () if anew else ("NX",)
+        return [] if due_ms is None else [("ZADD", key, *unless, due_ms, name), ("PEXPIRE", key, self._life_ms)]
 
     def _look(self, key: str) -> list[Command]:
         return [("HKEYS", key), ("HGET", key, CLOSED), ("HGET", key, SETTLED)]
@@ -217,7 +224,9 @@ def _read(key: str, told: Reply) -> tuple[PendingSet, Parts]:
     with reading(key):
         flat = cast("list[bytes]", told)
         fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    owed = fields.get(OWED)
     state = _state(key, list(fields), fields.get(CLOSED), fields.get(SETTLED))
+    state = replace(state, owed=None if owed is None else owed.decode())
     return state, {name: _part(key, value) for name, value in fields.items() if _is_slot(name)}
 
 

@@ -21,7 +21,7 @@ TIMES_BOUNDED = Counter(
 DEAD_LETTERS = Counter("liveness_dead_letters_total", "Records set aside, by reason.", ["reason"])
 JOINS = Counter(
     "liveness_joins_total",
-    "Submissions in parts that were closed (complete, spoilt, deadline), and parts that came late or again.",
+    "Submissions in parts that were closed (complete, spoilt, deadline, erased), and parts that came late or again.",
     ["outcome"],
 )
 GROUP_PARTS = Counter(

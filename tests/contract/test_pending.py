@@ -8,6 +8,7 @@ import pytest
 
 from abuse.redis_port import ForeignValue
 from stream.pipeline.join.pending import (
+    ERASED,
     PARTS_LIFE_MS,
     Closing,
     InMemoryPendingDetections,
@@ -140,12 +141,39 @@ async def test_turn(held):
 async def test_erasure(held):
     await put(held.store, part(0))
     await held.store.put(OTHER, ids(tenant="bank-1", correlation_id=OTHER_GUID), part(0), DUE_MS)
-    assert await held.store.held("bank-1", GUID) == 1
-    assert (await held.store.held("bank-2", GUID), await held.store.held(None, GUID)) == (0, 0)
-    assert await held.store.forget("bank-1", GUID) == 1
+    assert await held.store.listed("bank-1", GUID) == [NAME]
+    assert (await held.store.listed("bank-2", GUID), await held.store.listed(None, GUID)) == ([], [])
+    await held.store.discard(NAME)
     assert await held.other_worker.read(NAME) == (PendingSet(), {})
     assert await held.store.due(DUE_MS, 10) == [OTHER]
-    assert await held.store.forget("bank-1", GUID) == 0
+    await held.store.unlist("bank-1", GUID, [NAME])
+    assert await held.other_worker.listed("bank-1", GUID) == []
+
+
+async def test_slots_discarded(store):
+    """Also the marks that they were taken twice; a part that came meanwhile stays with its deadline."""
+    await put(store, PendingPart(slot="depth:0", digest="a" * 32, payload=b"found"), part(0))
+    await put(store, PendingPart(slot="depth:0", digest="b" * 32, payload=b"other"))
+    await store.discard(NAME, ["depth:0"])
+    state, parts = await store.read(NAME)
+    assert (state.against, parts) == (frozenset(), {"frame:0": ("a" * 32, b"found")})
+    assert await store.due(DUE_MS, 10) == [NAME]
+
+
+async def test_answer_in_place_of_parts(held):
+    """The first answer stays and is due at once; parts that come later change nothing. Settled, it is gone."""
+    await put(held.store, part(0), part(1, ends=True))
+    assert (await held.store.close(NAME, ERASED))[0] == ERASED
+    await held.store.owe(NAME, "answer é")
+    await held.other_worker.owe(NAME, "another")
+    assert await held.store.due(0, 10) == [NAME]
+    assert (await put(held.other_worker, part(2))).closing == ERASED
+    state, parts = await held.store.read(NAME)
+    assert (state.owed, state.ends, parts) == ("answer é", False, {})
+    await held.store.settle(NAME, "", parts)
+    state, _ = await held.store.read(NAME)
+    assert (state.closing, state.owed, state.settled) == (ERASED, None, "")
+    assert await held.store.due(2**50, 10) == []
 
 
 async def test_everything_expires(on_redis):

@@ -114,6 +114,10 @@ class DecideStage:
         """Outputs of the decision on a complete detection; for the sweep of the join too."""
         return self._outputs(await self.decide(detection))
 
+    def outputs_of(self, detection: Detection, decision: bytes) -> Sequence[Output]:
+        """Outputs of a decision that was made elsewhere, and is stored nowhere; for the sweep of the join."""
+        return self._outputs(Decided(detection=detection, decision=decision, flags=()))
+
     async def answer(self, record: Record) -> Sequence[Output]:
         if is_part(record):
             return []  # the submission is decided without its group's result

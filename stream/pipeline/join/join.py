@@ -7,7 +7,7 @@ follows from the frozen parts is in `joined`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from abuse.event_time import MS
@@ -22,6 +22,7 @@ from stream.events.session_terms import FramePart
 from stream.pipeline.capture.frame_faces import Kinds
 from stream.pipeline.join.joined import Joining, of_frames
 from stream.pipeline.join.pending import (
+    ERASED,
     Closing,
     Parts,
     PendingDetections,
@@ -74,30 +75,25 @@ class Join:
     async def add(self, detection: Detection) -> Detection | None:
         """Joined detection, if this part completes its set, or did and was not yet decided; None while others are
         waited for, and for a part that came after the closing, which changes nothing."""
-        part = detection.part
-        own = PendingPart(
-            slot=f"{FRAME}:{_index(part)}",
-            digest=detection.fingerprint,
-            ends=not _is_analysed(detection),
-            payload=encode_detection(detection),
-        )
-        now_ms = await self.patience.until_available(self.time.now_ms)
-        due_ms = now_ms + self.plan.wait_ms(part)
-        name = _name(detection.ids, part, detection.content or detection.fingerprint)
-        found = await self._add(name, detection.ids, own, part, due_ms)
-        if isinstance(found, Joining):
-            return found.detection
-        return None if found is None else decode_detection(found.encode())
+        return await self._add(_of_worker(detection))
 
     async def add_group(self, part: DetectionPart) -> Detection | None:
         """Like `add`, for the result of a detector group."""
-        slot = f"{part.group}:{_index(part.part)}"
-        own = PendingPart(slot=slot, digest=part.digest, payload=encode_part(part))
-        name = _name(part.ids, part.part, part.content)
-        found = await self._add(name, part.ids, own, part.part, None)
-        if isinstance(found, Joining):
-            return found.detection
-        return None if found is None else decode_detection(found.encode())
+        return await self._add(_of_group(part))
+
+    async def restore(self, given: Detection | DetectionPart) -> None:
+        """Put a part into its set, which its own record or the sweep will close; for a rebuild."""
+        await self._put(_of_worker(given) if isinstance(given, Detection) else _of_group(given))
+
+    async def owe(self, detection: Detection, answer: Callable[[Detection], Detection]) -> None:
+        """Leave the answer to a submission in place of a part that was erased, unless its set is closed; for a
+        rebuild."""
+        name = _of_worker(detection).name
+        state, _ = await self.patience.until_available(lambda: self.pending.read(name))
+        if state.closing is None:
+            await self._close(name, ERASED)
+            owed = encode_detection(answer(detection)).decode()
+            await self.patience.until_available(lambda: self.pending.owe(name, owed))
 
     async def overdue(self, most: int) -> list[str]:
         """Names of sets whose deadline has come."""
@@ -108,9 +104,11 @@ class Join:
         """The set as closed, by its deadline if by nothing before; None for one that holds no frame, or none that
         counts: a worker may have ended before it removed a frame that came too late."""
         state, parts = await self.patience.until_available(lambda: self.pending.read(name))
+        if state.owed is not None and state.settled is None:
+            return Joining(detection=decode_detection(state.owed.encode()), slots=tuple(parts), by_deadline=True)
         closing = state.closing
         counting = parts.keys() if closing is None else parts.keys() & set(closing.slots)
-        if not any(_is_frame(slot) for slot in counting):
+        if not any(is_frame(slot) for slot in counting):
             return None
         if closing is None:
             metrics.JOINS.labels(outcome="deadline").inc()
@@ -119,8 +117,9 @@ class Join:
 
     async def settle(self, name: str, joining: Joining) -> None:
         """Remove the parts of a decided set. The record that closed the set may come again, and has its decision and
-        the changes of its session published still."""
-        settled, slots = encode_detection(_settled(joining.detection)).decode(), joining.slots
+        the changes of its session published still. Of an erased one nothing stays that names anybody."""
+        erased, slots = isinstance(joining.detection.finding, AlreadyDecided), joining.slots
+        settled = "" if erased else encode_detection(_settled(joining.detection)).decode()
         await self.patience.until_available(lambda: self.pending.settle(name, settled, slots))
 
     async def tried(self, name: str, worker: str) -> int:
@@ -132,14 +131,25 @@ class Join:
     async def take_turn(self, worker: str, for_ms: int) -> bool:
         return await self.patience.until_available(lambda: self.pending.take_turn(worker, for_ms))
 
-    async def _add(
-        self, name: str, ids: SubmissionIds, own: PendingPart, part: FramePart | None, due_ms: int | None
-    ) -> Joining | str | None:
+    async def _add(self, placed: _Placed) -> Detection | None:
+        found = await self._joined(placed, await self._put(placed))
+        if isinstance(found, Joining):
+            return found.detection
+        return None if found is None else decode_detection(found.encode())
+
+    async def _put(self, placed: _Placed) -> PendingSet:
+        put, due_ms = self.pending.put, None
+        if placed.due:
+            now_ms = await self.patience.until_available(self.time.now_ms)
+            due_ms = now_ms + self.plan.wait_ms(placed.part)
+        return await self.patience.until_available(lambda: put(placed.name, placed.ids, placed.own, due_ms))
+
+    async def _joined(self, placed: _Placed, state: PendingSet) -> Joining | str | None:
         """The set, if it is this part's record that decides it; what is left of one whose parts are gone already."""
-        state = await self.patience.until_available(lambda: self.pending.put(name, ids, own, due_ms))
+        name, own = placed.name, placed.own
         by = (own.slot, own.digest)
         if state.closing is None:
-            if not self._is_whole(state, part):
+            if not self._is_whole(state, placed.part):
                 return None
             closing, parts = await self._close(name, _closing(state, by))
             metrics.JOINS.labels(outcome="spoilt" if _is_spoilt(state) else "complete").inc()
@@ -160,9 +170,40 @@ class Join:
         """Whether nothing more is waited for: the set is complete, or its frames are and one was refused, or it is
         spoilt."""
         count = 1 if part is None else part.frame_count
-        frames = {slot for slot in self.plan.slots(count) if _is_frame(slot)}
+        frames = {slot for slot in self.plan.slots(count) if is_frame(slot)}
         missing = self.plan.slots(count) - state.slots
         return _is_spoilt(state) or not missing or (state.ends and not frames & missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """Part of a set with its place there: of a record a frame, or of a whole submission. `due`: whether the set's
+    deadline begins with the part."""
+
+    name: str
+    ids: SubmissionIds
+    own: PendingPart
+    part: FramePart | None
+    due: bool
+
+
+def _of_worker(detection: Detection) -> _Placed:
+    part = detection.part
+    own = PendingPart(
+        slot=f"{FRAME}:{_index(part)}",
+        digest=detection.fingerprint,
+        ends=not _is_analysed(detection),
+        payload=encode_detection(detection),
+    )
+    name = _name(detection.ids, part, detection.content or detection.fingerprint)
+    return _Placed(name=name, ids=detection.ids, own=own, part=part, due=True)
+
+
+def _of_group(part: DetectionPart) -> _Placed:
+    slot = f"{part.group}:{_index(part.part)}"
+    own = PendingPart(slot=slot, digest=part.digest, payload=encode_part(part))
+    name = _name(part.ids, part.part, part.content)
+    return _Placed(name=name, ids=part.ids, own=own, part=part.part, due=False)
 
 
 def _settled(joined: Detection) -> Detection:
@@ -189,13 +230,14 @@ def _index(part: FramePart | None) -> int:
     return 0 if part is None else part.frame_index
 
 
-def _is_frame(slot: str) -> bool:
+def is_frame(slot: str) -> bool:
+    """Whether a slot is a frame's."""
     return slot.startswith(f"{FRAME}:")
 
 
 def _is_spoilt(state: PendingSet) -> bool:
     """Whether two frames were sent for one place: nobody can tell which of the two was meant."""
-    return any(_is_frame(slot) for slot in state.against)
+    return any(is_frame(slot) for slot in state.against)
 
 
 def _is_analysed(detection: Detection) -> bool:

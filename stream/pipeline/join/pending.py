@@ -53,18 +53,22 @@ class Closing(StrictJson):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingSet:
-    """State of a set. `settled`: text that leads to the decision, once the parts were removed after the decision."""
+    """State of a set. `settled`: text that leads to the decision, once the parts were removed after the decision.
+    `owed`, told by `read` alone: the detection that answers for parts which were erased."""
 
     slots: frozenset[str] = frozenset()
     against: frozenset[str] = frozenset()
     ends: bool = False
     closing: Closing | None = None
     settled: str | None = None
+    owed: str | None = field(default=None, repr=False)
 
 
 #: slot -> (digest, payload)
 Parts = Mapping[str, tuple[str, bytes]]
 CLOSING = TypeAdapter(Closing)
+#: Closing by an erasure: no part counts.
+ERASED = Closing(slots=(), against=(), by=None)
 
 
 def set_name(ids: SubmissionIds, which: str) -> str:
@@ -108,11 +112,19 @@ class PendingDetections(Protocol):
     async def take_turn(self, worker: str, for_ms: int) -> bool:
         """Whether the turn to sweep is this worker's; it then is for so long. At most two round trips."""
 
-    async def held(self, tenant: str | None, correlation_id: str) -> int:
-        """Number of sets of a correlation id; for an erasure's plan. One round trip."""
+    async def listed(self, tenant: str | None, correlation_id: str) -> list[str]:
+        """Names of a correlation id's sets; for an erasure and its plan. One round trip."""
 
-    async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        """Number of sets of a correlation id, all removed; for an erasure. Two round trips."""
+    async def unlist(self, tenant: str | None, correlation_id: str, names: Collection[str]) -> None:
+        """Take sets off a correlation id's list; an erasure's last step. One round trip."""
+
+    async def owe(self, name: str, owed: str) -> None:
+        """Remove the parts of a closed set; the first text that answers for these stays, and is due at once. For an
+        erasure. Two round trips."""
+
+    async def discard(self, name: str, slots: Collection[str] | None = None) -> None:
+        """Remove a set, or these slots of one that other parts may join in the same moment; for an erasure. One round
+        trip."""
 
 
 @dataclass(slots=True)
@@ -123,6 +135,7 @@ class _Held:
     ends: bool = False
     closing: Closing | None = None
     settled: str | None = None
+    owed: str | None = None
     tried: set[str] = field(default_factory=set)
 
     def state(self) -> PendingSet:
@@ -132,6 +145,7 @@ class _Held:
             ends=self.ends,
             closing=self.closing,
             settled=self.settled,
+            owed=self.owed,
         )
 
 
@@ -159,7 +173,7 @@ class InMemoryPendingDetections:
 
     async def close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
         self._on_call("close")
-        held = self._sets[name]
+        held = self._sets.setdefault(name, _Held(("", None)))
         held.closing = held.closing or closing
         return held.closing, dict(held.parts)
 
@@ -173,7 +187,7 @@ class InMemoryPendingDetections:
         self._due.pop(name, None)
         if (held := self._sets.get(name)) is not None:
             held.parts = {slot: part for slot, part in held.parts.items() if slot not in slots}
-            held.settled = settled
+            held.settled, held.owed = settled, None
 
     async def tried(self, name: str, worker: str) -> int:
         self._on_call("tried")
@@ -194,17 +208,28 @@ class InMemoryPendingDetections:
         self._turn = self._turn or worker
         return self._turn == worker
 
-    async def held(self, tenant: str | None, correlation_id: str) -> int:
-        self._on_call("held")
-        return len(self._names_of(tenant, correlation_id))
-
-    async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        self._on_call("forget")
-        names = self._names_of(tenant, correlation_id)
-        for name in names:
-            del self._sets[name]
-            self._due.pop(name, None)
-        return len(names)
-
-    def _names_of(self, tenant: str | None, correlation_id: str) -> list[str]:
+    async def listed(self, tenant: str | None, correlation_id: str) -> list[str]:
+        self._on_call("listed")
         return [name for name, held in self._sets.items() if held.owner == (tenant or "", correlation_id)]
+
+    async def unlist(self, tenant: str | None, correlation_id: str, names: Collection[str]) -> None:
+        self._on_call("unlist")
+        for name in names:
+            if name in self._sets:
+                self._sets[name].owner = ("", None)
+
+    async def owe(self, name: str, owed: str) -> None:
+        self._on_call("owe")
+        held = self._sets[name]
+        held.parts, held.against, held.tried, held.ends = {}, set(), set(), False
+        held.owed = held.owed or owed
+        self._due[name] = 0
+
+    async def discard(self, name: str, slots: Collection[str] | None = None) -> None:
+        self._on_call("discard")
+        if slots is None:
+            self._sets.pop(name, None)
+            self._due.pop(name, None)
+        elif (held := self._sets.get(name)) is not None:
+            held.parts = {slot: part for slot, part in held.parts.items() if slot not in slots}
+            held.against -= set(slots)

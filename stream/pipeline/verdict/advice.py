@@ -103,6 +103,7 @@ BY_REASON: dict[str, Advice] = {
     "frames_missing": _START_AGAIN,
     "frames_contradict": _START_AGAIN,
     "frame_sessions_differ": _START_AGAIN,
+    "parts_erased": _START_AGAIN,
     "spoof_software": _UNEDITED,
     "virtual_camera": _OWN_CAMERA,
     "face_swap_software": _NEW_PHOTO,

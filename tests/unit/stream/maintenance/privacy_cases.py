@@ -24,13 +24,13 @@ from abuse.store_time import StillTime
 from config.groups.services import KafkaSettings
 from config.policy import Policy
 from config.settings import Settings
-from stream.bootstrap.abuse import open_erasures
+from stream.bootstrap.abuse import open_erasures, open_pending
 from stream.events.detection_codec import encode_detection
 from stream.events.messages import Output, Record
 from stream.events.session_terms import FramePart
+from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.join.pending import TURN_MS, PendingPart, set_name
 from stream.redis.decision_store import RedisDecisionStore
-from stream.redis.pending import RedisPendingDetections
 from stream.review.command_stage import CommandStage
 from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid
@@ -38,6 +38,7 @@ from tests.unit.stream.builders import analysis, detection, ids
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.likenesses import face, picture
 from tests.unit.stream.pipeline.abuse_cases import sent as submission
+from tests.unit.stream.pipeline.join_cases import Sent
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, Reviewer
 from tests.unit.stream.review.command_cases import fields as command_fields
 from tests.unit.stream.review.command_cases import record as command_record
@@ -83,13 +84,22 @@ def line_over(calls: RedisClient, policy: Policy = POLICY) -> Pipeline:
 
 async def wait_for_frames(calls: RedisClient, who: int) -> None:
     """The first of twelve frames of a person's submission, which waits for the others."""
-    pending = RedisPendingDetections(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillTime(NOW_MS))
+    pending = open_pending(SETTINGS, calls, StillTime(NOW_MS))
     part = FramePart(frame_index=0, frame_count=12)
     first = detection(ids=ids(submission_id=f"frames-{who}", correlation_id=guid(who)), part=part)
     own = PendingPart(slot="frame:0", digest=first.fingerprint, payload=encode_detection(first))
     name = set_name(first.ids, "frames:12")
     await pending.put(name, first.ids, own, NOW_MS + 60_000)
     await pending.take_turn("me", TURN_MS)
+
+
+async def swept(calls: RedisClient) -> list[Output]:
+    """Outputs of a sweep of the join."""
+    store = RedisDecisionStore(calls, PREFIX, SETTINGS.redis.decision_ttl_s, StillTime(NOW_MS))
+    line = Pipeline(store=store, policy=POLICY, pending=open_pending(SETTINGS, calls, StillTime(NOW_MS)))
+    publisher = Sent()
+    await JoinSweeper(stage=line.decide_stage, publisher=publisher, name="me").sweep()  # type: ignore[arg-type]
+    return publisher.outputs
 
 
 def stage_over(calls: RedisClient) -> CommandStage:

@@ -53,6 +53,7 @@ from tests.unit.stream.maintenance.privacy_cases import (
     naming,
     stage_over,
     submit,
+    swept,
     wait_for_frames,
 )
 from tests.unit.stream.pipeline.abuse_cases import abuse_of
@@ -70,7 +71,7 @@ NONE = {
 }
 
 
-READS = frozenset({"GET", "HGET", "HGETALL", "PFCOUNT", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS"})
+READS = frozenset({"GET", "HGET", "HGETALL", "PFCOUNT", "SMEMBERS", "ZRANGE", "VGETATTR", "HKEYS", "TIME"})
 
 
 class Batches:
@@ -128,6 +129,8 @@ async def test_nothing_names_the_erased(calls, empty_redis):
     }, "the test would prove nothing otherwise"
     assert kinds <= {record.name for record in RECORDS if record.erased}
     (answer,) = await stage_over(calls).handle(erasing(1))
+    (owed,) = await swept(calls)
+    assert orjson.loads(owed.value or b"")["result"]["reasons"] == ["server_error", "parts_erased"]
     after = everything(empty_redis)
     assert naming(after, guid(1)) + naming(after, "photo-1b") == []
     assert guid(1) not in repr((answer.key, answer.value, answer.headers))
@@ -215,10 +218,11 @@ async def test_crash_anywhere(empty_redis):
             except Crash:
                 crash_at += 1
             receipts.append((await obeyed(stage_over(calls), erasing(1)))["changed"])
+            assert len(await swept(calls)) == 1, "the submission whose frames were erased is answered"
             assert naming(everything(empty_redis), guid(1)) == []
     assert len(receipts) > 15
     assert receipts == receipts[:1] * len(receipts)
-    more = {"journal_lines": 2, "mentions": 1, "frames": 2, "sessions": 1}
+    more = {"journal_lines": 2, "mentions": 1, "frames": 2, "sessions": 1, "parts": 1}
     assert receipts[0]["erased"] == dict.fromkeys(NONE, 1) | more
 
 
@@ -241,6 +245,7 @@ async def test_node_away_for_a_moment(empty_redis):
             assert failing.failed
             assert (await obeyed(stage_over(calls), erasing(1)))["changed"] == expected
             assert untrailed(empty_redis) == left, key
+            assert len(await swept(calls)) == 1, key
             assert naming(everything(empty_redis), guid(1)) == [], key
 
 
@@ -251,6 +256,7 @@ def untrailed(url: str) -> dict[str, int]:
 
 async def filled(calls: RedisClient) -> None:
     """Write one record of person 1 to each store, without a worker's stages: quick enough for many runs."""
+    await wait_for_frames(calls, 1)
     line, me, other = line_over(calls), guid(1), guid(2)
     assert line.reuse.faces is not None
     vector = np.ones(8, "<f4").tobytes()

@@ -32,11 +32,13 @@ from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
 from abuse.store_time import StillTime
 from abuse.subjects import Subject, correlation
+from config.policy import Policy
 from stream.events.dead_letter import DeadLetters
 from stream.events.event_times import LATEST_MS, EventTimes
 from stream.events.forgeries import Forgeries
 from stream.events.messages import Headers, Output, Record
 from stream.events.topics import Topic
+from stream.pipeline.decision.parts_erasure import PartsErasure
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.join.pending import InMemoryPendingDetections
 from stream.review.command_signatures import CommandSignatures
@@ -44,6 +46,7 @@ from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.desk import SessionDesk
+from tests.instants import NOW_MS
 from tests.unit.abuse.builders import DAY_S, POLICY_NAME, at_ms, guid
 
 FLAG_TTL_S = 30 * DAY_S
@@ -138,7 +141,9 @@ class Reviewer:
             large=self.large,
             decisions=self.decisions,
             by_id={
-                "parts": self.parts,
+                "parts": PartsErasure(
+                    pending=self.parts, decisions=self.decisions, policy=Policy(), time=StillTime(NOW_MS)
+                ),
                 "faces": self.faces,
                 "pictures": self.pictures,
                 "frames": self.frames,
