@@ -47,6 +47,7 @@ class RebuiltFrom(StrEnum):
     DECISIONS = "decisions"
     FLAG_EVENTS = "abuse-flags"
     AUDIT = "audit"
+    DETECTIONS = "detections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,10 @@ from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, open_links
+from stream.bootstrap.join import open_parts_restoring
 from stream.bootstrap.sessions import open_session_store
 from stream.bootstrap.shared import open_store
+from stream.maintenance.parts_restoring import PartsRestoring
 from stream.pipeline.decision_store import DecisionStore
 from stream.redis.client import connect
 from stream.redis.installation import mark_rebuilt
@@ -41,6 +43,7 @@ class Table:
     commands: CommandLog
     decisions: DecisionStore
     erasures: Erasures
+    parts: PartsRestoring
     #: Writes the installation marker of that time, for workers that wait after a loss.
     mark_rebuilt: Callable[[int], Awaitable[None]]
     secrets: KeyChecks
@@ -67,6 +70,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
     calls, prefix = connect(settings.redis), settings.redis_prefix
     policy, store = settings.policy(), open_store(settings, calls)
     markers = marker_keys(prefix, cluster=settings.redis.cluster)
+    time, patience = RedisTime(calls), RetryPolicy()
     try:
         yield Table(
             ledger=open_ledger(settings, policy, calls),
@@ -75,10 +79,11 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             commands=RedisCommandLog(calls, prefix),
             decisions=store,
             erasures=open_erasures(settings, policy, calls, store),
+            parts=open_parts_restoring(settings, policy, calls, store, time, patience),
             mark_rebuilt=partial(mark_rebuilt, calls, markers),
             secrets=open_key_checks(settings, calls),
-            patience=RetryPolicy(),
-            time=RedisTime(calls),
+            patience=patience,
+            time=time,
             sessions=open_session_store(settings, calls),
         )
     finally:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from abuse.event_time import MS
 from stream.bootstrap.abuse import (
     open_frame_index,
-    open_pending,
     open_reuse,
     say_what_is_compared,
     template_kinds,
 )
-from stream.bootstrap.authentication import open_group_macs
+from stream.bootstrap.join import open_group_parts, open_join, open_replays
 from stream.bootstrap.models import face_bound
 from stream.bootstrap.shared import (
     RolePart,
@@ -27,9 +25,6 @@ from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.decision.abuse_stage import AbuseStage
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.decision.event_builders import DecisionEvents, FlagEvents, SessionEvents
-from stream.pipeline.decision.replays import Replays
-from stream.pipeline.join.group_parts import GroupParts
-from stream.pipeline.join.join import Join, JoinPlan
 from stream.sessions.ledger import SessionBook
 
 
@@ -37,15 +32,7 @@ def decide_part(shared: SharedComponents) -> RolePart:
     """Agent on detections, with the sweep of waiting sets."""
     settings, policy = shared.settings, shared.policy
     forgeries = Forgeries(Topic.DETECTIONS, shared.dead_letters)
-    replays = Replays(forgeries=forgeries, decisions_kept_ms=settings.redis.decision_ttl_s * MS)
     reuse = open_reuse(settings, policy, shared.redis, shared.ledger, shared.faces)
-    plan = JoinPlan(
-        groups=tuple(policy.groups),
-        frames_s=settings.join.frames_s,
-        groups_s=settings.join.groups_s,
-        kinds=template_kinds(settings, policy),
-    )
-    pending = open_pending(settings, shared.redis, shared.time)
     stage = DecideStage(
         store=shared.store,
         abuse=AbuseStage(
@@ -60,17 +47,12 @@ def decide_part(shared: SharedComponents) -> RolePart:
         clock=shared.clock,
         policy=policy,
         dead_letters=shared.dead_letters,
-        replays=replays if settings.records.keys else None,
+        replays=open_replays(settings, forgeries),
         sessions=SessionBook(store=shared.sessions.store),
         frames=open_frame_index(settings, policy, shared.redis) if settings.abuse.hash_keys else None,
         face_bound=face_bound(settings, policy),
-        join=Join(pending=pending, patience=shared.patience, time=shared.time, plan=plan),
-        group_parts=GroupParts(
-            groups=policy.groups.keys(),
-            macs=open_group_macs(settings),
-            dead_letters=shared.dead_letters,
-            forgeries=forgeries,
-        ),
+        join=open_join(settings, policy, shared.redis, shared.time, shared.patience, template_kinds(settings, policy)),
+        group_parts=open_group_parts(settings, policy, shared.dead_letters, forgeries),
     )
     sweeper = JoinSweeper(stage=stage, publisher=shared.publisher)
     limit = settings.delivery.max_deciding

@@ -1,5 +1,5 @@
-"""The rebuild of what Redis holds from topics: decisions for duplicates, attempts and links from decisions; flags; and
-reviews from audit.
+"""The rebuild of what Redis holds from topics: decisions for duplicates, attempts and links from decisions; flags;
+reviews from audit; and parts of submissions that wait for others, from detections.
 
 Everything written names itself, so a rebuild on top of an existing table adds what is missing and changes nothing else;
 workers may go on meanwhile. Erased subjects stay erased: receipts are read first, and erasures begun since then are
@@ -11,7 +11,7 @@ since is erased there again, switches become the latest, and the chain goes on a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,13 +29,15 @@ from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, fol
 from abuse.review.erased import Erased
 from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
-from abuse.subjects import correlation
+from abuse.subjects import SubjectType, correlation
 from config.settings import Settings
-from stream.events.messages import Poison, Record
+from stream.events.detection_part import DetectionPart, is_part
+from stream.events.messages import Detection, Poison, Record
 from stream.events.record_mac import NO_MACS, RecordMacs
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 from stream.maintenance import rebuild_records
+from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.pipeline.decision_store import DecisionStore, PublishedDecision, unlinked
 from stream.review import commands
@@ -81,6 +83,8 @@ class Rebuilt:
     links: int = 0
     flag_events: int = 0
     audit_entries: int = 0
+    #: Of submissions in parts that are not decided yet.
+    parts: int = 0
     unreadable: int = 0
     #: Without a right MAC, and so not believed.
     unauthenticated: int = 0
@@ -98,6 +102,7 @@ class Rebuild:
     patience: RetryPolicy
     macs: RecordMacs = NO_MACS
     signatures: CommandSignatures = NO_REVIEWERS
+    parts: PartsRestoring | None = None
 
     async def run(self) -> Rebuilt:
         done, erased = Rebuilt(), await self._erased()
@@ -105,7 +110,7 @@ class Rebuild:
         if is_older:
             await self._erase_from_copy(erased)
         async for batch in self._batches(Topic.DECISIONS, _Read.of, done):
-            published = [each for each in (_left(read, erased) for read in batch) if each is not None]
+            published = self._kept(batch, erased)
             done.decisions += await self.patience.until_available(partial(self.decisions.restore, published))
             observed = [read.observation for read in batch if read.observation is not None]
             observations = [each for each in map(erased.observation, observed) if each is not None]
@@ -120,8 +125,35 @@ class Rebuild:
             await self.patience.until_available(partial(self.ledger.record, events))
             done.flag_events += len(events)
         await self._restore(done, is_older=is_older)
+        if self.parts is not None:
+            await self._restore_parts(self.parts, erased, done)
         await self._erase_again(erased)
         return done
+
+    def _kept(self, batch: Sequence[_Read], erased: Erased) -> list[PublishedDecision]:
+        """Decisions to restore; of the others it is noted that they were made."""
+        left = [(read.published, _left(read, erased)) for read in batch]
+        for published, kept in left:
+            if kept is None and self.parts is not None:
+                self.parts.note_gone(published.ids)
+        return [kept for _, kept in left if kept is not None]
+
+    async def _restore_parts(self, parts: PartsRestoring, erased: Erased, done: Rebuilt) -> None:
+        """Let undecided submissions wait again."""
+        batch: list[tuple[int, Detection | DetectionPart]] = []
+        async for record in self._records(Topic.DETECTIONS, done, proven_elsewhere=is_part):
+            try:
+                part = parts.read(record)
+            except NOT_OURS:
+                done.unreadable += 1
+                continue
+            if part is not None:
+                batch.append((record.appended_at_ms, part))
+            if len(batch) == BATCH:
+                done.parts += await parts.restore(batch, erased)
+                batch = []
+        done.parts += await parts.restore(batch, erased)
+        await parts.close_decided()
 
     async def _erased(self) -> Erased:
         """Erased subjects, from every receipt on the audit topic."""
@@ -153,6 +185,8 @@ class Rebuild:
                 partial(self.commands.find, CommandKey(tenant, command.command_id))
             )
             if held is None and erased.covers(tenant, subject, record.appended_at_ms):
+                if self.parts is not None and subject.type is SubjectType.CORRELATION_ID:
+                    await self.parts.discard(tenant, subject.key)
                 await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
 
     async def _erase_again(self, before: Erased) -> None:
@@ -193,12 +227,17 @@ class Rebuild:
         if batch:
             yield batch
 
-    async def _records(self, topic: Topic, done: Rebuilt | None = None) -> AsyncIterator[Record]:
-        """Records that are believed; `done` counts the others."""
+    async def _records(
+        self,
+        topic: Topic,
+        done: Rebuilt | None = None,
+        proven_elsewhere: Callable[[Record], bool] = lambda record: False,
+    ) -> AsyncIterator[Record]:
+        """Records that are believed, or carry another proof than a worker's MAC; `done` counts the others."""
         kafka = self.settings.kafka
         async with reader(kafka, topic_name(topic, kafka), from_start=True) as source:
             async for record in source.until_end():
-                if self.macs.fault(record) is None:
+                if proven_elsewhere(record) or self.macs.fault(record) is None:
                     yield record
                 elif done is not None:
                     done.unauthenticated += 1

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from abuse.event_time import MS
 from abuse.redis_port import Command, RedisClient, Reply, reading, texts_of
-from abuse.store_record import Personal, StoreRecord
+from abuse.store_record import Personal, RebuiltFrom, StoreRecord
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
@@ -48,6 +48,7 @@ JOIN = StoreRecord(
     personal=Personal.BIOMETRIC,
     life_ms=_life_ms,
     after="the last part; parts at most a few seconds after the decision's deadline",
+    rebuilt_from=(RebuiltFrom.DETECTIONS,),
 )
 DUE = StoreRecord(
     name="join-due",
@@ -55,9 +56,14 @@ DUE = StoreRecord(
     personal=Personal.NONE,
     life_ms=_life_ms,
     after="the last part",
+    rebuilt_from=(RebuiltFrom.DETECTIONS,),
 )
 JOINS_OF = StoreRecord(
-    name="join-of", holds="which submissions in parts are a correlation id's", life_ms=_life_ms, after="the last part"
+    name="join-of",
+    holds="which submissions in parts are a correlation id's",
+    life_ms=_life_ms,
+    after="the last part",
+    rebuilt_from=(RebuiltFrom.DETECTIONS,),
 )
 TURN = StoreRecord(
     name="join-turn",

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
-from stream.events.messages import Record
+from stream.events.detection_codec import detection_output
+from stream.events.messages import Detection, Record
 from stream.events.topics import Topic
+from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import LIVE, REFUSED, decided, decisions_of, error_code, failures, picture, publish
 from tests.e2e.checker import group_lag
 from tests.e2e.cli import liveness
 from tests.e2e.fixtures import MakeInstallation
+from tests.e2e.installation import Installation
 from tests.e2e.waiting import eventually
 from tests.e2e.workers import SCRIPTED, Worker
+from tests.unit.stream.builders import ids
+from tests.unit.stream.pipeline.join_cases import COUNT, frame
 
 pytestmark = [pytest.mark.local_services, pytest.mark.slow]
 
@@ -59,6 +65,38 @@ async def test_redis_emptied(install_private: MakeInstallation) -> None:
     assert [worker.code for worker in workers] == [None] * 3
     for worker in workers[:2]:  # there are no partitions for a third
         await eventually(lambda worker=worker: worker.get("/ready")[0] == 200, "ready again")
+
+
+async def test_redis_emptied_amid_frames(install_private: MakeInstallation) -> None:
+    """Submissions of which some frames wait: the rest of one comes after the loss, the rest of the other never."""
+    installation = await install_private(join__frames_s="20")
+    worker = installation.workers.start(SCRIPTED)
+    await worker.ready()
+    names = {name: ids(submission_id=name, correlation_id=str(uuid.uuid4())) for name in ("whole", "cut")}
+    given = {name: [frame(index, ids=named) for index in range(COUNT)] for name, named in names.items()}
+    await publish_parts(installation, [*given["whole"][:-1], *given["cut"][:5]])
+    await installation.drained()
+    async with Redis.from_url(installation.settings.redis.url.get_secret_value()) as redis:
+        await redis.flushall()
+    await worker.said("redis_emptied", SAID_S)
+    rebuilt = (await liveness(installation, "abuse", "rebuild", "--json")).document
+    assert (rebuilt["parts"], rebuilt["unreadable"]) == (COUNT - 1 + 5, 0)
+    await publish_parts(installation, given["whole"][-1:])
+    found = await decisions_of(installation, list(names))
+    assert [each["result"]["verdict"] for each in found] == ["LIVE", "INCONCLUSIVE"]
+    assert found[1]["result"]["reasons"] == ["invalid_request", "frames_missing"]
+    again = (await liveness(installation, "abuse", "rebuild", "--json")).document
+    assert again["parts"] == 0
+    await publish_parts(installation, given["whole"])
+    await installation.drained()
+    kept = by_submission(await installation.records(Topic.DECISIONS))
+    assert {name: len(values) for name, values in kept.items()} == {"whole": 1, "cut": 1}
+
+
+async def publish_parts(installation: Installation, frames: Sequence[Detection]) -> None:
+    async with producer(installation.settings.kafka) as client:
+        for each in frames:
+            await send(client, detection_output(each, installation.topic(Topic.DETECTIONS), "/test"))
 
 
 def says_why(worker: Worker) -> bool:

@@ -15,7 +15,7 @@ from stream.maintenance.rebuild import Rebuild, Rebuilt
 
 
 def command(json: JsonOption = False) -> None:
-    """Write into Redis whatever decisions and the abuse table lack, from the decisions, abuse-flags and audit topics.
+    """Write into Redis whatever decisions, the abuse table and submissions in parts lack, from the topics.
 
     For a Redis that was lost: workers wait for the end of this, and go on. Safe to repeat, and beside running workers.
     """
@@ -25,7 +25,7 @@ def command(json: JsonOption = False) -> None:
         return
     out.print(
         f"{done.decisions} decisions for duplicates, {done.observations} observations, {done.links} links,"
-        f" {done.flag_events} flag events, {done.audit_entries} audit entries"
+        f" {done.flag_events} flag events, {done.audit_entries} audit entries, {done.parts} parts that wait for others"
         f" ({done.unreadable} records could not be read)"
     )
     if done.unauthenticated:
@@ -45,6 +45,7 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             patience=opened.patience,
             macs=open_macs(settings),
             signatures=signatures_by(settings, open_reviewers(settings)),
+            parts=opened.parts,
         ).run()
         at_ms = await opened.patience.until_available(opened.time.now_ms)
         await opened.patience.until_available(partial(opened.mark_rebuilt, at_ms))

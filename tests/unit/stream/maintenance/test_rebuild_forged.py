@@ -9,6 +9,7 @@ from typing import Any
 from abuse.keys.key_periods import HashKey
 from config.settings import Settings
 from stream.encryption.reviewer_keys import new_signing_key
+from stream.events.group_macs import GroupMacs
 from stream.events.messages import Output, Record
 from stream.events.record_mac import RecordMacs
 from stream.events.topics import Topic
@@ -17,6 +18,8 @@ from stream.review.command_signatures import CommandSignatures, signed_headers
 from stream.review.reviewers import reviewers_of
 from stream.runtime.patience import RetryPolicy
 from tests.unit.abuse.builders import seen
+from tests.unit.stream.builders import APPENDED_AT_MS
+from tests.unit.stream.maintenance.test_parts_restoring import restoring
 from tests.unit.stream.maintenance.test_rebuild import (
     AUDIT,
     COMMANDS,
@@ -30,11 +33,14 @@ from tests.unit.stream.maintenance.test_rebuild import (
     old,
     topics,
 )
+from tests.unit.stream.pipeline.join_cases import DEPTH, Fleet, frame, group_part, sent_by_group
+from tests.unit.stream.pipeline.join_cases import sent as part_sent
 from tests.unit.stream.review.command_cases import ME, OTHER, about, flag_events, sent
 
 __all__ = ["eventful", "installations", "new", "old", "topics"]  # fixtures
 
 KEY = HashKey(id="k1", secret=b"a" * 32)
+DETECTIONS = "liveness.detections"
 MACS = RecordMacs([KEY], {str(topic): topic for topic in Topic})
 
 
@@ -64,6 +70,21 @@ async def test_forged_records(eventful: Installation, new: Installation, topics:
     forged = 3 + len(flag_events())
     assert (done.unauthenticated, done.unreadable) == (forged, 0)
     assert new.dump_rebuildable() == eventful.dump_rebuildable()
+
+
+async def test_forged_parts(new: Installation, topics: dict[str, list[Any]]) -> None:
+    """Frames and a detector group's result that nobody here signed wait for nothing; a worker's frame does."""
+    fleet = Fleet(DEPTH)
+    group_macs = GroupMacs({"depth": [b"a secret of the group that is long"]})
+    parts = restoring(fleet)
+    parts = replace(parts, group_parts=replace(parts.group_parts, macs=group_macs))
+    topics[DETECTIONS] = [part_sent(frame(0)), sent_by_group(group_part())]
+    done = await rebuilt(new, macs=MACS, parts=parts)
+    assert (done.unauthenticated, done.parts) == (1, 0)
+    assert await fleet.pending.due(2**53, 10) == []
+    signed = written(DETECTIONS, part_sent(frame(0)).value or b"")
+    topics[DETECTIONS].append(replace(signed, appended_at_ms=APPENDED_AT_MS))
+    assert (await rebuilt(new, macs=MACS, parts=parts)).parts == 1
 
 
 async def test_forged_erasure(
