@@ -89,7 +89,7 @@ class AbuseEngine:
             if finding.subject in histories  # of a cluster too large to be read whole, those that were
             for event in self._events(finding, rule, observation, histories[finding.subject])
         ]
-        events += _own_again(histories.values(), observation.submission_id)
+        events += own_again(histories.values(), observation.submission_id)
         flags = _open_flags(known.histories, events, observation.at_ms)
         findings = [(rule, finding) for rule, result in results for finding in result.findings]
         shared = _shared_flags(findings, histories, events, observation)
@@ -168,7 +168,7 @@ def _confirmed_kind(finding: RuleFinding, history: SubjectHistory, at_ms: int) -
     return any(flag.state is FlagState.CONFIRMED and flag.open_at(at_ms) for flag in of_kind)
 
 
-def _own_again(histories: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
+def own_again(histories: Iterable[SubjectHistory], submission_id: str) -> list[FlagEvent]:
     """Events that this very submission brought about when it came before: stored, perhaps not published. They are
     published again whatever the rules, a switch or a reviewer say by now."""
     texts = {text for history in histories for text in own_levels(history.fields, submission_id)}

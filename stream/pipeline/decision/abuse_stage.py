@@ -7,7 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
+
+import orjson
 
 from abuse import observation_codec
 from abuse.event_time import iso8601
@@ -18,7 +21,7 @@ from abuse.links.reuse import ReuseSearch
 from abuse.links.reuse_references import ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, ReuseResult
 from abuse.observation import Finding, Observation
-from abuse.rules.engine import AbuseEngine, Assessment
+from abuse.rules.engine import AbuseEngine, Assessment, own_again
 from abuse.subjects import correlation, subject_document
 from abuse.submission_ref import SubmissionRef
 from config.error_codes import ErrorCode
@@ -145,6 +148,20 @@ class AbuseStage:
                 outcome = "unknown_key" if references.face.model == reuse.faces.model else "other_model"
             metrics.FACE_COMPARISONS.labels(outcome=outcome).inc()
         return linked
+
+    async def own_again(self, decision: bytes) -> list[FlagEvent]:
+        """Flag events that the submission of a stored decision brought about, as stored: what was measured is gone, and
+        they may not have been published. A round trip; for a record that is read again, after the sweep of the
+        join."""
+        observation = observation_codec.from_decision_bytes(decision)
+        if observation is None:
+            return []
+        links = map(link_codec.from_document, orjson.loads(decision)["abuse"]["links"])
+        linked = (correlation(end.correlation_id) for link in links for end in link.refs)
+        subjects = tuple(dict.fromkeys((*observation.subjects, *linked)))
+        history = partial(self.ledger.history, observation.tenant)
+        histories = await self.patience.until_available(lambda: asyncio.gather(*map(history, subjects)))
+        return own_again(histories, observation.submission_id)
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Flag events stored; returns those still to be published. One round trip, none for no events; a repeat returns

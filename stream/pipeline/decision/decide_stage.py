@@ -35,7 +35,7 @@ from stream.pipeline.decision.session_ledger import SessionLedger
 from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.detection.detect_stage import refusal_for
 from stream.pipeline.join.group_parts import GroupParts
-from stream.pipeline.join.join import Join
+from stream.pipeline.join.join import SETTLED, Join
 from stream.pipeline.join.pending import MAX_PENDING_BYTES
 from stream.pipeline.verdict.session_verdict import session_verdict
 from stream.pipeline.verdict.verdict import Verdict, refused, verdict_on
@@ -188,6 +188,8 @@ class DecideStage:
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
         if first is not ours:
             metrics.DUPLICATES.inc()
+        if finding == SETTLED and first is not ours:
+            return first, await self.abuse.own_again(first.decision)
         return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _stored(self, detection: Detection, ours: StoredDecision) -> StoredDecision:

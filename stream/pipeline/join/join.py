@@ -34,6 +34,8 @@ from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
 FRAME = RESERVED
+#: Finding of a submission that was decided and whose parts are gone.
+SETTLED = Refusal(error=ErrorCode.SERVER_ERROR, message="the parts were decided before", counts=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +215,7 @@ def _settled(joined: Detection) -> Detection:
         ids=joined.ids,
         fingerprint=joined.fingerprint,
         appended_at_ms=joined.appended_at_ms,
-        finding=Refusal(error=ErrorCode.SERVER_ERROR, message="the parts were decided before", counts=False),
+        finding=SETTLED,
         session=joined.session,
     )
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from abuse.links.reuse_references import ReuseReferences
+from abuse.pictures.media_keys import KeyedImageHashes
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis
 from stream.events.capture import FORGED, NOT_ATTESTED
@@ -15,7 +17,7 @@ from stream.events.messages import Output, Record, Refusal
 from stream.events.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
-from tests.unit.stream.builders import analysis, detection, ids
+from tests.unit.stream.builders import GUID, OTHER_GUID, analysis, detection, ids
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.json_schema import DECISION_SCHEMA, violations
 from tests.unit.stream.pipeline.join_cases import (
@@ -99,6 +101,24 @@ async def test_killed_before_publishing_and_read_again_after_the_sweep(last):
     assert await fleet.sweep() == []
     assert await given(fleet, closing, worker=1) == [unpublished]
     assert await given(fleet, first, worker=1) == []
+
+
+async def test_flags_not_published_before_the_sweep():
+    """A worker is killed before it publishes, and the record is read again when the parts are gone: with each flag
+    event that its submission brought about, on the person and on another who sent the picture first."""
+    fleet = Fleet()
+    picture = KeyedImageHashes(key_id="k1", bytes=1, pixels=2, perceptual=3)
+    shown = {"references": ReuseReferences(picture=(picture,))}
+    other = ids(submission_id="first", correlation_id=OTHER_GUID)
+    await given(fleet, *(sent(frame(index, ids=other, **shown)) for index in range(COUNT)))
+    again = [sent(frame(index, **shown)) for index in range(COUNT)]
+    unpublished = await given(fleet, *again)
+    about = {event(output)["subject"]["key"] for output in unpublished if output.topic == "flags"}
+    assert about == {GUID, OTHER_GUID}
+    assert await fleet.sweep() == []
+    published = await given(fleet, again[-1])
+    assert published[0] == unpublished[0]
+    assert sorted(str(each.value) for each in published[1:]) == sorted(str(each.value) for each in unpublished[1:])
 
 
 async def test_two_workers_close_at_once():
