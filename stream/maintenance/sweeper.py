@@ -20,6 +20,7 @@ from stream.events.session_events import session_output
 from stream.kafka.agents.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.expiry import SessionExpiry
+from stream.sessions.session_store import SessionName
 
 log = structlog.get_logger()
 
@@ -61,12 +62,21 @@ class Sweeper:
         return len(events)
 
     async def _expire_sessions(self, sessions: SessionExpiry, now_ms: int) -> None:
-        retry, count = self.patience.until_available, 0
-        for name in await retry(partial(sessions.due, now_ms)):
-            event = await retry(partial(sessions.expire, name))
-            if event is not None:
-                count += 1
-                await self.publisher.publish([session_output(event, self.sessions_topic, self.source)])
-            await retry(partial(sessions.settle, name))
+        """Expire sessions until none is due, or the time of one sweep is over: the next one goes on."""
+        loop, count = asyncio.get_running_loop(), 0
+        ends_s = loop.time() + self.every_s
+        while names := await self.patience.until_available(partial(sessions.due, now_ms)):
+            count += sum(await asyncio.gather(*(self._expire_session(sessions, name) for name in names)))
+            if loop.time() >= ends_s:
+                break
         if count:
             log.info("sessions_expired", count=count)
+
+    async def _expire_session(self, sessions: SessionExpiry, name: SessionName) -> bool:
+        """Whether the session expired; it is due no more."""
+        retry = self.patience.until_available
+        event = await retry(partial(sessions.expire, name))
+        if event is not None:
+            await self.publisher.publish([session_output(event, self.sessions_topic, self.source)])
+        await retry(partial(sessions.settle, name))
+        return event is not None

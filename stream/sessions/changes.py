@@ -8,7 +8,7 @@ from typing import Any
 from abuse.event_time import MS, iso8601
 from stream.events.cloud_events import EventType
 from stream.events.session_events import SessionEvent
-from stream.sessions.session import Session, SessionState
+from stream.sessions.session import AttemptOutcome, Session, SessionState
 
 #: Time that a check takes a person on average, by the concepts of face liveness: without and with an active step.
 PASSIVE_BUDGET_MS, ACTIVE_BUDGET_MS = 12_000, 20_000
@@ -27,10 +27,10 @@ def created_event(session: Session, token: str) -> SessionEvent:
 
 
 def running_event(session: Session) -> SessionEvent:
-    """Event of the first attempt."""
-    first = session.attempts[1]
-    before = _before_active(session)
-    return _event(before, SessionState.RUNNING, first.at_ms, used=1, submission_id=first.submission_id)
+    """Event of the first attempt, once that is decided: none is used where it was given back."""
+    first, before = session.attempts[1], _before_active(session)
+    used = 0 if session.outcomes.get(1) is AttemptOutcome.UNSPENT else 1
+    return _event(before, SessionState.RUNNING, first.at_ms, used=used, submission_id=first.submission_id)
 
 
 def _before_active(session: Session) -> Session:

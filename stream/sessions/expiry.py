@@ -10,8 +10,8 @@ from stream.sessions.changes import end_event
 from stream.sessions.session import END, EXPIRY, Session, SessionEnd, SessionState, session_from
 from stream.sessions.session_store import SessionName, SessionStore
 
-#: Sessions that one sweep ends; the next sweep goes on.
-MOST_AT_ONCE = 500
+#: Sessions that are ended at the same time, so that their calls share round trips; a sweep goes on with the next.
+MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)

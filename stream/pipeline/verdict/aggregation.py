@@ -31,14 +31,17 @@ NO_NETWORK = "pad_networks_absent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighedSignal:
-    """Reading with its share of the confidence, as a decision shows it."""
+    """Reading with its share of the confidence, as a decision shows it. `least`: of a detector group's reading, the
+    policy's least liveness that holds no verdict, up to the last digit; None for the mark of all others."""
 
     reading: Reading
     weight: float
+    least: float | None = None
 
     @property
     def passed(self) -> bool:
-        return self.reading.status is ReadingStatus.SCORED and self.score >= PASS_MARK
+        enough = self.score >= PASS_MARK if self.least is None else self.reading.liveness >= self.least
+        return self.reading.status is ReadingStatus.SCORED and enough
 
     @property
     def score(self) -> float:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from config.policy import GroupGate, Policy
 from detectors.contract import Reading, ReadingStatus
-from stream.events.group_results import GroupResult
+from stream.events.group_results import GroupFault, GroupResult
 from stream.pipeline.verdict.advice import advice_for
 from stream.pipeline.verdict.aggregation import WeighedSignal
 from stream.pipeline.verdict.injection import LivenessFlag
@@ -26,6 +26,8 @@ from stream.pipeline.verdict.verdict import (
 )
 
 _NOT_CONFIGURED = GroupGate(least=1.0)
+#: The reason of ours whose advice fits what a group holds, by whether the group takes it for an attack.
+_ADVISED = {True: "attack_suspected", False: str(GroupFault.MISSING)}
 
 
 def with_groups(verdict: Verdict, results: Sequence[GroupResult], policy: Policy, *, encrypted: bool) -> Verdict:
@@ -33,14 +35,21 @@ def with_groups(verdict: Verdict, results: Sequence[GroupResult], policy: Policy
     the verdict. A verdict with an error stays as it is."""
     if not results or verdict.confidence is None:
         return verdict
-    shown = tuple(WeighedSignal(reading=each, weight=0.0) for result in results for each in _least_live(result))
+    gates = [(result, policy.groups.get(result.group, _NOT_CONFIGURED)) for result in results]
+    shown = [
+        WeighedSignal(reading=each, weight=0.0, least=gate.least)
+        for result, gate in gates
+        for each in _least_live(result)
+    ]
     verdict = replace(verdict, signals=(*verdict.signals, *shown))
-    found = dict(held for result in results for held in _held(result, policy.groups.get(result.group, _NOT_CONFIGURED)))
+    found = dict(held for result, gate in gates for held in _held(result, gate))
     return _lowered(verdict, found, policy, encrypted=encrypted) if found else verdict
 
 
 def _lowered(verdict: Verdict, found: dict[str, bool], policy: Policy, *, encrypted: bool) -> Verdict:
-    """Verdict held by these reasons; one that maps to True takes the presentation for an attack."""
+    """Verdict held by these reasons; one that maps to True takes the presentation for an attack. The advice is on what
+    the groups hold, then on our own reasons where these hold the verdict as well."""
+    ours = () if verdict.kind is VerdictKind.LIVE else helpful(verdict.reasons)
     held = tuple(sorted(found, key=lambda reason: not found[reason]))
     reasons = tuple(dict.fromkeys((*held, *verdict.reasons)))
     verdict = replace(
@@ -48,7 +57,6 @@ def _lowered(verdict: Verdict, found: dict[str, bool], policy: Policy, *, encryp
         face=LivenessFlag.NOT_LIVE,
         held=(*held, *verdict.held),
         reasons=reasons,
-        advice=advice_for(helpful(reasons)),
         by_groups=True,
     )
     if any(found.values()):
@@ -57,7 +65,8 @@ def _lowered(verdict: Verdict, found: dict[str, bool], policy: Policy, *, encryp
         lowers, most = verdict.kind is VerdictKind.LIVE, policy.parameters.live_threshold
     if lowers:
         verdict = with_confidence(verdict, min(verdict.confidence or 0.0, most), policy)
-    return by_flags(verdict, policy) if encrypted else verdict
+    verdict = by_flags(verdict, policy) if encrypted else verdict
+    return replace(verdict, advice=advice_for([*(_ADVISED[found[reason]] for reason in held), *ours]))
 
 
 def _held(result: GroupResult, gate: GroupGate) -> Iterator[tuple[str, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.store_time import StillTime
 from stream.maintenance.sweeper import Sweeper
-from stream.sessions.expiry import SessionExpiry
+from stream.sessions.expiry import MOST_AT_ONCE, SessionExpiry
 from stream.sessions.session import END, SessionEnd, SessionState, session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.json_schema import SESSION_SCHEMA, violations
-from tests.unit.stream.maintenance.test_sweeper import Crash, Topic, sweeper
+from tests.unit.stream.maintenance.test_sweeper import EVERY_S, Crash, Topic, sweeper
+from tests.unit.stream.runtime import virtual_time
 from tests.unit.stream.sessions.builders import session_record
 
 RECORD = session_record()
@@ -87,3 +89,32 @@ async def test_store_that_is_away_is_waited_for():
     await store.create(RECORD)
     await sweep_over(store, topic).sweep()
     assert states(topic) == ["expired"]
+
+
+async def test_many_that_expire_at_once():
+    """More than are looked at together, in one sweep."""
+    store, topic = InMemorySessionStore(), Topic()
+    sessions = [session_record(number) for number in range(2 * MOST_AT_ONCE + 1)]
+    for each in sessions:
+        await store.create(each)
+    await sweep_over(store, topic).sweep()
+    assert len({output.value for output in topic.outputs}) == len(topic.outputs) == len(sessions)
+
+
+def test_sweep_takes_no_longer_than_its_turn():
+    """The rest is left to the next sweep, which has a turn of its own."""
+
+    class Slow(Topic):
+        async def __call__(self, output):
+            await asyncio.sleep(EVERY_S)
+            await super().__call__(output)
+
+    async def swept() -> int:
+        store, topic = InMemorySessionStore(), Slow()
+        for number in range(2 * MOST_AT_ONCE + 1):
+            await store.create(session_record(number))
+        first = sweep_over(store, topic)
+        await first.sweep()
+        return len(topic.outputs)
+
+    assert 0 < virtual_time.run(swept()) <= MOST_AT_ONCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,38 @@ def test_shown_once_a_name():
     verdict = judged(0.95, result(0.9, None, 0.7), policy=DEPTH)
     shown = [signal for signal in verdict.signals if signal.reading.is_of_group]
     assert [(signal.score, signal.weight) for signal in shown] == [(0.7, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("liveness", "passed"), [(None, False), (0.5, False), (0.59, False), (0.599, False), (0.6, True), (0.9, True)]
+)
+def test_passed_by_the_groups_own_limit(liveness, passed):
+    """As the gate has it, up to the last digit."""
+    verdict = judged(0.95, result(liveness))
+    (shown,) = (signal for signal in verdict.signals if signal.reading.is_of_group)
+    assert shown.passed is passed is (verdict.kind is VerdictKind.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "codes"),
+    [
+        (("face_too_small",), 0.5, ["another_photo"]),
+        (("face_too_small",), 0.1, ["live_camera"]),
+        ((), None, ["another_photo"]),
+    ],
+)
+def test_advice_is_on_what_holds(ours, theirs, codes):
+    """Nobody is asked to change what kept nothing from LIVE."""
+    verdict = replace(verdict_on((analysis(0.95),), TWO), reasons=ours)
+    lowered = with_groups(verdict, [result(theirs)], TWO, encrypted=False)
+    assert [each.code for each in lowered.advice] == codes
+
+
+def test_own_reasons_that_hold_too():
+    verdict = replace(verdict_on((analysis(0.58),), TWO), reasons=("face_too_small",))
+    assert verdict.kind is VerdictKind.INCONCLUSIVE
+    lowered = with_groups(verdict, [result(0.5)], TWO, encrypted=False)
+    assert [each.code for each in lowered.advice] == ["another_photo", "come_closer"]
 
 
 def test_error_stays():
