@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from abuse.keys.key_checks import check_value
 from abuse.keys.key_periods import HashKey
@@ -17,6 +18,7 @@ from config.policy import Policy
 from config.settings import Settings
 from stream.bootstrap.abuse import hash_keys
 from stream.bootstrap.authentication import record_keys, unsigned_until_ms
+from stream.encryption.key_folder import SessionKeys
 from stream.kafka.worker.worker import Role
 from stream.redis.client import connect
 from stream.redis.roll_call import RedisRollCall
@@ -27,11 +29,13 @@ from stream.runtime.release import release
 
 #: Roles whose stages hash, transform or compare with the hash keys.
 HASHING = frozenset({Role.DETECT, Role.DECIDE})
+#: Roles whose stages check or sign tokens of sessions.
+WITH_TOKENS = frozenset({Role.DETECT, Role.COMMAND})
 DIGITS = 12
 
 
-def badge(settings: Settings, policy: Policy, roles: Collection[Role]) -> Badge:
-    """Badge of a worker that begins now; its time is set when it is left."""
+def badge(settings: Settings, policy: Policy, roles: Collection[Role], sessions: SessionKeys | None = None) -> Badge:
+    """Badge of a worker that begins now; its time is set when it is left. `sessions`: None where these are off."""
     rules = json.dumps(policy.abuse.model_dump(mode="json"), sort_keys=True).encode()
     return Badge(
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
@@ -46,6 +50,15 @@ def badge(settings: Settings, policy: Policy, roles: Collection[Role]) -> Badge:
         record_keys=_marks(record_keys(settings)),
         unsigned_until_ms=unsigned_until_ms(settings),
         signatures=_signatures(settings) if Role.COMMAND in roles else None,
+        session_keys=session_marks(sessions) if WITH_TOKENS & set(roles) else None,
+    )
+
+
+def session_marks(sessions: SessionKeys | None) -> tuple[KeyMark, ...]:
+    """Marks of the keys in the folder as last looked at, by a digest of the public half."""
+    keys = () if sessions is None else filter(None, map(sessions.get, sessions.kids))
+    return tuple(
+        KeyMark(since_ms=0, id=key.kid, check=hashlib.sha256(key.public.encode()).hexdigest()[:DIGITS]) for key in keys
     )
 
 
@@ -60,9 +73,19 @@ def _marks(keys: Sequence[HashKey]) -> tuple[KeyMark, ...]:
 
 
 def open_fleet_watch(
-    settings: Settings, ours: Badge, calls: RedisClient, time: StoreTime, patience: RetryPolicy
+    settings: Settings,
+    ours: Badge,
+    calls: RedisClient,
+    time: StoreTime,
+    patience: RetryPolicy,
+    sessions: SessionKeys | None = None,
 ) -> FleetWatch:
-    return FleetWatch(RedisRollCall(calls, settings.group_id, time), ours, time, patience)
+    """Watch of a worker with this badge, which follows the folder of session keys."""
+
+    def renewed(badge: Badge) -> Badge:
+        return badge if badge.session_keys is None else replace(badge, session_keys=session_marks(sessions))
+
+    return FleetWatch(RedisRollCall(calls, settings.group_id, time), ours, time, patience, renewed)
 
 
 async def look_at_fleet(settings: Settings) -> tuple[Sequence[Badge], int]:

@@ -49,8 +49,9 @@ def build_worker(
     watch = clock_watch(shared)
     secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
-    ours = badge(settings, shared.policy, roles)
-    fleet = open_fleet_watch(settings, ours, shared.redis, shared.time, shared.patience)
+    sessions = shared.sessions.keys
+    ours = badge(settings, shared.policy, roles, sessions)
+    fleet = open_fleet_watch(settings, ours, shared.redis, shared.time, shared.patience, sessions)
     installation = open_installation_watch(settings, shared.guard)
     # The installation's own check comes before any call of a guarded client.
     checks: list[Check] = [permissions, eviction.check, installation.look, shared.store.ping, watch.check, secrets]

@@ -78,6 +78,7 @@ class RedisRollCall:
 def _badge(held: dict[str, object]) -> Badge:
     """Badge of the fields that this release knows. Raises the errors of a foreign value."""
     keys = cast("list[dict[str, object]] | None", held["hash_keys"])
+    of_sessions = cast("list[dict[str, object]] | None", held.get("session_keys"))
     texts = {name: str(held[name]) for name in ("name", "key_prefix", "topic_prefix", "policy", "rules", "release")}
     return Badge(
         **texts,
@@ -88,6 +89,7 @@ def _badge(held: dict[str, object]) -> Badge:
         record_keys=tuple(_mark(key) for key in cast("list[dict[str, object]]", held.get("record_keys", []))),
         unsigned_until_ms=int(cast(int, held.get("unsigned_until_ms", 0))),
         signatures=cast("str | None", held.get("signatures")),
+        session_keys=None if of_sessions is None else tuple(_mark(key) for key in of_sessions),
     )
 
 

@@ -1,6 +1,7 @@
 """The fleet: the living workers of one consumer group, compared by the badge that each leaves in the store.
 
-Workers that differ in policy or release decide side by side for as long as a deploy takes: that is said. Workers that
+Workers that differ in policy, release or session keys decide side by side for as long as a deploy takes: that is
+said. Workers that
 differ in key prefix or hash keys look past each other's flags, faces and pictures, and workers that differ in record
 keys set aside each other's records: the later one is refused.
 """
@@ -36,6 +37,7 @@ class Aspect(StrEnum):
     HASH_KEYS = "hash keys"
     RECORD_KEYS = "record keys"
     SIGNATURES = "command signatures"
+    SESSION_KEYS = "session keys"
     POLICY = "policy"
     RULES = "abuse rules"
     RELEASE = "release"
@@ -43,7 +45,8 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class KeyMark:
-    """Mark of a hash or record key: its id, its check value, and since when it is in force (UTC ms); not the secret."""
+    """Mark of a hash, record or session key: its id, its check value, and since when it is in force (UTC ms); not the
+    secret."""
 
     since_ms: int
     id: str
@@ -58,7 +61,8 @@ class KeyMark:
 class Badge:
     """Badge of a worker. `hash_keys` in order of time; None for a worker that hashes nothing, whatever its
     settings say. `record_keys` in order of time; records without a MAC are believed until `unsigned_until_ms`.
-    `signatures` says what is asked of commands; None for a worker that reads none. `began_ms`: by the store's time."""
+    `signatures` says what is asked of commands; None for a worker that reads none. `session_keys` by id, as the
+    folder has them now; None for a worker that neither signs nor checks tokens. `began_ms`: by the store's time."""
 
     name: str
     began_ms: int
@@ -72,6 +76,7 @@ class Badge:
     record_keys: tuple[KeyMark, ...] = ()
     unsigned_until_ms: int = 0
     signatures: str | None = None
+    session_keys: tuple[KeyMark, ...] | None = None
 
     def told(self) -> dict[Aspect, str]:
         """Aspects in words; without hash keys where the worker hashes nothing."""
@@ -85,6 +90,8 @@ class Badge:
         }
         if self.signatures is not None:
             told[Aspect.SIGNATURES] = self.signatures
+        if self.session_keys is not None:
+            told[Aspect.SESSION_KEYS] = _in_words(self.session_keys)
         if self.hash_keys is not None:
             told[Aspect.HASH_KEYS] = _in_words(self.hash_keys)
         return told

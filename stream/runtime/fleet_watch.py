@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -18,9 +18,17 @@ log = structlog.get_logger()
 
 
 class FleetWatch:
-    """Watch of one worker over the badges of its consumer group."""
+    """Watch of one worker over the badges of its consumer group. `renewed`: the badge with what has changed since."""
 
-    def __init__(self, roll: RollCall, ours: Badge, time: StoreTime, patience: RetryPolicy) -> None:
+    def __init__(
+        self,
+        roll: RollCall,
+        ours: Badge,
+        time: StoreTime,
+        patience: RetryPolicy,
+        renewed: Callable[[Badge], Badge] = lambda badge: badge,
+    ) -> None:
+        self._renewed = renewed
         self._roll, self._ours, self._time, self._patience = roll, ours, time, patience
         self._said: Mapping[Aspect, str] = {}
 
@@ -49,6 +57,7 @@ class FleetWatch:
 
     async def look(self) -> None:
         """Renew, and say what changed. Raises Unavailable."""
+        self._ours = self._renewed(self._ours)
         self._note(await self._roll.sign(self._ours), await self._time.now_ms())
 
     async def leave(self) -> None:

@@ -37,6 +37,7 @@ COMMANDING = replace(
     signatures="off",
     record_keys=ONE.hash_keys,
     unsigned_until_ms=7,
+    session_keys=(KeyMark(since_ms=0, id="2026-11", check="34"),),
 )
 APART = replace(ONE, name="apart", key_prefix="b:")
 

@@ -30,6 +30,7 @@ ONE = Badge(
     rules="34cd",
     release="0.1.0+56ef",
     signatures="off",
+    session_keys=(K1,),
 )
 TWO = replace(ONE, name="two", began_ms=2)
 
@@ -65,6 +66,7 @@ CHANGES = {
     Aspect.HASH_KEYS: {"hash_keys": (K1, K2_SOON)},
     Aspect.RECORD_KEYS: {"record_keys": (K1,), "unsigned_until_ms": NOW_MS + 1},
     Aspect.SIGNATURES: {"signatures": "required"},
+    Aspect.SESSION_KEYS: {"session_keys": (K2,)},
     Aspect.POLICY: {"policy": "strict 78"},
     Aspect.RULES: {"rules": "90"},
     Aspect.RELEASE: {"release": "0.2.0+00"},
