@@ -7,10 +7,11 @@ from the other submission changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 
 import orjson
 
@@ -39,6 +40,8 @@ class LinkKind(StrEnum):
     FACE = "face"
 
 
+#: Sort keys of links.
+strength, _order = attrgetter("strength"), attrgetter("order")
 _RANK = {kind: rank for rank, kind in enumerate(LinkKind)}
 MEDIA = frozenset({LinkKind.SAME_BYTES, LinkKind.SAME_PIXELS, LinkKind.NEAR_DUPLICATE})
 #: Kind of flag -> the links it is about.
@@ -60,20 +63,24 @@ class Link:
     threshold: float = 0.0
     gallery: int = 0
     expected: float = 0.0
-    #: The identity of the link: kind and both submissions.
+    #: The identity of the link: kind and both submissions. Kept, as what follows: clusters ask each link many times.
     name: LinkName = field(init=False, repr=False, compare=False)
+    refs: tuple[SubmissionRef, SubmissionRef] = field(init=False, repr=False, compare=False)
+    #: The two correlation ids; the same one twice for a picture used again in another session.
+    ids: tuple[str, str] = field(init=False, repr=False, compare=False)
+    #: A sort key, smallest for the best evidence.
+    strength: tuple[int, float, LinkName] = field(init=False, repr=False, compare=False)
+    #: A sort key: by the later submission, then the earlier, then the kind.
+    order: tuple[int | str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", (str(self.kind), self.earlier.key, self.later.key))
-
-    @property
-    def refs(self) -> tuple[SubmissionRef, SubmissionRef]:
-        return (self.earlier, self.later)
-
-    @property
-    def ids(self) -> tuple[str, str]:
-        """The two correlation ids; the same one twice for a picture used again in another session."""
-        return (self.earlier.correlation_id, self.later.correlation_id)
+        earlier, later, kind = self.earlier, self.later, self.kind
+        name = (str(kind), earlier.key, later.key)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "refs", (earlier, later))
+        object.__setattr__(self, "ids", (earlier.correlation_id, later.correlation_id))
+        object.__setattr__(self, "strength", (_RANK[kind], self.distance, name))
+        object.__setattr__(self, "order", (*later.key, *earlier.key, str(kind)))
 
     def effective_at(self, cleared_ms: Mapping[str, int]) -> bool:
         """Whether both submissions came in after a reviewer cleared their correlation id, if one did."""
@@ -88,18 +95,17 @@ def in_order(one: SubmissionRef, other: SubmissionRef) -> tuple[SubmissionRef, S
 def best_per_pair(links: Iterable[Link]) -> list[Link]:
     """The best link of each pair of correlation ids and sessions. First the best of each pair of ids, then further
     sessions: an id with many sessions leaves room for other ids."""
-    by_ids: dict[tuple[str, ...], dict[tuple[str | None, ...], Link]] = {}
+    met: dict[tuple[str, str], set[tuple[str | None, str | None]]] = {}
+    ranked: list[tuple[int, Link]] = []
     for each in sorted(links, key=strength):
-        refs = sorted(each.refs, key=lambda ref: ref.correlation_id)
-        best = by_ids.setdefault(tuple(ref.correlation_id for ref in refs), {})
-        best.setdefault(tuple(ref.session_id for ref in refs), each)
-    ranked = [(rank, each) for best in by_ids.values() for rank, each in enumerate(best.values())]
-    return [each for _, each in sorted(ranked, key=lambda one: (one[0], strength(one[1])))]
-
-
-def strength(link: Link) -> tuple[int, float, LinkName]:
-    """A sort key, smallest for the best evidence."""
-    return (_RANK[link.kind], link.distance, link.name)
+        one, other = each.refs
+        if other.correlation_id < one.correlation_id:
+            one, other = other, one
+        sessions = met.setdefault((one.correlation_id, other.correlation_id), set())
+        if (one.session_id, other.session_id) not in sessions:
+            ranked.append((len(sessions), each))
+            sessions.add((one.session_id, other.session_id))
+    return [each for _, each in sorted(ranked, key=itemgetter(0))]
 
 
 def line_of(link: Link) -> str:
@@ -156,8 +162,9 @@ class Cluster:
 
     def __post_init__(self) -> None:
         # One reference stands for all equal ones: a link's ends are read with the link, and a member has many links.
-        ends = {(ref.key, ref.session_id, ref.spoof): ref for each in self.links for ref in each.refs}
-        object.__setattr__(self, "refs", tuple(ref for _, ref in sorted(ends.items(), key=lambda one: one[0][0])))
+        distinct = {id(ref): ref for each in self.links for ref in each.refs}.values()
+        ends = {(ref.key, ref.session_id, ref.spoof): ref for ref in distinct}
+        object.__setattr__(self, "refs", tuple(sorted(ends.values(), key=attrgetter("key"))))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -166,15 +173,16 @@ class Cluster:
 
     def without(self, cleared_ms: Mapping[str, int], of: str) -> Cluster:
         """The cluster around `of` without the submissions from before a reviewer cleared their correlation id."""
-        kept = [each for each in self.links if each.effective_at(cleared_ms)]
-        return self if len(kept) == len(self.links) else cluster_of(of, kept, whole=self.whole)
+        if all(ref.at_ms > cleared_ms.get(ref.correlation_id, NEVER_CLEARED) for ref in self.refs):
+            return self
+        return cluster_of(of, [each for each in self.links if each.effective_at(cleared_ms)], whole=self.whole)
 
     def showing(self, submission_id: str, of: str, kinds: Collection[LinkKind]) -> Cluster:
         """The cluster around one submission by links of these kinds: all submissions that show the same."""
         asked = (submission_id, of, frozenset(kinds))
         if asked not in self._shown:
             links = _joined(
-                (each for each in self.links if each.kind in kinds),
+                [each for each in self.links if each.kind in kinds],
                 lambda ref: (ref.submission_id, ref.correlation_id) == (submission_id, of),
             )
             self._shown[asked] = Cluster(links=links, whole=self.whole)
@@ -185,28 +193,32 @@ NO_CLUSTER = Cluster(links=())
 
 
 def cluster_of(of: str, links: Iterable[Link], *, whole: bool = True) -> Cluster:
-    """The cluster around the submissions of the correlation id `of`; links may repeat."""
-    return Cluster(links=_joined(links, lambda ref: ref.correlation_id == of), whole=whole)
-
-
-def _joined(links: Iterable[Link], begins: Callable[[SubmissionRef], bool]) -> tuple[Link, ...]:
-    """The links connected to a submission for which `begins` holds, in order."""
+    """The cluster around the submissions of the correlation id `of`; of links that repeat the last counts."""
     named = {each.name: each for each in links}.values()
+    return Cluster(links=_joined(sorted(named, key=_order), lambda ref: ref.correlation_id == of), whole=whole)
+
+
+def _joined(links: Sequence[Link], begins: Callable[[SubmissionRef], bool]) -> tuple[Link, ...]:
+    """The links connected to a submission for which `begins` holds, in their order."""
+    refs = {ref.key: ref for each in links for ref in each.refs}
+    reached = {key for key, ref in refs.items() if begins(ref)}
+    reached |= {key for each in links if not reached.isdisjoint(each.name) for key in each.name[1:]}
+    if reached and len(reached) < len(refs):  # most clusters are within one link of who joins
+        _spread(reached, links)
+    return tuple(links) if len(reached) == len(refs) else tuple(each for each in links if each.earlier.key in reached)
+
+
+def _spread(reached: set[RefKey], links: Iterable[Link]) -> None:
+    """Adds the submissions connected to those reached, over any number of links."""
     by_ref: dict[RefKey, list[Link]] = {}
-    for each in named:
+    for each in links:
         for ref in each.refs:
             by_ref.setdefault(ref.key, []).append(each)
-    ahead = list({ref.key for each in named for ref in each.refs if begins(ref)})
-    reached = set(ahead)
+    ahead = list(reached)
     while ahead and len(reached) < len(by_ref):
         beyond = {ref.key for each in by_ref[ahead.pop()] for ref in each.refs} - reached
         reached |= beyond
         ahead += beyond
-    return tuple(sorted((each for each in named if each.earlier.key in reached), key=_order))
-
-
-def _order(link: Link) -> tuple[RefKey, RefKey, str]:
-    return (link.later.key, link.earlier.key, str(link.kind))
 
 
 def links_life_ms(policy: Policy) -> int:

@@ -6,7 +6,7 @@ owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from abuse.flags.flags import HIGHEST_GROWTH, FlagKind, Linked, RuleFinding
@@ -20,6 +20,8 @@ from abuse.subjects import correlation
 from abuse.submission_ref import RefKey, SubmissionRef
 
 Figures = Callable[[Cluster], Mapping[str, int | float | str]]
+#: A window, how full it is, and the correlation ids that a finding about it concerns.
+_Full = tuple[float, Window, Collection[str]]
 
 
 def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
@@ -35,12 +37,13 @@ def shared_by_too_many_ids(kind: FlagKind, case: Case, figures: Figures, count: 
     sides = [(attempts, {attempt.correlation_id for attempt in attempts} - with_genuine)]
     if observation.finding is not Finding.SPOOF:
         sides.append((genuine, with_genuine))
-    return tuple(
-        finding
+    full = [
+        (used, window, concerned)
         for counted, concerned in sides
+        if concerned
         for used, window in fullest_windows(observation.at_ms, counted, count)
-        for finding in _findings(kind, cluster, used, window, figures, count, concerned)
-    )
+    ]
+    return tuple(_findings(kind, cluster, full, figures, count)) if full else ()
 
 
 def _growth(kind: FlagKind, large: LargeCluster, figures: Figures, count: Count) -> tuple[RuleFinding, ...]:
@@ -49,7 +52,7 @@ def _growth(kind: FlagKind, large: LargeCluster, figures: Figures, count: Count)
         return ()
     cluster = Cluster(links=(large.link,), whole=False)
     window = Window(tuple(_as_attempt(ref) for ref in sorted({large.lead, *cluster.refs}, key=lambda ref: ref.key)))
-    shown = _linked(cluster, Window(tuple(map(_as_attempt, cluster.refs))))
+    shown = _linked(_best(cluster), Window(tuple(map(_as_attempt, cluster.refs))))
     counts = {**figures(cluster), "ids": large.size, "whole": "no"}
     evidence = replace(evidence_of(large.size, window, count, shown), counts=counts)
     finding = finding_of(kind, correlation(large.lead.correlation_id), window, count, evidence, HIGHEST_GROWTH)
@@ -57,19 +60,15 @@ def _growth(kind: FlagKind, large: LargeCluster, figures: Figures, count: Count)
 
 
 def _findings(
-    kind: FlagKind,
-    cluster: Cluster,
-    used: float,
-    window: Window,
-    figures: Figures,
-    count: Count,
-    concerned: Collection[str],
+    kind: FlagKind, cluster: Cluster, full: Sequence[_Full], figures: Figures, count: Count
 ) -> Iterator[RuleFinding]:
-    """Findings about the concerned correlation ids, all with the same evidence."""
-    counts = {**figures(cluster), "ids": window.ids, "whole": "yes" if cluster.whole else "no"}
-    evidence = replace(evidence_of(used, window, count, _linked(cluster, window)), counts=counts)
-    for name in sorted({attempt.correlation_id for attempt in window.attempts}.intersection(concerned)):
-        yield finding_of(kind, correlation(name), window, count, evidence)
+    """Findings about the concerned correlation ids of each window, all of a window with the same evidence."""
+    told, best = figures(cluster), _best(cluster)
+    for used, window, concerned in full:
+        counts = {**told, "ids": window.ids, "whole": "yes" if cluster.whole else "no"}
+        evidence = replace(evidence_of(used, window, count, _linked(best, window)), counts=counts)
+        for name in sorted({attempt.correlation_id for attempt in window.attempts}.intersection(concerned)):
+            yield finding_of(kind, correlation(name), window, count, evidence)
 
 
 def _as_attempt(end: SubmissionRef) -> Attempt:
@@ -83,14 +82,16 @@ def _as_attempt(end: SubmissionRef) -> Attempt:
     )
 
 
-def _linked(cluster: Cluster, window: Window) -> tuple[Linked, ...]:
+def _best(cluster: Cluster) -> Mapping[RefKey, Link]:
+    """The best link of each submission."""
+    best_last = sorted(cluster.links, key=strength, reverse=True)
+    return {key: each for each in best_last for key in (each.earlier.key, each.later.key)}
+
+
+def _linked(best: Mapping[RefKey, Link], window: Window) -> tuple[Linked, ...]:
     """The newest submission of each correlation id and session, and why it is in the cluster."""
     newest = {(attempt.correlation_id, attempt.session_id): attempt for attempt in window.attempts}
     shown = sorted(newest.values(), key=lambda each: (each.at_ms, each.submission_id, each.session_id or ""))
-    best: dict[RefKey, Link] = {}
-    for each in cluster.links:
-        for end in each.refs:
-            best[end.key] = min(best.get(end.key, each), each, key=strength)
     return tuple(
         as_linked(each, _why(each, best[each.at_ms, each.submission_id, each.correlation_id]))
         for each in shown[-MOST_LINKED:]

@@ -126,8 +126,7 @@ class Node:
             # The client's own packing takes fifteen times as long.
             packed = b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]  # its stub
             await connection.send_packed_command(packed, check_health=False)
-            for _ in commands:
-                answers.append(await _answer(connection))  # noqa: PERF401  # those before a fault are wanted
+            answers = await _read(connection, len(commands))
             if any(isinstance(answer, ResponseError) and is_passing(answer) for answer in answers):
                 await self.leave()
         finally:
@@ -319,12 +318,16 @@ async def _ready(connection: AbstractConnection) -> None:
         raise
 
 
-async def _answer(connection: AbstractConnection) -> Answer:
-    try:
-        reply: Reply = await connection.read_response()
-    except ResponseError as error:
-        return error
-    return reply
+async def _read(connection: AbstractConnection, count: int) -> list[Answer]:
+    """Answers to so many commands, read as if the server had sent one array: the library makes a dozen calls for each
+    reply that it is asked for. Raises RedisError for a failed connection, and for an answer that says as much."""
+    reader: hiredis.Reader = cast(Any, connection)._parser._reader  # there is no other way to it
+    reader.feed(b"*%d\r\n" % count)
+    answers: list[Answer] = await connection.read_response()
+    for answer in answers:
+        if isinstance(answer, RedisError) and not isinstance(answer, ResponseError):
+            raise answer
+    return answers
 
 
 def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:

@@ -54,6 +54,20 @@ async def client(url: str, **changed: object) -> AsyncIterator[RedisClient]:
         await calls.close()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_not_now_among_other_replies(place):
+    """Wherever it stands, no answer counts."""
+
+    def answer(command: list[bytes]) -> bytes:
+        return b"-LOADING Redis is loading\r\n" if command[1] == b"%d" % place else b"*2\r\n$-1\r\n:7\r\n"
+
+    async with scripted(answer) as (server,), client(at(server)) as calls:
+        with pytest.raises(Unavailable, match="redis"):
+            await calls.execute([("GET", number) for number in range(3)])
+        assert await calls.execute([("GET", 8), ("GET", 9)]) == [[None, 7]] * 2
+        assert server.opened == 2
+
+
 @pytest.mark.parametrize("reply", MOVED_ON, ids=lambda reply: reply.split()[0] + reply.split()[1])
 async def test_not_now_leaves_every_connection(reply):
     """Three connections are open: one tells, and none of the three is asked again."""
