@@ -221,8 +221,8 @@ def published(document: bytes) -> FlagEvent:
 
 def own_levels(fields: Fields, cause: str) -> list[bytes]:
     """Documents of the levels that the submission `cause` brought about."""
-    levels = (text for name, text in fields.items() if f" {_LEVEL} " in name)
-    return [document_of(text) for text in levels if cause_of(text) == cause]
+    own = [name for name, text in fields.items() if text.startswith(cause) and cause_of(text) == cause]
+    return [document_of(fields[name]) for name in own if f" {_LEVEL} " in name]
 
 
 def cleared_at(fields: Fields) -> int:

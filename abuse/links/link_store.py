@@ -28,7 +28,7 @@ from abuse.links.links import (
 #: Correlation id -> its links.
 Held = Mapping[str, tuple[Link, ...]]
 #: Digits of a field's time: enough for 30,000 years.
-_TIME_DIGITS = 15
+TIME_DIGITS = 15
 _EIGHT_DAYS_MS = 8 * 86_400_000
 
 
@@ -55,13 +55,13 @@ class LinkStore(Protocol):
 def field_of(link: Link) -> str:
     """The field of a link under either correlation id. Sorted fields are in order of the later submission."""
     digest = hashlib.sha256(orjson.dumps(link.name)).hexdigest()[:16]
-    return f"{max(link.later.at_ms, 0):0{_TIME_DIGITS}d} {digest}"
+    return f"{max(link.later.at_ms, 0):0{TIME_DIGITS}d} {digest}"
 
 
 def retained(fields: Iterable[str], life_ms: int) -> set[str]:
     """The fields of a correlation id that count: the newest, up to `life_ms` before the last. Raises ValueError for a
     foreign field."""
-    newest = sorted((int(each[:_TIME_DIGITS]), each) for each in fields)[-LINKS_KEPT:]
+    newest = sorted((int(each[:TIME_DIGITS]), each) for each in fields)[-LINKS_KEPT:]
     return {each for at_ms, each in newest if at_ms >= newest[-1][0] - life_ms}
 
 
@@ -79,19 +79,25 @@ async def cluster_around(
     `fresh`: links of its own that are known already, whatever the store retains. `known`: what the store holds of the
     id and the ends of its links, if that was read.
     """
-    held: dict[str, tuple[Link, ...]] = {**(known or {})}
-    links, whole = [*fresh, *(each for of_id in held.values() for each in of_id if each.kind in of_kinds)], True
-    for step in range(1 if held else 0, MOST_STEPS + 2):
-        new = sorted({correlation_id, *(name for each in links for name in each.ids)} - held.keys())
+    held, named = dict[str, tuple[Link, ...]](), {each.name: each for each in fresh}
+    ids = {correlation_id, *(name for each in fresh for name in each.ids)}
+    read, whole = known or {}, True
+    for step in range(1 if read else 0, MOST_STEPS + 2):
+        held |= read
+        for of_id in read.values():
+            of_kind = [each for each in of_id if each.kind in of_kinds]
+            named.update({each.name: each for each in of_kind})
+            ids.update(*(each.ids for each in of_kind))
+        new = sorted(ids - held.keys())
         most = max(MOST_MEMBERS - len(held), 0) if held else len(new)
         wanted = new[:most] if step <= MOST_STEPS else []
         whole = len(wanted) == len(new)
         if not wanted:
             break
-        held |= await store.of(tenant, wanted)
-        links = [*fresh, *(each for of_id in held.values() for each in of_id if each.kind in of_kinds)]
+        read = await store.of(tenant, wanted)
     # Of a cluster too large to be read, the members that were read: the others are known by name only.
-    return cluster_of(correlation_id, [each for each in links if held.keys() >= set(each.ids)], whole=whole)
+    links: Iterable[Link] = named.values() if whole else [each for each in named.values() if held.keys() >= {*each.ids}]
+    return cluster_of(correlation_id, links, whole=whole)
 
 
 class InMemoryLinkStore:

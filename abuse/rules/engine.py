@@ -221,7 +221,7 @@ def _shared_flags(
 
 def _own_links(cluster: Cluster, observation: Observation) -> tuple[Link, ...]:
     own = (observation.at_ms, observation.submission_id, observation.correlation_id)
-    return tuple(link for link in cluster.links if own in (link.earlier.key, link.later.key))
+    return tuple(link for link in cluster.links if link.later.key == own or link.earlier.key == own)
 
 
 def _hit_by_comparison(

@@ -7,6 +7,7 @@ retained; a forgotten correlation id is named nowhere; everything expires.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from abuse.links.redis_link_store import RedisLinkStore
 from abuse.redis_port import ForeignValue
 from abuse.submission_ref import SubmissionRef
 from config.errors import Unavailable
-from tests.contract.redis_servers import PROPERTY, FaultyRedis, PortKind
+from tests.contract.redis_servers import PROPERTY, CountedRedis, FaultyRedis, PortKind
 
 TTL_MS = 8 * DAY_MS
 TENANT = "acme"
@@ -204,6 +205,37 @@ async def test_foreign_value_is_named(redis_server, field, line):
     for call in (store.of(TENANT, ["b", "a"]), changing):
         with pytest.raises(ForeignValue, match=r"acme\|a"):
             await call
+
+
+def told(calls: CountedRedis) -> Counter[str]:
+    """How often each command was sent since this was last asked."""
+    commands = Counter(str(command[0]) for trip in calls.trips for command in trip)
+    calls.trips.clear()
+    return commands
+
+
+async def test_line_is_read_once(redis_server):
+    """Of ids that were read, only what others wrote since is read; and nothing that others erased is there."""
+    calls, others = CountedRedis(redis_server.connect()), PORT.held(redis_server).store
+    store, made = RedisLinkStore(calls, redis_server.prefix, TTL_MS), [link("a", "b", n) for n in range(1, 5)]
+    await others.write(TENANT, made[:2])
+    assert (await store.of(TENANT, ["a"]))["a"] == tuple(made[:2])
+    await others.write(TENANT, made[2:3])
+    told(calls)
+    assert (await store.write(TENANT, made[3:]))["a"] == tuple(made)
+    assert told(calls) == {"HSETNX": 2, "PEXPIRE": 2, "HKEYS": 1, "HGETALL": 1, "HGET": 1}
+    await others.forget(TENANT, "b", ["a"])
+    assert await links_of(store, "a", "b") == {"a": (), "b": ()}
+    assert told(calls) == {"HKEYS": 2}
+
+
+async def test_first_line_stays_beside_a_memory(redis_server):
+    """Another worker was first with a line that this one offers."""
+    store, others = (PORT.held(redis_server).store for _ in range(2))
+    await store.write(TENANT, [link("a", "b", 1)])
+    first = link("a", "c", 2)
+    await others.write(TENANT, [first])
+    assert (await store.write(TENANT, [replace(first, gallery=900)]))["a"] == (link("a", "b", 1), first)
 
 
 NAMES = ("a", "b", "c", "d")
