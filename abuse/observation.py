@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 from abuse.subjects import Subject, SubjectType, correlation
 
@@ -21,7 +22,7 @@ class Finding(StrEnum):
     MISMATCH = "mismatch"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """The sender of a submission, hashed. `networks`: names of the networks its address is in.
 
@@ -34,7 +35,7 @@ class Origin:
     networks: tuple[str, ...] = ()
     as_expected: bool | None = None
 
-    @property
+    @cached_property
     def subjects(self) -> tuple[Subject, ...]:
         return tuple(s for s in (self.device, self.address, self.prefix) if s is not None)
 
@@ -49,7 +50,7 @@ class Origin:
 NOWHERE = Origin()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """A decided submission. `at_ms`: event time (the broker's append). `severity`, 0 to 1: how far a SPOOF is below its
     bound. `species`: the first reason of a SPOOF, for example `flat_texture`: the kind of attack as the signals see it.
@@ -65,6 +66,6 @@ class Observation:
     species: str = ""
     origin: Origin = NOWHERE
 
-    @property
+    @cached_property
     def subjects(self) -> tuple[Subject, ...]:
         return (correlation(self.correlation_id), *self.origin.subjects)

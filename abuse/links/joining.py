@@ -59,7 +59,9 @@ class ClusterJoin:
         `config.errors.Unavailable`."""
         nearest = {kind: sorted(links, key=strength)[:HINTS_READ] for kind, links in near.items()}
         ids = {name for links in near.values() for each in links for name in each.ids}
-        lately = self.large.leads_met(tenant) if ids else ()
+        if not ids:
+            return Joined(near=near)
+        lately = self.large.leads_met(tenant)
         led, _ = await asyncio.gather(self._led(tenant, own, nearest), self.histories.read({*ids, *lately}))
         histories = self.histories.known
         await self.histories.read(_ids(led))

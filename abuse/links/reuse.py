@@ -192,7 +192,7 @@ class ReuseSearch:
         return await self.pictures.search(image, self.policy.media_replay.bits, most, enrol=enrol) if image else ()
 
     def _by_face(self, own: SubmissionRef, faces: CandidateList | None) -> list[Link]:
-        if self.faces is None or faces is None:
+        if self.faces is None or faces is None or not faces.candidates:
             return []
         bound = self.faces.bounds.of(faces.gallery, self.policy.face_reuse.false_links)
         near = (each for each in faces.candidates if each.distance <= bound.distance)

@@ -40,6 +40,8 @@ from abuse.submission_ref import submission_ref_from
 BANDS, BAND_BITS = 4, 16
 #: With at most so many wrong bits, one of the bands is equal.
 EXACT_BITS = BANDS - 1
+#: A band as it is, and with each of its bits flipped.
+FLIPS = (0, *(1 << bit for bit in range(BAND_BITS)))
 HASH_BYTES, TIME_BYTES, NAME_BYTES = 8, 6, 6
 LINE_BYTES = HASH_BYTES + TIME_BYTES + NAME_BYTES
 _LINE = np.dtype([("hash", ">u8"), ("reference", [("head", ">u8"), ("tail", ">u4")])])
@@ -72,10 +74,11 @@ class RedisMediaIndex:
             await self.enrol([image])
         adding = self._add(image) if enrol and self._in_order else []
         searches = [each for hashes in image.hashes for each in self._searches(image, hashes, within_bits)]
-        replies = await self._calls.execute([*adding, *(command for command, _, _ in searches)])
+        replies = await self._calls.execute([*adding, *[command for command, _, _ in searches]])
         near = _NearReferences(_reference(image))
         for (command, hashed, bits), lines in zip(searches, replies[len(adding) :], strict=True):
-            near.take(str(command[1]), hashed, bits, cast("list[bytes]", lines))
+            if lines:
+                near.take(str(command[1]), hashed, bits, cast("list[bytes]", lines))
         records = await self._records(image.tenant, near.ranked(most))
         return ranked((image.match(other, within_bits) for _, other in records if other is not None), most)
 
@@ -119,13 +122,15 @@ class RedisMediaIndex:
 
     def _searches(
         self, image: EnrolledImage, hashes: KeyedImageHashes, within_bits: int
-    ) -> Iterator[tuple[Command, int, int]]:
+    ) -> list[tuple[Command, int, int]]:
         """Commands, each with the hash to compare the lines with and the number of bits that may differ."""
         newest_first = (image.at_ms + self._plan.window_ms, image.at_ms - self._plan.window_ms, "BYSCORE", "REV")
-        flips = (0, *(1 << bit for bit in range(BAND_BITS))) if within_bits > EXACT_BITS else (0,)
-        for key, hashed, is_exact in self._places(image.tenant, hashes, flips):
-            most = EXACT_LINES if is_exact else self._plan.most_lines
-            yield ("ZRANGE", key, *newest_first, "LIMIT", 0, most), hashed, 0 if is_exact else within_bits
+        exact, near = (*newest_first, "LIMIT", 0, EXACT_LINES), (*newest_first, "LIMIT", 0, self._plan.most_lines)
+        flips = FLIPS if within_bits > EXACT_BITS else (0,)
+        return [
+            (("ZRANGE", key, *exact), hashed, 0) if is_exact else (("ZRANGE", key, *near), hashed, within_bits)
+            for key, hashed, is_exact in self._places(image.tenant, hashes, flips)
+        ]
 
     def _lines(self, tenant: str | None, hashes: KeyedImageHashes, reference: bytes) -> Iterator[tuple[str, bytes]]:
         for key, hashed, _ in self._places(tenant, hashes):
@@ -133,15 +138,18 @@ class RedisMediaIndex:
 
     def _places(
         self, tenant: str | None, hashes: KeyedImageHashes, flips: Sequence[int] = (0,)
-    ) -> Iterator[tuple[str, int, bool]]:
+    ) -> list[tuple[str, int, bool]]:
         """Keys of a picture's lines, each with the hash in these lines and whether only the same hash counts; of bands
         of the perceptual hash also those with these bits flipped."""
-        for part, exact in (("b", hashes.bytes), ("p", hashes.pixels)):
-            yield self._part(tenant, hashes.key_id, part, _band(exact, 0)), exact, True
-        for band in range(BANDS):
-            value = _band(hashes.perceptual, band)
-            for flip in flips:
-                yield self._part(tenant, hashes.key_id, str(band), value ^ flip), hashes.perceptual, False
+        of_key, near = f"{self._prefix}pictures:{{{tenant or ''}|{hashes.key_id}|", hashes.perceptual
+        exact = [
+            (f"{of_key}{part}|{_band(each, 0):04x}}}", each, True)
+            for part, each in (("b", hashes.bytes), ("p", hashes.pixels))
+        ]
+        bands = [(band, _band(near, band)) for band in range(BANDS)]
+        return exact + [
+            (f"{of_key}{band}|{value ^ flip:04x}}}", near, False) for band, value in bands for flip in flips
+        ]
 
     async def _pages_of(self, tenant: str | None, correlation_id: str) -> list[list[bytes]]:
         """References of a correlation id's images, in pages that one round trip reads."""
@@ -157,9 +165,6 @@ class RedisMediaIndex:
         return [
             (ref, _image_from(key, tenant, reply)) for ref, key, reply in zip(references, keys, replies, strict=True)
         ]
-
-    def _part(self, tenant: str | None, key_id: str, part: str, value: int) -> str:
-        return f"{self._prefix}pictures:{{{tenant or ''}|{key_id}|{part}|{value:04x}}}"
 
     def _record(self, tenant: str | None, reference: bytes) -> str:
         return f"{self._prefix}picture:{{{tenant or ''}|{reference.hex()}}}"
@@ -177,8 +182,6 @@ class _NearReferences:
 
     def take(self, key: str, hashed: int, bits: int, lines: Sequence[bytes]) -> None:
         """Raises ForeignValue."""
-        if not lines:
-            return
         if {*map(len, lines)} != {LINE_BYTES}:
             raise ForeignValue(key)
         read = np.frombuffer(b"".join(lines), _LINE)

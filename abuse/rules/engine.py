@@ -66,7 +66,7 @@ class AbuseEngine:
 
     def assess(self, observation: Observation, known: Snapshot, linked: ReuseResult = NO_REUSE) -> Assessment:
         """The assessment of a decided submission; `known` includes the observation."""
-        policy, rules = self._under(_canonical(known.switches))
+        policy, rules, _ = self._under(_canonical(known.switches))
         histories = {history.subject: history for history in (*known.histories, *linked.histories)}
         cluster = linked.cluster.without(
             {history.subject.key: history.unlinked_at_ms for history in histories.values()}, observation.correlation_id
@@ -140,14 +140,15 @@ class AbuseEngine:
 
     def active(self, switches: Switches) -> frozenset[str]:
         """Names of the active rules."""
-        return frozenset(name for name, rule in self._rules(switches).items() if rule.limits.active)
+        return self._under(_canonical(switches))[2]
 
     def _rules(self, switches: Switches) -> dict[str, Rule[Any]]:
         return self._under(_canonical(switches))[1]
 
-    def _switched(self, switches: bytes) -> tuple[AbusePolicy, dict[str, Rule[Any]]]:
+    def _switched(self, switches: bytes) -> tuple[AbusePolicy, dict[str, Rule[Any]], frozenset[str]]:
         policy = self._policy.switched(orjson.loads(switches))
-        return policy, dict(zip(RULES, rules_of(policy), strict=True))
+        rules = dict(zip(RULES, rules_of(policy), strict=True))
+        return policy, rules, frozenset(name for name, rule in rules.items() if rule.limits.active)
 
 
 def _already_flagged(history: SubjectHistory, finding: RuleFinding, at_ms: int) -> bool:
