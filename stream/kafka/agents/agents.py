@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -27,9 +27,11 @@ from stream.kafka.agents.caution import Caution
 from stream.kafka.agents.publishing import Publisher
 from stream.kafka.clients.records import record_of
 from stream.kafka.consumer.acks import InOrderAcks, Partition, Ticket
-from stream.kafka.consumer.app import LivenessApp
 from stream.runtime import metrics
 from stream.runtime.patience import DependencyTimeout
+
+if TYPE_CHECKING:  # a trial works on records without Faust, which takes a second to import
+    from stream.kafka.consumer.app import LivenessApp
 
 log = structlog.get_logger()
 

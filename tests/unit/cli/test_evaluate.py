@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from stream import cli
 from stream.evaluation import analysing
-from tests.unit.stream.evaluation.builders import PoolInProcess, picture
+from tests.unit.stream.evaluation.builders import PoolInProcess
+from tests.unit.stream.evaluation.picture_reader import picture
 
 PICTURES = {
     "bona_fide/anna_1.jpg": picture(0.9),

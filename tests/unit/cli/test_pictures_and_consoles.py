@@ -16,7 +16,8 @@ from stream.cli import app, check, main
 from stream.cli.pictures import pictures
 from stream.demo.scenario import astronaut
 from tests.unit.stream.builders import IMAGE, OTHER_IMAGE
-from tests.unit.stream.evaluation.builders import PoolInProcess, picture
+from tests.unit.stream.evaluation.builders import PoolInProcess
+from tests.unit.stream.evaluation.picture_reader import picture
 
 ROOT = Path(__file__).resolve().parents[3]
 ENDINGS = ("jpg", "jfif", "JPE", "pjpeg", "dib", "jpg_large", "bin")

@@ -14,7 +14,8 @@ from stream.bootstrap import slots
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable, analyse
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.events.messages import Refusal
-from tests.unit.stream.evaluation.builders import PictureReader, analysis, picture, presentation
+from tests.unit.stream.evaluation.builders import presentation
+from tests.unit.stream.evaluation.picture_reader import PictureReader, analysis, picture
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from stream.evaluation.proposal import policy_file, proposal_document, proposal_
 from stream.evaluation.rates import ErrorRate
 from stream.evaluation.weighing import fitted, lawful, rounded
 from stream.pipeline.verdict.verdict import live_bound
-from tests.unit.stream.evaluation.builders import analysed, analysis, presentation
+from tests.unit.stream.evaluation.builders import analysed, presentation
+from tests.unit.stream.evaluation.picture_reader import analysis
 
 NAMES = list(DETECTORS)
 

@@ -14,7 +14,8 @@ from stream.evaluation.analysing import AnalysedPresentation, Unreadable
 from stream.evaluation.figures import document
 from stream.evaluation.judged import judged, unreadable
 from stream.evaluation.picture_set import LeftOutFile
-from tests.unit.stream.evaluation.builders import analysed, analysis, presentation
+from tests.unit.stream.evaluation.builders import analysed, presentation
+from tests.unit.stream.evaluation.picture_reader import analysis
 
 POLICY = Policy()  # LIVE from 0.62, SPOOF below 0.54
 #: Five people (one without a face found), four prints of two sources (one non-response), two masks.

@@ -52,7 +52,7 @@ def main() -> None:
         file.write("x")
     if starts() <= int(sys.argv[2]):
         sys.exit(int(sys.argv[3]))
-    from stream.kafka.agents import trial  # with Faust, which takes a second
+    from stream.kafka.agents import trial
     from stream.kafka.agents.trial import inherited_socket, serve
 
     worker = inherited_socket()
