@@ -7,6 +7,7 @@ stays, so that repeats and races give one answer. Near duplicates are the image 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,13 +21,15 @@ OWNER_LENGTH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """Capture: the frames of one submission under its session. `hashes`: those of each frame, under one key."""
+    """Capture: the frames of one submission under its session. `hashes`: those of each frame, under the key in force,
+    which are claimed; `others`: under the other keys in use, under which another capture may have claimed them."""
 
     tenant: str | None
     correlation_id: str
     session_id: str
     submission_id: str
     hashes: tuple[KeyedImageHashes, ...]
+    others: tuple[KeyedImageHashes, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -36,16 +39,25 @@ class Capture:
 
     def frames(self) -> list[tuple[str, str]]:
         """Names of the frames, by kind: `p` the same pixels, `h` the same perceptual hash; each once."""
-        pixels = [("p", f"{each.key_id}|{each.pixels:016x}") for each in self.hashes]
-        return list(dict.fromkeys([*pixels, *(("h", f"{each.key_id}|{each.perceptual:016x}") for each in self.hashes)]))
+        return _names(self.hashes)
+
+    def looked_up(self) -> list[tuple[str, str]]:
+        """Names of the frames under other keys, likewise."""
+        return _names(self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownBefore:
-    """Frames of a capture that another capture showed first: so many by their pixels, by their perceptual hash."""
+    """Frames of a capture that another capture showed first: so many by their pixels, by their perceptual hash; of
+    several keys the most under one."""
 
     pixels: int = 0
     perceptual: int = 0
+
+
+def _names(hashes: Sequence[KeyedImageHashes]) -> list[tuple[str, str]]:
+    pixels = [("p", f"{each.key_id}|{each.pixels:016x}") for each in hashes]
+    return list(dict.fromkeys([*pixels, *(("h", f"{each.key_id}|{each.perceptual:016x}") for each in hashes)]))
 
 
 class FrameIndex(Protocol):
@@ -66,13 +78,16 @@ class FrameIndex(Protocol):
 
 
 def shown_before(capture: Capture, owners: Sequence[str | None]) -> ShownBefore:
-    """Count by kind of the frames whose owner, in the order of `Capture.frames`, is another capture."""
-    others = [
-        kind
-        for (kind, _), owner in zip(capture.frames(), owners, strict=True)
+    """Count by kind of the frames whose owner, in the order of `Capture.frames` and then of `looked_up`, is another
+    capture."""
+    names = [*capture.frames(), *capture.looked_up()]
+    counts = Counter(
+        (kind, name.partition("|")[0])
+        for (kind, name), owner in zip(names, owners, strict=True)
         if owner is not None and owner != capture.owner
-    ]
-    return ShownBefore(pixels=others.count("p"), perceptual=others.count("h"))
+    )
+    pixels, perceptual = (max((n for (of, _), n in counts.items() if of == kind), default=0) for kind in ("p", "h"))
+    return ShownBefore(pixels=pixels, perceptual=perceptual)
 
 
 class InMemoryFrameIndex:
@@ -83,9 +98,9 @@ class InMemoryFrameIndex:
 
     async def claim(self, capture: Capture, at_ms: int) -> ShownBefore:
         ours = (capture.owner, capture.correlation_id)
-        return shown_before(
-            capture, [self._owners.setdefault((capture.tenant, *name), ours)[0] for name in capture.frames()]
-        )
+        claimed = [self._owners.setdefault((capture.tenant, *name), ours)[0] for name in capture.frames()]
+        found = [self._owners.get((capture.tenant, *name)) for name in capture.looked_up()]
+        return shown_before(capture, [*claimed, *(owner and owner[0] for owner in found)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         return len(self._of(tenant, correlation_id))

@@ -38,12 +38,15 @@ class RedisFrameIndex:
         self._prefix = key_prefix
 
     async def claim(self, capture: Capture, at_ms: int) -> ShownBefore:
-        names = capture.frames()
-        keys = [self._frame(capture.tenant, f"{kind}|{name}") for kind, name in names]
+        own, others = (
+            [self._frame(capture.tenant, f"{kind}|{name}") for kind, name in names]
+            for names in (capture.frames(), capture.looked_up())
+        )
         listing = self._listing(capture, at_ms)
-        claims: list[Command] = [("SET", key, capture.owner, "NX", "GET", "PX", self._plan.life_ms) for key in keys]
-        replies = (await self._calls.execute([*listing, *claims]))[len(listing) :]
-        return shown_before(capture, [_owner(key, reply) for key, reply in zip(keys, replies, strict=True)])
+        claims: list[Command] = [("SET", key, capture.owner, "NX", "GET", "PX", self._plan.life_ms) for key in own]
+        looks: list[Command] = [("GET", key) for key in others]
+        replies = (await self._calls.execute([*listing, *claims, *looks]))[len(listing) :]
+        return shown_before(capture, [_owner(key, reply) for key, reply in zip([*own, *others], replies, strict=True)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
         frames = await self._frames_of(tenant, correlation_id)

@@ -38,6 +38,8 @@ from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 FARTHEST = 2.0
 MAX_DETECTION_BYTES = 512 * 1024
 MAX_NETWORKS = 256
+#: Hashes of the frames of one submission, each under every key.
+MOST_HASHES = MAX_FRAMES * MOST_HASH_KEYS
 #: In base64: a print of 1024 numbers.
 MAX_PACKED = 2732
 #: The parts of an origin that are subjects, each under the name of its type.
@@ -102,7 +104,7 @@ class _Wire(_Strict):
     part: FramePart | None = None
     face_distances: Annotated[tuple[FaceDistance | None, ...], Field(min_length=2, max_length=MAX_FRAMES)] | None = None
     pixels: Annotated[tuple[Digest | None, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
-    frame_hashes: Annotated[tuple[KeyedImageHashes, ...], Field(min_length=1, max_length=MAX_FRAMES)] | None = None
+    frame_hashes: Annotated[tuple[KeyedImageHashes, ...], Field(min_length=1, max_length=MOST_HASHES)] | None = None
     content: Digest | None = None
     session_image: SessionImage | None = None
     analysis: CheckedAnalysis | None = None

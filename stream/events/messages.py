@@ -181,7 +181,7 @@ class Detection:
     #: Digest of each frame's pixels, bound to the submission's ids: equal for the same pixels within one submission,
     #: and comparable with nothing else. Empty for one frame that is no part.
     pixels: tuple[str | None, ...] = field(default=(), repr=False)
-    #: Keyed hashes of the frames of an active check, for the frame index.
+    #: Keyed hashes of the frames of an active check, for the frame index; of each first those under the key in force.
     frame_hashes: tuple[KeyedImageHashes, ...] = field(default=(), repr=False)
     #: Digest of the pictures' files, bound to the submission's ids; None where no detector group is waited for.
     content: str | None = None

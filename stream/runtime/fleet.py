@@ -1,9 +1,8 @@
 """The fleet: the living workers of one consumer group, compared by the badge that each leaves in the store.
 
 Workers that differ in policy, release or session keys decide side by side for as long as a deploy takes: that is
-said. Workers that
-differ in key prefix or hash keys look past each other's flags, faces and pictures, and workers that differ in record
-keys set aside each other's records: the later one is refused.
+said. Workers that differ in key prefix or hash keys look past each other's flags, faces and pictures, and workers that
+differ in record keys set aside each other's records: the later one is refused.
 """
 
 from __future__ import annotations

@@ -51,6 +51,16 @@ async def test_first_capture_keeps_a_frame(held):
     assert await claimed(held, capture(3, 1, 4, 6)) == (2, 2)
 
 
+async def test_frame_from_before_a_change_of_keys(held):
+    """Found under the former key, and claimed under the new one alone: the next capture finds each once."""
+    await claimed(held, capture(1, 1, 2))
+    changed = tuple(hashes(number, key_id="k2") for number in (1, 2, 3))
+    former = tuple(map(hashes, (1, 2, 3)))
+    assert await claimed(held, capture(2, hashes=changed, others=former)) == (2, 2)
+    assert await claimed(held, capture(3, 3)) == (0, 0)
+    assert await claimed(held, capture(4, hashes=changed, others=former)) == (3, 3)
+
+
 OTHERS = {
     "another attempt of the session": ({"session_id": "session-1", "correlation_id": "cid-1"}, (2, 2)),
     "another session of the person": ({"correlation_id": "cid-1"}, (2, 2)),

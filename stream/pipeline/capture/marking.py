@@ -50,22 +50,24 @@ class ReferenceExtractor:
         return ReuseReferences(face=face, picture=picture)
 
     def frame_hashes(self, submission: Submission, analyses: Sequence[Analysis]) -> tuple[KeyedImageHashes, ...]:
-        """Hashes of the frames of an active check under the key in force; none without hash keys. Frames that could not
-        be analysed have none."""
+        """Hashes of the frames of an active check, each under the key in force and then under the others in use, so
+        that a frame from before a change of keys is found; none without hash keys. Frames that could not be analysed
+        have none."""
         keys = self.keys
         if keys is None:
             return ()
         shown = zip(submission.frames, analyses, strict=True)
         return tuple(
-            keys.pictures.hashes(
+            hashes
+            for frame, each in shown
+            if each.picture is not None
+            for hashes in keys.pictures.hashes(
                 submission.ids.tenant,
                 hashlib.sha256(frame.image).hexdigest(),
                 each.picture.pixels_sha256,
                 each.picture.perceptual,
                 submission.appended_at_ms,
-            )[0]
-            for frame, each in shown
-            if each.picture is not None
+            )
         )
 
 

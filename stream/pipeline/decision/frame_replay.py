@@ -17,12 +17,14 @@ def capture_of(detection: Detection) -> Capture | None:
     ids, terms = detection.ids, detection.session
     if terms is None or not terms.active or not detection.frame_hashes or ids.correlation_id is None:
         return None
+    key_id = detection.frame_hashes[0].key_id
     return Capture(
         tenant=ids.tenant,
         correlation_id=ids.correlation_id,
         session_id=terms.session_id,
         submission_id=ids.submission_id,
-        hashes=detection.frame_hashes,
+        hashes=tuple(each for each in detection.frame_hashes if each.key_id == key_id),
+        others=tuple(each for each in detection.frame_hashes if each.key_id != key_id),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from abuse.keys.key_periods import HashKey
 from abuse.pictures.frame_index import Capture, InMemoryFrameIndex, ShownBefore
-from abuse.pictures.media_keys import KeyedImageHashes
+from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
 from detectors.contract import PictureHashes
 from stream.events.detection_codec import decode_detection, encode_detection
 from stream.events.messages import Detection
@@ -48,7 +50,7 @@ def test_frozen_frames_are_one_frame():
 
 
 def with_hashes(**changes: object) -> Detection:
-    return replace(checked(), frame_hashes=CAPTURE.hashes, **changes)
+    return replace(checked(), **{"frame_hashes": CAPTURE.hashes, **changes})
 
 
 def test_active_checks_alone_are_captures():
@@ -75,6 +77,34 @@ def test_hashes_of_each_frame():
     assert len({each.pixels for each in found}) == 2
     assert len({each.bytes for each in found}) == 1
     assert replace(marker, keys=None).frame_hashes(submission, shown) == ()
+
+
+async def test_recorded_before_a_change_of_keys():
+    """Hashed under both keys, claimed under the new one: half of the recorded frames are enough, as ever."""
+    submission = read(bare())
+    submission = replace(submission, frames=submission.frames * 4)
+    at_ms = submission.appended_at_ms
+
+    def under(*keys: HashKey, frames: Sequence[int]) -> Capture:
+        """Frames by their perceptual hashes; no two pixels are the same."""
+        pictures = [PictureHashes(pixels_sha256=f"{n + 100 * len(keys):064x}", perceptual=n) for n in frames]
+        marker = Pipeline().detect_stage.marker
+        assert marker.keys is not None
+        marker = replace(marker, keys=replace(marker.keys, pictures=MediaKeys(keys, reach_ms=1000)))
+        shown = [replace(analysis(), picture=each) for each in pictures]
+        found = with_hashes(frame_hashes=marker.frame_hashes(submission, shown))
+        capture = capture_of(decode_detection(encode_detection(found)))
+        assert capture is not None
+        return replace(capture, session_id=f"session-{len(keys)}")
+
+    first, second = HashKey(id="k1", secret=b"a" * 32), HashKey(id="k2", secret=b"b" * 32, since_ms=at_ms)
+    index = InMemoryFrameIndex()
+    recorded, again = under(first, frames=(1, 2, 3, 4)), under(first, second, frames=(1, 2, 7, 8))
+    assert {each.key_id for each in again.hashes} == {"k2"}
+    await index.claim(recorded, at_ms - 1)
+    shown = await index.claim(again, at_ms)
+    assert shown == ShownBefore(perceptual=2)
+    assert replayed(shown, again)
 
 
 async def test_second_session_with_the_frames_is_a_spoof():

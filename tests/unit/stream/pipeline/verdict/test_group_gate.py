@@ -112,7 +112,7 @@ def test_passed_by_the_groups_own_limit(liveness, passed):
     ],
 )
 def test_advice_is_on_what_holds(ours, theirs, codes):
-    """No person is asked to change what kept nothing from LIVE."""
+    """The advice asks for no change of what kept nothing from LIVE."""
     verdict = replace(verdict_on((analysis(0.95),), TWO), reasons=ours)
     lowered = with_groups(verdict, [result(theirs)], TWO, encrypted=False)
     assert [each.code for each in lowered.advice] == codes
