@@ -265,19 +265,19 @@ def flags_from(fields: Fields) -> tuple[Flag, ...]:
 @lru_cache(maxsize=1024)
 def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
     """The flag of these events. Cached: a flag is read with every submission of its subject and seldom changes."""
-    events = dict(texts)
+    texts_of = dict(texts)
+    events = {name: orjson.loads(text) for name, text in texts if name.startswith((f"{_LEVEL} ", *_REVIEWED))}
     levels = sorted((name for name in events if name.startswith(f"{_LEVEL} ")), key=lambda name: int(name.split()[1]))
     reviews = sorted(
-        (name for name in events if name.startswith(_REVIEWED)),
-        key=lambda name: (orjson.loads(events[name])["review"]["at"], name),
+        (name for name in events if name.startswith(_REVIEWED)), key=lambda name: (events[name]["review"]["at"], name)
     )
-    ends_ms = [milliseconds(orjson.loads(events[name])["expires_at"]) for name in reviews[-1:] or levels]
-    ended = sorted(n for n in events if n.startswith(f"{_EXPIRED} ") and int(n.split()[1]) >= max(ends_ms, default=0))
+    ends_ms = [milliseconds(events[name]["expires_at"]) for name in reviews[-1:] or levels]
+    ended = sorted(n for n in texts_of if n.startswith(f"{_EXPIRED} ") and int(n.split()[1]) >= max(ends_ms, default=0))
     in_turn = [*levels, *reviews, *ended]
     if reviews and reviews[-1].startswith(FlagState.OVERRIDDEN):
         in_turn = [*levels, *ended, *reviews]  # an override ends the flag, whatever else happened
-    documents = [orjson.loads(events[name]) for name in in_turn]
-    latest, automatic = documents[-1], [orjson.loads(events[name]) for name in levels] or documents
+    documents = [events[name] if name in events else orjson.loads(texts_of[name]) for name in in_turn]
+    latest, automatic = documents[-1], [events[name] for name in levels] or documents
     in_force = documents[-1:] if reviews else automatic
     return Flag(
         flag_id=latest["flag_id"],
@@ -293,7 +293,7 @@ def _flag(texts: tuple[tuple[str, str], ...]) -> Flag:
         expires_at_ms=max(milliseconds(document["expires_at"]) for document in in_force),
         refusals=tuple(r for r in (_refusal_from(document["refusal"]) for document in in_force) if r is not None),
         causes=frozenset((document["cause"], milliseconds(document["timestamp"])) for document in automatic),
-        documents=tuple(events[name].encode() for name in in_turn),
+        documents=tuple(texts_of[name].encode() for name in in_turn),
     )
 
 

@@ -167,12 +167,13 @@ class RedisLedger:
         correlation id. One command a key, since flags of one cluster share nearly all."""
         owners = {event.flag_id: _locator(event) for event in events}
         due: dict[str, dict[str, int]] = {}
-        named: dict[str, dict[str, None]] = {}
+        mentioned: dict[tuple[str | None, str], dict[str, None]] = {}
         for event in events:
-            ends = due.setdefault(self._keys.due(event.flag_id), {})
+            ends, member = due.setdefault(self._keys.due(event.flag_id), {}), member_of(event.subject)
             ends[event.flag_id] = max(event.expires_at_ms, ends.get(event.flag_id, 0))
             for name in self._mentioned(event):
-                named.setdefault(self._keys.named(event.tenant, name), {})[member_of(event.subject)] = None
+                mentioned.setdefault((event.tenant, name), {})[member] = None
+        named = {self._keys.named(*whose): members for whose, members in mentioned.items()}
         tables = dict.fromkeys(self._keys.flags(event.tenant, event.subject) for event in events)
         return [
             *(("SET", self._keys.flag(name), owner, "PX", self._flags_ttl_ms) for name, owner in owners.items()),

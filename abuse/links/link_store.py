@@ -87,7 +87,7 @@ async def cluster_around(
         for of_id in read.values():
             of_kind = [each for each in of_id if each.kind in of_kinds]
             named.update({each.name: each for each in of_kind})
-            ids.update(*(each.ids for each in of_kind))
+            ids.update(*[each.ids for each in of_kind])
         new = sorted(ids - held.keys())
         most = max(MOST_MEMBERS - len(held), 0) if held else len(new)
         wanted = new[:most] if step <= MOST_STEPS else []

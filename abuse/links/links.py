@@ -202,7 +202,8 @@ def _joined(links: Sequence[Link], begins: Callable[[SubmissionRef], bool]) -> t
     """The links connected to a submission for which `begins` holds, in their order."""
     refs = {ref.key: ref for each in links for ref in each.refs}
     reached = {key for key, ref in refs.items() if begins(ref)}
-    reached |= {key for each in links if not reached.isdisjoint(each.name) for key in each.name[1:]}
+    beside = [each for each in links if each.earlier.key in reached or each.later.key in reached]
+    reached |= {ref.key for each in beside for ref in each.refs}
     if reached and len(reached) < len(refs):  # most clusters are within one link of who joins
         _spread(reached, links)
     return tuple(links) if len(reached) == len(refs) else tuple(each for each in links if each.earlier.key in reached)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Generic, TypeVar
 
 from abuse.event_time import MS
@@ -200,6 +201,7 @@ def block_after(window: Window, count: Count) -> FlagRefusal:
     return FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
 
 
+@lru_cache(256)
 def levels(used: float, limit: float, highest: int = HIGHEST_LEVEL) -> int:
     """1 at the limit, one more each time it is doubled, up to `highest`."""
     level = 1
@@ -208,6 +210,7 @@ def levels(used: float, limit: float, highest: int = HIGHEST_LEVEL) -> int:
     return level
 
 
+@lru_cache(256)
 def rising(severity: Severity, count: int) -> tuple[Severity, ...]:
     first = _SEVERITIES.index(severity)
     return tuple(_SEVERITIES[min(first + step, len(_SEVERITIES) - 1)] for step in range(count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.links.links import Cluster
@@ -25,11 +26,11 @@ class FaceReuse(Rule[FaceReuseLimits]):
 
     def _figures(self, cluster: Cluster) -> Mapping[str, int | float | str]:
         """How sure the links are: the nearest, and the one with the most faces compared."""
-        widest = max(cluster.links, key=lambda each: each.gallery)
+        widest, distances = max(cluster.links, key=attrgetter("gallery")), [each.distance for each in cluster.links]
         return {
             "allowed_ids": self.limits.allowed_ids,
-            "nearest": min(each.distance for each in cluster.links),
-            "farthest": max(each.distance for each in cluster.links),
+            "nearest": min(distances),
+            "farthest": max(distances),
             "gallery": widest.gallery,
             "threshold": widest.threshold,
             "expected_false_links": widest.expected,

@@ -27,4 +27,5 @@ def _uses(window: Window) -> int:
 
 def _figures(cluster: Cluster) -> Mapping[str, int | float | str]:
     """Links by kind."""
-    return {str(kind): count for kind in MEDIA if (count := sum(each.kind is kind for each in cluster.links))}
+    kinds = [each.kind for each in cluster.links]
+    return {str(kind): count for kind in MEDIA if (count := kinds.count(kind))}
