@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.detector_catalogue import DETECTORS, KNOWN
 from config.pad_networks import MOST_LOG_ODDS, PREFIX, SUSPECTED
@@ -37,6 +37,16 @@ class WeighedSignal:
     reading: Reading
     weight: float
     least: float | None = None
+    #: Whether a presentation-attack network made the reading. Kept: a counterfactual judges the signals a dozen times.
+    of_network: bool = field(init=False, repr=False, compare=False)
+    #: A network's log-odds of a bona fide presentation; None for one that didn't answer, and for other signals.
+    log_odds: float | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        of_network = self.reading.is_of_network
+        object.__setattr__(self, "of_network", of_network)
+        answered = of_network and _is_scored(self.reading)
+        object.__setattr__(self, "log_odds", _log_odds(self.reading) if answered else None)
 
     @property
     def passed(self) -> bool:
@@ -51,7 +61,7 @@ class WeighedSignal:
     @property
     def of_texture(self) -> bool:
         """Whether the reading is of the picture's surface: a signal of texture, or a network's."""
-        return self.reading.name in OF_TEXTURE or self.reading.is_of_network
+        return self.of_network or self.reading.name in OF_TEXTURE
 
     @property
     def failure(self) -> str:
@@ -84,7 +94,7 @@ def weigh(readings: Iterable[Reading], policy: Policy) -> tuple[WeighedSignal, .
 def confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
     """Confidence in [0, 1], rounded as published, so that verdict and published number agree: the weighted sum, with
     the networks' fusion for their share. Where a policy wants networks and none answered, the other signals alone."""
-    total = sum(signal.weight * signal.reading.liveness for signal in signals if not signal.reading.is_of_network)
+    total = sum(signal.weight * signal.reading.liveness for signal in signals if not signal.of_network)
     fused, share = mean_log_odds(signals), policy.pad_networks.weight
     if fused is not None:
         total += share * _logistic((fused - policy.pad_networks.middle) / policy.pad_networks.spread)
@@ -96,7 +106,7 @@ def confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
 def texture_confidence(signals: Sequence[WeighedSignal], policy: Policy) -> float:
     """Confidence in [0, 1] by the readings of the surface alone, by their weights: those of texture and the networks'
     fusion. A reading that is missing counts 0, as in `confidence`."""
-    texture = [signal for signal in signals if signal.of_texture and not signal.reading.is_of_network]
+    texture = [signal for signal in signals if signal.of_texture and not signal.of_network]
     total, whole = sum(each.weight * each.reading.liveness for each in texture), sum(each.weight for each in texture)
     fused, share = mean_log_odds(signals), policy.pad_networks.weight
     if fused is not None:
@@ -114,8 +124,9 @@ def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]
             found.append(NO_NETWORK)
         elif room < 0:
             found.append(SUSPECTED)
-    for signal in signals:
-        least = policy.gates.get(signal.reading.name)
+    gates = policy.gates
+    for signal in signals if gates else ():
+        least = gates.get(signal.reading.name)
         if least is not None and signal.score < least:
             found.append(signal.failure)
     return tuple(dict.fromkeys(found))
@@ -127,22 +138,19 @@ def room_above_floors(signals: Sequence[WeighedSignal], policy: Policy) -> float
     fused = mean_log_odds(signals)
     if fused is None:
         return None
-    singles = (_log_odds(each) - _floor(each, policy) for each in _scored_networks(signals))
+    floors = policy.pad_networks.floors
+    singles = [
+        each.log_odds - floors.get(each.reading.name.removeprefix(PREFIX), -math.inf)
+        for each in signals
+        if each.log_odds is not None
+    ]
     return min(fused - policy.pad_networks.floor, *singles)
 
 
 def mean_log_odds(signals: Sequence[WeighedSignal]) -> float | None:
     """Mean of the networks' log-odds of a bona fide presentation; None where no network answered."""
-    found = [_log_odds(each) for each in _scored_networks(signals)]
+    found = [each.log_odds for each in signals if each.log_odds is not None]
     return sum(found) / len(found) if found else None
-
-
-def _scored_networks(signals: Sequence[WeighedSignal]) -> list[Reading]:
-    return [each.reading for each in signals if each.reading.is_of_network and _is_scored(each.reading)]
-
-
-def _floor(reading: Reading, policy: Policy) -> float:
-    return policy.pad_networks.floors.get(reading.name.removeprefix(PREFIX), -math.inf)
 
 
 def _log_odds(reading: Reading) -> float:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from config.pad_networks import PREFIX
 from config.policy import Policy
 from detectors.contract import ReadingStatus
 from stream.pipeline.verdict.aggregation import CONFIDENCE_DIGITS, WeighedSignal
@@ -141,12 +140,9 @@ def _groups(signals: Sequence[WeighedSignal], policy: Policy) -> Groups:
     groups = {
         name: (place,)
         for place, name in enumerate(names)
-        if (signals[place].weight or name in policy.gates) and not name.startswith(PREFIX)
+        if (signals[place].weight or name in policy.gates) and not signals[place].of_network
     }
-    readings = [signal.reading for signal in signals]
-    networks = [
-        place for place, each in enumerate(readings) if each.is_of_network and each.status is ReadingStatus.SCORED
-    ]
+    networks = [place for place, each in enumerate(signals) if each.log_odds is not None]
     return {**groups, NETWORKS: tuple(networks)} if networks else groups
 
 
