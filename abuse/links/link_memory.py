@@ -20,15 +20,15 @@ MOST_REMEMBERED = 1024
 
 
 class LinkMemory:
-    """Memory of tables by the store's key. A table is forgotten so long after it was first read, whoever asks then, so
-    that nothing erased stays in a worker that works."""
+    """Memory of tables by the store's key. A table goes `REMEMBERED_S` after it was first read, so that nothing
+    erased stays in a worker that works."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MOST_REMEMBERED) -> None:
         self._clock, self._most = clock, most
         self._held: OrderedDict[str, tuple[LinkTable, float]] = OrderedDict()
 
     def get(self, key: str) -> LinkTable | None:
-        """What is known of the key: for the caller to filter by what the store holds."""
+        """The table of the key, for the caller to filter by what the store holds; None for an unknown key."""
         now = self._clock()
         while self._held and now - next(iter(self._held.values()))[1] >= REMEMBERED_S:
             self._held.popitem(last=False)

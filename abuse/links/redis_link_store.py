@@ -78,7 +78,7 @@ class RedisLinkStore:
         return len({field for fields in shared.values() for field in fields})
 
     def _known(self, keys: Iterable[str]) -> dict[str, LinkTable | None]:
-        """What is remembered of each key, without what another call removes meanwhile."""
+        """The remembered links of each key; None for a key of which nothing is remembered."""
         return {key: self._memory.get(key) for key in keys}
 
     async def _tables(self, known: Mapping[str, LinkTable | None], replies: Sequence[Reply]) -> dict[str, LinkTable]:

@@ -230,7 +230,7 @@ async def test_line_is_read_once(redis_server):
 
 
 async def test_first_line_stays_beside_a_memory(redis_server):
-    """Another worker was first with a line that this one offers."""
+    """The stored line counts, not the one that this worker offers later."""
     store, others = (PORT.held(redis_server).store for _ in range(2))
     await store.write(TENANT, [link("a", "b", 1)])
     first = link("a", "c", 2)
