@@ -89,13 +89,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 @pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    values: list[bytes] = []
+def topic(monkeypatch: pytest.MonkeyPatch) -> list[bytes | Record]:
+    """Topic that commands read: values, or whole records where their headers count."""
+    values: list[bytes | Record] = []
 
     class Source:
         async def until_end(self) -> AsyncIterator[Record]:
             for value in values:
-                yield record(value)
+                yield value if isinstance(value, Record) else record(value)
 
     @asynccontextmanager
     async def reader(*_: object, from_start: bool) -> AsyncIterator[Source]:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 import pytest
 
 from abuse.review.audit import head_after
 from config.settings import Settings
-from stream.bootstrap.abuse_table import Table
 from stream.bootstrap.authentication import open_macs
-from stream.cli.abuse import audit as audit_command
 from stream.events.messages import Record
 from stream.events.record_mac import NO_MACS
 from stream.events.topics import Topic
@@ -41,20 +36,9 @@ TRAILS: dict[str, tuple[list[Record], int, list[str]]] = {
 
 
 @pytest.mark.parametrize(("records", "code", "words"), TRAILS.values(), ids=TRAILS)
-def test_trail(
-    monkeypatch: pytest.MonkeyPatch, in_memory: Table, records: list[Record], code: int, words: list[str]
-) -> None:
-    class Source:
-        async def until_end(self) -> AsyncIterator[Record]:
-            for record in records:
-                yield record
-
-    @asynccontextmanager
-    async def reader(*_: Any, **__: Any) -> AsyncIterator[Source]:
-        yield Source()
-
+def test_trail(monkeypatch, in_memory, topic, records: list[Record], code: int, words: list[str]) -> None:
+    topic += records
     monkeypatch.setenv("LIVENESS_RECORDS__KEYS", json.dumps(KEYS))
-    monkeypatch.setattr(audit_command, "reader", reader)
     asyncio.run(in_memory.audit.restore(head_after(orjson.dumps(ENTRIES[-1]))))
     result = run("audit")
     assert (result.exit_code, [word for word in words if word not in result.output]) == (code, [])

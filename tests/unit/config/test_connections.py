@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from config.errors import SettingsError
 from config.secret_files import LARGEST_BYTES
 from config.settings import Settings, load
+from stream.redis.node import TlsConnection, connection_options
 from tests.certificates import Authority
 
 SECRET = "Zebra-Secret"
@@ -58,10 +61,18 @@ REFUSED = [
     ({**SSL, "KAFKA__SSL_CAFILE": "/missing"}, "kafka.ssl_cafile: /missing can't be read (No such file"),
     ({**TLS, "REDIS__SSL_CAFILE": "/missing"}, "redis.ssl_cafile: /missing can't be read (No such file"),
     ({**TLS, "REDIS__SSL_CERTFILE": "/missing"}, "redis.ssl_certfile: /missing can't be read (No such file"),
-    ({"REDIS__SSL_CAFILE": "/ca"}, "redis.ssl_cafile: the address has no TLS"),
+    *(
+        ({**url, "REDIS__SSL_CAFILE": "/ca"}, "redis.ssl_cafile: the address has no TLS")
+        for url in ({}, {"REDIS__URL": "unix:///run/redis.sock"})
+    ),
     ({"REDIS__SSL_VERIFY": "false"}, "redis.ssl_verify: the address has no TLS"),
     ({"REDIS__URL": "rediss://r?ssl_cert_reqs=none"}, "redis.url: give ssl_cert_reqs as LIVENESS_REDIS__SSL_VERIFY"),
-    ({"REDIS__URL": f"redis://:{SECRET}@r", "REDIS__PASSWORD": SECRET}, "redis.password: the address names"),
+    ({"REDIS__URL": "rediss://r?ssl%5Fcert_reqs=none"}, "redis.url: give ssl_cert_reqs as"),
+    ({"REDIS__URL": "rediss://r?ssl_min_version=772"}, "redis.url: an ssl_ option"),
+    *(
+        ({"REDIS__URL": url, "REDIS__PASSWORD": SECRET}, "redis.password: the address names")
+        for url in (f"redis://:{SECRET}@r", f"redis://r?password={SECRET}")
+    ),
     ({"REDIS__USERNAME": "liveness"}, "redis.password: the user has none"),
 ]
 
@@ -70,6 +81,21 @@ REFUSED = [
 def test_combination_refused(have, variables, named):
     have(**variables)
     assert named in refused()
+
+
+#: Address -> options of the connection.
+TAKEN = {
+    "unix:///run/redis.sock?password=zebra&db=2": {"path": "/run/redis.sock", "password": "zebra", "db": 2},
+    "redis://r:7000?username=ann&password=zebra": {"host": "r", "username": "ann", "password": "zebra"},
+    "REDISS://r": {"host": "r", "connection_class": TlsConnection},
+}
+
+
+@pytest.mark.parametrize(("address", "options"), TAKEN.items())
+def test_address_taken(have, address, options):
+    """Addresses without TLS or logins mean what they meant."""
+    have(REDIS__URL=address)
+    assert options.items() <= connection_options(load().redis).items()
 
 
 @pytest.mark.parametrize("group", ["KAFKA", "REDIS"])
@@ -119,6 +145,22 @@ def test_secret_from_file_or_folder(have, tmp_path):
     assert load().abuse.hash_keys[0].id == "k1"
     (tmp_path / "keys").write_text(SECRET)
     assert "LIVENESS_ABUSE__HASH_KEYS must be a JSON list" in refused()
+
+
+def test_variable_of_another_program(monkeypatch):
+    monkeypatch.setenv("liveness_port", "8080")
+    assert load().kafka.security_protocol == "PLAINTEXT"
+
+
+def test_secret_through_pipe(have, tmp_path):
+    """A shell's `<(...)` can be read once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=("zebra\n",), daemon=True).start()
+    have(REDIS__PASSWORD_FILE=pipe)
+    password = load().redis.password
+    assert password is not None
+    assert password.get_secret_value() == "zebra"
 
 
 def _password(settings: Settings) -> str:

