@@ -32,12 +32,13 @@ demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 	@$(BIN)/liveness demo $(PICTURES)
 
 # Several processes, since tests of workers wait for rebalances and deadlines half of their time. Each has its own
-# services; tests that kill services are together in one. Tests of real services come last and by themselves, since their
-# deadlines are of a machine that does nothing else. Each part leaves out folders that have no test of its kind
+# services; tests that kill services are together in one. Tests without services stay in order, so that a module's fixtures
+# and libraries are made in one process. Tests of real services come last and by themselves, since their deadlines are of
+# a machine that does nothing else. Each part leaves out folders that have no test of its kind
 # (tests/conftest.py makes sure): collecting takes as long as hundreds of tests.
 SERVICES := real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ($(SERVICES))" tests/unit tests/contract tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(SERVICES))" tests/unit tests/contract tests/e2e
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(SERVICES)" --ignore tests/unit
 
 lint: $(READY) ## Style, format, types, prose

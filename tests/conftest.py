@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the service settings out of the environment: tests get them from a service tier, or not at all.
 
     A run that leaves its tests to workers of pytest-xdist keeps them, since the workers inherit its environment.
+    Collecting makes objects that stay: looking for garbage among them took a quarter of its time.
     """
+    gc.disable()
     config.stash[_tiers] = ServiceTiers(capped(starters(dict(os.environ)), _highest(config)))
     config.stash[_guard] = SocketGuard()
     config.stash[_told] = []
@@ -91,6 +94,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("local_services"):
             item.add_marker(pytest.mark.xdist_group("local_services"))
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected is not looked through again for garbage: a tenth of all tests' time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -88,16 +88,11 @@ def bill(file: Path, epoch: str) -> bytes:
     return file.read_bytes()
 
 
-#: In one process of a run: the bill takes seconds.
-ONE_BILL = pytest.mark.xdist_group("bill")
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return bill(tmp_path_factory.mktemp("bill") / "a.json", "1700000000")
 
 
-@ONE_BILL
 def test_bill_names_every_package(written: bytes) -> None:
     """With version, licence and the lock's hashes; what no other package asks for is asked for by us."""
     from cyclonedx.schema import SchemaVersion  # takes a second
@@ -118,7 +113,6 @@ def test_bill_names_every_package(written: bytes) -> None:
     assert asked == set(packages)
 
 
-@ONE_BILL
 def test_same_lock_gives_same_bytes(written: bytes, tmp_path: Path) -> None:
     """But for the time that was given."""
     assert written.count(b"2023-11-14T22:13:20") == 1

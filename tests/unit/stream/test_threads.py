@@ -9,7 +9,7 @@ import sys
 import pytest
 
 MAKE_A_MATRIX = """
-import os, stream.cli
+import os, stream
 from abuse.faces.template_protection import rotation
 rotation(b"seed", 128)
 print(os.environ["OPENBLAS_NUM_THREADS"], len(os.listdir("/proc/self/task")))
