@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported and collected is not looked through again for garbage: a tenth of all tests' time."""
+    """Objects that were imported and collected are looked through for garbage no more: a tenth of the tests' time."""
     gc.freeze()
     gc.enable()
 

@@ -31,6 +31,8 @@ from tests.unit.stream.runtime.virtual_time import on_virtual_time
 LARGE = bytes(range(256)) * 60_000
 
 Opened = Callable[..., Stage]
+#: Start of a process that counts itself in a file, and ends at once if the file counts no more than so many.
+START = 'printf x >> "$0"; [ "$(wc -c < "$0")" -gt "$1" ] || exit "$2"; exec "$3" -m "$4" "$0"'
 
 
 def record(key: bytes, value: bytes = b"\xff") -> Record:
@@ -55,9 +57,9 @@ async def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setattr(trial, "SILENT_S", 2.0)
     trials = list[Trial]()
 
-    def of(failed_starts: int = 0, code: int = 0, patience: RetryPolicy | None = None) -> Stage:
-        command = [sys.executable, "-m", tried.__name__, str(tmp_path / "starts"), str(failed_starts), str(code)]
-        trials.append(Trial(patience or RetryPolicy(), command))
+    def of(failed_starts: int = 0, code: int = 0, patience: RetryPolicy | None = None, name: str = "starts") -> Stage:
+        given = [tmp_path / name, failed_starts, code, sys.executable, tried.__name__]
+        trials.append(Trial(patience or RetryPolicy(), ["/bin/sh", "-c", START, *map(str, given)]))
         return trials[-1].stage("test", Own())
 
     yield of
@@ -65,8 +67,8 @@ async def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         await each.close()
 
 
-def starts(folder: Path) -> int:
-    return len((folder / "starts").read_text())
+def starts(file: Path) -> int:
+    return file.stat().st_size
 
 
 async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
@@ -79,22 +81,26 @@ async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
     with pytest.raises(StageRaised, match="LookupError"):
         await stage.handle(record(b"raise"))
     await stage.handle(record(b"k"))
-    assert starts(tmp_path) == 1
+    assert starts(tmp_path / "starts") == 1
 
 
-@pytest.mark.parametrize(
-    ("key", "how", "tried_in"),
-    [(b"exit", "code 77", 1), (b"kill", "code -9", 2), (b"spin", "silent", 2), (b"hang", "silent", 2)],
-)
-async def test_end_on_a_record(opened: Opened, tmp_path: Path, key: bytes, how: str, tried_in: int) -> None:
+#: Record -> how the process ends, and in how many processes the record is tried.
+ENDS = {b"exit": ("code 77", 1), b"kill": ("code -9", 2), b"spin": ("silent", 2), b"hang": ("silent", 2)}
+
+
+async def test_ends_on_a_record(opened: Opened, tmp_path: Path) -> None:
     """A kill may be for want of memory, and silence a machine that stood still: the record is tried once more. The next
-    record gets a process of its own."""
-    stage = opened()
-    with pytest.raises(EndedOnRecord, match=how):
-        await stage.handle(record(key))
-    assert starts(tmp_path) == tried_in
-    assert await stage.handle(record(b"k"))
-    assert starts(tmp_path) == tried_in + 1
+    record gets a process of its own. All at once, since silence takes its time."""
+
+    async def ends(key: bytes, how: str, tried_in: int) -> None:
+        stage = opened(name=key.decode())
+        with pytest.raises(EndedOnRecord, match=how):
+            await stage.handle(record(key))
+        assert starts(tmp_path / key.decode()) == tried_in
+        assert await stage.handle(record(b"k"))
+        assert starts(tmp_path / key.decode()) == tried_in + 1
+
+    await asyncio.gather(*(ends(key, *end) for key, end in ENDS.items()))
 
 
 async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) -> None:
@@ -102,7 +108,7 @@ async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) 
     process = await process_of(stage, b"last words")
     await eventually(lambda: gone(process), "the process ends")
     assert await stage.handle(record(b"k"))
-    assert starts(tmp_path) == 2
+    assert starts(tmp_path / "starts") == 2
 
 
 async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) -> None:
@@ -111,7 +117,7 @@ async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) ->
     handled = asyncio.ensure_future(opened(1, EXIT_UNREACHABLE, patience).handle(record(b"away")))
     await eventually(lambda: patience.waiting_for == ("trial",), "the worker waits")
     assert await handled
-    assert starts(tmp_path) == 3
+    assert starts(tmp_path / "starts") == 3
 
 
 async def test_right_taken_away_is_no_end(opened: Opened) -> None:
@@ -123,7 +129,7 @@ async def test_no_process(opened: Opened, tmp_path: Path, monkeypatch: pytest.Mo
     """Where none can be started, the worker's own stage has the record, as before an end."""
     monkeypatch.setattr(trial, "STARTS", 2)
     stage = opened(99, EXIT_SETTINGS)
-    assert (await stage.handle(record(b"k")), starts(tmp_path)) == ([], 2)
+    assert (await stage.handle(record(b"k")), starts(tmp_path / "starts")) == ([], 2)
     assert await stage.answer(record(b"k")) == []
     nowhere = Trial(RetryPolicy(), [str(tmp_path / "nothing")])
     assert await nowhere.stage("test", Own()).handle(record(b"k")) == []
@@ -154,9 +160,9 @@ async def process_of(stage: Stage, key: bytes = b"k") -> psutil.Process:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system kills no process with its parent")
-def test_process_dies_with_its_worker(tmp_path: Path) -> None:
+def test_process_dies_with_its_worker() -> None:
     """Amid a record, where nobody reads the socket; a signal to the group is the worker's to carry out."""
-    command = [sys.executable, "-m", tried.__name__, str(tmp_path / "starts"), "0", "0"]
+    command = [sys.executable, "-m", tried.__name__, "no starts"]
     script = f"""
 import asyncio, sys
 from stream.kafka.agents.trial import Trial
