@@ -295,6 +295,14 @@ class ActivePolicy(_Frozen):
         0.005,
         description="share of all orders of the colours that may fit as well as the session's, unless that fits best",
     )
+    most_odd: float = Field(
+        0.45,
+        gt=0,
+        description="error of one colour against what the others tell of it, in shares of the screen's light",
+    )
+    most_dim: float = Field(
+        0.7, gt=0, description="error of one colour's brightness against the median, in shares of the screen's light"
+    )
     least_share: float = Field(0.01, ge=0, description="share of the screen in the face's light that can be measured")
     most_lag: Share = Field(0.3, description="part of the light that may belong to the colour before")
     most_flat: float = Field(

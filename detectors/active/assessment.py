@@ -51,7 +51,13 @@ def assess(
     findings = {"face_depth": flatness.depth, "behind": flatness.behind}
     if light:
         findings |= {"light_correlation": light.correlation, "light_chance": light.chance, "light_share": light.share}
-        findings |= {"light_lag": light.lag, "light_flat": light.flat, "light_behind": light.behind}
+        findings |= {
+            "light_lag": light.lag,
+            "light_flat": light.flat,
+            "light_behind": light.behind,
+            "light_odd": light.odd,
+            "light_dim": light.dim,
+        }
     return ActiveAssessment(
         score=int(_measured(frames) * _score(pose, expression, _of_light(light, settings), reasons)),
         pose_variation_score=_rounded(pose),

@@ -8,6 +8,10 @@ white balance in its changes, so these are compared with the colours shown (flas
 - *followed*: the correlation of changes with colours must be high, and the session's order of colours must fit best, or
   better than nearly all other orders of the same colours. The share of orders that fit as well is the chance that a
   sequence made without knowledge of the session passes: at least 1 in 24 for four colours, 1 in 720 for six.
+  Of the face against the background, which no white balance moves, and the face's own chromaticity, which no dark
+  or noisy background spoils, the better one counts.
+- *each colour*: what the other colours tell of one must be seen there too. One frame that was lit by another colour, as
+  one that is a copy or stands in another's place, leaves a correlation high.
 - *in time*: changes are also fitted as a mixture of the colour at hand and the one before.
 - *pattern*: a face is lit most where it faces the screen, the sides less, the room behind next to nothing. A picture
   is lit alike all over. Each region's own share follows from its chromaticity, which exposure can't move.
@@ -15,21 +19,27 @@ white balance in its changes, so these are compared with the colours shown (flas
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.challenges import FEWEST_COLOURS, LIGHT, MOST_COLOURS, Colour
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
+from detectors.active.light_fit import (
+    Fit,
+    Floats,
+    centred,
+    chromatic,
+    chromatic_share,
+    chromatic_wanted,
+    compared,
+    odd_brightness,
+    odd_colour,
+    slope,
+)
 from detectors.contract_measures import LIGHT_REGIONS, FrameMeasures
-
-Floats = NDArray[np.float64]
 
 #: Linear red, green and blue of a screen's colours.
 _RGB: dict[Colour, tuple[int, int, int]] = {
@@ -47,21 +57,13 @@ _FRONT, _SIDE, _BEHIND = ("nose", "cheek_right", "cheek_left"), ("side_right", "
 _DARKEST = 0.0015
 
 
-class Fit(NamedTuple):
-    """Fit of light to the colours in the session's order: correlation, -1 to 1, the share of all orders of the colours
-    that fit as well, and whether no other order fits better."""
-
-    correlation: float
-    chance: float
-    best: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightFollowing:
     """How the light followed the colours. `correlation` -1 to 1 and `chance` 0 to 1 are those of the session's order;
     `share` is the screen's part of the light on the front of the face, `lag` the part of the answer that belongs to the
     colour before and `lagging` how well both together fit, 0 to 1; `flat` is the share of the sides and `behind` of the
-    background over that of the front."""
+    background over that of the front; `odd` and `dim` are the errors of the colours
+    that follow least, in chromaticity and in brightness, as parts of the screen's share."""
 
     correlation: float = 0.0
     chance: float = 1.0
@@ -70,6 +72,8 @@ class LightFollowing:
     lagging: float = 0.0
     flat: float = 1.0
     behind: float = 1.0
+    odd: float = 0.0
+    dim: float = 0.0
     reasons: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -83,38 +87,39 @@ def light_following(
         return LightFollowing(reasons=frozenset({"too_few_measures"}))
     front, side, behind = regions
     wanted = np.array([_RGB[colour] for colour in colours], np.float64)
-    against = _centred(np.log(front / behind))
-    fit = _compared(against, wanted)
+    against = centred(np.log(front / behind))
+    fit, alone = compared(against, wanted), compared(chromatic(front), chromatic_wanted(wanted))
     lag, lagging = _lag(against, wanted)
-    shares = [_chromatic_share(each, wanted) for each in (front, side, behind)]
+    shares = [chromatic_share(each, wanted) for each in (front, side, behind)]
     ahead = max(abs(shares[0]), 1e-9)
     measured = LightFollowing(
-        correlation=fit.correlation,
-        chance=fit.chance,
-        share=_slope(against, _centred(wanted)),
+        correlation=max(fit, alone).correlation,
+        chance=max(fit, alone).chance,
+        share=slope(against, centred(wanted)),
         lag=lag,
         lagging=lagging,
         flat=shares[1] / ahead,
         behind=shares[2] / ahead,
+        odd=min(odd_colour(front / behind, wanted), odd_colour(front, wanted)),
+        dim=odd_brightness(front / behind, wanted, shares[0]),
     )
-    alone = _compared(_chromatic(front), _chromatic_wanted(wanted))
-    coloured = _follows(alone, settings) and shares[0] > settings.least_share
+    follows = any(
+        _follows(each, settings) and share > settings.least_share
+        for each, share in ((fit, measured.share), (alone, shares[0]))
+    )
     late = {"light_too_late"} if _is_out_of_time(lit, colour_ms, settings) else set()
-    return replace(measured, reasons=frozenset(late | _reasons(measured, fit, coloured, lit, settings)))
+    return replace(measured, reasons=frozenset(late | _reasons(measured, follows, lit, settings)))
 
 
-def _reasons(
-    found: LightFollowing, fit: Fit, coloured: bool, lit: Sequence[AssessedFrame], settings: ActivePolicy
-) -> set[str]:
-    """Reason codes of the numbers. `fit` is that of the face against the background; `coloured`: whether the face
-    alone, without regard to the background, follows."""
-    follows = _follows(fit, settings) and found.share > settings.least_share
+def _reasons(found: LightFollowing, follows: bool, lit: Sequence[AssessedFrame], settings: ActivePolicy) -> set[str]:
+    """Reason codes of the numbers; `follows`: whether the light follows the colours as a whole."""
     if found.lag > settings.most_lag and found.lagging >= settings.least_correlation:
         return {"light_too_late"}
-    if (follows or coloured) and (found.flat > settings.most_flat or found.behind > settings.most_behind):
+    if follows and (found.flat > settings.most_flat or found.behind > settings.most_behind):
         return {"light_pattern_flat"}
     if follows:
-        return set()
+        odd = found.odd > settings.most_odd or found.dim > settings.most_dim
+        return {"light_not_followed"} if odd else set()
     return {"ambient_light_too_strong" if _is_over_exposed(lit, settings) else "light_not_followed"}
 
 
@@ -146,52 +151,10 @@ def _light(measures: FrameMeasures, regions: tuple[str, ...]) -> Floats | None:
     return np.asarray(np.mean(seen, axis=0), np.float64) if seen else None
 
 
-def _centred(rows: Floats) -> Floats:
-    """Rows (n, 3) less their mean over time."""
-    return np.asarray(rows - rows.mean(axis=0), np.float64)
-
-
-def _chromatic(light: Floats) -> Floats:
-    """Changes of chromaticity: logarithms less their mean over the three channels, which exposure moves, and over
-    time."""
-    logarithm = np.log(light)
-    return _centred(logarithm - logarithm.mean(axis=1, keepdims=True))
-
-
-def _chromatic_wanted(wanted: Floats) -> Floats:
-    return _centred(wanted - wanted.mean(axis=1, keepdims=True))
-
-
-def _chromatic_share(light: Floats, wanted: Floats) -> float:
-    return _slope(_chromatic(light), _chromatic_wanted(wanted))
-
-
-def _slope(changes: Floats, wanted: Floats) -> float:
-    power = float((wanted * wanted).sum())
-    return float((changes * wanted).sum()) / power if power > 0 else 0.0
-
-
-def _compared(changes: Floats, wanted: Floats) -> Fit:
-    """Fit of changes (n, 3) to the colours wanted."""
-    centred = _centred(wanted)
-    size = float(np.linalg.norm(changes) * np.linalg.norm(centred))
-    if not size > 0:
-        return Fit(0.0, 1.0, best=False)
-    fits = (changes @ centred.T)[np.arange(len(wanted)), _orders(len(wanted))].sum(axis=1)
-    near = 1e-9 * size
-    return Fit(float(fits[0]) / size, float((fits >= fits[0] - near).mean()), best=bool(fits.max() <= fits[0] + near))
-
-
-@cache
-def _orders(count: int) -> NDArray[np.intp]:
-    """All orders of so many colours, (count!, count); the first is the one given."""
-    return np.array(list(itertools.permutations(range(count))), np.intp)
-
-
 def _lag(changes: Floats, wanted: Floats) -> tuple[float, float]:
     """Part of the answer that belongs to the colour before, and the correlation of the answer with the mixture of both:
     least squares on the colour at hand and the one before, from the second colour on."""
-    now, before, seen = (_centred(each).ravel() for each in (wanted[1:], wanted[:-1], changes[1:]))
+    now, before, seen = (centred(each).ravel() for each in (wanted[1:], wanted[:-1], changes[1:]))
     mixture = np.stack([now, before], axis=1)
     at_hand, earlier = np.maximum(np.linalg.lstsq(mixture, seen, rcond=None)[0], 0.0)
     fitted = mixture @ (at_hand, earlier)

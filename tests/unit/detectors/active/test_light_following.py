@@ -15,6 +15,7 @@ from detectors.contract_measures import RegionLight
 from tests.unit.detectors.active.heads import lit_frames
 
 SIX = ("red", "green", "blue", "white", "cyan", "yellow")
+EXTREMES = ("red", "green", "white", "black", "cyan", "yellow")
 FOUR = ("magenta", "green", "black", "blue")
 SETTINGS = ActivePolicy()
 
@@ -34,6 +35,10 @@ def brighter(each: AssessedFrame, gain: float) -> list[RegionLight]:
         replace(region, red=region.red * gain * 1.2, green=region.green * gain, blue=region.blue * gain * 0.7)
         for region in each.measures.light
     ]
+
+
+def scaled(region: RegionLight, by: float) -> RegionLight:
+    return replace(region, red=region.red * by, green=region.green * by, blue=region.blue * by)
 
 
 def with_light(each: AssessedFrame, regions: Sequence[RegionLight | None]) -> AssessedFrame:
@@ -58,6 +63,45 @@ def test_two_colours_in_each_others_place(swapped):
     light = {first: frames[second].measures, second: frames[first].measures}
     mixed = [replace(each, measures=light.get(place, each.measures)) for place, each in enumerate(frames)]
     assert follow(mixed).reasons
+
+
+@pytest.mark.parametrize("developed_or_not", [list, developed])
+@pytest.mark.parametrize(
+    ("colours", "shown"),
+    [
+        (SIX, ("red", "green", "green", "white", "cyan", "yellow")),  # a copy of the frame before
+        (SIX, ("red", "green", "blue", "black", "cyan", "yellow")),  # a frame at rest in the place of white
+        (EXTREMES, ("red", "green", "black", "white", "cyan", "yellow")),  # which have one chromaticity
+        (EXTREMES, ("red", "green", "white", "black", "cyan", "red")),
+    ],
+)
+def test_one_frame_in_another_light(colours, shown, developed_or_not):
+    """A correlation of 0.75 and more over all six, and the best order but two: each colour must be seen by itself."""
+    assert follow(developed_or_not(lit_frames(shown)), colours).reasons == {"light_not_followed"}
+    assert follow(developed_or_not(lit_frames(colours)), colours).reasons == frozenset()
+
+
+def test_a_dim_screen_or_a_trembling_head_is_no_frame_in_another_light():
+    """Brightness against the background moves by 8 % where a head sways."""
+    swaying = np.exp([0.0, 0.08, -0.08, 0.05, -0.08, 0.08])
+    frames = lit_frames(EXTREMES, front=0.12, side=0.05)
+    dimmed = [
+        with_light(each, [*(scaled(region, by) for region in each.measures.light[:-1]), each.measures.light[-1]])
+        for each, by in zip(frames, swaying.tolist(), strict=True)
+    ]
+    assert follow(dimmed, EXTREMES).reasons == frozenset()
+
+
+def test_a_dark_background_says_little():
+    """A background at the camera's noise: the face's own colour follows."""
+    rng = np.random.default_rng(3)
+    dark = [
+        with_light(each, [*each.measures.light[:-1], RegionLight(red=r, green=g, blue=b, clipped=0.0)])
+        for each, (r, g, b) in zip(lit_frames(SIX), rng.uniform(0.0015, 0.003, (6, 3)).tolist(), strict=True)
+    ]
+    found = follow(dark)
+    assert found.correlation > 0.95
+    assert "light_not_followed" not in found.reasons
 
 
 @pytest.mark.parametrize(
