@@ -265,13 +265,12 @@ class ActivePolicy(_Frozen):
     blink: BlinkLimits = BlinkLimits()
     least_measured: Share = Field(0.75, description="share of frames that must have a face, and a face template")
     still_motion: float = Field(
-        0.02, ge=0, description="motion within a face, as a share of its size, from which two frames are two pictures"
+        0.03, ge=0, description="motion within a face, as a share of its size, from which two frames are two pictures"
     )
-    still_light: Share = Field(
-        0.016, description="median change of the regions' light from which two frames are two pictures"
-    )
-    copied_details: Share = Field(
-        0.6, description="share of a face's details found where the scene moved, from which two frames are one picture"
+    copied_misfit: float = Field(
+        1.65,
+        ge=0,
+        description="standard errors left by the best similarity of two frames, below which both are one picture",
     )
     frozen_motion: float = Field(
         0.014, ge=0, description="motion within a face between most frames, below which all frames are one picture"

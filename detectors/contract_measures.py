@@ -27,9 +27,13 @@ SHAPE_LANDMARKS = (
 #: comparisons of grey levels around there.
 MOST_FEATURES, PLACES = 128, 65535
 FEATURE = np.dtype([("x", "<u2"), ("y", "<u2"), ("description", "u1", 16)])
-#: Most details of the face. A detail is 8 bytes: a feature with 32 comparisons, enough at a place that is known.
-MOST_DETAILS = 64
-DETAIL = np.dtype([("x", "<u2"), ("y", "<u2"), ("description", "u1", 4)])
+#: Places with a profile each, on the face and around, in an order of their own (`detectors.active.profiles`). A profile
+#: is 84 bytes: x and y of its middle in `PLACES` parts of the longer side, and the course of grey across and down a
+#: square of `PROFILE_SIDE` samples, -127 to 127 at its own scale; all 0 where the frame has none or nothing to see.
+#: The first of the places are on the face, whose width from ear to ear is that many samples.
+PROFILE_PLACES, PROFILE_SIDE = 35, 40
+PLACES_ON_FACE, FACE_SAMPLES = 20, 220
+PROFILE = np.dtype([("x", "<u2"), ("y", "<u2"), ("across", "i1", PROFILE_SIDE), ("down", "i1", PROFILE_SIDE)])
 #: Regions of the face in the order of `FrameMeasures.light`; the last is beside the head.
 LIGHT_REGIONS = (*("forehead", "nose", "cheek_right", "cheek_left", "side_right", "side_left", "chin", "background"),)
 
@@ -54,12 +58,12 @@ def _unpacked(text: object, each: int, most: int) -> bytes:
 
 
 _AS_BASE64 = PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json")
-#: Features, or details, one behind the other.
+#: Features, or profiles, one behind the other.
 PackedFeatures = Annotated[
     bytes, BeforeValidator(lambda text: _unpacked(text, FEATURE.itemsize, MOST_FEATURES)), _AS_BASE64
 ]
-PackedDetails = Annotated[
-    bytes, BeforeValidator(lambda text: _unpacked(text, DETAIL.itemsize, MOST_DETAILS)), _AS_BASE64
+PackedProfiles = Annotated[
+    bytes, BeforeValidator(lambda text: _unpacked(text, PROFILE.itemsize, PROFILE_PLACES)), _AS_BASE64
 ]
 
 
@@ -82,10 +86,10 @@ class FrameMeasures(StrictJson):
     of the person's own right and left eye with the head's rotation undone. `mouth_width`, `corner_lift`: width of the
     mouth, and height of its corners above its middle, both in distances of the eyes' centres, rotation undone.
     `shape`: x and y of `SHAPE_LANDMARKS`, one behind the other, in units of the frame's longer side. `scene`: features
-    beside the face (`FEATURE`), the strongest first; `details`: features of the face itself (`DETAIL`). `light`: one a
-    region of `LIGHT_REGIONS`, None for a region that is not in the frame. `brightness`: mean grey level of the face, 0
-    to 255; `clipped`: share of the face's pixels at 247 and more. `sharpness`: variance of the face's Laplacian, by
-    which the best frame is chosen.
+    beside the face (`FEATURE`), the strongest first; `profiles`: of the face and what is around (`PROFILE`), one a
+    place, or none at all. `light`: one a region of `LIGHT_REGIONS`, None for a region that is not in the frame.
+    `brightness`: mean grey level of the face, 0 to 255; `clipped`: share of the face's pixels at 247 and more.
+    `sharpness`: variance of the face's Laplacian, by which the best frame is chosen.
     """
 
     yaw: Angle
@@ -97,7 +101,7 @@ class FrameMeasures(StrictJson):
     corner_lift: Ratio
     shape: Annotated[tuple[Place, ...], Field(max_length=2 * len(SHAPE_LANDMARKS))] = field(repr=False)
     scene: PackedFeatures = field(repr=False)
-    details: PackedDetails = field(repr=False)
+    profiles: PackedProfiles = field(repr=False)
     light: Annotated[tuple[RegionLight | None, ...], Field(max_length=len(LIGHT_REGIONS))] = field(repr=False)
     brightness: Annotated[float, Field(ge=0, le=255)]
     clipped: Share
@@ -106,3 +110,5 @@ class FrameMeasures(StrictJson):
     def __post_init__(self) -> None:
         if len(self.shape) != 2 * len(SHAPE_LANDMARKS) or len(self.light) != len(LIGHT_REGIONS):
             raise BrokenRule("measures without all landmarks or regions")
+        if len(self.profiles) not in (0, PROFILE_PLACES * PROFILE.itemsize):
+            raise BrokenRule("measures without all profiles")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.active.expressions import expression_of
+from detectors.active.profiles import profiles_of
 from detectors.active.regions import light_of
-from detectors.active.scene import details_of, scene_of
+from detectors.active.scene import scene_of
 from detectors.contract_measures import SHAPE_LANDMARKS, FrameMeasures
 from detectors.framing import exposure_of
 from detectors.signals import FaceObservation
@@ -34,7 +35,7 @@ def measure(seen: FaceObservation) -> FrameMeasures:
         corner_lift=round(expression.corner_lift, 4),
         shape=tuple(round(float(each), 5) for each in shape.ravel()),
         scene=scene_of(frame, face),
-        details=details_of(frame, face),
+        profiles=profiles_of(frame, face),
         light=light_of(frame, face),
         brightness=round(exposure.brightness, 2),
         clipped=round(exposure.clipped, 4),

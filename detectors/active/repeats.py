@@ -11,16 +11,9 @@ import numpy as np
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.homography import Points, apart, spread
-from detectors.active.scene_motion import matched, places_of
+from detectors.active.rigid import misfit
 from detectors.active.shape import shape_of
-from detectors.contract_measures import DETAIL, FrameMeasures
-
-#: Matches of the scene without which nothing is said of its shift.
-_FEWEST_MATCHES = 6
-#: Fewer details say nothing. A detail is found again within a pixel of 720, with at most 6 of 32 bits changed.
-_FEWEST_DETAILS, _NEAR, _MOST_BITS = 10, 1 / 720, 6
-#: Linear light below which a change says nothing: grey level 13 of 255.
-_DARKEST = 0.004
+from detectors.contract_measures import FrameMeasures
 
 
 def continuity_reasons(frames: Sequence[AssessedFrame], settings: ActivePolicy) -> set[str]:
@@ -49,39 +42,11 @@ def _repeats(frames: Sequence[AssessedFrame], settings: ActivePolicy) -> set[str
 
 
 def _is_copy(first: FrameMeasures | None, second: FrameMeasures | None, settings: ActivePolicy) -> bool:
-    """Whether two frames with hardly any motion within the face are one picture: in the same light, with the details of
-    the face where a picture moved as a whole has them."""
-    if first is None or second is None or _change_of_light(first, second) > settings.still_light:
+    """Whether two frames with hardly any motion within the face are one picture, moved as a whole."""
+    if first is None or second is None:
         return False
-    return copied_details(first, second) >= settings.copied_details
-
-
-def copied_details(first: FrameMeasures, second: FrameMeasures) -> float:
-    """Share of the face's details that are found again at the places to which the scene has moved, to a pixel.
-
-    A head moves against its scene by more than that within a third of a second, but once in hundreds of pairs. Where
-    the scene has too few features, its shift is taken to be that of the landmarks.
-    """
-    source, target = matched(first.scene, second.scene)
-    if len(source) < _FEWEST_MATCHES:
-        source, target = shape_of(first), shape_of(second)
-    one, other = (np.frombuffer(each.details, DETAIL) for each in (first, second))
-    if min(len(one), len(other)) < _FEWEST_DETAILS:
-        return 0.0
-    away = places_of(one)[:, None] + np.median(target - source, axis=0) - places_of(other)[None]
-    differing = one["description"][:, None] ^ other["description"][None]
-    found = (np.linalg.norm(away, axis=2) < _NEAR) & (np.bitwise_count(differing).sum(axis=2) <= _MOST_BITS)
-    return float(found.any(axis=1).sum()) / min(len(one), len(other))
-
-
-def _change_of_light(first: FrameMeasures, second: FrameMeasures) -> float:
-    """Median change of the regions' colours, as a share of their light; 0 without a region that both frames have."""
-    changes = []
-    for one, other in zip(first.light, second.light, strict=True):
-        if one is not None and other is not None:
-            pairs = ((one.red, other.red), (one.green, other.green), (one.blue, other.blue))
-            changes += [abs(a - b) / max(a, b, _DARKEST) for a, b in pairs]
-    return median(changes) if changes else 0.0
+    left = misfit(first, second)
+    return left is not None and left < settings.copied_misfit
 
 
 def motion_within(first: Points, second: Points) -> float:

@@ -93,5 +93,5 @@ def _differing(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[n
 
 
 def places_of(features: NDArray[np.void]) -> Points:
-    """Places (n, 2) of features or details, in frame's sides."""
+    """Places (n, 2) of features or profiles, in frame's sides."""
     return np.stack([features["x"], features["y"]], axis=1) / PLACES

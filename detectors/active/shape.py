@@ -19,3 +19,9 @@ def shape_of(measures: FrameMeasures) -> Points:
 def eyes_apart(points: Points) -> float:
     """Distance of the eyes' centres."""
     return max(float(np.linalg.norm(points[_RIGHT_EYE].mean(axis=0) - points[_LEFT_EYE].mean(axis=0))), 1e-6)
+
+
+def width_of(measures: FrameMeasures) -> float:
+    """Width of the face from ear to ear, in frame's sides."""
+    right, left = shape_of(measures)[[_PLACE[234], _PLACE[454]]]
+    return max(float(np.linalg.norm(left - right)), 1e-6)

@@ -11,10 +11,14 @@ import numpy as np
 from config.challenges import Colour, FrameChallenge
 from detectors.active.assessed import AssessedFrame
 from detectors.contract_measures import (
-    DETAIL,
+    FACE_SAMPLES,
     FEATURE,
     LIGHT_REGIONS,
     PLACES,
+    PLACES_ON_FACE,
+    PROFILE,
+    PROFILE_PLACES,
+    PROFILE_SIDE,
     SHAPE_LANDMARKS,
     FrameMeasures,
     RegionLight,
@@ -41,6 +45,7 @@ PRINT = HEAD * (1, 1, 0)
 WALL = np.array([(x, y, -165.0) for x in range(-70, 71, 20) for y in range(-90, 91, 30)], float)
 PAPER = np.array([(x, y, 0.0) for x in (-12, -10, 10, 12) for y in range(-12, 13, 3)], float)
 _CAMERA_CM, _FOCAL = 35.0, 0.8
+_EARS = [SHAPE_LANDMARKS.index(ear) for ear in (234, 454)]
 _ALBEDO = np.array((0.3, 0.2, 0.15))
 
 
@@ -57,12 +62,30 @@ def bent(points: np.ndarray, radius: float) -> np.ndarray:
     return np.stack([radius * np.sin(angle), points[:, 1], radius * (np.cos(angle) - 1)], axis=1)
 
 
-def packed(places: np.ndarray, seed: int = 0, item: np.dtype = FEATURE) -> bytes:
-    """Features (or details) at places, each with a description of its own; the same seed gives the same things."""
-    features = np.zeros(len(places), item)
+def packed(places: np.ndarray, seed: int = 0) -> bytes:
+    """Features at places, each with a description of its own; the same seed gives the same things."""
+    features = np.zeros(len(places), FEATURE)
     features["description"] = np.random.default_rng(seed).integers(0, 256, features["description"].shape)
     features["x"], features["y"] = np.rint(np.clip(places, 0, 1) * PLACES).T
     return features[((places > 0) & (places < 1)).all(axis=1)].tobytes()
+
+
+def profiled(face: np.ndarray, around: np.ndarray, *, noise: float = 0.0, seed: int = 0) -> bytes:
+    """Profiles of a face and of what is around, at places (n, 2) in frame's sides: waves of a place's own that go with
+    the place to any part of a sample, with the noise of a camera as a share of the waves."""
+    places = np.vstack([face[:PLACES_ON_FACE], around[: PROFILE_PLACES - PLACES_ON_FACE]])
+    samples = FACE_SAMPLES / float(np.linalg.norm(seen(HEAD)[_EARS[0]] - seen(HEAD)[_EARS[1]]))
+    middles = np.rint(places * samples)
+    rng, waves = np.random.default_rng([seed, 1]), np.random.default_rng(0).uniform(0, 6.3, (len(places), 2, 1, 4))
+    along = np.arange(PROFILE_SIDE) - PROFILE_SIDE / 2 + (middles - places * samples)[:, :, None]
+    courses = np.sin(along[..., None] * (0.15, 0.3, 0.5, 0.7) + waves).sum(axis=-1)
+    courses += noise * rng.standard_normal(courses.shape)
+    courses *= 127 / np.abs(courses).max(axis=-1, keepdims=True)
+    found = np.zeros(PROFILE_PLACES, PROFILE)
+    there = found[: len(places)]
+    there["x"], there["y"] = np.rint(middles / samples * PLACES).T
+    there["across"], there["down"] = np.rint(courses).transpose(1, 0, 2)
+    return found.tobytes()
 
 
 def light(front: Sequence[float] = tuple(_ALBEDO), **others: Sequence[float]) -> tuple[RegionLight, ...]:
@@ -86,7 +109,7 @@ def measures(face: np.ndarray = HEAD, scene: np.ndarray | None = None, **told: A
         "corner_lift": 0.0,
         "shape": tuple(seen(face, turned).ravel().tolist()),
         "scene": packed(around),
-        "details": packed(seen(face, turned), item=DETAIL),
+        "profiles": profiled(seen(face, turned), around),
         "light": light(),
         "brightness": 130.0,
         "clipped": 0.0,
@@ -112,11 +135,11 @@ def frame(challenge: FrameChallenge, number: int, done: str = "", **told: Any) -
     """Frame `number` of a person who does what the challenge asks, or something else; no two frames are quite alike."""
     made = measures(**{**DONE[done or challenge], **told})
     trembling = np.array(made.shape) + np.random.default_rng(number).normal(0, 0.003, len(made.shape))
-    swayed = packed(seen(HEAD) + 0.004 * number, item=DETAIL)
+    swayed = profiled(seen(HEAD) + 0.004 * number, seen(WALL))
     return AssessedFrame(
         challenge=challenge,
         at_ms=300 * number,
-        measures=replace(made, shape=tuple(trembling.tolist()), details=swayed),
+        measures=replace(made, shape=tuple(trembling.tolist()), profiles=swayed),
         face_distance=0.3 if number else 0.0,
         pixels=f"{number:032x}",
     )

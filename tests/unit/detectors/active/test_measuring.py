@@ -8,12 +8,23 @@ import cv2
 import numpy as np
 import pytest
 
+from config.policy import ActivePolicy
 from detectors.active.expressions import expression_of, frontal
 from detectors.active.measuring import measure
+from detectors.active.rigid import misfit
 from detectors.active.scene_motion import matched, motion_of, places_of
 from detectors.analysis import FaceAnalyser
-from detectors.contract_measures import DETAIL, FEATURE, LIGHT_REGIONS, PLACES, SHAPE_LANDMARKS
+from detectors.contract_measures import (
+    FEATURE,
+    LIGHT_REGIONS,
+    PLACES,
+    PLACES_ON_FACE,
+    PROFILE,
+    PROFILE_PLACES,
+    SHAPE_LANDMARKS,
+)
 from stream.demo import attacks
+from tests.sequences import genuine, portrait
 from tests.unit.detectors.conftest import failing, observe
 
 
@@ -110,9 +121,39 @@ def test_features_lie_beside_the_face(seen):
     box = seen.face.box
     inside = ((places > (box.left, box.top)) & (places < (box.right, box.bottom))).all(axis=1)
     assert inside.mean() < 0.1  # at the corners of the box
-    details = places_of(np.frombuffer(measure(seen).details, DETAIL)) * max(seen.frame.width, seen.frame.height)
-    assert len(details) >= 20
-    assert ((details > (box.left, box.top)) & (details < (box.right, box.bottom))).all()
+
+
+def test_profiles_run_across_and_down(seen):
+    """A copy moved by parts of a pixel is found so, and paint in one square changes that square's profile alone."""
+    side = max(seen.frame.width, seen.frame.height)
+    profiles = np.frombuffer(measure(seen).profiles, PROFILE)
+    assert len(profiles) == PROFILE_PLACES
+    told = np.abs(profiles["across"].astype(int)).max(axis=1)
+    assert set(told) <= {0, 127}
+    assert (told[:PLACES_ON_FACE] == 127).all()
+    assert np.allclose(places_of(profiles)[0] * side, seen.face.landmarks[33, :2], atol=1)
+    painted = seen.frame.grey.copy()
+    x, y = np.rint(places_of(profiles)[0] * side).astype(int)
+    painted[y, x - 2 : x + 3] = 255
+    other = np.frombuffer(measure(replace(seen, frame=replace(seen.frame, grey=painted))).profiles, PROFILE)
+    assert other[0] != profiles[0]
+    assert (other[8] == profiles[8]).all()
+
+
+@pytest.mark.parametrize(("moved", "is_copy"), [("whole", True), ("face", False)])
+def test_a_moved_picture_is_one_similarity_away(analyser, moved, is_copy):
+    """A frame with new noise, moved by parts of a pixel; or its face alone, before a scene that rests."""
+    seen = analyser.look(genuine(portrait(), challenges=("smile",), seed=1).frames[0].image).seen
+    rng, grey = np.random.default_rng(1), seen.frame.grey.astype(np.float32)
+    shifted = cv2.warpAffine(grey, np.array([[1, 0, 0.7], [0, 1, 1.4]], float), grey.shape[::-1])
+    if moved == "face":
+        across, down = seen.face.landmarks[1, :2]
+        away = np.hypot(np.arange(grey.shape[1]) - across, np.arange(grey.shape[0])[:, None] - down)
+        shifted = grey + (shifted - grey) * np.clip(2 - away / (0.6 * seen.face.box.width), 0, 1)
+    noisy = np.clip(np.rint(shifted + rng.normal(0, 2, grey.shape)), 0, 255).astype(np.uint8)
+    landmarks = seen.face.landmarks + np.array([0.7, 1.4, 0], np.float32)
+    again = replace(seen, frame=replace(seen.frame, grey=noisy), face=replace(seen.face, landmarks=landmarks))
+    assert (misfit(measure(seen), measure(again)) < ActivePolicy().copied_misfit) == is_copy
 
 
 def test_features_are_found_again_in_a_moved_picture(analyser, portrait):

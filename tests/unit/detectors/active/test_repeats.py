@@ -10,9 +10,8 @@ import pytest
 from config.policy import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.repeats import continuity_reasons, motion_within
-from detectors.active.scene_motion import places_of
-from detectors.contract_measures import DETAIL
-from tests.unit.detectors.active.heads import WALL, capture, light, packed, seen
+from detectors.contract_measures import PROFILE, PROFILE_PLACES
+from tests.unit.detectors.active.heads import HEAD, WALL, capture, light, profiled, seen
 
 SETTINGS = ActivePolicy()
 SHIFT = 0.004
@@ -20,33 +19,32 @@ SHAPE = np.array(capture()[0].measures.shape).reshape(-1, 2)
 
 
 def copied(
-    original: AssessedFrame, *, noise: float = 0.001, apart: float = 0.0, brighter: float = 1.0
+    original: AssessedFrame, *, noise: float = 0.1, mesh: float = 0.001, apart: float = 0.0, brighter: float = 1.0
 ) -> AssessedFrame:
-    """The same picture encoded anew and moved as a whole, but for the face, which is moved by `apart` more; `noise` is
-    that of the mesh. All in frame's sides."""
+    """The same picture encoded anew and moved as a whole, but for the face, which is moved by `apart` more. `noise` is
+    that of the picture, `mesh` that of the landmarks; all but the picture's in frame's sides."""
     rng, measured = np.random.default_rng(9), original.measures
-    shape = np.array(measured.shape) + SHIFT + apart + rng.normal(0, noise, len(measured.shape))
-    details = np.frombuffer(measured.details, DETAIL)
+    shape = np.array(measured.shape) + SHIFT + apart + rng.normal(0, mesh, len(measured.shape))
     changed = replace(
         measured,
         shape=tuple(shape.tolist()),
-        scene=packed(seen(WALL) + SHIFT),
-        details=packed(places_of(details) + SHIFT + apart, item=DETAIL),
+        profiles=profiled(seen(HEAD) + 0.004 + SHIFT + apart, seen(WALL) + SHIFT, noise=noise, seed=7),
         light=light(np.array((0.3, 0.2, 0.15)) * brighter),
     )
-    pixels = "f" * 32
-    return replace(original, at_ms=10_000, measures=changed, pixels=pixels)
+    return replace(original, at_ms=10_000, measures=changed, pixels="f" * 32)
 
 
 @pytest.mark.parametrize(
     ("options", "again"),
     [
         ({}, True),
-        ({"noise": 0.0}, True),
-        ({"noise": 0.01}, False),  # a face that moves within itself
-        ({"apart": 0.0005}, True),
-        ({"apart": 0.002}, False),  # and one that moves against its scene
-        ({"brighter": 1.1}, False),  # in other light
+        ({"noise": 0.0, "mesh": 0.0}, True),
+        ({"noise": 0.3}, True),
+        ({"mesh": 0.01}, False),  # a face that moves within itself
+        ({"apart": 0.0002}, True),  # an eighth of a sample
+        ({"apart": 0.0012}, False),  # less than a sample: a head that moves against its scene
+        ({"apart": 0.0012, "noise": 0.0}, False),
+        ({"brighter": 1.1}, True),  # brightened
     ],
 )
 def test_a_copy_moves_as_a_whole(options, again):
@@ -55,13 +53,12 @@ def test_a_copy_moves_as_a_whole(options, again):
     assert found == ({"repeated_frames"} if again else set())
 
 
-def test_copies_before_a_bare_wall_are_found_by_their_landmarks():
-    frames = [replace(each, measures=replace(each.measures, scene=b"")) for each in capture("smile", "blink")]
-    again = copied(frames[1], noise=0.0)
-    bare = replace(again, measures=replace(again.measures, scene=b""))
-    assert continuity_reasons([*frames, bare], SETTINGS) == {"repeated_frames"}
-    smooth = [replace(each, measures=replace(each.measures, details=b"")) for each in (*frames, bare)]
-    assert continuity_reasons(smooth, SETTINGS) == set()
+def test_nothing_is_said_of_frames_without_profiles():
+    frames = capture("smile", "blink")
+    for none in (b"", bytes(PROFILE.itemsize * PROFILE_PLACES)):
+        again = copied(frames[1])
+        smooth = [replace(each, measures=replace(each.measures, profiles=none)) for each in (*frames, again)]
+        assert continuity_reasons(smooth, SETTINGS) == set()
 
 
 def test_equal_pixels_are_a_repeat():
@@ -72,7 +69,7 @@ def test_equal_pixels_are_a_repeat():
 
 def test_one_picture_all_along_is_frozen():
     first = capture()[0]
-    frames = [replace(copied(first, noise=0.0008, apart=0.001 * n), at_ms=n) for n in range(8)]
+    frames = [replace(copied(first, mesh=0.0008, apart=0.001 * n), at_ms=n) for n in range(8)]
     assert continuity_reasons(frames, SETTINGS) == {"frozen_frames"}
 
 

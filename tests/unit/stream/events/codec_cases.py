@@ -16,7 +16,14 @@ from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
 from config.error_codes import ErrorCode
 from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
-from detectors.contract_measures import LIGHT_REGIONS, SHAPE_LANDMARKS, FrameMeasures, RegionLight
+from detectors.contract_measures import (
+    LIGHT_REGIONS,
+    PROFILE,
+    PROFILE_PLACES,
+    SHAPE_LANDMARKS,
+    FrameMeasures,
+    RegionLight,
+)
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import AlreadyDecided, Detection, Refusal
 from stream.events.session_terms import FrameContext, FramePart
@@ -50,7 +57,7 @@ MEASURES = FrameMeasures(
     corner_lift=-0.05,
     shape=tuple(place / 64 for place in range(2 * len(SHAPE_LANDMARKS))),
     scene=bytes(range(40)),
-    details=bytes(range(16)),
+    profiles=bytes(PROFILE_PLACES * PROFILE.itemsize),
     light=(*(RegionLight(red=0.5, green=0.25, blue=1 / 3, clipped=0.0),) * (len(LIGHT_REGIONS) - 1), None),
     brightness=131.5,
     clipped=1.0,

@@ -25,7 +25,7 @@ from detectors import analysis_codec
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import MAX_FRAMES, Analysis, PictureHashes, Template
-from detectors.contract_measures import DETAIL, FEATURE, MOST_DETAILS, MOST_FEATURES, RegionLight
+from detectors.contract_measures import FEATURE, MOST_FEATURES, PROFILE, PROFILE_PLACES, RegionLight
 from stream.events.detection_codec import (
     LATEST_MS,
     MAX_DETECTION_BYTES,
@@ -107,8 +107,8 @@ def test_the_largest_session_fits_into_a_detection():
     vector = struct.pack("<1024f", *np.random.default_rng(0).normal(size=1024))
     light = RegionLight(red=1 / 3, green=1 / 7, blue=1 / 9, clipped=1 / 11)
     shape = tuple(np.random.default_rng(1).uniform(0, 1, len(MEASURES.shape)).round(5).tolist())
-    scene, details = b"\7" * FEATURE.itemsize * MOST_FEATURES, b"\7" * DETAIL.itemsize * MOST_DETAILS
-    measures = replace(MEASURES, scene=scene, details=details, light=(light,) * 8, shape=shape)
+    scene, profiles = b"\7" * FEATURE.itemsize * MOST_FEATURES, b"\7" * PROFILE.itemsize * PROFILE_PLACES
+    measures = replace(MEASURES, scene=scene, profiles=profiles, light=(light,) * 8, shape=shape)
     template = Template(model="m" * 80, model_sha256="cd" * 32, vector=vector)
     readings = analysis(dict.fromkeys(SIGNAL_LABELS, 1 / 3)).readings
     frame = replace(FULL, readings=readings, template=template, measures=measures)
@@ -122,7 +122,7 @@ def test_the_largest_session_fits_into_a_detection():
 def test_a_template_does_not_print():
     """Nor do landmarks, and what is seen around a face."""
     assert "vector" not in repr(FULL)
-    assert not {"shape", "scene", "details", "light"} & set(re.findall(r"\w+", repr(MEASURES)))
+    assert not {"shape", "scene", "profiles", "light"} & set(re.findall(r"\w+", repr(MEASURES)))
 
 
 def test_what_an_earlier_worker_did_not_write_is_nothing():
@@ -204,9 +204,9 @@ HOSTILE: dict[str, dict[str, list[Any]]] = {
             *(None, 5, SECRET, "ü", "AAAA", "A" * 28, base64.b64encode(b"\0" * 21).decode()),
             base64.b64encode(b"\0" * FEATURE.itemsize * (MOST_FEATURES + 1)).decode(),
         ],
-        "measures.details": [
-            *(None, 5, SECRET, "ü", "AAAA", base64.b64encode(b"\0" * 9).decode()),
-            base64.b64encode(b"\0" * DETAIL.itemsize * (MOST_DETAILS + 1)).decode(),
+        "measures.profiles": [
+            *(None, 5, SECRET, "ü", "AAAA", base64.b64encode(b"\0" * PROFILE.itemsize).decode()),
+            base64.b64encode(b"\0" * PROFILE.itemsize * (PROFILE_PLACES + 1)).decode(),
         ],
         "measures.light": [[], [None] * 7, [None] * 9, None, [5] * 8],
         "measures.light.0": [{}, [], 5],
