@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, create_autospec
 
 import pytest
 import typer.testing
@@ -19,6 +19,7 @@ from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.cli.sessions import looking as session_looking
 from stream.events.messages import Record
+from stream.maintenance.parts_restoring import PartsRestoring
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.session_store import InMemorySessionStore
 from tests.instants import NOW_MS
@@ -47,6 +48,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         commands=reviewer.log,
         decisions=reviewer.decisions,
         erasures=reviewer.erasures,
+        parts=create_autospec(PartsRestoring),
         mark_rebuilt=AsyncMock(),
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
