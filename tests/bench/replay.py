@@ -1,6 +1,6 @@
 """Memory of a rebuild that replays many observations: of its process and of Redis, while the decisions are read.
 
-.venv/bin/python -m tests.bench.replay [--observations 1_000_000] [--people 20_000] [--days 8]
+.venv/bin/python -m tests.bench.replay [--observations 1_000_000] [--people 1_000] [--days 8]
 
 On the configured Kafka and Redis, under prefixes of the measurement's own. A worker whose slot sleeps decides a few
 submissions; their decisions are published again under other submission ids and times, spread evenly over the days, as
@@ -59,7 +59,7 @@ class _Person:
 
 def main(
     observations: Annotated[str, typer.Option(help="How many decisions are replayed.")] = "1_000_000",
-    people: Annotated[str, typer.Option(help="How many correlation ids these are of.")] = "20_000",
+    people: Annotated[str, typer.Option(help="How many correlation ids these are of.")] = "1_000",
     days: Annotated[float, typer.Option(help="Over how many days, back from now.")] = 8.0,
 ) -> None:
     (count,), (ids,) = sizes(observations, "--observations"), sizes(people, "--people")

@@ -23,6 +23,11 @@ from stream.kafka.clients.security import AUTHORIZATION, KafkaRefuses, client_se
 
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_MS = 10_000
+#: Of one partition in one answer; a larger record comes alone. Packed records grow tenfold when they are read, and a
+#: topic may have many partitions.
+FETCH_BYTES = 1024 * 1024
+#: Records unpacked at once.
+READ_AT_ONCE = 500
 #: aiokafka waits without end for the confirmation of a record whose broker is gone, and for that when it is closed.
 SEND_TIMEOUT_S, CLOSE_TIMEOUT_S = 30.0, 5.0
 
@@ -85,7 +90,7 @@ class TopicReader:
         ends = await self._client.end_offsets(self._client.assignment())
         pending = {tp for tp in ends if ends[tp] > await self._client.position(tp)}
         while pending:
-            batch = await self._client.getmany(timeout_ms=1000)
+            batch = await self._client.getmany(timeout_ms=1000, max_records=READ_AT_ONCE)
             for messages in batch.values():
                 for message in messages:
                     yield record_of(message, timestamp_ms=message.timestamp)
@@ -118,7 +123,7 @@ def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
         bootstrap_servers=kafka.bootstrap_servers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        max_partition_fetch_bytes=max_request_bytes(kafka),
+        max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=kafka.fetch_max_wait_ms,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         isolation_level="read_committed",

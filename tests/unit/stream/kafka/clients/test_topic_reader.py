@@ -1,0 +1,53 @@
+"""A whole topic is read in bounded steps: what is packed small must not fill the memory when it is unpacked."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from aiokafka import TopicPartition
+
+from stream.kafka.clients.clients import READ_AT_ONCE, TopicReader
+
+P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
+ENDS = {P0: 3 * READ_AT_ONCE + 1, P1: 2}
+
+
+class Client:
+    """Consumer of two partitions, which hands over as many records as it is asked for."""
+
+    def __init__(self) -> None:
+        self.at = dict.fromkeys(ENDS, 0)
+        self.most: list[int] = []
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(ENDS)
+
+    async def end_offsets(self, _partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        return ENDS
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at[partition]
+
+    async def getmany(
+        self, *, timeout_ms: int, max_records: int | None = None
+    ) -> dict[TopicPartition, list[SimpleNamespace]]:
+        left, answer = max_records or 10**9, {}
+        for partition, end in ENDS.items():
+            taken = min(end - self.at[partition], left)
+            answer[partition] = [message(partition, self.at[partition] + each) for each in range(taken)]
+            self.at[partition] += taken
+            left -= taken
+        self.most.append(sum(map(len, answer.values())))
+        return answer
+
+
+def message(partition: TopicPartition, offset: int) -> SimpleNamespace:
+    at = {"topic": partition.topic, "partition": partition.partition, "offset": offset}
+    return SimpleNamespace(key=None, value=b"x", headers=(), timestamp=0, timestamp_type=1, **at)
+
+
+async def test_read_to_the_end_in_steps():
+    client = Client()
+    read = [record async for record in TopicReader(client).until_end()]
+    assert len(read) == sum(ENDS.values())
+    assert max(client.most) == READ_AT_ONCE
