@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import count
 from typing import TypeVar, cast
 
 from abuse.event_time import DAY_MS
+from abuse.faces.bucket_mirrors import BucketMirrors
 from abuse.faces.face_index import (
     MOST_CANDIDATES,
     CandidateList,
     EnrolledReference,
     FacePlan,
     IndexBucket,
+    Threshold,
     batches,
     nearest,
 )
+from abuse.faces.redis_face_codes import RedisFaceCodes
 from abuse.faces.redis_face_commands import (
     GONE_TTL_MS,
     FaceCommands,
@@ -74,6 +77,8 @@ class RedisFaceIndex:
         self._commands = FaceCommands(key_prefix, plan)
         self._listed: _Remembered[tuple[str | None, int], frozenset[IndexBucket]] = _Remembered(DAYS_REMEMBERED)
         self._sizes: _Remembered[IndexBucket, int] = _Remembered(BUCKETS_REMEMBERED)
+        self.mirrors = BucketMirrors(plan, clock)
+        self._codes = RedisFaceCodes(calls, self._commands)
 
     async def supported(self) -> bool:
         try:
@@ -86,7 +91,13 @@ class RedisFaceIndex:
         return True
 
     async def search(
-        self, reference: EnrolledReference, within: float, most: int = MOST_CANDIDATES, *, enrol: bool = False
+        self,
+        reference: EnrolledReference,
+        within: float,
+        most: int = MOST_CANDIDATES,
+        *,
+        enrol: bool = False,
+        narrowed: Threshold | None = None,
     ) -> CandidateList:
         tenant, plan = reference.tenant, self._plan
         if enrol and not self._in_order:
@@ -95,7 +106,9 @@ class RedisFaceIndex:
         adding = self._commands.add(reference, own) if enrol and self._in_order else []
         days = plan.days(reference.at_ms)
         reading: list[Command] = [("SMEMBERS", self._commands.buckets_of(tenant, day)) for day in days]
-        search = FaceSearch(self._calls, self._commands, plan, self._sizes, reference, within, self._clock)
+        search = FaceSearch(
+            self._calls, self._commands, plan, self._sizes, self.mirrors, reference, within, narrowed, self._clock
+        )
         expected = {own}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
         replies = await search.run([*adding, *reading], expected)
         listed = replies[len(adding) :]
@@ -103,8 +116,8 @@ class RedisFaceIndex:
         await search.run_on(frozenset().union(*buckets))
         found, more = await search.found(most)
         return CandidateList(
-            candidates=nearest(reference, found, within, plan),
-            gallery=max(0, search.gallery - 1),
+            candidates=nearest(reference, found, search.reach, plan),
+            gallery=search.gallery,
             complete=search.complete,
             more=more,
         )
@@ -134,6 +147,7 @@ class RedisFaceIndex:
         for page in batches(list(zip(traces_from(key, tenant, names), names, strict=True)), PAGE):
             replies = await self._calls.execute([self._on(correlation_id, "VREM", trace) for trace, _ in page])
             removed.update(trace[1] for (trace, _), reply in zip(page, replies, strict=True) if reply)
+            await self._blank((bucket, (correlation_id, submission_id)) for (bucket, submission_id), _ in page)
             await self._calls.execute([("ZREM", key, *(name for _, name in page))])
         return len(removed)
 
@@ -167,6 +181,8 @@ class RedisFaceIndex:
     async def drop(self, old: IndexBucket, reference: EnrolledReference) -> None:
         # The trace stays until it expires: a worker that adds the face again at this moment may count on it.
         if not old.holds(reference.template):
+            # First: a repetition finds the face as long as it is in the bucket.
+            await self._codes.blank([(old, reference.name)])
             removal = self._on(reference.correlation_id, "VREM", (old, reference.submission_id))
             await self._calls.execute([removal])
 
@@ -174,9 +190,14 @@ class RedisFaceIndex:
         """Remove both faces, then their traces, of a correlation id that was forgotten during a `copy`."""
         name, submission_id = reference.name
         await self._calls.execute([self._on(name, "VREM", (bucket, submission_id)) for bucket in buckets])
+        await self._blank((bucket, reference.name) for bucket in buckets)
         # In a round trip of its own: were the faces' nodes away, `forget` would find no trace of them.
         traces = (f"{bucket.name} {submission_id}" for bucket in buckets)
         await self._calls.execute([("ZREM", self._commands.faces_of(reference.tenant, name), *traces)])
+
+    async def _blank(self, faces: Iterable[tuple[IndexBucket, tuple[str, str]]]) -> None:
+        """Overwrite the codes of faces that were removed, wherever they stand by now."""
+        await RedisFaceCodes(self._calls, self._commands).blank(faces)
 
     def _bucket(self, reference: EnrolledReference) -> IndexBucket:
         """The first bucket of the reference's stretch of time that isn't full, as far as this process knows."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from abuse.faces.face_bounds import FaceBounds
+from abuse.faces.face_bounds import Bound, FaceBounds
 from abuse.faces.face_index import MOST_CANDIDATES, CandidateList, EnrolledReference, FaceIndex
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.template_protection import TemplateProtection
@@ -184,7 +184,13 @@ class ReuseSearch:
     ) -> CandidateList | None:
         if self.faces is None or face is None:
             return None
-        return await self.faces.index.search(face, self.faces.bounds.farthest, most, enrol=enrol)
+        bounds = self.faces.bounds
+        return await self.faces.index.search(
+            face, bounds.farthest, most, enrol=enrol, narrowed=lambda gallery: self._bound(bounds, gallery).distance
+        )
+
+    def _bound(self, bounds: FaceBounds, gallery: int) -> Bound:
+        return bounds.of(gallery, self.policy.face_reuse.false_links)
 
     async def _search_picture(
         self, image: EnrolledImage | None, most: int, *, enrol: bool = False
@@ -194,7 +200,7 @@ class ReuseSearch:
     def _by_face(self, own: SubmissionRef, faces: CandidateList | None) -> list[Link]:
         if self.faces is None or faces is None or not faces.candidates:
             return []
-        bound = self.faces.bounds.of(faces.gallery, self.policy.face_reuse.false_links)
+        bound = self._bound(self.faces.bounds, faces.gallery)
         near = (each for each in faces.candidates if each.distance <= bound.distance)
         return [
             replace(

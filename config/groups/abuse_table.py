@@ -26,6 +26,9 @@ observed."""
 window's end; a search takes nearly twice as long with twice the keys."""
     face_search_s: float = Field(0.25, gt=0, le=5)
     """A look for the same face begins no further search after so long; the newest hours are searched first."""
+    face_mirror_mib: int = Field(64, ge=0, le=16_384)
+    """Memory of a worker for copies of large keys of faces, MiB: 100,000 faces take 16. What has no room is \
+searched by Redis alone, which takes longer; 0 keeps none."""
     network_lists: Path | None = None
     """Folder of netset files, one network or address a line; a file's name without its ending is the list's name."""
     network_list_max_age_days: float = Field(14.0, gt=0)

@@ -44,7 +44,7 @@ WORKER_RIGHTS = """
     +set +get +time +getex +del +expire +pexpire +pexpireat
     +hset +hsetnx +hget +hgetall +hkeys +hdel
     +sadd +srem +smembers +zadd +zrem +zrange +zremrangebyrank +zremrangebyscore +pfadd +pfcount
-    +vadd +vsim +vrem +vcard +vgetattr +vrandmember
+    +vadd +vsim +vrem +vcard +vgetattr +vrandmember +append +getrange +setrange
     +scan +unlink
 """
 

@@ -74,6 +74,7 @@ def probing(key: str, *, vectors: bool) -> list[Command]:
         ("VSIM", key, "VALUES", 1, 1),
         *((name, key, "element") for name in ("VREM", "VGETATTR")),
         *((name, key) for name in ("VCARD", "VRANDMEMBER")),
+        *(("APPEND", key, ""), ("GETRANGE", key, 0, 0), ("SETRANGE", key, 0, "")),
     ]
     return [*texts, *hashes, *sets, *(faces if vectors else ()), ("DEL", key)]
 

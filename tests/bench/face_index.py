@@ -2,8 +2,8 @@
 
 Run by `reuse_indexes`. An index of its own on the configured Redis is filled to each size in turn, its faces spread
 evenly over the window. The faces are made up as templates of photographs lie: all near a common direction, strangers
-0.85 apart and less. Then further faces are searched, each planted near an enrolled one; a comparison with all
-tells what should be found.
+0.85 apart and less. Then further faces are searched, each planted near an enrolled one or a stranger; a comparison with
+all tells what should be found. The search with mirrors and the one by Redis alone take turns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +30,22 @@ DIMENSIONS, LENGTH, STRANGERS_APART = 128, 1.0, 0.85
 #: How far apart a planted pair is, and what is searched within.
 PLANTED, WITHIN = (0.1, 0.5), 0.5
 FILL_BATCH = 20
+#: Turns of each way to search.
+ROUNDS = 4
 MODEL, KEY = "bench", "k1"
+#: A face to search for, and the submissions it is near to.
+_Probe: TypeAlias = tuple[EnrolledReference, set[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceBenchPlan:
-    """`index`: its time limit is a search's in a worker; here it would cut off what is to be measured."""
+    """`met`: searches one after the other, and as many `at_once`, in each way. `strangers`: search for faces that
+    nobody else shows, as most submissions do. `index`: its time limit is a search's in a worker; here it would cut off
+    what is to be measured."""
 
     sizes: Sequence[int] = (10_000, 100_000)
     met: int = 200
+    strangers: bool = False
     at_once: int = 4
     index: FacePlan = field(default_factory=lambda: FacePlan(deadline_s=60))
 
@@ -51,10 +59,34 @@ def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[Row]:
     return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(calls, prefix, plan))
 
 
+@dataclass(slots=True)
+class _Way:
+    """A way to search, and what was measured of it. Times in seconds; faces found, and all there were."""
+
+    index: RedisFaceIndex
+    alone: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    busy_took: float = 0.0
+    worker_cpu: float = 0.0
+    redis_cpu: float = 0.0
+    found: int = 0
+    near: int = 0
+
+    def row(self) -> Row:
+        return {
+            **percentiles("meet", self.alone),
+            **percentiles("busy", self.busy),
+            "busy_per_s": len(self.busy) / self.busy_took,
+            "cpu_ms": self.worker_cpu * 1000 / len(self.alone),
+            "redis_cpu_ms": self.redis_cpu * 1000 / len(self.alone),
+            "recall": self.found / max(1, self.near),
+        }
+
+
 class _Bench:
     def __init__(self, calls: RedisClient, prefix: str, plan: FaceBenchPlan) -> None:
-        self._calls, self._plan = calls, plan
-        self._index = RedisFaceIndex(calls, prefix, plan.index)
+        self._calls, self._prefix, self._plan = calls, prefix, plan
+        self._index = self._index_with(plan.index)
         self._chance = np.random.default_rng(7)
         common = self._chance.standard_normal(DIMENSIONS)
         self._common = common / np.linalg.norm(common) * LENGTH
@@ -62,7 +94,10 @@ class _Bench:
         self._now_ms = time.time_ns() // 1_000_000
         self._bytes_before: int | None = None
         self._probes = 0
-        self._cpu_s = self._took_s = 0.0
+
+    def _index_with(self, plan: FacePlan) -> RedisFaceIndex:
+        """The index as a worker on a single server has it."""
+        return RedisFaceIndex(self._calls, self._prefix, plan, in_order=True)
 
     async def at(self, size: int, say: Say) -> Row:
         """Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without any search."""
@@ -73,22 +108,57 @@ class _Bench:
         say(f"Filling the index to {size:,} faces.")
         adds = await self._fill(size)
         used = await used_memory(self._calls) - self._bytes_before
-        say(f"Meeting {2 * self._plan.met} more.")
-        alone, found = await self._meet(1)
-        cpu_ms = self._cpu_s * 1000 / self._plan.met
-        busy, more = await self._meet(self._plan.at_once)
+        ways = {
+            "mirrored": _Way(self._index_with(self._plan.index)),
+            "by_redis": _Way(self._index_with(replace(self._plan.index, mirror_bytes=0))),
+        }
+        read, read_s = await self._read_mirrors(ways["mirrored"])
+        say(f"Meeting {2 * len(ways) * self._plan.met} more.")
+        for _ in range(ROUNDS):
+            for way in ways.values():
+                await self._turn(way, self._plan.met // ROUNDS)
         places = {self._plan.index.bucket(self._reference(n, self._gallery[n])) for n in range(size)}
         return {
             "faces": size,
             "places": len(places),
             **percentiles("add", adds),
-            **percentiles("meet", alone),
-            **percentiles("busy", busy),
-            "busy_per_s": len(busy) / self._took_s,
-            "cpu_ms": cpu_ms,
-            "recall": (found[0] + more[0]) / max(1, found[1] + more[1]),
+            "searches_until_read": read,
+            "read_cpu_s": read_s,
+            "mirror_bytes": ways["mirrored"].index.mirrors.nbytes,
+            **{name: way.row() for name, way in ways.items()},
             "bytes_per_face": used // size,
         }
+
+    async def _read_mirrors(self, way: _Way) -> tuple[int, float]:
+        """Search until the mirrors are read; the number of searches, and the processor time they took."""
+        took, searches, before = 0.0, 0, -1
+        while before != way.index.mirrors.faces:
+            before = way.index.mirrors.faces
+            for probe, _ in [self._probe() for _ in range(8)]:
+                took -= time.process_time()
+                await way.index.search(probe, WITHIN)
+                took += time.process_time()
+                searches += 1
+        return searches, took
+
+    async def _turn(self, way: _Way, count: int) -> None:
+        """So many searches one after the other, then as many at once."""
+        first, then = ([self._probe() for _ in range(count)] for _ in range(2))
+        way.redis_cpu -= await self._redis_cpu()
+        way.worker_cpu -= time.process_time()
+        way.alone += await self._meet(way, first, 1)
+        way.worker_cpu += time.process_time()
+        way.redis_cpu += await self._redis_cpu()
+        began = time.monotonic()
+        way.busy += await self._meet(way, then, self._plan.at_once)
+        way.busy_took += time.monotonic() - began
+
+    async def _redis_cpu(self) -> float:
+        (info,) = await self._calls.execute([("INFO", "cpu")])
+        lines = info.decode().splitlines() if isinstance(info, bytes) else []
+        return sum(
+            float(line.partition(":")[2]) for line in lines if line.startswith(("used_cpu_user:", "used_cpu_sys:"))
+        )
 
     async def _fill(self, size: int) -> list[float]:
         """In batches, as fast as it goes; then the last hundred one by one, timed."""
@@ -105,33 +175,31 @@ class _Bench:
             taken.append(time.monotonic() - began)
         return taken
 
-    async def _meet(self, at_once: int) -> tuple[list[float], tuple[int, int]]:
-        """Seconds each took; near faces found, and all there were."""
-        taken, found = list[float](), list[tuple[int, int]]()
-        probes = iter([self._probe() for _ in range(self._plan.met)])
-        self._cpu_s = -time.process_time()
+    async def _meet(self, way: _Way, faces: Sequence[_Probe], at_once: int) -> list[float]:
+        """Seconds each took."""
+        taken, probes = list[float](), iter(faces)
 
         async def one_after_another() -> None:
             for reference, near in probes:
                 began = time.monotonic()
-                await self._index.enrol([reference])
-                met = await self._index.search(reference, WITHIN)
+                met = await way.index.search(reference, WITHIN, enrol=True)
                 taken.append(time.monotonic() - began)
-                found.append((len(near & {hit.submission_id for hit in met.candidates}), len(near)))
+                way.found += len(near & {hit.submission_id for hit in met.candidates})
+                way.near += len(near)
 
-        began_all = time.monotonic()
         await asyncio.gather(*(one_after_another() for _ in range(at_once)))
-        self._cpu_s += time.process_time()
-        self._took_s = time.monotonic() - began_all
-        return taken, (sum(told for told, _ in found), sum(there for _, there in found))
+        return taken
 
-    def _probe(self) -> tuple[EnrolledReference, set[str]]:
-        """A face near a kept one, and the submissions it is near to. All are of one correlation id, whose faces are
-        left out."""
+    def _probe(self) -> _Probe:
+        """A face near a kept one, or of a stranger, and the submissions it is near to. All are of one correlation id,
+        whose faces are left out."""
         self._probes += 1
         off = self._chance.standard_normal(DIMENSIONS)
-        off *= self._chance.uniform(*PLANTED) / np.linalg.norm(off)
-        vector = self._gallery[self._chance.integers(len(self._gallery))] + off.astype("<f4")
+        if self._plan.strangers:
+            vector = (self._common + off * STRANGERS_APART / np.sqrt(2 * DIMENSIONS)).astype("<f4")
+        else:
+            off *= self._chance.uniform(*PLANTED) / np.linalg.norm(off)
+            vector = self._gallery[self._chance.integers(len(self._gallery))] + off.astype("<f4")
         apart = np.linalg.norm(self._gallery - vector, axis=1)
         near = {f"sub-{number}" for number in np.flatnonzero(apart <= WITHIN)}
         return self._reference(-self._probes, vector, "probe"), near

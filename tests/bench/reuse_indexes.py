@@ -1,6 +1,6 @@
 """The indexes of faces and of pictures as they grow: time in milliseconds, memory in bytes, and what is found.
 
-.venv/bin/python -m tests.bench.reuse_indexes [--kept 10000,100000]
+.venv/bin/python -m tests.bench.reuse_indexes [--kept 10000,100000] [--strangers]
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ MET_FACES, MET_PICTURES = 200, 500
 SEARCH_S, CALL_S = 60.0, 20.0
 
 
-def main(kept: Annotated[str, typer.Option(help="Faces in the index.")] = "10000,100000,300000") -> None:
+def main(
+    kept: Annotated[str, typer.Option(help="Faces in the index.")] = "10000,100000,300000",
+    strangers: Annotated[bool, typer.Option(help="Search for faces that nobody else shows.")] = False,
+) -> None:
     """Measure the indexes of faces and pictures on the configured Redis."""
     settings = one_server()
     layout = face_plan(settings, settings.policy(), {})  # keys of Redis as workers lay them out
-    plan = FaceBenchPlan(sizes=sizes(kept, "--kept"), met=MET_FACES, index=replace(layout, deadline_s=SEARCH_S))
+    index = replace(layout, deadline_s=SEARCH_S)
+    plan = FaceBenchPlan(sizes=sizes(kept, "--kept"), met=MET_FACES, strangers=strangers, index=index)
     patient = settings.model_copy(update={"redis": settings.redis.model_copy(update={"call_timeout_s": CALL_S})})
     show(
         {

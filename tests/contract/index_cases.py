@@ -111,13 +111,17 @@ FACES = IndexKind(
     on_redis=lambda calls, prefix: RedisFaceIndex(calls, prefix, FACE_PLAN),
     of=face_of,
     within=WITHIN,
-    families=frozenset({"faces", "face-places", "faces-of", "face-tenants"}),
+    families=frozenset({"faces", "face-codes", "face-places", "faces-of", "face-tenants"}),
     read_last="VGETATTR",
     apart=lambda number: {"hours": 0.5 * (number + 2)},
     varied=st.just({"variation": 0.15}),
 )
 FACES_IN_PARTS = replace(
     FACES, on_redis=lambda calls, prefix: RedisFaceIndex(calls, prefix, replace(FACE_PLAN, most_faces=2, batch=5))
+)
+#: Every bucket has a mirror as soon as the bucket is listed, and Redis searches where the mirror says so.
+FACES_MIRRORED = replace(
+    FACES, on_redis=lambda calls, prefix: RedisFaceIndex(calls, prefix, replace(FACE_PLAN, mirrored_from=1))
 )
 PICTURES = IndexKind(
     in_memory=lambda: InMemoryMediaIndex(MEDIA_PLAN),

@@ -25,7 +25,7 @@ from tests.contract.redis_servers import RedisServer, Relay
 from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
-PLAN = FacePlan(window_ms=2 * DAY_MS, span_ms=HOUR_MS, deadline_s=30, batch=8)
+PLAN = FacePlan(window_ms=2 * DAY_MS, span_ms=HOUR_MS, deadline_s=30, batch=8, mirrored_from=20)
 OLD = HashKey(id="k1", secret=b"1" * 32)
 NEW = HashKey(id="k2", secret=b"2" * 32, since_ms=NOW_MS)
 BOTH = TemplateProtection([OLD, NEW], reach_ms=PLAN.window_ms)

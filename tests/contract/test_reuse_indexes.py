@@ -19,6 +19,7 @@ from tests.contract.index_cases import (
     FACE_PLAN,
     FACES,
     FACES_IN_PARTS,
+    FACES_MIRRORED,
     NOW_MS,
     PICTURES,
     IndexKind,
@@ -137,7 +138,12 @@ async def test_every_key_expires(redis_server, kind):
         assert key.count("{") == key.count("}") <= 1, "one hash tag: a cluster keeps the key on one node"
 
 
-@pytest.mark.parametrize("kind", [FACES, FACES_IN_PARTS, PICTURES], ids=["faces", "parts", "pictures"], indirect=True)
+@pytest.mark.parametrize(
+    "kind",
+    [FACES, FACES_IN_PARTS, FACES_MIRRORED, PICTURES],
+    ids=["faces", "parts", "mirrored", "pictures"],
+    indirect=True,
+)
 @settings(PROPERTY, max_examples=10)
 @given(data=st.data(), seed=st.integers(0, 99))
 async def test_order_and_repetition_do_not_matter(held, kind, data, seed):

@@ -1,0 +1,57 @@
+"""Codes of faces: protected templates in eight bits a number, as Redis keeps them beside a bucket. Pure.
+
+A bucket's codes stand one behind the other in the order of enrolment, so that a worker which has read some reads on
+from there (`bucket_mirror`). Nothing is ever moved: the code of a face that is forgotten is overwritten with zeros.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abuse.faces.protected_template import ProtectedTemplate
+
+#: Largest of the eight-bit numbers.
+FULL_SCALE = 127
+_HEAD = struct.Struct("<QQf")
+Codes = NDArray[np.void]
+
+
+@cache
+def layout(dimensions: int) -> np.dtype[np.void]:
+    """Fields of a code: `owner` and `face` are hashes of the correlation id and of both ids, `face` is 0 for a code
+    that was overwritten; a template's numbers are `scale` times `numbers`."""
+    return np.dtype([("owner", "<u8"), ("face", "<u8"), ("scale", "<f4"), ("numbers", "i1", (dimensions,))])
+
+
+def code_of(correlation_id: str, submission_id: str, template: ProtectedTemplate) -> bytes:
+    """The code of an enrolled face; the same bytes for the same face."""
+    vector = template.halves
+    scale = float(np.abs(vector).max()) / FULL_SCALE
+    numbers = np.rint(vector / scale).astype("i1").tobytes()
+    return _HEAD.pack(owner_hash(correlation_id), face_hash(correlation_id, submission_id), scale) + numbers
+
+
+def codes_from(packed: bytes, dimensions: int) -> Codes:
+    """Codes in their order, those that were overwritten among them. Raises ValueError for bytes no worker wrote."""
+    codes = np.frombuffer(packed, layout(dimensions))
+    if not np.isfinite(codes["scale"]).all():
+        raise ValueError("a code's scale is finite")
+    return codes
+
+
+def owner_hash(correlation_id: str) -> int:
+    """64 bits: nobody finds another correlation id with the same hash, by which to leave a face out."""
+    return _hash(correlation_id)
+
+
+def face_hash(correlation_id: str, submission_id: str) -> int:
+    return _hash(f"{correlation_id} {submission_id}") or 1
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
