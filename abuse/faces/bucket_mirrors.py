@@ -13,7 +13,7 @@ from abuse.faces.face_index import FacePlan, IndexBucket
 #: it has room for leaves the rest to Redis, and doesn't read them again and again.
 SPARE_S = 60.0
 #: A mirror is given up when it was not looked at for so long, and when it twice in a row lacks a face or has one too
-#: many; it is begun anew so long after. A face that was erased is out of all workers' memory by then.
+#: many; it is begun anew so long after.
 IDLE_S, AGAIN_S = 600.0, 60.0
 
 

@@ -350,6 +350,21 @@ async def test_incomplete_search():
     assert comparisons() == (before[0], before[1] + 3)
 
 
+async def test_search_is_for_the_gallery():
+    """With 100,000 faces no farther than their threshold is looked for: that spares most of the search."""
+    pipeline, asked = pipeline_of(), []
+
+    class Asked(InMemoryFaceIndex):
+        async def search(self, *args, **how):
+            asked.append(how["narrowed"](100_000))
+            return await super().search(*args, **how)
+
+    pipeline.reuse.faces = faces = replace(pipeline.reuse.faces, index=Asked())
+    await views(pipeline, 1)
+    assert asked == [faces.bounds.of(100_000, pipeline.reuse.policy.face_reuse.false_links).distance]
+    assert asked[0] < faces.bounds.farthest
+
+
 def comparisons() -> tuple[float, float]:
     counted = metrics.FACE_COMPARISONS.labels
     return counted(outcome="complete")._value.get(), counted(outcome="cut")._value.get()
