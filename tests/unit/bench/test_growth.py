@@ -57,9 +57,9 @@ def test_abuse_table(server: None) -> None:
 def test_reuse_indexes(server: None) -> None:
     document = run(reuse_indexes, "--kept", "20,40")
     assert document["span_h"] == 24
-    assert [(each["faces"], each["recall"]) for each in document["faces"]] == [(20, 1.0), (40, 1.0)]
+    assert [(each["faces"], each["by_redis"]["recall"]) for each in document["faces"]] == [(20, 1.0), (40, 1.0)]
     for each in document["faces"]:
-        for kind in ("add", "meet", "busy"):
-            assert 0 < each[f"{kind}_p50_ms"] <= each[f"{kind}_p99_ms"]
+        for figures, kind in ((each, "add"), (each["by_redis"], "meet"), (each["by_redis"], "busy")):
+            assert 0 < figures[f"{kind}_p50_ms"] <= figures[f"{kind}_p99_ms"]
     assert document["faces"][0]["bytes_per_face"] == BYTES_EACH
     assert [(each["pictures"], each["found"]) for each in document["pictures"]] == [(20, 1.0)]
