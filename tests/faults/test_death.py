@@ -23,8 +23,8 @@ from tests.e2e.workers import LIVENESS, SCRIPTED, Worker
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(480)]
 
 STAGES = ("detect", "decide", "command")
-#: Two for each stage, with all that are read before it; and two for a second detection of the record that ends the decide
-#: stage, where a death in detection comes between its output and the acknowledgement.
+#: Two for each stage, with all that are read before it; and two for a second detection of the record that ends the
+#: decide stage, where a death in detection comes between its output and the acknowledgement.
 MOST_DEATHS = 2 * len(STAGES) + 2
 
 
