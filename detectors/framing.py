@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.error_codes import ErrorCode
-from config.policy import Framing
+from config.limits.capture import Framing
 from detectors.contract import ImageRefused
 from detectors.exposure import CLIPPED_FROM, Exposure
 from detectors.face_mesh import Box, Face, Pose

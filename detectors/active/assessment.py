@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from config.challenges import FEWEST_FRAMES, LIGHT, Challenge, Colour
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.flatness import flatness_of
 from detectors.active.light_following import LightFollowing, light_following

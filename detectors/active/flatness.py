@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 
 from config.challenges import NEUTRAL
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.homography import Points, apart, homography, moved, spread
 from detectors.active.scene_motion import matched, motion_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from config.challenges import CHALLENGES, NEUTRAL, Challenge
-from config.policy import ActivePolicy, MovementLimits
+from config.limits.active import ActivePolicy, MovementLimits
 from detectors.active.assessed import AssessedFrame
 from detectors.contract_measures import FrameMeasures
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.homography import Points, apart, spread
 from detectors.active.rigid import misfit

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused, Indication
 from detectors.decoding import decode_whole
 from detectors.image_format import ImageFormat

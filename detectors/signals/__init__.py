@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from importlib import import_module
 
 from config.detector_catalogue import DETECTORS, KNOWN
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.signals.base import FaceObservation, Signal
 
 __all__ = ["SIGNALS", "FaceObservation", "Signal", "build"]

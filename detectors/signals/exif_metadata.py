@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.contract import Reading
 from detectors.exif import ExifFacts
 from detectors.signals.base import FaceObservation, scored

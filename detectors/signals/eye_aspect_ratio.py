@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.contract import Reading
 from detectors.signals.base import Curve, FaceObservation, Words, scored
 

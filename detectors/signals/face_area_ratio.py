@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.contract import Reading
 from detectors.signals.base import Curve, FaceObservation, Words, scored
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.contract import Reading
 from detectors.signals.base import Curve, FaceObservation, Words, scored
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config.policy import TemplateGate
+from config.limits.capture import TemplateGate
 from detectors import alignment
 from detectors.contract import Template
 from detectors.signals.base import FaceObservation

@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from config.policy import TemplateGate
+from config.limits.capture import TemplateGate
 from detectors.face_mesh import Face, Pose
 from detectors.frame import WorkingFrame
 

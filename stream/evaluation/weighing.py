@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.detector_catalogue import DETECTORS
-from config.policy import HEAVIEST
+from config.limits.signals import HEAVIEST
 
 Floats = NDArray[np.float64]
 

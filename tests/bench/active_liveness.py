@@ -23,7 +23,8 @@ import numpy as np
 
 from config.cache import cache_folder
 from config.challenges import CHALLENGES, COLOURS
-from config.policy import ActivePolicy, Policy
+from config.limits.active import ActivePolicy
+from config.policy import Policy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.assessment import assess
 from detectors.analysis import FaceAnalyser

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors import image_gate
 from detectors.containers import PARSERS, work
 from detectors.frame import decode

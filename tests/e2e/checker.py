@@ -20,7 +20,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from config import settings as configuration
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from config.settings import Settings
 from stream.events.ids import SubmissionIds, request_id
 from stream.events.messages import Poison, Record

@@ -23,7 +23,7 @@ except ImportError:
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["stream", "detectors.image_format"]):
-    from config.policy import ImageLimits
+    from config.limits.capture import ImageLimits
     from stream.events.dead_letter import dead_letter
     from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
     from stream.events.messages import Detection, Poison, Record, Refusal, Rejected, Submission

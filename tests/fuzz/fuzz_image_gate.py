@@ -14,7 +14,7 @@ except ImportError:
     sys.exit("atheris is not installed; it is no part of the lock file")
 
 with atheris.instrument_imports(include=["detectors"]):
-    from config.policy import ImageLimits
+    from config.limits.capture import ImageLimits
     from detectors.contract import ImageRefused
     from detectors.image_gate import inspect
 

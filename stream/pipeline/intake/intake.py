@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from config.challenges import NEUTRAL
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from config.validation import fields_at_fault
 from detectors.contract import Frame
 from detectors.image_format import sniff

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from config.policy import GroupGate, Policy
+from config.limits.signals import GroupGate
+from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
 from stream.events.group_results import GroupFault, GroupResult
 from stream.pipeline.verdict.advice import advice_for

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from config import policy as policies
 from config.detector_catalogue import DETECTORS
-from config.policy import Policy, SignalParameters, SignalWeights
+from config.limits.signals import SignalParameters, SignalWeights
+from config.policy import Policy
 
 #: The published Configuration table: names and defaults, in its order.
 PUBLISHED = {

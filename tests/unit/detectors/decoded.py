@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import decode
 from detectors.image_gate import inspect

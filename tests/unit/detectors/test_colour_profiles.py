@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.containers.base import NotAsStored
 from detectors.containers.colour_profile import MAX_BYTES, require_usual_colours
 from detectors.contract import ImageRefused

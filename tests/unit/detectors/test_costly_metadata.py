@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageCms
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.containers import colour_profile
 from detectors.contract import ImageRefused
 from detectors.image_gate import inspect

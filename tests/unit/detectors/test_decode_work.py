@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.containers import PARSERS
 from detectors.containers.work import MOST
 from detectors.contract import ImageRefused

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import Framing
+from config.limits.capture import Framing
 from detectors.contract import ImageRefused
 from detectors.face_mesh import Box, Pose
 from detectors.frame import WorkingFrame

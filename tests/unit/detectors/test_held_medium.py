@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from config.detector_catalogue import DETECTORS
-from config.policy import LEARNED, Policy, SignalParameters, load
+from config.limits.signals import SignalParameters
+from config.policy import LEARNED, Policy, load
 from detectors.analysis import FaceAnalyser
 from detectors.borders import find_border
 from detectors.contract import Analysis, Reading, ReadingStatus

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import decode
 from detectors.image_format import sniff

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from config.injection import INDICATIONS, UNCHECKED
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import Indication, UnknownIndication
 from detectors.image_gate import inspect
 from detectors.injection import checks

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import Indication
 from detectors.exif import read_exif
 from detectors.frame import decode

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.containers import png_data
 from detectors.containers.png_data import _TO, SLACK
 from detectors.contract import ImageRefused

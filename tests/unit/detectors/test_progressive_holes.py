@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.containers.jpeg import _note_tables
 from detectors.contract import ImageRefused
 from detectors.image_gate import inspect

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors.face_mesh import Box
 from detectors.signals import build
 from detectors.signals.base import Curve, Signal

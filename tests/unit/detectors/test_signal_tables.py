@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from config.detector_catalogue import DETECTORS, KNOWN, Need
-from config.policy import SignalParameters
+from config.limits.signals import SignalParameters
 from detectors import signals as signal_files
 from detectors.contract import ReadingStatus
 from detectors.exif import ExifFacts

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.exif import read_exif
 from detectors.image_gate import inspect
 from detectors.signals.exif_metadata import spoof_keyword

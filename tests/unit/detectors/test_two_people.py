@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import Framing, Policy
+from config.limits.capture import Framing
+from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from detectors.contract import ImageRefused
 from detectors.face_mesh import Box

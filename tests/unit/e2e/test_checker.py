@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from stream.events.dead_letter import dead_letter
 from stream.events.ids import request_id
 from stream.events.messages import Output, Poison, Record, Submission

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
 from stream.events.ids import SubmissionIds

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from config.challenges import CHALLENGES
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.assessment import assess
 from detectors.active.reasons import REASONS, ReasonKind

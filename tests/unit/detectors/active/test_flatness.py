@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.flatness import flatness_of, foreshortening
 from detectors.active.homography import apart, homography, moved

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.light_following import LightFollowing, light_following
 from detectors.contract_measures import RegionLight

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.expressions import expression_of, frontal
 from detectors.active.measuring import measure
 from detectors.active.rigid import misfit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.policy import ActivePolicy, TurnLimits
+from config.limits.active import ActivePolicy, TurnLimits
 from detectors.active.assessed import AssessedFrame
 from detectors.active.movements import Movements, movements_in
 from tests.unit.detectors.active.heads import DONE, capture, frame

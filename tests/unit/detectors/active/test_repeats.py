@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from config.policy import ActivePolicy
+from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.repeats import continuity_reasons, motion_within
 from detectors.contract_measures import PROFILE, PROFILE_PLACES

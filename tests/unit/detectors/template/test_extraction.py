@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from config.policy import Policy, TemplateGate
+from config.limits.capture import TemplateGate
+from config.policy import Policy
 from detectors import picture_hash
 from detectors.analysis import FaceAnalyser
 from detectors.analysis_codec import decode, encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from config.policy import TemplateGate
+from config.limits.capture import TemplateGate
 from detectors.face_mesh import Box, Face, Pose
 from detectors.template.quality import border_ratio, interocular_px, reason_against
 from tests.unit.detectors.conftest import UPRIGHT, grey_frame

@@ -11,7 +11,8 @@ import pytest
 
 from config.detector_catalogue import DETECTORS
 from config.error_codes import ErrorCode
-from config.policy import HEAVIEST, Policy, SignalWeights
+from config.limits.signals import HEAVIEST, SignalWeights
+from config.policy import Policy
 from stream.evaluation.analysing import AnalysedPresentation
 from stream.evaluation.calibration import NotEnoughSources, Proposal, calibrate
 from stream.evaluation.figures import document

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from abuse.keys.key_periods import HashKey
 from abuse.keys.subject_hasher import SubjectHasher
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from stream.encryption.reviewer_keys import new_signing_key
 from stream.events.messages import Refusal, Submission
 from stream.events.session_terms import FramePart, LivenessMode, SessionTerms

@@ -7,7 +7,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.policy import InjectionPolicy, Policy
+from config.limits.injection import InjectionPolicy
+from config.policy import Policy
 from stream.encryption.capture_claims import CaptureChannel
 from stream.events.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding, joined_capture
 from stream.events.detection_codec import DetectionError, decode_detection, encode_detection

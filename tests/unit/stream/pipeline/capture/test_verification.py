@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import LEARNED, FaceVerification, ImageLimits, Policy, load
+from config.limits.capture import FaceVerification, ImageLimits
+from config.policy import LEARNED, Policy, load
 from detectors.contract import Frame, PictureHashes, Template
 from detectors.template.impostors import ImpostorModel
 from stream.encryption import jwe

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from detectors.contract import Frame
 from stream.encryption import jwe
 from stream.encryption.key_folder import KeyFolder

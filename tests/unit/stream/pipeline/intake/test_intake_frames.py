@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from stream.events.messages import Rejected, Submission
 from stream.events.session_terms import FrameContext, FramePart
 from stream.pipeline.intake import intake

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from config.error_codes import ErrorCode
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from stream.events.messages import Rejected, Submission
 from stream.pipeline.intake.intake import check_image
 from tests.unit.stream.builders import (

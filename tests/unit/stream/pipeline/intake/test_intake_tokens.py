@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.policy import ImageLimits
+from config.limits.capture import ImageLimits
 from stream.events.messages import Rejected, Submission
 from stream.pipeline.intake import intake
 from stream.pipeline.intake.submission_fields import MAX_TOKEN

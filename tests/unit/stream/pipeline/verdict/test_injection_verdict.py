@@ -9,7 +9,8 @@ import pytest
 
 from config.error_codes import ErrorCode
 from config.injection import INDICATIONS, UNCHECKED
-from config.policy import InjectionPolicy, Policy
+from config.limits.injection import InjectionPolicy
+from config.policy import Policy
 from detectors.contract import Indication
 from stream.events.detection_codec import decode_detection, encode_detection
 from stream.events.messages import Refusal

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from config.policy import PadFusion, Policy, SignalWeights
+from config.limits.signals import PadFusion, SignalWeights
+from config.policy import Policy
 from stream.pipeline.verdict.aggregation import confidence, held_by, mean_log_odds, weigh
 from stream.pipeline.verdict.verdict import VerdictKind, judge
 from tests.unit.stream.builders import analysis

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy, SignalParameters, SignalWeights
+from config.limits.signals import SignalParameters, SignalWeights
+from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy
 from detectors.catalogue import SIGNAL_LABELS
 from stream.pipeline.verdict.verdict import ScoreOutcome, VerdictKind, judge, kind_for, score_for
 from tests.unit.stream.builders import analysis

@@ -1,0 +1,1 @@
+"""Parts of the policy: thresholds, weights and limits, a file a subject. `config.policy` puts them together."""
