@@ -65,7 +65,7 @@ block in force does so whatever its flag."""
 
 
 class RecordSettings(Group):
-    """MACs of internal records: detections, decisions, flags and audit entries."""
+    """MACs of internal records: detections, decisions, flags, events of sessions and audit entries."""
 
     keys: RecordKeys = ()
     """Secrets of the MACs, JSON: [{"id", "secret", "since"}], the same in every worker and notifier. Unset: any \

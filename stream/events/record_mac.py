@@ -23,7 +23,7 @@ from stream.events.topics import Topic
 
 HEADER = "liveness_mac"
 #: Topics that workers alone write to.
-INTERNAL = frozenset({Topic.DETECTIONS, Topic.DECISIONS, Topic.ABUSE_FLAGS, Topic.AUDIT})
+INTERNAL = frozenset({Topic.DETECTIONS, Topic.DECISIONS, Topic.ABUSE_FLAGS, Topic.SESSIONS, Topic.AUDIT})
 _PURPOSE = b"liveness record mac 1"
 _FORM = re.compile(rb"1:([a-z0-9]{1,16}):([0-9a-f]{64})")
 

@@ -11,6 +11,7 @@ import typer
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
+from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse.options import TenantOption
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, print_line, say
 from stream.cli.sessions.options import (
@@ -18,6 +19,7 @@ from stream.cli.sessions.options import (
     SessionArgument,
 )
 from stream.cli.sessions.view import line, refused
+from stream.events.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 
@@ -50,7 +52,10 @@ def watch(
     follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """Show changes of sessions as they are published, without tokens. Ctrl-C ends it."""
+    """Show changes of sessions as they are published, without tokens. Ctrl-C ends it.
+
+    With record keys a record that no worker wrote is named by its place, and not shown.
+    """
     asyncio.run(_watch(configuration.load(), from_start, follow, json))
 
 
@@ -65,13 +70,18 @@ async def _list(settings: Settings, tenant: str | None, correlation_id: str | No
 
 
 async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool) -> None:
+    macs = open_macs(settings)
     async with reader(settings.kafka, topic_name(Topic.SESSIONS, settings.kafka), from_start=from_start) as source:
         async for record in source.records() if follow else source.until_end():
+            place = f"partition {record.partition}, offset {record.offset}"
+            if (fault := macs.fault(record)) is not None:
+                say(f"{place}: {IN_WORDS[fault]}")
+                continue
             try:
                 event = {**orjson.loads(record.value or b"")}
                 event.pop("token", None)
                 shown = line(event) if "state" in event else refused(event)
             except (ValueError, KeyError, TypeError, AttributeError):
-                say(f"partition {record.partition}, offset {record.offset}: no session event")
+                say(f"{place}: no session event")
                 continue
             print_line(orjson.dumps(event)) if json else out.print(shown)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
+from config.settings import Settings
+from stream.bootstrap.authentication import open_macs
 from stream.cli import app
 from stream.cli.sessions import asking, tenants
 from stream.cli.sessions.view import line
+from stream.events.record_mac import NO_MACS
+from stream.events.topics import Topic
 from stream.review.command_client import NoAnswer
 from stream.review.commands import read
 from stream.review.kinds.sessions import CancelSession, CreateSession
@@ -21,6 +26,7 @@ from stream.sessions.session import SessionAttempt, session_from
 from tests.unit.cli.abuse_cases import ESCAPE, harmless
 from tests.unit.cli.conftest import applied
 from tests.unit.stream.builders import GUID, OTHER_GUID
+from tests.unit.stream.maintenance.test_rebuild_forged import written
 from tests.unit.stream.review.command_cases import record
 from tests.unit.stream.sessions.builders import KEY, session_record, token_of
 
@@ -240,3 +246,20 @@ def test_watch_shows_no_token(in_memory, topic):
         assert "running" in ran.stdout
     assert harmless(run("watch", "--no-follow").output)
     assert ran.output.count("no session event") >= 1
+
+
+def test_watch_names_forged_records(monkeypatch, in_memory, topic):
+    """With record keys, what a worker wrote is shown, and what nobody here wrote is named by its place alone."""
+    keys = [{"id": "r1", "secret": "s" * 32}]
+    macs = open_macs(Settings.model_validate({"records": {"keys": keys}}))
+    document = created(in_memory.sessions)
+    forged = orjson.dumps({**document, "correlation_id": OTHER_GUID})
+    topic += [written(str(Topic.SESSIONS), orjson.dumps(document), macs), written(str(Topic.SESSIONS), forged, NO_MACS)]
+    for given, shown in (("[]", True), (json.dumps(keys), False)):
+        monkeypatch.setenv("LIVENESS_RECORDS__KEYS", given)
+        ran = run("watch", "--no-follow")
+        assert (GUID in ran.stdout, OTHER_GUID in ran.output, "carries no MAC" in ran.output) == (
+            True,
+            shown,
+            not shown,
+        )
