@@ -40,10 +40,10 @@ def _before_active(session: Session) -> Session:
 
 def active_event(session: Session) -> SessionEvent:
     """Event of the active step: the light was too strong for the passive check, and the challenges are asked for. The
-    attempts used are those before, also where some of these were given back: a repeat has the same bytes."""
+    attempts used are those of that moment: a repeat has the same bytes."""
     assert session.active_since is not None, "called for a session whose active step has begun"
     began = session.attempts[session.active_since]
-    used = session.active_since - 1
+    used = session.used if session.active_spent is None else session.active_spent
     event = _event(session, SessionState.RUNNING, began.at_ms, used=used, submission_id=began.submission_id)
     return replace(event, event_id=f"{session.record.session_id}-active")
 

@@ -19,6 +19,7 @@ from stream.sessions.session import (
     ATTEMPT,
     END,
     OUTCOME,
+    SPENT,
     AttemptOutcome,
     Session,
     SessionEnd,
@@ -30,7 +31,8 @@ from stream.sessions.session_store import SessionName, SessionStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionBook:
-    """Adapter of the port `SessionLedger`: one round trip a decision, two where the session ends by it."""
+    """Adapter of the port `SessionLedger`: one round trip a decision, two where the session ends by it or asks for
+    challenges."""
 
     store: SessionStore
 
@@ -44,8 +46,11 @@ class SessionBook:
         if session is None:  # erased, or kept no longer
             return ()
         end = _end(session, terms, detection, document)
-        if session.end is None and end is not None:
-            session = session_from(await self.store.add(name, {END: end.to_text()}))
+        then: dict[str, str] = {} if session.end is not None or end is None else {END: end.to_text()}
+        if session.active_since == terms.attempt and session.active_spent is None:
+            then[SPENT] = str(session.used)
+        if then:
+            session = session_from(await self.store.add(name, then))
         return () if session is None else _events(session, terms.attempt)
 
 

@@ -4,6 +4,7 @@
     attempt:N  fingerprint, event time and id of the submission that has the attempt
     outcome:N  how that submission was decided
     active     number of the attempt that met too strong a light: challenges are asked for from now on
+    spent      attempts spent when the challenges were first asked for
     end        state, time and cause of the end, and what the decision said
 
 Attempts are taken in the order of their numbers, each by the first writer, while fewer than the allowed ones are spent.
@@ -24,7 +25,7 @@ from stream.sessions.session_record import SessionRecord, record_from
 
 Fields = Mapping[str, str]
 
-CREATED, ATTEMPT, OUTCOME, ACTIVE, END = "created", "attempt:", "outcome:", "active", "end"
+CREATED, ATTEMPT, OUTCOME, ACTIVE, SPENT, END = "created", "attempt:", "outcome:", "active", "spent", "end"
 #: Attempts given back in one session, at most: a client that makes the analysis fail again and again spends attempts
 #: from then on.
 MOST_UNSPENT = 5
@@ -87,6 +88,8 @@ class Session:
     outcomes: Mapping[int, AttemptOutcome]
     #: Number of the attempt that met too strong a light, from which challenges are asked for; None without one.
     active_since: int | None
+    #: Attempts spent when the challenges were first asked for; None before.
+    active_spent: int | None = None
     end: SessionEnd | None
 
     @property
@@ -143,6 +146,7 @@ def session_from(fields: Fields) -> Session | None:
         attempts=dict(sorted(attempts.items())),
         outcomes=outcomes,
         active_since=None if ACTIVE not in fields else int(fields[ACTIVE]),
+        active_spent=None if SPENT not in fields else int(fields[SPENT]),
         end=None if END not in fields else _end(fields[END]),
     )
 

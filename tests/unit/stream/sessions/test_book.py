@@ -43,6 +43,7 @@ def decision(score: int = 80, verdict: str = "LIVE", error: ErrorCode | None = N
 
 
 LIVE, SPOOF = decision(), decision(20, "SPOOF")
+GIVEN_BACK = decision(0, "INCONCLUSIVE", ErrorCode.SERVER_ERROR)
 TOO_BRIGHT = decision(0, "INCONCLUSIVE", ErrorCode.ENVIRONMENT_NOT_SUPPORTED)
 
 
@@ -136,6 +137,25 @@ async def test_strong_light_begins_the_active_step(mode, asks):
     session = session_from(await scene.store.read(scene.name))
     assert session is not None
     assert (session.active_since is not None) is asks
+
+
+@pytest.mark.parametrize(
+    ("before", "used"),
+    [([], 0), ([SPOOF], 1), ([GIVEN_BACK], 0), ([GIVEN_BACK, SPOOF], 1), ([SPOOF, GIVEN_BACK, GIVEN_BACK], 1)],
+    ids=["the first", "after one spent", "after one given back", "after both", "after two given back"],
+)
+async def test_active_step_counts_attempts_that_are_spent(before, used):
+    """Whatever is decided afterwards, a repeat has the same bytes."""
+    scene = Scene(mode=LivenessMode.PASSIVE_ACTIVE, challenges=("smile", "blink"), attempts=3)
+    number = len(before) + 1
+    await scene.begin(*range(1, number + 1))
+    for earlier, decided in enumerate(before, 1):
+        await scene.decided(earlier, decided)
+    active = (await scene.decided(number, TOO_BRIGHT))[-1]
+    assert (active["asks_challenges"], active["attempts"]["used"]) == (True, used)
+    await scene.begin(number + 1)
+    await scene.decided(number + 1, SPOOF)
+    assert (await scene.decided(number, TOO_BRIGHT))[-1] == active
 
 
 @pytest.mark.parametrize(
