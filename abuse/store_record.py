@@ -48,6 +48,7 @@ class RebuiltFrom(StrEnum):
     FLAG_EVENTS = "abuse-flags"
     AUDIT = "audit"
     DETECTIONS = "detections"
+    SESSIONS = "sessions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from abuse.event_time import MS
 from abuse.keys.key_checks import KeyChecks
 from abuse.ledger.ledger import Ledger
 from abuse.links.link_store import LinkStore
@@ -20,6 +21,7 @@ from stream.bootstrap.join import open_parts_restoring
 from stream.bootstrap.sessions import open_session_store
 from stream.bootstrap.shared import open_store
 from stream.maintenance.parts_restoring import PartsRestoring
+from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.pipeline.decision_store import DecisionStore
 from stream.redis.client import connect
 from stream.redis.installation import mark_rebuilt
@@ -44,6 +46,7 @@ class Table:
     decisions: DecisionStore
     erasures: Erasures
     parts: PartsRestoring
+    restoring: SessionsRestoring
     #: Writes the installation marker of that time, for workers that wait after a loss.
     mark_rebuilt: Callable[[int], Awaitable[None]]
     secrets: KeyChecks
@@ -71,6 +74,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
     policy, store = settings.policy(), open_store(settings, calls)
     markers = marker_keys(prefix, cluster=settings.redis.cluster)
     time, patience = RedisTime(calls), RetryPolicy()
+    sessions = open_session_store(settings, calls)
     try:
         yield Table(
             ledger=open_ledger(settings, policy, calls),
@@ -84,7 +88,15 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             secrets=open_key_checks(settings, calls),
             patience=patience,
             time=time,
-            sessions=open_session_store(settings, calls),
+            sessions=sessions,
+            restoring=SessionsRestoring(
+                store=sessions,
+                decisions=store,
+                time=time,
+                patience=patience,
+                retention_ms=settings.sessions.retention_s * MS,
+                event_s=policy.deadlines.event_s,
+            ),
         )
     finally:
         await calls.close()

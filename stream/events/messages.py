@@ -29,6 +29,9 @@ UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
 #: Marks a record some of whose headers were not kept, being too many or too large (same place).
 HEADERS_CUT_HEADER = "liveness_headers_cut"
 
+#: Holds the fields of a session that an event tells of (`stream.events.session_events`).
+SESSION_HEADER = "liveness_session"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from abuse.keys.key_periods import HashKey, KeyPeriods
 from stream.events.cloud_events import ATTRIBUTE_PREFIX
-from stream.events.messages import Headers, Output, Record
+from stream.events.messages import SESSION_HEADER, Headers, Output, Record
 from stream.events.topics import Topic
 
 HEADER = "liveness_mac"
@@ -113,6 +113,6 @@ def _mac(key: HashKey, of: Output | Record) -> str:
 def _named(headers: Headers) -> Iterator[bytes]:
     """Headers that readers go by, in their order. Others may be added on the way, as tracing does."""
     for name, value in headers:
-        if name.startswith(ATTRIBUTE_PREFIX) or name.lower() == "content-type":
+        if name.startswith(ATTRIBUTE_PREFIX) or name.lower() == "content-type" or name == SESSION_HEADER:
             yield name.encode("utf-8", "backslashreplace")
             yield value

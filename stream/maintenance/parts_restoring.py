@@ -19,7 +19,7 @@ from stream.maintenance.older_copy import EXPIRES_EARLIER_MS
 from stream.maintenance.rebuild_records import published_of
 from stream.pipeline.decision.parts_erasure import answer_on
 from stream.pipeline.decision.replays import Replays
-from stream.pipeline.decision_store import DecisionStore
+from stream.pipeline.decision_store import DecisionStore, StoredDecision
 from stream.pipeline.join.group_parts import GroupParts
 from stream.pipeline.join.join import Join, is_frame
 from stream.pipeline.join.pending import ERASED, MAX_PENDING_BYTES
@@ -96,11 +96,14 @@ class PartsRestoring:
 
     async def _is_decided(self, part: Detection | DetectionPart) -> bool:
         stored = await self.join.patience.until_available(partial(self.decisions.find, part.ids))
-        if stored is None:
-            return False
-        if isinstance(part, Detection) and part.part is None:
-            return stored.is_for(part.ids, part.fingerprint)
-        return _whose(published_of(stored.decision).ids) == _whose(part.ids)
+        return stored is not None and is_on(stored, part)
+
+
+def is_on(stored: StoredDecision, part: Detection | DetectionPart) -> bool:
+    """Whether a decision is that on the part's submission."""
+    if isinstance(part, Detection) and part.part is None:
+        return stored.is_for(part.ids, part.fingerprint)
+    return _whose(published_of(stored.decision).ids) == _whose(part.ids)
 
 
 def _whose(ids: SubmissionIds) -> SubmissionIds:

@@ -1,5 +1,6 @@
 """The rebuild of what Redis holds from topics: decisions for duplicates, attempts and links from decisions; flags;
-reviews from audit; and parts of submissions that wait for others, from detections.
+reviews from audit; sessions from their events, with the attempts in detections; and parts of submissions that wait for
+others, from detections.
 
 Everything written names itself, so a rebuild on top of an existing table adds what is missing and changes nothing else;
 workers may go on meanwhile. Erased subjects stay erased: receipts are read first, and erasures begun since then are
@@ -11,6 +12,7 @@ since is erased there again, switches become the latest, and the chain goes on a
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -39,9 +41,11 @@ from stream.kafka.clients.clients import reader
 from stream.maintenance import rebuild_records
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.rebuild_records import NOT_OURS
+from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.pipeline.decision_store import DecisionStore, PublishedDecision, unlinked
 from stream.review import commands
 from stream.review.command_signatures import NO_REVIEWERS, CommandSignatures, SignatureFault, permitted
+from stream.review.command_stage import APPLIED
 from stream.review.commands import InvalidCommand
 from stream.review.kept_command import restored
 from stream.review.kinds.base import Command
@@ -83,6 +87,8 @@ class Rebuilt:
     links: int = 0
     flag_events: int = 0
     audit_entries: int = 0
+    #: That Redis lacked.
+    sessions: int = 0
     #: Of submissions in parts that are not decided yet.
     parts: int = 0
     unreadable: int = 0
@@ -103,13 +109,15 @@ class Rebuild:
     macs: RecordMacs = NO_MACS
     signatures: CommandSignatures = NO_REVIEWERS
     parts: PartsRestoring | None = None
+    sessions: SessionsRestoring | None = None
 
     async def run(self) -> Rebuilt:
+        begun = time.monotonic()
         done, erased = Rebuilt(), await self._erased()
         is_older = await self._is_older()
         if is_older:
             await self._erase_from_copy(erased)
-        async for batch in self._batches(Topic.DECISIONS, _Read.of, done):
+        async for batch in self._batches(Topic.DECISIONS, _of_value(_Read.of), done):
             published = self._kept(batch, erased)
             done.decisions += await self.patience.until_available(partial(self.decisions.restore, published))
             observed = [read.observation for read in batch if read.observation is not None]
@@ -120,11 +128,13 @@ class Rebuild:
                 kept = [link for link in read.links if not erased.covers_link(read.tenant, link)]
                 await self.patience.until_available(partial(self.links.write, read.tenant, kept))
                 done.links += len(kept)
-        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, rebuild_records.flag_event_of, done):
+        async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, _of_value(rebuild_records.flag_event_of), done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
             await self.patience.until_available(partial(self.ledger.record, events))
             done.flag_events += len(events)
         await self._restore(done, is_older=is_older)
+        if self.sessions is not None:
+            await self._restore_sessions(self.sessions, erased, done, begun)
         if self.parts is not None:
             await self._restore_parts(self.parts, erased, done)
         await self._erase_again(erased)
@@ -137,6 +147,23 @@ class Rebuild:
             if kept is None and self.parts is not None:
                 self.parts.note_gone(published.ids)
         return [kept for _, kept in left if kept is not None]
+
+    async def _restore_sessions(self, sessions: SessionsRestoring, erased: Erased, done: Rebuilt, begun: float) -> None:
+        """Let tokens of sessions be good for the attempts that are left. Their events are read twice: where partitions
+        were added, an end may come before its session."""
+        now_ms = await self.patience.until_available(sessions.time.now_ms)
+        since_ms, is_good = sessions.since_ms(now_ms), False
+        async for batch in self._batches(Topic.SESSIONS, sessions.read, done, since_ms):
+            created = [each.record for each in batch if each is not None and each.record is not None]
+            is_good |= any(now_ms < each.expires_ms for each in created)
+            done.sessions += await sessions.create(created, erased, now_ms)
+        async for batch in self._batches(Topic.SESSIONS, sessions.read, Rebuilt(), since_ms):
+            changed = [each for each in batch if each is not None and each.record is None]
+            done.unreadable += await sessions.change(changed)
+        if is_good:  # no other session takes an attempt any more
+            await sessions.published(begun)
+            async for found in self._batches(Topic.DETECTIONS, sessions.detection, Rebuilt()):
+                await sessions.take([each for each in found if each is not None])
 
     async def _restore_parts(self, parts: PartsRestoring, erased: Erased, done: Rebuilt) -> None:
         """Let undecided submissions wait again."""
@@ -214,11 +241,13 @@ class Rebuild:
         command = commands.read(record)
         return command if isinstance(command, Poison) else permitted(command, signer)
 
-    async def _batches(self, topic: Topic, read: Callable[[bytes], T], done: Rebuilt) -> AsyncIterator[list[T]]:
+    async def _batches(
+        self, topic: Topic, read: Callable[[Record], T], done: Rebuilt, since_ms: int | None = None
+    ) -> AsyncIterator[list[T]]:
         batch: list[T] = []
-        async for record in self._records(topic, done):
+        async for record in self._records(topic, done, since_ms=since_ms):
             try:
-                batch.append(read(record.value or b""))
+                batch.append(read(record))
             except NOT_OURS:
                 done.unreadable += 1
             if len(batch) == BATCH:
@@ -232,11 +261,12 @@ class Rebuild:
         topic: Topic,
         done: Rebuilt | None = None,
         proven_elsewhere: Callable[[Record], bool] = lambda record: False,
+        since_ms: int | None = None,
     ) -> AsyncIterator[Record]:
         """Records that are believed, or carry another proof than a worker's MAC; `done` counts the others."""
         kafka = self.settings.kafka
         async with reader(kafka, topic_name(topic, kafka), from_start=True) as source:
-            async for record in source.until_end():
+            async for record in source.until_end(since_ms):
                 if proven_elsewhere(record) or self.macs.fault(record) is None:
                     yield record
                 elif done is not None:
@@ -279,7 +309,9 @@ class Rebuild:
         for other in rebuild_records.unlinked_of(entry):
             name, text = unlinked_field(entry["command_id"], milliseconds(entry["at"]))
             await self.ledger.clear(tenant, other, name, text)
-        await self.commands.put_if_absent(command_of(entry), restored(entry, value).to_bytes())
+        kind = commands.COMMANDS.get(entry["command"]) if entry["outcome"] == APPLIED else None
+        told = {} if kind is None else kind.plan_told(entry)
+        await self.commands.put_if_absent(command_of(entry), restored(entry, value, told).to_bytes())
         return tenant, switches
 
     async def _switch(self, tenant: str | None, switches: Switches, is_older: bool) -> None:
@@ -294,6 +326,11 @@ class Rebuild:
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
             await self.patience.until_available(partial(self.audit.restore, head_after(entries[latest, last])))
+
+
+def _of_value(read: Callable[[bytes], T]) -> Callable[[Record], T]:
+    """Reader of a record by its value alone."""
+    return lambda record: read(record.value or b"")
 
 
 def _left(read: _Read, erased: Erased) -> PublishedDecision | None:

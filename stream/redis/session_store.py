@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from abuse.event_time import DAY_MS, MS
 from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading, texts_of
-from abuse.store_record import StoreRecord
+from abuse.store_record import RebuiltFrom, StoreRecord
 from config.policy import Policy
 from config.settings import Settings
 from stream.sessions.session import CREATED, Fields
@@ -33,17 +33,34 @@ def _life_ms(settings: Settings, policy: Policy) -> int:
     return LONGEST_TOKEN_MS + settings.sessions.retention_s * MS
 
 
+_REBUILT_FROM = (RebuiltFrom.SESSIONS,)
 SESSION = StoreRecord(
-    name="session", holds="sessions: terms, attempts, end", life_ms=_life_ms, after="it was created, at most"
+    name="session",
+    holds="sessions: terms, attempts, end",
+    life_ms=_life_ms,
+    after="it was created, at most",
+    rebuilt_from=(RebuiltFrom.SESSIONS, RebuiltFrom.DETECTIONS, RebuiltFrom.DECISIONS),
 )
 SESSIONS_OF = StoreRecord(
-    name="sessions-of", holds="which of them are a correlation id's", life_ms=_life_ms, after="the last of them"
+    name="sessions-of",
+    holds="which of them are a correlation id's",
+    life_ms=_life_ms,
+    after="the last of them",
+    rebuilt_from=_REBUILT_FROM,
 )
 SESSIONS = StoreRecord(
-    name="sessions", holds="which of them are a tenant's", life_ms=_life_ms, after="the last of them"
+    name="sessions",
+    holds="which of them are a tenant's",
+    life_ms=_life_ms,
+    after="the last of them",
+    rebuilt_from=_REBUILT_FROM,
 )
 DUE = StoreRecord(
-    name="sessions-due", holds="sessions by when they end", life_ms=_life_ms, after="the last of them was created"
+    name="sessions-due",
+    holds="sessions by when they end",
+    life_ms=_life_ms,
+    after="the last of them was created",
+    rebuilt_from=_REBUILT_FROM,
 )
 RECORDS = (SESSION, SESSIONS_OF, SESSIONS, DUE)
 
@@ -56,16 +73,14 @@ class RedisSessionStore:
         self._calls, self._prefix = calls, key_prefix
         self._retention_ms, self._grace_ms = retention_s * MS, grace_ms
 
-    async def create(self, record: SessionRecord) -> Fields:
+    async def create(self, record: SessionRecord, *, age_ms: int = 0) -> Fields:
         name = SessionName(record.tenant, record.session_id)
         key, life_ms = self._key(name), (record.expires_s - record.created_s) * MS + self._retention_ms
         *_, reply = await self._calls.execute(
             [
-                *self._listing(name, record),
+                *self._listing(name, record, age_ms),
                 ("HSETNX", key, CREATED, to_text(record)),
-                # The first sets a life where there is none, the second one that is longer.
-                ("PEXPIRE", key, life_ms, "NX"),
-                ("PEXPIRE", key, life_ms, "GT"),
+                *_lives(key, life_ms - age_ms),
                 ("HGETALL", key),
             ]
         )
@@ -144,20 +159,20 @@ class RedisSessionStore:
         replies = await self._calls.execute([("HGETALL", key) for key in keys])
         return [_fields(key, reply) for key, reply in zip(keys, replies, strict=True)]
 
-    def _listing(self, name: SessionName, record: SessionRecord) -> list[Command]:
+    def _listing(self, name: SessionName, record: SessionRecord, age_ms: int) -> list[Command]:
         life_ms = LONGEST_TOKEN_MS + self._retention_ms
         commands: list[Command] = []
         for key in (self._index(name.tenant, record.correlation_id), self._index(name.tenant, None)):
             commands += [
                 ("ZADD", key, "GT", record.created_s, name.session_id),
                 ("ZREMRANGEBYSCORE", key, "-inf", f"({record.created_s - life_ms // MS}"),
-                ("PEXPIRE", key, life_ms),
+                *_lives(key, life_ms - age_ms),
             ]
         due = self._due(name)
         return [
             *commands,
             ("ZADD", due, "GT", record.expires_ms + self._grace_ms, _member(name)),
-            ("PEXPIRE", due, life_ms),
+            *_lives(due, life_ms - age_ms),
         ]
 
     def _key(self, name: SessionName) -> str:
@@ -176,6 +191,11 @@ class RedisSessionStore:
         with reading(key):
             tenant, session_id = member.split("|", 1)
         return SessionName(tenant or None, session_id)
+
+
+def _lives(key: str, life_ms: int) -> list[Command]:
+    """The first sets a life where there is none, the second one that is longer."""
+    return [("PEXPIRE", key, life_ms, "NX"), ("PEXPIRE", key, life_ms, "GT")]
 
 
 def _member(name: SessionName) -> str:

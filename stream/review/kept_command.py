@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,8 @@ def kept_from(text: bytes) -> KeptCommand:
     )
 
 
-def restored(entry: dict[str, Any], answer: bytes) -> KeptCommand:
-    """A command known from its published answer alone: carried out, and by no record of the present topics."""
-    plan = plan_codec.without_effect(entry["changed"])
+def restored(entry: dict[str, Any], answer: bytes, told: Mapping[str, Any]) -> KeptCommand:
+    """A command known from its published answer alone: carried out, and by no record of the present topics. `told`:
+    what the answer tells of the plan."""
+    plan = {**plan_codec.without_effect(entry["changed"]), **told}
     return KeptCommand(position=None, entry=entry, plan=plan, after=None, answer=answer.decode())

@@ -1,4 +1,8 @@
-"""Changes of a session as events: one for each state that a session reaches, the same bytes each time. Pure."""
+"""Changes of a session as events: one for each state that a session reaches, the same bytes each time. Pure.
+
+An event carries along the fields of the session that it tells of, for a rebuild of the store: those that are written
+once, and stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,17 @@ from typing import Any
 from abuse.event_time import MS, iso8601
 from stream.events.cloud_events import EventType
 from stream.events.session_events import SessionEvent
-from stream.sessions.session import AttemptOutcome, Session, SessionState
+from stream.sessions.session import (
+    ACTIVE,
+    ATTEMPT,
+    CREATED,
+    END,
+    SPENT,
+    AttemptOutcome,
+    Session,
+    SessionState,
+)
+from stream.sessions.session_record import told_text
 
 #: Time that a check takes a person on average, by the concepts of face liveness: without and with an active step.
 PASSIVE_BUDGET_MS, ACTIVE_BUDGET_MS = 12_000, 20_000
@@ -23,14 +37,16 @@ def created_event(session: Session, token: str) -> SessionEvent:
         "retry_count": record.retry_count,
         "open_flags": [dict(flag) for flag in record.open_flags],
     }
-    return _event(_before_active(session), SessionState.CREATED, record.created_s * MS, used=0, answer=answer)
+    event = _event(_before_active(session), SessionState.CREATED, record.created_s * MS, used=0, answer=answer)
+    return replace(event, fields={CREATED: told_text(record)})
 
 
 def running_event(session: Session) -> SessionEvent:
     """Event of the first attempt, once that is decided: none is used where it was given back."""
     first, before = session.attempts[1], _before_active(session)
     used = 0 if session.outcomes.get(1) is AttemptOutcome.UNSPENT else 1
-    return _event(before, SessionState.RUNNING, first.at_ms, used=used, submission_id=first.submission_id)
+    event = _event(before, SessionState.RUNNING, first.at_ms, used=used, submission_id=first.submission_id)
+    return replace(event, fields={f"{ATTEMPT}1": first.to_text()})
 
 
 def _before_active(session: Session) -> Session:
@@ -45,7 +61,8 @@ def active_event(session: Session) -> SessionEvent:
     began = session.attempts[session.active_since]
     used = session.used if session.active_spent is None else session.active_spent
     event = _event(session, SessionState.RUNNING, began.at_ms, used=used, submission_id=began.submission_id)
-    return replace(event, event_id=f"{session.record.session_id}-active")
+    fields = {f"{ATTEMPT}{session.active_since}": began.to_text(), ACTIVE: str(session.active_since), SPENT: str(used)}
+    return replace(event, event_id=f"{session.record.session_id}-active", fields=fields)
 
 
 def end_event(session: Session) -> SessionEvent:
@@ -54,7 +71,8 @@ def end_event(session: Session) -> SessionEvent:
     assert end is not None, "called for a session that has ended"
     answer = {"command_id": end.cause} if end.state is SessionState.CANCELLED else None
     ended_by: dict[str, Any] = {"submission_id": end.submission_id, "result": end.result, "answer": answer}
-    return _event(session, end.state, end.at_ms, used=end.used, **ended_by)
+    event = _event(session, end.state, end.at_ms, used=end.used, **ended_by)
+    return replace(event, fields={END: end.to_text()})
 
 
 def _event(

@@ -36,7 +36,8 @@ from stream.sessions.session_store import SessionName, SessionStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreationPlan(CommandPlan):
-    """A session to be created, or one that the same client request token created before (`record` is None)."""
+    """A session to be created, or one that the same client request token created before (`record` is None). `asked` is
+    empty in a plan that is known from the command's answer."""
 
     session_id: str
     asked: str
@@ -98,7 +99,7 @@ class SessionDesk:
         """The answer with the token, as often as it is asked for; None for a session that is kept no longer, and for
         one that another command with other parameters made in the same moment."""
         session = session_from(await self.store.read(SessionName(tenant, plan.session_id)))
-        if session is None or session.record.asked != plan.asked:
+        if session is None or plan.asked not in ("", session.record.asked):
             return None
         return created_event(session, self.tokens.sign(session.record.claims, session.record.kid))
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-
-import orjson
 
 from abuse.event_time import MS
 from stream.encryption.session_tokens import SessionTokens, TokenClaims, TokenFault
@@ -39,11 +36,7 @@ class SessionTokenGate:
     async def _claimed(self, claims: TokenClaims, submission: Submission) -> SessionTerms | Refusal:
         """Attempt of the submission: its own, or the first that is free. A token that is refused takes none."""
         name = SessionName(claims.tenant, claims.session_id)
-        claim = SessionAttempt(
-            fingerprint=_fingerprint(submission),
-            at_ms=submission.appended_at_ms,
-            submission_id=submission.ids.submission_id,
-        )
+        claim = SessionAttempt.of(submission)
         session = session_from(await self.store.read(name))
         while True:
             if session is None or session.record.claims != claims:  # also of a thief of the key, who can sign anything
@@ -82,11 +75,3 @@ def _over(session: Session, fingerprint: str) -> SessionRefusal | None:
     if end is None or end.cause == f"{ATTEMPT}{session.attempt_of(fingerprint)}":
         return None
     return _OVER.get(end.state, SessionRefusal.ENDED)
-
-
-def _fingerprint(submission: Submission) -> str:
-    """Fingerprint by which a submission has one attempt; the records of one submission have it in common."""
-    if submission.part is None:
-        return submission.fingerprint
-    ids = submission.ids
-    return hashlib.sha256(orjson.dumps([ids.tenant, ids.submission_id, ids.correlation_id])).hexdigest()[:32]

@@ -45,6 +45,9 @@ class SessionBook:
         session = session_from(await self.store.add(name, _fields(terms, document)))
         if session is None:  # erased, or kept no longer
             return ()
+        holder = session.attempts.get(terms.attempt)
+        if holder is not None and holder.submission_id != detection.ids.submission_id:
+            return ()  # Redis was emptied while this submission was analysed, and the attempt is another one's since
         end = _end(session, terms, detection, document)
         then: dict[str, str] = {} if session.end is not None or end is None else {END: end.to_text()}
         if session.active_since == terms.attempt and session.active_spent is None:
@@ -64,8 +67,8 @@ def _fields(terms: SessionTerms, decision: dict[str, Any]) -> dict[str, str]:
 def _end(session: Session, terms: SessionTerms, detection: Detection, decision: dict[str, Any]) -> SessionEnd | None:
     """End that the decision brings about. An attempt under way may still succeed: only decided ones make a session
     fail."""
-    outcome = session.outcomes[terms.attempt]
-    if outcome is AttemptOutcome.PASSED:
+    passed = session.outcomes[terms.attempt] is AttemptOutcome.PASSED
+    if passed and outcome_of(terms, decision) is AttemptOutcome.PASSED:
         state = SessionState.SUCCEEDED
     elif session.failed >= session.record.attempts:
         state = SessionState.FAILED

@@ -8,11 +8,13 @@
     end        state, time and cause of the end, and what the decision said
 
 Attempts are taken in the order of their numbers, each by the first writer, while fewer than the allowed ones are spent.
-Nothing that is written later makes an attempt spent that wasn't, so that no order of submissions gives one more.
+Nothing that is written later makes an attempt spent that wasn't, so that no order of submissions gives one more. A
+number of which nothing is known counts as spent if a higher one is known, as after a loss of Redis' content.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +22,7 @@ from typing import Any
 
 import orjson
 
+from stream.events.messages import Detection, Submission
 from stream.events.session_terms import LivenessMode
 from stream.sessions.session_record import SessionRecord, record_from
 
@@ -75,6 +78,15 @@ class SessionAttempt:
     at_ms: int
     submission_id: str
 
+    @classmethod
+    def of(cls, taken: Submission | Detection) -> SessionAttempt:
+        """Attempt that a submission takes; the records of one submission have the attempt in common."""
+        ids, fingerprint = taken.ids, taken.fingerprint
+        if taken.part is not None:
+            told = orjson.dumps([ids.tenant, ids.submission_id, ids.correlation_id])
+            fingerprint = hashlib.sha256(told).hexdigest()[:32]
+        return cls(fingerprint=fingerprint, at_ms=taken.appended_at_ms, submission_id=ids.submission_id)
+
     def to_text(self) -> str:
         return f"{self.fingerprint} {self.at_ms} {self.submission_id}"
 
@@ -98,9 +110,14 @@ class Session:
         return min(sum(each is AttemptOutcome.UNSPENT for each in self.outcomes.values()), MOST_UNSPENT)
 
     @property
+    def taken(self) -> int:
+        """Highest number of an attempt of which anything is known."""
+        return max((*self.attempts, *self.outcomes), default=0)
+
+    @property
     def used(self) -> int:
         """Attempts spent, those under way included."""
-        return len(self.attempts) - self.unspent
+        return self.taken - self.unspent
 
     @property
     def failed(self) -> int:
@@ -116,7 +133,7 @@ class Session:
     def state(self) -> SessionState:
         if self.end is not None:
             return self.end.state
-        return SessionState.RUNNING if self.attempts else SessionState.CREATED
+        return SessionState.RUNNING if self.taken else SessionState.CREATED
 
     def attempt_of(self, fingerprint: str) -> int | None:
         """Number of the submission's attempt."""
@@ -125,7 +142,7 @@ class Session:
     @property
     def next_attempt(self) -> int | None:
         """Number of the attempt that is free; None where every one is spent."""
-        return len(self.attempts) + 1 if self.used < self.record.attempts else None
+        return self.taken + 1 if self.used < self.record.attempts else None
 
 
 def session_from(fields: Fields) -> Session | None:

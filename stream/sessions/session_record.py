@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 
 from abuse.event_time import MS
 from config.challenges import Challenge, Colour
-from stream.encryption.session_tokens import TokenClaims
+from stream.encryption.session_tokens import TokenClaims, token_id_of
 from stream.events.session_terms import LivenessMode, SessionTerms
 
 
@@ -86,10 +87,24 @@ class SessionRecord:
 
 #: Unknown fields are passed over, and new ones need a default: workers of two versions read one store.
 _RECORD = TypeAdapter(SessionRecord)
+#: The token's id is in the token.
+_IN_ANSWER = {"token_id", "retry_count", "open_flags"}
 
 
 def to_text(record: SessionRecord) -> str:
     return _RECORD.dump_json(record).decode()
+
+
+def told_text(record: SessionRecord) -> str:
+    """Record for the header of the answer to `session.create`, without what the answer itself tells."""
+    return _RECORD.dump_json(record, exclude=_IN_ANSWER).decode()
+
+
+def record_of_answer(text: str, answer: Mapping[str, Any]) -> SessionRecord:
+    """Record of an answer with its header's text. Raises ValueError, KeyError, TypeError or AttributeError for what no
+    worker wrote."""
+    told = {"retry_count": answer["retry_count"], "open_flags": answer["open_flags"]}
+    return record_from(orjson.dumps({**orjson.loads(text), **told, "token_id": token_id_of(answer["token"])}).decode())
 
 
 def record_from(text: str) -> SessionRecord:

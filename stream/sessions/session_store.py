@@ -38,9 +38,10 @@ class SessionStore(Protocol):
     """Sessions by name. Calls take one round trip unless said otherwise, may be repeated, and raise
     `config.errors.Unavailable` when the store is away."""
 
-    async def create(self, record: SessionRecord) -> Fields:
-        """Fields after storing the record, unless the session has one; a session command calls this. Kept until the
-        token has expired and for the store's retention after."""
+    async def create(self, record: SessionRecord, *, age_ms: int = 0) -> Fields:
+        """Fields after storing the record, unless the session has one; a session command calls this, and a rebuild for
+        a session that was created `age_ms` ago. Kept until the token has expired and for the store's retention
+        after."""
 
     async def read(self, name: SessionName) -> Fields:
         """Fields of a session; empty for an unknown one. Commands and people's questions call this."""
@@ -100,7 +101,7 @@ class InMemorySessionStore:
         self._due: dict[SessionName, int] = {}
         self._on_call, self._grace_ms = on_call, grace_ms
 
-    async def create(self, record: SessionRecord) -> Fields:
+    async def create(self, record: SessionRecord, *, age_ms: int = 0) -> Fields:
         self._on_call("create")
         name = SessionName(record.tenant, record.session_id)
         fields = self.kept.setdefault(name, {})

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abuse.event_time import DAY_MS
 from abuse.redis_port import ForeignValue
 from stream.events.session_terms import SessionTerms
 from stream.redis.session_store import STRAY_MS, RedisSessionStore
@@ -156,6 +157,23 @@ async def test_kept_until_retention_is_over(on_redis):
     await on_redis.store.add(name_of(record), {"active": "1"})
     assert abs(await on_redis.redis.client.pttl(key) - left) < 60_000
     assert min([await on_redis.redis.client.pttl(key) for key in await on_redis.redis.keys()]) > 0
+
+
+async def test_restored_session_lives_no_longer(on_redis):
+    """A rebuild stores a session of an hour ago: its keys go when they would have gone; a newer one keeps what they
+    share."""
+
+    async def lives() -> list[int]:
+        return sorted([await on_redis.redis.client.pttl(key) for key in await on_redis.redis.keys()])
+
+    await on_redis.store.create(made(expires_s=NOW_S + 7200), age_ms=3_600_000)
+    *_, longest = old = await lives()
+    assert (7200 - 3600 + RETENTION_S - 60) * 1000 < old[0] <= (7200 - 3600 + RETENTION_S) * 1000
+    assert longest <= DAY_MS + (RETENTION_S - 3600) * 1000
+    await on_redis.store.create(made(1, expires_s=NOW_S + 7200))
+    assert max(await lives()) > longest
+    await on_redis.store.create(made(1, expires_s=NOW_S + 7200), age_ms=3_600_000)
+    assert max(await lives()) > longest
 
 
 async def test_stray_fields_expire(on_redis):

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
+from stream.encryption.reviewer_keys import new_signing_key
 from stream.events.detection_codec import detection_output
 from stream.events.messages import Detection, Record
 from stream.events.topics import Topic
 from stream.kafka.clients.clients import producer, send
-from tests.e2e.abuse_cases import LIVE, REFUSED, decided, decisions_of, error_code, failures, picture, publish
+from tests.e2e.abuse_cases import (
+    HASH_KEYS,
+    LIVE,
+    REFUSED,
+    SPOOF,
+    decided,
+    decisions_of,
+    error_code,
+    failures,
+    picture,
+    publish,
+)
 from tests.e2e.checker import group_lag
-from tests.e2e.cli import liveness
+from tests.e2e.cli import liveness, quick_liveness
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.waiting import eventually
@@ -26,6 +41,7 @@ from tests.unit.stream.pipeline.join_cases import COUNT, frame
 
 pytestmark = [pytest.mark.local_services, pytest.mark.slow]
 
+RECORD_KEYS = json.dumps([{"id": "r1", "secret": "another-secret-of-the-tests-and-of-nobody"}])
 SAID_S = 15.0
 #: Time in which a worker that decides at all decides many.
 MOMENT_S = 2.0
@@ -91,6 +107,54 @@ async def test_redis_emptied_amid_frames(install_private: MakeInstallation) -> N
     await installation.drained()
     kept = by_submission(await installation.records(Topic.DECISIONS))
     assert {name: len(values) for name, values in kept.items()} == {"whole": 1, "cut": 1}
+
+
+async def test_redis_emptied_amid_sessions(install_private: MakeInstallation, tmp_path: Path) -> None:
+    """Four sessions: one of two attempts is spent, passed, cancelled, never used. Their tokens are good for what was
+    left, and no more; a request for a session is answered as before."""
+    folder = tmp_path / "session-keys"
+    folder.mkdir()
+    (folder / "2026-11.json").write_bytes(orjson.dumps(new_signing_key("2026-11").key.as_dict(private=True)))
+    keys = {"records__keys": RECORD_KEYS, "records__required": "true", "abuse__hash_keys": HASH_KEYS}
+    installation = await install_private(sessions__keys=str(folder), **keys)
+    worker = installation.workers.start(SCRIPTED)
+    await worker.ready()
+
+    async def created(*options: str) -> dict[str, Any]:
+        answer = await quick_liveness(installation, "sessions", "create", *options, "--json")
+        return {**answer.document}
+
+    async def reasons(session: dict[str, Any], liveness: float) -> list[str]:
+        sent = picture(session["correlation_id"], liveness, session_token=session["token"])
+        return list((await decided(installation, [sent]))[0]["result"]["reasons"])
+
+    asked = ("--attempts", "2", "--request-token", "r-1", "--correlation-id", str(uuid.uuid4()))
+    spent = await created(*asked)
+    passed, cancelled, unused = [await created("--threshold", "0") for _ in range(3)]
+    await reasons(spent, SPOOF)
+    await reasons(passed, LIVE)
+    await quick_liveness(installation, "sessions", "cancel", cancelled["session_id"])
+    await installation.drained()
+    async with Redis.from_url(installation.settings.redis.url.get_secret_value()) as redis:
+        await redis.flushall()
+    await worker.said("redis_emptied", SAID_S)
+
+    rebuilt = (await quick_liveness(installation, "abuse", "rebuild", "--json")).document
+    told = ("sessions", "unreadable", "unauthenticated")
+    assert [rebuilt[name] for name in told] == [4, 0, 0]
+    assert await created(*asked) == spent
+    assert "session_ended" in await reasons(passed, LIVE)
+    assert "session_cancelled" in await reasons(cancelled, LIVE)
+    assert "session_attempts_spent" not in await reasons(spent, SPOOF)
+    assert "session_attempts_spent" in await reasons(spent, LIVE)
+    assert await reasons(unused, LIVE) == []
+    shown = [
+        (await quick_liveness(installation, "sessions", "show", each["session_id"], "--json")).document
+        for each in (spent, passed, cancelled, unused)
+    ]
+    assert [each["state"] for each in shown] == ["failed", "succeeded", "cancelled", "succeeded"]
+    assert [each["attempts"]["used"] for each in shown] == [2, 1, 0, 1]
+    assert (await quick_liveness(installation, "abuse", "rebuild", "--json")).document["sessions"] == 0
 
 
 async def publish_parts(installation: Installation, frames: Sequence[Detection]) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
 from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
-from stream.cli.console import JsonOption, complain, out, print_json
+from stream.cli.console import JsonOption, complain, out, print_json, say
 from stream.maintenance.rebuild import Rebuild, Rebuilt
 
 
 def command(json: JsonOption = False) -> None:
-    """Write into Redis whatever decisions, the abuse table and submissions in parts lack, from the topics.
+    """Write into Redis whatever decisions, the abuse table, sessions and submissions in parts lack, from the topics.
 
     For a Redis that was lost: workers wait for the end of this, and go on. Safe to repeat, and beside running workers.
     """
@@ -25,7 +25,8 @@ def command(json: JsonOption = False) -> None:
         return
     out.print(
         f"{done.decisions} decisions for duplicates, {done.observations} observations, {done.links} links,"
-        f" {done.flag_events} flag events, {done.audit_entries} audit entries, {done.parts} parts that wait for others"
+        f" {done.flag_events} flag events, {done.audit_entries} audit entries, {done.sessions} sessions that were lost,"
+        f" {done.parts} parts that wait for others"
         f" ({done.unreadable} records could not be read)"
     )
     if done.unauthenticated:
@@ -46,6 +47,7 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             macs=open_macs(settings),
             signatures=signatures_by(settings, open_reviewers(settings)),
             parts=opened.parts,
+            sessions=replace(opened.restoring, say=say),
         ).run()
         at_ms = await opened.patience.until_available(opened.time.now_ms)
         await opened.patience.until_available(partial(opened.mark_rebuilt, at_ms))

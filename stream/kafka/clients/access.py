@@ -80,7 +80,7 @@ RIGHTS: dict[Principal, dict[Topic, Sequence[Operation]]] = {
     Principal.IMAGE_READER: {Topic.SESSION_IMAGES: _READ},
     Principal.OPERATOR: {
         topic: (Operation.CREATE, Operation.ALTER_CONFIGS, *_LOOK, *(() if topic in unread else _READ))
-        for unread in ({Topic.SUBMISSIONS, Topic.SESSIONS, Topic.SESSION_IMAGES},)
+        for unread in ({Topic.SUBMISSIONS, Topic.SESSION_IMAGES},)
         for topic in Topic
     },
 }

@@ -85,9 +85,15 @@ class TopicReader:
         async for message in self._client:
             yield record_of(message, timestamp_ms=message.timestamp)
 
-    async def until_end(self) -> AsyncIterator[Record]:
-        """Records that are in the topics now, then stop."""
+    async def until_end(self, since_ms: int | None = None) -> AsyncIterator[Record]:
+        """Records that are in the topics now, then stop; with `since_ms` those from the first on that is dated so late,
+        by the broker or else the sender."""
         ends = await self._client.end_offsets(self._client.assignment())
+        if since_ms is not None:
+            found = await self._client.offsets_for_times(dict.fromkeys(ends, since_ms))
+            for partition, end in ends.items():
+                first = found.get(partition)
+                self._client.seek(partition, end if first is None else first.offset)
         pending = {tp for tp in ends if ends[tp] > await self._client.position(tp)}
         while pending:
             batch = await self._client.getmany(timeout_ms=1000, max_records=READ_AT_ONCE)

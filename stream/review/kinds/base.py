@@ -94,5 +94,11 @@ class Command(StrictFields):
         """The records to publish besides the answer that refuses a command; `entry` is that answer."""
         return ()
 
+    @staticmethod
+    def plan_told(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields of a plan that its answer tells, for a command that `answers_again`; a rebuild calls this. Raises
+        KeyError, TypeError or ValueError for an entry that no worker wrote."""
+        return {}
+
     def review(self, at_ms: int) -> Review:
         return Review(command_id=self.command_id, actor=self.actor, reason=self.reason, note=self.note, at_ms=at_ms)

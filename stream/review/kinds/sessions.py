@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import StringConstraints
 
+from abuse.event_time import milliseconds
 from abuse.review.plan_codec import PlanCodec
 from stream.events.cloud_events import EventType
 from stream.events.messages import Output
@@ -68,6 +69,10 @@ class CreateSession(SessionCommand, SessionRequest):
         event = None if services.sessions is None else await services.sessions.answer(tenant, plan)
         return [] if event is None else [session_output(event, topics[Topic.SESSIONS], source)]
 
+    @staticmethod
+    def plan_told(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"session_id": str(entry["changed"]["session_id"]), "asked": ""}
+
 
 class CancelSession(SessionCommand):
     """A session that takes no more submissions."""
@@ -91,6 +96,12 @@ class CancelSession(SessionCommand):
     ) -> Sequence[Output]:
         event = None if services.sessions is None else await services.sessions.cancel(tenant, plan)
         return [] if event is None else [session_output(event, topics[Topic.SESSIONS], source)]
+
+    @staticmethod
+    def plan_told(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attempts used are told by the event of the end, which a rebuild writes first."""
+        ended = {"cause": entry["command_id"], "at_ms": milliseconds(entry["at"]), "used": 0}
+        return {"session_id": str(entry["changed"]["session_id"]), **ended}
 
 
 def _desk(services: ReviewServices) -> SessionDesk:

@@ -20,6 +20,7 @@ from stream.cli.abuse import deciding, looking, rules, target
 from stream.cli.sessions import looking as session_looking
 from stream.events.messages import Record
 from stream.maintenance.parts_restoring import PartsRestoring
+from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.session_store import InMemorySessionStore
 from tests.instants import NOW_MS
@@ -49,6 +50,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         decisions=reviewer.decisions,
         erasures=reviewer.erasures,
         parts=create_autospec(PartsRestoring),
+        restoring=create_autospec(SessionsRestoring),
         mark_rebuilt=AsyncMock(),
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),

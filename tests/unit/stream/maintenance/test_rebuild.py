@@ -144,7 +144,7 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
         def __init__(self, topic: str) -> None:
             self.topic = topic
 
-        async def until_end(self) -> AsyncIterator[Record]:
+        async def until_end(self, since_ms: int | None = None) -> AsyncIterator[Record]:
             for offset, value in enumerate(list(held[self.topic])):
                 place = {"topic": self.topic, "partition": 0, "offset": offset}
                 bare = Record(**place, key=None, value=None, headers=(), appended_at_ms=0)

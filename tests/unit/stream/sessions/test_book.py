@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -62,15 +63,17 @@ class Scene:
             )
             await self.store.add(self.name, {f"{ATTEMPT}{number}": taken.to_text()})
 
-    async def decided(self, number: int, decided: bytes = LIVE) -> list[dict[str, Any]]:
-        detection = Detection(
+    def detection(self, number: int) -> Detection:
+        return Detection(
             ids=SubmissionIds(submission_id=f"sub-{number}", correlation_id=GUID),
             fingerprint=f"{number:032x}",
             appended_at_ms=APPENDED_AT_MS + number,
             finding=refusal_for(ErrorCode.SERVER_ERROR),
             session=self.record.terms(number, active_step=False),
         )
-        events = [event.document for event in await self.book.decided(detection, decided)]
+
+    async def decided(self, number: int, decided: bytes = LIVE) -> list[dict[str, Any]]:
+        events = [event.document for event in await self.book.decided(self.detection(number), decided)]
         assert [violations(event, SESSION_SCHEMA) for event in events] == [[]] * len(events)
         return events
 
@@ -145,7 +148,7 @@ async def test_strong_light_begins_the_active_step(mode, asks):
     ids=["the first", "after one spent", "after one given back", "after both", "after two given back"],
 )
 async def test_active_step_counts_attempts_that_are_spent(before, used):
-    """Whatever is decided afterwards, a repeat has the same bytes."""
+    """A repeat has the same bytes, whatever is decided afterwards."""
     scene = Scene(mode=LivenessMode.PASSIVE_ACTIVE, challenges=("smile", "blink"), attempts=3)
     number = len(before) + 1
     await scene.begin(*range(1, number + 1))
@@ -180,6 +183,22 @@ async def test_what_passes(mode, decided, passes):
     scene = Scene(mode=mode, attempts=1)
     await scene.begin(1)
     assert (await scene.states(1, decided))[-1] == ("succeeded" if passes else "failed")
+
+
+@pytest.mark.parametrize("mine", [LIVE, SPOOF, GIVEN_BACK])
+@pytest.mark.parametrize("theirs", [LIVE, SPOOF])
+async def test_attempt_that_is_another_ones_since(mine, theirs):
+    """Redis was emptied while a submission was analysed, and another one has its attempt now: the first ends nothing,
+    and lets nobody pass."""
+    scene = Scene(attempts=1)
+    await scene.begin()
+    taken = SessionAttempt(fingerprint="a" * 32, at_ms=APPENDED_AT_MS, submission_id="sub-9")
+    await scene.store.add(scene.name, {f"{ATTEMPT}1": taken.to_text()})
+    assert await scene.decided(1, mine) == []
+    ids = SubmissionIds(submission_id="sub-9", correlation_id=GUID)
+    events = await scene.book.decided(replace(scene.detection(1), ids=ids), theirs)
+    passed = [event.document["state"] for event in events if event.document["state"] == "succeeded"]
+    assert passed == (["succeeded"] if mine == theirs == LIVE else [])
 
 
 async def test_erased_session_says_nothing():

@@ -20,7 +20,7 @@ from stream.sessions.session import (
     SessionState,
     session_from,
 )
-from stream.sessions.session_record import record_from, to_text
+from stream.sessions.session_record import record_from, record_of_answer, to_text
 from tests.unit.stream.json_schema import SESSION_SCHEMA, changed, violations
 from tests.unit.stream.review.command_cases import header
 from tests.unit.stream.sessions.builders import session_record, token_of
@@ -79,6 +79,27 @@ def test_published_event(state):
     assert (output.key, header(output, "ce_tenant")) == (RECORD.correlation_id.encode(), "acme")
     assert ("token" in event.document) is (state == "created")
     assert token_of(RECORD) not in repr(event) + repr(output)
+
+
+#: Of the header for a rebuild, as the first version wrote it; what the answer itself tells is not in it.
+HEADERS = {
+    "created": {"created": FIRST.replace('"token_id":"jti-1",', "")},
+    "running": {"attempt:1": ATTEMPT_TEXT},
+    "expired": {"end": END_TEXT},
+}
+
+
+@pytest.mark.parametrize("state", HEADERS)
+def test_header_for_a_rebuild(state):
+    """An earlier version's header is read, and ours holds no credential."""
+    event, told = EVENTS[state], HEADERS[state]
+    ours = orjson.loads(header(session_output(event, "sessions", "/test"), "liveness_session") or "")
+    assert "jti" not in str(ours) + str(event.fields)
+    if state == "created":
+        assert record_of_answer(told["created"], event.document) == RECORD
+        assert record_of_answer(ours["created"], event.document) == RECORD
+    else:
+        assert ours == told
 
 
 def test_events_from_before_the_active_step_stay_the_same():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from aiokafka import TopicPartition
 
@@ -24,6 +25,13 @@ class Client:
 
     async def end_offsets(self, _partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
         return ENDS
+
+    async def offsets_for_times(self, asked: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        """Offsets are the times; the first partition alone has later ones."""
+        return {each: SimpleNamespace(offset=at) if at < ENDS[each] else None for each, at in asked.items()}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.at[partition] = offset
 
     async def position(self, partition: TopicPartition) -> int:
         return self.at[partition]
@@ -51,3 +59,10 @@ async def test_read_to_the_end_in_steps():
     read = [record async for record in TopicReader(client).until_end()]
     assert len(read) == sum(ENDS.values())
     assert max(client.most) == READ_AT_ONCE
+
+
+async def test_read_from_a_moment_on():
+    """A partition without a record since is read no more."""
+    read = [record async for record in TopicReader(Client()).until_end(since_ms=5)]
+    assert {record.partition for record in read} == {0}
+    assert [record.offset for record in read] == list(range(5, ENDS[P0]))
