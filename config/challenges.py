@@ -15,6 +15,8 @@ FrameChallenge: TypeAlias = Literal["neutral", "head_left", "head_right", "smile
 Colour: TypeAlias = Literal["red", "green", "blue", "cyan", "magenta", "yellow", "white", "black"]
 
 CHALLENGES: tuple[Challenge, ...] = get_args(Challenge)
+#: Challenges that show whether a face has depth.
+HEAD_TURNS: frozenset[Challenge] = frozenset(("head_left", "head_right"))
 FRAME_CHALLENGES: tuple[FrameChallenge, ...] = get_args(FrameChallenge)
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 NEUTRAL: FrameChallenge = "neutral"

@@ -41,6 +41,9 @@ submissions without tenant. Without a key of the tenant no picture is published.
 "liveness" unless set."""
     required: bool = False
     """A submission without a session token is refused. A tenant may ask for the same by `settings.update`."""
+    require_head_turn: bool = False
+    """A session with challenges among which is no head turn is refused; otherwise the answer warns. A tenant may ask \
+for the same by `settings.update`. Off, since the API lets a session name any of the challenges."""
     attempts: int = Field(1, ge=1, le=3)
     """Attempts of a session that names none."""
     token_lifetime_s: int = Field(600, ge=60, le=86_400)

@@ -57,7 +57,11 @@ class SessionParts:
             severity=Severity(wanted.stop_severity),
             kinds=None if wanted.stop_kinds is None else frozenset(wanted.stop_kinds),
         )
-        fallback = SessionDefaults(attempts=wanted.attempts, token_lifetime_s=wanted.token_lifetime_s)
+        fallback = SessionDefaults(
+            attempts=wanted.attempts,
+            token_lifetime_s=wanted.token_lifetime_s,
+            require_head_turn=wanted.require_head_turn,
+        )
         tokens = self._tokens(self.keys)
         return SessionDesk(store=self.store, tokens=tokens, risks=risks, fallback=fallback, hasher=self.hasher)
 

@@ -36,6 +36,7 @@ def created_event(session: Session, token: str) -> SessionEvent:
         "token": token,
         "retry_count": record.retry_count,
         "open_flags": [dict(flag) for flag in record.open_flags],
+        "warnings": list(record.warnings),
     }
     event = _event(_before_active(session), SessionState.CREATED, record.created_s * MS, used=0, answer=answer)
     return replace(event, fields={CREATED: told_text(record)})

@@ -16,11 +16,11 @@ import orjson
 
 from abuse.event_time import MS, iso8601
 from abuse.keys.subject_hasher import SubjectHasher
-from abuse.ledger.ledger import SESSIONS
+from abuse.ledger.ledger import SESSIONS, Switches
 from abuse.review.plans import CommandPlan
 from abuse.review.refusals import CommandErrorCode, CommandRefused
 from abuse.subjects import Subject
-from config.challenges import CHALLENGES
+from config.challenges import CHALLENGES, HEAD_TURNS
 from stream.encryption.session_tokens import SessionTokens
 from stream.events.session_events import SessionEvent
 from stream.events.session_terms import DEFAULT_THRESHOLD, LivenessMode
@@ -29,7 +29,7 @@ from stream.sessions.client_network import ClientNetworks
 from stream.sessions.drawing import drawn_challenges, drawn_colours
 from stream.sessions.risk import SessionRisk, SessionRisks
 from stream.sessions.session import END, Session, SessionEnd, SessionState, session_from
-from stream.sessions.session_record import SessionRecord
+from stream.sessions.session_record import SessionRecord, SessionWarning
 from stream.sessions.session_request import SessionDefaults, SessionRequest
 from stream.sessions.session_store import SessionName, SessionStore
 
@@ -89,6 +89,9 @@ class SessionDesk:
             raise CommandRefused(risk.stopped, message, risk.told)
         record = self._record(tenant, session_id, request, risk, at_ms)
         record = replace(record, asked=asked, network=keyed.get("network"))
+        if SessionWarning.NO_HEAD_TURN in record.warnings and self._requires_head_turn(risk.switches):
+            message = f"liveness_challenges without {' or '.join(sorted(HEAD_TURNS))}: a head turn is required here"
+            raise CommandRefused(CommandErrorCode.HEAD_TURN_REQUIRED, message, risk.told)
         return CreationPlan(changed=_told(record), session_id=session_id, asked=asked, record=record)
 
     async def create(self, plan: CreationPlan) -> None:
@@ -176,6 +179,10 @@ class SessionDesk:
             open_flags=risk.open_flags,
         )
 
+    def _requires_head_turn(self, switches: Switches) -> bool:
+        """Whether the installation or the tenant does."""
+        return bool(self.fallback.require_head_turn or switches.get(SESSIONS, {}).get("require_head_turn"))
+
     def _wanted(self, request: SessionRequest, of_tenant: Mapping[str, Any]) -> dict[str, Any]:
         """Fields by the command, else the tenant, else the installation, else the product."""
         own = {name: getattr(request, name) for name in SessionDefaults.model_fields if hasattr(request, name)}
@@ -215,4 +222,5 @@ def _told(record: SessionRecord) -> dict[str, Any]:
         "expires_at": iso8601(record.expires_ms),
         "retry_count": record.retry_count,
         "open_flags": flags,
+        "warnings": list(record.warnings),
     }

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
 
 from abuse.event_time import MS
-from config.challenges import Challenge, Colour
+from config.challenges import HEAD_TURNS, Challenge, Colour
 from stream.encryption.session_tokens import TokenClaims, token_id_of
 from stream.events.session_terms import LivenessMode, SessionTerms
+
+
+class SessionWarning(StrEnum):
+    """Warning in the answer to `session.create`, for the app server's developers."""
+
+    NO_HEAD_TURN = "no_head_turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,12 @@ class SessionRecord:
     @property
     def expires_ms(self) -> int:
         return self.expires_s * MS
+
+    @property
+    def warnings(self) -> tuple[SessionWarning, ...]:
+        """Warnings about what was asked for. Without a head turn nothing tells a flat picture from a face."""
+        flat = bool(self.challenges) and HEAD_TURNS.isdisjoint(self.challenges)
+        return (SessionWarning.NO_HEAD_TURN,) if flat else ()
 
     @property
     def claims(self) -> TokenClaims:

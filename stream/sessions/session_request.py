@@ -37,7 +37,8 @@ Lifetime = Annotated[int, Field(ge=SHORTEST_TOKEN_S, le=LONGEST_TOKEN_S)]
 
 
 class SessionDefaults(BaseModel):
-    """Defaults of a tenant's sessions. `required`: no submission of the tenant without a session token."""
+    """Defaults of a tenant's sessions. `required`: no submission of the tenant without a session token.
+    `require_head_turn`: no session with challenges without a head turn."""
 
     model_config = _STRICT
 
@@ -47,6 +48,7 @@ class SessionDefaults(BaseModel):
     attempts: Attempts | None = None
     token_lifetime_s: Lifetime | None = None
     required: bool | None = None
+    require_head_turn: bool | None = None
 
     @property
     def given(self) -> dict[str, Any]:

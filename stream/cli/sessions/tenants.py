@@ -32,6 +32,9 @@ def defaults(
     attempts: AttemptsOption = None,
     lifetime: LifetimeOption = None,
     required: Annotated[bool | None, typer.Option(help="No submission without a session token.")] = None,
+    require_head_turn: Annotated[
+        bool | None, typer.Option(help="No session with challenges without a head turn.")
+    ] = None,
     tenant: TenantOption = None,
     timeout: TimeoutOption = 15.0,
     json: JsonOption = False,
@@ -44,6 +47,7 @@ def defaults(
         "attempts": attempts,
         "token_lifetime_s": lifetime,
         "required": required,
+        "require_head_turn": require_head_turn,
     }
     wanted = {name: value for name, value in fields.items() if value is not None}
     if not wanted:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from stream.cli.console import plain, say
 
+_WARNINGS = {"no_head_turn": "without a head turn nothing tells a flat picture from a face"}
 _STYLE = {"succeeded": "green", "failed": "red", "expired": "dim", "cancelled": "dim", "running": "cyan"}
 
 
@@ -36,6 +37,8 @@ def say_asked(event: dict[str, Any]) -> None:
         say(plain(f"asks for {', '.join(event['liveness_challenges'])}{when}"))
     if light := event["light_challenge"]:
         say(plain(f"then shows {', '.join(light['colours'])}, each for {light['colour_ms']} ms"))
+    for warning in event.get("warnings", ()):
+        say(plain(f"warning: {_WARNINGS.get(warning, warning)}"))
 
 
 def refused(refusal: dict[str, Any]) -> Text:

@@ -99,6 +99,14 @@ def test_create(answer, in_memory):
     assert orjson.loads(run("create", "--json").stdout) == answer["answer"]
 
 
+@pytest.mark.parametrize(("warnings", "said"), [([], []), (["no_head_turn"], ["without a head turn"]), ([ESCAPE], [])])
+def test_create_warns(answer, in_memory, warnings, said):
+    answer["answer"] = created(in_memory.sessions) | {"warnings": warnings}
+    ran = run("create", "--correlation-id", GUID)
+    assert harmless(ran.output)
+    assert ("warning: " in ran.output, all(words in ran.output for words in said)) == (bool(warnings), True)
+
+
 @pytest.mark.parametrize(
     ("asks", "words"), [(True, "asks for smile, head_left\n"), (False, "asks for smile, head_left, once the light is")]
 )
@@ -182,6 +190,7 @@ def test_defaults_of_a_tenant(monkeypatch):
     who = ("--actor", "ann", "--reason", "policy", "--tenant", "acme")
     assert run("defaults", *who).exit_code == 2
     options = ("--required", "--mode", "active", "--challenge", "blink", "--attempts", "2", "--lifetime", "60")
+    options += ("--require-head-turn",)
     ran = run("defaults", *who, *options, "--threshold", "80")
     assert (ran.exit_code, "required" in ran.stdout) == (0, True)
     ((command, key),) = asked
@@ -195,6 +204,7 @@ def test_defaults_of_a_tenant(monkeypatch):
             "attempts": 2,
             "token_lifetime_s": 60,
             "required": True,
+            "require_head_turn": True,
         }
     }
 

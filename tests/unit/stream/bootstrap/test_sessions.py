@@ -33,9 +33,10 @@ def test_off_without_keys():
 
 
 def test_on_with_keys(folder):
-    desk = parts(keys=folder, attempts=3, token_lifetime_s=120).desk(None, None)
+    desk = parts(keys=folder, attempts=3, token_lifetime_s=120, require_head_turn=True).desk(None, None)
     assert desk is not None
-    assert (desk.fallback.attempts, desk.fallback.token_lifetime_s) == (3, 120)
+    fallback = desk.fallback
+    assert (fallback.attempts, fallback.token_lifetime_s, fallback.require_head_turn) == (3, 120, True)
     token = desk.tokens.sign(session_record().claims, desk.tokens.signing_kid)
     assert desk.tokens.claims(token, session_record().created_s * 1000) == session_record().claims
     assert len(parts(keys=folder).background_tasks) == 1

@@ -121,5 +121,5 @@ def test_schema_knows_every_state_and_no_other_field():
     assert SESSION_SCHEMA["properties"]["state"]["enum"] == [str(state) for state in SessionState]
     assert violations(changed(EVENTS["running"].document, ["other"], 1), SESSION_SCHEMA)
     assert EVENTS["running"].document.keys() == set(SESSION_SCHEMA["required"])
-    answer = {"client_request_token", "token", "retry_count", "open_flags"}
+    answer = {"client_request_token", "token", "retry_count", "open_flags", "warnings"}
     assert EVENTS["created"].document.keys() == set(SESSION_SCHEMA["required"]) | answer

@@ -23,6 +23,7 @@ from stream.events.messages import Output, Record
 from stream.review import commands
 from stream.sessions.desk import SessionDesk
 from stream.sessions.drawing import drawn_challenges, drawn_colours
+from stream.sessions.session_request import SessionDefaults
 from stream.sessions.session_store import InMemorySessionStore
 from tests.unit.abuse.builders import at_ms, guid, seen
 from tests.unit.stream.json_schema import REFUSAL_SCHEMA, SESSION_SCHEMA, violations
@@ -341,6 +342,56 @@ async def test_cancelled_once():
     assert (await server.refused(cancel(event["session_id"], tenant="acme", command_id="c-12")))["error"]["code"] == (
         "UNKNOWN_SESSION"
     )
+
+
+WITHOUT, WITH = ["smile", "blink"], ["smile", "head_left"]
+WARNED = ["no_head_turn"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "warnings"),
+    [
+        ({}, []),
+        ({"liveness_mode": "active"}, []),
+        ({"liveness_mode": "active", "light_challenge": True}, []),
+        ({"liveness_mode": "active", "liveness_challenges": WITH}, []),
+        ({"liveness_mode": "active", "liveness_challenges": WITHOUT}, WARNED),
+        ({"liveness_mode": "active", "liveness_challenges": ["blink"], "light_challenge": True}, WARNED),
+        ({"liveness_mode": "passive_active", "liveness_challenges": WITHOUT}, WARNED),
+        ({"liveness_mode": "passive", "liveness_challenges": WITHOUT}, []),
+    ],
+)
+async def test_no_head_turn(fields, warnings):
+    """Warned of in the answer and the audit entry, or refused by name where the installation asks for one."""
+    server = AppServer()
+    (event,), entry = await server.obey(create(**fields))
+    assert (event["warnings"], entry["changed"]["warnings"]) == (warnings, warnings)
+    assert (
+        warnings or event["liveness_mode"] == "passive" or {"head_left", "head_right"} & {*event["liveness_challenges"]}
+    )
+    strict = AppServer(fallback=SessionDefaults(attempts=1, token_lifetime_s=600, require_head_turn=True))
+    if not warnings:
+        assert (await strict.created(**fields))["warnings"] == []
+        return
+    refused = await strict.refused(create(**fields))
+    assert (refused["error"]["code"], "head_left" in refused["error"]["message"]) == ("HEAD_TURN_REQUIRED", True)
+    assert (refused["retry_count"], strict.store.kept) == (0, {})
+
+
+async def test_tenant_that_asks_for_a_head_turn():
+    """Also against the tenant's own default challenges; of nobody else, and not of a session that there is already."""
+    server = AppServer()
+    wanted = {"liveness_mode": "active", "liveness_challenges": WITHOUT}
+    await server.worker.obey(sent("settings.update", tenant="acme", sessions=wanted, command_id="s-1"))
+    first = await server.created(tenant="acme")
+    assert first["warnings"] == WARNED
+    asked = {"require_head_turn": True}
+    await server.worker.obey(sent("settings.update", tenant="acme", sessions=asked, command_id="s-2"))
+    again = {"command_id": "c-2", "client_request_token": "r-2"}
+    assert (await server.refused(create(tenant="acme", **again)))["error"]["code"] == "HEAD_TURN_REQUIRED"
+    assert await server.created(tenant="acme", command_id="c-3") == first
+    others = {"command_id": "c-4", "client_request_token": "r-4", **wanted}
+    assert (await server.created(**others))["warnings"] == WARNED
 
 
 def test_draws():
