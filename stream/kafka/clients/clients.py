@@ -75,10 +75,11 @@ async def send(client: AIOKafkaProducer, output: Output) -> None:
 
 
 class TopicReader:
-    """Reader of whole topics without a group: every partition, from the start or from now."""
+    """Reader of whole topics without a group: every partition, from the start or from now. `knows_times`: the broker
+    finds records by their time, which the embedded one doesn't."""
 
-    def __init__(self, client: AIOKafkaConsumer) -> None:
-        self._client = client
+    def __init__(self, client: AIOKafkaConsumer, *, knows_times: bool = True) -> None:
+        self._client, self._knows_times = client, knows_times
 
     async def records(self) -> AsyncIterator[Record]:
         """Records as they come, for ever."""
@@ -87,9 +88,9 @@ class TopicReader:
 
     async def until_end(self, since_ms: int | None = None) -> AsyncIterator[Record]:
         """Records that are in the topics now, then stop; with `since_ms` those from the first on that is dated so late,
-        by the broker or else the sender."""
+        by the broker or else the sender, and others where the broker doesn't know."""
         ends = await self._client.end_offsets(self._client.assignment())
-        if since_ms is not None:
+        if since_ms is not None and self._knows_times:
             found = await self._client.offsets_for_times(dict.fromkeys(ends, since_ms))
             for partition, end in ends.items():
                 first = found.get(partition)
@@ -111,7 +112,7 @@ async def reader(kafka: KafkaSettings, *topics: str, from_start: bool) -> AsyncI
         await (client.seek_to_beginning if from_start else client.seek_to_end)(*partitions)
         for partition in partitions:
             await client.position(partition)
-        yield TopicReader(client)
+        yield TopicReader(client, knows_times=not kafka.embedded)
 
 
 @asynccontextmanager

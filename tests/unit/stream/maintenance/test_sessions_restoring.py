@@ -304,6 +304,16 @@ async def test_beside_workers(lost: Lost) -> None:
     assert {**await lost.held(record), **held} == await lost.held(record)
 
 
+@pytest.mark.parametrize("live", LIVES, ids=[each.__name__ for each in LIVES])
+async def test_older_copy(lost: Lost, live: Callable[[Lost, SessionRecord], Awaitable[None]]) -> None:
+    """A copy from before the first attempt gets what it lacks."""
+    record = await lost.created(mode=LivenessMode.PASSIVE_ACTIVE, challenges=("smile", "head_left"))
+    await lost.after.create(record)
+    await live(lost, record)
+    assert (await lost.rebuilt()).sessions == 0
+    assert await lost.held(record) == await lost.held(record, lost.before)
+
+
 async def test_submissions_under_analysis_are_waited_for(lost: Lost, topics: dict[str, list[Any]]) -> None:
     """Detections that spend attempts come later than the loss; without a good token nothing is waited for."""
     record = await lost.created()

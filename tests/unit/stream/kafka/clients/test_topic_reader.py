@@ -66,3 +66,9 @@ async def test_read_from_a_moment_on():
     read = [record async for record in TopicReader(Client()).until_end(since_ms=5)]
     assert {record.partition for record in read} == {0}
     assert [record.offset for record in read] == list(range(5, ENDS[P0]))
+
+
+async def test_broker_that_knows_no_times():
+    """The embedded one finds no record by its time, so that every record is read."""
+    reading = TopicReader(Client(), knows_times=False).until_end(since_ms=5)
+    assert len([record async for record in reading]) == sum(ENDS.values())
