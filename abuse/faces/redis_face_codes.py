@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import cast
@@ -19,7 +20,7 @@ class RedisFaceCodes:
     """Where each face's codes stand in a bucket, found by reading them. Called by erasure and re-keying.
 
     Codes are never moved: what is known of the bucket that was asked for last stays true, so that moving the faces of a
-    bucket one by one reads its codes once.
+    bucket one by one reads its codes once. Calls at the same time go one after the other.
     """
 
     def __init__(self, calls: RedisClient, commands: FaceCommands) -> None:
@@ -27,10 +28,15 @@ class RedisFaceCodes:
         self._bucket: IndexBucket | None = None
         self._end = 0
         self._places: dict[int, list[int]] = {}
+        self._turn = asyncio.Lock()
 
     async def blank(self, faces: Iterable[tuple[IndexBucket, tuple[str, str]]]) -> None:
         """Overwrite all codes of these faces, given by bucket, correlation id and submission id. May be repeated.
         Raises `config.errors.Unavailable`, ForeignValue."""
+        async with self._turn:
+            await self._blank(faces)
+
+    async def _blank(self, faces: Iterable[tuple[IndexBucket, tuple[str, str]]]) -> None:
         commands: list[Command] = []
         for bucket, name in sorted(faces, key=lambda face: face[0].name):
             await self._read_on(bucket)
