@@ -23,7 +23,7 @@ from abuse.faces.protected_template import Distance, ProtectedTemplate
 SKETCHED = 128
 #: Bits by which a near face's sketch may differ further than expected, in standard deviations.
 SPREAD = 3.0
-#: Codes read at once: 1.2 MB for 128 numbers, 5 to 16 ms of the worker and 0.1 ms of Redis (measured).
+#: Codes read at once: 1.3 MB for 128 numbers, 5 to 16 ms of the worker and 0.1 ms of Redis (measured).
 PAGE = 8192
 #: Faces with a like sketch that are compared at most (0.2 ms); with more of them Redis searches. Of 43,000 strangers
 #: 300 are alike within 0.486, where 300,000 are compared, and 7,400 within 0.55 (measured, docs/BENCHMARK.md).
@@ -49,7 +49,8 @@ class CodesWanted:
 
 class BucketMirror:
     """Codes of one bucket as read so far, of `faces` faces. `whole`: whether these were all of the bucket's at the last
-    look. `unmatched`: looks in a row that brought nothing new although they were not. `room`: faces expected."""
+    look. `unmatched`: looks in a row that
+    read to the end while they were not. `room`: faces expected."""
 
     def __init__(self, dimensions: int, by: Distance, room: int = 0) -> None:
         self.whole, self.unmatched = False, 0
@@ -59,7 +60,7 @@ class BucketMirror:
         self._used = self._centred = self.faces = 0
         self._held: NDArray[np.void] = np.zeros(room, _held(dimensions))
         self._names: NDArray[np.uint64] = np.zeros(room, "<u8")
-        self._sketches: NDArray[np.uint64] = np.zeros((-(-min(dimensions, SKETCHED) // 64), room), "<u8")
+        self._sketches: NDArray[np.uint64] = np.zeros((_words(dimensions), room), "<u8")
         self._centre: Numbers = np.zeros(dimensions, "<f4")
 
     @property
@@ -81,9 +82,10 @@ class BucketMirror:
             self._add(fresh)
             self._end, self._last = wanted.start + len(packed), packed[-self._size :]
         # Faces that came after this look are no fault of it.
-        later = max(0, behind - len(codes))
-        self.whole = packed.startswith(wanted.last) and self.faces - later == size
-        self.unmatched = 0 if self.whole or len(fresh) else self.unmatched + 1
+        later, to_end = max(0, behind - len(codes)), len(packed) <= wanted.stop - wanted.start
+        self.whole = to_end and packed.startswith(wanted.last) and self.faces - later == size
+        reads_on = len(fresh) > 0 and not to_end
+        self.unmatched = 0 if self.whole or reads_on else self.unmatched + 1
 
     def may_hold(self, probe: ProtectedTemplate, within: float, correlation_id: str) -> bool:
         """Whether a face of another correlation id may lie within this distance of the probe. Of 800 faces at 0.8 to
@@ -168,9 +170,19 @@ class BucketMirror:
         return cast(Numbers, point.astype("<f4"))
 
 
+def nbytes_of(faces: int, dimensions: int) -> int:
+    """Bytes of a mirror that is begun for so many faces."""
+    return faces * (_held(dimensions).itemsize + 8 * (1 + _words(dimensions)))
+
+
+def _words(dimensions: int) -> int:
+    """Words of a sketch."""
+    return -(-min(dimensions, SKETCHED) // 64)
+
+
 def _held(dimensions: int) -> np.dtype[np.void]:
     """Fields of what is held of a code: a face's numbers are `step` times `numbers`, `square` their length squared."""
-    return np.dtype([("owner", "<u8"), ("step", "<f4"), ("square", "<f4"), ("numbers", "i1", (dimensions,))])
+    return np.dtype([("owner", "<u8", (2,)), ("step", "<f4"), ("square", "<f4"), ("numbers", "i1", (dimensions,))])
 
 
 def _points(held: NDArray[np.void]) -> Numbers:

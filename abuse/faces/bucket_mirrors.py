@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from abuse.faces.bucket_mirror import BucketMirror
-from abuse.faces.face_codes import layout
+from abuse.faces.bucket_mirror import BucketMirror, nbytes_of
 from abuse.faces.face_index import FacePlan, IndexBucket
 
 #: A mirror makes room for another bucket's when it was not looked at for so long: a worker that serves more faces than
 #: it has room for leaves the rest to Redis, and doesn't read them again and again.
 SPARE_S = 60.0
-#: A mirror is given up when it was not looked at for so long, and when it twice in a row lacks a face or has one too
-#: many; it is begun anew so long after.
+#: A mirror is given up when it was not looked at for so long; and when it twice in a row lacks a face or has one too
+#: many, or grows beyond the room: then it is begun anew so long after.
 IDLE_S, AGAIN_S = 600.0, 60.0
 
 
@@ -47,13 +46,16 @@ class BucketMirrors:
         self._forget_idle(IDLE_S)
         if bucket in self._held:
             if self._held[bucket][0].unmatched > 1:
-                del self._held[bucket]
-                self._given_up[bucket] = self._clock()
+                self._give_up(bucket)
         elif size >= self._plan.mirrored_from and self._may_begin(bucket) and self._makes_room(bucket, size):
             mirror = BucketMirror(bucket.dimensions, self._plan.distance(bucket.model), size)
             self._held[bucket] = mirror, self._clock()
         while self.nbytes > self._plan.mirror_bytes:
-            self._held.popitem(last=False)
+            self._give_up(next(iter(self._held)))
+
+    def _give_up(self, bucket: IndexBucket) -> None:
+        del self._held[bucket]
+        self._given_up[bucket] = self._clock()
 
     def _may_begin(self, bucket: IndexBucket) -> bool:
         while self._given_up and self._clock() - next(iter(self._given_up.values())) >= AGAIN_S:
@@ -62,7 +64,7 @@ class BucketMirrors:
 
     def _makes_room(self, bucket: IndexBucket, size: int) -> bool:
         """Whether there is room for a mirror of so many faces, once those that can be spared are gone."""
-        needed = size * layout(bucket.dimensions).itemsize
+        needed = nbytes_of(size, bucket.dimensions)
         if needed > self._plan.mirror_bytes:
             return False
         while self.nbytes + needed > self._plan.mirror_bytes:

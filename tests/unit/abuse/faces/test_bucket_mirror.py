@@ -79,10 +79,10 @@ def test_many_alike_are_left_to_redis(monkeypatch) -> None:
 def test_mirror_is_read_by_pages(monkeypatch) -> None:
     monkeypatch.setattr(bucket_mirror, "PAGE", 100)
     mirror, whole = BucketMirror(D, Distance.EUCLIDEAN), []
-    for _ in range(MANY // 100):
+    for _ in range(MANY // 100 + 1):
         read(mirror, CODES, MANY)
         whole.append((mirror.whole, mirror.unmatched))
-    assert whole == [*[(False, 0)] * 5, (True, 0)]
+    assert whole == [*[(False, 0)] * 6, (True, 0)]
     assert all(mirror.may_hold(template(GALLERY[number]), 0.1, "me") for number in range(0, MANY, 7))
     assert mirror.nbytes == pytest.approx(MANY * (BYTES + 20), rel=0.3)
 
@@ -106,6 +106,7 @@ LOOKS = {
     ),
     "a face without a code": (CODES, MANY + 1, (False, 1)),
     "a face too many": (CODES, MANY - 1, (False, 1)),
+    "a face more, another erased": (CODES + code_of("x", "y", template(GALLERY[1])), MANY, (False, 1)),
     "lost": (b"", MANY, (False, 1)),
     "cut short": (CODES[: -2 * BYTES], MANY, (False, 1)),
     "others": (CODES[::-1], MANY, (False, 1)),
@@ -117,6 +118,15 @@ def test_further_look(packed, size, after) -> None:
     mirror = mirror_of()
     read(mirror, packed, size)
     assert (mirror.whole, mirror.unmatched) == after
+
+
+def test_unread_face_makes_up_for_none(monkeypatch) -> None:
+    """A page that ends before the bucket does, and one of its faces erased: as many as the bucket has, not the same."""
+    monkeypatch.setattr(bucket_mirror, "PAGE", MANY - 1)
+    mirror = mirror_of(CODES, MANY)
+    assert not mirror_of(CODES, MANY - 1).whole
+    read(mirror, CODES, MANY)
+    assert mirror.whole
 
 
 def test_look_that_is_answered_late() -> None:
