@@ -24,7 +24,7 @@ from stream.events.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
 
-#: Marks the stand-in for a batch that can't be read (`stream.kafka.consumer.record_reading`).
+#: Marks the stand-in for a batch that can't be read (`stream.kafka.clients.record_reading`).
 UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
 #: Marks a record some of whose headers were not kept, being too many or too large (same place).
 HEADERS_CUT_HEADER = "liveness_headers_cut"

@@ -37,7 +37,7 @@ from mode.threads import MethodQueue
 from stream.kafka.clients.security import AUTHORIZATION, KafkaRefuses, lacking
 from stream.kafka.consumer.begun import Begun, begin
 from stream.kafka.consumer.positions import ReadPositions, by_name, say_beyond_end
-from stream.kafka.consumer.record_reading import PartFetch, TolerantRecords
+from stream.kafka.clients.record_reading import PartFetch, TolerantRecords
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
 
-from stream.kafka.consumer import record_reading
-from stream.kafka.consumer.record_reading import AT_A_TIME, MANY_RECORDS, PartFetch, TolerantRecords
-from stream.kafka.consumer.unpacking import MAX_UNPACKED_BYTES
+from stream.kafka.clients import record_reading
+from stream.kafka.clients.record_reading import AT_A_TIME, MANY_RECORDS, PartFetch, TolerantRecords
+from stream.kafka.clients.unpacking import MAX_UNPACKED_BYTES
 
 MB = 1024 * 1024
 TP = TopicPartition("submissions", 0)

@@ -20,7 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 from stream.events.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER
-from stream.kafka.consumer.unpacking import unpack
+from stream.kafka.clients.unpacking import unpack
 
 #: Where a batch of format 2 keeps what is asked here (Kafka protocol, record batch): offsets in bytes, big-endian.
 _LENGTH_AT, _BODY_AT, _MAGIC_AT, _CODEC_AT, _COUNT_AT, _RECORDS_AT = 8, 12, 16, 22, 57, 61

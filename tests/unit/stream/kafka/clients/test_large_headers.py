@@ -10,11 +10,11 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from stream.events.messages import HEADERS_CUT_HEADER, Fault, Headers, Record, Submission
 from stream.kafka.clients.records import record_of
-from stream.kafka.consumer.record_reading import MAX_HEADER_BYTES, MAX_HEADERS, TolerantRecords
+from stream.kafka.clients.record_reading import MAX_HEADER_BYTES, MAX_HEADERS, TolerantRecords
 from stream.pipeline.intake.intake import MAX_KEY_BYTES
 from tests.unit.stream.builders import binary, ce_headers, read, rejected
 from tests.unit.stream.fakes import Pipeline
-from tests.unit.stream.kafka.consumer.test_record_reading import PRODUCER
+from tests.unit.stream.kafka.clients.test_record_reading import PRODUCER
 
 MB = 1_000_000
 TOO_MUCH = "the record has more than 256 headers, or more than 64 KiB of them"

@@ -12,8 +12,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
 from stream.events.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER, Poison
-from stream.kafka.consumer.record_reading import MAX_HEADERS, TolerantRecords
-from stream.kafka.consumer.unpacking import MAX_UNPACKED_BYTES
+from stream.kafka.clients.record_reading import MAX_HEADERS, TolerantRecords
+from stream.kafka.clients.unpacking import MAX_UNPACKED_BYTES
 from tests.unit.stream.builders import read as read_event
 from tests.unit.stream.builders import record
 from tests.unreadable import Unreadable
