@@ -34,6 +34,7 @@ async def test_unreadable_header_name(install: MakeInstallation, monkeypatch: py
             headers = [*output.headers, *([(Unreadable(b"\xff\xfe"), b"x")] if odd else [])]
             await client.send_and_wait(output.topic, key=output.key, value=output.value, headers=headers)
     monkeypatch.undo()
+    assert len(await installation.records(Topic.SUBMISSIONS)) == 3, "commands read whole topics, too"
     await installation.workers.start().ready()
     await installation.drained()
     decisions = await installation.records(Topic.DECISIONS)

@@ -18,6 +18,7 @@ from config.errors import Unavailable
 from config.groups.services import KafkaSettings
 from stream.events.messages import Output, Record
 from stream.events.topics import max_request_bytes
+from stream.kafka.clients.record_reading import read_everything
 from stream.kafka.clients.records import record_of
 from stream.kafka.clients.security import AUTHORIZATION, KafkaRefuses, client_security, lacking, why_refused
 
@@ -125,6 +126,7 @@ async def whole_topics_consumer(kafka: KafkaSettings, *topics: str) -> AsyncIter
 
 
 def _consumer(kafka: KafkaSettings, *topics: str) -> AIOKafkaConsumer:
+    read_everything()
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=kafka.bootstrap_servers,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
@@ -34,6 +35,12 @@ MANY_RECORDS = 10_000
 MAX_HEADERS = 256
 #: Bytes of a record's headers together, as they are in the log: a record that waits for its turn holds no more.
 MAX_HEADER_BYTES = 64 * 1024
+
+
+def read_everything() -> None:
+    """Have this process' clients read past whatever a partition holds: workers, and commands that read whole topics.
+    Called before a client is made; may be repeated."""
+    fetcher.MemoryRecords, fetcher.FetchResult = TolerantRecords, PartFetch
 
 
 class PartFetch(FetchResult):  # type: ignore[misc]  # the client has no types

@@ -26,7 +26,6 @@ from time import monotonic
 from typing import Any
 
 import aiokafka.conn
-import aiokafka.consumer.fetcher
 import structlog
 from aiokafka.errors import KafkaError
 from faust.tables.recovery import RebalanceAgain
@@ -34,10 +33,10 @@ from faust.transport.drivers import aiokafka as driver
 from mode.services import WaitResult, WaitResults
 from mode.threads import MethodQueue
 
+from stream.kafka.clients.record_reading import read_everything
 from stream.kafka.clients.security import AUTHORIZATION, KafkaRefuses, lacking
 from stream.kafka.consumer.begun import Begun, begin
 from stream.kafka.consumer.positions import ReadPositions, by_name, say_beyond_end
-from stream.kafka.clients.record_reading import PartFetch, TolerantRecords
 
 log = structlog.get_logger()
 
@@ -84,8 +83,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # These are looked up when the consumer connects and fetches, later.
         aiokafka.conn.READER_LIMIT = READER_LIMIT
-        aiokafka.consumer.fetcher.MemoryRecords = TolerantRecords
-        aiokafka.consumer.fetcher.FetchResult = PartFetch
+        read_everything()
         consumer._isolation_level = "read_committed"  # read when the consumer starts, later
         app: Any = self.consumer.app
         consumer._fetch_max_wait_ms = app.fetch_max_wait_ms  # read when the consumer starts, too

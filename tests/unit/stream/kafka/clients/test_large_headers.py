@@ -9,8 +9,8 @@ import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from stream.events.messages import HEADERS_CUT_HEADER, Fault, Headers, Record, Submission
-from stream.kafka.clients.records import record_of
 from stream.kafka.clients.record_reading import MAX_HEADER_BYTES, MAX_HEADERS, TolerantRecords
+from stream.kafka.clients.records import record_of
 from stream.pipeline.intake.intake import MAX_KEY_BYTES
 from tests.unit.stream.builders import binary, ce_headers, read, rejected
 from tests.unit.stream.fakes import Pipeline

@@ -6,8 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.record.memory_records import MemoryRecords
 
-from stream.kafka.clients.clients import READ_AT_ONCE, TopicReader
+from config.groups.services import KafkaSettings
+from stream.kafka.clients.clients import READ_AT_ONCE, TopicReader, _consumer
+from stream.kafka.clients.record_reading import PartFetch, TolerantRecords
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 ENDS = {P0: 3 * READ_AT_ONCE + 1, P1: 2}
@@ -72,3 +77,11 @@ async def test_broker_that_knows_no_times():
     """The embedded one finds no record by its time, so that every record is read."""
     reading = TopicReader(Client(), knows_times=False).until_end(since_ms=5)
     assert len([record async for record in reading]) == sum(ENDS.values())
+
+
+async def test_commands_read_past_any_batch(monkeypatch):
+    """A record with a header name that is no text would end a rebuild, each time again."""
+    monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
+    monkeypatch.setattr(fetcher, "FetchResult", FetchResult)
+    _consumer(KafkaSettings(), "t")
+    assert (fetcher.MemoryRecords, fetcher.FetchResult) == (TolerantRecords, PartFetch)
