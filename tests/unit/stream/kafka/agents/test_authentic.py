@@ -104,6 +104,7 @@ async def test_published_with_macs() -> None:
         "liveness.detections",
         "liveness.decisions",
         "liveness.abuse-flags",
+        "liveness.sessions",
         "liveness.audit",
     }
 
