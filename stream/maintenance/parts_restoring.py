@@ -84,8 +84,9 @@ class PartsRestoring:
             state, parts = await retry(partial(pending.read, name))
             frames = [payload for slot, (_, payload) in parts.items() if is_frame(slot)]
             if state.closing is None and frames and await self._is_decided(decode_detection(frames[0], set())):
-                await retry(partial(pending.close, name, ERASED))
-                await retry(partial(pending.settle, name, "", parts.keys()))
+                closing, _ = await retry(partial(pending.close, name, ERASED))
+                if closing == ERASED:
+                    await retry(partial(pending.settle, name, "", parts.keys()))
 
     async def discard(self, tenant: str | None, correlation_id: str) -> None:
         """Remove what an older copy holds of a person who was erased since; the topic tells what is owed."""

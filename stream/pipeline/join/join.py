@@ -92,7 +92,8 @@ class Join:
         rebuild."""
         name = _of_worker(detection).name
         state, _ = await self.patience.until_available(lambda: self.pending.read(name))
-        if state.closing is None:
+        is_ours = state.closing == ERASED and state.owed is None and state.settled is None
+        if state.closing is None or is_ours:
             await self._close(name, ERASED)
             owed = encode_detection(answer(detection)).decode()
             await self.patience.until_available(lambda: self.pending.owe(name, owed))

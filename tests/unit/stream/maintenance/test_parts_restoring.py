@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from stream.events.messages import Output, Record, Refusal
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.rebuild_records import published_of
 from stream.pipeline.decision.parts_erasure import PARTS_ERASED
-from stream.pipeline.join.pending import PendingDetections
+from stream.pipeline.join.pending import Closing, InMemoryPendingDetections, Parts, PendingDetections
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID, OTHER_GUID, ids
 from tests.unit.stream.json_schema import DECISION_SCHEMA, violations
@@ -163,6 +164,50 @@ async def test_older_copy_of_what_waited():
     assert await (await rebuilt(FRAMES, published, pending=before.pending)).sweep() == []
     await restoring(before).discard(None, GUID)
     assert await before.sweep() == []
+
+
+class ClosedMeanwhile(InMemoryPendingDetections):
+    """Sets one of which a worker closes at the moment when another call would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super().close(name, closing)
+
+
+async def test_worker_closes_a_decided_set():
+    """A set that its last record closes while the rebuild would: the record may be read again."""
+    pending = ClosedMeanwhile()
+    fleet = Fleet(None, pending)
+    published = await given(Fleet(), *FRAMES)
+    await fleet.store.restore([published_of(each.value or b"") for each in published])
+    assert await given(fleet, *FRAMES[:-1]) == []
+    pending.meanwhile = partial(fleet.give, FRAMES[-1])
+    await restoring(fleet).close_decided()
+    assert [each.value for each in await given(fleet, FRAMES[-1])] == [each.value for each in published]
+
+
+async def test_killed_before_the_answer_was_owed():
+    def call(name: str) -> None:
+        if name == "owe":
+            raise InterruptedError
+
+    fleet = Fleet(None, InMemoryPendingDetections(call))
+    parts, frames = restoring(fleet), [(NOW_MS, frame(0))]
+    with pytest.raises(InterruptedError):
+        await parts.restore(frames, PERSON)
+    fleet.pending._on_call = lambda name: None  # type: ignore[attr-defined]
+    for _ in range(2):
+        await parts.restore(frames, PERSON)
+    (answer,) = await fleet.sweep(after_s=0)
+    assert event(answer)["result"]["reasons"][1:] == [PARTS_ERASED]
+    await parts.restore(frames, PERSON)
+    assert await fleet.sweep() == []
 
 
 async def test_what_waits_for_nothing():
