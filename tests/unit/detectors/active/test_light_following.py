@@ -56,6 +56,14 @@ def test_a_face_follows_whatever_the_camera_does(colours, seen):
     assert abs(found.behind) < 0.1
 
 
+@pytest.mark.parametrize("colours", [("red", "white", "red", "black"), ("white", "blue", "black", "yellow")])
+def test_fewest_colours_that_are_no_greys(colours):
+    """Fewer can't be told one by one: no session asks for them."""
+    assert follow(lit_frames(colours), colours).reasons == frozenset()
+    greys = ("white", "black", "white", colours[1] if colours[1] != "white" else "red")
+    assert follow(lit_frames(greys), greys).reasons == {"light_not_followed"}
+
+
 @pytest.mark.parametrize("swapped", [(0, 1), (2, 3), (1, 4)])
 def test_two_colours_in_each_others_place(swapped):
     frames = lit_frames(SIX)

@@ -395,7 +395,7 @@ async def test_tenant_that_asks_for_a_head_turn():
 
 
 def test_draws():
-    """Every order comes up, and every length; neighbours differ."""
+    """Every order comes up, and every length; neighbours differ, and two colours at least are no greys."""
     orders = {drawn_challenges(CHALLENGES) for _ in range(1000)}
     assert len(orders) == 24
     assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(CHALLENGES))}
@@ -406,5 +406,6 @@ def test_draws():
         assert len(colours) + challenges + 1 <= MOST_FRAMES
         lengths.add(len(colours))
         assert all(one != two for one, two in pairwise(colours))
+        assert sum(each not in ("white", "black") for each in colours) >= 2
         assert SHORTEST_COLOUR_MS <= colour_ms <= LONGEST_COLOUR_MS
     assert lengths == set(range(FEWEST_COLOURS, MOST_COLOURS + 1))
