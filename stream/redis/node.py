@@ -44,6 +44,7 @@ CLOSED = "Connection closed by server"
 CONNECT_SHARE = 0.8
 #: Commands from which an exchange takes in no further call.
 FULL = 1000
+_OF_REPLIES = frozenset({bytes, int, list, type(None)})
 
 
 class TlsConnection(SSLConnection):
@@ -127,7 +128,7 @@ class Node:
             packed = b"".join(map(hiredis.pack_command, commands))  # type: ignore[arg-type]  # its stub
             await connection.send_packed_command(packed, check_health=False)
             answers = await _read(connection, len(commands))
-            if any(is_passing(answer) for answer in answers if isinstance(answer, ResponseError)):
+            if any(map(is_passing, _errors(answers))):
                 await self.leave()
         finally:
             self._busy.discard(connection)
@@ -324,15 +325,22 @@ async def _read(connection: AbstractConnection, count: int) -> list[Answer]:
     reader: hiredis.Reader = cast(Any, connection)._parser._reader  # there is no other way to it
     reader.feed(b"*%d\r\n" % count)
     answers: list[Answer] = await connection.read_response()
-    for fault in [answer for answer in answers if isinstance(answer, RedisError)]:
+    for fault in _errors(answers):
         if not isinstance(fault, ResponseError):
             raise fault
     return answers
 
 
+def _errors(answers: Sequence[Answer]) -> list[RedisError]:
+    """The errors among answers. Of the hundreds to a submission usually none is one, which takes no call for each."""
+    if _OF_REPLIES.issuperset(map(type, answers)):
+        return []
+    return [answer for answer in answers if isinstance(answer, RedisError)]
+
+
 def replies(commands: Sequence[Command], answers: list[Answer]) -> list[Reply]:
     """Replies to the commands; raises what the first error among the answers means."""
-    for command, answer in zip(commands, answers, strict=True):
+    for command, answer in zip(commands, answers, strict=True) if _errors(answers) else ():
         if isinstance(answer, ResponseError):
             raise unavailable(answer, key_of(command).decode(errors="replace")) from answer
     return cast(list[Reply], answers)
