@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 #: No fitted distribution says anything about rarer events.
@@ -45,6 +46,7 @@ class FaceBounds:
         """The distance within which two templates are of copies of one picture."""
         return self.impostors.scaled(self.farthest, COPIES)
 
+    @lru_cache(maxsize=64)  # noqa: B019  # one search asks for that of its gallery several times
     def of(self, gallery: int, false_links: float) -> Bound:
         """The threshold at which a search in so many faces links to a stranger with chance `false_links` or less."""
         rate = max(min(false_links / max(gallery, 1), 0.5), LOWEST_RATE)

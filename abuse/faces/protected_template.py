@@ -7,6 +7,7 @@ index stores two bytes a number: half precision moves a distance by up to 0.0003
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,10 @@ class ProtectedTemplate:
         with np.errstate(over="ignore"):
             return np.frombuffer(self.vector, "<f4").astype("<f2").astype(np.float64)
 
+    @cached_property
+    def length(self) -> float:
+        return float(np.sqrt((self.halves**2).sum()))
+
     @property
     def packed(self) -> bytes:
         """Bytes for storage, two a number (float16, little-endian)."""
@@ -93,6 +98,6 @@ def least_score(probe: ProtectedTemplate, within: float, by: Distance) -> float:
     if by is Distance.COSINE:
         cosine = 1.0 - within
     else:
-        share = within / float(np.sqrt((probe.halves**2).sum()))
-        cosine = float(np.sqrt(1.0 - share**2)) if share < 1.0 else -1.0
+        share = within / probe.length
+        cosine = math.sqrt(1.0 - share**2) if share < 1.0 else -1.0
     return max(0.0, (1.0 + cosine) / 2 - SCORE_SLACK)

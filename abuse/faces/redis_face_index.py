@@ -37,8 +37,8 @@ from abuse.faces.redis_face_commands import (
 from abuse.faces.redis_face_search import FaceSearch
 from abuse.redis_port import Command, RedisClient
 
-#: Days of tenants, and buckets, whose last state is remembered.
-DAYS_REMEMBERED, BUCKETS_REMEMBERED = 4096, 65_536
+#: Tenants, and buckets, whose last state is remembered.
+TENANTS_REMEMBERED, BUCKETS_REMEMBERED = 4096, 65_536
 PAGE = 500
 #: More faces than any bucket holds.
 EVERY_MEMBER = 10_000_000
@@ -75,7 +75,8 @@ class RedisFaceIndex:
     ) -> None:
         self._calls, self._plan, self._clock, self._in_order = calls, plan, clock, in_order
         self._commands = FaceCommands(key_prefix, plan)
-        self._listed: _Remembered[tuple[str | None, int], frozenset[IndexBucket]] = _Remembered(DAYS_REMEMBERED)
+        #: The buckets that the last search of a tenant saw listed.
+        self._listed: _Remembered[str | None, frozenset[IndexBucket]] = _Remembered(TENANTS_REMEMBERED)
         self._sizes: _Remembered[IndexBucket, int] = _Remembered(BUCKETS_REMEMBERED)
         self.mirrors = BucketMirrors(plan, clock)
         self._codes = RedisFaceCodes(calls, self._commands)
@@ -109,14 +110,14 @@ class RedisFaceIndex:
         search = FaceSearch(
             self._calls, self._commands, plan, self._sizes, self.mirrors, reference, within, narrowed, self._clock
         )
-        expected = {own}.union(*(self._listed.get((tenant, day), frozenset()) for day in days))
-        replies = await search.run([*adding, *reading], expected)
-        listed = replies[len(adding) :]
-        buckets = [self._read(tenant, day, reply) for day, reply in zip(days, listed, strict=True)]
-        await search.run_on(frozenset().union(*buckets))
+        replies = await search.run([*adding, *reading], {own, *self._listed.get(tenant, ())})
+        listed = zip(days, replies[len(adding) :], strict=True)
+        buckets = frozenset().union(*(self._read(tenant, day, reply) for day, reply in listed if reply))
+        self._listed[tenant] = buckets
+        await search.run_on(buckets)
         found, more = await search.found(most)
         return CandidateList(
-            candidates=nearest(reference, found, search.reach, plan),
+            candidates=nearest(reference, found, search.reach, plan) if found else (),
             gallery=search.gallery,
             complete=search.complete,
             more=more,
@@ -219,7 +220,5 @@ class RedisFaceIndex:
                     yield reference_from(key, bucket, element, attributes)
 
     def _read(self, tenant: str | None, day: int, reply: object) -> frozenset[IndexBucket]:
-        """The buckets listed for a day, remembered for the next search."""
-        buckets = buckets_from(self._commands.buckets_of(tenant, day), tenant, cast("list[bytes]", reply))
-        self._listed[tenant, day] = buckets
-        return buckets
+        """The buckets listed for a day."""
+        return buckets_from(self._commands.buckets_of(tenant, day), tenant, cast("list[bytes]", reply))

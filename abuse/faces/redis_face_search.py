@@ -97,6 +97,8 @@ class FaceSearch:
         """The nearest references as they were enrolled, and whether there were more."""
         if self._full and (most > NEAR or len(self._near) <= most):
             await self._search_full()
+        if not self._near:
+            return [], False
         template, plan = self._reference.template, self._plan
         least = least_score(template, self.reach, plan.distance(template.model))
         counting = [each for each, score in self._near.items() if score >= least]

@@ -29,6 +29,9 @@ LinkName = tuple[str, RefKey, RefKey]
 #: Correlation ids of one cluster that are read, and the number of links to the farthest.
 MOST_MEMBERS = 64
 MOST_STEPS = 4
+#: Looks at all links of a cluster, a step further each, before links are sorted by their ends: most clusters are within
+#: two links of who joins.
+LOOKS = 2
 
 
 class LinkKind(StrEnum):
@@ -162,7 +165,8 @@ class Cluster:
 
     def __post_init__(self) -> None:
         # One reference stands for all equal ones: a link's ends are read with the link, and a member has many links.
-        distinct = {id(ref): ref for each in self.links for ref in each.refs}.values()
+        every = [ref for each in self.links for ref in each.refs]
+        distinct = dict(zip(map(id, every), every, strict=True)).values()
         ends = {(ref.key, ref.session_id, ref.spoof): ref for ref in distinct}
         object.__setattr__(self, "refs", tuple(sorted(ends.values(), key=attrgetter("key"))))
 
@@ -202,9 +206,11 @@ def _joined(links: Sequence[Link], begins: Callable[[SubmissionRef], bool]) -> t
     """The links connected to a submission for which `begins` holds, in their order."""
     refs = {ref.key: ref for each in links for ref in each.refs}
     reached = {key for key, ref in refs.items() if begins(ref)}
-    beside = [each for each in links if each.earlier.key in reached or each.later.key in reached]
-    reached |= {ref.key for each in beside for ref in each.refs}
-    if reached and len(reached) < len(refs):  # most clusters are within one link of who joins
+    for _ in range(LOOKS):
+        if 0 < len(reached) < len(refs):
+            beside = [each for each in links if each.earlier.key in reached or each.later.key in reached]
+            reached |= {ref.key for each in beside for ref in each.refs}
+    if 0 < len(reached) < len(refs):
         _spread(reached, links)
     return tuple(links) if len(reached) == len(refs) else tuple(each for each in links if each.earlier.key in reached)
 
