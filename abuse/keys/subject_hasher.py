@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from abuse.keys.key_periods import HashKey, KeyPeriods
 from abuse.subjects import HASH_LENGTH, PREFIX_LENGTH, Subject, SubjectType
+
+Address: TypeAlias = str | ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class SubjectHasher:
@@ -25,11 +27,11 @@ class SubjectHasher:
     def device(self, tenant: str | None, device_id: str, at_ms: int) -> Subject:
         return self._hashed(SubjectType.DEVICE, tenant, device_id, at_ms)
 
-    def address(self, tenant: str | None, address: str, at_ms: int) -> Subject:
+    def address(self, tenant: str | None, address: Address, at_ms: int) -> Subject:
         """`address` is a valid IPv4 or IPv6 address; an IPv4-mapped one counts as IPv4."""
         return self._hashed(SubjectType.ADDRESS, tenant, str(plain_address(address)), at_ms)
 
-    def prefix(self, tenant: str | None, address: str, at_ms: int) -> Subject:
+    def prefix(self, tenant: str | None, address: Address, at_ms: int) -> Subject:
         """The /24 (IPv4) or /64 (IPv6) that the address is in."""
         plain = plain_address(address)
         network = ipaddress.ip_network((plain, PREFIX_LENGTH[plain.version]), strict=False)
@@ -48,10 +50,10 @@ class SubjectHasher:
 
     @staticmethod
     def _hash(key: HashKey, message: bytes) -> str:
-        return f"{key.id}-{hmac.new(key.secret, message, hashlib.sha256).hexdigest()[:HASH_LENGTH]}"
+        return f"{key.id}-{hmac.digest(key.secret, message, 'sha256').hex()[:HASH_LENGTH]}"
 
 
-def plain_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def plain_address(address: Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """The address, as IPv4 where it is an IPv4-mapped IPv6 address (::ffff:a.b.c.d)."""
-    parsed = ipaddress.ip_address(address)
+    parsed = ipaddress.ip_address(address) if isinstance(address, str) else address
     return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -58,9 +58,10 @@ def names_nobody(value: object) -> bool:
 
 def personal_guid(value: str) -> str:
     """Like `canonical_guid`; raises ValueError also for a GUID that names nobody."""
-    if names_nobody(value):
+    canonical = canonical_guid(value)
+    if canonical in NAMES_NOBODY:
         raise ValueError("expected the GUID of a person")
-    return canonical_guid(value)
+    return canonical
 
 
 def request_id(ids: SubmissionIds, fingerprint: str) -> str:

@@ -30,7 +30,7 @@ class StoredDecision:
 
     def is_for(self, ids: SubmissionIds, fingerprint: str) -> bool:
         """Whether the decision was made for this content. A rebuild knows the request id instead of the fingerprint."""
-        return self.fingerprint in (fingerprint, stand_in(request_id(ids, fingerprint)))
+        return self.fingerprint == fingerprint or self.fingerprint == stand_in(request_id(ids, fingerprint))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

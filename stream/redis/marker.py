@@ -130,6 +130,8 @@ class MarkerGuard:
         self.known: Marker | None = None
         self.lost = False
         self._looks: dict[str, int] = {}
+        #: What was read last, with nothing noted since: nearly all round trips bring the same.
+        self._read: tuple[str, Reply, Reply] | None = None
 
     def require_found(self) -> None:
         """Called before a round trip. Raises Unavailable."""
@@ -139,11 +141,14 @@ class MarkerGuard:
     def require(self, key: str, marker: Reply, look: Reply) -> None:
         """Called with a marker and the last look that came behind the replies of a round trip. Raises Unavailable where
         the marker isn't ours, or the look is older: the replies may be those of a Redis without content."""
+        if not self.lost and self._read == (key, marker, look):
+            return
         found, looks = Marker.read(marker), {key: read_look(look)}
         if found is None or not self.accepts(found, looks):
             self.lose()
             raise Unavailable("redis", LOST)
         self._note(found, looks)
+        self._read = key, marker, look
 
     def accepts(self, found: Marker | None, looks: Mapping[str, int]) -> bool:
         """Whether the content is the known one, or made anew since."""
@@ -160,6 +165,7 @@ class MarkerGuard:
         if found != self.known:
             self.known, self._looks = found, {}
         self._looks.update({key: max(at_ms, self._looks.get(key, 0)) for key, at_ms in looks.items()})
+        self._read = None
 
     def lose(self) -> None:
         if not self.lost:

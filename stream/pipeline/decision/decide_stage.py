@@ -7,7 +7,7 @@ redelivery and a race all give the same bytes. Flag events of the submission are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -182,7 +182,7 @@ class DecideStage:
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
-        first, flags = await asyncio.gather(self._stored(detection, ours), self.abuse.record(events))
+        first, flags = await self._stored_with(self._stored(detection, ours), events)
         if not first.is_for(detection.ids, detection.fingerprint):
             decided, more = await self._mismatch(detection, mismatch(detection.ids, first.decision))
             return decided, [*flags, *more]  # stored flag events are published, also of content that lost the race
@@ -197,12 +197,14 @@ class DecideStage:
         keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
         return await self.patience.until_available(lambda: keep(detection.ids, ours))
 
+    async def _stored_with(self, storing: Awaitable[StoredDecision], events: Sequence[FlagEvent]) -> StoredOutcome:
+        """Decision in force, its events stored in the same round trip; most decisions have none."""
+        return await asyncio.gather(storing, self.abuse.record(events)) if events else (await storing, [])
+
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, refusal)
-        first, flags = await asyncio.gather(
-            self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours)),
-            self.abuse.record(events),
-        )
+        storing = self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
+        first, flags = await self._stored_with(storing, events)
         return first, flags if first is ours or is_about(first.decision, detection) else []
 
     async def _decide(

@@ -98,7 +98,7 @@ class FairTurns:
             self._give()
 
     def _give(self) -> None:
-        while self._taken < self._places and (turn := self._next()) is not None:
+        while self._waiting and self._taken < self._places and (turn := self._next()) is not None:
             self._waiting.remove(turn)
             self._taken += 1
             self._turns += 1

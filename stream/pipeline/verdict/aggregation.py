@@ -41,22 +41,20 @@ class WeighedSignal:
     of_network: bool = field(init=False, repr=False, compare=False)
     #: A network's log-odds of a bona fide presentation; None for one that didn't answer, and for other signals.
     log_odds: float | None = field(init=False, repr=False, compare=False)
+    #: Liveness of the reading in [0, 1], to the published digits, so that `passed` agrees with the number shown.
+    score: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         of_network = self.reading.is_of_network
         object.__setattr__(self, "of_network", of_network)
         answered = of_network and _is_scored(self.reading)
         object.__setattr__(self, "log_odds", _log_odds(self.reading) if answered else None)
+        object.__setattr__(self, "score", round(self.reading.liveness, SCORE_DIGITS))
 
     @property
     def passed(self) -> bool:
         enough = self.score >= PASS_MARK if self.least is None else self.reading.liveness >= self.least
         return self.reading.status is ReadingStatus.SCORED and enough
-
-    @property
-    def score(self) -> float:
-        """Liveness of the reading in [0, 1], to the published digits, so that `passed` agrees with the number shown."""
-        return round(self.reading.liveness, SCORE_DIGITS)
 
     @property
     def of_texture(self) -> bool:
@@ -124,11 +122,9 @@ def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]
             found.append(NO_NETWORK)
         elif room < 0:
             found.append(SUSPECTED)
-    gates = policy.gates
-    for signal in signals if gates else ():
-        least = gates.get(signal.reading.name)
-        if least is not None and signal.score < least:
-            found.append(signal.failure)
+    if gates := policy.gates:
+        gated = [signal for signal in signals if signal.reading.name in gates]
+        found += [signal.failure for signal in gated if signal.score < gates[signal.reading.name]]
     return tuple(dict.fromkeys(found))
 
 

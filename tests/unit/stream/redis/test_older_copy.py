@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from abuse.store_time import StillTime
-from stream.redis.marker import OLDER_MS, look_key
+from config.errors import Unavailable
+from stream.redis.marker import OLDER_MS, Marker, MarkerGuard, Origin, look_key
 from tests.unit.stream.redis.test_installation import KEYS, Member, get, is_refused, member
 
 __all__ = ["member"]  # a fixture
@@ -53,3 +54,15 @@ async def test_sleeper_writes_no_older_look(member, empty_redis):
     sleeper.watch._time = StillTime(1)
     await sleeper.watch.look()
     assert await get(worker)() == [None]
+
+
+def test_same_bytes_after_a_later_look():
+    """Bytes that were read last are taken at once, until the worker's own look has seen a later time."""
+    guard, marker = MarkerGuard(KEYS), Marker.made(Origin.NEW, 1)
+    guard.find(marker, {})
+    read = (KEYS[0], str(marker).encode(), [b"last", b"1000"])
+    guard.require(*read)
+    guard.require(*read)
+    guard.find(marker, {KEYS[0]: 1000 + 2 * OLDER_MS})
+    with pytest.raises(Unavailable):
+        guard.require(*read)
