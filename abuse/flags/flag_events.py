@@ -235,15 +235,9 @@ def forgiven_at(fields: Fields) -> int:
     return _latest(fields, _UNLINKED)
 
 
-def unlinked_at(fields: Fields) -> int:
-    """Event time up to which the subject's submissions link it to nobody."""
-    return max(_latest(fields, _UNLINKED), cleared_at(fields))
-
-
 def _latest(fields: Fields, what: str) -> int:
-    if not fields:
-        return NEVER_CLEARED  # of most subjects nothing is stored
-    return max((int(text) for name, text in fields.items() if name.startswith(f"{what} ")), default=NEVER_CLEARED)
+    begins = f"{what} "
+    return max([int(text) for name, text in fields.items() if name.startswith(begins)], default=NEVER_CLEARED)
 
 
 def superseded(fields: Fields, name: str, text: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import orjson
 
@@ -20,6 +20,7 @@ from abuse.flags.mentions import event_of
 _LEFT_OUT = ("evidence", "policy")
 #: A flag that was erased may be raised anew on the same day, under the same name: a head is read again after so long.
 REMEMBERED_S = 60.0
+_UNKNOWN = (None, 0.0)
 #: Some 0.6 KB each; longer ones are foreign, and read each time.
 MOST_REMEMBERED, LONGEST = 16_384, 4096
 
@@ -48,8 +49,11 @@ class HeadMemory:
         self._held: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
 
     def get(self, key: str, name: str) -> str | None:
+        return self.get_all(key, [name])[name]
+
+    def get_all(self, key: str, names: Iterable[str]) -> dict[str, str | None]:
         self._forget_old()
-        return self._held.get((key, name), (None, 0.0))[0]
+        return {name: self._held.get((key, name), _UNKNOWN)[0] for name in names}
 
     def put(self, key: str, name: str, text: str) -> None:
         if len(text) <= LONGEST:

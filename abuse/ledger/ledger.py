@@ -24,10 +24,9 @@ from abuse.flags.flag_events import (
     forgiven_at,
     stored,
     superseded,
-    unlinked_at,
 )
 from abuse.flags.flag_heads import heads
-from abuse.flags.flags import Flag, FlagEvent
+from abuse.flags.flags import NEVER_CLEARED, Flag, FlagEvent
 from abuse.ledger.flag_index import InMemoryFlagIndex, Listing, Position, Selection, moves_of
 from abuse.ledger.journal import (
     KEPT,
@@ -60,6 +59,7 @@ class SubjectHistory:
     """A subject's history in the table: attempts in order of event time, and the events of the subject's flags.
 
     Fields are parsed when a history is made: fields that no worker wrote raise ValueError, KeyError or TypeError.
+    `unlinked_at_ms`: event time up to which the subject's submissions link it to nobody.
     """
 
     subject: Subject
@@ -71,9 +71,12 @@ class SubjectHistory:
     flags: tuple[Flag, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cleared_at_ms", cleared_at(self.fields))
-        object.__setattr__(self, "unlinked_at_ms", unlinked_at(self.fields))
-        object.__setattr__(self, "forgiven_at_ms", forgiven_at(self.fields))
+        cleared = forgiven = NEVER_CLEARED
+        if self.fields:  # of most subjects nothing is stored
+            cleared, forgiven = cleared_at(self.fields), forgiven_at(self.fields)
+        object.__setattr__(self, "cleared_at_ms", cleared)
+        object.__setattr__(self, "unlinked_at_ms", max(cleared, forgiven))
+        object.__setattr__(self, "forgiven_at_ms", forgiven)
         object.__setattr__(self, "flags", flags_from(self.fields) if self.fields else ())
 
 

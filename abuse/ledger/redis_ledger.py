@@ -124,7 +124,7 @@ class RedisLedger:
         if not names:
             return {}
         with reading(key):
-            return {name: self._memory.get(key, name) for name in texts_of(names)}
+            return self._memory.get_all(key, texts_of(names))
 
     def _remember(self, key: str, texts: Mapping[str, Reply], cause: str | None) -> dict[str, str | None]:
         """The texts of these events; None for one that went meanwhile."""
@@ -159,6 +159,8 @@ class RedisLedger:
         texts = [earlier.get(offer[1:3], str(offer[3])) for offer in offers]
         for (_, key, field, _), text in zip(offers, texts, strict=True):
             self._memory.put(str(key), str(field), head_of(text))
+        if not held:
+            return [*events]
         await self._index_as_stored(events, as_stored(events, texts))
         return own_events(events, texts)
 

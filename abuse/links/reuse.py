@@ -203,12 +203,8 @@ class ReuseSearch:
         bound = self._bound(self.faces.bounds, faces.gallery)
         near = (each for each in faces.candidates if each.distance <= bound.distance)
         return [
-            replace(
-                _link(LinkKind.FACE, own, candidate, candidate.distance, bound.distance),
-                gallery=faces.gallery,
-                expected=bound.expected,
-            )
-            for candidate in near
+            _link(LinkKind.FACE, own, each, each.distance, bound.distance, faces.gallery, bound.expected)
+            for each in near
         ]
 
     def _by_picture(
@@ -241,6 +237,22 @@ def _best(histories: HistoriesRead, found: Iterable[Sequence[Link]]) -> list[Lin
     return [each for links in effective for each in links[:LINKS_ADDED]]
 
 
-def _link(kind: LinkKind, own: SubmissionRef, other: SubmissionRef, distance: float, threshold: float) -> Link:
+def _link(
+    kind: LinkKind,
+    own: SubmissionRef,
+    other: SubmissionRef,
+    distance: float,
+    threshold: float,
+    gallery: int = 0,
+    expected: float = 0.0,
+) -> Link:
     earlier, later = in_order(own, SubmissionRef(**other.ref_fields))
-    return Link(kind=kind, earlier=earlier, later=later, distance=distance, threshold=threshold)
+    return Link(
+        kind=kind,
+        earlier=earlier,
+        later=later,
+        distance=distance,
+        threshold=threshold,
+        gallery=gallery,
+        expected=expected,
+    )

@@ -197,8 +197,9 @@ def finding_of(
 def block_after(window: Window, count: Count) -> FlagRefusal:
     """The refusal of a window's flag, at least to the end of the day: a flag is raised once a day, and with a shorter
     refusal the rest of the day would be free."""
-    until_ms = max(window.end_ms + count.window_s * MS, (window.end_ms // BUCKET_MS + 1) * BUCKET_MS)
-    return FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=window.end_ms, until_ms=until_ms)
+    end_ms = window.end_ms
+    until_ms = max(end_ms + count.window_s * MS, (end_ms // BUCKET_MS + 1) * BUCKET_MS)
+    return FlagRefusal(kind=RefusalKind.BLOCKED, from_ms=end_ms, until_ms=until_ms)
 
 
 @lru_cache(256)
