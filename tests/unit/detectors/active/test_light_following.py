@@ -117,6 +117,7 @@ def test_a_dark_background_says_little():
     [
         ({"front": 0.0, "side": 0.0, "behind": 0.0}, "light_not_followed"),
         ({"front": 0.004, "side": 0.001, "behind": 0.0}, "light_not_followed"),  # less than can be measured
+        ({"front": 0.02, "side": 0.008, "behind": 0.0}, "light_not_followed"),  # from the glass of another screen
         ({"late": 0.45}, "light_too_late"),
         ({"late": 0.2}, None),
         ({"side": 0.21}, "light_pattern_flat"),
