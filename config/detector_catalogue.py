@@ -58,7 +58,7 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
         "facial_symmetry": DetectorSpec("Facial symmetry", _GEOMETRY, 0.04, _FACE),
         "lbp_texture": DetectorSpec("Skin micro-texture", _TEXTURE, 0.31, _BOTH),
         "exif_metadata": DetectorSpec("Camera metadata", _METADATA, 0.11, _EXIF),
-        "fft_deepfake": DetectorSpec("Frequency fingerprint", _TEXTURE, 0.30, _BOTH),
+        "fft_deepfake": DetectorSpec("Frequency fingerprint", _TEXTURE, 0.30, _BOTH | _POSE),
     }
 )
 

@@ -20,7 +20,7 @@ from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.exif_metadata import SPOOF_KEYWORDS
 from detectors.signals.eye_aspect_ratio import PERSONS_LEFT_EYE, PERSONS_RIGHT_EYE
 from detectors.signals.fft_deepfake import Spectrum
-from tests.unit.detectors.conftest import face_of, observe
+from tests.unit.detectors.conftest import NOISE, face_of, observe
 
 BELOW = 1e-9  # "0.50 - 0.79" ends just below 0.80
 
@@ -237,6 +237,22 @@ def test_words_are_about_what_moved_the_score(signals, monkeypatch, spectrum, wo
     signal = signals["fft_deepfake"]
     monkeypatch.setattr(signal._meter, "measure", lambda crop: spectrum)
     assert signal.read(observe()).detail.startswith(f"{words} (ring kurtosis")
+
+
+@pytest.mark.parametrize(
+    ("yaw", "rows", "natural"),
+    [
+        (0, slice(493, 497), False),  # an edge across the middle of a face that looks ahead
+        (25, slice(493, 497), True),  # of a turned one: the rim of glasses
+        (-25, slice(493, 497), True),
+        (25, slice(0, 1000, 4), False),  # all over a turned face: a grid
+    ],
+)
+def test_an_edge_on_a_turned_face_is_no_fingerprint(signals, yaw, rows, natural):
+    grey = NOISE // 8 + 100
+    grey[rows] = 20
+    reading = signals["fft_deepfake"].read(observe(grey=grey, pose=Pose(yaw, 0, 0)))
+    assert ("azimuthal variance 0.0" in reading.detail) == natural, reading.detail
 
 
 @pytest.mark.parametrize(
