@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", type=int, default=50)
     parser.add_argument("--strengths", default="0,0.5,1")
-    parser.add_argument("--held-out", type=int, default=8)
+    parser.add_argument("--held-out", type=int, default=4)
     parser.add_argument("--kinds", nargs="*", default=[])
     options = parser.parse_args()
     bench = Bench(cache_folder(), options.sequences, options.held_out)

@@ -104,11 +104,17 @@ def face_of(picture: Photo) -> Face:
     return found[0]
 
 
+def framing_scale(face: Face) -> float:
+    """Pixels of the frame for one of the photograph: above 1 a frame is magnified, which no camera's picture is."""
+    marks = face.landmarks[:, :2].astype(np.float64)
+    return _FACE_HEIGHT * HEIGHT / float(np.linalg.norm(marks[_FOREHEAD] - marks[_CHIN]))
+
+
 def _framed(photo: Photo) -> Photo:
     """The photograph turned upright, scaled and cut to the frame with its margin, blurred on beyond its own edges."""
-    marks = face_of(photo).landmarks[:, :2].astype(np.float64)
+    face = face_of(photo)
+    marks, scale = face.landmarks[:, :2].astype(np.float64), framing_scale(face)
     middle, across = (marks[_FOREHEAD] + marks[_CHIN]) / 2, marks[_LEFT] - marks[_RIGHT]
-    scale = _FACE_HEIGHT * HEIGHT / float(np.linalg.norm(marks[_FOREHEAD] - marks[_CHIN]))
     if scale < 1:
         photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         middle, scale = middle * scale, 1.0

@@ -14,12 +14,10 @@ import pytest
 from detectors.face_mesh import pose_of
 from stream.demo import attacks, scenario
 from tests import photographs
-from tests.sequences.sitter import Photo, mesh
+from tests.sequences.sitter import Photo, framing_scale, mesh
 
 #: Degrees from straight ahead up to which a photograph is frontal; chins are often held high or low on portraits.
 _MOST_YAW, _MOST_PITCH, _MOST_ROLL = 6.0, 15.0, 10.0
-#: Fewest pixels of a face's width: a frame's face has 210 to 240.
-_LEAST_WIDTH = 100
 #: Fewest pixels around the face's box as shares of its size: hair, ears and neck go with the head.
 _LEAST_AROUND = 0.2
 _LONG_SIDE = 1600
@@ -46,7 +44,8 @@ def sources() -> Iterator[tuple[str, Photo]]:
 
 
 def suits(photo: Photo) -> bool:
-    """Whether a sequence can be rendered from the photograph: one face, large enough, frontal, with room around."""
+    """Whether a sequence can be rendered from the photograph: one face, frontal, with room around, and so large that no
+    frame is a magnification."""
     faces = mesh().find(photo)
     if len(faces) != 1:
         return False
@@ -55,7 +54,7 @@ def suits(photo: Photo) -> bool:
     across, down = _LEAST_AROUND * box.width, _LEAST_AROUND * box.height
     roomy = across <= box.left and box.right <= width - across and down <= box.top and box.bottom <= height - down
     frontal = abs(pose.yaw) <= _MOST_YAW and abs(pose.pitch) <= _MOST_PITCH and abs(pose.roll) <= _MOST_ROLL
-    return roomy and frontal and box.width >= _LEAST_WIDTH
+    return roomy and frontal and framing_scale(faces[0]) <= 1
 
 
 def _once(files: list[Path]) -> Iterator[tuple[str, Photo]]:
