@@ -77,15 +77,15 @@ class BucketMirror:
         ValueError for bytes no worker wrote."""
         codes = codes_from(packed, self._dimensions)
         behind = (self._end - wanted.start) // self._size
-        fresh = codes[behind:] if packed.startswith(wanted.last) else codes[:0]
+        goes_on = packed.startswith(wanted.last)
+        fresh = codes[behind:] if goes_on else codes[:0]
         if len(fresh):
             self._add(fresh)
             self._end, self._last = wanted.start + len(packed), packed[-self._size :]
-        # Faces that came after this look are no fault of it.
+        # Faces that came after this look are no fault of it; nor is a page that another look at the same time has read.
         later, to_end = max(0, behind - len(codes)), len(packed) <= wanted.stop - wanted.start
-        self.whole = to_end and packed.startswith(wanted.last) and self.faces - later == size
-        reads_on = len(fresh) > 0 and not to_end
-        self.unmatched = 0 if self.whole or reads_on else self.unmatched + 1
+        self.whole = goes_on and to_end and self.faces - later == size
+        self.unmatched = 0 if self.whole or (goes_on and not to_end) else self.unmatched + 1
 
     def may_hold(self, probe: ProtectedTemplate, within: float, correlation_id: str) -> bool:
         """Whether a face of another correlation id may lie within this distance of the probe. Of 800 faces at 0.8 to

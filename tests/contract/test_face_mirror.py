@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from abuse.event_time import DAY_MS
+from abuse.faces import bucket_mirror
 from abuse.faces.bucket_mirror import PAGE, nbytes_of
 from abuse.faces.bucket_mirrors import AGAIN_S, IDLE_S, SPARE_S
 from abuse.faces.face_codes import codes_from, face_hash, layout
@@ -213,6 +214,18 @@ async def test_room_for_mirrors_is_bounded(redis_server):
     await index.enrol(strangers(FEW, 2000, tenant="two"))
     await look_often()
     assert index.mirrors.nbytes <= FEW * BYTES * 3 // 2, "also when it grows"
+
+
+async def test_searches_at_the_same_time_read_one_mirror(redis_server, monkeypatch):
+    """A busy worker gets its mirrors, too."""
+    monkeypatch.setattr(bucket_mirror, "PAGE", FEW // 3)
+    await on(redis_server).enrol(strangers(FEW))
+    index = on(redis_server)
+    for start in range(0, 25, 5):
+        await asyncio.gather(*(look(index, seen(9000 + start + number)) for number in range(5)))
+    mirror = index.mirrors.of(PLAN.bucket(seen(1)))
+    assert mirror is not None
+    assert (mirror.whole, mirror.faces) == (True, FEW)
 
 
 async def test_growth_beyond_the_room(redis_server):

@@ -139,6 +139,17 @@ def test_look_that_is_answered_late() -> None:
     assert not mirror.whole
 
 
+def test_looks_at_the_same_time(monkeypatch) -> None:
+    """Searches under way together ask for one page: the later ones find the page read, and nothing wrong."""
+    monkeypatch.setattr(bucket_mirror, "PAGE", 100)
+    mirror = BucketMirror(D, Distance.EUCLIDEAN)
+    for _ in range(MANY // 100 + 1):
+        for wanted in [mirror.wanted() for _ in range(4)]:
+            mirror.take(wanted, CODES[wanted.start : wanted.stop + 1], MANY)
+            assert mirror.unmatched == 0
+    assert (mirror.whole, mirror.faces) == (True, MANY)
+
+
 def test_page_is_bounded() -> None:
     assert BucketMirror(D, Distance.EUCLIDEAN).wanted() == CodesWanted(0, PAGE * BYTES - 1, b"")
     assert mirror_of().wanted() == CodesWanted((MANY - 1) * BYTES, (MANY + PAGE) * BYTES - 1, code(MANY - 1))
