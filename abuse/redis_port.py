@@ -50,7 +50,7 @@ class reading:  # noqa: N801  # a statement's name, and a generator in its place
 
 def texts_of(reply: Reply) -> list[str]:
     """The strings of a reply that lists them."""
-    return [cast(bytes, each).decode() for each in cast("list[Reply]", reply)]
+    return [each.decode() for each in cast("list[bytes]", reply)]
 
 
 def fields_of(reply: Reply) -> dict[str, str]:
