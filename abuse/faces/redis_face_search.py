@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, cast
 
 from abuse.faces.bucket_mirror import BucketMirror, CodesWanted
@@ -101,13 +102,13 @@ class FaceSearch:
             return [], False
         template, plan = self._reference.template, self._plan
         least = least_score(template, self.reach, plan.distance(template.model))
-        counting = [each for each, score in self._near.items() if score >= least]
-        near = sorted(counting, key=lambda each: (-self._near[each], each[1]))[:most]
-        commands: list[Command] = [("VGETATTR", self._commands.faces(bucket), element) for bucket, element in near]
+        counting = [(-score, element, bucket) for (bucket, element), score in self._near.items() if score >= least]
+        near = sorted(counting, key=itemgetter(0, 1))[:most]
+        commands: list[Command] = [("VGETATTR", self._commands.faces(bucket), element) for _, element, bucket in near]
         replies = await self._calls.execute(commands)
         found = [
             reference_from(str(command[1]), bucket, element, reply)
-            for command, (bucket, element), reply in zip(commands, near, replies, strict=True)
+            for command, (_, element, bucket), reply in zip(commands, near, replies, strict=True)
             if reply is not None  # forgotten between the two calls
         ]
         return found, len(counting) > most
@@ -196,8 +197,8 @@ class FaceSearch:
         return scored(self._commands.faces(bucket), reply, self._probe_for(bucket)[1])
 
     def _others(self, bucket: IndexBucket, near: Sequence[tuple[str, float]]) -> dict[tuple[IndexBucket, str], float]:
-        key, is_own = self._commands.faces(bucket), self._reference.is_own
-        return {(bucket, name): score for name, score in near if not is_own(names(key, name)[0])}
+        key, own = self._commands.faces(bucket), self._reference.correlation_id
+        return {(bucket, name): score for name, score in near if names(key, name)[0] != own}
 
     def _probe(self, bucket: IndexBucket) -> tuple[ProtectedTemplate, float] | None:
         return next((each for each in self._probes if bucket.holds(each[0])), None)
