@@ -23,6 +23,7 @@ from detectors.frame import WorkingFrame, decode
 from detectors.injection.capture_times import taken_at
 from detectors.injection.checks import indications_of, with_decoded, with_face
 from detectors.pad import PadSource, open_networks
+from detectors.pad.one_light import in_light_of
 from detectors.signals import FaceObservation, Signal, build
 from detectors.signals.base import failed
 from detectors.template import TemplateSource, open_template
@@ -107,9 +108,12 @@ class FaceAnalyser:
         template = () if self.template is None else (self.template.spec.model,)
         return self.mesh.models + self.counter.models + self._network_models + template
 
-    def analyse(self, image: bytes | memoryview, /, *, measured: bool = False) -> Analysis:
+    def analyse(
+        self, image: bytes | memoryview, /, *, measured: bool = False, rest: FrameMeasures | None = None
+    ) -> Analysis:
         """Analysis of one image file: a reading of every signal, or the error that says why there is none; `measured`
-        with the measures of active liveness, too.
+        with the measures of active liveness, too. Networks see a measured frame in the light of the frame with the
+        measures `rest`.
 
         Called by the slot's loop. Blocks (about 50 ms, 10 more for measures), raises nothing that a picture can
         cause, may be repeated. The caller owns the deadline, because native code can't be interrupted.
@@ -119,17 +123,18 @@ class FaceAnalyser:
             framed = self.look(image, watch)
             with watch.step("signals"):
                 readings = tuple(_read(signal, framed.seen) for signal in self.signals)
-            if self.networks:
-                with watch.step("networks"):
-                    readings += tuple(_ask(network, framed.seen) for network in self.networks)
-            with watch.step("template"):
-                extraction = self._extract(framed)
-            with watch.step("hashes"):
-                picture = _hashes(framed.seen)
             measures = None
             if measured:
                 with watch.step("measures"):
                     measures = _measures(framed.seen)
+            if self.networks:
+                with watch.step("networks"):
+                    lit = framed.seen if measures is None or rest is None else in_light_of(framed.seen, measures, rest)
+                    readings += tuple(_ask(network, lit) for network in self.networks)
+            with watch.step("template"):
+                extraction = self._extract(framed)
+            with watch.step("hashes"):
+                picture = _hashes(framed.seen)
         except ImageRefused as refusal:
             return Analysis(
                 error=refusal.code,

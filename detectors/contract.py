@@ -193,10 +193,12 @@ class Analyser(Protocol):
     """Analyser of a slot process. Built once in each slot, called for one frame after the other.
 
     `analyse` may block, crash or raise; the view is valid until `analyse` returns. `measured` asks for the measures of
-    active liveness.
+    active liveness; `rest` are those of the job's first frame, for the frames after it.
     """
 
-    def analyse(self, image: memoryview, /, *, measured: bool = False) -> Analysis: ...
+    def analyse(
+        self, image: memoryview, /, *, measured: bool = False, rest: FrameMeasures | None = None
+    ) -> Analysis: ...
 
 
 class ImageRefused(Exception):

@@ -6,12 +6,15 @@ import dataclasses
 import os
 import socket
 import time
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import orjson
 
 from config.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analyser, Analysis
+from detectors.contract_measures import FrameMeasures
 from detectors.pool.blocks import cut_into, map_read_only
 from detectors.pool.confinement import Confinement, Layer, Missing, shut
 from detectors.pool.messages import Reply, ReplyKind, join, pack_reply, receive_job
@@ -41,10 +44,9 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan, missing: Missin
         return
     channel.sendall(pack_reply(Reply(0, ReplyKind.READY, orjson.dumps(missing, option=orjson.OPT_NON_STR_KEYS))))
     while (job := receive_job(channel)) is not None:
-        answers = [answer(analyser, image, measured=job.measured) for image in cut_into(block, job.lengths)]
-        raised = any(kind is ReplyKind.RAISED for kind, _ in answers)
-        kind = ReplyKind.RAISED if raised else ReplyKind.ANALYSED
-        channel.sendall(pack_reply(Reply(job.number, kind, join(body for _, body in answers))))
+        answers = answers_to(analyser, cut_into(block, job.lengths), measured=job.measured)
+        kind = ReplyKind.RAISED if any(each.kind is ReplyKind.RAISED for each in answers) else ReplyKind.ANALYSED
+        channel.sendall(pack_reply(Reply(job.number, kind, join(each.encoded for each in answers))))
 
 
 def _shut(confinement: Confinement, missing: Missing) -> Missing:
@@ -61,20 +63,37 @@ def _start_words(kind: ReplyKind, error: Exception) -> bytes:
     return pack_reply(Reply(0, kind, words.encode(errors="replace")))
 
 
-def answer(analyser: Analyser, image: memoryview, *, measured: bool) -> tuple[ReplyKind, bytes]:
-    """ANALYSED or RAISED, and the encoded analysis of one frame. An exception leaves its type's name only: its words
-    could quote the picture."""
+class FrameAnswer(NamedTuple):
+    """Answer to one frame of a job: ANALYSED or RAISED, and the analysis, encoded as well."""
+
+    kind: ReplyKind
+    analysis: Analysis
+    encoded: bytes
+
+
+def answers_to(analyser: Analyser, images: Iterable[memoryview], *, measured: bool) -> list[FrameAnswer]:
+    """Answers to the frames of a job, in their order. Frames after the first are analysed with the first's measures."""
+    answers: list[FrameAnswer] = []
+    for image in images:
+        rest = answers[0].analysis.measures if answers else None
+        answers.append(_answer(analyser, image, measured=measured, rest=rest))
+    return answers
+
+
+def _answer(analyser: Analyser, image: memoryview, *, measured: bool, rest: FrameMeasures | None) -> FrameAnswer:
+    """An exception leaves its type's name only: its words could quote the picture."""
     started = time.process_time()
     try:
-        analysis = analyser.analyse(image, measured=measured)
+        options = {} if rest is None else {"rest": rest}
+        analysis = analyser.analyse(image, measured=measured, **options)
         if not analysis.cpu_ms:
             analysis = dataclasses.replace(analysis, cpu_ms=_cpu_ms_since(started))
-        return ReplyKind.ANALYSED, encode(analysis)
+        return FrameAnswer(ReplyKind.ANALYSED, analysis, encode(analysis))
     except Exception as error:  # one picture's trouble is its answer, not the end of the slot's channel
         failed = Analysis(
             error=ErrorCode.INFERENCE_ERROR, message=type(error).__name__[:80], cpu_ms=_cpu_ms_since(started)
         )
-        return ReplyKind.RAISED, encode(failed)
+        return FrameAnswer(ReplyKind.RAISED, failed, encode(failed))
 
 
 def _cpu_ms_since(started: float) -> float:

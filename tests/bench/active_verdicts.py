@@ -19,6 +19,7 @@ from config.challenges import CHALLENGES
 from config.policy import Policy
 from config.settings import Settings
 from detectors.analysis import FaceAnalyser
+from detectors.pool.slot_process import answers_to
 from stream.bootstrap.models import face_bound, network_sources, template_source
 from stream.events.ids import SubmissionIds
 from stream.events.messages import Detection
@@ -57,7 +58,8 @@ class Verdicts:
         return session_verdict(detection, finding, policy, face_bound=self._bound)
 
     def _detection(self, sequence: RenderedSequence) -> Detection:
-        analyses = [self._analyser.analyse(frame.image, measured=True) for frame in sequence.frames]
+        images = [memoryview(frame.image) for frame in sequence.frames]
+        analyses = [each.analysis for each in answers_to(self._analyser, images, measured=True)]
         return Detection(
             ids=SubmissionIds(submission_id="bench"),
             fingerprint="0" * 32,

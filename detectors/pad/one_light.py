@@ -1,0 +1,47 @@
+"""Frames of one capture in one light: what the screen's colour adds to the face is taken out before networks look.
+
+Networks were trained under white light, and follow a colour: on rendered faces red adds 3 to the log-odds of
+`minifasnet_v2`, cyan and green take 1.5 to 1.8 away. Each channel is scaled so that the front of the face has the
+chromaticity that it had at rest (J. von Kries, "Chromatic adaptation", 1902).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract_measures import LIGHT_REGIONS, FrameMeasures
+from detectors.signals import FaceObservation
+
+_FRONT = ("nose", "cheek_right", "cheek_left")
+#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
+_DARKEST = 0.0015
+#: A picture's tones are about this root of linear light.
+_GAMMA = 2.2
+#: Most that a channel is scaled by, either way, so that no frame is made into something else by a first one in any
+#: colour: a screen in a lit room changes a channel by up to 0.14 (50 rendered captures).
+_MOST = 1.25
+
+
+def in_light_of(seen: FaceObservation, measures: FrameMeasures, rest: FrameMeasures) -> FaceObservation:
+    """Observation of a frame with `measures`, its face in the chromaticity that it had in a frame at `rest`; as it is
+    where one of them doesn't see the face's front. Called by the analysis before networks; pure."""
+    now, before = _front(measures), _front(rest)
+    if now is None or before is None:
+        return seen
+    change = np.log(before) - np.log(now)
+    gains = np.clip(np.exp((change - change.mean()) / _GAMMA), 1 / _MOST, _MOST)
+    levels = np.arange(256)[:, None] * gains[::-1]
+    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[:, None, :]
+    frame = replace(seen.frame, bgr=np.asarray(cv2.LUT(seen.frame.bgr, np.ascontiguousarray(table)), np.uint8))
+    return replace(seen, frame=frame)
+
+
+def _front(measures: FrameMeasures) -> NDArray[np.float64] | None:
+    """Mean linear RGB (3,) of the front of the face; None where none of it is in the frame."""
+    rows = [measures.light[LIGHT_REGIONS.index(name)] for name in _FRONT]
+    seen = [(each.red, each.green, each.blue) for each in rows if each is not None]
+    return np.maximum(np.mean(seen, axis=0), _DARKEST) if seen else None
