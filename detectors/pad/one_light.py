@@ -1,7 +1,8 @@
 """Frames of one capture in one light: what the screen's colour adds to the face is taken out before networks look.
 
-Networks were trained under white light, and follow a colour: on rendered faces red adds 3 to the log-odds of
-`minifasnet_v2`, cyan and green take 1.5 to 1.8 away. Each channel is scaled so that the front of the face has the
+Networks were trained under white light and follow a colour: of rendered faces the log-odds of `minifasnet_v2` spread by
+2.0 around those at rest under red and magenta, and lie 1.4 below under green (docs/DETECTION.md has the figures).
+Each channel is scaled so that the front of the face has the
 chromaticity that it had at rest (J. von Kries, "Chromatic adaptation", 1902).
 """
 
