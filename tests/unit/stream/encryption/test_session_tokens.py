@@ -23,7 +23,7 @@ CLAIMS = TokenClaims(
     session_id="ls_1",
     correlation_id="0f8fad5b",
     tenant="acme",
-    token_id="j1",
+    token_id="token.of.this.test",
     issued_s=ISSUED_S,
     expires_s=ISSUED_S + 600,
     capture_key={"kty": "OKP", "crv": "Ed25519", "x": ONE.public},
@@ -101,7 +101,7 @@ def test_good_token_has_its_claims():
     assert OURS.claims(OURS.sign(replace(CLAIMS, tenant=None, capture_key=None), ONE.kid), AT_MS) == replace(
         CLAIMS, tenant=None, capture_key=None
     )
-    assert "j1" not in repr(CLAIMS)
+    assert "token.of.this.test" not in repr(CLAIMS)
 
 
 def test_any_library_can_check_a_token():
