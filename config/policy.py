@@ -15,9 +15,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from config.abuse import AbusePolicy
-from config.detector_catalogue import DETECTORS, FURTHER, KNOWN
+from config.catalogues.detector_catalogue import DETECTORS, FURTHER, KNOWN
 from config.detector_groups import MOST_GROUPS, NAME, RESERVED
+from config.limits.abuse import AbusePolicy
 from config.limits.active import ActivePolicy
 from config.limits.capture import FaceVerification, Framing, ImageLimits, TemplateGate
 from config.limits.frozen import Frozen, Share

@@ -22,9 +22,9 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from config import pad_networks
 from config import policy as policies
 from config.cache import cache_folder
+from config.catalogues import pad_networks
 from config.environment import CONFIG_FILE_VARIABLE, malformed_keys, refuse_unknown_variables
 from config.errors import SettingsError
 from config.groups.abuse_table import AbuseSettings

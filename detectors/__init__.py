@@ -5,6 +5,6 @@ In order: `image_gate` (is it safe to decode; `containers/` read the headers, `e
 pose, once), `framing` (one face, well placed), `signals/` (one file a signal, all on the same frame), `alignment`
 (the face cut out, upright), `template/` (the face as numbers that compare), `picture_hash` (the picture as bits that
 are found again), `analysis` (these steps in a row), `pool` (the slot processes the steps run in). Beside them:
-`contract` (frames in, analyses out), `catalogue` (labels of the signals, from `config.detector_catalogue`), `models`
+`contract` (frames in, analyses out), `catalogue` (labels of the signals), `models`
 (files and hashes), `onnx/` (networks of any kind), `annotation` (a drawing of a framed face).
 """

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from config.detector_catalogue import DETECTORS
+from config.catalogues.detector_catalogue import DETECTORS
 
 SIGNAL_LABELS: dict[str, str] = {name: spec.label for name, spec in DETECTORS.items()}

@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
-from config.detector_catalogue import KNOWN
+from config.catalogues.detector_catalogue import KNOWN
+from config.catalogues.error_codes import ErrorCode
+from config.catalogues.injection import INDICATIONS
+from config.catalogues.pad_networks import PREFIX
 from config.detector_groups import PREFIX as GROUP_PREFIX
-from config.error_codes import ErrorCode
-from config.injection import INDICATIONS
-from config.pad_networks import PREFIX
 from config.strict_json import Bits64, StrictJson, UnknownName
 from detectors.contract_fields import (
     MAX_ITEMS,
@@ -44,7 +44,7 @@ class ReadingStatus(StrEnum):
 
 
 class UnknownReading(UnknownName):
-    """A reading whose name is not in `config.detector_catalogue` nor that of a presentation-attack network: nobody
+    """A reading whose name is neither in the detector catalogue nor that of a presentation-attack network: nobody
     would weigh, label or show the reading."""
 
 
@@ -87,12 +87,12 @@ class Reading(StrictJson):
 
 
 class UnknownIndication(UnknownName):
-    """An indication whose code is not in `config.injection`: nobody would weigh or label the indication."""
+    """An indication whose code is not in `config.catalogues.injection`: nobody would weigh or label the indication."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indication(StrictJson):
-    """Indication of an injection attack: a `code` of `config.injection`, and what was found in plain words, which quote
+    """Indication of an injection attack: a `code` of the catalogue, and what was found in plain words, which quote
     nothing of the file."""
 
     code: Code

@@ -17,7 +17,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64_000_000))
 
 import cv2
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.containers import png_data
 from detectors.contract import ImageRefused
 from detectors.image_format import ImageFormat

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import ImageRefused
 from detectors.decoding import decode_whole
 from detectors.image_format import ImageFormat

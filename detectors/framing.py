@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import Framing
 from detectors.contract import ImageRefused
 from detectors.exposure import CLIPPED_FROM, Exposure

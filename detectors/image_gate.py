@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.containers import PARSERS, Container, Incomplete, Malformed, NotAsStored, NotStill
 from detectors.containers.work import Work

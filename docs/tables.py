@@ -18,10 +18,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 from abuse.event_time import HOUR_MS
-from config.abuse import RULE_NAMES, AbusePolicy
-from config.error_codes import MEANING
-from config.injection import INDICATIONS
-from config.pad_networks import SHIPPED, SPECIES
+from config.catalogues.error_codes import MEANING
+from config.catalogues.injection import INDICATIONS
+from config.catalogues.pad_networks import SHIPPED, SPECIES
+from config.limits.abuse import RULE_NAMES, AbusePolicy
 from config.policy import Policy
 from config.settings import Settings
 from detectors.active.reasons import REASONS

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from config.pad_networks import PadNetwork
+from config.catalogues.pad_networks import PadNetwork
 from detectors.onnx.graph_writer import GraphWriter
 from detectors.pad import PadSource
 

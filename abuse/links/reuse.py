@@ -21,7 +21,7 @@ from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.links.reuse_result import NO_REUSE, Comparison, ReuseResult
 from abuse.pictures.media_index import EnrolledImage, ImageMatch, MatchKind, MediaIndex
 from abuse.submission_ref import SubmissionRef
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 
 #: Bits that two perceptual hashes may differ in to be copies without further evidence. Measured hashes of unrelated
 #: pictures differ as if 31 of the bits were independent: one pair in 60 million is so near.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.pictures.media_keys import KeyedImageHashes
-from config.abuse import FACE_REUSE, MEDIA_REPLAY
+from config.limits.abuse import FACE_REUSE, MEDIA_REPLAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

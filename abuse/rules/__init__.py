@@ -1,7 +1,7 @@
 """The rules, one file each, in the order they are asked and told.
 
 `base` says what a rule is, and how most of them count. A new one is a file here, its line below, its limits
-under the same name in `config.abuse`, and, if it raises flags, its kind in `abuse.flags.flags`.
+under the same name in `config.limits.abuse`, and, if it raises flags, its kind in `abuse.flags.flags`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from abuse.rules.listed_network import ListedNetwork
 from abuse.rules.many_ids_on_address import ManyIdsOnAddress
 from abuse.rules.media_replay import MediaReplay
 from abuse.rules.shared_address import SharedAddress
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 
 #: Name of the limits in the policy -> rule.
 RULES: dict[str, type[Rule[Any]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abuse.flags.flags import FlagKind, Severity
 from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, over_limit
 from abuse.subjects import SubjectType
-from config.abuse import AddressMismatchLimits
+from config.limits.abuse import AddressMismatchLimits
 
 
 class AddressMismatch(Rule[AddressMismatchLimits]):

@@ -8,7 +8,7 @@ from abuse.rules.base import NOTHING, Case, Count, RiskPart, Rule, RuleResult, o
 from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
-from config.abuse import AddressVelocityLimits
+from config.limits.abuse import AddressVelocityLimits
 
 
 class AddressVelocity(Rule[AddressVelocityLimits]):

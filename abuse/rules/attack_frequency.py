@@ -9,7 +9,7 @@ from abuse.ledger.windows import Window
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
 from abuse.subjects import SubjectType
-from config.abuse import AttackFrequencyLimits
+from config.limits.abuse import AttackFrequencyLimits
 
 
 class AttackFrequency(Rule[AttackFrequencyLimits]):

@@ -9,7 +9,7 @@ from abuse.observation import Finding
 from abuse.rules.attack_frequency import species
 from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
 from abuse.subjects import SubjectType
-from config.abuse import AttackSeverityLimits
+from config.limits.abuse import AttackSeverityLimits
 
 
 class AttackSeverity(Rule[AttackSeverityLimits]):

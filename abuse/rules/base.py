@@ -32,7 +32,7 @@ from abuse.links.large_clusters import LargeCluster
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.observation import Observation
 from abuse.subjects import Subject, SubjectType
-from config.abuse import AbusePolicy, RuleLimits
+from config.limits.abuse import AbusePolicy, RuleLimits
 
 #: Submissions named in the evidence of one flag, the newest; the counts say how many there are.
 MOST_LINKED = 20

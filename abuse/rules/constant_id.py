@@ -6,7 +6,7 @@ from abuse.event_time import DAY_MS, MS
 from abuse.flags.flags import BUCKET_MS, Evidence, FlagKind, FlagRefusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, Rule, RuleResult, levels, linked, rising
 from abuse.subjects import SubjectType
-from config.abuse import ConstantIdLimits
+from config.limits.abuse import ConstantIdLimits
 
 
 class ConstantId(Rule[ConstantIdLimits]):

@@ -6,7 +6,7 @@ from abuse.flags.flags import FlagKind, Severity
 from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Count, Rule, RuleResult, over_limit
 from abuse.subjects import SubjectType
-from config.abuse import ContentMismatchLimits
+from config.limits.abuse import ContentMismatchLimits
 
 
 class ContentMismatch(Rule[ContentMismatchLimits]):

@@ -7,7 +7,7 @@ from abuse.ledger.windows import Window
 from abuse.rules.base import Case, Count, Rule, RuleResult, one_per_id, over_limit
 from abuse.rules.shared_address import figures
 from abuse.subjects import SubjectType
-from config.abuse import DeviceVelocityLimits
+from config.limits.abuse import DeviceVelocityLimits
 
 
 class DeviceVelocity(Rule[DeviceVelocityLimits]):

@@ -21,7 +21,7 @@ from abuse.rules.base import Case, Rule, RuleHit
 from abuse.rules.ip_risk import IpRisk, ip_risk
 from abuse.subjects import PERSONAL, Subject
 from abuse.submission_ref import SubmissionRef
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 
 #: Other sessions named in one decision.
 MOST_SESSIONS = 20

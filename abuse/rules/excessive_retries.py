@@ -22,7 +22,7 @@ from abuse.observation import Finding
 from abuse.rules.base import NOTHING, Case, Rule, RuleResult, linked
 from abuse.rules.constant_id import is_constant
 from abuse.subjects import Subject, SubjectType
-from config.abuse import RetryLimits
+from config.limits.abuse import RetryLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from abuse.flags.flags import FlagKind, Severity
 from abuse.links.links import Cluster
 from abuse.rules.base import Case, Count, Rule, RuleResult
 from abuse.rules.linked import shared_by_too_many_ids
-from config.abuse import FaceReuseLimits
+from config.limits.abuse import FaceReuseLimits
 
 
 class FaceReuse(Rule[FaceReuseLimits]):

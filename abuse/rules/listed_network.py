@@ -6,7 +6,7 @@ from abuse.event_time import MS
 from abuse.flags.flags import NEVER_CLEARED, Evidence, FlagKind, FlagRefusal, RefusalKind, RuleFinding, Severity
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult, rising
 from abuse.subjects import SubjectType
-from config.abuse import DAY_S, ListedNetworkLimits
+from config.limits.abuse import DAY_S, ListedNetworkLimits
 
 #: Names that come from a database about every address; they count only where the policy gives them points.
 BY_DATABASE = ("asn-", "country-")

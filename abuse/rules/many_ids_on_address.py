@@ -8,7 +8,7 @@ from abuse.rules.base import Case, Count, RiskPart, Rule, RuleResult, one_per_id
 from abuse.rules.ip_risk import graded
 from abuse.rules.shared_address import figures, is_shared
 from abuse.subjects import SubjectType
-from config.abuse import ManyIdsLimits
+from config.limits.abuse import ManyIdsLimits
 
 
 class ManyIdsOnAddress(Rule[ManyIdsLimits]):

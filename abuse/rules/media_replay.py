@@ -9,7 +9,7 @@ from abuse.ledger.windows import Window
 from abuse.links.links import MEDIA, Cluster
 from abuse.rules.base import Case, Count, Rule, RuleResult
 from abuse.rules.linked import shared_by_too_many_ids
-from config.abuse import MediaReplayLimits
+from config.limits.abuse import MediaReplayLimits
 
 
 class MediaReplay(Rule[MediaReplayLimits]):

@@ -7,7 +7,7 @@ import math
 from abuse.ledger.windows import Window, window_at
 from abuse.rules.base import NOTHING, Case, RiskPart, Rule, RuleResult
 from abuse.subjects import SubjectType
-from config.abuse import SharedAddressLimits
+from config.limits.abuse import SharedAddressLimits
 
 #: Fewer SPOOF verdicts than this say nothing about an address: people fail too.
 TELLING_SPOOFS = 3

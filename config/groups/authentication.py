@@ -7,11 +7,11 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from config.abuse import RULE_NAMES
 from config.legal_values import (
     Group,
     RecordKeys,
 )
+from config.limits.abuse import RULE_NAMES
 
 
 class EncryptionSettings(Group):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, create_model, model_validator
 
-from config.injection import INDICATIONS
+from config.catalogues.injection import INDICATIONS
 from config.limits.frozen import Frozen
 
 

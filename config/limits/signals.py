@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, create_model, model_validator
 
-from config.detector_catalogue import DETECTORS, DetectorSpec, Need
+from config.catalogues.detector_catalogue import DETECTORS, DetectorSpec, Need
+from config.catalogues.pad_networks import MOST_LOG_ODDS
 from config.limits.frozen import Frozen
-from config.pad_networks import MOST_LOG_ODDS
 
 HEAVIEST = "lbp_texture"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from config.challenges import Challenge, FrameChallenge
+from config.catalogues.challenges import Challenge, FrameChallenge
 from detectors.active.reasons import REASONS, ReasonKind
 from detectors.contract_measures import FrameMeasures
 

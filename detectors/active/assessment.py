@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.challenges import FEWEST_FRAMES, LIGHT, Challenge, Colour
+from config.catalogues.challenges import FEWEST_FRAMES, LIGHT, Challenge, Colour
 from config.limits.active import ActivePolicy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.flatness import flatness_of

@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 
-from config.challenges import NEUTRAL
+from config.catalogues.challenges import NEUTRAL
 from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.homography import Points, apart, homography, moved, spread

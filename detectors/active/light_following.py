@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from config.challenges import FEWEST_COLOURS, LIGHT, MOST_COLOURS, Colour
+from config.catalogues.challenges import FEWEST_COLOURS, LIGHT, MOST_COLOURS, Colour
 from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.light_fit import (

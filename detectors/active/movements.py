@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from config.challenges import CHALLENGES, NEUTRAL, Challenge
+from config.catalogues.challenges import CHALLENGES, NEUTRAL, Challenge
 from config.limits.active import ActivePolicy, MovementLimits
 from detectors.active.assessed import AssessedFrame
 from detectors.contract_measures import FrameMeasures

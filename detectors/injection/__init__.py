@@ -5,5 +5,5 @@
 against the camera named), `capture_times` (EXIF against the submission's times). Two need pixels: `thumbnail` (EXIF's
 small copy against the picture) and `generator_framing` (the place of the face). A check is a pure function; none says
 that a picture is genuine, since metadata can be removed and forged.
-To add an indication: a check, its line in `checks.CHECKS`, and a line in `config.injection`.
+To add an indication: a check, its line in `checks.CHECKS`, and a line in `config.catalogues.injection`.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from config.injection import UNCHECKED
+from config.catalogues.injection import UNCHECKED
 from detectors.contract import Indication
 from detectors.face_mesh.port import Face
 from detectors.frame import WorkingFrame

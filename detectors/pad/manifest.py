@@ -12,7 +12,7 @@
     rule = "shifted"                  # or "square"
     scale = 2.7
 
-(One key a line in a real file.) `config.pad_networks.PadNetwork` says what each key means.
+(One key a line in a real file.) `config.catalogues.pad_networks.PadNetwork` says what each key means.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from config.pad_networks import SHIPPED, PadNetwork
+from config.catalogues.pad_networks import SHIPPED, PadNetwork
 from detectors.onnx.manifest import InputTable, ManifestTable, NetworkManifest, read_keys, validated
 
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=100)]

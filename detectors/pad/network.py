@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from config.pad_networks import MOST_LOG_ODDS, SUSPECTED, PadNetwork
+from config.catalogues.pad_networks import MOST_LOG_ODDS, SUSPECTED, PadNetwork
 from detectors.contract import Reading, ReadingStatus
 from detectors.onnx.input_format import InputFormat
 from detectors.onnx.network import OnnxNetwork

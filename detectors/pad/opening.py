@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.pad_networks import PadNetwork, chosen, network_file
+from config.catalogues.pad_networks import PadNetwork, chosen, network_file
 from detectors.contract import ModelVersion
 from detectors.onnx.files import ModelFileUnusable, read_model
 from detectors.pad import manifest
@@ -36,7 +36,7 @@ class PadSource:
 
 
 def sources(names: Collection[str] | None, manifests: Iterable[Path], cache: Path) -> tuple[PadSource, ...]:
-    """Sources of the networks that take part, the shipped ones first (`config.pad_networks.chosen`). Raises
+    """Sources of the networks that take part, the shipped ones first (`config.catalogues.pad_networks.chosen`). Raises
     PadNetworkUnusable for an unknown name, a bad manifest or a name that stands twice."""
     try:
         found = [PadSource(network=each, file=network_file(each, cache)) for each in chosen(names, cache)]

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import MAX_FRAMES, Analysis, Frame
 from detectors.pool.blocks import ImageBlock
 from detectors.pool.confinement import Missing, code_folders

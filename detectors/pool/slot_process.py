@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analyser, Analysis
 from detectors.contract_measures import FrameMeasures

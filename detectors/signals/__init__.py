@@ -4,7 +4,7 @@
 The numbers beside the score maps were measured on bona fide photographs and simulated presentation attacks by
 `tests/bench/signal_ranges.py`; measure again after any change to `frame` or to a measurement.
 To add a signal: write its file, named as the signal, with one class of that name in capitals (`head_pose.py`,
-`HeadPose`), and give the signal a line in `config.detector_catalogue`.
+`HeadPose`), and give the signal a line in `config.catalogues.detector_catalogue`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from importlib import import_module
 
-from config.detector_catalogue import DETECTORS, KNOWN
+from config.catalogues.detector_catalogue import DETECTORS, KNOWN
 from config.limits.signals import SignalParameters
 from detectors.signals.base import FaceObservation, Signal
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from config.detector_catalogue import KNOWN
+from config.catalogues.detector_catalogue import KNOWN
 from detectors.contract import Reading, ReadingStatus
 from detectors.exif import ExifFacts
 from detectors.face_mesh import Face, Pose

@@ -8,7 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from config.pad_networks import PadNetwork
+from config.catalogues.pad_networks import PadNetwork
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from detectors.pad import PadSource

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from stream.bench.child import serve
 from stream.bench.mixes import Mix, Senders
 from stream.bench.schedule import Paced, Saturating, Schedule
-from stream.events.submissions import NewSubmission, submission_output
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.kafka.clients.security import librdkafka_token
 
 METADATA_TIMEOUT_S = 30.0

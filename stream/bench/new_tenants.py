@@ -15,10 +15,10 @@ import uuid
 from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_keys import MediaKeys
-from config.abuse import FACE_REUSE, MEDIA_REPLAY
+from config.limits.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis, Frame
-from stream.events.ids import SubmissionIds
-from stream.events.messages import CaptureContext, Submission
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import CaptureContext, Submission
 from stream.pipeline.capture.marking import MarkKeys, ReferenceExtractor
 
 TENANTS = 20

@@ -10,8 +10,8 @@ from abuse.event_time import MS
 from abuse.keys.key_periods import HashKey
 from config.settings import Settings
 from stream.bootstrap.abuse import keys_of
-from stream.events.group_macs import GroupMacs
-from stream.events.record_mac import RecordMacs
+from stream.events.authentication.group_macs import GroupMacs
+from stream.events.authentication.record_mac import RecordMacs
 from stream.events.topics import Topic, topic_name
 from stream.review.command_signatures import CommandSignatures
 from stream.review.reviewers import ReviewersFile

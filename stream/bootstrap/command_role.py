@@ -15,7 +15,7 @@ from stream.bootstrap.shared import (
     SharedComponents,
     agent_spec,
 )
-from stream.events.forgeries import Forgeries
+from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
 from stream.kafka.worker.worker import BackgroundTask
 from stream.maintenance.sweeper import Sweeper

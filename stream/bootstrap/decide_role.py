@@ -17,9 +17,9 @@ from stream.bootstrap.shared import (
     SharedComponents,
     agent_spec,
 )
-from stream.events.detection_part import is_part
-from stream.events.forgeries import Forgeries
+from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
+from stream.events.wire.detection_part import is_part
 from stream.kafka.agents.authentic import AuthenticStage
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.decision.abuse_stage import AbuseStage

@@ -10,7 +10,7 @@ from abuse.review.redis_audit import RedisCommandLog
 from abuse.store_time import RedisTime
 from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import KafkaUnreachable, has_records
 from stream.kafka.clients.newest import appended_since

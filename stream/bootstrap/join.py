@@ -10,9 +10,9 @@ from config.settings import Settings
 from stream.bootstrap.abuse import open_pending
 from stream.bootstrap.authentication import open_group_macs
 from stream.bootstrap.shared import open_dead_letters
-from stream.events.dead_letter import DeadLetters
-from stream.events.forgeries import Forgeries
+from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.pipeline.capture.frame_faces import Kinds
 from stream.pipeline.decision.replays import Replays

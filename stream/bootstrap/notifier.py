@@ -11,7 +11,7 @@ from stream.bootstrap.shared import (
     open_dead_letters,
     open_publisher,
 )
-from stream.events.forgeries import Forgeries
+from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents.agents import AgentSpec
 from stream.kafka.agents.authentic import AuthenticStage

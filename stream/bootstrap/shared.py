@@ -18,10 +18,10 @@ from stream.bootstrap.abuse import (
 )
 from stream.bootstrap.authentication import open_macs
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
-from stream.events.dead_letter import DeadLetters
-from stream.events.event_times import EventTimes
-from stream.events.record_mac import RecordMacs
+from stream.events.authentication.record_mac import RecordMacs
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.event_times import EventTimes
 from stream.kafka.agents.agents import AgentSpec, Stage
 from stream.kafka.agents.publishing import Publisher
 from stream.kafka.clients.security import why_refused

@@ -17,8 +17,8 @@ from detectors.contract import Analysis, Frame
 from stream.bootstrap.slots import open_pool
 from stream.cli.console import ExitCode, JsonOption, out, plain, print_line, say
 from stream.cli.decision_view import show
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection, Refusal
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection, Refusal
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.detection.detect_stage import finding_of
 from stream.pipeline.intake.intake import check_image

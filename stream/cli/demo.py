@@ -19,9 +19,9 @@ from stream.demo.play import Played, play
 from stream.demo.scenario import Act, acts
 from stream.embedded import broker, extra, store
 from stream.embedded.session import EmbeddedServices, WorkerProcess
-from stream.events.dead_letter import described
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.dead_letter import described
 
 
 def command(

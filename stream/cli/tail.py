@@ -13,9 +13,9 @@ from config import settings as configuration
 from config.settings import Settings
 from stream.cli.console import JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import show
-from stream.events.dead_letter import described
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.dead_letter import described
 from stream.kafka.clients.clients import reader
 
 

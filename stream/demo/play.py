@@ -15,7 +15,7 @@ import orjson
 from config.settings import Settings
 from stream.demo.scenario import Act
 from stream.embedded.broker import LARGE_BYTES
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import TopicReader, producer, reader, send
 

@@ -13,8 +13,8 @@ import orjson
 
 from stream.demo import attacks, bad_inputs
 from stream.embedded.broker import LARGEST_BYTES
-from stream.events.messages import Output
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.messages import Output
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from config.challenges import MOST_FRAMES
+from config.catalogues.challenges import MOST_FRAMES
 from config.strict_json import StrictJson, broken
 from detectors.contract_fields import Sha256
 

@@ -20,7 +20,7 @@ from stream.bootstrap.models import model_versions
 from stream.bootstrap.slots import FACE_ANALYSER, open_pool
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
 from stream.evaluation.picture_set import Presentation
-from stream.events.messages import Refusal
+from stream.events.message.messages import Refusal
 from stream.pipeline.detection.detect_stage import finding_of
 from stream.pipeline.intake.intake import check_image
 

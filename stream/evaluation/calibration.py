@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from config.detector_catalogue import DETECTORS
-from config.pad_networks import MOST_LOG_ODDS, SUSPECTED
+from config.catalogues.detector_catalogue import DETECTORS
+from config.catalogues.pad_networks import MOST_LOG_ODDS, SUSPECTED
 from config.policy import HIGHEST_BAND, LOWEST_BAND, Policy
 from detectors.contract import Analysis
 from stream.evaluation.analysing import AnalysedPresentation

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from config.detector_catalogue import KNOWN
+from config.catalogues.detector_catalogue import KNOWN
 from config.policy import Policy
 from detectors.contract import ModelVersion, ReadingStatus
 from stream.evaluation.judged import (

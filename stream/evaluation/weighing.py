@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from config.detector_catalogue import DETECTORS
+from config.catalogues.detector_catalogue import DETECTORS
 from config.limits.signals import HEAVIEST
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from stream.events.messages import AlreadyDecided, Detection, Output
+from stream.events.message.messages import AlreadyDecided, Detection, Output
 from stream.kafka.agents.agents import ENDS_WORKER
 from stream.kafka.agents.publishing import Publisher
 from stream.pipeline.decision.decide_stage import DecideStage

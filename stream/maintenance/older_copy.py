@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from abuse.event_time import milliseconds
 from abuse.review.audit import CommandLog, command_of
 from abuse.store_time import StoreTime
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
 from stream.maintenance.rebuild_records import NOT_OURS, entry_of, published_of
 from stream.pipeline.decision_store import DecisionStore

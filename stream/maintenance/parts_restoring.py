@@ -11,10 +11,10 @@ from functools import partial
 from abuse.review.erased import Erased
 from abuse.subjects import correlation
 from config.policy import Policy
-from stream.events.detection_codec import decode_detection
-from stream.events.detection_part import DetectionPart, is_part
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection, Record
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection, Record
+from stream.events.wire.detection_codec import decode_detection
+from stream.events.wire.detection_part import DetectionPart, is_part
 from stream.maintenance.older_copy import EXPIRES_EARLIER_MS
 from stream.maintenance.rebuild_records import published_of
 from stream.pipeline.decision.parts_erasure import answer_on

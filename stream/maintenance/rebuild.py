@@ -33,10 +33,10 @@ from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
 from abuse.subjects import SubjectType, correlation
 from config.settings import Settings
-from stream.events.detection_part import DetectionPart, is_part
-from stream.events.messages import Detection, Poison, Record
-from stream.events.record_mac import NO_MACS, RecordMacs
+from stream.events.authentication.record_mac import NO_MACS, RecordMacs
+from stream.events.message.messages import Detection, Poison, Record
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.detection_part import DetectionPart, is_part
 from stream.kafka.clients.clients import reader
 from stream.maintenance import rebuild_records
 from stream.maintenance.parts_restoring import PartsRestoring

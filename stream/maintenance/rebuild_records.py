@@ -27,9 +27,9 @@ from abuse.links.links import line_of as line_of_link
 from abuse.observation import Observation
 from abuse.review.audit import digest, require_entry
 from abuse.subjects import HASHED_KEY, Subject, SubjectType, correlation
-from config.abuse import RULE_NAMES
-from config.error_codes import ErrorCode
-from stream.events.ids import CANONICAL_GUID, REQUEST_ID, SHORT_TEXT, TENANT, SubmissionIds
+from config.catalogues.error_codes import ErrorCode
+from config.limits.abuse import RULE_NAMES
+from stream.events.message.ids import CANONICAL_GUID, REQUEST_ID, SHORT_TEXT, TENANT, SubmissionIds
 from stream.pipeline.decision_store import PublishedDecision
 from stream.review.kinds.flags import OverrideFlags
 from stream.sessions.session_request import SessionDefaults

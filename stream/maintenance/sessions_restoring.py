@@ -1,6 +1,6 @@
 """The restoring of sessions in a Redis whose content was lost: terms, attempts, ends.
 
-What a session was created with, and how it ended, is in the headers of its events (`stream.events.session_events`); the
+What a session was created with, and how it ended, is in the headers of its events (`session_events`); the
 attempts are in the detections, and what became of these in the decisions. So a session has at least the attempts spent
 that it had: an attempt of which no decision is known is under way, as in the gate, and a number of which nothing is
 known counts as spent. Each field is written by its first writer: neither a repeat changes anything, nor what workers
@@ -23,10 +23,10 @@ from abuse.event_time import MS, iso8601
 from abuse.review.erased import Erased
 from abuse.store_time import StoreTime
 from abuse.subjects import correlation
-from stream.events.detection_codec import decode_detection
-from stream.events.ids import SubmissionIds
-from stream.events.messages import SESSION_HEADER, Detection, Record
-from stream.events.session_terms import SessionTerms
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import SESSION_HEADER, Detection, Record
+from stream.events.message.session_terms import SessionTerms
+from stream.events.wire.detection_codec import decode_detection
 from stream.maintenance.parts_restoring import is_on
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.pipeline.decision_store import DecisionStore

@@ -15,8 +15,8 @@ import structlog
 from abuse.ledger.expiry import expire_due, record_expiry, turn_ms
 from abuse.ledger.ledger import Ledger
 from abuse.store_time import StoreTime
-from stream.events.flag_output import flag_output
-from stream.events.session_events import session_output
+from stream.events.wire.flag_output import flag_output
+from stream.events.wire.session_events import session_output
 from stream.kafka.agents.publishing import Publisher
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.expiry import SessionExpiry

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from stream.events.cloud_events import unwrap
-from stream.events.ids import SHORT_TEXT
-from stream.events.messages import Record
+from stream.events.message.ids import SHORT_TEXT
+from stream.events.message.messages import Record
+from stream.events.wire.cloud_events import unwrap
 
 #: Attributes that are handed on; extensions are in the body already where they matter.
 FORWARDED = ("id", "type", "source", "specversion", "subject")

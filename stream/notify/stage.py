@@ -8,8 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from stream.events.dead_letter import DeadLetters
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
+from stream.events.wire.dead_letter import DeadLetters
 from stream.notify.notice import NoNotice, Notice, notice_of
 from stream.notify.webhook import Delivered, DeliveryOutcome, Undeliverable
 from stream.runtime import metrics

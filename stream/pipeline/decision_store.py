@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import orjson
 
 from abuse.event_time import milliseconds
-from stream.events.ids import SubmissionIds, request_id
+from stream.events.message.ids import SubmissionIds, request_id
 
 Place = TypeVar("Place")
 

@@ -22,7 +22,7 @@ from abuse.store_record import Personal, RebuiltFrom, StoreRecord
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
-from stream.events.ids import SubmissionIds, request_id
+from stream.events.message.ids import SubmissionIds, request_id
 from stream.pipeline.decision_store import (
     FINGERPRINT_LENGTH,
     PublishedDecision,

@@ -27,7 +27,7 @@ from abuse.store_record import Personal, RebuiltFrom, StoreRecord
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
 from config.settings import Settings
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
 from stream.pipeline.join.pending import CLOSING, PARTS_LIFE_MS, SLOT, TURN_MS, Closing, Parts, PendingPart, PendingSet
 
 DUE_PARTS = 16

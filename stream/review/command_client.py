@@ -13,9 +13,9 @@ from config.errors import SettingsError
 from config.settings import Settings
 from stream.encryption.key_files import KeyRefused
 from stream.encryption.reviewer_keys import SigningKey, read_signing_key
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.kafka.clients.clients import producer, reader, send
 from stream.review.command_signatures import signed_headers
 from stream.runtime.clock import SYSTEM_CLOCK

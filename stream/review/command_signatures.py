@@ -19,7 +19,7 @@ import pybase64
 from abuse.event_time import DAY_MS
 from abuse.review.refusals import CommandErrorCode
 from stream.encryption.reviewer_keys import SigningKey
-from stream.events.messages import Headers, Record
+from stream.events.message.messages import Headers, Record
 from stream.review.commands import InvalidCommand
 from stream.review.kinds.base import Command
 from stream.review.reviewers import Reviewer

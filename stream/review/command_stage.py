@@ -21,12 +21,12 @@ from abuse.event_time import iso8601
 from abuse.review import plan_codec
 from abuse.review.audit import AuditLog, CommandKey, CommandLog
 from abuse.review.refusals import CommandRefused
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.dead_letter import DeadLetters
-from stream.events.event_times import EventTimes
-from stream.events.forgeries import Forgeries
-from stream.events.messages import Output, Poison, Record
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.message.messages import Output, Poison, Record
 from stream.events.topics import Topic
+from stream.events.wire.cloud_events import EventType, binary_headers
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.event_times import EventTimes
 from stream.review import commands
 from stream.review.command_signatures import (
     IN_WORDS,

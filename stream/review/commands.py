@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from abuse.review.refusals import CommandErrorCode
 from config.validation import fields_at_fault
-from stream.events.cloud_events import Mode, unwrap
-from stream.events.ids import TENANT
-from stream.events.messages import UNREADABLE_BATCH_HEADER, Poison, Record
+from stream.events.message.ids import TENANT
+from stream.events.message.messages import UNREADABLE_BATCH_HEADER, Poison, Record
+from stream.events.wire.cloud_events import Mode, unwrap
 from stream.review.kinds.base import ACTOR, COMMAND_ID, NOTE, REASON, Command
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation

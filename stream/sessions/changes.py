@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from abuse.event_time import MS, iso8601
-from stream.events.cloud_events import EventType
-from stream.events.session_events import SessionEvent
+from stream.events.wire.cloud_events import EventType
+from stream.events.wire.session_events import SessionEvent
 from stream.sessions.session import (
     ACTIVE,
     ATTEMPT,

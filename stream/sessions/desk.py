@@ -20,10 +20,10 @@ from abuse.ledger.ledger import SESSIONS, Switches
 from abuse.review.plans import CommandPlan
 from abuse.review.refusals import CommandErrorCode, CommandRefused
 from abuse.subjects import Subject
-from config.challenges import CHALLENGES, HEAD_TURNS
+from config.catalogues.challenges import CHALLENGES, HEAD_TURNS
 from stream.encryption.session_tokens import SessionTokens
-from stream.events.session_events import SessionEvent
-from stream.events.session_terms import DEFAULT_THRESHOLD, LivenessMode
+from stream.events.message.session_terms import DEFAULT_THRESHOLD, LivenessMode
+from stream.events.wire.session_events import SessionEvent
 from stream.sessions.changes import created_event, end_event
 from stream.sessions.client_network import ClientNetworks
 from stream.sessions.drawing import drawn_challenges, drawn_colours

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from config.challenges import (
+from config.catalogues.challenges import (
     COLOURS,
     FEWEST_COLOURS,
     LONGEST_COLOUR_MS,

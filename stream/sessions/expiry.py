@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream.events.session_events import SessionEvent
+from stream.events.wire.session_events import SessionEvent
 from stream.sessions.changes import end_event
 from stream.sessions.session import END, EXPIRY, Session, SessionEnd, SessionState, session_from
 from stream.sessions.session_store import SessionName, SessionStore

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from abuse.event_time import MS
 from stream.encryption.session_tokens import SessionTokens, TokenClaims, TokenFault
-from stream.events.messages import Refusal, Submission
-from stream.events.session_terms import SessionTerms
+from stream.events.message.messages import Refusal, Submission
+from stream.events.message.session_terms import SessionTerms
 from stream.pipeline.admission.session_refusals import SessionRefusal, refusal_for
 from stream.sessions.client_network import ClientNetworks
 from stream.sessions.session import ATTEMPT, Session, SessionAttempt, SessionState, session_from

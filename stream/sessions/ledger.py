@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from config.error_codes import ErrorCode
-from stream.events.messages import Detection
-from stream.events.session_events import SessionEvent
-from stream.events.session_terms import LivenessMode, SessionTerms
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import LivenessMode, SessionTerms
+from stream.events.wire.session_events import SessionEvent
 from stream.sessions.changes import active_event, end_event, running_event
 from stream.sessions.outcome import outcome_of, result_of
 from stream.sessions.session import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from config.challenges import FEWEST_FRAMES
-from config.error_codes import ErrorCode
-from stream.events.session_terms import SessionTerms
+from config.catalogues.challenges import FEWEST_FRAMES
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.session_terms import SessionTerms
 from stream.pipeline.admission.session_frames import OTHER_CHECK
 from stream.pipeline.capture.verification import session_passed
 from stream.sessions.session import AttemptOutcome

@@ -22,8 +22,8 @@ from typing import Any
 
 import orjson
 
-from stream.events.messages import Detection, Submission
-from stream.events.session_terms import LivenessMode
+from stream.events.message.messages import Detection, Submission
+from stream.events.message.session_terms import LivenessMode
 from stream.sessions.session_record import SessionRecord, record_from
 
 Fields = Mapping[str, str]

@@ -11,9 +11,9 @@ import orjson
 from pydantic import TypeAdapter
 
 from abuse.event_time import MS
-from config.challenges import HEAD_TURNS, Challenge, Colour
+from config.catalogues.challenges import HEAD_TURNS, Challenge, Colour
 from stream.encryption.session_tokens import TokenClaims, token_id_of
-from stream.events.session_terms import LivenessMode, SessionTerms
+from stream.events.message.session_terms import LivenessMode, SessionTerms
 
 
 class SessionWarning(StrEnum):

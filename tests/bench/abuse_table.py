@@ -26,7 +26,7 @@ from abuse.observation import Finding, Observation, Origin
 from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 from stream.bench.figures import paired_ratio
 from stream.bench.redis_room import Say
 from stream.cli.console import say

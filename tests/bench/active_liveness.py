@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from config.cache import cache_folder
-from config.challenges import CHALLENGES, COLOURS
+from config.catalogues.challenges import CHALLENGES, COLOURS
 from config.limits.active import ActivePolicy
 from config.policy import Policy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame

@@ -15,15 +15,15 @@ from dataclasses import replace
 
 from config import policy as policies
 from config.cache import cache_folder
-from config.challenges import CHALLENGES
+from config.catalogues.challenges import CHALLENGES
 from config.policy import Policy
 from config.settings import Settings
 from detectors.analysis import FaceAnalyser
 from detectors.pool.slot_process import answers_to
 from stream.bootstrap.models import face_bound, network_sources, template_source
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection
-from stream.events.session_terms import FrameContext, LivenessMode, SessionTerms
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
 from stream.pipeline.capture.frame_faces import of_analyses
 from stream.pipeline.verdict.session_verdict import session_verdict
 from stream.pipeline.verdict.verdict import Verdict

@@ -29,8 +29,8 @@ from stream.bench.photographs import SIZES, from_portrait
 from stream.demo import attacks
 from stream.demo.scenario import astronaut
 from stream.embedded.session import WorkerProcess
-from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.kafka.clients.clients import TopicReader, producer, reader
 
 FLOOD = "flood"

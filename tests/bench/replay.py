@@ -36,7 +36,7 @@ from stream.bench.mixes import Mix
 from stream.bootstrap.authentication import open_macs
 from stream.cli.console import say
 from stream.embedded.session import WorkerProcess
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 from stream.kafka.clients.security import librdkafka_security

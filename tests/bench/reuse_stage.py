@@ -46,8 +46,8 @@ from config.policy import Policy
 from detectors.template.impostors import ImpostorModel
 from stream.bench.redis_room import room
 from stream.cli.console import say
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection
 from stream.pipeline.decision.abuse_stage import AbuseStage
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind
 from stream.redis.client import connect

@@ -7,7 +7,7 @@ import pytest
 
 from abuse.event_time import iso8601
 from abuse.store_time import StillTime
-from stream.events.ids import SubmissionIds, request_id
+from stream.events.message.ids import SubmissionIds, request_id
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, PublishedDecision, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.redis_servers import Held, PortKind

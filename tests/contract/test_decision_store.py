@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from abuse.redis_port import ForeignValue
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.redis_servers import Held, PortKind

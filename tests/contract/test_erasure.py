@@ -21,7 +21,7 @@ from abuse.review.erasure import InMemoryLedgerErasure, LedgerErasure, Traces
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import Subject, SubjectType, correlation
 from abuse.submission_ref import SubmissionRef
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
 from stream.pipeline.decision_store import DecisionStore, InMemoryDecisionStore, StoredDecision
 from stream.redis.decision_store import RedisDecisionStore
 from tests.contract.redis_servers import RedisServer

@@ -29,7 +29,7 @@ from abuse.observation import Finding, Observation
 from abuse.redis_port import ForeignValue
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType, correlation
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 from tests.contract.redis_servers import PROPERTY, Held, PortKind
 from tests.unit.abuse.builders import DAY_MS, DAY_S, POLICY_NAME, START_MS, at_ms, every, guid, seen, series, subject
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from abuse.event_time import DAY_MS
 from abuse.redis_port import ForeignValue
-from stream.events.session_terms import SessionTerms
+from stream.events.message.session_terms import SessionTerms
 from stream.redis.session_store import STRAY_MS, RedisSessionStore
 from stream.sessions.gate import SessionTokenGate
 from stream.sessions.session import CREATED, session_from

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Output, Record
-from stream.events.submissions import NewSubmission, submission_output
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.cloud_events import EventType, binary_headers
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.kafka.clients.clients import producer, send
 from stream.review.command_client import SOURCE
 from tests.e2e.analysers import marked

@@ -22,11 +22,11 @@ from typing import Any
 import orjson
 
 from abuse.subjects import SubjectType
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.settings import Settings
 from stream.demo import attacks
-from stream.events.submissions import Form, NewSubmission, submission_output
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from stream.kafka.clients.clients import TopicReader, producer, reader
 from tests.e2e.abuse_cases import LIVE, error_code
 from tests.e2e.analysers import marked

@@ -22,8 +22,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config import settings as configuration
 from config.limits.capture import ImageLimits
 from config.settings import Settings
-from stream.events.ids import SubmissionIds, request_id
-from stream.events.messages import Poison, Record
+from stream.events.message.ids import SubmissionIds, request_id
+from stream.events.message.messages import Poison, Record
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import admin, reader
 from stream.kafka.clients.security import client_security

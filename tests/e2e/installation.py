@@ -16,9 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from config.secret_files import with_secrets
 from config.settings import Settings
-from stream.events.messages import Record
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from stream.kafka.clients import provisioning
 from stream.kafka.clients.clients import admin, producer, send
 from stream.kafka.clients.security import client_security

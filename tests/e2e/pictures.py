@@ -13,7 +13,7 @@ import numpy as np
 
 from stream.demo import attacks
 from stream.demo.scenario import astronaut
-from stream.events.submissions import NewSubmission
+from stream.events.wire.submissions import NewSubmission
 
 LONG_SIDE = 320
 

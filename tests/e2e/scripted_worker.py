@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from config import settings as configuration
 from stream.bootstrap import slots
 from stream.bootstrap import worker as bootstrap
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents import agents
 from stream.kafka.agents.agents import AgentSpec, Stage
 from stream.kafka.worker import worker

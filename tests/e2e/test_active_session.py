@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.capture_submissions import NewCapture, NewFrame, capture_outputs
-from stream.events.session_terms import FrameContext
-from stream.events.submissions import Form
+from stream.events.message.session_terms import FrameContext
 from stream.events.topics import Topic
+from stream.events.wire.capture_submissions import NewCapture, NewFrame, capture_outputs
+from stream.events.wire.submissions import Form
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import decisions_of
 from tests.e2e.cli import quick_liveness

@@ -12,8 +12,8 @@ import pytest
 
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import KeyAlgorithm, SelfieKey, as_jwk, new_key
-from stream.events.submissions import Form, NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import Form, NewSubmission
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.waiting import eventually

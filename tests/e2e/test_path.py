@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from stream.events.messages import Record
-from stream.events.submissions import Form
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
+from stream.events.wire.submissions import Form
 from tests.e2e.checker import check
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

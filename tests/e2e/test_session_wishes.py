@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.cli.client_capture import client_capture
+from stream.cli.submit.client_capture import client_capture
 from stream.encryption.capture_claims import CaptureChannel
 from stream.encryption.jwe import decrypt
 from stream.encryption.key_files import KeyAlgorithm, SelfieKey, as_jwk, new_key
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.submissions import Form, NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import Form, NewSubmission
 from tests.e2e.abuse_cases import decisions_of
 from tests.e2e.cli import quick_liveness
 from tests.e2e.fixtures import MakeInstallation

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from stream.events.submissions import NewSubmission
+from stream.events.wire.submissions import NewSubmission
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation
 from tests.e2e.pictures import distinct_submissions

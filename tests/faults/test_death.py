@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from stream.events.topics import Topic
 from stream.kafka.agents.agents import STAGE_ENDED
 from stream.kafka.agents.caution import AHEAD, PartitionNote

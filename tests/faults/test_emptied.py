@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.detection_codec import detection_output
-from stream.events.messages import Detection, Record
+from stream.events.message.messages import Detection, Record
 from stream.events.topics import Topic
+from stream.events.wire.detection_codec import detection_output
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import (
     HASH_KEYS,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from detectors.pool.memory import resident_mib
-from stream.events.submissions import submission_output
 from stream.events.topics import Topic
+from stream.events.wire.submissions import submission_output
 from stream.kafka.clients.clients import producer
 from tests.e2e.analysers import begun, marked
 from tests.e2e.fixtures import MakeInstallation

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stream.events.messages import Output, Record
-from stream.events.record_mac import HEADER
+from stream.events.authentication.record_mac import HEADER
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import HASH_KEYS, LIVE, answers, command, decided, flagged, order, picture

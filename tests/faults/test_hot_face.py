@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from abuse.links.large_clusters import LARGE_SIZE
-from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from tests.e2e.abuse_cases import HASH_KEYS, decided
 from tests.e2e.analysers import marked
 from tests.e2e.fixtures import MakeInstallation

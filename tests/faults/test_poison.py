@@ -9,7 +9,7 @@ from collections import Counter
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from stream.events.topics import Topic
 from stream.kafka.agents.agents import STAGE_FAILED
 from stream.kafka.clients.clients import producer

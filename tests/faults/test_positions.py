@@ -11,9 +11,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 
-from stream.events.messages import Output
-from stream.events.submissions import NewSubmission, submission_output
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.kafka.clients.clients import admin, producer
 from tests.e2e.abuse_cases import command
 from tests.e2e.cli import liveness

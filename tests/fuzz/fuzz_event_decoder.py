@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["stream", "detectors.image_format"]):
     from config.limits.capture import ImageLimits
-    from stream.events.dead_letter import dead_letter
-    from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
-    from stream.events.messages import Detection, Poison, Record, Refusal, Rejected, Submission
+    from stream.events.message.messages import Detection, Poison, Record, Refusal, Rejected, Submission
+    from stream.events.wire.dead_letter import dead_letter
+    from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
     from stream.pipeline.intake.intake import read
 
 LIMITS = ImageLimits(max_bytes=2048)

@@ -20,11 +20,11 @@ from abuse.review import audit
 from abuse.review.audit import CommandKey
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.subjects import SubjectType, correlation
-from config.abuse import DAY_S
+from config.limits.abuse import DAY_S
 from stream.bootstrap.abuse import open_ledger
-from stream.events.messages import Output
-from stream.events.submissions import NewSubmission
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from stream.kafka.clients.clients import producer, send
 from stream.redis.client import connect
 from tests.e2e.abuse_cases import (

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from abuse.review import audit
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import (

@@ -12,10 +12,10 @@ import pytest
 
 from abuse.flags.flags import FlagKind
 from abuse.subjects import SubjectType
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from stream.bootstrap.abuse import hasher
-from stream.events.submissions import NewSubmission, submission_output
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.kafka.clients.clients import producer
 from stream.review.command_client import ask
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from config.error_codes import ErrorCode
-from stream.events.messages import Record
-from stream.events.submissions import NewSubmission, submission_output
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.pipeline.detection.detect_stage import SLOT_CRASH_REASON
 from tests.e2e.abuse_cases import error_code
 from tests.e2e.analysers import marked

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.events.submissions import Form, NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import Form, NewSubmission
 from tests.e2e.analysers import marked
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation, policy_file

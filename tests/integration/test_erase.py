@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from stream.events.submissions import NewSubmission
+from stream.events.wire.submissions import NewSubmission
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, answers, decided, value_of
 from tests.e2e.analysers import marked
 from tests.e2e.cli import quick_liveness

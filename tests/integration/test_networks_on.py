@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from tests.e2e.abuse_cases import HASH_KEYS
 from tests.e2e.fixtures import MakeInstallation
 from tests.photographs import photograph

@@ -16,9 +16,9 @@ from aiohttp import web
 from config import settings as configuration
 from stream.bootstrap.authentication import open_macs
 from stream.embedded.session import EmbeddedServices
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.kafka.clients.clients import producer, send
 from stream.notify.signing import SignatureRefused, signing_key, verify
 from tests.e2e.fixtures import MakeInstallation

@@ -11,8 +11,8 @@ from aiokafka.producer import message_accumulator
 from aiokafka.producer import producer as producer_module
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from stream.events.submissions import submission_output
 from stream.events.topics import Topic
+from stream.events.wire.submissions import submission_output
 from stream.kafka.clients.clients import producer
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

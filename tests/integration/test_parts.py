@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.events.detection_codec import detection_output
-from stream.events.messages import Record
-from stream.events.submissions import NewSubmission
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
+from stream.events.wire.detection_codec import detection_output
+from stream.events.wire.submissions import NewSubmission
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.fixtures import MakeInstallation
 from tests.e2e.installation import Installation

@@ -21,8 +21,8 @@ from config.cache import cache_folder
 from detectors.template import TemplateSource, describe
 from detectors.template.impostors import ImpostorModel
 from stream.bootstrap.abuse import face_keys, open_ledger, open_reuse
-from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from stream.pipeline.capture.marking import model_id
 from stream.redis.client import connect
 from tests.e2e.abuse_cases import HASH_KEYS

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.submissions import Form, NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import Form, NewSubmission
 from stream.review.command_client import ask
 from tests.e2e.analysers import marked
 from tests.e2e.fixtures import MakeInstallation

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.submissions import NewSubmission
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from stream.review.command_client import ask
 from tests.e2e.abuse_cases import ANSWER_S, HASH_KEYS, LIVE, decided, picture
 from tests.e2e.cli import quick_liveness

@@ -13,7 +13,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from config.challenges import CHALLENGES, COLOURS, LIGHT
+from config.catalogues.challenges import CHALLENGES, COLOURS, LIGHT
 from stream.demo import attacks
 from tests.sequences.footage import QUALITY, filmed, genuine, seen_by_camera
 from tests.sequences.light import DARK

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config.challenges import CHALLENGES, FEWEST_FRAMES, LIGHT, MOST_FRAMES, NEUTRAL
+from config.catalogues.challenges import CHALLENGES, FEWEST_FRAMES, LIGHT, MOST_FRAMES, NEUTRAL
 from tests.sequences.light import DARK, Light, light_of
 
 _MOST_OF_ONE = 3

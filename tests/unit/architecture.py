@@ -45,6 +45,13 @@ PIPELINE_TIERS = (
     ("stream/pipeline/decision",),
 )
 
+#: From a value to a record that can be trusted.
+EVENT_TIERS = (
+    ("stream/events/topics", "stream/events/message"),
+    ("stream/events/wire",),
+    ("stream/events/authentication",),
+)
+
 #: From a connection to a process.
 KAFKA_TIERS = (
     ("stream/kafka/exit_codes", "stream/kafka/clients"),
@@ -53,9 +60,14 @@ KAFKA_TIERS = (
     ("stream/kafka/worker",),
 )
 
-ALL_TIERS = (TIERS, ABUSE_TIERS, PIPELINE_TIERS, KAFKA_TIERS)
+ALL_TIERS = (TIERS, ABUSE_TIERS, EVENT_TIERS, PIPELINE_TIERS, KAFKA_TIERS)
 #: Packages with an order of their own inside.
-ORDERED_WITHIN = {"abuse": ABUSE_TIERS, "stream/pipeline": PIPELINE_TIERS, "stream/kafka": KAFKA_TIERS}
+ORDERED_WITHIN = {
+    "abuse": ABUSE_TIERS,
+    "stream/events": EVENT_TIERS,
+    "stream/pipeline": PIPELINE_TIERS,
+    "stream/kafka": KAFKA_TIERS,
+}
 
 #: Makers of pictures for the demo and the measurements are the named exceptions to "native code stays in slots".
 PICTURE_MAKERS = ("stream/demo/attacks.py", "stream/bench/photographs.py")

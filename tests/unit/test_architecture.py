@@ -41,7 +41,7 @@ def test_every_place_the_rules_name_is_there():
 VIOLATIONS = {
     "config/a.py": "import detectors.frame",
     "config/b.py": "from stream import topics",
-    "detectors/c.py": "from stream.events.messages import Record",
+    "detectors/c.py": "from stream.events.message.messages import Record",
     "detectors/d.py": "import abuse",
     "detectors/e.py": "from aiokafka import AIOKafkaConsumer",
     "detectors/f.py": "import faust",

@@ -16,7 +16,7 @@ import orjson
 import pytest
 import typer
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.secret_files import SECRETS
 from config.settings import Settings
 from stream.cli import app

@@ -11,14 +11,14 @@ import typer
 from rich.text import Text
 
 from config import settings as configuration
-from config.abuse import RULE_NAMES
+from config.limits.abuse import RULE_NAMES
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
-from stream.events.ids import canonical_guid, is_guid
+from stream.events.message.ids import canonical_guid, is_guid
 from stream.review.command_client import NoAnswer, ask
 from stream.review.kinds.base import Command
 from stream.review.kinds.erase_subject import EraseSubject

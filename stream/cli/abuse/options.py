@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stream.events.ids import TENANT
+from stream.events.message.ids import TENANT
 from stream.review.kinds.base import ACTOR, COMMAND_ID, NOTE, REASON
 
 

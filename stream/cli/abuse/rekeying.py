@@ -16,7 +16,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json, say
-from stream.events.ids import TENANT
+from stream.events.message.ids import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
 from stream.runtime.patience import RetryPolicy

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from abuse.ledger.ledger import Switches
 from config import settings as configuration
-from config.abuse import RULE_NAMES, AbusePolicy
+from config.limits.abuse import RULE_NAMES, AbusePolicy
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
 from stream.cli.abuse.options import TenantOption

@@ -16,7 +16,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse import hasher, require_same_secrets
 from stream.bootstrap.abuse_table import table
 from stream.cli.console import say
-from stream.events.ids import canonical_guid, is_guid
+from stream.events.message.ids import canonical_guid, is_guid
 from stream.runtime.clock import SYSTEM_CLOCK
 from stream.runtime.patience import DependencyTimeout
 

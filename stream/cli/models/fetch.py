@@ -10,8 +10,8 @@ import typer
 from rich.progress import Progress
 
 from config.cache import cache_folder
+from config.catalogues.pad_networks import SHIPPED, PadNetwork, network_file
 from config.environment import MODEL_MIRROR_VARIABLE
-from config.pad_networks import SHIPPED, PadNetwork, network_file
 from detectors.onnx.fetching import NotFetched, copy_from, download, is_ready
 from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
 

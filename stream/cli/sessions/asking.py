@@ -25,7 +25,7 @@ from stream.cli.sessions.options import (
 from stream.cli.sessions.view import line, say_asked, say_risk
 from stream.encryption.capture_statement import read_capture_key
 from stream.encryption.key_files import KeyRefused
-from stream.events.session_terms import LivenessMode
+from stream.events.message.session_terms import LivenessMode
 from stream.review.command_client import NoAnswer, ask_session
 from stream.review.kinds.sessions import CancelSession, CreateSession
 

@@ -19,7 +19,7 @@ from stream.cli.sessions.options import (
     SessionArgument,
 )
 from stream.cli.sessions.view import line, refused
-from stream.events.record_mac import IN_WORDS
+from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from config.challenges import CHALLENGES
+from config.catalogues.challenges import CHALLENGES
 from stream.cli.abuse.options import checked
-from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, canonical_guid, is_guid
-from stream.events.session_terms import MOST_ATTEMPTS
+from stream.events.message.ids import SHORT_TEXT, SUBMISSION_ID, canonical_guid, is_guid
+from stream.events.message.session_terms import MOST_ATTEMPTS
 from stream.review.kinds.sessions import SESSION_ID
 from stream.sessions.session_request import LONGEST_TOKEN_S, SHORTEST_TOKEN_S
 

@@ -18,7 +18,7 @@ from stream.cli.sessions.options import (
     ChallengeOption,
     LifetimeOption,
 )
-from stream.events.session_terms import LivenessMode
+from stream.events.message.session_terms import LivenessMode
 from stream.review.command_client import NoAnswer, ask
 from stream.review.kinds.switch_rules import SwitchRules
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from config.errors import SettingsError
-from stream.events.dead_letter import DeadLetters
-from stream.events.messages import Fault, Output, Record
+from stream.events.message.messages import Fault, Output, Record
+from stream.events.wire.dead_letter import DeadLetters
 from stream.kafka.agents.breaker import Breaker, BreakerOpen
 from stream.kafka.agents.caution import Caution
 from stream.kafka.agents.publishing import Publisher

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stream.events.forgeries import Forgeries
-from stream.events.messages import Output, Record
-from stream.events.record_mac import IN_WORDS, MacFault, RecordMacs
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.authentication.record_mac import IN_WORDS, MacFault, RecordMacs
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents.agents import Stage
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection
 
 from config.groups.processing import DeliverySettings
-from stream.events.messages import Fault
+from stream.events.message.messages import Fault
 
 #: Faults of a record's writer, none of the worker's.
 WRITTEN_SO = frozenset({Fault.FORGED, Fault.POISON})

@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 
 from config.errors import Unavailable
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.kafka.consumer.acks import Partition
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy

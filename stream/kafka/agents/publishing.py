@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from stream.events.messages import Output
-from stream.events.record_mac import NO_MACS, RecordMacs
+from stream.events.authentication.record_mac import NO_MACS, RecordMacs
+from stream.events.message.messages import Output
 from stream.runtime.patience import RetryPolicy
 
 

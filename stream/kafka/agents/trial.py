@@ -24,7 +24,7 @@ import structlog
 from pydantic import ConfigDict, TypeAdapter
 
 from config.errors import SettingsError, Unavailable
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents.agents import ENDS_WORKER, EndedOnRecord, Stage, place, say_failed
 from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.runtime.patience import RetryPolicy

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from config.errors import Unavailable
 from config.groups.services import KafkaSettings
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.events.topics import max_request_bytes
 from stream.kafka.clients.record_reading import read_everything
 from stream.kafka.clients.records import record_of

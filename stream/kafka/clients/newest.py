@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from config.errors import Unavailable
 from config.groups.services import KafkaSettings
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.kafka.clients.clients import TopicMissing, TopicReader, whole_topics_consumer
 
 log = structlog.get_logger()

@@ -20,7 +20,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
-from stream.events.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER
+from stream.events.message.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER
 from stream.kafka.clients.unpacking import unpack
 
 #: Where a batch of format 2 keeps what is asked here (Kafka protocol, record batch): offsets in bytes, big-endian.

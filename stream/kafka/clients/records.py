@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.events.event_times import bounded
-from stream.events.messages import Record
+from stream.events.message.messages import Record
+from stream.events.wire.event_times import bounded
 
 #: Type of a record's time in Kafka's protocol: LogAppendTime, which the broker sets.
 _BY_BROKER = 1

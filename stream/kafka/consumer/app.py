@@ -22,7 +22,7 @@ from config.errors import SettingsError, Unavailable
 from config.groups.processing import DeliverySettings
 from config.groups.services import KafkaSettings
 from config.settings import Settings
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.events.topics import max_request_bytes
 from stream.kafka.clients.security import KafkaRefuses, client_security
 from stream.kafka.consumer.acks import Partition

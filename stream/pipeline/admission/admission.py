@@ -13,10 +13,10 @@ from abuse.observation import Origin
 from abuse.rules.base import RuleHit
 from abuse.rules.gate import Gate, GateAnswer
 from abuse.subjects import correlation
-from config.error_codes import MEANING, ErrorCode
-from stream.events.ids import SubmissionIds
-from stream.events.messages import AlreadyDecided, Refusal, Submission
-from stream.events.session_terms import SessionTerms
+from config.catalogues.error_codes import MEANING, ErrorCode
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import AlreadyDecided, Refusal, Submission
+from stream.events.message.session_terms import SessionTerms
 from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime import metrics

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from config.challenges import FEWEST_FRAMES, MOST_FRAMES
-from config.error_codes import ErrorCode
-from stream.events.messages import Refusal, Submission
-from stream.events.session_terms import SessionTerms
+from config.catalogues.challenges import FEWEST_FRAMES, MOST_FRAMES
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Refusal, Submission
+from stream.events.message.session_terms import SessionTerms
 
 WANTS_FRAMES, WANTS_ONE_FRAME = "session_wants_frames", "session_wants_one_frame"
 WANTS_ONE_EVENT = "session_wants_one_event"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stream.events.messages import Refusal, Submission
-from stream.events.session_terms import SessionTerms
+from stream.events.message.messages import Refusal, Submission
+from stream.events.message.session_terms import SessionTerms
 from stream.pipeline.admission.session_refusals import SessionRefusal, refusal_for
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from config.error_codes import MEANING, ErrorCode
-from stream.events.messages import Refusal
+from config.catalogues.error_codes import MEANING, ErrorCode
+from stream.events.message.messages import Refusal
 
 
 class SessionRefusal(StrEnum):

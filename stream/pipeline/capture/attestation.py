@@ -13,11 +13,11 @@ from detectors.contract import Indication
 from stream.encryption.capture_claims import CaptureChannel, CaptureClaims
 from stream.encryption.capture_statement import StatementForged, read_capture_key
 from stream.encryption.key_files import KeyRefused
-from stream.events.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding
-from stream.events.messages import Detection, Submission
-from stream.events.session_terms import SessionTerms
+from stream.events.message.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding
+from stream.events.message.messages import Detection, Submission
+from stream.events.message.session_terms import SessionTerms
 
-#: Codes in the catalogue of indications (`config.injection`).
+#: Codes in the catalogue of indications (`config.catalogues.injection`).
 CODE_FORGED, CODE_NOT_ATTESTED, CODE_WEB = "capture_forged", "capture_not_attested", "captured_by_web"
 #: Indications that keep a capture from counting where the session asks for an attested one.
 UNATTESTED = frozenset({CODE_FORGED, CODE_NOT_ATTESTED})

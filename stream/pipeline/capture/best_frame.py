@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from config.challenges import NEUTRAL
+from config.catalogues.challenges import NEUTRAL
 from detectors.contract import Analysis
-from stream.events.session_terms import FrameContext
+from stream.events.message.session_terms import FrameContext
 
 #: Signals of a picture's quality: sharp, frontal (symmetry falls with every degree, the pose's score only from 35 on),
 #: eyes open.

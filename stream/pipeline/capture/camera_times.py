@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from detectors.contract import Analysis
 from detectors.injection.capture_times import capture_times
-from stream.events.messages import Submission
+from stream.events.message.messages import Submission
 
 
 def with_capture_times(analysis: Analysis, submission: Submission) -> Analysis:

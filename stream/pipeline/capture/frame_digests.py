@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import orjson
 
 from detectors.contract import Analysis
-from stream.events.detection_part import content_digest
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Submission
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Submission
+from stream.events.wire.detection_part import content_digest
 from stream.pipeline.capture.frame_faces import Kinds, of_analyses
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from abuse.faces.template_protection import TemplateProtection
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
-from config.abuse import FACE_REUSE, MEDIA_REPLAY
+from config.limits.abuse import FACE_REUSE, MEDIA_REPLAY
 from detectors.contract import Analysis
-from stream.events.messages import Submission
+from stream.events.message.messages import Submission
 
 #: Characters of a model's name and of its hash; the latter tells versions apart.
 MODEL_NAME_LENGTH, MODEL_HASH_LENGTH = 48, 12

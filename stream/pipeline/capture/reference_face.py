@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
 from detectors.template.comparing import strangers_as_alike
 from detectors.template.extraction import SWITCHED_OFF
 from detectors.template.impostors import ImpostorModel
-from stream.events.face_comparison import FaceComparison
-from stream.events.session_terms import FrameContext
+from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.session_terms import FrameContext
 from stream.pipeline.capture.best_frame import best_first
 
 #: Reasons why a face can't be compared with the reference.

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
-from stream.events.messages import Detection, Refusal, Submission
-from stream.events.session_terms import SessionTerms
+from stream.events.message.messages import Detection, Refusal, Submission
+from stream.events.message.session_terms import SessionTerms
 
 MISSING, OTHER = "reference_missing", "reference_other_than_session"
 #: Reason where a worker of an earlier release passed the reference over.

@@ -24,10 +24,10 @@ from abuse.observation import Finding, Observation
 from abuse.rules.engine import AbuseEngine, Assessment, own_again
 from abuse.subjects import correlation, subject_document
 from abuse.submission_ref import SubmissionRef
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.errors import Unavailable
 from config.policy import Policy
-from stream.events.messages import Detection, Refusal
+from stream.events.message.messages import Detection, Refusal
 from stream.pipeline.admission.admission import refusal
 from stream.pipeline.verdict.reasons import species_of
 from stream.pipeline.verdict.verdict import Verdict, spoof_bound

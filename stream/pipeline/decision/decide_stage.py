@@ -16,15 +16,15 @@ import structlog
 from abuse.flags.flags import FlagEvent
 from abuse.links.reuse_references import NO_REFERENCES
 from abuse.pictures.frame_index import FrameIndex
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
-from stream.events.dead_letter import DeadLetters
-from stream.events.detection_codec import DetectionError, decode_detection
-from stream.events.detection_part import DetectionPart, is_part
-from stream.events.ids import SubmissionIds
-from stream.events.messages import AlreadyDecided, Detection, Output, Record, Refusal
-from stream.events.session_events import SessionEvent
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import AlreadyDecided, Detection, Output, Record, Refusal
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.detection_codec import DetectionError, decode_detection
+from stream.events.wire.detection_part import DetectionPart, is_part
+from stream.events.wire.session_events import SessionEvent
 from stream.pipeline.admission.admission import mismatch
 from stream.pipeline.decision import decision
 from stream.pipeline.decision.abuse_stage import AbuseStage, is_about

@@ -8,8 +8,8 @@ import orjson
 
 from abuse.event_time import iso8601
 from config.policy import Policy
-from stream.events.ids import request_id
-from stream.events.messages import Detection
+from stream.events.message.ids import request_id
+from stream.events.message.messages import Detection
 from stream.pipeline.capture.attestation import finding_on
 from stream.pipeline.capture.session_images import image_on
 from stream.pipeline.capture.verification import verification

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from abuse.flags.flags import FlagEvent
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.flag_output import flag_output
-from stream.events.ids import request_id
-from stream.events.messages import Detection, Output
-from stream.events.session_events import SessionEvent, session_output
+from stream.events.message.ids import request_id
+from stream.events.message.messages import Detection, Output
+from stream.events.wire.cloud_events import EventType, binary_headers
+from stream.events.wire.flag_output import flag_output
+from stream.events.wire.session_events import SessionEvent, session_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

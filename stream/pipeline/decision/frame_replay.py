@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abuse.pictures.frame_index import Capture, ShownBefore
-from stream.events.messages import Detection
+from stream.events.message.messages import Detection
 
 #: Share of a capture's frames whose perceptual hash another capture showed first, from which the capture is a replay.
 #: Measured on sequences rendered from nine photographs: compressed anew at the same size 40 to 90 % of the frames keep

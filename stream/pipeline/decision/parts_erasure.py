@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from abuse.store_time import StoreTime
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
-from stream.events.detection_codec import DetectionError, encode_detection
-from stream.events.messages import AlreadyDecided, Detection, Refusal
+from stream.events.message.messages import AlreadyDecided, Detection, Refusal
+from stream.events.wire.detection_codec import DetectionError, encode_detection
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.join.join import is_frame

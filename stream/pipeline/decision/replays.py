@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from abuse.event_time import DAY_MS
-from stream.events.forgeries import Forgeries
-from stream.events.messages import Detection, Output, Record
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.message.messages import Detection, Output, Record
 
 #: A submission stays a day in its topic, and up to an hour more: no worker makes a detection of one twice as old.
 LEAST_MS = 2 * DAY_MS

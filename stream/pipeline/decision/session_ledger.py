@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from stream.events.messages import Detection
-from stream.events.session_events import SessionEvent
+from stream.events.message.messages import Detection
+from stream.events.wire.session_events import SessionEvent
 
 
 class SessionLedger(Protocol):

@@ -16,20 +16,17 @@ from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import Origin
 from abuse.origins import OriginReader
 from abuse.pictures.media_keys import KeyedImageHashes
-from config.abuse import FACE_REUSE
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
+from config.limits.abuse import FACE_REUSE
 from config.policy import Policy
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.encryption.key_folder import KeyFolder
-from stream.events.capture import CaptureFinding
-from stream.events.dead_letter import DeadLetters
-from stream.events.detection_codec import detection_output
-from stream.events.event_times import EventTimes
-from stream.events.face_comparison import FaceComparison
-from stream.events.messages import (
+from stream.events.message.capture import CaptureFinding
+from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.messages import (
     AlreadyDecided,
     Detection,
     Fault,
@@ -40,8 +37,11 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
-from stream.events.session_image import SessionImage
-from stream.events.session_terms import SessionTerms
+from stream.events.message.session_image import SessionImage
+from stream.events.message.session_terms import SessionTerms
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.detection_codec import detection_output
+from stream.events.wire.event_times import EventTimes
 from stream.pipeline.admission.admission import Admission, Admitted
 from stream.pipeline.admission.session_frames import frames_refusal
 from stream.pipeline.capture.attestation import capture_finding

@@ -14,16 +14,16 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from config.challenges import NEUTRAL
-from config.error_codes import ErrorCode
+from config.catalogues.challenges import NEUTRAL
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from config.validation import fields_at_fault
 from detectors.contract import Frame
 from detectors.image_format import sniff
 from stream.encryption import jwe
 from stream.encryption.key_folder import KeyFolder
-from stream.events.ids import SubmissionIds, names_nobody
-from stream.events.messages import (
+from stream.events.message.ids import SubmissionIds, names_nobody
+from stream.events.message.messages import (
     HEADERS_CUT_HEADER,
     UNREADABLE_BATCH_HEADER,
     CaptureContext,
@@ -33,7 +33,7 @@ from stream.events.messages import (
     Rejected,
     Submission,
 )
-from stream.events.session_terms import FrameContext, FramePart
+from stream.events.message.session_terms import FrameContext, FramePart
 from stream.pipeline.intake.image_text import NotBase64, TooLong, image_bytes
 from stream.pipeline.intake.record_forms import CarriedPicture, NotASubmission, picture_of
 from stream.pipeline.intake.submission_fields import (

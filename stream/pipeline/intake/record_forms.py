@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.image_format import sniff
 from stream.encryption import jwe
-from stream.events import cloud_events
-from stream.events.cloud_events import Envelope, EnvelopeError, Mode
-from stream.events.json_object import NoJsonObject, read_object
-from stream.events.messages import Record
+from stream.events.message.messages import Record
+from stream.events.wire import cloud_events
+from stream.events.wire.cloud_events import Envelope, EnvelopeError, Mode
+from stream.events.wire.json_object import NoJsonObject, read_object
 from stream.pipeline.intake.image_text import NotBase64, image_bytes
 from stream.pipeline.intake.submission_fields import (
     FIELD_NAMES,

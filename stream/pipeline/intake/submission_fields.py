@@ -25,12 +25,12 @@ from pydantic import (
     ValidationError,
 )
 
-from config.challenges import FEWEST_FRAMES, MOST_COLOURS, MOST_FRAMES, NEUTRAL, FrameChallenge
+from config.catalogues.challenges import FEWEST_FRAMES, MOST_COLOURS, MOST_FRAMES, NEUTRAL, FrameChallenge
 from config.validation import fields_at_fault
 from stream.encryption.capture_statement import MAX_STATEMENT
-from stream.events.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
-from stream.events.messages import CaptureContext
-from stream.events.session_terms import LATEST_FRAME_MS, FrameContext, FramePart
+from stream.events.message.ids import SUBMISSION_ID, TENANT, ShortText, SubmissionIds, personal_guid
+from stream.events.message.messages import CaptureContext
+from stream.events.message.session_terms import LATEST_FRAME_MS, FrameContext, FramePart
 
 #: Characters of a session token; one with a key of the client's takes 900.
 MAX_TOKEN = 4096

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from stream.events.dead_letter import DeadLetters
-from stream.events.detection_part import DetectionPart, PartError, decode_part
-from stream.events.forgeries import Forgeries
-from stream.events.group_macs import IN_WORDS, GroupMacs
-from stream.events.messages import Fault, Output, Record
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.authentication.group_macs import IN_WORDS, GroupMacs
+from stream.events.message.messages import Fault, Output, Record
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.detection_part import DetectionPart, PartError, decode_part
 from stream.runtime import metrics
 
 BAD_PART_REASON = "BAD_DETECTION_PART"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from abuse.event_time import MS
 from abuse.store_time import StoreTime
+from config.catalogues.error_codes import ErrorCode
 from config.detector_groups import RESERVED
-from config.error_codes import ErrorCode
-from stream.events.detection_codec import decode_detection, encode_detection
-from stream.events.detection_part import DetectionPart, encode_part
-from stream.events.ids import SubmissionIds
-from stream.events.messages import AlreadyDecided, Detection, Refusal
-from stream.events.session_terms import FramePart
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import AlreadyDecided, Detection, Refusal
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.detection_codec import decode_detection, encode_detection
+from stream.events.wire.detection_part import DetectionPart, encode_part
 from stream.pipeline.capture.frame_faces import Kinds
 from stream.pipeline.join.joined import Joining, of_frames
 from stream.pipeline.join.pending import (

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 import orjson
 
 from abuse.links.reuse_references import ReuseReferences
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
-from stream.events.capture import joined_capture
-from stream.events.detection_codec import decode_detection
-from stream.events.detection_part import DetectionPart, decode_part
-from stream.events.group_results import GroupFault, GroupResult
-from stream.events.messages import Detection, Refusal
-from stream.events.session_terms import FrameContext
+from stream.events.message.capture import joined_capture
+from stream.events.message.group_results import GroupFault, GroupResult
+from stream.events.message.messages import Detection, Refusal
+from stream.events.message.session_terms import FrameContext
+from stream.events.wire.detection_codec import decode_detection
+from stream.events.wire.detection_part import DetectionPart, decode_part
 from stream.pipeline.capture.frame_faces import Kinds, between
 from stream.pipeline.join.pending import Closing, Parts
 

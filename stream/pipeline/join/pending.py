@@ -15,7 +15,7 @@ import orjson
 from pydantic import StringConstraints, TypeAdapter
 
 from config.strict_json import StrictJson
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
 
 #: Longest life of parts: a detector group may be so far ahead of detection, and workers so long away.
 PARTS_LIFE_MS = 6 * 3_600_000

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.assessment import assess
 from detectors.active.reasons import REASONS, ReasonKind
 from detectors.contract import Analysis
-from stream.events.messages import Detection
-from stream.events.session_terms import FrameContext, SessionTerms
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import FrameContext, SessionTerms
 from stream.pipeline.verdict.aggregation import WeighedSignal, held_by, texture_confidence, weigh
 from stream.pipeline.verdict.injection import InjectionVerdict, LivenessFlag
 from stream.pipeline.verdict.reasons import in_order

@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from config.detector_catalogue import DETECTORS, KNOWN
-from config.pad_networks import MOST_LOG_ODDS, PREFIX, SUSPECTED
+from config.catalogues.detector_catalogue import DETECTORS, KNOWN
+from config.catalogues.pad_networks import MOST_LOG_ODDS, PREFIX, SUSPECTED
 from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
 

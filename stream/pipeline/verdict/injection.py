@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.injection import INDICATIONS, UNCHECKED, WEAKEST_REASON
+from config.catalogues.injection import INDICATIONS, UNCHECKED, WEAKEST_REASON
 from config.policy import Policy
 from detectors.contract import Analysis, Indication
-from stream.events.capture import CaptureFinding
+from stream.events.message.capture import CaptureFinding
 from stream.pipeline.capture.attestation import UNATTESTED, capture_indications
 
 SCORE_DIGITS = 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.challenges import Challenge
-from stream.events.messages import Detection
-from stream.events.session_terms import DEFAULT_THRESHOLD, LivenessMode
+from config.catalogues.challenges import Challenge
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import DEFAULT_THRESHOLD, LivenessMode
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind
 
 #: A passive selfie is one frame.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
-from stream.events.messages import Detection, Refusal
-from stream.events.session_terms import LivenessMode
+from stream.events.message.messages import Detection, Refusal
+from stream.events.message.session_terms import LivenessMode
 from stream.pipeline.capture.attestation import finding_on
 from stream.pipeline.verdict.active_verdict import active_verdict
 from stream.pipeline.verdict.group_gate import with_groups

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
-from config.challenges import Challenge
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.challenges import Challenge
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
-from stream.events.capture import CaptureFinding
-from stream.events.messages import Refusal
+from stream.events.message.capture import CaptureFinding
+from stream.events.message.messages import Refusal
 from stream.pipeline.verdict.advice import Advice, advice_for
 from stream.pipeline.verdict.aggregation import CONFIDENCE_DIGITS, WeighedSignal, confidence, held_by, weigh
 from stream.pipeline.verdict.injection import NOT_CHECKED, InjectionVerdict, LivenessFlag, injection_verdict

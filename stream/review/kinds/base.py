@@ -15,8 +15,8 @@ from abuse.review.plan_codec import PlanCodec
 from abuse.review.plans import CommandPlan
 from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
-from stream.events.ids import SHORT_TEXT, SUBMISSION_ID, TENANT
-from stream.events.messages import Output
+from stream.events.message.ids import SHORT_TEXT, SUBMISSION_ID, TENANT
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
 from stream.sessions.desk import SessionDesk
 

@@ -11,10 +11,10 @@ from abuse.flags.flags import FLAG_ID
 from abuse.review.plan_codec import PlanCodec
 from abuse.review.plans import FlagPlan
 from abuse.review.reviews import FlagTarget
-from stream.events.flag_output import flag_output
-from stream.events.ids import canonical_guid
-from stream.events.messages import Output
+from stream.events.message.ids import canonical_guid
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
+from stream.events.wire.flag_output import flag_output
 from stream.review.kinds.base import Command, ReviewServices
 from stream.review.kinds.subject_reference import SubjectReference
 

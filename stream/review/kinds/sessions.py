@@ -9,10 +9,10 @@ from pydantic import StringConstraints
 
 from abuse.event_time import milliseconds
 from abuse.review.plan_codec import PlanCodec
-from stream.events.cloud_events import EventType
-from stream.events.messages import Output
-from stream.events.session_events import SessionEvent, session_output
+from stream.events.message.messages import Output
 from stream.events.topics import Topic
+from stream.events.wire.cloud_events import EventType
+from stream.events.wire.session_events import SessionEvent, session_output
 from stream.review.kinds.base import Command, ReviewServices
 from stream.sessions.desk import CancellationPlan, CreationPlan, SessionDesk, not_supported, sessions_off
 from stream.sessions.session_request import SessionRequest

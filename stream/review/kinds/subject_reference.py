@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from abuse.subjects import HASHED_KEY, Subject, SubjectType
-from stream.events.ids import canonical_guid
+from stream.events.message.ids import canonical_guid
 from stream.review.kinds.base import StrictFields
 
 

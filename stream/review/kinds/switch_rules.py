@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from abuse.ledger.ledger import SESSIONS, Switches
 from abuse.review.plan_codec import PlanCodec
 from abuse.review.plans import SwitchPlan
-from config.abuse import RULE_NAMES
+from config.limits.abuse import RULE_NAMES
 from stream.review.kinds.base import Command, ReviewServices, StrictFields
 from stream.sessions.desk import sessions_off
 from stream.sessions.session_request import SessionDefaults

@@ -17,7 +17,7 @@ from abuse.rules import RULES
 from abuse.rules.base import Case, RuleResult
 from abuse.rules.engine import AbuseEngine, Assessment
 from abuse.subjects import Subject, SubjectType
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 DAY_MS = DAY_S * 1000

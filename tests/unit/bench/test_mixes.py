@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from stream.bench.mixes import REPEATS, Mix, Senders
-from stream.events.submissions import NewSubmission, submission_output
+from stream.events.wire.submissions import NewSubmission, submission_output
 from tests.unit.stream.builders import OTHER_IMAGE, record
 from tests.unit.stream.fakes import Pipeline
 from tests.unit.stream.pipeline.abuse_cases import code_of

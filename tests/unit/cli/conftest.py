@@ -18,7 +18,7 @@ from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import audit as audit_command
 from stream.cli.abuse import deciding, looking, rules, target
 from stream.cli.sessions import looking as session_looking
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.runtime.patience import RetryPolicy

@@ -10,7 +10,7 @@ import pytest
 
 from abuse.review.audit import head_after
 from abuse.subjects import correlation
-from config.abuse import RULE_NAMES
+from config.limits.abuse import RULE_NAMES
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import view
 from tests.instants import NOW_MS

@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 from config.policy import Policy
 from detectors.contract import Frame
-from stream.cli import app, submit
+from stream.cli import app
 from stream.cli.sessions.asking import _jwk
-from stream.events.capture import Attestation
-from stream.events.messages import Record, Submission
-from stream.events.session_terms import FrameContext
-from stream.events.submissions import Form
+from stream.cli.submit import submitting as submit
+from stream.events.message.capture import Attestation
+from stream.events.message.messages import Record, Submission
+from stream.events.message.session_terms import FrameContext
+from stream.events.wire.submissions import Form
 from stream.pipeline.capture.attestation import capture_finding
 from stream.pipeline.intake import intake
 from tests.unit.stream.builders import APPENDED_AT_MS, IMAGE, OTHER_IMAGE

@@ -11,8 +11,8 @@ import pytest
 from abuse.review.audit import head_after
 from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
-from stream.events.messages import Record
-from stream.events.record_mac import NO_MACS
+from stream.events.authentication.record_mac import NO_MACS
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
 from tests.unit.abuse.review.test_audit import chain, rehashed
 from tests.unit.cli.abuse_cases import run

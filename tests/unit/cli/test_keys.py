@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from config.errors import SettingsError
-from stream.cli import app, submit
+from stream.cli import app
+from stream.cli.submit import submitting as submit
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import read_key
 from stream.encryption.key_folder import KeyFolder, SessionKeys

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from config.pad_networks import SHIPPED, SPECIES
+from config.catalogues.pad_networks import SHIPPED, SPECIES
 from detectors.onnx import fetching
 from stream import cli
 from stream.cli.models import fetch

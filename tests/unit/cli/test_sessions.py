@@ -15,7 +15,7 @@ from stream.bootstrap.authentication import open_macs
 from stream.cli import app
 from stream.cli.sessions import asking, tenants
 from stream.cli.sessions.view import line
-from stream.events.record_mac import NO_MACS
+from stream.events.authentication.record_mac import NO_MACS
 from stream.events.topics import Topic
 from stream.review.command_client import NoAnswer
 from stream.review.commands import read

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from abuse.ledger.journal import KEPT, SHARDS
 from abuse.links.links import MOST_MEMBERS
 from abuse.rules import RULES
-from config.abuse import DAY_S, MOST_COUNTED, MOST_IN_CLUSTER, RULE_NAMES, AbusePolicy, RetryLimits
+from config.limits.abuse import DAY_S, MOST_COUNTED, MOST_IN_CLUSTER, RULE_NAMES, AbusePolicy, RetryLimits
 
 
 def test_the_default_lockout():

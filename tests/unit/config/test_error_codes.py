@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 
 
 def test_every_code_says_what_happened_and_what_to_do():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from config import policy as policies
-from config.detector_catalogue import DETECTORS
+from config.catalogues.detector_catalogue import DETECTORS
 from config.limits.signals import SignalParameters, SignalWeights
 from config.policy import Policy
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors import annotation
 from detectors.analysis import FaceAnalyser
 from detectors.catalogue import SIGNAL_LABELS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import WORKING_SIDE, WorkingFrame, decode

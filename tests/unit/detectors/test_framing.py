@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import Framing
 from detectors.contract import ImageRefused
 from detectors.face_mesh import Box, Pose

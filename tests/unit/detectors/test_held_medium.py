@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from config.detector_catalogue import DETECTORS
+from config.catalogues.detector_catalogue import DETECTORS
 from config.limits.signals import SignalParameters
 from config.policy import LEARNED, Policy, load
 from detectors.analysis import FaceAnalyser

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import decode

@@ -10,7 +10,7 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from config.injection import INDICATIONS, UNCHECKED
+from config.catalogues.injection import INDICATIONS, UNCHECKED
 from config.limits.capture import ImageLimits
 from detectors.contract import Indication, UnknownIndication
 from detectors.image_gate import inspect

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.containers import png_data
 from detectors.containers.png_data import _TO, SLACK

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from config.detector_catalogue import DETECTORS, KNOWN, Need
+from config.catalogues.detector_catalogue import DETECTORS, KNOWN, Need
 from config.limits.signals import SignalParameters
 from detectors import signals as signal_files
 from detectors.contract import ReadingStatus

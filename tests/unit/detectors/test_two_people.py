@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import Framing
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser

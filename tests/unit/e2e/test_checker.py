@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from config.limits.capture import ImageLimits
-from stream.events.dead_letter import dead_letter
-from stream.events.ids import request_id
-from stream.events.messages import Output, Poison, Record, Submission
-from stream.events.submissions import NewSubmission, submission_output
+from stream.events.message.ids import request_id
+from stream.events.message.messages import Output, Poison, Record, Submission
+from stream.events.wire.dead_letter import dead_letter
+from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.pipeline.intake import intake
 from stream.pipeline.join.joined import fingerprint_of_frames
 from tests.e2e.checker import check

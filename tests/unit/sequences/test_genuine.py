@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from config.challenges import COLOURS, FEWEST_FRAMES, MOST_FRAMES
+from config.catalogues.challenges import COLOURS, FEWEST_FRAMES, MOST_FRAMES
 from detectors.face_mesh import pose_of
 from tests.sequences import genuine, portrait
 from tests.sequences.footage import seen_by_camera

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Analysis, ModelVersion, Reading, ReadingStatus
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection, Headers, Poison, Record, Refusal, Rejected, Submission
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection, Headers, Poison, Record, Refusal, Rejected, Submission
 from stream.pipeline.intake import intake
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -27,12 +27,12 @@ from config.policy import Policy
 from detectors.contract import Analysis, Frame
 from detectors.pool.outcomes import PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
-from stream.events.dead_letter import DeadLetters
-from stream.events.event_times import LATEST_MS, EventTimes
-from stream.events.forgeries import Forgeries
-from stream.events.group_macs import GroupMacs
-from stream.events.messages import Output, Record
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.authentication.group_macs import GroupMacs
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.event_times import LATEST_MS, EventTimes
 from stream.pipeline.admission.admission import Admission
 from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
 from stream.pipeline.capture.marking import MarkKeys, ReferenceExtractor

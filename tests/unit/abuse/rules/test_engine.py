@@ -10,7 +10,7 @@ from abuse.observation import Finding
 from abuse.rules.engine import MOST_SESSIONS
 from abuse.rules.gate import Gate
 from abuse.subjects import SubjectType, correlation
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, review, seen, series, subject
 
 FIVE = every(10, 5)

@@ -15,7 +15,7 @@ from abuse.observation import Finding
 from abuse.rules.base import NOTHING
 from abuse.rules.excessive_retries import pauses
 from abuse.subjects import SubjectType, correlation
-from config.abuse import RetryLimits
+from config.limits.abuse import RetryLimits
 from tests.unit.abuse.builders import DAY_S, HOUR_S, MINUTE_S, Table, at_ms, attempts, every, guid, seen, series, told
 
 RULE = "excessive_retries"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from config.challenges import Colour, FrameChallenge
+from config.catalogues.challenges import Colour, FrameChallenge
 from detectors.active.assessed import AssessedFrame
 from detectors.contract_measures import (
     FACE_SAMPLES,

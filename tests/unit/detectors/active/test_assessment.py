@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.challenges import CHALLENGES
+from config.catalogues.challenges import CHALLENGES
 from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
 from detectors.active.assessment import assess

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from config.pad_networks import SHIPPED
+from config.catalogues.pad_networks import SHIPPED
 from detectors.onnx.blocked_layout import in_blocks
 from detectors.onnx.graph_reader import NODE, read_node
 from detectors.onnx.graph_writer import GraphWriter

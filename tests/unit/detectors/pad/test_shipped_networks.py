@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from config.pad_networks import SHIPPED, PadNetwork
+from config.catalogues.pad_networks import SHIPPED, PadNetwork
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from detectors.contract import ImageRefused

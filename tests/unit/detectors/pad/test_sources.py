@@ -7,8 +7,8 @@ import pickle
 import pytest
 
 from config import policy as policies
+from config.catalogues.pad_networks import SHIPPED, network_file
 from config.groups.processing import DetectionSettings
-from config.pad_networks import SHIPPED, network_file
 from config.policy import Policy
 from config.settings import Settings
 from detectors.pad import PadNetworkUnusable, sources

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import MAX_FRAMES, Frame
 from tests.unit.detectors.pool.fakes import one, picture
 

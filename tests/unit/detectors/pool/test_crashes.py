@@ -8,7 +8,7 @@ import signal
 import struct
 import time
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.analysis_codec import encode
 from detectors.contract import Analysis
 from detectors.pool import CrashCause, SlotCrashed, SlotPool, SlotTimeout

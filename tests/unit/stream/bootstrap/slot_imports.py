@@ -6,7 +6,7 @@ import pkgutil
 import sys
 from typing import Any
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
 
 

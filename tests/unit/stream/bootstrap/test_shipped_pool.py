@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from config.cache import cache_folder
+from config.catalogues.pad_networks import SHIPPED, network_file
 from config.groups.processing import DetectionSettings
-from config.pad_networks import SHIPPED, network_file
 from config.policy import LEARNED, load
 from config.settings import Settings
 from detectors.contract import Frame, ReadingStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis, Frame
 from stream.evaluation.analysing import AnalysedPresentation
 from stream.evaluation.picture_set import Presentation, PresentationLabel

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.detector_catalogue import DETECTORS
-from config.error_codes import ErrorCode
+from config.catalogues.detector_catalogue import DETECTORS
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis, Reading, ReadingStatus
 
 JPEG_START = b"\xff\xd8\xff"

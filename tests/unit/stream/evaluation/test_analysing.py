@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from config.settings import Settings
 from detectors.contract import Analysis, ModelVersion
 from stream.bootstrap import slots
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable, analyse
 from stream.evaluation.analysis_cache import AnalysisCache, analyser_key
-from stream.events.messages import Refusal
+from stream.events.message.messages import Refusal
 from tests.unit.stream.evaluation.builders import presentation
 from tests.unit.stream.evaluation.picture_reader import PictureReader, analysis, picture
 

@@ -9,8 +9,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from config.detector_catalogue import DETECTORS
-from config.error_codes import ErrorCode
+from config.catalogues.detector_catalogue import DETECTORS
+from config.catalogues.error_codes import ErrorCode
 from config.limits.signals import HEAVIEST, SignalWeights
 from config.policy import Policy
 from stream.evaluation.analysing import AnalysedPresentation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from stream.evaluation.comparison import comparison, comparison_headline, comparison_tables
 from stream.evaluation.figures import document

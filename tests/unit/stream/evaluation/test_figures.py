@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from stream.evaluation.analysing import AnalysedPresentation, Unreadable
 from stream.evaluation.figures import document

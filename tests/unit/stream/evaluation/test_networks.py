@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import LEARNED, SIGNALS, Policy, load
 from detectors.contract import Analysis
 from stream.evaluation.analysing import AnalysedPresentation

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from stream.evaluation.figures import document
 from stream.evaluation.judged import judged

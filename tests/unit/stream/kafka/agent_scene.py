@@ -9,8 +9,8 @@ from typing import Any
 
 from config.errors import Unavailable
 from config.groups.processing import DeliverySettings
-from stream.events.dead_letter import DeadLetters
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
+from stream.events.wire.dead_letter import DeadLetters
 from stream.kafka.agents.agents import AgentRunner, AgentSpec
 from stream.kafka.agents.breaker import Breaker
 from stream.kafka.agents.publishing import Publisher

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config.errors import SettingsError
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents import trial
 from stream.kafka.agents.trial import inherited_socket, serve
 from stream.runtime.patience import DependencyTimeout, RetryPolicy

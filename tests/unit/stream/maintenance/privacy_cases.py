@@ -25,9 +25,9 @@ from config.groups.services import KafkaSettings
 from config.policy import Policy
 from config.settings import Settings
 from stream.bootstrap.abuse import open_erasures, open_pending
-from stream.events.detection_codec import encode_detection
-from stream.events.messages import Output, Record
-from stream.events.session_terms import FramePart
+from stream.events.message.messages import Output, Record
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.detection_codec import encode_detection
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.join.pending import TURN_MS, PendingPart, set_name
 from stream.redis.decision_store import RedisDecisionStore

@@ -10,14 +10,14 @@ import orjson
 from abuse.keys.key_periods import HashKey
 from abuse.redis_port import RedisClient
 from abuse.store_time import StillTime
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.settings import Settings
-from stream.events.detection_codec import detection_output
-from stream.events.messages import Detection, Output, Record, Submission
-from stream.events.record_mac import RecordMacs
-from stream.events.session_events import SessionEvent, session_output
-from stream.events.session_terms import SessionTerms
+from stream.events.authentication.record_mac import RecordMacs
+from stream.events.message.messages import Detection, Output, Record, Submission
+from stream.events.message.session_terms import SessionTerms
 from stream.events.topics import Topic
+from stream.events.wire.detection_codec import detection_output
+from stream.events.wire.session_events import SessionEvent, session_output
 from stream.maintenance.rebuild import Rebuild, Rebuilt
 from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.pipeline.decision_store import StoredDecision

@@ -29,8 +29,8 @@ from abuse.submission_ref import SubmissionRef
 from config.groups.services import RedisSettings
 from stream.bootstrap.abuse import open_frame_index
 from stream.bootstrap.sessions import open_session_store
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Output, Record
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Output, Record
 from stream.maintenance.store_records import RECORDS
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect

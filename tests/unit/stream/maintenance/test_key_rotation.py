@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
-from stream.events.detection_codec import decode_detection
-from stream.events.messages import Output
+from stream.events.message.messages import Output
+from stream.events.wire.detection_codec import decode_detection
 from stream.runtime import metrics
 from tests.unit.stream.builders import APPENDED_AT_MS, analysis
 from tests.unit.stream.fakes import WEEK_MS, Pipeline

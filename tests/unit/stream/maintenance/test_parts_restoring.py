@@ -12,8 +12,8 @@ import pytest
 from abuse.review.erased import Erased
 from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType
-from config.error_codes import ErrorCode
-from stream.events.messages import Output, Record, Refusal
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Output, Record, Refusal
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.rebuild_records import published_of
 from stream.pipeline.decision.parts_erasure import PARTS_ERASED

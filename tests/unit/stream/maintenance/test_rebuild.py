@@ -27,7 +27,7 @@ from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.redis_erasure import RedisLedgerErasure
 from abuse.subjects import SubjectType
 from config.settings import Settings
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.maintenance import rebuild
 from stream.maintenance.rebuild import BATCH, Rebuild, Rebuilt
 from stream.maintenance.rebuild_records import NOT_OURS, flag_event_of, links_of

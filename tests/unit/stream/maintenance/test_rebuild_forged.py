@@ -9,9 +9,9 @@ from typing import Any
 from abuse.keys.key_periods import HashKey
 from config.settings import Settings
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.group_macs import GroupMacs
-from stream.events.messages import Output, Record
-from stream.events.record_mac import RecordMacs
+from stream.events.authentication.group_macs import GroupMacs
+from stream.events.authentication.record_mac import RecordMacs
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic
 from stream.maintenance.rebuild import Rebuild, Rebuilt
 from stream.review.command_signatures import CommandSignatures, signed_headers

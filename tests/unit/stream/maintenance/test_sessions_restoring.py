@@ -13,9 +13,9 @@ from abuse.redis_port import RedisClient
 from abuse.review.erased import Erased
 from abuse.review.erasure import digest_of
 from abuse.subjects import SubjectType
-from stream.events.messages import SESSION_HEADER, Record, Refusal
-from stream.events.session_events import session_output
-from stream.events.session_terms import FramePart, LivenessMode
+from stream.events.message.messages import SESSION_HEADER, Record, Refusal
+from stream.events.message.session_terms import FramePart, LivenessMode
+from stream.events.wire.session_events import session_output
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.maintenance.sessions_restoring import PUBLISHED_WITHIN_S
 from stream.redis.session_store import RedisSessionStore

@@ -14,7 +14,7 @@ from abuse.ledger.ledger import InMemoryLedger
 from abuse.store_time import StillTime
 from abuse.subjects import correlation
 from config.errors import Unavailable
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.kafka.agents.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy

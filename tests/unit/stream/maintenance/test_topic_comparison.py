@@ -10,7 +10,7 @@ import redis
 
 from abuse.event_time import DAY_MS, iso8601
 from abuse.store_time import StillTime
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.events.topics import Topic
 from stream.maintenance.older_copy import TopicComparison
 from stream.redis.installation import PUBLISHED_LATER_MS

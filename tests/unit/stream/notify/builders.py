@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Headers, Record
+from stream.events.message.messages import Headers, Record
+from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.notify.notice import Notice, notice_of
 from stream.notify.targets import WebhookTarget
 from stream.runtime.clock import Clock

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from stream.events.dead_letter import DeadLetters
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
+from stream.events.wire.dead_letter import DeadLetters
 from stream.notify.notice import Notice
 from stream.notify.stage import NotifyStage
 from stream.notify.webhook import Delivered, DeliveryOutcome, Undeliverable

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from tests.unit.stream.builders import APPENDED_AT_MS, GUID, analysis, bare
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 

@@ -11,10 +11,10 @@ import orjson
 
 from config.policy import Policy
 from detectors.contract import ReadingStatus
-from stream.events.detection_codec import detection_output
-from stream.events.detection_part import DetectionPart, GroupReading, content_digest, encode_part
-from stream.events.messages import Detection, Output, Record
-from stream.events.session_terms import FramePart
+from stream.events.message.messages import Detection, Output, Record
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.detection_codec import detection_output
+from stream.events.wire.detection_part import DetectionPart, GroupReading, content_digest, encode_part
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.join.pending import InMemoryPendingDetections, PendingDetections

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.events.messages import Record
-from stream.events.session_terms import LivenessMode
+from stream.events.message.messages import Record
+from stream.events.message.session_terms import LivenessMode
 from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.admission.session_refusals import SessionRefusal
 from stream.sessions.gate import SessionTokenGate

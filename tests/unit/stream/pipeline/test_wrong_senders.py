@@ -8,9 +8,9 @@ import pytest
 
 from abuse.store_time import StillTime
 from abuse.subjects import SubjectType
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
-from stream.events.event_times import LATEST_MS, EventTimes
+from stream.events.wire.event_times import LATEST_MS, EventTimes
 from tests.unit.stream.builders import GUID, analysis, bare, base64_of, rejected
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.pipeline.abuse_cases import (

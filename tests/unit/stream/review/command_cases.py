@@ -33,11 +33,11 @@ from abuse.review.rule_switches import RuleSwitches
 from abuse.store_time import StillTime
 from abuse.subjects import Subject, correlation
 from config.policy import Policy
-from stream.events.dead_letter import DeadLetters
-from stream.events.event_times import LATEST_MS, EventTimes
-from stream.events.forgeries import Forgeries
-from stream.events.messages import Headers, Output, Record
+from stream.events.authentication.forgeries import Forgeries
+from stream.events.message.messages import Headers, Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.event_times import LATEST_MS, EventTimes
 from stream.pipeline.decision.parts_erasure import PartsErasure
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.join.pending import InMemoryPendingDetections

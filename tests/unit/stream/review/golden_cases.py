@@ -19,7 +19,7 @@ from abuse.links.links import Link, LinkKind
 from abuse.review.audit import CommandKey, InMemoryCommandLog
 from abuse.subjects import SubjectType
 from abuse.submission_ref import SubmissionRef
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from tests.unit.abuse.builders import DAY_S, at_ms, guid, seen, subject
 from tests.unit.stream.builders import SECRET
 from tests.unit.stream.review.command_cases import (

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from config.settings import load
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.review import command_client
 from stream.review.command_client import NoAnswer, ask, ask_session
 from tests.unit.stream.review.command_cases import fields, header, record

@@ -12,7 +12,7 @@ import pytest
 from abuse.flags.flags import FlagState
 from abuse.review.audit import check
 from config.errors import Unavailable
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from tests.unit.stream.review.command_cases import ME, OTHER, Reviewer, about, flag, flagged, moved, published, sent
 from tests.unit.stream.review.golden_cases import CASES, SHADOW, prepared, three_flags
 from tests.unit.stream.runtime import virtual_time

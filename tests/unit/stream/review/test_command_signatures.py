@@ -10,8 +10,8 @@ import pybase64
 import pytest
 
 from stream.encryption.reviewer_keys import SigningKey, new_signing_key
-from stream.events.forgeries import NOT_AUTHENTIC
-from stream.events.messages import Fault, Headers, Record
+from stream.events.authentication.forgeries import NOT_AUTHENTIC
+from stream.events.message.messages import Fault, Headers, Record
 from stream.review.command_signatures import GOOD_FOR_MS, CommandSignatures, signed_headers
 from stream.review.reviewers import reviewers_of
 from stream.runtime import metrics

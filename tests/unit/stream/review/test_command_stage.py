@@ -13,7 +13,7 @@ from abuse.flags.flags import FlagKind, FlagState, RefusalKind
 from abuse.ledger.expiry import expire_due, record_expiry
 from abuse.rules.gate import Gate
 from abuse.subjects import correlation
-from config.abuse import AbusePolicy
+from config.limits.abuse import AbusePolicy
 from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, seen, series
 from tests.unit.stream.builders import SECRET
 from tests.unit.stream.review.command_cases import (

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from abuse.review.refusals import CommandErrorCode
 from abuse.review.reviews import FlagTarget
 from abuse.subjects import SubjectType, correlation
-from config.abuse import RULE_NAMES
-from stream.events.messages import UNREADABLE_BATCH_HEADER, Poison
+from config.limits.abuse import RULE_NAMES
+from stream.events.message.messages import UNREADABLE_BATCH_HEADER, Poison
 from stream.review import commands
 from stream.review.commands import COMMANDS, MAX_COMMAND_BYTES, InvalidCommand
 from stream.review.kinds.base import Command

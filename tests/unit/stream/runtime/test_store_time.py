@@ -15,8 +15,8 @@ from config.errors import SettingsError, Unavailable
 from config.groups.services import RedisSettings
 from config.settings import Settings
 from stream.bootstrap.worker import build_worker
-from stream.events.event_times import AHEAD_MS, LATEST_MS, EventTimes
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
+from stream.events.wire.event_times import AHEAD_MS, LATEST_MS, EventTimes
 from stream.kafka.worker.worker import Role
 from stream.pipeline.decision_store import StoredDecision
 from stream.redis.client import connect

@@ -13,7 +13,7 @@ from abuse.rules.engine import AbuseEngine
 from config.policy import Policy
 from stream.encryption.reviewer_keys import SigningKey, new_signing_key
 from stream.encryption.session_tokens import SessionTokens
-from stream.events.session_terms import LivenessMode
+from stream.events.message.session_terms import LivenessMode
 from stream.sessions.desk import SessionDesk
 from stream.sessions.risk import SessionRisks
 from stream.sessions.session_record import SessionRecord

@@ -11,10 +11,10 @@ from hypothesis import given as from_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from config.error_codes import ErrorCode
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection
-from stream.events.session_terms import LivenessMode
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import LivenessMode
 from stream.pipeline.detection.detect_stage import refusal_for
 from stream.sessions.ledger import SessionBook
 from stream.sessions.outcome import NOBODYS_FAULT, RESULT_FIELDS

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.events.session_events import session_output
-from stream.events.session_terms import LivenessMode
+from stream.events.message.session_terms import LivenessMode
+from stream.events.wire.session_events import session_output
 from stream.sessions.changes import created_event, end_event, running_event
 from stream.sessions.session import (
     ATTEMPT,

@@ -11,7 +11,7 @@ import pytest
 
 from abuse.flags.flags import FlagKind, Severity
 from abuse.ledger.ledger import InMemoryLedger
-from config.challenges import (
+from config.catalogues.challenges import (
     CHALLENGES,
     FEWEST_COLOURS,
     LONGEST_COLOUR_MS,
@@ -19,7 +19,7 @@ from config.challenges import (
     MOST_FRAMES,
     SHORTEST_COLOUR_MS,
 )
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.review import commands
 from stream.sessions.desk import SessionDesk
 from stream.sessions.drawing import drawn_challenges, drawn_colours

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from abuse.keys.key_periods import HashKey
 from abuse.keys.subject_hasher import SubjectHasher
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from stream.encryption.reviewer_keys import new_signing_key
-from stream.events.messages import Refusal, Submission
-from stream.events.session_terms import FramePart, LivenessMode, SessionTerms
+from stream.events.message.messages import Refusal, Submission
+from stream.events.message.session_terms import FramePart, LivenessMode, SessionTerms
 from stream.pipeline.admission.session_gate import NO_SESSIONS
 from stream.pipeline.admission.session_refusals import IN_WORDS, OF_THE_HOLDER, SessionRefusal
 from stream.pipeline.intake import intake

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.runtime.patience import DependencyTimeout
 from tests.unit.stream.kafka.agent_scene import P0, PATIENCE_S, Scene
 from tests.unit.stream.runtime.virtual_time import on_virtual_time

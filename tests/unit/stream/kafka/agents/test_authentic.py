@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 
 from abuse.keys.key_periods import HashKey
 from config.groups.processing import DeliverySettings
-from stream.events.dead_letter import DeadLetters
-from stream.events.detection_part import is_part
-from stream.events.forgeries import NOT_AUTHENTIC, SAY_EVERY_S, Forgeries
-from stream.events.group_macs import GroupMacs, mac_of
-from stream.events.messages import Fault, Output, Record
-from stream.events.record_mac import RecordMacs
+from stream.events.authentication.forgeries import NOT_AUTHENTIC, SAY_EVERY_S, Forgeries
+from stream.events.authentication.group_macs import GroupMacs, mac_of
+from stream.events.authentication.record_mac import RecordMacs
+from stream.events.message.messages import Fault, Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
+from stream.events.wire.detection_part import is_part
 from stream.kafka.agents.authentic import AuthenticStage
 from stream.kafka.agents.breaker import Breaker, BreakerOpen
 from stream.kafka.agents.publishing import Publisher

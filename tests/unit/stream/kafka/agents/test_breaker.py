@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.groups.processing import DeliverySettings
-from stream.events.messages import Fault
+from stream.events.message.messages import Fault
 from stream.kafka.agents.breaker import ENOUGH, Breaker, BreakerOpen
 
 SETTINGS = DeliverySettings(breaker_failures=3, breaker_dead_letters=5, breaker_share=0.5)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.errors import Unavailable
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents.agents import MOST_ENDS, STAGE_ENDED, EndedOnRecord
 from stream.kafka.agents.caution import AHEAD, Caution, PartitionNote, next_note
 from stream.kafka.consumer.acks import Partition

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from config.errors import SettingsError
 from config.groups.processing import DeliverySettings
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents.agents import STAGE_FAILED
 from stream.kafka.agents.breaker import BreakerOpen
 from stream.runtime.patience import DependencyTimeout

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from config.groups.processing import DeliverySettings
 from detectors.pool.outcomes import SlotCrashed
-from stream.events.messages import UNREADABLE_BATCH_HEADER, Fault, Output
+from stream.events.message.messages import UNREADABLE_BATCH_HEADER, Fault, Output
 from stream.kafka.agents.breaker import Breaker, BreakerOpen
 from tests.unit.stream.builders import bare, record
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from config.errors import SettingsError
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.kafka.agents import trial
 from stream.kafka.agents.agents import EndedOnRecord, Stage
 from stream.kafka.agents.trial import StageRaised, Trial

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from stream.events.messages import HEADERS_CUT_HEADER, Fault, Headers, Record, Submission
+from stream.events.message.messages import HEADERS_CUT_HEADER, Fault, Headers, Record, Submission
 from stream.kafka.clients.record_reading import MAX_HEADER_BYTES, MAX_HEADERS, TolerantRecords
 from stream.kafka.clients.records import record_of
 from stream.pipeline.intake.intake import MAX_KEY_BYTES

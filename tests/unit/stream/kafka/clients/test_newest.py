@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
 from config.groups.services import KafkaSettings
-from stream.events.messages import Record
+from stream.events.message.messages import Record
 from stream.kafka.clients import newest
 from stream.kafka.clients.newest import FURTHEST, MOST, appended_since
 

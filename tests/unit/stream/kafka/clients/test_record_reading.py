@@ -11,7 +11,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from stream.events.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER, Poison
+from stream.events.message.messages import HEADERS_CUT_HEADER, UNREADABLE_BATCH_HEADER, Poison
 from stream.kafka.clients.record_reading import MAX_HEADERS, TolerantRecords
 from stream.kafka.clients.unpacking import MAX_UNPACKED_BYTES
 from tests.unit.stream.builders import read as read_event

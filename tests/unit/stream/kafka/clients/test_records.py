@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream.events.messages import Poison, Record
+from stream.events.message.messages import Poison, Record
 from stream.kafka.agents import agents
 from stream.kafka.clients.records import record_of
 from tests.unit.stream.builders import read

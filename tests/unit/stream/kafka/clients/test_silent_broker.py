@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from config.groups.services import KafkaSettings
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.kafka.clients import clients
 from stream.kafka.clients.clients import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, KafkaUnreachable, producer, send
 from tests.unit.stream.runtime.virtual_time import on_virtual_time

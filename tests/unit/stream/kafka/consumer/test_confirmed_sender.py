@@ -11,7 +11,7 @@ from aiokafka import errors
 from faust.exceptions import ProducerSendError
 
 from config.errors import SettingsError, Unavailable
-from stream.events.messages import Output
+from stream.events.message.messages import Output
 from stream.kafka.consumer.app import ConfirmedSender
 
 OUTPUT = Output(topic="decisions", key=b"k", value=b"v", headers=())

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from stream.events.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter
 from stream.events.topics import DEAD_LETTER_HEADROOM
+from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter
 from stream.review import commands
 from stream.review.command_stage import LONGEST_KEY
 from stream.review.commands import InvalidCommand

@@ -10,10 +10,10 @@ import pytest
 from config.limits.injection import InjectionPolicy
 from config.policy import Policy
 from stream.encryption.capture_claims import CaptureChannel
-from stream.events.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding, joined_capture
-from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
-from stream.events.messages import Rejected, Submission
-from stream.events.session_terms import FramePart, LivenessMode, SessionTerms
+from stream.events.message.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding, joined_capture
+from stream.events.message.messages import Rejected, Submission
+from stream.events.message.session_terms import FramePart, LivenessMode, SessionTerms
+from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
 from stream.pipeline.capture.attestation import capture_finding
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.intake import intake

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from config.error_codes import ErrorCode
-from stream.events.session_terms import FrameContext
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.session_terms import FrameContext
 from stream.pipeline.capture.best_frame import best_first
 from tests.unit.stream.builders import analysis
 

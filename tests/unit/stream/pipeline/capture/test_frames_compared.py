@@ -13,9 +13,9 @@ from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
 from config.policy import Policy
 from detectors.contract import Frame, PictureHashes, Template
-from stream.events.detection_codec import decode_detection, encode_detection
-from stream.events.messages import Detection, Submission
-from stream.events.session_terms import FrameContext, FramePart
+from stream.events.message.messages import Detection, Submission
+from stream.events.message.session_terms import FrameContext, FramePart
+from stream.events.wire.detection_codec import decode_detection, encode_detection
 from stream.pipeline.capture.frame_digests import compared_frames, content_of
 from stream.pipeline.capture.frame_faces import between
 from stream.pipeline.capture.marking import model_id

@@ -8,14 +8,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Frame
 from stream.encryption import jwe
-from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
-from stream.events.messages import Submission
-from stream.events.session_image import SessionImage
-from stream.events.session_terms import FramePart
+from stream.events.message.messages import Submission
+from stream.events.message.session_image import SessionImage
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
 from stream.pipeline.capture.session_images import NOTHING, SessionImages
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.intake import intake

@@ -9,17 +9,17 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import FaceVerification, ImageLimits
 from config.policy import LEARNED, Policy, load
 from detectors.contract import Frame, PictureHashes, Template
 from detectors.template.impostors import ImpostorModel
 from stream.encryption import jwe
 from stream.encryption.key_folder import KeyFolder
-from stream.events.detection_codec import DetectionError, decode_detection, encode_detection
-from stream.events.face_comparison import FaceComparison
-from stream.events.messages import Refusal, Rejected, Submission
-from stream.events.session_terms import FrameContext, FramePart
+from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.messages import Refusal, Rejected, Submission
+from stream.events.message.session_terms import FrameContext, FramePart
+from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
 from stream.pipeline.admission.admission import Admitted
 from stream.pipeline.capture.reference_face import compared
 from stream.pipeline.capture.verification import reference_refusal, session_passed, verification

@@ -14,9 +14,9 @@ from abuse.ledger.ledger import InMemoryLedger
 from abuse.observation import Finding
 from abuse.observation_codec import from_decision
 from abuse.subjects import SubjectType, correlation
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
-from stream.events.messages import Refusal
+from stream.events.message.messages import Refusal
 from stream.pipeline.decision.abuse_stage import is_about, observe
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.pipeline.verdict.verdict import judge

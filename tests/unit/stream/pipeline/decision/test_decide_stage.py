@@ -8,9 +8,9 @@ import itertools
 import pytest
 
 from abuse.ledger.ledger import InMemoryLedger
-from config.error_codes import ErrorCode
-from stream.events.detection_codec import encode_detection
-from stream.events.messages import AlreadyDecided
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import AlreadyDecided
+from stream.events.wire.detection_codec import encode_detection
 from stream.pipeline.decision.decide_stage import BAD_DETECTION_REASON
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import (

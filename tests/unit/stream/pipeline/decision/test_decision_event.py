@@ -8,12 +8,12 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
-from stream.events.ids import SubmissionIds, request_id
-from stream.events.messages import AlreadyDecided, Refusal
-from stream.events.session_terms import LivenessMode, SessionTerms
+from stream.events.message.ids import SubmissionIds, request_id
+from stream.events.message.messages import AlreadyDecided, Refusal
+from stream.events.message.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.verdict.verdict import ActiveScore, verdict_on
 from tests.unit.stream.builders import APPENDED_AT_MS, FINGERPRINT, GUID, SECRET, analysis, detection, ids

@@ -11,8 +11,8 @@ from abuse.keys.key_periods import HashKey
 from abuse.pictures.frame_index import Capture, InMemoryFrameIndex, ShownBefore
 from abuse.pictures.media_keys import KeyedImageHashes, MediaKeys
 from detectors.contract import PictureHashes
-from stream.events.detection_codec import decode_detection, encode_detection
-from stream.events.messages import Detection
+from stream.events.message.messages import Detection
+from stream.events.wire.detection_codec import decode_detection, encode_detection
 from stream.pipeline.decision.frame_replay import capture_of, replayed
 from tests.unit.stream.builders import analysis, bare, detection, read
 from tests.unit.stream.fakes import Pipeline

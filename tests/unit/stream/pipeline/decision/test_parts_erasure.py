@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from abuse.store_time import StillTime
-from stream.events.messages import Output, Record
+from stream.events.message.messages import Output, Record
 from stream.pipeline.decision.parts_erasure import PartsErasure
 from stream.pipeline.join.pending import InMemoryPendingDetections, PendingDetections
 from tests.instants import NOW_MS

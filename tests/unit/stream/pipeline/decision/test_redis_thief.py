@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import orjson
 
-from stream.events.ids import SubmissionIds
+from stream.events.message.ids import SubmissionIds
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import GUID, bare
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline

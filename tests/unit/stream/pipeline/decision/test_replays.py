@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from abuse.event_time import DAY_MS
-from stream.events.dead_letter import DeadLetters
-from stream.events.forgeries import NOT_AUTHENTIC, Forgeries
-from stream.events.messages import Fault
+from stream.events.authentication.forgeries import NOT_AUTHENTIC, Forgeries
+from stream.events.message.messages import Fault
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
 from stream.pipeline.decision.replays import LEAST_MS, Replays
 from tests.unit.stream.builders import APPENDED_AT_MS, bare, ids, record
 from tests.unit.stream.fakes import Pipeline

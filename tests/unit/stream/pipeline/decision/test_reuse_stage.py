@@ -16,8 +16,8 @@ from abuse.subjects import correlation
 from config.policy import Policy
 from detectors.contract import PictureHashes, Template
 from detectors.template.impostors import TemplateDistance
-from stream.events.detection_codec import decode_detection
-from stream.events.messages import Output
+from stream.events.message.messages import Output
+from stream.events.wire.detection_codec import decode_detection
 from stream.runtime import metrics
 from tests.unit.abuse.builders import at_ms
 from tests.unit.stream.builders import OTHER_IMAGE, analysis, base64_of

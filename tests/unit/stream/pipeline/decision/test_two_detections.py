@@ -6,8 +6,8 @@ import asyncio
 
 from abuse.ledger.ledger import InMemoryLedger, Snapshot
 from abuse.observation import Observation
-from config.error_codes import ErrorCode
-from stream.events.messages import Refusal
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Refusal
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import detection, ids
 from tests.unit.stream.fakes import Pipeline

@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from abuse.ledger.ledger import InMemoryLedger
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.pool.outcomes import CrashCause, SlotCrashed, SlotTimeout
-from stream.events.detection_codec import decode_detection
-from stream.events.messages import AlreadyDecided, Refusal
+from stream.events.message.messages import AlreadyDecided, Refusal
+from stream.events.wire.detection_codec import decode_detection
 from stream.pipeline.decision_store import InMemoryDecisionStore
 from tests.unit.stream.builders import (
     APPENDED_AT_MS,

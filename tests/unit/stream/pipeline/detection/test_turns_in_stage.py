@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from config.error_codes import ErrorCode
-from stream.events.detection_codec import decode_detection
-from stream.events.messages import Output, Record, Refusal
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Output, Record, Refusal
+from stream.events.wire.detection_codec import decode_detection
 from tests.unit.stream.builders import GUID, IMAGE, OTHER_IMAGE, analysis, bare, base64_of
 from tests.unit.stream.fakes import FakeAnalyser, Pipeline
 from tests.unit.stream.runtime.virtual_time import on_virtual_time

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
-from stream.events.messages import Poison
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Poison
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,

@@ -9,14 +9,14 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
 from detectors.contract import Frame
 from stream.encryption import jwe
 from stream.encryption.key_folder import KeyFolder
-from stream.events.detection_codec import decode_detection
-from stream.events.messages import Refusal, Rejected, Submission
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.messages import Refusal, Rejected, Submission
+from stream.events.wire.detection_codec import decode_detection
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from stream.pipeline.intake import intake
 from tests.unit.stream.builders import GUID, IMAGE, OTHER_IMAGE, bare, base64_of, binary, module, record, structured
 from tests.unit.stream.encryption.keys import RSA, key, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from stream.events.messages import Poison, Submission
+from stream.events.message.messages import Poison, Submission
 from tests.unit.stream.builders import GUID, SECRET, bare, binary, module, read, record, rejected, selfie, structured
 
 DATE = "2026-01-02"

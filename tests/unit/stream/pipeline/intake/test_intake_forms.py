@@ -12,8 +12,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from detectors.contract import Frame
-from stream.events.messages import Submission
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.messages import Submission
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,

@@ -7,10 +7,10 @@ import base64
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
-from stream.events.messages import Rejected, Submission
-from stream.events.session_terms import FrameContext, FramePart
+from stream.events.message.messages import Rejected, Submission
+from stream.events.message.session_terms import FrameContext, FramePart
 from stream.pipeline.intake import intake
 from tests.unit.stream.builders import IMAGE, OTHER_IMAGE, SECRET, bare, base64_of, binary, ce_headers, record, selfie
 

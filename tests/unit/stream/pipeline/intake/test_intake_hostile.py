@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.error_codes import ErrorCode
-from stream.events.messages import Poison, Submission
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Poison, Submission
 from stream.pipeline.intake import intake
 from tests.unit.stream.builders import IMAGE, bare, base64_of, binary, module, read, record, selfie, structured
 

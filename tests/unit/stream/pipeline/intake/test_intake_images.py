@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.limits.capture import ImageLimits
-from stream.events.messages import Rejected, Submission
+from stream.events.message.messages import Rejected, Submission
 from stream.pipeline.intake.intake import check_image
 from tests.unit.stream.builders import (
     IMAGE,

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from stream.events import json_object
-from stream.events.messages import Poison, Submission
+from stream.events.message.messages import Poison, Submission
+from stream.events.wire import json_object
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,

@@ -14,8 +14,8 @@ from cloudevents.v1.http import CloudEvent as OldCloudEvent
 from cloudevents.v1.kafka import to_binary as old_to_binary
 from cloudevents.v1.kafka import to_structured as old_to_structured
 
-from config.error_codes import ErrorCode
-from stream.events.messages import Submission
+from config.catalogues.error_codes import ErrorCode
+from stream.events.message.messages import Submission
 from tests.unit.stream.builders import (
     GUID,
     IMAGE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.limits.capture import ImageLimits
-from stream.events.messages import Rejected, Submission
+from stream.events.message.messages import Rejected, Submission
 from stream.pipeline.intake import intake
 from stream.pipeline.intake.submission_fields import MAX_TOKEN
 from tests.unit.stream.builders import SECRET, bare, binary, rejected, structured

@@ -10,11 +10,11 @@ import pytest
 
 from abuse.links.reuse_references import ReuseReferences
 from abuse.pictures.media_keys import KeyedImageHashes
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
-from stream.events.capture import FORGED, NOT_ATTESTED
-from stream.events.messages import Output, Record, Refusal
-from stream.events.session_terms import LivenessMode, SessionTerms
+from stream.events.message.capture import FORGED, NOT_ATTESTED
+from stream.events.message.messages import Output, Record, Refusal
+from stream.events.message.session_terms import LivenessMode, SessionTerms
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
 from tests.unit.stream.builders import GUID, OTHER_GUID, analysis, detection, ids

@@ -7,13 +7,13 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from config.error_codes import ErrorCode
-from config.injection import INDICATIONS, UNCHECKED
+from config.catalogues.error_codes import ErrorCode
+from config.catalogues.injection import INDICATIONS, UNCHECKED
 from config.limits.injection import InjectionPolicy
 from config.policy import Policy
 from detectors.contract import Indication
-from stream.events.detection_codec import decode_detection, encode_detection
-from stream.events.messages import Refusal
+from stream.events.message.messages import Refusal
+from stream.events.wire.detection_codec import decode_detection, encode_detection
 from stream.pipeline.decision.decision import decision_event, encode
 from stream.pipeline.intake import intake
 from stream.pipeline.verdict.advice import BY_REASON

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.analysis import FaceAnalyser
 from stream.demo import attacks

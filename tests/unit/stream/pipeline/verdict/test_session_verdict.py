@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.active.reasons import REASONS
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Indication
-from stream.events.messages import Refusal
-from stream.events.session_terms import FrameContext, LivenessMode, SessionTerms
+from stream.events.message.messages import Refusal
+from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
 from stream.pipeline.admission.session_frames import OTHER_CHECK
 from stream.pipeline.verdict.active_verdict import SHOWN_BEFORE, active_verdict, confidence_of
 from stream.pipeline.verdict.advice import BY_REASON

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from config.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.catalogue import SIGNAL_LABELS
-from stream.events.messages import Refusal
+from stream.events.message.messages import Refusal
 from stream.pipeline.verdict.verdict import ScoreOutcome, Verdict, VerdictKind, judge, kind_for, score_for, verdict_on
 from tests.unit.stream.builders import analysis, reading
 

@@ -19,14 +19,16 @@ from hypothesis import strategies as st
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE
 from abuse.pictures.media_keys import KeyedImageHashes
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.legal_values import MOST_HASH_KEYS
 from detectors import analysis_codec
 from detectors.analysis_codec import MAX_BYTES, MalformedAnalysis
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import MAX_FRAMES, Analysis, PictureHashes, Template
 from detectors.contract_measures import FEATURE, MOST_FEATURES, PROFILE, PROFILE_PLACES, RegionLight
-from stream.events.detection_codec import (
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection, Refusal
+from stream.events.wire.detection_codec import (
     LATEST_MS,
     MAX_DETECTION_BYTES,
     DetectionError,
@@ -34,10 +36,8 @@ from stream.events.detection_codec import (
     detection_output,
     encode_detection,
 )
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Detection, Refusal
 from tests.unit.stream.builders import FINGERPRINT, GUID, SECRET, analysis, detection, ids
-from tests.unit.stream.events.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, MEASURES, decided
+from tests.unit.stream.events.wire.codec_cases import ANALYSES, DETECTIONS, FULL, GOLDEN, MEASURES, decided
 from tests.unit.stream.json_schema import changed
 
 

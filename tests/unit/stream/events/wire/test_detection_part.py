@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from detectors.contract import ModelVersion
-from stream.events.detection_part import MAX_PART_BYTES, PartError, decode_part, encode_part, is_part
-from stream.events.group_macs import HEADER, GroupMacs
-from stream.events.record_mac import MacFault
-from stream.events.session_terms import FramePart
+from stream.events.authentication.group_macs import HEADER, GroupMacs
+from stream.events.authentication.record_mac import MacFault
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.detection_part import MAX_PART_BYTES, PartError, decode_part, encode_part, is_part
 from tests.unit.stream.builders import SECRET, bare
 from tests.unit.stream.json_schema import PART_SCHEMA, violations
 from tests.unit.stream.pipeline.join_cases import group_part, group_reading, sent_by_group

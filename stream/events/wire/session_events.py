@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import SESSION_HEADER, Output
+from stream.events.message.messages import SESSION_HEADER, Output
+from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.runtime import metrics
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from stream.events.messages import Headers
+from stream.events.message.messages import Headers
 
 SPEC_VERSION = "1.0"
 STRUCTURED_TYPE = "application/cloudevents"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from abuse.keys.key_periods import HashKey
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Output, Record
-from stream.events.record_mac import HEADER, INTERNAL, MacFault, RecordMacs
+from stream.events.authentication.record_mac import HEADER, INTERNAL, MacFault, RecordMacs
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.cloud_events import EventType, binary_headers
 
 OLD, NEW = HashKey(id="k1", secret=b"a" * 32), HashKey(id="k2", secret=b"b" * 32, since_ms=1000)
 NAMED = binary_headers(EventType.DETECTION, event_id="e-1", source="s")

@@ -14,7 +14,7 @@ from abuse.links.reuse_references import ReuseReferences
 from abuse.observation import Origin
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.subjects import Subject, SubjectType
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis, ModelVersion, PictureHashes, Reading, ReadingStatus, Template
 from detectors.contract_measures import (
     LIGHT_REGIONS,
@@ -24,9 +24,9 @@ from detectors.contract_measures import (
     FrameMeasures,
     RegionLight,
 )
-from stream.events.ids import SubmissionIds, request_id
-from stream.events.messages import AlreadyDecided, Detection, Refusal
-from stream.events.session_terms import FrameContext, FramePart
+from stream.events.message.ids import SubmissionIds, request_id
+from stream.events.message.messages import AlreadyDecided, Detection, Refusal
+from stream.events.message.session_terms import FrameContext, FramePart
 from tests.unit.stream.builders import FINGERPRINT, analysis, detection, ids
 
 GOLDEN = Path(__file__).parent / "golden"

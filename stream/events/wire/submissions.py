@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from stream.events.cloud_events import SPEC_VERSION, STRUCTURED_TYPE, EventType, binary_headers
-from stream.events.messages import Headers, Output
+from stream.events.message.messages import Headers, Output
+from stream.events.wire.cloud_events import SPEC_VERSION, STRUCTURED_TYPE, EventType, binary_headers
 
 
 class Form(StrEnum):
@@ -27,7 +27,7 @@ class Form(StrEnum):
 class NewSubmission:
     """Submission as a publisher has it: a picture and ids, made up where none are given. `encrypted`: the picture is a
     compact JWE. `frames`: several frames as JSON has them, in place of the picture, for
-    `stream.events.capture_submissions`.
+    `stream.events.wire.capture_submissions`.
     """
 
     image: bytes = field(repr=False)

@@ -15,19 +15,19 @@ from aiokafka import AIOKafkaProducer
 
 from config import settings as configuration
 from config.settings import Settings
-from stream.cli.capture_file import frames_of
-from stream.cli.client_capture import ClientCapture, client_capture, ids_in
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
+from stream.cli.submit.capture_file import frames_of
+from stream.cli.submit.client_capture import ClientCapture, client_capture, ids_in
 from stream.encryption.capture_claims import CaptureChannel
 from stream.encryption.jwe import encrypt
 from stream.encryption.key_files import KeyRefused, SelfieKey, read_key
-from stream.events.capture_submissions import NewCapture, capture_outputs
-from stream.events.ids import is_guid
-from stream.events.messages import Output
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.ids import is_guid
+from stream.events.message.messages import Output
 from stream.events.topics import Topic, topic_name
+from stream.events.wire.capture_submissions import NewCapture, capture_outputs
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from stream.kafka.clients.clients import producer, reader, send
 
 DEFAULT_TIMEOUT_S = 30.0

@@ -6,8 +6,8 @@ import orjson
 
 from abuse.flags.flags import FlagEvent
 from abuse.subjects import SubjectType
-from stream.events.cloud_events import EventType, binary_headers
-from stream.events.messages import Output
+from stream.events.message.messages import Output
+from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.runtime import metrics
 
 

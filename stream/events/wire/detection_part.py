@@ -17,10 +17,10 @@ from config.detector_groups import NAME, PREFIX
 from config.strict_json import BrokenRule, StrictJson, faults
 from detectors.contract import MAX_FRAMES, ModelVersion, Reading, ReadingStatus
 from detectors.contract_fields import Liveness, Sha256
-from stream.events.cloud_events import ATTRIBUTE_PREFIX, EventType
-from stream.events.ids import SubmissionIds
-from stream.events.messages import Record
-from stream.events.session_terms import FramePart
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Record
+from stream.events.message.session_terms import FramePart
+from stream.events.wire.cloud_events import ATTRIBUTE_PREFIX, EventType
 
 MAX_PART_BYTES = 16 * 1024
 MOST_READINGS = MOST_MODELS = 8

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from config.challenges import MOST_FRAMES
+from config.catalogues.challenges import MOST_FRAMES
 from config.strict_json import BrokenRule, StrictJson
 from detectors.contract_fields import OptionalCode, Sha256
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 import structlog
 
-from stream.events.dead_letter import DeadLetters
-from stream.events.messages import Fault, Output, Record
+from stream.events.message.messages import Fault, Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.dead_letter import DeadLetters
 from stream.runtime import metrics
 
 log = structlog.get_logger()

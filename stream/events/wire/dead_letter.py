@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from stream.events.messages import Fault, Headers, Output, Poison, Record
+from stream.events.message.messages import Fault, Headers, Output, Poison, Record
 from stream.runtime import metrics
 
 #: Original headers that are safe to keep, and how much of each.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stream.events.messages import Output
-from stream.events.session_terms import FrameContext
-from stream.events.submissions import Form, NewSubmission, submission_output
+from stream.events.message.messages import Output
+from stream.events.message.session_terms import FrameContext
+from stream.events.wire.submissions import Form, NewSubmission, submission_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from config.challenges import (
+from config.catalogues.challenges import (
     FEWEST_FRAMES,
     LONGEST_COLOUR_MS,
     MOST_COLOURS,
@@ -21,7 +21,7 @@ from config.challenges import (
     FrameChallenge,
 )
 from config.strict_json import StrictJson
-from stream.events.ids import ShortText
+from stream.events.message.ids import ShortText
 
 #: Attempts that a session may allow, and the threshold that a session has unless one is named.
 MOST_ATTEMPTS, DEFAULT_THRESHOLD = 3, 75

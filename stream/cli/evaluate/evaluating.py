@@ -20,7 +20,7 @@ from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.bootstrap.models import network_sources
 from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
-from stream.cli.evaluation_view import show, show_comparison, show_proposal
+from stream.cli.evaluate.evaluation_view import show, show_comparison, show_proposal
 from stream.evaluation import analysing, calibration
 from stream.evaluation.comparison import comparison
 from stream.evaluation.figures import Document, document

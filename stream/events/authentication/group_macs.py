@@ -10,8 +10,8 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
-from stream.events.messages import Record
-from stream.events.record_mac import MacFault
+from stream.events.authentication.record_mac import MacFault
+from stream.events.message.messages import Record
 
 HEADER = "liveness_group_mac"
 _FORM = re.compile(rb"1:([0-9a-f]{64})")

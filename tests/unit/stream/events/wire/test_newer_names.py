@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from detectors import analysis_codec
-from stream.events.detection_codec import DetectionError, decode_detection
+from stream.events.wire.detection_codec import DetectionError, decode_detection
 from tests.unit.stream.builders import bare
-from tests.unit.stream.events.codec_cases import GOLDEN
+from tests.unit.stream.events.wire.codec_cases import GOLDEN
 from tests.unit.stream.fakes import Pipeline
 
 NEWER = {

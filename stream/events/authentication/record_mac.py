@@ -17,9 +17,9 @@ from dataclasses import replace
 from enum import StrEnum
 
 from abuse.keys.key_periods import HashKey, KeyPeriods
-from stream.events.cloud_events import ATTRIBUTE_PREFIX
-from stream.events.messages import SESSION_HEADER, Headers, Output, Record
+from stream.events.message.messages import SESSION_HEADER, Headers, Output, Record
 from stream.events.topics import Topic
+from stream.events.wire.cloud_events import ATTRIBUTE_PREFIX
 
 HEADER = "liveness_mac"
 #: Topics that workers alone write to.

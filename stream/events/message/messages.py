@@ -11,16 +11,16 @@ from pydantic import StringConstraints
 from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import NOWHERE, Origin
 from abuse.pictures.media_keys import KeyedImageHashes
-from config.error_codes import ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
-from stream.events.capture import CaptureFinding
-from stream.events.face_comparison import FaceComparison
-from stream.events.group_results import GroupResult
-from stream.events.ids import SubmissionIds
-from stream.events.session_image import SessionImage
-from stream.events.session_terms import FrameContext, FramePart, SessionTerms
+from stream.events.message.capture import CaptureFinding
+from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.group_results import GroupResult
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.session_image import SessionImage
+from stream.events.message.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -29,7 +29,7 @@ UNREADABLE_BATCH_HEADER = "liveness_unreadable_batch"
 #: Marks a record some of whose headers were not kept, being too many or too large (same place).
 HEADERS_CUT_HEADER = "liveness_headers_cut"
 
-#: Holds the fields of a session that an event tells of (`stream.events.session_events`).
+#: Holds the fields of a session that an event tells of (`stream.events.wire.session_events`).
 SESSION_HEADER = "liveness_session"
 
 

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from stream.events.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter, described
 from stream.events.topics import DEAD_LETTER_HEADROOM
+from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter, described
 from tests.unit.stream.builders import APPENDED_AT_MS, SECRET, ce_headers, record
 
 PERSONAL = ["clientip", "deviceid", "sessiontoken", "sessionid", "capturedat", "imagesha256", "resourceid", "tenant"]

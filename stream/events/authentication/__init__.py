@@ -1,0 +1,1 @@
+"""Authenticity of records: the MAC of what workers write for workers, those of detector groups, and what is forged."""

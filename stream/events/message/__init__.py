@@ -1,0 +1,1 @@
+"""Messages that flow, as values: submissions, detections, decisions and their parts. Neither bytes nor topics."""
