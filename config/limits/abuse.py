@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from config.limits.frozen import Frozen
 
 HOUR_S, DAY_S = 3600, 86_400
 #: No rule counts further: the journals keep at least so much of a subject.
@@ -19,8 +21,8 @@ MOST_COUNTED = 256
 MOST_IN_CLUSTER = 32
 
 
-class _Limits(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+class _Limits(Frozen):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class RuleLimits(_Limits):
@@ -129,7 +131,7 @@ class ConstantIdLimits(RuleLimits):
 class ListedNetworkLimits(RuleLimits):
     """Addresses on a mounted list (its file's name), or by database `asn-N` and `country-XX`."""
 
-    points: dict[str, int] = {"tor": 60, "vpn": 30, "hosting": 25}
+    points: dict[str, int] = Field({"tor": 60, "vpn": 30, "hosting": 25})
     """Points of risk by name, 0 to 100."""
     other_points: int = Field(20, ge=0, le=100)
     """Points for a list not named; networks by database count only when named."""
