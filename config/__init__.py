@@ -1,6 +1,6 @@
 """Settings and policy: what an operator can change, typed, checked at start-up, and printed with secrets masked.
 
-Read `error_codes` (the closed table of answers to bad input), `detector_catalogue` (the signals and their
-default weights), `policy` (thresholds, weights and deadlines that shape a verdict; `policy.toml` is the shipped
-one), then `settings` (connections and sizes; `legal_values` of single settings, variables of the `environment`).
+Read `catalogues/` (error codes, signals, networks, indications of injection, challenges), `policy` (what shapes a
+verdict, put together from `limits/`; the files that ship are in `policies/`), then `settings` (connections and sizes,
+put together from `groups/`; `legal_values` of single settings, variables of the `environment`).
 """
