@@ -1,10 +1,9 @@
 """The restoring of sessions in a Redis whose content was lost: terms, attempts, ends.
 
 What a session was created with, and how it ended, is in the headers of its events (`session_events`); the
-attempts are in the detections, and what became of these in the decisions. So a session has at least the attempts spent
-that it had: an attempt of which no decision is known is under way, as in the gate, and a number of which nothing is
-known counts as spent. Each field is written by its first writer: neither a repeat changes anything, nor what workers
-write meanwhile.
+attempts are in the detections, and what became of these in the decisions. So no attempt that was spent comes back: one
+of which no decision is known is under way, as in the gate, and a number of which nothing is known counts as spent. Each
+field is written by its first writer: a repeat changes nothing, nor does a rebuild change what workers write meanwhile.
 """
 
 from __future__ import annotations
@@ -27,24 +26,25 @@ from stream.events.message.ids import SubmissionIds
 from stream.events.message.messages import SESSION_HEADER, Detection, Record
 from stream.events.message.session_terms import SessionTerms
 from stream.events.wire.detection_codec import decode_detection
+from stream.events.wire.event_times import AHEAD_MS, bounded
 from stream.maintenance.parts_restoring import is_on
 from stream.maintenance.rebuild_records import NOT_OURS
 from stream.pipeline.decision_store import DecisionStore
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.desk import session_id_of
 from stream.sessions.ledger import SessionBook
-from stream.sessions.session import ATTEMPT, CREATED, END, Fields, SessionAttempt, session_from
+from stream.sessions.session import ATTEMPT, CREATED, END, Fields, Session, SessionAttempt, SessionEnd, session_from
 from stream.sessions.session_record import SessionRecord, record_of_answer
 from stream.sessions.session_request import LONGEST_TOKEN_S
 from stream.sessions.session_store import SessionName, SessionStore
 
-#: The broker's clock may be ahead of Redis', so that a session seems to begin later than now.
-AHEAD_MS = 60_000
-#: A detection is on its topic so long after its event's deadline, unless the broker is away.
+#: Allowance for publishing a detection after its event's deadline; one that comes later, the broker being away, is not
+#: counted.
 PUBLISHED_WITHIN_S = 5.0
 _IDS = TypeAdapter(SubmissionIds)
 _TERMS = TypeAdapter(SessionTerms)
 _FIELDS = TypeAdapter(dict[str, str])
+_END = TypeAdapter(SessionEnd)
 #: Stands in every detection of a session's submission.
 _OF_SESSION = b'"session":{'
 
@@ -139,6 +139,7 @@ class SessionsRestoring:
             await self.sleep(left_s)
 
     def _is_kept(self, record: SessionRecord, now_ms: int) -> bool:
+        """Whether the session is kept still; by a clock ahead of Redis' it may begin later than now."""
         return record.created_s * MS <= now_ms + AHEAD_MS and now_ms < record.expires_ms + self.retention_ms
 
     async def _changed(self, told: ToldSession) -> bool:
@@ -147,7 +148,7 @@ class SessionsRestoring:
         if not _is_created_at(held, told.created_at):
             return False
         try:
-            session_from({**told.fields, CREATED: held[CREATED]})
+            _require_possible(session_from({**told.fields, CREATED: held[CREATED]}), told.fields)
         except NOT_OURS:
             return True
         await self.patience.until_available(partial(self.store.add, told.name, told.fields))
@@ -184,6 +185,19 @@ def _is_created_at(fields: Fields, created_at: str) -> bool:
 
 def _is_erased(record: SessionRecord, erased: Erased) -> bool:
     return erased.covers(record.tenant, correlation(record.correlation_id), record.created_s * MS)
+
+
+def _require_possible(session: Session | None, told: Fields) -> None:
+    """Raises ValueError for a number or a time that no worker writes: no event of the session could tell of these."""
+    assert session is not None, "called for a session that is kept"
+    for number in {*session.attempts, *session.outcomes, session.active_since or 1}:
+        _TERMS.validate_json(_TERMS.dump_json(session.record.terms(number, active_step=False)))
+    times, used = [each.at_ms for each in session.attempts.values()], [session.active_spent or 0]
+    if END in told:
+        end = _END.validate_json(told[END], strict=True)
+        times, used = [*times, end.at_ms], [*used, end.used]
+    if any(bounded(at_ms) != at_ms for at_ms in times) or min(used) < 0:
+        raise ValueError("a change that no worker could have brought about")
 
 
 def _require_sound(record: SessionRecord, answer: Mapping[str, Any]) -> None:

@@ -246,15 +246,31 @@ async def test_nonsense(lost: Lost, topics: dict[str, list[Any]], changes: dict[
         lost.restoring().read(replace(record, value=value, headers=((SESSION_HEADER, header),)))
 
 
-async def test_end_that_nobody_can_read(lost: Lost, topics: dict[str, list[Any]]) -> None:
+#: Fields that no worker writes: what is told of an attempt with these would end the worker.
+IMPOSSIBLE = {
+    "an end of nothing": {END: "{}"},
+    "an end at no time": {END: '{"state": "failed", "at_ms": "x", "cause": "attempt:1", "used": 1}'},
+    "an end after all days": {END: f'{{"state": "failed", "at_ms": {10**18}, "cause": "attempt:1", "used": 1}}'},
+    "less than none used": {END: '{"state": "failed", "at_ms": 1, "cause": "attempt:1", "used": -1}'},
+    "an attempt after all days": {f"{ATTEMPT}1": f"{'a' * 32} {10**18} sub-1"},
+    "an attempt before the first": {f"{ATTEMPT}-1": f"{'a' * 32} 1 sub-1"},
+    "an attempt beyond all": {f"{ATTEMPT}65": f"{'a' * 32} 1 sub-1"},
+    "an outcome beyond all": {"outcome:65": "unspent"},
+    "challenges beyond all": {"active": "65"},
+    "less than none spent": {"spent": "-1"},
+}
+
+
+@pytest.mark.parametrize("fields", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+async def test_impossible_changes(lost: Lost, topics: dict[str, list[Any]], fields: dict[str, str]) -> None:
     record = await lost.created()
     await failed(lost, record)
-    end = topics[SESSIONS][-1]
-    told = lost.restoring().read(replace(end, headers=((SESSION_HEADER, b'{"end": "{}"}'),)))
+    told = lost.restoring().read(replace(topics[SESSIONS][-1], headers=((SESSION_HEADER, orjson.dumps(fields)),)))
     await lost.restoring().create([record], Erased(), NOW_MS)
+    before = await lost.held(record)
     assert told is not None
     assert await lost.restoring().change([told]) == 1
-    assert END not in await lost.held(record)
+    assert await lost.held(record) == before
 
 
 async def test_events_without_fields(lost: Lost, topics: dict[str, list[Any]]) -> None:
