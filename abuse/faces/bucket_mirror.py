@@ -49,8 +49,8 @@ class CodesWanted:
 
 class BucketMirror:
     """Codes of one bucket as read so far, of `faces` faces. `whole`: whether these were all of the bucket's at the last
-    look. `unmatched`: looks in a row that
-    read to the end while they were not. `room`: faces expected."""
+    look. `unmatched`: looks in a row that read to the end and found other faces than the bucket's. `room`: faces
+    expected."""
 
     def __init__(self, dimensions: int, by: Distance, room: int = 0) -> None:
         self.whole, self.unmatched = False, 0

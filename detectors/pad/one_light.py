@@ -2,8 +2,8 @@
 
 Networks were trained under white light and follow a colour: of rendered faces the log-odds of `minifasnet_v2` spread by
 2.0 around those at rest under red and magenta, and lie 1.4 below under green (docs/DETECTION.md has the figures).
-Each channel is scaled so that the front of the face has the
-chromaticity that it had at rest (J. von Kries, "Chromatic adaptation", 1902).
+Each channel is scaled so that the front of the face has the chromaticity that it had at rest (J. von Kries,
+"Chromatic adaptation", 1902).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FRONT = ("nose", "cheek_right", "cheek_left")
 _DARKEST = 0.0015
 #: A picture's tones are about this root of linear light.
 _GAMMA = 2.2
-#: Most that a channel is scaled by, either way, so that no frame is made into something else by a first one in any
-#: colour: a screen in a lit room changes a channel by up to 0.14 (50 rendered captures).
+#: Most that a channel is scaled by, either way: the first frame is the client's choice, and whatever its colour, the
+#: others stay the pictures they are. A screen in a lit room changes a channel by up to 0.14 (50 rendered captures).
 _MOST = 1.25
 
 

@@ -44,6 +44,7 @@ CLOSED = "Connection closed by server"
 CONNECT_SHARE = 0.8
 #: Commands from which an exchange takes in no further call.
 FULL = 1000
+#: Types of replies under protocol 2. What else comes is looked at one by one for errors.
 _OF_REPLIES = frozenset({bytes, int, list, type(None)})
 
 
@@ -332,7 +333,8 @@ async def _read(connection: AbstractConnection, count: int) -> list[Answer]:
 
 
 def _errors(answers: Sequence[Answer]) -> list[RedisError]:
-    """The errors among answers. Of the hundreds to a submission usually none is one, which takes no call for each."""
+    """The errors among answers. Of the hundreds to a submission usually none is one, which takes no call for each.
+    Errors within a list come of transactions and scripts alone, which no command here is (`permissions`)."""
     if _OF_REPLIES.issuperset(map(type, answers)):
         return []
     return [answer for answer in answers if isinstance(answer, RedisError)]

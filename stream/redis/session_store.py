@@ -194,7 +194,7 @@ class RedisSessionStore:
 
 
 def _lives(key: str, life_ms: int) -> list[Command]:
-    """The first sets a life where there is none, the second one that is longer."""
+    """Commands for a key's life: the first where the key has none yet, the second where the key's own is shorter."""
     return [("PEXPIRE", key, life_ms, "NX"), ("PEXPIRE", key, life_ms, "GT")]
 
 
