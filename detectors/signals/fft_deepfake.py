@@ -138,14 +138,18 @@ class FftDeepfake:
         return scored(self, liveness, self._words(spectrum).about(liveness, measure), weak="periodic_spectrum")
 
     def _spectrum(self, seen: FaceObservation) -> Spectrum:
-        """Spectrum of the middle of the face; of a turned head, with no more peaks and direction than lower down."""
+        """Spectrum of the middle of the face; of a turned head, with no more peaks and direction than lower down. A
+        lower face of one tone, black or over-exposed, tells nothing."""
         box = seen.face.box
         middle = self._meter.measure(centre_crop(seen.frame, box, CROP_SIDE))
         if abs(seen.pose.yaw) < _TURNED:
             return middle
         down = _LOWER * box.height
         below = replace(box, top=box.top + down, bottom=box.bottom + down)
-        lower = self._meter.measure(centre_crop(seen.frame, below, CROP_SIDE))
+        crop = centre_crop(seen.frame, below, CROP_SIDE)
+        if not np.ptp(crop):
+            return middle
+        lower = self._meter.measure(crop)
         return replace(
             middle,
             ring_kurtosis=min(middle.ring_kurtosis, lower.ring_kurtosis),

@@ -255,6 +255,15 @@ def test_an_edge_on_a_turned_face_is_no_fingerprint(signals, yaw, rows, natural)
     assert ("azimuthal variance 0.0" in reading.detail) == natural, reading.detail
 
 
+@pytest.mark.parametrize("tone", [0, 255])
+def test_a_lower_face_without_detail_excuses_nothing(signals, tone):
+    grey = NOISE // 8 + 100
+    grey[::4] = 20
+    grey[570:710] = tone  # below the middle crop of a face 707 pixels high
+    reading = signals["fft_deepfake"].read(observe(grey=grey, face=face_of(0.5), pose=Pose(25, 0, 0)))
+    assert "azimuthal variance 0.0" not in reading.detail
+
+
 @pytest.mark.parametrize(
     ("right", "left", "words"),
     [(0.3, 0.3, "Both eyes are open"), (0.3, 0.24, "The eyes are not wide open"), (0.3, 0.05, "An eye is closed")],
