@@ -15,7 +15,7 @@ from stream.cli.console import ExitCode, complain, out, print_json, say
 from stream.encryption.key_files import KeyAlgorithm, KeyRefused, as_jwk, new_key
 from stream.encryption.reviewer_keys import SigningKey, new_signing_key
 
-app = typer.Typer(help="Keys of encrypted selfies, of reviewers, and of session tokens.", no_args_is_help=True)
+app = typer.Typer(help="Keys of pictures, reviewers, session tokens and attested captures.", no_args_is_help=True)
 
 
 @app.callback()
@@ -36,7 +36,10 @@ def new(
         raise typer.BadParameter(str(error)) from None
     path = _kept(folder, kid, as_jwk(key, private=True))
     print_json(as_jwk(key, private=False))
-    say(f"Private key: {path}. Every worker needs it before a publisher uses the public one.")
+    say(
+        f"Private key: {path}. For selfies every worker needs it before a publisher uses the public one; "
+        "for session images the tenant alone needs it."
+    )
 
 
 @app.command("reviewer")
