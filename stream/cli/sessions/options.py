@@ -22,6 +22,12 @@ def _correlation_id(text: str | None) -> str | None:
     return None if text is None else canonical_guid(text)
 
 
+def _challenges(names: list[str] | None) -> list[str] | None:
+    if len(set(names or ())) < len(names or ()) or not set(names or ()) <= set(CHALLENGES):
+        raise typer.BadParameter(f"expected {', '.join(CHALLENGES)}, each at most once")
+    return names
+
+
 SessionArgument = Annotated[
     str,
     typer.Argument(help="The session's id.", callback=checked(SESSION_ID, "ls_ and 32 hexadecimal digits")),
@@ -35,7 +41,8 @@ CommandIdOption = Annotated[
     ),
 ]
 ChallengeOption = Annotated[
-    list[str] | None, typer.Option(help=f"One of {', '.join(CHALLENGES)}; may be repeated. All by default.")
+    list[str] | None,
+    typer.Option(help=f"One of {', '.join(CHALLENGES)}; may be repeated. All by default.", callback=_challenges),
 ]
 AttemptsOption = Annotated[
     int | None, typer.Option(min=1, max=MOST_ATTEMPTS, help="Submissions that a token is good for.")

@@ -213,6 +213,8 @@ def test_defaults_of_a_tenant(monkeypatch):
     "words",
     [
         ("create", "--correlation-id", "x"),
+        ("create", "--challenge", "nod"),
+        ("create", "--challenge", "blink", "--challenge", "blink"),
         ("create", "--attempts", "4"),
         ("create", "--lifetime", "59"),
         ("create", "--tenant", "a b"),
