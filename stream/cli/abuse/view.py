@@ -94,11 +94,25 @@ def changes(changed: Mapping[str, Any], switched_for: str = "", *, brief: bool =
     if "new_correlation_id" in changed:
         yield Text(f"new correlation id: {plain(changed['new_correlation_id'])}", style="bold")
     if "after" in changed:
-        yield Text(f"switched: {plain(str(changed['after']))}{switched_for}")
+        yield Text(plain(f"switched: {_switches(changed['after'])}") + switched_for)
     if "session_id" in changed:
         yield Text(plain(f"session {changed['session_id']}{' -> cancelled' if 'to' in changed else ''}"))
     if "erased" in changed:
         yield from _receipt(changed, brief)
+
+
+def _switches(after: Mapping[str, Mapping[str, Any]]) -> str:
+    """Switches of rules, and defaults of sessions, in words."""
+    return "; ".join(
+        f"{name}: {', '.join(f'{field} {_word(value)}' for field, value in fields.items())}"
+        for name, fields in after.items()
+    )
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _receipt(changed: Mapping[str, Any], brief: bool) -> Iterator[Text]:

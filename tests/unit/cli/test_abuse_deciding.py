@@ -185,7 +185,7 @@ def test_longest_options_sent(asked, words):
 def test_switch_shown_with_tenant(asked, tenant, ending):
     asked.answer = applied(tenant=tenant, changed={"before": {}, "after": {"device_velocity": {"enforced": True}}})
     result = run("switch", "device_velocity", "--enforced", *WHO)
-    assert f"switched: {{'device_velocity': {{'enforced': True}}}}{ending}" in result.output.splitlines()
+    assert f"switched: device_velocity: enforced yes{ending}" in result.output.splitlines()
 
 
 def test_refused_command_is_failure(asked):

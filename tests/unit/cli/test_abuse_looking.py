@@ -181,10 +181,12 @@ def test_lines_of_audit(topic):
         "new_correlation_id": guid(2),
     }
     who = {"actor": "ann", "reason": "false_positive"}
+    defaults = {"attempts": 2, "liveness_challenges": ["blink", "smile"]}
+    switched = {"rule": {"active": True}, "sessions": defaults}
     for changes in (
         {**who, "command": "flag.override", "tenant": "acme", "note": "shared tablet", "changed": override},
         {**who, "command": "correlation.reset", "changed": {"flags": [], "cleared": {"type": "t", "key": "b"}}},
-        {**who, "command": "settings.update", "tenant": "acme", "changed": {"after": {"rule": {"active": True}}}},
+        {**who, "command": "settings.update", "tenant": "acme", "changed": {"after": switched}},
         {**who, "outcome": "refused", "error": {"code": "UNKNOWN_FLAG"}, "note": "twice"},
     ):
         topic.append(orjson.dumps(rehashed(chain(1)[0], **changes)))
@@ -192,7 +194,8 @@ def test_lines_of_audit(topic):
         "applied  flag.override by ann (false_positive)  tenant acme  note: shared tablet  fl_1  x -> y  k  t:a  "
         f"still open on the same subject: fl_2  new correlation id: {guid(2)}",
         "applied  correlation.reset by ann (false_positive)  cleared: t:b",
-        "applied  settings.update by ann (false_positive)  tenant acme  switched: {'rule': {'active': True}}",
+        "applied  settings.update by ann (false_positive)  tenant acme  "
+        "switched: rule: active yes; sessions: attempts 2, liveness_challenges blink smile",
         "refused  - by ann (false_positive)  note: twice  UNKNOWN_FLAG",
     ]
 
