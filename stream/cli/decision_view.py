@@ -55,10 +55,8 @@ def _checked(result: dict[str, Any]) -> list[Text]:
     if result.get("frames_captured", 1) > 1:
         done = ", ".join(result["challenges_completed"]) or "none"
         score, least = result["liveness_score"], result["liveness_threshold"]
-        words = (
-            f"{mode} check: score {score:.0f} of {least}, {result['frames_captured']} frames, challenges done: {done}"
-        )
-        found.append(words)
+        words = f"{mode} check: score {score:.0f}, passes from {least}"
+        found.append(f"{words}, {result['frames_captured']} frames, challenges done: {done}")
         if reasons := result["reasons"]:
             found.append(f"reasons: {', '.join(reasons)}")
     if compared := result.get("verification"):

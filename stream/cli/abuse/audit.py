@@ -34,7 +34,7 @@ def command(json: JsonOption = False) -> None:
     if unreadable:
         problems.append(f"{unreadable} records are no audit entries")
     if forged:  # added by a stranger and there to stay: the chain alone tells whether the trail is whole
-        say(f"warning: left out {forged} records that carry no right MAC: no worker wrote them")
+        say(f"warning: left out {forged} records that carry no right MAC: no worker with these record keys wrote them")
     for problem in problems:
         complain(problem)
     say(f"{checked.entries} entries in {checked.chains} chain(s), {len(problems)} problem(s)")

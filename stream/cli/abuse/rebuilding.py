@@ -24,8 +24,8 @@ def command(json: JsonOption = False) -> None:
         print_json(asdict(done))
         return
     out.print(
-        f"{done.decisions} decisions for duplicates, {done.observations} observations, {done.links} links,"
-        f" {done.flag_events} flag events, {done.audit_entries} audit entries, {done.sessions} sessions that were lost,"
+        f"restored: {done.decisions} decisions for duplicates, {done.observations} observations, {done.links} links,"
+        f" {done.flag_events} flag events, {done.audit_entries} audit entries, {done.sessions} sessions,"
         f" {done.parts} parts that wait for others"
         f" ({done.unreadable} records could not be read)"
     )

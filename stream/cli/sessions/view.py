@@ -16,7 +16,9 @@ def line(session: dict[str, Any]) -> Text:
     """Session on one line."""
     attempts, state = session["attempts"], plain(session["state"])
     result = session["result"]
-    score = "" if result is None else f"  score {result['liveness_score']:g} of {result['liveness_threshold']:d}"
+    score = ""
+    if result is not None:
+        score = f"  score {result['liveness_score']:g}, passes from {result['liveness_threshold']:d}"
     compared = {} if result is None else result.get("verification") or {}
     score += "" if compared.get("is_identical", True) else "  not the person of the reference image"
     return Text.assemble(

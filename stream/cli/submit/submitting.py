@@ -87,7 +87,7 @@ def command(
     if submission_id is not None and len(files) > 1:
         raise typer.BadParameter("goes with one picture", param_hint="--submission-id")
     if reference is not None and (form is Form.BINARY or session_token is None):
-        raise typer.BadParameter("goes with --session-token, and a --form of JSON", param_hint="--reference")
+        raise typer.BadParameter("needs --session-token, and JSON such as --form bare", param_hint="--reference")
     named: _Ids = {}
     if session_token is not None:
         told = ids_in(session_token)

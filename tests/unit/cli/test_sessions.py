@@ -124,7 +124,7 @@ def test_line_of_another_person():
     """A session that failed by its reference image alone says so beside a passing score."""
     shown = {"liveness_score": 97.0, "liveness_threshold": 75, "verification": {"is_identical": False}}
     session = {**CREATED, "state": "failed", "result": shown}
-    assert "score 97 of 75  not the person of the reference image" in line(session).plain
+    assert "score 97, passes from 75  not the person of the reference image" in line(session).plain
     assert "reference" not in line({**session, "result": shown | {"verification": None}}).plain
 
 
