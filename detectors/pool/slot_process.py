@@ -84,8 +84,7 @@ def _answer(analyser: Analyser, image: memoryview, *, measured: bool, rest: Fram
     """An exception leaves its type's name only: its words could quote the picture."""
     started = time.process_time()
     try:
-        options = {} if rest is None else {"rest": rest}
-        analysis = analyser.analyse(image, measured=measured, **options)
+        analysis = analyser.analyse(image, measured=measured, rest=rest)
         if not analysis.cpu_ms:
             analysis = dataclasses.replace(analysis, cpu_ms=_cpu_ms_since(started))
         return FrameAnswer(ReplyKind.ANALYSED, analysis, encode(analysis))

@@ -46,7 +46,7 @@ class Remembering:
         self._analyser = face_analyser(*settings)
         self._known: dict[bytes, Analysis] = {}
 
-    def analyse(self, image: memoryview, /, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, /, *, measured: bool = False, rest: object = None) -> Analysis:
         end = bytes(image[-64:])
         if end not in self._known:
             self._known[end] = self._analyser.analyse(image)

@@ -29,7 +29,7 @@ Job = Callable[[bytes], Awaitable[object]]
 
 
 class NoOp:
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         return Analysis(cpu_ms=0.001)
 
 

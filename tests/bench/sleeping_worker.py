@@ -24,7 +24,7 @@ class Sleeping:
             for name, label in SIGNAL_LABELS.items()
         )
 
-    def analyse(self, _image: memoryview, /, *, measured: bool = False) -> Analysis:
+    def analyse(self, _image: memoryview, /, *, measured: bool = False, rest: object = None) -> Analysis:
         time.sleep(SLEEP_S)
         return Analysis(face_detected=True, readings=self._readings)
 

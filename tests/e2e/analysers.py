@@ -42,7 +42,7 @@ def _readings(liveness: float) -> tuple[Reading, ...]:
 
 
 class Scripted:
-    def analyse(self, image: memoryview, /, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, /, *, measured: bool = False, rest: object = None) -> Analysis:
         command, argument = instruction(bytes(image))
         acts: dict[str, Callable[[str], None]] = {
             "hold": _hold,

@@ -288,7 +288,7 @@ def outcome_of(name: str, target: Target) -> str:
 class Descriptors:
     """Analyser that tells what its open files are, by kind."""
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         names = (f"/proc/self/fd/{number}" for number in range(100))
         links = [os.readlink(name) for name in names if os.path.islink(name)]
         return Analysis(message=" ".join(sorted(link.partition(":[")[0].partition(" ")[0] for link in links)))
@@ -297,7 +297,7 @@ class Descriptors:
 class Rights:
     """Analyser that tells its limits and capabilities."""
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         limits = [resource.getrlimit(which) for which in LIMITS]
         lines = Path("/proc/self/status").read_text().splitlines()
         sets = [int(line.split()[1], 16) for line in lines if line.startswith(("CapInh", "CapPrm", "CapEff"))]
@@ -310,7 +310,7 @@ class Taken:
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         return Analysis(message=outcome_of(bytes(image).decode(), self._target))
 
 

@@ -32,7 +32,7 @@ def say(word: str) -> None:
 class Scripted:
     """Analyser of every slot in these tests. Unknown commands echo."""
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         command, _, argument = bytes(image[:4096]).partition(b"\n")[0].decode(errors="replace").partition(" ")
         act: Callable[[memoryview, str], Analysis] = getattr(self, command, self.echo)
         analysis = act(image, argument)

@@ -55,7 +55,7 @@ def test_hidden_from_ones_own_user(mode: str, read: list[str]) -> None:
 class Report:
     """Analyser that tells whether the fork server, and then its slot, may be dumped."""
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         return Analysis(message=f"{dumpable_once.AT_IMPORT} {dumpable_once.now()}")
 
 

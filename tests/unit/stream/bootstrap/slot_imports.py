@@ -16,7 +16,7 @@ class ImportReport:
     def __init__(self, factory: str, args: tuple[Any, ...]) -> None:
         pkgutil.resolve_name(factory)(*args)
 
-    def analyse(self, image: memoryview, /, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, /, *, measured: bool = False, rest: object = None) -> Analysis:
         names = {name.partition(".")[0] for name in sys.modules}
         watched = {"stream", "faust", "mode", "aiokafka", "redis", "aiohttp", "cv2", "mediapipe"}
         return Analysis(error=ErrorCode.INFERENCE_ERROR, message=",".join(sorted(names & watched)))

@@ -37,7 +37,7 @@ class PictureReader:
     def __init__(self, *_: object) -> None:
         pass
 
-    def analyse(self, image: memoryview, *, measured: bool = False) -> Analysis:
+    def analyse(self, image: memoryview, *, measured: bool = False, rest: object = None) -> Analysis:
         told = json.loads(bytes(image[len(JPEG_START) :]))
         if "count" in told:
             with Path(told["count"]).open("ab") as file:
