@@ -17,14 +17,13 @@ Each touches one key, so they go out together wherever the keys live. Everything
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
 
 from abuse.event_time import DAY_MS
-from abuse.flags.flag_events import Fields, cause_of, document_of, field_of, flags_from, stored, superseded
+from abuse.flags.flag_events import Fields, cause_of, document_of, field_of, stored, superseded
 from abuse.flags.flag_heads import HeadMemory, head_of, heads
 from abuse.flags.flags import Flag, FlagEvent
 from abuse.flags.mentions import linked_ids
@@ -38,13 +37,13 @@ from abuse.ledger.ledger import (
     SubjectHistory,
     Switches,
     as_stored,
-    history_of,
     own_events,
 )
 from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
-from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of, subject_of
+from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
+from abuse.ledger.redis_ledger_replies import flag_history_in, flags_in, history_in, locator_in, senders_in
 from abuse.observation import Observation
-from abuse.redis_port import FOREIGN, Command, ForeignValue, RedisClient, Reply, fields_of, reading, texts_of
+from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading, texts_of
 from abuse.subjects import Subject, SubjectType
 
 
@@ -60,14 +59,14 @@ class RedisLedger:
         keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
         *tables, switches = await self._calls.execute([*(("HGETALL", key) for key in keys), self._get_switches(tenant)])
         read = iter(zip(keys, tables, strict=True))
-        histories = tuple(_history(s, [], [next(read) for _ in s.keys], None) for s in subjects)
+        histories = tuple(history_in(s, [], [next(read) for _ in s.keys], None) for s in subjects)
         return Snapshot(histories=histories, switches=self._switches(tenant, switches))
 
     async def read_heads(self, tenant: str | None, subjects: Sequence[Subject], cause: str | None = None) -> Snapshot:
         keys = [key for subject in subjects for key in self._keys.all_flags(tenant, subject)]
         *names, switches = await self._calls.execute([*(("HKEYS", key) for key in keys), self._get_switches(tenant)])
         tables = await self._heads(zip(keys, names, strict=True), cause)
-        histories = tuple(_of_flags(subject, [next(tables) for _ in subject.keys]) for subject in subjects)
+        histories = tuple(flag_history_in(subject, [next(tables) for _ in subject.keys]) for subject in subjects)
         return Snapshot(histories=histories, switches=self._switches(tenant, switches))
 
     async def observe(self, observation: Observation) -> Snapshot:
@@ -85,10 +84,10 @@ class RedisLedger:
         journals = [[(str(command[1]), next(answers)) for command in read] for read in reads]
         tables = await self._heads(zip(flags, answers, strict=True), observation.submission_id)
         histories = tuple(
-            _history(subject, lines, [next(tables) for _ in subject.keys], at_ms)
+            history_in(subject, lines, [next(tables) for _ in subject.keys], at_ms)
             for subject, lines in zip(subjects, journals, strict=True)
         )
-        counted = _senders(used, use, histories[0].cleared_at_ms)
+        counted = senders_in(used, use, histories[0].cleared_at_ms)
         return Snapshot(histories=histories, switches=self._switches(tenant, switches), senders=counted)
 
     async def _heads(self, named: Iterable[tuple[str, Reply]], cause: str | None) -> Iterator[tuple[str, Fields]]:
@@ -142,7 +141,7 @@ class RedisLedger:
         commands = [*self._read_journals(tenant, subject, 0), *tables]
         replies = await self._calls.execute(commands)
         read = [(str(command[1]), reply) for command, reply in zip(commands, replies, strict=True)]
-        return _history(subject, read[: -len(tables)], read[-len(tables) :], None)
+        return history_in(subject, read[: -len(tables)], read[-len(tables) :], None)
 
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         if not events:
@@ -204,7 +203,7 @@ class RedisLedger:
     async def locate(self, flag_id: str) -> Locator | None:
         key = self._keys.flag(flag_id)
         (held,) = await self._calls.execute([("GET", key)])
-        return None if held is None else _located(held, key)
+        return None if held is None else locator_in(held, key)
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         commands: list[Command] = [
@@ -250,11 +249,11 @@ class RedisLedger:
         if not keys:
             return {}
         held = zip(keys, await self._calls.execute([("GET", key) for key in keys]), strict=True)
-        located = [_located(reply, key) for key, reply in held if reply is not None]
+        located = [locator_in(reply, key) for key, reply in held if reply is not None]
         tables = sorted({self._keys.flags(each.tenant, each.subject) for each in located})
         replies = await self._calls.execute([("HGETALL", key) for key in tables]) if tables else []
         read = zip(tables, replies, strict=True)
-        return {flag.flag_id: flag for key, reply in read for flag in _flags_in(key, reply, set(flag_ids))}
+        return {flag.flag_id: flag for key, reply in read for flag in flags_in(key, reply, set(flag_ids))}
 
     async def take_turn(self, name: str, for_ms: int) -> bool:
         key = self._keys.turn
@@ -321,12 +320,6 @@ class RedisLedger:
         return ("GETEX", self._keys.switches(tenant), "EX", SWITCHES_TTL_S)
 
 
-def _senders(key: str, used: Reply, cleared_at_ms: int) -> Counter[SubjectType]:
-    """Senders by type, of those used since a reviewer cleared the correlation id. Raises ForeignValue."""
-    with reading(key):
-        return Counter(subject_of(member).type for member, at in fields_of(used).items() if int(at) > cleared_at_ms)
-
-
 def _scored(members: Mapping[str, int]) -> list[str | int]:
     """Scores and members, as ZADD takes them."""
     return [part for name, at_ms in members.items() for part in (at_ms, name)]
@@ -342,62 +335,9 @@ def _locator(event: FlagEvent) -> bytes:
     return orjson.dumps([event.tenant, event.subject.type, event.subject.key])
 
 
-def _located(held: Reply, key: str) -> Locator:
-    with reading(key):
-        tenant, kind, name = orjson.loads(cast(bytes, held))
-        return Locator(tenant=tenant, subject=Subject(type=SubjectType(kind), key=name))
-
-
 def _of_rule(rule: str, switches: Mapping[str, Any]) -> dict[str, Any]:
     """Switches of a rule, or defaults of sessions: whether a token is required is on or off as well."""
     for switch, on in switches.items():
         if not isinstance(on, bool) and (rule != SESSIONS or switch == "required"):
             raise TypeError("a switch is on or off")
     return dict(switches)
-
-
-def _flags_in(key: str, table: Reply, wanted: set[str]) -> tuple[Flag, ...]:
-    """A subject's flags whose ids are wanted. Raises ForeignValue."""
-    with reading(key):
-        return flags_from({name: text for name, text in fields_of(table).items() if name.partition(" ")[0] in wanted})
-
-
-#: Replies by key, and of flags also what was made of one.
-_Read = Sequence[tuple[str, Reply | Fields]]
-
-
-def _history(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
-    """Raises ForeignValue."""
-    try:
-        return _read(subject, journals, tables, at_ms)
-    except FOREIGN as error:
-        raise ForeignValue(_culprit(subject, journals, tables)) from error
-
-
-def _of_flags(subject: Subject, tables: Sequence[tuple[str, Fields]]) -> SubjectHistory:
-    """The history of a subject's flags alone: of a field under several keys, the newest key's, which is the first.
-    Raises ForeignValue."""
-    fields: dict[str, str] = {}
-    for _, table in reversed(tables):
-        fields |= table
-    with reading(tables[0][0]):
-        return SubjectHistory(subject=subject, fields=fields)
-
-
-def _read(subject: Subject, journals: _Read, tables: _Read, at_ms: int | None) -> SubjectHistory:
-    """The history of a subject with several keys: of a field under several, the newest key's, which is the first."""
-    fields: dict[str, str] = {}
-    for _, table in reversed(tables):
-        fields |= table if isinstance(table, Mapping) else fields_of(table)
-    lines = [line for _, journal in journals for line in texts_of(cast(Reply, journal))]
-    return history_of(subject, lines, fields, at_ms=at_ms)
-
-
-def _culprit(subject: Subject, journals: _Read, tables: _Read) -> str:
-    """The first key that can't be read even on its own."""
-    for read in [*(([each], []) for each in journals), *(([], [each]) for each in tables)]:
-        try:
-            _read(subject, *read, None)
-        except FOREIGN:
-            return [*read[0], *read[1]][0][0]
-    return tables[0][0]
