@@ -54,8 +54,8 @@ class LoadProcess:
 
 
 @contextmanager
-def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadProcess]:
-    """Load generator for as long as the context lasts. Raises ChildFailed."""
+def load_process(settings: Settings, pictures: Sequence[Path], *, people: bool = False) -> Iterator[LoadProcess]:
+    """Load generator for as long as the context lasts; `people` as for `Senders`. Raises ChildFailed."""
     kafka = settings.kafka
     largest = max(picture.stat().st_size for picture in pictures)
     plan = {
@@ -69,6 +69,7 @@ def load_process(settings: Settings, pictures: Sequence[Path]) -> Iterator[LoadP
         "fetch_max_wait_ms": kafka.fetch_max_wait_ms,
         "most_a_partition": max(EMBEDDED_PARTITION_BYTES // largest, 1) if kafka.embedded else UNBOUNDED,
         "pictures": [str(picture) for picture in pictures],
+        "people": people,
         "seed": SEED,
     }
     with Child("stream.bench.load_process", plan, os.environ) as child:

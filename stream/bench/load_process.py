@@ -52,7 +52,7 @@ class LoadGenerator:
     def __init__(self, plan: dict[str, Any]) -> None:
         self._topic: str = plan["submissions"]
         self._pictures = [Path(file).read_bytes() for file in plan["pictures"]]
-        self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"]) for mix in Mix}
+        self._senders = {mix: Senders(mix, len(self._pictures), plan["seed"], people=plan["people"]) for mix in Mix}
         self._tenants = set[str]()
         self._most_a_partition: int = plan["most_a_partition"]
         common = connection(plan)

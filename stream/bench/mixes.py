@@ -2,8 +2,8 @@
 
 Every submission has a correlation id, a session, a device and an address of its own, as of ever new people. Faces and
 pictures are compared within a tenant only, under that tenant's key: so a stranger is a submission under a tenant of
-its own, however few pictures the benchmark has. What a search in a large gallery costs is measured by
-`tests/bench/reuse_indexes.py`.
+its own, however few pictures the benchmark has. Of pictures of different people (`people`) one tenant sends all
+before the next begins. What a search in a large gallery costs is measured by `tests/bench/reuse_indexes.py`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Mix(StrEnum):
 
 
 class Senders:
-    """Senders of one mix, seeded. `pictures`: how many there are."""
+    """Senders of one mix, seeded. `pictures`: how many there are. `people`: each shows another person."""
 
-    def __init__(self, mix: Mix, pictures: int, seed: int) -> None:
-        self._mix, self._pictures = mix, pictures
+    def __init__(self, mix: Mix, pictures: int, seed: int, *, people: bool = False) -> None:
+        self._mix, self._pictures, self._people = mix, pictures, people
         self._chance = random.Random(f"{mix} {seed}")  # noqa: S311 - the same every time, and no secret
         self._shown: deque[tuple[str, int]] = deque(maxlen=REMEMBERED)
-        self._next = 0
+        self._tenant, self._next = "", -1
 
     def next(self) -> tuple[int, dict[str, str]]:
         """The number of the picture to send, and the optional fields of the submission."""
@@ -52,7 +52,11 @@ class Senders:
         if self._mix is Mix.ORDINARY and self._shown and self._chance.random() < REPEATS:
             return self._chance.choice(self._shown)
         self._next = (self._next + 1) % self._pictures
-        return (_HOT if self._mix is Mix.HOT else self._uuid()), self._next
+        if self._mix is Mix.HOT:
+            return _HOT, 0 if self._people else self._next
+        if not self._people or self._next == 0:
+            self._tenant = self._uuid()
+        return self._tenant, self._next
 
     def _uuid(self) -> str:
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))

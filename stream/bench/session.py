@@ -23,7 +23,8 @@ from stream.embedded.session import WorkerProcess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Plan of a benchmark: `slots` None leaves the worker's own setting; `files` empty uses the portrait."""
+    """Plan of a benchmark: `slots` None leaves the worker's own setting, no `files` means the portrait; `people`: each
+    file shows another person."""
 
     broker: Broker
     sizes: Sequence[Size]
@@ -32,6 +33,7 @@ class Plan:
     slots: int | None
     mixes: Sequence[Mix] = tuple(Mix)
     files: Sequence[Path] = ()
+    people: bool = False
 
 
 def run(plan: Plan, progress: Progress) -> Report:
@@ -51,7 +53,7 @@ def run(plan: Plan, progress: Progress) -> Report:
         slots=slots,
         rounds=plan.rounds,
         seconds=plan.seconds,
-        pictures="the user's" if plan.files else "astronaut portrait, enlarged, with grain",
+        pictures=_told(plan),
         results=results,
     )
 
@@ -63,7 +65,7 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, list[Siz
         place = exits.enter_context(installation(plan.broker, plan.slots, progress))
         worker = exits.enter_context(WorkerProcess(place.environment))
         floor = exits.enter_context(floor_processes(place.settings, pictures, available_cores()))
-        load = exits.enter_context(load_process(place.settings, pictures))
+        load = exits.enter_context(load_process(place.settings, pictures, people=plan.people))
         floors = {f"floor_{number}": pid for number, pid in enumerate(floor.pids, start=1)}
         bench = Bench(
             floor=floor,
@@ -75,6 +77,12 @@ def _one_size(plan: Plan, size: Size, progress: Progress) -> tuple[int, list[Siz
             progress=progress,
         )
         return place.settings.detection.slots, bench.measure(size.name, pictures)
+
+
+def _told(plan: Plan) -> str:
+    if not plan.files:
+        return "astronaut portrait, enlarged, with grain"
+    return f"the user's, of {len(plan.files)} people" if plan.people else "the user's"
 
 
 def _pictures(plan: Plan, size: Size, folder: Path) -> list[Path]:

@@ -29,10 +29,13 @@ def command(
     seconds: Annotated[float, typer.Option(min=1.0, help="Of one round.")] = 6.0,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs of floor and path, a size.")] = 3,
     slots: Annotated[int | None, typer.Option(min=1, help="Slot processes; by default the setting.")] = None,
+    people: Annotated[bool, typer.Option(help="Each of your pictures shows another person.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Measure the path through the broker to the decision, and the bare analysis, in turns. Takes minutes."""
     extra.require()
+    if people and not folder:
+        raise typer.BadParameter("the portrait is of one person: name a folder of your own", param_hint="--people")
     plan = Plan(
         broker=broker or default_broker(),
         sizes=_sizes(sizes),
@@ -41,6 +44,7 @@ def command(
         slots=slots,
         mixes=_mixes(mixes),
         files=pictures(folder) if folder else [],
+        people=people,
     )
     say(f"Measuring on the {plan.broker} broker.")
     report = run(plan, say)

@@ -15,9 +15,9 @@ from tests.unit.stream.pipeline.abuse_cases import code_of
 PICTURES = 4
 
 
-def shown(mix: Mix, count: int = 3000) -> Counter[tuple[str, int]]:
+def shown(mix: Mix, count: int = 3000, *, people: bool = False) -> Counter[tuple[str, int]]:
     """How often each tenant was shown each picture."""
-    senders = Senders(mix, PICTURES, seed=1)
+    senders = Senders(mix, PICTURES, seed=1, people=people)
     sent = [senders.next() for _ in range(count)]
     return Counter((fields["tenant"], number) for number, fields in sent)
 
@@ -33,6 +33,16 @@ def test_three_in_a_hundred_come_again():
 
 def test_hot_is_one_face():
     assert set(shown(Mix.HOT)) == {("hot", number) for number in range(PICTURES)}
+
+
+def test_tenant_of_strangers_meets_all_people_once():
+    times = shown(Mix.STRANGERS, people=True)
+    assert set(times.values()) == {1}
+    assert set(Counter(tenant for tenant, _ in times).values()) == {PICTURES}
+
+
+def test_hot_is_one_of_the_people():
+    assert set(shown(Mix.HOT, people=True)) == {("hot", 0)}
 
 
 def test_nobody_shares_a_device_or_an_address():
