@@ -31,8 +31,8 @@ from stream.sessions.session_store import SessionName, SessionStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionBook:
-    """Adapter of the port `SessionLedger`: one round trip a decision, two where the session ends by it or asks for
-    challenges."""
+    """Adapter of the port `SessionLedger`: one round trip a decision, and one more each where the session ends by it or
+    asks for challenges, and where the attempt is given back: only a look at whose it is comes before that."""
 
     store: SessionStore
 
@@ -42,12 +42,12 @@ class SessionBook:
             return ()
         document: dict[str, Any] = orjson.loads(decision)
         name = SessionName(detection.ids.tenant, terms.session_id)
-        session = session_from(await self.store.add(name, _fields(terms, document)))
-        if session is None:  # erased, or kept no longer
+        gives_back = outcome_of(terms, document) is AttemptOutcome.UNSPENT
+        if gives_back and not _is_theirs(session_from(await self.store.read(name)), terms, detection):
             return ()
-        holder = session.attempts.get(terms.attempt)
-        if holder is not None and holder.submission_id != detection.ids.submission_id:
-            return ()  # Redis was emptied while this submission was analysed, and the attempt is another one's since
+        session = session_from(await self.store.add(name, _fields(terms, document)))
+        if session is None or not _is_theirs(session, terms, detection):
+            return ()
         end = _end(session, terms, detection, document)
         then: dict[str, str] = {} if session.end is not None or end is None else {END: end.to_text()}
         if session.active_since == terms.attempt and session.active_spent is None:
@@ -55,6 +55,16 @@ class SessionBook:
         if then:
             session = session_from(await self.store.add(name, then))
         return () if session is None else _events(session, terms.attempt)
+
+
+def _is_theirs(session: Session | None, terms: SessionTerms, detection: Detection) -> bool:
+    """Whether the attempt is the submission's, and the session kept, that very one. While a submission is
+    analysed, its session may be erased and created anew under the same request token, and Redis may lose its content
+    and give the attempt's number to another submission."""
+    if session is None or terms.nonce not in ("", session.record.token_id):  # earlier workers told no nonce
+        return False
+    holder = session.attempts.get(terms.attempt)
+    return holder is None or holder.submission_id == detection.ids.submission_id
 
 
 def _fields(terms: SessionTerms, decision: dict[str, Any]) -> dict[str, str]:

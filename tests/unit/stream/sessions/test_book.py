@@ -189,7 +189,7 @@ async def test_what_passes(mode, decided, passes):
 @pytest.mark.parametrize("theirs", [LIVE, SPOOF])
 async def test_attempt_that_is_another_ones_since(mine, theirs):
     """Redis was emptied while a submission was analysed, and another one has its attempt now: the first ends nothing,
-    and lets nobody pass."""
+    gives nothing back, and lets nobody pass."""
     scene = Scene(attempts=1)
     await scene.begin()
     taken = SessionAttempt(fingerprint="a" * 32, at_ms=APPENDED_AT_MS, submission_id="sub-9")
@@ -197,8 +197,21 @@ async def test_attempt_that_is_another_ones_since(mine, theirs):
     assert await scene.decided(1, mine) == []
     ids = SubmissionIds(submission_id="sub-9", correlation_id=GUID)
     events = await scene.book.decided(replace(scene.detection(1), ids=ids), theirs)
-    passed = [event.document["state"] for event in events if event.document["state"] == "succeeded"]
-    assert passed == (["succeeded"] if mine == theirs == LIVE else [])
+    ends = [event.document["state"] for event in events if event.document["state"] != "running"]
+    assert ends == ["succeeded" if theirs == LIVE and mine != SPOOF else "failed"]
+
+
+@pytest.mark.parametrize("mine", [LIVE, GIVEN_BACK])
+async def test_session_created_anew(mine):
+    """The session was erased and created anew under its request token while a submission was analysed: that one's
+    decision ends nothing of the new session and gives nothing back."""
+    scene = Scene()
+    await scene.begin()
+    old = replace(scene.detection(1), session=replace(scene.record, token_id="before").terms(1, active_step=False))
+    assert await scene.book.decided(old, mine) == ()
+    session = session_from(await scene.store.read(scene.name))
+    assert session is not None
+    assert (session.end, session.unspent) == (None, 0)
 
 
 async def test_erased_session_says_nothing():
