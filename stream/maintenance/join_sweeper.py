@@ -8,8 +8,9 @@ submissions whose parts were erased.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +30,9 @@ SWEEP_EVERY_S = 2.0
 MOST_AT_ONCE = 100
 #: Sets ended at the same time: where a detector group is away, every submission waits for the sweep.
 AT_THE_SAME_TIME = 8
+#: How long a set on which the sweep failed is left alone, so that the sets behind it are looked at, and how many sets
+#: are: of more, the first come again.
+ASIDE_S, MOST_ASIDE = 60.0, 1000
 #: Workers that may begin to decide a set: those before may have been killed, or have ended on the set itself.
 MOST_TRIES = 2
 
@@ -41,31 +45,48 @@ class JoinSweeper:
     publisher: Publisher
     every_s: float = SWEEP_EVERY_S
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    clock: Callable[[], float] = time.monotonic
+    #: Sets on which the sweep failed, by when they are looked at again.
+    _aside: dict[str, float] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         while True:
             await asyncio.sleep(self.every_s)
-            while await self.sweep() == MOST_AT_ONCE:
+            while await self.sweep():
                 pass
 
-    async def sweep(self) -> int:
-        """Sweep once if the turn is this worker's. Returns how many sets were looked at."""
-        join = self.stage.join
+    async def sweep(self) -> bool:
+        """Sweep once if the turn is this worker's. Returns whether another sweep is to follow at once: sets were ended,
+        and more may be due."""
+        join, ended = self.stage.join, 0
         if not await join.take_turn(self.name, TURN_MS):
-            return 0
-        names = await join.overdue(MOST_AT_ONCE)
+            return False
+        names = await self._overdue()
         for start in range(0, len(names), AT_THE_SAME_TIME):
-            await asyncio.gather(*map(self._ended, names[start : start + AT_THE_SAME_TIME]))
-        return len(names)
+            ended += sum(await asyncio.gather(*map(self._ended, names[start : start + AT_THE_SAME_TIME])))
+        return len(names) == MOST_AT_ONCE and ended > 0
 
-    async def _ended(self, name: str) -> None:
-        """A set on which the sweep fails stays due; the others are ended."""
+    async def _overdue(self) -> list[str]:
+        """Names of sets whose deadline has come, without those on which the sweep failed just now."""
+        now_s = self.clock()
+        for name in [name for name, until_s in self._aside.items() if until_s <= now_s]:
+            del self._aside[name]
+        names = await self.stage.join.overdue(MOST_AT_ONCE + len(self._aside))
+        return [name for name in names if name not in self._aside][:MOST_AT_ONCE]
+
+    async def _ended(self, name: str) -> bool:
+        """Whether the set was ended. One on which the sweep fails stays due; the others are ended."""
         try:
             await self._end(name)
         except ENDS_WORKER:
             raise
         except Exception as error:
             log.error("join_sweep_failed", error=type(error).__name__)
+            if len(self._aside) == MOST_ASIDE:
+                del self._aside[next(iter(self._aside))]
+            self._aside[name] = self.clock() + ASIDE_S
+            return False
+        return True
 
     async def _end(self, name: str) -> None:
         join, stage = self.stage.join, self.stage

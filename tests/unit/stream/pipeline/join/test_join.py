@@ -15,6 +15,7 @@ from detectors.contract import Analysis
 from stream.events.message.capture import FORGED, NOT_ATTESTED
 from stream.events.message.messages import Output, Record, Refusal
 from stream.events.message.session_terms import LivenessMode, SessionTerms
+from stream.maintenance.join_sweeper import ASIDE_S, MOST_AT_ONCE, JoinSweeper
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
 from tests.unit.stream.builders import GUID, OTHER_GUID, analysis, detection, ids
@@ -298,6 +299,27 @@ async def test_sweep_goes_on_after_a_set_that_fails():
     other = frame(1)
     await given(fleet, *(sent(replace(other, ids=replace(other.ids, submission_id=f"s{n}"))) for n in range(4)))
     assert len(await fleet.sweep()) == 4
+
+
+async def test_sets_that_fail_for_ever_hold_up_no_other():
+    """As many as a sweep looks at: the sets behind them are ended by the sweep after, which then rests; they are looked
+    at again later."""
+    fleet, now_s = Fleet(), [0.0]
+    other = frame(1)
+    for number in range(MOST_AT_ONCE + 4):
+        await given(fleet, sent(replace(other, ids=replace(other.ids, submission_id=f"s{number}"))))
+    broken = sorted(fleet.pending._sets)[:MOST_AT_ONCE]
+    for name in broken:
+        fleet.pending._sets[name].parts["frame:1"] = ("d" * 32, b"not a detection")
+    fleet.workers[0].time.at_ms += 3_600_000
+    sweeper = JoinSweeper(stage=fleet.workers[0].decide_stage, publisher=fleet.sent, clock=lambda: now_s[0])
+    assert [await sweeper.sweep() for _ in range(3)] == [False] * 3
+    assert len(fleet.sent.outputs) == 4
+    assert await fleet.pending.due(2**50, 200) == broken
+    fleet.pending._sets[broken[0]].parts = {}
+    now_s[0] = ASIDE_S
+    await sweeper.sweep()
+    assert await fleet.pending.due(2**50, 200) == broken[1:]
 
 
 async def test_sweep_waits_for_no_single_broker_answer(monkeypatch):
