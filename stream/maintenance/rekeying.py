@@ -16,6 +16,7 @@ from functools import partial
 
 from abuse.faces.face_index import EnrolledReference, FaceIndex, IndexBucket
 from abuse.faces.template_protection import TemplateProtection
+from config.errors import Unavailable
 from stream.runtime.patience import RetryPolicy
 
 #: References moved at once.
@@ -24,12 +25,19 @@ PAGE = 32
 #: closer look, the faces found. And one to spare.
 TRIPS_AFTER_DEADLINE = 4
 
+#: Fault of a run in which Redis lost its content.
+EMPTIED = "it lost its content, or was rebuilt, while faces were moved"
+
 Page = Sequence[tuple[IndexBucket, EnrolledReference]]
 
 
 def longest_search_s(deadline_s: float, call_timeout_s: float) -> float:
     """The longest time, in seconds, that a worker's search takes before it ends or begins anew."""
     return deadline_s + TRIPS_AFTER_DEADLINE * call_timeout_s
+
+
+async def _untold() -> None:
+    """Content of an index in memory, which is always the same."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,30 +57,45 @@ class Rekeyed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeying:
     """Re-keying of one face index. `overlap_s`: how long a copied reference stays under its old key as well, the
-    workers' `longest_search_s`."""
+    workers' `longest_search_s`. `content` tells one content of Redis from another, as the installation's markers do:
+    of an emptied Redis no face can be moved, nor can any be found to wait."""
 
     index: FaceIndex
     keys: TemplateProtection
     patience: RetryPolicy
     overlap_s: float
+    content: Callable[[], Awaitable[object]] = _untold
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _copied: deque[tuple[float, Page]] = field(default_factory=deque, init=False)
 
     async def run(self, now_ms: int, tenants: Sequence[str | None] | None = None) -> Rekeyed:
-        """Re-key the references of these tenants, or of all. May be repeated."""
+        """Re-key the references of these tenants, or of all. May be repeated. Raises Unavailable where Redis lost its
+        content meanwhile, after which nobody knows what was moved."""
+        content = await self.patience.until_available(self.content)
         done = Rekeyed(key=self.keys.in_force(now_ms))
         if tenants is None:
             tenants = await self.patience.until_available(self.index.tenants)
         for tenant in tenants:
-            await self._tenant(tenant, now_ms, done)
+            await self.patience.until_available(partial(self._tenant, tenant, now_ms, done))
             done.tenants += 1
-        while self._copied:
-            await self.sleep(max(0.0, self._copied[0][0] - self.clock()))
-            await self._drop_due(done)
+        await self._drop_all(done)
+        if await self.patience.until_available(self.content) != content:
+            raise Unavailable("redis", EMPTIED)
         return done
 
     async def _tenant(self, tenant: str | None, now_ms: int, done: Rekeyed) -> None:
+        """Re-key a tenant's references. Raises Unavailable where Redis goes away while they are read: what was copied
+        is dropped first, so that a repetition counts each once."""
+        before = replace(done)
+        try:
+            await self._read(tenant, now_ms, done)
+        except Unavailable:
+            await self._drop_all(done)
+            done.current, done.lost, done.waiting = before.current, before.lost, before.waiting
+            raise
+
+    async def _read(self, tenant: str | None, now_ms: int, done: Rekeyed) -> None:
         page: list[tuple[IndexBucket, EnrolledReference]] = []
         async for bucket, reference in self.index.references(tenant, now_ms):
             rekeyed = self._rekeyed(reference, done)
@@ -102,6 +125,11 @@ class Rekeying:
         done.waiting += len(page) - len(copied)
         if copied:
             self._copied.append((self.clock() + self.overlap_s, copied))
+
+    async def _drop_all(self, done: Rekeyed) -> None:
+        while self._copied:
+            await self.sleep(max(0.0, self._copied[0][0] - self.clock()))
+            await self._drop_due(done)
 
     async def _drop_due(self, done: Rekeyed) -> None:
         while self._copied and self._copied[0][0] <= self.clock():

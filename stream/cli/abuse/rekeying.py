@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from abuse.store_time import RedisTime
 from config import settings as configuration
 from config.environment import HASH_KEYS_VARIABLE
-from config.errors import SettingsError
+from config.errors import SettingsError, Unavailable
 from config.settings import Settings
 from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index, open_key_checks
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
@@ -19,7 +20,8 @@ from stream.cli.console import JsonOption, out, print_json, say
 from stream.events.message.ids import TENANT
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
-from stream.runtime.patience import RetryPolicy
+from stream.redis.marker import marker_keys
+from stream.runtime.patience import DependencyTimeout, RetryPolicy
 
 OnlyOption = Annotated[
     str | None, typer.Option("--tenant", help="Only faces of this one.", callback=checked(TENANT, TENANT_EXPECTED))
@@ -43,6 +45,8 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
         f"{done.moved} faces moved to key {done.key}, {done.current} met under it, {done.lost} are under no key held"
         f" ({done.tenants} tenants)"
     )
+    if not done.moved + done.current + done.lost + done.waiting:
+        out.print("Redis holds no face: if it was emptied, run liveness abuse rebuild before an older key is removed")
     if done.lost:
         out.print(
             f"Nobody finds these {done.lost}: add their key to {HASH_KEYS_VARIABLE} again, with its secret and the"
@@ -68,6 +72,7 @@ async def _rekey(settings: Settings, tenant: str | None) -> tuple[int, Rekeyed]:
     keys = face_keys(settings, policy)
     if keys is None:
         raise SettingsError(f"{HASH_KEYS_VARIABLE}: without hash keys there are no faces to move")
+    markers = marker_keys(settings.redis_prefix, cluster=settings.redis.cluster)
     calls, patience = connect(settings.redis), RetryPolicy()
     try:
         checks = open_key_checks(settings, calls)
@@ -77,8 +82,11 @@ async def _rekey(settings: Settings, tenant: str | None) -> tuple[int, Rekeyed]:
             keys=keys,
             patience=patience,
             overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
+            content=partial(calls.execute, [("GET", key) for key in markers]),
         )
         now_ms = await patience.until_available(RedisTime(calls).now_ms)
         return now_ms, await moving.run(now_ms, None if tenant is None else [tenant])
+    except Unavailable as error:
+        raise DependencyTimeout(f"{error}: if no rebuild has been, liveness abuse rebuild; then run it again") from None
     finally:
         await calls.close()

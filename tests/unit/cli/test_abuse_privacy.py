@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from abuse.store_time import StillTime
+from config.errors import Unavailable
 from stream.cli.abuse import rekeying, view
-from stream.maintenance.rekeying import Rekeyed
+from stream.maintenance.rekeying import EMPTIED, Rekeyed
 from stream.review.commands import read
 from stream.review.kinds.erase_subject import EraseSubject
 from stream.runtime.patience import DependencyTimeout
@@ -148,6 +149,23 @@ def test_rekeying_shown(rekeyed, words, tenants):
         assert sentence in shown
     assert "is not before" not in shown
     assert rekeyed == [tenants] * 2
+
+
+def test_rekeying_of_an_emptied_redis(rekeyed, monkeypatch):
+    async def emptied(*_: Any) -> Rekeyed:
+        raise Unavailable("redis", EMPTIED)
+
+    monkeypatch.setattr(rekeying.Rekeying, "run", emptied)
+    ran = run("rekey")
+    assert isinstance(ran.exception, DependencyTimeout), "one line, and no traceback"
+    assert "liveness abuse rebuild" in str(ran.exception)
+
+
+def test_rekeying_where_nothing_is_kept(rekeyed, monkeypatch):
+    """As of a Redis emptied before: nothing waits to be moved, and the older key is needed all the same."""
+    for name in ("moved", "current", "lost", "waiting"):
+        monkeypatch.setitem(DONE, name, 0)
+    assert "holds no face: if it was emptied, run liveness abuse rebuild before" in said(run("rekey"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from abuse.event_time import DAY_MS
 from abuse.faces.face_index import EnrolledReference, FacePlan, InMemoryFaceIndex
 from abuse.faces.template_protection import TemplateProtection
 from abuse.keys.key_periods import HashKey
+from config.errors import Unavailable
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying, longest_search_s
 from stream.runtime.patience import RetryPolicy
 from tests.enrolling import enrol_and_search
@@ -93,10 +94,38 @@ async def test_cut_short_and_resumed(step):
     assert await rekeying(index).run(NOW_MS) == Rekeyed(key="k2", tenants=2, moved=0, current=MANY + 1)
 
 
-@pytest.mark.parametrize("step", ["copy", "drop"])
+@pytest.mark.parametrize("step", ["tenants", "references", "copy", "drop"])
 async def test_rekeying_waits_for_redis(step):
     index = await filled(on_call=Away(2, only=step))
     assert (await rekeying(index).run(NOW_MS)).moved == MANY
+
+
+async def test_redis_away_while_faces_are_read():
+    """Each face that is moved is counted once."""
+    index = await filled()
+    every, left = index.references, [PAGE + 3]
+
+    async def cut(tenant, now_ms):
+        async for found in every(tenant, now_ms):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Unavailable("redis", "ConnectionError")
+            yield found
+
+    index.references = cut  # type: ignore[method-assign]
+    done = await rekeying(index).run(NOW_MS)
+    assert (done.tenants, done.moved, done.lost) == (2, MANY, 0)
+    assert key_ids(index) == {"k2"}
+
+
+async def test_redis_emptied_while_faces_are_moved():
+    contents = iter(["one", "another"])
+
+    async def content() -> object:
+        return next(contents)
+
+    with pytest.raises(Unavailable, match="lost its content"):
+        await replace(rekeying(await filled()), content=content).run(NOW_MS)
 
 
 async def test_old_copies_outlast_searches():
