@@ -8,6 +8,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from stream.cli.console import plain
+from stream.pipeline.capture.attestation import CODE_NOT_ATTESTED
 
 _COLOUR = {"LIVE": "green", "SPOOF": "red", "INCONCLUSIVE": "yellow"}
 _BAR_WIDTH = 12
@@ -73,7 +74,9 @@ def _explained(result: dict[str, Any]) -> list[Text]:
     lines = [Text(f"   {plain(result['interpretation'])}")] if "interpretation" in result else []
     injection = result.get("injection", {"verdict": "Live", "indications": []})
     style = "dim" if injection["verdict"] == "Live" else "red"
-    shown = (f"   file: {plain(each['detail'])} ({each['weight']:.1f})" for each in injection["indications"])
+    # A capture that need not be attested, as nearly none is, tells nothing.
+    told = [each for each in injection["indications"] if each["weight"] or each["code"] != CODE_NOT_ATTESTED]
+    shown = (f"   file: {plain(each['detail'])} ({each['weight']:.1f})" for each in told)
     lines += [Text(words, style=style) for words in shown]
     if counterfactual := result.get("counterfactual"):
         lines.append(Text(f"   {plain(counterfactual['message'])}", style="dim"))

@@ -16,8 +16,11 @@ from stream.bootstrap.abuse_table import PATIENCE_S, table
 from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse import view
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+from stream.events.authentication.record_mac import MacFault
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
+
+UNSIGNED_VARIABLE = "LIVENESS_RECORDS__UNSIGNED_UNTIL"
 
 
 def command(json: JsonOption = False) -> None:
@@ -26,7 +29,7 @@ def command(json: JsonOption = False) -> None:
     settings = configuration.load()
     # First the head, then the entries: an entry appended meanwhile is no problem.
     head = asyncio.run(_head(settings))
-    entries, unreadable, forged = asyncio.run(_read(settings))
+    entries, unreadable, forged, unsigned = asyncio.run(_read(settings))
     checked = audit.check(entries)
     for entry in sorted(entries, key=lambda entry: (entry["at"], entry["number"])):
         print_json(entry) if json else out.print(_line(entry))
@@ -35,6 +38,8 @@ def command(json: JsonOption = False) -> None:
         problems.append(f"{unreadable} records are no audit entries")
     if forged:  # added by a stranger and there to stay: the chain alone tells whether the trail is whole
         say(f"warning: left out {forged} records that carry no right MAC: no worker with these record keys wrote them")
+    if unsigned:
+        say(f"{unsigned} of them carry none: set {UNSIGNED_VARIABLE} to believe those from before record keys were set")
     for problem in problems:
         complain(problem)
     say(f"{checked.entries} entries in {checked.chains} chain(s), {len(problems)} problem(s)")
@@ -47,15 +52,16 @@ async def _head(settings: Settings) -> audit.Head | None:
         return await opened.patience.until_available(opened.audit.peek, at_most_s=PATIENCE_S)
 
 
-async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int, int]:
-    """Audit entries, each once, the number of records that are none, and of those that no worker wrote."""
+async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int, int, int]:
+    """Audit entries, each once, the number of records that are none, of those that no worker wrote, and of those among
+    them without a MAC."""
     found: dict[bytes, dict[str, Any]] = {}
-    unreadable = forged = 0
+    unreadable = forged = unsigned = 0
     macs = open_macs(settings)
     async with reader(settings.kafka, topic_name(Topic.AUDIT, settings.kafka), from_start=True) as source:
         async for record in source.until_end():
-            if macs.fault(record) is not None:
-                forged += 1
+            if (fault := macs.fault(record)) is not None:
+                forged, unsigned = forged + 1, unsigned + (fault is MacFault.MISSING)
                 continue
             try:
                 entry = orjson.loads(record.value or b"")
@@ -63,7 +69,7 @@ async def _read(settings: Settings) -> tuple[list[dict[str, Any]], int, int]:
                 found[record.value or b""] = entry
             except ValueError:
                 unreadable += 1
-    return list(found.values()), unreadable, forged
+    return list(found.values()), unreadable, forged, unsigned
 
 
 def _line(entry: dict[str, Any]) -> Text:

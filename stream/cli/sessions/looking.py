@@ -18,7 +18,7 @@ from stream.cli.sessions.options import (
     CorrelationOption,
     SessionArgument,
 )
-from stream.cli.sessions.view import line, refused
+from stream.cli.sessions.view import change, line, refused, say_asked
 from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
@@ -30,7 +30,11 @@ def show(session_id: SessionArgument, tenant: TenantOption = None, json: JsonOpt
     if found is None:
         complain("no session is known of this id (with --tenant, if it belongs to one)")
         raise typer.Exit(ExitCode.FAILURE)
-    print_json(found) if json else out.print(line(found))
+    if json:
+        print_json(found)
+        return
+    out.print(line(found))
+    say_asked(found)
 
 
 def list_(
@@ -80,7 +84,7 @@ async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool)
             try:
                 event = {**orjson.loads(record.value or b"")}
                 event.pop("token", None)
-                shown = line(event) if "state" in event else refused(event)
+                shown = change(event) if "state" in event else refused(event)
             except (ValueError, KeyError, TypeError, AttributeError):
                 say(f"{place}: no session event")
                 continue

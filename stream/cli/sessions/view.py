@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from stream.cli.console import plain, say
+from stream.events.message.session_terms import LivenessMode
 
 _WARNINGS = {"no_head_turn": "without a head turn nothing tells a flat picture from a face"}
 _STYLE = {"succeeded": "green", "failed": "red", "expired": "dim", "cancelled": "dim", "running": "cyan"}
@@ -21,6 +22,7 @@ def line(session: dict[str, Any]) -> Text:
         score = f"  score {result['liveness_score']:g}, passes from {result['liveness_threshold']:d}"
     compared = {} if result is None else result.get("verification") or {}
     score += "" if compared.get("is_identical", True) else "  not the person of the reference image"
+    asked = session.get("asks_challenges") and session["liveness_mode"] != LivenessMode.ACTIVE
     return Text.assemble(
         (plain(session["session_id"]), "bold"),
         "  ",
@@ -28,8 +30,14 @@ def line(session: dict[str, Any]) -> Text:
         f"  {plain(session['liveness_mode']):<14}  attempts {attempts['used']:d}/{attempts['allowed']:d}{score}"
         f"  {plain(session['correlation_id'])}",
         f"  tenant {plain(session['tenant'])}" if session["tenant"] else "",
+        ("  the challenges are asked for now", "cyan") if asked else "",
         (f"  expires {plain(session['expires_at'])}", "dim"),
     )
+
+
+def change(event: dict[str, Any]) -> Text:
+    """Change of a session on one line, with its time."""
+    return Text.assemble((plain(event["at"]), "dim"), "  ", line(event))
 
 
 def say_asked(event: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict
 import orjson
 import typer
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from config import settings as configuration
 from config.settings import Settings
@@ -28,9 +29,13 @@ from stream.events.message.messages import Output
 from stream.events.topics import Topic, topic_name
 from stream.events.wire.capture_submissions import NewCapture, capture_outputs
 from stream.events.wire.submissions import Form, NewSubmission, submission_output
-from stream.kafka.clients.clients import producer, reader, send
+from stream.kafka.clients.backlog import look
+from stream.kafka.clients.clients import KafkaUnreachable, TopicMissing, producer, reader, send
+from stream.runtime.clock import SystemClock
 
 DEFAULT_TIMEOUT_S = 30.0
+#: Longest look at what workers have read.
+LOOK_S = 10.0
 
 
 def command(
@@ -202,8 +207,21 @@ async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_
                 _answered(record.value or b"", waiting, json, settings.policy().inconclusive_band)
         except TimeoutError:
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
-            say("Is a worker running? Start one with: liveness worker")
+            say(await _why(settings))
         return len(waiting)
+
+
+async def _why(settings: Settings) -> str:
+    """Hint where no decision came: what is known of why, and what helps."""
+    workers = "no worker runs (start one: liveness worker), or it waits for Redis or Kafka (liveness health --ready)"
+    try:
+        async with asyncio.timeout(LOOK_S):
+            unread = sum(each.lag for each in await look(settings, SystemClock()))
+    except (KafkaError, KafkaUnreachable, TopicMissing, TimeoutError):  # a submitter need not have the right to look
+        return f"Either {workers}, or it could not read the record: liveness tail dead-letter --from-start"
+    if unread:
+        return f"{unread} records are not decided on yet: {workers}, or has much to do. None of them is lost."
+    return "Workers have read every record. What they could not read: liveness tail dead-letter --from-start"
 
 
 async def _publish(client: AIOKafkaProducer, sending: _Sending) -> None:

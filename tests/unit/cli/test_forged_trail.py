@@ -26,10 +26,10 @@ FORGED = [
     written(str(Topic.AUDIT), value, NO_MACS)
     for value in (b"{", orjson.dumps(rehashed(ENTRIES[1], actor="eve")), orjson.dumps(chain(1, "another")[0]))
 ]
-LEFT_OUT = "warning: left out 3 records"
+LEFT_OUT, FROM_BEFORE = "warning: left out 3 records", "3 of them carry none: set LIVENESS_RECORDS__UNSIGNED_UNTIL"
 #: Records on the topic -> the exit code, and words of the answer.
 TRAILS: dict[str, tuple[list[Record], int, list[str]]] = {
-    "forged ones": (GENUINE + FORGED, 0, [LEFT_OUT, "3 entries in 1 chain(s), 0 problem(s)"]),
+    "forged ones": (GENUINE + FORGED, 0, [LEFT_OUT, FROM_BEFORE, "3 entries in 1 chain(s), 0 problem(s)"]),
     "one missing": ([GENUINE[0], GENUINE[2], *FORGED], 1, [LEFT_OUT, "entry 2 is missing"]),
     "its MAC lost": ([*GENUINE[:2], written(str(Topic.AUDIT), GENUINE[2].value or b"", NO_MACS)], 1, ["its last"]),
 }

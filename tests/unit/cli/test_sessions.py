@@ -16,13 +16,15 @@ from stream.cli import app
 from stream.cli.sessions import asking, tenants
 from stream.cli.sessions.view import line
 from stream.events.authentication.record_mac import NO_MACS
+from stream.events.message.session_terms import LivenessMode
 from stream.events.topics import Topic
 from stream.review.command_client import NoAnswer
 from stream.review.commands import read
 from stream.review.kinds.sessions import CancelSession, CreateSession
 from stream.review.kinds.switch_rules import SwitchRules
-from stream.sessions.changes import created_event, running_event
+from stream.sessions.changes import active_event, created_event, running_event
 from stream.sessions.session import SessionAttempt, session_from
+from stream.sessions.session_store import SessionName
 from tests.unit.cli.abuse_cases import ESCAPE, harmless
 from tests.unit.cli.conftest import applied
 from tests.unit.stream.builders import GUID, OTHER_GUID
@@ -241,6 +243,31 @@ def test_show_and_list(in_memory):
     assert len(run("list", "--limit", "1").stdout.splitlines()) == 1
     assert len(run("list", "--correlation-id", GUID).stdout.splitlines()) == 1
     assert "No sessions" in run("list", "--tenant", "nobody").output
+
+
+def test_active_step_is_shown(in_memory, topic):
+    """With its time, and with what is asked for now."""
+    made = session_record(4, mode=LivenessMode.PASSIVE_ACTIVE, challenges=("blink", "smile"))
+    assert "once the light is too strong" in _shown_after(in_memory, made)
+    taken = SessionAttempt(fingerprint="f", at_ms=1_700_000_000_000, submission_id="s").to_text()
+    shown = _shown_after(in_memory, made, {"attempt:1": taken, "active": "1", "spent": "0"})
+    assert "asks for blink, smile" in shown
+    assert "once the light is too strong" not in shown
+    session = session_from(in_memory.sessions.kept[SessionName(None, made.session_id)])
+    assert session is not None
+    topic.append(orjson.dumps(active_event(session).document))
+    watched = run("watch", "--no-follow").stdout
+    assert watched.startswith("2023-11-14T22:13:20")
+    assert "the challenges are asked for now" in " ".join(watched.split())
+
+
+def _shown_after(in_memory, made, fields: dict[str, str] | None = None) -> str:
+    name = SessionName(None, made.session_id)
+    kept(in_memory.sessions, made)
+    asyncio.run(in_memory.sessions.add(name, fields or {}))
+    ran = run("show", made.session_id)
+    assert ran.exit_code == 0, repr(ran.exception)
+    return " ".join(ran.output.split())
 
 
 def test_watch_shows_no_token(in_memory, topic):
