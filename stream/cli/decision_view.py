@@ -15,10 +15,12 @@ _BAR_WIDTH = 12
 _LABEL_WIDTH = 21
 #: Full and empty part of a bar, and what stands for them on a console that isn't UTF-8.
 _BLOCKS, _ASCII_BLOCKS = "█░", "#."
+#: Errors of `show` for a decision that no worker wrote.
+NOT_SHOWN = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def show(console: Console, title: str, event: dict[str, Any], band: float) -> None:
-    """Decision event printed; `band` is the policy's half-width of INCONCLUSIVE."""
+    """Decision event printed; `band` is the policy's half-width of INCONCLUSIVE. Raises one of NOT_SHOWN."""
     blocks = _ASCII_BLOCKS if console.options.ascii_only else _BLOCKS
     console.print(Group(_headline(plain(title), event, band), *_body(event, blocks)))
     console.print()
@@ -97,6 +99,6 @@ def _signal(signal: dict[str, Any], blocks: str) -> Text:
 
 
 def _bar(score: float, blocks: str) -> Text:
-    filled = round(score * _BAR_WIDTH)
+    filled = round(min(max(score, 0.0), 1.0) * _BAR_WIDTH)  # of any number: not every decision is a worker's
     colour = "green" if score >= 0.8 else "yellow" if score >= 0.5 else "red"
     return Text.assemble((blocks[0] * filled, colour), (blocks[1] * (_BAR_WIDTH - filled), "dim"))

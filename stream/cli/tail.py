@@ -12,7 +12,7 @@ import typer
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.console import JsonOption, out, print_json, print_line, say
-from stream.cli.decision_view import show
+from stream.cli.decision_view import NOT_SHOWN, show
 from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.events.wire.dead_letter import described
@@ -60,5 +60,5 @@ def _print(what: Tailed, record: Record, json: bool, band: float) -> None:
     try:
         event = orjson.loads(value)
         show(out, event["submission_id"], event, band)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except NOT_SHOWN:
         say(f"partition {record.partition}, offset {record.offset}: no decision")

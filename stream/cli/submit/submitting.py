@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from config import settings as configuration
 from config.settings import Settings
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
-from stream.cli.decision_view import show
+from stream.cli.decision_view import NOT_SHOWN, show
 from stream.cli.pictures import pictures
 from stream.cli.submit.capture_file import frames_of
 from stream.cli.submit.client_capture import ClientCapture, client_capture, ids_in
@@ -239,8 +239,11 @@ def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -
         return
     if json:
         print_line(value)
-    else:
+        return
+    try:
         show(out, file.name, event, band)
+    except NOT_SHOWN:
+        say(plain(f"{file.name}: what was published on it is no decision"))
 
 
 def _sent(sending: _Sending, json: bool) -> None:
