@@ -13,7 +13,7 @@ from abuse.subjects import correlation
 from config.policy import Policy
 from stream.events.message.ids import SubmissionIds
 from stream.events.message.messages import Detection, Record
-from stream.events.wire.detection_codec import decode_detection
+from stream.events.wire.detection_codec import DetectionError, decode_detection
 from stream.events.wire.detection_part import DetectionPart, is_part
 from stream.maintenance.older_copy import EXPIRES_EARLIER_MS
 from stream.maintenance.rebuild_records import published_of
@@ -83,7 +83,7 @@ class PartsRestoring:
         for name in await retry(partial(pending.due, FOR_EVER_MS, MOST_OPEN)):
             state, parts = await retry(partial(pending.read, name))
             frames = [payload for slot, (_, payload) in parts.items() if is_frame(slot)]
-            if state.closing is None and frames and await self._is_decided(decode_detection(frames[0], set())):
+            if state.closing is None and frames and await self._is_decided_by(frames[0]):
                 closing, _ = await retry(partial(pending.close, name, ERASED))
                 if closing == ERASED:
                     await retry(partial(pending.settle, name, "", parts.keys()))
@@ -94,6 +94,13 @@ class PartsRestoring:
         names: Collection[str] = await retry(partial(pending.listed, tenant, correlation_id))
         for name in names:
             await retry(partial(pending.discard, name))
+
+    async def _is_decided_by(self, frame: bytes) -> bool:
+        """Whether a frame's submission is decided; a frame that can't be read is left to the sweep."""
+        try:
+            return await self._is_decided(decode_detection(frame, set()))
+        except DetectionError:
+            return False
 
     async def _is_decided(self, part: Detection | DetectionPart) -> bool:
         stored = await self.join.patience.until_available(partial(self.decisions.find, part.ids))

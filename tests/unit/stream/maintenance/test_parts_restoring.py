@@ -166,6 +166,19 @@ async def test_older_copy_of_what_waited():
     assert await before.sweep() == []
 
 
+async def test_older_copy_with_a_part_that_cannot_be_read():
+    """As of another release: it holds up neither the rebuild nor the sets beside it."""
+    before = Fleet()
+    other = replace(frame(0), ids=replace(frame(0).ids, submission_id="sub-other"))
+    await given(before, sent(other))
+    (broken,) = before.pending._sets
+    before.pending._sets[broken].parts["frame:0"] = ("d" * 32, b"not a detection")
+    await given(before, *FRAMES[:3])
+    published = await given(Fleet(), *FRAMES)
+    fleet = await rebuilt(FRAMES, published, pending=before.pending)
+    assert await fleet.pending.due(2**50, 9) == [broken]
+
+
 class ClosedMeanwhile(InMemoryPendingDetections):
     """Sets one of which a worker closes at the moment when another call would."""
 
