@@ -8,9 +8,8 @@ submissions whose parts were erased.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,6 +17,7 @@ import structlog
 from stream.events.message.messages import AlreadyDecided, Detection, Output
 from stream.kafka.agents.agents import ENDS_WORKER
 from stream.kafka.agents.publishing import Publisher
+from stream.maintenance.left_aside import LeftAside
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.joined import Joining
 from stream.pipeline.join.pending import TURN_MS
@@ -30,9 +30,6 @@ SWEEP_EVERY_S = 2.0
 MOST_AT_ONCE = 100
 #: Sets ended at the same time: where a detector group is away, every submission waits for the sweep.
 AT_THE_SAME_TIME = 8
-#: How long a set on which the sweep failed is left alone, so that the sets behind it are looked at, and how many sets
-#: are: of more, the first come again.
-ASIDE_S, MOST_ASIDE = 60.0, 1000
 #: Workers that may begin to decide a set: those before may have been killed, or have ended on the set itself.
 MOST_TRIES = 2
 
@@ -45,9 +42,7 @@ class JoinSweeper:
     publisher: Publisher
     every_s: float = SWEEP_EVERY_S
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
-    clock: Callable[[], float] = time.monotonic
-    #: Sets on which the sweep failed, by when they are looked at again.
-    _aside: dict[str, float] = field(default_factory=dict, init=False)
+    aside: LeftAside[str] = field(default_factory=LeftAside)
 
     async def run(self) -> None:
         while True:
@@ -68,11 +63,8 @@ class JoinSweeper:
 
     async def _overdue(self) -> list[str]:
         """Names of sets whose deadline has come, without those on which the sweep failed just now."""
-        now_s = self.clock()
-        for name in [name for name, until_s in self._aside.items() if until_s <= now_s]:
-            del self._aside[name]
-        names = await self.stage.join.overdue(MOST_AT_ONCE + len(self._aside))
-        return [name for name in names if name not in self._aside][:MOST_AT_ONCE]
+        self.aside.passed()
+        return self.aside.others(await self.stage.join.overdue(MOST_AT_ONCE + len(self.aside)), MOST_AT_ONCE)
 
     async def _ended(self, name: str) -> bool:
         """Whether the set was ended. One on which the sweep fails stays due; the others are ended."""
@@ -82,9 +74,7 @@ class JoinSweeper:
             raise
         except Exception as error:
             log.error("join_sweep_failed", error=type(error).__name__)
-            if len(self._aside) == MOST_ASIDE:
-                del self._aside[next(iter(self._aside))]
-            self._aside[name] = self.clock() + ASIDE_S
+            self.aside.add(name)
             return False
         return True
 

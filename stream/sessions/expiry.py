@@ -20,9 +20,9 @@ class SessionExpiry:
 
     store: SessionStore
 
-    async def due(self, now_ms: int) -> Sequence[SessionName]:
+    async def due(self, now_ms: int, most: int = MOST_AT_ONCE) -> Sequence[SessionName]:
         """Sessions to end or to forget about, by the store's time."""
-        return await self.store.due(now_ms, MOST_AT_ONCE)
+        return await self.store.due(now_ms, most)
 
     async def expire(self, name: SessionName) -> SessionEvent | None:
         """The session ended; returns the event to publish, the same again for the same session. None for a session that

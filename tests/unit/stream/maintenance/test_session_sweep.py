@@ -47,6 +47,18 @@ async def test_expired_session_is_published_once():
     assert (topic.outputs[0].topic, topic.outputs[0].key) == ("sessions", RECORD.correlation_id.encode())
 
 
+async def test_sessions_that_cannot_be_read_hold_up_no_other():
+    """As many as a sweep looks at, with an outcome of a newer release: the others expire, and the worker lives."""
+    store, topic = InMemorySessionStore(), Topic()
+    for number in range(1, MOST_AT_ONCE + 3):
+        await store.create(session_record(number))
+        if number <= MOST_AT_ONCE:
+            await store.add(SessionName(None, session_record(number).session_id), {"outcome:1": "of another kind"})
+    await sweep_over(store, topic).sweep()
+    assert states(topic) == ["expired"] * 2
+    assert len(await store.due(RECORD.expires_ms, 999)) == MOST_AT_ONCE, "for a worker that can read them"
+
+
 @pytest.mark.parametrize("state", [SessionState.SUCCEEDED, SessionState.FAILED, SessionState.CANCELLED])
 async def test_session_that_has_ended_is_only_settled(state):
     store, topic = InMemorySessionStore(), Topic()

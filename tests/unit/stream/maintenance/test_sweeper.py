@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import orjson
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from abuse.flags.flags import FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE, TURN_SWEEPS
 from abuse.ledger.ledger import InMemoryLedger
+from abuse.redis_port import ForeignValue
 from abuse.store_time import StillTime
 from abuse.subjects import correlation
 from config.errors import Unavailable
@@ -18,10 +21,13 @@ from stream.events.message.messages import Output
 from stream.kafka.agents.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
+from stream.sessions.expiry import SessionExpiry
+from stream.sessions.session_store import InMemorySessionStore
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, ME, flag, flagged, header
 from tests.unit.stream.runtime import virtual_time
+from tests.unit.stream.sessions.builders import session_record
 
 EVERY_S = 60.0
 
@@ -69,6 +75,18 @@ async def test_expired_flag_is_published_once():
     assert orjson.loads(output.value)["state"] == "expired"
     assert header(output, "ce_id") == f"{flag_id}-expired-{at_ms(FLAG_TTL_S)}"
     assert header(output, "ce_type") == "liveness.abuse-flag.v1"
+
+
+async def test_flag_that_cannot_be_read_ends_no_worker():
+    """Nor does it hold up the sessions."""
+    ledger, topic, store = InMemoryLedger(), Topic(), InMemorySessionStore()
+    ledger.due = AsyncMock(side_effect=ForeignValue("flags:1"))
+    await store.create(session_record())
+    made = replace(
+        sweeper(ledger, topic), sessions=SessionExpiry(store), sessions_topic="sessions", time=StillTime(2**50)
+    )
+    assert await made.sweep() == 0
+    assert [output.topic for output in topic.outputs] == ["sessions"]
 
 
 async def test_sweeps_only_in_its_turn():

@@ -15,7 +15,8 @@ from detectors.contract import Analysis
 from stream.events.message.capture import FORGED, NOT_ATTESTED
 from stream.events.message.messages import Output, Record, Refusal
 from stream.events.message.session_terms import LivenessMode, SessionTerms
-from stream.maintenance.join_sweeper import ASIDE_S, MOST_AT_ONCE, JoinSweeper
+from stream.maintenance.join_sweeper import MOST_AT_ONCE, JoinSweeper
+from stream.maintenance.left_aside import ASIDE_S, LeftAside
 from stream.pipeline.decision.decide_stage import DecideStage
 from stream.pipeline.join.pending import MAX_PENDING_BYTES, InMemoryPendingDetections
 from tests.unit.stream.builders import GUID, OTHER_GUID, analysis, detection, ids
@@ -312,7 +313,8 @@ async def test_sets_that_fail_for_ever_hold_up_no_other():
     for name in broken:
         fleet.pending._sets[name].parts["frame:1"] = ("d" * 32, b"not a detection")
     fleet.workers[0].time.at_ms += 3_600_000
-    sweeper = JoinSweeper(stage=fleet.workers[0].decide_stage, publisher=fleet.sent, clock=lambda: now_s[0])
+    aside = LeftAside[str](lambda: now_s[0])
+    sweeper = JoinSweeper(stage=fleet.workers[0].decide_stage, publisher=fleet.sent, aside=aside)
     assert [await sweeper.sweep() for _ in range(3)] == [False] * 3
     assert len(fleet.sent.outputs) == 4
     assert await fleet.pending.due(2**50, 200) == broken
