@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,6 +12,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse import keys_of
 from stream.events.authentication.group_macs import GroupMacs
 from stream.events.authentication.record_mac import RecordMacs
+from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.review.command_signatures import CommandSignatures
 from stream.review.reviewers import ReviewersFile
@@ -39,6 +40,12 @@ def open_macs(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> RecordMacs:
         clock.now_ms,
         unsigned_until_ms(settings),
     )
+
+
+def believed_by(settings: Settings) -> Callable[[Record], bool]:
+    """Whether a record is a worker's, as far as the record keys here tell; without any, each one is."""
+    macs = open_macs(settings)
+    return lambda record: macs.fault(record) is None
 
 
 def open_group_macs(settings: Settings) -> GroupMacs:

@@ -11,8 +11,10 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings
+from stream.bootstrap.authentication import open_macs
 from stream.cli.console import JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import NOT_SHOWN, show
+from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.events.wire.dead_letter import described
@@ -39,10 +41,13 @@ def command(
 
 
 async def _tail(settings: Settings, what: Tailed, from_start: bool, follow: bool, most: int, json: bool) -> None:
-    shown, band = 0, settings.policy().inconclusive_band
+    shown, band, macs = 0, settings.policy().inconclusive_band, open_macs(settings)
     async with reader(settings.kafka, topic_name(_TOPIC[what], settings.kafka), from_start=from_start) as source:
         async for record in source.records() if follow else source.until_end():
-            _print(what, record, json, band)
+            if (fault := macs.fault(record)) is None:
+                _print(what, record, json, band)
+            else:
+                say(f"partition {record.partition}, offset {record.offset}: {IN_WORDS[fault]}")
             shown += 1
             if shown == most:
                 return

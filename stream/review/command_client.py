@@ -13,7 +13,7 @@ from config.errors import SettingsError
 from config.settings import Settings
 from stream.encryption.key_files import KeyRefused
 from stream.encryption.reviewer_keys import SigningKey, read_signing_key
-from stream.events.message.messages import Output
+from stream.events.message.messages import Output, Record
 from stream.events.topics import Topic, topic_name
 from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.kafka.clients.clients import producer, reader, send
@@ -22,27 +22,40 @@ from stream.runtime.clock import SYSTEM_CLOCK
 
 SOURCE = "liveness-cli"
 
+#: Whether a record is a worker's.
+Believed = Callable[[Record], bool]
+
 
 class NoAnswer(Exception):
     """No worker answered in time. The command stays on its topic and will be carried out."""
 
 
-async def ask(settings: Settings, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+def each_record(record: Record) -> bool:
+    """Belief of a client without record keys."""
+    return True
+
+
+async def ask(
+    settings: Settings, command: dict[str, Any], key: str, timeout_s: float, believed: Believed = each_record
+) -> dict[str, Any]:
     """The audit entry that answers the command.
 
     `key` is the correlation id, subject or flag that the command is about: commands with the same key are carried out
-    in order. The same `command_id` may be sent again: the answer is the same, and nothing is done twice. Raises
-    NoAnswer after `timeout_s` seconds, SettingsError for a signing key that can't be used.
+    in order. The same `command_id` may be sent again: the answer is the same, and nothing is done twice. A record that
+    isn't `believed` is no answer. Raises NoAnswer after `timeout_s` seconds, SettingsError for a signing key that can't
+    be used.
     """
     tenants = (command.get("tenant"), None)  # the answer to a command with a malformed tenant names no tenant
 
     def answers(document: dict[str, Any]) -> bool:
         return document.get("command_id") == command["command_id"] and document.get("tenant") in tenants
 
-    return await _exchanged(settings, command, key, timeout_s, Topic.AUDIT, answers)
+    return await _exchanged(settings, command, key, timeout_s, Topic.AUDIT, answers, believed)
 
 
-async def ask_session(settings: Settings, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+async def ask_session(
+    settings: Settings, command: dict[str, Any], key: str, timeout_s: float, believed: Believed = each_record
+) -> dict[str, Any]:
     """The event on the sessions topic that answers a command about sessions: the session in its new state, or the
     refusal, which has an `error`. Otherwise as `ask`, and without a right to read the audit topic."""
     tenants = (command.get("tenant"), None)
@@ -55,7 +68,7 @@ async def ask_session(settings: Settings, command: dict[str, Any], key: str, tim
         asked = command.get("client_request_token")  # the answer to a repeat names no other command
         return asked is not None and bool(document.get("client_request_token") == asked)
 
-    return await _exchanged(settings, command, key, timeout_s, Topic.SESSIONS, answers)
+    return await _exchanged(settings, command, key, timeout_s, Topic.SESSIONS, answers, believed)
 
 
 async def _exchanged(
@@ -65,6 +78,7 @@ async def _exchanged(
     timeout_s: float,
     answered_on: Topic,
     answers: Callable[[dict[str, Any]], bool],
+    believed: Believed,
 ) -> dict[str, Any]:
     """The first document on a topic, from the sending on, that answers the command."""
     kafka, topic = settings.kafka, topic_name(Topic.COMMANDS, settings.kafka)
@@ -81,7 +95,7 @@ async def _exchanged(
             async with asyncio.timeout(timeout_s):
                 async for record in records:
                     answer = _answer(record.value)
-                    if answers(answer):
+                    if answers(answer) and believed(record):
                         return answer
         except TimeoutError:
             pass

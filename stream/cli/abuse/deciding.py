@@ -14,6 +14,7 @@ from config import settings as configuration
 from config.limits.abuse import RULE_NAMES
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
+from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
@@ -154,7 +155,8 @@ async def _key(settings: Settings, what: Named) -> str:
 def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
     """Audit entry of a command, printed. Exit 1 when the command was refused or no worker answered."""
     try:
-        answer = asyncio.run(ask(configuration.load(), command, key, timeout_s))
+        settings = configuration.load()
+        answer = asyncio.run(ask(settings, command, key, timeout_s, believed_by(settings)))
     except NoAnswer as error:
         complain(f"{error} Sent as --command-id {command['command_id']}")
         raise typer.Exit(ExitCode.FAILURE) from None

@@ -19,10 +19,12 @@ from abuse.links.link_codec import cluster_document
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
+from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse import view
 from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
+from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 
@@ -127,8 +129,12 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool) -> None:
+    macs = open_macs(settings)
     async with reader(settings.kafka, topic_name(Topic.ABUSE_FLAGS, settings.kafka), from_start=from_start) as source:
         async for record in source.records() if follow else source.until_end():
+            if (fault := macs.fault(record)) is not None:
+                say(f"partition {record.partition}, offset {record.offset}: {IN_WORDS[fault]}")
+                continue
             value = record.value or b""
             if json:
                 print_line(value)

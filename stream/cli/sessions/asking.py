@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from config import settings as configuration
+from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse.options import TenantOption, TimeoutOption
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
 from stream.cli.sessions.options import (
@@ -116,7 +117,8 @@ def _asked(
     """Answer to a command. Ends the command if it was refused or not answered."""
     command = {"command": name, "command_id": command_id or str(uuid.uuid4()), "actor": actor, "reason": _REASON}
     try:
-        event = asyncio.run(ask_session(configuration.load(), {**command, "tenant": tenant, **fields}, key, timeout_s))
+        settings, asked = configuration.load(), {**command, "tenant": tenant, **fields}
+        event = asyncio.run(ask_session(settings, asked, key, timeout_s, believed_by(settings)))
     except NoAnswer as error:
         complain(f"{error} Sent as --command-id {command['command_id']}")
         raise typer.Exit(ExitCode.FAILURE) from None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from config import settings as configuration
+from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ReasonOption, TenantOption, TimeoutOption
 from stream.cli.console import ExitCode, JsonOption, complain, out, print_json
@@ -53,15 +54,9 @@ def defaults(
     if not wanted:
         raise typer.BadParameter("say what to change")
     command = {"command": SwitchRules.name, "command_id": str(uuid.uuid4()), "actor": actor, "reason": reason}
+    settings, asked = configuration.load(), {**command, "tenant": tenant, "sessions": wanted}
     try:
-        answer = asyncio.run(
-            ask(
-                configuration.load(),
-                {**command, "tenant": tenant, "sessions": wanted},
-                f"tenant {tenant or ''}",
-                timeout,
-            )
-        )
+        answer = asyncio.run(ask(settings, asked, f"tenant {tenant or ''}", timeout, believed_by(settings)))
     except NoAnswer as error:
         complain(str(error))
         raise typer.Exit(ExitCode.FAILURE) from None

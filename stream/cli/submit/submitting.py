@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from config import settings as configuration
 from config.settings import Settings
+from stream.bootstrap.authentication import believed_by
 from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
 from stream.cli.decision_view import NOT_SHOWN, show
 from stream.cli.pictures import pictures
@@ -189,7 +190,7 @@ def _capture_of(
 
 async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_s: float, json: bool) -> int:
     """Submissions published and their decisions shown; returns the number left without a decision."""
-    decisions = topic_name(Topic.DECISIONS, settings.kafka)
+    decisions, believed = topic_name(Topic.DECISIONS, settings.kafka), believed_by(settings)
     if not wait:  # which needs no right to read decisions
         async with producer(settings.kafka) as client:
             for each in sent:
@@ -204,7 +205,8 @@ async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_
             records = answers.records()
             while waiting:
                 record = await asyncio.wait_for(anext(records), timeout_s)
-                _answered(record.value or b"", waiting, json, settings.policy().inconclusive_band)
+                if believed(record):
+                    _answered(record.value or b"", waiting, json, settings.policy().inconclusive_band)
         except TimeoutError:
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say(await _why(settings))

@@ -82,7 +82,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     seen = Asked()
     seen.answer = applied()
 
-    async def ask(settings: object, command: dict[str, Any], key: str, timeout_s: float) -> dict[str, Any]:
+    async def ask(settings: object, command: dict[str, Any], key: str, timeout_s: float, _: object) -> dict[str, Any]:
         seen.append((command, key))
         if isinstance(seen.answer, Exception):
             raise seen.answer

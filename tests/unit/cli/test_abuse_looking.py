@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
@@ -13,10 +14,13 @@ from abuse.subjects import correlation
 from config.limits.abuse import RULE_NAMES
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import view
+from stream.events.authentication.record_mac import NO_MACS
+from stream.events.topics import Topic
 from tests.instants import NOW_MS
 from tests.unit.abuse.builders import at_ms, guid, seen
 from tests.unit.abuse.review.test_audit import chain, rehashed
 from tests.unit.cli.abuse_cases import ESCAPE, harmless, run
+from tests.unit.stream.maintenance.test_rebuild_forged import written
 from tests.unit.stream.review.command_cases import flag_events
 
 pytestmark = pytest.mark.usefixtures("in_memory")
@@ -85,6 +89,16 @@ def test_line_of_flag(changes, words, absent):
     line = view.line(FLAG | changes).plain
     assert [word for word in words if word not in line] == []
     assert absent not in line
+
+
+def test_watch_names_forged_flags(topic, in_memory, monkeypatch):
+    """With record keys, a flag that nobody here wrote is named by its place alone."""
+    keys = [{"id": "r1", "secret": "s" * 32}]
+    monkeypatch.setenv("LIVENESS_RECORDS__KEYS", json.dumps(keys))
+    topic.append(written(str(Topic.ABUSE_FLAGS), b'{"flag_id": "forged"}', NO_MACS))
+    for words in ((), ("--json",)):
+        ran = run("watch", "--no-follow", *words)
+        assert ("forged" in ran.stdout, "carries no MAC" in ran.output) == (False, True)
 
 
 def test_list_and_watch_name_tenant(topic, in_memory):

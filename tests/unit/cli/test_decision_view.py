@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,15 @@ import orjson
 import pytest
 from rich.console import Console
 
+from config.settings import load
+from stream.bootstrap.authentication import open_macs
 from stream.cli import tail
 from stream.cli.decision_view import _explained
 from stream.cli.submit import submitting
+from stream.events.authentication.record_mac import NO_MACS
+from stream.events.message.messages import Record
+from stream.events.topics import Topic
+from tests.unit.stream.maintenance.test_rebuild_forged import written
 from tests.unit.stream.pipeline.join_cases import Fleet, selfie, sent
 from tests.unit.stream.review.command_cases import record
 
@@ -63,3 +71,44 @@ def test_decision_that_no_worker_wrote(console, capsys, changed):
     shown = console.file.getvalue()
     assert len(shown) < 20_000
     assert ("LIVE" in shown) or ("no decision" in capsys.readouterr().err)
+
+
+class Published:
+    """Topic of decisions that a stranger writes to, beside a worker."""
+
+    def __init__(self, *records: Record) -> None:
+        self._records = records
+
+    async def records(self) -> AsyncIterator[Record]:
+        for each in self._records:
+            yield each
+
+    until_end = records
+
+
+def test_forged_decisions_are_named(console, capsys, monkeypatch):
+    """With record keys a decision is shown if a worker here wrote it; others are named by their place, or passed
+    over where a submission waits for its decision."""
+    monkeypatch.setenv("LIVENESS_RECORDS__KEYS", '[{"id": "r1", "secret": "%s"}]' % ("s" * 32))
+    settings = load()
+    (output,) = asyncio.run(Fleet().give(sent(selfie())))
+    event = orjson.loads(output.value)
+    forged = orjson.dumps({**event, "result": {**event["result"], "verdict": "SPOOF", "outcome": "FAIL"}})
+    topic = str(Topic.DECISIONS)
+    records = (written(topic, forged, NO_MACS), written(topic, output.value, open_macs(settings)))
+
+    @asynccontextmanager
+    async def reader(*_: Any, **__: Any) -> AsyncIterator[Published]:
+        yield Published(*records)
+
+    for module in (tail, submitting):
+        monkeypatch.setattr(module, "reader", reader)
+    monkeypatch.setattr(submitting, "producer", reader)
+    waits = submitting._Sending(
+        file=Path("a.jpg"), submission_id=event["submission_id"], correlation_id=event["correlation_id"], outputs=()
+    )
+    assert asyncio.run(submitting._submit(settings, [waits], True, 1.0, False)) == 0
+    asyncio.run(tail._tail(settings, tail.Tailed.DECISIONS, True, False, 0, False))
+    shown = console.file.getvalue()
+    assert (shown.count("LIVE  "), "SPOOF " in shown.replace("SPOOF below", "")) == (2, False)
+    assert "offset 0: the record carries no MAC" in capsys.readouterr().err

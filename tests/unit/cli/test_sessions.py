@@ -79,7 +79,7 @@ def answer(monkeypatch):
     """Commands asked, and the answer that comes."""
     seen: dict[str, Any] = {}
 
-    async def ask_session(settings, command, key, timeout_s):
+    async def ask_session(settings, command, key, timeout_s, _):
         seen.update(command=command, key=key)
         if isinstance(seen["answer"], Exception):
             raise seen["answer"]
@@ -184,7 +184,7 @@ def test_cancel(answer, in_memory):
 def test_defaults_of_a_tenant(monkeypatch):
     asked: list[Any] = []
 
-    async def ask(settings, command, key, timeout_s):
+    async def ask(settings, command, key, timeout_s, _):
         asked.append((read(record(orjson.dumps(command))), key))
         return applied(changed={"before": {}, "after": {"sessions": {"required": True}}}, tenant="acme")
 

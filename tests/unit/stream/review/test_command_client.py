@@ -89,6 +89,13 @@ async def test_an_answer_names_the_tenant_or_could_not_read_it(audit, asking, on
     assert (await ask(load(), fields(tenant=asking), "key", 10.0))["tenant"] == answering
 
 
+async def test_answer_that_no_worker_wrote(audit):
+    """With record keys a stranger on the topic answers nobody."""
+    audit += [orjson.dumps({"command_id": "c-1", "tenant": "acme", "mine": False}), MINE]
+    answer = await ask(load(), fields(tenant="acme"), "key", 10.0, lambda record: record.value == MINE)
+    assert answer["mine"]
+
+
 async def test_nobody_waits_longer_than_told(audit):
     with pytest.raises(NoAnswer, match=r"within 0\.01 s"):
         await asked(timeout_s=0.01)
