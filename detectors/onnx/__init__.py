@@ -2,6 +2,6 @@
 
 `manifest` reads the TOML that describes a network of your own, `files` reads a model file whose SHA-256 is
 known and writes one in a single step, `network` runs a model on one thread, `graph_writer` makes a file from
-weights in another format, `graph_reader` reads one, `blocked_layout` rewrites a network when it is opened, `wire`
-reads and writes what files are made of. Only `network` imports onnxruntime, and only slot processes import `network`.
+weights in another format, `blocked_layout` rewrites a network when it is opened, `messages` are what files are made of.
+Only `network` imports onnxruntime, and only slot processes import `network`.
 """

