@@ -2,13 +2,8 @@
 
 The reader visits four directories once each, looks at no more than `MAX_ENTRIES` entries of each and copies bounded
 values, so that no block, however hostile, costs more than a few hundred look-ups. Unreadable entries are absent;
-nothing is raised. A general reader copies every value, also of entries that share one (M, time and peak memory
-of one block, `python tests/bench/exif_readers.py`):
-
-                                            here              Pillow 13.0         Pillow 11.3
-    a photograph's 0.6 KB               0.1 ms  0.00 MiB    1.0 ms  0.02 MiB     1.0 ms  0.02 MiB
-    64 KB, entries share one value      0.7 ms  0.05 MiB    130 ms  0.19 MiB    1900 ms    86 MiB
-    the same, directories nested        0.8 ms  0.05 MiB    580 ms  0.26 MiB    7300 ms   342 MiB
+nothing is raised. A general reader copies every value, also of entries that share one: for 64 KB of such entries in
+nested directories Pillow 13.0 takes 580 ms, Pillow 11.3 7300 ms and 342 MiB, this reader 0.8 ms and 0.05 MiB (M).
 """
 
 from __future__ import annotations

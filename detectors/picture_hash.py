@@ -4,22 +4,21 @@ The perceptual hash is laid on the face, not on the picture's edges: a similarit
 landmarks to MediaPipe's canonical face, a square of 26 cm around it is read in grey with the outer eighth faded out,
 and the signs of the 64 lowest frequencies of its cosine transform (without the mean) are the bits. So a crop
 moves next to nothing, and brightness moves the mean only. Bits that differ on eleven whole faces (M, median and
-most, `python tests/bench/picture_hashes.py`), beside the usual hash of the whole picture:
+most, `python tests/bench/picture_hashes.py`):
 
-                                               laid on the face     plain DCT
-    compressed again: JPEG 50-95, PNG, WebP        0   2              0   2
-    scaled by 0.5 to 2                             0   2              0   2
-    brightness +-20 %                              1   5              2   8
-    cropped by up to 5 % a side, six ways          0   3             10  20
-    cropped, times 0.6, JPEG 60                    1   3              8  18
-    different photographs of one person           21 to 35           26 to 38
-    photographs of two people                     14 to 42           24 to 40
+    compressed again: JPEG 50-95, PNG, WebP        0   2
+    scaled by 0.5 to 2                             0   2
+    brightness +-20 %                              1   5
+    cropped by up to 5 % a side, six ways          0   3
+    cropped, times 0.6, JPEG 60                    1   3
+    different photographs of one person           21 to 35
+    photographs of two people                     14 to 42
 
-With the bound of 7 every copy is found (plain DCT: 71 %). A face cut off by the picture's edge moves more in a
-cropped copy: 97 % of such copies are found. The price is that faces resemble each other: two pictures agree like 31
-coin tosses, not 64, which by this estimate brings one strange pair in about 25,000 within the bound. So a hit is
-a candidate: a copy also has the same face, whose templates lie at most 0.21 apart where two photographs of
-one person are at least 0.34 apart (M, same run).
+With the bound of 7 every copy is found; the usual hash of the whole picture finds 71 %. A face cut off by the picture's
+edge moves more in a cropped copy: 97 % of such copies are found. The price is that faces resemble each other: two
+pictures agree like 31 coin tosses, not 64, which by this estimate brings one strange pair in about 25,000 within the
+bound. So a hit is a candidate: a copy also has the same face, whose templates lie at most 0.21 apart where two
+photographs of one person are at least 0.34 apart (M, same run).
 """
 
 from __future__ import annotations

@@ -12,15 +12,10 @@ job notices. If the worker dies, the fork server sees its socket end and kills e
 process forked from the worker without exec would hold the socket open: never fork so.)
 
 Why not pebble: pebble unpickles in the parent what a process that has read a stranger's file wrote; its
-processes outlive a killed worker while they spin; and a job costs more. CPU of parent and slot for one no-op
-job, two slots on two cores (M, `python tests/bench/pool_overhead.py`):
-
-    picture      4 KB   64 KB   300 KB    2 MB   10 MB
-    pebble       0.12    0.24     0.59     4.0    20.1 ms
-    here         0.12    0.11     0.10     0.16    0.57 ms
-
-Shared memory isn't dearer for the smallest picture either, so there is no second path through a pipe. With
-a real analysis (9 ms CPU, cold caches, the answer coded and checked on both sides) the pool takes 0.7 ms.
+processes outlive a killed worker while they spin; and a job costs more, as pictures go through a pipe: 0.59 ms of
+processor time for a no-op job of 300 KB, 0.10 here (pebble 5.2.3, two slots on two cores). Shared memory isn't dearer
+for the smallest picture either, so there is no second path. With a real analysis (9 ms CPU, cold caches, the answer
+coded and checked on both sides) the pool takes 0.7 ms.
 
 A slot imports what an analysis needs and nothing of Kafka, Faust or Redis. Two slots of the production configuration,
 against slots that also import the worker's modules (M, two alternating runs on two quiet cores; memory is USS, private

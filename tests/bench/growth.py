@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import typer
 
-from abuse.redis_port import RedisClient
+from abuse.redis_port import Command, RedisClient, Reply
 from config import settings as configuration
 from config.errors import SettingsError
 from config.settings import Settings
@@ -60,18 +60,31 @@ def measured(
         return asyncio.run(each_size())
 
 
+class CountedCalls:
+    """Redis client that counts round trips, commands and the lines of their replies."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        self._calls = calls
+        self.trips = self.commands = self.lines = 0
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        replies = await self._calls.execute(commands)
+        self.trips += bool(commands)
+        self.commands += len(commands)
+        self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
+        return replies
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
 def show(document: Row) -> None:
     print(json.dumps(document, indent=1))
 
 
-def ms(seconds: Sequence[float], percent: float) -> float:
-    """Milliseconds at this percentile; 0 without any."""
-    return (percentile(seconds, percent) or 0) * 1000
-
-
 def percentiles(name: str, seconds: Sequence[float]) -> Row:
-    """Median and 99th percentile of latencies, under the names of a row."""
-    return {f"{name}_p{percent}_ms": ms(seconds, percent) for percent in (50, 99)}
+    """Median and 99th percentile of latencies, under the names of a row; 0 without any."""
+    return {f"{name}_p{percent}_ms": (percentile(seconds, percent) or 0) * 1000 for percent in (50, 99)}
 
 
 async def used_memory(calls: RedisClient) -> int:

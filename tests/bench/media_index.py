@@ -16,10 +16,9 @@ from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import EnrolledImage, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Command, RedisClient, Reply
 from config.settings import Settings
 from stream.bench.redis_room import Say
-from tests.bench.growth import Row, measured, percentiles, used_memory
+from tests.bench.growth import CountedCalls, Row, measured, percentiles, used_memory
 
 WITHIN_BITS = 6
 FILL_BATCH = 40
@@ -34,28 +33,11 @@ class MediaBenchPlan:
 
 def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[Row]:
     """Blocks. Raises `config.errors.Unavailable`."""
-    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(_Counted(calls), prefix, plan))
-
-
-class _Counted:
-    """Counts commands and the lines of their replies."""
-
-    def __init__(self, calls: RedisClient) -> None:
-        self._calls = calls
-        self.commands = self.lines = 0
-
-    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        replies = await self._calls.execute(commands)
-        self.commands += len(commands)
-        self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
-        return replies
-
-    async def close(self) -> None:
-        await self._calls.close()
+    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(CountedCalls(calls), prefix, plan))
 
 
 class _Bench:
-    def __init__(self, calls: _Counted, prefix: str, plan: MediaBenchPlan) -> None:
+    def __init__(self, calls: CountedCalls, prefix: str, plan: MediaBenchPlan) -> None:
         self._calls, self._plan = calls, plan
         self._keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
         self._index = RedisMediaIndex(calls, prefix, plan.index)

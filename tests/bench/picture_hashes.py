@@ -3,9 +3,9 @@ source of the numbers in `detectors/picture_hash.py`.
 
     .venv/bin/python tests/bench/picture_hashes.py [FOLDER ...]      (default: $LIVENESS_TEST_IMAGES, the astronaut)
 
-Every photograph with one face is copied in the ways of `COPIES`; each copy goes through the whole analysis. Prints,
-for the hash laid on the face and for a plain DCT hash of the whole picture, the distances by kind of copy and the
-distances of different pictures, then how far apart the face templates of copies lie, and the cost.
+Every photograph with one face is copied in the ways of `COPIES`; each copy goes through the whole analysis. Prints
+the distances by kind of copy and those of different pictures, then how far apart the face templates of copies lie, and
+the cost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from detectors.template import TemplateSource
 from detectors.template.extraction import extract
 from stream.demo import attacks
 from stream.demo.attacks import Photo
-from tests.bench.signal_ranges import DEFAULT_FOLDER, photographs
+from tests.bench.signal_ranges import photographs
+from tests.photographs import folder as usual_folder
 
 #: Shares cut off left, top, right, bottom.
 CROPS = (
@@ -77,18 +78,9 @@ def copies(photo: Photo) -> Iterator[tuple[str, bytes]]:
     yield "all of it (cropped, times 0.6, JPEG 60)", jpeg(scaled(cropped(photo, (0.05, 0.03, 0.01, 0.05)), 0.6), 60)
 
 
-def plain_dct(grey: np.ndarray) -> int:
-    """The usual perceptual hash, of the whole picture: 8x8 lowest frequencies of 32x32 against their median."""
-    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    lowest = cv2.dct(small)[:8, :8].ravel()
-    lowest[0] = np.median(lowest[1:])
-    return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), "big")
-
-
 @dataclass(frozen=True)
 class Seen:
-    on_face: int
-    plain: int
+    bits: int
     template: np.ndarray | None
 
 
@@ -105,12 +97,12 @@ class Looker:
             return None
         seen = framed.seen
         started = time.perf_counter()
-        on_face = picture_hash.perceptual(seen.frame.grey, seen.face.landmarks)
+        bits = picture_hash.perceptual(seen.frame.grey, seen.face.landmarks)
         self.milliseconds.append((time.perf_counter() - started) * 1000)
         assert self._analyser.template is not None
         made = extract(self._analyser.template, seen, framed.notes, self._policy.template).template
         vector = None if made is None else np.frombuffer(made.vector, "<f4")
-        return Seen(on_face, plain_dct(seen.frame.grey), vector)
+        return Seen(bits, vector)
 
 
 def line(name: str, distances: list[int]) -> str:
@@ -119,16 +111,16 @@ def line(name: str, distances: list[int]) -> str:
     return f"  {name:58}{median:4.0f} {most_of_them:4.0f} {max(distances):4d}{within:8.1%}"
 
 
-def report(kinds: dict[str, list[tuple[Seen, Seen]]], originals: dict[str, Seen], of: Callable[[Seen], int]) -> None:
+def report(kinds: dict[str, list[tuple[Seen, Seen]]], originals: dict[str, Seen]) -> None:
     every = []
     for kind, pairs in kinds.items():
-        distances = [picture_hash.hamming(of(a), of(b)) for a, b in pairs]
+        distances = [picture_hash.hamming(a.bits, b.bits) for a, b in pairs]
         every += distances
         print(line(kind, distances))
     print(line("every copy", every))
     same_person, others = [], []
     for (one, a), (two, b) in itertools.combinations(originals.items(), 2):
-        (same_person if person(one) == person(two) else others).append(picture_hash.hamming(of(a), of(b)))
+        (same_person if person(one) == person(two) else others).append(picture_hash.hamming(a.bits, b.bits))
     for name, distances in (("of one person", same_person), ("of two", others)):
         if distances:
             spread = f"{min(distances)} to {max(distances)}, mean {statistics.fmean(distances):.1f}"
@@ -143,7 +135,7 @@ def person(name: str) -> str:
 
 
 def main() -> None:
-    folders = [Path(folder) for folder in sys.argv[1:]] or [DEFAULT_FOLDER]
+    folders = [Path(folder) for folder in sys.argv[1:]] or [usual_folder()]
     looker = Looker()
     originals: dict[str, Seen] = {}
     kinds: dict[str, list[tuple[Seen, Seen]]] = defaultdict(list)
@@ -167,14 +159,11 @@ def main() -> None:
             elif whole:
                 kinds[kind].append((original, seen))
             else:
-                partial.append(picture_hash.hamming(original.on_face, seen.on_face))
+                partial.append(picture_hash.hamming(original.bits, seen.bits))
     print(f"\n{len(originals)} whole faces; bits of 64 that differ: median, 95 %, most, within the bound")
-    print("laid on the face")
-    report(kinds, originals, lambda seen: seen.on_face)
-    print("plain DCT of the whole picture")
-    report(kinds, originals, lambda seen: seen.plain)
+    report(kinds, originals)
     if partial:
-        print(line("faces cut off by the picture's edge, laid on the face", partial))
+        print(line("faces cut off by the picture's edge", partial))
     both = [(a.template, b.template) for pairs in kinds.values() for a, b in pairs]
     apart = [float(np.linalg.norm(a - b)) for a, b in both if a is not None and b is not None]
     spread = f"median {np.median(apart):.3f}, 95 % {np.percentile(apart, 95):.3f}, most {max(apart):.3f}"

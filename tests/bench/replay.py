@@ -29,6 +29,7 @@ import orjson
 import typer
 from confluent_kafka import Producer
 
+from detectors.pool.memory import resident_mib
 from stream.bench import photographs
 from stream.bench.installation import Broker, Installation, installation
 from stream.bench.load import load_process
@@ -42,7 +43,7 @@ from stream.kafka.clients.clients import reader
 from stream.kafka.clients.security import librdkafka_security
 from stream.redis.client import connect
 from tests.bench import sleeping_worker
-from tests.bench.growth import Row, show, sizes
+from tests.bench.growth import Row, show, sizes, used_memory
 
 DAY_MS = 24 * 3600 * 1000
 SEED, SAMPLES = 7, 20
@@ -155,7 +156,9 @@ async def _replayed(place: Installation) -> Row:
     try:
         while not answer.done():
             at_s = round(time.monotonic() - began)
-            taken.append({"s": at_s, "process_mib": _rss_mib(process.pid), "redis_mib": await _used_mib(redis)})
+            taken.append(
+                {"s": at_s, "process_mib": resident_mib(process.pid)[0], "redis_mib": await used_memory(redis) / MIB}
+            )
             await asyncio.wait([answer], timeout=1)
     finally:
         if process.returncode is None:
@@ -163,20 +166,6 @@ async def _replayed(place: Installation) -> Row:
         await redis.close()
     step = max(len(taken) // SAMPLES, 1)
     return {"rebuilt": json.loads((await answer)[0]), "samples": [*taken[::step], taken[-1]]}
-
-
-def _rss_mib(pid: int) -> float | None:
-    """Resident memory; None of a process that has just ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmRSS")), None)
-
-
-async def _used_mib(redis: Any) -> float:
-    (info,) = await redis.execute([("INFO", "memory")])
-    return round(int(info.split(b"used_memory:")[1].split(b"\r")[0]) / MIB, 1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import cProfile
 import pstats
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -39,7 +38,6 @@ from abuse.observation import Origin
 from abuse.pictures.media_index import media_plan
 from abuse.pictures.media_keys import KeyedImageHashes
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from abuse.redis_port import Command, RedisClient, Reply
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.policy import Policy
@@ -52,29 +50,13 @@ from stream.pipeline.decision.abuse_stage import AbuseStage
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind
 from stream.redis.client import connect
 from stream.runtime.patience import RetryPolicy
-from tests.bench.growth import Row, one_server, percentiles, show
+from tests.bench.growth import CountedCalls, Row, one_server, percentiles, show
 
 DIMENSIONS, STRANGERS_APART, REPEATS_APART = 128, 0.85, 0.2
 MODEL, KEY = "bench", "k1"
 #: Share of submissions that show a face and a picture of the last hundred once more.
 ORDINARY_REPEATS = 0.03
 AT_ONCE = 4
-
-
-class Counted:
-    """Redis client that counts round trips and commands."""
-
-    def __init__(self, calls: RedisClient) -> None:
-        self._calls = calls
-        self.trips = self.commands = 0
-
-    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        self.trips += bool(commands)
-        self.commands += len(commands)
-        return await self._calls.execute(commands)
-
-    async def close(self) -> None:
-        await self._calls.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +98,7 @@ class Crowd:
 class Room:
     """Abuse stage over a room of its own on Redis, filled with strangers."""
 
-    def __init__(self, calls: Counted, prefix: str, policy: Policy, mix: str) -> None:
+    def __init__(self, calls: CountedCalls, prefix: str, policy: Policy, mix: str) -> None:
         self.calls, self._mix = calls, mix
         self._crowd = Crowd(11)
         self._hot = self._crowd.stranger()
@@ -220,7 +202,7 @@ def main(
     settings, policy = one_server(), Policy()
 
     async def run(prefix: str) -> list[Row]:
-        calls = Counted(connect(settings.redis.model_copy(update={"call_timeout_s": 20.0})))
+        calls = CountedCalls(connect(settings.redis.model_copy(update={"call_timeout_s": 20.0})))
         rooms = {mix: Room(calls, f"{prefix}{mix}:", policy, mix) for mix in mixes.split(",")}
         trips = dict.fromkeys(rooms, 0)
         profiler = cProfile.Profile()

@@ -10,28 +10,24 @@ not measure error rates.
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from config.policy import Policy, load
+from config.policy import load
 from detectors.analysis import FaceAnalyser
-from detectors.contract import Analysis
-from stream.demo import attacks
+from stream.demo import attacks, scenario
+from stream.pipeline.verdict.verdict import judge
+from tests.photographs import folder as usual_folder
 
 #: A measurement in a reading's words.
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
-
-ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_FOLDER = Path(os.environ.get("LIVENESS_TEST_IMAGES", ROOT / "../shared/images"))
 
 BONA_FIDE: dict[str, Callable[[attacks.Photo], bytes]] = {
     "camera": attacks.camera_photo,
@@ -42,31 +38,18 @@ DEGRADED: dict[str, Callable[[attacks.Photo], bytes]] = {"low quality": attacks.
 
 def photographs(folders: list[Path]) -> Iterator[tuple[str, bytes, attacks.Photo]]:
     """(name, file, photo no larger than a second camera would see) of every picture."""
-    files = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
-    spec = find_spec("skimage")
-    if spec is not None and spec.origin is not None:
-        files.append(Path(spec.origin).parent / "data" / "astronaut.png")
-    for path in files:
-        photo = attacks.decode(path.read_bytes())
-        if path.name == "astronaut.png":
+    files = {path.stem: path.read_bytes() for folder in folders for path in sorted(folder.glob("*.jpg"))}
+    for name, file in {**files, "astronaut": scenario.astronaut()}.items():
+        photo = attacks.decode(file)
+        if name == "astronaut":
             photo = attacks.portrait(photo)
         scale = min(1.0, 1280 / max(photo.shape[:2]))
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        yield path.stem, path.read_bytes(), np.asarray(small, np.uint8)
-
-
-def confidence(analysis: Analysis, policy: Policy) -> float:
-    weights: dict[str, float] = policy.weights.model_dump()
-    return sum(weights[reading.name] * reading.liveness for reading in analysis.readings)
-
-
-def verdict(value: float, policy: Policy) -> str:
-    away = value - policy.parameters.live_threshold
-    return "INCONCLUSIVE" if abs(away) < policy.inconclusive_band else "LIVE" if away > 0 else "SPOOF"
+        yield name, file, np.asarray(small, np.uint8)
 
 
 def main() -> None:
-    folders = [Path(folder) for folder in sys.argv[1:]] or [DEFAULT_FOLDER]
+    folders = [Path(folder) for folder in sys.argv[1:]] or [usual_folder()]
     policy = load()
     analyser = FaceAnalyser(policy)
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -80,9 +63,9 @@ def main() -> None:
             if analysis.error is not None:
                 print(f"{name:18}{kind:18}{'':>6} {analysis.error}")
                 continue
-            value = confidence(analysis, policy)
+            verdict = judge(analysis, policy)
             cells = "      ".join(f"{reading.liveness:4.2f}" for reading in analysis.readings)
-            print(f"{name:18}{kind:18}{value:6.3f} {verdict(value, policy):13}{cells}")
+            print(f"{name:18}{kind:18}{verdict.confidence:6.3f} {verdict.kind:13}{cells}")
             for reading in analysis.readings:
                 scores[reading.name, kind].append(reading.liveness)
                 measured[reading.name, kind].append([float(number) for number in NUMBER.findall(reading.detail)])

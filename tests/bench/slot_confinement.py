@@ -24,7 +24,7 @@ from config.settings import Settings
 from detectors.contract import Frame
 from detectors.pool import SlotPool
 from stream.bootstrap.slots import open_pool
-from tests.bench.slot_profile import DEFAULT_FOLDER
+from tests.photographs import folder as usual_folder
 
 MODES = ("off", "require")
 
@@ -70,7 +70,7 @@ def held(pool: SlotPool) -> str:
 
 async def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("folder", type=Path, nargs="?", default=DEFAULT_FOLDER)
+    options.add_argument("folder", type=Path, nargs="?", default=usual_folder())
     options.add_argument("--rounds", type=int, default=10)
     options.add_argument("--respawns", type=int, default=50)
     chosen = options.parse_args()

@@ -28,8 +28,8 @@ from config.settings import Settings
 from detectors import alignment, analysis, analysis_codec, frame, framing, image_gate, picture_hash
 from stream.bench.photographs import SIZES, from_files
 from stream.bootstrap.models import network_sources, template_source
+from tests.photographs import folder as usual_folder
 
-DEFAULT_FOLDER = Path(os.environ.get("LIVENESS_TEST_IMAGES", Path(__file__).resolve().parents[2] / "../shared/images"))
 MOST_PHOTOGRAPHS = 20
 WHOLE, REST = "whole", "rest"
 
@@ -104,7 +104,7 @@ def watched_analysis(settings: Settings, watches: Stopwatches) -> Callable[[byte
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("folder", type=Path, nargs="?", default=DEFAULT_FOLDER)
+    options.add_argument("folder", type=Path, nargs="?", default=usual_folder())
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     chosen = options.parse_args()

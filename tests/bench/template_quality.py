@@ -24,13 +24,13 @@ from detectors.template import TemplateSource
 from detectors.template.calibration import labelled_pictures
 from detectors.template.quality import interocular_px
 from stream.demo import attacks
-from tests.bench.signal_ranges import DEFAULT_FOLDER
+from tests.photographs import folder as usual_folder
 
 SIZES = (96, 64, 48, 40, 32, 24, 20, 16, 12)
 
 
 def main() -> None:
-    folders = [Path(folder) for folder in sys.argv[1:]] or [DEFAULT_FOLDER]
+    folders = [Path(folder) for folder in sys.argv[1:]] or [usual_folder()]
     analyser = FaceAnalyser(Policy(), None, TemplateSource(manifest=None, cache=cache_folder()))
     pictures = [(person, attacks.decode(path.read_bytes())) for f in folders for person, path in labelled_pictures(f)]
 

@@ -13,7 +13,7 @@ from detectors.analysis import FaceAnalyser
 from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Reading, ReadingStatus
 from stream.demo import attacks
-from tests.bench.signal_ranges import confidence
+from stream.pipeline.verdict.verdict import judge
 from tests.unit.detectors.conftest import failing, saved
 
 
@@ -49,7 +49,7 @@ def test_readings_are_repeatable(analyser, selfie, portrait):
     ],
 )
 def test_the_demo_shows_every_verdict(analyser, portrait, policy, name, make, low, high):
-    assert low <= confidence(analyser.analyse(make(portrait)), policy) < high, name
+    assert low <= judge(analyser.analyse(make(portrait)), policy).confidence < high, name
 
 
 PAGE = Image.new("RGB", (90, 90))
@@ -112,7 +112,7 @@ def test_shared_photographs_look_alive(analyser, policy, photographs):
         if path.name.startswith("two_people"):
             assert analysis.error in (ErrorCode.MULTIPLE_FACES, ErrorCode.NO_FACE_DETECTED)
             continue
-        assert confidence(analysis, policy) > 0.70, path.name
+        assert judge(analysis, policy).confidence > 0.70, path.name
         readings = {reading.name: reading.liveness for reading in analysis.readings}
         for name, least in (("lbp_texture", 0.55), ("fft_deepfake", 0.60), ("facial_symmetry", 0.80)):
             assert readings[name] >= least, (path.name, name)
@@ -123,7 +123,7 @@ def test_tasks_bundle_is_an_adapter(bundle, policy, selfie):
     analysis = other.analyse(selfie)
     other.close()
     assert analysis.models[0].name == "face_landmarker"
-    assert confidence(analysis, policy) > 0.80
+    assert judge(analysis, policy).confidence > 0.80
 
 
 def test_an_annotated_picture_is_written(analyser, selfie, portrait, tmp_path):
