@@ -18,7 +18,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(64_000_000))
 import cv2
 
 from config.catalogues.error_codes import ErrorCode
-from detectors.containers import png_data
+from detectors.containers import Container, png_data
 from detectors.contract import ImageRefused
 from detectors.image_format import ImageFormat
 from detectors.image_gate import ImageHeader
@@ -40,9 +40,9 @@ OPAQUE = 250
 def decode_whole(image: bytes | memoryview, header: ImageHeader, flags: int) -> NDArray[np.uint8] | None:
     """Pixels as uint8 (height, width, 3) in blue-green-red order, None if the picture doesn't decode; `flags` are
     OpenCV's. Raises `ImageRefused` for a picture of which a part is missing or transparent."""
-    if header.has_alpha:
+    if header.container.has_alpha:
         flags = cv2.IMREAD_UNCHANGED
-    encoded = _picture_bytes(image, header)
+    encoded = _picture_bytes(image, header.container)
     if header.format is ImageFormat.PNG and (fault := png_data.fault(encoded.data)):
         raise ImageRefused(ErrorCode.INVALID_REQUEST, fault)
     try:
@@ -60,15 +60,15 @@ def decode_whole(image: bytes | memoryview, header: ImageHeader, flags: int) -> 
         return None
 
 
-def _picture_bytes(image: bytes | memoryview, header: ImageHeader) -> NDArray[np.uint8]:
+def _picture_bytes(image: bytes | memoryview, container: Container) -> NDArray[np.uint8]:
     view = memoryview(image).cast("B")
-    if header.corrections:
+    if container.corrections:
         view = memoryview(bytearray(view))
-        for offset, value in header.corrections:
+        for offset, value in container.corrections:
             view[offset] = value
-    pieces = [view[start:stop] for start, stop in header.pictures]
-    if header.closing:
-        pieces.append(memoryview(header.closing))
+    pieces = [view[start:stop] for start, stop in container.pictures]
+    if container.closing:
+        pieces.append(memoryview(container.closing))
     return np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), np.uint8)
 
 

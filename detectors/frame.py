@@ -38,13 +38,10 @@ class WorkingFrame:
 
     `bgr` is uint8 (height, width, 3) in blue-green-red order, long side at most `WORKING_SIDE`;
     16-bit samples are cut to their upper byte. `grey` is its uint8 (height, width) luma.
-    `full_width` and `full_height` are the file's size after orientation, pixels.
     """
 
     bgr: NDArray[np.uint8]
     grey: NDArray[np.uint8]
-    full_width: int
-    full_height: int
 
     @property
     def width(self) -> int:
@@ -60,18 +57,12 @@ def decode(image: bytes | memoryview, header: ImageHeader) -> WorkingFrame:
     isn't whole and opaque."""
     divisor, flag = _scale(header)
     pixels = decode_whole(image, header, flag)
-    expected = (-(-header.height // divisor), -(-header.width // divisor))
+    expected = (-(-header.container.height // divisor), -(-header.container.width // divisor))
     if pixels is None or pixels.shape[:2] != expected:
         words = "the image does not decode to the size in its header: the file is damaged"
         raise ImageRefused(ErrorCode.INVALID_REQUEST, words, reason="image_damaged")
     bgr = upright(_shrink(pixels), header.exif.orientation)
-    swapped = header.exif.orientation >= 5
-    return WorkingFrame(
-        bgr=bgr,
-        grey=_as_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)),
-        full_width=header.height if swapped else header.width,
-        full_height=header.width if swapped else header.height,
-    )
+    return WorkingFrame(bgr=bgr, grey=_as_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)))
 
 
 def upright(bgr: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -86,7 +77,7 @@ def _scale(header: ImageHeader) -> tuple[int, int]:
     """Divisor and OpenCV flag of the cheapest decode that still covers the working size."""
     if header.format is ImageFormat.JPEG:
         for divisor, flag in _REDUCED:
-            if max(header.width, header.height) // divisor >= WORKING_SIDE:
+            if max(header.container.width, header.container.height) // divisor >= WORKING_SIDE:
                 return divisor, flag
     return 1, cv2.IMREAD_COLOR
 

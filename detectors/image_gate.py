@@ -22,23 +22,12 @@ RATIO_FREE_PIXELS = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
-    """Header of a picture the gate let through.
-
-    `width` and `height` are pixels as stored; an `exif.orientation` of 5 to 8 swaps them. `pictures` are byte
-    ranges (start, stop) for the decoder: the picture without metadata and without data behind its end; `closing` goes
-    behind them, and `corrections` (offset, value) in place of bytes of the file. With `has_alpha` the decoder must see
-    that no pixel is transparent.
-    """
+    """Header of a picture the gate let through. An `exif.orientation` of 5 to 8 swaps the sides of the `container`."""
 
     format: ImageFormat
-    width: int
-    height: int
-    trailing_data: bool
+    container: Container
     exif: ExifFacts
-    pictures: tuple[tuple[int, int], ...]
-    closing: bytes = b""
-    corrections: tuple[tuple[int, int], ...] = ()
-    has_alpha: bool = False
+    trailing_data: bool
 
 
 def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
@@ -57,14 +46,9 @@ def inspect(image: bytes | memoryview, limits: ImageLimits) -> ImageHeader:
     _check_size(container, len(view), limits)
     return ImageHeader(
         format=image_format,
-        width=container.width,
-        height=container.height,
-        trailing_data=container.end < len(view),
+        container=container,
         exif=read_exif(container.exif, container_software=container.software),
-        pictures=container.pictures,
-        closing=container.closing,
-        corrections=container.corrections,
-        has_alpha=container.has_alpha,
+        trailing_data=container.end < len(view),
     )
 
 

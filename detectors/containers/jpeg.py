@@ -103,7 +103,7 @@ def _segment(image: memoryview, walk: _Walk, code: int, position: int, start: in
     if length < 2:
         raise Malformed("a JPEG segment is shorter than its own length")
     if code in _METADATA:
-        if code == 0xE1 and walk.exif is None and bytes(image[start + 4 : start + 10]) == _EXIF_ID:
+        if code == 0xE1 and not walk.exif and bytes(image[start + 4 : start + 10]) == _EXIF_ID:
             walk.exif = bytes(image[start + 10 : stop])
         if code == 0xE2 and bytes(image[start + 4 : start + 16]) == _PROFILE_ID and length > _PROFILE_HEAD:
             walk.profile.setdefault(image[start + 16], image[start + 4 + _PROFILE_HEAD : stop])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from config.catalogues.injection import UNCHECKED
 from detectors.contract import Indication
@@ -25,34 +26,31 @@ CHECKS: tuple[Check, ...] = (software, declarations, sizes, quantization)
 def indications_of(image: bytes | memoryview, header: ImageHeader) -> tuple[Indication, ...]:
     """Indications in a file that the image gate let through, each code once. Called by the analysis; raises nothing: a
     check that breaks is an indication of its own, so that a bug never passes for a clean file."""
-    try:
+
+    def of_file() -> Iterator[Indication]:
         embedded = read_embedded(image, header)
-        return _each_once([indication for check in CHECKS for indication in check(embedded)])
-    except Exception as error:  # any bug must cost this check only
-        return (_unchecked(error),)
+        return chain.from_iterable(check(embedded) for check in CHECKS)
+
+    return _with((), of_file)
 
 
 def with_decoded(found: tuple[Indication, ...], header: ImageHeader, frame: WorkingFrame) -> tuple[Indication, ...]:
     """Indications of a file and of its pixels together. Called by the analysis when the picture is decoded; raises
     nothing, as `indications_of`."""
-    try:
-        return _each_once([*found, *thumbnail(header.exif.thumbnail, frame.bgr)])
-    except Exception as error:  # any bug must cost this check only
-        return _each_once([*found, _unchecked(error)])
+    return _with(found, lambda: thumbnail(header.exif.thumbnail, frame.bgr))
 
 
 def with_face(found: tuple[Indication, ...], frame: WorkingFrame, face: Face) -> tuple[Indication, ...]:
     """Indications of a file and of the place of its face together. Called by the analysis when the face is chosen;
     raises nothing, as `indications_of`."""
+    return _with(found, lambda: generator_framing(face.landmarks, frame.width, frame.height))
+
+
+def _with(found: tuple[Indication, ...], check: Callable[[], Iterable[Indication]]) -> tuple[Indication, ...]:
+    """Indications found before and by a check, the first of each code."""
     try:
-        return _each_once([*found, *generator_framing(face.landmarks, frame.width, frame.height)])
+        more = list(check())
     except Exception as error:  # any bug must cost this check only
-        return _each_once([*found, _unchecked(error)])
-
-
-def _each_once(found: list[Indication]) -> tuple[Indication, ...]:
-    return tuple({each.code: each for each in reversed(found)}.values())[::-1]
-
-
-def _unchecked(error: Exception) -> Indication:
-    return Indication(code=UNCHECKED, detail=f"The file's metadata could not be checked ({type(error).__name__}).")
+        words = f"The file's metadata could not be checked ({type(error).__name__})."
+        more = [Indication(code=UNCHECKED, detail=words)]
+    return tuple({each.code: each for each in reversed([*found, *more])}.values())[::-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from detectors.containers.png_text import text_entry
 from detectors.exif import ExifFacts
@@ -25,7 +26,7 @@ MAX_EXIF_BYTES = 64 * 1024
 
 #: Application segments that the image gate leaves out (APP0 and APP14 stay with the picture), and comments.
 _SEGMENT = re.compile(rb"\xff([\xe1-\xed\xef\xfe])", re.DOTALL)
-_EXIF, _XMP, _XMP_MORE = b"Exif\x00\x00", b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
+_XMP, _XMP_MORE = b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
 #: An extension of XMP has a GUID, a length and an offset in front (XMP part 3, 1.1.3.1).
 _XMP_MORE_HEADER = len(_XMP_MORE) + 40
 #: JUMBF in APP11: "JP", box number (2), packet number (4), then length and type of the box again (ISO 19566-5, D.2).
@@ -67,7 +68,6 @@ class EmbeddedMetadata:
 class _Found:
     """Metadata collected so far, each part up to its bound."""
 
-    exif_block: bytes = b""
     xmp: bytearray = field(default_factory=bytearray)
     manifest: bytearray = field(default_factory=bytearray)
     texts: list[tuple[str, str]] = field(default_factory=list)
@@ -96,10 +96,10 @@ def read_embedded(image: bytes | memoryview, header: ImageHeader) -> EmbeddedMet
             _webp_chunk(found, kind, payload)
     return EmbeddedMetadata(
         format=header.format,
-        width=header.width,
-        height=header.height,
+        width=header.container.width,
+        height=header.container.height,
         exif=header.exif,
-        exif_block=found.exif_block,
+        exif_block=(header.container.exif or b"")[:MAX_EXIF_BYTES],
         xmp=bytes(found.xmp),
         manifest=bytes(found.manifest),
         texts=tuple(found.texts),
@@ -111,7 +111,7 @@ def read_embedded(image: bytes | memoryview, header: ImageHeader) -> EmbeddedMet
 
 def _gaps(header: ImageHeader) -> Iterator[tuple[int, int]]:
     """Byte ranges between those that the decoder needs."""
-    for (_, start), (stop, _) in zip(header.pictures, header.pictures[1:], strict=False):
+    for (_, start), (stop, _) in pairwise(header.container.pictures):
         yield start, stop
 
 
@@ -127,7 +127,7 @@ def _segments(view: memoryview, header: ImageHeader) -> Iterator[tuple[int, memo
 def _quantization(view: memoryview, header: ImageHeader) -> tuple[bytes, ...]:
     """Quantization tables in front of the first scan; none if there are some that no check knows."""
     found: dict[int, bytes] = {}
-    for start, stop in header.pictures:
+    for start, stop in header.container.pictures:
         position = start
         while position + 4 <= stop and view[position] == _MARK and view[position + 1] != _SOS:
             code = view[position + 1]
@@ -151,9 +151,7 @@ def _add_tables(found: dict[int, bytes], payload: memoryview) -> bool:
 
 
 def _jpeg_segment(found: _Found, code: int, payload: memoryview) -> None:
-    if code == _APP1 and _begins(payload, _EXIF):
-        found.exif_block = found.exif_block or bytes(payload[len(_EXIF) :])
-    elif code == _APP1 and _begins(payload, _XMP):
+    if code == _APP1 and _begins(payload, _XMP):
         found.add_xmp(payload[len(_XMP) :])
     elif code == _APP1 and _begins(payload, _XMP_MORE):
         found.add_xmp(payload[_XMP_MORE_HEADER:])
@@ -175,9 +173,7 @@ def _png_chunks(view: memoryview, header: ImageHeader) -> Iterator[tuple[bytes, 
 
 
 def _png_chunk(found: _Found, kind: bytes, payload: memoryview) -> None:
-    if kind == b"eXIf":
-        found.exif_block = found.exif_block or bytes(payload[:MAX_EXIF_BYTES])
-    elif kind == b"caBX":
+    if kind == b"caBX":
         found.add_manifest(payload)
     elif len(found.texts) < MAX_TEXTS:
         keyword, text = text_entry(kind, payload, MAX_TEXT_BYTES)
@@ -202,8 +198,6 @@ def _webp_chunk(found: _Found, kind: bytes, payload: memoryview) -> None:
         found.add_xmp(payload)
     elif kind == b"C2PA":
         found.add_manifest(payload)
-    elif kind == b"EXIF":
-        found.exif_block = found.exif_block or bytes(payload[:MAX_EXIF_BYTES])
 
 
 def _begins(payload: memoryview, identifier: bytes) -> bool:

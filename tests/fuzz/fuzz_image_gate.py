@@ -29,7 +29,7 @@ def one_input(noise: bytes) -> None:
         header = inspect(image, LIMITS)
     except ImageRefused:
         return
-    if not all(0 <= start < stop <= len(image) for start, stop in header.pictures):
+    if not all(0 <= start < stop <= len(image) for start, stop in header.container.pictures):
         raise AssertionError("a picture range lies outside the file")
 
 

@@ -146,8 +146,7 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 def grey_frame(grey: np.ndarray) -> WorkingFrame:
-    height, width = grey.shape
-    return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey, full_width=width, full_height=height)
+    return WorkingFrame(bgr=np.dstack([grey] * 3), grey=grey)
 
 
 NOISE = np.random.default_rng(7).integers(0, 256, (1000, 1000), np.uint8)

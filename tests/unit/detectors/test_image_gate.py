@@ -59,7 +59,7 @@ def png(width: int, height: int, data: bytes = b"", *extra: bytes, depth: int = 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
 def test_an_honest_file_passes(name, wrap):
     header = inspect(wrap(FILES[name]), LIMITS)
-    assert (header.width, header.height) == (128, 96)
+    assert (header.container.width, header.container.height) == (128, 96)
     assert header.format == name.split(maxsplit=1)[0]
     assert not header.trailing_data
     assert header.exif.orientation == 1
@@ -71,8 +71,8 @@ def test_kept_ranges_decode_the_same(name):
     image = FILES[name]
     for whole in (image, image + b"\x00" * 40 + b"\xff\xd9 a video follows"):
         header = inspect(whole, LIMITS)
-        assert (header.trailing_data, header.pictures[-1][1]) == (whole != image, len(image))
-        kept = b"".join(whole[start:stop] for start, stop in header.pictures)
+        assert (header.trailing_data, header.container.pictures[-1][1]) == (whole != image, len(image))
+        kept = b"".join(whole[start:stop] for start, stop in header.container.pictures)
         assert (np.asarray(Image.open(io.BytesIO(kept))) == np.asarray(Image.open(io.BytesIO(image)))).all()
 
 
@@ -149,21 +149,21 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_harmless_files_are_no_bombs(name):
     image, width = HARMLESS[name]
-    assert inspect(image, LIMITS).width == width
+    assert inspect(image, LIMITS).container.width == width
 
 
 def test_text_chunks_reach_no_decoder():
     text = png_chunk(b"tEXt", b"Software\x00gnome-screenshot")
     assert inspect(png(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
     inflating = zlib.compress(b"\x00" * 50_000_000, 9)
-    plain = inspect(FILES["PNG"], LIMITS).pictures
+    plain = inspect(FILES["PNG"], LIMITS).container.pictures
     assert plain == ((0, len(FILES["PNG"])),)
     for kind in (b"zTXt", b"iTXt", b"iCCP"):
         loaded = png(128, 96, b"\x00" * 300, png_chunk(kind, b"x\x00\x00" + inflating))
         started = time.process_time()
         header = inspect(loaded, LIMITS)
         assert time.process_time() - started < 0.5
-        kept = b"".join(loaded[start:stop] for start, stop in header.pictures)
+        kept = b"".join(loaded[start:stop] for start, stop in header.container.pictures)
         assert kind not in kept
 
 
@@ -188,7 +188,7 @@ def test_mutated_files_are_answered(name, edits, cut):
     except ImageRefused:
         return
     assert isinstance(header, ImageHeader)
-    assert all(0 <= start < stop <= len(mutated) for start, stop in header.pictures)
+    assert all(0 <= start < stop <= len(mutated) for start, stop in header.container.pictures)
 
 
 BMP_MAGIC = b"BM" + b"\x00" * 12 + b"\x28\x00\x00\x00"

@@ -151,7 +151,7 @@ def test_hostile_thumbnails_say_nothing(name: str, monkeypatch: pytest.MonkeyPat
     found = found_in(with_exif(PICTURE, HOSTILE[name]))
     assert time.thread_time() - began < 0.5
     assert not {"thumbnail_differs", "injection_unchecked"} & found.keys()
-    assert all(header.width * header.height <= thumbnails.LIMITS.max_pixels for header in sizes)
+    assert all(header.container.width * header.container.height <= thumbnails.LIMITS.max_pixels for header in sizes)
 
 
 @pytest.mark.parametrize("entries", [1, 60_000])

@@ -27,8 +27,7 @@ def blue_green_red() -> np.ndarray:
 
 def seen(bgr):
     """Observation of a face in the middle of a frame."""
-    height, width = bgr.shape[:2]
-    frame = WorkingFrame(bgr=bgr, grey=bgr[:, :, 0], full_width=width, full_height=height)
+    frame = WorkingFrame(bgr=bgr, grey=bgr[:, :, 0])
     found = observe()
     return replace(found, frame=frame, face=replace(found.face, box=Box(12, 16, 36, 48)))
 

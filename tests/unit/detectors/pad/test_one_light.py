@@ -24,9 +24,7 @@ NOWHERE = measures(light=(None,) * len(LIGHT_REGIONS))
 
 def shown(bgr: np.ndarray, now: FrameMeasures, rest: FrameMeasures) -> list[int]:
     """Blue, green and red of a picture of one colour, as networks see it."""
-    frame = WorkingFrame(
-        bgr=np.full((4, 4, 3), bgr, np.uint8), grey=np.zeros((4, 4), np.uint8), full_width=4, full_height=4
-    )
+    frame = WorkingFrame(bgr=np.full((4, 4, 3), bgr, np.uint8), grey=np.zeros((4, 4), np.uint8))
     return [int(each) for each in in_light_of(replace(observe(), frame=frame), now, rest).frame.bgr[1, 2]]
 
 
