@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from config.catalogues.detector_catalogue import KNOWN
 from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors import framing, image_gate, picture_hash
 from detectors.active.measuring import measure
-from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion, PictureHashes, Reading
+from detectors.contract import Analysis, ImageRefused, Indication, ModelVersion, Reading, ReadingStatus
 from detectors.contract_measures import FrameMeasures
 from detectors.face_mesh import Box, Face, open_counter, open_mesh, pose_of
 from detectors.frame import WorkingFrame, decode
@@ -25,13 +26,10 @@ from detectors.injection.checks import indications_of, with_decoded, with_face
 from detectors.pad import PadSource, open_networks
 from detectors.pad.one_light import in_light_of
 from detectors.signals import FaceObservation, Signal, build
-from detectors.signals.base import failed
 from detectors.template import TemplateSource, open_template
 from detectors.template.extraction import SWITCHED_OFF, Extraction, extract
 
-if TYPE_CHECKING:
-    from detectors.pad.network import PadDetector
-
+_Result = TypeVar("_Result")
 _MS = 1000.0
 #: How much of a frame around a face of the mesh is looked at for that face again, in the longer side of its box. At 1.4
 #: and 1.8 a counter finds no face at the two phantoms of 64 bona fide pictures, and one at each face of a pair.
@@ -122,19 +120,19 @@ class FaceAnalyser:
         try:
             framed = self.look(image, watch)
             with watch.step("signals"):
-                readings = tuple(_read(signal, framed.seen) for signal in self.signals)
+                readings = tuple(_read(each, KNOWN[each.name].label, framed.seen) for each in self.signals)
             measures = None
             if measured:
-                with watch.step("measures"):
-                    measures = _measures(framed.seen)
+                with watch.step("measures"):  # without measures an assessment fails closed
+                    measures = _or_none(lambda: measure(framed.seen))
             if self.networks:
                 with watch.step("networks"):
                     lit = framed.seen if measures is None or rest is None else in_light_of(framed.seen, measures, rest)
-                    readings += tuple(_ask(network, lit) for network in self.networks)
+                    readings += tuple(_read(each, each.network.label, lit) for each in self.networks)
             with watch.step("template"):
                 extraction = self._extract(framed)
-            with watch.step("hashes"):
-                picture = _hashes(framed.seen)
+            with watch.step("hashes"):  # a picture that can't be found again is still judged
+                picture = _or_none(lambda: picture_hash.hashes_of(framed.seen.frame, framed.seen.face))
         except ImageRefused as refusal:
             return Analysis(
                 error=refusal.code,
@@ -221,38 +219,24 @@ class FaceAnalyser:
 
 def _around(frame: WorkingFrame, box: Box) -> NDArray[np.uint8]:
     """Pixels around a box inside the frame, BGR."""
-    side, x, y = max(box.right - box.left, box.bottom - box.top) * LOOKED_AT, box.left + box.right, box.top + box.bottom
-    wide = Box((x - side) / 2, (y - side) / 2, (x + side) / 2, (y + side) / 2).clipped(frame.width, frame.height)
-    return np.ascontiguousarray(frame.bgr[int(wide.top) : int(wide.bottom) + 1, int(wide.left) : int(wide.right) + 1])
+    reach, (x, y) = max(box.width, box.height) * LOOKED_AT / 2, box.middle
+    wide = Box(x - reach, y - reach, x + reach, y + reach).clipped(frame.width, frame.height)
+    return np.ascontiguousarray(wide.cut(frame.bgr))
 
 
-def _hashes(seen: FaceObservation) -> PictureHashes | None:
-    """Hashes of the picture; None if hashing breaks, because a picture that can't be found again is still judged."""
+def _or_none(work: Callable[[], _Result]) -> _Result | None:
+    """Result of a work; None if the work breaks, which costs no reading."""
     try:
-        return picture_hash.hashes_of(seen.frame, seen.face)
-    except Exception:  # any bug must cost the hashes only
+        return work()
+    except Exception:  # any bug must cost this result only
         return None
 
 
-def _measures(seen: FaceObservation) -> FrameMeasures | None:
-    """Measures of active liveness; None if measuring breaks, because an assessment without them fails closed."""
+def _read(check: Signal, label: str, seen: FaceObservation) -> Reading:
+    """Reading of one signal or network; FAILED if it raises, which is evidence for neither a bona fide presentation nor
+    an attack, and costs no other reading."""
     try:
-        return measure(seen)
-    except Exception:  # any bug must cost the measures only
-        return None
-
-
-def _ask(network: PadDetector, seen: FaceObservation) -> Reading:
-    """Reading of one network; FAILED if the network breaks."""
-    try:
-        return network.read(seen)
-    except Exception as error:  # whatever native code or an odd face box causes costs that network only
-        return network.failed(error)
-
-
-def _read(signal: Signal, seen: FaceObservation) -> Reading:
-    """Reading of one signal; FAILED if the signal raises, so that a bug costs no other reading and no analysis."""
-    try:
-        return signal.read(seen)
-    except Exception as error:  # any bug of one signal must cost that signal only
-        return failed(signal, "signal_error", f"the check could not be computed ({type(error).__name__})")
+        return check.read(seen)
+    except Exception as error:  # a bug, or whatever native code or an odd face box causes
+        words = f"the check could not be computed ({type(error).__name__})"
+        return Reading(name=check.name, label=label, status=ReadingStatus.FAILED, reason="signal_error", detail=words)

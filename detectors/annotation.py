@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.analysis import FramedFace
 from detectors.face_mesh import Face
+from detectors.face_mesh.pose import rotation_of
 
 #: BGR. Axes as usual: x red, y green, z (out of the face) blue.
 _LANDMARK, _BOX = (0, 200, 0), (0, 215, 255)
@@ -40,7 +41,7 @@ def annotate(framed: FramedFace, path: Path) -> None:
 
 def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
     """The canonical face's axes from the nose tip, half a face wide, without perspective."""
-    rotation = face.transform[:3, :3] / np.linalg.norm(face.transform[:3, 0])
+    rotation = rotation_of(face.transform)
     start = face.landmarks[_NOSE_TIP, :2]
     for axis, colour in enumerate(_AXES):
         direction = rotation[:2, axis] * (1.0, -1.0)  # the picture's y points down

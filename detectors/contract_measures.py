@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from config.strict_json import BrokenRule, StrictJson, broken
@@ -36,6 +38,10 @@ PLACES_ON_FACE, FACE_SAMPLES = 20, 220
 PROFILE = np.dtype([("x", "<u2"), ("y", "<u2"), ("across", "i1", PROFILE_SIDE), ("down", "i1", PROFILE_SIDE)])
 #: Regions of the face in the order of `FrameMeasures.light`; the last is beside the head.
 LIGHT_REGIONS = (*("forehead", "nose", "cheek_right", "cheek_left", "side_right", "side_left", "chin", "background"),)
+#: Regions of the face's front.
+FRONT = ("nose", "cheek_right", "cheek_left")
+#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
+DARKEST = 0.0015
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 Ratio = Annotated[float, Field(ge=-10, le=10)]
@@ -112,3 +118,13 @@ class FrameMeasures(StrictJson):
             raise BrokenRule("measures without all landmarks or regions")
         if len(self.profiles) not in (0, PROFILE_PLACES * PROFILE.itemsize):
             raise BrokenRule("measures without all profiles")
+
+    def regions(self, names: Iterable[str]) -> list[RegionLight]:
+        """Light of those regions that are in the frame."""
+        found = (self.light[LIGHT_REGIONS.index(name)] for name in names)
+        return [each for each in found if each is not None]
+
+    def light_of(self, names: Iterable[str]) -> NDArray[np.float64] | None:
+        """Mean linear RGB (3,) over the regions that are in the frame; None without any."""
+        seen = [(each.red, each.green, each.blue) for each in self.regions(names)]
+        return np.asarray(np.mean(seen, axis=0), np.float64) if seen else None

@@ -88,37 +88,25 @@ def _share(face: Face, frame: WorkingFrame) -> float:
     return face.box.clipped(frame.width, frame.height).area / (frame.width * frame.height)
 
 
-def _face_brightness(frame: WorkingFrame, face: Face) -> float:
-    """Mean grey level of the face box inside the frame, 0 to 255; 0 if no part of the box is inside."""
-    box = face.box.clipped(frame.width, frame.height)
-    pixels = frame.grey[int(box.top) : int(box.bottom) + 1, int(box.left) : int(box.right) + 1]
-    return float(pixels.mean()) if pixels.size else 0.0
-
-
 def exposure_of(frame: WorkingFrame, face: Face) -> Exposure:
     """Exposure of a face; 0 and 0 if no part of the box is inside the frame. Called by framing, and for the measures of
     active liveness."""
-    pixels = _skin_rows(frame, face)
-    clipped = float((pixels >= CLIPPED_FROM).mean()) if pixels.size else 0.0
-    return Exposure(_face_brightness(frame, face), clipped)
-
-
-def _skin_rows(frame: WorkingFrame, face: Face) -> NDArray[np.uint8]:
-    """Grey pixels of the face box without hair above and background beside."""
     box = face.box.clipped(frame.width, frame.height)
-    height, width = box.bottom - box.top, box.right - box.left
-    rows = frame.grey[int(box.top + height / 4) : int(box.bottom) + 1]
-    return rows[:, int(box.left + width / 8) : int(box.right - width / 8)]
+    whole, skin = box.cut(frame.grey), np.hstack(_halves(frame, box))
+    brightness = float(whole.mean()) if whole.size else 0.0
+    return Exposure(brightness, float((skin >= CLIPPED_FROM).mean()) if skin.size else 0.0)
+
+
+def _halves(frame: WorkingFrame, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Grey pixels of the left and right half of a clipped face box, without hair above and background beside."""
+    rows = frame.grey[int(box.top + box.height / 4) : int(box.bottom) + 1]
+    middle, beside = int(box.middle[0]), box.width / 8
+    return rows[:, int(box.left + beside) : middle], rows[:, middle : int(box.right - beside)]
 
 
 def _evenness(frame: WorkingFrame, face: Face) -> float:
-    """Brightness of the darker half of the face, left or right, over that of the brighter one, 0 to 1. Hair above and
-    background beside the face are left out."""
-    box = face.box.clipped(frame.width, frame.height)
-    height, width = box.bottom - box.top, box.right - box.left
-    rows = frame.grey[int(box.top + height / 4) : int(box.bottom) + 1]
-    middle = int((box.left + box.right) / 2)
-    halves = rows[:, int(box.left + width / 8) : middle], rows[:, middle : int(box.right - width / 8)]
+    """Brightness of the darker half of the face, left or right, over that of the brighter one, 0 to 1."""
+    halves = _halves(frame, face.box.clipped(frame.width, frame.height))
     if not all(half.size for half in halves):
         return 1.0
     darker, brighter = sorted(float(half.mean()) for half in halves)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from config.catalogues.challenges import Challenge, FrameChallenge
@@ -33,19 +32,15 @@ class AssessedFrame:
 class ActiveAssessment:
     """Assessment of a capture.
 
-    Scores are 0 to 100, higher is more live; the two variation scores and the light's are None where nothing of theirs
-    was asked for. `challenges_completed` is in the session's order, `reasons` in that of `REASONS`. `findings` are
-    numbers for people, by name, and decide nothing.
+    Scores are 0 to 100, higher is more live; the two variation scores are None where nothing of theirs was asked for.
+    `challenges_completed` is in the session's order, `reasons` in that of `REASONS`.
     """
 
     score: int
     pose_variation_score: int | None
     expression_variation_score: int | None
-    light_score: int | None
     challenges_completed: tuple[Challenge, ...]
-    frames_captured: int
     reasons: tuple[str, ...]
-    findings: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def environment_not_supported(self) -> bool:

@@ -48,25 +48,12 @@ def assess(
         found = found | {"too_few_measures"}
     pose, expression = (_variation(movements, kind) for kind in (_TURNS, _EXPRESSIONS))
     reasons = in_order(set(found))
-    findings = {"face_depth": flatness.depth, "behind": flatness.behind}
-    if light:
-        findings |= {"light_correlation": light.correlation, "light_chance": light.chance, "light_share": light.share}
-        findings |= {
-            "light_lag": light.lag,
-            "light_flat": light.flat,
-            "light_behind": light.behind,
-            "light_odd": light.odd,
-            "light_dim": light.dim,
-        }
     return ActiveAssessment(
         score=int(_measured(frames) * _score(pose, expression, _of_light(light, settings), reasons)),
         pose_variation_score=_rounded(pose),
         expression_variation_score=_rounded(expression),
-        light_score=_rounded(_of_light(light, settings)),
         challenges_completed=movements.completed,
-        frames_captured=len(frames),
         reasons=reasons,
-        findings={name: round(value, 4) for name, value in findings.items() if value is not None},
     )
 
 

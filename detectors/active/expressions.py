@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.face_mesh import Face
+from detectors.face_mesh.pose import frontal
 from detectors.signals.eye_aspect_ratio import PERSONS_LEFT_EYE, PERSONS_RIGHT_EYE, eye_aspect_ratio
 
 #: Corners of the mouth, and the middle of the inner lips, upper and lower.
 _CORNERS, _LIPS = (61, 291), (13, 14)
 _EYE_CORNERS = ((33, 133), (362, 263))
-#: A picture's axes (y down, z away from the camera) to those of the canonical face (y up, z towards the camera).
-_FLIP = np.array([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Expression:
 
 def expression_of(face: Face) -> Expression:
     """Expression measures; raises ValueError if the eyes lie in one place. Called by `measuring.measure`."""
-    points = frontal(face)
+    points = frontal(face.landmarks, face.transform).astype(np.float32)
     right, left = (points[list(eye), :2].mean(axis=0) for eye in _EYE_CORNERS)
     apart = float(np.linalg.norm(left - right))
     if not apart > 0:
@@ -45,10 +43,3 @@ def expression_of(face: Face) -> Expression:
         mouth_width=float(np.linalg.norm(corners[1] - corners[0])) / apart,
         corner_lift=float(lips[:, 1].mean() - corners[:, 1].mean()) / apart,  # y down
     )
-
-
-def frontal(face: Face) -> NDArray[np.float32]:
-    """Landmarks (n, 3), pixels, x right, y down, turned back so that the head looks into the camera."""
-    rotation = face.transform[:3, :3] / np.linalg.norm(face.transform[:3, 0])
-    upright = (face.landmarks.astype(np.float64) * _FLIP) @ rotation
-    return np.asarray(upright * _FLIP, np.float32)

@@ -81,8 +81,8 @@ def _behind(neutral: FrameMeasures, turned: Sequence[FrameMeasures], settings: A
     for each in turned:
         motion = motion_of(*matched(neutral.scene, each.scene))
         if motion is not None:
-            left.append(apart(motion.at(rest), shape_of(each)) / eyes_apart(rest))
-            most = max(most, foreshortening(motion.at, rest))
+            left.append(apart(motion(rest), shape_of(each)) / eyes_apart(rest))
+            most = max(most, foreshortening(motion, rest))
     return float(np.median(left)) if most >= settings.least_foreshortening else None
 
 

@@ -25,8 +25,8 @@ def homography(source: Points, target: Points) -> Points:
     if len(source) < FEWEST_POINTS:
         raise ValueError("a homography needs four points")
     to_source, to_target = _normaliser(source), _normaliser(target)
-    x, y = _applied(to_source, source).T
-    u, v = _applied(to_target, target).T
+    x, y = moved(to_source, source).T
+    u, v = moved(to_target, target).T
     one, zero = np.ones_like(x), np.zeros_like(x)
     rows = np.concatenate(
         [
@@ -40,7 +40,9 @@ def homography(source: Points, target: Points) -> Points:
 
 def moved(matrix: Points, points: Points) -> Points:
     """Points (n, 2) under a homography; a point at infinity comes out far away, never as no number."""
-    return _applied(matrix, points)
+    sent = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    depth = np.where(np.abs(sent[:, 2:]) < _LEAST, _LEAST, sent[:, 2:])
+    return np.asarray(sent[:, :2] / depth, np.float64)
 
 
 def spread(points: Points) -> float:
@@ -51,12 +53,6 @@ def spread(points: Points) -> float:
 def apart(first: Points, second: Points) -> float:
     """Root mean square distance of points (n, 2) from their partners."""
     return float(np.sqrt(((first - second) ** 2).sum(axis=1).mean()))
-
-
-def _applied(matrix: Points, points: Points) -> Points:
-    sent = np.column_stack([points, np.ones(len(points))]) @ matrix.T
-    depth = np.where(np.abs(sent[:, 2:]) < _LEAST, _LEAST, sent[:, 2:])
-    return np.asarray(sent[:, :2] / depth, np.float64)
 
 
 def _normaliser(points: Points) -> Points:

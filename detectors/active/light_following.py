@@ -39,7 +39,7 @@ from detectors.active.light_fit import (
     odd_colour,
     slope,
 )
-from detectors.contract_measures import LIGHT_REGIONS, FrameMeasures
+from detectors.contract_measures import DARKEST, FRONT
 
 #: Linear red, green and blue of a screen's colours.
 _RGB: dict[Colour, tuple[int, int, int]] = {
@@ -52,21 +52,18 @@ _RGB: dict[Colour, tuple[int, int, int]] = {
     "white": (1, 1, 1),
     "black": (0, 0, 0),
 }
-_FRONT, _SIDE, _BEHIND = ("nose", "cheek_right", "cheek_left"), ("side_right", "side_left"), ("background",)
-#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
-_DARKEST = 0.0015
+_SIDE, _BEHIND = ("side_right", "side_left"), ("background",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightFollowing:
-    """How the light followed the colours. `correlation` -1 to 1 and `chance` 0 to 1 are those of the session's order;
+    """How the light followed the colours. `correlation`, -1 to 1, is that of the session's order;
     `share` is the screen's part of the light on the front of the face, `lag` the part of the answer that belongs to the
     colour before and `lagging` how well both together fit, 0 to 1; `flat` is the share of the sides and `behind` of the
     background over that of the front; `odd` and `dim` are the errors of the colours
     that follow least, in chromaticity and in brightness, as parts of the screen's share."""
 
     correlation: float = 0.0
-    chance: float = 1.0
     share: float = 0.0
     lag: float = 0.0
     lagging: float = 0.0
@@ -94,7 +91,6 @@ def light_following(
     ahead = max(abs(shares[0]), 1e-9)
     measured = LightFollowing(
         correlation=max(fit, alone).correlation,
-        chance=max(fit, alone).chance,
         share=slope(against, centred(wanted)),
         lag=lag,
         lagging=lagging,
@@ -136,19 +132,12 @@ def _by_colour(lit: Sequence[AssessedFrame], count: int) -> tuple[Floats, Floats
     found = [np.zeros((count, 3)) for _ in range(3)]
     for colour in range(count):
         measures = [each.measures for each in lit if each.colour == colour and each.measures is not None]
-        for light, regions in zip(found, (_FRONT, _SIDE, _BEHIND), strict=True):
-            rows = [row for each in measures if (row := _light(each, regions)) is not None]
+        for light, regions in zip(found, (FRONT, _SIDE, _BEHIND), strict=True):
+            rows = [row for each in measures if (row := each.light_of(regions)) is not None]
             if not rows:
                 return None
-            light[colour] = np.maximum(np.mean(rows, axis=0), _DARKEST)
+            light[colour] = np.maximum(np.mean(rows, axis=0), DARKEST)
     return found[0], found[1], found[2]
-
-
-def _light(measures: FrameMeasures, regions: tuple[str, ...]) -> Floats | None:
-    """Mean linear RGB over the regions that are in the frame; None without any."""
-    rows = [measures.light[LIGHT_REGIONS.index(name)] for name in regions]
-    seen = [(each.red, each.green, each.blue) for each in rows if each is not None]
-    return np.asarray(np.mean(seen, axis=0), np.float64) if seen else None
 
 
 def _lag(changes: Floats, wanted: Floats) -> tuple[float, float]:
@@ -165,11 +154,7 @@ def _lag(changes: Floats, wanted: Floats) -> tuple[float, float]:
 def _is_over_exposed(lit: Sequence[AssessedFrame], settings: ActivePolicy) -> bool:
     """Whether the face leaves no room for the screen's light: so much of its front is clipped."""
     clipped = [
-        region.clipped
-        for frame in lit
-        if frame.measures is not None
-        for name in _FRONT
-        if (region := frame.measures.light[LIGHT_REGIONS.index(name)]) is not None
+        region.clipped for frame in lit if frame.measures is not None for region in frame.measures.regions(FRONT)
     ]
     return bool(clipped) and float(np.median(clipped)) > settings.most_clipped
 

@@ -23,8 +23,7 @@ def measure(seen: FaceObservation) -> FrameMeasures:
     side = max(frame.width, frame.height)
     shape = face.landmarks[list(SHAPE_LANDMARKS), :2].astype(np.float64) / side
     expression, exposure = expression_of(face), exposure_of(frame, face)
-    box = face.box.clipped(frame.width, frame.height)
-    grey = frame.grey[int(box.top) : int(box.bottom) + 1, int(box.left) : int(box.right) + 1]
+    grey = face.box.clipped(frame.width, frame.height).cut(frame.grey)
     return FrameMeasures(
         yaw=round(seen.pose.yaw, 3),
         pitch=round(seen.pose.pitch, 3),

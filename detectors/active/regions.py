@@ -62,7 +62,7 @@ def _inside(frame: WorkingFrame, face: Face, polygon: tuple[int, ...]) -> NDArra
 
 def _background(frame: WorkingFrame, face: Face) -> NDArray[np.uint8]:
     """Pixels (n, 3) BGR beside the head, above the chin; every second one in each direction."""
-    middle, reach = (face.box.left + face.box.right) / 2, _BESIDE * face.box.width
+    middle, reach = face.box.middle[0], _BESIDE * face.box.width
     left, right, bottom = max(0, int(middle - reach)), max(0, int(middle + reach)), max(0, int(face.box.bottom))
     beside = (frame.bgr[:bottom:2, :left:2], frame.bgr[:bottom:2, right::2])
     return np.concatenate([pixels.reshape(-1, 3) for pixels in beside])

@@ -6,7 +6,7 @@ picture turned in the hand, and for one that is bent. A head moves by none that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +25,8 @@ FEWEST_MATCHES = 8
 _MINIMAL, _TRIES = 6, 150
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneMotion:
-    """Motion of the scene: coefficients float64 (6, 2) of 1, x, y, x², xy, y², how many of `matches` go with it."""
-
-    coefficients: Points
-    matches: int
-    followers: int
-
-    def at(self, points: Points) -> Points:
-        """Where points (n, 2) of the first frame are in the second if they belong to the scene."""
-        return _terms(points) @ self.coefficients
+#: Where points (n, 2) of the first frame are in the second if they belong to the scene.
+SceneMotion = Callable[[Points], Points]
 
 
 def matched(first: bytes, second: bytes) -> tuple[Points, Points]:
@@ -69,10 +60,11 @@ def motion_of(source: Points, target: Points) -> SceneMotion | None:
     if best.sum() < FEWEST_MATCHES:
         return None
     fitted = _least_squares(terms[best], target[best])
-    return SceneMotion(fitted, len(source), int(_near(terms, target, fitted).sum()))
+    return lambda points: _terms(points) @ fitted
 
 
 def _terms(points: Points) -> Points:
+    """Terms (n, 6) of a polynomial: 1, x, y, x², xy, y²."""
     x, y = points.T
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
 

@@ -77,7 +77,7 @@ def _lines_around(grey: NDArray[np.uint8], face: Box) -> list[list[Line]] | None
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.8)
     dx = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), np.float32)
     dy = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25), np.float32)
-    x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2
+    x, y = face.middle
     edge, tall, wide = _EDGE * max(grey.shape), _LEAST_VOTES * face.height, _LEAST_VOTES * face.width
     found: list[list[Line]] = []
     for across, along, searches in (  # above and below first: there most pictures have none

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +35,10 @@ class Box:
     def area(self) -> float:
         return self.width * self.height
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
     def covers(self, other: Box) -> bool:
         """Whether two boxes are of the same face: the smaller one lies to one half or more inside the larger."""
         width = min(self.right, other.right) - max(self.left, other.left)
@@ -47,6 +50,10 @@ class Box:
         left, top = min(max(self.left, 0.0), width), min(max(self.top, 0.0), height)
         return Box(left, top, max(left, min(self.right, width)), max(top, min(self.bottom, height)))
 
+    def cut(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pixels (height, width[, channels]) that the box touches; of a clipped one."""
+        return pixels[int(self.top) : int(self.bottom) + 1, int(self.left) : int(self.right) + 1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
@@ -56,13 +63,11 @@ class Face:
     scale as x, smaller = nearer to the camera (MediaPipe's numbering; 468 and up are the irises).
     `box`: the landmarks' extent. `transform`: float64 (4, 4), canonical face model (centimetres, x right,
     y up, z towards the camera) to camera space, columns hold rotation times scale.
-    `blendshapes`: name -> 0..1 where the adapter has them.
     """
 
     landmarks: NDArray[np.float32]
     box: Box
     transform: NDArray[np.float64]
-    blendshapes: Mapping[str, float] | None = None
 
 
 class FaceMesh(Protocol):

@@ -25,6 +25,9 @@ from detectors.face_mesh.canonical import BASIS_LANDMARKS, BASIS_POSITIONS, BASI
 VERTICAL_FOV_DEG = 63.0
 NEAR = 1.0
 
+#: A picture's axes (y down, z away from the camera) to those of the canonical face (y up, z towards the camera).
+_FLIP = np.array([1.0, -1.0, -1.0])
+
 _Points = NDArray[np.float64]
 
 _TOTAL_WEIGHT = float(BASIS_WEIGHTS.sum())
@@ -45,12 +48,22 @@ class Pose:
 
 def pose_of(transform: NDArray[np.float64]) -> Pose:
     """Angles of a 4x4 transform whose rotation is `Ry(yaw) Rx(-pitch) Rz(roll)`, any scale."""
-    rotation = transform[:3, :3] / np.linalg.norm(transform[:3, 0])
+    rotation = rotation_of(transform)
     return Pose(
         yaw=math.degrees(math.atan2(rotation[0, 2], rotation[2, 2])),
         pitch=math.degrees(math.asin(min(1.0, max(-1.0, float(rotation[1, 2]))))),
         roll=math.degrees(math.atan2(rotation[1, 0], rotation[1, 1])),
     )
+
+
+def rotation_of(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation (3, 3) of a 4x4 transform of any scale."""
+    return np.asarray(transform[:3, :3] / np.linalg.norm(transform[:3, 0]), np.float64)
+
+
+def frontal(landmarks: NDArray[np.float32], transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Landmarks (n, 3), pixels, x right, y down, turned back so that the head looks into the camera."""
+    return np.asarray((landmarks.astype(np.float64) * _FLIP) @ rotation_of(transform) * _FLIP, np.float64)
 
 
 def fit_transform(landmarks: NDArray[np.float32], width: int, height: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The mesh by MediaPipe's Tasks API from a `face_landmarker.task` bundle: landmarks, matrix, blendshapes."""
+"""The mesh by MediaPipe's Tasks API from a `face_landmarker.task` bundle: landmarks, matrix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ class TasksMesh:
                 running_mode=RunningMode.IMAGE,
                 num_faces=MAX_FACES,
                 min_face_detection_confidence=min_face_confidence,
-                output_face_blendshapes=True,
                 output_facial_transformation_matrixes=True,
             )
         )
@@ -43,19 +42,14 @@ class TasksMesh:
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         result = self._landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb))
         height, width = bgr.shape[:2]
-        found = zip(result.face_landmarks, result.facial_transformation_matrixes, result.face_blendshapes, strict=True)
-        return largest_first([_face(points, matrix, shapes, width, height) for points, matrix, shapes in found])
+        found = zip(result.face_landmarks, result.facial_transformation_matrixes, strict=True)
+        return largest_first([_face(points, matrix, width, height) for points, matrix in found])
 
     def close(self) -> None:
         self._landmarker.close()
 
 
-def _face(points: Iterable[Any], matrix: Any, shapes: Iterable[Any], width: int, height: int) -> Face:
+def _face(points: Iterable[Any], matrix: Any, width: int, height: int) -> Face:
     normalised = np.array([(p.x, p.y, p.z) for p in points], np.float32)
     landmarks = to_pixels(normalised, width, height)
-    return Face(
-        landmarks=landmarks,
-        box=box_of(landmarks),
-        transform=np.asarray(matrix, np.float64),
-        blendshapes={shape.category_name: float(shape.score) for shape in shapes},
-    )
+    return Face(landmarks=landmarks, box=box_of(landmarks), transform=np.asarray(matrix, np.float64))

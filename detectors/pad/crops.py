@@ -15,10 +15,9 @@ def shifted(bgr: NDArray[np.uint8], box: Box, scale: float) -> NDArray[np.uint8]
     """uint8 (height, width, 3): `scale` times the box, shrunk to the frame where needed and moved inside, as
     Silent-Face-Anti-Spoofing cuts (its generate_patches.py)."""
     height, width = bgr.shape[:2]
-    box_width, box_height = box.right - box.left, box.bottom - box.top
-    scale = min((height - 1) / box_height, (width - 1) / box_width, scale)
-    left, right = _inside((box.left + box.right) / 2, box_width * scale, width)
-    top, bottom = _inside((box.top + box.bottom) / 2, box_height * scale, height)
+    scale, (x, y) = min((height - 1) / box.height, (width - 1) / box.width, scale), box.middle
+    left, right = _inside(x, box.width * scale, width)
+    top, bottom = _inside(y, box.height * scale, height)
     return bgr[top : bottom + 1, left : right + 1]
 
 
@@ -27,9 +26,8 @@ def square(bgr: NDArray[np.uint8], box: Box, scale: float) -> NDArray[np.uint8]:
     reflected, or black where even the reflection has no pixels. Raises ValueError for a face outside the frame."""
     height, width = bgr.shape[:2]
     # A face never fills more than the frame, so that the work is bounded by the frame's size.
-    side = max(1, int(min(max(box.right - box.left, box.bottom - box.top), height, width) * scale))
-    left = int((box.left + box.right) / 2 - side / 2)
-    top = int((box.top + box.bottom) / 2 - side / 2)
+    side = max(1, int(min(max(box.width, box.height), height, width) * scale))
+    left, top = (int(each - side / 2) for each in box.middle)
     part = bgr[max(0, top) : max(0, min(height, top + side)), max(0, left) : max(0, min(width, left + side))]
     if not part.size:
         raise ValueError("the face lies outside the frame")

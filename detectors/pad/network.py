@@ -50,16 +50,6 @@ class PadDetector:
             detail=f"To this network the picture {words} ({liveness:.0%} bona fide).",
         )
 
-    def failed(self, error: Exception) -> Reading:
-        """Reading of a network that broke on a picture, by the type of the exception."""
-        return Reading(
-            name=self.name,
-            label=self.network.label,
-            status=ReadingStatus.FAILED,
-            reason="signal_error",
-            detail=f"the check could not be computed ({type(error).__name__})",
-        )
-
     def _log_odds(self, answer: NDArray[np.float32]) -> float:
         """Log-odds of bona fide against all other classes, within `MOST_LOG_ODDS`; raises ValueError for an answer
         that is none."""

@@ -12,14 +12,10 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.contract_measures import LIGHT_REGIONS, FrameMeasures
+from detectors.contract_measures import DARKEST, FRONT, FrameMeasures
 from detectors.signals import FaceObservation
 
-_FRONT = ("nose", "cheek_right", "cheek_left")
-#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
-_DARKEST = 0.0015
 #: A picture's tones are about this root of linear light.
 _GAMMA = 2.2
 #: Most that a channel is scaled by, either way: the first frame is the client's choice, and whatever its colour, the
@@ -30,19 +26,12 @@ _MOST = 1.25
 def in_light_of(seen: FaceObservation, measures: FrameMeasures, rest: FrameMeasures) -> FaceObservation:
     """Observation of a frame with `measures`, its face in the chromaticity that it had in a frame at `rest`; as it is
     where one of them doesn't see the face's front. Called by the analysis before networks; pure."""
-    now, before = _front(measures), _front(rest)
+    now, before = measures.light_of(FRONT), rest.light_of(FRONT)
     if now is None or before is None:
         return seen
-    change = np.log(before) - np.log(now)
+    change = np.log(np.maximum(before, DARKEST)) - np.log(np.maximum(now, DARKEST))
     gains = np.clip(np.exp((change - change.mean()) / _GAMMA), 1 / _MOST, _MOST)
     levels = np.arange(256)[:, None] * gains[::-1]
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[:, None, :]
     frame = replace(seen.frame, bgr=np.asarray(cv2.LUT(seen.frame.bgr, np.ascontiguousarray(table)), np.uint8))
     return replace(seen, frame=frame)
-
-
-def _front(measures: FrameMeasures) -> NDArray[np.float64] | None:
-    """Mean linear RGB (3,) of the front of the face; None where none of it is in the frame."""
-    rows = [measures.light[LIGHT_REGIONS.index(name)] for name in _FRONT]
-    seen = [(each.red, each.green, each.blue) for each in rows if each is not None]
-    return np.maximum(np.mean(seen, axis=0), _DARKEST) if seen else None

@@ -80,10 +80,3 @@ def scored(signal: Signal, liveness: float, detail: str, *, weak: str) -> Readin
         reason=weak if liveness < PASS_MARK else "",
         detail=detail,
     )
-
-
-def failed(signal: Signal, reason: str, detail: str) -> Reading:
-    """FAILED reading: the check broke, which is evidence for neither a bona fide presentation nor an attack."""
-    return Reading(
-        name=signal.name, label=KNOWN[signal.name].label, status=ReadingStatus.FAILED, reason=reason, detail=detail
-    )

@@ -16,10 +16,9 @@ from detectors.frame import WorkingFrame
 def centre_crop(frame: WorkingFrame, box: Box, side: int) -> NDArray[np.uint8]:
     """uint8 (side, side) around the centre of `box`, moved inside the frame; a frame smaller than the crop is
     reflected at its borders."""
-    left = round((box.left + box.right) / 2 - side / 2)
-    top = round((box.top + box.bottom) / 2 - side / 2)
-    left = max(0, min(left, frame.width - side))
-    top = max(0, min(top, frame.height - side))
+    x, y = box.middle
+    left = max(0, min(round(x - side / 2), frame.width - side))
+    top = max(0, min(round(y - side / 2), frame.height - side))
     crop = frame.grey[top : top + side, left : left + side]
     missing_rows, missing_columns = side - crop.shape[0], side - crop.shape[1]
     if missing_rows or missing_columns:

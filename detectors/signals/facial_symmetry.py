@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from config.limits.signals import SignalParameters
 from detectors.contract import Reading
+from detectors.face_mesh.pose import frontal
 from detectors.signals.base import Curve, FaceObservation, Words, scored
 
 _WORDS = Words(
@@ -28,8 +29,7 @@ def symmetry_index(landmarks: NDArray[np.float32], transform: NDArray[np.float64
     Landmarks (n, 3) are in pixels; the rotation in `transform` (4, 4) takes the head's turn out, so that
     a turned face is not taken for a crooked one.
     """
-    rotation = transform[:3, :3] / np.linalg.norm(transform[:3, 0])
-    upright = (landmarks * np.array([1.0, -1.0, -1.0])) @ rotation  # metric axes, then the inverse rotation
+    upright = frontal(landmarks, transform)
     midline = upright[MIDLINE, 0].mean()
     right, left = upright[PAIRS[:, 0]], upright[PAIRS[:, 1]]
     apart = np.abs(left[:, 0] - right[:, 0])

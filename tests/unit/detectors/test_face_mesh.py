@@ -103,7 +103,6 @@ def test_pose_is_near_tasks_matrix(photographs, bundle, analyser, policy):
             refit = fit_transform(other.landmarks, frame.width, frame.height)
             assert np.abs(refit - other.transform).max() < 1e-3, f"{path.name}: the same landmarks"
             assert furthest(pose_of(one.transform), pose_of(other.transform)) < 3.0, path.name
-            assert other.blendshapes
             compared += 1
     tasks.close()
     assert compared >= 10

@@ -24,10 +24,9 @@ def assessed(frames: list[AssessedFrame], asked: tuple[str, ...] = ALL, colours:
 
 def test_a_person_who_does_what_is_asked():
     found = assessed(capture(*ALL))
-    assert (found.reasons, found.challenges_completed, found.frames_captured) == ((), ALL, 10)
+    assert (found.reasons, found.challenges_completed) == ((), ALL)
     assert found.score >= 90
     assert found.score == (found.pose_variation_score + found.expression_variation_score) // 2
-    assert found.light_score is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_light_is_a_further_hurdle(options, reasons):
     frames = capture("head_left") + lit_frames(SIX, **options)
     found = assessed(frames, ("head_left",), SIX)
     assert found.reasons == reasons
-    assert found.score == min(found.pose_variation_score, found.light_score) if not reasons else found.score < 50
+    assert 75 <= found.score <= found.pose_variation_score if not reasons else found.score < 50
 
 
 def test_too_bright_surroundings_spend_no_attempt():

@@ -10,7 +10,8 @@ import pytest
 
 from config.limits.active import ActivePolicy
 from detectors.active.assessed import AssessedFrame
-from detectors.active.light_following import LightFollowing, light_following
+from detectors.active.light_fit import centred, compared
+from detectors.active.light_following import _RGB, LightFollowing, light_following
 from detectors.contract_measures import RegionLight
 from tests.unit.detectors.active.heads import lit_frames
 
@@ -51,7 +52,8 @@ def test_a_face_follows_whatever_the_camera_does(colours, seen):
     found = follow(seen(lit_frames(colours)), colours)
     assert found.reasons == frozenset()
     assert found.correlation > 0.95
-    assert found.chance == pytest.approx({SIX: 1 / 720, FOUR: 1 / 24}[colours])
+    wanted = np.array([_RGB[colour] for colour in colours], float)
+    assert compared(centred(wanted), wanted).chance == pytest.approx({SIX: 1 / 720, FOUR: 1 / 24}[colours])
     assert found.flat < 0.5
     assert abs(found.behind) < 0.1
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from config.limits.active import ActivePolicy
-from detectors.active.expressions import expression_of, frontal
+from detectors.active.expressions import expression_of
 from detectors.active.measuring import measure
 from detectors.active.rigid import misfit
 from detectors.active.scene_motion import matched, motion_of, places_of
@@ -23,6 +23,7 @@ from detectors.contract_measures import (
     PROFILE_PLACES,
     SHAPE_LANDMARKS,
 )
+from detectors.face_mesh.pose import frontal
 from stream.demo import attacks
 from tests.sequences import genuine, portrait
 from tests.unit.detectors.conftest import failing, observe
@@ -73,7 +74,7 @@ def test_expressions_are_measured_as_seen_from_the_front(seen):
         landmarks=(face.landmarks @ flip @ turn[:3, :3].T @ flip).astype(np.float32),
         transform=turn @ face.transform,
     )
-    assert np.allclose(frontal(turned), frontal(face), atol=0.1)
+    assert np.allclose(*(frontal(each.landmarks, each.transform) for each in (turned, face)), atol=0.1)
     assert expression_of(turned).eye_left == pytest.approx(before.eye_left, abs=1e-3)
     shut, wide = face.landmarks.copy(), face.landmarks.copy()
     shut[[160, 158]] = shut[[144, 153]]
@@ -165,7 +166,7 @@ def test_features_are_found_again_in_a_moved_picture(analyser, portrait):
     source, target = matched(first.scene, second.scene)
     motion = motion_of(source, target)
     assert motion is not None
-    shift = (motion.at(np.array([[0.5, 0.5]])) - 0.5)[0] * max(portrait.shape)
+    shift = (motion(np.array([[0.5, 0.5]])) - 0.5)[0] * max(portrait.shape)
     assert shift == pytest.approx((12, 5), abs=0.7)
 
 
