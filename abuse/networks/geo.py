@@ -20,7 +20,7 @@ import maxminddb
 import structlog
 
 from abuse.networks.ranges import V4_BITS, is_global
-from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, reason, version_of
+from abuse.networks.watched_files import FileRefused, WatchedFile, reason
 from config.errors import SettingsError
 
 log = structlog.get_logger()
@@ -79,13 +79,13 @@ class GeoDatabase:
 
     def __init__(self, path: Path, kind: DatabaseKind) -> None:
         """Open the database; blocks. Raises SettingsError when there is no sound file."""
-        self._path, self._kind = path, kind
+        self._file, self._kind = WatchedFile(path, max_bytes=MAX_BYTES), kind
         self._fault: str | None = None
-        self._seen: Version | None = None
         try:
-            self._reader = self._read()
-        except StillChanging:
-            raise SettingsError(f"{kind.setting}: {path} is still being written") from None
+            content = self._file.news()
+            if content is None:
+                raise SettingsError(f"{kind.setting}: {path} is still being written")
+            self._reader = _sound_reader(content, kind)
         except (OSError, FileRefused) as error:
             raise SettingsError(f"{kind.setting}: {path} can't be used: {reason(error)}") from None
 
@@ -102,23 +102,15 @@ class GeoDatabase:
     def refresh(self) -> None:
         """Put a changed file to use. Blocks. If anything is wrong with the file, the version in use stays."""
         try:
-            if version_of(self._path) == self._seen:
+            content = self._file.news()
+            if content is None:
                 return
-            self._reader = self._read()
-        except StillChanging:
-            return
+            self._reader = _sound_reader(content, self._kind)
         except (OSError, FileRefused) as error:
-            if isinstance(error, OSError):
-                self._seen = None  # so that the same file coming back is noticed
             self._log_fault(reason(error))
             return
         self._fault = None
         log.info("address_database_read", setting=self._kind.setting, type=self._reader.metadata().database_type)
-
-    def _read(self) -> maxminddb.Reader:
-        """The file as it is now. Raises OSError, StillChanging or FileRefused."""
-        self._seen, content = read_version(self._path, max_bytes=MAX_BYTES)
-        return _sound_reader(content, self._kind)
 
     def state(self) -> DatabaseState:
         metadata = self._reader.metadata()

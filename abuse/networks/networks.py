@@ -1,11 +1,10 @@
 """Networks of an address: the operator's lists, the autonomous system, the country.
 
-`open_networks` is called at start-up, `names` for each submission; a `NetworkWatch` keeps lists and databases current.
+`open_networks` is called at start-up, `names` for each submission; `watch_networks` keeps lists and databases current.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from abuse.networks.geo import ASN, COUNTRY, DatabaseKind, DatabaseState, GeoDatabase, plain
 from abuse.networks.lists import ListState, NetworkLists
 from abuse.networks.ranges import Address, number_of
+from abuse.networks.watched_files import keep_current
 from config.groups.abuse_table import AbuseSettings
 
 
@@ -83,24 +83,11 @@ def open_networks(settings: AbuseSettings, now_ms: int) -> Networks:
     return Networks(lists, [GeoDatabase(path, kind) for path, kind in named if path is not None])
 
 
-class NetworkWatch:
-    """A background task that keeps networks current, one look after the other, each in a thread."""
-
-    def __init__(
-        self,
-        networks: Networks,
-        now_ms: Callable[[], int],
-        every_s: float,
-        *,
-        on_state: Callable[[NetworksState], None] = lambda state: None,
-    ) -> None:
-        """`on_state` gets the state at the start and after every look, on the event loop, for the metrics."""
-        self._networks, self._now_ms, self._every_s, self._on_state = networks, now_ms, every_s, on_state
-
-    async def run(self) -> None:
-        """Run until cancelled. Raises nothing for a broken file or folder, so an exception is a bug."""
-        self._on_state(self._networks.state())
-        while self._networks.configured:
-            await asyncio.sleep(self._every_s)
-            await asyncio.to_thread(self._networks.refresh, self._now_ms())
-            self._on_state(self._networks.state())
+async def watch_networks(
+    networks: Networks, now_ms: Callable[[], int], every_s: float, on_state: Callable[[NetworksState], None]
+) -> None:
+    """A background task that keeps networks current; ends where nothing is configured. `on_state` gets the state at the
+    start and after every look, on the event loop, for the metrics."""
+    on_state(networks.state())
+    if networks.configured:
+        await keep_current(lambda: networks.refresh(now_ms()), every_s, lambda: on_state(networks.state()))

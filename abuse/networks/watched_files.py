@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +61,39 @@ def read_version(path: Path, *, max_bytes: int) -> tuple[Version, bytes]:
     if Version.of(before) != Version.of(after) or len(content) != after.st_size:
         raise StillChanging
     return Version.of(after), content
+
+
+class WatchedFile:
+    """A file that is read again whenever it has changed; looked at by one at a time."""
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self.path, self._max_bytes = path, max_bytes
+        self._seen: Version | None = None
+
+    def news(self) -> bytes | None:
+        """The content, if it is another than at the last look; None while it changes. Blocks. Raises FileRefused, or
+        OSError, after which the same file is news when it comes back."""
+        try:
+            if version_of(self.path) == self._seen:
+                return None
+            self._seen, content = read_version(self.path, max_bytes=self._max_bytes)
+        except StillChanging:
+            return None
+        except OSError:
+            self._seen = None
+            raise
+        return content
+
+
+async def keep_current(
+    refresh: Callable[[], object], every_s: float, then: Callable[[], object] = lambda: None
+) -> None:
+    """A background task: `refresh` called again and again, each time in a thread, and `then` after it, until cancelled.
+    `refresh` raises nothing for a broken file or folder, so an exception is a bug."""
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(refresh)
+        then()
 
 
 def reason(error: OSError | FileRefused) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from abuse.networks.watched_files import keep_current
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
@@ -21,7 +24,6 @@ from stream.kafka.worker.worker import BackgroundTask
 from stream.maintenance.sweeper import Sweeper
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
-from stream.review.reviewers import ReviewersWatch
 from stream.sessions.expiry import SessionExpiry
 
 
@@ -60,5 +62,5 @@ def command_part(shared: SharedComponents) -> RolePart:
     agent = agent_spec(shared, "command", Topic.COMMANDS, stage, limit=1)
     tasks: list[BackgroundTask] = [sweeper.run]
     if reviewers is not None:
-        tasks.append(ReviewersWatch(reviewers, settings.commands.reload_s).run)
+        tasks.append(partial(keep_current, reviewers.refresh, settings.commands.reload_s))
     return RolePart(agent=agent, background_tasks=tasks)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from abuse.networks.networks import NetworkWatch, open_networks
+from abuse.networks.networks import open_networks, watch_networks
+from abuse.networks.watched_files import keep_current
 from abuse.origins import OriginReader
 from abuse.rules.gate import Gate
 from config.groups.services import MIB
@@ -21,7 +23,7 @@ from stream.bootstrap.shared import (
     SharedComponents,
     agent_spec,
 )
-from stream.encryption.key_folder import ImageKeys, KeyFolder, KeyWatch
+from stream.encryption.key_folder import ImageKeys, KeyFolder
 from stream.events.topics import Topic
 from stream.kafka.worker.worker import BackgroundTask
 from stream.pipeline.admission.admission import Admission
@@ -40,12 +42,6 @@ def detect_part(shared: SharedComponents, pool: SlotPool) -> RolePart:
     settings, policy, clock = shared.settings, shared.policy, shared.clock
     detection = settings.detection
     networks = open_networks(settings.abuse, clock.now_ms())
-    watch = NetworkWatch(
-        networks,
-        clock.now_ms,
-        settings.abuse.network_list_reload_s,
-        on_state=lambda state: metrics.observe_network_lists(state.lists),
-    )
     keys = open_keys(settings)
     image_keys = open_image_keys(settings)
     share = detection.fair_share if detection.waiting_mib else 1.0
@@ -85,11 +81,12 @@ def detect_part(shared: SharedComponents, pool: SlotPool) -> RolePart:
         waiting_bytes=detection.waiting_mib * MIB,
         most_unacknowledged=MOST_UNACKNOWLEDGED_SUBMISSIONS,
     )
-    tasks: list[BackgroundTask] = [watch.run]
+    every_s, on_state = settings.abuse.network_list_reload_s, lambda state: metrics.observe_network_lists(state.lists)
+    tasks: list[BackgroundTask] = [partial(watch_networks, networks, clock.now_ms, every_s, on_state)]
     if keys is not None:
-        tasks.append(KeyWatch(keys, settings.encryption.key_reload_s).run)
+        tasks.append(partial(keep_current, keys.refresh, settings.encryption.key_reload_s))
     if image_keys is not None:
-        tasks.append(KeyWatch(image_keys, settings.sessions.key_reload_s).run)
+        tasks.append(partial(keep_current, image_keys.refresh, settings.sessions.key_reload_s))
     return RolePart(agent=agent, background_tasks=tasks)
 
 

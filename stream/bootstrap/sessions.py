@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from abuse.event_time import MS
 from abuse.flags.flags import Severity
 from abuse.keys.subject_hasher import SubjectHasher
 from abuse.ledger.ledger import Ledger
+from abuse.networks.watched_files import keep_current
 from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from config.errors import SettingsError
 from config.policy import Policy
 from config.settings import Settings
-from stream.encryption.key_folder import KeyWatch, SessionKeys
+from stream.encryption.key_folder import SessionKeys
 from stream.encryption.session_tokens import SessionTokens
 from stream.kafka.worker.worker import BackgroundTask
 from stream.pipeline.admission.session_gate import NO_SESSIONS, SessionGate
@@ -68,7 +70,9 @@ class SessionParts:
     @property
     def background_tasks(self) -> list[BackgroundTask]:
         """Watches of a worker that signs or checks tokens."""
-        return [] if self.keys is None else [KeyWatch(self.keys, self.settings.sessions.key_reload_s).run]
+        if self.keys is None:
+            return []
+        return [partial(keep_current, self.keys.refresh, self.settings.sessions.key_reload_s)]
 
     def _tokens(self, keys: SessionKeys) -> SessionTokens:
         return SessionTokens(

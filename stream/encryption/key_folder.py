@@ -6,7 +6,6 @@ with a newer file, its last good key stays in use; every such change is logged o
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -189,16 +188,3 @@ def _tenant_key(content: bytes, name: str) -> TenantKey:
     if key.key.is_private:
         raise KeyRefused("holds a private key, which the tenant alone should have")
     return TenantKey(name, key)
-
-
-class KeyWatch:
-    """A background task that keeps a folder of keys current, one look after the other, each in a thread."""
-
-    def __init__(self, folder: KeyFolder | SessionKeys | ImageKeys, every_s: float) -> None:
-        self._folder, self._every_s = folder, every_s
-
-    async def run(self) -> None:
-        """Run until cancelled. Raises nothing for a broken file or folder, so an exception is a bug."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            await asyncio.to_thread(self._folder.refresh)

@@ -13,7 +13,6 @@ If anything is wrong with a newer file, the last good one stays in use; every su
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Annotated
 import structlog
 from pydantic import StringConstraints, ValidationError
 
-from abuse.networks.watched_files import FileRefused, StillChanging, Version, read_version, reason, version_of
+from abuse.networks.watched_files import FileRefused, WatchedFile, reason
 from config.errors import SettingsError
 from config.validation import fields_at_fault
 from stream.encryption.key_files import KID, KeyRefused
@@ -91,9 +90,8 @@ class ReviewersFile:
     """Reviewers of a file. `find` is called by the command stage, `refresh` by one at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = WatchedFile(path, max_bytes=MAX_FILE_BYTES)
         self._reviewers: Reviewers = {}
-        self._seen: Version | None = None
         self._fault: str | None = None
 
     def find(self, key_id: str) -> Reviewer | None:
@@ -103,18 +101,16 @@ class ReviewersFile:
         """The first look. Blocks. Raises SettingsError for a file that can't be used."""
         self.refresh()
         if self._fault is not None:
-            raise SettingsError(f"commands.reviewers: {self._path}: {self._fault}")
+            raise SettingsError(f"commands.reviewers: {self._file.path}: {self._fault}")
 
     def refresh(self) -> None:
         """Look again. Blocks, so not for the event loop. Raises nothing for a broken file."""
         fault = None
         try:
-            if version_of(self._path) == self._seen:
+            content = self._file.news()
+            if content is None:
                 return
-            self._seen, content = read_version(self._path, max_bytes=MAX_FILE_BYTES)
             self._reviewers = reviewers_of(content)
-        except StillChanging:
-            return
         except (OSError, FileRefused) as error:
             fault = reason(error)
         if fault is None:
@@ -122,16 +118,3 @@ class ReviewersFile:
         elif fault != self._fault:
             log.error("reviewers_unusable", why=fault, kept=sorted(self._reviewers))
         self._fault = fault
-
-
-class ReviewersWatch:
-    """A background task that keeps the file's reviewers current, one look after the other, each in a thread."""
-
-    def __init__(self, file: ReviewersFile, every_s: float) -> None:
-        self._file, self._every_s = file, every_s
-
-    async def run(self) -> None:
-        """Run until cancelled. Raises nothing for a broken file, so an exception is a bug."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            await asyncio.to_thread(self._file.refresh)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from abuse.networks.networks import Networks, NetworkWatch, no_networks, open_networks
+from abuse.networks.networks import Networks, no_networks, open_networks, watch_networks
 from config.errors import SettingsError
 from config.groups.abuse_table import AbuseSettings
 from tests.unit.abuse.networks.network_folders import NOW_MS, netset, put
@@ -85,7 +85,7 @@ class Watched:
         self.states = []
         self.now_ms = NOW_MS
         self._news = asyncio.Event()
-        self.watch = NetworkWatch(networks, lambda: self.now_ms, 0.01, on_state=self._note)
+        self.watch = watch_networks(networks, lambda: self.now_ms, 0.01, self._note)
 
     def _note(self, state) -> None:
         self.states.append(state)
@@ -103,7 +103,7 @@ async def watched(settings):
     networks = open_networks(settings, NOW_MS)
     watched = Watched(networks)
     watched.networks = networks
-    task = asyncio.create_task(watched.watch.run())
+    task = asyncio.create_task(watched.watch)
     yield watched
     assert not task.done()
     task.cancel()
@@ -146,7 +146,7 @@ async def test_files_are_read_in_a_thread():
             threads.append((threading.current_thread(), now_ms))
             loop.call_soon_threadsafe(looked.set)
 
-    task = asyncio.create_task(NetworkWatch(Looking(None, ()), lambda: 7, 0.001).run())
+    task = asyncio.create_task(watch_networks(Looking(None, ()), lambda: 7, 0.001, lambda state: None))
     async with asyncio.timeout(DEADLINE_S):
         await looked.wait()
     task.cancel()
@@ -157,7 +157,7 @@ async def test_files_are_read_in_a_thread():
 async def test_watch_of_nothing_ends():
     states = []
     async with asyncio.timeout(DEADLINE_S):
-        await NetworkWatch(no_networks(), lambda: 0, 3600.0, on_state=states.append).run()
+        await watch_networks(no_networks(), lambda: 0, 3600.0, states.append)
     assert len(states) == 1
 
 

@@ -10,12 +10,13 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from structlog.testing import capture_logs
 
+from abuse.networks.watched_files import keep_current
 from config.errors import SettingsError
 from config.settings import Settings
 from stream.bootstrap.detect_role import open_keys
 from stream.encryption.jwe import DecryptionFailed, encrypt
 from stream.encryption.key_files import MAX_FILE_BYTES, as_jwk
-from stream.encryption.key_folder import MOST_KEYS, KeyFolder, KeyWatch
+from stream.encryption.key_folder import MOST_KEYS, KeyFolder
 from tests.e2e.waiting import eventually
 from tests.unit.stream.encryption.keys import EC, RSA, key, write
 
@@ -126,7 +127,7 @@ def test_rotation_while_running(tmp_path):
 async def test_watch_looks_again(tmp_path):
     write(tmp_path, key("old"))
     keys = opened(tmp_path)
-    watch = asyncio.create_task(KeyWatch(keys, 0.01).run())
+    watch = asyncio.create_task(keep_current(keys.refresh, 0.01))
     write(tmp_path, key("new"))
     await eventually(lambda: keys.kids == ("new", "old"), "the new key is in use", 10)
     watch.cancel()
