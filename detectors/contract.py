@@ -23,11 +23,11 @@ from detectors.contract_fields import (
     MAX_ITEMS,
     Code,
     Items,
-    Liveness,
     LocalTime,
     Milliseconds,
     OptionalCode,
     Sha256,
+    Share,
     Text,
     Vector,
 )
@@ -61,7 +61,7 @@ class Reading(StrictJson):
     name: Code
     label: Text
     status: ReadingStatus
-    liveness: Liveness = 0.0
+    liveness: Share = 0.0
     reason: OptionalCode = ""
     detail: Text
 

@@ -20,20 +20,27 @@ MAX_DIMENSION = 1024
 #: A day in milliseconds: no step or CPU time is longer.
 MAX_MS = 86_400_000.0
 
-_MAX_VECTOR_TEXT = (4 * MAX_DIMENSION + 2) // 3 * 4
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_.:-]*"
 
 
-def _vector(text: object) -> bytes:
-    """Little-endian float32, at least one and all finite; in the one base64 spelling they have."""
-    if not isinstance(text, str) or len(text) > _MAX_VECTOR_TEXT or not text.isascii():
-        raise broken(f"not base64 of at most {MAX_DIMENSION} numbers")
+def unpacked(text: object, each: int, most: int) -> bytes:
+    """Items of `each` bytes in base64, at most so many, in the one spelling they have."""
+    if not isinstance(text, str) or len(text) > (most * each + 2) // 3 * 4 or not text.isascii():
+        raise broken(f"not base64 of at most {most} items")
     try:
-        vector = base64.b64decode(text, validate=True)
+        packed = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise broken("not base64") from None
-    if not vector or len(vector) % 4 or base64.b64encode(vector).decode("ascii") != text:
-        raise broken("not whole float32 numbers in base64")
+    if len(packed) % each or len(packed) > most * each or base64.b64encode(packed).decode("ascii") != text:
+        raise broken("not whole items in base64")
+    return packed
+
+
+def _vector(text: object) -> bytes:
+    """Little-endian float32, at least one and all finite."""
+    vector = unpacked(text, 4, MAX_DIMENSION)
+    if not vector:
+        raise broken("no numbers")
     if not np.isfinite(np.frombuffer(vector, "<f4")).all():
         raise broken("a number is not finite")
     return vector
@@ -59,10 +66,7 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern="^[^\\x00-\
 #: Time of a camera, without a zone, or nothing.
 LocalTime = Annotated[str, AfterValidator(_local_time), StringConstraints(max_length=19)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-Liveness = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_MS)]
-Vector = Annotated[
-    bytes,
-    BeforeValidator(_vector),
-    PlainSerializer(lambda vector: base64.b64encode(vector).decode("ascii"), return_type=str, when_used="json"),
-]
+AS_BASE64 = PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json")
+Vector = Annotated[bytes, BeforeValidator(_vector), AS_BASE64]

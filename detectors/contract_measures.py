@@ -6,17 +6,16 @@ biometric like a template, and go no farther than a template goes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field
 
-from config.strict_json import BrokenRule, StrictJson, broken
+from config.strict_json import BrokenRule, StrictJson
+from detectors.contract_fields import AS_BASE64, Share, unpacked
 
 #: Landmarks of a frame's outline of the head, by their numbers in the mesh: the 33 of the pose fit, the chin, forehead
 #: and lips' middle, and the face's outline at the height of ears and jaw.
@@ -45,31 +44,16 @@ DARKEST = 0.0015
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 Ratio = Annotated[float, Field(ge=-10, le=10)]
-Share = Annotated[float, Field(ge=0, le=1)]
 #: Place in units of the frame's longer side; a landmark may lie outside the frame.
 Place = Annotated[float, Field(ge=-2, le=3)]
 
 
-def _unpacked(text: object, each: int, most: int) -> bytes:
-    """Items of `each` bytes in base64, at most so many, in the one spelling they have."""
-    if not isinstance(text, str) or len(text) > (most * each + 2) // 3 * 4 or not text.isascii():
-        raise broken("not base64 of so few features")
-    try:
-        packed = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise broken("not base64") from None
-    if len(packed) % each or len(packed) > most * each or base64.b64encode(packed).decode("ascii") != text:
-        raise broken("not whole features in base64")
-    return packed
-
-
-_AS_BASE64 = PlainSerializer(lambda packed: base64.b64encode(packed).decode("ascii"), return_type=str, when_used="json")
 #: Features, or profiles, one behind the other.
 PackedFeatures = Annotated[
-    bytes, BeforeValidator(lambda text: _unpacked(text, FEATURE.itemsize, MOST_FEATURES)), _AS_BASE64
+    bytes, BeforeValidator(lambda text: unpacked(text, FEATURE.itemsize, MOST_FEATURES)), AS_BASE64
 ]
 PackedProfiles = Annotated[
-    bytes, BeforeValidator(lambda text: _unpacked(text, PROFILE.itemsize, PROFILE_PLACES)), _AS_BASE64
+    bytes, BeforeValidator(lambda text: unpacked(text, PROFILE.itemsize, PROFILE_PLACES)), AS_BASE64
 ]
 
 

@@ -18,15 +18,8 @@ Result = TypeVar("Result")
 def native_stderr_silenced() -> Iterator[None]:
     """Point file descriptor 2 at nothing for a while; not for use beside other threads that log."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
+    with _native_stderr_into(os.open(os.devnull, os.O_WRONLY)):
         yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def with_native_stderr(call: Callable[[], Result]) -> tuple[Result, str]:
@@ -38,17 +31,25 @@ def with_native_stderr(call: Callable[[], Result]) -> tuple[Result, str]:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
+    try:
+        with _native_stderr_into(writing):
+            result = call()
+        return result, _read_all(reading)
+    finally:
+        os.close(reading)
+
+
+@contextmanager
+def _native_stderr_into(writing: int) -> Iterator[None]:
+    """Point file descriptor 2 at another for a while, which is closed then."""
     kept = os.dup(2)
     try:
         os.dup2(writing, 2)
-        result = call()
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(writing)
-        said = _read_all(reading)
-        os.close(reading)
-    return result, said
 
 
 def _read_all(reading: int) -> str:

@@ -17,7 +17,6 @@ Colour: TypeAlias = Literal["red", "green", "blue", "cyan", "magenta", "yellow",
 CHALLENGES: tuple[Challenge, ...] = get_args(Challenge)
 #: Challenges that show whether a face has depth.
 HEAD_TURNS: frozenset[Challenge] = frozenset(("head_left", "head_right"))
-FRAME_CHALLENGES: tuple[FrameChallenge, ...] = get_args(FrameChallenge)
 COLOURS: tuple[Colour, ...] = get_args(Colour)
 NEUTRAL: FrameChallenge = "neutral"
 LIGHT: FrameChallenge = "light"

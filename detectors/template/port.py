@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.alignment import ChipGeometry
-from detectors.contract import ModelVersion
+from detectors.contract import ModelVersion, Template
 from detectors.onnx.input_format import InputFormat
 from detectors.template.impostors import ImpostorModel, TemplateDistance
 
@@ -71,3 +71,12 @@ def distance_between(first: NDArray[np.float32], second: NDArray[np.float32], ki
         return float(np.linalg.norm(a - b))
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return max(0.0, 1.0 - float(a @ b) / length) if length else 1.0
+
+
+def strangers_as_alike(first: Template, second: Template, impostors: ImpostorModel) -> float:
+    """Share of pairs of strangers, from 0 to 1, that look at least as much alike as these two faces: the false match
+    rate of a threshold at their distance. Raises ValueError for templates of two models, which don't compare."""
+    if (first.model, first.model_sha256, len(first.vector)) != (second.model, second.model_sha256, len(second.vector)):
+        raise ValueError("templates of two models")
+    one, other = (np.frombuffer(each.vector, "<f4") for each in (first, second))
+    return impostors.false_match_rate(distance_between(one, other, impostors.distance))

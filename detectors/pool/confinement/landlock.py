@@ -25,13 +25,13 @@ _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _TCP, _SCOPES = 0b11, 0b11
 
 
-class LandlockMissing(Exception):
-    """System without Landlock; the words say why."""
+class LayerMissing(Exception):
+    """System that lacks a layer of confinement; the words say why."""
 
 
 def allow_reading_only(paths: Iterable[str]) -> None:
     """Leave this process the right to read these files and folders, as far as they exist, and take away all other
-    rights. Raises LandlockMissing. The process can't gain privileges (PR_SET_NO_NEW_PRIVS) when this is called."""
+    rights. Raises LayerMissing. The process can't gain privileges (PR_SET_NO_NEW_PRIVS) when this is called."""
     ruleset = _ruleset(version())
     try:
         for path in paths:
@@ -43,9 +43,9 @@ def allow_reading_only(paths: Iterable[str]) -> None:
 
 
 def version() -> int:
-    """The kernel's version of the interface, 1 or more. Raises LandlockMissing."""
+    """The kernel's version of the interface, 1 or more. Raises LayerMissing."""
     if sys.platform != "linux":
-        raise LandlockMissing(f"not on {sys.platform}")
+        raise LayerMissing(f"not on {sys.platform}")
     return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)
 
 
@@ -75,5 +75,5 @@ def _call(number: int, *arguments: object) -> int:
     if answer < 0:
         code = ctypes.get_errno()
         why = {errno.ENOSYS: "not in this kernel", errno.EOPNOTSUPP: "off in this kernel"}
-        raise LandlockMissing(why.get(code, f"refused by the kernel: {errno.errorcode.get(code, code)}"))
+        raise LayerMissing(why.get(code, f"refused by the kernel: {errno.errorcode.get(code, code)}"))
     return answer

@@ -10,11 +10,11 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
-from detectors.pool.confinement.landlock import LandlockMissing, allow_reading_only
-from detectors.pool.confinement.syscall_filter import FilterMissing, install
+from detectors.pool.confinement.landlock import LayerMissing, allow_reading_only
+from detectors.pool.confinement.syscall_filter import install
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -86,7 +86,8 @@ def close_all_but(kept: Iterable[int]) -> None:
 def confine(readable: Sequence[str]) -> Missing:
     """The layers that hold while the analyser is built; to be called before any thread is started. `readable`: files
     and folders with code and models."""
-    why = {Layer.MEMORY: hide_memory(), Layer.LANDLOCK: _landlock(readable), Layer.CAPABILITIES: _no_capabilities()}
+    landlock = _why_not(lambda: allow_reading_only(readable))
+    why = {Layer.MEMORY: hide_memory(), Layer.LANDLOCK: landlock, Layer.CAPABILITIES: _no_capabilities()}
     limit_files()
     return {layer: words for layer, words in why.items() if words}
 
@@ -94,11 +95,8 @@ def confine(readable: Sequence[str]) -> Missing:
 def shut() -> Missing:
     """The layers that hold from the first picture on: no process, no thread, no system call but a few."""
     _limit(resource.RLIMIT_NPROC, 0)  # not for root, to whom the filter refuses the same
-    try:
-        install(os.getpid())
-    except FilterMissing as missing:
-        return {Layer.SECCOMP: str(missing)}
-    return {}
+    why = _why_not(lambda: install(os.getpid()))
+    return {Layer.SECCOMP: why} if why else {}
 
 
 def limit_files() -> None:
@@ -108,10 +106,10 @@ def limit_files() -> None:
         _limit(resource.RLIMIT_FSIZE, 0)
 
 
-def _landlock(readable: Sequence[str]) -> str:
+def _why_not(layer: Callable[[], None]) -> str:
     try:
-        allow_reading_only(readable)
-    except LandlockMissing as missing:
+        layer()
+    except LayerMissing as missing:
         return str(missing)
     return ""
 

@@ -14,6 +14,7 @@ import struct
 import sys
 
 from detectors.pool.confinement import syscalls
+from detectors.pool.confinement.landlock import LayerMissing
 from detectors.pool.confinement.syscalls import MACHINES, Condition, Machine
 
 # linux/bpf_common.h
@@ -31,21 +32,17 @@ _INSTRUCTION = struct.Struct("=HBBI")
 Instruction = tuple[int, int, int, int]
 
 
-class FilterMissing(Exception):
-    """System that has no filter for slots; the words say why."""
-
-
 def install(pid: int) -> None:
-    """Filter the calls of every thread of this process from now on, for good. Raises FilterMissing."""
+    """Filter the calls of every thread of this process from now on, for good. Raises LayerMissing."""
     machine = MACHINES.get(platform.machine()) if sys.platform == "linux" and sys.maxsize > 2**32 else None
     if machine is None:
-        raise FilterMissing(f"no filter for {sys.platform} on {platform.machine()}")
+        raise LayerMissing(f"no filter for {sys.platform} on {platform.machine()}")
     packed = b"".join(_INSTRUCTION.pack(*each) for each in program(machine, pid))
     instructions = ctypes.create_string_buffer(packed, len(packed))
     header = struct.pack("@HP", len(packed) // _INSTRUCTION.size, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(ctypes.c_long(machine.seccomp), _SET_MODE_FILTER, _ALL_THREADS, header):
-        raise FilterMissing(f"refused by the kernel: {errno.errorcode.get(ctypes.get_errno(), 'another thread')}")
+        raise LayerMissing(f"refused by the kernel: {errno.errorcode.get(ctypes.get_errno(), 'another thread')}")
 
 
 def program(machine: Machine, pid: int) -> list[Instruction]:

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from config.detector_groups import NAME, PREFIX
 from config.strict_json import BrokenRule, StrictJson, faults
 from detectors.contract import MAX_FRAMES, ModelVersion, Reading, ReadingStatus
-from detectors.contract_fields import Liveness, Sha256
+from detectors.contract_fields import Sha256, Share
 from stream.events.message.ids import SubmissionIds
 from stream.events.message.messages import Record
 from stream.events.message.session_terms import FramePart
@@ -44,7 +44,7 @@ class GroupReading(StrictJson):
     name: _ReadingName
     label: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=_Words)]
     status: ReadingStatus
-    liveness: Liveness
+    liveness: Share
     reason: _Reason
     detail: Annotated[str, StringConstraints(max_length=300, pattern=_Words)]
 

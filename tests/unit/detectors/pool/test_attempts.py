@@ -99,7 +99,7 @@ def test_layers_refuse_alone(target: Target, outside: dict[str, str], behind: tu
     if behind == ("landlock",):
         try:
             known = landlock.version()
-        except landlock.LandlockMissing as missing:
+        except landlock.LayerMissing as missing:
             pytest.skip(str(missing))
         attempted = attempted.union(*(names for since, names in SINCE.items() if since <= known))
     possible = {name for name in attempted if outside[name] == "done"}

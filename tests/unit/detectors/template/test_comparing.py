@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detectors.contract import Template
-from detectors.template.comparing import strangers_as_alike
 from detectors.template.impostors import ImpostorModel, TemplateDistance
+from detectors.template.port import strangers_as_alike
 
 EUCLIDEAN = ImpostorModel(dof=60.0, scale=0.08)
 COSINE = replace(EUCLIDEAN, distance=TemplateDistance.COSINE)

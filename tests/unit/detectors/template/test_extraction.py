@@ -13,9 +13,8 @@ from detectors import picture_hash
 from detectors.analysis import FaceAnalyser
 from detectors.analysis_codec import decode, encode
 from detectors.template import TemplateSource
-from detectors.template.comparing import strangers_as_alike
 from detectors.template.impostors import TemplateDistance
-from detectors.template.port import distance_between
+from detectors.template.port import distance_between, strangers_as_alike
 from stream.demo import attacks
 from tests.unit.detectors.conftest import failing
 
