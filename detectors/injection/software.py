@@ -18,61 +18,37 @@ from detectors.signals.exif_metadata import spoof_keyword
 
 #: Code of an indication -> names of its software, as shown.
 SOFTWARE: dict[str, tuple[str, ...]] = {
-    "virtual_camera": (
-        *("OBS Virtual Camera", "OBS-Camera", "ManyCam", "Snap Camera", "XSplit VCam", "XSplit", "e2eSoft", "VCam"),
-        *("DroidCam", "Iriun", "v4l2loopback", "EpocCam", "iVCam", "CamTwist", "SparkoCam", "ChromaCam"),
-        *("AlterCam", "WebcamMax", "SplitCam", "mmhmm", "AkVCam", "Softcam", "Unity Video Capture", "Virtual Camera"),
-        *("Dummy video device", "NVIDIA Broadcast", "Virtual Webcam", "FakeCam", "Camo Studio"),
-    ),
-    "face_swap_software": (
-        *("FaceApp", "FaceSwap", "Reface", "DeepFaceLab", "DeepFaceLive", "FaceFusion", "Deep-Live-Cam", "Avatarify"),
-        *("SwapFace", "DeepSwap", "FacePlay", "roop", "Xpression Camera", "Face Swap Live", "Deepfake"),
-    ),
-    "generator_software": (
-        *(
-            "Midjourney",
-            "DALL-E",
-            "Stable Diffusion",
-            "ComfyUI",
-            "AUTOMATIC1111",
-            "InvokeAI",
-            "NovelAI",
-            "Adobe Firefly",
-        ),
-        *(
-            "OpenAI",
-            "ChatGPT",
-            "GPT-4o",
-            "Bing Image Creator",
-            "Leonardo.Ai",
-            "Black Forest Labs",
-            "FLUX.1",
-            "StyleGAN",
-        ),
-        *("thispersondoesnotexist", "Artbreeder", "Craiyon", "NightCafe", "DreamStudio", "Ideogram", "Fooocus"),
-        *("Made with Google AI", "Google Imagen", "Meta AI", "Playground AI", "SDXL", "Generated Photos"),
-    ),
-    "capture_software": (
-        *("ShareX", "Greenshot", "Lightshot", "Flameshot", "Camtasia", "Screenshot", "Screen recording", "Screencast"),
-        *("OBS Studio", "Monosnap", "Ksnip", "Streamlabs", "ScreenRec", "ScreenToGif", "Gyazo"),
-    ),
-    "editor_software": (
-        *(
-            "Adobe Photoshop",
-            "Lightroom",
-            "Paint.NET",
-            "Affinity Photo",
-            "Pixelmator",
-            "Snapseed",
-            "PicsArt",
-            "Facetune",
-            "Canva",
-        ),
-        *("Paint Shop Pro", "PaintShop", "Photopea", "Pixlr", "BeFunky", "Fotor", "Photo Editor", "PhotoDirector"),
-        *("Meitu", "BeautyPlus", "BeautyCam", "VSCO", "Luminar", "Capture One", "darktable", "RawTherapee", "ACDSee"),
-        *("IrfanView", "XnView", "Polarr", "Remini", "Krita", "Photoscape", "CorelDRAW", "Airbrush"),
-        *("Adobe ImageReady", "Microsoft Paint", "PhotoImpact", "Photo-Paint", "YouCam"),
-    ),
+    code: tuple(name.strip() for name in names.split(","))
+    for code, names in {
+        "virtual_camera": """
+            OBS Virtual Camera, OBS-Camera, ManyCam, Snap Camera, XSplit VCam, XSplit, e2eSoft, VCam,
+            DroidCam, Iriun, v4l2loopback, EpocCam, iVCam, CamTwist, SparkoCam, ChromaCam, AlterCam,
+            WebcamMax, SplitCam, mmhmm, AkVCam, Softcam, Unity Video Capture, Virtual Camera,
+            Dummy video device, NVIDIA Broadcast, Virtual Webcam, FakeCam, Camo Studio
+        """,
+        "face_swap_software": """
+            FaceApp, FaceSwap, Reface, DeepFaceLab, DeepFaceLive, FaceFusion, Deep-Live-Cam, Avatarify,
+            SwapFace, DeepSwap, FacePlay, roop, Xpression Camera, Face Swap Live, Deepfake
+        """,
+        "generator_software": """
+            Midjourney, DALL-E, Stable Diffusion, ComfyUI, AUTOMATIC1111, InvokeAI, NovelAI,
+            Adobe Firefly, OpenAI, ChatGPT, GPT-4o, Bing Image Creator, Leonardo.Ai, Black Forest Labs,
+            FLUX.1, StyleGAN, thispersondoesnotexist, Artbreeder, Craiyon, NightCafe, DreamStudio,
+            Ideogram, Fooocus, Made with Google AI, Google Imagen, Meta AI, Playground AI, SDXL,
+            Generated Photos
+        """,
+        "capture_software": """
+            ShareX, Greenshot, Lightshot, Flameshot, Camtasia, Screenshot, Screen recording, Screencast,
+            OBS Studio, Monosnap, Ksnip, Streamlabs, ScreenRec, ScreenToGif, Gyazo
+        """,
+        "editor_software": """
+            Adobe Photoshop, Lightroom, Paint.NET, Affinity Photo, Pixelmator, Snapseed, PicsArt,
+            Facetune, Canva, Paint Shop Pro, PaintShop, Photopea, Pixlr, BeFunky, Fotor, Photo Editor,
+            PhotoDirector, Meitu, BeautyPlus, BeautyCam, VSCO, Luminar, Capture One, darktable,
+            RawTherapee, ACDSee, IrfanView, XnView, Polarr, Remini, Krita, Photoscape, CorelDRAW,
+            Airbrush, Adobe ImageReady, Microsoft Paint, PhotoImpact, Photo-Paint, YouCam
+        """,
+    }.items()
 }
 #: Keywords of the published table that name an editor; the others name screen capture.
 _EDITOR_KEYWORDS = frozenset(("photoshop", "gimp", "preview"))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ DIMENSION = 128
 #: Channels, and blocks after the first; the first block of every group but the first halves the size.
 GROUPS = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))
 
+_Floats = NDArray[np.float32]
 _VERSION = 2
 #: The next layer's name is never further behind the last tensor (276 bytes at most in this file).
 _MAX_GAP = 512
@@ -44,55 +44,35 @@ class MalformedWeights(ValueError):
     """The bytes are not the network this reader knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """Affine layer folded in: `weights` float32 (out, in, k, k), `bias` float32 (out,)."""
-
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class ResidualBlock:
-    """Two convolutions with a skip; the first has stride 2 where the block halves the size."""
-
-    first: Convolution
-    second: Convolution
-    halves: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Weights of the network; `projection` is float32 (256, 128)."""
-
-    stem: Convolution
-    blocks: tuple[ResidualBlock, ...]
-    projection: NDArray[np.float32]
-
-
 def convert(dat: bytes) -> bytes:
     """The ONNX file of the pinned .dat; raises ValueError for any other bytes."""
     if hashlib.sha256(dat).hexdigest() != DAT_SHA256:
         raise MalformedWeights("the weights are not the pinned file (SHA-256 differs)")
-    onnx = write(read(dat))
+    onnx = network(dat)
     if hashlib.sha256(onnx).hexdigest() != ONNX_SHA256:
         raise MalformedWeights("the conversion gave other bytes than the pinned ones")
     return onnx
 
 
-def read(dat: bytes) -> Network:
-    """Weights out of the file's bytes; raises MalformedWeights, reads nothing outside them."""
+def network(dat: bytes) -> bytes:
+    """The network as an ONNX file: input `chip` float32 (1, 3, 150, 150), output `template` (1, 128). Raises
+    MalformedWeights, reads nothing outside the file's bytes."""
+    graph = GraphWriter("dlib_face_recognition_resnet_model_v1")
     reader = _Reader(dat)
-    stem = reader.convolution(3, 32, 7)
-    blocks = tuple(
-        ResidualBlock(reader.convolution(before, channels, 3), reader.convolution(channels, channels, 3), halves)
-        for before, channels, halves in plan()
-    )
+    layers = _Layers(graph, reader)
+    value = layers.relu(layers.convolution("chip", "stem", (3, GROUPS[0][0], 7), stride=2, padding=0), "stem_relu")
+    value = graph.node("MaxPool", [value], "stem_pool", kernel_shape=(3, 3), strides=(2, 2))
+    side = ((SIDE - 7) // 2 + 1 - 3) // 2 + 1
+    for number, (before, channels, halves) in enumerate(_plan()):
+        value, side = layers.block(value, f"block{number}", before, channels, side, halves=halves)
+    value = graph.node("GlobalAveragePool", [value], "pool")
+    value = graph.node("Flatten", [value], "flat", axis=1)
     projection = reader.values(b"\x04fc_2", 256 * DIMENSION).reshape(256, DIMENSION)
-    return Network(stem, blocks, projection)
+    graph.node("MatMul", [value, graph.tensor("projection", projection)], "template")
+    return graph.model(("chip", (1, 3, SIDE, SIDE)), ("template", (1, DIMENSION)))
 
 
-def plan() -> Iterator[tuple[int, int, bool]]:
+def _plan() -> Iterator[tuple[int, int, bool]]:
     """(channels in, channels out, halves the size) of every block."""
     before = GROUPS[0][0]
     for channels, count in GROUPS:
@@ -108,14 +88,15 @@ class _Reader:
         self._dat = dat
         self._position = 0
 
-    def convolution(self, before: int, after: int, side: int) -> Convolution:
+    def convolution(self, before: int, after: int, side: int) -> tuple[_Floats, _Floats]:
+        """Weights (out, in, side, side) and bias (out,), the affine layer folded in."""
         weights_count = after * before * side * side
         learned = self.values(b"\x05con_4", weights_count + after)
         scale, shift = self.values(b"\x07affine_", 2 * after).reshape(2, after)
         weights = learned[:weights_count].reshape(after, before, side, side)
-        return Convolution(weights * scale[:, None, None, None], learned[weights_count:] * scale + shift)
+        return weights * scale[:, None, None, None], learned[weights_count:] * scale + shift
 
-    def values(self, name: bytes, count: int) -> NDArray[np.float32]:
+    def values(self, name: bytes, count: int) -> _Floats:
         """The tensor of the next layer, which must be of this type and hold `count` values."""
         found = self._dat.find(name, self._position, self._position + _MAX_GAP)
         if found < 0:
@@ -159,52 +140,33 @@ class _Reader:
         return -size if head & 0x80 else size
 
 
-def write(network: Network) -> bytes:
-    """The network as an ONNX file: input `chip` float32 (1, 3, 150, 150), output `template` (1, 128)."""
-    graph = GraphWriter("dlib_face_recognition_resnet_model_v1")
-    writer = _LayerWriter(graph)
-    side = (SIDE - 7) // 2 + 1
-    value = writer.relu(writer.convolution("chip", "stem", network.stem, stride=2, padding=0), "stem_relu")
-    value = graph.node("MaxPool", [value], "stem_pool", kernel_shape=(3, 3), strides=(2, 2))
-    side = (side - 3) // 2 + 1
-    for number, (block, (before, channels, _)) in enumerate(zip(network.blocks, plan(), strict=True)):
-        value, side = writer.block(value, f"block{number}", block, side, channels - before)
-    value = graph.node("GlobalAveragePool", [value], "pool")
-    value = graph.node("Flatten", [value], "flat", axis=1)
-    graph.node("MatMul", [value, graph.tensor("projection", network.projection)], "template")
-    return graph.model(("chip", (1, 3, SIDE, SIDE)), ("template", (1, DIMENSION)))
+class _Layers:
+    """Layers of the graph, each with the weights that come next in the file."""
 
+    def __init__(self, graph: GraphWriter, reader: _Reader) -> None:
+        self._graph, self._reader = graph, reader
 
-class _LayerWriter:
-    def __init__(self, graph: GraphWriter) -> None:
-        self._graph = graph
-
-    def block(self, value: str, name: str, block: ResidualBlock, side: int, more_channels: int) -> tuple[str, int]:
+    def block(self, value: str, name: str, before: int, channels: int, side: int, *, halves: bool) -> tuple[str, int]:
         """Add a residual block; returns the name of its output and the output's side."""
-        stride = 2 if block.halves else 1
-        main = self.convolution(value, f"{name}_first", block.first, stride=stride, padding=2 - stride)
-        main = self.convolution(self.relu(main, f"{name}_first_relu"), f"{name}_second", block.second, 1, 1)
+        stride = 2 if halves else 1
+        main = self.convolution(value, f"{name}_first", (before, channels, 3), stride=stride, padding=2 - stride)
+        main = self.relu(main, f"{name}_first_relu")
+        main = self.convolution(main, f"{name}_second", (channels, channels, 3), stride=1, padding=1)
         skip, main_side, skip_side = value, side, side
-        if block.halves:
+        if halves:
             skip = self._graph.node("AveragePool", [skip], f"{name}_half", kernel_shape=(2, 2), strides=(2, 2))
             main_side, skip_side = (side - 3) // 2 + 1, (side - 2) // 2 + 1
         result = max(main_side, skip_side)
-        skip = self._filled(skip, f"{name}_skip", more_channels, result - skip_side)
+        skip = self._filled(skip, f"{name}_skip", channels - before, result - skip_side)
         main = self._filled(main, f"{name}_main", 0, result - main_side)
         return self.relu(self._graph.node("Add", [main, skip], f"{name}_sum"), f"{name}_relu"), result
 
-    def convolution(self, value: str, name: str, learned: Convolution, stride: int, padding: int) -> str:
-        weights = self._graph.tensor(f"{name}_weights", learned.weights)
-        bias = self._graph.tensor(f"{name}_bias", learned.bias)
-        side = learned.weights.shape[-1]
-        return self._graph.node(
-            "Conv",
-            [value, weights, bias],
-            name,
-            kernel_shape=(side, side),
-            strides=(stride, stride),
-            pads=(padding,) * 4,
-        )
+    def convolution(self, value: str, name: str, shape: tuple[int, int, int], *, stride: int, padding: int) -> str:
+        """Add a convolution; `shape` is channels in, channels out and side."""
+        parts = zip(("weights", "bias"), self._reader.convolution(*shape), strict=True)
+        learned = [self._graph.tensor(f"{name}_{part}", values) for part, values in parts]
+        sizes = {"kernel_shape": (shape[2],) * 2, "strides": (stride,) * 2, "pads": (padding,) * 4}
+        return self._graph.node("Conv", [value, *learned], name, **sizes)
 
     def relu(self, value: str, name: str) -> str:
         return self._graph.node("Relu", [value], name)

@@ -6,117 +6,40 @@ picture. What is not here is refused. So is starting a thread: libraries start t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: (x86_64, aarch64) of arch/x86/entry/syscalls/syscall_64.tbl and asm-generic/unistd.h; None: the machine hasn't it.
-_MEMORY = {
-    "mmap": (9, 222),
-    "mprotect": (10, 226),
-    "munmap": (11, 215),
-    "brk": (12, 214),
-    "mremap": (25, 216),
-    "msync": (26, 227),
-    "mincore": (27, 232),
-    "madvise": (28, 233),
-    "membarrier": (324, 283),
-}
-_THREADS_AND_TIME = {
-    "sched_yield": (24, 124),
-    "pause": (34, None),
-    "nanosleep": (35, 101),
-    "exit": (60, 93),
-    "gettimeofday": (96, 169),
-    "getrusage": (98, 165),
-    "times": (100, 153),
-    "sched_getparam": (143, 121),
-    "sched_getscheduler": (145, 120),
-    "gettid": (186, 178),
-    "time": (201, None),
-    "futex": (202, 98),
-    "sched_getaffinity": (204, 123),
-    "set_tid_address": (218, 96),
-    "restart_syscall": (219, 128),
-    "clock_gettime": (228, 113),
-    "clock_getres": (229, 114),
-    "clock_nanosleep": (230, 115),
-    "exit_group": (231, 94),
-    "set_robust_list": (273, 99),
-    "getcpu": (309, 168),
-    "rseq": (334, 293),
-}
-_OWN_SIGNALS = {
-    "rt_sigaction": (13, 134),
-    "rt_sigprocmask": (14, 135),
-    "rt_sigreturn": (15, 139),
-    "rt_sigpending": (127, 136),
-    "rt_sigtimedwait": (128, 137),
-    "rt_sigsuspend": (130, 133),
-    "sigaltstack": (131, 132),
-}
-_OPEN_FILES = {
-    "read": (0, 63),
-    "write": (1, 64),
-    "close": (3, 57),
-    "fstat": (5, 80),
-    "poll": (7, None),
-    "lseek": (8, 62),
-    "pread64": (17, 67),
-    "readv": (19, 65),
-    "writev": (20, 66),
-    "pipe": (22, None),
-    "select": (23, None),
-    "dup": (32, 23),
-    "dup2": (33, None),
-    "sendto": (44, 206),
-    "recvfrom": (45, 207),
-    "getdents64": (217, 61),
-    "fadvise64": (221, 223),
-    "pselect6": (270, 72),
-    "ppoll": (271, 73),
-    "dup3": (292, 24),
-    "pipe2": (293, 59),
-    "close_range": (436, 436),
-}
-_PATHS = {
-    "stat": (4, None),
-    "lstat": (6, None),
-    "access": (21, None),
-    "getcwd": (79, 17),
-    "readlink": (89, None),
-    "newfstatat": (262, 79),
-    "readlinkat": (267, 78),
-    "faccessat": (269, 48),
-    "statx": (332, 291),
-    "faccessat2": (439, 439),
-}
-_SELF_AND_SYSTEM = {
-    "getpid": (39, 172),
-    "uname": (63, 160),
-    "getrlimit": (97, 163),
-    "sysinfo": (99, 179),
-    "getuid": (102, 174),
-    "getgid": (104, 176),
-    "geteuid": (107, 175),
-    "getegid": (108, 177),
-    "getppid": (110, 173),
-    "getrandom": (318, 278),
-}
-_ALLOWED = {**_MEMORY, **_THREADS_AND_TIME, **_OWN_SIGNALS, **_OPEN_FILES, **_PATHS, **_SELF_AND_SYSTEM}
+#: Name and number on x86_64 and on aarch64 (arch/x86/entry/syscalls/syscall_64.tbl, asm-generic/unistd.h; a dash: the
+#: machine hasn't the call), by what calls are for: memory; threads and time; own signals; open files; paths;
+#: the process itself and the system.
+_ALLOWED = """
+    mmap:9:222 mprotect:10:226 munmap:11:215 brk:12:214 mremap:25:216 msync:26:227 mincore:27:232 madvise:28:233
+    membarrier:324:283
 
+    sched_yield:24:124 pause:34:- nanosleep:35:101 exit:60:93 gettimeofday:96:169 getrusage:98:165 times:100:153
+    sched_getparam:143:121 sched_getscheduler:145:120 gettid:186:178 time:201:- futex:202:98
+    sched_getaffinity:204:123 set_tid_address:218:96 restart_syscall:219:128 clock_gettime:228:113
+    clock_getres:229:114 clock_nanosleep:230:115 exit_group:231:94 set_robust_list:273:99 getcpu:309:168
+    rseq:334:293
+
+    rt_sigaction:13:134 rt_sigprocmask:14:135 rt_sigreturn:15:139 rt_sigpending:127:136 rt_sigtimedwait:128:137
+    rt_sigsuspend:130:133 sigaltstack:131:132
+
+    read:0:63 write:1:64 close:3:57 fstat:5:80 poll:7:- lseek:8:62 pread64:17:67 readv:19:65 writev:20:66 pipe:22:-
+    select:23:- dup:32:23 dup2:33:- sendto:44:206 recvfrom:45:207 getdents64:217:61 fadvise64:221:223
+    pselect6:270:72 ppoll:271:73 dup3:292:24 pipe2:293:59 close_range:436:436
+
+    stat:4:- lstat:6:- access:21:- getcwd:79:17 readlink:89:- newfstatat:262:79 readlinkat:267:78 faccessat:269:48
+    statx:332:291 faccessat2:439:439
+
+    getpid:39:172 uname:63:160 getrlimit:97:163 sysinfo:99:179 getuid:102:174 getgid:104:176 geteuid:107:175
+    getegid:108:177 getppid:110:173 getrandom:318:278
+"""
 #: Allowed with certain arguments only: see `rules`.
-_CONDITIONAL = {
-    "open": (2, None),
-    "ioctl": (16, 29),
-    "kill": (62, 129),
-    "fcntl": (72, 25),
-    "prctl": (157, 167),
-    "tgkill": (234, 131),
-    "openat": (257, 56),
-    "prlimit64": (302, 261),
-}
+_CONDITIONAL = """
+    open:2:- ioctl:16:29 kill:62:129 fcntl:72:25 prctl:157:167 tgkill:234:131 openat:257:56 prlimit64:302:261
+"""
 #: Absent as on an old kernel, so that the C library falls back to calls that are looked at.
-_ABSENT = {"clone3": (435, 435), "openat2": (437, 437)}
+_ABSENT = "clone3:435:435 openat2:437:437"
 
 #: A call's number beyond this one is newer than these tables (or of x32), and absent.
 LAST_KNOWN = 450
@@ -148,9 +71,9 @@ class Machine:
     column: int
     seccomp: int
 
-    def numbers(self, calls: Mapping[str, tuple[int, int | None]]) -> dict[str, int]:
-        found = ((name, columns[self.column]) for name, columns in calls.items())
-        return {name: number for name, number in found if number is not None}
+    def numbers(self, calls: str) -> dict[str, int]:
+        found = (call.split(":") for call in calls.split())
+        return {name: int(columns[self.column]) for name, *columns in found if columns[self.column] != "-"}
 
 
 MACHINES = {"x86_64": Machine(0xC000003E, 0, 317), "aarch64": Machine(0xC00000B7, 1, 277)}

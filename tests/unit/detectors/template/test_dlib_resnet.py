@@ -66,4 +66,4 @@ def test_other_weights_are_refused(dat):
 )
 def test_malformed_weights_are_refused(dat, what, spoil):
     with pytest.raises(MalformedWeights):
-        dlib_resnet.read(spoil(dat))
+        dlib_resnet.network(spoil(dat))
