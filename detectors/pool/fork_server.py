@@ -12,6 +12,7 @@ import contextlib
 import gc
 import importlib
 import os
+import pickle
 import selectors
 import signal
 import socket
@@ -36,10 +37,10 @@ def main(control_fd: int) -> None:
     """Entry point of the server process; the plan comes through stdin."""
     for name in (signal.SIGINT, signal.SIGTERM):  # a signal to the group is the worker's to answer
         signal.signal(name, signal.SIG_IGN)
-    plan = SlotPlan.from_json(sys.stdin.buffer.read())
-    if plan.confinement is not Confinement.OFF:
+    plan: SlotPlan = pickle.load(sys.stdin.buffer)  # noqa: S301  # written by the parent process
+    if plan.settings.confinement is not Confinement.OFF:
         hide_memory()
-    for module in plan.preload:
+    for module in plan.settings.preload:
         with contextlib.suppress(ImportError):  # the analyser's factory will say it clearer
             importlib.import_module(module)
     gc.collect()
@@ -112,8 +113,8 @@ class ForkServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             close_all_but((channel_fd, block_fd))
-            keep_order(self._plan.memory_mib, self._pid)
-            missing = {} if self._plan.confinement is Confinement.OFF else confine(self._plan.readable)
+            keep_order(self._plan.settings.memory_mib, self._pid)
+            missing = {} if self._plan.settings.confinement is Confinement.OFF else confine(self._plan.readable)
             # Left open to the very end: the parent kills what has hung up, and would hide the exit code.
             channel = socket.socket(fileno=channel_fd)
             serve(channel, block_fd, self._plan, missing)

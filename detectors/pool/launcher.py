@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from detectors.pool.confinement import Confinement, hide_memory
 from detectors.pool.fork_server import EXITED, FORK, FORKED, KILL, NOTICE, ORDER, READY
 from detectors.pool.outcomes import SlotStartError
 from detectors.pool.plan import SlotPlan
-from detectors.pool.settings import DEBUG_VARIABLE, PoolSettings, slot_environment
+from detectors.pool.settings import DEBUG_VARIABLE, slot_environment
 
 #: The worker's import path is handed over, so that the server finds the same modules in any embedding.
 _BOOT = (
@@ -43,9 +44,8 @@ class Launcher:
     All methods run on the event loop's thread and don't block it, apart from `start`'s process creation.
     """
 
-    def __init__(self, plan: SlotPlan, settings: PoolSettings) -> None:
+    def __init__(self, plan: SlotPlan) -> None:
         self._plan = plan
-        self._settings = settings
         self._slots: dict[int, SlotProcess] = {}
         self._numbers = 0
         self._received = b""
@@ -58,7 +58,7 @@ class Launcher:
         self._ended = asyncio.Event()
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
-        if self._plan.confinement is not Confinement.OFF:
+        if self._plan.settings.confinement is not Confinement.OFF:
             hide_memory()
         with theirs:
             try:
@@ -68,7 +68,7 @@ class Launcher:
                 raise SlotStartError(f"the fork server could not be started: {error.strerror}") from None
         self._loop.add_reader(self._control, self._on_readable)
         try:
-            await asyncio.wait_for(self._ready, self._settings.start_timeout_s)
+            await asyncio.wait_for(self._ready, self._plan.settings.start_timeout_s)
         except TimeoutError:
             await self.close()
             raise SlotStartError("the fork server was not ready in time") from None
@@ -125,11 +125,11 @@ class Launcher:
             stdout=noise,
             stderr=noise,
             pass_fds=[theirs.fileno()],
-            env=slot_environment(self._settings, os.environ),
+            env=slot_environment(self._plan.settings, os.environ),
         )
         assert process.stdin is not None
         with process.stdin as stdin:
-            stdin.write(self._plan.to_json())
+            pickle.dump(self._plan, stdin)
         return process
 
     def _on_readable(self) -> None:

@@ -1,48 +1,28 @@
 """The slot plan: how every slot is to be made, told to the fork server once, at its start.
 
-Pickle is used in one direction only, from the worker to its own children, for the analyser's factory.
+Pickle is used in one direction only, from the worker to its own children, for the plan and the analyser's factory.
 """
 
 from __future__ import annotations
 
-import base64
 import pickle
 import pkgutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from detectors.contract import Analyser
-from detectors.pool.confinement import Confinement
+from detectors.pool.settings import PoolSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotPlan:
     """Plan of every slot. `factory` is unpacked in the slot only: its modules may start threads, and no process with
-    threads may fork. `readable`: files and folders that slots may read."""
+    threads may fork. `readable`: all files and folders that slots may read."""
 
     factory: bytes
-    preload: tuple[str, ...]
-    memory_mib: int
-    block_bytes: int
-    readable: tuple[str, ...] = ()
-    confinement: Confinement = Confinement.WARN
-
-    def to_json(self) -> bytes:
-        return orjson.dumps({**asdict(self), "factory": base64.b64encode(self.factory).decode()})
-
-    @classmethod
-    def from_json(cls, encoded: bytes) -> SlotPlan:
-        fields = orjson.loads(encoded)
-        own = {
-            "factory": base64.b64decode(fields["factory"]),
-            "preload": tuple(fields["preload"]),
-            "readable": tuple(fields["readable"]),
-            "confinement": Confinement(fields["confinement"]),
-        }
-        return cls(**{**fields, **own})
+    settings: PoolSettings
+    readable: tuple[str, ...]
 
 
 #: Makes the analyser in each slot: a function, or `module:name` where importing the function would load native code.

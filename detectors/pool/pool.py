@@ -49,14 +49,8 @@ class SlotPool:
     ) -> None:
         """`factory(*args)` is called once in every slot process; both must be picklable and importable."""
         self._settings = settings or PoolSettings()
-        self._plan = SlotPlan(
-            factory=pack_factory(factory, args),
-            preload=self._settings.preload,
-            memory_mib=self._settings.memory_mib,
-            block_bytes=self._settings.max_image_bytes,
-            readable=(*self._settings.readable, *code_folders()),
-            confinement=self._settings.confinement,
-        )
+        readable = (*self._settings.readable, *code_folders())
+        self._plan = SlotPlan(factory=pack_factory(factory, args), settings=self._settings, readable=readable)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
         self._open_jobs: set[_Job] = set()
         self._slots: list[Slot | None] = [None] * self._settings.slots
@@ -72,7 +66,7 @@ class SlotPool:
         if self._started:
             raise RuntimeError("the slot pool is started already")
         self._drained = asyncio.Event()
-        self._maker = SlotMaker(self._plan, self._settings)
+        self._maker = SlotMaker(self._plan)
         self._alone = asyncio.Lock()
         self._blocks = [ImageBlock(self._settings.max_image_bytes) for _ in self._slots]
         self._quarantine_block = ImageBlock(self._settings.max_image_bytes)

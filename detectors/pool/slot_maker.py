@@ -8,7 +8,6 @@ from detectors.pool.blocks import ImageBlock
 from detectors.pool.launcher import Launcher
 from detectors.pool.outcomes import SlotStartError
 from detectors.pool.plan import SlotPlan
-from detectors.pool.settings import PoolSettings
 from detectors.pool.slot import Slot
 
 #: Pauses before another try when a slot that once started does not start again; then the pool gives up.
@@ -18,9 +17,8 @@ RESPAWN_PAUSES_S = (0.1, 0.5, 2.0)
 class SlotMaker:
     """Source of ready slots for one pool."""
 
-    def __init__(self, plan: SlotPlan, settings: PoolSettings) -> None:
+    def __init__(self, plan: SlotPlan) -> None:
         self._plan = plan
-        self._settings = settings
         self._launching = asyncio.Lock()
         self._launcher: Launcher | None = None
 
@@ -28,7 +26,7 @@ class SlotMaker:
         """A slot whose analyser is built, reading from `block`; raises SlotStartError."""
         async with self._launching:
             launcher = await self._living_launcher()
-        return await Slot.open(launcher, block, self._settings.start_timeout_s)
+        return await Slot.open(launcher, block, self._plan.settings.start_timeout_s)
 
     async def make_persistently(self, block: ImageBlock) -> Slot:
         """Like `make`, with a few more tries: to replace a slot that did start before."""
@@ -48,7 +46,7 @@ class SlotMaker:
     async def _living_launcher(self) -> Launcher:
         if self._launcher is None or not self._launcher.alive:
             await self.close()
-            launcher = Launcher(self._plan, self._settings)
+            launcher = Launcher(self._plan)
             await launcher.start()
             self._launcher = launcher
         return self._launcher

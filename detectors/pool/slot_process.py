@@ -33,11 +33,11 @@ def serve(channel: socket.socket, block_fd: int, plan: SlotPlan, missing: Missin
     try:
         try:
             analyser = build_analyser(plan.factory)
-            missing = _shut(plan.confinement, missing)
+            missing = _shut(plan.settings.confinement, missing)
         except (OSError, ValueError) as error:  # what an analyser raises for files that are missing or not as told
             channel.sendall(_start_words(ReplyKind.REFUSED, error))
             return
-        block = map_read_only(block_fd, plan.block_bytes)
+        block = map_read_only(block_fd, plan.settings.max_image_bytes)
         os.close(block_fd)
     except Exception as error:  # any reason the models don't load is for the operator to read
         channel.sendall(_start_words(ReplyKind.START_FAILED, error))
