@@ -14,7 +14,7 @@ from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
 from stream.events.wire.dead_letter import DeadLetters
 from stream.maintenance.parts_restoring import PartsRestoring
-from stream.pipeline.capture.frame_faces import Kinds
+from stream.pipeline.capture.compared_frames import Kinds
 from stream.pipeline.decision.replays import Replays
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.join.group_parts import GroupParts

@@ -29,8 +29,7 @@ from stream.evaluation.analysing import AnalysedPresentation
 from stream.evaluation.judged import JudgedPresentation, bona_fide_of, bounds_reached, by_species, judged
 from stream.evaluation.margins import cautious_bound
 from stream.evaluation.operating import threshold_at
-from stream.evaluation.ranks import auc
-from stream.evaluation.rates import ErrorRate
+from stream.evaluation.rates import ErrorRate, auc
 from stream.evaluation.weighing import Floats, fitted, rounded
 from stream.pipeline.verdict.aggregation import NO_NETWORK, room_above_floors
 from stream.pipeline.verdict.verdict import EPSILON, judge, live_bound

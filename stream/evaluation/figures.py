@@ -24,8 +24,7 @@ from stream.evaluation.judged import (
 )
 from stream.evaluation.operating import FIXED_BPCER, apcer_at, bpcer_at, threshold_at
 from stream.evaluation.picture_set import LeftOutFile
-from stream.evaluation.ranks import auc
-from stream.evaluation.rates import ErrorRate, apcer, bpcer, non_response_rate
+from stream.evaluation.rates import ErrorRate, apcer, auc, bpcer, non_response_rate
 from stream.pipeline.verdict.aggregation import WeighedSignal, mean_log_odds
 from stream.pipeline.verdict.verdict import VerdictKind, live_bound, spoof_bound
 

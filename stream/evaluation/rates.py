@@ -1,4 +1,4 @@
-"""Error rates of attack detection as ISO/IEC 30107-3 defines them, of verdicts. Pure.
+"""Error rates of attack detection as ISO/IEC 30107-3 defines them, of verdicts; and the area under a ROC curve. Pure.
 
 LIVE is the classification as bona fide; SPOOF and INCONCLUSIVE are not, for nobody is let through with either. A
 non-response (a presentation without a confidence) is no classification: it counts in APNRR and BPNRR alone.
@@ -6,7 +6,8 @@ non-response (a presentation without a confidence) is no classification: it coun
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stream.evaluation.intervals import clopper_pearson
@@ -43,3 +44,14 @@ def bpcer(classified: Collection[VerdictKind]) -> ErrorRate:
 def non_response_rate(responses: int, presentations: int) -> ErrorRate:
     """APNRR of the attacks of one PAI species, or BPNRR: share for which no result was computed."""
     return ErrorRate(presentations - responses, presentations)
+
+
+def auc(bona_fide: Iterable[float], attacks: Iterable[float]) -> float | None:
+    """Area under the ROC curve: the share of pairs in which the bona fide presentation has the higher number, ties
+    counting half (Mann and Whitney, 1947). 1 tells all apart, 0.5 none; below 0.5 attacks look more live. None unless
+    there are both."""
+    genuine, attacking = list(bona_fide), sorted(attacks)
+    if not genuine or not attacking:
+        return None
+    twice = sum(bisect_left(attacking, each) + bisect_right(attacking, each) for each in genuine)
+    return twice / 2 / (len(genuine) * len(attacking))

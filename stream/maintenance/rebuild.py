@@ -49,7 +49,7 @@ from stream.review.command_stage import APPLIED
 from stream.review.commands import InvalidCommand
 from stream.review.kept_command import restored
 from stream.review.kinds.base import Command
-from stream.review.kinds.erase_subject import EraseSubject
+from stream.review.kinds.subjects import EraseSubject
 from stream.runtime.patience import RetryPolicy
 
 T = TypeVar("T")

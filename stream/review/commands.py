@@ -18,9 +18,9 @@ from stream.events.message.ids import TENANT
 from stream.events.message.messages import UNREADABLE_BATCH_HEADER, Poison, Record
 from stream.events.wire.cloud_events import Mode, unwrap
 from stream.review.kinds.base import ACTOR, COMMAND_ID, NOTE, REASON, Command
-from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
 from stream.review.kinds.sessions import CancelSession, CreateSession
+from stream.review.kinds.subjects import EraseSubject
 from stream.review.kinds.switch_rules import SwitchRules
 
 MAX_COMMAND_BYTES = 64 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 from config.catalogues.challenges import FEWEST_FRAMES
 from config.catalogues.error_codes import ErrorCode
 from stream.events.message.session_terms import SessionTerms
-from stream.pipeline.admission.session_frames import OTHER_CHECK
+from stream.pipeline.admission.session_refusals import OTHER_CHECK
 from stream.pipeline.capture.verification import session_passed
 from stream.sessions.session import AttemptOutcome
 

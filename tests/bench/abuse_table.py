@@ -27,7 +27,7 @@ from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.limits.abuse import AbusePolicy
-from stream.bench.figures import paired_ratio
+from stream.bench.measurement import paired_ratio
 from stream.bench.redis_room import Say
 from stream.cli.console import say
 from tests.bench.growth import Row, measured, one_server, percentiles, show, sizes, used_memory

@@ -24,7 +24,7 @@ from stream.bootstrap.models import face_bound, network_sources, template_source
 from stream.events.message.ids import SubmissionIds
 from stream.events.message.messages import Detection
 from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
-from stream.pipeline.capture.frame_faces import of_analyses
+from stream.pipeline.capture.compared_frames import of_analyses
 from stream.pipeline.verdict.session_verdict import session_verdict
 from stream.pipeline.verdict.verdict import Verdict
 from tests.bench.active_liveness import COLOUR_MS, PASS, Bench, kinds

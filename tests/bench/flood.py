@@ -28,8 +28,8 @@ from PIL import Image
 from config.settings import Settings
 from detectors.containers import PARSERS
 from detectors.image_format import sniff
-from stream.bench.figures import percentile
 from stream.bench.installation import default_broker, installation
+from stream.bench.measurement import percentile
 from stream.bench.photographs import SIZES, from_portrait
 from stream.demo import attacks
 from stream.demo.scenario import astronaut

@@ -13,7 +13,7 @@ from abuse.redis_port import Command, RedisClient, Reply
 from config import settings as configuration
 from config.errors import SettingsError
 from config.settings import Settings
-from stream.bench.figures import percentile
+from stream.bench.measurement import percentile
 from stream.bench.redis_room import Say, room
 from stream.redis.client import connect
 

@@ -23,9 +23,9 @@ import typer
 
 from stream.bench import photographs
 from stream.bench.accounting import Books
-from stream.bench.figures import within
 from stream.bench.installation import Broker, Installation, installation
 from stream.bench.load import load_process
+from stream.bench.measurement import within
 from stream.bench.mixes import Mix
 from stream.cli.console import say
 from stream.embedded.session import WorkerProcess

@@ -108,7 +108,6 @@ PURE = (
     "stream/evaluation/rates.py",
     "stream/evaluation/intervals.py",
     "stream/evaluation/operating.py",
-    "stream/evaluation/ranks.py",
     "stream/evaluation/judged.py",
     "stream/evaluation/figures.py",
     "stream/evaluation/words.py",

@@ -22,8 +22,8 @@ from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print
 from stream.events.message.ids import canonical_guid, is_guid
 from stream.review.command_client import NoAnswer, ask
 from stream.review.kinds.base import Command
-from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
+from stream.review.kinds.subjects import EraseSubject
 from stream.review.kinds.switch_rules import SwitchRules
 
 

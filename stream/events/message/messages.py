@@ -15,11 +15,8 @@ from config.catalogues.error_codes import ErrorCode
 from config.strict_json import StrictJson
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import OptionalCode
-from stream.events.message.capture import CaptureFinding
-from stream.events.message.face_comparison import FaceComparison
-from stream.events.message.group_results import GroupResult
+from stream.events.message.findings import CaptureFinding, FaceComparison, GroupResult, SessionImage
 from stream.events.message.ids import SubmissionIds
-from stream.events.message.session_image import SessionImage
 from stream.events.message.session_terms import FrameContext, FramePart, SessionTerms
 
 Headers = tuple[tuple[str, bytes], ...]

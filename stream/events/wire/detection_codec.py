@@ -25,11 +25,9 @@ from detectors.analysis_codec import FIELDS, CheckedAnalysis
 from detectors.contract import MAX_FRAMES, Analysis
 from detectors.contract_fields import Milliseconds
 from detectors.newer_names import NEWER_NAMES
-from stream.events.message.capture import CaptureFinding
-from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.findings import CaptureFinding, FaceComparison, SessionImage
 from stream.events.message.ids import SubmissionIds, request_id
 from stream.events.message.messages import AlreadyDecided, Detection, Output, Refusal
-from stream.events.message.session_image import SessionImage
 from stream.events.message.session_terms import FrameContext, FramePart, SessionTerms
 from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.events.wire.event_times import LATEST_MS

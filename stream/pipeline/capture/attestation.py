@@ -13,7 +13,7 @@ from detectors.contract import Indication
 from stream.encryption.capture_claims import CaptureChannel, CaptureClaims
 from stream.encryption.capture_statement import StatementForged, read_capture_key
 from stream.encryption.key_files import KeyRefused
-from stream.events.message.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding
+from stream.events.message.findings import FORGED, NOT_ATTESTED, Attestation, CaptureFinding
 from stream.events.message.messages import Detection, Submission
 from stream.events.message.session_terms import SessionTerms
 

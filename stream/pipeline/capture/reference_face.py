@@ -12,7 +12,7 @@ from detectors.contract import Analysis
 from detectors.template.extraction import SWITCHED_OFF
 from detectors.template.impostors import ImpostorModel
 from detectors.template.port import strangers_as_alike
-from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.findings import FaceComparison
 from stream.events.message.session_terms import FrameContext
 from stream.pipeline.capture.best_frame import best_first
 

@@ -14,9 +14,9 @@ from typing import Protocol
 from detectors.contract import Analysis
 from stream.encryption import jwe
 from stream.encryption.key_files import SelfieKey
+from stream.events.message.findings import SessionImage
 from stream.events.message.ids import request_id
 from stream.events.message.messages import Detection, Output, Submission
-from stream.events.message.session_image import SessionImage
 from stream.events.message.session_terms import SessionTerms
 from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.pipeline.capture.best_frame import best_first

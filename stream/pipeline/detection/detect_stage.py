@@ -24,8 +24,7 @@ from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.encryption.key_folder import KeyFolder
-from stream.events.message.capture import CaptureFinding
-from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.findings import CaptureFinding, FaceComparison, SessionImage
 from stream.events.message.messages import (
     AlreadyDecided,
     Detection,
@@ -37,17 +36,15 @@ from stream.events.message.messages import (
     Rejected,
     Submission,
 )
-from stream.events.message.session_image import SessionImage
 from stream.events.message.session_terms import SessionTerms
 from stream.events.wire.dead_letter import DeadLetters
 from stream.events.wire.detection_codec import detection_output
 from stream.events.wire.event_times import EventTimes
 from stream.pipeline.admission.admission import Admission, Admitted
-from stream.pipeline.admission.session_frames import frames_refusal
+from stream.pipeline.admission.session_refusals import frames_refusal
 from stream.pipeline.capture.attestation import capture_finding
 from stream.pipeline.capture.camera_times import with_capture_times
-from stream.pipeline.capture.frame_digests import NOT_COMPARED, ComparedFrames, compared_frames, content_of
-from stream.pipeline.capture.frame_faces import Kinds
+from stream.pipeline.capture.compared_frames import NOT_COMPARED, ComparedFrames, Kinds, compared_frames, content_of
 from stream.pipeline.capture.marking import ReferenceExtractor
 from stream.pipeline.capture.reference_face import compared
 from stream.pipeline.capture.session_images import SessionImages

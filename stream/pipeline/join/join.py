@@ -19,7 +19,7 @@ from stream.events.message.messages import AlreadyDecided, Detection, Refusal
 from stream.events.message.session_terms import FramePart
 from stream.events.wire.detection_codec import decode_detection, encode_detection
 from stream.events.wire.detection_part import DetectionPart, encode_part
-from stream.pipeline.capture.frame_faces import Kinds
+from stream.pipeline.capture.compared_frames import Kinds
 from stream.pipeline.join.joined import Joining, of_frames
 from stream.pipeline.join.pending import (
     ERASED,

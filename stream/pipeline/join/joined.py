@@ -15,13 +15,12 @@ import orjson
 from abuse.links.reuse_references import ReuseReferences
 from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
-from stream.events.message.capture import joined_capture
-from stream.events.message.group_results import GroupFault, GroupResult
+from stream.events.message.findings import GroupFault, GroupResult, joined_capture
 from stream.events.message.messages import Detection, Refusal
 from stream.events.message.session_terms import FrameContext
 from stream.events.wire.detection_codec import decode_detection
 from stream.events.wire.detection_part import DetectionPart, decode_part
-from stream.pipeline.capture.frame_faces import Kinds, between
+from stream.pipeline.capture.compared_frames import Kinds, between
 from stream.pipeline.join.pending import Closing, Parts
 
 FRAMES_MISSING, FRAMES_CONTRADICT, SESSIONS_DIFFER = "frames_missing", "frames_contradict", "frame_sessions_differ"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from config.limits.signals import GroupGate
 from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
-from stream.events.message.group_results import GroupFault, GroupResult
+from stream.events.message.findings import GroupFault, GroupResult
 from stream.pipeline.verdict.advice import advice_for
 from stream.pipeline.verdict.aggregation import WeighedSignal
 from stream.pipeline.verdict.injection import LivenessFlag

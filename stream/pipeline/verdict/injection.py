@@ -14,7 +14,7 @@ from enum import StrEnum
 from config.catalogues.injection import INDICATIONS, UNCHECKED, WEAKEST_REASON
 from config.policy import Policy
 from detectors.contract import Analysis, Indication
-from stream.events.message.capture import CaptureFinding
+from stream.events.message.findings import CaptureFinding
 from stream.pipeline.capture.attestation import UNATTESTED, capture_indications
 
 SCORE_DIGITS = 2

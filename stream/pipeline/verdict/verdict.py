@@ -18,7 +18,7 @@ from config.catalogues.challenges import Challenge
 from config.catalogues.error_codes import MEANING, ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis, ReadingStatus
-from stream.events.message.capture import CaptureFinding
+from stream.events.message.findings import CaptureFinding
 from stream.events.message.messages import Refusal
 from stream.pipeline.verdict.advice import Advice, advice_for
 from stream.pipeline.verdict.aggregation import CONFIDENCE_DIGITS, WeighedSignal, confidence, held_by, weigh

@@ -16,7 +16,7 @@ from stream.events.message.messages import Output
 from stream.events.topics import Topic
 from stream.events.wire.flag_output import flag_output
 from stream.review.kinds.base import Command, ReviewServices
-from stream.review.kinds.subject_reference import SubjectReference
+from stream.review.kinds.subjects import SubjectReference
 
 
 class FlagCommand(Command):

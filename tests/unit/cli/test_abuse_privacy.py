@@ -13,7 +13,7 @@ from config.errors import Unavailable
 from stream.cli.abuse import rekeying, view
 from stream.maintenance.rekeying import EMPTIED, Rekeyed
 from stream.review.commands import read
-from stream.review.kinds.erase_subject import EraseSubject
+from stream.review.kinds.subjects import EraseSubject
 from stream.runtime.patience import DependencyTimeout
 from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid

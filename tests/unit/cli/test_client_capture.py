@@ -13,7 +13,7 @@ from detectors.contract import Frame
 from stream.cli import app
 from stream.cli.sessions.asking import _jwk
 from stream.cli.submit import submitting as submit
-from stream.events.message.capture import Attestation
+from stream.events.message.findings import Attestation
 from stream.events.message.messages import Record, Submission
 from stream.events.message.session_terms import FrameContext
 from stream.events.wire.submissions import Form

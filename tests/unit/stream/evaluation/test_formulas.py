@@ -8,8 +8,7 @@ import pytest
 
 from stream.evaluation.intervals import clopper_pearson
 from stream.evaluation.operating import apcer_at, bpcer_at, threshold_at, trade_off
-from stream.evaluation.ranks import auc
-from stream.evaluation.rates import ErrorRate, apcer, bpcer, non_response_rate
+from stream.evaluation.rates import ErrorRate, apcer, auc, bpcer, non_response_rate
 from stream.pipeline.verdict.verdict import VerdictKind
 
 LIVE, SPOOF, INCONCLUSIVE = VerdictKind.LIVE, VerdictKind.SPOOF, VerdictKind.INCONCLUSIVE

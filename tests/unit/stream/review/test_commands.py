@@ -21,9 +21,9 @@ from stream.events.message.messages import UNREADABLE_BATCH_HEADER, Poison
 from stream.review import commands
 from stream.review.commands import COMMANDS, MAX_COMMAND_BYTES, InvalidCommand
 from stream.review.kinds.base import Command
-from stream.review.kinds.erase_subject import EraseSubject
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
 from stream.review.kinds.sessions import CancelSession, CreateSession
+from stream.review.kinds.subjects import EraseSubject
 from stream.review.kinds.switch_rules import SwitchRules
 from tests.unit.abuse.builders import guid, subject
 from tests.unit.stream.builders import JSON_TYPE, SECRET, STRUCTURED_TYPE, ce_headers

@@ -10,7 +10,7 @@ import pytest
 from config.limits.injection import InjectionPolicy
 from config.policy import Policy
 from stream.encryption.capture_claims import CaptureChannel
-from stream.events.message.capture import FORGED, NOT_ATTESTED, Attestation, CaptureFinding, joined_capture
+from stream.events.message.findings import FORGED, NOT_ATTESTED, Attestation, CaptureFinding, joined_capture
 from stream.events.message.messages import Rejected, Submission
 from stream.events.message.session_terms import FramePart, LivenessMode, SessionTerms
 from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection

@@ -16,8 +16,7 @@ from detectors.contract import Frame, PictureHashes, Template
 from stream.events.message.messages import Detection, Submission
 from stream.events.message.session_terms import FrameContext, FramePart
 from stream.events.wire.detection_codec import decode_detection, encode_detection
-from stream.pipeline.capture.frame_digests import compared_frames, content_of
-from stream.pipeline.capture.frame_faces import between
+from stream.pipeline.capture.compared_frames import between, compared_frames, content_of
 from stream.pipeline.capture.marking import model_id
 from stream.pipeline.detection import detect_stage
 from tests.unit.stream.builders import IMAGE, OTHER_IMAGE, analysis, bare, detection, ids, read

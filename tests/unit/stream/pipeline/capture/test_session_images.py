@@ -12,8 +12,8 @@ from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Frame
 from stream.encryption import jwe
+from stream.events.message.findings import SessionImage
 from stream.events.message.messages import Submission
-from stream.events.message.session_image import SessionImage
 from stream.events.message.session_terms import FramePart
 from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
 from stream.pipeline.capture.session_images import NOTHING, SessionImages

@@ -16,7 +16,7 @@ from detectors.contract import Frame, PictureHashes, Template
 from detectors.template.impostors import ImpostorModel
 from stream.encryption import jwe
 from stream.encryption.key_folder import KeyFolder
-from stream.events.message.face_comparison import FaceComparison
+from stream.events.message.findings import FaceComparison
 from stream.events.message.messages import Refusal, Rejected, Submission
 from stream.events.message.session_terms import FrameContext, FramePart
 from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection

@@ -12,7 +12,7 @@ from abuse.links.reuse_references import ReuseReferences
 from abuse.pictures.media_keys import KeyedImageHashes
 from config.catalogues.error_codes import ErrorCode
 from detectors.contract import Analysis
-from stream.events.message.capture import FORGED, NOT_ATTESTED
+from stream.events.message.findings import FORGED, NOT_ATTESTED
 from stream.events.message.messages import Output, Record, Refusal
 from stream.events.message.session_terms import LivenessMode, SessionTerms
 from stream.maintenance.join_sweeper import MOST_AT_ONCE, JoinSweeper

@@ -9,7 +9,7 @@ import pytest
 
 from config.policy import Policy
 from detectors.contract import Reading, ReadingStatus
-from stream.events.message.group_results import GroupFault, GroupResult
+from stream.events.message.findings import GroupFault, GroupResult
 from stream.pipeline.verdict.counterfactuals import counterfactual
 from stream.pipeline.verdict.group_gate import with_groups
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind, verdict_on

@@ -13,7 +13,7 @@ from detectors.catalogue import SIGNAL_LABELS
 from detectors.contract import Indication
 from stream.events.message.messages import Refusal
 from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
-from stream.pipeline.admission.session_frames import OTHER_CHECK
+from stream.pipeline.admission.session_refusals import OTHER_CHECK
 from stream.pipeline.verdict.active_verdict import SHOWN_BEFORE, active_verdict, confidence_of
 from stream.pipeline.verdict.advice import BY_REASON
 from stream.pipeline.verdict.counterfactuals import counterfactual
