@@ -1,4 +1,5 @@
-"""Capture statements: compact JWS (RFC 7515) of a client's own key, Ed25519 (RFC 8037) or ES256 (RFC 7518).
+"""Capture statements: compact JWS (RFC 7515) of a client's own key, Ed25519 (RFC 8037) or ES256 (RFC 7518): what
+phones and browsers keep in hardware.
 
 Every byte is hostile. The key is the one that the session's token is bound to, never one of the header; the algorithm
 follows from the key, and a header that says another one, or anything besides algorithm, type and key id, is refused.
@@ -6,15 +7,16 @@ follows from the key, and a header that says another one, or anything besides al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pybase64
 from joserfc import jwk, jws
 from pydantic import TypeAdapter
 
 from stream.encryption.capture_claims import CaptureClaims
+from stream.encryption.compact import base64url, from_base64url, object_in, told_by
 from stream.encryption.key_files import KeyRefused, document_of, imported
 
 #: Characters of a statement and of its header; twelve digests take 1.1 KB.
@@ -56,9 +58,9 @@ class CaptureKey:
     def sign(self, claims: CaptureClaims) -> str:
         """Statement, the compact JWS of claims; the client's side."""
         algorithm = self.algorithms[0]
-        header = _text(orjson.dumps({"alg": algorithm, "typ": "JWS"}))
-        signed = f"{header}.{_text(_CLAIMS.dump_json(claims))}"
-        return f"{signed}.{_text(jws.JWSRegistry.algorithms[algorithm].sign(signed.encode(), self.key))}"
+        header = base64url(orjson.dumps({"alg": algorithm, "typ": "JWS"}))
+        signed = f"{header}.{base64url(_CLAIMS.dump_json(claims))}"
+        return f"{signed}.{base64url(jws.JWSRegistry.algorithms[algorithm].sign(signed.encode(), self.key))}"
 
     def claims(self, compact: str) -> CaptureClaims:
         """Claims of a statement that this key has signed. Takes 0.15 ms. Raises StatementForged."""
@@ -66,11 +68,11 @@ class CaptureKey:
         if len(compact) > MAX_STATEMENT or not compact.isascii() or len(parts) != _PARTS or len(parts[0]) > MAX_HEADER:
             raise StatementForged
         try:
-            algorithm = self._algorithm(orjson.loads(_bytes(parts[0])))
-            message, signature = f"{parts[0]}.{parts[1]}".encode(), _bytes(parts[2])
+            algorithm = self._algorithm(object_in(parts[0]))
+            message, signature = f"{parts[0]}.{parts[1]}".encode(), from_base64url(parts[2])
             if not jws.JWSRegistry.algorithms[algorithm].verify(message, signature, self.key):
                 raise StatementForged
-            return _CLAIMS.validate_json(_bytes(parts[1]))
+            return _CLAIMS.validate_json(from_base64url(parts[1]))
         except Exception:
             # Whatever a library raises on a stranger's bytes, the answer must be one and the same: forged.
             raise StatementForged from None
@@ -93,19 +95,22 @@ def read_capture_key(content: bytes, *, private: bool = False) -> CaptureKey:
     return CaptureKey(key)
 
 
-def _text(content: bytes) -> str:
-    return pybase64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return pybase64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+def public_jwk(document: Mapping[str, Any]) -> dict[str, str]:
+    """Public key of a client, to which a session's token is bound (RFC 7800, `cnf`), as a JWK of its own members alone
+    (RFC 7638). A private key is refused: none is published by mistake. Raises KeyRefused, which quotes nothing."""
+    names = ("crv", "kty", "x", "y") if document.get("kty") == "EC" else ("crv", "kty", "x")
+    kept = {name: document.get(name) for name in names}
+    if "d" in document or not all(isinstance(text, str) and len(text) <= 64 for text in kept.values()):
+        raise KeyRefused("expected a public JWK of Ed25519 or P-256")
+    key = read_capture_key(orjson.dumps(kept)).public
+    return {name: key[name] for name in names}
 
 
 def named_in(token: str) -> tuple[str, str]:
     """Session and nonce that a session's token names, for the client who was given the token: nothing is checked here.
     Raises ValueError for what is no token."""
     try:
-        claims = orjson.loads(_bytes(token.split(".")[1]))
+        claims = told_by(token)
         return str(claims["sid"]), str(claims["jti"])
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (KeyError, ValueError):
         raise ValueError("is no session token") from None

@@ -7,12 +7,10 @@ ciphertext raises one exception without words, so that an answer tells an attack
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import orjson
-import pybase64
 from joserfc import jwe
 
+from stream.encryption.compact import object_in
 from stream.encryption.key_files import CONTENT_ENCRYPTION, SelfieKey
 
 #: Characters of the header and of the encrypted content key; an RSA key of 4096 bits takes 683.
@@ -60,8 +58,10 @@ def decrypt(compact: bytes, keys: Mapping[str, SelfieKey]) -> bytes:
     """Picture of a JWE, by the key that its header names. Blocks for milliseconds. Raises DecryptionFailed."""
     if not is_compact(compact):
         raise DecryptionFailed
-    header = _header(compact[: MAX_HEADER + 1].partition(b".")[0])
-    name = header.get("kid")
+    try:
+        name = object_in(compact[: MAX_HEADER + 1].partition(b".")[0].decode("ascii")).get("kid")
+    except ValueError:
+        raise DecryptionFailed from None
     key = keys.get(name) if isinstance(name, str) else None
     if key is None:
         raise DecryptionFailed
@@ -77,13 +77,3 @@ def encrypt(image: bytes, key: SelfieKey) -> bytes:
     """JWE of a picture for the holder of a key; the publisher's side."""
     header = {"alg": key.algorithm, "enc": CONTENT_ENCRYPTION, "kid": key.kid}
     return jwe.encrypt_compact(header, image, key.key, registry=_Registry(key.algorithm, 0)).encode()
-
-
-def _header(text: bytes) -> dict[str, Any]:
-    try:
-        header = orjson.loads(pybase64.urlsafe_b64decode(text + b"=" * (-len(text) % 4)))
-    except ValueError:
-        raise DecryptionFailed from None
-    if not isinstance(header, dict):
-        raise DecryptionFailed
-    return header

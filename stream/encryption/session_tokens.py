@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import orjson
-import pybase64
 
+from stream.encryption.compact import base64url, from_base64url, object_in, told_by
 from stream.encryption.reviewer_keys import SigningKey, read_public_key
 
 ALGORITHM, TYPE = "EdDSA", "liveness-session+jwt"
@@ -95,25 +95,26 @@ class SessionTokens:
         assert key is not None, "a folder without keys ends the start of a worker, and keeps its last keys later"
         header = {"alg": ALGORITHM, "typ": TYPE, "kid": key.kid}
         signed = f"{_packed(header)}.{_packed(self._document(claims))}"
-        return f"{signed}.{_text(key.sign(signed.encode()))}"
+        return f"{signed}.{base64url(key.sign(signed.encode()))}"
 
     def claims(self, token: str, at_ms: int) -> TokenClaims | TokenFault:
         """Claims of a token that is good at `at_ms` (event time), or why it isn't. Takes 0.1 ms; raises nothing."""
         try:
-            found = self._verified(token)
-            claims = self._claims(found)
+            claims = self._claims(self._verified(token))
         except _Faulty as error:
             return error.fault
+        except ValueError:
+            return TokenFault.MALFORMED
         if at_ms >= claims.expires_s * _MS:
             return TokenFault.EXPIRED
         return TokenFault.NOT_YET_VALID if at_ms < (claims.issued_s - AHEAD_S) * _MS else claims
 
     def _verified(self, token: str) -> dict[str, Any]:
-        """Payload of a token whose signature is right."""
+        """Payload of a token whose signature is right. Raises _Faulty, and ValueError for one that is malformed."""
         parts = token.split(".", _PARTS)
         if len(token) > MAX_TOKEN or not token.isascii() or len(parts) != _PARTS or len(parts[0]) > MAX_HEADER:
             raise _Faulty(TokenFault.MALFORMED)
-        header = _unpacked(parts[0])
+        header = object_in(parts[0])
         if header.get("alg") != ALGORITHM:
             raise _Faulty(TokenFault.ALGORITHM)
         if header.keys() != {"alg", "typ", "kid"} or header["typ"] != TYPE or not isinstance(header["kid"], str):
@@ -121,10 +122,10 @@ class SessionTokens:
         key = self.keys.get(header["kid"])
         if key is None:
             raise _Faulty(TokenFault.UNKNOWN_KEY)
-        signature, message = _bytes(parts[2]), f"{parts[0]}.{parts[1]}".encode()
+        signature, message = from_base64url(parts[2]), f"{parts[0]}.{parts[1]}".encode()
         if len(parts[2]) != SIGNATURE_LENGTH or not read_public_key(key.public).verifies(message, signature):
             raise _Faulty(TokenFault.FORGED)
-        return _unpacked(parts[1])
+        return object_in(parts[1])
 
     def _document(self, claims: TokenClaims) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -163,36 +164,11 @@ class SessionTokens:
 
 def token_id_of(token: str) -> str:
     """Id in a token that is known to be ours, whose signature isn't looked at. Raises ValueError."""
-    parts = token.split(".", _PARTS)
-    try:
-        token_id = _unpacked(parts[1])["jti"] if len(parts) == _PARTS else None
-    except (_Faulty, KeyError):
-        token_id = None
+    token_id = told_by(token).get("jti")
     if not isinstance(token_id, str):
         raise ValueError("expected a session token")
     return token_id
 
 
 def _packed(document: Mapping[str, Any]) -> str:
-    return _text(orjson.dumps(document))
-
-
-def _text(content: bytes) -> str:
-    return pybase64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return pybase64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raise _Faulty(TokenFault.MALFORMED) from None
-
-
-def _unpacked(text: str) -> dict[str, Any]:
-    try:
-        document = orjson.loads(_bytes(text))
-    except orjson.JSONDecodeError:
-        raise _Faulty(TokenFault.MALFORMED) from None
-    if not isinstance(document, dict):
-        raise _Faulty(TokenFault.MALFORMED)
-    return document
+    return base64url(orjson.dumps(document))

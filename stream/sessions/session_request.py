@@ -13,7 +13,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from config.catalogues.challenges import Challenge
-from stream.encryption.capture_keys import public_jwk
+from stream.encryption.capture_statement import public_jwk
 from stream.events.message.ids import SUBMISSION_ID, ShortText, personal_guid
 from stream.events.message.session_terms import MOST_ATTEMPTS, LivenessMode
 from stream.pipeline.intake.submission_fields import network_of

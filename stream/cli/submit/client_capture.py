@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-import pybase64
 import typer
 
 from stream.encryption.capture_claims import CaptureChannel, CaptureClaims
 from stream.encryption.capture_statement import CaptureKey, named_in, read_capture_key
+from stream.encryption.compact import told_by
 from stream.encryption.key_files import KeyRefused
 
 
@@ -55,8 +54,7 @@ def client_capture(token: str | None, key: Path | None, channel: CaptureChannel,
 def ids_in(token: str) -> dict[str, str]:
     """Correlation id, session and tenant that a token names (`sub`, `sid`, `tenant`), unchecked; empty for no token."""
     try:
-        payload = token.split(".")[1]
-        document = orjson.loads(pybase64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return {name: document[name] for name in ("sub", "sid", "tenant") if isinstance(document.get(name), str)}
-    except (ValueError, IndexError, AttributeError):
+        claims = told_by(token)
+    except ValueError:
         return {}
+    return {name: claims[name] for name in ("sub", "sid", "tenant") if isinstance(claims.get(name), str)}

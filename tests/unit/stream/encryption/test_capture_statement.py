@@ -9,7 +9,7 @@ import orjson
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from stream.encryption.capture_statement import MAX_STATEMENT, StatementForged, read_capture_key
+from stream.encryption.capture_statement import MAX_STATEMENT, StatementForged, public_jwk, read_capture_key
 from stream.encryption.key_files import KeyRefused
 from tests.unit.stream.builders import SECRET
 from tests.unit.stream.encryption.statements import ED, OTHER, P256, claims, private, public_text, signed, text_of
@@ -127,3 +127,29 @@ def test_key_files():
 def test_other_files(content):
     with pytest.raises(KeyRefused):
         read_capture_key(content, private=True)
+
+
+@pytest.mark.parametrize("key", [ED, P256], ids=["Ed25519", "P-256"])
+def test_public_members_of_the_key_alone(key):
+    public = key.as_dict(private=False)
+    kept = public_jwk({**public, "kid": "phone", "x5u": "https://example.org"})
+    assert kept == {name: public[name] for name in ("kty", "crv", "x", "y") if name in public}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        ED.as_dict(private=True),
+        OKPKey.generate_key("X25519").as_dict(private=False),
+        ECKey.generate_key("P-384").as_dict(private=False),
+        RSAKey.generate_key(2048).as_dict(private=False),
+        {"kty": "EC", "crv": "P-256", "x": "AAAA"},
+        {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43},
+        {"kty": "OKP", "crv": "Ed25519", "x": 5},
+        {"kty": "oct", "k": "AAAA"},
+    ],
+)
+def test_public_key_refused(document):
+    with pytest.raises(KeyRefused):
+        public_jwk(document)
