@@ -12,7 +12,7 @@ from stream.bench.installation import Broker, default_broker
 from stream.bench.mixes import Mix
 from stream.bench.photographs import SIZES, Size
 from stream.bench.session import Plan, run
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, say
+from stream.cli.console import JsonOption, fail, out, print_json, say
 from stream.cli.pictures import pictures
 from stream.embedded import extra
 
@@ -50,8 +50,7 @@ def command(
     report = run(plan, say)
     print_json(reports.document(report)) if json else out.print(reports.table(report))
     if report.failed:
-        complain("some submissions got no decision, or one with an error: the figures don't count")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail("some submissions got no decision, or one with an error: the figures don't count")
 
 
 def _mixes(text: str) -> list[Mix]:

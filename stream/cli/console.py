@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
@@ -15,6 +15,7 @@ from rich.text import Text
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+FollowOption = Annotated[bool, typer.Option(help="Go on waiting for new ones.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
 
 
@@ -50,6 +51,12 @@ def plain(text: str) -> str:
 def say(message: str) -> None:
     """Progress printed for people."""
     err.print(message)
+
+
+def fail(message: str) -> NoReturn:
+    """The command ended with a complaint."""
+    complain(message)
+    raise typer.Exit(ExitCode.FAILURE) from None
 
 
 def complain(message: str) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from config import policy as policies
 from config import settings as configuration
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_line, say
+from stream.cli.console import JsonOption, fail, out, print_line, say
 from stream.cli.decision_view import show
 from stream.cli.pictures import pictures
 from stream.demo.play import Played, play
@@ -49,8 +49,7 @@ def command(
     if not json:
         viewer.summary(played)
     if played.unanswered:
-        complain(f"no answer for: {'; '.join(played.unanswered)}")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail(f"no answer for: {'; '.join(played.unanswered)}")
 
 
 class _Viewer:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from stream.cli.console import ExitCode, complain, out, print_json, say
+from stream.cli.console import fail, out, print_json, say
 from stream.encryption.key_files import KeyAlgorithm, KeyRefused, as_jwk, new_key
 from stream.encryption.reviewer_keys import SigningKey, new_signing_key
 
@@ -103,8 +103,7 @@ def _kept(folder: Path, kid: str, jwk: Mapping[str, Any]) -> Path:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        complain(f"{path}: {error.strerror}")
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(f"{path}: {error.strerror}")
     with open(descriptor, "wb") as file:
         file.write(content)
     return path

@@ -12,7 +12,7 @@ import typer
 from config import settings as configuration
 from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
-from stream.cli.console import JsonOption, out, print_json, print_line, say
+from stream.cli.console import FollowOption, JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import NOT_SHOWN, show
 from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.message.messages import Record
@@ -32,7 +32,7 @@ _TOPIC = {Tailed.DECISIONS: Topic.DECISIONS, Tailed.DEAD_LETTER: Topic.DEAD_LETT
 def command(
     what: Annotated[Tailed, typer.Argument(help="What to watch.")] = Tailed.DECISIONS,
     from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest record kept.")] = False,
-    follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
+    follow: FollowOption = True,
     most: Annotated[int, typer.Option("--most", min=0, help="Stop after this many; 0 never stops.")] = 0,
     json: JsonOption = False,
 ) -> None:

@@ -87,7 +87,7 @@ def _reviewer(key_id: str, key: _Key, roles: Mapping[str, list[str]]) -> Reviewe
 
 
 class ReviewersFile:
-    """Reviewers of a file. `find` is called by the command stage, `refresh` by one at a time."""
+    """Reviewers of a file. `find` is called by the command stage, `refresh` by a watch."""
 
     def __init__(self, path: Path) -> None:
         self._file = WatchedFile(path, max_bytes=MAX_FILE_BYTES)

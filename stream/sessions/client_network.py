@@ -6,10 +6,6 @@ import ipaddress
 from dataclasses import dataclass
 
 from abuse.keys.subject_hasher import SubjectHasher, plain_address
-from abuse.subjects import HASHED_KEY
-
-#: What a stored network looks like: IP version, length of the prefix, keyed hash.
-NETWORK = rf"^[46]/[0-9]{{1,3}} {HASHED_KEY.strip('^$')}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +15,8 @@ class ClientNetworks:
     hasher: SubjectHasher
 
     def keyed(self, tenant: str | None, network: str, at_ms: int) -> str:
-        """Text to store for an address or a network in CIDR notation, under the key in force at `at_ms`."""
+        """Text to store for an address or a network in CIDR notation, under the key in force at `at_ms`: IP
+        version, length of the prefix, keyed hash."""
         parsed = ipaddress.ip_network(network)
         return f"{parsed.version}/{parsed.prefixlen} {self.hasher.network_key(tenant, str(parsed), at_ms)}"
 

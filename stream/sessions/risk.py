@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from abuse.event_time import MS, iso8601
+from abuse.event_time import iso8601
 from abuse.flags.flags import Flag, RefusalKind, Severity
 from abuse.ledger.ledger import Ledger, Switches
 from abuse.review.refusals import CommandErrorCode
@@ -71,10 +71,6 @@ class SessionRisks:
     def _stops(self, flag: Flag, person: Subject) -> bool:
         grave = _SEVERITIES.index(flag.severity) >= _SEVERITIES.index(self.severity)
         return flag.subject == person and grave and (self.kinds is None or flag.kind in self.kinds)
-
-
-def risk_window_ms(attempt_window_s: int) -> int:
-    return attempt_window_s * MS
 
 
 def _weight(flag: Flag) -> tuple[int, int, str]:

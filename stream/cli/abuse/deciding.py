@@ -18,7 +18,7 @@ from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
-from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+from stream.cli.console import ExitCode, JsonOption, complain, fail, out, plain, print_json, say
 from stream.events.message.ids import canonical_guid, is_guid
 from stream.review.command_client import NoAnswer, ask
 from stream.review.kinds.base import Command
@@ -158,8 +158,7 @@ def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> 
         settings = configuration.load()
         answer = asyncio.run(ask(settings, command, key, timeout_s, believed_by(settings)))
     except NoAnswer as error:
-        complain(f"{error} Sent as --command-id {command['command_id']}")
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(f"{error} Sent as --command-id {command['command_id']}")
     print_json(answer) if json else _show(answer)
     if answer["outcome"] != "applied":
         raise typer.Exit(ExitCode.FAILURE)

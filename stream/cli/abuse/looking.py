@@ -23,7 +23,7 @@ from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse import view
 from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.target import Named, TargetArgument, named
-from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, print_line, say
+from stream.cli.console import FollowOption, JsonOption, fail, out, plain, print_json, print_line, say
 from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
@@ -47,13 +47,12 @@ def show(target: TargetArgument, tenant: TenantOption = None, json: JsonOption =
     """Show a flag, or all that is known of a subject: flags with evidence, attempts. Exit 1 if there is nothing."""
     settings = configuration.load()
     if not asyncio.run(_show(settings, named(target, tenant, settings), tenant, json)):
-        complain("nothing is known of it (with --tenant, if it belongs to one)")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail("nothing is known of it (with --tenant, if it belongs to one)")
 
 
 def watch(
     from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event kept.")] = False,
-    follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
+    follow: FollowOption = True,
     json: JsonOption = False,
 ) -> None:
     """Show flag events as they are published. Ctrl-C ends it."""

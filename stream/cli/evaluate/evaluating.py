@@ -19,7 +19,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.bootstrap.models import network_sources
-from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
+from stream.cli.console import JsonOption, err, fail, plain, print_json, say
 from stream.cli.evaluate.evaluation_view import show, show_comparison, show_proposal
 from stream.evaluation import analysing, calibration
 from stream.evaluation.comparison import comparison
@@ -100,8 +100,7 @@ def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: P
     try:
         proposal = calibration.calibrate(analysed, present, bpcer)
     except calibration.NotEnoughSources as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(str(error))
     evaluated = _document(pictures, analysed, proposal.policy)
     proposed = proposal_document(
         proposal, present, evaluated, datetime.fromtimestamp(SYSTEM_CLOCK.now_ms() / 1000, UTC).date()
@@ -120,8 +119,7 @@ def _say_where(folder: Path, *names: str) -> None:
 def _end(pictures: PictureSet, evaluated: Document) -> None:
     """Exit 1 if a picture of the set is in no figure."""
     if len(evaluated["pictures"]) < len(pictures.presentations):
-        complain("some pictures could not be read and are in no figure")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail("some pictures could not be read and are in no figure")
 
 
 def _with_policy(settings: Settings, policy: Path | None) -> Settings:
@@ -170,8 +168,7 @@ def _analysed(
         with _progress(len(pictures.presentations)) as progress:
             return analysing.analyse(pictures.presentations, settings, policy, cache, progress)
     except (PoolClosed, OSError) as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(str(error))
 
 
 @contextmanager
@@ -193,5 +190,4 @@ def _write(path: Path, content: bytes) -> None:
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
-        complain(f"{path} can't be written ({error.strerror})")
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(f"{path} can't be written ({error.strerror})")

@@ -24,7 +24,7 @@ from detectors.template.calibration import (
     unlabelled_pictures,
 )
 from stream.bootstrap.models import template_source
-from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json, say
+from stream.cli.console import JsonOption, fail, out, plain, print_json, say
 
 TOML_HELP = (
     "Also write the fit and its provenance to this file: of the built-in model a whole manifest "
@@ -73,8 +73,7 @@ def measured_on(folder: Path, settings: Settings) -> tuple[Calibration, LeftOut]
     except TemplateModelUnusable as error:
         raise SettingsError(str(error)) from None
     except ValueError as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(str(error))
 
 
 def _measure(

@@ -13,7 +13,7 @@ from config.cache import cache_folder
 from config.catalogues.pad_networks import SHIPPED, PadNetwork, network_file
 from config.environment import MODEL_MIRROR_VARIABLE
 from detectors.onnx.fetching import NotFetched, copy_from, download, is_ready
-from stream.cli.console import ExitCode, JsonOption, complain, err, plain, print_json, say
+from stream.cli.console import JsonOption, complain, err, fail, plain, print_json, say
 
 
 def command(
@@ -28,8 +28,7 @@ def command(
     if json:
         print_json({"networks": [_document(network, ready=network not in missing) for network in wanted]})
     if missing:
-        complain(f"missing: {', '.join(network.name for network in missing)}; verdicts are given without")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail(f"missing: {', '.join(network.name for network in missing)}; verdicts are given without")
 
 
 def _wanted(names: list[str] | None, accept: bool) -> list[PadNetwork]:
@@ -39,8 +38,7 @@ def _wanted(names: list[str] | None, accept: bool) -> list[PadNetwork]:
     wanted = [known[name] for name in dict.fromkeys(names)] if names else list(SHIPPED)
     conditions = [network for network in wanted if network.opt_in and not accept]
     for network in conditions if names else ():
-        complain(f"{network.name}: {network.opt_in} Repeat with --accept if that suits you.")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail(f"{network.name}: {network.opt_in} Repeat with --accept if that suits you.")
     return [network for network in wanted if network not in conditions]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from config.cache import cache_folder
 from detectors.template import built_in, dlib_resnet
-from stream.cli.console import ExitCode, JsonOption, complain, plain, print_json, say
+from stream.cli.console import JsonOption, fail, plain, print_json, say
 
 
 def command(json: JsonOption = False) -> None:
@@ -14,8 +12,7 @@ def command(json: JsonOption = False) -> None:
     try:
         path = built_in.prepare(cache_folder())
     except (OSError, ValueError) as error:
-        complain(f"the face template model can't be prepared: {error}")
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(f"the face template model can't be prepared: {error}")
     if json:
         print_json({"prepared": [{"path": str(path), "sha256": dlib_resnet.ONNX_SHA256}]})
     else:

@@ -13,7 +13,7 @@ import typer
 from config import settings as configuration
 from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse.options import TenantOption, TimeoutOption
-from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+from stream.cli.console import ExitCode, JsonOption, complain, fail, out, plain, print_json
 from stream.cli.sessions.options import (
     ActorOption,
     AttemptsOption,
@@ -120,8 +120,7 @@ def _asked(
         settings, asked = configuration.load(), {**command, "tenant": tenant, **fields}
         event = asyncio.run(ask_session(settings, asked, key, timeout_s, believed_by(settings)))
     except NoAnswer as error:
-        complain(f"{error} Sent as --command-id {command['command_id']}")
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(f"{error} Sent as --command-id {command['command_id']}")
     if json:
         print_json(event)
     if "error" in event:

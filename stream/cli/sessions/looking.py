@@ -13,7 +13,7 @@ from config.settings import Settings
 from stream.bootstrap.abuse_table import table
 from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse.options import TenantOption
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_json, print_line, say
+from stream.cli.console import FollowOption, JsonOption, fail, out, print_json, print_line, say
 from stream.cli.sessions.options import (
     CorrelationOption,
     SessionArgument,
@@ -28,8 +28,7 @@ def show(session_id: SessionArgument, tenant: TenantOption = None, json: JsonOpt
     """Show a session as it is now. Exit 1 if none is known of this id."""
     found = asyncio.run(_show(configuration.load(), tenant, session_id))
     if found is None:
-        complain("no session is known of this id (with --tenant, if it belongs to one)")
-        raise typer.Exit(ExitCode.FAILURE)
+        fail("no session is known of this id (with --tenant, if it belongs to one)")
     if json:
         print_json(found)
         return
@@ -53,7 +52,7 @@ def list_(
 
 def watch(
     from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event kept.")] = False,
-    follow: Annotated[bool, typer.Option(help="Go on waiting for new ones.")] = True,
+    follow: FollowOption = True,
     json: JsonOption = False,
 ) -> None:
     """Show changes of sessions as they are published, without tokens. Ctrl-C ends it.

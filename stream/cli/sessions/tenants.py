@@ -12,7 +12,7 @@ from config import settings as configuration
 from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse import view
 from stream.cli.abuse.options import ReasonOption, TenantOption, TimeoutOption
-from stream.cli.console import ExitCode, JsonOption, complain, out, print_json
+from stream.cli.console import ExitCode, JsonOption, complain, fail, out, print_json
 from stream.cli.sessions.options import (
     ActorOption,
     AttemptsOption,
@@ -58,8 +58,7 @@ def defaults(
     try:
         answer = asyncio.run(ask(settings, asked, f"tenant {tenant or ''}", timeout, believed_by(settings)))
     except NoAnswer as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.FAILURE) from None
+        fail(str(error))
     print_json(answer) if json else _show_changes(answer)
     if answer["error"] is not None:
         raise typer.Exit(ExitCode.FAILURE)

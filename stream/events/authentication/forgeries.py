@@ -43,6 +43,5 @@ class Forgeries:
         now = self._monotonic()
         if self._said_at is not None and now - self._said_at < SAY_EVERY_S:
             return
-        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        log.error("records_not_authentic", records=self._unsaid.total(), why=dict(self._unsaid), **place)
+        log.error("records_not_authentic", records=self._unsaid.total(), why=dict(self._unsaid), **record.place)
         self._said_at, self._unsaid = now, Counter()

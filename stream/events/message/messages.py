@@ -44,6 +44,11 @@ class Record:
     appended_at_ms: int
     dated_by_broker: bool = False
 
+    @property
+    def place(self) -> dict[str, object]:
+        """Position of the record, for log lines."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
 
 class Fault(StrEnum):
     """Kind of failure that an output tells of, for the circuit breaker (`stream.kafka.agents.breaker`)."""

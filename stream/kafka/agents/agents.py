@@ -204,7 +204,7 @@ class AgentRunner:
 
     async def _give_up(self, record: Record, deaths: int) -> None:
         """Set aside a record on which worker after worker ended; without an answer, if one ended on that too."""
-        log.error("stage_ended", agent=self._spec.name, **place(record), ends=deaths)
+        log.error("stage_ended", agent=self._spec.name, **record.place, ends=deaths)
         stage = self._spec.stage if deaths == MOST_ENDS else None
         message = f"{deaths} workers ended while they had this record alone in work"
         await self._publish(await self._set_aside(record, stage, STAGE_ENDED, message))
@@ -219,7 +219,7 @@ class AgentRunner:
                 raise
             except EndedOnRecord as error:
                 reason, message = STAGE_ENDED, f"processes of the {self._spec.name} stage ended on the record"
-                log.error("stage_ended", agent=self._spec.name, **place(record), how=str(error))
+                log.error("stage_ended", agent=self._spec.name, **record.place, how=str(error))
                 break
             except Exception as error:
                 say_failed("stage_failed", self._spec.name, record, error, again=again)
@@ -268,12 +268,7 @@ def say_failed(event: str, agent: str, record: Record, error: Exception, **more:
     """Log an exception of a stage by type and place: its words may quote the record."""
     frames = traceback.extract_tb(error.__traceback__)
     at = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-SHOWN_FRAMES:]]
-    log.error(event, agent=agent, **place(record), error=type(error).__name__, **more, at=at)
-
-
-def place(record: Record) -> dict[str, object]:
-    """Position of a record, for log lines."""
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    log.error(event, agent=agent, **record.place, error=type(error).__name__, **more, at=at)
 
 
 def register(app: LivenessApp, runner: Callable[[], AgentRunner], spec: AgentSpec) -> None:

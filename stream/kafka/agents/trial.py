@@ -25,7 +25,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from config.errors import SettingsError, Unavailable
 from stream.events.message.messages import Output, Record
-from stream.kafka.agents.agents import ENDS_WORKER, EndedOnRecord, Stage, place, say_failed
+from stream.kafka.agents.agents import ENDS_WORKER, EndedOnRecord, Stage, say_failed
 from stream.kafka.exit_codes import EXIT_SETTINGS, EXIT_UNREACHABLE
 from stream.runtime.patience import RetryPolicy
 from stream.runtime.process import die_with_parent
@@ -142,7 +142,7 @@ class Trial:
             try:
                 return _REPLY.validate_json(await self._patience.until_available(partial(self._answer, frame)))
             except _Ended as end:
-                log.warning("trial_ended", agent=call.agent, **place(call.record), code=end.code)
+                log.warning("trial_ended", agent=call.agent, **call.record.place, code=end.code)
                 if end.code == EXIT_SETTINGS:
                     raise SettingsError("the trial of a record ended for its settings; its log says which") from None
                 if repeated or (fresh and end.code not in (None, -signal.SIGKILL)):

@@ -96,25 +96,16 @@ def reader_groups(settings: Settings) -> str:
     return f"{settings.kafka.topic_prefix}reader-"
 
 
-def image_reader_groups(settings: Settings) -> str:
-    """Beginning of the names of the consumer groups of those who read session images."""
-    return f"{settings.kafka.topic_prefix}image-reader-"
-
-
-def detector_groups(settings: Settings) -> str:
-    """Beginning of the names of the consumer groups of detector groups, which are other processes."""
-    return f"{settings.kafka.topic_prefix}detector-"
-
-
 def grants(settings: Settings) -> Iterator[Grant]:
-    """Every grant of an installation, principal by principal."""
+    """Every grant of an installation, principal by principal. Groups of other processes may have any further name."""
+    prefix = settings.kafka.topic_prefix
     groups = {
         Principal.WORKER: (settings.group_id, _READ, False),
         Principal.NOTIFIER: (notifier_group(settings), _READ, False),
-        Principal.DETECTOR: (detector_groups(settings), _READ, True),
+        Principal.DETECTOR: (f"{prefix}detector-", _READ, True),
         Principal.APP_SERVER: (reader_groups(settings), _READ, True),
         Principal.READER: (reader_groups(settings), _READ, True),
-        Principal.IMAGE_READER: (image_reader_groups(settings), _READ, True),
+        Principal.IMAGE_READER: (f"{prefix}image-reader-", _READ, True),
         Principal.OPERATOR: (settings.group_id, (Operation.DESCRIBE,), False),
     }
     for principal, topics in RIGHTS.items():

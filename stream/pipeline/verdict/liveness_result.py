@@ -9,9 +9,6 @@ from stream.events.message.messages import Detection
 from stream.events.message.session_terms import DEFAULT_THRESHOLD, LivenessMode
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind
 
-#: A passive selfie is one frame.
-PASSIVE_FRAMES = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivenessResult:
