@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from stream.bench import report as reports
 from stream.bench.installation import Broker, default_broker
 from stream.bench.mixes import Mix
-from stream.bench.photographs import SIZES, Size
+from stream.bench.photographs import SIZES
 from stream.bench.session import Plan, run
 from stream.cli.console import JsonOption, fail, out, print_json, say
 from stream.cli.pictures import pictures
@@ -38,11 +39,11 @@ def command(
         raise typer.BadParameter("the portrait is of one person: name a folder of your own", param_hint="--people")
     plan = Plan(
         broker=broker or default_broker(),
-        sizes=_sizes(sizes),
+        sizes=[SIZES[name] for name in _named(sizes, SIZES, "--sizes")],
         seconds=seconds,
         rounds=rounds,
         slots=slots,
-        mixes=_mixes(mixes),
+        mixes=[Mix(name) for name in dict.fromkeys(_named(mixes, [*Mix], "--mixes"))],
         files=pictures(folder) if folder else [],
         people=people,
     )
@@ -53,16 +54,9 @@ def command(
         fail("some submissions got no decision, or one with an error: the figures don't count")
 
 
-def _mixes(text: str) -> list[Mix]:
+def _named(text: str, known: Collection[str], option: str) -> list[str]:
+    """Names of a comma-separated option."""
     names = [name.strip() for name in text.split(",")]
-    if not set(names) <= set(Mix):
-        raise typer.BadParameter(f"expected some of {', '.join(Mix)}", param_hint="--mixes")
-    return [Mix(name) for name in dict.fromkeys(names)]
-
-
-def _sizes(text: str) -> list[Size]:
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in SIZES]
-    if unknown:
-        raise typer.BadParameter(f"expected some of {', '.join(SIZES)}", param_hint="--sizes")
-    return [SIZES[name] for name in names]
+    if not set(names) <= set(known):
+        raise typer.BadParameter(f"expected some of {', '.join(known)}", param_hint=option)
+    return names

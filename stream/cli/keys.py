@@ -51,11 +51,7 @@ def reviewer(
 ) -> None:
     """Make a key pair that signs commands: KID.json is the private key, its owner's LIVENESS_COMMANDS__SIGNING_KEY;
     the public one goes to stdout, for the file LIVENESS_COMMANDS__REVIEWERS of the workers."""
-    try:
-        key = new_signing_key(kid)
-    except KeyRefused as error:
-        raise typer.BadParameter(str(error)) from None
-    path = _kept(folder, kid, key.key.as_dict(private=True))
+    key, path = _signing_key(kid, folder)
     texts = {"actor": actor, "roles": role, "public": key.public}
     # A JSON string without control characters is a TOML string, and a list of such a TOML array.
     lines = [f"[keys.{json.dumps(kid)}]", *(f"{name} = {json.dumps(text)}" for name, text in texts.items())]

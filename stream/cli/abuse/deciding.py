@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -14,13 +13,12 @@ from config import settings as configuration
 from config.limits.abuse import RULE_NAMES
 from config.settings import Settings
 from stream.bootstrap.abuse_table import table
-from stream.bootstrap.authentication import believed_by
-from stream.cli.abuse import view
 from stream.cli.abuse.options import ActorOption, CommandIdOption, NoteOption, ReasonOption, TenantOption, TimeoutOption
 from stream.cli.abuse.target import Named, SubjectArgument, TargetArgument, named
-from stream.cli.console import ExitCode, JsonOption, complain, fail, out, plain, print_json, say
+from stream.cli.console import ExitCode, JsonOption, out, plain, print_json, say
+from stream.cli.sending import answered, command_of, show_outcome
 from stream.events.message.ids import canonical_guid, is_guid
-from stream.review.command_client import NoAnswer, ask
+from stream.review.command_client import ask
 from stream.review.kinds.base import Command
 from stream.review.kinds.flags import ConfirmFlags, OverrideFlags, ResetCorrelation
 from stream.review.kinds.subjects import EraseSubject
@@ -42,7 +40,7 @@ def _review(kind: type[Command], help_: str) -> Callable[..., None]:
     ) -> None:
         settings = configuration.load()
         what = named(target, tenant, settings)
-        sent = _command(kind, actor, reason, note, tenant, command_id, **what.fields)
+        sent = command_of(kind, actor, reason, tenant, command_id, note=note, **what.fields)
         _decide(sent, asyncio.run(_key(settings, what)), timeout, json)
 
     command.__doc__ = help_
@@ -79,7 +77,7 @@ def reset(
     if not is_guid(correlation_id):
         raise typer.BadParameter("expected a 128-bit GUID", param_hint="CORRELATION_ID")
     key = canonical_guid(correlation_id)
-    sent = _command(ResetCorrelation, actor, reason, note, tenant, command_id, correlation_id=key)
+    sent = command_of(ResetCorrelation, actor, reason, tenant, command_id, note=note, correlation_id=key)
     _decide(sent, key, timeout, json)
 
 
@@ -100,7 +98,7 @@ def erase(
     what = named(target, tenant, configuration.load())
     if what.subject is None:
         raise typer.BadParameter("expected a subject: a flag is erased with whose it is", param_hint="TARGET")
-    sent = _command(EraseSubject, actor, reason, note, tenant, command_id, **what.fields)
+    sent = command_of(EraseSubject, actor, reason, tenant, command_id, note=note, **what.fields)
     answer = _decide(sent, what.subject.key, timeout, json)
     if not any(answer["changed"]["erased"].values()):
         say("nothing was there: is it written as it was sent, and does it need --tenant?")
@@ -124,22 +122,8 @@ def switch(
     wanted = {name: on for name, on in (("active", active), ("enforced", enforced)) if on is not None}
     if not wanted:
         raise typer.BadParameter("say what to switch: --active, --no-active, --enforced or --no-enforced")
-    sent = _command(SwitchRules, actor, reason, note, tenant, command_id, rules={rule: wanted})
+    sent = command_of(SwitchRules, actor, reason, tenant, command_id, note=note, rules={rule: wanted})
     _decide(sent, f"tenant {tenant or ''}", timeout, json)
-
-
-def _command(
-    kind: type[Command], actor: str, reason: str, note: str, tenant: str | None, command_id: str | None, **what: Any
-) -> dict[str, Any]:
-    return {
-        "command": kind.name,
-        "command_id": command_id or str(uuid.uuid4()),
-        "actor": actor,
-        "reason": reason,
-        "note": note,
-        "tenant": tenant,
-        **what,
-    }
 
 
 async def _key(settings: Settings, what: Named) -> str:
@@ -154,22 +138,13 @@ async def _key(settings: Settings, what: Named) -> str:
 
 def _decide(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
     """Audit entry of a command, printed. Exit 1 when the command was refused or no worker answered."""
-    try:
-        settings = configuration.load()
-        answer = asyncio.run(ask(settings, command, key, timeout_s, believed_by(settings)))
-    except NoAnswer as error:
-        fail(f"{error} Sent as --command-id {command['command_id']}")
-    print_json(answer) if json else _show(answer)
+    answer = answered(ask, command, key, timeout_s)
+    if json:
+        print_json(answer)
+    else:
+        show_outcome(answer)
+        if answer["error"] is None:
+            out.print(Text(plain(f"audit entry {answer['number']} of chain {answer['chain']}"), style="dim"))
     if answer["outcome"] != "applied":
         raise typer.Exit(ExitCode.FAILURE)
     return answer
-
-
-def _show(answer: dict[str, Any]) -> None:
-    error = answer["error"]
-    if error is not None:
-        complain(f"{error['code']}: {error['message']}")
-        return
-    for line in view.changes(answer["changed"], view.of_tenant(answer)):
-        out.print(line)
-    out.print(Text(plain(f"audit entry {answer['number']} of chain {answer['chain']}"), style="dim"))

@@ -20,14 +20,15 @@ from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.bootstrap.models import network_sources
 from stream.cli.console import JsonOption, err, fail, plain, print_json, say
-from stream.cli.evaluate.evaluation_view import show, show_comparison, show_proposal
+from stream.cli.evaluate.evaluation_view import show
 from stream.evaluation import analysing, calibration
-from stream.evaluation.comparison import comparison
+from stream.evaluation.comparison import comparison, comparison_headline, comparison_tables
 from stream.evaluation.figures import Document, document
 from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
-from stream.evaluation.proposal import policy_file, proposal_document
+from stream.evaluation.proposal import policy_file, proposal_document, proposal_headline, proposal_tables
 from stream.evaluation.report import page
+from stream.evaluation.words import headline, tables
 from stream.runtime.clock import SYSTEM_CLOCK
 
 DIR_HELP = (
@@ -80,7 +81,7 @@ def _evaluate(pictures: PictureSet, settings: Settings, folder: Path, json: bool
     evaluated = _evaluated(pictures, settings, folder / CACHE_NAME)
     _write(folder / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
     _write(folder / PAGE_NAME, page(evaluated).encode())
-    print_json(evaluated) if json else show(evaluated)
+    print_json(evaluated) if json else show(headline(evaluated), tables(evaluated))
     _say_where(folder, PAGE_NAME, JSON_NAME)
     _end(pictures, evaluated)
 
@@ -89,7 +90,7 @@ def _compare(pictures: PictureSet, settings: Settings, policies: tuple[Path, Pat
     a, b = (_evaluated(pictures, _with_policy(settings, file), folder / CACHE_NAME) for file in policies)
     compared = comparison(a, b)
     _write(folder / COMPARISON_NAME, orjson.dumps(compared, option=orjson.OPT_INDENT_2))
-    print_json(compared) if json else show_comparison(compared)
+    print_json(compared) if json else show(comparison_headline(compared), comparison_tables(compared))
     _say_where(folder, COMPARISON_NAME)
     _end(pictures, a)
 
@@ -107,7 +108,7 @@ def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: P
     )
     _write(folder / CALIBRATION_NAME, orjson.dumps(proposed, option=orjson.OPT_INDENT_2))
     _write(folder / POLICY_NAME, policy_file(proposal.policy, proposed).encode())
-    print_json(proposed) if json else show_proposal(proposed)
+    print_json(proposed) if json else show(proposal_headline(proposed), proposal_tables(proposed))
     _say_where(folder, POLICY_NAME, CALIBRATION_NAME)
     _end(pictures, evaluated)
 

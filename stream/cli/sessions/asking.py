@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import uuid
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from config import settings as configuration
-from stream.bootstrap.authentication import believed_by
 from stream.cli.abuse.options import TenantOption, TimeoutOption
-from stream.cli.console import ExitCode, JsonOption, complain, fail, out, plain, print_json
+from stream.cli.console import ExitCode, JsonOption, complain, out, plain, print_json
+from stream.cli.sending import answered, command_of
 from stream.cli.sessions.options import (
     ActorOption,
     AttemptsOption,
@@ -27,7 +25,7 @@ from stream.cli.sessions.view import line, say_asked, say_risk
 from stream.encryption.capture_statement import read_capture_key
 from stream.encryption.key_files import KeyRefused
 from stream.events.message.session_terms import LivenessMode
-from stream.review.command_client import NoAnswer, ask_session
+from stream.review.command_client import ask_session
 from stream.review.kinds.sessions import CancelSession, CreateSession
 
 #: A code for the audit trail.
@@ -82,7 +80,7 @@ def create(
         "reference_sha256": None if reference is None else hashlib.sha256(reference.read_bytes()).hexdigest(),
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    event = _asked(CreateSession.name, given, person, actor, tenant, command_id, timeout, json)
+    event = _asked(command_of(CreateSession, actor, _REASON, tenant, command_id, **given), person, timeout, json)
     if not json:
         out.print(line(event))
         say_asked(event)
@@ -99,28 +97,15 @@ def cancel(
     json: JsonOption = False,
 ) -> None:
     """Cancel a session: its token is good for nothing any more. Exit 1 if it has ended or is unknown."""
-    event = _asked(CancelSession.name, {"session_id": session_id}, session_id, actor, tenant, command_id, timeout, json)
+    command = command_of(CancelSession, actor, _REASON, tenant, command_id, session_id=session_id)
+    event = _asked(command, session_id, timeout, json)
     if not json:
         out.print(line(event))
 
 
-def _asked(
-    name: str,
-    fields: dict[str, Any],
-    key: str,
-    actor: str,
-    tenant: str | None,
-    command_id: str | None,
-    timeout_s: float,
-    json: bool,
-) -> dict[str, Any]:
+def _asked(command: dict[str, Any], key: str, timeout_s: float, json: bool) -> dict[str, Any]:
     """Answer to a command. Ends the command if it was refused or not answered."""
-    command = {"command": name, "command_id": command_id or str(uuid.uuid4()), "actor": actor, "reason": _REASON}
-    try:
-        settings, asked = configuration.load(), {**command, "tenant": tenant, **fields}
-        event = asyncio.run(ask_session(settings, asked, key, timeout_s, believed_by(settings)))
-    except NoAnswer as error:
-        fail(f"{error} Sent as --command-id {command['command_id']}")
+    event = answered(ask_session, command, key, timeout_s)
     if json:
         print_json(event)
     if "error" in event:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from config import settings as configuration
-from stream.bootstrap.authentication import believed_by
-from stream.cli.abuse import view
 from stream.cli.abuse.options import ReasonOption, TenantOption, TimeoutOption
-from stream.cli.console import ExitCode, JsonOption, complain, fail, out, print_json
+from stream.cli.console import ExitCode, JsonOption, print_json
+from stream.cli.sending import answered, command_of, show_outcome
 from stream.cli.sessions.options import (
     ActorOption,
     AttemptsOption,
@@ -20,7 +16,7 @@ from stream.cli.sessions.options import (
     LifetimeOption,
 )
 from stream.events.message.session_terms import LivenessMode
-from stream.review.command_client import NoAnswer, ask
+from stream.review.command_client import ask
 from stream.review.kinds.switch_rules import SwitchRules
 
 
@@ -53,20 +49,8 @@ def defaults(
     wanted = {name: value for name, value in fields.items() if value is not None}
     if not wanted:
         raise typer.BadParameter("say what to change")
-    command = {"command": SwitchRules.name, "command_id": str(uuid.uuid4()), "actor": actor, "reason": reason}
-    settings, asked = configuration.load(), {**command, "tenant": tenant, "sessions": wanted}
-    try:
-        answer = asyncio.run(ask(settings, asked, f"tenant {tenant or ''}", timeout, believed_by(settings)))
-    except NoAnswer as error:
-        fail(str(error))
-    print_json(answer) if json else _show_changes(answer)
+    command = command_of(SwitchRules, actor, reason, tenant, sessions=wanted)
+    answer = answered(ask, command, f"tenant {tenant or ''}", timeout, repeatable=False)
+    print_json(answer) if json else show_outcome(answer)
     if answer["error"] is not None:
         raise typer.Exit(ExitCode.FAILURE)
-
-
-def _show_changes(answer: dict[str, Any]) -> None:
-    if answer["error"] is not None:
-        complain(f"{answer['error']['code']}: {answer['error']['message']}")
-        return
-    for line in view.changes(answer["changed"], view.of_tenant(answer)):
-        out.print(line)
