@@ -89,7 +89,7 @@ async def _check_topics(settings: Settings) -> None:
     if settings.kafka.embedded:
         return
     states, backlogs = await RetryPolicy().until_available(
-        lambda: _look(settings), at_most_s=settings.delivery.startup_patience_s
+        _look, settings, at_most_s=settings.delivery.startup_patience_s
     )
     if hidden := [state.name for state in states if state.refused]:
         raise KafkaRefuses(f"kafka: {', '.join(hidden)}: access {REFUSED['access']}")

@@ -96,7 +96,7 @@ class JoinSweeper:
 
     async def _is_decided(self, joining: Joining) -> bool:
         ids = joining.detection.ids
-        return await self.stage.patience.until_available(lambda: self.stage.store.find(ids)) is not None
+        return await self.stage.patience.until_available(self.stage.store.find, ids) is not None
 
     async def _outputs(self, detection: Detection, tries: int) -> Sequence[Output]:
         """Outputs of a decision; an answer, where the stage fails on a submission or workers ended on it."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from abuse.review.erased import Erased
 from abuse.subjects import correlation
@@ -80,20 +79,20 @@ class PartsRestoring:
     async def close_decided(self) -> None:
         """Close open sets of an older copy that were decided after the copy was made."""
         pending, retry = self.join.pending, self.join.patience.until_available
-        for name in await retry(partial(pending.due, FOR_EVER_MS, MOST_OPEN)):
-            state, parts = await retry(partial(pending.read, name))
+        for name in await retry(pending.due, FOR_EVER_MS, MOST_OPEN):
+            state, parts = await retry(pending.read, name)
             frames = [payload for slot, (_, payload) in parts.items() if is_frame(slot)]
             if state.closing is None and frames and await self._is_decided_by(frames[0]):
-                closing, _ = await retry(partial(pending.close, name, ERASED))
+                closing, _ = await retry(pending.close, name, ERASED)
                 if closing == ERASED:
-                    await retry(partial(pending.settle, name, "", parts.keys()))
+                    await retry(pending.settle, name, "", parts.keys())
 
     async def discard(self, tenant: str | None, correlation_id: str) -> None:
         """Remove what an older copy holds of a person who was erased since; the topic tells what is owed."""
         pending, retry = self.join.pending, self.join.patience.until_available
-        names: Collection[str] = await retry(partial(pending.listed, tenant, correlation_id))
+        names: Collection[str] = await retry(pending.listed, tenant, correlation_id)
         for name in names:
-            await retry(partial(pending.discard, name))
+            await retry(pending.discard, name)
 
     async def _is_decided_by(self, frame: bytes) -> bool:
         """Whether a frame's submission is decided; a frame that can't be read is left to the sweep."""
@@ -103,7 +102,7 @@ class PartsRestoring:
             return False
 
     async def _is_decided(self, part: Detection | DetectionPart) -> bool:
-        stored = await self.join.patience.until_available(partial(self.decisions.find, part.ids))
+        stored = await self.join.patience.until_available(self.decisions.find, part.ids)
         return stored is not None and is_on(stored, part)
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 import orjson
@@ -31,7 +30,7 @@ from abuse.review.audit import AuditLog, CommandKey, CommandLog, command_of, fol
 from abuse.review.erased import Erased
 from abuse.review.erasure import Erasures
 from abuse.review.rule_switches import merged
-from abuse.subjects import SubjectType, correlation
+from abuse.subjects import Subject, SubjectType, correlation
 from config.settings import Settings
 from stream.events.authentication.record_mac import NO_MACS, RecordMacs
 from stream.events.message.messages import Detection, Poison, Record
@@ -119,18 +118,18 @@ class Rebuild:
             await self._erase_from_copy(erased)
         async for batch in self._batches(Topic.DECISIONS, _of_value(_Read.of), done):
             published = self._kept(batch, erased)
-            done.decisions += await self.patience.until_available(partial(self.decisions.restore, published))
+            done.decisions += await self.patience.until_available(self.decisions.restore, published)
             observed = [read.observation for read in batch if read.observation is not None]
             observations = [each for each in map(erased.observation, observed) if each is not None]
-            await self.patience.until_available(partial(self.ledger.record_all, observations))
+            await self.patience.until_available(self.ledger.record_all, observations)
             done.observations += len(observations)
             for read in batch:
                 kept = [link for link in read.links if not erased.covers_link(read.tenant, link)]
-                await self.patience.until_available(partial(self.links.write, read.tenant, kept))
+                await self.patience.until_available(self.links.write, read.tenant, kept)
                 done.links += len(kept)
         async for batch_of_events in self._batches(Topic.ABUSE_FLAGS, _of_value(rebuild_records.flag_event_of), done):
             events = [each for each in map(erased.flag_event, batch_of_events) if each is not None]
-            await self.patience.until_available(partial(self.ledger.record, events))
+            await self.patience.until_available(self.ledger.record, events)
             done.flag_events += len(events)
         await self._restore(done, is_older=is_older)
         if self.sessions is not None:
@@ -167,19 +166,12 @@ class Rebuild:
 
     async def _restore_parts(self, parts: PartsRestoring, erased: Erased, done: Rebuilt) -> None:
         """Let undecided submissions wait again."""
-        batch: list[tuple[int, Detection | DetectionPart]] = []
-        async for record in self._records(Topic.DETECTIONS, done, proven_elsewhere=is_part):
-            try:
-                part = parts.read(record)
-            except NOT_OURS:
-                done.unreadable += 1
-                continue
-            if part is not None:
-                batch.append((record.appended_at_ms, part))
-            if len(batch) == BATCH:
-                done.parts += await parts.restore(batch, erased)
-                batch = []
-        done.parts += await parts.restore(batch, erased)
+
+        def read(record: Record) -> tuple[int, Detection | DetectionPart | None]:
+            return record.appended_at_ms, parts.read(record)
+
+        async for batch in self._batches(Topic.DETECTIONS, read, done, proven_elsewhere=is_part):
+            done.parts += await parts.restore([(at_ms, part) for at_ms, part in batch if part is not None], erased)
         await parts.close_decided()
 
     async def _erased(self) -> Erased:
@@ -203,18 +195,11 @@ class Rebuild:
     async def _erase_from_copy(self, erased: Erased) -> None:
         """Carry out what was erased since the copy was made, as far back as commands are on their topic. What came
         after an erasure is on the others."""
-        async for record in self._records(Topic.COMMANDS):
-            command = commands.read(record)
-            if not isinstance(command, EraseSubject):
-                continue
-            tenant, subject = command.tenant, command.subject.subject()
-            held = await self.patience.until_available(
-                partial(self.commands.find, CommandKey(tenant, command.command_id))
-            )
-            if held is None and erased.covers(tenant, subject, record.appended_at_ms):
+        async for at_ms, key, subject in self._ordered(commands.read):
+            if erased.covers(key.tenant, subject, at_ms) and not await self._is_kept(key):
                 if self.parts is not None and subject.type is SubjectType.CORRELATION_ID:
-                    await self.parts.discard(tenant, subject.key)
-                await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
+                    await self.parts.discard(key.tenant, subject.key)
+                await self.patience.until_available(self.erasures.carry_out, key.tenant, subject)
 
     async def _erase_again(self, before: Erased) -> None:
         """Carry out erasures that met this rebuild: records may have been written after their removal.
@@ -222,16 +207,20 @@ class Rebuild:
         Such erasures are known by their commands, which are there before they begin, not by receipts, which come when
         they are done. An erasure that has not begun yet will find everything.
         """
+        async for at_ms, key, subject in self._ordered(self._signed):
+            if not before.covers(key.tenant, subject, at_ms) and await self._is_kept(key):
+                await self.patience.until_available(self.erasures.carry_out, key.tenant, subject)
+
+    async def _ordered(self, read: Callable[[Record], object]) -> AsyncIterator[tuple[int, CommandKey, Subject]]:
+        """Erasures that commands ask for, each with its record's time in milliseconds and the command's key."""
         async for record in self._records(Topic.COMMANDS):
-            command = self._signed(record)
-            if not isinstance(command, EraseSubject):
-                continue
-            tenant, subject = command.tenant, command.subject.subject()
-            if before.covers(tenant, subject, record.appended_at_ms):
-                continue
-            key = CommandKey(tenant, command.command_id)
-            if await self.patience.until_available(partial(self.commands.find, key)) is not None:
-                await self.patience.until_available(partial(self.erasures.carry_out, tenant, subject))
+            command = read(record)
+            if isinstance(command, EraseSubject):
+                key = CommandKey(command.tenant, command.command_id)
+                yield record.appended_at_ms, key, command.subject.subject()
+
+    async def _is_kept(self, key: CommandKey) -> bool:
+        return await self.patience.until_available(self.commands.find, key) is not None
 
     def _signed(self, record: Record) -> Command | InvalidCommand | Poison | None:
         """Command that the stage would obey; None for one by nobody, or by somebody who may not."""
@@ -242,10 +231,15 @@ class Rebuild:
         return command if isinstance(command, Poison) else permitted(command, signer)
 
     async def _batches(
-        self, topic: Topic, read: Callable[[Record], T], done: Rebuilt, since_ms: int | None = None
+        self,
+        topic: Topic,
+        read: Callable[[Record], T],
+        done: Rebuilt,
+        since_ms: int | None = None,
+        proven_elsewhere: Callable[[Record], bool] = lambda record: False,
     ) -> AsyncIterator[list[T]]:
         batch: list[T] = []
-        async for record in self._records(topic, done, since_ms=since_ms):
+        async for record in self._records(topic, done, proven_elsewhere, since_ms):
             try:
                 batch.append(read(record))
             except NOT_OURS:
@@ -287,7 +281,7 @@ class Rebuild:
         switched: dict[str | None, Switches] = {}
         for value in _in_turn(entries):
             try:
-                tenant, switches = await self.patience.until_available(partial(self._decided, value))
+                tenant, switches = await self.patience.until_available(self._decided, value)
             except NOT_OURS:
                 done.unreadable += 1
                 continue
@@ -295,7 +289,7 @@ class Rebuild:
             if switches is not None:
                 switched[tenant] = merged(switched.get(tenant, {}), switches)
         for tenant, switches in switched.items():
-            await self.patience.until_available(partial(self._switch, tenant, switches, is_older))
+            await self.patience.until_available(self._switch, tenant, switches, is_older)
         await self._restore_head(entries, is_older)
 
     async def _decided(self, value: bytes) -> tuple[str | None, Switches | None]:
@@ -325,7 +319,7 @@ class Rebuild:
         if entries and (is_older or (await self.patience.until_available(self.audit.head)).number == 0):
             latest = orjson.loads(max(entries.values(), key=_when))["chain"]
             last = max(number for chain, number in entries if chain == latest)
-            await self.patience.until_available(partial(self.audit.restore, head_after(entries[latest, last])))
+            await self.patience.until_available(self.audit.restore, head_after(entries[latest, last]))
 
 
 def _of_value(read: Callable[[bytes], T]) -> Callable[[Record], T]:

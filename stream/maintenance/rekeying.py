@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from abuse.faces.face_index import EnrolledReference, FaceIndex, IndexBucket
 from abuse.faces.template_protection import TemplateProtection
@@ -120,7 +119,7 @@ class Rekeying:
 
     async def _copy(self, page: Page, done: Rekeyed) -> None:
         retry = self.patience.until_available
-        results = await asyncio.gather(*(retry(partial(self.index.copy, *each)) for each in page))
+        results = await asyncio.gather(*(retry(self.index.copy, *each) for each in page))
         copied = [each for each, is_copied in zip(page, results, strict=True) if is_copied]
         done.waiting += len(page) - len(copied)
         if copied:
@@ -135,5 +134,5 @@ class Rekeying:
         while self._copied and self._copied[0][0] <= self.clock():
             _, page = self._copied.popleft()
             retry = self.patience.until_available
-            await asyncio.gather(*(retry(partial(self.index.drop, *each)) for each in page))
+            await asyncio.gather(*(retry(self.index.drop, *each) for each in page))
             done.moved += len(page)

@@ -151,9 +151,9 @@ class SessionsRestoring:
             _require_possible(session_from({**told.fields, CREATED: held[CREATED]}), told.fields)
         except NOT_OURS:
             return True
-        await self.patience.until_available(partial(self.store.add, told.name, told.fields))
+        await self.patience.until_available(self.store.add, told.name, told.fields)
         if END in told.fields:  # and so the sweep has nothing to publish
-            await self.patience.until_available(partial(self.store.settle, [told.name]))
+            await self.patience.until_available(self.store.settle, [told.name])
         return False
 
     async def _taken(self, detection: Detection) -> None:
@@ -164,14 +164,14 @@ class SessionsRestoring:
         if session is None or session.record.token_id != terms.nonce:
             return
         attempt = {f"{ATTEMPT}{terms.attempt}": SessionAttempt.of(detection).to_text()}
-        await self.patience.until_available(partial(self.store.add, name, attempt))
-        stored = await self.patience.until_available(partial(self.decisions.find, detection.ids))
+        await self.patience.until_available(self.store.add, name, attempt)
+        stored = await self.patience.until_available(self.decisions.find, detection.ids)
         if stored is not None and is_on(stored, detection):
             book = SessionBook(store=self.store)
-            await self.patience.until_available(partial(book.decided, detection, stored.decision))
+            await self.patience.until_available(book.decided, detection, stored.decision)
 
     async def _read(self, name: SessionName) -> Fields:
-        return await self.patience.until_available(partial(self.store.read, name))
+        return await self.patience.until_available(self.store.read, name)
 
 
 def _name_of(record: SessionRecord) -> SessionName:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
@@ -55,13 +54,13 @@ class Sweeper:
     async def sweep(self) -> int:
         """Sweep once if the turn is this worker's. Returns how many flags expired."""
         retry = self.patience.until_available
-        if not await retry(partial(self.ledger.take_turn, self.name, turn_ms(self.every_s))):
+        if not await retry(self.ledger.take_turn, self.name, turn_ms(self.every_s)):
             return 0
         now_ms = await retry(self.time.now_ms)
         events = await self._expired(now_ms)
         for event in events:
             await self.publisher.publish([flag_output(event, self.flags_topic, self.source)])
-            await retry(partial(record_expiry, self.ledger, event))
+            await retry(record_expiry, self.ledger, event)
         if events:
             log.info("flags_expired", count=len(events))
         if self.sessions is not None:
@@ -71,7 +70,7 @@ class Sweeper:
     async def _expired(self, now_ms: int) -> list[FlagEvent]:
         """Events of flags that expired; none while one of them can't be read, which ends no worker."""
         try:
-            return await self.patience.until_available(partial(expire_due, self.ledger, now_ms))
+            return await self.patience.until_available(expire_due, self.ledger, now_ms)
         except UNREADABLE as error:
             log.error("flag_sweep_failed", error=type(error).__name__)
             return []
@@ -89,19 +88,19 @@ class Sweeper:
 
     async def _due(self, sessions: SessionExpiry, now_ms: int) -> list[SessionName]:
         self.aside.passed()
-        due = partial(sessions.due, now_ms, MOST_AT_ONCE + len(self.aside))
-        return self.aside.others(await self.patience.until_available(due), MOST_AT_ONCE)
+        due = await self.patience.until_available(sessions.due, now_ms, MOST_AT_ONCE + len(self.aside))
+        return self.aside.others(due, MOST_AT_ONCE)
 
     async def _expire_session(self, sessions: SessionExpiry, name: SessionName) -> bool:
         """Whether the session expired; it is due no more. One that can't be read stays due; the others expire."""
         retry = self.patience.until_available
         try:
-            event = await retry(partial(sessions.expire, name))
+            event = await retry(sessions.expire, name)
         except UNREADABLE as error:
             log.error("session_sweep_failed", error=type(error).__name__)
             self.aside.add(name)
             return False
         if event is not None:
             await self.publisher.publish([session_output(event, self.sessions_topic, self.source)])
-        await retry(partial(sessions.settle, name))
+        await retry(sessions.settle, name)
         return event is not None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import orjson
@@ -70,7 +69,7 @@ class CommandStage:
         command = commands.read(record)
         if isinstance(command, Poison):
             return [self.dead_letters.poison(record, command)]
-        return await self.patience.until_available(partial(self._obey, permitted(command, signer), signer, record))
+        return await self.patience.until_available(self._obey, permitted(command, signer), signer, record)
 
     async def answer(self, record: Record) -> Sequence[Output]:
         """No answer: an entry of the audit chain is only written by the path that failed."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 from abuse.flags.flags import FLAG_ID, Flag
 from abuse.ledger.flag_index import ALL_TENANTS, Position, Scope, Selection
@@ -18,9 +16,7 @@ from abuse.ledger.ledger import Ledger, Locator, SubjectHistory, Switches
 from abuse.links.link_store import LinkStore, cluster_around
 from abuse.links.links import NO_CLUSTER, Cluster
 from abuse.subjects import Subject, SubjectType
-from stream.runtime.patience import RetryPolicy
-
-T = TypeVar("T")
+from stream.runtime.patience import Arguments, RetryPolicy, T
 
 #: Flags in a page of `every_flag`.
 PAGE = 500
@@ -106,10 +102,8 @@ class Queries:
         self, selection: Selection, now_ms: int, after: Position | None, most: int
     ) -> tuple[list[tuple[Flag, Position]], bool, Position | None]:
         """Flags of the next `most` entries, each with the position behind it; whether there is more, and where."""
-        listing = await self._until_available(partial(self.ledger.listed, selection, after, most))
-        held = await self._until_available(
-            partial(self.ledger.read_flags, [entry.flag_id for entry in listing.entries])
-        )
+        listing = await self._until_available(self.ledger.listed, selection, after, most)
+        held = await self._until_available(self.ledger.read_flags, [entry.flag_id for entry in listing.entries])
         found: list[tuple[Flag, Position]] = []
         for entry, after in listing.positions(after):  # noqa: B020  # begins behind the last one read
             flag = held.get(entry.flag_id)
@@ -119,27 +113,27 @@ class Queries:
 
     async def flag(self, flag_id: str, scope: Scope = ALL_TENANTS) -> Flag | None:
         """A flag with its events (`documents`); None for an unknown one, and one outside the scope. Two round trips."""
-        flag = (await self._until_available(partial(self.ledger.read_flags, [flag_id]))).get(flag_id)
+        flag = (await self._until_available(self.ledger.read_flags, [flag_id])).get(flag_id)
         return flag if flag is not None and scope in (ALL_TENANTS, flag.tenant) else None
 
     async def locate(self, flag_id: str) -> Locator | None:
         """The tenant and subject of a flag; None for an unknown flag."""
-        return await self._until_available(partial(self.ledger.locate, flag_id))
+        return await self._until_available(self.ledger.locate, flag_id)
 
     async def history(self, tenant: str | None, subject: Subject) -> SubjectView:
         """The history and cluster of a subject; only correlation ids have clusters."""
-        history = await self._until_available(partial(self.ledger.history, tenant, subject))
+        history = await self._until_available(self.ledger.history, tenant, subject)
         cluster = NO_CLUSTER
         if subject.type is SubjectType.CORRELATION_ID:
-            cluster = await self._until_available(partial(cluster_around, self.links, tenant, subject.key))
+            cluster = await self._until_available(cluster_around, self.links, tenant, subject.key)
         return SubjectView(history=history, cluster=cluster)
 
     async def switches(self, tenant: str | None) -> Switches:
         """The tenant's switches."""
-        return await self._until_available(partial(self.ledger.switches, tenant))
+        return await self._until_available(self.ledger.switches, tenant)
 
-    async def _until_available(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self.patience.until_available(call, at_most_s=self.at_most_s)
+    async def _until_available(self, call: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
+        return await self.patience.until_available(call, *arguments, at_most_s=self.at_most_s)
 
 
 def _cursor(position: Position) -> str:

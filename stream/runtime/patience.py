@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import structlog
 
@@ -17,6 +17,7 @@ from config.errors import Unavailable
 from stream.runtime import metrics
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.1
@@ -39,16 +40,19 @@ class RetryPolicy:
     def waiting_for(self) -> tuple[str, ...]:
         return tuple(sorted(self._waiting))
 
-    async def until_available(self, call: Callable[[], Awaitable[T]], *, at_most_s: float | None = None) -> T:
+    async def until_available(
+        self, call: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments, at_most_s: float | None = None
+    ) -> T:
         """Answer of the first call that doesn't raise Unavailable; other exceptions pass through.
 
-        Called by stages, publisher and checks, several at once. `call` is repeated and must bear repetition. Raises
+        Called by stages, publisher and checks, several at once. `call` is repeated with its `arguments` and must bear
+        repetition. Raises
         DependencyTimeout after `at_most_s` (never, if None).
         """
         loop = asyncio.get_running_loop()
         started, pause = loop.time(), FIRST_PAUSE_S
         try:
-            return await call()
+            return await call(*arguments)
         except Unavailable as error:
             dependency, fault = error.dependency, error.fault
         self._begin(dependency, fault)
@@ -61,7 +65,7 @@ class RetryPolicy:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 try:
-                    answer = await call()
+                    answer = await call(*arguments)
                 except Unavailable as error:
                     fault = error.fault
                     self._say(dependency, fault, loop.time())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, replace
-from functools import partial
 
 from config import settings as configuration
 from config.settings import Settings
@@ -50,5 +49,5 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             sessions=replace(opened.restoring, say=say),
         ).run()
         at_ms = await opened.patience.until_available(opened.time.now_ms)
-        await opened.patience.until_available(partial(opened.mark_rebuilt, at_ms))
+        await opened.patience.until_available(opened.mark_rebuilt, at_ms)
         return done

@@ -76,7 +76,7 @@ async def _rekey(settings: Settings, tenant: str | None) -> tuple[int, Rekeyed]:
     calls, patience = connect(settings.redis), RetryPolicy()
     try:
         checks = open_key_checks(settings, calls)
-        await patience.until_available(lambda: agree_on_secrets(settings, checks))
+        await patience.until_available(agree_on_secrets, settings, checks)
         moving = Rekeying(
             index=open_face_index(settings, policy, calls),
             keys=keys,

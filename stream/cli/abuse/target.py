@@ -86,7 +86,7 @@ async def _checked_time(settings: Settings) -> int:
     async with table(settings) as opened:
         try:
             await opened.patience.until_available(
-                lambda: require_same_secrets(settings, opened.secrets), at_most_s=CHECK_PATIENCE_S
+                require_same_secrets, settings, opened.secrets, at_most_s=CHECK_PATIENCE_S
             )
             return await opened.patience.until_available(opened.time.now_ms, at_most_s=CHECK_PATIENCE_S)
         except DependencyTimeout as error:

@@ -162,7 +162,7 @@ class Caution:
             if offset >= hold.covered:
                 covers = offset + AHEAD
                 hold.note = replace(hold.note, covers=covers)
-                await self._patience.until_available(partial(self._save, partition, hold))
+                await self._patience.until_available(self._save, partition, hold)
                 hold.covered = covers
             return hold.note
 
@@ -184,7 +184,7 @@ class Caution:
     async def _noted(self, partition: Partition, hold: _Hold, offset: int) -> AsyncIterator[None]:
         """Context in which the note names the record as alone in work."""
         hold.note = replace(hold.note, alone=offset)
-        await self._patience.until_available(partial(self._save, partition, hold))
+        await self._patience.until_available(self._save, partition, hold)
         try:
             yield
             hold.done = max(hold.done, offset)

@@ -7,7 +7,6 @@ output stays refused or out of reach, patience ends and the process exits withou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol
 
 from stream.events.authentication.record_mac import NO_MACS, RecordMacs
@@ -43,6 +42,4 @@ class Publisher:
         an output neither at once nor within `at_most_s`; the outputs before it are published.
         """
         for output in outputs:
-            await self._patience.until_available(
-                partial(self._send, self._macs.signed(output)), at_most_s=self._at_most_s
-            )
+            await self._patience.until_available(self._send, self._macs.signed(output), at_most_s=self._at_most_s)

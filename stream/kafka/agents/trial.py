@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Literal, NamedTuple
 
 import structlog
@@ -140,7 +139,7 @@ class Trial:
         while True:
             fresh = self._process is None
             try:
-                return _REPLY.validate_json(await self._patience.until_available(partial(self._answer, frame)))
+                return _REPLY.validate_json(await self._patience.until_available(self._answer, frame))
             except _Ended as end:
                 log.warning("trial_ended", agent=call.agent, **call.record.place, code=end.code)
                 if end.code == EXIT_SETTINGS:

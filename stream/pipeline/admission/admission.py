@@ -53,8 +53,8 @@ class Admission:
         them stays away too long.
         """
         stored, answer = await asyncio.gather(
-            self.patience.until_available(lambda: self.store.find(submission.ids)),
-            self.patience.until_available(lambda: self._ask(submission, origin)),
+            self.patience.until_available(self.store.find, submission.ids),
+            self.patience.until_available(self._ask, submission, origin),
         )
         if stored is not None:
             if stored.is_for(submission.ids, submission.fingerprint):

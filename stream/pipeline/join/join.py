@@ -91,22 +91,22 @@ class Join:
         """Leave the answer to a submission in place of a part that was erased, unless its set is closed; for a
         rebuild."""
         name = _of_worker(detection).name
-        state, _ = await self.patience.until_available(lambda: self.pending.read(name))
+        state, _ = await self.patience.until_available(self.pending.read, name)
         is_ours = state.closing == ERASED and state.owed is None and state.settled is None
         if state.closing is None or is_ours:
             await self._close(name, ERASED)
             owed = encode_detection(answer(detection)).decode()
-            await self.patience.until_available(lambda: self.pending.owe(name, owed))
+            await self.patience.until_available(self.pending.owe, name, owed)
 
     async def overdue(self, most: int) -> list[str]:
         """Names of sets whose deadline has come."""
         now_ms = await self.patience.until_available(self.time.now_ms)
-        return await self.patience.until_available(lambda: self.pending.due(now_ms, most))
+        return await self.patience.until_available(self.pending.due, now_ms, most)
 
     async def end(self, name: str) -> Joining | None:
         """The set as closed, by its deadline if by nothing before; None for one that holds no frame, or none that
         counts: a worker may have ended before it removed a frame that came too late."""
-        state, parts = await self.patience.until_available(lambda: self.pending.read(name))
+        state, parts = await self.patience.until_available(self.pending.read, name)
         if state.owed is not None and state.settled is None:
             return Joining(detection=decode_detection(state.owed.encode()), slots=tuple(parts), by_deadline=True)
         closing = state.closing
@@ -123,16 +123,16 @@ class Join:
         the changes of its session published still. Of an erased one nothing stays that names anybody."""
         erased, slots = isinstance(joining.detection.finding, AlreadyDecided), joining.slots
         settled = "" if erased else encode_detection(_settled(joining.detection)).decode()
-        await self.patience.until_available(lambda: self.pending.settle(name, settled, slots))
+        await self.patience.until_available(self.pending.settle, name, settled, slots)
 
     async def tried(self, name: str, worker: str) -> int:
-        return await self.patience.until_available(lambda: self.pending.tried(name, worker))
+        return await self.patience.until_available(self.pending.tried, name, worker)
 
     async def drop(self, name: str) -> None:
-        await self.patience.until_available(lambda: self.pending.drop(name))
+        await self.patience.until_available(self.pending.drop, name)
 
     async def take_turn(self, worker: str, for_ms: int) -> bool:
-        return await self.patience.until_available(lambda: self.pending.take_turn(worker, for_ms))
+        return await self.patience.until_available(self.pending.take_turn, worker, for_ms)
 
     async def _add(self, placed: _Placed) -> Detection | None:
         found = await self._joined(placed, await self._put(placed))
@@ -145,7 +145,7 @@ class Join:
         if placed.due:
             now_ms = await self.patience.until_available(self.time.now_ms)
             due_ms = now_ms + self.plan.wait_ms(placed.part)
-        return await self.patience.until_available(lambda: put(placed.name, placed.ids, placed.own, due_ms))
+        return await self.patience.until_available(put, placed.name, placed.ids, placed.own, due_ms)
 
     async def _joined(self, placed: _Placed, state: PendingSet) -> Joining | str | None:
         """The set, if it is this part's record that decides it; what is left of one whose parts are gone already."""
@@ -163,11 +163,11 @@ class Join:
             return state.settled
         else:
             closing = state.closing
-            _, parts = await self.patience.until_available(lambda: self.pending.read(name))
+            _, parts = await self.patience.until_available(self.pending.read, name)
         return of_frames(closing, parts, self.plan.groups, self.plan.kinds) if closing.by == by else None
 
     async def _close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
-        return await self.patience.until_available(lambda: self.pending.close(name, closing))
+        return await self.patience.until_available(self.pending.close, name, closing)
 
     def _is_whole(self, state: PendingSet, part: FramePart | None) -> bool:
         """Whether nothing more is waited for: the set is complete, or its frames are and one was refused, or it is
