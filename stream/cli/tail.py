@@ -14,7 +14,6 @@ from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
 from stream.cli.console import FollowOption, JsonOption, out, print_json, print_line, say
 from stream.cli.decision_view import NOT_SHOWN, show
-from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.message.messages import Record
 from stream.events.topics import Topic, topic_name
 from stream.events.wire.dead_letter import described
@@ -47,7 +46,7 @@ async def _tail(settings: Settings, what: Tailed, from_start: bool, follow: bool
             if (fault := macs.fault(record)) is None:
                 _print(what, record, json, band)
             else:
-                say(f"partition {record.partition}, offset {record.offset}: {IN_WORDS[fault]}")
+                say(f"partition {record.partition}, offset {record.offset}: {fault.words}")
             shown += 1
             if shown == most:
                 return

@@ -76,7 +76,7 @@ class Rekeying:
         if tenants is None:
             tenants = await self.patience.until_available(self.index.tenants)
         for tenant in tenants:
-            await self.patience.until_available(partial(self._tenant, tenant, now_ms, done))
+            await self.patience.until_available(self._tenant, tenant, now_ms, done)
             done.tenants += 1
         await self._drop_all(done)
         if await self.patience.until_available(self.content) != content:

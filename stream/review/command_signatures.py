@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import pybase64
 
@@ -23,6 +22,7 @@ from stream.events.message.messages import Headers, Record
 from stream.review.commands import InvalidCommand
 from stream.review.kinds.base import Command
 from stream.review.reviewers import Reviewer
+from stream.runtime.worded import Worded
 
 SIGNATURE, SIGNATURE_KEY, SIGNATURE_TIME = "signature", "signature-key", "signature-time"
 HEADERS = (SIGNATURE, SIGNATURE_KEY, SIGNATURE_TIME)
@@ -31,24 +31,17 @@ GOOD_FOR_MS = DAY_MS
 _FORMS = (re.compile(rb"[A-Za-z0-9_-]{86}(==)?"), re.compile(rb"[!-~]{1,128}"), re.compile(rb"[0-9]{1,15}"))
 
 
-class SignatureFault(StrEnum):
-    """Fault of a command that is not obeyed; the value is a metric's label."""
+class SignatureFault(Worded):
+    """Fault of a command that is not obeyed; the value is a metric's label, the words are for dead letters."""
 
-    MISSING = "missing"
-    MALFORMED = "malformed"
-    UNKNOWN_KEY = "unknown_key"
-    WRONG = "wrong"
-    OUT_OF_TIME = "out_of_time"
-
-
-#: Words of dead letters, by fault.
-IN_WORDS = {
-    SignatureFault.MISSING: "the command is not signed, and LIVENESS_COMMANDS__REQUIRE_SIGNATURE is on",
-    SignatureFault.MALFORMED: f"the command's signature is malformed: expected {', '.join(HEADERS)}, once each",
-    SignatureFault.UNKNOWN_KEY: "the command is signed with a key that is not in the file LIVENESS_COMMANDS__REVIEWERS",
-    SignatureFault.WRONG: "the command's signature is not the one of this command",
-    SignatureFault.OUT_OF_TIME: "the command was signed more than a day before or after it was sent",
-}
+    MISSING = ("missing", "the command is not signed, and LIVENESS_COMMANDS__REQUIRE_SIGNATURE is on")
+    MALFORMED = ("malformed", f"the command's signature is malformed: expected {', '.join(HEADERS)}, once each")
+    UNKNOWN_KEY = (
+        "unknown_key",
+        "the command is signed with a key that is not in the file LIVENESS_COMMANDS__REVIEWERS",
+    )
+    WRONG = ("wrong", "the command's signature is not the one of this command")
+    OUT_OF_TIME = ("out_of_time", "the command was signed more than a day before or after it was sent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

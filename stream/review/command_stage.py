@@ -27,14 +27,7 @@ from stream.events.wire.cloud_events import EventType, binary_headers
 from stream.events.wire.dead_letter import DeadLetters
 from stream.events.wire.event_times import EventTimes
 from stream.review import commands
-from stream.review.command_signatures import (
-    IN_WORDS,
-    NO_REVIEWERS,
-    CommandSignatures,
-    SignatureFault,
-    permitted,
-    signed_by,
-)
+from stream.review.command_signatures import NO_REVIEWERS, CommandSignatures, SignatureFault, permitted, signed_by
 from stream.review.commands import COMMANDS, InvalidCommand
 from stream.review.kept_command import KeptCommand, RecordPosition, kept_from
 from stream.review.kinds.base import Command, ReviewServices
@@ -65,7 +58,7 @@ class CommandStage:
     async def handle(self, record: Record) -> Sequence[Output]:
         signer = self.signatures.signer(record)
         if isinstance(signer, SignatureFault):
-            return [self.forgeries.letter(record, signer, IN_WORDS[signer])]
+            return [self.forgeries.letter(record, signer, signer.words)]
         command = commands.read(record)
         if isinstance(command, Poison):
             return [self.dead_letters.poison(record, command)]

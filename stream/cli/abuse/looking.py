@@ -24,7 +24,6 @@ from stream.cli.abuse import view
 from stream.cli.abuse.options import TenantOption
 from stream.cli.abuse.target import Named, TargetArgument, named
 from stream.cli.console import FollowOption, JsonOption, fail, out, plain, print_json, print_line, say
-from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 
@@ -132,7 +131,7 @@ async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool)
     async with reader(settings.kafka, topic_name(Topic.ABUSE_FLAGS, settings.kafka), from_start=from_start) as source:
         async for record in source.records() if follow else source.until_end():
             if (fault := macs.fault(record)) is not None:
-                say(f"partition {record.partition}, offset {record.offset}: {IN_WORDS[fault]}")
+                say(f"partition {record.partition}, offset {record.offset}: {fault.words}")
                 continue
             value = record.value or b""
             if json:

@@ -14,12 +14,8 @@ from stream.bootstrap.abuse_table import table
 from stream.bootstrap.authentication import open_macs
 from stream.cli.abuse.options import TenantOption
 from stream.cli.console import FollowOption, JsonOption, fail, out, print_json, print_line, say
-from stream.cli.sessions.options import (
-    CorrelationOption,
-    SessionArgument,
-)
+from stream.cli.sessions.options import CorrelationOption, SessionArgument
 from stream.cli.sessions.view import change, line, refused, say_asked
-from stream.events.authentication.record_mac import IN_WORDS
 from stream.events.topics import Topic, topic_name
 from stream.kafka.clients.clients import reader
 
@@ -78,7 +74,7 @@ async def _watch(settings: Settings, from_start: bool, follow: bool, json: bool)
         async for record in source.records() if follow else source.until_end():
             place = f"partition {record.partition}, offset {record.offset}"
             if (fault := macs.fault(record)) is not None:
-                say(f"{place}: {IN_WORDS[fault]}")
+                say(f"{place}: {fault.words}")
                 continue
             try:
                 event = {**orjson.loads(record.value or b"")}

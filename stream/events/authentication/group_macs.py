@@ -10,17 +10,19 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
-from stream.events.authentication.record_mac import MacFault
 from stream.events.message.messages import Record
+from stream.runtime.worded import Worded
 
 HEADER = "liveness_group_mac"
 _FORM = re.compile(rb"1:([0-9a-f]{64})")
-#: Words of dead letters, by fault.
-IN_WORDS: Mapping[MacFault, str] = {
-    MacFault.MISSING: "the detection part carries no MAC of its group",
-    MacFault.MALFORMED: "the detection part's MAC is malformed, or there are several",
-    MacFault.WRONG: "the detection part's MAC is not by a key of its group",
-}
+
+
+class GroupMacFault(Worded):
+    """Fault of a detection part that is not believed; the value is a metric's label, the words are for dead letters."""
+
+    MISSING = ("missing", "the detection part carries no MAC of its group")
+    MALFORMED = ("malformed", "the detection part's MAC is malformed, or there are several")
+    WRONG = ("wrong", "the detection part's MAC is not by a key of its group")
 
 
 class GroupMacs:
@@ -29,19 +31,19 @@ class GroupMacs:
     def __init__(self, keys: Mapping[str, Sequence[bytes]]) -> None:
         self._keys = keys
 
-    def fault(self, record: Record, group: str) -> MacFault | None:
+    def fault(self, record: Record, group: str) -> GroupMacFault | None:
         """Why the record is not believed to be of this group; None for one that is."""
         if not self._keys.get(group):
             return None
         given = [value for name, value in record.headers if name == HEADER]
         if not given:
-            return MacFault.MISSING
+            return GroupMacFault.MISSING
         read = _FORM.fullmatch(given[0])
         if read is None or len(given) > 1:
-            return MacFault.MALFORMED
+            return GroupMacFault.MALFORMED
         told = read[1].decode()
         right = [mac_of(key, record.topic, record.value or b"") for key in self._keys[group]]
-        return None if any(hmac.compare_digest(told, each) for each in right) else MacFault.WRONG
+        return None if any(hmac.compare_digest(told, each) for each in right) else GroupMacFault.WRONG
 
 
 def mac_of(key: bytes, topic: str, value: bytes) -> str:

@@ -14,12 +14,12 @@ import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 from abuse.keys.key_periods import HashKey, KeyPeriods
 from stream.events.message.messages import SESSION_HEADER, Headers, Output, Record
 from stream.events.topics import Topic
 from stream.events.wire.cloud_events import ATTRIBUTE_PREFIX
+from stream.runtime.worded import Worded
 
 HEADER = "liveness_mac"
 #: Topics that workers alone write to.
@@ -28,22 +28,13 @@ _PURPOSE = b"liveness record mac 1"
 _FORM = re.compile(rb"1:([a-z0-9]{1,16}):([0-9a-f]{64})")
 
 
-class MacFault(StrEnum):
-    """Fault of a record that is not believed; the value is a metric's label."""
+class MacFault(Worded):
+    """Fault of a record that is not believed; the value is a metric's label, the words are for letters and logs."""
 
-    MISSING = "missing"
-    MALFORMED = "malformed"
-    UNKNOWN_KEY = "unknown_key"
-    WRONG = "wrong"
-
-
-#: Words of dead letters and logs, by fault.
-IN_WORDS: Mapping[MacFault, str] = {
-    MacFault.MISSING: "the record carries no MAC: no worker with LIVENESS_RECORDS__KEYS has written it",
-    MacFault.MALFORMED: "the record's MAC is malformed, or there are several",
-    MacFault.UNKNOWN_KEY: "the record's MAC names a key that is not among LIVENESS_RECORDS__KEYS here",
-    MacFault.WRONG: "the record's MAC is not the one of this record",
-}
+    MISSING = ("missing", "the record carries no MAC: no worker with LIVENESS_RECORDS__KEYS has written it")
+    MALFORMED = ("malformed", "the record's MAC is malformed, or there are several")
+    UNKNOWN_KEY = ("unknown_key", "the record's MAC names a key that is not among LIVENESS_RECORDS__KEYS here")
+    WRONG = ("wrong", "the record's MAC is not the one of this record")
 
 
 class RecordMacs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stream.events.authentication.forgeries import Forgeries
-from stream.events.authentication.record_mac import IN_WORDS, MacFault, RecordMacs
+from stream.events.authentication.record_mac import MacFault, RecordMacs
 from stream.events.message.messages import Output, Record
 from stream.kafka.agents.agents import Stage
 
@@ -33,7 +33,7 @@ class AuthenticStage:
         fault = self._fault(record)
         if fault is None:
             return await self._stage.handle(record)
-        return [self._forgeries.letter(record, fault, IN_WORDS[fault])]
+        return [self._forgeries.letter(record, fault, fault.words)]
 
     async def answer(self, record: Record) -> Sequence[Output]:
         """No answer to a forged record: the sender it names never sent it."""

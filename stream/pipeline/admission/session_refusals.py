@@ -4,53 +4,40 @@ words that quote nothing.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from config.catalogues.challenges import FEWEST_FRAMES, MOST_FRAMES
 from config.catalogues.error_codes import MEANING, ErrorCode
 from stream.events.message.messages import Refusal, Submission
 from stream.events.message.session_terms import SessionTerms
+from stream.runtime.worded import Worded
 
 
-class SessionRefusal(StrEnum):
+class SessionRefusal(Worded):
     """Reason for a refusal, as a decision has it beside `session_invalid`."""
 
-    TOKEN_MISSING = "session_token_missing"  # noqa: S105  # a reason, no secret
-    TOKEN_MALFORMED = "session_token_malformed"  # noqa: S105
-    TOKEN_ALGORITHM = "session_token_algorithm"  # noqa: S105
-    TOKEN_UNKNOWN_KEY = "session_token_unknown_key"  # noqa: S105
-    TOKEN_FORGED = "session_token_forged"  # noqa: S105
-    OTHER_INSTALLATION = "session_token_other_installation"
-    OTHER_TENANT = "session_token_other_tenant"
-    OTHER_CORRELATION_ID = "session_token_other_correlation_id"
-    OTHER_SESSION = "session_token_other_session"
-    TOKEN_EXPIRED = "session_token_expired"  # noqa: S105
-    TOKEN_NOT_YET_VALID = "session_token_not_yet_valid"  # noqa: S105
-    UNKNOWN = "session_unknown"
-    ENDED = "session_ended"
-    CANCELLED = "session_cancelled"
-    ATTEMPTS_SPENT = "session_attempts_spent"
-    ADDRESS_UNEXPECTED = "session_address_unexpected"
+    TOKEN_MISSING = ("session_token_missing", "a session token is required")
+    TOKEN_MALFORMED = ("session_token_malformed", "session_token is no token of this service")
+    TOKEN_ALGORITHM = ("session_token_algorithm", "session_token is not signed with the one algorithm that counts here")
+    TOKEN_UNKNOWN_KEY = (
+        "session_token_unknown_key",
+        "session_token is signed with a key that is not, or no longer, in use",
+    )
+    TOKEN_FORGED = ("session_token_forged", "the signature of session_token is wrong")
+    OTHER_INSTALLATION = ("session_token_other_installation", "session_token is of another installation")
+    OTHER_TENANT = ("session_token_other_tenant", "session_token is of another tenant")
+    OTHER_CORRELATION_ID = ("session_token_other_correlation_id", "session_token is of another correlation id")
+    OTHER_SESSION = ("session_token_other_session", "session_token is of another session than session_id")
+    TOKEN_EXPIRED = ("session_token_expired", "session_token has expired")
+    TOKEN_NOT_YET_VALID = ("session_token_not_yet_valid", "session_token is not valid yet")
+    UNKNOWN = ("session_unknown", "the session is not, or no longer, known")
+    ENDED = ("session_ended", "the session has ended")
+    CANCELLED = ("session_cancelled", "the session was cancelled")
+    ATTEMPTS_SPENT = ("session_attempts_spent", "the attempts of the session are spent")
+    ADDRESS_UNEXPECTED = (
+        "session_address_unexpected",
+        "client_ip is missing, or not in the network that the session expects",
+    )
 
 
-IN_WORDS: dict[SessionRefusal, str] = {
-    SessionRefusal.TOKEN_MISSING: "a session token is required",
-    SessionRefusal.TOKEN_MALFORMED: "session_token is no token of this service",
-    SessionRefusal.TOKEN_ALGORITHM: "session_token is not signed with the one algorithm that counts here",
-    SessionRefusal.TOKEN_UNKNOWN_KEY: "session_token is signed with a key that is not, or no longer, in use",
-    SessionRefusal.TOKEN_FORGED: "the signature of session_token is wrong",
-    SessionRefusal.OTHER_INSTALLATION: "session_token is of another installation",
-    SessionRefusal.OTHER_TENANT: "session_token is of another tenant",
-    SessionRefusal.OTHER_CORRELATION_ID: "session_token is of another correlation id",
-    SessionRefusal.OTHER_SESSION: "session_token is of another session than session_id",
-    SessionRefusal.TOKEN_EXPIRED: "session_token has expired",
-    SessionRefusal.TOKEN_NOT_YET_VALID: "session_token is not valid yet",
-    SessionRefusal.UNKNOWN: "the session is not, or no longer, known",
-    SessionRefusal.ENDED: "the session has ended",
-    SessionRefusal.CANCELLED: "the session was cancelled",
-    SessionRefusal.ATTEMPTS_SPENT: "the attempts of the session are spent",
-    SessionRefusal.ADDRESS_UNEXPECTED: "client_ip is missing, or not in the network that the session expects",
-}
 #: Reasons met only by a holder of the person's own token. The others may be met by a stranger who knows a correlation
 #: id: what strangers send must not get its owner flagged. An unknown session is nobody's doing: Redis may have lost it.
 OF_THE_HOLDER = frozenset(
@@ -67,7 +54,7 @@ OF_THE_HOLDER = frozenset(
 def refusal_for(reason: SessionRefusal) -> Refusal:
     """Refusal with the error SESSION_INVALID; no attempt of the session is spent."""
     error = ErrorCode.SESSION_INVALID
-    message = f"{MEANING[error][0]}: {IN_WORDS[reason]}"
+    message = f"{MEANING[error][0]}: {reason.words}"
     return Refusal(error=error, message=message, counts=reason in OF_THE_HOLDER, reason=str(reason))
 
 

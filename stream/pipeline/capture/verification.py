@@ -48,19 +48,14 @@ def verification(detection: Detection, policy: Policy) -> Verification | None:
     if comparison is None and (terms is None or not terms.reference_sha256):
         return None
     rate = policy.verification.false_match_rate
-    threshold = round(1 - rate, DIGITS)
-    if comparison is None or comparison.strangers is None:
-        reason = NOT_COMPARED if comparison is None else comparison.reason
-        return Verification(
-            is_identical=None, match_confidence=None, threshold=threshold, false_match_rate=rate, reason=reason
-        )
-    confidence = math.floor((1 - comparison.strangers) * 10**DIGITS) / 10**DIGITS
+    threshold, strangers = round(1 - rate, DIGITS), None if comparison is None else comparison.strangers
+    confidence = None if strangers is None else math.floor((1 - strangers) * 10**DIGITS) / 10**DIGITS
     return Verification(
-        is_identical=confidence >= threshold,
+        is_identical=None if confidence is None else confidence >= threshold,
         match_confidence=confidence,
         threshold=threshold,
         false_match_rate=rate,
-        reason=None,
+        reason=NOT_COMPARED if comparison is None else comparison.reason or None,
     )
 
 

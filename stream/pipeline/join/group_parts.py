@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from stream.events.authentication.forgeries import Forgeries
-from stream.events.authentication.group_macs import IN_WORDS, GroupMacs
+from stream.events.authentication.group_macs import GroupMacs
 from stream.events.message.messages import Fault, Output, Record
 from stream.events.wire.dead_letter import DeadLetters
 from stream.events.wire.detection_part import DetectionPart, PartError, decode_part
@@ -36,4 +36,4 @@ class GroupParts:
             metrics.GROUP_PARTS.labels(outcome="unknown_group").inc()
             return None
         fault = self.macs.fault(record, part.group)
-        return part if fault is None else self.forgeries.letter(record, fault, IN_WORDS[fault])
+        return part if fault is None else self.forgeries.letter(record, fault, fault.words)

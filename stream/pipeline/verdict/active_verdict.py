@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.catalogues.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.active.assessed import ActiveAssessment, AssessedFrame
 from detectors.active.assessment import assess
@@ -61,8 +61,9 @@ def active_verdict(
     frames = assessed_frames(detection, face_bound)
     assessment = assess(frames, terms.challenges, terms.colours, terms.colour_ms, policy.active)
     if assessment.environment_not_supported and not shown_before:
-        error = ErrorCode.ENVIRONMENT_NOT_SUPPORTED
-        return undecided(error, MEANING[error][0], policy, face_detected=True, notes=assessment.reasons)
+        return undecided(
+            ErrorCode.ENVIRONMENT_NOT_SUPPORTED, None, policy, face_detected=True, notes=assessment.reasons
+        )
     reasons = (*((SHOWN_BEFORE,) if shown_before else ()), *assessment.reasons)
     return _judged(analyses, assessment, reasons, injection, terms, policy)
 
@@ -104,13 +105,14 @@ def _judged(
     live = kind_for(value, policy) is VerdictKind.LIVE and not injection.is_attack and not injection.held_by
     passed = score >= terms.threshold and live and not reasons
     held = (*injection.held_by, *reasons)
+    notes = analyses[0].notes  # of the frame at rest: those on a turned or smiling face are what was asked for
     verdict = Verdict(
         face_detected=True,
         face=LivenessFlag.LIVE if passed else LivenessFlag.NOT_LIVE,
         injection=injection,
         signals=weakest,
         held=held,
-        reasons=in_order(_of_surface(weakest), (*held, *held_by(_of_surface(weakest), policy)), _notes(analyses)),
+        reasons=in_order(_of_surface(weakest), (*held, *held_by(_of_surface(weakest), policy)), notes),
         active=ActiveScore(
             score=float(score),
             pose_variation=float(assessment.pose_variation_score or 0),
@@ -153,8 +155,3 @@ def _is_attack(reason: str) -> bool:
 def _of_surface(signals: Sequence[WeighedSignal]) -> list[WeighedSignal]:
     """Signals of what the camera saw, whatever head and face were doing: texture, networks, borders of a medium."""
     return [each for each in signals if each.of_texture or each.reading.name == HELD_MEDIUM]
-
-
-def _notes(analyses: Sequence[Analysis]) -> tuple[str, ...]:
-    """Notes on the first frame, which is at rest: notes on a turned or smiling face are what was asked for."""
-    return analyses[0].notes

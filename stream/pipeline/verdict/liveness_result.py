@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.catalogues.challenges import Challenge
 from stream.events.message.messages import Detection
 from stream.events.message.session_terms import DEFAULT_THRESHOLD, LivenessMode
-from stream.pipeline.verdict.verdict import Verdict, VerdictKind
+from stream.pipeline.verdict.verdict import ActiveScore, Verdict, VerdictKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,27 +29,18 @@ def liveness_result(detection: Detection, verdict: Verdict) -> LivenessResult:
     """Liveness result of a decided submission: of the active check where one was made, else of the verdict, which
     passes as LIVE with a score that reaches the session's threshold."""
     terms, active = detection.session, verdict.active
-    mode = LivenessMode.PASSIVE if terms is None else terms.mode
     threshold = DEFAULT_THRESHOLD if terms is None else terms.threshold
+    live = verdict.kind is VerdictKind.LIVE
     if active is None:
-        return LivenessResult(
-            liveness_mode=mode,
-            liveness_score=float(verdict.score),
-            liveness_passed=verdict.kind is VerdictKind.LIVE and verdict.score >= threshold,
-            liveness_threshold=threshold,
-            frames_captured=_frames(detection),
-        )
+        active = ActiveScore(score=float(verdict.score), pose_variation=0.0, expression_variation=0.0, completed=())
+        live = live and verdict.score >= threshold
     return LivenessResult(
-        liveness_mode=mode,
+        liveness_mode=LivenessMode.PASSIVE if terms is None else terms.mode,
         liveness_score=active.score,
-        liveness_passed=verdict.kind is VerdictKind.LIVE,
+        liveness_passed=live,
         liveness_threshold=threshold,
         challenges_completed=active.completed,
-        frames_captured=_frames(detection),
+        frames_captured=len(detection.finding) if isinstance(detection.finding, tuple) else 0,
         pose_variation_score=active.pose_variation,
         expression_variation_score=active.expression_variation,
     )
-
-
-def _frames(detection: Detection) -> int:
-    return len(detection.finding) if isinstance(detection.finding, tuple) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.catalogues.error_codes import MEANING, ErrorCode
+from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
 from stream.events.message.messages import Detection, Refusal
@@ -49,7 +49,6 @@ def _by_terms(
         verdict = active_verdict(detection, policy, injection, face_bound=face_bound, shown_before=shown_before)
         return by_flags(verdict, policy) if encrypted else verdict
     if any(each.error is None and TOO_BRIGHT in each.notes for each in finding):
-        error = ErrorCode.ENVIRONMENT_NOT_SUPPORTED
         notes = (ACTIVE_STEP, TOO_BRIGHT) if terms.mode is LivenessMode.PASSIVE_ACTIVE else (TOO_BRIGHT,)
-        return undecided(error, MEANING[error][0], policy, face_detected=True, notes=notes)
+        return undecided(ErrorCode.ENVIRONMENT_NOT_SUPPORTED, None, policy, face_detected=True, notes=notes)
     return verdict_on(finding, policy, encrypted=encrypted, capture=capture, attested_only=attested_only)

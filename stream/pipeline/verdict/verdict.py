@@ -114,8 +114,7 @@ def judge(finding: Analysis | Refusal, policy: Policy, injection: InjectionVerdi
     signals = weigh(finding.readings, policy)
     if not any(signal.reading.status is ReadingStatus.SCORED for signal in signals):
         # Nothing was measured, so there is nothing to hold against the person.
-        error = ErrorCode.INFERENCE_ERROR
-        return undecided(error, MEANING[error][0], policy, face_detected=finding.face_detected)
+        return undecided(ErrorCode.INFERENCE_ERROR, None, policy, face_detected=finding.face_detected)
     injection = injection or injection_verdict((finding,), policy)
     of_face = face_value(signals, policy)
     held = (*injection.held_by, *held_by(signals, policy))
@@ -257,9 +256,10 @@ def _band(policy: Policy) -> tuple[float, float]:
 
 
 def undecided(
-    error: ErrorCode, message: str, policy: Policy, *, face_detected: bool = False, notes: tuple[str, ...] = ()
+    error: ErrorCode, message: str | None, policy: Policy, *, face_detected: bool = False, notes: tuple[str, ...] = ()
 ) -> Verdict:
-    """Verdict beside an error; advice follows the notes, which say more than the error's code, where there are any."""
+    """Verdict beside an error, in the table's words unless there are others; advice follows the notes, which say more
+    than the error's code, where there are any."""
     reasons = (error.lower(), *notes)
     return Verdict(
         face_detected=face_detected,
@@ -267,5 +267,5 @@ def undecided(
         reasons=reasons,
         advice=advice_for(notes or reasons),
         error=error,
-        message=message,
+        message=MEANING[error][0] if message is None else message,
     )

@@ -11,8 +11,7 @@ import orjson
 import pytest
 
 from detectors.contract import ModelVersion
-from stream.events.authentication.group_macs import HEADER, GroupMacs
-from stream.events.authentication.record_mac import MacFault
+from stream.events.authentication.group_macs import HEADER, GroupMacFault, GroupMacs
 from stream.events.message.session_terms import FramePart
 from stream.events.wire.detection_part import MAX_PART_BYTES, PartError, decode_part, encode_part, is_part
 from tests.unit.stream.builders import SECRET, bare
@@ -109,10 +108,10 @@ def test_macs():
 
     right = f"1:{mac}"
     assert macs.fault(with_header(right), "depth") is None
-    assert macs.fault(record, "depth") is MacFault.MISSING
-    assert macs.fault(with_header(right, right), "depth") is MacFault.MALFORMED
-    assert macs.fault(with_header(mac), "depth") is MacFault.MALFORMED
-    assert macs.fault(with_header(f"1:{'0' * 64}"), "depth") is MacFault.WRONG
-    assert macs.fault(replace(with_header(right), value=b"{}"), "depth") is MacFault.WRONG
-    assert macs.fault(replace(with_header(right), topic="other.liveness.detections"), "depth") is MacFault.WRONG
+    assert macs.fault(record, "depth") is GroupMacFault.MISSING
+    assert macs.fault(with_header(right, right), "depth") is GroupMacFault.MALFORMED
+    assert macs.fault(with_header(mac), "depth") is GroupMacFault.MALFORMED
+    assert macs.fault(with_header(f"1:{'0' * 64}"), "depth") is GroupMacFault.WRONG
+    assert macs.fault(replace(with_header(right), value=b"{}"), "depth") is GroupMacFault.WRONG
+    assert macs.fault(replace(with_header(right), topic="other.liveness.detections"), "depth") is GroupMacFault.WRONG
     assert macs.fault(record, "another") is None, "where no key is configured"
