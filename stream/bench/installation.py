@@ -73,24 +73,22 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
             # Set explicitly: a key prefix in the user's settings would mix the benchmark's keys with the workers'.
             environment = {**topics, "LIVENESS_REDIS__KEY_PREFIX": keys, **own}
             processes = {}
-        settings = exits.enter_context(_settings(environment))
+        settings = _settings(environment)
         if broker is Broker.CONFIGURED:
             exits.enter_context(_topics(settings))
             processes = _local_services(settings)
         yield Installation(settings=settings, environment=environment, processes=processes)
 
 
-@contextmanager
-def _settings(environment: dict[str, str]) -> Iterator[Settings]:
+def _settings(environment: dict[str, str]) -> Settings:
     """Settings of the user with the benchmark's on top, read as the worker reads them."""
     before = dict(os.environ)
     os.environ.update(environment)
     try:
-        settings = configuration.load()
+        return configuration.load()
     finally:
         os.environ.clear()
         os.environ.update(before)
-    yield settings
 
 
 @contextmanager

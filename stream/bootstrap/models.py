@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from config.cache import cache_folder
 from config.errors import SettingsError
@@ -15,6 +17,8 @@ from detectors.pad import FETCH, PadNetworkUnusable, PadSource, sources
 from detectors.pad import load as load_network
 from detectors.template import TemplateModelUnusable, TemplateSource, TemplateSpec, describe, load
 from detectors.template.impostors import ImpostorModel
+
+S = TypeVar("S")
 
 
 def template_source(settings: Settings, policy: Policy) -> TemplateSource | None:
@@ -97,12 +101,17 @@ def _mesh_files(settings: Settings) -> tuple[ModelFile, ...]:
 
 
 def _network_file(source: PadSource) -> ModelFile:
-    try:
-        load_network(source)
-        trouble = ""
-    except PadNetworkUnusable as error:
-        trouble = str(error)
+    trouble = _trouble(load_network, source)
     return ModelFile(model=source.model, path=source.file, licence=source.network.licence, trouble=trouble)
+
+
+def _trouble(loading: Callable[[S], object], source: S) -> str:
+    """Reason why a model can't be loaded; empty for one that can."""
+    try:
+        loading(source)
+    except (PadNetworkUnusable, TemplateModelUnusable) as error:
+        return str(error)
+    return ""
 
 
 def _described(source: TemplateSource) -> tuple[TemplateSpec, Path]:
@@ -114,9 +123,4 @@ def _described(source: TemplateSource) -> tuple[TemplateSpec, Path]:
 
 def _template_file(source: TemplateSource) -> ModelFile:
     spec, path = _described(source)
-    try:
-        load(source)
-        trouble = ""
-    except TemplateModelUnusable as error:
-        trouble = str(error)
-    return ModelFile(model=spec.model, path=path, licence=spec.licence, trouble=trouble)
+    return ModelFile(model=spec.model, path=path, licence=spec.licence, trouble=_trouble(load, source))

@@ -71,16 +71,12 @@ def _photographs(topic: str) -> Iterator[Act]:
 
 
 def _attacks(topic: str) -> Iterator[Act]:
-    portrait = _portrait()
-    for title, make in (
-        ("attack: printed photo", attacks.printed_photo),
-        ("attack: screen replay", attacks.screen_replay),
-        ("attack: photo of a photo", attacks.recaptured_photo),
-        ("attack: generated face", attacks.generated_face),
-        ("edited, software named in EXIF: no capture", attacks.edited_photo),
-        ("a screenshot of it: no capture", attacks.screenshot),
-    ):
-        yield _picture(topic, title, make(portrait))
+    titles = {
+        "edited photo": "edited, software named in EXIF: no capture",
+        "screenshot": "a screenshot of it: no capture",
+    }
+    for name, make in attacks.ATTACKS.items():
+        yield _picture(topic, titles.get(name, f"attack: {name}"), make(_portrait()))
 
 
 def _bad_pictures(topic: str) -> Iterator[Act]:

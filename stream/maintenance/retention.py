@@ -56,14 +56,7 @@ def beyond_erasure(settings: Settings, policy: Policy) -> dict[str, int | None]:
 
 _DECIDED = "until the decision, at most the policy's deadlines"
 _MEMORY = tuple(
-    Store(
-        name=name,
-        place=StorePlace.MEMORY,
-        holds=holds,
-        personal=personal,
-        life_ms=None,
-        after=after,
-    )
+    Store(name=name, place=StorePlace.MEMORY, holds=holds, personal=personal, life_ms=None, after=after)
     for name, holds, personal, after in (
         ("worker", "pictures read ahead, in a worker's memory; no disk", Personal.BIOMETRIC, _DECIDED),
         (

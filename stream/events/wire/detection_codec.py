@@ -40,6 +40,11 @@ MAX_NETWORKS = 256
 MOST_HASHES = MAX_FRAMES * MOST_HASH_KEYS
 #: In base64: a print of 1024 numbers.
 MAX_PACKED = 2732
+#: Fields that a detection has as they are on the wire, each left out where there is nothing to tell.
+_FURTHER = (
+    *("encrypted", "session", "contexts", "part", "pixels", "frame_hashes", "content", "capture", "verification"),
+    "session_image",
+)
 #: The parts of an origin that are subjects, each under the name of its type.
 _SUBJECTS = ("device", "address", "prefix")
 
@@ -135,6 +140,9 @@ _NAMES = FIELDS | {
 
 
 def encode_detection(detection: Detection) -> bytes:
+    further: dict[str, Any] = {name: value for name in _FURTHER if (value := getattr(detection, name))}
+    if detection.face_distances:
+        further["face_distances"] = tuple(map(_bounded, detection.face_distances))
     wire = _Wire.model_construct(
         version=1,
         ids=detection.ids,
@@ -144,8 +152,8 @@ def encode_detection(detection: Detection) -> bytes:
         detection_ms=round(detection.detection_ms, 3),
         origin=_wire_origin(detection.origin),
         marks=_wire_references(detection.references),
-        **_wire_capture(detection),
-        **_wire_finding(detection),
+        **further,
+        **_wire_finding(detection.finding),
     )
     return _WIRE.dump_json(wire, exclude_unset=True)
 
@@ -168,17 +176,8 @@ def decode_detection(value: bytes | None, newer: set[str] | None = None) -> Dete
         references=_references(wire.marks),
         queue_ms=wire.queue_ms,
         detection_ms=wire.detection_ms,
-        encrypted=wire.encrypted is True,
-        session=wire.session,
-        contexts=wire.contexts or (),
-        capture=wire.capture,
-        verification=wire.verification,
-        part=wire.part,
         face_distances=wire.face_distances or (),
-        pixels=wire.pixels or (),
-        frame_hashes=wire.frame_hashes or (),
-        content=wire.content,
-        session_image=wire.session_image,
+        **{name: value for name in _FURTHER if (value := getattr(wire, name))},
     )
 
 
@@ -192,39 +191,21 @@ def detection_output(detection: Detection, topic: str, source: str) -> Output:
     return Output(topic=topic, key=key, value=encode_detection(detection), headers=headers)
 
 
-def _wire_capture(detection: Detection) -> dict[str, Any]:
-    """Fields that only a submission of a session, of several frames or with detector groups has."""
-    found = {
-        "session": detection.session,
-        "contexts": detection.contexts or None,
-        "part": detection.part,
-        "face_distances": tuple(_bounded(each) for each in detection.face_distances) or None,
-        "pixels": detection.pixels or None,
-        "frame_hashes": detection.frame_hashes or None,
-        "content": detection.content,
-        "capture": detection.capture,
-        "verification": detection.verification,
-        "session_image": detection.session_image,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _bounded(distance: float | None) -> float | None:
     """Distance to the digits that count. One beyond the range of unit vectors is as far as the farthest."""
     return None if distance is None else round(min(max(distance, 0.0), FARTHEST), 4)
 
 
-def _wire_finding(detection: Detection) -> dict[str, Any]:
-    variant: dict[str, Any] = {"encrypted": True} if detection.encrypted else {}
-    match detection.finding:
+def _wire_finding(finding: tuple[Analysis, ...] | Refusal | AlreadyDecided) -> dict[str, Any]:
+    match finding:
         case (analysis,):  # as one frame has always been written
-            return {**variant, "analysis": analysis}
+            return {"analysis": analysis}
         case tuple() as analyses:
-            return {**variant, "analyses": analyses}
+            return {"analyses": analyses}
         case Refusal() as refusal:
-            return {**variant, "refusal": refusal}
+            return {"refusal": refusal}
         case AlreadyDecided(decision=decision):
-            return {**variant, "decided": base64.b64encode(decision).decode("ascii")}
+            return {"decided": base64.b64encode(decision).decode("ascii")}
 
 
 def _wire_origin(origin: Origin) -> _Origin:
