@@ -22,9 +22,9 @@ def not_an_image() -> bytes:
     return b"%PDF-1.7 this is not a picture\n"
 
 
-def giant_png(side: int = 60_000) -> bytes:
-    """A PNG whose header promises `side` x `side` pixels: a few bytes here, gigabytes when decoded."""
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+def giant_png() -> bytes:
+    """A PNG whose header promises 60,000 x 60,000 pixels: a few bytes here, gigabytes when decoded."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\x00" * 4096)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
 

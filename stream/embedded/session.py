@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from typing import IO, Self
+from typing import Self
 
 from config import settings as configuration
 from config.connections import RedisSecurity
@@ -97,7 +97,6 @@ class WorkerProcess:
     def __init__(
         self,
         environment: Mapping[str, str],
-        stderr: IO[bytes] | int | None = None,
         module: Sequence[str] = ("stream.cli", "worker"),
     ) -> None:
         self._port, self._module = _free_port(), module
@@ -107,7 +106,6 @@ class WorkerProcess:
             "LIVENESS_HTTP__HOST": "127.0.0.1",
             "LIVENESS_HTTP__PORT": str(self._port),
         }
-        self._stderr = stderr
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -117,9 +115,7 @@ class WorkerProcess:
 
     def start(self, timeout_s: float = WORKER_START_TIMEOUT_S) -> Self:
         """Start and wait until the worker has partitions; raises WorkerDidNotStart."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *self._module], env=self._environment, stderr=self._stderr
-        )
+        self._process = subprocess.Popen([sys.executable, "-m", *self._module], env=self._environment)
         try:
             self._wait(self._process, timeout_s)
         except BaseException:  # an interruption too: nobody else would end it

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from stream.encryption.compact import base64url, from_base64url, object_in, told_by
-from stream.encryption.reviewer_keys import SigningKey, read_public_key
+from stream.encryption.key_folder import SessionKeys
+from stream.encryption.reviewer_keys import read_public_key
 
 ALGORITHM, TYPE = "EdDSA", "liveness-session+jwt"
 #: Characters of a token, and of its header; a signature of 64 bytes has 86.
@@ -53,17 +54,6 @@ class TokenClaims:
     network: str | None = None
 
 
-class FoundKeys(Protocol):
-    """Keys of tokens as they are now."""
-
-    @property
-    def kids(self) -> tuple[str, ...]:
-        """Names of the keys, sorted."""
-
-    def get(self, kid: str) -> SigningKey | None:
-        """The key of a name."""
-
-
 class _Faulty(Exception):
     def __init__(self, fault: TokenFault) -> None:
         super().__init__()
@@ -77,7 +67,7 @@ class SessionTokens:
     `signs`: kid of the key that signs new tokens; None: the last by name.
     """
 
-    keys: FoundKeys = field(repr=False)
+    keys: SessionKeys = field(repr=False)
     issuer: str
     audience: str
     signs: str | None = None

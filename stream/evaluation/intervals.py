@@ -14,11 +14,11 @@ _HALVINGS = 60
 _MOST_TERMS, _CLOSE_ENOUGH, _TINY = 10_000, 1e-15, 1e-300
 
 
-def clopper_pearson(count: int, of: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float]:
+def clopper_pearson(count: int, of: int) -> tuple[float, float]:
     """Lower and upper limit, each in [0, 1], of the rate behind `count` of `of` independent presentations."""
     if not 0 <= count <= of or of < 1:
         raise ValueError(f"{count} of {of} is no count")
-    tail = (1.0 - level) / 2.0
+    tail = (1.0 - CONFIDENCE_LEVEL) / 2.0
     low = 0.0 if count == 0 else _quantile(tail, count, of - count + 1)
     high = 1.0 if count == of else _quantile(1.0 - tail, count + 1, of - count)
     return low, high

@@ -31,14 +31,11 @@ class JudgedPresentation:
 def judged(analysed: Iterable[AnalysedPresentation], policy: Policy) -> list[JudgedPresentation]:
     """Verdicts on all pictures that could be read."""
     return [
-        _judged(each.presentation, judge(each.finding, policy), each.sha256)
+        JudgedPresentation(each.presentation, verdict, each.sha256, bool(verdict.held))
         for each in analysed
         if not isinstance(each.finding, Unreadable)
+        for verdict in [judge(each.finding, policy)]
     ]
-
-
-def _judged(presentation: Presentation, verdict: Verdict, sha256: str) -> JudgedPresentation:
-    return JudgedPresentation(presentation, verdict, sha256, bool(verdict.held))
 
 
 def unreadable(analysed: Iterable[AnalysedPresentation]) -> list[LeftOutFile]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Protocol
 
 import structlog
 
 from stream.events.message.messages import Output, Record
 from stream.events.wire.dead_letter import DeadLetters
-from stream.notify.notice import NoNotice, Notice, notice_of
-from stream.notify.webhook import Delivered, DeliveryOutcome, Undeliverable
+from stream.notify.notice import NoNotice, notice_of
+from stream.notify.webhook import Delivered, Undeliverable, Webhook
 from stream.runtime import metrics
 
 log = structlog.get_logger()
@@ -23,16 +22,6 @@ DELIVERIES_AT_ONCE = 16
 MOST_UNACKNOWLEDGED = 4096
 
 
-class Deliverer(Protocol):
-    """Port of the webhook, called by the stage."""
-
-    async def deliver(self, notice: Notice) -> DeliveryOutcome:
-        """DeliveryOutcome of a delivery, several of which run at once; each takes as long as the retries allow.
-
-        Raises only for bugs. May be repeated: a receiver recognises the event's id.
-        """
-
-
 class NotifyStage:
     """Stage that posts flags through a webhook, opened before the first record and closed after the last.
 
@@ -41,12 +30,12 @@ class NotifyStage:
     """
 
     def __init__(
-        self, open_webhook: Callable[[], AbstractAsyncContextManager[Deliverer]], *, dead_letters: DeadLetters
+        self, open_webhook: Callable[[], AbstractAsyncContextManager[Webhook]], *, dead_letters: DeadLetters
     ) -> None:
         self._open_webhook = open_webhook
         self._dead_letters = dead_letters
         self._opened = AsyncExitStack()
-        self._webhook: Deliverer | None = None
+        self._webhook: Webhook | None = None
 
     async def open(self) -> None:
         """Open the webhook: called once by the worker, before the first record, on the loop that calls `handle`."""

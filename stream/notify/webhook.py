@@ -107,7 +107,8 @@ class Webhook:
         self._last_said = float("-inf")
 
     async def deliver(self, notice: Notice) -> DeliveryOutcome:
-        """See `stream.notify.stage.Deliverer`. Raises nothing for what a receiver or a network can do."""
+        """Outcome of a delivery, several of which run at once; each takes as long as the retries allow. Raises only for
+        bugs. May be repeated: a receiver recognises the event's id."""
         deadline = self._clock.monotonic() + self._retries.give_up_after_s
         attempts = 0
         while True:

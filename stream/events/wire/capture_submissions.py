@@ -34,9 +34,7 @@ class NewCapture:
     optional: dict[str, str] = field(default_factory=dict)
 
 
-def capture_outputs(
-    new: NewCapture, topic: str, form: Form = Form.BINARY, source: str = "liveness-cli"
-) -> Sequence[Output]:
+def capture_outputs(new: NewCapture, topic: str, form: Form = Form.BINARY) -> Sequence[Output]:
     """Records to publish, keyed by correlation id. Raises ValueError for the form `module`, which has one picture."""
     if form is Form.MODULE:
         raise ValueError("the form module has no place for several frames")
@@ -49,11 +47,10 @@ def capture_outputs(
                 replace(one, image=frame.image, optional=new.optional | _place(number, len(new.frames), frame.context)),
                 topic,
                 form,
-                source,
             )
             for number, frame in enumerate(new.frames)
         ]
-    return [submission_output(replace(one, frames=tuple(map(_document, new.frames))), topic, form, source)]
+    return [submission_output(replace(one, frames=tuple(map(_document, new.frames))), topic, form)]
 
 
 def _place(number: int, count: int, context: FrameContext) -> dict[str, str]:

@@ -6,34 +6,27 @@ output stays refused or out of reach, patience ends and the process exits withou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from stream.events.authentication.record_mac import NO_MACS, RecordMacs
 from stream.events.message.messages import Output
 from stream.runtime.patience import RetryPolicy
 
-
-class Sender(Protocol):
-    """Port of the broker, called by the publisher."""
-
-    async def __call__(self, output: Output) -> None:
-        """Send one record and return once the broker has confirmed it.
-
-        Raises `config.errors.Unavailable` for a record that isn't confirmed in time; then the publisher repeats the
-        call. Any other exception is a bug: the record is larger than our own limit.
-        """
+#: Port of the broker: sends one record and returns once the broker has confirmed it. Raises `config.errors.Unavailable`
+#: for a record that isn't confirmed in time; any other exception is a bug: the record is larger than our own limit.
+Sender = Callable[[Output], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
 class Publisher:
     """Publisher of outputs, called by the agents and the sweeper, many at once. Outputs on internal topics get their
     MACs here."""
 
-    def __init__(self, send: Sender, patience: RetryPolicy, at_most_s: float, macs: RecordMacs = NO_MACS) -> None:
-        self._send = send
-        self._macs = macs
-        self._patience = patience
-        self._at_most_s = at_most_s
+    send: Sender
+    patience: RetryPolicy
+    at_most_s: float
+    macs: RecordMacs = NO_MACS
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Send every output and wait for its confirmation, in order.
@@ -42,4 +35,4 @@ class Publisher:
         an output neither at once nor within `at_most_s`; the outputs before it are published.
         """
         for output in outputs:
-            await self._patience.until_available(self._send, self._macs.signed(output), at_most_s=self._at_most_s)
+            await self.patience.until_available(self.send, self.macs.signed(output), at_most_s=self.at_most_s)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import aiokafka
@@ -199,47 +200,47 @@ def _credentials(kafka: KafkaSettings) -> CredentialsT | None:
 WhyAway = Callable[[], Awaitable[str | None]]
 
 
+@dataclass(frozen=True, slots=True)
 class BrokerWatch:
     """Background task that asks the broker for its topics now and again: to a reader, an empty topic and a broker that
     is away look the same, and a worker without records publishes nothing that would tell."""
 
-    def __init__(self, app: LivenessApp, patience: RetryPolicy, delivery: DeliverySettings, why: WhyAway) -> None:
-        self._app = app
-        self._patience = patience
-        self._delivery = delivery
-        self._why = why
+    app: LivenessApp
+    patience: RetryPolicy
+    delivery: DeliverySettings
+    why: WhyAway
 
     async def run(self) -> None:
         """Look until cancelled. Raises DependencyTimeout when the broker stays away, KafkaRefuses when the broker no
         longer takes the login."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            await self._patience.until_available(self._look, at_most_s=self._delivery.output_patience_s)
+            await self.patience.until_available(self._look, at_most_s=self.delivery.output_patience_s)
 
     async def _look(self) -> None:
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
-                producer = await self._app.maybe_start_producer()
+                producer = await self.app.maybe_start_producer()
                 if await producer._producer.client.force_metadata_update():
                     return
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
-            raise Unavailable("kafka", await self._why() or type(error).__name__) from error
-        raise Unavailable("kafka", await self._why() or "no broker answers")
+            raise Unavailable("kafka", await self.why() or type(error).__name__) from error
+        raise Unavailable("kafka", await self.why() or "no broker answers")
 
 
+@dataclass(frozen=True, slots=True)
 class ConfirmedSender:
     """Sender through the app's producer (port: `stream.kafka.agents.publishing.Sender`)."""
 
-    def __init__(self, app: LivenessApp, timeout_s: float) -> None:
-        self._app = app
-        self._timeout_s = timeout_s
+    app: LivenessApp
+    timeout_s: float
 
     async def __call__(self, output: Output) -> None:
-        producer: Any = await self._app.maybe_start_producer()
+        producer: Any = await self.app.maybe_start_producer()
         client = producer._producer
         try:
             # Straight to the producer: Faust's topics would serialize and account for each record once more.
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 await (await producer.send(output.topic, output.key, output.value, None, None, list(output.headers)))
         except (ProducerSendError, aiokafka.errors.KafkaError, TimeoutError) as error:
             cause = error.__cause__ if isinstance(error, ProducerSendError) and error.__cause__ else error
@@ -250,5 +251,5 @@ class ConfirmedSender:
             if isinstance(cause, SHUT_OUT):
                 log.warning("producer_replaced", error=type(cause).__name__)
                 await producer.replace(client)
-            late = f"{output.topic} not confirmed within {self._timeout_s:g} s; may the brokers write to their disks?"
+            late = f"{output.topic} not confirmed within {self.timeout_s:g} s; may the brokers write to their disks?"
             raise Unavailable("kafka", late if isinstance(cause, TimeoutError) else type(cause).__name__) from error

@@ -9,11 +9,10 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from detectors.contract import Analysis
 from stream.encryption import jwe
-from stream.encryption.key_files import SelfieKey
+from stream.encryption.key_folder import ImageKeys
 from stream.events.message.findings import SessionImage
 from stream.events.message.ids import request_id
 from stream.events.message.messages import Detection, Output, Submission
@@ -26,13 +25,6 @@ NOT_WANTED, NO_FACE, NO_KEY, TOO_LARGE = "not_wanted", "no_face", "no_key", "too
 NOTHING = SessionImage(frame=None, sha256=None, published=False, reason=NO_FACE)
 
 
-class TenantKeys(Protocol):
-    """Public keys of tenants, for their session images."""
-
-    def get(self, tenant: str | None) -> SelfieKey | None:
-        """Key of a tenant as it is now; the session images call this for each picture."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionImages:
     """Session images of one installation, for the detect stage. Without `keys` no picture is ever published.
@@ -40,7 +32,7 @@ class SessionImages:
     `max_bytes`: of the largest record that the topic takes.
     """
 
-    keys: TenantKeys | None
+    keys: ImageKeys | None
     topic: str
     source: str
     max_bytes: int
