@@ -49,11 +49,14 @@ class RedisFrameIndex:
         return shown_before(capture, [_owner(key, reply) for key, reply in zip([*own, *others], replies, strict=True)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        return await self._each("EXISTS", await self._frames_of(tenant, correlation_id))
+        frames = await self._frames_of(tenant, correlation_id)
+        pages = [await self._calls.execute(each) for each in _pages("GET", frames)]
+        return sum(owner is not None for owners in pages for owner in owners)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         """Remove the frames first and their index last, so that a repeat after a crash finds the rest."""
-        removed = await self._each("DEL", await self._frames_of(tenant, correlation_id))
+        frames = await self._frames_of(tenant, correlation_id)
+        removed = sum([sum(cast("list[int]", await self._calls.execute(each))) for each in _pages("DEL", frames)])
         await self._calls.execute([("DEL", self._index(tenant, correlation_id))])
         return removed
 
@@ -72,17 +75,16 @@ class RedisFrameIndex:
         (listed,) = await self._calls.execute([("ZRANGE", self._index(tenant, correlation_id), 0, -1)])
         return [self._frame(tenant, each.decode()) for each in cast("list[bytes]", listed)]
 
-    async def _each(self, command: str, keys: list[str]) -> int:
-        """Sum of the replies to a command for each key, in pages."""
-        commands: list[Command] = [(command, key) for key in keys]
-        pages = [commands[start : start + PAGE] for start in range(0, len(commands), PAGE)]
-        return sum([sum(cast("list[int]", await self._calls.execute(each))) for each in pages])
-
     def _frame(self, tenant: str | None, name: str) -> str:
         return FRAME.key(self._prefix, tenant or "", name)
 
     def _index(self, tenant: str | None, correlation_id: str) -> str:
         return FRAMES_OF.key(self._prefix, tenant or "", correlation_id)
+
+
+def _pages(command: str, keys: list[str]) -> list[list[Command]]:
+    commands: list[Command] = [(command, key) for key in keys]
+    return [commands[start : start + PAGE] for start in range(0, len(commands), PAGE)]
 
 
 def _owner(key: str, reply: Reply) -> str | None:
