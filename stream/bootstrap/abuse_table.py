@@ -20,6 +20,7 @@ from stream.bootstrap.abuse import open_erasures, open_key_checks, open_ledger, 
 from stream.bootstrap.join import open_parts_restoring
 from stream.bootstrap.sessions import open_session_store
 from stream.bootstrap.shared import open_store
+from stream.maintenance.one_content import OneContent
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.pipeline.decision_store import DecisionStore
@@ -49,6 +50,7 @@ class Table:
     restoring: SessionsRestoring
     #: Writes the installation marker of that time, for workers that wait after a loss.
     mark_rebuilt: Callable[[int], Awaitable[None]]
+    content: OneContent
     secrets: KeyChecks
     patience: RetryPolicy
     time: StoreTime
@@ -85,6 +87,7 @@ async def table(settings: Settings) -> AsyncIterator[Table]:
             erasures=open_erasures(settings, policy, calls, store),
             parts=open_parts_restoring(settings, policy, calls, store, time, patience),
             mark_rebuilt=partial(mark_rebuilt, calls, markers),
+            content=OneContent(calls, markers),
             secrets=open_key_checks(settings, calls),
             patience=patience,
             time=time,

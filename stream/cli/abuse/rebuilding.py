@@ -11,12 +11,16 @@ from stream.bootstrap.abuse_table import table
 from stream.bootstrap.authentication import open_macs, open_reviewers, signatures_by
 from stream.cli.console import JsonOption, complain, out, print_json, say
 from stream.maintenance.rebuild import Rebuild, Rebuilt
+from stream.runtime.patience import DependencyTimeout
+
+EMPTIED = "redis lost its content, or was rebuilt, while this wrote to it: workers wait on; run it again"
 
 
 def command(json: JsonOption = False) -> None:
     """Write into Redis whatever decisions, the abuse table, sessions and submissions in parts lack, from the topics.
 
     For a Redis that was lost: workers wait for the end of this, and go on. Safe to repeat, and beside running workers.
+    Exit 3 where Redis lost its content once more meanwhile: run it again.
     """
     done = asyncio.run(_rebuild(configuration.load()))
     if json:
@@ -34,6 +38,7 @@ def command(json: JsonOption = False) -> None:
 
 async def _rebuild(settings: Settings) -> Rebuilt:
     async with table(settings) as opened:
+        content = await opened.patience.until_available(opened.content.told)
         done = await Rebuild(
             settings=settings,
             ledger=opened.ledger,
@@ -48,6 +53,8 @@ async def _rebuild(settings: Settings) -> Rebuilt:
             parts=opened.parts,
             sessions=replace(opened.restoring, say=say),
         ).run()
+        if await opened.patience.until_available(opened.content.told) != content:
+            raise DependencyTimeout(EMPTIED)
         at_ms = await opened.patience.until_available(opened.time.now_ms)
         await opened.patience.until_available(opened.mark_rebuilt, at_ms)
         return done

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from stream.bootstrap.abuse import agree_on_secrets, face_keys, open_face_index,
 from stream.cli.abuse.options import TENANT_EXPECTED, checked
 from stream.cli.console import JsonOption, out, print_json, say
 from stream.events.message.ids import TENANT
+from stream.maintenance.one_content import OneContent
 from stream.maintenance.rekeying import Rekeyed, Rekeying, longest_search_s
 from stream.redis.client import connect
 from stream.redis.marker import marker_keys
@@ -45,8 +45,6 @@ def command(tenant: OnlyOption = None, json: JsonOption = False) -> None:
         f"{done.moved} faces moved to key {done.key}, {done.current} met under it, {done.lost} are under no key held"
         f" ({done.tenants} tenants)"
     )
-    if not done.moved + done.current + done.lost + done.waiting:
-        out.print("Redis holds no face: if it was emptied, run liveness abuse rebuild before an older key is removed")
     if done.lost:
         out.print(
             f"Nobody finds these {done.lost}: add their key to {HASH_KEYS_VARIABLE} again, with its secret and the"
@@ -82,7 +80,7 @@ async def _rekey(settings: Settings, tenant: str | None) -> tuple[int, Rekeyed]:
             keys=keys,
             patience=patience,
             overlap_s=longest_search_s(settings.abuse.face_search_s, settings.redis.call_timeout_s),
-            content=partial(calls.execute, [("GET", key) for key in markers]),
+            content=OneContent(calls, markers).told,
         )
         now_ms = await patience.until_available(RedisTime(calls).now_ms)
         return now_ms, await moving.run(now_ms, None if tenant is None else [tenant])

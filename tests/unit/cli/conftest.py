@@ -16,9 +16,10 @@ from abuse.keys.key_checks import InMemoryKeyChecks
 from abuse.store_time import StillTime
 from stream.bootstrap.abuse_table import Table
 from stream.cli.abuse import audit as audit_command
-from stream.cli.abuse import deciding, looking, rules, target
+from stream.cli.abuse import deciding, looking, rebuilding, rules, target
 from stream.cli.sessions import looking as session_looking
 from stream.events.message.messages import Record
+from stream.maintenance.one_content import OneContent
 from stream.maintenance.parts_restoring import PartsRestoring
 from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.runtime.patience import RetryPolicy
@@ -52,6 +53,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         parts=create_autospec(PartsRestoring),
         restoring=create_autospec(SessionsRestoring),
         mark_rebuilt=AsyncMock(),
+        content=create_autospec(OneContent),
         secrets=InMemoryKeyChecks(),
         patience=RetryPolicy(),
         time=StillTime(NOW_MS),
@@ -62,7 +64,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
     async def opened(settings: object) -> AsyncIterator[Table]:
         yield made
 
-    for module in (audit_command, deciding, looking, rules, target, session_looking):
+    for module in (audit_command, deciding, looking, rebuilding, rules, target, session_looking):
         monkeypatch.setattr(module, "table", opened)
     return made
 

@@ -161,13 +161,6 @@ def test_rekeying_of_an_emptied_redis(rekeyed, monkeypatch):
     assert "liveness abuse rebuild" in str(ran.exception)
 
 
-def test_rekeying_where_nothing_is_kept(rekeyed, monkeypatch):
-    """As of a Redis emptied before: nothing waits to be moved, and the older key is needed all the same."""
-    for name in ("moved", "current", "lost", "waiting"):
-        monkeypatch.setitem(DONE, name, 0)
-    assert "holds no face: if it was emptied, run liveness abuse rebuild before" in said(run("rekey"))
-
-
 @pytest.mark.parametrize(
     ("since", "key", "early"), [("2999-01-01T00:00:00+00:00", "k1", True), ("2020-01-01T00:00:00+00:00", "k2", False)]
 )
