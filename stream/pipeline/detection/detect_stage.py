@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from abuse.links.reuse_references import NO_REFERENCES, ReuseReferences
 from abuse.observation import Origin
 from abuse.origins import OriginReader
-from abuse.pictures.media_keys import KeyedImageHashes
 from config.catalogues.error_codes import MEANING, ErrorCode
 from config.limits.abuse import FACE_REUSE
 from config.policy import Policy
@@ -24,7 +22,6 @@ from detectors.contract_fields import MAX_MS
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.encryption.key_folder import KeyFolder
-from stream.events.message.findings import CaptureFinding, FaceComparison, SessionImage
 from stream.events.message.messages import (
     AlreadyDecided,
     Detection,
@@ -61,21 +58,6 @@ SLOT_CRASH_REASON = "SLOT_CRASHED_TWICE"
 NO_ANSWER = frozenset({ErrorCode.DETECTOR_TIMEOUT, ErrorCode.INFERENCE_ERROR})
 #: Errors for which neither the picture nor its sender need be to blame.
 INTERNAL = NO_ANSWER | {ErrorCode.SERVER_ERROR}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """Finding on a submission with what goes along; `outputs` are published before the detection."""
-
-    finding: tuple[Analysis, ...] | Refusal | AlreadyDecided = ()
-    references: ReuseReferences = NO_REFERENCES
-    outputs: Sequence[Output] = ()
-    session: SessionTerms | None = None
-    capture: CaptureFinding | None = None
-    verification: FaceComparison | None = None
-    compared: ComparedFrames = NOT_COMPARED
-    frame_hashes: tuple[KeyedImageHashes, ...] = ()
-    session_image: SessionImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,49 +106,21 @@ class DetectStage:
         started = self.clock.monotonic()
         queue_ms = float(min(max(self.clock.now_ms() - read.appended_at_ms, 0), MAX_MS))
         metrics.OLDEST_UNREAD_SECONDS.set(queue_ms / 1000)
-        found = await self._found(read, origin, record, turn)
-        content = await self._content(read)
-        detection = Detection(
-            ids=read.ids,
-            fingerprint=read.fingerprint,
-            appended_at_ms=read.appended_at_ms,
-            finding=found.finding,
-            origin=origin,
-            references=found.references,
-            queue_ms=queue_ms,
-            detection_ms=(self.clock.monotonic() - started) * 1000,
-            encrypted=isinstance(read, Submission) and read.encrypted,
-            session=found.session,
-            capture=found.capture,
-            verification=found.verification,
-            contexts=read.contexts if isinstance(read, Submission) else (),
-            part=read.part,
-            face_distances=found.compared.face_distances,
-            pixels=found.compared.pixels,
-            frame_hashes=found.frame_hashes,
-            content=content,
-            session_image=found.session_image,
-        )
-        metrics.observe_stage("detection", detection.detection_ms / 1000)
-        return [*found.outputs, self._output(detection)]
+        begun = replace(_begun(read), origin=origin, queue_ms=queue_ms)
+        if isinstance(read, Submission):
+            begun = replace(begun, encrypted=read.encrypted, contexts=read.contexts)
+        found, outputs = await self._found(read, begun, record, turn)
+        content, took_ms = await self._content(read), (self.clock.monotonic() - started) * 1000
+        metrics.observe_stage("detection", took_ms / 1000)
+        return [*outputs, self._output(replace(found, content=content, detection_ms=took_ms))]
 
     async def answer(self, record: Record) -> Sequence[Output]:
         read = await self._read(record)
         if isinstance(read, Poison):
             return []
         read = replace(read, appended_at_ms=await self.times.counted(read.appended_at_ms))
-        return [
-            self._output(
-                Detection(
-                    ids=read.ids,
-                    fingerprint=read.fingerprint,
-                    appended_at_ms=read.appended_at_ms,
-                    finding=refusal_for(ErrorCode.SERVER_ERROR),
-                    session=await self._attempt_of(read),
-                    part=read.part,
-                )
-            )
-        ]
+        failed = replace(_begun(read), finding=refusal_for(ErrorCode.SERVER_ERROR))
+        return [self._output(replace(failed, session=await self._attempt_of(read)))]
 
     async def _attempt_of(self, read: Submission | Rejected) -> SessionTerms | None:
         """Terms of the attempt that a submission on which the stage failed has taken, to be given back."""
@@ -196,40 +150,44 @@ class DetectStage:
         named = {"device_id": told.device_id, "client_ip": told.client_ip, "expected": told.expected_client_ip}
         return self.origins.origin(read.ids.tenant, **named, at_ms=read.appended_at_ms)
 
-    async def _found(self, read: Submission | Rejected, origin: Origin, record: Record, turn: Turn | None) -> _Found:
+    async def _found(
+        self, read: Submission | Rejected, begun: Detection, record: Record, turn: Turn | None
+    ) -> tuple[Detection, Sequence[Output]]:
+        """Detection with its finding and what goes along, and the outputs to publish before."""
         if isinstance(read, Rejected):
-            return _Found(finding=Refusal(error=read.error, message=read.message))
-        admission = await self.admission.admit(read, origin)
+            return replace(begun, finding=Refusal(error=read.error, message=read.message)), ()
+        admission = await self.admission.admit(read, begun.origin)
         if not isinstance(admission, Admitted):
-            return _Found(finding=admission)
-        terms = admission.session
-        of_session = _Found(session=terms, capture=None if terms is None else capture_finding(read, terms))
-        refused = None
+            return replace(begun, finding=admission), ()
+        terms, refused = admission.session, None
         if terms is not None:
+            begun = replace(begun, session=terms, capture=capture_finding(read, terms))
             keyed = self.marker.keys is not None
             refused = frames_refusal(read, terms, keyed=keyed) or reference_refusal(read, terms)
         if refused is not None:
-            return replace(of_session, finding=refused)
+            return replace(begun, finding=refused), ()
         measured = terms is not None and terms.active
         finding, letters = await self._detect(read, record, measured=measured)
         if turn is not None:
             turn.cost = _cost_ms(finding, self.policy)
         if isinstance(finding, Refusal):
-            return replace(of_session, finding=finding, outputs=letters)
+            return replace(begun, finding=finding), letters
         finding, reference = finding[: len(read.frames)], finding[len(read.frames) :]
         # The join compares the faces of parts by their references; the abuse stage drops what no rule needs.
         active = admission.active if read.part is None else admission.active | {FACE_REUSE}
         image, pictures = (None, []) if terms is None else await self.images.image(read, terms, finding)
-        return replace(
-            of_session,
+        frames = self._compared(read, finding)
+        found = replace(
+            begun,
             finding=tuple(replace(analysis, template=None, picture=None) for analysis in finding),
             references=self.marker.references(read, finding[0], active),
-            compared=self._compared(read, finding),
+            face_distances=frames.face_distances,
+            pixels=frames.pixels,
             frame_hashes=self.marker.frame_hashes(read, finding) if measured else (),
-            outputs=[*letters, *pictures],
             session_image=image,
             verification=compared(reference[0], finding, read.contexts, self.impostors) if reference else None,
         )
+        return found, [*letters, *pictures]
 
     def _compared(self, read: Submission, finding: tuple[Analysis, ...]) -> ComparedFrames:
         """Comparison of the frames that are here; of a record a frame the join makes it."""
@@ -263,6 +221,13 @@ class DetectStage:
         for analysis in finding:
             metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
         return tuple(with_capture_times(analysis, submission) for analysis in finding), letters
+
+
+def _begun(read: Submission | Rejected) -> Detection:
+    """Detection of a record before anything is found."""
+    return Detection(
+        ids=read.ids, fingerprint=read.fingerprint, appended_at_ms=read.appended_at_ms, finding=(), part=read.part
+    )
 
 
 def _senders(read: Submission, origin: Origin) -> list[tuple[str, ...]]:
