@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -29,3 +30,34 @@ def flush(url: str) -> None:
     """Remove every key of the server."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
+
+
+READ = {
+    b"string": ("GET",),
+    b"hash": ("HGETALL",),
+    b"set": ("SMEMBERS",),
+    b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    b"vectorset": ("VRANDMEMBER", 10_000),
+}
+
+
+def dump(client: redis.Redis, prefix: str) -> dict[str, Any]:
+    """What each key under a prefix holds: bytes, a dict, or a list; members beside their scores, vectors
+    beside their attributes."""
+    keys = sorted(client.scan_iter(match=f"{prefix}*", count=1000))
+    kinds = _replies(client, [("TYPE", key) for key in keys])
+    held = _replies(client, [(READ[kind][0], key, *READ[kind][1:]) for key, kind in zip(keys, kinds, strict=True)])
+    found = {}
+    for key, kind, value in zip(keys, kinds, held, strict=True):
+        if kind == b"vectorset":
+            names = sorted(value)
+            value = [*zip(names, _replies(client, [("VGETATTR", key, name) for name in names]), strict=True)]
+        found[key.decode()] = sorted(value) if kind == b"set" else value
+    return found
+
+
+def _replies(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    with client.pipeline(transaction=False) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)
+        return pipe.execute()

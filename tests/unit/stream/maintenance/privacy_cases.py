@@ -32,6 +32,7 @@ from stream.maintenance.join_sweeper import JoinSweeper
 from stream.pipeline.join.pending import TURN_MS, PendingPart, set_name
 from stream.redis.decision_store import RedisDecisionStore
 from stream.review.command_stage import CommandStage
+from tests.embedded_redis import dump
 from tests.instants import NOW_MS
 from tests.unit.abuse.builders import guid
 from tests.unit.stream.builders import analysis, detection, ids
@@ -141,10 +142,8 @@ def erasing(who: int = 1, command_id: str = "e-1", **changes: Any) -> Record:
 
 def everything(url: str, prefix: str = PREFIX) -> dict[str, bytes]:
     """All keys and all they hold, as text."""
-    client = redis.Redis.from_url(url)
-    held = {key.decode(): _read(client, key) for key in client.scan_iter(match=f"{prefix}*", count=1000)}
-    client.close()
-    return held
+    with redis.Redis.from_url(url) as client:
+        return {key: _text(value) for key, value in dump(client, prefix).items()}
 
 
 def kind_of(key: str, prefix: str = PREFIX) -> str:
@@ -152,20 +151,12 @@ def kind_of(key: str, prefix: str = PREFIX) -> str:
     return key.removeprefix(prefix).partition(":{")[0]
 
 
-def _read(client: Any, key: bytes) -> bytes:
-    match client.type(key):
-        case b"vectorset":
-            members = sorted(client.execute_command("VRANDMEMBER", key, 10_000))
-            held = [client.execute_command("VGETATTR", key, each) for each in members]
-            return b"\n".join([*members, *held])
-        case b"zset":
-            return b"\n".join(client.zrange(key, 0, -1))
-        case b"set":
-            return b"\n".join(sorted(client.smembers(key)))
-        case b"hash":
-            return b"\n".join(part for pair in sorted(client.hgetall(key).items()) for part in pair)
-    value: bytes = client.get(key)
-    return value
+def _text(value: Any) -> bytes:
+    if isinstance(value, dict):
+        value = sorted(value.items())
+    if isinstance(value, list | tuple):
+        return b"\n".join(map(_text, value))
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def naming(held: dict[str, bytes], text: str) -> list[str]:

@@ -36,6 +36,7 @@ from stream.pipeline.decision_store import InMemoryDecisionStore
 from stream.review.queries import Queries
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.session_store import InMemorySessionStore
+from tests.embedded_redis import dump
 from tests.unit.abuse.builders import DAY_MS, DAY_S, Table, at_ms, every, guid, seen, series, subject
 from tests.unit.abuse.review.test_audit import entry_of
 from tests.unit.stream.review.command_cases import (
@@ -56,6 +57,7 @@ COMMANDS = "liveness.commands"
 ADDRESS = subject(SubjectType.ADDRESS, 1)
 WHEN_TO_LOOK = "due:"
 INDEX = "flag-index:"
+SETTINGS = Settings()
 
 Topics = dict[str, list[Any]]
 
@@ -88,19 +90,13 @@ class Installation:
         reviewer = self.reviewer
         stores = {"ledger": reviewer.ledger, "links": reviewer.links, "audit": reviewer.audit, "commands": reviewer.log}
         stores["decisions"] = reviewer.decisions
-        rebuild = Rebuild(settings=Settings(), patience=RetryPolicy(), erasures=reviewer.erasures, **stores)
+        rebuild = Rebuild(settings=SETTINGS, patience=RetryPolicy(), erasures=reviewer.erasures, **stores)
         return await rebuild.run()
 
     def dump(self) -> dict[str, Any]:
         """All keys under the prefix and what they hold."""
-        read: dict[bytes, Callable[[bytes], Any]] = {
-            b"string": self.client.get,
-            b"hash": self.client.hgetall,
-            b"set": lambda key: sorted(self.client.smembers(key)),
-            b"zset": lambda key: self.client.zrange(key, 0, -1, withscores=True),
-        }
-        keys = sorted(self.client.scan_iter(match=f"{self.prefix}*"))
-        return {key.decode().removeprefix(f"{self.prefix}abuse:"): read[self.client.type(key)](key) for key in keys}
+        held = dump(self.client, self.prefix)
+        return {key.removeprefix(f"{self.prefix}abuse:"): value for key, value in held.items()}
 
     def dump_rebuildable(self) -> dict[str, Any]:
         """The table without answers to commands, audit entries, and when flags are looked at."""
@@ -416,7 +412,7 @@ async def rebuilt(ledger: InMemoryLedger, log: InMemoryCommandLog | None = None)
     parts: dict[str, Any] = {"ledger": ledger, "links": InMemoryLinkStore(), "audit": Memory()}
     parts["commands"] = log or InMemoryCommandLog()
     parts["erasures"], parts["decisions"] = Reviewer(ledger).erasures, InMemoryDecisionStore()
-    return await Rebuild(settings=Settings(), patience=RetryPolicy(), **parts).run()
+    return await Rebuild(settings=SETTINGS, patience=RetryPolicy(), **parts).run()
 
 
 # Foreign records

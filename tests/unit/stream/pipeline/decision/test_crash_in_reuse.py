@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from typing import Any
 
 import pytest
 import redis
 
-from abuse.faces import template_protection
 from abuse.faces.face_codes import codes_from
 from abuse.links.large_clusters import LARGE_SIZE
+from tests.embedded_redis import dump
 from tests.instants import NOW_MS
 from tests.unit.stream.builders import analysis
 from tests.unit.stream.likenesses import face, picture
@@ -18,13 +18,6 @@ from tests.unit.stream.pipeline.abuse_cases import abuse_of, event_of, sent
 from tests.unit.stream.pipeline.decision.test_reuse_stage import guid
 from tests.unit.stream.pipeline.decision.test_round_trips import MEMBER
 from tests.unit.stream.pipeline.trip_cases import PREFIX, pipeline_over
-
-
-@pytest.fixture(autouse=True)
-def one_matrix(monkeypatch) -> None:
-    """The matrix of the hash key is made once: of a worker that remembers nothing it is by far the most work."""
-    monkeypatch.setattr(template_protection, "rotation", cache(template_protection.rotation))
-
 
 #: More than a worker that knows nothing needs.
 MOST_TRIPS = 12
@@ -76,23 +69,16 @@ async def ended(node, detection, after: int) -> bool:
     return False
 
 
-def table(url: str) -> dict[bytes, bytes]:
+def table(url: str) -> dict[str, Any]:
     """The table's contents, but for when they expire."""
     with redis.Redis.from_url(url) as client:
-        held = {}
-        for key in client.keys(f"{PREFIX}*"):
-            match client.type(key):
-                case b"hash":
-                    held[key] = repr(sorted(client.hgetall(key).items())).encode()
-                case b"zset":
-                    held[key] = repr(client.zrange(key, 0, -1, withscores=True)).encode()
-                case b"set":
-                    held[key] = repr(sorted(client.smembers(key))).encode()
-                case b"string" if b":face-codes" in key:  # a code may stand there twice
-                    held[key] = repr(sorted({each.tobytes() for each in codes_from(client.get(key), 128)})).encode()
-                case b"string" if b":decision" not in key:
-                    held[key] = repr(client.get(key)).encode()
-        return held
+        held = dump(client, PREFIX)
+    for key in [key for key, value in held.items() if isinstance(value, bytes)]:
+        if ":face-codes" in key:  # a code may stand there twice
+            held[key] = sorted({each.tobytes() for each in codes_from(held[key], 128)})
+        elif ":decision" in key:
+            del held[key]
+    return held
 
 
 @pytest.mark.parametrize("before", [5, LARGE_SIZE + 1], ids=["small", "large"])
