@@ -24,9 +24,9 @@ class Stage:
                 os._exit(77)
             case b"kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-            case b"spin":
+            case b"spin, then hang" if starts() <= 1:
                 time.sleep(60)  # noqa: ASYNC251  # no event loop runs on
-            case b"wait" | b"hang":
+            case b"wait" | b"spin, then hang":
                 await asyncio.sleep(60)
             case b"last words":
                 asyncio.get_running_loop().call_later(0.2, os._exit, 77)
@@ -49,7 +49,7 @@ def starts() -> int:
 def main() -> None:
     worker = inherited_socket()
     assert worker is not None
-    trial.BEAT_S, trial.SILENT_S = 0.2, 1.0
+    trial.BEAT_S, trial.SILENT_S = 0.1, 0.5
     try:
         asyncio.run(serve(worker, {"test": Stage()}, RetryPolicy()))
     except DependencyTimeout:

@@ -71,7 +71,8 @@ def starts(file: Path) -> int:
     return file.stat().st_size
 
 
-async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
+async def test_records_of_one_process(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that nothing is asked of is stopped."""
     stage = opened()
     for value in (b"", b"\xff", LARGE):
         (output,) = await stage.handle(record(b"k", value))
@@ -80,27 +81,30 @@ async def test_records_of_one_process(opened: Opened, tmp_path: Path) -> None:
     assert (answer.topic, answer.key, answer.value) == ("answers", b"k", None)
     with pytest.raises(StageRaised, match="LookupError"):
         await stage.handle(record(b"raise"))
-    await stage.handle(record(b"k"))
+    monkeypatch.setattr(trial, "IDLE_S", 0.1)
+    process = await process_of(stage)
     assert starts(tmp_path / "starts") == 1
+    await eventually(lambda: gone(process), "the process ends")
 
 
 #: Record -> how the process ends, and in how many processes the record is tried.
-ENDS = {b"exit": ("code 77", 1), b"kill": ("code -9", 2), b"spin": ("silent", 2), b"hang": ("silent", 2)}
+ENDS = {b"exit": ("code 77", 1), b"kill": ("code -9", 2), b"spin, then hang": ("silent", 2)}
 
 
-async def test_ends_on_a_record(opened: Opened, tmp_path: Path) -> None:
+async def test_ends_on_a_record(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill may be for want of memory, and silence a machine that stood still: the record is tried once more. The next
     record gets a process of its own. All at once, since silence takes its time."""
+    monkeypatch.setattr(trial, "SILENT_S", 1.0)
+    stages = {key: opened(name=key.decode()) for key in ENDS}
 
     async def ends(key: bytes, how: str, tried_in: int) -> None:
-        stage = opened(name=key.decode())
         with pytest.raises(EndedOnRecord, match=how):
-            await stage.handle(record(key))
+            await stages[key].handle(record(key))
         assert starts(tmp_path / key.decode()) == tried_in
-        assert await stage.handle(record(b"k"))
-        assert starts(tmp_path / key.decode()) == tried_in + 1
 
     await asyncio.gather(*(ends(key, *end) for key, end in ENDS.items()))
+    assert await stages[b"exit"].handle(record(b"k"))
+    assert starts(tmp_path / "exit") == 2
 
 
 async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) -> None:
@@ -136,7 +140,7 @@ async def test_no_process(opened: Opened, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_process_goes_with_its_caller(opened: Opened) -> None:
-    """Work that is dropped; and a process that nothing is asked of."""
+    """Work that is dropped."""
     stage = opened()
     process = await process_of(stage)
     waiting = asyncio.ensure_future(stage.handle(record(b"wait")))
@@ -144,12 +148,6 @@ async def test_process_goes_with_its_caller(opened: Opened) -> None:
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
-    await eventually(lambda: gone(process), "the process ends")
-
-
-async def test_idle_process_is_stopped(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "IDLE_S", 0.1)
-    process = await process_of(opened())
     await eventually(lambda: gone(process), "the process ends")
 
 
@@ -162,7 +160,7 @@ async def process_of(stage: Stage, key: bytes = b"k") -> psutil.Process:
 @pytest.mark.skipif(sys.platform != "linux", reason="the system kills no process with its parent")
 def test_process_dies_with_its_worker() -> None:
     """Amid a record, where nobody reads the socket; a signal to the group is the worker's to carry out."""
-    command = [sys.executable, "-m", tried.__name__, "no starts"]
+    command = [sys.executable, "-m", tried.__name__, os.devnull]
     script = f"""
 import asyncio, sys
 from stream.kafka.agents.trial import Trial
@@ -172,7 +170,7 @@ async def main():
     stage = Trial(RetryPolicy(), {command}).stage("test", None)
     (output,) = await stage.handle(record(b"k"))
     print(output.key.decode(), flush=True)
-    await stage.handle(record(b"spin"))
+    await stage.handle(record(b"spin, then hang"))
 asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as worker:
