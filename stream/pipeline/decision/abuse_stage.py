@@ -89,7 +89,7 @@ class AbuseStage:
             return Assessed()
         if not observed:
             subjects = (correlation(correlation_id), *detection.origin.subjects)
-            known = await self.patience.until_available(lambda: self.ledger.read_heads(detection.ids.tenant, subjects))
+            known = await self.patience.until_available(self.ledger.read_heads, detection.ids.tenant, subjects)
             reminder = self.engine.reminder(known, detection.appended_at_ms)
             return Assessed(document=_document(reminder, detection.appended_at_ms, None))
         observation = observe(detection, correlation_id, verdict, self.policy)
@@ -126,7 +126,7 @@ class AbuseStage:
             return None
 
     async def _observe(self, observation: Observation) -> Snapshot:
-        known = await self.patience.until_available(lambda: self.ledger.observe(observation))
+        known = await self.patience.until_available(self.ledger.observe, observation)
         self.switches.put(observation.tenant, known.switches)
         return known
 
@@ -134,7 +134,7 @@ class AbuseStage:
         return references.among(self.engine.active(switches))
 
     async def _reuse_result(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
-        return await self.patience.until_available(lambda: self._found(observation, references))
+        return await self.patience.until_available(self._found, observation, references)
 
     async def _found(self, observation: Observation, references: ReuseReferences) -> ReuseResult:
         reuse = self.reuse
@@ -166,7 +166,7 @@ class AbuseStage:
     async def record(self, events: Sequence[FlagEvent]) -> list[FlagEvent]:
         """Flag events stored; returns those still to be published. One round trip, none for no events; a repeat returns
         the same."""
-        return await self.patience.until_available(lambda: self.ledger.record(events)) if events else []
+        return await self.patience.until_available(self.ledger.record, events) if events else []
 
 
 def observe(detection: Detection, correlation_id: str, verdict: Verdict, policy: Policy) -> Observation:

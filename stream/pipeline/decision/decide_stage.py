@@ -139,7 +139,7 @@ class DecideStage:
         ours = StoredDecision(detection.fingerprint, decision.encode(event))
         first = await self._stored(detection, ours)
         if not first.is_for(detection.ids, detection.fingerprint):
-            first = await self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
+            first = await self.patience.until_available(self.store.put_by_fingerprint, detection.ids, ours)
         changes = await self._session_changes(detection, first.decision)
         return self._outputs(Decided(detection=detection, decision=first.decision, flags=(), sessions=changes))
 
@@ -165,7 +165,7 @@ class DecideStage:
             metrics.DUPLICATES.inc()
             # Stored once more in case it has expired since.
             found, flags = StoredDecision(detection.fingerprint, finding.decision), list[FlagEvent]()
-            first = await self.patience.until_available(lambda: self.store.put_if_absent(detection.ids, found))
+            first = await self.patience.until_available(self.store.put_if_absent, detection.ids, found)
         elif isinstance(finding, Refusal) and finding.error is ErrorCode.DUPLICATE_MISMATCH:
             first, flags = await self._mismatch(detection, finding)
         else:
@@ -178,7 +178,7 @@ class DecideStage:
         ledger = self.sessions
         if ledger is None or detection.session is None:
             return ()
-        return await self.patience.until_available(lambda: ledger.decided(detection, decision))
+        return await self.patience.until_available(ledger.decided, detection, decision)
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)
@@ -195,7 +195,7 @@ class DecideStage:
     async def _stored(self, detection: Detection, ours: StoredDecision) -> StoredDecision:
         # A submission without correlation id is never analysed and must not take a submission id from one with.
         keep = self.store.put_if_absent if detection.ids.correlation_id else self.store.put_by_fingerprint
-        return await self.patience.until_available(lambda: keep(detection.ids, ours))
+        return await self.patience.until_available(keep, detection.ids, ours)
 
     async def _stored_with(self, storing: Awaitable[StoredDecision], events: Sequence[FlagEvent]) -> StoredOutcome:
         """Decision in force, its events stored in the same round trip; most decisions have none."""
@@ -203,7 +203,7 @@ class DecideStage:
 
     async def _mismatch(self, detection: Detection, refusal: Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, refusal)
-        storing = self.patience.until_available(lambda: self.store.put_by_fingerprint(detection.ids, ours))
+        storing = self.patience.until_available(self.store.put_by_fingerprint, detection.ids, ours)
         first, flags = await self._stored_with(storing, events)
         return first, flags if first is ours or is_about(first.decision, detection) else []
 
@@ -228,7 +228,7 @@ class DecideStage:
         if frames is None or capture is None or isinstance(finding, Refusal):
             return False
         at_ms = detection.appended_at_ms
-        shown = await self.patience.until_available(lambda: frames.claim(capture, at_ms))
+        shown = await self.patience.until_available(frames.claim, capture, at_ms)
         return replayed(shown, capture)
 
 
