@@ -18,8 +18,8 @@ from detectors.contract import Analysis
 from stream.events.message.findings import GroupFault, GroupResult, joined_capture
 from stream.events.message.messages import Detection, Refusal
 from stream.events.message.session_terms import FrameContext
-from stream.events.wire.detection_codec import decode_detection
-from stream.events.wire.detection_part import DetectionPart, decode_part
+from stream.events.wire.detection_codec import DetectionError, decode_detection
+from stream.events.wire.detection_part import DetectionPart, PartError, decode_part
 from stream.pipeline.capture.compared_frames import Kinds, between
 from stream.pipeline.join.pending import Closing, Parts
 
@@ -37,13 +37,9 @@ class Joining:
 
 
 def of_frames(closing: Closing, parts: Parts, groups: Sequence[str], kinds: Kinds) -> Joining:
-    """Joined detection of a set that holds at least one frame."""
+    """Joined detection of a set that holds at least one frame. Raises DetectionError where none can be read."""
     counted = {slot: part for slot, part in parts.items() if slot in closing.slots}
-    frames = {
-        int(slot.rpartition(":")[2]): decode_detection(payload, set())
-        for slot, (_, payload) in sorted(counted.items())
-        if slot.startswith("frame:")
-    }
+    frames = _readable(counted)
     first = frames[min(frames)]
     joined = first if first.part is None else _of_parts(frames, first, first.part.frame_count, closing, kinds)
     results = tuple(_group_result(group, frames, counted, closing) for group in groups)
@@ -52,6 +48,21 @@ def of_frames(closing: Closing, parts: Parts, groups: Sequence[str], kinds: Kind
         slots=tuple(parts),
         by_deadline=closing.by is None,
     )
+
+
+def _readable(counted: Parts) -> dict[int, Detection]:
+    """Frames by their index. One that can't be read is missing, as long as another tells whose the set is. Raises
+    DetectionError."""
+    slots = sorted(slot for slot in counted if slot.startswith("frame:"))
+    frames, fault = dict[int, Detection](), DetectionError("no frame")
+    for slot in slots:
+        try:
+            frames[int(slot.rpartition(":")[2])] = decode_detection(counted[slot][1], set())
+        except DetectionError as error:
+            fault = error
+    if not frames:
+        raise fault
+    return frames
 
 
 def _of_parts(
@@ -121,7 +132,10 @@ def _group_result(group: str, frames: Mapping[int, Detection], counted: Parts, c
         slot = f"{group}:{index}"
         if slot not in counted:
             return GroupResult(group=group, fault=GroupFault.MISSING)
-        part = decode_part(counted[slot][1])
+        try:
+            part = decode_part(counted[slot][1])
+        except PartError:
+            return GroupResult(group=group, fault=GroupFault.MISSING)
         if slot in closing.against or part.content != frame.content:
             return GroupResult(group=group, fault=GroupFault.CONTRADICTORY)
         found.append(part)

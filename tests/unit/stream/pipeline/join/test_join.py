@@ -302,6 +302,29 @@ async def test_sweep_goes_on_after_a_set_that_fails():
     assert len(await fleet.sweep()) == 4
 
 
+@pytest.mark.parametrize("last", [False, True])
+async def test_frame_that_cannot_be_read(last):
+    """As of another release: as if it had not come, so that the others have an answer. `last`: the set is closed by its
+    last record, and else by its deadline."""
+    fleet = Fleet()
+    await given(fleet, *FRAMES[:-1])
+    (name,) = fleet.pending._sets
+    fleet.pending._sets[name].parts["frame:2"] = ("d" * 32, b"not a detection")
+    (output,) = await given(fleet, FRAMES[-1]) if last else await fleet.sweep()
+    assert event(output)["error"]["code"] == "INVALID_REQUEST"
+    assert event(output)["result"]["reasons"][-1] == "frames_missing"
+    assert await fleet.sweep() == []
+
+
+async def test_group_result_that_cannot_be_read():
+    fleet = Fleet(DEPTH)
+    await given(fleet, sent_by_group(group_part()))
+    (name,) = fleet.pending._sets
+    fleet.pending._sets[name].parts["depth:0"] = ("d" * 32, b"no part")
+    (output,) = await given(fleet, sent(selfie()))
+    assert event(output)["result"]["verdict"] != "LIVE"
+
+
 async def test_sets_that_fail_for_ever_hold_up_no_other():
     """As many as a sweep looks at: the sets behind them are ended by the sweep after, which then rests; they are looked
     at again later."""
