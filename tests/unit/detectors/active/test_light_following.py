@@ -114,6 +114,18 @@ def test_a_dark_background_says_little():
     assert "light_not_followed" not in found.reasons
 
 
+@pytest.mark.parametrize("black", [0.0008, 0.0012])
+def test_exposure_in_a_dark_room(black):
+    """Each frame at an exposure of its own, in a room that is nearly black: the background tells how bright it was."""
+    gains = [1.4, 0.7, 1.2, 0.8, 1.3, 0.9]
+    room = RegionLight(red=black, green=black, blue=black, clipped=0.0)
+    frames = [
+        with_light(each, [scaled(region, gain * 0.05) for region in each.measures.light[:-1]] + [scaled(room, gain)])
+        for each, gain in zip(lit_frames(EXTREMES, front=0.12, side=0.05), gains, strict=True)
+    ]
+    assert follow(frames, EXTREMES).reasons == frozenset()
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
