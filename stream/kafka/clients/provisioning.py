@@ -169,7 +169,7 @@ def _problems(spec: TopicSpec, kafka: KafkaSettings, actual: Mapping[str, str]) 
     problems = {}
     if int(actual.get("max.message.bytes", "0")) < int(wanted["max.message.bytes"]):
         problems["max.message.bytes"] = f"is {actual.get('max.message.bytes')}, needs {wanted['max.message.bytes']}"
-    if spec.cleanup not in actual.get("cleanup.policy", ""):
+    if actual.get("cleanup.policy") != spec.cleanup:  # "compact,delete" too keeps a person's last record alone
         problems["cleanup.policy"] = f"is {actual.get('cleanup.policy')}, needs {spec.cleanup}"
     if actual.get("message.timestamp.type") != wanted["message.timestamp.type"]:
         problems["message.timestamp.type"] = "is not LogAppendTime: event time would be the sender's"

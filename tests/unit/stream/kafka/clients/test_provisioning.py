@@ -133,8 +133,9 @@ async def test_old_segments_are_mended(made):
     assert made.topics == expected
 
 
-async def test_loss_is_mended_everywhere(made):
-    wrong = {"cleanup.policy": "compact", "max.message.bytes": "10", "message.timestamp.type": "CreateTime"}
+@pytest.mark.parametrize("cleanup", ["compact", "compact,delete"])
+async def test_loss_is_mended_everywhere(made, cleanup):
+    wrong = {"cleanup.policy": cleanup, "max.message.bytes": "10", "message.timestamp.type": "CreateTime"}
     made.topics[Topic.AUDIT] = wrong
     assert (await problems())[Topic.AUDIT].keys() == wrong.keys()
     await provisioning.create(KAFKA)
