@@ -16,6 +16,7 @@ import structlog
 from abuse.flags.flags import FlagEvent
 from abuse.links.reuse_references import NO_REFERENCES
 from abuse.pictures.frame_index import FrameIndex
+from abuse.redis_port import FOREIGN, ForeignValue
 from config.catalogues.error_codes import ErrorCode
 from config.policy import Policy
 from detectors.contract import Analysis
@@ -174,11 +175,16 @@ class DecideStage:
         return Decided(detection=detection, decision=first.decision, flags=flags, sessions=changes)
 
     async def _session_changes(self, detection: Detection, decision: bytes) -> Sequence[SessionEvent]:
-        """Changes of the submission's session by the decision in force, which alone counts."""
+        """Changes of the submission's session by the decision in force, which alone counts. A session that can't be
+        read, as of another release, holds back no decision."""
         ledger = self.sessions
         if ledger is None or detection.session is None:
             return ()
-        return await self.patience.until_available(ledger.decided, detection, decision)
+        try:
+            return await self.patience.until_available(ledger.decided, detection, decision)
+        except (ForeignValue, *FOREIGN) as error:
+            log.error("session_unreadable", error=type(error).__name__)
+            return ()
 
     async def _first(self, detection: Detection, finding: tuple[Analysis, ...] | Refusal) -> StoredOutcome:
         ours, events = await self._decide(detection, finding)

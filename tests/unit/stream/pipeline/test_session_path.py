@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from abuse.redis_port import ForeignValue
 from stream.events.message.messages import Record
 from stream.events.message.session_terms import LivenessMode
 from stream.maintenance.join_sweeper import JoinSweeper
@@ -85,6 +86,19 @@ async def test_refused_by_a_flag_spends_nothing():
         await scene.result(submission_id=f"s-{number}", session_token=...)
     refused = await scene.result()
     assert (refused["error"]["code"], await scene.used()) == ("SUBJECT_PAUSED", 0)
+
+
+async def test_session_that_cannot_be_read_any_more():
+    """As one that a newer release wrote to while the picture was analysed: the submission has its decision."""
+    scene = Scene()
+
+    class Unreadable:
+        async def decided(self, *_: object) -> tuple[()]:
+            raise ForeignValue("session:1")
+
+    scene.pipeline.decide_stage = replace(scene.pipeline.decide_stage, sessions=Unreadable())
+    assert (await scene.result())["result"]["verdict"] == "LIVE"
+    assert scene.states == []
 
 
 async def test_crash_before_the_decision_is_published():
