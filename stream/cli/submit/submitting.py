@@ -201,12 +201,14 @@ async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_
         for each in sent:
             await _publish(client, each)
         waiting = {each.submission_id: each.file for each in sent}
+        clock, band = asyncio.get_running_loop().time, settings.policy().inconclusive_band
         try:
-            records = answers.records()
-            while waiting:
-                record = await asyncio.wait_for(anext(records), timeout_s)
-                if believed(record):
-                    _answered(record.value or b"", waiting, json, settings.policy().inconclusive_band)
+            async with asyncio.timeout(timeout_s) as limit:
+                async for record in answers.records():  # of all submissions: others' put the end off no longer
+                    if believed(record) and _answered(record.value or b"", waiting, json, band):
+                        limit.reschedule(clock() + timeout_s)
+                    if not waiting:
+                        break
         except TimeoutError:
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
             say(await _why(settings))
@@ -231,21 +233,20 @@ async def _publish(client: AIOKafkaProducer, sending: _Sending) -> None:
         await send(client, output)
 
 
-def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -> None:
+def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -> bool:
+    """Whether the record was about one of the submissions that wait, and is shown."""
     try:
         event: dict[str, Any] = orjson.loads(value)
         file = waiting.pop(event["submission_id"], None)
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return  # somebody else's record
+        return False  # somebody else's record
     if file is None:
-        return
-    if json:
-        print_line(value)
-        return
+        return False
     try:
-        show(out, file.name, event, band)
+        print_line(value) if json else show(out, file.name, event, band)
     except NOT_SHOWN:
         say(plain(f"{file.name}: what was published on it is no decision"))
+    return True
 
 
 def _sent(sending: _Sending, json: bool) -> None:

@@ -86,6 +86,30 @@ class Published:
     until_end = records
 
 
+def test_others_decisions_put_no_wait_off(capsys, monkeypatch):
+    """A busy topic: the wait for a decision that doesn't come ends all the same."""
+
+    class Busy(Published):
+        async def records(self) -> AsyncIterator[Record]:
+            while True:
+                await asyncio.sleep(0)
+                yield record(b'{"submission_id": "of somebody else"}')
+
+    async def why(_: object) -> str:
+        return "why"
+
+    @asynccontextmanager
+    async def opened(*_: Any, **__: Any) -> AsyncIterator[Published]:
+        yield Busy()
+
+    for name in ("reader", "producer"):
+        monkeypatch.setattr(submitting, name, opened)
+    monkeypatch.setattr(submitting, "_why", why)
+    waits = submitting._Sending(file=Path("a.jpg"), submission_id="s-1", correlation_id="c", outputs=())
+    assert asyncio.run(submitting._submit(load(), [waits], True, 0.2, False)) == 1
+    assert "no decision within 0.2 s" in capsys.readouterr().err
+
+
 def test_forged_decisions_are_named(console, capsys, monkeypatch):
     """With record keys a decision is shown if a worker here wrote it; others are named by their place, or passed
     over where a submission waits for its decision."""
