@@ -32,11 +32,14 @@ from stream.events.wire.capture_submissions import NewCapture, capture_outputs
 from stream.events.wire.submissions import Form, NewSubmission, submission_output
 from stream.kafka.clients.backlog import look
 from stream.kafka.clients.clients import KafkaUnreachable, TopicMissing, producer, reader, send
+from stream.kafka.clients.security import KafkaRefuses
 from stream.runtime.clock import SystemClock
 
 DEFAULT_TIMEOUT_S = 30.0
 #: Longest look at what workers have read.
 LOOK_S = 10.0
+#: Errors of a look. A submitter need not have the right to look.
+NO_LOOK = (KafkaError, KafkaRefuses, KafkaUnreachable, TopicMissing, TimeoutError)
 
 
 def command(
@@ -221,7 +224,7 @@ async def _why(settings: Settings) -> str:
     try:
         async with asyncio.timeout(LOOK_S):
             unread = sum(each.lag for each in await look(settings, SystemClock()))
-    except (KafkaError, KafkaUnreachable, TopicMissing, TimeoutError):  # a submitter need not have the right to look
+    except NO_LOOK:
         return f"Either {workers}, or it could not read the record: liveness tail dead-letter --from-start"
     if unread:
         return f"{unread} records are not decided on yet: {workers}, or has much to do. None of them is lost."

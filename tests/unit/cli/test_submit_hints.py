@@ -12,12 +12,14 @@ from config.settings import Settings
 from stream.cli.submit import submitting
 from stream.kafka.clients.backlog import Backlog
 from stream.kafka.clients.clients import KafkaUnreachable
+from stream.kafka.clients.security import KafkaRefuses
 
 #: What the look finds -> words of the hint.
 FOUND: dict[str, tuple[int | Exception, str]] = {
     "not read": (3, "3 records are not decided on yet: no worker runs"),
     "read": (0, "Workers have read every record"),
     "no right to look": (GroupAuthorizationFailedError(), "Either no worker runs"),
+    "no right to connect so": (KafkaRefuses("access is refused"), "Either no worker runs"),
     "no broker": (KafkaUnreachable("-"), "waits for Redis or Kafka (liveness health --ready)"),
 }
 
