@@ -22,6 +22,7 @@ from stream.runtime.clock import SYSTEM_CLOCK
 
 SOURCE = "liveness-cli"
 
+DOUBTED = " What came carries no right MAC: are LIVENESS_RECORDS__KEYS here those of the workers?"
 #: Whether a record is a worker's.
 Believed = Callable[[Record], bool]
 
@@ -90,18 +91,21 @@ async def _exchanged(
     output = Output(topic=topic, key=key.encode(), value=value, headers=headers)
     async with reader(kafka, topic_name(answered_on, kafka), from_start=False) as source, producer(kafka) as client:
         await send(client, output)
-        records = source.records()
+        records, doubted = source.records(), False
         try:
             async with asyncio.timeout(timeout_s):
                 async for record in records:
                     answer = _answer(record.value)
-                    if answers(answer) and believed(record):
-                        return answer
+                    if answers(answer):
+                        if believed(record):
+                            return answer
+                        doubted = True
         except TimeoutError:
             pass
     raise NoAnswer(
         f"no answer within {timeout_s:g} s; is a worker with the command role running?"
         " A command without a right signature, where one is asked for, is set aside: liveness tail dead-letter."
+        f"{DOUBTED if doubted else ''}"
     )
 
 

@@ -38,6 +38,7 @@ from stream.runtime.clock import SystemClock
 DEFAULT_TIMEOUT_S = 30.0
 #: Longest look at what workers have read.
 LOOK_S = 10.0
+DOUBTED = "{} decisions carry no right MAC: are LIVENESS_RECORDS__KEYS here those of the workers?"
 #: Errors of a look. A submitter need not have the right to look.
 NO_LOOK = (KafkaError, KafkaRefuses, KafkaUnreachable, TopicMissing, TimeoutError)
 
@@ -204,17 +205,20 @@ async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_
         for each in sent:
             await _publish(client, each)
         waiting = {each.submission_id: each.file for each in sent}
+        doubted = 0
         clock, band = asyncio.get_running_loop().time, settings.policy().inconclusive_band
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 async for record in answers.records():  # of all submissions: others' put the end off no longer
-                    if believed(record) and _answered(record.value or b"", waiting, json, band):
+                    if not believed(record):
+                        doubted += 1
+                    elif _answered(record.value or b"", waiting, json, band):
                         limit.reschedule(clock() + timeout_s)
                     if not waiting:
                         break
         except TimeoutError:
             complain(f"no decision within {timeout_s:g} s for: {', '.join(str(file) for file in waiting.values())}")
-            say(await _why(settings))
+            say(DOUBTED.format(doubted) if doubted else await _why(settings))
         return len(waiting)
 
 

@@ -79,11 +79,14 @@ class Published:
     def __init__(self, *records: Record) -> None:
         self._records = records
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def until_end(self) -> AsyncIterator[Record]:
         for each in self._records:
             yield each
 
-    until_end = records
+    async def records(self) -> AsyncIterator[Record]:
+        async for each in self.until_end():
+            yield each
+        await asyncio.Event().wait()
 
 
 def test_others_decisions_put_no_wait_off(capsys, monkeypatch):
@@ -136,3 +139,6 @@ def test_forged_decisions_are_named(console, capsys, monkeypatch):
     shown = console.file.getvalue()
     assert (shown.count("LIVE  "), "SPOOF " in shown.replace("SPOOF below", "")) == (2, False)
     assert "offset 0: the record carries no MAC" in capsys.readouterr().err
+    records = records[:1]
+    assert asyncio.run(submitting._submit(settings, [waits], True, 0.01, False)) == 1
+    assert "1 decisions carry no right MAC" in capsys.readouterr().err

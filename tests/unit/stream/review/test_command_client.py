@@ -94,6 +94,8 @@ async def test_answer_that_no_worker_wrote(audit):
     audit += [orjson.dumps({"command_id": "c-1", "tenant": "acme", "mine": False}), MINE]
     answer = await ask(load(), fields(tenant="acme"), "key", 10.0, lambda record: record.value == MINE)
     assert answer["mine"]
+    with pytest.raises(NoAnswer, match="carries no right MAC"):
+        await ask(load(), fields(tenant="acme"), "key", 0.01, lambda record: False)
 
 
 async def test_nobody_waits_longer_than_told(audit):
