@@ -39,8 +39,6 @@ PROFILE = np.dtype([("x", "<u2"), ("y", "<u2"), ("across", "i1", PROFILE_SIDE), 
 LIGHT_REGIONS = (*("forehead", "nose", "cheek_right", "cheek_left", "side_right", "side_left", "chin", "background"),)
 #: Regions of the face's front.
 FRONT = ("nose", "cheek_right", "cheek_left")
-#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
-DARKEST = 0.0015
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 Ratio = Annotated[float, Field(ge=-10, le=10)]

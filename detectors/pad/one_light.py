@@ -13,7 +13,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from detectors.contract_measures import DARKEST, FRONT, FrameMeasures
+from detectors.contract_measures import FRONT, FrameMeasures
 from detectors.signals import FaceObservation
 
 #: A picture's tones are about this root of linear light.
@@ -21,6 +21,8 @@ _GAMMA = 2.2
 #: Most that a channel is scaled by, either way: the first frame is the client's choice, and whatever its colour, the
 #: others stay the pictures they are. A screen in a lit room changes a channel by up to 0.14 (50 rendered captures).
 _MOST = 1.25
+#: Linear light below which a camera's noise is all there is: grey level 5 of 255.
+_DARKEST = 0.0015
 
 
 def in_light_of(seen: FaceObservation, measures: FrameMeasures, rest: FrameMeasures) -> FaceObservation:
@@ -29,7 +31,7 @@ def in_light_of(seen: FaceObservation, measures: FrameMeasures, rest: FrameMeasu
     now, before = measures.light_of(FRONT), rest.light_of(FRONT)
     if now is None or before is None:
         return seen
-    change = np.log(np.maximum(before, DARKEST)) - np.log(np.maximum(now, DARKEST))
+    change = np.log(np.maximum(before, _DARKEST)) - np.log(np.maximum(now, _DARKEST))
     gains = np.clip(np.exp((change - change.mean()) / _GAMMA), 1 / _MOST, _MOST)
     levels = np.arange(256)[:, None] * gains[::-1]
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[:, None, :]
