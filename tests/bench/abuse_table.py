@@ -28,9 +28,7 @@ from abuse.rules.engine import AbuseEngine
 from abuse.subjects import Subject, SubjectType
 from config.limits.abuse import AbusePolicy
 from stream.bench.measurement import paired_ratio
-from stream.bench.redis_room import Say
-from stream.cli.console import say
-from tests.bench.growth import Row, measured, one_server, percentiles, show, sizes, used_memory
+from tests.bench.growth import Row, measured, one_server, percentiles, show, sizes
 
 #: Submissions under way at once, as in a busy worker.
 AT_ONCE = 16
@@ -49,17 +47,10 @@ class _Bench:
         self._chance = random.Random(7)  # a load, not a secret
         self._known = self._flag_events = 0
         self._begun_ms = time.time_ns() // 1_000_000
-        self._bytes_before: int | None = None
 
-    async def at(self, size: int, say: Say) -> Row:
+    async def measure(self) -> Row:
         """`floor_per_s` are bare round trips a second; `cost` is what an observation costs in bare round trips
         (median of paired rounds); `cpu_ms` is processor time of the asking process."""
-        if self._bytes_before is None:
-            self._bytes_before = await used_memory(self._calls)
-        say(f"Filling the table to {size:,} correlation ids.")
-        await self._fill(size)
-        used = await used_memory(self._calls) - self._bytes_before
-        say(f"Measuring at {size:,}.")
         observed, floors, waits = list[float](), list[float](), list[float]()
         cpu, self._flag_events = 0.0, 0
         for _ in range(self._rounds):
@@ -70,21 +61,20 @@ class _Bench:
             observed.append(len(latencies) / self._seconds)
             waits += latencies
         return {
-            "ids": size,
             "observed_per_s": statistics.median(observed),
             "floor_per_s": statistics.median(floors),
             "cost": paired_ratio(floors, observed),
             **percentiles("observe", waits),
             "cpu_ms": cpu * 1000 / max(len(waits), 1),
             "flag_events": self._flag_events,
-            "bytes_per_id": used // size,
         }
 
-    async def _fill(self, ids: int) -> None:
+    async def fill(self, ids: int) -> Row:
         for start in range(self._known, ids, FILL_BATCH):
             batch = [self._observation(number) for number in range(start, min(start + FILL_BATCH, ids))]
             await self._ledger.record_all(batch)
         self._known = ids
+        return {}
 
     async def _round(self, work: Callable[[], Awaitable[None]]) -> list[float]:
         """Seconds of each piece of work in a round of `AT_ONCE` at once."""
@@ -143,9 +133,8 @@ def main(
     """Measure the abuse table on the configured Redis."""
     settings = one_server()
     policy = settings.policy().abuse
-    rows = measured(
-        settings, say, sizes(ids, "--ids"), lambda calls, prefix: _Bench(calls, prefix, policy, rounds, seconds)
-    )
+    store = lambda calls, prefix: _Bench(calls, prefix, policy, rounds, seconds)  # noqa: E731
+    rows = measured(settings, sizes(ids, "--ids"), "ids", store)
     show({"seconds": seconds, "rounds": rounds, "results": rows})
 
 

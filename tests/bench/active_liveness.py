@@ -16,7 +16,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,16 @@ from config.cache import cache_folder
 from config.catalogues.challenges import CHALLENGES, COLOURS
 from config.limits.active import ActivePolicy
 from config.policy import Policy
-from detectors.active.assessed import ActiveAssessment, AssessedFrame
+from detectors.active.assessed import ActiveAssessment
 from detectors.active.assessment import assess
 from detectors.analysis import FaceAnalyser
-from detectors.contract import Template
+from detectors.pool.slot_process import answers_to
 from detectors.template import TemplateSource
-from detectors.template.port import distance_between
+from stream.events.message.ids import SubmissionIds
+from stream.events.message.messages import Detection
+from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
+from stream.pipeline.capture.compared_frames import of_analyses
+from stream.pipeline.verdict.active_verdict import assessed_frames
 from tests.sequences import ATTACKS, NEED_LIGHT, TWO_PEOPLE, RenderedSequence, genuine, sources
 
 #: Default threshold of a pass.
@@ -91,38 +95,46 @@ class Bench:
         return ATTACKS[kind](*people, **options, strength=strength)
 
     def _judge(self, sequence: RenderedSequence) -> ActiveAssessment:
-        frames = self._frames(sequence)
-        asked = tuple(name for name in sequence.challenges if name in CHALLENGES)
+        detection = detection_of(self.analyser, sequence)
+        terms = detection.session
+        assert terms is not None
+        assert isinstance(detection.finding, tuple)
+        assert self.analyser.template is not None
+        self.measuring += [each.elapsed_ms.get("measures", 0.0) for each in detection.finding]
+        frames = assessed_frames(detection, self.analyser.template.spec.genuine_threshold)
         started = time.perf_counter()
-        found = assess(frames, asked, sequence.colours, COLOUR_MS, ActivePolicy())  # type: ignore[arg-type]  # names
+        found = assess(frames, terms.challenges, terms.colours, COLOUR_MS, ActivePolicy())
         self.assessing.append(time.perf_counter() - started)
         return found
 
-    def _frames(self, sequence: RenderedSequence) -> list[AssessedFrame]:
-        made: list[AssessedFrame] = []
-        first: Template | None = None
-        for frame in sequence.frames:
-            analysis = self.analyser.analyse(frame.image, measured=True)
-            first = first or analysis.template
-            self.measuring.append(analysis.elapsed_ms.get("measures", 0.0))
-            made.append(
-                AssessedFrame(
-                    challenge=frame.challenge,  # type: ignore[arg-type]  # a name of the catalogue
-                    at_ms=frame.at_ms,
-                    colour=frame.colour,
-                    measures=analysis.measures,
-                    face_distance=self._distance(first, analysis.template),
-                    pixels=analysis.picture and analysis.picture.pixels_sha256,
-                )
-            )
-        return made
 
-    def _distance(self, first: Template | None, other: Template | None) -> float | None:
-        if first is None or other is None or self.analyser.template is None:
-            return None
-        spec = self.analyser.template.spec
-        vectors = (np.frombuffer(each.vector, "<f4") for each in (first, other))
-        return distance_between(*vectors, spec.distance) / (spec.genuine_threshold or 1.0)
+def detection_of(analyser: FaceAnalyser, sequence: RenderedSequence) -> Detection:
+    """Detection of a sequence, as a worker would make of its frames."""
+    images = [memoryview(frame.image) for frame in sequence.frames]
+    analyses = [each.analysis for each in answers_to(analyser, images, measured=True)]
+    return Detection(
+        ids=SubmissionIds(submission_id="bench"),
+        fingerprint="0" * 32,
+        appended_at_ms=0,
+        finding=tuple(replace(each, template=None, picture=None) for each in analyses),
+        session=SessionTerms(
+            session_id="bench",
+            mode=LivenessMode.ACTIVE,
+            active=True,
+            threshold=PASS,
+            challenges=tuple(name for name in sequence.challenges if name in CHALLENGES),  # type: ignore[misc]
+            colours=tuple(sequence.colours),  # type: ignore[arg-type]  # names of the catalogue
+            colour_ms=COLOUR_MS if sequence.colours else 0,
+            attempt=1,
+            attempts_allowed=1,
+        ),
+        contexts=tuple(
+            FrameContext(challenge=each.challenge, at_ms=each.at_ms, colour=each.colour)  # type: ignore[arg-type]
+            for each in sequence.frames
+        ),
+        face_distances=of_analyses(analyses, {}),
+        pixels=tuple(each.picture and each.picture.pixels_sha256[:32] for each in analyses),
+    )
 
 
 def kinds(named: list[str], strengths: list[float]) -> Iterator[tuple[str, str, float, int]]:

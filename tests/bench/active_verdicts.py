@@ -11,24 +11,17 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import replace
 
 from config import policy as policies
 from config.cache import cache_folder
-from config.catalogues.challenges import CHALLENGES
 from config.policy import Policy
 from config.settings import Settings
 from detectors.analysis import FaceAnalyser
-from detectors.pool.slot_process import answers_to
 from stream.bootstrap.models import face_bound, network_sources, template_source
-from stream.events.message.ids import SubmissionIds
 from stream.events.message.messages import Detection
-from stream.events.message.session_terms import FrameContext, LivenessMode, SessionTerms
-from stream.pipeline.capture.compared_frames import of_analyses
 from stream.pipeline.verdict.session_verdict import session_verdict
 from stream.pipeline.verdict.verdict import Verdict
-from tests.bench.active_liveness import COLOUR_MS, PASS, Bench, kinds
-from tests.sequences import RenderedSequence
+from tests.bench.active_liveness import Bench, detection_of, kinds
 
 POLICIES = (policies.SIGNALS, policies.LEARNED)
 
@@ -47,7 +40,7 @@ class Verdicts:
     def rows(self, kind: str, session: str, strength: float) -> list[str]:
         found: dict[str, list[Verdict]] = {policy.name: [] for policy in self.policies}
         for number in range(self._sequences):
-            detection = self._detection(self._bench.rendered(kind, session, strength, number))
+            detection = detection_of(self._analyser, self._bench.rendered(kind, session, strength, number))
             for policy in self.policies:
                 found[policy.name].append(self._verdict(detection, policy))
         return [row(kind, session, strength, name, verdicts) for name, verdicts in found.items()]
@@ -56,33 +49,6 @@ class Verdicts:
         finding = detection.finding
         assert isinstance(finding, tuple), "analysed"
         return session_verdict(detection, finding, policy, face_bound=self._bound)
-
-    def _detection(self, sequence: RenderedSequence) -> Detection:
-        images = [memoryview(frame.image) for frame in sequence.frames]
-        analyses = [each.analysis for each in answers_to(self._analyser, images, measured=True)]
-        return Detection(
-            ids=SubmissionIds(submission_id="bench"),
-            fingerprint="0" * 32,
-            appended_at_ms=0,
-            finding=tuple(replace(each, template=None, picture=None) for each in analyses),
-            session=SessionTerms(
-                session_id="bench",
-                mode=LivenessMode.ACTIVE,
-                active=True,
-                threshold=PASS,
-                challenges=tuple(name for name in sequence.challenges if name in CHALLENGES),  # type: ignore[misc]
-                colours=tuple(sequence.colours),  # type: ignore[arg-type]  # names of the catalogue
-                colour_ms=COLOUR_MS if sequence.colours else 0,
-                attempt=1,
-                attempts_allowed=1,
-            ),
-            contexts=tuple(
-                FrameContext(challenge=each.challenge, at_ms=each.at_ms, colour=each.colour)  # type: ignore[arg-type]
-                for each in sequence.frames
-            ),
-            face_distances=of_analyses(analyses, {}),
-            pixels=tuple(each.picture and each.picture.pixels_sha256[:32] for each in analyses),
-        )
 
 
 def row(kind: str, session: str, strength: float, policy: str, verdicts: list[Verdict]) -> str:

@@ -22,9 +22,7 @@ from abuse.faces.face_index import EnrolledReference, FacePlan
 from abuse.faces.protected_template import ProtectedTemplate
 from abuse.faces.redis_face_index import RedisFaceIndex
 from abuse.redis_port import RedisClient
-from config.settings import Settings
-from stream.bench.redis_room import Say
-from tests.bench.growth import Row, measured, percentiles, used_memory
+from tests.bench.growth import Row, percentiles
 
 DIMENSIONS, LENGTH, STRANGERS_APART = 128, 1.0, 0.85
 #: How far apart a planted pair is, and what is searched within.
@@ -32,31 +30,14 @@ PLANTED, WITHIN = (0.1, 0.5), 0.5
 FILL_BATCH = 20
 #: Turns of each way to search.
 ROUNDS = 4
+AT_ONCE = 4
 MODEL, KEY = "bench", "k1"
 #: A face to search for, and the submissions it is near to.
 _Probe: TypeAlias = tuple[EnrolledReference, set[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaceBenchPlan:
-    """`met`: searches one after the other, and as many `at_once`, in each way. `strangers`: search for faces that
-    nobody else shows, as most submissions do. `index`: its time limit is a search's in a worker; here it would cut off
-    what is to be measured."""
-
-    sizes: Sequence[int] = (10_000, 100_000)
-    met: int = 200
-    strangers: bool = False
-    at_once: int = 4
-    index: FacePlan = field(default_factory=lambda: FacePlan(deadline_s=60))
-
-
 class NoVectorSets(Exception):
     """The server keeps no faces: Redis 8.0 or newer does."""
-
-
-def measure(settings: Settings, plan: FaceBenchPlan, say: Say) -> list[Row]:
-    """Blocks. Raises NoVectorSets, `config.errors.Unavailable`."""
-    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(calls, prefix, plan))
 
 
 @dataclass(slots=True)
@@ -83,50 +64,41 @@ class _Way:
         }
 
 
-class _Bench:
-    def __init__(self, calls: RedisClient, prefix: str, plan: FaceBenchPlan) -> None:
-        self._calls, self._prefix, self._plan = calls, prefix, plan
-        self._index = self._index_with(plan.index)
+class FaceBench:
+    """Index of faces. `met`: searches one after the other, and as many `AT_ONCE`, in each way. `strangers`: search for
+    faces that nobody else shows, as most submissions do. Raises NoVectorSets."""
+
+    def __init__(self, calls: RedisClient, prefix: str, plan: FacePlan, met: int, *, strangers: bool) -> None:
+        self._calls, self._prefix, self._plan, self._met, self._strangers = calls, prefix, plan, met, strangers
+        self._index = self._index_with(plan)
         self._chance = np.random.default_rng(7)
         common = self._chance.standard_normal(DIMENSIONS)
         self._common = common / np.linalg.norm(common) * LENGTH
         self._gallery: NDArray[np.float32] = np.zeros((0, DIMENSIONS), "<f4")
         self._now_ms = time.time_ns() // 1_000_000
-        self._bytes_before: int | None = None
         self._probes = 0
 
     def _index_with(self, plan: FacePlan) -> RedisFaceIndex:
         """The index as a worker on a single server has it."""
         return RedisFaceIndex(self._calls, self._prefix, plan, in_order=True)
 
-    async def at(self, size: int, say: Say) -> Row:
-        """Latencies are of whole calls; `busy` with `at_once` of them under way, `add` without any search."""
-        if not await self._index.supported():
-            raise NoVectorSets
-        if self._bytes_before is None:
-            self._bytes_before = await used_memory(self._calls)
-        say(f"Filling the index to {size:,} faces.")
-        adds = await self._fill(size)
-        used = await used_memory(self._calls) - self._bytes_before
+    async def measure(self) -> Row:
+        """Latencies are of whole calls; `busy` with `AT_ONCE` of them under way, `add` without any search."""
         ways = {
-            "mirrored": _Way(self._index_with(self._plan.index)),
-            "by_redis": _Way(self._index_with(replace(self._plan.index, mirror_bytes=0))),
+            "mirrored": _Way(self._index_with(self._plan)),
+            "by_redis": _Way(self._index_with(replace(self._plan, mirror_bytes=0))),
         }
         read, read_s = await self._read_mirrors(ways["mirrored"])
-        say(f"Meeting {2 * len(ways) * self._plan.met} more.")
         for _ in range(ROUNDS):
             for way in ways.values():
-                await self._turn(way, self._plan.met // ROUNDS)
-        places = {self._plan.index.bucket(self._reference(n, self._gallery[n])) for n in range(size)}
+                await self._turn(way, self._met // ROUNDS)
+        places = {self._plan.bucket(self._reference(n, face)) for n, face in enumerate(self._gallery)}
         return {
-            "faces": size,
             "places": len(places),
-            **percentiles("add", adds),
             "searches_until_read": read,
             "read_cpu_s": read_s,
             "mirror_bytes": ways["mirrored"].index.mirrors.nbytes,
             **{name: way.row() for name, way in ways.items()},
-            "bytes_per_face": used // size,
         }
 
     async def _read_mirrors(self, way: _Way) -> tuple[int, float]:
@@ -150,7 +122,7 @@ class _Bench:
         way.worker_cpu += time.process_time()
         way.redis_cpu += await self._redis_cpu()
         began = time.monotonic()
-        way.busy += await self._meet(way, then, self._plan.at_once)
+        way.busy += await self._meet(way, then, AT_ONCE)
         way.busy_took += time.monotonic() - began
 
     async def _redis_cpu(self) -> float:
@@ -160,8 +132,10 @@ class _Bench:
             float(line.partition(":")[2]) for line in lines if line.startswith(("used_cpu_user:", "used_cpu_sys:"))
         )
 
-    async def _fill(self, size: int) -> list[float]:
+    async def fill(self, size: int) -> Row:
         """In batches, as fast as it goes; then the last hundred one by one, timed."""
+        if not await self._index.supported():
+            raise NoVectorSets
         begin, spread = len(self._gallery), STRANGERS_APART / np.sqrt(2 * DIMENSIONS)
         more = self._chance.standard_normal((size - begin, DIMENSIONS)) * spread + self._common
         self._gallery = np.concatenate([self._gallery, more.astype("<f4")])
@@ -173,7 +147,7 @@ class _Bench:
             began = time.monotonic()
             await self._index.enrol([self._reference(number, self._gallery[number])])
             taken.append(time.monotonic() - began)
-        return taken
+        return percentiles("add", taken)
 
     async def _meet(self, way: _Way, faces: Sequence[_Probe], at_once: int) -> list[float]:
         """Seconds each took."""
@@ -195,7 +169,7 @@ class _Bench:
         whose faces are left out."""
         self._probes += 1
         off = self._chance.standard_normal(DIMENSIONS)
-        if self._plan.strangers:
+        if self._strangers:
             vector = (self._common + off * STRANGERS_APART / np.sqrt(2 * DIMENSIONS)).astype("<f4")
         else:
             off *= self._chance.uniform(*PLANTED) / np.linalg.norm(off)
@@ -214,6 +188,6 @@ class _Bench:
             correlation_id=correlation_id or str(uuid.UUID(int=number)),
             submission_id=f"sub-{number}",
             session_id=None,
-            at_ms=self._now_ms - round(ago * self._plan.index.window_ms),
+            at_ms=self._now_ms - round(ago * self._plan.window_ms),
             template=ProtectedTemplate(MODEL, KEY, vector.astype("<f4").tobytes()),
         )

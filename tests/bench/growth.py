@@ -14,7 +14,8 @@ from config import settings as configuration
 from config.errors import SettingsError
 from config.settings import Settings
 from stream.bench.measurement import percentile
-from stream.bench.redis_room import Say, room
+from stream.bench.redis_room import room
+from stream.cli.console import say
 from stream.redis.client import connect
 
 #: Figures of one size by name, as they are printed in JSON. `..._p50_ms` is a median, `..._p99_ms` a percentile.
@@ -24,7 +25,27 @@ Row = dict[str, Any]
 class Growing(Protocol):
     """Store that is filled further and measured at each size."""
 
-    async def at(self, size: int, say: Say) -> Row: ...
+    async def fill(self, size: int) -> Row: ...
+
+    async def measure(self) -> Row: ...
+
+
+class CountedCalls:
+    """Redis client that counts round trips, commands and the lines of their replies."""
+
+    def __init__(self, calls: RedisClient) -> None:
+        self._calls = calls
+        self.trips = self.commands = self.lines = 0
+
+    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        replies = await self._calls.execute(commands)
+        self.trips += bool(commands)
+        self.commands += len(commands)
+        self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
+        return replies
+
+    async def close(self) -> None:
+        await self._calls.close()
 
 
 def one_server() -> Settings:
@@ -44,38 +65,28 @@ def sizes(text: str, option: str) -> list[int]:
 
 
 def measured(
-    settings: Settings, say: Say, sizes: Sequence[int], store: Callable[[RedisClient, str], Growing]
+    settings: Settings, sizes: Sequence[int], things: str, store: Callable[[CountedCalls, str], Growing]
 ) -> list[Row]:
-    """Rows of a store of its own at each size, ascending. Blocks. Raises `config.errors.Unavailable`, as `at` does."""
+    """Rows of a store of its own at each size, ascending, with the bytes that each of the `things` takes. Blocks.
+    Raises `config.errors.Unavailable`, and what the store does."""
 
     async def each_size() -> list[Row]:
-        calls = connect(settings.redis)
+        calls, rows = CountedCalls(connect(settings.redis)), list[Row]()
         try:
-            growing = store(calls, prefix)
-            return [await growing.at(size, say) for size in sizes]
+            growing, before = store(calls, prefix), await used_memory(calls)
+            for size in sizes:
+                say(f"Filling to {size:,} {things}.")
+                filled = await growing.fill(size)
+                used = await used_memory(calls) - before
+                say("Measuring.")
+                figures = {**filled, **await growing.measure()}
+                rows.append({things: size, **figures, f"bytes_per_{things[:-1]}": used // size})
         finally:
             await calls.close()
+        return rows
 
     with room(settings.redis, say) as prefix:
         return asyncio.run(each_size())
-
-
-class CountedCalls:
-    """Redis client that counts round trips, commands and the lines of their replies."""
-
-    def __init__(self, calls: RedisClient) -> None:
-        self._calls = calls
-        self.trips = self.commands = self.lines = 0
-
-    async def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        replies = await self._calls.execute(commands)
-        self.trips += bool(commands)
-        self.commands += len(commands)
-        self.lines += sum(len(reply) for reply in replies if isinstance(reply, list))
-        return replies
-
-    async def close(self) -> None:
-        await self._calls.close()
 
 
 def show(document: Row) -> None:

@@ -9,55 +9,34 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from abuse.keys.key_periods import HashKey
 from abuse.pictures.media_index import EnrolledImage, MediaPlan
 from abuse.pictures.media_keys import MediaKeys
 from abuse.pictures.redis_media_index import RedisMediaIndex
-from config.settings import Settings
-from stream.bench.redis_room import Say
-from tests.bench.growth import CountedCalls, Row, measured, percentiles, used_memory
+from tests.bench.growth import CountedCalls, Row, percentiles
 
 WITHIN_BITS = 6
 FILL_BATCH = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaBenchPlan:
-    sizes: Sequence[int] = (100_000, 1_000_000)
-    met: int = 500
-    index: MediaPlan = field(default_factory=MediaPlan)
+class MediaBench:
+    """Index of pictures, of which so many more are `met` at each size."""
 
-
-def measure(settings: Settings, plan: MediaBenchPlan, say: Say) -> list[Row]:
-    """Blocks. Raises `config.errors.Unavailable`."""
-    return measured(settings, say, plan.sizes, lambda calls, prefix: _Bench(CountedCalls(calls), prefix, plan))
-
-
-class _Bench:
-    def __init__(self, calls: CountedCalls, prefix: str, plan: MediaBenchPlan) -> None:
-        self._calls, self._plan = calls, plan
-        self._keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], plan.index.window_ms)
-        self._index = RedisMediaIndex(calls, prefix, plan.index)
+    def __init__(self, calls: CountedCalls, prefix: str, met: int) -> None:
+        self._calls, self._count, self._plan = calls, met, MediaPlan()
+        self._keys = MediaKeys([HashKey(id="bench", secret=b"0" * 32)], self._plan.window_ms)
+        self._index = RedisMediaIndex(calls, prefix, self._plan)
         self._chance = random.Random(7)  # a load, not a secret
         self._now_ms = time.time_ns() // 1_000_000
         self._looks: list[int] = []
         self._met = 0
-        self._bytes_before: int | None = None
 
-    async def at(self, size: int, say: Say) -> Row:
+    async def measure(self) -> Row:
         """`commands` and `lines` of a call are means; `found` is the share of planted pictures that are found."""
-        if self._bytes_before is None:
-            self._bytes_before = await used_memory(self._calls)
-        say(f"Filling the index to {size:,} pictures.")
-        await self._fill(size)
-        used = await used_memory(self._calls) - self._bytes_before
-        say(f"Meeting {self._plan.met} more.")
         self._calls.commands = self._calls.lines = 0
         began, taken, found = time.process_time(), list[float](), 0
-        for number in range(self._plan.met):
+        for number in range(self._count):
             planted = number % 2 == 0
             image = self._image(-1 - self._met, self._near(planted))
             start = time.monotonic()
@@ -67,21 +46,20 @@ class _Bench:
             self._met += 1
             found += planted and bool(hits)
         return {
-            "pictures": size,
-            "commands": self._calls.commands / self._plan.met,
-            "lines": self._calls.lines / self._plan.met,
+            "commands": self._calls.commands / self._count,
+            "lines": self._calls.lines / self._count,
             **percentiles("meet", taken),
-            "cpu_ms": (time.process_time() - began) * 1000 / self._plan.met,
-            "found": found / ((self._plan.met + 1) // 2),
-            "bytes_per_picture": used // size,
+            "cpu_ms": (time.process_time() - began) * 1000 / self._count,
+            "found": found / ((self._count + 1) // 2),
         }
 
-    async def _fill(self, size: int) -> None:
+    async def fill(self, size: int) -> Row:
         for start in range(len(self._looks), size, FILL_BATCH):
             looks = [self._chance.getrandbits(64) for _ in range(min(FILL_BATCH, size - start))]
             images = [self._image(start + offset, each) for offset, each in enumerate(looks)]
             await self._index.enrol(images)
             self._looks += looks
+        return {}
 
     def _near(self, planted: bool) -> int:
         look = self._chance.choice(self._looks) if planted else self._chance.getrandbits(64)
@@ -91,7 +69,7 @@ class _Bench:
 
     def _image(self, number: int, perceptual: int) -> EnrolledImage:
         ago = 0.0 if number < 0 else self._chance.random()
-        at_ms = self._now_ms - round(ago * self._plan.index.window_ms)
+        at_ms = self._now_ms - round(ago * self._plan.window_ms)
         file, pixels = f"{number % 2**64:064x}", f"{number % 2**64 + 2**64:064x}"
         return EnrolledImage(
             tenant=None,

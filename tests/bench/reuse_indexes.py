@@ -12,11 +12,9 @@ import typer
 
 from abuse.event_time import HOUR_MS
 from abuse.faces.face_index import face_plan
-from stream.cli.console import say
-from tests.bench import face_index, media_index
-from tests.bench.face_index import FaceBenchPlan
-from tests.bench.growth import one_server, show, sizes
-from tests.bench.media_index import MediaBenchPlan
+from tests.bench.face_index import FaceBench
+from tests.bench.growth import measured, one_server, show, sizes
+from tests.bench.media_index import MediaBench
 
 #: Pictures kept when meeting one is timed, and how many of each are met.
 PICTURES = 100_000
@@ -33,13 +31,19 @@ def main(
     settings = one_server()
     layout = face_plan(settings, settings.policy(), {})  # keys of Redis as workers lay them out
     index = replace(layout, deadline_s=SEARCH_S)
-    plan = FaceBenchPlan(sizes=sizes(kept, "--kept"), met=MET_FACES, strangers=strangers, index=index)
     patient = settings.model_copy(update={"redis": settings.redis.model_copy(update={"call_timeout_s": CALL_S})})
     show(
         {
-            "span_h": plan.index.span_ms // HOUR_MS,
-            "faces": face_index.measure(patient, plan, say),
-            "pictures": media_index.measure(patient, MediaBenchPlan(sizes=[PICTURES], met=MET_PICTURES), say),
+            "span_h": index.span_ms // HOUR_MS,
+            "faces": measured(
+                patient,
+                sizes(kept, "--kept"),
+                "faces",
+                lambda calls, prefix: FaceBench(calls, prefix, index, MET_FACES, strangers=strangers),
+            ),
+            "pictures": measured(
+                patient, [PICTURES], "pictures", lambda calls, prefix: MediaBench(calls, prefix, MET_PICTURES)
+            ),
         }
     )
 

@@ -11,7 +11,7 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner
 
-from tests.bench import abuse_table, face_index, media_index, reuse_indexes
+from tests.bench import abuse_table, growth, reuse_indexes
 
 BYTES_EACH = 1000
 
@@ -25,8 +25,7 @@ def server(empty_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         asked.append(calls)
         return 0 if len(asked) % 2 else 20 * BYTES_EACH
 
-    for module in (abuse_table, face_index, media_index):
-        monkeypatch.setattr(module, "used_memory", used)
+    monkeypatch.setattr(growth, "used_memory", used)
     for name, count in (("PICTURES", 20), ("MET_FACES", 6), ("MET_PICTURES", 6)):
         monkeypatch.setattr(reuse_indexes, name, count)
     for name, value in (("REDIS__URL", empty_redis), ("REDIS__CALL_TIMEOUT_S", "20"), ("ABUSE__FACE_SPAN_H", "24")):
