@@ -58,6 +58,10 @@ class Target:
     port: int
     abstract: str
 
+    @property
+    def place(self) -> Path:
+        return Path(self.folder)
+
 
 def call(name: str, *arguments: object) -> int:
     """A system call by its number; raises OSError."""
@@ -70,8 +74,9 @@ def call(name: str, *arguments: object) -> int:
     return answer
 
 
-def connect(target: Target) -> None:
-    socket.create_connection(("127.0.0.1", target.port), timeout=5).close()
+def prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def connect_abstract(target: Target) -> None:
@@ -85,32 +90,11 @@ def datagram(target: Target) -> None:
         client.sendto(b"name?", ("127.0.0.1", 53))
 
 
-def listen(target: Target) -> None:
-    socket.create_server(("127.0.0.1", 0)).close()
-
-
-def execute(target: Target) -> None:
-    subprocess.run(["/bin/true"], check=True)
-
-
-def replace_itself(target: Target) -> None:
-    """Success is the end of the process with 0."""
-    os.execv("/bin/true", ["true"])
-
-
 def fork(target: Target) -> None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-
-
-def start_thread(target: Target) -> None:
-    threading.Thread(target=int).start()
-
-
-def write_new(target: Target) -> None:
-    Path(target.folder, f"new-{os.getpid()}").write_bytes(b"loot")
 
 
 def write_here(target: Target) -> None:
@@ -120,83 +104,25 @@ def write_here(target: Target) -> None:
 
 
 def append(target: Target) -> None:
-    with Path(target.folder, "victim").open("ab") as file:
+    with (target.place / "victim").open("ab") as file:
         file.write(b"more")
 
 
 def write_much(target: Target) -> None:
-    file = Path(target.folder, f"much-{os.getpid()}")
+    file = target.place / f"much-{os.getpid()}"
     with file.open("wb") as opened:
         opened.truncate(100 << 20)
     file.unlink()
-
-
-def unlink(target: Target) -> None:
-    Path(target.folder, "doomed").unlink()
-
-
-def rename(target: Target) -> None:
-    Path(target.folder, "victim").rename(Path(target.folder, "victim"))
-
-
-def change_mode(target: Target) -> None:
-    Path(target.folder, "victim").chmod(0o666)
-
-
-def make_folder(target: Target) -> None:
-    Path(target.folder, f"folder-{os.getpid()}").mkdir()
-
-
-def read_secret(target: Target) -> None:
-    Path(target.folder, "secret").read_bytes()
-
-
-def read_users(target: Target) -> None:
-    Path("/etc/passwd").read_bytes()
-
-
-def list_folder(target: Target) -> None:
-    os.listdir(target.folder)
 
 
 def read_environment(target: Target) -> None:
     assert Path(f"/proc/{target.pid}/environ").read_bytes()
 
 
-def read_memory(target: Target) -> None:
-    with open(f"/proc/{target.pid}/mem", "rb"):
-        pass
-
-
 def read_memory_directly(target: Target) -> None:
     loot = ctypes.create_string_buffer(8)
     ours, theirs = (ctypes.c_size_t * 2)(ctypes.addressof(loot), 8), (ctypes.c_size_t * 2)(target.address, 8)
     call("process_vm_readv", target.pid, ours, 1, theirs, 1, 0)
-
-
-def trace(target: Target) -> None:
-    call("ptrace", PTRACE_SEIZE, target.pid, None, None)
-
-
-def send_signal(target: Target) -> None:
-    os.kill(target.pid, signal.SIGCONT)
-
-
-def send_signal_to_parent(target: Target) -> None:
-    os.kill(os.getppid(), 0)
-
-
-def send_signal_to_group(target: Target) -> None:
-    os.kill(0, signal.SIGCONT)
-
-
-def limit_others(target: Target) -> None:
-    resource.prlimit(target.pid, resource.RLIMIT_CORE, (0, 0))
-
-
-def change_limit(target: Target) -> None:
-    """To raise one again outside takes a privilege that a container's root may lack."""
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (5, 5))
 
 
 def open_many(target: Target) -> None:
@@ -206,23 +132,47 @@ def open_many(target: Target) -> None:
         os.close(each)
 
 
-def show_memory_again(target: Target) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(4, 1, 0, 0, 0):  # PR_SET_DUMPABLE
-        raise OSError(ctypes.get_errno(), "prctl")
-
-
-def outlive_parent(target: Target) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(1, 0, 0, 0, 0):  # PR_SET_PDEATHSIG
-        raise OSError(ctypes.get_errno(), "prctl")
-
-
 def aim_signals(target: Target) -> None:
     """Signals of a descriptor sent to a process."""
     reading, _ = os.pipe()
     fcntl.fcntl(reading, fcntl.F_SETOWN, target.pid)
 
 
-RAW: dict[str, Callable[[Target], object]] = {
+ATTEMPTS: dict[str, Callable[[Target], object]] = {
+    "connect": lambda target: socket.create_connection(("127.0.0.1", target.port), timeout=5).close(),
+    "connect abstract": connect_abstract,
+    "datagram": datagram,
+    "listen": lambda target: socket.create_server(("127.0.0.1", 0)).close(),
+    "execute": lambda target: subprocess.run(["/bin/true"], check=True),
+    # Success is the end of the process with 0.
+    "replace itself": lambda target: os.execv("/bin/true", ["true"]),
+    "fork": fork,
+    "start thread": lambda target: threading.Thread(target=int).start(),
+    "write new": lambda target: (target.place / f"new-{os.getpid()}").write_bytes(b"loot"),
+    "write here": write_here,
+    "append": append,
+    "write much": write_much,
+    "unlink": lambda target: (target.place / "doomed").unlink(),
+    "rename": lambda target: (target.place / "victim").rename(target.place / "victim"),
+    "change mode": lambda target: (target.place / "victim").chmod(0o666),
+    "make folder": lambda target: (target.place / f"folder-{os.getpid()}").mkdir(),
+    "read secret": lambda target: (target.place / "secret").read_bytes(),
+    "read users": lambda target: Path("/etc/passwd").read_bytes(),
+    "list folder": lambda target: os.listdir(target.place),
+    "read environment": read_environment,
+    "read memory": lambda target: open(f"/proc/{target.pid}/mem", "rb").close(),
+    "read memory directly": read_memory_directly,
+    "trace": lambda target: call("ptrace", PTRACE_SEIZE, target.pid, None, None),
+    "send signal": lambda target: os.kill(target.pid, signal.SIGCONT),
+    "send signal to parent": lambda target: os.kill(os.getppid(), 0),
+    "send signal to group": lambda target: os.kill(0, signal.SIGCONT),
+    "limit others": lambda target: resource.prlimit(target.pid, resource.RLIMIT_CORE, (0, 0)),
+    # To raise one again outside takes a privilege that a container's root may lack.
+    "change limit": lambda target: resource.setrlimit(resource.RLIMIT_MSGQUEUE, (5, 5)),
+    "open many": open_many,
+    "show memory again": lambda target: prctl(4, 1),  # PR_SET_DUMPABLE
+    "outlive parent": lambda target: prctl(1, 0),  # PR_SET_PDEATHSIG
+    "aim signals": aim_signals,
     "new user namespace": lambda target: call("unshare", CLONE_NEWUSER),
     "join a namespace": lambda target: call("setns", os.open("/proc/self/ns/uts", os.O_RDONLY), 0),
     "keyrings": lambda target: call("keyctl", 0, -3, 1),
@@ -234,44 +184,6 @@ RAW: dict[str, Callable[[Target], object]] = {
     "file in memory": lambda target: call("memfd_create", b"loot", 0),
     "shared memory": lambda target: call("shmget", 0, 4096, 0o1600),
 }
-
-ATTEMPTS: dict[str, Callable[[Target], object]] = {
-    act.__name__.replace("_", " "): act
-    for act in (
-        connect,
-        connect_abstract,
-        datagram,
-        listen,
-        execute,
-        replace_itself,
-        fork,
-        start_thread,
-        write_new,
-        write_here,
-        append,
-        write_much,
-        unlink,
-        rename,
-        change_mode,
-        make_folder,
-        read_secret,
-        read_users,
-        list_folder,
-        read_environment,
-        read_memory,
-        read_memory_directly,
-        trace,
-        send_signal,
-        send_signal_to_parent,
-        send_signal_to_group,
-        limit_others,
-        change_limit,
-        open_many,
-        show_memory_again,
-        outlive_parent,
-        aim_signals,
-    )
-} | RAW
 
 
 def outcome_of(name: str, target: Target) -> str:
