@@ -6,11 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from config.legal_values import (
-    Group,
-    HashKeys,
-    SpanHours,
-)
+from config.legal_values import Group, HashKeys, SpanHours
 
 
 class AbuseSettings(Group):

@@ -7,10 +7,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from config.legal_values import (
-    Group,
-    RecordKeys,
-)
+from config.legal_values import Group, RecordKeys
 from config.limits.abuse import RULE_NAMES
 
 

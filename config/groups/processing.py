@@ -8,10 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from config.legal_values import (
-    Group,
-    GroupKeys,
-)
+from config.legal_values import Group, GroupKeys
 
 
 class DetectionSettings(Group):

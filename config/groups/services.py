@@ -8,13 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from config.connections import KafkaSecurity, RedisSecurity
-from config.legal_values import (
-    Group,
-    KeyPrefix,
-    RedisUrl,
-    Servers,
-    TopicPrefix,
-)
+from config.legal_values import Group, KeyPrefix, RedisUrl, Servers, TopicPrefix
 
 MIB = 1024 * 1024
 #: A 10 MiB picture in base64 inside JSON, with room for the other fields.

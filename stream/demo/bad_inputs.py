@@ -24,9 +24,16 @@ def not_an_image() -> bytes:
 
 def giant_png() -> bytes:
     """A PNG whose header promises 60,000 x 60,000 pixels: a few bytes here, gigabytes when decoded."""
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\x00" * 4096)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+    return png_of(60_000, 60_000, zlib.compress(b"\x00" * 4096))
+
+
+def png_of(
+    width: int, height: int, data: bytes, *extra: bytes, depth: int = 8, colour: int = 2, interlaced: int = 0
+) -> bytes:
+    """A PNG of this packed picture data, with `extra` chunks before them."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    chunks = (png_chunk(b"IHDR", header), *extra, png_chunk(b"IDAT", data), png_chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def slow_jpeg(side: int = 7000, scans: int = 90) -> bytes:
@@ -38,5 +45,5 @@ def slow_jpeg(side: int = 7000, scans: int = 90) -> bytes:
     return file[:last] + file[last : -len(_END_OF_IMAGE)] * scans + _END_OF_IMAGE
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

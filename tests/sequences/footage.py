@@ -32,7 +32,7 @@ def genuine(
     sitter = sitter_of(photo)
     moments = planned(challenges, colours, rng, strength)
     frames = filmed(moments, lambda moment: seen_by_camera(sitter, moment), rng)
-    return RenderedSequence(f"genuine-{seed}", frames, tuple(challenges), tuple(colours), None, strength)
+    return RenderedSequence(frames, tuple(challenges), tuple(colours))
 
 
 def filmed(

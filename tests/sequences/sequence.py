@@ -24,14 +24,11 @@ class RenderedFrame:
 @dataclass(frozen=True)
 class RenderedSequence:
     """Sequence of one capture, in the order of sending. `challenges` and `colours` are what the session asked for, in
-    its order; `attack` is the attack's name, None for a genuine sequence; `strength` as the maker's docstring says."""
+    its order."""
 
-    name: str
     frames: tuple[RenderedFrame, ...]
     challenges: tuple[str, ...]
     colours: tuple[str, ...]
-    attack: str | None
-    strength: float
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,8 @@ def attack(make: Callable[..., Iterable[RenderedFrame]]) -> Callable[..., Render
     ) -> RenderedSequence:
         if not 0 <= strength <= 1:
             raise ValueError("a strength is 0 to 1")
-        name, asked = make.__name__, AskedSession(tuple(challenges), tuple(colours), seed, strength)
-        frames = tuple(make(*photos, asked, np.random.default_rng([seed, zlib.crc32(name.encode())])))
-        return RenderedSequence(f"{name}-{seed}", frames, asked.challenges, asked.colours, name, strength)
+        asked, of_attack = AskedSession(tuple(challenges), tuple(colours), seed, strength), make.__name__.encode()
+        frames = tuple(make(*photos, asked, np.random.default_rng([seed, zlib.crc32(of_attack)])))
+        return RenderedSequence(frames, asked.challenges, asked.colours)
 
     return made

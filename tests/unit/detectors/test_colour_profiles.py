@@ -18,7 +18,8 @@ from detectors.containers.colour_profile import MAX_BYTES, require_usual_colours
 from detectors.contract import ImageRefused
 from detectors.frame import decode
 from detectors.image_gate import inspect
-from tests.unit.detectors.test_seen_as_stored import chunk, coloured
+from stream.demo.bad_inputs import png_chunk
+from tests.unit.detectors.test_seen_as_stored import coloured
 
 SIDE = 96
 PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), np.uint8))
@@ -126,7 +127,7 @@ def test_other_profiles_are_refused(name):
 
 def saved(kind: str, icc: bytes) -> bytes:
     if kind == "PNG":
-        return coloured(chunk(b"iCCP", b"x\x00\x00" + zlib.compress(icc)))
+        return coloured(png_chunk(b"iCCP", b"x\x00\x00" + zlib.compress(icc)))
     file = io.BytesIO()
     PICTURE.save(file, kind, icc_profile=icc)
     return file.getvalue()
@@ -154,7 +155,7 @@ def test_profile_in_pieces():
 
 
 def test_profile_of_a_png_is_inflated_to_a_bound():
-    image = coloured(chunk(b"iCCP", b"x\x00\x00" + zlib.compress(UNUSUAL["inverted"] + bytes(500_000_000), 1)))
+    image = coloured(png_chunk(b"iCCP", b"x\x00\x00" + zlib.compress(UNUSUAL["inverted"] + bytes(500_000_000), 1)))
     started = time.process_time()
     assert refusal(image) == "image_transparent"
     assert time.process_time() - started < 0.5
@@ -162,7 +163,7 @@ def test_profile_of_a_png_is_inflated_to_a_bound():
 
 @pytest.mark.parametrize(("points", "usual"), [((1, 13, 0, 1), True), ((12, 13, 0, 1), True), ((9, 16, 0, 1), False)])
 def test_code_points_of_a_png(points, usual):
-    image = coloured(chunk(b"cICP", bytes(points)))
+    image = coloured(png_chunk(b"cICP", bytes(points)))
     if usual:
         assert decode(image, inspect(image, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
     else:

@@ -13,6 +13,7 @@ from config.limits.capture import ImageLimits
 from detectors.containers import colour_profile
 from detectors.contract import ImageRefused
 from detectors.image_gate import inspect
+from stream.demo.bad_inputs import png_chunk
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -20,8 +21,7 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def png(profiles: int) -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (128, 128)).save(buffer, "PNG")
-    packed = b"sRGB\x00\x00" + zlib.compress(PROFILE)
-    chunk = struct.pack(">I", len(packed)) + b"iCCP" + packed + struct.pack(">I", zlib.crc32(b"iCCP" + packed))
+    chunk = png_chunk(b"iCCP", b"sRGB\x00\x00" + zlib.compress(PROFILE))
     file = buffer.getvalue()
     return file[:33] + chunk * profiles + file[33:]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from io import BytesIO
 
 import pytest
@@ -16,7 +15,7 @@ from detectors.containers.work import MOST
 from detectors.contract import ImageRefused
 from detectors.image_format import sniff
 from detectors.image_gate import inspect
-from stream.demo.bad_inputs import slow_jpeg
+from stream.demo.bad_inputs import png_of, slow_jpeg
 
 LIMITS = ImageLimits()
 MB, MP = 1_000_000, 1_000_000
@@ -36,11 +35,7 @@ def jpeg(width: int, height: int, size: int, **options: object) -> bytes:
 
 
 def png(width: int, height: int, depth: int, colour: int, interlaced: int = 0) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", bytes(200_000)) + chunk(b"IEND", b"")
+    return png_of(width, height, bytes(200_000), depth=depth, colour=colour, interlaced=interlaced)
 
 
 def webp(kind: bytes, width: int, height: int, size: int, alpha: bytes = b"") -> bytes:

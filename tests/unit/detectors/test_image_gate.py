@@ -19,7 +19,7 @@ from detectors.contract import ImageRefused
 from detectors.frame import decode
 from detectors.image_format import sniff
 from detectors.image_gate import ImageHeader, inspect
-from stream.demo.bad_inputs import slow_jpeg
+from stream.demo.bad_inputs import png_chunk, png_of, slow_jpeg
 from tests.unit.detectors.conftest import saved
 
 LIMITS = ImageLimits()
@@ -43,16 +43,6 @@ def refusal(image: bytes, limits: ImageLimits = LIMITS) -> ErrorCode:
     with pytest.raises(ImageRefused) as refused:
         decode(image, inspect(image, limits))
     return refused.value.code
-
-
-def png_chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-
-
-def png(width: int, height: int, data: bytes = b"", *extra: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = [png_chunk(b"IHDR", header), *extra, png_chunk(b"IDAT", data), png_chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -115,17 +105,17 @@ REFUSED = {
     **{f"animated {kind}": (file_of(kind, **ANIMATED), ErrorCode.UNSUPPORTED_FORMAT) for kind in ("PNG", "WEBP")},
     "nothing": (b"", ErrorCode.INVALID_REQUEST),
     "one byte too many": (FILES["JPEG"].ljust(LIMITS.max_bytes + 1, b"\x00"), ErrorCode.IMAGE_TOO_LARGE),
-    "a bomb of 109 KB, 5.3 GB of pixels": (png(42_000, 42_000, b"\x00" * 109_000), ErrorCode.IMAGE_TOO_LARGE),
-    "a bomb inside the pixel limit": (png(7000, 7000, ONE_BIT_ROWS, depth=1, colour=0), ErrorCode.IMAGE_TOO_LARGE),
+    "a bomb of 109 KB, 5.3 GB of pixels": (png_of(42_000, 42_000, b"\x00" * 109_000), ErrorCode.IMAGE_TOO_LARGE),
+    "a bomb inside the pixel limit": (png_of(7000, 7000, ONE_BIT_ROWS, depth=1, colour=0), ErrorCode.IMAGE_TOO_LARGE),
     **{
-        f"{width} x {height}": (png(width, height, b"\x00" * 9), ErrorCode.IMAGE_TOO_LARGE)
+        f"{width} x {height}": (png_of(width, height, b"\x00" * 9), ErrorCode.IMAGE_TOO_LARGE)
         for width, height in ((20_000, 100), (100, 16_385), (8_000, 7_000), (2**31 - 1, 2**31 - 1))
     },
     **{
-        f"{width} x {height}": (png(width, height, b"\x00" * 9), ErrorCode.INVALID_REQUEST)
+        f"{width} x {height}": (png_of(width, height, b"\x00" * 9), ErrorCode.INVALID_REQUEST)
         for width, height in ((0, 100), (63, 500), (500, 1))
     },
-    "30,000 chunks": (png(128, 96, b"\x00", *[png_chunk(b"tEXt", b"")] * 30_000), ErrorCode.INVALID_REQUEST),
+    "30,000 chunks": (png_of(128, 96, b"\x00", *[png_chunk(b"tEXt", b"")] * 30_000), ErrorCode.INVALID_REQUEST),
     "two frame headers": (with_two_frame_headers(), ErrorCode.INVALID_REQUEST),
     "scans without end": (slow_jpeg(side=256, scans=101), ErrorCode.INVALID_REQUEST),
 }
@@ -142,7 +132,7 @@ HARMLESS = {
     "many scans": (slow_jpeg(side=256, scans=80), 256),
     "as many bytes as can be": (FILES["JPEG"].ljust(LIMITS.max_bytes, b"\x00"), 128),
     **{f"flat {kind}": (file_of(kind, FLAT), 1500) for kind in ("JPEG", "PNG", "BMP")},
-    "flat PNG of 12 megapixels": (png(4000, 3000, zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)), 4000),
+    "flat PNG of 12 megapixels": (png_of(4000, 3000, zlib.compress(bytes(1 + 3 * 4000) * 3000, 9)), 4000),
 }
 
 
@@ -154,12 +144,12 @@ def test_harmless_files_are_no_bombs(name):
 
 def test_text_chunks_reach_no_decoder():
     text = png_chunk(b"tEXt", b"Software\x00gnome-screenshot")
-    assert inspect(png(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
+    assert inspect(png_of(128, 96, b"\x00", text), LIMITS).exif.software == ("gnome-screenshot",)
     inflating = zlib.compress(b"\x00" * 50_000_000, 9)
     plain = inspect(FILES["PNG"], LIMITS).container.pictures
     assert plain == ((0, len(FILES["PNG"])),)
     for kind in (b"zTXt", b"iTXt", b"iCCP"):
-        loaded = png(128, 96, b"\x00" * 300, png_chunk(kind, b"x\x00\x00" + inflating))
+        loaded = png_of(128, 96, b"\x00" * 300, png_chunk(kind, b"x\x00\x00" + inflating))
         started = time.process_time()
         header = inspect(loaded, LIMITS)
         assert time.process_time() - started < 0.5

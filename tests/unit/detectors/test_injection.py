@@ -17,6 +17,7 @@ from detectors.image_gate import inspect
 from detectors.injection import checks
 from detectors.injection.capture_times import capture_times, taken_at
 from detectors.injection.software import SOFTWARE
+from stream.demo.bad_inputs import png_chunk
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 CAMERA = {0x010F: "Google", 0x0110: "Pixel 8", "optical": {0x829D: 1.8, 0x8827: 64}}
@@ -67,10 +68,6 @@ def manifest(*packets: bytes) -> bytes:
     return found
 
 
-def chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-
-
 def with_chunk(*chunks: bytes) -> bytes:
     """A PNG with more chunks behind its header."""
     plain = file("PNG")
@@ -114,7 +111,7 @@ FILES = {
     ),
     "a manifest behind a thumbnail": (
         with_chunk(
-            chunk(b"caBX", bytes(3_000_000) + b"c2pa " + IPTC.encode() + b"compositeWithTrainedAlgorithmicMedia")
+            png_chunk(b"caBX", bytes(3_000_000) + b"c2pa " + IPTC.encode() + b"compositeWithTrainedAlgorithmicMedia")
         ),
         {"declared_generated"},
     ),
@@ -178,14 +175,14 @@ def test_unknown_codes_are_refused():
 
 def _broken_xmp() -> bytes:
     packed = zlib.compress(b" " * 200_000)[:-4] + bytes(4)
-    return chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + packed)
+    return png_chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + packed)
 
 
 HOSTILE = {
     "XMP that inflates and breaks": lambda: with_chunk(15_000 * _broken_xmp()),
     "names without end": lambda: xmp("CreatorTool=" * 5_000),
     "source types": lambda: xmp("digitalsourcetype/" * 3_000),
-    "manifest": lambda: with_chunk(chunk(b"caBX", b"digitalsourcetype= " * 500_000)),
+    "manifest": lambda: with_chunk(png_chunk(b"caBX", b"digitalsourcetype= " * 500_000)),
     "segments": lambda: file()[:20] + b"\xff\xed\x00\x02" * 4_000 + file()[20:],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 
 import cv2
@@ -16,6 +15,7 @@ from detectors.containers.png_data import _TO, SLACK
 from detectors.contract import ImageRefused
 from detectors.frame import decode
 from detectors.image_gate import inspect
+from stream.demo.bad_inputs import png_chunk, png_of
 
 SIDE = 320
 #: Bits a channel, colour type, interlaced -> bytes of all filtered rows of SIDE x SIDE pixels.
@@ -33,17 +33,14 @@ EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
 
 
 def png(kind: str, beyond: int, *, chunk: int = 8192) -> bytes:
-    return png_of(kind, zlib.compress(bytes(KINDS[kind][3] + beyond), 9), chunk=chunk)
+    return png_with(kind, zlib.compress(bytes(KINDS[kind][3] + beyond), 9), chunk=chunk)
 
 
-def png_of(kind: str, packed: bytes, *, chunk: int = 8192) -> bytes:
+def png_with(kind: str, packed: bytes, *, chunk: int = 8192) -> bytes:
     depth, colour, interlaced, _ = KINDS[kind]
-    pieces = [packed[start : start + chunk] for start in range(0, len(packed), chunk)]
-    header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour, 0, 0, interlaced)
-    chunks = [(b"IHDR", header), *((b"IDAT", piece) for piece in pieces), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
+    *first, last = (packed[start : start + chunk] for start in range(0, len(packed), chunk))
+    before = [png_chunk(b"IDAT", piece) for piece in first]
+    return png_of(SIDE, SIDE, last, *before, depth=depth, colour=colour, interlaced=interlaced)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,7 +78,7 @@ def test_noise_of_any_encoder(level: int, memory: int) -> None:
     chance = np.random.default_rng(7).integers(0, 256, size, np.uint8)
     chance[:: 1 + 6 * SIDE] = 0  # filter type of each row: none
     encoder = zlib.compressobj(level, memLevel=memory)
-    image = png_of("rgb, 16 bits", encoder.compress(chance.tobytes()) + encoder.flush())
+    image = png_with("rgb, 16 bits", encoder.compress(chance.tobytes()) + encoder.flush())
     assert png_data.fault(memoryview(image)) is None
 
 
@@ -93,7 +90,7 @@ def test_empty_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         encoder = zlib.compressobj(9)
         data = encoder.compress(bytes(before)) + encoder.flush(zlib.Z_FULL_FLUSH)
         data += EMPTY_BLOCK * (4 * SLACK // len(EMPTY_BLOCK)) + encoder.compress(bytes(size - before)) + encoder.flush()
-        image = png_of("rgb", data)
+        image = png_with("rgb", data)
         with pytest.raises(ImageRefused, match="long parts without pixels"):
             decode(image, inspect(image, ImageLimits()))
 

@@ -15,6 +15,7 @@ from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
 from detectors.frame import WorkingFrame, decode
 from detectors.image_gate import inspect
+from stream.demo.bad_inputs import png_chunk, png_of
 from tests.unit.detectors.conftest import saved
 
 SIDE = 96
@@ -36,21 +37,15 @@ def in_16_bits(opacity: int) -> bytes:
     rows = np.full((SIDE, SIDE, 4), 30_000, ">u2")
     rows[..., 3] = 65_535
     rows[5, 5, 3] = opacity * 257
-    return png(b"".join(b"\x00" + row.tobytes() for row in rows), depth=16, colour=6)
+    return png_of(SIDE, SIDE, packed(rows), depth=16, colour=6)
 
 
-def chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-
-
-def png(rows: bytes, *extra: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour, 0, 0, 0)
-    chunks = (chunk(b"IHDR", header), *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+def packed(rows: np.ndarray) -> bytes:
+    return zlib.compress(b"".join(b"\x00" + row.tobytes() for row in rows))
 
 
 def coloured(*extra: bytes) -> bytes:
-    return png(b"".join(b"\x00" + row.tobytes() for row in PIXELS), *extra)
+    return png_of(SIDE, SIDE, packed(PIXELS), *extra)
 
 
 def bmp(opacity: int, masks: tuple[int, int, int, int]) -> bytes:
@@ -105,10 +100,10 @@ def test_the_fourth_byte_of_a_bmp_is_no_alpha_unless_it_says_so():
     [
         saved(PICTURE.convert("L"), "PNG", transparency=7),
         saved(PICTURE, "PNG", transparency=tuple(int(level) for level in PIXELS[0, 0])),
-        coloured(chunk(b"gAMA", struct.pack(">I", 2000))),
-        coloured(chunk(b"gAMA", struct.pack(">I", 1_000_000))),
-        coloured(chunk(b"gAMA", b"")),
-        coloured(chunk(b"cHRM", SWAPPED)),
+        coloured(png_chunk(b"gAMA", struct.pack(">I", 2000))),
+        coloured(png_chunk(b"gAMA", struct.pack(">I", 1_000_000))),
+        coloured(png_chunk(b"gAMA", b"")),
+        coloured(png_chunk(b"cHRM", SWAPPED)),
     ],
     ids=["grey key", "colour key", "dark gamma", "bright gamma", "broken gamma", "swapped primaries"],
 )
@@ -118,9 +113,9 @@ def test_headers_that_change_what_is_seen_are_refused(image):
 
 @pytest.mark.parametrize("gamma", [45455, 55556, 100_000])
 def test_ordinary_colours_pass(gamma):
-    image = coloured(chunk(b"gAMA", struct.pack(">I", gamma)), chunk(b"cHRM", SRGB))
+    image = coloured(png_chunk(b"gAMA", struct.pack(">I", gamma)), png_chunk(b"cHRM", SRGB))
     assert np.array_equal(framed(image).bgr, PIXELS[..., ::-1])
-    ignored = coloured(chunk(b"sRGB", b"\x00"), chunk(b"gAMA", struct.pack(">I", 2000)))
+    ignored = coloured(png_chunk(b"sRGB", b"\x00"), png_chunk(b"gAMA", struct.pack(">I", 2000)))
     assert framed(ignored).bgr.shape == PIXELS.shape
 
 

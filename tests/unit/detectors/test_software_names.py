@@ -11,6 +11,7 @@ from config.limits.capture import ImageLimits
 from detectors.exif import read_exif
 from detectors.image_gate import inspect
 from detectors.signals.exif_metadata import spoof_keyword
+from stream.demo.bad_inputs import png_chunk, png_of
 
 
 def comment_block(comment: bytes) -> bytes:
@@ -39,14 +40,8 @@ def test_empty_comments_name_nothing(comment):
     assert spoof_keyword(read_exif(comment_block(comment))) is None
 
 
-def chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
-
-
 def software(text: bytes, kind: bytes) -> tuple[str, ...]:
-    header = struct.pack(">IIBBBBB", 96, 96, 8, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", header), chunk(kind, text), chunk(b"IDAT", b"\x00"), chunk(b"IEND", b"")
-    return inspect(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), ImageLimits()).exif.software
+    return inspect(png_of(96, 96, b"\x00", png_chunk(kind, text)), ImageLimits()).exif.software
 
 
 NAME = "Bildschirmfoto gnome-screenshot ü"
