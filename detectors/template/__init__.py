@@ -9,7 +9,7 @@ lie apart: `impostors` (mathematics), `calibration` (measured on labelled photog
 Only slot processes import `onnx_model`, and with it onnxruntime. dlib's network takes 3.6 to 3.9 ms a
 face on one thread (in its own library 53) and 75 to 85 MiB a slot, the chip 0.1 to 0.5 ms. The chip, cut from the
 mesh's landmarks, gives templates within 0.05 of those of dlib's own cutter at the same landmarks, where two
-photographs of one person are 0.34 to 0.43 apart (M, `python tests/bench/template_cost.py`,
+photographs of one person are 0.34 to 0.43 apart (M, `python -m tests.bench.slot_profile`,
 `tests/unit/detectors/test_alignment.py`).
 """
 

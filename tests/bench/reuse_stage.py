@@ -1,6 +1,6 @@
 """Cost of the abuse stage with faces and pictures compared: strangers, ordinary traffic, one face in all submissions.
 
-.venv/bin/python -m tests.bench.reuse_stage [--faces 10000] [--profile hot]
+.venv/bin/python -m tests.bench.reuse_stage [--faces 10000]
 
 The decide stage's abuse work (observing, enrolling, searching, linking, rules, storing flags) of one process on the
 configured Redis, without Kafka and analysis. Templates and hashes are made up: strangers lie 0.85 apart, a repeated
@@ -11,8 +11,6 @@ own that was filled with `--faces` strangers before; ratios are between mixes of
 from __future__ import annotations
 
 import asyncio
-import cProfile
-import pstats
 import time
 import uuid
 from dataclasses import dataclass
@@ -196,7 +194,6 @@ def main(
     count: Annotated[int, typer.Option(help="Submissions a mix and round.")] = 150,
     rounds: Annotated[int, typer.Option()] = 3,
     mixes: Annotated[str, typer.Option()] = "strangers,ordinary,hot",
-    profile: Annotated[str, typer.Option(help="Mix to profile.")] = "",
 ) -> None:
     """Measure the abuse stage on the configured Redis."""
     settings, policy = one_server(), Policy()
@@ -205,7 +202,6 @@ def main(
         calls = CountedCalls(connect(settings.redis.model_copy(update={"call_timeout_s": 20.0})))
         rooms = {mix: Room(calls, f"{prefix}{mix}:", policy, mix) for mix in mixes.split(",")}
         trips = dict.fromkeys(rooms, 0)
-        profiler = cProfile.Profile()
         try:
             for each in rooms.values():
                 await each.fill(faces)
@@ -214,15 +210,10 @@ def main(
             for _ in range(rounds):
                 for mix, each in rooms.items():
                     before = calls.trips
-                    if mix == profile:
-                        profiler.enable()
                     await each.decide(count)
-                    profiler.disable()
                     trips[mix] += calls.trips - before
         finally:
             await calls.close()
-        if profile:
-            pstats.Stats(profiler).sort_stats("cumulative").print_stats("abuse|redis", 60)
         done = count * rounds
         return [
             {
