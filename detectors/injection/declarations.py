@@ -62,7 +62,7 @@ def declarations(embedded: EmbeddedMetadata) -> Iterator[Indication]:
         yield Indication(code="social_network_copy", detail=detail)
 
 
-def _source_types(text: bytes) -> set[str]:
+def _source_types(text: bytearray) -> set[str]:
     found = set[str]()
     for number, match in enumerate(_SOURCE_TYPE.finditer(text.lower())):
         if number == MAX_SOURCE_TYPES:
@@ -83,8 +83,8 @@ def _settings(embedded: EmbeddedMetadata) -> str:
             return program
         if _JOB.search(text):
             return "Midjourney"
-    blocks = (embedded.exif_block, embedded.xmp, *(text.encode("utf-8", "replace") for _, text in embedded.texts))
-    blocks += tuple(text.encode("utf-8", "replace") for text in embedded.comments)
+    texts = (*(text for _, text in embedded.texts), *embedded.comments)
+    blocks = (embedded.exif_block, bytes(embedded.xmp), *(text.encode("utf-8", "replace") for text in texts))
     return "Stable Diffusion" if any(_has_sampler(block) for block in blocks) else ""
 
 

@@ -42,38 +42,31 @@ _PNG_XMP = "XML:com.adobe.xmp"
 _SOCIAL_NETWORK = b"FBMD"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class EmbeddedMetadata:
-    """Metadata of a picture file, of any format. Bytes and texts are a stranger's and never leave the process.
+    """Metadata of a picture file, of any format, each part up to its bound. Bytes and texts are a stranger's and never
+    leave the process.
 
-    `width` and `height` are of the file, pixels as stored. `texts` are (keyword, text) pairs of a PNG, `comments`
-    those of a JPEG; `manifest` are the C2PA boxes, joined; `quantization` are a JPEG's tables of 8 bits by number,
-    each in zigzag order.
+    `texts` are (keyword, text) pairs of a PNG, `comments` those of a JPEG; `manifest` are the C2PA boxes, joined;
+    `quantization` are a JPEG's tables of 8 bits by number, each in zigzag order. `has_xmp`: XMP was looked at.
     """
 
-    format: ImageFormat
-    width: int
-    height: int
-    exif: ExifFacts = field(default_factory=ExifFacts)
-    exif_block: bytes = field(default=b"", repr=False)
-    xmp: bytes = field(default=b"", repr=False)
-    manifest: bytes = field(default=b"", repr=False)
-    texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    comments: tuple[str, ...] = field(default=(), repr=False)
+    header: ImageHeader
+    xmp: bytearray = field(default_factory=bytearray, repr=False)
+    manifest: bytearray = field(default_factory=bytearray, repr=False)
+    texts: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    comments: list[str] = field(default_factory=list, repr=False)
+    has_xmp: bool = False
     from_social_network: bool = False
     quantization: tuple[bytes, ...] = field(default=(), repr=False)
 
+    @property
+    def exif(self) -> ExifFacts:
+        return self.header.exif
 
-@dataclass(slots=True)
-class _Found:
-    """Metadata collected so far, each part up to its bound."""
-
-    xmp: bytearray = field(default_factory=bytearray)
-    manifest: bytearray = field(default_factory=bytearray)
-    texts: list[tuple[str, str]] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
-    has_xmp: bool = False
-    from_social_network: bool = False
+    @property
+    def exif_block(self) -> bytes:
+        return (self.header.container.exif or b"")[:MAX_EXIF_BYTES]
 
     def add_xmp(self, payload: memoryview) -> None:
         self.xmp += payload[: MAX_XMP_BYTES - len(self.xmp)]
@@ -84,29 +77,18 @@ class _Found:
 
 def read_embedded(image: bytes | memoryview, header: ImageHeader) -> EmbeddedMetadata:
     """Metadata of a file that the image gate let through. Pure, bounded; raises nothing."""
-    view, found = memoryview(image).cast("B"), _Found()
+    view, found = memoryview(image).cast("B"), EmbeddedMetadata(header)
     if header.format is ImageFormat.JPEG:
         for code, payload in _segments(view, header):
             _jpeg_segment(found, code, payload)
+        found.quantization = _quantization(view, header)
     elif header.format is ImageFormat.PNG:
         for kind, payload in _png_chunks(view, header):
             _png_chunk(found, kind, payload)
     elif header.format is ImageFormat.WEBP:
         for kind, payload in _webp_chunks(view):
             _webp_chunk(found, kind, payload)
-    return EmbeddedMetadata(
-        format=header.format,
-        width=header.container.width,
-        height=header.container.height,
-        exif=header.exif,
-        exif_block=(header.container.exif or b"")[:MAX_EXIF_BYTES],
-        xmp=bytes(found.xmp),
-        manifest=bytes(found.manifest),
-        texts=tuple(found.texts),
-        comments=tuple(found.comments),
-        from_social_network=found.from_social_network,
-        quantization=_quantization(view, header) if header.format is ImageFormat.JPEG else (),
-    )
+    return found
 
 
 def _gaps(header: ImageHeader) -> Iterator[tuple[int, int]]:
@@ -150,7 +132,7 @@ def _add_tables(found: dict[int, bytes], payload: memoryview) -> bool:
     return not payload
 
 
-def _jpeg_segment(found: _Found, code: int, payload: memoryview) -> None:
+def _jpeg_segment(found: EmbeddedMetadata, code: int, payload: memoryview) -> None:
     if code == _APP1 and _begins(payload, _XMP):
         found.add_xmp(payload[len(_XMP) :])
     elif code == _APP1 and _begins(payload, _XMP_MORE):
@@ -172,7 +154,7 @@ def _png_chunks(view: memoryview, header: ImageHeader) -> Iterator[tuple[bytes, 
             position += 12 + length
 
 
-def _png_chunk(found: _Found, kind: bytes, payload: memoryview) -> None:
+def _png_chunk(found: EmbeddedMetadata, kind: bytes, payload: memoryview) -> None:
     if kind == b"caBX":
         found.add_manifest(payload)
     elif len(found.texts) < MAX_TEXTS:
@@ -193,7 +175,7 @@ def _webp_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         position += 8 + length + (length & 1)
 
 
-def _webp_chunk(found: _Found, kind: bytes, payload: memoryview) -> None:
+def _webp_chunk(found: EmbeddedMetadata, kind: bytes, payload: memoryview) -> None:
     if kind == b"XMP ":
         found.add_xmp(payload)
     elif kind == b"C2PA":

@@ -35,7 +35,7 @@ def quantization(embedded: EmbeddedMetadata) -> Iterator[Indication]:
     """Indication of a picture that a camera with tables of its own is said to have taken, compressed by libjpeg's."""
     exif = embedded.exif
     unedited = all(_SYSTEM_VERSION.fullmatch(name) for name in exif.software)
-    if embedded.format is not ImageFormat.JPEG or not exif.optical or exif.make.lower() not in OWN_TABLES:
+    if embedded.header.format is not ImageFormat.JPEG or not exif.optical or exif.make.lower() not in OWN_TABLES:
         return
     if unedited and embedded.quantization in _STANDARD:
         detail = "The picture was compressed by other software than that of the camera that its metadata name."

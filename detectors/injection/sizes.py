@@ -26,7 +26,8 @@ GENERATED_SIDES = frozenset((512, 768, 896, 1024, 1536, 2048))
 
 def sizes(embedded: EmbeddedMetadata) -> Iterator[Indication]:
     """Indications by the picture's size, and that no camera is named."""
-    exif, size = embedded.exif, (embedded.width, embedded.height)
+    container, exif = embedded.header.container, embedded.exif
+    size = container.width, container.height
     if 0 not in exif.pixel_size and sorted(exif.pixel_size) != sorted(size):
         claimed, is_now = (f"{width} x {height}" for width, height in (exif.pixel_size, size))
         detail = f"The metadata are of another picture or an earlier size: they say {claimed} pixels, it has {is_now}."
@@ -34,7 +35,7 @@ def sizes(embedded: EmbeddedMetadata) -> Iterator[Indication]:
     if exif.has_camera:
         return
     yield Indication(code="no_camera_metadata", detail="The file names no camera.")
-    if embedded.format is ImageFormat.PNG and tuple(sorted(size)) in SCREENS:
+    if embedded.header.format is ImageFormat.PNG and tuple(sorted(size)) in SCREENS:
         detail = f"The picture has the size of a device's screen, {size[0]} x {size[1]} pixels, and names no camera."
         yield Indication(code="screen_size", detail=detail)
     if size[0] == size[1] in GENERATED_SIDES:

@@ -113,7 +113,7 @@ def _names(embedded: EmbeddedMetadata) -> Iterator[str]:
         yield match[1].decode("utf-8", "replace")
 
 
-def _makers(manifest: bytes) -> Iterator[str]:
+def _makers(manifest: bytearray) -> Iterator[str]:
     """Texts behind the keys under which a C2PA manifest names programs, with a little of what follows."""
     for number, match in enumerate(_MAKER.finditer(manifest)):
         if number == MAX_NAMES:

@@ -17,18 +17,11 @@ processor time for a no-op job of 300 KB, 0.10 here (pebble 5.2.3, two slots on 
 for the smallest picture either, so there is no second path. With a real analysis (9 ms CPU, cold caches, the answer
 coded and checked on both sides) the pool takes 0.7 ms.
 
-A slot imports what an analysis needs and nothing of Kafka, Faust or Redis. Two slots of the production configuration,
-against slots that also import the worker's modules (M, two alternating runs on two quiet cores; memory is USS, private
-to the slot, MB):
-
-                                                      without        with
-    private memory of a ready slot                         98         148
-    the same after pictures                               107         158
-    start of two slots                              2.3-2.4 s   3.2-4.1 s
-    two pictures analysed, from the kill of a slot 0.33-0.35 s   1.8-1.9 s
+A slot imports what an analysis needs and nothing of Kafka, Faust or Redis: 98 MB private to a ready slot where the
+worker's modules make it 148, and 0.34 s in place of 1.9 from the kill of a slot to two pictures analysed (M).
 """
 
-from detectors.pool.confinement import Confinement, Layer, hide_memory
+from detectors.pool.confinement.layers import Confinement, Layer, hide_memory
 from detectors.pool.outcomes import (
     AnalyserRefused,
     CrashCause,

@@ -20,7 +20,7 @@ import sys
 import traceback
 from struct import Struct
 
-from detectors.pool.confinement import Confinement, close_all_but, confine, hide_memory, keep_order
+from detectors.pool.confinement.layers import Confinement, close_all_but, confine, hide_memory, keep_order
 from detectors.pool.plan import SlotPlan
 from detectors.pool.slot_process import serve
 

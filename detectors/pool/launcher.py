@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from detectors.pool.confinement import Confinement, hide_memory
+from detectors.pool.confinement.layers import Confinement, hide_memory
 from detectors.pool.fork_server import EXITED, FORK, FORKED, KILL, NOTICE, ORDER, READY
 from detectors.pool.outcomes import SlotStartError
 from detectors.pool.plan import SlotPlan

@@ -12,7 +12,8 @@ from typing import Any
 from config.catalogues.error_codes import ErrorCode
 from detectors.contract import MAX_FRAMES, Analysis, Frame
 from detectors.pool.blocks import ImageBlock
-from detectors.pool.confinement import Missing, code_folders
+from detectors.pool.confinement.layers import Missing
+from detectors.pool.confinement.readable import code_folders
 from detectors.pool.memory import resident_mib
 from detectors.pool.outcomes import (
     PoolClosed,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from detectors.pool.confinement import Confinement
+from detectors.pool.confinement.layers import Confinement
 
 #: Set to 1 to let native libraries and slot tracebacks reach the worker's stderr.
 DEBUG_VARIABLE = "LIVENESS_SLOT_STDERR"

@@ -14,7 +14,7 @@ import orjson
 from detectors.analysis_codec import MalformedAnalysis, decode
 from detectors.contract import Analysis, Frame
 from detectors.pool.blocks import ImageBlock
-from detectors.pool.confinement import Layer, Missing
+from detectors.pool.confinement.layers import Layer, Missing
 from detectors.pool.launcher import Launcher, SlotProcess
 from detectors.pool.messages import JobHeader, MalformedReply, Reply, ReplyKind, ReplyReader, split
 from detectors.pool.outcomes import AnalyserRefused, CrashCause, SlotStartError

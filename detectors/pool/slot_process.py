@@ -16,7 +16,7 @@ from detectors.analysis_codec import encode
 from detectors.contract import Analyser, Analysis
 from detectors.contract_measures import FrameMeasures
 from detectors.pool.blocks import cut_into, map_read_only
-from detectors.pool.confinement import Confinement, Layer, Missing, shut
+from detectors.pool.confinement.layers import Confinement, Layer, Missing, shut
 from detectors.pool.messages import Reply, ReplyKind, join, pack_reply, receive_job
 from detectors.pool.plan import SlotPlan, build_analyser
 

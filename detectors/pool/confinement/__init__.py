@@ -4,27 +4,3 @@ In order: `readable` (what a slot may read, found by the worker), `layers` (what
 (files, TCP and signals), `syscalls` and `syscall_filter` (which system calls are left). Each layer refuses on its own;
 a system that lacks one is said so at the start of the pool, and the setting tells whether to go on.
 """
-
-from detectors.pool.confinement.layers import (
-    Confinement,
-    Layer,
-    Missing,
-    close_all_but,
-    confine,
-    hide_memory,
-    keep_order,
-    shut,
-)
-from detectors.pool.confinement.readable import code_folders
-
-__all__ = [
-    "Confinement",
-    "Layer",
-    "Missing",
-    "close_all_but",
-    "code_folders",
-    "confine",
-    "hide_memory",
-    "keep_order",
-    "shut",
-]

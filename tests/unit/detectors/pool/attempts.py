@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detectors.contract import Analysis
-from detectors.pool.confinement import code_folders, layers
+from detectors.pool.confinement import layers
 from detectors.pool.confinement.landlock import allow_reading_only
+from detectors.pool.confinement.readable import code_folders
 from detectors.pool.confinement.syscall_filter import install
 
 #: Numbers of system calls without a function in Python, on x86_64 and on aarch64.
