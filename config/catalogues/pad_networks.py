@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -68,39 +69,34 @@ class PadNetwork:
 
 
 _SILENT_FACE = "https://github.com/yakhyo/face-anti-spoofing/raw/c175efe/weights"
-_SILENT_FACE_DATA = "minivision-ai/Silent-Face-Anti-Spoofing, the publisher's own pictures"
+_MINIFASNET = partial(
+    PadNetwork,
+    version="c175efe",
+    licence="Apache-2.0",
+    trained_on="minivision-ai/Silent-Face-Anti-Spoofing, the publisher's own pictures",
+    side=80,
+    crop="shifted",
+    live_index=1,
+    output_kind="logits",
+)
 
 SHIPPED: tuple[PadNetwork, ...] = (
-    PadNetwork(
+    _MINIFASNET(
         name="minifasnet_v2",
         label="MiniFASNet V2 (face and surroundings)",
-        version="c175efe",
         file="MiniFASNetV2.onnx",
         sha256="4eed38f0bde33c9b805942a5f25e42ce1161e2bda545254be622be957727794e",
-        licence="Apache-2.0",
-        trained_on=_SILENT_FACE_DATA,
         home=f"{_SILENT_FACE}/MiniFASNetV2.onnx",
-        side=80,
-        crop="shifted",
         crop_scale=2.7,
-        live_index=1,
-        output_kind="logits",
         auc=_auc(1.00, 0.98, 0.73, 0.40),
     ),
-    PadNetwork(
+    _MINIFASNET(
         name="minifasnet_v1se",
         label="MiniFASNet V1SE (wide surroundings)",
-        version="c175efe",
         file="MiniFASNetV1SE.onnx",
         sha256="d819a69bac6b9ade2a0f4d9b60b618e1260f7bf3ba1fddff6c5d82131cb1083f",
-        licence="Apache-2.0",
-        trained_on=_SILENT_FACE_DATA,
         home=f"{_SILENT_FACE}/MiniFASNetV1SE.onnx",
-        side=80,
-        crop="shifted",
         crop_scale=4.0,
-        live_index=1,
-        output_kind="logits",
         auc=_auc(1.00, 0.98, 0.75, 0.38),
     ),
     PadNetwork(

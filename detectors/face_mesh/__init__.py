@@ -8,18 +8,22 @@ faces there are.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from detectors.face_mesh.port import Box, Face, FaceCounter, FaceMesh
+from detectors.face_mesh.port import Box, Face, FaceMesh
 from detectors.face_mesh.pose import Pose, pose_of
 
-__all__ = ["Box", "Face", "FaceCounter", "FaceMesh", "Pose", "open_counter", "open_mesh", "pose_of"]
+if TYPE_CHECKING:
+    from detectors.face_mesh.counter import FaceCounter
+
+__all__ = ["Box", "Face", "FaceMesh", "Pose", "open_counter", "open_mesh", "pose_of"]
 
 
 def open_counter() -> FaceCounter:
     """The face counter for this process, from a model in the wheel. MediaPipe is imported here, as for the mesh."""
-    from detectors.face_mesh.counter import FullRangeCounter  # noqa: PLC0415  # see above
+    from detectors.face_mesh.counter import FaceCounter  # noqa: PLC0415  # see above
 
-    return FullRangeCounter()
+    return FaceCounter()
 
 
 def open_mesh(bundle: Path | None, *, min_face_confidence: float) -> FaceMesh:

@@ -25,16 +25,19 @@ MIN_CONFIDENCE = 0.5
 _FULL_RANGE = 1
 
 
-class FullRangeCounter:
-    """Counter on single pictures; one per slot process, not thread-safe, holds native memory until `close`."""
+class FaceCounter:
+    """Face counter of a slot process, apart from the mesh: not thread-safe, holds native memory until `close`."""
 
     def __init__(self) -> None:
         self.models: tuple[ModelVersion, ...] = (counter_file().model,)
         self._detector = FaceDetection(model_selection=_FULL_RANGE, min_detection_confidence=MIN_CONFIDENCE)
 
     def find(self, bgr: NDArray[np.uint8]) -> tuple[Box, ...]:
-        """Boxes of the faces on a uint8 (height, width, 3) BGR frame, pixels, inside the frame. Blocks about 8
-        milliseconds; raises RuntimeError or ValueError for whatever native code raises."""
+        """Boxes of every face on a uint8 (height, width, 3) BGR picture, pixels, inside it, in no order.
+
+        Called by the analysis for a working frame, and for the pixels around a doubtful face of the mesh. Blocks about
+        8 milliseconds; raises RuntimeError or ValueError for whatever native code raises. May be repeated.
+        """
         height, width = bgr.shape[:2]
         found = self._detector.process(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).detections or ()
         relative = (detection.location_data.relative_bounding_box for detection in found)

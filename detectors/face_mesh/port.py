@@ -1,4 +1,4 @@
-"""The ports of mesh and counter: one working frame in, faces out."""
+"""The port of the mesh: one working frame in, faces out."""
 
 from __future__ import annotations
 
@@ -82,24 +82,6 @@ class FaceMesh(Protocol):
 
         Called once a frame by the analysis. Blocks a few milliseconds; raises RuntimeError or ValueError for whatever
         native code raises. May be repeated.
-        """
-
-    def close(self) -> None:
-        """Free the native memory; no method may be called afterwards."""
-
-
-class FaceCounter(Protocol):
-    """Face counter of a slot process, apart from the mesh and its confidence; not thread-safe."""
-
-    @property
-    def models(self) -> tuple[ModelVersion, ...]:
-        """Model files in use, hashed when loaded."""
-
-    def find(self, bgr: NDArray[np.uint8]) -> tuple[Box, ...]:
-        """Boxes of every face on a uint8 (height, width, 3) BGR picture, in no order; empty if there is none.
-
-        Called by the analysis for a working frame, and for the pixels around a doubtful face of the mesh. Blocks a few
-        milliseconds; raises RuntimeError or ValueError for whatever native code raises. May be repeated.
         """
 
     def close(self) -> None:

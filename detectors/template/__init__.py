@@ -1,7 +1,7 @@
 """Face templates: numbers by which one person's pictures lie near each other, made from a face on its frame.
 
-In order: `quality` (is this view good enough), `detectors.alignment` (cut the face out, upright), `port` (chip
-in, template out, and what is known of a model), `onnx_model` (the adapter: any such network in onnxruntime),
+In order: `quality` (is this view good enough), `detectors.alignment` (cut the face out, upright), `port` (what
+is known of a model), `onnx_model` (chip in, template out: any such network in onnxruntime),
 `extraction` (these in a row). Where models come from: `built_in` (dlib's network, which `dlib_resnet` converts with
 `detectors.onnx` at set-up), `manifest` (one of your own), `opening` (from the setting to either). How far templates
 lie apart: `impostors` (mathematics), `calibration` (measured on labelled photographs; `calibration.toml`).
@@ -14,10 +14,9 @@ photographs of one person are 0.34 to 0.43 apart (M, `python -m tests.bench.slot
 """
 
 from detectors.template.opening import TemplateModelUnusable, TemplateSource, describe, load, open_template
-from detectors.template.port import TemplateModel, TemplateSpec
+from detectors.template.port import TemplateSpec
 
 __all__ = [
-    "TemplateModel",
     "TemplateModelUnusable",
     "TemplateSource",
     "TemplateSpec",

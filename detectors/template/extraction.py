@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from detectors import alignment
 from detectors.contract import Template
 from detectors.signals.base import FaceObservation
 from detectors.template.impostors import TemplateDistance
-from detectors.template.port import TemplateModel
 from detectors.template.quality import reason_against
+
+if TYPE_CHECKING:
+    from detectors.template.onnx_model import TemplateModel
 
 #: No model is open, or the policy wants no templates.
 SWITCHED_OFF = "template_off"

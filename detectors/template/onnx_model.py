@@ -1,4 +1,4 @@
-"""The adapter of the template port: a network in onnxruntime that turns a chip into a template.
+"""The template model: a network in onnxruntime that turns an aligned chip into a template.
 
 Imported where a model is opened, so that only slot processes load onnxruntime.
 """
@@ -12,10 +12,9 @@ from detectors.onnx.network import OnnxNetwork
 from detectors.template.port import TemplateSpec
 
 
-class OnnxTemplateModel:
-    """A template model run from an ONNX file's bytes, whose hash the caller has checked; see `TemplateModel`.
-
-    The constructor runs the network once and raises ValueError for a network that doesn't fit `spec`.
+class TemplateModel:
+    """A template model run from an ONNX file's bytes, whose hash the caller has checked; one per process, not
+    thread-safe. The constructor runs the network once and raises ValueError for a network that doesn't fit `spec`.
     """
 
     def __init__(self, spec: TemplateSpec, onnx: bytes) -> None:
@@ -24,7 +23,11 @@ class OnnxTemplateModel:
         self._checked(self._network.try_out(spec.chip.side, spec.chip.side))
 
     def embed(self, chip_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See the port."""
+        """Template, float32 (dimension,), finite, of a uint8 (side, side, 3) RGB chip.
+
+        Called for each face by `extraction.extract`. Blocks a few milliseconds; raises RuntimeError or ValueError for
+        whatever native code raises. May be repeated: one chip gives one template.
+        """
         side = self.spec.chip.side
         if chip_rgb.shape != (side, side, 3) or chip_rgb.dtype != np.uint8:
             raise ValueError(f"a chip is uint8 ({side}, {side}, 3)")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detectors.onnx.files import ModelFileUnusable, read_model
 from detectors.template import built_in, manifest
-from detectors.template.port import TemplateModel, TemplateSpec
+from detectors.template.port import TemplateSpec
+
+if TYPE_CHECKING:
+    from detectors.template.onnx_model import TemplateModel
 
 
 class TemplateModelUnusable(ValueError):
@@ -44,7 +48,7 @@ def load(source: TemplateSource) -> tuple[TemplateSpec, bytes]:
 
 def open_template(source: TemplateSource) -> TemplateModel:
     """The model, ready to use; takes about 0.1 s, raises ValueError. Loads onnxruntime: for slot processes only."""
-    from detectors.template.onnx_model import OnnxTemplateModel  # noqa: PLC0415  # see above
+    from detectors.template.onnx_model import TemplateModel  # noqa: PLC0415  # see above
 
     spec, onnx = load(source)
-    return OnnxTemplateModel(spec, onnx)
+    return TemplateModel(spec, onnx)

@@ -1,11 +1,10 @@
-"""The template port: one aligned chip in, one template out; and the specification of a model before loading."""
+"""The specification of a template model before loading, and how far two templates lie apart."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,20 +47,6 @@ class TemplateSpec:
         way. Depends on the `repr` of `ChipGeometry` and `InputFormat`: a renamed field voids stored templates."""
         told = (self.sha256, self.dimension, str(self.distance), self.output, self.normalise, self.chip, self.input)
         return hashlib.sha256(repr(told).encode()).hexdigest()
-
-
-class TemplateModel(Protocol):
-    """Template model ready to use; one per process, not thread-safe."""
-
-    @property
-    def spec(self) -> TemplateSpec: ...
-
-    def embed(self, chip_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Template, float32 (dimension,), finite, of a uint8 (side, side, 3) RGB chip.
-
-        Called for each face by `extraction.extract`. Blocks a few milliseconds; raises RuntimeError or ValueError for
-        whatever native code raises. May be repeated: one chip gives one template.
-        """
 
 
 def distance_between(first: NDArray[np.float32], second: NDArray[np.float32], kind: TemplateDistance) -> float:

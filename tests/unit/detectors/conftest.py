@@ -22,7 +22,8 @@ from detectors.exif import ExifFacts
 from detectors.face_mesh import Box, Face, Pose
 from detectors.frame import WorkingFrame
 from detectors.signals import FaceObservation
-from detectors.template import TemplateModel, TemplateSource, built_in, open_template
+from detectors.template import TemplateSource, built_in, open_template
+from detectors.template.onnx_model import TemplateModel
 from stream.demo import attacks
 
 ROOT = Path(__file__).resolve().parents[3]
