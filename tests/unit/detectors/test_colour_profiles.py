@@ -12,13 +12,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from config.catalogues.error_codes import ErrorCode
-from config.limits.capture import ImageLimits
 from detectors.containers.base import NotAsStored
 from detectors.containers.colour_profile import MAX_BYTES, require_usual_colours
 from detectors.contract import ImageRefused
-from detectors.frame import decode
-from detectors.image_gate import inspect
 from stream.demo.bad_inputs import png_chunk
+from tests.unit.detectors.decoded import framed
 from tests.unit.detectors.test_seen_as_stored import coloured
 
 SIDE = 96
@@ -135,7 +133,7 @@ def saved(kind: str, icc: bytes) -> bytes:
 
 def refusal(image: bytes) -> str:
     with pytest.raises(ImageRefused) as refused:
-        decode(image, inspect(image, ImageLimits()))
+        framed(image)
     assert refused.value.code in (ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_FORMAT)
     return refused.value.reason
 
@@ -143,7 +141,7 @@ def refusal(image: bytes) -> str:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_every_container(kind):
     usual = saved(kind, USUAL["P3"])
-    assert decode(usual, inspect(usual, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
+    assert framed(usual).bgr.shape == (SIDE, SIDE, 3)
     assert refusal(saved(kind, UNUSUAL["inverted"])) == "image_transparent"
 
 
@@ -165,7 +163,7 @@ def test_profile_of_a_png_is_inflated_to_a_bound():
 def test_code_points_of_a_png(points, usual):
     image = coloured(png_chunk(b"cICP", bytes(points)))
     if usual:
-        assert decode(image, inspect(image, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
+        assert framed(image).bgr.shape == (SIDE, SIDE, 3)
     else:
         assert refusal(image) == "image_transparent"
 
@@ -175,5 +173,5 @@ def test_profile_of_a_bmp(space):
     size = SIDE * SIDE * 3
     header = struct.pack("<IiiHHIIiiII", 124, SIDE, SIDE, 1, 24, 0, size, 0, 0, 0, 0).ljust(124, b"\x00")
     whole = b"BM" + struct.pack("<IHHI", 138 + size, 0, 0, 138) + header + bytes(size)
-    assert decode(whole, inspect(whole, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
+    assert framed(whole).bgr.shape == (SIDE, SIDE, 3)
     assert refusal(whole[:70] + space + whole[74:]) == ""

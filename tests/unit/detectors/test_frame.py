@@ -10,18 +10,11 @@ import pytest
 from PIL import Image
 
 from config.catalogues.error_codes import ErrorCode
-from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
-from detectors.frame import WORKING_SIDE, WorkingFrame, decode
-from detectors.image_gate import inspect
+from detectors.frame import WORKING_SIDE
 from stream.demo.attacks import Photo
 from tests.unit.detectors.conftest import saved
-
-LIMITS = ImageLimits()
-
-
-def framed(image: bytes) -> WorkingFrame:
-    return decode(image, inspect(image, LIMITS))
+from tests.unit.detectors.decoded import framed
 
 
 def as_pillow(photo: Photo) -> Image.Image:

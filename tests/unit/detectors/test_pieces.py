@@ -11,11 +11,9 @@ import pytest
 from PIL import Image
 
 from config.catalogues.error_codes import ErrorCode
-from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
-from detectors.frame import WorkingFrame, decode
-from detectors.image_gate import inspect
 from stream.demo.attacks import Photo
+from tests.unit.detectors.decoded import framed
 
 END = b"\xff\xd9"
 OPTIONS: dict[str, dict[str, object]] = {
@@ -28,10 +26,6 @@ OPTIONS: dict[str, dict[str, object]] = {
     "BMP": {},
 }
 JPEGS = [kind for kind in OPTIONS if kind.startswith("JPEG")]
-
-
-def framed(image: bytes) -> WorkingFrame:
-    return decode(image, inspect(image, ImageLimits()))
 
 
 @pytest.fixture(scope="module")

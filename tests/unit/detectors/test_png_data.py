@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from config.catalogues.error_codes import ErrorCode
-from config.limits.capture import ImageLimits
 from detectors.containers import png_data
 from detectors.containers.png_data import _TO, SLACK
 from detectors.contract import ImageRefused
-from detectors.frame import decode
-from detectors.image_gate import inspect
 from stream.demo.bad_inputs import png_chunk, png_of
+from tests.unit.detectors.decoded import framed
 
 SIDE = 320
 #: Bits a channel, colour type, interlaced -> bytes of all filtered rows of SIDE x SIDE pixels.
@@ -46,7 +44,7 @@ def png_with(kind: str, packed: bytes, *, chunk: int = 8192) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_pixels_are_decoded(kind: str) -> None:
     image = png(kind, 0)
-    assert decode(image, inspect(image, ImageLimits())).bgr.shape == (SIDE, SIDE, 3)
+    assert framed(image).bgr.shape == (SIDE, SIDE, 3)
 
 
 @pytest.mark.parametrize("chunk", [512, 1 << 20])
@@ -57,7 +55,7 @@ def test_bomb_costs_its_pixels(kind: str, chunk: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("handed to the decoder"))
     image = png(kind, BEYOND, chunk=chunk)
     with pytest.raises(ImageRefused, match="beyond its pixels") as refused:
-        decode(image, inspect(image, ImageLimits()))
+        framed(image)
     assert refused.value.code is ErrorCode.INVALID_REQUEST
     assert inflated[0] <= KINDS[kind][3] + SLACK + _TO
 
@@ -92,7 +90,7 @@ def test_empty_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         data += EMPTY_BLOCK * (4 * SLACK // len(EMPTY_BLOCK)) + encoder.compress(bytes(size - before)) + encoder.flush()
         image = png_with("rgb", data)
         with pytest.raises(ImageRefused, match="long parts without pixels"):
-            decode(image, inspect(image, ImageLimits()))
+            framed(image)
 
 
 class Counting:

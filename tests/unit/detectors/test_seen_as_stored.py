@@ -11,12 +11,10 @@ import pytest
 from PIL import Image
 
 from config.catalogues.error_codes import ErrorCode
-from config.limits.capture import ImageLimits
 from detectors.contract import ImageRefused
-from detectors.frame import WorkingFrame, decode
-from detectors.image_gate import inspect
 from stream.demo.bad_inputs import png_chunk, png_of
 from tests.unit.detectors.conftest import saved
+from tests.unit.detectors.decoded import framed
 
 SIDE = 96
 PIXELS = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
@@ -68,10 +66,6 @@ FILES: dict[str, Callable[[int], bytes]] = {
     "WebP lossless": lambda opacity: saved(with_alpha("RGB", opacity), "WEBP", lossless=True, exact=True),
     "BMP": lambda opacity: bmp(opacity, BGRA),
 }
-
-
-def framed(image: bytes) -> WorkingFrame:
-    return decode(image, inspect(image, ImageLimits()))
 
 
 def assert_not_as_stored(image: bytes) -> None:
