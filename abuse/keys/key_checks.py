@@ -69,8 +69,8 @@ def _compare(checks: KeyChecks, ours: Mapping[str, str], stored: Mapping[str, st
 class InMemoryKeyChecks:
     """The fake."""
 
-    def __init__(self, stored: Mapping[str, str] | None = None) -> None:
-        self.stored = dict(stored or {})
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
 
     async def put_if_absent(self, values: Mapping[str, str]) -> Mapping[str, str]:
         return {key_id: self.stored.setdefault(key_id, value) for key_id, value in values.items()}

@@ -6,7 +6,7 @@ then; so the order, delay and repetition of submissions make no difference to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -137,17 +137,15 @@ def check_bits(within_bits: int) -> None:
 class InMemoryMediaIndex:
     """The fake: compares with every image and expires none."""
 
-    def __init__(self, plan: MediaPlan | None = None, on_call: Callable[[str], None] = lambda name: None) -> None:
+    def __init__(self, plan: MediaPlan | None = None) -> None:
         self.plan = plan or MediaPlan()
         self.images: dict[tuple[str | None, str, str, int], EnrolledImage] = {}
-        self._on_call = on_call
 
     async def search(
         self, image: EnrolledImage, within_bits: int, most: int = MOST_MATCHES, *, enrol: bool = False
     ) -> tuple[ImageMatch, ...]:
         if enrol:
             await self.enrol([image])
-        self._on_call("search")
         check_bits(within_bits)
         reached = (
             other
@@ -157,16 +155,13 @@ class InMemoryMediaIndex:
         return ranked((image.match(other, within_bits) for other in reached), most)
 
     async def enrol(self, images: Sequence[EnrolledImage]) -> None:
-        self._on_call("enrol")
         for image in images:
             self.images[image.tenant, image.correlation_id, image.submission_id, image.at_ms] = image
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        self._on_call("held")
         return sum(name[:2] == (tenant, correlation_id) for name in self.images)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
-        self._on_call("forget")
         own = [name for name in self.images if name[:2] == (tenant, correlation_id)]
         for name in own:
             del self.images[name]

@@ -36,10 +36,11 @@ _LANDMARKS = ((263,), (362,), (33,), (133,), (2,))
 PADDING = 0.25
 
 
-def chip_geometry(side: int = dlib_resnet.SIDE, padding: float = PADDING) -> ChipGeometry:
+def chip_geometry() -> ChipGeometry:
     """Geometry of dlib's chip. dlib's coordinates count from the chip's edge, ours from the first pixel's centre."""
+    side = dlib_resnet.SIDE
     points = tuple(
-        ((x + padding) / (1 + 2 * padding) * side - 0.5, (y + padding) / (1 + 2 * padding) * side - 0.5)
+        ((x + PADDING) / (1 + 2 * PADDING) * side - 0.5, (y + PADDING) / (1 + 2 * PADDING) * side - 0.5)
         for x, y in _MEAN_FACE
     )
     return ChipGeometry(side=side, landmarks=_LANDMARKS, points=points, fitted_on="frame")

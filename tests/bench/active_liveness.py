@@ -16,7 +16,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,18 +46,6 @@ SEED = 70_000
 NEED_MOVEMENTS = frozenset({"wrong_order"})
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Assessment of a sequence, and whether its photograph was held out."""
-
-    held_out: bool
-    assessment: ActiveAssessment
-
-    @property
-    def passed(self) -> bool:
-        return self.assessment.score >= PASS
-
-
 class Bench:
     """Analyser, photographs and clocks of a run."""
 
@@ -68,16 +56,13 @@ class Bench:
         self.assessing: list[float] = []
         self._sequences, self._held_out = sequences, held_out
 
-    def judged(self, kind: str, session: str, strength: float, place: int) -> list[Judged]:
-        """Assessments of so many sequences of one kind (`genuine` or an attack), session and strength; each place in
-        the list of strengths goes on with other photographs and seeds."""
+    def judged(self, kind: str, session: str, strength: float, place: int) -> list[tuple[bool, ActiveAssessment]]:
+        """Whether its photograph was held out, and the assessment, of so many sequences of one kind (`genuine` or an
+        attack), session and strength; each place in the list of strengths has other photographs and seeds."""
         numbers = range(place * self._sequences, (place + 1) * self._sequences)
         first_held_out = len(self.photos) - self._held_out
         return [
-            Judged(
-                number % len(self.photos) >= first_held_out,
-                self._judge(self.rendered(kind, session, strength, number)),
-            )
+            (number % len(self.photos) >= first_held_out, self._judge(self.rendered(kind, session, strength, number)))
             for number in numbers
         ]
 
@@ -146,11 +131,11 @@ def kinds(named: list[str], strengths: list[float]) -> Iterator[tuple[str, str, 
                 yield from ((kind, session, strength, place) for place, strength in enumerate(listed))
 
 
-def row(kind: str, session: str, strength: float, judged: list[Judged]) -> str:
-    apart = [each for each in judged if each.held_out]
-    found = Counter(code for each in judged for code in each.assessment.reasons)
+def row(kind: str, session: str, strength: float, judged: list[tuple[bool, ActiveAssessment]]) -> str:
+    every, apart = [found for _, found in judged], [found for held_out, found in judged if held_out]
+    found = Counter(code for each in every for code in each.reasons)
     reasons = ", ".join(f"{code} {count}" for code, count in found.most_common(4))
-    passed, held_out = (f"{sum(each.passed for each in some)} of {len(some)}" for some in (judged, apart))
+    passed, held_out = (f"{sum(each.score >= PASS for each in some)} of {len(some)}" for some in (every, apart))
     return f"| {kind} | {session} | {strength:g} | {passed} | {held_out} | {reasons} |"
 
 

@@ -20,8 +20,8 @@ SECOND = HashKey(id="k2", secret=OTHER_SECRET, since_ms=ROTATED_MS)
 THIRD = HashKey(id="k3", secret=b"third", since_ms=ROTATED_MS + 10)
 
 
-def hasher(*keys: HashKey, remember_ms: int = REMEMBER_MS) -> SubjectHasher:
-    return SubjectHasher(keys or (FIRST,), remember_ms)
+def hasher(*keys: HashKey) -> SubjectHasher:
+    return SubjectHasher(keys or (FIRST,), REMEMBER_MS)
 
 
 ONE, BOTH = hasher(), hasher(FIRST, SECOND)

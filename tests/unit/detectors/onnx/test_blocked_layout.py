@@ -16,7 +16,7 @@ MODELS = ROOT_OF_SHARED / "models"
 SIDE = 6
 
 
-def network(*layers: tuple[object, ...], result: str = "y") -> bytes:
+def network(*layers: tuple[object, ...]) -> bytes:
     """Network of layers (operator, input, output, shape of each constant), each with random weights."""
     graph, random, channels = GraphWriter("layers"), np.random.default_rng(1), {"x": 3}
     for operator, source, output, *shapes in layers:
@@ -28,7 +28,7 @@ def network(*layers: tuple[object, ...], result: str = "y") -> bytes:
         depthwise = operator == "Conv" and shapes[0][1] == 1
         graph.node(operator, [*sources, *constants], output, **({"group": shapes[0][0]} if depthwise else {}))
         channels[output] = shapes[0][0] if shapes else channels[sources[0]]
-    return graph.model(("x", (1, 3, SIDE, SIDE)), (result, (1, channels[result], SIDE, SIDE)))
+    return graph.model(("x", (1, 3, SIDE, SIDE)), ("y", (1, channels["y"], SIDE, SIDE)))
 
 
 #: Networks, and whether convolutions get other weights: for more channels, or for the other sign.
