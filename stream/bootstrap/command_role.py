@@ -24,7 +24,6 @@ from stream.kafka.worker.worker import BackgroundTask
 from stream.maintenance.sweeper import Sweeper
 from stream.review.command_stage import CommandStage
 from stream.review.kinds.base import ReviewServices
-from stream.sessions.expiry import SessionExpiry
 
 
 def command_part(shared: SharedComponents) -> RolePart:
@@ -56,7 +55,7 @@ def command_part(shared: SharedComponents) -> RolePart:
         flags_topic=shared.topics[Topic.ABUSE_FLAGS],
         source=settings.source,
         every_s=settings.abuse.sweep_s,
-        sessions=SessionExpiry(shared.sessions.store),
+        sessions=shared.sessions.store,
         sessions_topic=shared.topics[Topic.SESSIONS],
     )
     agent = agent_spec(shared, "command", Topic.COMMANDS, stage, limit=1)

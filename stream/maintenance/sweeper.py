@@ -21,8 +21,8 @@ from stream.events.wire.session_events import session_output
 from stream.kafka.agents.publishing import Publisher
 from stream.maintenance.left_aside import LeftAside
 from stream.runtime.patience import RetryPolicy
-from stream.sessions.expiry import MOST_AT_ONCE, SessionExpiry
-from stream.sessions.session_store import SessionName
+from stream.sessions.expiry import MOST_AT_ONCE, expire
+from stream.sessions.session_store import SessionName, SessionStore
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class Sweeper:
     flags_topic: str
     source: str
     every_s: float
-    sessions: SessionExpiry | None = None
+    sessions: SessionStore | None = None
     sessions_topic: str = ""
     aside: LeftAside[SessionName] = field(default_factory=LeftAside)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -75,7 +75,7 @@ class Sweeper:
             log.error("flag_sweep_failed", error=type(error).__name__)
             return []
 
-    async def _expire_sessions(self, sessions: SessionExpiry, now_ms: int) -> None:
+    async def _expire_sessions(self, sessions: SessionStore, now_ms: int) -> None:
         """Expire sessions until none is due, or the time of one sweep is over: the next one goes on."""
         loop, count = asyncio.get_running_loop(), 0
         ends_s = loop.time() + self.every_s
@@ -86,21 +86,21 @@ class Sweeper:
         if count:
             log.info("sessions_expired", count=count)
 
-    async def _due(self, sessions: SessionExpiry, now_ms: int) -> list[SessionName]:
+    async def _due(self, sessions: SessionStore, now_ms: int) -> list[SessionName]:
         self.aside.passed()
         due = await self.patience.until_available(sessions.due, now_ms, MOST_AT_ONCE + len(self.aside))
         return self.aside.others(due, MOST_AT_ONCE)
 
-    async def _expire_session(self, sessions: SessionExpiry, name: SessionName) -> bool:
+    async def _expire_session(self, sessions: SessionStore, name: SessionName) -> bool:
         """Whether the session expired; it is due no more. One that can't be read stays due; the others expire."""
         retry = self.patience.until_available
         try:
-            event = await retry(sessions.expire, name)
+            event = await retry(expire, sessions, name)
         except UNREADABLE as error:
             log.error("session_sweep_failed", error=type(error).__name__)
             self.aside.add(name)
             return False
         if event is not None:
             await self.publisher.publish([session_output(event, self.sessions_topic, self.source)])
-        await retry(sessions.settle, name)
+        await retry(sessions.settle, [name])
         return event is not None

@@ -12,7 +12,7 @@ import pytest
 from abuse.ledger.ledger import InMemoryLedger
 from abuse.store_time import StillTime
 from stream.maintenance.sweeper import Sweeper
-from stream.sessions.expiry import MOST_AT_ONCE, SessionExpiry
+from stream.sessions.expiry import MOST_AT_ONCE
 from stream.sessions.session import END, SessionEnd, SessionState, session_from
 from stream.sessions.session_store import InMemorySessionStore, SessionName
 from tests.unit.stream.fakes import Away
@@ -27,7 +27,7 @@ NAME = SessionName(None, RECORD.session_id)
 
 def sweep_over(store: Any, topic: Any, at_ms: int = RECORD.expires_ms) -> Sweeper:
     made = sweeper(InMemoryLedger(), topic)
-    return replace(made, sessions=SessionExpiry(store), sessions_topic="sessions", time=StillTime(at_ms))
+    return replace(made, sessions=store, sessions_topic="sessions", time=StillTime(at_ms))
 
 
 def states(topic: Topic) -> list[str]:

@@ -20,7 +20,7 @@ from stream.maintenance.rebuild_records import NOT_OURS
 from stream.maintenance.sessions_restoring import PUBLISHED_WITHIN_S
 from stream.redis.session_store import RedisSessionStore
 from stream.sessions.changes import created_event, end_event
-from stream.sessions.expiry import SessionExpiry
+from stream.sessions.expiry import expire
 from stream.sessions.session import ATTEMPT, CREATED, END, SessionEnd, SessionState, session_from
 from stream.sessions.session_record import SessionRecord, to_text
 from stream.sessions.session_store import SessionName
@@ -93,7 +93,7 @@ async def cancelled(lost: Lost, record: SessionRecord) -> None:
 
 async def expired(lost: Lost, record: SessionRecord) -> None:
     await lost.taken(record, 1, SPOOF)
-    lost.tell(await SessionExpiry(store=lost.before).expire(SessionName(None, record.session_id)))
+    lost.tell(await expire(lost.before, SessionName(None, record.session_id)))
 
 
 LIVES = [fresh, under_way, failed_once, given_back, failed, succeeded, challenged, in_frames, cancelled, expired]
