@@ -8,13 +8,12 @@ import signal
 import sys
 
 from config import settings as configuration
-from config.errors import Unavailable
 from config.settings import Settings
 from stream.bootstrap.authentication import say_what_is_believed
 from stream.bootstrap.notifier import build_notifier
 from stream.cli.service_checks import checked, say_weakened
 from stream.events.topics import Topic, topic_name
-from stream.kafka.clients.clients import KafkaUnreachable, require_topics
+from stream.kafka.clients.clients import require_topics
 from stream.kafka.worker.run import run
 from stream.notify.signing import configured_key
 from stream.notify.targets import WebhookTarget, check_host, target_of
@@ -45,11 +44,5 @@ async def _check_services(settings: Settings, target: WebhookTarget) -> None:
     """
     await check_host(target, timeout_s=settings.webhook.timeout_s)
     topics = tuple(topic_name(topic, settings.kafka) for topic in (Topic.ABUSE_FLAGS, Topic.DEAD_LETTER))
-
-    async def look() -> None:
-        try:
-            await require_topics(topics, settings.kafka)
-        except KafkaUnreachable as error:
-            raise Unavailable("kafka", str(error)) from error
-
-    await RetryPolicy().until_available(look, at_most_s=settings.delivery.startup_patience_s)
+    patience_s = settings.delivery.startup_patience_s
+    await RetryPolicy().until_available(require_topics, topics, settings.kafka, at_most_s=patience_s)

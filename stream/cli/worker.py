@@ -21,7 +21,6 @@ from stream.bootstrap.worker import build_worker
 from stream.cli import topics
 from stream.cli.service_checks import checked, say_weakened
 from stream.kafka.clients.backlog import Backlog
-from stream.kafka.clients.clients import KafkaUnreachable
 from stream.kafka.clients.provisioning import MENDING_COMMAND, REFUSED, ProvisioningError, TopicState
 from stream.kafka.clients.security import KafkaRefuses
 from stream.kafka.worker.run import run
@@ -106,7 +105,5 @@ async def _check_topics(settings: Settings) -> None:
 async def _look(settings: Settings) -> tuple[list[TopicState], list[Backlog]]:
     try:
         return await topics.look(settings)
-    except KafkaUnreachable as error:
-        raise Unavailable("kafka", str(error)) from error
     except KafkaError as error:
         raise Unavailable("kafka", type(error).__name__) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config.policy import Policy
@@ -66,58 +66,52 @@ def analyse(
         cache.close()
 
 
+@dataclass(slots=True)
 class _Run:
     """Run over a picture set; the pool is started for the first picture that isn't in the cache."""
 
-    def __init__(
-        self,
-        presentations: Sequence[Presentation],
-        policy: Policy,
-        cache: AnalysisCache,
-        pool: SlotPool,
-        progress: Progress,
-    ) -> None:
-        self._presentations, self._policy = presentations, policy
-        self._cache, self._pool, self._progress = cache, pool, progress
-        self._found: dict[int, AnalysedPresentation] = {}
-        self._starting = asyncio.Lock()
-        self._started = False
+    presentations: Sequence[Presentation]
+    policy: Policy
+    cache: AnalysisCache
+    pool: SlotPool
+    progress: Progress
+    _found: dict[int, AnalysedPresentation] = field(default_factory=dict)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _started: bool = False
 
     async def all(self) -> list[AnalysedPresentation]:
-        waiting = iter(enumerate(self._presentations))
+        waiting = iter(enumerate(self.presentations))
         try:
             await asyncio.gather(*(self._work(waiting) for _ in range(AHEAD * available_cores())))
         finally:
-            await self._pool.stop(grace_s=0)
-        return [self._found[number] for number in range(len(self._presentations))]
+            await self.pool.stop(grace_s=0)
+        return [self._found[number] for number in range(len(self.presentations))]
 
     async def _work(self, waiting: Iterator[tuple[int, Presentation]]) -> None:
         for number, presentation in waiting:
             self._found[number] = await self._analysed(presentation)
-            self._progress(len(self._found))
+            self.progress(len(self._found))
 
     async def _analysed(self, presentation: Presentation) -> AnalysedPresentation:
         try:
-            image = await asyncio.to_thread(_read, presentation.path, self._policy.image.max_bytes + 1)
+            image = await asyncio.to_thread(_read, presentation.path, self.policy.image.max_bytes + 1)
         except (OSError, ValueError) as error:  # ValueError: a path with a NUL in a list
             return AnalysedPresentation(presentation, Unreadable(getattr(error, "strerror", None) or "no such path"))
         digest = hashlib.sha256(image).hexdigest()
-        finding = (
-            check_image(image, self._policy.image) or self._cache.get(digest) or await self._measure(image, digest)
-        )
+        finding = check_image(image, self.policy.image) or self.cache.get(digest) or await self._measure(image, digest)
         return AnalysedPresentation(presentation, finding, digest)
 
     async def _measure(self, image: bytes, digest: str) -> Analysis | Refusal:
         """Analysis made and kept; what became of a slot (a deadline, a crash) is tried again in the next run."""
         async with self._starting:
             if not self._started:
-                await self._pool.start()
+                await self.pool.start()
                 self._started = True
-        finding = finding_of(await self._pool.analyse((Frame(image),)))
+        finding = finding_of(await self.pool.analyse((Frame(image),)))
         if isinstance(finding, Refusal):
             return finding
         analysis = replace(finding[0], template=None, picture=None)
-        self._cache.put(digest, analysis)
+        self.cache.put(digest, analysis)
         return analysis
 
 

@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -85,54 +85,45 @@ class _Answer:
         return f"HTTP {self.status}"
 
 
+@dataclass(slots=True)
 class Webhook:
     """Webhook of one target. Used from one event loop, any number of deliveries at once."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        target: WebhookTarget,
-        key: bytes,
-        retries: Retries,
-        clock: Clock,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._session = session
-        self._target = target
-        self._key = key
-        self._retries = retries
-        self._clock = clock
-        self._sleep = sleep
-        self._last_said = float("-inf")
+    session: aiohttp.ClientSession
+    target: WebhookTarget
+    key: bytes = field(repr=False)
+    retries: Retries
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _last_said: float = field(default=float("-inf"), init=False)
 
     async def deliver(self, notice: Notice) -> DeliveryOutcome:
         """Outcome of a delivery, several of which run at once; each takes as long as the retries allow. Raises only for
         bugs. May be repeated: a receiver recognises the event's id."""
-        deadline = self._clock.monotonic() + self._retries.give_up_after_s
+        deadline = self.clock.monotonic() + self.retries.give_up_after_s
         attempts = 0
         while True:
             attempts += 1
             answer = await self._attempt(notice)
             if isinstance(answer, _Answer) and answer.taken:
                 return Delivered(status=answer.status, attempts=attempts)
-            left_s = deadline - self._clock.monotonic()
+            left_s = deadline - self.clock.monotonic()
             if left_s <= 0 or (isinstance(answer, _Answer) and answer.status in FINAL):
                 return Undeliverable(why=str(answer), attempts=attempts)
             pause_s = min(self._pause_s(attempts, answer), left_s)
             metrics.WEBHOOK_DELIVERIES.labels(outcome="retried").inc()
             self._say(str(answer), attempts, pause_s)
-            await self._sleep(pause_s)
+            await self.sleep(pause_s)
 
     def _pause_s(self, attempts: int, answer: _Answer | str) -> float:
-        limits = self._retries
+        limits = self.retries
         limit_s = min(limits.longest_pause_s, limits.first_pause_s * 2.0 ** min(attempts - 1, 32))
         pause_s = random.uniform(0, limit_s)  # noqa: S311  # jitter, not a secret
         wished_s = answer.retry_after_s if isinstance(answer, _Answer) else None
         return pause_s if wished_s is None else max(pause_s, min(wished_s, limits.longest_retry_after_s))
 
     def _say(self, why: str, attempt: int, pause_s: float) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if now - self._last_said >= SAY_EVERY_S:
             self._last_said = now
             log.warning("webhook_failing", why=why, attempt=attempt, next_in_s=round(pause_s, 1))
@@ -141,8 +132,8 @@ class Webhook:
         """Answer, or the class of an error. Signed anew each time: receivers refuse old signatures."""
         headers = {**notice.headers, **self._signature(notice)}
         try:
-            async with self._session.post(
-                self._target.url, data=notice.body, headers=headers, allow_redirects=False
+            async with self.session.post(
+                self.target.url, data=notice.body, headers=headers, allow_redirects=False
             ) as response:
                 answer = _Answer(response.status, self._retry_after_s(response.headers.get("Retry-After", "")))
                 await _drain(response)
@@ -151,11 +142,11 @@ class Webhook:
             return type(error).__name__
 
     def _signature(self, notice: Notice) -> dict[str, str]:
-        now_s = self._clock.now_ms() // 1000
+        now_s = self.clock.now_ms() // 1000
         return {
             ID_HEADER: notice.event_id,
             TIMESTAMP_HEADER: str(now_s),
-            SIGNATURE_HEADER: sign(self._key, notice.event_id, now_s, notice.body),
+            SIGNATURE_HEADER: sign(self.key, notice.event_id, now_s, notice.body),
         }
 
     def _retry_after_s(self, value: str) -> float | None:
@@ -166,7 +157,7 @@ class Webhook:
             moment = parsedate_to_datetime(value)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
-            return max(moment.timestamp() - self._clock.now_ms() / 1000, 0.0)
+            return max(moment.timestamp() - self.clock.now_ms() / 1000, 0.0)
         except (ValueError, OverflowError, TypeError, IndexError):
             return None
 

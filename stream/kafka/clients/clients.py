@@ -33,8 +33,14 @@ READ_AT_ONCE = 500
 SEND_TIMEOUT_S, CLOSE_TIMEOUT_S = 30.0, 5.0
 
 
-class KafkaUnreachable(Exception):
-    """Failed connection: no broker answered; the message names the addresses that were tried."""
+class KafkaUnreachable(Unavailable):
+    """Failed connection: no broker answered; the words name the addresses that were tried."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__("kafka", words)
+
+    def __str__(self) -> str:
+        return self.fault
 
 
 class TopicMissing(Exception):
