@@ -13,8 +13,7 @@ import pytest
 from stream.encryption.reviewer_keys import new_signing_key
 from stream.events.message.session_terms import FrameContext
 from stream.events.topics import Topic
-from stream.events.wire.capture_submissions import NewCapture, NewFrame, capture_outputs
-from stream.events.wire.submissions import Form
+from stream.events.wire.submissions import Form, NewFrame, NewSubmission, capture_outputs
 from stream.kafka.clients.clients import producer, send
 from tests.e2e.abuse_cases import decisions_of
 from tests.e2e.cli import quick_liveness
@@ -46,14 +45,13 @@ async def decided(
         NewFrame(image=each.image, context=FrameContext(challenge=each.challenge, at_ms=each.at_ms))
         for each in shown.frames
     )
-    new = NewCapture(
-        frames=frames,
+    new = NewSubmission(
         submission_id=str(uuid.uuid4()),
         correlation_id=session["correlation_id"],
         optional={"session_token": session["token"]},
     )
     async with producer(installation.settings.kafka) as client:
-        for output in capture_outputs(new, installation.topic(Topic.SUBMISSIONS), form):
+        for output in capture_outputs(new, frames, installation.topic(Topic.SUBMISSIONS), form):
             await send(client, output)
     (decision,) = await decisions_of(installation, [new.submission_id])
     return dict(decision)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config.catalogues.challenges import FEWEST_FRAMES, MOST_COLOURS, MOST_FRAMES, NEUTRAL, FrameChallenge
 from config.validation import mistakes
 from stream.events.message.session_terms import FrameContext
-from stream.events.wire.capture_submissions import NewFrame
+from stream.events.wire.submissions import NewFrame
 
 
 class _Strict(BaseModel):

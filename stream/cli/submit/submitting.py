@@ -28,8 +28,7 @@ from stream.encryption.key_files import KeyRefused, SelfieKey, read_key
 from stream.events.message.ids import is_guid
 from stream.events.message.messages import Output
 from stream.events.topics import Topic, topic_name
-from stream.events.wire.capture_submissions import NewCapture, capture_outputs
-from stream.events.wire.submissions import Form, NewSubmission, submission_output
+from stream.events.wire.submissions import Form, NewSubmission, capture_outputs, submission_output
 from stream.kafka.clients.backlog import look
 from stream.kafka.clients.clients import KafkaUnreachable, TopicMissing, producer, reader, send
 from stream.kafka.clients.security import KafkaRefuses
@@ -128,11 +127,10 @@ def command(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sending:
-    """Submission about to be sent: where it comes from, its ids, and its records."""
+    """Submission about to be sent: where it comes from, and its records."""
 
     file: Path
-    submission_id: str
-    correlation_id: str
+    new: NewSubmission
     outputs: Sequence[Output]
 
 
@@ -163,33 +161,18 @@ def _picture_of(
     optional = optional if capture is None else {**optional, **capture.fields(image)}
     image = image if to is None else encrypt(image, to)
     new = NewSubmission(image=image, encrypted=to is not None, optional=optional, **named)
-    return _Sending(
-        file=file,
-        submission_id=new.submission_id,
-        correlation_id=new.correlation_id,
-        outputs=[submission_output(new, topic, form)],
-    )
+    return _Sending(file=file, new=new, outputs=[submission_output(new, topic, form)])
 
 
 def _capture_of(
-    file: Path,
-    topic: str,
-    form: Form,
-    optional: dict[str, str],
-    named: _Ids,
-    capture: ClientCapture | None,
+    file: Path, topic: str, form: Form, optional: dict[str, str], named: _Ids, capture: ClientCapture | None
 ) -> _Sending:
     if capture is None:
         raise ValueError("needs --session-token")
     frames = frames_of(file)
     optional = {**optional, **capture.fields(*(frame.image for frame in frames))}
-    new = NewCapture(frames=frames, optional=optional, **named)
-    return _Sending(
-        file=file,
-        submission_id=new.submission_id,
-        correlation_id=new.correlation_id,
-        outputs=capture_outputs(new, topic, form),
-    )
+    new = NewSubmission(optional=optional, **named)
+    return _Sending(file=file, new=new, outputs=capture_outputs(new, frames, topic, form))
 
 
 async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_s: float, json: bool) -> int:
@@ -204,7 +187,7 @@ async def _submit(settings: Settings, sent: list[_Sending], wait: bool, timeout_
     async with reader(settings.kafka, decisions, from_start=False) as answers, producer(settings.kafka) as client:
         for each in sent:
             await _publish(client, each)
-        waiting = {each.submission_id: each.file for each in sent}
+        waiting = {each.new.submission_id: each.file for each in sent}
         doubted = 0
         clock, band = asyncio.get_running_loop().time, settings.policy().inconclusive_band
         try:
@@ -257,8 +240,8 @@ def _answered(value: bytes, waiting: dict[str, Path], json: bool, band: float) -
 
 
 def _sent(sending: _Sending, json: bool) -> None:
-    ids = {"submission_id": sending.submission_id, "correlation_id": sending.correlation_id}
+    ids = {"submission_id": sending.new.submission_id, "correlation_id": sending.new.correlation_id}
     if json:
         print_json({"file": plain(str(sending.file)), **ids})
     else:
-        out.print(plain(f"{sending.file.name}: submitted as {sending.submission_id}"), markup=False)
+        out.print(plain(f"{sending.file.name}: submitted as {sending.new.submission_id}"), markup=False)
