@@ -35,11 +35,10 @@ from abuse.store_time import RedisTime, StoreTime
 from config.legal_values import HashKeys
 from config.policy import Policy
 from config.settings import Settings
-from detectors.template import describe
-from stream.bootstrap.models import template_source
+from stream.bootstrap.models import template_kinds, template_spec
 from stream.bootstrap.sessions import open_session_store
 from stream.maintenance.retention import beyond_erasure
-from stream.pipeline.capture.marking import MarkKeys, model_id
+from stream.pipeline.capture.marking import MarkKeys
 from stream.pipeline.decision.parts_erasure import PartsErasure
 from stream.pipeline.decision_store import DecisionStore
 from stream.pipeline.join.pending import PendingDetections
@@ -169,28 +168,16 @@ def _open_media_index(settings: Settings, policy: Policy, calls: RedisClient) ->
 
 
 def _faces(settings: Settings, policy: Policy, calls: RedisClient, keys: TemplateProtection | None) -> Faces | None:
-    source = template_source(settings, policy)
-    if source is None or keys is None:
+    spec = template_spec(settings, policy)
+    if spec is None or keys is None or spec.impostors is None or spec.genuine_threshold is None:
         return None
-    spec, _ = describe(source)
-    if spec.impostors is None or spec.genuine_threshold is None:
-        return None
-    model = model_id(spec.name, spec.space_sha256)
+    kinds = template_kinds(settings, policy)
     return Faces(
-        model=model,
-        index=open_face_index(settings, policy, calls, {model: Distance(spec.distance)}),
+        model=next(iter(kinds)),
+        index=open_face_index(settings, policy, calls, kinds),
         keys=keys,
         bounds=FaceBounds(impostors=spec.impostors, farthest=spec.genuine_threshold),
     )
-
-
-def template_kinds(settings: Settings, policy: Policy) -> Mapping[str, Distance]:
-    """How templates of the model in use are compared; empty without a model."""
-    source = template_source(settings, policy)
-    if source is None:
-        return {}
-    spec, _ = describe(source)
-    return {model_id(spec.name, spec.space_sha256): Distance(spec.distance)}
 
 
 def hash_keys(settings: Settings) -> list[HashKey]:

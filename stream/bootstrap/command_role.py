@@ -8,16 +8,9 @@ from abuse.networks.watched_files import keep_current
 from abuse.review.redis_audit import RedisAuditLog, RedisCommandLog
 from abuse.review.reviews import FlagReviews
 from abuse.review.rule_switches import RuleSwitches
-from stream.bootstrap.abuse import (
-    open_erasures,
-    open_links,
-)
+from stream.bootstrap.abuse import open_erasures, open_links
 from stream.bootstrap.authentication import open_reviewers, signatures_by
-from stream.bootstrap.shared import (
-    RolePart,
-    SharedComponents,
-    agent_spec,
-)
+from stream.bootstrap.shared import RolePart, SharedComponents, agent_spec
 from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
 from stream.kafka.worker.worker import BackgroundTask

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from stream.bootstrap.abuse import (
-    open_frame_index,
-    open_reuse,
-    say_what_is_compared,
-    template_kinds,
-)
+from stream.bootstrap.abuse import open_frame_index, open_reuse, say_what_is_compared
 from stream.bootstrap.join import open_group_parts, open_join, open_replays
-from stream.bootstrap.models import face_bound
-from stream.bootstrap.shared import (
-    RolePart,
-    SharedComponents,
-    agent_spec,
-)
+from stream.bootstrap.models import template_kinds, template_spec
+from stream.bootstrap.shared import RolePart, SharedComponents, agent_spec
 from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic
 from stream.events.wire.detection_part import is_part
@@ -32,6 +23,7 @@ def decide_part(shared: SharedComponents) -> RolePart:
     """Agent on detections, with the sweep of waiting sets."""
     settings, policy = shared.settings, shared.policy
     forgeries = Forgeries(Topic.DETECTIONS, shared.dead_letters)
+    spec, kinds = template_spec(settings, policy), template_kinds(settings, policy)
     reuse = open_reuse(settings, policy, shared.redis, shared.ledger, shared.faces)
     stage = DecideStage(
         store=shared.store,
@@ -50,8 +42,8 @@ def decide_part(shared: SharedComponents) -> RolePart:
         replays=open_replays(settings, forgeries),
         sessions=SessionBook(store=shared.sessions.store),
         frames=open_frame_index(settings, policy, shared.redis) if settings.abuse.hash_keys else None,
-        face_bound=face_bound(settings, policy),
-        join=open_join(settings, policy, shared.redis, shared.time, shared.patience, template_kinds(settings, policy)),
+        face_bound=None if spec is None else spec.genuine_threshold,
+        join=open_join(settings, policy, shared.redis, shared.time, shared.patience, kinds),
         group_parts=open_group_parts(settings, policy, shared.dead_letters, forgeries),
     )
     sweeper = JoinSweeper(stage=stage, publisher=shared.publisher)

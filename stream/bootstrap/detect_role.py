@@ -12,17 +12,9 @@ from abuse.rules.gate import Gate
 from config.groups.services import MIB
 from config.settings import Settings
 from detectors.pool import SlotPool
-from stream.bootstrap.abuse import (
-    hasher,
-    mark_keys,
-    template_kinds,
-)
-from stream.bootstrap.models import impostors
-from stream.bootstrap.shared import (
-    RolePart,
-    SharedComponents,
-    agent_spec,
-)
+from stream.bootstrap.abuse import hasher, mark_keys
+from stream.bootstrap.models import template_kinds, template_spec
+from stream.bootstrap.shared import RolePart, SharedComponents, agent_spec
 from stream.encryption.key_folder import ImageKeys, KeyFolder
 from stream.events.topics import Topic
 from stream.kafka.worker.worker import BackgroundTask
@@ -40,7 +32,7 @@ MOST_WAITING, MOST_UNACKNOWLEDGED_SUBMISSIONS = 48, 250
 def detect_part(shared: SharedComponents, pool: SlotPool) -> RolePart:
     """Agent on submissions over the pool, which the worker starts. Blocks. Raises SettingsError for unusable files."""
     settings, policy, clock = shared.settings, shared.policy, shared.clock
-    detection = settings.detection
+    detection, spec = settings.detection, template_spec(settings, policy)
     networks = open_networks(settings.abuse, clock.now_ms())
     keys = open_keys(settings)
     image_keys = open_image_keys(settings)
@@ -71,7 +63,7 @@ def detect_part(shared: SharedComponents, pool: SlotPool) -> RolePart:
         dead_letters=shared.dead_letters,
         keys=keys,
         sessions=shared.sessions.keys is not None,
-        impostors=impostors(settings, policy),
+        impostors=None if spec is None else spec.impostors,
         template_kinds=template_kinds(settings, policy),
     )
     agent = replace(

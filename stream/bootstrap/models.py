@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from abuse.faces.protected_template import Distance
 from config.cache import cache_folder
 from config.errors import SettingsError
 from config.policy import Policy
@@ -16,7 +17,7 @@ from detectors.models import ModelFile
 from detectors.pad import FETCH, PadNetworkUnusable, PadSource, sources
 from detectors.pad import load as load_network
 from detectors.template import TemplateModelUnusable, TemplateSource, TemplateSpec, describe, load
-from detectors.template.impostors import ImpostorModel
+from stream.pipeline.capture.marking import model_id
 
 S = TypeVar("S")
 
@@ -28,17 +29,17 @@ def template_source(settings: Settings, policy: Policy) -> TemplateSource | None
     return TemplateSource(manifest=settings.detection.template_manifest, cache=cache_folder())
 
 
-def impostors(settings: Settings, policy: Policy) -> ImpostorModel | None:
-    """How alike strangers look to the template model; None without a model, or where nobody has calibrated it. Raises
+def template_spec(settings: Settings, policy: Policy) -> TemplateSpec | None:
+    """The template model as its manifest describes it; None where the policy switches templates off. Raises
     SettingsError for a bad manifest."""
     source = template_source(settings, policy)
-    return None if source is None else _described(source)[0].impostors
+    return None if source is None else _described(source)[0]
 
 
-def face_bound(settings: Settings, policy: Policy) -> float | None:
-    """Distance up to which the template model sees one person; None and errors as for `impostors`."""
-    source = template_source(settings, policy)
-    return None if source is None else _described(source)[0].genuine_threshold
+def template_kinds(settings: Settings, policy: Policy) -> Mapping[str, Distance]:
+    """How templates of the model in use are compared; empty without a model."""
+    spec = template_spec(settings, policy)
+    return {} if spec is None else {model_id(spec.name, spec.space_sha256): Distance(spec.distance)}
 
 
 def network_sources(settings: Settings, policy: Policy) -> tuple[PadSource, ...]:

@@ -6,11 +6,7 @@ from functools import partial
 
 from config.settings import Settings
 from stream.bootstrap.authentication import open_macs
-from stream.bootstrap.shared import (
-    broker_watch,
-    open_dead_letters,
-    open_publisher,
-)
+from stream.bootstrap.shared import broker_watch, open_dead_letters, open_publisher
 from stream.events.authentication.forgeries import Forgeries
 from stream.events.topics import Topic, topic_name
 from stream.kafka.agents.agents import AgentSpec

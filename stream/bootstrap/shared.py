@@ -11,11 +11,7 @@ from abuse.redis_port import RedisClient
 from abuse.rules.engine import AbuseEngine
 from abuse.store_time import RedisTime, StoreTime
 from config.settings import Settings
-from stream.bootstrap.abuse import (
-    face_keys,
-    hasher,
-    open_ledger,
-)
+from stream.bootstrap.abuse import face_keys, hasher, open_ledger
 from stream.bootstrap.authentication import open_macs
 from stream.bootstrap.sessions import SessionParts, open_session_keys, open_session_store
 from stream.events.authentication.record_mac import RecordMacs
@@ -32,7 +28,6 @@ from stream.redis.client import connect
 from stream.redis.decision_store import RedisDecisionStore
 from stream.redis.marker import MarkerGuard, marker_keys
 from stream.runtime.clock import SystemClock
-from stream.runtime.clock_watch import ClockWatch
 from stream.runtime.patience import RetryPolicy
 
 
@@ -93,12 +88,6 @@ def open_dead_letters(settings: Settings) -> DeadLetters:
 def broker_watch(app: LivenessApp, patience: RetryPolicy, settings: Settings) -> BrokerWatch:
     """Watch over the broker, with the words for its refusals."""
     return BrokerWatch(app, patience, settings.delivery, partial(why_refused, settings.kafka))
-
-
-def clock_watch(shared: SharedComponents) -> ClockWatch:
-    """Watch over this machine's clock against the clock of Redis."""
-    limit_s = shared.settings.redis.max_clock_difference_s
-    return ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
 
 
 def open_store(settings: Settings, calls: RedisClient | None = None, time: StoreTime | None = None) -> DecisionStore:

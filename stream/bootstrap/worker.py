@@ -7,21 +7,13 @@ from functools import partial
 
 from config.settings import Settings
 from detectors.pool import AnalyserFactory
-from stream.bootstrap.abuse import (
-    agree_on_secrets,
-    open_key_checks,
-)
+from stream.bootstrap.abuse import agree_on_secrets, open_key_checks
 from stream.bootstrap.command_role import command_part
 from stream.bootstrap.decide_role import decide_part
 from stream.bootstrap.detect_role import detect_part
 from stream.bootstrap.fleet import badge, open_fleet_watch
 from stream.bootstrap.installation import open_installation_watch
-from stream.bootstrap.shared import (
-    RolePart,
-    SharedComponents,
-    broker_watch,
-    clock_watch,
-)
+from stream.bootstrap.shared import RolePart, SharedComponents, broker_watch
 from stream.bootstrap.slots import FACE_ANALYSER, open_pool
 from stream.kafka.agents.caution import Caution
 from stream.kafka.agents.trial import Trial
@@ -29,6 +21,7 @@ from stream.kafka.worker.worker import Check, Role, Worker, WorkerComponents
 from stream.redis.eviction import EvictionWatch
 from stream.redis.partition_notes import RedisPartitionNotes
 from stream.redis.permissions import require_commands
+from stream.runtime.clock_watch import ClockWatch
 
 ALL_ROLES = frozenset(Role)
 
@@ -46,7 +39,8 @@ def build_worker(
         parts.append(decide_part(shared))
     if Role.COMMAND in roles:
         parts.append(command_part(shared))
-    watch = clock_watch(shared)
+    limit_s = settings.redis.max_clock_difference_s
+    watch = ClockWatch(time=shared.time, clock=shared.clock, patience=shared.patience, limit_s=limit_s)
     secrets = partial(agree_on_secrets, settings, open_key_checks(settings, shared.redis))
     eviction, permissions = EvictionWatch(settings.redis), partial(require_commands, settings)
     sessions = shared.sessions.keys

@@ -53,10 +53,9 @@ class JoinSweeper:
     async def sweep(self) -> bool:
         """Sweep once if the turn is this worker's. Returns whether another sweep is to follow at once: sets were ended,
         and more may be due."""
-        join, ended = self.stage.join, 0
-        if not await join.take_turn(self.name, TURN_MS):
+        if not await self.stage.patience.until_available(self.stage.join.pending.take_turn, self.name, TURN_MS):
             return False
-        names = await self._overdue()
+        names, ended = await self._overdue(), 0
         for start in range(0, len(names), AT_THE_SAME_TIME):
             ended += sum(await asyncio.gather(*map(self._ended, names[start : start + AT_THE_SAME_TIME])))
         return len(names) == MOST_AT_ONCE and ended > 0
@@ -64,7 +63,9 @@ class JoinSweeper:
     async def _overdue(self) -> list[str]:
         """Names of sets whose deadline has come, without those on which the sweep failed just now."""
         self.aside.passed()
-        return self.aside.others(await self.stage.join.overdue(MOST_AT_ONCE + len(self.aside)), MOST_AT_ONCE)
+        join, retry = self.stage.join, self.stage.patience.until_available
+        due = await retry(join.pending.due, await retry(join.time.now_ms), MOST_AT_ONCE + len(self.aside))
+        return self.aside.others(due, MOST_AT_ONCE)
 
     async def _ended(self, name: str) -> bool:
         """Whether the set was ended. One on which the sweep fails stays due; the others are ended."""
@@ -79,17 +80,17 @@ class JoinSweeper:
         return True
 
     async def _end(self, name: str) -> None:
-        join, stage = self.stage.join, self.stage
+        join, stage, retry = self.stage.join, self.stage, self.stage.patience.until_available
         joining = await join.end(name)
         if joining is None:
-            await join.drop(name)
+            await retry(join.pending.drop, name)
             return
         finding = joining.detection.finding
         if isinstance(finding, AlreadyDecided):
             await self.publisher.publish(stage.outputs_of(joining.detection, finding.decision))
             metrics.JOINS.labels(outcome="erased").inc()
         elif joining.by_deadline or not await self._is_decided(joining):
-            tries = await join.tried(name, self.name)
+            tries = await retry(join.pending.tried, name, self.name)
             await self.publisher.publish(await self._outputs(joining.detection, tries))
             log.info("join_ended", by_deadline=joining.by_deadline)
         await stage.join.settle(name, joining)

@@ -12,16 +12,7 @@ from typing import Any
 from abuse.event_time import MS, iso8601
 from stream.events.wire.cloud_events import EventType
 from stream.events.wire.session_events import SessionEvent
-from stream.sessions.session import (
-    ACTIVE,
-    ATTEMPT,
-    CREATED,
-    END,
-    SPENT,
-    AttemptOutcome,
-    Session,
-    SessionState,
-)
+from stream.sessions.session import ACTIVE, ATTEMPT, CREATED, END, SPENT, AttemptOutcome, Session, SessionState
 from stream.sessions.session_record import told_text
 
 #: Time that a check takes a person on average, by the concepts of face liveness: without and with an active step.

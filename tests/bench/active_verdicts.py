@@ -17,7 +17,7 @@ from config.cache import cache_folder
 from config.policy import Policy
 from config.settings import Settings
 from detectors.analysis import FaceAnalyser
-from stream.bootstrap.models import face_bound, network_sources, template_source
+from stream.bootstrap.models import network_sources, template_source, template_spec
 from stream.events.message.messages import Detection
 from stream.pipeline.verdict.session_verdict import session_verdict
 from stream.pipeline.verdict.verdict import Verdict
@@ -33,7 +33,8 @@ class Verdicts:
         settings, learned = Settings(), policies.load(policies.LEARNED)
         source = template_source(settings, learned)
         self._analyser = FaceAnalyser(learned, template=source, networks=network_sources(settings, learned))
-        self._bound = face_bound(settings, learned)
+        spec = template_spec(settings, learned)
+        self._bound = None if spec is None else spec.genuine_threshold
         self._bench, self._sequences = Bench(cache_folder(), sequences, 0), sequences
         self.policies = [policies.load(path) for path in POLICIES]
 

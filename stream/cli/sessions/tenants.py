@@ -9,12 +9,7 @@ import typer
 from stream.cli.abuse.options import ReasonOption, TenantOption, TimeoutOption
 from stream.cli.console import ExitCode, JsonOption, print_json
 from stream.cli.sending import answered, command_of, show_outcome
-from stream.cli.sessions.options import (
-    ActorOption,
-    AttemptsOption,
-    ChallengeOption,
-    LifetimeOption,
-)
+from stream.cli.sessions.options import ActorOption, AttemptsOption, ChallengeOption, LifetimeOption
 from stream.events.message.session_terms import LivenessMode
 from stream.review.command_client import ask
 from stream.review.kinds.switch_rules import SwitchRules

@@ -21,15 +21,7 @@ from stream.events.wire.detection_codec import decode_detection, encode_detectio
 from stream.events.wire.detection_part import DetectionPart, encode_part
 from stream.pipeline.capture.compared_frames import Kinds
 from stream.pipeline.join.joined import Joining, of_frames
-from stream.pipeline.join.pending import (
-    ERASED,
-    Closing,
-    Parts,
-    PendingDetections,
-    PendingPart,
-    PendingSet,
-    set_name,
-)
+from stream.pipeline.join.pending import ERASED, Closing, Parts, PendingDetections, PendingPart, PendingSet, set_name
 from stream.runtime import metrics
 from stream.runtime.patience import RetryPolicy
 
@@ -98,11 +90,6 @@ class Join:
             owed = encode_detection(answer(detection)).decode()
             await self.patience.until_available(self.pending.owe, name, owed)
 
-    async def overdue(self, most: int) -> list[str]:
-        """Names of sets whose deadline has come."""
-        now_ms = await self.patience.until_available(self.time.now_ms)
-        return await self.patience.until_available(self.pending.due, now_ms, most)
-
     async def end(self, name: str) -> Joining | None:
         """The set as closed, by its deadline if by nothing before; None for one that holds no frame, or none that
         counts: a worker may have ended before it removed a frame that came too late."""
@@ -124,15 +111,6 @@ class Join:
         erased, slots = isinstance(joining.detection.finding, AlreadyDecided), joining.slots
         settled = "" if erased else encode_detection(_settled(joining.detection)).decode()
         await self.patience.until_available(self.pending.settle, name, settled, slots)
-
-    async def tried(self, name: str, worker: str) -> int:
-        return await self.patience.until_available(self.pending.tried, name, worker)
-
-    async def drop(self, name: str) -> None:
-        await self.patience.until_available(self.pending.drop, name)
-
-    async def take_turn(self, worker: str, for_ms: int) -> bool:
-        return await self.patience.until_available(self.pending.take_turn, worker, for_ms)
 
     async def _add(self, placed: _Placed) -> Detection | None:
         found = await self._joined(placed, await self._put(placed))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from config.policy import Policy
 from detectors.contract import ReadingStatus
 from stream.pipeline.verdict.aggregation import CONFIDENCE_DIGITS, WeighedSignal
-from stream.pipeline.verdict.injection import SWITCHED_OFF, InjectionVerdict, LivenessFlag
+from stream.pipeline.verdict.injection import SWITCHED_OFF, LivenessFlag
 from stream.pipeline.verdict.verdict import Verdict, VerdictKind, face_value, kind_for, with_injection
 
 #: Readings are changed in steps of a fiftieth.
@@ -159,11 +159,7 @@ def _kind_with(verdict: Verdict, changes: Sequence[Change], groups: Groups, poli
             continue
         for place in groups[change.name]:
             signals[place] = _with_liveness(signals[place], change.after)
-    return kind_for(_value(signals, injection, policy), policy)
-
-
-def _value(signals: Sequence[WeighedSignal], injection: InjectionVerdict, policy: Policy) -> float:
-    return with_injection(face_value(signals, policy), injection, policy)
+    return kind_for(with_injection(face_value(signals, policy), injection, policy), policy)
 
 
 def _with_liveness(signal: WeighedSignal, liveness: float) -> WeighedSignal:

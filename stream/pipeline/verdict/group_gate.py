@@ -17,14 +17,7 @@ from stream.pipeline.verdict.advice import advice_for
 from stream.pipeline.verdict.aggregation import WeighedSignal
 from stream.pipeline.verdict.injection import LivenessFlag
 from stream.pipeline.verdict.reasons import helpful
-from stream.pipeline.verdict.verdict import (
-    BELOW_BOUND,
-    Verdict,
-    VerdictKind,
-    by_flags,
-    spoof_bound,
-    with_confidence,
-)
+from stream.pipeline.verdict.verdict import BELOW_BOUND, Verdict, VerdictKind, by_flags, spoof_bound, with_confidence
 
 _NOT_CONFIGURED = GroupGate(least=1.0)
 #: The reason of ours whose advice fits what a group holds, by whether the group takes it for an attack.
