@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 with atheris.instrument_imports(include=["stream", "detectors.image_format"]):
     from config.limits.capture import ImageLimits
     from stream.events.message.messages import Detection, Poison, Record, Refusal, Rejected, Submission
-    from stream.events.wire.dead_letter import dead_letter
+    from stream.events.wire.dead_letter import DeadLetters
     from stream.events.wire.detection_codec import DetectionError, decode_detection, encode_detection
     from stream.pipeline.intake.intake import read
 
@@ -78,7 +78,7 @@ def one_input(noise: bytes) -> None:
     if read(record, LIMITS) != answer:
         raise AssertionError("the second reading differs")
     if isinstance(answer, Poison):
-        dead_letter(record, "dead", reason=answer.reason, message=answer.message)
+        DeadLetters(topic="dead", max_bytes=15 * 1024 * 1024).poison(record, answer)
         return
     if not isinstance(answer, Submission | Rejected):
         raise AssertionError(f"an answer of an unknown type: {type(answer).__name__}")

@@ -7,7 +7,7 @@ device, token) stay out. `source_*` headers tell where the record came from, so 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stream.events.message.messages import Fault, Headers, Output, Poison, Record
 from stream.runtime import metrics
@@ -27,33 +27,26 @@ class DeadLetters:
     max_bytes: int
 
     def letter(self, record: Record, *, reason: str, message: str, fault: Fault = Fault.DEAD_LETTER) -> Output:
-        """A dead letter, counted by its reason; `fault` is for the circuit breaker, the others are those of
-        `dead_letter`."""
+        """Dead letter of a record, counted by its reason, which is from a closed set; `message` quotes nothing of the
+        record, `fault` is for the circuit breaker.
+
+        A record of more than `max_bytes`, which can only come packed, is set aside without key and value: their number
+        and digest stand in. A record without key and value gets an empty value, since no client sends neither.
+        """
         metrics.DEAD_LETTERS.labels(reason=reason).inc()
-        letter = dead_letter(record, self.topic, reason=reason, message=message, max_bytes=self.max_bytes)
-        return replace(letter, fault=fault)
+        facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
+        why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
+        key, value = record.key, record.value
+        if len(key or b"") + len(value or b"") > self.max_bytes:
+            why = (*why, *_digest(value or b""))
+            key, value = (key or b"")[:KEPT_HEADER_BYTES], None
+        elif key is None and value is None:
+            value = b""
+        return Output(topic=self.topic, key=key, value=value, headers=(*why, *_kept(record.headers)), fault=fault)
 
     def poison(self, record: Record, why: Poison) -> Output:
         """Dead letter of a record that its writer spoilt: no sign of a failing worker."""
         return self.letter(record, reason=why.reason, message=why.message, fault=Fault.POISON)
-
-
-def dead_letter(record: Record, topic: str, *, reason: str, message: str, max_bytes: int) -> Output:
-    """Dead letter of a record. `reason` is from a closed set; `message` quotes nothing of the record.
-
-    A record of more than `max_bytes`, which can only come packed, is set aside without key and value: their number
-    and digest stand in. A record without key and value gets an empty value, since no client sends neither.
-    """
-    facts = (reason, message, record.topic, record.partition, record.offset, record.appended_at_ms)
-    why: Headers = tuple((name, str(fact).encode()) for name, fact in zip(WHY_HEADERS, facts, strict=True))
-    kept = _kept(record.headers)
-    key, value = record.key, record.value
-    if len(key or b"") + len(value or b"") > max_bytes:
-        why = (*why, *_digest(value or b""))
-        key, value = (key or b"")[:KEPT_HEADER_BYTES], None
-    elif key is None and value is None:
-        value = b""
-    return Output(topic=topic, key=key, value=value, headers=(*why, *kept), fault=Fault.DEAD_LETTER)
 
 
 def _kept(headers: Headers) -> Headers:

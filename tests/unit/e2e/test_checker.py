@@ -12,7 +12,7 @@ import pytest
 from config.limits.capture import ImageLimits
 from stream.events.message.ids import request_id
 from stream.events.message.messages import Output, Poison, Record, Submission
-from stream.events.wire.dead_letter import dead_letter
+from stream.events.wire.dead_letter import DeadLetters
 from stream.events.wire.submissions import NewSubmission, submission_output
 from stream.pipeline.intake import intake
 from stream.pipeline.join.joined import fingerprint_of_frames
@@ -42,7 +42,9 @@ def decided(record: Record, **changed: object) -> Record:
 
 
 def letter(record: Record) -> Record:
-    return on_topic(dead_letter(record, DEAD_LETTERS, reason="WHY", message="why", max_bytes=15 * 1024 * 1024))
+    return on_topic(
+        DeadLetters(topic=DEAD_LETTERS, max_bytes=15 * 1024 * 1024).letter(record, reason="WHY", message="why")
+    )
 
 
 ONE, TWO, STRANGER = submitted(), submitted(), submitted()

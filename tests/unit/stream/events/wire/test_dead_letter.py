@@ -7,14 +7,14 @@ import hashlib
 import pytest
 
 from stream.events.topics import DEAD_LETTER_HEADROOM
-from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter, described
+from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, DeadLetters, described
 from tests.unit.stream.builders import APPENDED_AT_MS, SECRET, ce_headers, record
 
 PERSONAL = ["clientip", "deviceid", "sessiontoken", "sessionid", "capturedat", "imagesha256", "resourceid", "tenant"]
 
 
 def set_aside(given_record, max_bytes=15 * 1024 * 1024):
-    return dead_letter(given_record, "dead", reason="INVALID_REQUEST", message="why", max_bytes=max_bytes)
+    return DeadLetters(topic="dead", max_bytes=max_bytes).letter(given_record, reason="INVALID_REQUEST", message="why")
 
 
 def test_oversized_record_by_digest():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stream.events.topics import DEAD_LETTER_HEADROOM
-from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, dead_letter
+from stream.events.wire.dead_letter import KEPT_HEADER_BYTES, KEPT_HEADERS, WHY_HEADERS, DeadLetters
 from stream.review import commands
 from stream.review.command_stage import LONGEST_KEY
 from stream.review.commands import InvalidCommand
@@ -17,7 +17,7 @@ from tests.unit.stream.review.command_cases import Reviewer, sent
 
 def test_repeated_header_is_kept_once():
     headers = (("ce_correlationid", b"x" * 256),) * 1000 + (("CE_ID", b"a"), ("ce_id", b"b"))
-    letter = dead_letter(record(b"", headers), "dead", reason="R", message="m", max_bytes=1000)
+    letter = DeadLetters(topic="dead", max_bytes=1000).letter(record(b"", headers), reason="R", message="m")
     kept = [(name, value) for name, value in letter.headers if name not in WHY_HEADERS]
     assert kept == [("ce_correlationid", b"x" * 256), ("CE_ID", b"a")]
     assert len(KEPT_HEADERS) * KEPT_HEADER_BYTES < DEAD_LETTER_HEADROOM / 2
