@@ -50,14 +50,20 @@ def read_key(content: bytes, name: str, *, private: bool) -> SelfieKey:
     key = imported(content if document is None else document, _KINDS, "an RSA or EC key")
     if private and not key.is_private:
         raise KeyRefused("holds no private key")
-    kid = document.get("kid", name) if document is not None else name
-    if not isinstance(kid, str) or not KID.fullmatch(kid):
-        raise KeyRefused("its kid must be 1 to 128 visible ASCII characters")
+    kid = kid_of(document, name)
     algorithm = _algorithm(key)
     declared = document or {}
     if declared.get("use", "enc") != "enc" or declared.get("alg", algorithm) != algorithm:
         raise KeyRefused(f"its use and alg are not those of a key for {algorithm}")
     return SelfieKey(kid, algorithm, key)
+
+
+def kid_of(document: dict[str, Any] | None, name: str) -> str:
+    """Id of a key in a file of this name. Raises KeyRefused."""
+    kid = (document or {}).get("kid", name)
+    if not isinstance(kid, str) or not KID.fullmatch(kid):
+        raise KeyRefused("its kid must be 1 to 128 visible ASCII characters")
+    return kid
 
 
 def new_key(kid: str, algorithm: KeyAlgorithm) -> SelfieKey:

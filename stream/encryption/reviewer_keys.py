@@ -12,7 +12,7 @@ from typing import Final
 from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
-from stream.encryption.key_files import KID, KeyRefused, document_of, imported
+from stream.encryption.key_files import KID, KeyRefused, document_of, imported, kid_of
 
 CURVE: Final = "Ed25519"
 _SIGNATURES = jws.JWSRegistry.algorithms[CURVE]
@@ -59,10 +59,7 @@ def read_signing_key(content: bytes, name: str) -> SigningKey:
     key = imported(content if document is None else document, (jwk.OKPKey,), f"an {CURVE} key")
     if not key.is_private or key.curve_name != CURVE:
         raise KeyRefused(f"holds no private {CURVE} key")
-    kid = (document or {}).get("kid", name)
-    if not isinstance(kid, str) or not KID.fullmatch(kid):
-        raise KeyRefused("its kid must be 1 to 128 visible ASCII characters")
-    return SigningKey(kid, key)
+    return SigningKey(kid_of(document, name), key)
 
 
 def read_public_key(x: str) -> PublicKey:

@@ -30,7 +30,7 @@ from stream.sessions.drawing import drawn_challenges, drawn_colours
 from stream.sessions.risk import SessionRisk, SessionRisks
 from stream.sessions.session import END, Session, SessionEnd, SessionState, session_from
 from stream.sessions.session_record import SessionRecord, SessionWarning
-from stream.sessions.session_request import SessionDefaults, SessionRequest
+from stream.sessions.session_request import SessionDefaults, SessionRequest, SessionWishes
 from stream.sessions.session_store import SessionName, SessionStore
 
 
@@ -185,7 +185,7 @@ class SessionDesk:
 
     def _wanted(self, request: SessionRequest, of_tenant: Mapping[str, Any]) -> dict[str, Any]:
         """Fields by the command, else the tenant, else the installation, else the product."""
-        own = {name: getattr(request, name) for name in SessionDefaults.model_fields if hasattr(request, name)}
+        own = {name: getattr(request, name) for name in SessionWishes.model_fields}
         product = {
             "liveness_mode": LivenessMode.PASSIVE,
             "liveness_threshold": DEFAULT_THRESHOLD,

@@ -20,7 +20,6 @@ from stream.pipeline.intake.submission_fields import network_of
 
 #: Seconds that a token may live.
 SHORTEST_TOKEN_S, LONGEST_TOKEN_S = 60, 86_400
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _each_once(challenges: list[Challenge]) -> list[Challenge]:
@@ -29,24 +28,24 @@ def _each_once(challenges: list[Challenge]) -> list[Challenge]:
     return challenges
 
 
-Mode = Annotated[LivenessMode, Field(strict=False)]
-Threshold = Annotated[int, Field(ge=0, le=100)]
-Challenges = Annotated[list[Challenge], Field(min_length=1, max_length=4), AfterValidator(_each_once)]
-Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)]
-Lifetime = Annotated[int, Field(ge=SHORTEST_TOKEN_S, le=LONGEST_TOKEN_S)]
+class SessionWishes(BaseModel):
+    """Fields that a command may give a session, and else its tenant."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    liveness_mode: Annotated[LivenessMode, Field(strict=False)] | None = None
+    liveness_threshold: Annotated[int, Field(ge=0, le=100)] | None = None
+    liveness_challenges: (
+        Annotated[list[Challenge], Field(min_length=1, max_length=4), AfterValidator(_each_once)] | None
+    ) = None
+    attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] | None = None
+    token_lifetime_s: Annotated[int, Field(ge=SHORTEST_TOKEN_S, le=LONGEST_TOKEN_S)] | None = None
 
 
-class SessionDefaults(BaseModel):
+class SessionDefaults(SessionWishes):
     """Defaults of a tenant's sessions. `required`: no submission of the tenant without a session token.
     `require_head_turn`: no session with challenges without a head turn."""
 
-    model_config = _STRICT
-
-    liveness_mode: Mode | None = None
-    liveness_threshold: Threshold | None = None
-    liveness_challenges: Challenges | None = None
-    attempts: Attempts | None = None
-    token_lifetime_s: Lifetime | None = None
     required: bool | None = None
     require_head_turn: bool | None = None
 
@@ -56,20 +55,13 @@ class SessionDefaults(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-class SessionRequest(BaseModel):
+class SessionRequest(SessionWishes):
     """Fields of `session.create` besides those of every command."""
-
-    model_config = _STRICT
 
     client_request_token: Annotated[str, StringConstraints(pattern=SUBMISSION_ID)]
     correlation_id: Annotated[str, AfterValidator(personal_guid)]
     device_id: ShortText | None = Field(None, repr=False)
-    liveness_mode: Mode | None = None
-    liveness_threshold: Threshold | None = None
-    liveness_challenges: Challenges | None = None
     light_challenge: bool = False
-    attempts: Attempts | None = None
-    token_lifetime_s: Lifetime | None = None
     expected_client_ip: Annotated[str, StringConstraints(max_length=64), AfterValidator(network_of)] | None = Field(
         None, repr=False
     )
