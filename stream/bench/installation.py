@@ -22,7 +22,7 @@ from config import settings as configuration
 from config.settings import Settings
 from stream.bench.accounting import listening_on
 from stream.bench.redis_room import Say, room
-from stream.embedded.session import EmbeddedServices
+from stream.embedded.session import EmbeddedServices, settings_under
 from stream.events.topics import TABLE, topic_name
 from stream.kafka.clients import provisioning
 from stream.kafka.clients.clients import admin
@@ -73,22 +73,11 @@ def installation(broker: Broker, slots: int | None, say: Say) -> Iterator[Instal
             # Set explicitly: a key prefix in the user's settings would mix the benchmark's keys with the workers'.
             environment = {**topics, "LIVENESS_REDIS__KEY_PREFIX": keys, **own}
             processes = {}
-        settings = _settings(environment)
+        settings = settings_under(environment)
         if broker is Broker.CONFIGURED:
             exits.enter_context(_topics(settings))
             processes = _local_services(settings)
         yield Installation(settings=settings, environment=environment, processes=processes)
-
-
-def _settings(environment: dict[str, str]) -> Settings:
-    """Settings of the user with the benchmark's on top, read as the worker reads them."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        return configuration.load()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

@@ -45,6 +45,17 @@ def set_aside() -> dict[str, str]:
     }
 
 
+def settings_under(environment: Mapping[str, str]) -> Settings:
+    """Settings of the user with these variables on top, read as the worker reads them."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        return configuration.load()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 class EmbeddedServices:
     """Embedded broker and store, with the settings that lead to both.
 
@@ -75,9 +86,7 @@ class EmbeddedServices:
 
     def settings(self) -> Settings:
         """Settings for a client in this process, on top of the user's own."""
-        servers = self._broker.bootstrap_servers
-        kafka = {"bootstrap_servers": servers, "embedded": True, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS}
-        return configuration.load(kafka=kafka, redis={**NONE, "url": self._store.url})
+        return settings_under(self.environment)
 
     def close(self) -> None:
         self._store.close()

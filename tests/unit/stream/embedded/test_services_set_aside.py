@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from config.settings import load
-from stream.embedded.session import EmbeddedServices, set_aside
+from stream.embedded.session import set_aside, settings_under
 from tests.certificates import Authority
 
 
@@ -32,11 +30,8 @@ def test_own_redis_set_aside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     }.items():
         monkeypatch.setenv(f"LIVENESS_{name}", str(value))
     url = "redis://127.0.0.1:1/0"
-    parts: Any = SimpleNamespace(
-        _broker=SimpleNamespace(bootstrap_servers="127.0.0.1:1"), _store=SimpleNamespace(url=url)
-    )
     variables = {**set_aside(), "LIVENESS_REDIS__URL": url, "LIVENESS_ABUSE__HASH_KEYS": keys.read_text()}
-    assert EmbeddedServices.settings(parts).redis.password is None
+    assert settings_under(variables).redis.password is None
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     redis = load().redis
