@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -127,15 +127,11 @@ async def _look_at_fleet(settings: Settings) -> Fleet | None:
 
 def _show(states: list[TopicState], json: bool, backlogs: Sequence[Backlog] = (), fleet: Fleet | None = None) -> None:
     if json:
-        told = {"topics": [asdict(state) for state in states], "backlog": [asdict(b) for b in backlogs]}
-        print_json(
-            told
-            if fleet is None
-            else {
-                **told,
-                "fleet": {**asdict(fleet), "differences": {str(a): words for a, words in fleet.differences.items()}},
-            }
-        )
+        told: dict[str, Any] = {"topics": [asdict(state) for state in states], "backlog": [asdict(b) for b in backlogs]}
+        if fleet is not None:
+            words = {str(aspect): words for aspect, words in fleet.differences.items()}
+            told["fleet"] = {**asdict(fleet), "differences": words}
+        print_json(told)
         return
     unread = {waiting.topic: waiting for waiting in backlogs}
     table = Table("topic", "partitions", "unread", "state", box=None)

@@ -77,15 +77,12 @@ class Lifecycle(Protocol):
 
 
 class LivenessApp(faust.App):
-    """Faust app over our transport. `embedded_broker` switches off what the mock broker can't do."""
+    """Faust app over our transport. `embedded_broker` switches off what the mock broker can't do; `lifecycle`, set
+    before the app runs, is called with the app's own."""
 
     embedded_broker = False
     fetch_max_wait_ms = 500
-    _attached: Lifecycle | None = None
-
-    def attach(self, lifecycle: Lifecycle) -> None:
-        """Have a lifecycle called with the app's own: started before the first record, stopped after the last."""
-        self._attached = lifecycle
+    lifecycle: Lifecycle
 
     def on_init_dependencies(self) -> Iterable[Any]:
         """Services of the app, with a sensor that does nothing in place of Faust's monitor, which times every event for
@@ -100,36 +97,21 @@ class LivenessApp(faust.App):
 
     async def on_first_start(self) -> None:
         await super().on_first_start()
-        if self._attached is not None:
-            await self._attached.start()
+        await self.lifecycle.start()
 
     async def revoking(self, partitions: Collection[Partition]) -> None:
         """Called by the consumer, before Faust forgets acknowledgements that are not committed."""
         self.flow_control.suspend()
-        if self._attached is not None:
-            await self._attached.revoking(partitions)
-
-    def rewound(self, partitions: Collection[Partition]) -> None:
-        """Called by the consumer when the log no longer holds what was read (`positions`)."""
-        if self._attached is not None:
-            self._attached.rewound(partitions)
-
-    def refused(self, error: KafkaRefuses) -> None:
-        """Called by the consumer when the broker no longer lets the worker read."""
-        if self._attached is not None:
-            self._attached.refused(error)
-        raise error
+        await self.lifecycle.revoking(partitions)
 
     async def on_stop(self) -> None:
         self.flow_control.suspend()
-        if self._attached is not None:
-            await self._attached.stopping()
+        await self.lifecycle.stopping()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
         await super().on_shutdown()
-        if self._attached is not None:
-            await self._attached.stop()
+        await self.lifecycle.stop()
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -155,7 +155,7 @@ class _Consumer(driver.Consumer):
             records = await super()._getmany(active_partitions, timeout)
         except AUTHORIZATION as error:
             app: Any = self.app
-            app.refused(KafkaRefuses(lacking(error)))
+            app.lifecycle.refused(KafkaRefuses(lacking(error)))
         for tp, read in records.items():
             offsets = [record.offset for record in read]
             if offsets and not self._positions.read((tp.topic, tp.partition), offsets):
@@ -169,7 +169,7 @@ class _Consumer(driver.Consumer):
     def _rewind(self, tp: Any, offset: int) -> None:
         """Read the partition from `offset` on, whatever was read and acknowledged of it."""
         app: Any = self.app
-        app.rewound({(tp.topic, tp.partition)})
+        app.lifecycle.rewound({(tp.topic, tp.partition)})
         self._positions.rewind((tp.topic, tp.partition), offset)
         for held in (self._acked, self._acked_index, self._gap, self._read_offset, self._committed_offset):
             held.pop(tp, None)

@@ -37,7 +37,9 @@ def run(worker: Worker) -> NoReturn:
     except SystemExit as end:
         if process.told_to_stop and not end.code:
             raise
-        sys.exit(_said(end.__context__))
+        code, event, reason = _end(end.__context__)
+        log.critical(event, **reason)
+        sys.exit(code)
     finally:
         logs.end()
 
@@ -61,25 +63,17 @@ class _Process(faust.Worker):
     def on_worker_shutdown(self) -> None:
         """Called when a stop begins, whatever the reason; what goes wrong afterwards does not change the exit code."""
         if not self.told_to_stop:
-            self._worker.leave_code = _exit_code(sys.exception() or self.crash_reason)
+            self._worker.leave_code, *_ = _end(sys.exception() or self.crash_reason)
 
 
-def _exit_code(ended_by: BaseException | None) -> int:
-    """Exit code of an end that no signal asked for."""
+def _end(ended_by: BaseException | None) -> tuple[int, str, dict[str, str]]:
+    """Exit code of an end that no signal asked for, and the event and reason for the log. Faust logs other
+    exceptions."""
     if isinstance(ended_by, AUTHORIZATION):
-        return EXIT_SETTINGS
-    return EXIT_BUG if _who_was_away(ended_by) is None else EXIT_UNREACHABLE
-
-
-def _said(ended_by: BaseException | None) -> int:
-    """Exit code of an end that no signal asked for, after a log line with the reason. Faust logs other exceptions."""
-    if isinstance(ended_by, AUTHORIZATION):
-        log.critical("wrong_settings", why=lacking(ended_by))
-    elif (away := _who_was_away(ended_by)) is not None:
-        log.critical("gave_up_waiting", why=away)
-    else:
-        log.critical("ended_untold", error=type(ended_by).__name__)
-    return _exit_code(ended_by)
+        return EXIT_SETTINGS, "wrong_settings", {"why": lacking(ended_by)}
+    if (away := _who_was_away(ended_by)) is not None:
+        return EXIT_UNREACHABLE, "gave_up_waiting", {"why": away}
+    return EXIT_BUG, "ended_untold", {"error": type(ended_by).__name__}
 
 
 def _who_was_away(ended_by: BaseException | None) -> str | None:

@@ -58,6 +58,14 @@ Check = Callable[[], Awaitable[None]]
 Closing = Callable[[], Awaitable[None]]
 
 
+#: Ends that are no bug, by their error: event of the log, and exit code.
+_ENDS = (
+    (DependencyTimeout, "gave_up_waiting", EXIT_UNREACHABLE),
+    (SettingsError, "wrong_settings", EXIT_SETTINGS),
+    (BreakerOpen, "breaker_open", EXIT_BUG),
+)
+
+
 class Role(StrEnum):
     """Name of an agent in `liveness worker --roles`."""
 
@@ -108,7 +116,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[AgentRunner] = []
         self._health = HealthServer(components.settings.http, self.state)
-        self.app.attach(self)
+        self.app.lifecycle = self
         self._stopping = False
         self._progress = ConsumerProgress(self.app, self._acks, [spec.topic for spec in components.agents])
         #: Exit code of a stop that takes too long: that of a failure, where no signal asked for the stop.
@@ -281,15 +289,10 @@ class Worker:
 
     def fail(self, error: BaseException) -> NoReturn:
         """Leave at once; the exit code tells a dependency that stayed away from a bug."""
-        if isinstance(error, DependencyTimeout):
-            log.critical("gave_up_waiting", why=str(error))
-            self._leave(EXIT_UNREACHABLE, "exit")
-        if isinstance(error, SettingsError):
-            log.critical("wrong_settings", why=str(error))
-            self._leave(EXIT_SETTINGS, "exit")
-        if isinstance(error, BreakerOpen):
-            log.critical("breaker_open", why=str(error))
-            self._leave(EXIT_BUG, "exit")
+        for kind, event, code in _ENDS:
+            if isinstance(error, kind):
+                log.critical(event, why=str(error))
+                self._leave(code, "exit")
         log.critical("worker_failed", exc_info=error)
         self._leave(EXIT_BUG, "exit")
 

@@ -19,7 +19,7 @@ class FailingWorker:
 
     def __init__(self, error: BaseException) -> None:
         self.app = make_app(Settings())
-        self.app.attach(self)
+        self.app.lifecycle = self
         self.leave_code = EXIT_DONE
         self.code_at_stop: int | None = None
         self._error = error
