@@ -19,6 +19,7 @@ from config.limits.abuse import FACE_REUSE
 from config.policy import Policy
 from detectors.contract import Analysis, Frame
 from detectors.contract_fields import MAX_MS
+from detectors.injection.capture_times import capture_times
 from detectors.pool.outcomes import FramePool, PoolOutcome, SlotCrashed, SlotTimeout
 from detectors.template.impostors import ImpostorModel
 from stream.encryption.key_folder import KeyFolder
@@ -40,7 +41,6 @@ from stream.events.wire.event_times import EventTimes
 from stream.pipeline.admission.admission import Admission, Admitted
 from stream.pipeline.admission.session_refusals import frames_refusal
 from stream.pipeline.capture.attestation import capture_finding
-from stream.pipeline.capture.camera_times import with_capture_times
 from stream.pipeline.capture.compared_frames import NOT_COMPARED, ComparedFrames, Kinds, compared_frames, content_of
 from stream.pipeline.capture.marking import ReferenceExtractor
 from stream.pipeline.capture.reference_face import compared
@@ -220,7 +220,7 @@ class DetectStage:
             return finding, letters
         for analysis in finding:
             metrics.observe_analysis(analysis.elapsed_ms, analysis.cpu_ms)
-        return tuple(with_capture_times(analysis, submission) for analysis in finding), letters
+        return tuple(_with_capture_times(analysis, submission) for analysis in finding), letters
 
 
 def _begun(read: Submission | Rejected) -> Detection:
@@ -240,6 +240,15 @@ def _senders(read: Submission, origin: Origin) -> list[tuple[str, ...]]:
 def pictures_of(submission: Submission) -> tuple[Frame, ...]:
     """Pictures of a submission's job: its frames, and the reference image behind them."""
     return submission.frames if submission.reference is None else (*submission.frames, submission.reference)
+
+
+def _with_capture_times(analysis: Analysis, submission: Submission) -> Analysis:
+    """Analysis of a frame with the indications of the camera's time in place of the time in its metadata."""
+    if not analysis.taken_at:
+        return analysis
+    received_ms, captured_at = submission.appended_at_ms, submission.context.captured_at
+    found = tuple(capture_times(analysis.taken_at, received_ms=received_ms, captured_at=captured_at))
+    return replace(analysis, indications=analysis.indications + found, taken_at="")
 
 
 def _cost_ms(finding: tuple[Analysis, ...] | Refusal, policy: Policy) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +10,11 @@ from typing import Annotated
 
 import orjson
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
 
 from config import settings as configuration
 from config.errors import SettingsError
@@ -19,8 +22,7 @@ from config.policy import Policy
 from config.settings import Settings
 from detectors.pool import PoolClosed
 from stream.bootstrap.models import network_sources
-from stream.cli.console import JsonOption, err, fail, plain, print_json, say
-from stream.cli.evaluate.evaluation_view import show
+from stream.cli.console import JsonOption, err, fail, out, plain, print_json, say
 from stream.evaluation import analysing, calibration
 from stream.evaluation.comparison import comparison, comparison_headline, comparison_tables
 from stream.evaluation.figures import Document, document
@@ -28,7 +30,7 @@ from stream.evaluation.judged import judged, models_of, unreadable
 from stream.evaluation.picture_set import PictureSet, UnusableSet, read
 from stream.evaluation.proposal import policy_file, proposal_document, proposal_headline, proposal_tables
 from stream.evaluation.report import page
-from stream.evaluation.words import headline, tables
+from stream.evaluation.words import CAUTION, WordTable, headline, tables
 from stream.runtime.clock import SYSTEM_CLOCK
 
 DIR_HELP = (
@@ -81,7 +83,7 @@ def _evaluate(pictures: PictureSet, settings: Settings, folder: Path, json: bool
     evaluated = _evaluated(pictures, settings, folder / CACHE_NAME)
     _write(folder / JSON_NAME, orjson.dumps(evaluated, option=orjson.OPT_INDENT_2))
     _write(folder / PAGE_NAME, page(evaluated).encode())
-    print_json(evaluated) if json else show(headline(evaluated), tables(evaluated))
+    print_json(evaluated) if json else _show(headline(evaluated), tables(evaluated))
     _say_where(folder, PAGE_NAME, JSON_NAME)
     _end(pictures, evaluated)
 
@@ -90,7 +92,7 @@ def _compare(pictures: PictureSet, settings: Settings, policies: tuple[Path, Pat
     a, b = (_evaluated(pictures, _with_policy(settings, file), folder / CACHE_NAME) for file in policies)
     compared = comparison(a, b)
     _write(folder / COMPARISON_NAME, orjson.dumps(compared, option=orjson.OPT_INDENT_2))
-    print_json(compared) if json else show(comparison_headline(compared), comparison_tables(compared))
+    print_json(compared) if json else _show(comparison_headline(compared), comparison_tables(compared))
     _say_where(folder, COMPARISON_NAME)
     _end(pictures, a)
 
@@ -108,7 +110,7 @@ def _calibrate(pictures: PictureSet, settings: Settings, bpcer: float, folder: P
     )
     _write(folder / CALIBRATION_NAME, orjson.dumps(proposed, option=orjson.OPT_INDENT_2))
     _write(folder / POLICY_NAME, policy_file(proposal.policy, proposed).encode())
-    print_json(proposed) if json else show(proposal_headline(proposed), proposal_tables(proposed))
+    print_json(proposed) if json else _show(proposal_headline(proposed), proposal_tables(proposed))
     _say_where(folder, POLICY_NAME, CALIBRATION_NAME)
     _end(pictures, evaluated)
 
@@ -192,3 +194,27 @@ def _write(path: Path, content: bytes) -> None:
         unfinished.replace(path)
     except OSError as error:
         fail(f"{path} can't be written ({error.strerror})")
+
+
+#: Columns of a table that no terminal limits.
+WIDTH_IN_A_FILE = 200
+
+
+def _show(lines: Iterable[str], shown: Iterable[WordTable]) -> None:
+    """Headline and tables of an evaluation, a comparison or a proposal printed."""
+    console = out if out.is_terminal else Console(highlight=False, width=WIDTH_IN_A_FILE)
+    for line in lines:
+        console.print(Text(plain(line)), soft_wrap=True)
+    for title, columns, rows in shown:
+        console.print()
+        console.print(_table(title, columns, rows))
+    console.print(Text(CAUTION), soft_wrap=True)
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title, box=None, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(plain(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    return table
