@@ -37,8 +37,7 @@ class Plan:
 
 
 def run(plan: Plan, progress: Progress) -> Report:
-    """Report of a whole benchmark; blocks for minutes. Raises the errors of services, worker and child processes, and
-    `Unmeasurable`."""
+    """Report of a whole benchmark; blocks for minutes. Raises the errors of services and processes, `Unmeasurable`."""
     slots, results = 0, list[SizeResult]()
     for size in plan.sizes:
 

@@ -130,8 +130,7 @@ def _with_policy(settings: Settings, policy: Path | None) -> Settings:
 
 
 def _try(settings: Settings, policy: Path | None) -> None:
-    """Policy file, and the networks that the policy wants, found before any picture is read. Raises SettingsError that
-    names the file."""
+    """Policy file and the networks it wants, found before any picture is read. Raises SettingsError naming the file."""
     try:
         chosen = _with_policy(settings, policy)
         network_sources(chosen, chosen.policy())

@@ -32,8 +32,7 @@ class WorkerDidNotStart(Exception):
 
 
 def set_aside() -> dict[str, str]:
-    """Variables that set aside what the user has set for a Redis of the user's own; none where nothing is set. Raises
-    SettingsError."""
+    """Variables that set aside what is set for a Redis of the user's own; none without need. Raises SettingsError."""
     own = configuration.load().redis
     changed = {name: "" if none is None else str(none) for name, none in NONE.items() if getattr(own, name) != none}
     files = (
@@ -100,8 +99,7 @@ class EmbeddedServices:
 
 
 class WorkerProcess:
-    """`liveness worker`, or another module that runs a worker, as a child process with a health port; ready when
-    `start` returns."""
+    """`liveness worker`, or another module that runs a worker, as a child process; ready when `start` returns."""
 
     def __init__(
         self,

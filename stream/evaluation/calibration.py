@@ -181,8 +181,7 @@ def _candidate(
     best: Floats,
     bpcer_at_most: float,
 ) -> Policy:
-    """Policy with a mixture of its weights and the best ones, and with the gates and floors that the responses ask
-    for."""
+    """Policy with a mixture of its weights and the best ones, and gates and floors that the responses ask for."""
     own = policy.name.removesuffix(UNCALIBRATED)
     name = own if own != policy.name else f"{own.removesuffix('-calibrated')[:52]}-calibrated"
     changes = {**policy.model_dump(), "name": name}

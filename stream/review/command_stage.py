@@ -108,8 +108,7 @@ class CommandStage:
         return replace(kept, plan=document, answer=answer.decode())
 
     async def _brought_about(self, kept: KeptCommand, record: Record) -> Sequence[Output]:
-        """A command sent again is answered again; of most kinds, only the record that brought the change about
-        publishes it."""
+        """Records of a change. Of most kinds, only the record that brought the change about publishes it."""
         kind = COMMANDS.get(kept.entry["command"])
         if kind is None or (kept.position != _position(record) and not kind.answers_again):
             return ()

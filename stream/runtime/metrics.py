@@ -123,8 +123,7 @@ _network_lists: set[str] = set()
 
 
 def observe_network_lists(lists: Iterable[ListState]) -> None:
-    """Record the network lists as of the last look; lists that are gone lose their series. Labels are the operator's
-    names."""
+    """Record the network lists as of the last look; those gone lose their series. Labels are the operator's names."""
     read = {each.name: each for each in sorted(lists, key=lambda each: each.used) if each.age_days is not None}
     for name in _network_lists - read.keys():
         NETWORK_LIST_AGE_SECONDS.remove(name)

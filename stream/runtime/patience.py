@@ -46,8 +46,7 @@ class RetryPolicy:
         """Answer of the first call that doesn't raise Unavailable; other exceptions pass through.
 
         Called by stages, publisher and checks, several at once. `call` is repeated with its `arguments` and must bear
-        repetition. Raises
-        DependencyTimeout after `at_most_s` (never, if None).
+        repetition. Raises DependencyTimeout after `at_most_s` (never, if None).
         """
         loop = asyncio.get_running_loop()
         started, pause = loop.time(), FIRST_PAUSE_S

@@ -146,8 +146,7 @@ class Session:
 
 
 def session_from(fields: Fields) -> Session | None:
-    """Session of a store's fields; None without a record. Raises KeyError, TypeError or ValueError for what no worker
-    wrote."""
+    """Session of a store's fields; None without a record. Raises KeyError, TypeError, ValueError for foreign fields."""
     if CREATED not in fields:
         return None
     attempts, outcomes = {}, {}

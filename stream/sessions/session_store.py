@@ -53,8 +53,7 @@ class SessionStore(Protocol):
         """
 
     async def due(self, now_ms: int, most: int) -> Sequence[SessionName]:
-        """Sessions, up to `most`, that were to end by `now_ms` (the store's time) and weren't settled; for the
-        sweep."""
+        """Sessions, at most so many, to end by `now_ms` (the store's time) and not settled; for the sweep."""
 
     async def settle(self, names: Sequence[SessionName]) -> None:
         """The sessions are due no more; for the sweep."""

@@ -30,8 +30,7 @@ LATEST_FRAME_MS = 3_600_000
 
 
 class LivenessMode(StrEnum):
-    """Mode of a liveness check: one frame, one frame with movements only where the light is too strong, or
-    movements."""
+    """Mode of a liveness check: one frame, one with movements only where the light is too strong, or movements."""
 
     PASSIVE = "passive"
     PASSIVE_ACTIVE = "passive_active"

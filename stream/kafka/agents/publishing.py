@@ -20,8 +20,7 @@ Sender = Callable[[Output], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Publisher of outputs, called by the agents and the sweeper, many at once. Outputs on internal topics get their
-    MACs here."""
+    """Publisher of outputs, called by agents and sweepers, many at once; puts MACs on those of internal topics."""
 
     send: Sender
     patience: RetryPolicy

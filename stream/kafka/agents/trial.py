@@ -299,8 +299,7 @@ async def serve(worker: socket.socket, stages: Mapping[str, Stage], patience: Re
 
 
 class _Beats:
-    """Signs of life, empty frames, the first of which says that the process is ready; none while a call takes too
-    long."""
+    """Signs of life: empty frames. The first says that the process is ready; none comes while a call takes too long."""
 
     def __init__(self, writer: asyncio.StreamWriter, patience: RetryPolicy) -> None:
         self._writer, self._patience = writer, patience

@@ -141,8 +141,7 @@ REFUSED = {"access": "is refused: the user may not see the topic or its settings
 async def _configs(
     client: AIOKafkaAdminClient, names: list[str], *, own_only: bool = False
 ) -> tuple[dict[str, dict[str, str]], set[str]]:
-    """Settings of each topic that is there, its own or all that apply to it; and the topics whose settings this user
-    may not see."""
+    """Settings of each topic that is there, its own or all that apply; and the topics that this user may not see."""
     if not names:
         return {}, set()
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]

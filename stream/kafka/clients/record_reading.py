@@ -115,8 +115,7 @@ class _TolerantBatch:
 
 
 def _is_plain(raw: memoryview) -> bool:
-    """Whether the client's parser may read the batch: not packed, not very many records, and none with too many or too
-    large headers."""
+    """Whether the client's parser may read the batch: not packed, few records, and none with too much of headers."""
     if raw[_MAGIC_AT] < 2:
         return True
     records = int.from_bytes(raw[_COUNT_AT:_RECORDS_AT], "big")

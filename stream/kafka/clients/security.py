@@ -149,8 +149,7 @@ def librdkafka_security(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def librdkafka_token(file: Path) -> dict[str, Any]:
-    """Argument by which a client of librdkafka reads the token of OAUTHBEARER, at its login and before the token's
-    end."""
+    """Argument by which a client of librdkafka reads the token of OAUTHBEARER, at login and before the token's end."""
 
     def token(_config: str) -> tuple[str, float]:
         read = TokenFile(file).read()

@@ -67,8 +67,7 @@ class _Process(faust.Worker):
 
 
 def _end(ended_by: BaseException | None) -> tuple[int, str, dict[str, str]]:
-    """Exit code of an end that no signal asked for, and the event and reason for the log. Faust logs other
-    exceptions."""
+    """Exit code of an end that no signal asked for, with the log's event and reason. Faust logs other exceptions."""
     if isinstance(ended_by, AUTHORIZATION):
         return EXIT_SETTINGS, "wrong_settings", {"why": lacking(ended_by)}
     if (away := _who_was_away(ended_by)) is not None:

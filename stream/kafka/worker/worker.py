@@ -184,8 +184,7 @@ class Worker:
         return True
 
     async def _slots_ready(self, pool: SlotPool) -> bool:
-        """Whether the slots are ready: False when a stop came meanwhile. Raises SettingsError for unusable
-        models."""
+        """Whether the slots are ready: not if a stop came meanwhile. Raises SettingsError for unusable models."""
         try:
             await pool.start()
         except AnalyserRefused as error:

@@ -56,8 +56,7 @@ def _about(claims: CaptureClaims, submission: Submission) -> bool:
 
 
 def finding_on(detection: Detection) -> CaptureFinding | None:
-    """Finding on a detection's capture; one that is missing in a session counts as not attested. None without a
-    session."""
+    """Finding on a detection's capture, not attested where it is missing in a session; None without a session."""
     return None if detection.session is None else detection.capture or NOT_ATTESTED
 
 

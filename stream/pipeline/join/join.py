@@ -80,8 +80,7 @@ class Join:
         await self._put(_of_worker(given) if isinstance(given, Detection) else _of_group(given))
 
     async def owe(self, detection: Detection, answer: Callable[[Detection], Detection]) -> None:
-        """Leave the answer to a submission in place of a part that was erased, unless its set is closed; for a
-        rebuild."""
+        """Leave an answer in place of a part that was erased, unless its set is closed; for a rebuild."""
         name = _of_worker(detection).name
         state, _ = await self.patience.until_available(self.pending.read, name)
         is_ours = state.closing == ERASED and state.owed is None and state.settled is None
@@ -148,8 +147,7 @@ class Join:
         return await self.patience.until_available(self.pending.close, name, closing)
 
     def _is_whole(self, state: PendingSet, part: FramePart | None) -> bool:
-        """Whether nothing more is waited for: the set is complete, or its frames are and one was refused, or it is
-        spoilt."""
+        """Whether nothing more is waited for: the set is whole or spoilt, or its frames are there and one refused."""
         count = 1 if part is None else part.frame_count
         frames = {slot for slot in self.plan.slots(count) if is_frame(slot)}
         missing = self.plan.slots(count) - state.slots

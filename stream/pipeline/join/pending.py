@@ -89,8 +89,7 @@ class PendingDetections(Protocol):
         """
 
     async def close(self, name: str, closing: Closing) -> tuple[Closing, Parts]:
-        """Closing in force, ours unless the set is closed, with the parts; for the decide stage and the sweep. One
-        round trip."""
+        """Closing in force, ours unless the set is closed, and the parts; for stage and sweep. One round trip."""
 
     async def read(self, name: str) -> tuple[PendingSet, Parts]:
         """State and parts of a set; for the sweep. One round trip."""
@@ -123,8 +122,7 @@ class PendingDetections(Protocol):
         erasure. Two round trips."""
 
     async def discard(self, name: str, slots: Collection[str] | None = None) -> None:
-        """Remove a set, or these slots of one that other parts may join in the same moment; for an erasure. One round
-        trip."""
+        """Remove a set, or these slots of one that other parts may be joining; for an erasure. One round trip."""
 
 
 @dataclass(slots=True)

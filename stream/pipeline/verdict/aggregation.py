@@ -129,8 +129,7 @@ def held_by(signals: Sequence[WeighedSignal], policy: Policy) -> tuple[str, ...]
 
 
 def room_above_floors(signals: Sequence[WeighedSignal], policy: Policy) -> float | None:
-    """Log-odds between the networks and the nearest of their floors, negative below it; None where no network
-    answered."""
+    """Log-odds between the networks and the nearest of their floors, negative below it; None if no network answered."""
     fused = mean_log_odds(signals)
     if fused is None:
         return None

@@ -33,8 +33,7 @@ def in_order(signals: Sequence[WeighedSignal], held: Sequence[str], notes: Seque
 
 
 def species_of(reasons: Sequence[str]) -> str:
-    """Kind of attack as the signals see it: the first reason that is not a cause in the picture's quality; empty for
-    none."""
+    """Kind of attack by the signals: the first reason that is not a cause in the picture's quality; empty for none."""
     return next((reason for reason in reasons if reason not in EXPLAINS), reasons[0] if reasons else "")
 
 
