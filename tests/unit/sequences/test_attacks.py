@@ -33,10 +33,9 @@ def test_labels_are_of_this_session(name):
         assert _order(name) == list(CHALLENGES)
 
 
-@pytest.mark.parametrize("name", ["turned_photograph", "screen_with_colours"])
-def test_repeatable(name):
-    again = ATTACKS[name](portrait(), challenges=CHALLENGES, colours=COLOURS, seed=5)
-    assert again == made(name)
+def test_repeatable():
+    again = ATTACKS["frozen"](portrait(), challenges=CHALLENGES, colours=COLOURS, seed=5)
+    assert again == made("frozen")
 
 
 @pytest.mark.parametrize("name", ["turned_photograph", "cut_out_eyes"])

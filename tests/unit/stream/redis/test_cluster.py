@@ -20,7 +20,12 @@ from tests.unit.stream.runtime.virtual_time import now
 HALF = 8192
 #: Keys in the lower and the upper half of the slots.
 LOW, HIGH = "far", "near"
-SLOW_S = 1.5
+SLOW_S = 0.5
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_topology, "ASK_AGAIN_S", 0.1)
 
 
 def slots(*owners: tuple[int, int, bytes | None, int]) -> bytes:

@@ -49,6 +49,7 @@ def test_failed_start(error: BaseException, code: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(running, "yield_to_slots", lambda: None)
     monkeypatch.setattr(running, "freeze_loaded_objects", lambda: None)
     monkeypatch.setattr(running._Process, "_gather_all", lambda _: None)  # waits a second
+    monkeypatch.setattr(running._Process, "_sentinel_task", lambda _: asyncio.sleep(0))  # so does this
     asyncio.set_event_loop(asyncio.new_event_loop())  # which the process closes
     worker: Any = FailingWorker(error)
     with pytest.raises(SystemExit) as end:

@@ -68,7 +68,7 @@ async def test_enforced_rule_refuses_newcomers():
 
 
 async def test_picture_under_many_ids(pipeline):
-    for number in range(60):
+    for number in range(36):
         output = await submit(pipeline, number, number, None, picture(1))
     of_lead = [each for each in of_kind(pipeline.flags, "media_replay") if each["subject"]["key"] == guid(0)]
     assert [each["evidence"]["used"] for each in of_lead] == [2, 4, 8, LARGE_SIZE + 1, 32]
@@ -78,7 +78,7 @@ async def test_picture_under_many_ids(pipeline):
 async def test_members_are_not_read_for_newcomers():
     """The hard bound: calls and subjects read do not depend on how many members there are."""
     costs = []
-    for beyond in (1, 60):
+    for beyond in (1, 20):
         pipeline, read = Pipeline(), []
         await grown(pipeline, beyond)
         of, histories = pipeline.reuse.links.of, pipeline.ledger.read_heads

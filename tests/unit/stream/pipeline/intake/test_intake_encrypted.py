@@ -27,11 +27,12 @@ NOT_OPENED = "the encrypted selfie can't be decrypted with the keys here"
 JOSE = "application/jose"
 
 
-@pytest.fixture
-def keys(tmp_path):
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys")
     for made in (key("a", RSA), key("e")):
-        write(tmp_path, made)
-    folder = KeyFolder(tmp_path)
+        write(path, made)
+    folder = KeyFolder(path)
     folder.open()
     return folder
 
