@@ -42,7 +42,7 @@ READ = {
 
 
 def dump(client: redis.Redis, prefix: str) -> dict[str, Any]:
-    """What each key under a prefix holds: bytes, a dict, or a list; members beside their scores, vectors
+    """Contents of the keys under a prefix: bytes, a dict, or a list of each; members beside their scores, vectors
     beside their attributes."""
     keys = sorted(client.scan_iter(match=f"{prefix}*", count=1000))
     kinds = _replies(client, [("TYPE", key) for key in keys])
