@@ -39,7 +39,7 @@ demo: $(READY) ## Run the main job on an embedded broker, on real photographs
 SERVICES := real or embedded or local_services
 test: $(READY) ## Run every test the services at hand allow
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(SERVICES))" tests/unit tests/contract tests/e2e
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(SERVICES)" --ignore tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "$(SERVICES)" --ignore tests/unit
 
 lint: $(READY) ## Style, format, types, prose
 	$(BIN)/ruff check .

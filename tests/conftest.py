@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -90,14 +90,24 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` one process has all tests that kill services, and so one pair of them to kill.
-
-    Slow tests come first: at the end, when a process may find nothing left to do, the other works on a short one.
-    """
+    """Slow tests come first: at the end, when a process may find nothing left to do, the other works on a short one."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        if item.get_closest_marker("local_services"):
-            item.add_marker(pytest.mark.xdist_group("local_services"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope` every test goes to the process that is free first, but tests of a Redis Cluster, of the
+    pair with TLS and of the pair that `deploy/local` starts go to one each."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServices(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = PurePosixPath(nodeid.partition("::")[0])
+            if "[cluster" in nodeid or file.name == "test_redis_cluster.py":
+                return "cluster"
+            return file.parent.name if file.parent.name == "secure" or file.name == "test_local_services.py" else nodeid
+
+    return ByServices(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_collection_finish() -> None:

@@ -21,7 +21,7 @@ from abuse.keys.key_periods import HashKey
 from abuse.redis_port import Command, RedisClient, Reply
 from stream.maintenance.rekeying import PAGE, Rekeyed, Rekeying
 from stream.runtime.patience import RetryPolicy
-from tests.contract.redis_servers import RedisServer, Relay
+from tests.contract.redis_servers import MEMORY, REDIS, RedisServer, Relay
 from tests.enrolling import enrol_and_search
 from tests.instants import NOW_MS
 
@@ -32,12 +32,15 @@ BOTH = TemplateProtection([OLD, NEW], reach_ms=PLAN.window_ms)
 ONLY_NEW = TemplateProtection([replace(NEW, since_ms=0)], reach_ms=PLAN.window_ms)
 MODEL, DIMENSIONS, WITHIN = "made-up", 64, 0.3
 #: The index in memory compares with everybody, and has no races of its own.
-PEOPLE, PEOPLE_IN_MEMORY = 800, 160
+PEOPLE, PEOPLE_IN_MEMORY = 400, 160
 HOURS, FORGOTTEN = 12, 40
 #: Both roundings of a template to two bytes a number, before and after re-keying.
 HALF = 0.001
 #: Longer than a search takes here.
-OVERLAP_S = 1.0
+OVERLAP_S = 0.5
+#: A real server and the embedded one are the same program: one is enough for whole crowds.
+EMBEDDED, _, CLUSTER = REDIS
+CROWDED = pytest.mark.parametrize("any_redis", [MEMORY, EMBEDDED, CLUSTER], indirect=True)
 
 
 @dataclass
@@ -215,6 +218,7 @@ async def all_are_moved(crowd: Crowd) -> None:
     assert {tuple(each.template.key_id for each in faces) for faces in found.values()} == {("k2",)}
 
 
+@CROWDED
 async def test_nobody_is_overlooked_during_rekeying(crowd):
     told = await under_way(crowd)
     assert crowd.gone
@@ -225,6 +229,7 @@ async def test_nobody_is_overlooked_during_rekeying(crowd):
         await crowd.look(crowd.indexes[-1], person, 9_000_000 + person, ONLY_NEW)
 
 
+@CROWDED
 async def test_interrupted_rekeying_overlooks_nobody(crowd):
     for point in ("copied", "dropped"):
         await cut_short(crowd, point)

@@ -18,7 +18,7 @@ from tests.e2e.installation import Installation
 from tests.e2e.pictures import plain_picture, submission
 from tests.e2e.workers import SCRIPTED, Worker
 
-CHURN_S = float(os.environ.get("FAULTS_CHURN_S", "24"))
+CHURN_S = float(os.environ.get("FAULTS_CHURN_S", "12"))
 #: A member joins or leaves so often; the last one that has joined stays.
 EVERY_S = 3.0
 MOST_MEMBERS, FEWEST_LEAVE = 4, 3

@@ -49,7 +49,6 @@ markers =
     real: .
     embedded: .
     local_services: .
-    xdist_group: .
 """
 
 
@@ -66,7 +65,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
 
 def test_without_services(run: pytest.Pytester) -> None:
     """Tests of real services are skipped with the reason, in both processes; an unmarked one reaches nothing."""
-    result = run.runpytest_subprocess("-n", "2", "--dist", "loadgroup")
+    result = run.runpytest_subprocess("-n", "2", "--dist", "loadscope")
     result.assert_outcomes(passed=1, skipped=3)
     result.stdout.fnmatch_lines(["*skipped without them*", "services: no real ones"])
     result.stdout.fnmatch_lines(["*not local services (deploy/local): not on this machine*"])
