@@ -121,10 +121,10 @@ def another(value):
 FIELDS = list(leaves(Policy().model_dump()))
 
 
-@pytest.mark.parametrize(("path", "value"), FIELDS, ids=[".".join(path) for path, _ in FIELDS])
-def test_the_hash_changes_with_every_field(path, value):
-    assert changed(Policy(), path, value).sha256 == Policy().sha256
-    assert changed(Policy(), path, another(value)).sha256 != Policy().sha256
+def test_the_hash_changes_with_every_field():
+    assert [path for path, value in FIELDS if changed(Policy(), path, value).sha256 != Policy().sha256] == []
+    assert [path for path, value in FIELDS if changed(Policy(), path, another(value)).sha256 == Policy().sha256] == []
+    assert len(FIELDS) > 100
 
 
 #: Hashes stand in decisions that were published: a policy that says the same must keep them.

@@ -495,18 +495,19 @@ GOOD = {DECISIONS: decision_of(seen(2, who=2)), FLAGS: flag_events(subject=OTHER
 BAD = {DECISIONS: BAD_DECISIONS, FLAGS: BAD_FLAGS, AUDIT: BAD_ENTRIES}
 
 
-@pytest.mark.parametrize(("topic", "value"), [(topic, value) for topic, values in BAD.items() for value in values])
-async def test_foreign_record_is_counted(topics, topic, value):
+@pytest.mark.parametrize("topic", BAD)
+async def test_foreign_record_is_counted(topics, topic):
     """And changes nothing: the table is that of the good record behind it."""
-    good = [GOOD[topic]] if topic in GOOD else []
-    topics[topic] = [value, *good]
-    ledger, log = InMemoryLedger(), InMemoryCommandLog()
-    done = await rebuilt(ledger, log)
-    read = {DECISIONS: done.observations, FLAGS: done.flag_events, AUDIT: done.audit_entries}[topic]
-    assert (read, done.unreadable) == (len(good), 1)
-    topics[topic], want = good, Reviewer()
+    topics[topic] = good = [GOOD[topic]] if topic in GOOD else []
+    want = Reviewer()
     await rebuilt(want.ledger)
-    assert (Reviewer(ledger).table, log.kept) == (want.table, {})
+    for value in BAD[topic]:
+        topics[topic] = [value, *good]
+        ledger, log = InMemoryLedger(), InMemoryCommandLog()
+        done = await rebuilt(ledger, log)
+        read = {DECISIONS: done.observations, FLAGS: done.flag_events, AUDIT: done.audit_entries}[topic]
+        assert (read, done.unreadable) == (len(good), 1), value
+        assert (Reviewer(ledger).table, log.kept) == (want.table, {}), value
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", orjson.dumps({"command": "subject.erase"})])

@@ -168,25 +168,25 @@ def test_request_id_of_submission():
     assert len({made, request_id(ids(), "f" * 32), *(request_id(other, FINGERPRINT) for other in others)}) == 5
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        *[((key,), ...) for key in KEYS],
-        *[(("result", key), ...) for key in RESULT_KEYS],
-        *[(("result", "signals", 0, key), ...) for key in SIGNAL_KEYS],
-        *((("extra",), 1), (("result", "extra"), 1)),
-        *((("submission_id",), None), (("correlation_id",), "user-1"), (("request_id",), "lv_0")),
-        *((("timestamp",), "2026-01-02T03:04:05+00:00"), (("status",), "error")),
-        *((("result", "verdict"), "SPOOF"), (("result", "outcome"), "REVIEW")),
-        *((("result", "score"), value) for value in (74, 75.5, True)),
-        *((("result", "confidence"), value) for value in (None, 1.1)),
-        *((("result", "face_detected"), 1), (("result", "signals"), []), (("result", "advice"), [{"code": "x"}])),
-        *((("error",), {"code": "INVALID_REQUEST", "message": "x"}), (("policy", "hash"), SECRET)),
-        *((("models", 0, "sha256"), "AB" * 32), (("elapsed_ms", "mesh"), -1)),
-    ],
-)
-def test_schema_rejects_other_decisions(path, value):
-    assert violations(changed(event_of(analysis(0.95)), path, value), DECISION_SCHEMA)
+BROKEN = [
+    *[((key,), ...) for key in KEYS],
+    *[(("result", key), ...) for key in RESULT_KEYS],
+    *[(("result", "signals", 0, key), ...) for key in SIGNAL_KEYS],
+    *((("extra",), 1), (("result", "extra"), 1)),
+    *((("submission_id",), None), (("correlation_id",), "user-1"), (("request_id",), "lv_0")),
+    *((("timestamp",), "2026-01-02T03:04:05+00:00"), (("status",), "error")),
+    *((("result", "verdict"), "SPOOF"), (("result", "outcome"), "REVIEW")),
+    *((("result", "score"), value) for value in (74, 75.5, True)),
+    *((("result", "confidence"), value) for value in (None, 1.1)),
+    *((("result", "face_detected"), 1), (("result", "signals"), []), (("result", "advice"), [{"code": "x"}])),
+    *((("error",), {"code": "INVALID_REQUEST", "message": "x"}), (("policy", "hash"), SECRET)),
+    *((("models", 0, "sha256"), "AB" * 32), (("elapsed_ms", "mesh"), -1)),
+]
+
+
+def test_schema_rejects_other_decisions():
+    event = event_of(analysis(0.95))
+    assert [row for row in BROKEN if not violations(changed(event, *row), DECISION_SCHEMA)] == []
 
 
 def test_schema_knows_error_codes():

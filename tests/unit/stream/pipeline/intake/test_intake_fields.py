@@ -50,15 +50,16 @@ def test_field_within_limits(name, value):
     assert isinstance(read(bare(**{name: value})), Submission)
 
 
-@pytest.mark.parametrize(("name", "value"), [*rows(BAD), *rows(dict.fromkeys(BAD, WRONG_TYPES))])
-def test_field_beyond_limits(name, value):
+@pytest.mark.parametrize("name", BAD)
+def test_field_beyond_limits(name):
     message = f"missing or malformed: {name}"
-    if name == "submission_id":
-        answer = read(bare(**{name: value}))
-        assert (type(answer), answer.message) == (Poison, message)
-        return
-    ids = rejected(bare(**{name: value}), message=message).ids
-    assert (ids.submission_id, getattr(ids, name, None)) == ("sub-1", None)
+    for value in (*BAD[name], *WRONG_TYPES):
+        if name == "submission_id":
+            answer = read(bare(**{name: value}))
+            assert (type(answer), answer.message) == (Poison, message), value
+        else:
+            ids = rejected(bare(**{name: value}), message=message).ids
+            assert (ids.submission_id, getattr(ids, name, None)) == ("sub-1", None), value
 
 
 def test_all_wrong_fields_named():
