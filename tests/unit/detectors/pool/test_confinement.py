@@ -7,16 +7,13 @@ import pytest
 from tests.unit.detectors.pool.fakes import one, picture
 
 
-async def test_limits_signals_and_threads(make_pool):
-    pool = await make_pool(memory_mib=1024)
+async def test_limits_threads_and_secrets(make_pool, monkeypatch):
+    """Secrets stay with the worker."""
+    monkeypatch.setenv("LIVENESS_KAFKA_PASSWORD", "hunter2")
+    pool = await make_pool(memory_mib=1024, environment={"OMP_NUM_THREADS": "1"})
     limits = (await one(pool, picture("limits"))).elapsed_ms
     del limits["slot_wait"]
     assert limits == {"core": 0, "address_space": (1024 << 20) % 86_400_000, "threads": 1}
-
-
-async def test_secrets_stay_with_the_worker(make_pool, monkeypatch):
-    monkeypatch.setenv("LIVENESS_KAFKA_PASSWORD", "hunter2")
-    pool = await make_pool(environment={"OMP_NUM_THREADS": "1"})
     names = (await one(pool, picture("environment"))).notes
     assert "LIVENESS_KAFKA_PASSWORD" not in names
     assert {"OMP_NUM_THREADS", "PATH"} <= set(names)

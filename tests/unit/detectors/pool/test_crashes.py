@@ -16,12 +16,15 @@ from detectors.pool.messages import join
 from tests.unit.detectors.pool.conftest import gone
 from tests.unit.detectors.pool.fakes import one, picture
 
+NOT_JSON = struct.pack("<QBI", 1, 2, 7) + join([b"{{{"])
+
 
 async def test_spinning_slots_are_killed(make_pool):
     pool = await make_pool(deadline_s=0.3)
-    for count, command in enumerate(("spin_c", "spin_python"), start=1):
+    half_a_reply = picture("junk", NOT_JSON[:5].hex())
+    for count, image in enumerate((picture("spin_c"), picture("spin_python"), half_a_reply), start=1):
         started = time.monotonic()
-        outcome = await one(pool, picture(command))
+        outcome = await one(pool, image)
         assert 0.3 <= time.monotonic() - started < 10, "it would spin for ever"
         assert (type(outcome), outcome.deadline_s) == (SlotTimeout, 0.3)
         assert (await one(pool, picture("echo", "next"))).message == "next"
@@ -30,11 +33,11 @@ async def test_spinning_slots_are_killed(make_pool):
 
 async def test_deadlines_exclude_the_wait(make_pool):
     pool = await make_pool(deadline_s=0.4)
-    spinning = [one(pool, picture("spin_c")) for _ in range(3)]
+    spinning = [one(pool, picture("spin_c")) for _ in range(2)]
     *timeouts, answer = await asyncio.gather(*spinning, one(pool, picture("echo", "late")))
     assert all(isinstance(outcome, SlotTimeout) for outcome in timeouts)
     assert answer.message == "late"
-    assert answer.elapsed_ms["slot_wait"] > 1200
+    assert answer.elapsed_ms["slot_wait"] > 800
 
 
 CRASHES = [
@@ -55,7 +58,6 @@ async def test_second_crash_tells_the_cause(pool):
         assert (pool.stats().restarts, pool.stats().quarantined) == ({"crash": count}, 0)
 
 
-NOT_JSON = struct.pack("<QBI", 1, 2, 7) + join([b"{{{"])
 VALID = encode(Analysis())
 BODY = join([VALID])
 JUNK = {
@@ -75,11 +77,6 @@ async def test_malformed_replies_are_crashes(pool):
         outcome = await one(pool, picture("junk", junk.hex()))
         assert (type(outcome), outcome.cause) == (SlotCrashed, CrashCause.MALFORMED_REPLY), name
     assert (await one(pool, picture("echo", "next"))).message == "next"
-
-
-async def test_half_replies_are_none(make_pool):
-    pool = await make_pool(deadline_s=0.3)
-    assert isinstance(await one(pool, picture("junk", NOT_JSON[:5].hex())), SlotTimeout)
 
 
 def flake(pool: SlotPool) -> bytes:

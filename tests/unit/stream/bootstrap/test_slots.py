@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from config import settings as configuration
 from detectors.contract import Frame
 from detectors.pool import PoolSettings, SlotPool
@@ -29,7 +27,5 @@ async def test_slot_knows_no_broker():
     assert found == {"cv2", "mediapipe"}
 
 
-@pytest.mark.parametrize("module", ["faust", "redis"])
-async def test_import_report_can_fail(module):
-    found = await imports_of_a_slot(f"{module}:__name__.upper", (), ())
-    assert module in found
+async def test_import_report_can_fail():
+    assert "redis" in await imports_of_a_slot("redis:__name__.upper", (), ())
