@@ -64,8 +64,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
 
 
 def test_without_services(run: pytest.Pytester) -> None:
-    """Tests of real services are skipped with the reason, in both processes; an unmarked one reaches nothing."""
-    result = run.runpytest_subprocess("-n", "2", "--dist", "loadscope")
+    """Tests of real services are skipped with the reason, as a process of pytest-xdist tells; an unmarked one reaches
+    nothing."""
+    result = run.runpytest_subprocess("-n", "1", "--dist", "loadscope")
     result.assert_outcomes(passed=1, skipped=3)
     result.stdout.fnmatch_lines(["*skipped without them*", "services: no real ones"])
     result.stdout.fnmatch_lines(["*not local services (deploy/local): not on this machine*"])

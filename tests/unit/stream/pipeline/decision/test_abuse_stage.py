@@ -376,24 +376,31 @@ async def test_later_flag_events_keep_schema(paused):
         assert violations(document, FLAG_SCHEMA) == []
 
 
+@pytest.fixture
+def few_kept(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Attempts that a journal holds: fewer than 256, which take a second to write."""
+    monkeypatch.setitem(KEPT, SubjectType.CORRELATION_ID, 32)
+    return 32
+
+
 @pytest.mark.parametrize("filler", ["other content", "no picture"])
-async def test_filler_hides_no_failures(spoofing, filler):
+async def test_filler_hides_no_failures(spoofing, few_kept, filler):
     """Submissions answered without the gate are accepted during a pause too: as many as a journal holds change nothing,
     the third pause is a block."""
     for number in range(3):
         begun_s = 1805 * number
         await five_failures(spoofing, first=10 * number, at_s=begun_s)
-        for n in range(KEPT[SubjectType.CORRELATION_ID] + 1):
+        for n in range(few_kept + 1):
             name, image = (1, OTHER_IMAGE) if filler == "other content" else (1000 * (number + 1) + n, b"no picture")
             await spoofing.decision(sent(name, begun_s + 10 + n, image=base64_of(image)))
     assert code_of(await spoofing.decision(sent(99, 6 * 3600))) == ErrorCode.SUBJECT_BLOCKED
 
 
-async def test_pause_can_not_be_moved(spoofing):
+async def test_pause_can_not_be_moved(spoofing, few_kept):
     """Pause after ten unanalysed submissions: further ones don't move it, and failures after it count."""
     for number in range(10):
         await spoofing.decision(sent(number, number, image=base64_of(b"no picture")))
-    for number in range(KEPT[SubjectType.CORRELATION_ID] + 20):
+    for number in range(few_kept + 20):
         await spoofing.decision(sent(1000 + number, 1500 + number, image=base64_of(b"no picture")))
     await five_failures(spoofing, first=5000, at_s=1810)
     assert code_of(await spoofing.decision(sent(6000, 1816))) == ErrorCode.SUBJECT_PAUSED
