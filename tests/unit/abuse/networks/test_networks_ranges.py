@@ -16,11 +16,9 @@ from abuse.networks.ranges import (
     NOT_GLOBAL_V6,
     NetworkIndex,
     Ranges,
-    boundaries,
     is_global,
     number_of,
     range_of,
-    without,
 )
 
 #: Few places, so that networks of different lists overlap, touch and nest; edges of holes among them.
@@ -177,27 +175,6 @@ def test_addresses_as_the_library_has_them(address):
     assert number_of(str(address)) == number_of(address) == (plain.max_prefixlen, int(plain))
     if not plain.is_global or plain.is_multicast or plain.is_reserved:
         assert not is_global(plain.max_prefixlen, int(plain))
-
-
-def codes(*ranges):
-    return [first << 32 | last for first, last in ranges]
-
-
-def test_overlapping_ranges_are_joined():
-    assert boundaries(codes((5, 9), (10, 12), (20, 30), (22, 23), (29, 40), (42, 42)), 32) == [5, 13, 20, 41, 42, 43]
-
-
-@pytest.mark.parametrize(
-    ("bounds", "holes", "left"),
-    [
-        ([0, 100], [10, 20, 50, 60], [0, 10, 20, 50, 60, 100]),
-        *(([10, 20], [0, 100], []), ([10, 20], [15, 100], [10, 15]), ([10, 20], [0, 15], [15, 20])),
-        *(([10, 20, 30, 40], [15, 35], [10, 15, 35, 40]), ([10, 20, 30, 40], [20, 30], [10, 20, 30, 40])),
-        *(([10, 20, 30, 40, 50, 60], [10, 40], [50, 60]), ([10, 20], [], [10, 20])),
-    ],
-)
-def test_holes_are_cut_out(bounds, holes, left):
-    assert without(bounds, holes) == left
 
 
 def test_boundaries_inside_64_bits():
