@@ -22,6 +22,7 @@ from stream.cli.submit import submitting
 from stream.events.authentication.record_mac import NO_MACS
 from stream.events.message.messages import Record
 from stream.events.topics import Topic
+from stream.events.wire.submissions import NewSubmission
 from tests.unit.stream.maintenance.test_rebuild_forged import written
 from tests.unit.stream.pipeline.join_cases import Fleet, selfie, sent
 from tests.unit.stream.review.command_cases import record
@@ -108,7 +109,7 @@ def test_others_decisions_put_no_wait_off(capsys, monkeypatch):
     for name in ("reader", "producer"):
         monkeypatch.setattr(submitting, name, opened)
     monkeypatch.setattr(submitting, "_why", why)
-    waits = submitting._Sending(file=Path("a.jpg"), submission_id="s-1", correlation_id="c", outputs=())
+    waits = submitting._Sending(file=Path("a.jpg"), new=NewSubmission(submission_id="s-1"), outputs=())
     assert asyncio.run(submitting._submit(load(), [waits], True, 0.2, False)) == 1
     assert "no decision within 0.2 s" in capsys.readouterr().err
 
@@ -131,9 +132,8 @@ def test_forged_decisions_are_named(console, capsys, monkeypatch):
     for module in (tail, submitting):
         monkeypatch.setattr(module, "reader", reader)
     monkeypatch.setattr(submitting, "producer", reader)
-    waits = submitting._Sending(
-        file=Path("a.jpg"), submission_id=event["submission_id"], correlation_id=event["correlation_id"], outputs=()
-    )
+    new = NewSubmission(submission_id=event["submission_id"], correlation_id=event["correlation_id"])
+    waits = submitting._Sending(file=Path("a.jpg"), new=new, outputs=())
     assert asyncio.run(submitting._submit(settings, [waits], True, 1.0, False)) == 0
     asyncio.run(tail._tail(settings, tail.Tailed.DECISIONS, True, False, 0, False))
     shown = console.file.getvalue()
