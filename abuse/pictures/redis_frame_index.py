@@ -49,14 +49,12 @@ class RedisFrameIndex:
         return shown_before(capture, [_owner(key, reply) for key, reply in zip([*own, *others], replies, strict=True)])
 
     async def held(self, tenant: str | None, correlation_id: str) -> int:
-        frames = await self._frames_of(tenant, correlation_id)
-        pages = [await self._calls.execute(each) for each in _pages("GET", frames)]
-        return sum(owner is not None for owners in pages for owner in owners)
+        owners = await self._each("GET", await self._frames_of(tenant, correlation_id))
+        return sum(owner is not None for owner in owners)
 
     async def forget(self, tenant: str | None, correlation_id: str) -> int:
         """Remove the frames first and their index last, so that a repeat after a crash finds the rest."""
-        frames = await self._frames_of(tenant, correlation_id)
-        removed = sum([sum(cast("list[int]", await self._calls.execute(each))) for each in _pages("DEL", frames)])
+        removed = sum(cast("list[int]", await self._each("DEL", await self._frames_of(tenant, correlation_id))))
         await self._calls.execute([("DEL", self._index(tenant, correlation_id))])
         return removed
 
@@ -75,16 +73,17 @@ class RedisFrameIndex:
         (listed,) = await self._calls.execute([("ZRANGE", self._index(tenant, correlation_id), 0, -1)])
         return [self._frame(tenant, each.decode()) for each in cast("list[bytes]", listed)]
 
+    async def _each(self, command: str, keys: list[str]) -> list[Reply]:
+        """Replies to a command for each key, asked in pages."""
+        commands: list[Command] = [(command, key) for key in keys]
+        pages = [commands[start : start + PAGE] for start in range(0, len(commands), PAGE)]
+        return [reply for each in pages for reply in await self._calls.execute(each)]
+
     def _frame(self, tenant: str | None, name: str) -> str:
         return FRAME.key(self._prefix, tenant or "", name)
 
     def _index(self, tenant: str | None, correlation_id: str) -> str:
         return FRAMES_OF.key(self._prefix, tenant or "", correlation_id)
-
-
-def _pages(command: str, keys: list[str]) -> list[list[Command]]:
-    commands: list[Command] = [(command, key) for key in keys]
-    return [commands[start : start + PAGE] for start in range(0, len(commands), PAGE)]
 
 
 def _owner(key: str, reply: Reply) -> str | None:
