@@ -7,7 +7,7 @@ part of it got no answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeAlias, cast
 
@@ -57,6 +57,12 @@ def fields_of(reply: Reply) -> dict[str, str]:
     """The fields of a reply that lists them with their texts."""
     flat = texts_of(reply)
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def earliest(replies: Iterable[Reply], most: int) -> list[str]:
+    """The members with the lowest scores, of sorted sets that were read with scores."""
+    scores = {name: float(score) for reply in replies for name, score in fields_of(reply).items()}
+    return sorted(scores, key=lambda name: (scores[name], name))[:most]
 
 
 class RedisClient(Protocol):

@@ -18,23 +18,21 @@ def turn_ms(sweep_s: float) -> int:
     return int(TURN_SWEEPS * sweep_s * MS)
 
 
-async def expire_due(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
-    """Expiry events of the flags that have expired and are not stored as such: the sweeper publishes each, then calls
-    `record_expiry`. On the way, flags that ended long ago are forgotten, and flags confirmed meanwhile are put off."""
-    events = []
-    for flag_id in await ledger.due(now_ms, MOST_AT_ONCE):
-        flag = await find(ledger, flag_id)
-        if flag is None:
-            await ledger.forget(flag_id)
-        elif flag.expires_at_ms > now_ms:
-            await ledger.later(flag_id, flag.expires_at_ms)
-        elif flag.state not in (FlagState.EXPIRED, FlagState.OVERRIDDEN):
-            events.append(expired(flag))  # however late: nobody may have looked for a week
-        elif flag.expires_at_ms + GRACE_MS > now_ms:
-            await ledger.later(flag_id, flag.expires_at_ms + GRACE_MS)
-        else:
-            await ledger.forget(flag_id)
-    return events
+async def expiry_of(ledger: Ledger, flag_id: str, now_ms: int) -> FlagEvent | None:
+    """Expiry event of a due flag that has expired and is not stored as such. The sweeper publishes the event, then
+    calls `record_expiry`. A flag that ended long ago is forgotten, one confirmed meanwhile put off. May be repeated."""
+    flag = await find(ledger, flag_id)
+    if flag is None:
+        await ledger.forget(flag_id)
+    elif flag.expires_at_ms > now_ms:
+        await ledger.later(flag_id, flag.expires_at_ms)
+    elif flag.state not in (FlagState.EXPIRED, FlagState.OVERRIDDEN):
+        return expired(flag)  # however late: nobody may have looked for a week
+    elif flag.expires_at_ms + GRACE_MS > now_ms:
+        await ledger.later(flag_id, flag.expires_at_ms + GRACE_MS)
+    else:
+        await ledger.forget(flag_id)
+    return None
 
 
 async def record_expiry(ledger: Ledger, event: FlagEvent) -> None:

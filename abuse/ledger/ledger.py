@@ -139,7 +139,8 @@ class Ledger(Protocol):
         """The tenant and subject of a flag; None for an unknown flag."""
 
     async def due(self, until_ms: int, most: int) -> list[str]:
-        """Ids of flags to look at by `until_ms`: at their expiry, and again when they are to be forgotten."""
+        """Ids of flags to look at by `until_ms`, the earliest first: at their expiry, and again when they are to be
+        forgotten."""
 
     async def later(self, flag_id: str, at_ms: int) -> None:
         """Make the flag due at `at_ms`."""
@@ -267,7 +268,8 @@ class InMemoryLedger:
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         self._on_call("due")
-        return sorted(name for name, at_ms in self.due_at.items() if at_ms <= until_ms)[:most]
+        due = sorted((at_ms, name) for name, at_ms in self.due_at.items() if at_ms <= until_ms)
+        return [name for _, name in due[:most]]
 
     async def later(self, flag_id: str, at_ms: int) -> None:
         self._on_call("later")

@@ -43,7 +43,7 @@ from abuse.ledger.redis_flag_index import RedisFlagIndex, removals
 from abuse.ledger.redis_ledger_keys import DUE_PARTS, SWITCHES_TTL_S, LedgerKeys, flags_life_ms, member_of
 from abuse.ledger.redis_ledger_replies import flag_history_in, flags_in, history_in, locator_in, senders_in
 from abuse.observation import Observation
-from abuse.redis_port import Command, RedisClient, Reply, fields_of, reading, texts_of
+from abuse.redis_port import Command, RedisClient, Reply, earliest, fields_of, reading, texts_of
 from abuse.subjects import Subject, SubjectType
 
 
@@ -207,10 +207,10 @@ class RedisLedger:
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         commands: list[Command] = [
-            ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for n in range(DUE_PARTS)
+            ("ZRANGE", self._keys.due_part(n), "-inf", until_ms, "BYSCORE", "LIMIT", 0, most, "WITHSCORES")
+            for n in range(DUE_PARTS)
         ]
-        replies = await self._calls.execute(commands)
-        return sorted(name for reply in replies for name in texts_of(reply))[:most]
+        return earliest(await self._calls.execute(commands), most)
 
     async def later(self, flag_id: str, at_ms: int) -> None:
         key = self._keys.due(flag_id)

@@ -22,7 +22,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from abuse.event_time import MS
-from abuse.redis_port import Command, RedisClient, Reply, reading, texts_of
+from abuse.redis_port import Command, RedisClient, Reply, earliest, reading, texts_of
 from abuse.store_record import Personal, RebuiltFrom, StoreRecord
 from abuse.store_time import RedisTime, StoreTime
 from config.policy import Policy
@@ -140,9 +140,9 @@ class RedisPendingDetections:
     async def due(self, until_ms: int, most: int) -> list[str]:
         keys = [DUE.key(self._prefix, number) for number in range(DUE_PARTS)]
         replies = await self._calls.execute(
-            [("ZRANGE", key, "-inf", until_ms, "BYSCORE", "LIMIT", 0, most) for key in keys]
+            [("ZRANGE", key, "-inf", until_ms, "BYSCORE", "LIMIT", 0, most, "WITHSCORES") for key in keys]
         )
-        return sorted(name for reply in replies for name in texts_of(reply))[:most]
+        return earliest(replies, most)
 
     async def take_turn(self, worker: str, for_ms: int) -> bool:
         key = f"{self._prefix}{TURN.name}"

@@ -106,7 +106,7 @@ class PendingDetections(Protocol):
         """Remove the deadline of a set that holds nothing to decide. For the sweep. One round trip."""
 
     async def due(self, until_ms: int, most: int) -> list[str]:
-        """Names of at most so many sets whose deadline has come; for the sweep. One round trip."""
+        """Names of at most so many sets whose deadline has come, the earliest first; for the sweep. One round trip."""
 
     async def take_turn(self, worker: str, for_ms: int) -> bool:
         """Whether the turn to sweep is this worker's; it then is for so long. At most two round trips."""
@@ -199,7 +199,8 @@ class InMemoryPendingDetections:
 
     async def due(self, until_ms: int, most: int) -> list[str]:
         self._on_call("due")
-        return sorted(name for name, at_ms in self._due.items() if at_ms <= until_ms)[:most]
+        due = sorted((at_ms, name) for name, at_ms in self._due.items() if at_ms <= until_ms)
+        return [name for _, name in due[:most]]
 
     async def take_turn(self, worker: str, for_ms: int) -> bool:
         self._on_call("take_turn")

@@ -10,6 +10,7 @@ from typing import Any
 
 from abuse.flags.flag_events import PolicyName, Review
 from abuse.flags.flags import FlagEvent
+from abuse.ledger.expiry import MOST_AT_ONCE, expiry_of
 from abuse.ledger.journal import Attempt, attempt_of, attempts_from, line_of
 from abuse.ledger.ledger import InMemoryLedger, Ledger
 from abuse.observation import Finding, Observation, Origin
@@ -116,3 +117,9 @@ class Table:
     def names(self) -> set[tuple[str, str]]:
         """Flags and levels recorded, which no order of events may change."""
         return {(event.flag_id, event.name) for event in self.recorded}
+
+
+async def expire_due(ledger: Ledger, now_ms: int) -> list[FlagEvent]:
+    """Expiry events that one sweep finds."""
+    found = [await expiry_of(ledger, name, now_ms) for name in await ledger.due(now_ms, MOST_AT_ONCE)]
+    return [event for event in found if event is not None]

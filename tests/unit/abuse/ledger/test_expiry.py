@@ -11,10 +11,10 @@ from abuse.event_time import milliseconds
 from abuse.flags.flag_events import Review, overridden, published
 from abuse.flags.flag_events import confirmed as confirmed_for
 from abuse.flags.flags import Flag, FlagEvent, FlagState
-from abuse.ledger.expiry import MOST_AT_ONCE, expire_due, record_expiry
+from abuse.ledger.expiry import MOST_AT_ONCE, record_expiry
 from abuse.ledger.ledger import GRACE_MS, InMemoryLedger
 from abuse.subjects import correlation
-from tests.unit.abuse.builders import DAY_S, at_ms, guid, review
+from tests.unit.abuse.builders import DAY_S, at_ms, expire_due, guid, review
 from tests.unit.stream.review.command_cases import FLAG_TTL_S, flag, flagged
 
 END_S = FLAG_TTL_S

@@ -14,7 +14,7 @@ import pytest
 from abuse.event_time import milliseconds
 from abuse.faces.face_index import EnrolledReference
 from abuse.faces.protected_template import ProtectedTemplate
-from abuse.ledger.expiry import expire_due, record_expiry
+from abuse.ledger.expiry import record_expiry
 from abuse.ledger.redis_ledger import RedisLedger
 from abuse.links import large_clusters
 from abuse.links.links import Link, LinkKind, links_life_ms
@@ -38,7 +38,7 @@ from stream.review.command_stage import CommandStage
 from tests.contract.redis_servers import FaultyRedis
 from tests.embedded_redis import flush
 from tests.instants import NOW_MS
-from tests.unit.abuse.builders import DAY_S, guid, seen, subject
+from tests.unit.abuse.builders import DAY_S, expire_due, guid, seen, subject
 from tests.unit.stream.builders import OTHER_IMAGE, base64_of
 from tests.unit.stream.maintenance.privacy_cases import (
     POLICY,

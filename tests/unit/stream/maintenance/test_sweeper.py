@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import Any
-from unittest.mock import AsyncMock
 
 import orjson
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from abuse.flags.flags import FlagState
 from abuse.ledger.expiry import MOST_AT_ONCE, TURN_SWEEPS
 from abuse.ledger.ledger import InMemoryLedger
-from abuse.redis_port import ForeignValue
 from abuse.store_time import StillTime
 from abuse.subjects import correlation
 from config.errors import Unavailable
@@ -21,7 +19,6 @@ from stream.events.message.messages import Output
 from stream.kafka.agents.publishing import Publisher
 from stream.maintenance.sweeper import Sweeper
 from stream.runtime.patience import DependencyTimeout, RetryPolicy
-from stream.sessions.expiry import SessionExpiry
 from stream.sessions.session_store import InMemorySessionStore
 from tests.unit.abuse.builders import at_ms, guid
 from tests.unit.stream.fakes import Away
@@ -77,16 +74,20 @@ async def test_expired_flag_is_published_once():
     assert header(output, "ce_type") == "liveness.abuse-flag.v1"
 
 
-async def test_flag_that_cannot_be_read_ends_no_worker():
-    """Nor does it hold up the sessions."""
+async def test_flag_that_cannot_be_read_holds_up_no_other():
+    """Nor does it hold up the sessions, or end the worker. It expires once it can be read."""
     ledger, topic, store = InMemoryLedger(), Topic(), InMemorySessionStore()
-    ledger.due = AsyncMock(side_effect=ForeignValue("flags:1"))
+    first, other = [await flagged(ledger, subject=correlation(guid(number))) for number in (1, 2)]
+    ((name, text),) = (held := next(iter(ledger.fields.values()))).items()
+    held[name] = "sub-1 of a newer release"
     await store.create(session_record())
-    made = replace(
-        sweeper(ledger, topic), sessions=SessionExpiry(store), sessions_topic="sessions", time=StillTime(2**50)
-    )
-    assert await made.sweep() == 0
-    assert [output.topic for output in topic.outputs] == ["sessions"]
+    made = replace(sweeper(ledger, topic), sessions=store, sessions_topic="sessions", time=StillTime(2**50))
+    assert await made.sweep() == 1
+    assert [output.topic for output in topic.outputs] == ["flags", "sessions"]
+    assert other.encode() in topic.outputs[0].value
+    held[name] = text
+    assert await sweeper(ledger, topic).sweep() == 1
+    assert first.encode() in topic.outputs[-1].value
 
 
 async def test_sweeps_only_in_its_turn():

@@ -10,11 +10,11 @@ import pytest
 
 from abuse.event_time import milliseconds
 from abuse.flags.flags import FlagKind, FlagState, RefusalKind
-from abuse.ledger.expiry import expire_due, record_expiry
+from abuse.ledger.expiry import record_expiry
 from abuse.rules.gate import Gate
 from abuse.subjects import correlation
 from config.limits.abuse import AbusePolicy
-from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, guid, seen, series
+from tests.unit.abuse.builders import DAY_S, HOUR_S, Table, at_ms, every, expire_due, guid, seen, series
 from tests.unit.stream.builders import SECRET
 from tests.unit.stream.review.command_cases import (
     DECIDED_S,
