@@ -115,18 +115,16 @@ async def test_end_because_of_the_record_before(opened: Opened, tmp_path: Path) 
     assert starts(tmp_path / "starts") == 2
 
 
-async def test_want_of_a_dependency_is_no_end(opened: Opened, tmp_path: Path) -> None:
-    """At a start or amid a record: the worker waits, and says so."""
+async def test_want_of_a_dependency_or_right_is_no_end(opened: Opened, tmp_path: Path) -> None:
+    """Without a dependency, at a start or amid a record, the worker waits, and says so; without a right it ends."""
     patience = RetryPolicy()
-    handled = asyncio.ensure_future(opened(1, EXIT_UNREACHABLE, patience).handle(record(b"away")))
+    stage = opened(1, EXIT_UNREACHABLE, patience)
+    handled = asyncio.ensure_future(stage.handle(record(b"away")))
     await eventually(lambda: patience.waiting_for == ("trial",), "the worker waits")
     assert await handled
     assert starts(tmp_path / "starts") == 3
-
-
-async def test_right_taken_away_is_no_end(opened: Opened) -> None:
     with pytest.raises(SettingsError, match="the trial of a record"):
-        await opened().handle(record(b"settings"))
+        await stage.handle(record(b"settings"))
 
 
 async def test_no_process(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
