@@ -1,6 +1,6 @@
 """Passes and reasons of active liveness on rendered sequences: genuine ones and every attack, by kind and strength.
 
-    python tests/bench/active_liveness.py [--sequences 50] [--strengths 0,0.5,1] [--held-out 8] [--kinds NAME ...]
+    python tests/bench/active_liveness.py [--sequences 50] [--strengths 0,0.5,1] [--held-out 4] [--kinds NAME ...]
 
 Frontal photographs (`tests.sequences.sources`) are taken in turn, each time with another seed, order of challenges and
 colours. Two kinds of session: *movements* (all four), and *light* (one movement and six colours). The photographs at
