@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 MIB = 2**20
 FLOOD, EACH_MIB = 40, 9
-#: Records in hand, those read ahead, and what a fetch or two hold.
-MOST_MIB = 200
+#: Records in hand, those read ahead, and what a fetch or two hold: 165 to 196 MiB on a quiet machine, 213 on a busy one.
+MOST_MIB = 240
 
 
 async def test_memory_stays_flat(install: MakeInstallation, tmp_path: Path) -> None:
