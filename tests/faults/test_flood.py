@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 MIB = 2**20
 FLOOD, EACH_MIB = 40, 9
-#: Records in hand, those read ahead, and what a fetch or two hold: 165 to 196 MiB on a quiet machine, 213 on a busy one.
+#: Records in hand, those read ahead, and what a fetch or two hold: 165 to 196 MiB measured, 213 on a busy machine.
 MOST_MIB = 240
 
 
